@@ -1,0 +1,161 @@
+"""What an operator can set, read once from the environment: every setting is a variable `TET_<NAME>`.
+
+A field's name, in capitals and after `TET_`, is its variable: `api_port` is `TET_API_PORT`. An empty variable counts
+as unset, so that a compose file can pass one on without knowing whether it is there. Nothing else in the project
+reads these variables.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+PREFIX = "TET_"
+
+_PORTS = ("api_port", "mlflow_port", "ray_dashboard_port", "ray_gcs_port", "ray_client_port", "ray_agent_port")
+
+
+class SettingsInvalid(ValueError):
+    """One or more settings cannot be used; the message has a line for each, with variable, value and what is wrong."""
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path.expanduser()))
+
+
+def _http_url(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("is not a URL: it starts with neither http:// nor https://")
+    return url.rstrip("/")
+
+
+def _database_url(url: str) -> str:
+    """Gives the URL as SQLAlchemy wants it: psycopg 3 for PostgreSQL, an absolute path for SQLite."""
+    scheme, separator, rest = url.partition("://")
+    if separator and scheme in ("postgresql", "postgres", "postgresql+psycopg"):
+        return f"postgresql+psycopg://{rest}"
+    if separator and scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
+        return f"sqlite:///{_absolute(Path(rest[1:]))}"
+    raise ValueError("is neither sqlite:///PATH nor postgresql://USER:PASSWORD@HOST:PORT/NAME")
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part for part in (item.strip() for item in value.split(",")) if part)
+    return value
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Settings(BaseModel):
+    """The settings of one stack; two stacks live side by side if their homes and ports differ."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+
+    home: AbsolutePath = Field(Path(".tet"), description="Where the stack keeps its state, logs and keys.")
+    storage: AbsolutePath = Field(description="Checkpoints and journals; every node and the API see it. [home/storage]")
+    database_url: Annotated[str, AfterValidator(_database_url)] = Field(
+        repr=False, description="SQLite or PostgreSQL. [sqlite:///home/tet.db]"
+    )
+    api_host: str = Field("127.0.0.1", min_length=1, description="Address that the API listens on.")
+    api_port: Port = 8000
+    mlflow_port: Port = 5000
+    mlflow_url: HttpUrl = Field(description="Where the service reaches MLflow. [the local server]")
+    mlflow_public_url: HttpUrl = Field(description="Where people reach MLflow. [mlflow_url]")
+    ray_dashboard_port: Port = 8265
+    ray_url: HttpUrl = Field(description="Where the service reaches Ray's dashboard and Jobs API. [the local head]")
+    ray_public_url: HttpUrl = Field(description="Where people reach Ray's dashboard. [ray_url]")
+    ray_gcs_port: Port = 6379
+    ray_client_port: Port = 10001
+    ray_agent_port: Port = 52365
+    num_cpus: int | None = Field(None, ge=0, description="CPUs that the local Ray head offers. [all]")
+    num_gpus: int | None = Field(None, ge=0, description="GPUs that the local Ray head offers. [all]")
+    ray_token_file: AbsolutePath = Field(description="Ray's shared token, mode 600. [home/ray.token]")
+    allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
+        (), description="Host names that the API answers to besides loopback, separated by commas."
+    )
+    data: AbsolutePath | None = Field(None, description="Where data sets lie.")
+    reconcile_interval_s: float = Field(0.5, gt=0, le=3600)
+    max_body_bytes: int = Field(1_048_576, ge=1024)
+    max_running: int = Field(1, ge=1, description="Experiments that run at once; the others wait in the queue.")
+
+    @classmethod
+    def from_environment(cls, env: Mapping[str, str] | None = None) -> Self:
+        """Reads the settings from `env` (this process's environment if None).
+
+        Raises:
+            SettingsInvalid: a value cannot be used; the message names each variable.
+        """
+        env = os.environ if env is None else env
+        values = {name: env[variable(name)] for name in cls.model_fields if env.get(variable(name), "").strip()}
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            # What was derived from a faulty value is faulty too: only what was set is reported.
+            problems = [_problem(dict(item)) for item in error.errors() if not item["loc"] or item["loc"][0] in values]
+            raise SettingsInvalid("\n".join(problems)) from None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_derived(cls, values: Any) -> Any:
+        """Fills in the defaults that depend on another setting."""
+        filled = dict(values)
+        home = _absolute(Path(filled.get("home", ".tet")))
+        filled.setdefault("storage", home / "storage")
+        filled.setdefault("database_url", f"sqlite:///{home / 'tet.db'}")
+        filled.setdefault("ray_token_file", home / "ray.token")
+        filled.setdefault("mlflow_url", f"http://127.0.0.1:{filled.get('mlflow_port', 5000)}")
+        filled.setdefault("mlflow_public_url", filled["mlflow_url"])
+        filled.setdefault("ray_url", f"http://127.0.0.1:{filled.get('ray_dashboard_port', 8265)}")
+        filled.setdefault("ray_public_url", filled["ray_url"])
+        return filled
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Self:
+        seen: dict[int, str] = {}
+        for name in _PORTS:
+            port = getattr(self, name)
+            if port in seen:
+                raise ValueError(f"{variable(seen[port])} and {variable(name)} are both {port}: each needs its own port")
+            seen[port] = name
+        return self
+
+    @property
+    def api_url(self) -> str:
+        """Where clients on this machine reach the API."""
+        host = "127.0.0.1" if self.api_host in ("0.0.0.0", "::", "") else self.api_host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.api_port}"
+
+    def environment(self) -> dict[str, str]:
+        """The variables that make a child process read these very settings, wherever it runs."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {variable(name): _text(value) for name, value in values.items() if value not in (None, ())}
+
+    def ray_environment(self) -> dict[str, str]:
+        """The variables that make Ray, as a server or as a client, use our token."""
+        return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.ray_token_file)}
+
+
+def variable(name: str) -> str:
+    """The environment variable of the setting `name`."""
+    return PREFIX + name.upper()
+
+
+def _text(value: object) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _problem(error: dict[str, Any]) -> str:
+    """One readable line for one of pydantic's errors."""
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if not error["loc"]:
+        return message
+    name = str(error["loc"][0])
+    if name == "database_url":  # it may hold a password
+        return f"{variable(name)} {message}"
+    return f"{variable(name)}={error['input']!s}: {message}"
