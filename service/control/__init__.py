@@ -1,0 +1,1 @@
+"""What makes the wanted state true: the state table, the Ray Jobs adapter, the reconciler, the comparison."""

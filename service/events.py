@@ -1,0 +1,95 @@
+"""What a driver says happened: the lines of an event file, and of the stream that clients follow.
+
+An event states a fact in full ("stage 1 of chain c is at epoch 7 with these metrics"), never a difference, so that
+applying it twice changes nothing.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from service.states import WorkState
+
+
+def utc_now() -> datetime:
+    """The time now, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+class Event(BaseModel):
+    """Base of every event."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    at: datetime = Field(default_factory=utc_now)
+
+
+class DriverStarted(Event):
+    """A driver runs; it has read what earlier ones committed."""
+
+    type: Literal["driver"] = "driver"
+    attempt: int
+
+
+class MlflowExperimentFound(Event):
+    """The MLflow experiment that holds this experiment's runs."""
+
+    type: Literal["mlflow"] = "mlflow"
+    mlflow_experiment_id: str
+
+
+class RunFound(Event):
+    """The MLflow run of a chain (`stage` is None) or of a stage."""
+
+    type: Literal["run"] = "run"
+    chain: str
+    stage: int | None
+    run_id: str
+
+
+class StageChanged(Event):
+    """How far a stage is."""
+
+    type: Literal["stage"] = "stage"
+    chain: str
+    stage: int
+    state: WorkState
+    epoch: int = 0
+    metrics: dict[str, float] = {}
+    train_time_s: float = 0.0
+    initial_sha256: str | None = None
+    weights_sha256: str | None = None
+    attempts: int = 0
+    failure: dict[str, Any] | None = None
+
+
+class ChainChanged(Event):
+    """Where a chain stands."""
+
+    type: Literal["chain"] = "chain"
+    chain: str
+    state: WorkState
+
+
+class OutboxChanged(Event):
+    """How many committed points MLflow has not got yet, and why not, if it was asked."""
+
+    type: Literal["outbox"] = "outbox"
+    pending: int
+    error: str = ""
+
+
+class Outcome(Event):
+    """The driver's last word: all markers are there (or a chain failed), and the outbox is empty."""
+
+    type: Literal["outcome"] = "outcome"
+    state: Literal["succeeded", "failed", "cancelled"]
+    reason: str = ""
+
+
+AnyEvent = Annotated[
+    DriverStarted | MlflowExperimentFound | RunFound | StageChanged | ChainChanged | OutboxChanged | Outcome,
+    Field(discriminator="type"),
+]
+EVENT: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)

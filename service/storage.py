@@ -1,0 +1,88 @@
+"""Where everything of an experiment lies on the shared storage.
+
+    experiments/<experiment>/
+        spec.json                          the posted spec and its plan, written before the first submission
+        drivers/<n>/events.jsonl           what the n-th driver said, one JSON object a line; driver.log beside it
+        chains/<chain>/<stage>/
+            attempts/<n>/                  all that one attempt wrote: started.json, epoch files, checkpoints, trial.log
+            commits/<epoch>.json           hard link to the winning attempt's epoch file: the journal
+            done.json                      hard link to the winning attempt's end: the completion marker
+
+Paths alone; the rules of committing live in `service.runner.stage_folder`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class StageFolder:
+    """The paths of one stage of one chain."""
+
+    path: Path
+
+    @property
+    def attempts(self) -> Path:
+        return self.path / "attempts"
+
+    @property
+    def commits(self) -> Path:
+        return self.path / "commits"
+
+    @property
+    def done(self) -> Path:
+        return self.path / "done.json"
+
+    def attempt(self, number: int) -> Path:
+        return self.attempts / f"{number:04d}"
+
+    def attempt_numbers(self) -> list[int]:
+        """The attempts made so far, oldest first."""
+        return numbered(self.attempts)
+
+    def trial_log(self, number: int) -> Path:
+        return self.attempt(number) / "trial.log"
+
+
+@dataclass(frozen=True)
+class ExperimentFolder:
+    """The paths of one experiment."""
+
+    storage: Path
+    experiment_id: str
+
+    @property
+    def path(self) -> Path:
+        return self.storage / "experiments" / self.experiment_id
+
+    @property
+    def spec(self) -> Path:
+        return self.path / "spec.json"
+
+    @property
+    def drivers(self) -> Path:
+        return self.path / "drivers"
+
+    def driver(self, attempt: int) -> Path:
+        return self.drivers / f"{attempt:04d}"
+
+    def driver_numbers(self) -> list[int]:
+        """The drivers started so far, oldest first."""
+        return numbered(self.drivers)
+
+    def events(self, attempt: int) -> Path:
+        return self.driver(attempt) / "events.jsonl"
+
+    def driver_log(self, attempt: int) -> Path:
+        return self.driver(attempt) / "driver.log"
+
+    def stage(self, chain_id: str, index: int) -> StageFolder:
+        return StageFolder(self.path / "chains" / chain_id / str(index))
+
+
+def numbered(folder: Path) -> list[int]:
+    """Numbers of the entries of `folder` that are named by a number, in order; none if it does not exist."""
+    try:
+        return sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdigit())
+    except FileNotFoundError:
+        return []

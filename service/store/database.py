@@ -1,0 +1,86 @@
+"""The database: SQLite by default, PostgreSQL by its URL. Sessions are short; each is one transaction."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.orm import Session
+
+from service.store.repository import Repository
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+# A writer waits this long for another one before SQLite gives up.
+SQLITE_BUSY_TIMEOUT_S = 20
+# Any constant will do: it names the lock under which one process at a time migrates a PostgreSQL database.
+MIGRATION_LOCK = 7_481_126
+
+
+class Database:
+    """An engine, its migrations, and sessions that speak `Repository`."""
+
+    def __init__(self, url: str) -> None:
+        """Open the database.
+
+        Args:
+            url: SQLAlchemy URL, `sqlite:////absolute/path` or `postgresql+psycopg://...`.
+        """
+        self.engine = _engine(url)
+
+    def migrate(self) -> None:
+        """Bring the tables to the newest version; does nothing where they are."""
+        with self.engine.begin() as connection:
+            if self.engine.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+            command.upgrade(_alembic(connection), "head")
+
+    def pending_migration(self) -> str | None:
+        """What the tables lack, in words; None when they are at the newest version."""
+        newest = ScriptDirectory.from_config(_alembic()).get_current_head()
+        with self.engine.connect() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+        return None if current == newest else f"the database is at version {current}, this service needs {newest}"
+
+    @contextmanager
+    def session(self) -> Iterator[Repository]:
+        """One transaction: committed on a clean exit, rolled back on an error."""
+        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield Repository(session)
+
+    def dispose(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def _alembic(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+def _engine(url: str) -> Engine:
+    if make_url(url).get_backend_name() != "sqlite":
+        return create_engine(url, pool_pre_ping=True)
+    engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_S})
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: Any, _record: Any) -> None:
+    # The driver's own implicit BEGIN comes too late to make a transaction serialisable; ours comes first.
+    connection.isolation_level = None
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # IMMEDIATE: a transaction that reads and then writes must not find that another one wrote in between.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
