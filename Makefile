@@ -1,0 +1,60 @@
+# Short ways to the usual things; `make help` lists them. Everything is installed into .venv/ of this checkout.
+
+PYTHON ?= python3.11
+# The index to take torch from; empty: where pip looks anyway. Machines without a GPU save 3 GB with PyTorch's CPU index.
+TORCH_INDEX ?=
+SPEC ?= examples/digits.yaml
+WORKERS ?= 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
+PATHS := service tet_core tests
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down test test-unit lint format cluster cluster-down
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+setup: $(STAMP) ## install everything into .venv/
+
+# torch first and alone, so that its index is asked for torch only.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "needs Python 3.11: make PYTHON=/path/to/python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -c constraints.txt $(TORCH)
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: setup up ## run the demo experiment and print its comparison; the stack stays up
+	$(BIN)/tet submit $(SPEC) --follow
+
+up: setup ## start Ray, MLflow and the API
+	$(BIN)/tet up
+
+down: ## stop what `up` or `demo` started
+	@if test -x $(BIN)/tet; then $(BIN)/tet down; else echo "nothing is installed in $(VENV), so nothing is up"; fi
+
+test: setup ## all tests (those on PostgreSQL are skipped where it is not installed)
+	$(BIN)/python -m pytest $(ARGS)
+
+test-unit: setup ## the quick tests alone
+	$(BIN)/python -m pytest tests/unit $(ARGS)
+
+lint: setup ## ruff, types, import walls
+	$(BIN)/ruff check $(PATHS)
+	$(BIN)/ruff format --check $(PATHS)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## bring the code into shape
+	$(BIN)/ruff check --fix $(PATHS)
+	$(BIN)/ruff format $(PATHS)
+
+cluster: setup ## run the demo experiment on a cluster of containers (head, WORKERS workers, MLflow, PostgreSQL)
+	WORKERS=$(WORKERS) SPEC=$(SPEC) TET=$(BIN)/tet TORCH_INDEX=$(TORCH_INDEX) deploy/cluster up
+
+cluster-down: ## stop that cluster and remove its data
+	deploy/cluster down
