@@ -1,0 +1,218 @@
+"""The rules by which attempts at one stage write, so that nothing is lost or doubled whoever is killed.
+
+Each attempt writes in a folder of its own, made by exclusive mkdir. An epoch is committed by link(2) of the
+attempt's epoch file, which names the checkpoint, the metrics and the time, to `commits/<epoch>.json`: the first
+to link owns the epoch, and whoever comes second stops. A stage ends by a link of the same kind, `done.json`.
+"""
+
+import json
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from service.storage import StageFolder, numbered
+from tet_core.files import sync_folder, write_atomic
+
+
+class Superseded(Exception):
+    """Another attempt owns this stage now; this one has to stop."""
+
+
+class Record(BaseModel):
+    """Base of what lies in a stage folder as JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Started(Record):
+    """What an attempt knew when it began: `started.json`."""
+
+    attempt: int
+    at_ms: int
+    host: str
+    resumed_epoch: int
+    initial_sha256: str
+    environment: dict[str, str | int | bool]
+    dataset: dict[str, str | int]
+    num_parameters: int
+
+
+class Commit(Record):
+    """One epoch: the journal line. `checkpoint` is a path relative to the stage folder."""
+
+    epoch: int
+    epochs: int
+    attempt: int
+    at_ms: int
+    metrics: dict[str, float]
+    checkpoint: str
+    weights_sha256: str
+
+
+class Done(Record):
+    """The completion marker. `state` is succeeded or failed; `failure` says why."""
+
+    state: str
+    attempt: int
+    at_ms: int
+    failure: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is committed of a stage, read from storage."""
+
+    folder: StageFolder
+    commits: tuple[Commit, ...] = ()
+    done: Done | None = None
+    started: tuple[Started, ...] = field(default=())
+
+    @property
+    def last(self) -> Commit | None:
+        return self.commits[-1] if self.commits else None
+
+    @property
+    def train_time_s(self) -> float:
+        return sum(commit.metrics.get("epoch_time_s", 0.0) for commit in self.commits)
+
+    @property
+    def num_attempts(self) -> int:
+        return len(self.folder.attempt_numbers())
+
+    def checkpoint(self, commit: Commit) -> Path:
+        return self.folder.path / commit.checkpoint
+
+
+def read_commits(folder: StageFolder, after: int = 0) -> list[Commit]:
+    """The committed epochs behind `after`, in order, without a gap."""
+    return [
+        Commit.model_validate_json((folder.commits / commit_name(number)).read_bytes())
+        for number in numbered_files(folder.commits)
+        if number > after
+    ]
+
+
+def read_progress(folder: StageFolder) -> Progress:
+    """All that is committed of a stage."""
+    # The marker is read first: whoever sees it sees every commit before it.
+    done = Done.model_validate_json(folder.done.read_bytes()) if folder.done.exists() else None
+    return Progress(folder, tuple(read_commits(folder)), done, tuple(read_started(folder)))
+
+
+def read_started(folder: StageFolder) -> list[Started]:
+    """What each attempt that got as far as beginning wrote then."""
+    files = (folder.attempt(number) / "started.json" for number in numbered(folder.attempts))
+    return [Started.model_validate_json(file.read_bytes()) for file in files if file.exists()]
+
+
+def commit_name(epoch: int) -> str:
+    """File name of an epoch's commit."""
+    return f"{epoch:06d}.json"
+
+
+def numbered_files(folder: Path) -> list[int]:
+    """The epochs that have a commit."""
+    try:
+        return sorted(int(file.stem) for file in folder.iterdir() if file.suffix == ".json" and file.stem.isdigit())
+    except FileNotFoundError:
+        return []
+
+
+class Attempt:
+    """One attempt at a stage: the only one that writes in its folder."""
+
+    def __init__(self, folder: StageFolder) -> None:
+        """Make the attempt's folder, numbered one above the newest."""
+        folder.attempts.mkdir(parents=True, exist_ok=True)
+        folder.commits.mkdir(exist_ok=True)
+        self.folder = folder
+        self.number = _exclusive_number(folder)
+        self.path = folder.attempt(self.number)
+
+    def write_started(self, **values: Any) -> Started:
+        """Write what this attempt knew when it began."""
+        started = Started(attempt=self.number, host=socket.gethostname(), **values)
+        write_atomic(self.path / "started.json", _json(started))
+        return started
+
+    def checkpoint_path(self, epoch: int) -> Path:
+        """Where this attempt's checkpoint of an epoch lies."""
+        return self.path / f"epoch-{epoch:06d}.pt"
+
+    def commit(self, *, epoch: int, epochs: int, at_ms: int, metrics: Mapping[str, float], weights_sha256: str) -> Commit:
+        """Own an epoch. The checkpoint has to be on disk before.
+
+        Raises:
+            Superseded: another attempt owns the epoch, or a newer attempt has begun.
+        """
+        self.check_newest()
+        checkpoint = str(self.checkpoint_path(epoch).relative_to(self.folder.path))
+        commit = Commit(
+            epoch=epoch, epochs=epochs, attempt=self.number, at_ms=at_ms, metrics=dict(metrics),
+            checkpoint=checkpoint, weights_sha256=weights_sha256,
+        )  # fmt: skip
+        name = commit_name(epoch)
+        write_atomic(self.path / name, _json(commit))
+        _own(self.path / name, self.folder.commits / name)
+        return commit
+
+    def finish(self, *, state: str, at_ms: int, failure: dict[str, Any] | None = None) -> Done:
+        """Write the completion marker.
+
+        Raises:
+            Superseded: another attempt ended the stage, or a newer one has begun.
+        """
+        self.check_newest()
+        done = Done(state=state, attempt=self.number, at_ms=at_ms, failure=failure)
+        write_atomic(self.path / "done.json", _json(done))
+        _own(self.path / "done.json", self.folder.done)
+        return done
+
+    def check_newest(self) -> None:
+        """Stop early where a newer attempt has begun; the links alone would be enough to keep the journal right.
+
+        Raises:
+            Superseded: there is a newer attempt.
+        """
+        newest = numbered(self.folder.attempts)[-1]
+        if newest != self.number:
+            raise Superseded(f"attempt {newest} has taken over from attempt {self.number} at {self.folder.path}")
+
+    def prune(self, keep: set[str]) -> None:
+        """Delete this and older attempts' checkpoints, except those in `keep` (paths relative to the stage folder)."""
+        for number in self.folder.attempt_numbers():
+            if number > self.number:
+                continue
+            for file in self.folder.attempt(number).glob("epoch-*.pt"):
+                if str(file.relative_to(self.folder.path)) not in keep:
+                    file.unlink(missing_ok=True)
+
+
+def _exclusive_number(folder: StageFolder) -> int:
+    number = 1 + max(folder.attempt_numbers(), default=0)
+    while True:
+        try:
+            folder.attempt(number).mkdir()
+            sync_folder(folder.attempts)
+            return number
+        except FileExistsError:
+            number += 1
+
+
+def _own(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        # On NFS a link can succeed and its answer be lost; the retry then finds the file in place: ours.
+        if not os.path.samefile(source, target):
+            raise Superseded(f"{target} was committed by another attempt") from None
+    sync_folder(target.parent)
+
+
+def _json(record: BaseModel) -> bytes:
+    return json.dumps(record.model_dump(mode="json"), ensure_ascii=False).encode() + b"\n"

@@ -1,0 +1,45 @@
+"""Writing a file so that a reader, or a machine that loses power, sees all of it or nothing."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+def write_atomic(path: Path, write: Callable[[BinaryIO], object] | bytes) -> None:
+    """Write a file by way of a temporary one beside it: fsync, rename, fsync of the folder.
+
+    Args:
+        path: where; a file already there is replaced. Its folder has to exist.
+        write: the content, or a function that writes it to the open file.
+
+    Raises:
+        OSError: the disk is full, or the folder is missing or read-only; nothing is left behind.
+    """
+    with _temporary(path) as temporary:
+        with temporary.open("wb") as file:
+            file.write(write) if isinstance(write, bytes) else write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    sync_folder(path.parent)
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    # The process's id keeps two writers of one path apart; the last rename wins, whole.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make what was created, renamed or linked in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
