@@ -1,0 +1,130 @@
+"""Every error the service raises on purpose, in one tree.
+
+    TetError
+    ├── DocumentInvalid     a body or a file is not well-formed JSON or YAML
+    ├── SpecInvalid         well-formed, but not a spec that can be run: every fault at once
+    ├── NotFound            no such experiment
+    └── Conflict            the request does not fit the state of things
+        └── KeyReused       an idempotency key came again with another body
+
+Anything else that reaches a user is a bug.
+"""
+
+# ruff: noqa: N818 - these are named for what they say, as FileNotFound would be.
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+# Longest text (characters) of an offending value that an error repeats.
+MAX_VALUE_LENGTH = 80
+
+
+class TetError(Exception):
+    """Base of the service's own errors; `str()` is fit to be shown to a user."""
+
+
+class DocumentInvalid(TetError, ValueError):
+    """A document is not well-formed; `line` and `column` count from 1, None where they are not known."""
+
+    def __init__(self, detail: str, *, line: int | None = None, column: int | None = None) -> None:
+        self.detail = detail
+        self.line = line
+        self.column = column
+        place = "" if line is None else f" (line {line}, column {column})"
+        super().__init__(detail + place)
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One fault of a spec.
+
+    Attributes:
+        field: The place as a person writes it, `arms[0].stages[0].T`; `$` is the whole document.
+        pointer: The same as a JSON pointer (RFC 6901), `/arms/0/stages/0/T`.
+        value: What stood there, cut to 80 characters; None where nothing stood.
+        detail: What is wrong with it and what is accepted.
+    """
+
+    field: str
+    pointer: str
+    value: str | int | float | bool | None
+    detail: str
+
+    @classmethod
+    def at(cls, path: Iterable[str | int], value: Any, detail: str) -> "FieldError":
+        """Makes the error of the value at `path`, a sequence of keys and indices from the root."""
+        parts = tuple(path)
+        return cls(_dotted(parts), _pointer(parts), shown(value), printable(detail))
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.detail} (got {json.dumps(self.value, ensure_ascii=False)})"
+
+
+class SpecInvalid(TetError, ValueError):
+    """A spec has faults; `errors` holds them all, `total` counts those beyond a limit too."""
+
+    def __init__(self, errors: Iterable[FieldError], *, total: int | None = None) -> None:
+        self.errors = tuple(errors)
+        self.total = len(self.errors) if total is None else total
+        super().__init__("\n".join(map(str, self.errors)))
+
+
+class NotFound(TetError, LookupError):
+    """What was asked for is not there."""
+
+
+class Conflict(TetError):
+    """The request does not fit the state of what it is about."""
+
+
+class KeyReused(Conflict):
+    """An idempotency key was used before, for another body."""
+
+
+def printable(text: str) -> str:
+    """Returns `text` with lone surrogates escaped, so that it can be encoded as UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def shown(value: Any) -> str | int | float | bool | None:
+    """Returns `value` in a form short and safe enough to stand in an error: a scalar, or text cut to 80 characters."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int) and abs(value) < 2**53:
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    return _cut(printable(value if isinstance(value, str) else _as_text(value)))
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, int):
+        # str() of an int of more than 4,300 digits raises.
+        return f"an integer of {value.bit_length()} bits" if value.bit_length() > 256 else str(value)
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError):
+        return f"a value of type {type(value).__name__}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_VALUE_LENGTH else text[: MAX_VALUE_LENGTH - 1] + "…"
+
+
+def _dotted(parts: tuple[str | int, ...]) -> str:
+    text = ""
+    for part in parts:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif part.isidentifier():
+            text += f".{part}" if text else part
+        else:
+            text += f"[{json.dumps(_cut(printable(part)), ensure_ascii=False)}]"
+    return text or "$"
+
+
+def _pointer(parts: tuple[str | int, ...]) -> str:
+    return "".join("/" + printable(str(part)).replace("~", "~0").replace("/", "~1") for part in parts)

@@ -1,0 +1,138 @@
+"""Faults that lie between fields, found on the raw data.
+
+pydantic skips the checks of a whole model once one of its fields has failed, and a user who posts a spec wants
+every fault in one answer. So these checks read the plain data, and pass over whatever is malformed: that is
+reported field by field.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from service.errors import FieldError
+from service.merge import merged
+from tet_core.config import DATASETS, MIN_INPUT_SIZE, Training
+
+MAX_CHAINS = 100_000
+_DEFAULTS = Training().model_dump(mode="json")
+
+
+def cross_faults(raw: object) -> list[FieldError]:
+    """Returns the faults of `raw` that no single field shows."""
+    if not isinstance(raw, dict):
+        return []
+    checks = (_unstorable, _doubled_arms, _doubled_seeds, _baseline, _input_size, _num_chains, _inheritance)
+    return [fault for check in checks for fault in check(raw)]
+
+
+def _unstorable(raw: dict[str, Any]) -> Iterator[FieldError]:
+    """NUL and lone surrogates are valid in JSON, and no database takes them."""
+    for path, text in _texts(raw):
+        if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+            yield FieldError.at(path, text, "must hold no NUL character and no unpaired surrogate")
+
+
+def _texts(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if isinstance(key, str):
+                yield (*path, key), key
+                yield from _texts(item, (*path, key))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _texts(item, (*path, index))
+
+
+def _doubled_arms(raw: dict[str, Any]) -> Iterator[FieldError]:
+    first: dict[str, int] = {}
+    for index, arm in _items(raw, "arms"):
+        name = _name_of(arm)
+        if name is None:
+            continue
+        if name in first:
+            detail = f"must differ from the names of all other arms; arms[{first[name]}] has the same name"
+            yield FieldError.at(("arms", index, "name"), name, detail)
+        first.setdefault(name, index)
+
+
+def _doubled_seeds(raw: dict[str, Any]) -> Iterator[FieldError]:
+    first: dict[int, int] = {}
+    for index, seed in _items(raw, "seeds"):
+        if type(seed) is not int:
+            continue
+        if seed in first:
+            detail = f"must differ from all other seeds; seeds[{first[seed]}] is the same"
+            yield FieldError.at(("seeds", index), seed, detail)
+        first.setdefault(seed, index)
+
+
+def _baseline(raw: dict[str, Any]) -> Iterator[FieldError]:
+    baseline = raw.get("baseline")
+    names = [name for _, arm in _items(raw, "arms") if (name := _name_of(arm)) is not None]
+    if isinstance(baseline, str) and baseline not in names:
+        shown = ", ".join(map(repr, dict.fromkeys(names[:20]))) or "there is none"
+        yield FieldError.at(("baseline",), baseline, f"must be the name of an arm: {shown}")
+
+
+def _input_size(raw: dict[str, Any]) -> Iterator[FieldError]:
+    model, dataset = _name_of(raw.get("model")), _name_of(raw.get("dataset"))
+    if model not in MIN_INPUT_SIZE or dataset not in DATASETS:
+        return
+    least, size = MIN_INPUT_SIZE[model], DATASETS[dataset].input_size
+    if size < least:
+        fitting = ", ".join(repr(name) for name, needed in MIN_INPUT_SIZE.items() if needed <= size)
+        detail = f"needs inputs of {least}x{least} pixels or more; {dataset!r} has {size}x{size}: use {fitting}"
+        yield FieldError.at(("model", "name"), model, detail)
+
+
+def _num_chains(raw: dict[str, Any]) -> Iterator[FieldError]:
+    num_arms, num_seeds = len(_items(raw, "arms")), len(_items(raw, "seeds"))
+    if num_arms * num_seeds > MAX_CHAINS:
+        detail = f"{num_arms:,} arms times {num_seeds:,} seeds must give at most {MAX_CHAINS:,} chains"
+        yield FieldError.at(("seeds",), f"{num_seeds} seeds", detail)
+
+
+def _inheritance(raw: dict[str, Any]) -> Iterator[FieldError]:
+    for number, arm in _items(raw, "arms"):
+        stages = _items(arm, "stages") if isinstance(arm, dict) else []
+        for index, stage in stages:
+            if isinstance(stage, dict) and stage.get("inherit") == "all":
+                yield from _inherits_all(raw, arm, ("arms", number, "stages", index), stages)
+
+
+def _inherits_all(
+    raw: dict[str, Any], arm: dict[str, Any], path: tuple[str | int, ...], stages: list[tuple[int, Any]]
+) -> Iterator[FieldError]:
+    """`inherit: all` goes on with the optimiser and the schedule of the stage before: there must be one, alike."""
+    index = int(path[-1])
+    if index == 0:
+        yield FieldError.at((*path, "inherit"), "all", "the first stage has nothing to inherit; leave this key out")
+        return
+    own, before = _settings(raw, arm, stages[index][1]), _settings(raw, arm, stages[index - 1][1])
+    pairs = {
+        "optimizer": (own["optimizer"].get("name"), before["optimizer"].get("name")),
+        "schedule": (own["schedule"], before["schedule"]),
+    }
+    for key, (mine, theirs) in pairs.items():
+        if mine != theirs:
+            detail = f"a stage that inherits 'all' goes on with the {key} of the stage before, {theirs!r}, not {mine!r}"
+            yield FieldError.at((*path, key), stages[index][1].get(key), detail)
+
+
+def _settings(*levels: Any) -> dict[str, Any]:
+    blocks = [
+        {key: level[key] for key in ("optimizer", "schedule") if isinstance(level.get(key), dict)}
+        for level in levels if isinstance(level, dict)
+    ]
+    return merged(_DEFAULTS, *blocks)
+
+
+def _items(raw: dict[str, Any], key: str) -> list[tuple[int, Any]]:
+    value = raw.get(key)
+    return list(enumerate(value)) if isinstance(value, list | tuple) else []
+
+
+def _name_of(block: object) -> str | None:
+    name = block.get("name") if isinstance(block, dict) else None
+    return name if isinstance(name, str) else None

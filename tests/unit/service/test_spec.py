@@ -1,0 +1,231 @@
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.errors import FieldError, SpecInvalid
+from service.spec import Experiment, Overrides, parse, resolve_stage
+from tet_core.config import AdamConfig, Crop, SgdConfig, Training
+
+
+def tet() -> dict[str, Any]:
+    return {"name": "tet", "lamb": 0.05, "phi": 1.0}
+
+
+def train(**changes: Any) -> dict[str, Any]:
+    return {"kind": "train", "T": 4, "epochs": 20, "loss": {"name": "sdt"}, **changes}
+
+
+def spec(**changes: Any) -> dict[str, Any]:
+    return copy.deepcopy({
+        "name": "digits: SDT, TET, TIT",
+        "dataset": {"name": "digits"},
+        "model": {"name": "vgg_small"},
+        "arms": [
+            {"name": "SDT", "stages": [train()]},
+            {"name": "TET", "stages": [train(loss=tet())]},
+            {"name": "TIT", "stages": [train(T=2, loss=tet()), train(epochs=5, loss=tet())]},
+        ],
+        "baseline": "SDT",
+        "seeds": [0, 1, 2],
+        "resources": {"cpus_per_trial": 1, "gpus_per_trial": 0, "workers_per_trial": 1},
+        **changes,
+    })
+
+
+def faults(raw: object) -> dict[str, FieldError]:
+    with pytest.raises(SpecInvalid) as caught:
+        parse(raw)
+    return {error.field: error for error in caught.value.errors}
+
+
+def fault(raw: object) -> FieldError:
+    found = faults(raw)
+    assert len(found) == 1, found
+    return next(iter(found.values()))
+
+
+def test_the_spec_of_the_design_is_accepted() -> None:
+    parsed = parse(spec())
+    assert [arm.name for arm in parsed.arms] == ["SDT", "TET", "TIT"]
+    assert parsed.baseline_arm == "SDT"
+    assert parse(parsed.model_dump(mode="json")) == parsed
+
+
+def test_what_is_left_out_takes_its_default() -> None:
+    raw = spec()
+    del raw["baseline"], raw["resources"]
+    parsed = parse(raw)
+    assert parsed.baseline_arm == "SDT"
+    assert parsed.resources.cpus_per_trial == 1
+    assert not parsed.validation
+
+
+def test_overrides_and_training_settings_are_the_same() -> None:
+    assert set(Overrides.model_fields) == set(Training.model_fields)
+
+
+def test_every_fault_comes_in_one_answer() -> None:
+    raw = spec(seeds=[], epoch=3, dataset={"name": "cifar"}, baseline="nobody")
+    raw["arms"][0]["stages"][0]["T"] = 0
+    raw["arms"][1]["stages"][0]["loss"]["lamb"] = -1
+    raw["arms"][1]["name"] = "SDT"
+    raw["arms"][2]["stages"][0].update(epochs=10**9, inherit="all")
+    raw["arms"].append({"name": "empty", "stages": []})
+    found = faults(raw)
+    assert {field: error.pointer for field, error in found.items()} == {
+        "epoch": "/epoch",
+        "arms[0].stages[0].T": "/arms/0/stages/0/T",
+        "arms[1].stages[0].loss.lamb": "/arms/1/stages/0/loss/lamb",
+        "dataset.name": "/dataset/name",
+        "arms[3].stages": "/arms/3/stages",
+        "arms[1].name": "/arms/1/name",
+        "seeds": "/seeds",
+        "arms[2].stages[0].epochs": "/arms/2/stages/0/epochs",
+        "baseline": "/baseline",
+        "arms[2].stages[0].inherit": "/arms/2/stages/0/inherit",
+    }
+    assert found["dataset.name"].detail == "must be one of 'digits', 'fashion_mnist'"
+    assert found["arms[2].stages[0].epochs"].detail == "must be an integer at least 1 and at most 100,000"
+    assert found["arms[1].stages[0].loss.lamb"].value == -1
+    assert "arms[0] has the same name" in found["arms[1].name"].detail
+
+
+def test_an_unknown_key_is_answered_with_the_nearest_and_all_accepted_ones() -> None:
+    raw = spec()
+    raw["arms"][0]["stages"][0]["epoch"] = raw["arms"][0]["stages"][0].pop("epochs")
+    found = faults(raw)
+    assert found["arms[0].stages[0].epochs"].detail.startswith("is required: an integer at least 1")
+    detail = found["arms[0].stages[0].epoch"].detail
+    assert detail.startswith("unknown key; did you mean 'epochs'? accepted here: kind, T, epochs, loss, inherit, ")
+
+
+@pytest.mark.parametrize("value", ["4", True, 4.0, None, [4], float("nan"), 10**400])
+def test_an_integer_is_never_made_of_something_else(value: object) -> None:
+    raw = spec()
+    raw["arms"][0]["stages"][0]["T"] = value
+    error = fault(raw)
+    assert (error.field, error.detail) == ("arms[0].stages[0].T", "must be an integer at least 1 and at most 1,000")
+
+
+@pytest.mark.parametrize("value", ["0.1", True, float("nan"), float("inf"), 10**400])
+def test_a_number_is_finite_and_never_made_of_something_else(value: object) -> None:
+    error = fault(spec(validation=value))
+    assert (error.field, error.detail) == ("validation", "must be a finite number at least 0 and below 1")
+
+
+def test_an_integer_is_a_fine_number() -> None:
+    assert parse(spec(validation=0)).validation == 0.0
+
+
+@pytest.mark.parametrize(
+    ("field", "changes", "detail"),
+    [
+        ("optimizer.lr", {"optimizer": {"name": "adam", "lr": 0}}, "above 0 and at most 1,000"),
+        ("optimizer.name", {"optimizer": {"name": "lion"}}, "must be one of 'adam', 'sgd'"),
+        ("optimizer.name", {"optimizer": {"lr": 0.1}}, "must be one of 'adam', 'sgd'"),
+        ("optimizer.betas[1]", {"optimizer": {"name": "adam", "betas": [0.9, 1]}}, "at least 0 and below 1"),
+        ("augmentation[0].padding", {"augmentation": [{"name": "crop", "padding": 0}]}, "an integer at least 1"),
+        ("precision", {"precision": "float16"}, "must be one of 'float32', 'float64', 'bfloat16'"),
+        ("model.norm.alpha", {"model": {"name": "vgg_small", "norm": {"alpha": -1}}}, "above 0"),
+        ("resources.gpus_per_trial", {"resources": {"gpus_per_trial": 1.5}}, "a fraction below 1"),
+        ("resources.workers_per_trial", {"resources": {"workers_per_trial": 2}}, "at least 1 and at most 1"),
+        ("seeds[1]", {"seeds": [7, 7]}, r"seeds\[0\] is the same"),
+        ("seeds[0]", {"seeds": [-1]}, "at least 0 and at most 2,147,483,647"),
+        ("baseline", {"baseline": "tet"}, "name of an arm: 'SDT', 'TET', 'TIT'"),
+        ("model.name", {"model": {"name": "vggsnn"}}, "16x16 pixels or more; 'digits' has 8x8: use 'vgg_small'"),
+        ("name", {"name": "a/b"}, "no '/'"),
+        ("name", {"name": "a\nb"}, "no control characters"),
+        ("name", {"name": "  "}, "blank"),
+        ("name", {"name": "x" * 81}, "1 to 80 characters"),
+        ("description", {"description": "a\0b"}, "no NUL"),
+        ("labels.lab", {"labels": {"lab": "\ud800"}}, "no unpaired surrogate"),
+        ("labels.lab", {"labels": {"lab": 3}}, "must be text"),
+        ("arms", {"arms": []}, "at least 1 item"),
+        ("arms", {"arms": {"name": "SDT"}}, "must be a list"),
+    ],
+)
+def test_a_fault_names_its_field_and_what_is_accepted(field: str, changes: dict[str, Any], detail: str) -> None:
+    raw = spec(**changes)
+    if field == "arms":
+        del raw["baseline"]
+    error = fault(raw)
+    assert error.field == field
+    with pytest.raises(ValueError, match=detail):
+        raise ValueError(error.detail)
+
+
+@pytest.mark.parametrize("raw", [None, 3, "spec", [], [spec()]])
+def test_a_document_that_is_no_mapping_is_refused_as_a_whole(raw: object) -> None:
+    assert fault(raw).field == "$"
+
+
+def test_more_chains_than_the_service_takes_are_refused() -> None:
+    raw = spec(seeds=list(range(50_000)))
+    assert "at most 100,000 chains" in fault(raw).detail
+
+
+def test_thousands_of_faults_are_counted_and_the_first_are_listed() -> None:
+    with pytest.raises(SpecInvalid) as caught:
+        parse(spec(seeds=[-1] * 3_000))
+    assert len(caught.value.errors) == 500
+    assert caught.value.total == 3_000 + 2_999
+
+
+def test_a_stage_that_inherits_all_needs_the_same_optimiser_and_schedule() -> None:
+    raw = spec(optimizer={"name": "sgd"})
+    raw["arms"][2]["stages"][1].update(inherit="all", optimizer={"name": "adam"}, schedule={"name": "constant"})
+    found = faults(raw)
+    assert found["arms[2].stages[1].optimizer"].detail.endswith("of the stage before, 'sgd', not 'adam'")
+    assert "arms[2].stages[1].schedule" in found
+
+
+def resolved(raw: dict[str, Any], arm: int = 0, stage: int = 0) -> Any:
+    return resolve_stage(parse(raw), arm, stage, seed=1)
+
+
+def test_the_nearest_level_wins() -> None:
+    raw = spec(optimizer={"name": "adam", "lr": 0.01, "weight_decay": 0.5}, batch_size=32)
+    raw["arms"][0]["optimizer"] = {"name": "adam", "lr": 0.02}
+    raw["arms"][1]["stages"][0]["optimizer"] = {"name": "sgd"}
+    assert resolved(raw, 0).optimizer == AdamConfig(lr=0.02, weight_decay=0.5)
+    assert resolved(raw, 1).optimizer == SgdConfig()
+    assert resolved(raw, 2).optimizer == AdamConfig(lr=0.01, weight_decay=0.5)
+    assert resolved(raw, 1).batch_size == 32
+
+
+def test_a_data_set_brings_its_augmentation_unless_a_level_sets_one() -> None:
+    assert resolved(spec()).augmentation == (Crop(padding=1),)
+    assert resolved(spec(augmentation=[])).augmentation == ()
+
+
+def test_stages_joined_by_inherit_all_share_one_schedule() -> None:
+    stages = [train(epochs=3), train(epochs=4, inherit="all"), train(epochs=5, inherit="all"), train(epochs=6)]
+    raw = spec(arms=[{"name": "SDT", "stages": stages}])
+    places = [resolved(raw, stage=index) for index in range(4)]
+    assert [place.epoch_offset for place in places] == [0, 3, 7, 12]
+    assert [place.schedule_offset for place in places] == [0, 3, 7, 0]
+    assert [place.schedule_epochs for place in places] == [12, 12, 12, None]
+
+
+def test_gpus_and_cpus_settle_device_and_threads() -> None:
+    config = resolved(spec(resources={"cpus_per_trial": 3, "gpus_per_trial": 0.5}))
+    assert (config.device, config.num_threads) == ("cuda", 3)
+    assert resolved(spec()).device == "cpu"
+
+
+documents = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda items: st.lists(items, max_size=3) | st.dictionaries(st.text(max_size=5), items, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(st.sampled_from(sorted(Experiment.model_fields)), documents)
+def test_any_plain_data_is_accepted_or_answered_with_faults(key: str, value: object) -> None:
+    try:
+        parse(spec(**{key: value}))
+    except SpecInvalid as error:
+        str(error).encode()
