@@ -1,0 +1,95 @@
+"""Checkpoints: plain dictionaries, written in one step, read without running code from the file.
+
+A checkpoint holds {"format", "config", "environment", "epoch", "model", "optimizer", "metrics"}; of tensors, str,
+int, float, bool, None, dict and list alone, so that `torch.load(path, weights_only=True)` reads it anywhere.
+"""
+
+import hashlib
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+FORMAT = 1
+KEYS = ("format", "config", "environment", "epoch", "model", "optimizer", "metrics")
+
+
+class CheckpointError(ValueError):
+    """A checkpoint is damaged, of another format, or does not fit what it is to be used for."""
+
+
+def save(checkpoint: Mapping[str, Any], path: Path | str) -> None:
+    """Write a checkpoint so that, whatever dies, the path holds the old file or the whole new one.
+
+    It is written beside its place, flushed to the disk, renamed, and the folder flushed. A file that a killed writer
+    left beside it is overwritten by the next one.
+
+    Args:
+        checkpoint: What to write.
+        path: Where; its folder must exist, and no other process may write there at the same time.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as stream:
+        torch.save(dict(checkpoint), stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(temporary, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def load(path: Path | str) -> dict[str, Any]:
+    """Read a checkpoint; its tensors come to the CPU.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CheckpointError: If the file is damaged or of another format; it names the file.
+    """
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: no such checkpoint") from None
+    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError, OSError) as error:
+        raise CheckpointError(f"{path}: damaged, or no checkpoint: {str(error).splitlines()[0]}") from error
+    if not isinstance(checkpoint, dict) or checkpoint.get("format") != FORMAT:
+        found = checkpoint.get("format") if isinstance(checkpoint, dict) else type(checkpoint).__name__
+        raise CheckpointError(f"{path}: its format is {found!r}; this version reads format {FORMAT}")
+    missing = [key for key in KEYS if key not in checkpoint]
+    if missing:
+        raise CheckpointError(f"{path}: lacks {', '.join(missing)}")
+    return checkpoint
+
+
+def weights_sha256(weights: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) over names, dtypes, shapes and bytes of a network's weights and buffers, by sorted name.
+
+    Args:
+        weights: A checkpoint, or a module's `state_dict()`; on any device, in any memory layout.
+    """
+    if "model" in weights and not isinstance(weights["model"], Tensor):
+        weights = weights["model"]
+    sha = hashlib.sha256()
+    for name in sorted(weights):
+        tensor: Tensor = weights[name]
+        sha.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
+        sha.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return sha.hexdigest()
+
+
+def snapshot(value: Any) -> Any:
+    """A copy on the CPU of nested dicts and lists with tensors, for a checkpoint that later training cannot change."""
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, Mapping):
+        return {key: snapshot(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [snapshot(item) for item in value]
+    return value

@@ -1,0 +1,103 @@
+"""Downloads that can be trusted: checked by SHA-256, resumed where they broke off, put in place in one step."""
+
+import fcntl
+import hashlib
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tet_core.data.dataset import DataError
+
+_CHUNK_BYTES = 1 << 20
+_TIMEOUT_S = 30.0  # of silence on the connection, not of the whole download
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file to download: its name, its size and the SHA-256 (hex) of its bytes."""
+
+    name: str
+    num_bytes: int
+    sha256: str
+
+
+def download(base_url: str, file: RemoteFile, folder: Path, progress: Progress | None = None) -> Path:
+    """Put a file into a folder, unless it is there already.
+
+    Bytes go to `<name>.part` first; a later call goes on where that one ends. The file appears under its own name
+    only when it is whole and its checksum is right. Several processes may call this for one folder at once.
+
+    Args:
+        base_url: Where the file is, with the slash at its end.
+        file: What to get.
+        folder: Where to put it; made if it is missing.
+        progress: Called with (name, bytes so far, bytes in all); a line on stderr by default.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        DataError: If it cannot be had, or its bytes are wrong (they are deleted then).
+    """
+    target = folder / file.name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _only_one(folder / f".{file.name}.lock"):
+            if not target.exists():
+                _complete(base_url + file.name, file, target.with_name(file.name + ".part"), progress or _to_stderr)
+                os.replace(target.with_name(file.name + ".part"), target)
+    except (urllib.error.URLError, OSError, EOFError) as error:
+        raise DataError(f"{base_url}{file.name}: download to {folder} failed: {error}") from error
+    return target
+
+
+def _complete(url: str, file: RemoteFile, part: Path, progress: Progress) -> None:
+    """Fetch what is missing of `part` and check the whole."""
+    have = part.stat().st_size if part.exists() else 0
+    if have < file.num_bytes:
+        _fetch(url, file, part, have, progress)
+    with part.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if digest != file.sha256:
+        size = part.stat().st_size
+        if size < file.num_bytes:
+            raise EOFError(f"the connection ended after {size} of {file.num_bytes} bytes; try again to go on from there")
+        part.unlink()
+        raise DataError(
+            f"{url}: got {size} bytes with SHA-256 {digest}; expected {file.num_bytes} with {file.sha256}; deleted"
+        )
+
+
+def _fetch(url: str, file: RemoteFile, part: Path, have: int, progress: Progress) -> None:
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:
+        resumed = response.status == 206  # a server that knows no ranges answers 200 and sends everything
+        done = have if resumed else 0
+        with part.open("ab" if resumed else "wb") as out:
+            while chunk := response.read(_CHUNK_BYTES):
+                out.write(chunk)
+                done += len(chunk)
+                progress(file.name, done, file.num_bytes)
+                if done > file.num_bytes:
+                    return  # longer than it should be: the checksum will say so
+            out.flush()
+            os.fsync(out.fileno())
+
+
+@contextmanager
+def _only_one(lock: Path) -> Iterator[None]:
+    """Wait for, then hold, a lock among processes; the system frees it when a process dies."""
+    with lock.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _to_stderr(name: str, done: int, total: int) -> None:
+    print(f"{name}: {done / 1e6:.1f} of {total / 1e6:.1f} MB", file=sys.stderr, flush=True)

@@ -1,0 +1,106 @@
+"""Fashion-MNIST: 70,000 pictures of clothes, 28x28 grey pixels, 10 classes, with its own train/test split.
+
+Looked for in `<data root>/fashion_mnist`, then where Debian's package dataset-fashion-mnist puts it, else downloaded
+into the data root.
+
+Source: Xiao, Rasul, Vollgraf: "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms",
+arXiv:1708.07747.
+"""
+
+import hashlib
+from pathlib import Path
+
+from torch import Tensor, int64
+
+from tet_core.config import DATASETS
+from tet_core.data import idx
+from tet_core.data.dataset import DataError, Dataset, Split, check
+from tet_core.data.download import RemoteFile, download
+
+DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"  # the authors' own; it speaks no HTTPS
+SIZE = "31 MB"
+
+# The authors publish MD5 sums; these are the SHA-256 sums of the files that have them.
+FILES = (
+    RemoteFile(
+        "train-images-idx3-ubyte.gz", 26_421_880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"
+    ),
+    RemoteFile("train-labels-idx1-ubyte.gz", 29_515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
+    RemoteFile(
+        "t10k-images-idx3-ubyte.gz", 4_422_102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"
+    ),
+    RemoteFile("t10k-labels-idx1-ubyte.gz", 5_148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
+)
+
+# SHA-256 of the values alone: Debian's files are compressed anew, what they hold is the same.
+VALUES_SHA256 = {
+    "train-images-idx3-ubyte.gz": "2e487a6c89124f78f2d7521542223cafe96f7123c3ca13d447772ac6ecbb3012",
+    "train-labels-idx1-ubyte.gz": "657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7",
+    "t10k-images-idx3-ubyte.gz": "c867c93ff95360594e8ec3287995350b824dd110b11595c0e13d5423f621867a",
+    "t10k-labels-idx1-ubyte.gz": "3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9",
+}
+
+# Mean and standard deviation over all pixels of the training set, in grey levels (0 to 255).
+MEAN, STD = 72.9404, 90.0212
+
+
+def load(root: Path, *, debian_folder: Path = DEBIAN_FOLDER, url: str = URL) -> Dataset:
+    """Load Fashion-MNIST.
+
+    Args:
+        root: The data root.
+        debian_folder: Where Debian's package puts the files.
+        url: Where to download from, with the slash at its end.
+
+    Raises:
+        DataError: If it is nowhere and cannot be downloaded, or a file is damaged; it names the file.
+    """
+    card = DATASETS["fashion_mnist"]
+    folder = find(root, debian_folder, url)
+    train_images, train_labels, test_images, test_labels = (_read_checked(folder / file.name) for file in FILES)
+    dataset = Dataset(
+        name="fashion_mnist",
+        num_classes=card.num_classes,
+        in_channels=card.in_channels,
+        input_size=card.input_size,
+        mean=(MEAN,),
+        std=(STD,),
+        train=Split(train_images.unsqueeze(1), train_labels.to(int64)),
+        test=Split(test_images.unsqueeze(1), test_labels.to(int64)),
+        source=str(folder),
+    )
+    return check(dataset, card)
+
+
+def find(root: Path, debian_folder: Path, url: str) -> Path:
+    """The folder with all four files, downloading them where there is none.
+
+    Raises:
+        DataError: If they are nowhere and cannot be downloaded.
+    """
+    own = root / "fashion_mnist"
+    for folder in (own, debian_folder):
+        if all((folder / file.name).exists() for file in FILES):
+            return folder
+    try:
+        for file in FILES:
+            download(url, file, own)
+    except DataError as error:
+        raise DataError(
+            f"fashion_mnist is not here: looked for {', '.join(file.name for file in FILES)} in {own} and "
+            f"{debian_folder}. Get the four files ({SIZE}) from {url} and put them into {own} (set TET_DATA or the "
+            f"data root for another place), or install Debian's package dataset-fashion-mnist. {error}"
+        ) from error
+    return own
+
+
+def _read_checked(path: Path) -> Tensor:
+    values = idx.read(path)
+    digest = hashlib.sha256(values.numpy()).hexdigest()
+    if digest != VALUES_SHA256[path.name]:
+        raise DataError(
+            f"{path}: not Fashion-MNIST as published: its values have SHA-256 {digest}, "
+            f"expected {VALUES_SHA256[path.name]}; delete it and get it again"
+        )
+    return values

@@ -1,0 +1,54 @@
+"""Reader for IDX files, the format of MNIST and its kin, gzipped.
+
+Layout, big-endian: two zero bytes, one byte of type (8: uint8), one byte with the number of axes, a uint32 for each
+axis, then the values in C order.
+
+Source: LeCun, Cortes, Burges: "The MNIST database of handwritten digits", section "File formats".
+"""
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tet_core.data.dataset import DataError
+
+_UINT8 = 8
+
+
+def read(path: Path) -> Tensor:
+    """Read a gzipped IDX file of bytes.
+
+    Args:
+        path: The file.
+
+    Returns:
+        uint8 tensor of the file's shape, in memory of its own.
+
+    Raises:
+        DataError: If the file is not there, damaged, cut short, too long, or not IDX of uint8; it names the file.
+    """
+    content = _unzip(path)
+    if len(content) < 4 or content[:3] != bytes((0, 0, _UINT8)):
+        raise DataError(f"{path}: not an IDX file of bytes: it starts with {content[:4].hex()}, expected 000008NN")
+    num_axes = content[3]
+    start = 4 + 4 * num_axes
+    if len(content) < start:
+        raise DataError(f"{path}: cut short within its header ({len(content)} bytes)")
+    shape = struct.unpack(f">{num_axes}I", content[4:start])
+    if len(content) - start != math.prod(shape):
+        raise DataError(f"{path}: holds {len(content) - start} values, expected {math.prod(shape)} for shape {shape}")
+    return torch.frombuffer(content, dtype=torch.uint8, offset=start).reshape(shape)
+
+
+def _unzip(path: Path) -> bytearray:
+    try:
+        return bytearray(gzip.decompress(path.read_bytes()))
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{path}: damaged or cut short ({error}); delete it and get it again") from error

@@ -1,0 +1,116 @@
+"""Measuring a network on a data set: both losses and the accuracy.
+
+Shapes: T time steps, B batch, K classes.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tet_core import checkpoint as checkpoints
+from tet_core import environment, seed
+from tet_core.config import DatasetCard, DATASETS, TrainConfig
+from tet_core.data import Dataset, Split, load_dataset
+from tet_core.data.loader import in_order, split_validation
+from tet_core.losses import build_loss, sdt_loss, tet_loss
+from tet_core.models import build_model
+from tet_core.static import repeat_over_time
+
+# Fixed, whatever a stage trains with: the metrics are sums over batches, and floating-point sums depend on how they
+# are cut. 128 fits caches and small GPUs at any T in use.
+BATCH_SIZE = 128
+
+
+def num_correct(outputs: Tensor, labels: Tensor) -> Tensor:
+    """How many of a batch are right: argmax over classes of the time-mean of outputs `[T, B, K]`; scalar int64."""
+    return (outputs.mean(0).argmax(1) == labels).sum()
+
+
+@torch.no_grad()
+def measure(model: nn.Module, dataset: Dataset, split: Split, config: TrainConfig) -> dict[str, float]:
+    """Measure a network on a split.
+
+    Args:
+        model: The network; it is left in evaluation mode.
+        dataset: For the normalisation.
+        split: On the model's device.
+        config: T, the loss and the precision.
+
+    Returns:
+        `loss` (the stage's own), `loss_sdt` (Eq. 7), `loss_tet` (Eq. 9), each averaged over the samples, and
+        `accuracy`, a fraction. Computed in float64 from the network's outputs.
+    """
+    model.eval()
+    losses = {"loss": build_loss(config.loss), "loss_sdt": sdt_loss, "loss_tet": _eq_9}
+    sums = torch.zeros(len(losses) + 1, dtype=torch.float64, device=split.labels.device)
+    batches = in_order(dataset, split, batch_size=BATCH_SIZE, dtype=environment.DTYPES[config.precision])
+    for images, labels in batches:
+        with environment.autocast(config):
+            outputs = model(repeat_over_time(images, config.T))
+        outputs = outputs.double()
+        values = [loss(outputs, labels) * len(labels) for loss in losses.values()]
+        sums += torch.stack([*values, num_correct(outputs, labels).double()])
+    means = (sums / len(split)).tolist()
+    return dict(zip([*losses, "accuracy"], means, strict=True))
+
+
+def _eq_9(outputs: Tensor, labels: Tensor) -> Tensor:
+    return tet_loss(outputs, labels, lamb=0.0)
+
+
+def build(config: TrainConfig) -> nn.Module:
+    """A stage's network with its seed's initial weights, on the stage's device, in its precision."""
+    card: DatasetCard = DATASETS[config.dataset.name]
+    fields = {name: getattr(config.model, name) for name in type(config.model).model_fields}
+    # Weights are drawn in float32 on the CPU, so that neither device nor precision changes what a seed means.
+    with seed.initial_weights(config.seed):
+        model = build_model(
+            **fields,
+            num_classes=card.num_classes,
+            in_channels=card.in_channels,
+            input_size=card.input_size,
+            neuron=config.neuron,
+            surrogate=config.surrogate,
+        )
+    # Channels-last is the layout that the convolutions of CPU and GPU work in: no conversion between layers.
+    return model.to(environment.device(config), environment.DTYPES[config.precision]).to(
+        memory_format=torch.channels_last
+    )
+
+
+def evaluate(
+    checkpoint: Mapping[str, Any] | Path | str, *, data_root: Path | None = None, split: str = "test"
+) -> dict[str, float]:
+    """Measure a checkpoint alone, from nothing but its own config; equals what training logged to the last digit.
+
+    Args:
+        checkpoint: A checkpoint, or the path of one.
+        data_root: As for `load_dataset`.
+        split: "test", or "val" if the stage had a validation set.
+
+    Returns:
+        `test/loss`, `test/loss_sdt`, `test/loss_tet` and `test/accuracy`, or the same under `val/`.
+
+    Raises:
+        ValueError: If the split is not known, or the checkpoint's stage had none of that name.
+        CheckpointError: If the file is damaged.
+    """
+    if not isinstance(checkpoint, Mapping):
+        checkpoint = checkpoints.load(checkpoint)
+    config = TrainConfig.model_validate(checkpoint["config"])
+    if split not in ("test", "val"):
+        raise ValueError(f"split is {split!r}; it must be 'test' or 'val'")
+    if split == "val" and config.validation == 0:
+        raise ValueError("split is 'val', but the checkpoint's stage had no validation set (validation was 0)")
+    dataset = load_dataset(config.dataset, data_root)
+    part = dataset.test if split == "test" else dataset.train.subset(
+        split_validation(dataset.train.labels, config.validation, config.seed)[1]
+    )
+    with environment.applied(config):
+        model = build(config)
+        model.load_state_dict(checkpoint["model"])
+        metrics = measure(model, dataset, part.to(environment.device(config)), config)
+    return {f"{split}/{name}": value for name, value in metrics.items()}

@@ -1,0 +1,101 @@
+"""Training one stage from beginning to end, with its checkpoints in a folder."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tet_core import checkpoint as checkpoints
+from tet_core.config import TrainConfig
+from tet_core.training import Epoch, train_epochs
+
+LAST = "last.pt"
+# Nothing is chosen on the test set: without a validation set the best epoch by test accuracy is kept too, as in the
+# paper's own tables, but under a name that says so.
+BEST = "best.pt"
+BEST_TEST = "best_test.pt"
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a stage ended with.
+
+    Attributes:
+        checkpoint: Of the last epoch.
+        best: Of the best epoch: by `val/accuracy` if there is a validation set, else by `test/accuracy` (then it is
+            only to be reported, not chosen). The earliest of equals.
+        history: The metrics of every epoch that this call trained, by epoch.
+    """
+
+    checkpoint: dict[str, Any]
+    best: dict[str, Any]
+    history: dict[int, dict[str, float]]
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Of the last epoch."""
+        metrics: dict[str, float] = self.checkpoint["metrics"]
+        return metrics
+
+    @property
+    def weights_sha256(self) -> str:
+        """Hash of the last epoch's weights and buffers."""
+        return checkpoints.weights_sha256(self.checkpoint)
+
+
+def fit(
+    config: TrainConfig,
+    *,
+    initial: Mapping[str, Any] | None = None,
+    folder: Path | str | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+    data_root: Path | None = None,
+) -> FitResult:
+    """Train a stage.
+
+    Args:
+        config: The stage.
+        initial: Checkpoint of the stage before, as for `train_epochs`.
+        folder: Where to keep checkpoints after every epoch: `last.pt`, and `best.pt` (by validation accuracy) or,
+            without a validation set, `best_test.pt`. Made if it is missing. If it holds a `last.pt` of this stage,
+            training goes on from there, to the same bits as if it had never stopped.
+        on_epoch: Called after every epoch, once its checkpoint is on the disk. If it raises, training ends there.
+        data_root: As for `load_dataset`.
+
+    Returns:
+        The last and the best checkpoint and the metrics of the epochs trained.
+
+    Raises:
+        ValueError: As for `train_epochs`, and if a checkpoint in the folder is damaged.
+        FloatingPointError: If a loss is not finite.
+
+    Example:
+        >>> from tet_core import TrainConfig, fit
+        >>> config = TrainConfig(dataset={"name": "digits"}, model={"name": "vgg_small", "width": 2}, T=1, epochs=1,
+        ...                      loss={"name": "sdt"})
+        >>> fit(config, on_epoch=lambda epoch: print(epoch.number, "of", epoch.epochs)).checkpoint["epoch"]
+        1 of 1
+        1
+    """
+    key, best_name = ("val/accuracy", BEST) if config.validation else ("test/accuracy", BEST_TEST)
+    last = best = None
+    if folder is not None:
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        if (folder / LAST).exists():
+            last, best = checkpoints.load(folder / LAST), checkpoints.load(folder / best_name)
+    history: dict[int, dict[str, float]] = {}
+    for epoch in train_epochs(config, initial=initial, resume=last, data_root=data_root):
+        last = epoch.checkpoint()
+        history[epoch.number] = epoch.metrics
+        is_best = best is None or last["metrics"][key] > best["metrics"][key]
+        if is_best:
+            best = last
+        if folder is not None:
+            if is_best:  # first, so that a folder with a last one always has its best one too
+                checkpoints.save(last, folder / best_name)
+            checkpoints.save(last, folder / LAST)
+        if on_epoch is not None:
+            on_epoch(epoch)
+    assert last is not None and best is not None
+    return FitResult(last, best, history)

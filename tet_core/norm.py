@@ -1,0 +1,67 @@
+"""Batch normalisation over time and batch together, with the threshold-dependent initial weight (tdBN).
+
+Shapes: T time steps, B batch, C channels, H and W pixels.
+
+Source: Zheng et al., "Going Deeper With Directly-Trained Larger Spiking Neural Networks", AAAI 2021
+(arXiv:2011.05280); Deng et al., ICLR 2022.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tet_core.static import is_static, repeat_over_time
+
+
+class TdBN(nn.Module):
+    """BatchNorm2d whose statistics run over [T, B, H, W]: `y = weight * (x - mean) / sqrt(var + eps) + bias`.
+
+    The weight starts at `alpha * v_threshold`, the bias at 0. Normalisation uses the biased variance, the running
+    variance is the unbiased one, as in `torch.nn.BatchNorm2d`.
+
+    An input that repeats one step T times (stride 0 over time) is normalised once and repeated; the running
+    variance is corrected for the T-fold count, so that the outcome is that of T copies.
+
+    Args:
+        num_channels: C.
+        v_threshold: Threshold of the neurons that follow.
+        alpha: Factor on the threshold; 1 where one path leads into the neuron.
+        eps: Added to the variance.
+        momentum: Weight of the newest batch in the running statistics.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(
+        self, num_channels: int, *, v_threshold: float = 1.0, alpha: float = 1.0, eps: float = 1e-5, momentum: float = 0.1
+    ) -> None:
+        super().__init__()
+        self.eps, self.momentum = eps, momentum
+        self.weight = nn.Parameter(torch.full((num_channels,), alpha * v_threshold))
+        self.bias = nn.Parameter(torch.zeros(num_channels))
+        self.register_buffer("running_mean", torch.zeros(num_channels))
+        self.register_buffer("running_var", torch.ones(num_channels))
+
+    def forward(self, x_TBCHW: Tensor) -> Tensor:
+        """Normalise `[T, B, C, H, W]`; the output has the input's shape."""
+        if is_static(x_TBCHW):
+            return repeat_over_time(self._normalise(x_TBCHW[0], copies=x_TBCHW.shape[0]), x_TBCHW.shape[0])
+        return self._normalise(x_TBCHW.flatten(0, 1), copies=1).unflatten(0, x_TBCHW.shape[:2])
+
+    def _normalise(self, x_NCHW: Tensor, copies: int) -> Tensor:
+        if not self.training:
+            return F.batch_norm(x_NCHW, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        # With momentum 1 these receive the batch's own mean and unbiased variance.
+        mean, var = torch.zeros_like(self.running_mean), torch.zeros_like(self.running_var)
+        y = F.batch_norm(x_NCHW, mean, var, self.weight, self.bias, training=True, momentum=1.0, eps=self.eps)
+        n = x_NCHW.numel() // x_NCHW.shape[1]
+        correction = (n - 1) / n * (copies * n) / (copies * n - 1)
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(var * correction, self.momentum)
+        return y
+
+    def extra_repr(self) -> str:
+        """The sizes, for `print(model)`."""
+        return f"{self.weight.numel()}, eps={self.eps}, momentum={self.momentum}"

@@ -1,0 +1,29 @@
+"""Inputs that are the same at every time step: a view that repeats one step, and layers that compute it once.
+
+A still image is fed to a spiking network T times. As a view with stride 0 over time it costs the memory of one
+step, and the layers before the first neuron, which have no state, need to see it once only.
+
+Shapes: T time steps (axis 0), B batch, * any more axes.
+"""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+
+def repeat_over_time(x: Tensor, T: int) -> Tensor:
+    """View `[B, *]` as `[T, B, *]` without copying (stride 0 over time)."""
+    return x.unsqueeze(0).expand(T, *x.shape)
+
+
+def is_static(x: Tensor) -> bool:
+    """Whether every step of `[T, B, *]` is one and the same memory."""
+    return x.shape[0] > 1 and x.stride(0) == 0
+
+
+def each_step(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Apply a stateless layer for `[N, *]` to every step of `[T, B, *]`; to one step only where all are the same."""
+    T, B = x.shape[:2]
+    if is_static(x):
+        return repeat_over_time(layer(x[0]), T)
+    return layer(x.flatten(0, 1)).unflatten(0, (T, B))

@@ -1,0 +1,211 @@
+"""Training one stage, an epoch at a time.
+
+Shapes: T time steps, B batch, C channels, H and W pixels, K classes.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tet_core import environment
+from tet_core.checkpoint import FORMAT, CheckpointError, snapshot, weights_sha256
+from tet_core.config import TrainConfig
+from tet_core.data import Dataset, load_dataset
+from tet_core.data.loader import TrainLoader, split_validation
+from tet_core.evaluation import build, measure, num_correct
+from tet_core.losses import build_loss
+from tet_core.optimizer import build_optimizer, learning_rate, set_fields, set_learning_rate
+from tet_core.static import repeat_over_time
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch left behind.
+
+    Attributes:
+        number: The epoch, from 1 within its stage.
+        epochs: How many the stage has.
+        metrics: `train/`, `test/` and, with a validation set, `val/` metrics (accuracies as fractions, losses
+            averaged over samples), `epoch_time_s` (seconds of the training pass alone) and `samples_per_s`.
+    """
+
+    number: int
+    epochs: int
+    metrics: dict[str, float]
+    _checkpoint: dict[str, Any] = field(repr=False)
+
+    def checkpoint(self) -> dict[str, Any]:
+        """All that it takes to go on from here bit by bit; later epochs do not change it."""
+        return self._checkpoint
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        """Hash of the weights and buffers after this epoch."""
+        return weights_sha256(self._checkpoint)
+
+
+def train_epochs(
+    config: TrainConfig,
+    *,
+    initial: Mapping[str, Any] | None = None,
+    resume: Mapping[str, Any] | None = None,
+    data_root: Path | None = None,
+) -> Iterator[Epoch]:
+    """Train a stage; yields after every epoch.
+
+    torch's threads and determinism flags are set while an epoch runs, and are the caller's own in between.
+
+    Args:
+        config: The stage.
+        initial: Checkpoint of the chain's stage before. Its weights are taken over; with `config.inherit` = "all"
+            the optimiser's state too.
+        resume: Checkpoint of this very stage; training goes on at the epoch after it.
+        data_root: As for `load_dataset`.
+
+    Returns:
+        An iterator with one item an epoch; none if `resume` is of the last one.
+
+    Raises:
+        ValueError: If `resume` was made under another config or environment (it names what differs), or a checkpoint
+            does not fit the network or the optimiser.
+        DataError: If the data set is missing or damaged.
+        FloatingPointError: While iterating, if a loss is not finite; it names epoch, batch and loss.
+    """
+    record = environment.record(config)
+    with environment.applied(config):
+        stage = _Stage(config, load_dataset(config.dataset, data_root))
+        start = 0
+        if resume is not None:
+            _check_same(resume, config, record)
+            stage.load(resume, with_optimizer=True)
+            start = resume["epoch"]
+        elif initial is not None:
+            stage.load(initial, with_optimizer=config.inherit == "all")
+    return _run(stage, config, record, start)
+
+
+def _run(stage: "_Stage", config: TrainConfig, record: environment.Record, start: int) -> Iterator[Epoch]:
+    for number in range(start + 1, config.epochs + 1):
+        with environment.applied(config):
+            metrics = stage.train_epoch(number) | stage.measure()
+            checkpoint = {
+                "format": FORMAT,
+                "config": config.model_dump(mode="json"),
+                "environment": dict(record),
+                "epoch": number,
+                "model": snapshot(stage.model.state_dict()),
+                "optimizer": snapshot(stage.optimizer.state_dict()),
+                "metrics": dict(metrics),
+            }
+        yield Epoch(number, config.epochs, metrics, checkpoint)
+
+
+class _Stage:
+    """What lives while a stage trains: network, optimiser, data."""
+
+    def __init__(self, config: TrainConfig, dataset: Dataset) -> None:
+        self.config, self.dataset = config, dataset
+        self.device = environment.device(config)
+        self.model = build(config)
+        self.optimizer = build_optimizer(config.optimizer, self.model.parameters())
+        self.loss = build_loss(config.loss)
+        train, validation = split_validation(dataset.train.labels, config.validation, config.seed)
+        self.loader = TrainLoader(
+            dataset,
+            train,
+            batch_size=config.batch_size,
+            steps=config.augmentation,
+            seed=config.seed,
+            device=self.device,
+            dtype=environment.DTYPES[config.precision],
+        )
+        self.splits = {"test": dataset.test.to(self.device)}
+        if len(validation):
+            self.splits["val"] = dataset.train.subset(validation).to(self.device)
+
+    def load(self, checkpoint: Mapping[str, Any], *, with_optimizer: bool) -> None:
+        """Take over weights and, if asked, the optimiser's state, with this stage's settings."""
+        try:
+            self.model.load_state_dict(checkpoint["model"])
+        except RuntimeError as error:
+            raise CheckpointError(f"the checkpoint does not fit model {self.config.model.name!r}: {error}") from error
+        if with_optimizer:
+            name, saved = self.config.optimizer.name, checkpoint["config"]["optimizer"]["name"]
+            if saved != name:
+                raise CheckpointError(f"optimizer is {name!r}, the checkpoint's {saved!r}; its state needs the same one")
+            self.optimizer.load_state_dict(checkpoint["optimizer"])
+            set_fields(self.optimizer, self.config.optimizer)
+
+    def train_epoch(self, number: int) -> dict[str, float]:
+        """One pass over the training set."""
+        config = self.config
+        set_learning_rate(self.optimizer, learning_rate(config, number))
+        self.model.train()
+        losses, sizes = [], []
+        correct = torch.zeros((), dtype=torch.int64, device=self.device)
+        start = self._now()
+        for images, labels in self.loader.epoch(config.epoch_offset + number):
+            loss, outputs = self._step(images, labels)
+            losses.append(loss)
+            sizes.append(len(labels))
+            correct += num_correct(outputs, labels)
+        batch_losses = torch.stack(losses).double().cpu()  # the one point where a GPU is waited for
+        seconds = self._now() - start
+        _check_finite(batch_losses, number, config.loss.name)
+        num_samples = self.loader.num_samples
+        return {
+            "train/loss": float(batch_losses @ torch.tensor(sizes, dtype=torch.float64)) / num_samples,
+            "train/accuracy": int(correct) / num_samples,
+            "epoch_time_s": seconds,
+            "samples_per_s": num_samples / seconds,
+        }
+
+    def _step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        with environment.autocast(self.config):
+            outputs: Tensor = self.model(repeat_over_time(images, self.config.T))
+        outputs = outputs.to(images.dtype)
+        loss = self.loss(outputs, labels)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        return loss.detach(), outputs.detach()
+
+    def measure(self) -> dict[str, float]:
+        """Metrics of the test set and, if there is one, of the validation set."""
+        return {
+            f"{name}/{key}": value
+            for name, split in self.splits.items()
+            for key, value in measure(self.model, self.dataset, split, self.config).items()
+        }
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+
+def _check_finite(losses: Tensor, epoch: int, name: str) -> None:
+    bad = (~losses.isfinite()).nonzero().flatten().tolist()
+    if bad:
+        raise FloatingPointError(
+            f"the {name} loss is {float(losses[bad[0]])} in epoch {epoch}, batch {bad[0] + 1} of {len(losses)}; "
+            "a lower learning rate may help"
+        )
+
+
+def _check_same(resume: Mapping[str, Any], config: TrainConfig, record: environment.Record) -> None:
+    lines = environment.differences(resume["config"], config.model_dump(mode="json"))
+    if lines:
+        raise CheckpointError(f"the checkpoint is of another config: {'; '.join(lines)}")
+    lines = environment.differences(resume["environment"], record)
+    if lines:
+        raise CheckpointError(
+            f"the checkpoint was made in another environment, so going on would not give the same bits: "
+            f"{'; '.join(lines)}"
+        )
