@@ -12,12 +12,14 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from service.errors import TetError
+
 PREFIX = "TET_"
 
 _PORTS = ("api_port", "mlflow_port", "ray_dashboard_port", "ray_gcs_port", "ray_client_port", "ray_agent_port")
 
 
-class SettingsInvalid(ValueError):
+class SettingsInvalid(TetError, ValueError):  # noqa: N818 - named for what it says
     """One or more settings cannot be used; the message has a line for each, with variable, value and what is wrong."""
 
 
@@ -121,7 +123,9 @@ class Settings(BaseModel):
         for name in _PORTS:
             port = getattr(self, name)
             if port in seen:
-                raise ValueError(f"{variable(seen[port])} and {variable(name)} are both {port}: each needs its own port")
+                raise ValueError(
+                    f"{variable(seen[port])} and {variable(name)} are both {port}: each needs its own port"
+                )
             seen[port] = name
         return self
 

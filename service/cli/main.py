@@ -1,0 +1,38 @@
+"""`tet`: the command line. Each command is one function of a module beside this one."""
+
+import sys
+
+import typer
+
+from service.cli import up
+from service.cli.output import fail
+from service.errors import TetError
+
+
+class Group(typer.core.TyperGroup):
+    """Turns the project's own errors into one message and exit status 1; anything else is a bug and shows its trace."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
+        """Runs the command."""
+        try:
+            return super().invoke(ctx)
+        except TetError as error:
+            fail(str(error))
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(
+    name="tet",
+    cls=Group,
+    help="Compare ways of training spiking neural networks: post an experiment, watch it, read the comparison.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+app.command()(up.up)
+app.command()(up.down)
+app.command()(up.status)
+
+if __name__ == "__main__":
+    sys.exit(app())

@@ -1,0 +1,158 @@
+"""What the stack is made of: for each component its command, ports, question and patience."""
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from service.cli.stack import probe
+from service.cli.stack.ports import Port
+from service.cli.stack.process import PidFile
+from service.settings import Settings
+
+# Bytes; trials exchange numbers, not tensors, and a third of the machine's memory (Ray's habit) is better used by them.
+OBJECT_STORE_BYTES = 256 * 1024**2
+
+
+@dataclass(frozen=True)
+class Component:
+    """One part of the stack.
+
+    Attributes:
+        name: As `tet status` names it.
+        url: Where people open it.
+        command: What starts it here; None if the settings say that it runs elsewhere.
+        ports: What it will listen on.
+        check: Raises probe.Unhealthy unless it truly answers.
+        start_s: How long it may take until it does, on a slow and busy machine.
+        stop_s: How long it may take to end by itself.
+        scratch: A folder of its own that is removed once it has ended.
+    """
+
+    name: str
+    url: str
+    command: tuple[str, ...] | None
+    ports: tuple[Port, ...]
+    check: Callable[[Settings], None]
+    home: Path
+    start_s: float = 120
+    stop_s: float = 10
+    scratch: Path | None = None
+
+    @property
+    def pid_file(self) -> PidFile:
+        """Where its process is remembered."""
+        return PidFile(self.home / "run" / f"{self.name}.json")
+
+    @property
+    def log(self) -> Path:
+        """Where what it prints goes."""
+        return self.home / "logs" / f"{self.name}.log"
+
+    def trouble(self, settings: Settings) -> str | None:
+        """Why it does not do its work; None if it does."""
+        try:
+            self.check(settings)
+        except probe.Unhealthy as reason:
+            return str(reason)
+        return None
+
+
+def components(settings: Settings) -> tuple[Component, ...]:
+    """The stack's components in the order in which they are started."""
+    return (_ray(settings), _mlflow(settings), _api(settings))
+
+
+def ray_scratch(settings: Settings) -> Path:
+    """Ray's folder for sockets and logs: not under `home`, since a socket's path may be 107 bytes long at most."""
+    return Path("/tmp") / f"tet-{hashlib.sha256(str(settings.home).encode()).hexdigest()[:8]}"
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The environment of every component: ours, our settings made explicit, and Ray's token."""
+    env = {name: value for name, value in os.environ.items() if name not in ("RAY_AUTH_TOKEN", "RAY_ADDRESS")}
+    env |= settings.environment() | settings.ray_environment()
+    env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env.get('PATH', os.defpath)}"
+    for name in ("no_proxy", "NO_PROXY"):  # they talk to each other on loopback
+        env[name] = ",".join(filter(None, [env.get(name), "127.0.0.1", "localhost"]))
+    return env | {
+        "PYTHONUNBUFFERED": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # the only node need not be drained; 15 s otherwise
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # its queue for judging language models: five processes
+    }
+
+
+def _ray(settings: Settings) -> Component:
+    options = {
+        "port": settings.ray_gcs_port,
+        "dashboard-host": "127.0.0.1",
+        "dashboard-port": settings.ray_dashboard_port,
+        "ray-client-server-port": settings.ray_client_port,
+        "dashboard-agent-listen-port": settings.ray_agent_port,
+        # 0: any free port. Ray's own range, 10002-19999, would be shared with a second stack.
+        "min-worker-port": 0,
+        "max-worker-port": 0,
+        "temp-dir": ray_scratch(settings),
+        "object-store-memory": OBJECT_STORE_BYTES,
+        "log-color": "false",
+    }
+    options |= {} if settings.num_cpus is None else {"num-cpus": settings.num_cpus}
+    options |= {} if settings.num_gpus is None else {"num-gpus": settings.num_gpus}
+    arguments = [f"--{name}={value}" for name, value in options.items()]
+    local = settings.ray_url == f"http://127.0.0.1:{settings.ray_dashboard_port}"
+    return Component(
+        name="ray",
+        url=settings.ray_public_url,
+        command=(_script("ray"), "start", "--head", "--block", *arguments) if local else None,
+        ports=(
+            Port(settings.ray_gcs_port, "TET_RAY_GCS_PORT", "0.0.0.0"),
+            Port(settings.ray_dashboard_port, "TET_RAY_DASHBOARD_PORT"),
+            Port(settings.ray_client_port, "TET_RAY_CLIENT_PORT", "0.0.0.0"),
+            Port(settings.ray_agent_port, "TET_RAY_AGENT_PORT", "0.0.0.0"),
+        ),
+        check=probe.ray,
+        home=settings.home,
+        scratch=ray_scratch(settings),
+    )
+
+
+def _mlflow(settings: Settings) -> Component:
+    hosts = ["localhost:*", "127.0.0.1:*", urlsplit(settings.mlflow_public_url).netloc.rpartition("@")[2]]
+    local = settings.mlflow_url == f"http://127.0.0.1:{settings.mlflow_port}"
+    command = (
+        sys.executable, "-m", "mlflow", "server",
+        "--host=127.0.0.1", f"--port={settings.mlflow_port}",
+        f"--backend-store-uri=sqlite:///{settings.home / 'mlflow.db'}",
+        f"--artifacts-destination={settings.home / 'mlartifacts'}",
+        "--workers=1",  # 250 MB each; one serves tens of batches a second
+        f"--allowed-hosts={','.join(dict.fromkeys(hosts))}",
+    )  # fmt: skip
+    return Component(
+        name="mlflow",
+        url=settings.mlflow_public_url,
+        command=command if local else None,
+        ports=(Port(settings.mlflow_port, "TET_MLFLOW_PORT"),),
+        check=probe.mlflow,
+        home=settings.home,
+    )
+
+
+def _api(settings: Settings) -> Component:
+    return Component(
+        name="api",
+        url=settings.api_url,
+        command=(sys.executable, "-m", "service.api"),
+        ports=(Port(settings.api_port, "TET_API_PORT", settings.api_host),),
+        check=probe.api,
+        home=settings.home,
+    )
+
+
+def _script(name: str) -> str:
+    """A console script of this environment."""
+    return str(Path(sys.executable).parent / name)

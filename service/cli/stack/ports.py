@@ -1,0 +1,49 @@
+"""Is a port free, and if not, who holds it?"""
+
+import socket
+from dataclasses import dataclass
+
+import psutil
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port that a component wants: the address it will listen on, and the variable that moves it."""
+
+    number: int
+    variable: str
+    host: str = "127.0.0.1"
+
+    def is_free(self) -> bool:
+        """Whether one can listen there now."""
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections being closed do not matter
+            try:
+                probe.bind((self.host, self.number))
+                probe.listen(1)
+            except OSError:
+                return False
+        return True
+
+    def complaint(self) -> str:
+        """Says that the port is taken, by whom where that can be known, and what to set."""
+        holder = _holder(self.number)
+        by = f" by {holder}" if holder else ""
+        return f"port {self.number} is taken{by}: free it, or set {self.variable} to another"
+
+
+def _holder(number: int) -> str | None:
+    """The process that listens on the port, if this user may know."""
+    try:
+        connections = psutil.net_connections(kind="tcp")
+    except (psutil.Error, OSError):
+        return None
+    pids = {c.pid for c in connections if c.laddr and c.laddr.port == number and c.status == psutil.CONN_LISTEN}
+    for pid in pids - {None}:
+        try:
+            command = " ".join(psutil.Process(pid).cmdline())
+        except psutil.Error:
+            continue
+        return f"process {pid} ({command[:60]}{'…' if len(command) > 60 else ''})"
+    return None
