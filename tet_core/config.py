@@ -149,7 +149,7 @@ class VggSmall(Config):
     """Four convolutions and one linear layer, for inputs from 8x8 up."""
 
     name: Literal["vgg_small"] = "vgg_small"
-    width: int = Field(16, ge=1, le=1024, description="Channels of the first two convolutions; the next have twice as many.")
+    width: int = Field(32, ge=1, le=1024, description="Channels of the first two convolutions; the next have twice as many.")
     norm: Tdbn = Tdbn()
 
 
