@@ -5,7 +5,6 @@ int, float, bool, None, dict and list alone, so that `torch.load(path, weights_o
 """
 
 import hashlib
-import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from tet_core.files import write_atomic
 
 FORMAT = 1
 KEYS = ("format", "config", "environment", "epoch", "model", "optimizer", "metrics")
@@ -22,28 +23,18 @@ class CheckpointError(ValueError):
     """A checkpoint is damaged, of another format, or does not fit what it is to be used for."""
 
 
+class EnvironmentMismatch(CheckpointError):
+    """A checkpoint was made in an environment in which other bits come out; another machine may do."""
+
+
 def save(checkpoint: Mapping[str, Any], path: Path | str) -> None:
     """Write a checkpoint so that, whatever dies, the path holds the old file or the whole new one.
 
-    It is written beside its place, flushed to the disk, renamed, and the folder flushed. A file that a killed writer
-    left beside it is overwritten by the next one.
-
     Args:
         checkpoint: What to write.
-        path: Where; its folder must exist, and no other process may write there at the same time.
+        path: Where; its folder must exist.
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as stream:
-        torch.save(dict(checkpoint), stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_atomic(Path(path), lambda stream: torch.save(dict(checkpoint), stream))
 
 
 def load(path: Path | str) -> dict[str, Any]:

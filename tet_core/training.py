@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tet_core import environment
-from tet_core.checkpoint import FORMAT, CheckpointError, snapshot, weights_sha256
+from tet_core.checkpoint import FORMAT, CheckpointError, EnvironmentMismatch, snapshot, weights_sha256
 from tet_core.config import TrainConfig
 from tet_core.data import Dataset, load_dataset
 from tet_core.data.loader import TrainLoader, split_validation
@@ -50,13 +50,46 @@ class Epoch:
         return weights_sha256(self._checkpoint)
 
 
+@dataclass(frozen=True)
+class Start:
+    """What a stage is about to train with.
+
+    Attributes:
+        initial_sha256: Hash of the weights and buffers that the next epoch starts from.
+        environment: What the bits depend on beyond the config; see `tet_core.environment.record`.
+        dataset: `name`, `digest` (of the content) and `source` (where it came from) of the data.
+        num_parameters: Trainable numbers of the network.
+    """
+
+    initial_sha256: str
+    environment: environment.Record
+    dataset: dict[str, str]
+    num_parameters: int
+
+
+class Epochs(Iterator[Epoch]):
+    """The epochs of a stage still to be trained: each `next` trains one.
+
+    Attributes:
+        start: What the first of them starts from.
+    """
+
+    def __init__(self, start: Start, epochs: Iterator[Epoch]) -> None:
+        self.start = start
+        self._epochs = epochs
+
+    def __next__(self) -> Epoch:
+        """Train the next epoch."""
+        return next(self._epochs)
+
+
 def train_epochs(
     config: TrainConfig,
     *,
     initial: Mapping[str, Any] | None = None,
     resume: Mapping[str, Any] | None = None,
     data_root: Path | None = None,
-) -> Iterator[Epoch]:
+) -> Epochs:
     """Train a stage; yields after every epoch.
 
     torch's threads and determinism flags are set while an epoch runs, and are the caller's own in between.
@@ -69,7 +102,7 @@ def train_epochs(
         data_root: As for `load_dataset`.
 
     Returns:
-        An iterator with one item an epoch; none if `resume` is of the last one.
+        An iterator with one item an epoch, none if `resume` is of the last one; its `start` says what it begins with.
 
     Raises:
         ValueError: If `resume` was made under another config or environment (it names what differs), or a checkpoint
@@ -87,7 +120,7 @@ def train_epochs(
             start = resume["epoch"]
         elif initial is not None:
             stage.load(initial, with_optimizer=config.inherit == "all")
-    return _run(stage, config, record, start)
+    return Epochs(stage.describe(record), _run(stage, config, record, start))
 
 
 def _run(stage: "_Stage", config: TrainConfig, record: environment.Record, start: int) -> Iterator[Epoch]:
@@ -138,9 +171,17 @@ class _Stage:
         if with_optimizer:
             name, saved = self.config.optimizer.name, checkpoint["config"]["optimizer"]["name"]
             if saved != name:
-                raise CheckpointError(f"optimizer is {name!r}, the checkpoint's {saved!r}; its state needs the same one")
+                raise CheckpointError(
+                    f"optimizer is {name!r}, the checkpoint's {saved!r}; its state needs the same one"
+                )
             self.optimizer.load_state_dict(checkpoint["optimizer"])
             set_fields(self.optimizer, self.config.optimizer)
+
+    def describe(self, record: environment.Record) -> Start:
+        """What it would train with now."""
+        data = {"name": self.dataset.name, "digest": self.dataset.digest, "source": self.dataset.source}
+        num_parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        return Start(weights_sha256(self.model.state_dict()), record, data, num_parameters)
 
     def train_epoch(self, number: int) -> dict[str, float]:
         """One pass over the training set."""
@@ -205,7 +246,7 @@ def _check_same(resume: Mapping[str, Any], config: TrainConfig, record: environm
         raise CheckpointError(f"the checkpoint is of another config: {'; '.join(lines)}")
     lines = environment.differences(resume["environment"], record)
     if lines:
-        raise CheckpointError(
+        raise EnvironmentMismatch(
             f"the checkpoint was made in another environment, so going on would not give the same bits: "
             f"{'; '.join(lines)}"
         )

@@ -144,7 +144,9 @@ class Attempt:
         """Where this attempt's checkpoint of an epoch lies."""
         return self.path / f"epoch-{epoch:06d}.pt"
 
-    def commit(self, *, epoch: int, epochs: int, at_ms: int, metrics: Mapping[str, float], weights_sha256: str) -> Commit:
+    def commit(
+        self, *, epoch: int, epochs: int, at_ms: int, metrics: Mapping[str, float], weights_sha256: str
+    ) -> Commit:
         """Own an epoch. The checkpoint has to be on disk before.
 
         Raises:

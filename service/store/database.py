@@ -47,6 +47,12 @@ class Database:
         return None if current == newest else f"the database is at version {current}, this service needs {newest}"
 
     @contextmanager
+    def reading(self) -> Iterator[Repository]:
+        """One transaction that only reads; on SQLite it waits for no writer."""
+        with Session(self.engine.execution_options(read_only=True), expire_on_commit=False) as session, session.begin():
+            yield Repository(session)
+
+    @contextmanager
     def session(self) -> Iterator[Repository]:
         """One transaction: committed on a clean exit, rolled back on an error."""
         with Session(self.engine, expire_on_commit=False) as session, session.begin():
@@ -83,4 +89,5 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     # IMMEDIATE: a transaction that reads and then writes must not find that another one wrote in between.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    read_only = connection.get_execution_options().get("read_only", False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")

@@ -14,7 +14,7 @@ from service.errors import Conflict, NotFound
 from service.events import utc_now
 from service.plan import Chain
 from service.spec import Experiment
-from service.states import ACTIVE, EXPERIMENT_TRANSITIONS, ExperimentState
+from service.states import ACTIVE, DONE, EXPERIMENT_TRANSITIONS, ExperimentState, WorkState
 from service.store.tables import ChainRow, EventFileRow, EventRow, ExperimentRow, IdempotencyKeyRow, StageRow
 
 
@@ -192,14 +192,11 @@ class Repository:
         """Append to the stream that clients follow."""
         self._session.add(EventRow(experiment_id=experiment_id, at=at or utc_now(), type=kind, data=data))
 
-    def end_unfinished(self, experiment_id: str, state: str, unfinished: Sequence[str]) -> None:
-        """Put every chain and stage that is in one of the states `unfinished` into `state`."""
+    def end_unfinished(self, experiment_id: str, state: WorkState) -> None:
+        """Put every chain and stage that has not ended into `state`."""
         for table in (ChainRow, StageRow):
-            self._session.execute(
-                update(table)
-                .where(table.experiment_id == experiment_id, table.state.in_(unfinished))
-                .values(state=state)
-            )
+            unfinished = table.experiment_id == experiment_id, table.state.not_in(DONE)
+            self._session.execute(update(table).where(*unfinished).values(state=state))
 
     # -- event files -------------------------------------------------------------------------------------------
 
@@ -238,6 +235,11 @@ class Repository:
     def stage(self, experiment_id: str, chain_id: str, index: int) -> StageRow | None:
         """One stage, or None."""
         return self._session.get(StageRow, (experiment_id, chain_id, index))
+
+    def count_epochs(self, experiment_id: str) -> int:
+        """How many epochs are known to be committed, over all stages."""
+        query = select(func.sum(StageRow.epoch)).where(StageRow.experiment_id == experiment_id)
+        return self._session.scalar(query) or 0
 
     def count_done_stages(self, experiment_id: str) -> int:
         """How many stages have succeeded or were stopped early."""

@@ -48,6 +48,8 @@ class ExperimentRow(Table):
     # The driver: how many were submitted, and how many in a row died without leaving anything new behind.
     driver_attempt: Mapped[int] = mapped_column(Integer, default=0)
     idle_deaths: Mapped[int] = mapped_column(Integer, default=0)
+    epochs_at_start: Mapped[int] = mapped_column(Integer, default=0)
+    retry_at: Mapped[datetime | None]
     stages_done: Mapped[int] = mapped_column(Integer, default=0)
     stages_total: Mapped[int] = mapped_column(Integer)
     mlflow_experiment_id: Mapped[str | None] = mapped_column(String(64))
@@ -96,7 +98,10 @@ class StageRow(Table):
 
     __table_args__ = (
         ForeignKeyConstraint(
-            ["experiment_id", "chain_id"], ["chains.experiment_id", "chains.id"], ondelete="CASCADE", name="fk_stages_chain"
+            ["experiment_id", "chain_id"],
+            ["chains.experiment_id", "chains.id"],
+            ondelete="CASCADE",
+            name="fk_stages_chain",
         ),
     )
 

@@ -1,0 +1,53 @@
+"""The reconciler's state table: what to do next, from what is wanted, where the experiment is, and what was seen."""
+
+from enum import StrEnum
+
+from service.control.jobs import JobStatus
+from service.states import ExperimentState
+
+
+class Action(StrEnum):
+    """What the reconciler does with one experiment in one round."""
+
+    NONE = "none"
+    START = "start"  # store the intent to run the next driver
+    SUBMIT = "submit"  # hand the stored intent to Ray
+    NOTE_RUNNING = "note running"
+    REVIVE = "revive"  # the driver is gone without an outcome: start the next one
+    STOP = "stop"  # ask Ray to stop the driver
+    CANCEL = "cancel"  # nothing runs any more: conclude
+    NOTE_UNKNOWN = "note unknown"  # say that Ray does not answer, and change nothing
+
+
+_E, _J, _A = ExperimentState, JobStatus, Action
+
+# (wanted, state, seen) -> action. A queued experiment has no job; for the others every status has its line.
+TABLE: dict[tuple[str, ExperimentState, JobStatus], Action] = {
+    ("run", _E.QUEUED, _J.ABSENT): _A.START,
+    ("run", _E.STARTING, _J.UNKNOWN): _A.NOTE_UNKNOWN,
+    ("run", _E.STARTING, _J.ABSENT): _A.SUBMIT,
+    ("run", _E.STARTING, _J.PENDING): _A.NONE,
+    ("run", _E.STARTING, _J.RUNNING): _A.NOTE_RUNNING,
+    ("run", _E.STARTING, _J.ENDED): _A.REVIVE,
+    ("run", _E.RUNNING, _J.UNKNOWN): _A.NOTE_UNKNOWN,
+    ("run", _E.RUNNING, _J.ABSENT): _A.REVIVE,
+    ("run", _E.RUNNING, _J.PENDING): _A.NONE,
+    ("run", _E.RUNNING, _J.RUNNING): _A.NOTE_RUNNING,
+    ("run", _E.RUNNING, _J.ENDED): _A.REVIVE,
+    ("cancel", _E.QUEUED, _J.ABSENT): _A.CANCEL,
+    ("cancel", _E.STARTING, _J.UNKNOWN): _A.NOTE_UNKNOWN,
+    ("cancel", _E.STARTING, _J.ABSENT): _A.CANCEL,
+    ("cancel", _E.STARTING, _J.PENDING): _A.STOP,
+    ("cancel", _E.STARTING, _J.RUNNING): _A.STOP,
+    ("cancel", _E.STARTING, _J.ENDED): _A.CANCEL,
+    ("cancel", _E.RUNNING, _J.UNKNOWN): _A.NOTE_UNKNOWN,
+    ("cancel", _E.RUNNING, _J.ABSENT): _A.CANCEL,
+    ("cancel", _E.RUNNING, _J.PENDING): _A.STOP,
+    ("cancel", _E.RUNNING, _J.RUNNING): _A.STOP,
+    ("cancel", _E.RUNNING, _J.ENDED): _A.CANCEL,
+}
+
+
+def decide(wanted: str, state: ExperimentState, seen: JobStatus) -> Action:
+    """The table's answer; every pair that can occur has one."""
+    return TABLE[wanted, state, seen]

@@ -1,0 +1,160 @@
+"""The Ray Jobs API, by its documented REST routes: submit, look, stop, read logs.
+
+A call that fails proves nothing: whatever cannot be observed is `JobStatus.UNKNOWN`, never absent.
+"""
+
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+# The header Ray reads its token from when `Authorization` is taken by a proxy; the agents accept it everywhere.
+TOKEN_HEADER = "x-ray-authorization"
+TIMEOUT_S = 10.0
+
+
+class JobStatus(StrEnum):
+    """What is known of a job."""
+
+    UNKNOWN = "unknown"
+    ABSENT = "absent"
+    PENDING = "pending"
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+_STATUS = {
+    "PENDING": JobStatus.PENDING,
+    "RUNNING": JobStatus.RUNNING,
+    "STOPPED": JobStatus.ENDED,
+    "SUCCEEDED": JobStatus.ENDED,
+    "FAILED": JobStatus.ENDED,
+}
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A job as it was seen, with what Ray, or the failed call, said about it."""
+
+    status: JobStatus
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to run: an entry point with its arguments, under a submission id of our own making."""
+
+    submission_id: str
+    entrypoint: tuple[str, ...]
+    metadata: Mapping[str, str]
+    environment: Mapping[str, str]
+
+
+def submission_id(experiment_id: str, attempt: int) -> str:
+    """The submission id of an experiment's n-th driver: computed, never remembered."""
+    return f"tet-{experiment_id}-{attempt}"
+
+
+class RayJobs:
+    """Talks to one cluster."""
+
+    def __init__(self, url: str, token: Callable[[], str | None]) -> None:
+        """Talk to a cluster.
+
+        Args:
+            url: the dashboard's address.
+            token: gives Ray's token when asked, anew for each call, since a restarted stack may have another one.
+        """
+        self._http = httpx.Client(base_url=url, timeout=TIMEOUT_S, trust_env=False)
+        self._token = token
+
+    def observe(self, submission: str) -> Observation:
+        """Look at a job."""
+        try:
+            response = self._request("GET", f"/api/jobs/{submission}")
+            if response.status_code == httpx.codes.NOT_FOUND:
+                return Observation(JobStatus.ABSENT)
+            if response.status_code != httpx.codes.OK:
+                return Observation(JobStatus.UNKNOWN, _said(response))
+            details = response.json()
+            status = _STATUS.get(details["status"], JobStatus.UNKNOWN)
+            return Observation(status, f"{details['status']}: {details.get('message') or ''}".strip(": "))
+        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+            return Observation(JobStatus.UNKNOWN, f"{type(error).__name__}: {error}")
+
+    def submit(self, job: Job) -> str | None:
+        """Submit a job; what Ray said if it did not plainly take it. Only `observe` tells whether it has the job."""
+        body = {
+            "entrypoint": shlex.join(job.entrypoint),
+            "submission_id": job.submission_id,
+            "metadata": dict(job.metadata),
+            "runtime_env": {"env_vars": dict(job.environment)},
+        }
+        return self._try("POST", "/api/jobs/", json=body)
+
+    def stop(self, submission: str) -> str | None:
+        """Ask a job to stop; what Ray said if it did not plainly agree."""
+        return self._try("POST", f"/api/jobs/{submission}/stop")
+
+    def logs(self, submission: str) -> str | None:
+        """All that a job printed; None where it cannot be had."""
+        try:
+            response = self._request("GET", f"/api/jobs/{submission}/logs")
+            return str(response.json()["logs"]) if response.status_code == httpx.codes.OK else None
+        except (httpx.HTTPError, ValueError, KeyError):
+            return None
+
+    def cluster_resources(self) -> list[dict[str, float]] | None:
+        """What each living node offers (`CPU`, `GPU`); None where the cluster cannot be asked."""
+        try:
+            response = self._request("GET", "/api/v0/nodes", params={"detail": "true"})
+            rows = response.json()["data"]["result"]["result"]
+            return [row.get("resources_total") or {} for row in rows if row["state"] == "ALIVE"]
+        except (httpx.HTTPError, ValueError, KeyError, TypeError):
+            return None
+
+    def _try(self, method: str, path: str, **arguments: Any) -> str | None:
+        try:
+            response = self._request(method, path, **arguments)
+            return None if response.is_success else _said(response)
+        except httpx.HTTPError as error:
+            return f"{type(error).__name__}: {error}"
+
+    def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        token = self._token()
+        headers = {TOKEN_HEADER: f"Bearer {token}"} if token else {}
+        return self._http.request(method, path, headers=headers, **arguments)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def token_from(environment: Mapping[str, str], file: Path) -> Callable[[], str | None]:
+    """How to get Ray's token: from RAY_AUTH_TOKEN where that is set, else from the stack's own file."""
+
+    def read() -> str | None:
+        if environment.get("RAY_AUTH_TOKEN"):
+            return environment["RAY_AUTH_TOKEN"]
+        return file.read_text().strip() if file.exists() else None
+
+    return read
+
+
+def _said(response: httpx.Response) -> str:
+    lines = [line for line in response.text.strip().splitlines() if line.strip()]
+    # Ray answers errors with a traceback, whose last line says what is wrong.
+    return f"HTTP {response.status_code}: {lines[-1][:300] if lines else ''}"

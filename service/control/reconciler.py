@@ -1,0 +1,206 @@
+"""Makes what is wanted true: compares it with what is observed, again and again, and acts on the difference.
+
+Every act may be repeated: the intent is stored first, ids are computed, and state changes only if the experiment is
+still in the state in which it was seen. So two reconcilers, or one that was killed anywhere, do no harm.
+"""
+
+import json
+import logging
+import sys
+import threading
+import time
+from datetime import timedelta
+
+from service.control.decide import Action, decide
+from service.control.ingest import ingest
+from service.control.jobs import Job, JobStatus, Observation, RayJobs, submission_id
+from service.events import utc_now
+from service.settings import Settings
+from service.states import ExperimentState, WorkState
+from service.storage import ExperimentFolder
+from service.store.database import Database
+from service.store.tables import ExperimentRow
+from tet_core.files import write_atomic
+
+log = logging.getLogger(__name__)
+
+# Drivers that may die in a row with no epoch committed in between, before the experiment is given up.
+MAX_IDLE_DEATHS = 5
+# The wait before the next driver doubles with each idle death, up to this.
+MAX_BACKOFF_S = 60.0
+# How long a driver has, after SIGINT, to stop its trials and close its runs, before Ray kills it.
+STOP_WAIT_S = 30
+# A round that took this long ago means that the thread hangs or is dead.
+STALE_AFTER_S = 60.0
+
+
+class Reconciler:
+    """One thread that looks after all experiments which have not ended."""
+
+    def __init__(self, database: Database, jobs: RayJobs, settings: Settings) -> None:
+        self._database = database
+        self._jobs = jobs
+        self._settings = settings
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="reconciler", daemon=True)
+        self._last_round = time.monotonic()
+
+    def start(self) -> None:
+        """Begin to work in the background."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread after the round it is in. Experiments go on; the next reconciler takes them up."""
+        self._stop.set()
+        self._thread.join()
+
+    def problem(self) -> str | None:
+        """Why this reconciler cannot be relied on; None while it works."""
+        if not self._thread.is_alive():
+            return "the reconciler's thread does not run"
+        silent_s = time.monotonic() - self._last_round
+        return f"the reconciler has been silent for {silent_s:.0f} s" if silent_s > STALE_AFTER_S else None
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.reconcile()
+            except Exception:  # a round that fails must not end the service
+                log.exception("a round of the reconciler failed; the next one follows")
+            self._last_round = time.monotonic()
+            self._stop.wait(self._settings.reconcile_interval_s)
+
+    def reconcile(self) -> None:
+        """One round over all experiments that have not ended."""
+        with self._database.reading() as repository:
+            active = [row.id for row in repository.active_experiments()]
+        for experiment_id in active:
+            ingest(self._database, self._folder(experiment_id))
+            with self._database.reading() as repository:
+                row = repository.experiment(experiment_id)
+                others = [other for other in repository.active_experiments() if other.state != ExperimentState.QUEUED]
+            if row.finished_at is None:
+                self._reconcile_one(row, running=len(others))
+
+    def _reconcile_one(self, row: ExperimentRow, running: int) -> None:
+        state = ExperimentState(row.state)
+        submission = submission_id(row.id, row.driver_attempt)
+        queued = state is ExperimentState.QUEUED
+        seen = Observation(JobStatus.ABSENT) if queued else self._jobs.observe(submission)
+        if seen.status is JobStatus.ENDED:
+            # It may have said its last word between our reading and our looking.
+            ingest(self._database, self._folder(row.id))
+            with self._database.reading() as repository:
+                row = repository.experiment(row.id)
+            if row.finished_at is not None:
+                return
+        action = decide(row.wanted, state, seen.status)
+        if action is Action.START and running < self._settings.max_running:
+            self._start(row, state, "")
+        elif action is Action.SUBMIT:
+            self._submit(row, submission)
+        elif action is Action.NOTE_RUNNING:
+            if state is not ExperimentState.RUNNING or row.reason.startswith("Ray "):
+                self._advance(row, ExperimentState.RUNNING, reason="")
+        elif action is Action.REVIVE:
+            self._revive(row, state, submission, seen)
+        elif action is Action.STOP:
+            self._note(row, self._jobs.stop(submission) or "Ray was asked to stop the driver")
+        elif action is Action.CANCEL:
+            self._conclude(row, ExperimentState.CANCELLED, WorkState.CANCELLED, "cancelled")
+        elif action is Action.NOTE_UNKNOWN:
+            self._note(row, f"Ray does not answer: {seen.message}")
+
+    # -- acts --------------------------------------------------------------------------------------------------
+
+    def _start(self, row: ExperimentRow, before: ExperimentState, reason: str) -> None:
+        """Store the intent to run the next driver; the next round submits it."""
+        folder = self._folder(row.id)
+        folder.drivers.mkdir(parents=True, exist_ok=True)
+        write_atomic(folder.spec, json.dumps(row.spec, ensure_ascii=False, indent=1).encode())
+        with self._database.session() as repository:
+            repository.advance(
+                row.id, before, ExperimentState.STARTING, reason=reason, retry_at=None,
+                driver_attempt=row.driver_attempt + 1, epochs_at_start=repository.count_epochs(row.id),
+                started_at=row.started_at or utc_now(),
+            )  # fmt: skip
+
+    def _submit(self, row: ExperimentRow, submission: str) -> None:
+        problem = self._jobs.submit(self._job(row, submission))
+        if problem is not None:
+            self._note(row, f"Ray did not take the job: {problem}")
+
+    def _revive(self, row: ExperimentRow, state: ExperimentState, submission: str, seen: Observation) -> None:
+        """A driver is gone without an outcome: start the next one, after a while if it got nowhere."""
+        if row.retry_at is not None:
+            if utc_now() >= row.retry_at:
+                self._start(row, state, row.reason)
+            return
+        self._keep_job_log(row, submission)
+        with self._database.reading() as repository:
+            progressed = repository.count_epochs(row.id) > row.epochs_at_start
+        deaths = 1 if progressed else row.idle_deaths + 1
+        what = f"driver {row.driver_attempt} is gone ({seen.message or 'Ray does not know its job'})"
+        if deaths > MAX_IDLE_DEATHS:
+            reason = f"{what}; {deaths} drivers in a row have died without committing an epoch"
+            self._conclude(row, ExperimentState.FAILED, WorkState.FAILED, reason)
+            return
+        wait_s = 0.0 if progressed else min(2.0 ** (deaths - 1), MAX_BACKOFF_S)
+        retry_at = utc_now() + timedelta(seconds=wait_s)
+        log.warning("experiment %s: %s; the next one starts in %.0f s", row.id, what, wait_s)
+        self._advance(row, state, reason=f"{what}; the next one is starting", idle_deaths=deaths, retry_at=retry_at)
+
+    def _conclude(self, row: ExperimentRow, state: ExperimentState, rest: WorkState, reason: str) -> None:
+        with self._database.session() as repository:
+            if repository.advance(row.id, ExperimentState(row.state), state, reason=reason):
+                repository.end_unfinished(row.id, rest)
+
+    def _note(self, row: ExperimentRow, reason: str) -> None:
+        if reason != row.reason:
+            self._advance(row, ExperimentState(row.state), reason=reason)
+
+    def _advance(self, row: ExperimentRow, after: ExperimentState, **changes: object) -> None:
+        with self._database.session() as repository:
+            repository.advance(row.id, ExperimentState(row.state), after, **changes)
+
+    def _keep_job_log(self, row: ExperimentRow, submission: str) -> None:
+        """Copy what the job printed to storage: Ray forgets it with the node."""
+        logs = self._jobs.logs(submission)
+        if logs is not None:
+            folder = self._folder(row.id)
+            write_atomic(folder.drivers / f"{row.driver_attempt:04d}.job.log", logs.encode())
+
+    # -- what is submitted -------------------------------------------------------------------------------------
+
+    def _job(self, row: ExperimentRow, submission: str) -> Job:
+        settings = self._settings
+        entrypoint = [
+            sys.executable, "-m", "service.runner.driver",
+            "--experiment", row.id, "--attempt", str(row.driver_attempt),
+            "--storage", str(settings.storage), "--mlflow-url", settings.mlflow_url,
+        ]  # fmt: skip
+        if settings.data is not None:
+            entrypoint += ["--data", str(settings.data)]
+        return Job(
+            submission,
+            tuple(entrypoint),
+            metadata={"experiment": row.id, "name": row.name, "driver": str(row.driver_attempt)},
+            environment=JOB_ENVIRONMENT,
+        )
+
+    def _folder(self, experiment_id: str) -> ExperimentFolder:
+        return ExperimentFolder(self._settings.storage, experiment_id)
+
+
+JOB_ENVIRONMENT = {
+    "RAY_JOB_STOP_SIGNAL": "SIGINT",
+    "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S),
+    # The driver handles signals itself, and keeps its own journal in place of Tune's loggers.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # MLflow that is away is asked again by the outbox, which can say so meanwhile.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
+    "PYTHONUNBUFFERED": "1",
+}

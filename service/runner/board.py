@@ -1,0 +1,112 @@
+"""Which stage may run next: the chains of one experiment as a game board, with no Ray in it.
+
+A chain's next stage is ready the moment the stage before it has ended, whatever the other chains do. Chains that
+have begun come first, so that what was started is finished before more is opened.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from service.plan import Chain
+
+
+class Answer(Enum):
+    """What the board says when it has no stage to offer."""
+
+    WAIT = "every stage that may run is running"
+    FINISHED = "no stage is left to run"
+
+
+@dataclass(frozen=True, order=True)
+class StageId:
+    """A stage within an experiment."""
+
+    chain: str
+    index: int
+
+
+@dataclass
+class _Lane:
+    """One chain: how many stages have ended, and whether the next one is with a trial."""
+
+    chain: Chain
+    position: int
+    done: int = 0
+    taken: bool = False
+    failed: bool = False
+
+    @property
+    def over(self) -> bool:
+        return self.failed or self.done == len(self.chain.stages)
+
+
+@dataclass
+class Board:
+    """The chains, and what has become of their stages.
+
+    Args:
+        chains: all chains, in the order in which they are to be opened.
+        done: for each chain's id, how many of its stages have ended already.
+        failed: ids of the chains that have failed already.
+    """
+
+    chains: Iterable[Chain]
+    done: Mapping[str, int] = field(default_factory=dict)
+    failed: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        self._lanes = {
+            chain.id: _Lane(chain, position, self.done.get(chain.id, 0), failed=chain.id in self.failed)
+            for position, chain in enumerate(self.chains)
+        }
+        self._closed = False
+
+    def take(self) -> StageId | Answer:
+        """The next stage to run, which is then taken; or why there is none."""
+        if self._closed:
+            return Answer.FINISHED
+        ready = [lane for lane in self._lanes.values() if not (lane.taken or lane.over)]
+        if ready:
+            lane = min(ready, key=lambda lane: (lane.done == 0, lane.position))
+            lane.taken = True
+            return StageId(lane.chain.id, lane.done)
+        return Answer.WAIT if any(lane.taken for lane in self._lanes.values()) else Answer.FINISHED
+
+    def succeeded(self, stage: StageId) -> None:
+        """The stage has ended well: the chain's next one may run."""
+        lane = self._lane(stage)
+        lane.taken = False
+        lane.done += 1
+
+    def failed_for_good(self, stage: StageId) -> None:
+        """The stage has failed and will not be tried again: the chain is over, the others go on."""
+        lane = self._lane(stage)
+        lane.taken = False
+        lane.failed = True
+
+    def lost(self, stage: StageId) -> None:
+        """The trial is gone without an end of the stage: it may run again."""
+        self._lane(stage).taken = False
+
+    def close(self) -> None:
+        """Offer nothing more."""
+        self._closed = True
+
+    @property
+    def over(self) -> bool:
+        """Whether no stage is left to run."""
+        return all(lane.over for lane in self._lanes.values())
+
+    @property
+    def num_chains(self) -> int:
+        return len(self._lanes)
+
+    @property
+    def failed_chains(self) -> list[Chain]:
+        return [lane.chain for lane in self._lanes.values() if lane.failed]
+
+    def _lane(self, stage: StageId) -> _Lane:
+        lane = self._lanes[stage.chain]
+        assert lane.taken and lane.done == stage.index, f"{stage} is not being run"
+        return lane

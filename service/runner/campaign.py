@@ -1,0 +1,208 @@
+"""Runs what the board offers as trials of one Tuner, and tells the board how each ended."""
+
+import logging
+import os
+import threading
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune import Callback, CheckpointConfig, FailureConfig, RunConfig, Stopper, TuneConfig
+
+from service.plan import Chain, StagePlan
+from service.runner.board import Board, StageId
+from service.runner.failures import MAX_IDLE_LOSSES
+from service.runner.ledger import Ledger
+from service.runner.run_content import stage_label
+from service.runner.searcher import ChainSearcher
+from service.runner.stage_folder import Attempt, Superseded
+from service.runner.trial import StageTrial, TrialConfig
+from service.spec import Experiment
+from service.states import WorkState
+from service.storage import ExperimentFolder
+
+log = logging.getLogger(__name__)
+
+# Trials that Tune may hold ready beside those that run. More start a large cluster faster; fewer let a chain's next
+# stage come sooner, since Tune keeps the order in which trials were offered.
+MAX_PENDING = 16
+
+
+class Campaign:
+    """One driver's trials."""
+
+    def __init__(
+        self,
+        experiment_id: str,
+        spec: Experiment,
+        board: Board,
+        ledger: Ledger,
+        folder: ExperimentFolder,
+        data_root: Path | None,
+        attempt: int,
+        cancelled: threading.Event,
+    ) -> None:
+        self._experiment_id = experiment_id
+        self._spec = spec
+        self._board = board
+        self._ledger = ledger
+        self._folder = folder
+        self._data_root = data_root
+        self._attempt = attempt
+        self._cancelled = cancelled
+        # For each stage: losses in a row, and the epoch that was committed at the last one.
+        self._losses: dict[StageId, tuple[int, int]] = {}
+
+    def run(self) -> None:
+        """Run trials until the board has nothing left, or the experiment is cancelled."""
+        ray.init(address="auto", log_to_driver=True, logging_level=logging.WARNING)
+        resources = self._spec.resources
+        os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(self._max_pending()))
+        trainable = tune.with_resources(StageTrial, {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial})
+        tuner = tune.Tuner(
+            trainable,
+            tune_config=TuneConfig(
+                search_alg=ChainSearcher(self._board, self._trial_config, self.on_end),
+                num_samples=-1,
+                reuse_actors=resources.reuse_actors,
+                trial_name_creator=lambda trial: trial.config["label"],
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=RunConfig(
+                name=f"{self._attempt:04d}",
+                storage_path=str(self._folder.path / "tune"),
+                stop=_StopWhen(self._cancelled),
+                callbacks=[_Watcher(self)],
+                failure_config=FailureConfig(max_failures=0),
+                checkpoint_config=CheckpointConfig(checkpoint_at_end=False),
+                verbose=0,
+            ),
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            tuner.fit()
+        ray.shutdown()
+
+    def _max_pending(self) -> int:
+        cluster = ray.cluster_resources()
+        resources = self._spec.resources
+        slots = cluster.get("CPU", 1.0) / resources.cpus_per_trial
+        if resources.gpus_per_trial:
+            slots = min(slots, cluster.get("GPU", 0.0) / resources.gpus_per_trial)
+        return max(1, min(MAX_PENDING, int(slots)))
+
+    # -- what the searcher and Tune tell -----------------------------------------------------------------------
+
+    def _trial_config(self, stage_id: StageId) -> dict[str, Any]:
+        chain, stage = self._plan(stage_id)
+        path = self._folder.stage(chain.id, stage.index).path
+        previous = self._folder.stage(chain.id, stage.index - 1).path if stage.index else None
+        return TrialConfig(
+            experiment_id=self._experiment_id,
+            chain_id=chain.id,
+            label=stage_label(chain, stage),
+            arm=chain.arm,
+            seed=chain.seed,
+            stage_index=stage.index,
+            stage_path=str(path),
+            previous_stage_path=None if previous is None else str(previous),
+            train=stage.config.model_dump(mode="json"),
+            data_root=None if self._data_root is None else str(self._data_root),
+        ).as_dict()
+
+    def on_change(self, stage_id: StageId) -> None:
+        """A trial started, or committed an epoch."""
+        chain, _ = self._plan(stage_id)
+        self._ledger.announce(stage_id, WorkState.RUNNING)
+        self._ledger.announce_chain(chain)
+
+    def on_end(self, stage_id: StageId, result: dict[str, Any] | None) -> None:
+        """A trial ended: what counts is what it left on storage."""
+        chain, stage = self._plan(stage_id)
+        progress = self._ledger.refresh(stage_id)
+        if progress.done is None and not self._cancelled.is_set():
+            self._on_loss(stage_id, result)
+            progress = self._ledger.refresh(stage_id)
+        if progress.done is None:
+            self._board.lost(stage_id)
+        elif progress.done.state == "succeeded":
+            self._board.succeeded(stage_id)
+        else:
+            self._board.failed_for_good(stage_id)
+        self._ledger.announce(stage_id, WorkState.WAITING)
+        self._ledger.announce_chain(chain)
+        log.info(
+            "%s: trial ended, stage %s", stage_label(chain, stage), progress.done.state if progress.done else "open"
+        )
+
+    def _on_loss(self, stage_id: StageId, result: dict[str, Any] | None) -> None:
+        """Decide whether a stage whose trial left no marker is tried again; if not, mark it failed."""
+        failure = (result or {}).get("failure")
+        if failure is None and result is not None:
+            return  # superseded: the other attempt's commits are progress
+        if failure is None:
+            failure = {"class": "cluster", "kind": "TrialLost", "message": "the trial's process or node was lost"}
+        last = self._ledger.progress(stage_id).last
+        epoch = last.epoch if last else 0
+        losses, epoch_then = self._losses.get(stage_id, (0, -1))
+        losses = losses + 1 if epoch == epoch_then else 1
+        self._losses[stage_id] = (losses, epoch)
+        log.warning("%s: %s: %s", stage_id, failure["kind"], failure["message"])
+        if failure["class"] == "user" or losses >= MAX_IDLE_LOSSES:
+            self._mark_failed(stage_id, failure)
+
+    def _mark_failed(self, stage_id: StageId, failure: dict[str, Any]) -> None:
+        try:
+            attempt = Attempt(self._folder.stage(stage_id.chain, stage_id.index))
+            attempt.finish(state="failed", at_ms=time.time_ns() // 1_000_000, failure=failure)
+        except Superseded as error:  # another driver's trial is at work there; its end will be the stage's
+            log.warning("%s", error)
+
+    def _plan(self, stage_id: StageId) -> tuple[Chain, StagePlan]:
+        chain = self._ledger.chains[stage_id.chain]
+        return chain, chain.stages[stage_id.index]
+
+
+class _Watcher(Callback):
+    """Passes on what Tune sees of trials between their begin and their end."""
+
+    def __init__(self, campaign: Campaign) -> None:
+        self._campaign = campaign
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._campaign.on_change(_stage_of(trial))
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        if not result.get("done"):
+            self._campaign.on_change(_stage_of(trial))
+
+
+class _StopWhen(Stopper):
+    """Stops every trial once the experiment is cancelled."""
+
+    def __init__(self, cancelled: threading.Event) -> None:
+        self._cancelled = cancelled
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return self._cancelled.is_set()
+
+    def stop_all(self) -> bool:
+        return self._cancelled.is_set()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Tune pickles its stopper for a restore that is never made.
+        return (_StopWhen, (_Unset(),))
+
+
+class _Unset:
+    def is_set(self) -> bool:
+        return False
+
+
+def _stage_of(trial: Any) -> StageId:
+    return StageId(trial.config["chain_id"], trial.config["stage_index"])

@@ -1,0 +1,130 @@
+"""The driver: the entry point of an experiment's Ray job.
+
+It reads what is committed on storage and runs what is missing, so a restart is an ordinary start: one Tuner over one
+searcher over the chains, an outbox beside it, and the outcome as the last line of its event file.
+"""
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.events import ChainChanged, DriverStarted, Outcome, StageChanged
+from service.plan import Chain, plan
+from service.runner.board import Board, StageId
+from service.runner.campaign import Campaign
+from service.runner.event_file import EventFile
+from service.runner.ledger import Ledger
+from service.runner.mlflow_runs import MlflowRuns
+from service.runner.outbox import Outbox
+from service.spec import Experiment, parse
+from service.states import WorkState
+from service.storage import ExperimentFolder
+
+log = logging.getLogger("service.runner")
+
+# A cancelled experiment ships what it has for at most this long.
+CANCEL_SHIPPING_S = 10.0
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """The driver's command line."""
+
+    experiment: str
+    attempt: int
+    storage: Path
+    mlflow_url: str
+    data: Path | None
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run an experiment to its outcome; 0 whenever there is one, however bad."""
+    arguments = _parse(argv)
+    folder = ExperimentFolder(arguments.storage, arguments.experiment)
+    # Exclusive: no two drivers share a number, so no two write one file.
+    folder.driver(arguments.attempt).mkdir(parents=True)
+    _log_to(folder.driver_log(arguments.attempt))
+    cancelled = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: cancelled.set())
+    spec = parse(json.loads(folder.spec.read_bytes()))
+    outcome = _drive(arguments, folder, spec, cancelled)
+    log.info("experiment %s has %s %s", arguments.experiment, outcome.state, outcome.reason)
+    return 0
+
+
+def _drive(arguments: Arguments, folder: ExperimentFolder, spec: Experiment, cancelled: threading.Event) -> Outcome:
+    chains = plan(spec)
+    events = EventFile(folder.events(arguments.attempt))
+    events.append(DriverStarted(attempt=arguments.attempt))
+    ledger = Ledger(folder, chains, events)
+    ledger.announce_all()
+    runs = MlflowRuns(arguments.mlflow_url, arguments.experiment, spec.name)
+    outbox = Outbox(arguments.experiment, ledger, runs, events, folder.spec)
+    outbox.start()
+    board = _board(ledger, chains)
+    if not board.over:
+        Campaign(arguments.experiment, spec, board, ledger, folder, arguments.data, arguments.attempt, cancelled).run()
+    shipped = outbox.finish(cancelled, CANCEL_SHIPPING_S)
+    if cancelled.is_set() and not (board.over and shipped):
+        outbox.kill_unfinished()
+        _announce_cancelled(ledger, chains, events)
+        outcome = Outcome(state="cancelled", reason="cancelled while it ran")
+    else:
+        outcome = _outcome(board)
+    events.append(outcome)
+    events.close()
+    return outcome
+
+
+def _board(ledger: Ledger, chains: tuple[Chain, ...]) -> Board:
+    done = {chain.id: ledger.done_stages(chain) for chain in chains}
+    return Board(chains, done, frozenset(chain.id for chain in chains if ledger.failed(chain)))
+
+
+def _outcome(board: Board) -> Outcome:
+    failed = [f"{chain.arm} seed {chain.seed}" for chain in board.failed_chains]
+    if not failed:
+        return Outcome(state="succeeded")
+    shown = ", ".join(failed[:5]) + (f" and {len(failed) - 5} more" if len(failed) > 5 else "")
+    return Outcome(state="failed", reason=f"{len(failed)} of {board.num_chains} chains failed: {shown}")
+
+
+def _announce_cancelled(ledger: Ledger, chains: tuple[Chain, ...], events: EventFile) -> None:
+    for chain in chains:
+        for stage in chain.stages:
+            stage_id = StageId(chain.id, stage.index)
+            if ledger.progress(stage_id).done is None:
+                event = ledger.stage_event(stage_id, WorkState.CANCELLED)
+                assert isinstance(event, StageChanged)
+                events.append(event)
+        if ledger.chain_state(chain) not in (WorkState.SUCCEEDED, WorkState.FAILED):
+            events.append(ChainChanged(chain=chain.id, state=WorkState.CANCELLED))
+
+
+def _log_to(file: Path) -> None:
+    """Log to the job's output, which Ray keeps, and to storage, where the API finds it."""
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout), logging.FileHandler(file, encoding="utf-8")]
+    logging.basicConfig(
+        level=os.environ.get("TET_LOG_LEVEL", "INFO"), format="%(asctime)s %(levelname)s %(message)s", handlers=handlers
+    )
+
+
+def _parse(argv: list[str] | None) -> Arguments:
+    parser = argparse.ArgumentParser(prog="python -m service.runner.driver", description=__doc__)
+    parser.add_argument("--experiment", required=True, help="the experiment's id")
+    parser.add_argument("--attempt", required=True, type=int, help="number of this driver, from 1")
+    parser.add_argument("--storage", required=True, type=Path, help="root of the shared storage")
+    parser.add_argument("--mlflow-url", required=True, help="the MLflow server")
+    parser.add_argument("--data", type=Path, default=None, help="where the data sets lie (TET_DATA)")
+    return Arguments(**vars(parser.parse_args(argv)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

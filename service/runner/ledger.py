@@ -1,0 +1,110 @@
+"""What the driver knows of every stage, read from storage; and each change of it, said once as an event."""
+
+import threading
+from collections.abc import Iterable
+from dataclasses import replace
+
+from service.events import AnyEvent, ChainChanged, StageChanged
+from service.plan import Chain
+from service.runner.board import StageId
+from service.runner.event_file import EventFile
+from service.runner.stage_folder import Progress, read_commits, read_progress, read_started
+from service.states import WorkState
+from service.storage import ExperimentFolder
+
+
+class Ledger:
+    """The committed progress of all stages. The outbox reads it from another thread."""
+
+    def __init__(self, folder: ExperimentFolder, chains: Iterable[Chain], events: EventFile) -> None:
+        """Read everything that earlier drivers' trials committed."""
+        self.chains = {chain.id: chain for chain in chains}
+        self._folder = folder
+        self._events = events
+        self._lock = threading.Lock()
+        self._progress = {stage: read_progress(folder.stage(stage.chain, stage.index)) for stage in self.stages()}
+
+    def stages(self) -> list[StageId]:
+        """Every stage of the experiment."""
+        return [StageId(chain.id, stage.index) for chain in self.chains.values() for stage in chain.stages]
+
+    def progress(self, stage: StageId) -> Progress:
+        """What was last read of a stage."""
+        with self._lock:
+            return self._progress[stage]
+
+    def refresh(self, stage: StageId) -> Progress:
+        """Read what has been committed since."""
+        known = self.progress(stage)
+        fresh = read_progress(known.folder) if known.folder.done.exists() and known.done is None else self._grown(known)
+        with self._lock:
+            self._progress[stage] = fresh
+        return fresh
+
+    @staticmethod
+    def _grown(known: Progress) -> Progress:
+        newest = known.last.epoch if known.last else 0
+        commits = (*known.commits, *read_commits(known.folder, after=newest))
+        return replace(known, commits=commits, started=tuple(read_started(known.folder)))
+
+    def done_stages(self, chain: Chain) -> int:
+        """How many stages of a chain have ended well, in a row from its first."""
+        ends = (self.progress(StageId(chain.id, stage.index)).done for stage in chain.stages)
+        count = 0
+        for done in ends:
+            if done is None or done.state != "succeeded":
+                break
+            count += 1
+        return count
+
+    def failed(self, chain: Chain) -> bool:
+        """Whether a stage of the chain has ended badly."""
+        ends = (self.progress(StageId(chain.id, stage.index)).done for stage in chain.stages)
+        return any(done is not None and done.state == "failed" for done in ends)
+
+    # -- events ------------------------------------------------------------------------------------------------
+
+    def announce_all(self) -> None:
+        """Say how far everything is that has begun: what a killed driver may have left unsaid."""
+        for stage in self.stages():
+            if self.progress(stage).num_attempts:
+                self.announce(stage, WorkState.WAITING)
+        for chain in self.chains.values():
+            self.announce_chain(chain)
+
+    def announce(self, stage: StageId, state: WorkState) -> None:
+        """Say how far a stage is; `state` counts only where it has no end."""
+        self.refresh(stage)
+        self._events.append(self.stage_event(stage, state))
+
+    def announce_chain(self, chain: Chain) -> None:
+        """Say where a chain stands, if it has begun."""
+        state = self.chain_state(chain)
+        if state is not WorkState.WAITING:
+            self._events.append(ChainChanged(chain=chain.id, state=state))
+
+    def chain_state(self, chain: Chain) -> WorkState:
+        """A chain's state by what is committed."""
+        if self.failed(chain):
+            return WorkState.FAILED
+        if self.done_stages(chain) == len(chain.stages):
+            return WorkState.SUCCEEDED
+        begun = any(self.progress(StageId(chain.id, stage.index)).num_attempts for stage in chain.stages)
+        return WorkState.RUNNING if begun else WorkState.WAITING
+
+    def stage_event(self, stage: StageId, state: WorkState) -> AnyEvent:
+        """How far a stage is, as an event; `state` counts only where it has no end."""
+        progress = self.progress(stage)
+        last = progress.last
+        return StageChanged(
+            chain=stage.chain,
+            stage=stage.index,
+            state=WorkState(progress.done.state) if progress.done else state,
+            epoch=last.epoch if last else 0,
+            metrics=last.metrics if last else {},
+            train_time_s=progress.train_time_s,
+            initial_sha256=progress.started[0].initial_sha256 if progress.started else None,
+            weights_sha256=last.weights_sha256 if last else None,
+            attempts=progress.num_attempts,
+            failure=progress.done.failure if progress.done else None,
+        )

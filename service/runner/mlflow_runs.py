@@ -1,0 +1,142 @@
+"""MLflow, arranged for comparing: one experiment, a parent run a chain, a child run a stage, each found by its tags.
+
+MLflow has no unique tag, so two writers can create one run twice. After creating one we search again: the run with
+the smallest id stays, the others are deleted. All writers agree on that without talking to each other.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    LoggedModelOutput,
+    Metric,
+    Param,
+    Run,
+    RunTag,
+    ViewType,
+)
+from mlflow.exceptions import MlflowException
+
+# What the server takes in one batch (https://mlflow.org/docs/latest/rest-api.html#request-limits).
+MAX_METRICS = 1_000
+MAX_PARAMS = 100
+# Longest value of a parameter and of a tag.
+MAX_VALUE = 6_000
+
+
+class MlflowRuns:
+    """The runs of one experiment. Every call may be made twice and changes nothing the second time."""
+
+    def __init__(self, url: str, experiment_id: str, name: str) -> None:
+        """Talk to a server.
+
+        Args:
+            url: the MLflow server.
+            experiment_id: our experiment's id, kept in the tag `tet.experiment`.
+            name: our experiment's name.
+        """
+        self.client = MlflowClient(tracking_uri=url)
+        self._experiment = experiment_id
+        # Names are unique in MLflow, and experiments of ours may share one: the id makes the difference.
+        self._name = f"{name} ({experiment_id})"
+        self._mlflow_experiment: str | None = None
+        self._runs: dict[tuple[str, int | None], str] = {}
+
+    def mlflow_experiment(self) -> str:
+        """Id of the MLflow experiment; made if there is none."""
+        if self._mlflow_experiment is None:
+            self._mlflow_experiment = self._find_experiment() or self._create_experiment()
+        return self._mlflow_experiment
+
+    def _find_experiment(self) -> str | None:
+        found = self.client.get_experiment_by_name(self._name)
+        return None if found is None else str(found.experiment_id)
+
+    def _create_experiment(self) -> str:
+        try:
+            return self.client.create_experiment(self._name, tags={"tet.experiment": self._experiment})
+        except MlflowException:
+            found = self._find_experiment()  # somebody else was faster
+            if found is None:
+                raise
+            return found
+
+    def run(self, chain: str, stage: int | None, *, name: str, tags: Mapping[str, str], start_ms: int) -> str:
+        """Id of the run of a chain (`stage` None) or a stage; made if there is none."""
+        key = (chain, stage)
+        if key not in self._runs:
+            found = self._find_runs(chain, stage)
+            if not found:
+                every = {"tet.experiment": self._experiment, "tet.chain": chain, **tags}
+                self.client.create_run(self.mlflow_experiment(), start_time=start_ms, run_name=name, tags=every)
+                found = self._find_runs(chain, stage)
+            self._runs[key] = self._keep_one(found)
+        return self._runs[key]
+
+    def _find_runs(self, chain: str, stage: int | None) -> list[Run]:
+        query = f"tags.`tet.chain` = '{chain}'"
+        if stage is not None:
+            query += f" and tags.`tet.stage` = '{stage}'"
+        found = self.client.search_runs([self.mlflow_experiment()], query, ViewType.ACTIVE_ONLY, max_results=1_000)
+        return [run for run in found if stage is not None or "tet.stage" not in run.data.tags]
+
+    def _keep_one(self, runs: list[Run]) -> str:
+        first, *others = sorted(str(run.info.run_id) for run in runs)
+        for run_id in others:
+            self.client.delete_run(run_id)
+        return first
+
+    def log_metrics(self, run_id: str, points: list[Metric]) -> None:
+        """Log points; one that is there already, with the same time, is dropped by MLflow."""
+        for i in range(0, len(points), MAX_METRICS):
+            self.client.log_batch(run_id, metrics=points[i : i + MAX_METRICS])
+
+    def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
+        """Log parameters; one that is there already has the same value, since a spec never changes."""
+        items = [Param(key, value[:MAX_VALUE]) for key, value in params.items()]
+        for i in range(0, len(items), MAX_PARAMS):
+            self.client.log_batch(run_id, params=items[i : i + MAX_PARAMS])
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags."""
+        self.client.log_batch(run_id, tags=[RunTag(key, value[:MAX_VALUE]) for key, value in tags.items()])
+
+    def log_file(self, run_id: str, file: Path, folder: str | None = None) -> None:
+        """Upload a file under its own name."""
+        self.client.log_artifact(run_id, str(file), folder)
+
+    def log_dataset(self, run_id: str, *, name: str, digest: str, source: str) -> None:
+        """Say which data a run was trained and tested on, as MLflow's own entity."""
+        # MLflow keeps at most 36 characters of a digest; the first 36 of a SHA-256 identify it well enough.
+        dataset = Dataset(name=name, digest=digest[:36], source_type="tet", source=source)
+        inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", "training, test")])]
+        self.client.log_inputs(run_id, datasets=inputs)
+
+    def log_model(
+        self, run_id: str, *, name: str, stage_key: str, params: Mapping[str, str], file: Path, step: int
+    ) -> None:
+        """Register a trained network as MLflow's own entity, with its file; once for each stage."""
+        experiment = self.mlflow_experiment()
+        query = f"tags.`tet.stage_key` = '{stage_key}'"
+        found = sorted(m.model_id for m in self.client.search_logged_models([experiment], filter_string=query))
+        if not found:
+            tags = {"tet.stage_key": stage_key, "tet.experiment": self._experiment}
+            cut = {key: value[:500] for key, value in params.items()}
+            self.client.create_logged_model(
+                experiment, name=name, source_run_id=run_id, tags=tags, params=cut, model_type="spiking-network"
+            )
+            found = sorted(m.model_id for m in self.client.search_logged_models([experiment], filter_string=query))
+        model, *others = found
+        for other in others:
+            self.client.delete_logged_model(other)
+        self.client.log_model_artifact(model, str(file))
+        self.client.finalize_logged_model(model, "READY")
+        self.client.log_outputs(run_id, [LoggedModelOutput(model, step)])
+
+    def end(self, run_id: str, status: str, end_ms: int) -> None:
+        """Close a run: FINISHED, FAILED or KILLED."""
+        self.client.set_terminated(run_id, status, end_ms)

@@ -1,0 +1,253 @@
+"""Ships what is committed to MLflow, again and again until it is all there; training never waits for it.
+
+Every call may be made twice: runs are found by tag, points carry the time of their commit, files replace files.
+So what a killed driver had shipped or not does not matter; `shipped.json` in the stage folder only saves work.
+"""
+
+import json
+import logging
+import tempfile
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mlflow.exceptions import MlflowException
+from requests import RequestException
+
+from service.events import MlflowExperimentFound, OutboxChanged, RunFound
+from service.plan import Chain, StagePlan
+from service.runner import run_content as content
+from service.runner.best import best_commit
+from service.runner.board import StageId
+from service.runner.event_file import EventFile
+from service.runner.ledger import Ledger
+from service.runner.mlflow_runs import MlflowRuns
+from service.runner.stage_folder import Progress
+from service.states import WorkState
+from service.storage import StageFolder
+from tet_core.files import write_atomic
+
+log = logging.getLogger(__name__)
+
+POLL_INTERVAL_S = 1.0
+# While MLflow does not answer it is asked again at this interval.
+RETRY_INTERVAL_S = 5.0
+
+
+@dataclass(frozen=True)
+class _Shipped:
+    """How much of a stage MLflow has."""
+
+    epoch: int = 0
+    attempts: int = 0
+    ended: bool = False
+
+
+class Outbox:
+    """The thread that ships, and the wait for its end."""
+
+    def __init__(
+        self, experiment_id: str, ledger: Ledger, runs: MlflowRuns, events: EventFile, spec_file: Path
+    ) -> None:
+        self._experiment_id = experiment_id
+        self._ledger = ledger
+        self._runs = runs
+        self._events = events
+        self._spec_file = spec_file
+        self._shipped = {stage: _read_shipped(ledger.progress(stage).folder) for stage in ledger.stages()}
+        self._ended_chains: set[str] = set()
+        self._announced: set[tuple[str, int | None]] = set()
+        self._last_said = (0, "")
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="outbox", daemon=True)
+
+    def start(self) -> None:
+        """Begin to ship in the background."""
+        self._thread.start()
+
+    def finish(self, cancelled: threading.Event, give_up_after_s: float) -> bool:
+        """Ship until nothing is left, however long MLflow is away.
+
+        Args:
+            cancelled: once set, the wait is cut short.
+            give_up_after_s: how long to go on trying once `cancelled` is set.
+
+        Returns:
+            Whether everything is in MLflow.
+        """
+        self._stop.set()
+        self._thread.join()
+        give_up_at = None
+        while True:
+            error = self._try_ship()
+            if error is None and self.pending() == 0:
+                return True
+            if cancelled.is_set():
+                give_up_at = give_up_at or time.monotonic() + give_up_after_s
+                if time.monotonic() > give_up_at:
+                    return False
+            cancelled.wait(RETRY_INTERVAL_S if error else POLL_INTERVAL_S)
+
+    def pending(self) -> int:
+        """How many committed points MLflow has not got."""
+        return sum(
+            len(commit.metrics)
+            for stage in self._ledger.stages()
+            for commit in self._ledger.progress(stage).commits
+            if commit.epoch > self._shipped[stage].epoch
+        )
+
+    def kill_unfinished(self) -> None:
+        """Close the runs of what was cancelled. MLflow may be away: then they stay open, which harms nothing."""
+        now_ms = time.time_ns() // 1_000_000
+        try:
+            for chain in self._ledger.chains.values():
+                if self._ledger.chain_state(chain) is not WorkState.RUNNING:
+                    continue
+                for stage in chain.stages:
+                    progress = self._ledger.progress(StageId(chain.id, stage.index))
+                    if progress.num_attempts and progress.done is None:
+                        self._runs.end(self._stage_run(chain, stage, progress), "KILLED", now_ms)
+                self._runs.end(self._chain_run(chain), "KILLED", now_ms)
+        except (MlflowException, RequestException) as error:
+            log.warning("cancelled runs stay open in MLflow: %s", error)
+
+    # -- the thread --------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            error = self._try_ship()
+            self._stop.wait(RETRY_INTERVAL_S if error else POLL_INTERVAL_S)
+
+    def _try_ship(self) -> str | None:
+        """Ship all there is; what MLflow said if it failed."""
+        error = None
+        try:
+            self._ship()
+        except (MlflowException, RequestException) as exception:
+            error = " ".join(str(exception).split())[:300]
+            log.warning("MLflow did not take %d points: %s", self.pending(), error)
+        self._say_pending(error or "")
+        return error
+
+    def _say_pending(self, error: str) -> None:
+        said = (self.pending() if error else 0, error)
+        if said != self._last_said:
+            self._events.append(OutboxChanged(pending=said[0], error=error))
+            self._last_said = said
+
+    def _ship(self) -> None:
+        if ("", None) not in self._announced:
+            self._events.append(MlflowExperimentFound(mlflow_experiment_id=self._runs.mlflow_experiment()))
+            self._announced.add(("", None))
+        for chain in self._ledger.chains.values():
+            if chain.id in self._ended_chains:
+                continue
+            # Asked first: what has ended by now is complete in the ledger.
+            state = self._ledger.chain_state(chain)
+            for stage in chain.stages:
+                self._ship_stage(chain, stage)
+            if state in (WorkState.SUCCEEDED, WorkState.FAILED):
+                self._end_chain(chain, state)
+                self._ended_chains.add(chain.id)
+
+    def _ship_stage(self, chain: Chain, stage: StagePlan) -> None:
+        stage_id = StageId(chain.id, stage.index)
+        shipped, progress = self._shipped[stage_id], self._ledger.progress(stage_id)
+        if shipped.ended or not progress.started:
+            if progress.done and not progress.started:
+                self._ship_end(chain, stage, progress)
+            return
+        run_id = self._stage_run(chain, stage, progress)
+        if progress.num_attempts != shipped.attempts:
+            self._runs.set_tags(run_id, content.progress_tags(progress))
+        self._runs.log_metrics(run_id, content.points(c for c in progress.commits if c.epoch > shipped.epoch))
+        if progress.done:
+            self._ship_end(chain, stage, progress)
+        last = progress.last.epoch if progress.last else 0
+        now = _Shipped(last, progress.num_attempts, progress.done is not None)
+        if now != shipped:
+            write_atomic(progress.folder.path / "shipped.json", json.dumps(asdict(now)).encode())
+            self._shipped[stage_id] = now
+
+    def _ship_end(self, chain: Chain, stage: StagePlan, progress: Progress) -> None:
+        assert progress.done is not None
+        run_id = self._stage_run(chain, stage, progress)
+        if progress.done.state == "succeeded":
+            self._ship_files(run_id, chain, stage, progress)
+        self._runs.set_tags(run_id, content.progress_tags(progress))
+        self._runs.end(run_id, "FINISHED" if progress.done.state == "succeeded" else "FAILED", progress.done.at_ms)
+
+    def _ship_files(self, run_id: str, chain: Chain, stage: StagePlan, progress: Progress) -> None:
+        assert progress.last is not None
+        assert progress.done is not None
+        best = progress.checkpoint(best_commit(progress.commits))
+        self._upload_as(run_id, progress.checkpoint(progress.last), "last.pt")
+        self._upload_as(run_id, best, f"{content.best_name(progress.commits)}.pt")
+        self._runs.log_file(run_id, self._spec_file)
+        self._runs.log_model(
+            run_id,
+            name=f"{chain.id}-{stage.index}",
+            stage_key=content.stage_key(self._experiment_id, chain, stage),
+            params=content.stage_params(stage),
+            file=progress.folder.attempt(progress.done.attempt) / "model.pt",
+            step=progress.last.epoch,
+        )
+
+    def _upload_as(self, run_id: str, file: Path, name: str) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / name).symlink_to(file)
+            self._runs.log_file(run_id, Path(folder) / name, "checkpoints")
+
+    def _end_chain(self, chain: Chain, state: WorkState) -> None:
+        progresses = [self._ledger.progress(StageId(chain.id, stage.index)) for stage in chain.stages]
+        run_id = self._chain_run(chain)
+        if state is WorkState.SUCCEEDED:
+            self._runs.log_metrics(run_id, content.chain_points(progresses))
+        ends = [progress.done.at_ms for progress in progresses if progress.done]
+        self._runs.end(run_id, "FINISHED" if state is WorkState.SUCCEEDED else "FAILED", max(ends))
+
+    # -- runs --------------------------------------------------------------------------------------------------
+
+    def _chain_run(self, chain: Chain) -> str:
+        first = self._ledger.progress(StageId(chain.id, 0))
+        run_id = self._runs.run(
+            chain.id, None, name=content.chain_name(chain), tags=content.chain_tags(chain), start_ms=_start_ms(first)
+        )
+        if (chain.id, None) not in self._announced:
+            self._runs.log_params(run_id, content.chain_params(chain))
+            self._runs.log_file(run_id, self._spec_file)
+            self._announce(chain.id, None, run_id)
+        return run_id
+
+    def _stage_run(self, chain: Chain, stage: StagePlan, progress: Progress) -> str:
+        run_id = self._runs.run(
+            chain.id,
+            stage.index,
+            name=content.stage_label(chain, stage),
+            tags=content.stage_tags(self._experiment_id, chain, stage, self._chain_run(chain)),
+            start_ms=_start_ms(progress),
+        )
+        if (chain.id, stage.index) not in self._announced:
+            self._runs.log_params(run_id, content.stage_params(stage))
+            if progress.started:
+                data = progress.started[0].dataset
+                self._runs.log_dataset(
+                    run_id, name=str(data["name"]), digest=str(data["digest"]), source=str(data["source"])
+                )
+            self._announce(chain.id, stage.index, run_id)
+        return run_id
+
+    def _announce(self, chain: str, stage: int | None, run_id: str) -> None:
+        self._events.append(RunFound(chain=chain, stage=stage, run_id=run_id))
+        self._announced.add((chain, stage))
+
+
+def _start_ms(progress: Progress) -> int:
+    return progress.started[0].at_ms if progress.started else time.time_ns() // 1_000_000
+
+
+def _read_shipped(folder: StageFolder) -> _Shipped:
+    file = folder.path / "shipped.json"
+    return _Shipped(**json.loads(file.read_bytes())) if file.exists() else _Shipped()
