@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from service.cli import up
+from service.cli import experiments, up
 from service.cli.output import fail
 from service.errors import TetError
 
@@ -33,6 +33,14 @@ app = typer.Typer(
 app.command()(up.up)
 app.command()(up.down)
 app.command()(up.status)
+app.command()(up.migrate)
+app.command()(experiments.submit)
+app.command()(experiments.follow)
+app.command("list")(experiments.list_experiments)
+app.command()(experiments.show)
+app.command()(experiments.compare)
+app.command()(experiments.cancel)
+app.command()(experiments.logs)
 
 if __name__ == "__main__":
     sys.exit(app())

@@ -1,31 +1,28 @@
 """What the command line prints: results on standard output, everything else on standard error."""
 
 import json
+import sys
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# A pipe has no width: wide enough there that no table is cut.
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+err = Console(stderr=True, highlight=False)
 
 
 def say(text: str) -> None:
     """A word on what is going on."""
-    err.print(text, markup=False)
+    err.print(text, markup=False, soft_wrap=True)
 
 
 def fail(text: str) -> None:
     """Why a command could not do what it was asked."""
     first, newline, rest = text.partition("\n")
-    err.print(f"[bold red]error:[/] {_plain(first)}{newline}{_plain(rest)}")
+    err.print(f"[bold red]error:[/] {escape(first)}{newline}{escape(rest)}", soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
     """A result for programs."""
     print(json.dumps(value, ensure_ascii=False, indent=2))
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)

@@ -18,14 +18,23 @@ def up() -> None:
     settings = Settings.from_environment()
     signal.signal(signal.SIGTERM, _exit)  # so that being asked to end cleans up as Ctrl-C does
     stack.up(settings, say)
-    out.print(f"API      {settings.api_url}/docs")
-    out.print(f"MLflow   {settings.mlflow_public_url}")
-    out.print(f"Ray      {settings.ray_public_url}   (it asks for a token: cat {settings.ray_token_file})")
+    out.print(f"API      {settings.api_url}/docs", soft_wrap=True)
+    out.print(f"MLflow   {settings.mlflow_public_url}", soft_wrap=True)
+    out.print(
+        f"Ray      {settings.ray_public_url}   (it asks for a token: cat {settings.ray_token_file})", soft_wrap=True
+    )
 
 
 def down() -> None:
     """End the stack: every process that `tet up` started, and whatever these have started."""
     stack.down(Settings.from_environment(), say)
+
+
+def migrate() -> None:
+    """Bring the database's tables to the newest version (`tet up` does so by itself)."""
+    from service.store.database import Database
+
+    Database(Settings.from_environment().database_url).migrate()
 
 
 def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:

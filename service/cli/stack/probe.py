@@ -1,6 +1,12 @@
-"""Does a component truly do its work? Each question is one that its users ask, never a mere sign of life."""
+"""Does a component truly do its work? Each question is one that its users ask, never a mere sign of life.
 
-from pathlib import Path
+`python -m service.cli.stack.probe NAME` asks one of them and exits with 1 if the answer is no: a container's health
+check, under the names and with the token that the other containers use.
+"""
+
+import os
+import socket
+import sys
 from typing import Any
 
 import httpx
@@ -16,11 +22,15 @@ class Unhealthy(Exception):  # noqa: N818 - an answer, not an error of this prog
 
 def ray(settings: Settings) -> None:
     """Asks the Jobs API for its list, with our token, and looks for a living node."""
-    headers = {"Authorization": f"Bearer {_token(settings.ray_token_file)}"}
-    _ask("GET", f"{settings.ray_url}/api/jobs/", headers=headers)
-    answer = _ask("GET", f"{settings.ray_url}/nodes?view=summary", headers=headers)
-    if not any(node["raylet"].get("state") == "ALIVE" for node in answer["data"]["summary"]):
+    _ask("GET", f"{settings.ray_url}/api/jobs/", headers=_token(settings))
+    if not _living_nodes(settings):
         raise Unhealthy("no node is alive")
+
+
+def ray_node(settings: Settings) -> None:
+    """Asks the head whether the node on this machine is alive."""
+    if socket.gethostname() not in _living_nodes(settings):
+        raise Unhealthy(f"the head knows no living node on {socket.gethostname()}")
 
 
 def mlflow(settings: Settings) -> None:
@@ -31,6 +41,25 @@ def mlflow(settings: Settings) -> None:
 def api(settings: Settings) -> None:
     """Asks whether the API is ready to take experiments."""
     _ask("GET", f"{settings.api_url}/readyz")
+
+
+CHECKS = {"ray": ray, "ray-node": ray_node, "mlflow": mlflow, "api": api}
+
+
+def main(name: str) -> int:
+    """Asks the question `name`; returns the exit status."""
+    try:
+        CHECKS[name](Settings.from_environment())
+    except Unhealthy as reason:
+        print(reason)
+        return 1
+    return 0
+
+
+def _living_nodes(settings: Settings) -> list[str]:
+    """The host names of Ray's living nodes."""
+    answer = _ask("GET", f"{settings.ray_url}/nodes?view=summary", headers=_token(settings))
+    return [node["hostname"] for node in answer["data"]["summary"] if node["raylet"].get("state") == "ALIVE"]
 
 
 def _ask(method: str, url: str, **arguments: Any) -> Any:
@@ -47,8 +76,16 @@ def _ask(method: str, url: str, **arguments: Any) -> Any:
         raise Unhealthy(f"{url} answers, but not with JSON") from None
 
 
-def _token(path: Path) -> str:
+def _token(settings: Settings) -> dict[str, str]:
+    """The header that Ray asks for: the token of our own file or, in a container, of the environment."""
     try:
-        return path.read_text().strip()
+        token = settings.ray_token_file.read_text().strip()
     except OSError as error:
-        raise Unhealthy(f"Ray's token cannot be read: {error}") from None
+        token = os.environ.get("RAY_AUTH_TOKEN", "")
+        if not token:
+            raise Unhealthy(f"Ray's token cannot be read: {error}") from None
+    return {"Authorization": f"Bearer {token}"}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -95,16 +95,22 @@ def down(settings: Settings, say: Say) -> None:
 
 def _start_all(missing: list[Component], started: list[Component], settings: Settings, say: Say) -> None:
     """Starts Ray and MLflow side by side, brings the database up to date meanwhile, then starts the API."""
-    for batch in ([c for c in missing if c.name != "api"], [c for c in missing if c.name == "api"]):
-        running: list[tuple[Component, Started]] = []
-        for component in batch:
-            started.append(component)
-            running.append((component, _start(component, settings)))
-        if not any(component.name == "api" for component in started):
-            _migrate(settings)
-        for component, process in running:
-            _await(component, process, settings)
-            say(f"{component.name} is up: {component.url}")
+
+    def start(component: Component) -> tuple[Component, Started]:
+        started.append(component)
+        return component, _start(component, settings)
+
+    def wait(component: Component, process: Started) -> None:
+        _await(component, process, settings)
+        say(f"{component.name} is up: {component.url}")
+
+    running = [start(component) for component in missing if component.name != "api"]
+    _migrate(settings)
+    for component, process in running:
+        wait(component, process)
+    for component in missing:
+        if component.name == "api":
+            wait(*start(component))
 
 
 def _await(component: Component, process: Started, settings: Settings) -> None:

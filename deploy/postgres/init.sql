@@ -1,0 +1,2 @@
+-- The service's own database is made by the image (POSTGRES_DB); MLflow gets one beside it.
+CREATE DATABASE mlflow;

@@ -1,0 +1,148 @@
+"""`tet submit`, `list`, `show`, `compare`, `cancel`, `logs` and `follow`: experiments, by way of the API."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from service.cli import tables
+from service.cli.client import Client, Refused, read_spec
+from service.cli.output import err, out, print_json, say
+from service.cli.watch import follow as watch
+from service.settings import Settings
+
+Json = dict[str, Any]
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="The experiment's id.")]
+AsJson = Annotated[bool, typer.Option("--json", help="The API's own answer, for programs.")]
+
+
+def submit(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The spec, JSON or YAML.")],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Watch it until it ends.")] = False,
+    idempotency_key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="The same key and file again give the same experiment.")
+    ] = None,
+) -> None:
+    """Post an experiment."""
+    body, content_type = read_spec(file)
+    with _client() as client:
+        experiment = client.submit(body, content_type, idempotency_key)
+        if not follow:
+            out.print(experiment["id"])
+            say(f"watch it: tet follow {experiment['id']}")
+            return
+        _follow(client, experiment["id"])
+
+
+def follow(experiment_id: Id) -> None:
+    """Watch an experiment until it ends; the exit status is 0 if it succeeds."""
+    with _client() as client:
+        _follow(client, experiment_id)
+
+
+def list_experiments(
+    state: Annotated[str | None, typer.Option(help="Only those in this state.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the experiments, newest first."""
+    with _client() as client:
+        rows = list(client.experiments(state=state))
+    if as_json:
+        print_json(rows)
+    else:
+        out.print(tables.experiments(rows))
+
+
+def show(experiment_id: Id, as_json: AsJson = False) -> None:
+    """Show an experiment and its chains."""
+    with _client() as client:
+        experiment = client.experiment(experiment_id)
+    if as_json:
+        print_json(experiment)
+        return
+    out.print(experiment["name"], style="bold", markup=False)
+    out.print("state  ", tables.state(experiment["state"]), experiment.get("reason") or "")
+    _print_links(experiment)
+    out.print(tables.chains(experiment))
+
+
+def compare(experiment_id: Id, as_json: AsJson = False) -> None:
+    """Compare an experiment's arms: accuracy, time, and the paired difference to the baseline."""
+    with _client() as client:
+        compared = client.comparison(experiment_id)
+    if as_json:
+        print_json(compared)
+    else:
+        _print_comparison(compared)
+
+
+def cancel(experiment_id: Id) -> None:
+    """Ask that an experiment be ended; what it has reached so far is kept."""
+    with _client() as client:
+        experiment = client.cancel(experiment_id)
+    say(f"{experiment['id']} is {experiment['state']}; it is being ended")
+
+
+def logs(
+    experiment_id: Id,
+    chain: Annotated[str | None, typer.Option(metavar="CHAIN", help="A chain's id: the log of its trial.")] = None,
+    stage: Annotated[int | None, typer.Option(metavar="INDEX", help="The chain's stage, from 0.")] = None,
+) -> None:
+    """Print what an experiment's driver printed, or one of its trials."""
+    params: dict[str, str | int] = {"chain": chain} if chain else {}
+    params |= {"stage": stage} if stage is not None else {}
+    with _client() as client:
+        print(client.logs(experiment_id, **params), end="")
+
+
+def _client() -> Client:
+    return Client(Settings.from_environment().api_url)
+
+
+def _follow(client: Client, experiment_id: str) -> None:
+    """Watches, then prints the comparison and where to look; exits with 1 unless the experiment succeeded."""
+    try:
+        experiment = watch(client, experiment_id, out)
+    except KeyboardInterrupt:
+        say(f"\nthe experiment goes on; watch it: tet follow {experiment_id}; end it: tet cancel {experiment_id}")
+        raise typer.Exit(130) from None
+    _print_failures(experiment)
+    try:
+        _print_comparison(client.comparison(experiment_id))
+    except Refused as refusal:
+        say(str(refusal))
+    _print_links(experiment)
+    if experiment["state"] != "succeeded":
+        reason = f": {experiment['reason']}" if experiment.get("reason") else ""
+        err.print(f"{experiment['state']}{reason}", style="bold red", markup=False)
+        raise typer.Exit(1)
+
+
+def _print_comparison(compared: Json) -> None:
+    out.print(tables.comparison(compared))
+    for arm in compared["arms"]:
+        refused = (arm.get("versus_baseline") or {}).get("reason")
+        if refused:
+            out.print(f"{arm['name']} is not paired: {refused}", markup=False)
+
+
+def _print_failures(experiment: Json) -> None:
+    for chain in experiment["chains"]:
+        for stage in chain["stages"]:
+            failure = stage.get("failure")
+            if failure:
+                what = f"{chain['arm']}, seed {chain['seed']}, stage {stage['index'] + 1}: "
+                what += str(failure.get("message", failure))
+                err.print(what, style="red", markup=False)
+
+
+def _print_links(experiment: Json) -> None:
+    links = experiment.get("links") or {}
+    base = Settings.from_environment().api_url
+    for name, url in (
+        ("API", f"{base}/experiments/{experiment['id']}"),
+        ("MLflow", links.get("mlflow")),
+        ("Ray", links.get("ray")),
+    ):
+        out.print(f"{name:<8} {url or '-'}", markup=False, soft_wrap=True)

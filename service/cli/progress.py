@@ -1,0 +1,90 @@
+"""How far an experiment is and how long it will take, read off what `GET /experiments/{id}` says."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from service.states import DONE
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ChainProgress:
+    """Where one chain is. Work is counted in epochs times T, since an epoch takes about T times as long at T steps."""
+
+    id: str
+    arm: str
+    seed: int
+    state: str
+    stage: str
+    epoch: str
+    accuracy: float | None
+    work_done: int
+    work_total: int
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.state in DONE
+
+    @classmethod
+    def of(cls, chain: Json) -> "ChainProgress":
+        """Reads one of an experiment's chains."""
+        stages = chain["stages"]
+        at = next((stage for stage in stages if stage["state"] not in DONE), stages[-1])
+        accuracies = [stage["metrics"].get("test/accuracy") for stage in stages if stage.get("metrics")]
+        return cls(
+            id=chain["id"],
+            arm=chain["arm"],
+            seed=chain["seed"],
+            state=chain["state"],
+            stage=f"{at['index'] + 1}/{len(stages)} (T={at['T']})",
+            epoch=f"{at['epoch']}/{at['epochs']}",
+            accuracy=accuracies[-1] if accuracies else None,
+            work_done=sum(stage["epoch"] * stage["T"] for stage in stages),
+            work_total=sum(stage["epochs"] * stage["T"] for stage in stages),
+        )
+
+
+@dataclass
+class Pace:
+    """Estimates the time left from the work done since it was first asked about a chain."""
+
+    clock: Callable[[], float] = time.monotonic
+    _first: dict[str, tuple[float, int]] = field(default_factory=dict)
+
+    def left_s(self, key: str, done: int, total: int, *, running: bool = True) -> float | None:
+        """Seconds until `done` reaches `total`; None while no progress has been seen.
+
+        Args:
+            key: What the work belongs to.
+            done: Work done by now.
+            total: All the work.
+            running: Time counts from the first call that says so.
+        """
+        if not running:
+            return None
+        now = self.clock()
+        began, before = self._first.setdefault(key, (now, done))
+        if done <= before or now <= began:
+            return None
+        return (total - done) * (now - began) / (done - before)
+
+
+def epochs(experiment: Json) -> tuple[int, int]:
+    """Epochs done and epochs to be done in all, over the experiment's chains."""
+    stages = [stage for chain in experiment["chains"] for stage in chain["stages"]]
+    return sum(stage["epoch"] for stage in stages), sum(stage["epochs"] for stage in stages)
+
+
+def duration(seconds: float | None) -> str:
+    """A duration as people say it: 8.4 s, 2:05, 3:02:05; "-" if there is none."""
+    if seconds is None:
+        return "-"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

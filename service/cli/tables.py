@@ -1,0 +1,76 @@
+"""Tables of experiments, chains and comparisons. Accuracies are fractions in the API and percent here."""
+
+from typing import Any
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from service.cli.progress import ChainProgress, duration
+
+Json = dict[str, Any]
+
+COLOURS = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "stopped": "cyan", "running": "bold blue"}
+
+
+def state(name: str) -> Text:
+    """A state in its colour."""
+    return Text(name, COLOURS.get(name, ""))
+
+
+def experiments(rows: list[Json]) -> Table:
+    """One line for each experiment."""
+    table = Table("id", "name", "state", "stages", "created", box=box.SIMPLE_HEAD)
+    for row in rows:
+        progress = row.get("progress") or {}
+        done = f"{progress['stages_done']}/{progress['stages_total']}" if progress else "-"
+        table.add_row(
+            row["id"], escape(row["name"]), state(row["state"]), done, row["created_at"][:19].replace("T", " ")
+        )
+    return table
+
+
+def chains(experiment: Json) -> Table:
+    """One line for each chain, with the identifiers by which it is found elsewhere."""
+    table = Table("chain", "arm", "seed", "state", "stage", "epoch", "test acc. %", "weights", box=box.SIMPLE_HEAD)
+    for chain in experiment["chains"]:
+        at = ChainProgress.of(chain)
+        hashes = [stage.get("weights_sha256") for stage in chain["stages"]]
+        weights = next((sha[:12] for sha in reversed(hashes) if sha), "-")
+        cells = (str(at.seed), state(at.state), at.stage, at.epoch, percent(at.accuracy), weights)
+        table.add_row(at.id, escape(at.arm), *cells)
+    return table
+
+
+def comparison(compared: Json) -> Table:
+    """How the arms compare: mean and spread of the final test accuracy, and the paired difference to the baseline."""
+    baseline = compared["baseline"]
+    table = Table(title="final test accuracy, %", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("arm")
+    for heading in ("n", "mean ± std", "training time", f"minus {escape(baseline)}", "95 % interval", "pairs"):
+        table.add_column(heading, justify="right")
+    for arm in compared["arms"]:
+        versus = arm.get("versus_baseline") or {}
+        table.add_row(
+            escape(arm["name"]) + (" (baseline)" if arm["name"] == baseline else ""),
+            str(arm["n"]),
+            f"{percent(arm['mean'])} ± {percent(arm['std'])}",
+            duration(arm["train_time_s"]),
+            points(versus.get("difference")),
+            f"[{points(versus['low'])}, {points(versus['high'])}]".replace("[", "\\[")
+            if versus.get("low") is not None
+            else "-",
+            str(versus["n"]) if versus else "-",
+        )
+    return table
+
+
+def percent(fraction: float | None) -> str:
+    """A fraction in percent."""
+    return "-" if fraction is None else f"{100 * fraction:.2f}"
+
+
+def points(difference: float | None) -> str:
+    """A difference of fractions in percentage points, signed."""
+    return "-" if difference is None else f"{100 * difference:+.2f}"

@@ -1,0 +1,129 @@
+"""Watching an experiment until it ends: a live table on a terminal, plain lines anywhere else."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from service.cli import tables
+from service.cli.client import Client, Unreachable
+from service.cli.progress import ChainProgress, Pace, duration, epochs
+from service.states import TERMINAL
+
+Json = dict[str, Any]
+
+POLL_S = 1.0
+# An API that is started anew is away for some seconds; longer than this, and the watcher gives up (not the experiment).
+PATIENCE_S = 60.0
+PLAIN_INTERVAL_S = 5.0
+
+
+def follow(client: Client, experiment_id: str, console: Console) -> Json:
+    """Shows the experiment until it ends, and returns it as it ended."""
+    if console.is_terminal:
+        return _live(client, experiment_id, console)
+    return _plain(client, experiment_id, console)
+
+
+def _states(client: Client, experiment_id: str) -> Iterator[Json]:
+    """The experiment, again and again until it has ended."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            experiment = client.experiment(experiment_id)
+        except Unreachable:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            deadline = time.monotonic() + PATIENCE_S
+            yield experiment
+            if experiment["state"] in TERMINAL:
+                return
+        time.sleep(POLL_S)
+
+
+def _live(client: Client, experiment_id: str, console: Console) -> Json:
+    pace = Pace()
+    experiment: Json = {}
+    with Live(console=console, auto_refresh=False) as live:
+        for experiment in _states(client, experiment_id):
+            live.update(picture(experiment, pace, console.height - 8), refresh=True)
+    return experiment
+
+
+def picture(experiment: Json, pace: Pace, max_rows: int) -> Group:
+    """The live table: a line for each chain, those at work first, and a line for the whole.
+
+    Args:
+        experiment: As the API tells it.
+        pace: What is known of its speed from earlier calls.
+        max_rows: Chains to show; the others are counted.
+    """
+    rows = [ChainProgress.of(chain) for chain in experiment["chains"]]
+    urgency = {"running": 0, "failed": 1, "waiting": 2}
+    shown = (
+        rows if len(rows) <= max_rows else sorted(rows, key=lambda row: urgency.get(row.state, 3))[: max(max_rows, 1)]
+    )
+    table = Table("arm", "seed", "state", "stage", "epoch", "test acc. %", "", "left", box=None, pad_edge=False)
+    for row in shown:
+        left = pace.left_s(row.id, row.work_done, row.work_total, running=row.state == "running")
+        bar = ProgressBar(total=max(row.work_total, 1), completed=row.work_done, width=20)
+        cells = (row.stage, row.epoch, tables.percent(row.accuracy), bar, "" if row.ended else duration(left))
+        table.add_row(escape(row.arm), str(row.seed), tables.state(row.state), *cells)
+    hidden = len(rows) - len(shown)
+    more = [Text(f"… and {hidden} more chains")] if hidden else []
+    return Group(_heading(experiment), table, *more, _whole(experiment, rows, pace))
+
+
+def _heading(experiment: Json) -> Text:
+    heading = Text.assemble((experiment["name"], "bold"), "  ", tables.state(experiment["state"]))
+    if experiment.get("reason"):
+        heading.append(f"  {experiment['reason']}", "yellow")
+    return heading
+
+
+def _whole(experiment: Json, rows: list[ChainProgress], pace: Pace) -> Text:
+    done, total = epochs(experiment)
+    work = (sum(row.work_done for row in rows), sum(row.work_total for row in rows))
+    left = pace.left_s("", *work, running=any(row.state == "running" for row in rows))
+    stages = experiment["progress"]
+    counted = f"{stages['stages_done']}/{stages['stages_total']} stages, {done}/{total} epochs"
+    return Text(counted + (f", {duration(left)} left" if left is not None else ""))
+
+
+def _plain(client: Client, experiment_id: str, console: Console) -> Json:
+    """A line for each change of a state, and every few seconds one on how far all of it is."""
+    seen: dict[str, str] = {}
+    reported = time.monotonic()
+    experiment: Json = {}
+    for experiment in _states(client, experiment_id):
+        for key, line in _lines(experiment):
+            if seen.get(key) != line:
+                seen[key] = line
+                console.print(line, markup=False)
+        if time.monotonic() - reported >= PLAIN_INTERVAL_S:
+            reported = time.monotonic()
+            done, total = epochs(experiment)
+            console.print(f"{done}/{total} epochs")
+    return experiment
+
+
+def _lines(experiment: Json) -> Iterator[tuple[str, str]]:
+    reason = f" ({experiment['reason']})" if experiment.get("reason") else ""
+    yield "", f"experiment {experiment['id']} is {experiment['state']}{reason}"
+    for chain in experiment["chains"]:
+        for stage in chain["stages"]:
+            if stage["state"] == "waiting":
+                continue
+            accuracy = (stage.get("metrics") or {}).get("test/accuracy")
+            ended = stage["state"] != "running" and accuracy is not None
+            where = f"stage {stage['index'] + 1}/{len(chain['stages'])} (T={stage['T']})"
+            name = f"{chain['arm']}, seed {chain['seed']}, {where}"
+            result = f": test accuracy {tables.percent(accuracy)} %" if ended else ""
+            yield f"{chain['id']}/{stage['index']}", f"{name} {stage['state']}{result}"
