@@ -49,7 +49,7 @@ _EXPORTS = {
     "train_epochs": "tet_core.training",
 }
 
-__all__ = sorted(_EXPORTS)  # noqa: PLE0605
+__all__ = sorted(_EXPORTS)
 
 
 def __getattr__(name: str) -> Any:

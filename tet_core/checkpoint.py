@@ -23,7 +23,7 @@ class CheckpointError(ValueError):
     """A checkpoint is damaged, of another format, or does not fit what it is to be used for."""
 
 
-class EnvironmentMismatch(CheckpointError):
+class EnvironmentMismatch(CheckpointError):  # noqa: N818 - it reads better without "Error"
     """A checkpoint was made in an environment in which other bits come out; another machine may do."""
 
 
@@ -71,7 +71,7 @@ def weights_sha256(weights: Mapping[str, Any]) -> str:
     for name in sorted(weights):
         tensor: Tensor = weights[name]
         sha.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
-        sha.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        sha.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return sha.hexdigest()
 
 

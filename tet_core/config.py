@@ -126,7 +126,11 @@ DATASETS: dict[str, DatasetCard] = {
         num_classes=10, in_channels=1, input_size=8, num_train=1442, num_test=355, augmentation=(Crop(padding=1),)
     ),
     "fashion_mnist": DatasetCard(
-        num_classes=10, in_channels=1, input_size=28, num_train=60_000, num_test=10_000,
+        num_classes=10,
+        in_channels=1,
+        input_size=28,
+        num_train=60_000,
+        num_test=10_000,
         augmentation=(Crop(padding=2), Flip()),
     ),
 }
@@ -149,7 +153,7 @@ class VggSmall(Config):
     """Four convolutions and one linear layer, for inputs from 8x8 up."""
 
     name: Literal["vgg_small"] = "vgg_small"
-    width: int = Field(32, ge=1, le=1024, description="Channels of the first two convolutions; the next have twice as many.")
+    width: int = Field(32, ge=1, le=1024, description="Channels of the first two convolutions; the next two: twice.")
     norm: Tdbn = Tdbn()
 
 

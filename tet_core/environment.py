@@ -5,8 +5,8 @@ Two runs of one config give equal bits where their records are equal.
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from typing import Any, ContextManager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
 
@@ -72,25 +72,25 @@ def _deterministic_cuda() -> Iterator[None]:
     """Deterministic algorithms alone. On a CPU all that we use are deterministic anyway."""
     algorithms = torch.are_deterministic_algorithms_enabled()
     benchmark, deterministic = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
-    fill = torch.utils.deterministic.fill_uninitialized_memory
+    fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     workspace = os.environ.get("CUBLAS_WORKSPACE_CONFIG")
     # cuBLAS is deterministic only with a workspace of fixed size; torch refuses to run without it.
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = workspace or ":4096:8"
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
     # We never read memory that was not written, so it need not be filled at a cost.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(algorithms)
         torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = benchmark, deterministic
-        torch.utils.deterministic.fill_uninitialized_memory = fill
+        torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
         if workspace is None:
             del os.environ["CUBLAS_WORKSPACE_CONFIG"]
 
 
-def autocast(config: TrainConfig) -> ContextManager[Any]:
+def autocast(config: TrainConfig) -> AbstractContextManager[Any]:
     """For `bfloat16`: convolutions and linear layers compute in it; otherwise nothing."""
     if config.precision != "bfloat16":
         return nullcontext()

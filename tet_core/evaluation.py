@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tet_core import checkpoint as checkpoints
 from tet_core import environment, seed
-from tet_core.config import DatasetCard, DATASETS, TrainConfig
+from tet_core.config import DATASETS, TrainConfig
 from tet_core.data import Dataset, Split, load_dataset
 from tet_core.data.loader import in_order, split_validation
 from tet_core.losses import build_loss, sdt_loss, tet_loss
@@ -63,7 +63,7 @@ def _eq_9(outputs: Tensor, labels: Tensor) -> Tensor:
 
 def build(config: TrainConfig) -> nn.Module:
     """A stage's network with its seed's initial weights, on the stage's device, in its precision."""
-    card: DatasetCard = DATASETS[config.dataset.name]
+    card = DATASETS[config.dataset.name]
     fields = {name: getattr(config.model, name) for name in type(config.model).model_fields}
     # Weights are drawn in float32 on the CPU, so that neither device nor precision changes what a seed means.
     with seed.initial_weights(config.seed):
@@ -76,9 +76,9 @@ def build(config: TrainConfig) -> nn.Module:
             surrogate=config.surrogate,
         )
     # Channels-last is the layout that the convolutions of CPU and GPU work in: no conversion between layers.
-    return model.to(environment.device(config), environment.DTYPES[config.precision]).to(
-        memory_format=torch.channels_last
-    )
+    model = model.to(environment.device(config), environment.DTYPES[config.precision])
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
 
 
 def evaluate(
@@ -106,9 +106,9 @@ def evaluate(
     if split == "val" and config.validation == 0:
         raise ValueError("split is 'val', but the checkpoint's stage had no validation set (validation was 0)")
     dataset = load_dataset(config.dataset, data_root)
-    part = dataset.test if split == "test" else dataset.train.subset(
-        split_validation(dataset.train.labels, config.validation, config.seed)[1]
-    )
+    part = dataset.test
+    if split == "val":
+        part = dataset.train.subset(split_validation(dataset.train.labels, config.validation, config.seed)[1])
     with environment.applied(config):
         model = build(config)
         model.load_state_dict(checkpoint["model"])

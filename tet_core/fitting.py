@@ -97,5 +97,6 @@ def fit(
             checkpoints.save(last, folder / LAST)
         if on_epoch is not None:
             on_epoch(epoch)
-    assert last is not None and best is not None
+    assert last is not None
+    assert best is not None
     return FitResult(last, best, history)

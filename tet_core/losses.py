@@ -9,7 +9,7 @@ Source: Deng et al., ICLR 2022, Eq. 7-13.
 from collections.abc import Callable
 
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from tet_core.config import SdtLoss, TetLoss
 
@@ -32,7 +32,7 @@ def sdt_loss(outputs: Tensor, labels: Tensor) -> Tensor:
         ValueError: If the shapes do not fit together.
     """
     _check(outputs, labels)
-    return F.cross_entropy(outputs.mean(0), labels)
+    return functional.cross_entropy(outputs.mean(0), labels)
 
 
 def tet_loss(outputs: Tensor, labels: Tensor, *, lamb: float = 0.05, phi: float = 1.0) -> Tensor:
@@ -57,7 +57,7 @@ def tet_loss(outputs: Tensor, labels: Tensor, *, lamb: float = 0.05, phi: float 
     _check(outputs, labels)
     if not 0 <= lamb <= 1:
         raise ValueError(f"lamb is {lamb!r}; it must be from 0 to 1")
-    cross_entropy = F.cross_entropy(outputs.flatten(0, 1), labels.repeat(outputs.shape[0]))
+    cross_entropy = functional.cross_entropy(outputs.flatten(0, 1), labels.repeat(outputs.shape[0]))
     if lamb == 0:  # 0 * inf would be nan
         return cross_entropy
     return (1 - lamb) * cross_entropy + lamb * (outputs - phi).square().mean()

@@ -85,7 +85,7 @@ class _LIFLoop(torch.autograd.Function):
         return spikes
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None, None]:
         grad_spikes, potentials = grad_outputs[0], ctx.saved_tensors
         grad_current = grad_spikes.new_empty(0)

@@ -8,7 +8,7 @@ Source: Zheng et al., "Going Deeper With Directly-Trained Larger Spiking Neural 
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from tet_core.static import is_static, repeat_over_time
 
@@ -34,7 +34,13 @@ class TdBN(nn.Module):
     running_var: Tensor
 
     def __init__(
-        self, num_channels: int, *, v_threshold: float = 1.0, alpha: float = 1.0, eps: float = 1e-5, momentum: float = 0.1
+        self,
+        num_channels: int,
+        *,
+        v_threshold: float = 1.0,
+        alpha: float = 1.0,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
     ) -> None:
         super().__init__()
         self.eps, self.momentum = eps, momentum
@@ -47,15 +53,17 @@ class TdBN(nn.Module):
         """Normalise `[T, B, C, H, W]`; the output has the input's shape."""
         if is_static(x_TBCHW):
             return repeat_over_time(self._normalise(x_TBCHW[0], copies=x_TBCHW.shape[0]), x_TBCHW.shape[0])
-        return self._normalise(x_TBCHW.flatten(0, 1), copies=1).unflatten(0, x_TBCHW.shape[:2])
+        return self._normalise(x_TBCHW.flatten(0, 1), copies=1).view_as(x_TBCHW)
 
-    def _normalise(self, x_NCHW: Tensor, copies: int) -> Tensor:
+    def _normalise(self, x_BCHW: Tensor, copies: int) -> Tensor:
         if not self.training:
-            return F.batch_norm(x_NCHW, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+            return functional.batch_norm(
+                x_BCHW, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
         # With momentum 1 these receive the batch's own mean and unbiased variance.
         mean, var = torch.zeros_like(self.running_mean), torch.zeros_like(self.running_var)
-        y = F.batch_norm(x_NCHW, mean, var, self.weight, self.bias, training=True, momentum=1.0, eps=self.eps)
-        n = x_NCHW.numel() // x_NCHW.shape[1]
+        y = functional.batch_norm(x_BCHW, mean, var, self.weight, self.bias, training=True, momentum=1.0, eps=self.eps)
+        n = x_BCHW.numel() // x_BCHW.shape[1]
         correction = (n - 1) / n * (copies * n) / (copies * n - 1)
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)

@@ -27,8 +27,8 @@ def set_fields(optimizer: torch.optim.Optimizer, config: AdamConfig | SgdConfig)
 def learning_rate(config: TrainConfig, number: int) -> float:
     """The learning rate of a stage's epoch.
 
-    `cosine`: `lr_min + (lr - lr_min) * (1 + cos(pi * e / E)) / 2`, where e counts the epochs of the schedule before
-    this one and E is its length. A closed form: there is no state to save.
+    `cosine`: `lr_min + (lr - lr_min) * (1 + cos(pi * done / length)) / 2`, where `done` counts the epochs of the
+    schedule before this one and `length` all of them. A closed form: there is no state to save.
 
     Args:
         config: The stage.
@@ -37,8 +37,8 @@ def learning_rate(config: TrainConfig, number: int) -> float:
     lr, lr_min = config.optimizer.lr, config.schedule.lr_min
     if config.schedule.name == "constant":
         return lr
-    e, E = config.schedule_offset + number - 1, config.schedule_epochs or config.epochs
-    return lr_min + (lr - lr_min) * (1 + math.cos(math.pi * e / E)) / 2
+    done, length = config.schedule_offset + number - 1, config.schedule_epochs or config.epochs
+    return lr_min + (lr - lr_min) * (1 + math.cos(math.pi * done / length)) / 2
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:

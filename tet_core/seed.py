@@ -34,9 +34,9 @@ def generator(seed: int, purpose: str, epoch: int = 0) -> torch.Generator:
 @contextmanager
 def initial_weights(seed: int) -> Iterator[None]:
     """Within this context torch's global CPU generator is keyed by (seed, "init"); afterwards it is as it was."""
-    state = torch.random.default_generator.get_state()
+    state = torch.random.get_rng_state()
     try:
-        torch.random.default_generator.manual_seed(key(seed, "init"))
+        torch.random.set_rng_state(generator(seed, "init").get_state())
         yield
     finally:
-        torch.random.default_generator.set_state(state)
+        torch.random.set_rng_state(state)

@@ -23,7 +23,7 @@ def is_static(x: Tensor) -> bool:
 
 def each_step(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Apply a stateless layer for `[N, *]` to every step of `[T, B, *]`; to one step only where all are the same."""
-    T, B = x.shape[:2]
     if is_static(x):
-        return repeat_over_time(layer(x[0]), T)
-    return layer(x.flatten(0, 1)).unflatten(0, (T, B))
+        return repeat_over_time(layer(x[0]), x.shape[0])
+    y = layer(x.flatten(0, 1))
+    return y.view(*x.shape[:2], *y.shape[1:])

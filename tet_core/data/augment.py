@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from tet_core import seed
 from tet_core.config import Crop, Flip
@@ -59,11 +59,11 @@ def apply(steps: Sequence[Step], tables: Sequence[Tensor], indices: Tensor, imag
 
 def crop(images: Tensor, padding: int, corners: Tensor) -> Tensor:
     """Pad every side with zeros, then cut the old size out at each image's own corner `[B, 2]` (row, column)."""
-    B, _, H, W = images.shape
-    padded = F.pad(images, (padding,) * 4)
-    rows = corners[:, 0, None] + torch.arange(H, device=images.device)
-    columns = corners[:, 1, None] + torch.arange(W, device=images.device)
-    batch = torch.arange(B, device=images.device)
+    num_images, _, height, width = images.shape
+    padded = functional.pad(images, (padding,) * 4)
+    rows = corners[:, 0, None] + torch.arange(height, device=images.device)
+    columns = corners[:, 1, None] + torch.arange(width, device=images.device)
+    batch = torch.arange(num_images, device=images.device)
     # Index [B, 1, H, W] of an image laid out channels-last, so that one gather moves every channel.
     return padded.permute(0, 2, 3, 1)[batch[:, None, None], rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 

@@ -68,7 +68,7 @@ class Dataset:
         sha = hashlib.sha256()
         for tensor in (self.train.images, self.train.labels, self.test.images, self.test.labels):
             sha.update(repr((str(tensor.dtype), tuple(tensor.shape))).encode())
-            sha.update(tensor.contiguous().numpy())
+            sha.update(tensor.contiguous().numpy().data)
         return sha.hexdigest()
 
     def normalise(self, images: Tensor, dtype: torch.dtype) -> Tensor:

@@ -68,7 +68,9 @@ def _complete(url: str, file: RemoteFile, part: Path, progress: Progress) -> Non
     if digest != file.sha256:
         size = part.stat().st_size
         if size < file.num_bytes:
-            raise EOFError(f"the connection ended after {size} of {file.num_bytes} bytes; try again to go on from there")
+            raise EOFError(
+                f"the connection ended after {size} of {file.num_bytes} bytes; try again to go on from there"
+            )
         part.unlink()
         raise DataError(
             f"{url}: got {size} bytes with SHA-256 {digest}; expected {file.num_bytes} with {file.sha256}; deleted"

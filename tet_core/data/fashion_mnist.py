@@ -26,7 +26,9 @@ FILES = (
     RemoteFile(
         "train-images-idx3-ubyte.gz", 26_421_880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"
     ),
-    RemoteFile("train-labels-idx1-ubyte.gz", 29_515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
+    RemoteFile(
+        "train-labels-idx1-ubyte.gz", 29_515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"
+    ),
     RemoteFile(
         "t10k-images-idx3-ubyte.gz", 4_422_102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"
     ),
@@ -97,7 +99,7 @@ def find(root: Path, debian_folder: Path, url: str) -> Path:
 
 def _read_checked(path: Path) -> Tensor:
     values = idx.read(path)
-    digest = hashlib.sha256(values.numpy()).hexdigest()
+    digest = hashlib.sha256(values.numpy().data).hexdigest()
     if digest != VALUES_SHA256[path.name]:
         raise DataError(
             f"{path}: not Fashion-MNIST as published: its values have SHA-256 {digest}, "

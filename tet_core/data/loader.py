@@ -54,14 +54,16 @@ class TrainLoader:
         """The batches of an epoch of the chain (from 1)."""
         tables = augment.draw(self.steps, len(self.split), seed_=self.seed, epoch=epoch)
         tables = tuple(table.to(self.device) for table in tables)
-        for indices in self.order(epoch).to(self.device).split(self.batch_size):
+        for indices in torch.split(self.order(epoch).to(self.device), self.batch_size):
             images = augment.apply(self.steps, tables, indices, self.split.images[indices])
             yield Batch(self.dataset.normalise(images, self.dtype), self.split.labels[indices])
 
 
 def in_order(dataset: Dataset, split: Split, *, batch_size: int, dtype: torch.dtype) -> Iterator[Batch]:
     """The samples of a split as they lie, normalised and not augmented."""
-    for images, labels in zip(split.images.split(batch_size), split.labels.split(batch_size), strict=True):
+    for images, labels in zip(
+        torch.split(split.images, batch_size), torch.split(split.labels, batch_size), strict=True
+    ):
         yield Batch(dataset.normalise(images, dtype), labels)
 
 
@@ -81,7 +83,7 @@ def split_validation(labels: Tensor, fraction: float, seed_: int) -> tuple[Tenso
     """
     generator = seed.generator(seed_, "validation")
     is_validation = torch.zeros(len(labels), dtype=torch.bool)
-    for label in labels.unique().tolist():
+    for label in sorted(set(labels.tolist())):
         members = (labels == label).nonzero().flatten()
         shuffled = members[torch.randperm(len(members), generator=generator)]
         is_validation[shuffled[: round(fraction * len(members))]] = True

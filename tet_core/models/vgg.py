@@ -8,7 +8,7 @@ Source: Deng et al., ICLR 2022 (VGGSNN, for DVS-CIFAR10); vgg_small is ours, of 
 from dataclasses import dataclass
 
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from tet_core.config import NeuronConfig, SurrogateConfig, Tdbn, VggSmall, VggSnn
 from tet_core.neuron import LIF
@@ -40,7 +40,7 @@ class Pool(nn.Module):
 
     def forward(self, x_TBCHW: Tensor) -> Tensor:
         """`[T, B, C, H, W]` to `[T, B, C, H // 2, W // 2]`."""
-        return each_step(lambda x: F.avg_pool2d(x, 2), x_TBCHW)
+        return each_step(lambda x: functional.avg_pool2d(x, 2), x_TBCHW)
 
 
 class Vgg(nn.Module):
