@@ -5,7 +5,6 @@
     ├── SpecInvalid         well-formed, but not a spec that can be run: every fault at once
     ├── NotFound            no such experiment
     └── Conflict            the request does not fit the state of things
-        └── KeyReused       an idempotency key came again with another body
 
 Anything else that reaches a user is a bug.
 """
@@ -78,10 +77,6 @@ class NotFound(TetError, LookupError):
 
 class Conflict(TetError):
     """The request does not fit the state of what it is about."""
-
-
-class KeyReused(Conflict):
-    """An idempotency key was used before, for another body."""
 
 
 def printable(text: str) -> str:

@@ -162,23 +162,25 @@ def resolve_stage(spec: Experiment, arm_index: int, stage_index: int, seed: int)
     stage = arm.stages[stage_index]
     training = resolve_training(spec.dataset.name, *map(_own_settings, (spec, arm, stage)))
     offset, total = _schedule_span(arm.stages, stage_index)
-    return TrainConfig.model_validate({
-        **training,
-        "dataset": spec.dataset,
-        "model": spec.model,
-        "T": stage.T,
-        "epochs": stage.epochs,
-        "loss": stage.loss,
-        "inherit": stage.inherit,
-        "seed": seed,
-        "validation": spec.validation,
-        "deterministic": spec.deterministic,
-        "device": "cuda" if spec.resources.gpus_per_trial > 0 else "cpu",
-        "num_threads": spec.resources.cpus_per_trial,
-        "epoch_offset": sum(before.epochs for before in arm.stages[:stage_index]),
-        "schedule_offset": offset,
-        "schedule_epochs": total,
-    })
+    return TrainConfig.model_validate(
+        {
+            **training,
+            "dataset": spec.dataset,
+            "model": spec.model,
+            "T": stage.T,
+            "epochs": stage.epochs,
+            "loss": stage.loss,
+            "inherit": stage.inherit,
+            "seed": seed,
+            "validation": spec.validation,
+            "deterministic": spec.deterministic,
+            "device": "cuda" if spec.resources.gpus_per_trial > 0 else "cpu",
+            "num_threads": spec.resources.cpus_per_trial,
+            "epoch_offset": sum(before.epochs for before in arm.stages[:stage_index]),
+            "schedule_offset": offset,
+            "schedule_epochs": total,
+        }
+    )
 
 
 def resolve_training(dataset: str, *levels: dict[str, Any]) -> dict[str, Any]:

@@ -123,7 +123,8 @@ def _inherits_all(
 def _settings(*levels: Any) -> dict[str, Any]:
     blocks = [
         {key: level[key] for key in ("optimizer", "schedule") if isinstance(level.get(key), dict)}
-        for level in levels if isinstance(level, dict)
+        for level in levels
+        if isinstance(level, dict)
     ]
     return merged(_DEFAULTS, *blocks)
 

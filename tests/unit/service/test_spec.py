@@ -19,20 +19,22 @@ def train(**changes: Any) -> dict[str, Any]:
 
 
 def spec(**changes: Any) -> dict[str, Any]:
-    return copy.deepcopy({
-        "name": "digits: SDT, TET, TIT",
-        "dataset": {"name": "digits"},
-        "model": {"name": "vgg_small"},
-        "arms": [
-            {"name": "SDT", "stages": [train()]},
-            {"name": "TET", "stages": [train(loss=tet())]},
-            {"name": "TIT", "stages": [train(T=2, loss=tet()), train(epochs=5, loss=tet())]},
-        ],
-        "baseline": "SDT",
-        "seeds": [0, 1, 2],
-        "resources": {"cpus_per_trial": 1, "gpus_per_trial": 0, "workers_per_trial": 1},
-        **changes,
-    })
+    return copy.deepcopy(
+        {
+            "name": "digits: SDT, TET, TIT",
+            "dataset": {"name": "digits"},
+            "model": {"name": "vgg_small"},
+            "arms": [
+                {"name": "SDT", "stages": [train()]},
+                {"name": "TET", "stages": [train(loss=tet())]},
+                {"name": "TIT", "stages": [train(T=2, loss=tet()), train(epochs=5, loss=tet())]},
+            ],
+            "baseline": "SDT",
+            "seeds": [0, 1, 2],
+            "resources": {"cpus_per_trial": 1, "gpus_per_trial": 0, "workers_per_trial": 1},
+            **changes,
+        }
+    )
 
 
 def faults(raw: object) -> dict[str, FieldError]:

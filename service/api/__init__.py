@@ -1,0 +1,1 @@
+"""The REST API. FastAPI lives here alone; nothing here loads torch."""

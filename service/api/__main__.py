@@ -1,0 +1,36 @@
+"""Runs the API: `python -m service.api`, with the settings of the environment."""
+
+import logging
+import sys
+
+import uvicorn
+
+from service.api.app import create_app
+from service.settings import Settings, SettingsInvalid
+
+# Streams of events end at once on SIGTERM; other requests are given this long.
+GRACE_S = 5
+
+
+def main() -> int:
+    """Serves until a signal; returns the exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        settings = Settings.from_environment()
+    except SettingsInvalid as error:
+        print(error, file=sys.stderr)
+        return 2
+    uvicorn.run(
+        create_app(settings),
+        host=settings.api_host,
+        port=settings.api_port,
+        timeout_graceful_shutdown=GRACE_S,
+        proxy_headers=False,
+        server_header=False,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

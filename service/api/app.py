@@ -1,0 +1,72 @@
+"""Puts the API together: parts, guards, problem documents, routes."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+
+from service.api import docs, health, openapi, problems
+from service.api.context import Context
+from service.api.experiments import endpoints as experiments
+from service.api.guards import BodyLimit, HostGuard
+from service.control.jobs import RayJobs, token_from
+from service.control.reconciler import Reconciler
+from service.settings import Settings
+from service.store.database import Database
+
+
+def create_app(settings: Settings, *, reconcile: bool = True) -> FastAPI:
+    """Makes the API; its lifespan migrates the database and runs the reconciler.
+
+    Args:
+        settings: Where everything is.
+        reconcile: Whether experiments are driven too; without, the API only stores and tells.
+    """
+    app = FastAPI(
+        title="TET experiments",
+        summary="Compare ways to train spiking networks on a Ray cluster.",
+        description=openapi.DESCRIPTION,
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan(settings, reconcile),
+        middleware=[
+            Middleware(HostGuard, allowed_hosts=settings.allowed_hosts),
+            Middleware(BodyLimit, max_bytes=settings.max_body_bytes),
+        ],
+    )
+    problems.install(app)
+    app.include_router(experiments.router)
+    app.include_router(health.router)
+    docs.install(app)
+    openapi.install(app)
+    return app
+
+
+def _lifespan(settings: Settings, reconcile: bool) -> "type[AbstractAsyncContextManager[None]]":
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        settings.storage.mkdir(parents=True, exist_ok=True)
+        settings.home.mkdir(parents=True, exist_ok=True)
+        database = Database(settings.database_url)
+        jobs = RayJobs(settings.ray_url, token_from(os.environ, settings.ray_token_file))
+        try:
+            await run_in_threadpool(database.migrate)
+            reconciler = Reconciler(database, jobs, settings) if reconcile else None
+            app.state.context = Context(settings, database, jobs, reconciler)
+            if reconciler is not None:
+                reconciler.start()
+            try:
+                yield
+            finally:
+                if reconciler is not None:
+                    await run_in_threadpool(reconciler.stop)
+        finally:
+            jobs.close()
+            database.dispose()
+
+    return lifespan  # type: ignore[return-value]

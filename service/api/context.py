@@ -1,0 +1,30 @@
+"""What endpoints work with, made once by the app and asked for by type."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from service.control.jobs import RayJobs
+from service.control.reconciler import Reconciler
+from service.settings import Settings
+from service.store.database import Database
+
+
+@dataclass(frozen=True)
+class Context:
+    """The parts of a running service."""
+
+    settings: Settings
+    database: Database
+    jobs: RayJobs
+    reconciler: Reconciler | None
+
+
+def _context(request: Request) -> Context:
+    context = request.app.state.context
+    assert isinstance(context, Context)
+    return context
+
+
+InContext = Annotated[Context, Depends(_context)]

@@ -1,0 +1,1 @@
+"""The resource `experiments`: endpoints, what they answer, and what they do."""

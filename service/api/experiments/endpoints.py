@@ -1,0 +1,152 @@
+"""/experiments: post, list, show, compare, follow, read logs, cancel."""
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi.responses import StreamingResponse
+from pydantic import AfterValidator
+from sse_starlette import EventSourceResponse
+from starlette.concurrency import run_in_threadpool
+
+from service.api.context import InContext
+from service.api.experiments import logs, service, stream
+from service.api.experiments.bodies import PostedSpec
+from service.api.experiments.schemas import ExperimentPage, ExperimentView, Validation
+from service.api.openapi import TAKES_SPEC, answers
+from service.errors import NotFound, shown
+from service.states import ExperimentState
+
+router = APIRouter(prefix="/experiments", tags=["experiments"])
+
+# The largest id that PostgreSQL's integer holds.
+MAX_EVENT_ID = 2**31 - 1
+
+
+def _id(experiment_id: Annotated[str, Path(description="The experiment's id.")]) -> str:
+    # Nothing else was ever given out; some texts, such as NUL, a database would not even look for.
+    if re.fullmatch(r"[0-9a-f]{20}", experiment_id) is None:
+        raise NotFound(f"there is no experiment {shown(experiment_id)!r}")
+    return experiment_id
+
+
+def _no_control_characters(text: str) -> str:
+    if re.search(r"[\x00-\x1f]", text):
+        raise ValueError("must hold no control characters")
+    return text
+
+
+ExperimentId = Annotated[str, Depends(_id)]
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern=r"^[\x21-\x7e]{1,255}$",
+        description="1 to 255 visible ASCII characters of the client's choice. The same key with the same spec gives "
+        "the experiment that the first request made; with another spec, 409.",
+    ),
+]
+Cursor = Annotated[str | None, Query(pattern="^[0-9a-f]{20}$", description="`next_cursor` of the page before.")]
+ChainCursor = Annotated[int, Query(ge=-1, le=2**31 - 1, description="`next_cursor` of the answer before.")]
+
+
+@router.post(
+    "",
+    status_code=202,
+    summary="Post an experiment",
+    openapi_extra=TAKES_SPEC,
+    responses=answers(400, 409, 413, 415, 422),
+)
+def post(context: InContext, spec: PostedSpec, response: Response, idempotency_key: Key = None) -> ExperimentView:
+    """Stores the experiment and queues it; `Location` says where to look."""
+    made = service.submit(context, spec, idempotency_key)
+    response.headers["Location"] = f"/experiments/{made.id}"
+    return made
+
+
+@router.post(
+    "/validate",
+    summary="Check a spec without running it",
+    openapi_extra=TAKES_SPEC,
+    responses=answers(400, 413, 415, 422),
+)
+def validate(context: InContext, spec: PostedSpec) -> Validation:
+    """Answers what posting it would answer, faults included, and what it would ask of the cluster."""
+    return service.validate(context, spec)
+
+
+@router.get("", summary="List experiments", responses=answers(422))
+def experiments(
+    context: InContext,
+    state: Annotated[ExperimentState | None, Query(description="Only those in this state.")] = None,
+    name: Annotated[
+        str | None,
+        Query(max_length=80, description="Only those whose name holds this text, in any case."),
+        AfterValidator(lambda text: text if text is None else _no_control_characters(text)),
+    ] = None,
+    cursor: Cursor = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> ExperimentPage:
+    """Newest first."""
+    return service.page(context, limit=limit, cursor=cursor, state=state, name=name)
+
+
+@router.get("/{experiment_id}", summary="Show an experiment", responses=answers(404, 422))
+def experiment(
+    context: InContext,
+    experiment_id: ExperimentId,
+    cursor: ChainCursor = -1,
+    limit: Annotated[int, Query(ge=1, le=service.MAX_CHAINS_EMBEDDED)] = service.MAX_CHAINS_EMBEDDED,
+) -> ExperimentView:
+    """Its state, and each chain's stages with what their newest epoch left."""
+    return service.view(context, experiment_id, after=cursor, limit=limit)
+
+
+@router.get(
+    "/{experiment_id}/events",
+    summary="Follow an experiment",
+    response_class=EventSourceResponse,
+    responses={
+        200: {"description": "Events as they come, until the experiment ends.", "content": {"text/event-stream": {}}},
+        204: {"description": "The experiment has ended, and all its events were told: do not reconnect."},
+        **answers(404, 422),
+    },
+)
+async def events(
+    context: InContext,
+    experiment_id: ExperimentId,
+    last_event_id: Annotated[
+        int, Header(alias="Last-Event-ID", ge=0, le=MAX_EVENT_ID, description="Tell what came after this event.")
+    ] = 0,
+) -> Response:
+    """Server-sent events, oldest first: `experiment`, `chain`, `stage` and others, each a fact in full."""
+    found, ended = await run_in_threadpool(stream.newer, context.database, experiment_id, last_event_id)
+    if ended and not found:
+        return Response(status_code=204)
+    return EventSourceResponse(stream.events(context.database, experiment_id, last_event_id))
+
+
+@router.get(
+    "/{experiment_id}/logs",
+    summary="Read a log",
+    response_class=StreamingResponse,
+    responses={200: {"description": "The log as it is now.", "content": {"text/plain": {}}}, **answers(404, 422)},
+)
+def log(
+    context: InContext,
+    experiment_id: ExperimentId,
+    chain: Annotated[
+        str | None, Query(pattern="^[0-9a-f]{1,32}$", description="Of this chain; else the driver's.")
+    ] = None,
+    stage: Annotated[int | None, Query(ge=0, le=99, description="Of this stage; else the last one begun.")] = None,
+    tail: Annotated[int | None, Query(ge=0, le=100_000, description="Only this many lines from the end.")] = None,
+) -> StreamingResponse:
+    """The newest log of the driver, or of a chain's stage."""
+    path = logs.find(context, experiment_id, chain, stage)
+    return StreamingResponse(logs.read(path, tail), media_type="text/plain; charset=utf-8")
+
+
+@router.post("/{experiment_id}/cancel", status_code=202, summary="Cancel an experiment", responses=answers(404, 409))
+def cancel(context: InContext, experiment_id: ExperimentId) -> ExperimentView:
+    """Wants it cancelled, which takes effect a little later; 409 once it has succeeded or failed."""
+    return service.cancel(context, experiment_id)

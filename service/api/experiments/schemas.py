@@ -1,0 +1,107 @@
+"""What the endpoints of experiments answer with."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from service.states import ExperimentState, WorkState
+
+
+class Links(BaseModel):
+    """Where people see more; None until there is something to see."""
+
+    mlflow: str | None = Field(None, examples=["http://127.0.0.1:5000/#/experiments/1"])
+    ray: str | None = Field(None, examples=["http://127.0.0.1:8265/#/jobs/tet-0198c2f0a5b7d1e2f3a4-1"])
+
+
+class Progress(BaseModel):
+    """How many stages of all chains are done."""
+
+    stages_done: int
+    stages_total: int
+
+
+class StageView(BaseModel):
+    """A stage of a chain, with what its newest committed epoch left."""
+
+    index: int
+    kind: str
+    T: int | None
+    state: WorkState
+    epoch: int = Field(description="Epochs committed so far.")
+    epochs: int
+    metrics: dict[str, float] = Field(examples=[{"test/accuracy": 0.952}])
+    weights_sha256: str | None
+    mlflow_run_id: str | None
+    attempts: int
+    failure: dict[str, Any] | None = Field(None, description="Why the stage failed, where it did.")
+
+
+class ChainView(BaseModel):
+    """An arm run with one seed."""
+
+    id: str
+    arm: str
+    seed: int
+    state: WorkState
+    stages: list[StageView]
+
+
+class ExperimentSummary(BaseModel):
+    """An experiment, as a list shows it."""
+
+    id: str = Field(examples=["0198c2f0a5b7d1e2f3a4"])
+    name: str
+    state: ExperimentState
+    reason: str = Field(description="Why it is in this state, where that needs a word.")
+    created_at: datetime
+    links: Links
+    progress: Progress
+
+
+class ExperimentView(ExperimentSummary):
+    """An experiment with its chains."""
+
+    chains: list[ChainView] = Field(description="At most 1,000 of them.")
+    next_cursor: str | None = Field(None, description="Ask with it for the chains that follow; None: these are all.")
+
+
+class ExperimentPage(BaseModel):
+    """Experiments, newest first."""
+
+    experiments: list[ExperimentSummary]
+    next_cursor: str | None = Field(None, description="Ask with it for the page that follows; None: this is the last.")
+
+
+class Placement(BaseModel):
+    """Whether the cluster, as it is now, has a node on which a trial fits."""
+
+    possible: bool | Literal["unknown"]
+    detail: str
+
+
+class ResolvedArm(BaseModel):
+    """An arm with every setting of its stages settled; the seed is the experiment's first."""
+
+    name: str
+    stages: list[dict[str, Any]]
+
+
+class ResolvedSpec(BaseModel):
+    """What would run."""
+
+    baseline: str
+    seeds: list[int]
+    arms: list[ResolvedArm]
+
+
+class Validation(BaseModel):
+    """A spec without faults, and what it would ask for."""
+
+    valid: Literal[True] = True
+    num_chains: int
+    num_stages: int = Field(description="Stages of all chains.")
+    num_trials: int = Field(description="Trials that Ray would run if none had to be repeated: one a stage.")
+    placement: Placement
+    resolved: ResolvedSpec

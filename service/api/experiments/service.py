@@ -1,0 +1,143 @@
+"""What the endpoints of experiments do: from requests to the database, and back to what is answered."""
+
+import hashlib
+import json
+
+from service.api.context import Context
+from service.api.experiments.placement import placement
+from service.api.experiments.schemas import (
+    ChainView,
+    ExperimentPage,
+    ExperimentSummary,
+    ExperimentView,
+    Links,
+    Progress,
+    ResolvedArm,
+    ResolvedSpec,
+    StageView,
+    Validation,
+)
+from service.control.jobs import submission_id
+from service.plan import plan
+from service.settings import Settings
+from service.spec import Experiment, resolve_stage
+from service.states import ExperimentState, WorkState
+from service.store.tables import ChainRow, ExperimentRow
+
+# So many chains are embedded in an experiment; the rest come by cursor.
+MAX_CHAINS_EMBEDDED = 1_000
+
+
+def submit(context: Context, spec: Experiment, idempotency_key: str | None) -> ExperimentView:
+    """Stores an experiment, or finds the one that the same key and spec made before.
+
+    The key is bound to what the body means, not to its bytes: the same spec in YAML is the same body.
+    """
+    chains = plan(spec)
+    meaning = json.dumps(spec.model_dump(mode="json", exclude_unset=True), sort_keys=True)
+    digest = hashlib.sha256(meaning.encode()).hexdigest()
+    with context.database.session() as repository:
+        row = repository.create_experiment(spec, chains, idempotency_key=idempotency_key, body_sha256=digest)
+        experiment_id = row.id
+    return view(context, experiment_id)
+
+
+def validate(context: Context, spec: Experiment) -> Validation:
+    """Says what a spec without faults would ask for."""
+    num_chains = len(spec.arms) * len(spec.seeds)
+    num_stages = sum(len(arm.stages) for arm in spec.arms) * len(spec.seeds)
+    return Validation(
+        num_chains=num_chains,
+        num_stages=num_stages,
+        num_trials=num_stages,
+        placement=placement(spec.resources, context.jobs.cluster_resources()),
+        resolved=resolved(spec),
+    )
+
+
+def resolved(spec: Experiment) -> ResolvedSpec:
+    """Settles every stage of every arm, as the first seed would run it."""
+    arms = [
+        ResolvedArm(
+            name=arm.name,
+            stages=[
+                {"kind": stage.kind}
+                | resolve_stage(spec, number, index, spec.seeds[0]).model_dump(mode="json", exclude={"seed"})
+                for index, stage in enumerate(arm.stages)
+            ],
+        )
+        for number, arm in enumerate(spec.arms)
+    ]
+    return ResolvedSpec(baseline=spec.baseline_arm, seeds=list(spec.seeds), arms=arms)
+
+
+def page(
+    context: Context, *, limit: int, cursor: str | None, state: ExperimentState | None, name: str | None
+) -> ExperimentPage:
+    """Lists experiments, newest first; `cursor` is the id of the last one of the page before."""
+    with context.database.reading() as repository:
+        rows = repository.experiments(limit=limit + 1, after=cursor, state=state, name=name)
+    shown = [summary(context.settings, row) for row in rows[:limit]]
+    return ExperimentPage(experiments=shown, next_cursor=shown[-1].id if len(rows) > limit else None)
+
+
+def view(context: Context, experiment_id: str, *, after: int = -1, limit: int = MAX_CHAINS_EMBEDDED) -> ExperimentView:
+    """Shows an experiment with the chains behind position `after`."""
+    with context.database.reading() as repository:
+        row = repository.experiment(experiment_id)
+        chains = repository.chains(experiment_id, limit=limit + 1, after=after)
+    shown = summary(context.settings, row)
+    return ExperimentView(
+        **dict(shown),
+        chains=[_chain(chain) for chain in chains[:limit]],
+        next_cursor=str(chains[limit - 1].position) if len(chains) > limit else None,
+    )
+
+
+def cancel(context: Context, experiment_id: str) -> ExperimentView:
+    """Wants an experiment cancelled; cancelling it again changes nothing."""
+    with context.database.session() as repository:
+        repository.request_cancel(experiment_id)
+    return view(context, experiment_id)
+
+
+def summary(settings: Settings, row: ExperimentRow) -> ExperimentSummary:
+    """Shows an experiment without its chains."""
+    return ExperimentSummary(
+        id=row.id,
+        name=row.name,
+        state=ExperimentState(row.state),
+        reason=row.reason,
+        created_at=row.created_at,
+        links=_links(settings, row),
+        progress=Progress(stages_done=row.stages_done, stages_total=row.stages_total),
+    )
+
+
+def _links(settings: Settings, row: ExperimentRow) -> Links:
+    links = Links()
+    if row.mlflow_experiment_id is not None:
+        links.mlflow = f"{settings.mlflow_public_url}/#/experiments/{row.mlflow_experiment_id}"
+    if row.driver_attempt > 0:
+        links.ray = f"{settings.ray_public_url}/#/jobs/{submission_id(row.id, row.driver_attempt)}"
+    return links
+
+
+def _chain(row: ChainRow) -> ChainView:
+    stages = [
+        StageView(
+            index=stage.index,
+            kind=stage.kind,
+            T=stage.T,
+            state=WorkState(stage.state),
+            epoch=stage.epoch,
+            epochs=stage.epochs,
+            metrics=stage.metrics,
+            weights_sha256=stage.weights_sha256,
+            mlflow_run_id=stage.mlflow_run_id,
+            attempts=stage.attempts,
+            failure=stage.failure,
+        )
+        for stage in row.stages
+    ]
+    return ChainView(id=row.id, arm=row.arm, seed=row.seed, state=WorkState(row.state), stages=stages)

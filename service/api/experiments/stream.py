@@ -1,0 +1,41 @@
+"""The stream of an experiment's events, read from the database for as long as somebody listens."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+from sse_starlette import ServerSentEvent
+from starlette.concurrency import run_in_threadpool
+
+from service.states import TERMINAL
+from service.store.database import Database
+from service.store.tables import EventRow
+
+# How long a listener waits for news at most, when there are none.
+POLL_INTERVAL_S = 0.25
+PAGE = 500
+
+
+async def events(database: Database, experiment_id: str, after: int) -> AsyncIterator[ServerSentEvent]:
+    """Yields events from behind event `after`; ends once the experiment has, and all was told."""
+    while True:
+        rows, ended = await run_in_threadpool(newer, database, experiment_id, after)
+        for row in rows:
+            yield _sent(row)
+            after = row.id
+        if not rows:
+            if ended:
+                return
+            await asyncio.sleep(POLL_INTERVAL_S)
+
+
+def newer(database: Database, experiment_id: str, after: int) -> tuple[list[EventRow], bool]:
+    """Returns the events that follow, and whether the experiment has ended; of one moment, so that none is missed."""
+    with database.reading() as repository:
+        ended = repository.experiment(experiment_id).state in TERMINAL
+        return repository.events(experiment_id, after=after, limit=PAGE), ended
+
+
+def _sent(row: EventRow) -> ServerSentEvent:
+    data = {"at": row.at.isoformat(), **row.data}
+    return ServerSentEvent(json.dumps(data, ensure_ascii=False), event=row.type, id=str(row.id))

@@ -1,0 +1,130 @@
+"""What stands before every endpoint, as plain ASGI middlewares: Host and Origin are checked, bodies are bounded.
+
+Access is open on loopback, so the browser of the person at the machine is what must be kept out: a page of another
+site may neither reach the API under a name of its own (DNS rebinding: Host) nor send it requests (Origin).
+"""
+
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+import anyio
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.problems import problem, shortened
+from service.errors import shown
+
+# How much of a body that is too large is thrown away, and for how long, before the connection is closed on it.
+DISCARD_BYTES = 64 * 1_048_576
+DISCARD_S = 10.0
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+class HostGuard:
+    """Refuses requests whose Host is not ours (421) or whose Origin is another site (403)."""
+
+    def __init__(self, app: ASGIApp, allowed_hosts: Collection[str] = ()) -> None:
+        """Guards `app`; `allowed_hosts` are names (any port) or name:port, besides those of loopback."""
+        self._app = app
+        self._allowed = {host.lower() for host in (*LOOPBACK, *allowed_hosts)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes a request on, or answers it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        hosts, origins = headers.getlist("host"), headers.getlist("origin")
+        instance = shortened(scope["path"])
+        if len(hosts) != 1 or not self._is_allowed(hosts[0]):
+            names = ", ".join(sorted(self._allowed))
+            detail = f"this service answers to {names}, not to Host {shown(', '.join(hosts))!r}; see TET_ALLOWED_HOSTS"
+            await problem(421, detail, instance=instance)(scope, receive, send)
+        elif any(not self._is_ours(origin, hosts[0]) for origin in origins):
+            detail = f"requests of other sites are not taken, and Origin is {shown(', '.join(origins))!r}"
+            await problem(403, detail, instance=instance)(scope, receive, send)
+        else:
+            await self._app(scope, receive, _no_sniffing(send))
+
+    def _is_allowed(self, host: str) -> bool:
+        host = host.lower()
+        return host in self._allowed or _name(host) in self._allowed
+
+    def _is_ours(self, origin: str, host: str) -> bool:
+        """An origin is ours if it is the very host that was asked, or a host that the operator allowed."""
+        if not origin.lower().startswith(("http://", "https://")):
+            return False
+        netloc = urlsplit(origin).netloc.lower()
+        return netloc == host.lower() or (_name(netloc) not in LOOPBACK and self._is_allowed(netloc))
+
+
+class BodyLimit:
+    """Refuses bodies beyond `max_bytes` (413), by what they claim and by what they are.
+
+    What is left of such a body is read and thrown away, within limits: a connection that is closed while its client
+    still sends loses the answer too.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes a request on, counting its body as it comes in."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        if self._is_beyond(headers.get("content-length", "")):
+            # A client that waits to be told so sends nothing, and needs nothing to be thrown away.
+            if headers.get("expect", "").lower() != "100-continue":
+                await _discard(receive)
+            response = problem(413, self._detail(), instance=shortened(scope["path"]), headers={"Connection": "close"})
+            await response(scope, receive, send)
+            return
+        num_bytes = 0
+
+        async def counted() -> Message:
+            nonlocal num_bytes
+            message = await receive()
+            num_bytes += len(message.get("body", b""))
+            if num_bytes > self._max_bytes:
+                if message.get("more_body", False):
+                    await _discard(receive)
+                # Whoever reads the body is an endpoint, so this becomes a problem document on its way out.
+                raise HTTPException(413, self._detail(), headers={"Connection": "close"})
+            return message
+
+        await self._app(scope, counted, send)
+
+    def _is_beyond(self, claimed: str) -> bool:
+        return claimed.isdecimal() and (len(claimed) > 18 or int(claimed) > self._max_bytes)
+
+    def _detail(self) -> str:
+        return f"a body must have at most {self._max_bytes:,} bytes"
+
+
+async def _discard(receive: Receive) -> None:
+    num_bytes = 0
+    with anyio.move_on_after(DISCARD_S):
+        while num_bytes < DISCARD_BYTES:
+            message = await receive()
+            num_bytes += len(message.get("body", b""))
+            if not message.get("more_body", False):
+                return
+
+
+def _name(host: str) -> str:
+    """Returns a host without its port: `[::1]:8000` is `[::1]`."""
+    name, colon, port = host.rpartition(":")
+    return name if colon and port.isdigit() else host
+
+
+def _no_sniffing(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).setdefault("X-Content-Type-Options", "nosniff")
+        await send(message)
+
+    return sending

@@ -1,0 +1,62 @@
+"""/healthz and /readyz: is the process there, and can it do its work?"""
+
+import tempfile
+from collections.abc import Callable
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.api.context import Context, InContext
+from service.api.openapi import answers
+from service.api.problems import FieldProblem, problem
+
+router = APIRouter(tags=["health"])
+
+
+class Health(BaseModel):
+    """A component works."""
+
+    status: str = "ok"
+
+
+@router.get("/healthz", summary="Is the process there?")
+async def healthz() -> Health:
+    """Answers as long as the process serves requests."""
+    return Health()
+
+
+@router.get("/readyz", summary="Can the service do its work?", response_model=Health, responses=answers(503))
+def readyz(context: InContext) -> Health | JSONResponse:
+    """Checks that the database is reachable and migrated, the storage writable, and the reconciler at work."""
+    checks: dict[str, Callable[[Context], str | None]] = {
+        "database": _database,
+        "storage": _storage,
+        "reconciler": _reconciler,
+    }
+    found = {name: reason for name, check in checks.items() if (reason := check(context)) is not None}
+    if not found:
+        return Health()
+    detail = "; ".join(f"{name}: {reason}" for name, reason in found.items())
+    errors = [FieldProblem(field=name, detail=reason) for name, reason in found.items()]
+    return problem(503, detail, kind="not-ready", title="Not ready", instance="/readyz", errors=errors)
+
+
+def _database(context: Context) -> str | None:
+    try:
+        return context.database.pending_migration()
+    except SQLAlchemyError as error:
+        return f"cannot be reached ({type(error).__name__})"
+
+
+def _storage(context: Context) -> str | None:
+    try:
+        with tempfile.TemporaryFile(dir=context.settings.storage):
+            return None
+    except OSError as error:
+        return f"cannot be written: {error.strerror} ({context.settings.storage})"
+
+
+def _reconciler(context: Context) -> str | None:
+    return None if context.reconciler is None else context.reconciler.problem()

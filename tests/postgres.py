@@ -1,0 +1,106 @@
+"""A throw-away PostgreSQL server, as an ordinary user: initdb refuses root."""
+
+import getpass
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+# Data that live for a few seconds need not survive a power cut.
+OPTIONS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=50")
+START_TIMEOUT_S = 60
+
+
+def binaries() -> Path | None:
+    """Where the newest installed PostgreSQL keeps its programs; None where there is none."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if found:
+        return found[-1].parent
+    on_path = shutil.which("initdb")
+    return Path(on_path).resolve().parent if on_path else None
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server; its folder, of `user`, holds data, socket and log."""
+
+    folder: Path
+    port: int
+    user: str
+
+    @classmethod
+    def start(cls) -> "Server":
+        """Makes and starts a server on a free port of 127.0.0.1, and waits until it takes connections."""
+        # The folder's name is short: a socket's path has at most 107 characters.
+        server = cls(Path(tempfile.mkdtemp(prefix="pg", dir="/tmp")), _free_port(), _ordinary_user())
+        shutil.chown(server.folder, server.user)
+        try:
+            server._run("initdb", "-D", server._data, "-U", "tet", "-A", "trust", "-E", "UTF8", "--no-sync")
+            settings = [*OPTIONS, "listen_addresses=127.0.0.1", f"port={server.port}"]
+            options = " ".join(f"-c {setting}" for setting in (*settings, f"unix_socket_directories={server.folder}"))
+            wait = ["-w", "-t", str(START_TIMEOUT_S)]
+            server._run("pg_ctl", "start", "-D", server._data, "-l", str(server.folder / "log"), "-o", options, *wait)
+        except BaseException:
+            shutil.rmtree(server.folder, ignore_errors=True)
+            raise
+        return server
+
+    def stop(self) -> None:
+        """Ends the server and removes all it wrote."""
+        self._run("pg_ctl", "stop", "-D", self._data, "-m", "immediate", "-w")
+        shutil.rmtree(self.folder)
+
+    @contextmanager
+    def database(self, name: str) -> Iterator[str]:
+        """An empty database, for as long as the context lasts; gives its URL."""
+        with psycopg.connect(self._dsn("postgres"), autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            try:
+                yield f"postgresql+psycopg://tet@127.0.0.1:{self.port}/{name}"
+            finally:
+                connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    @property
+    def _data(self) -> str:
+        return str(self.folder / "data")
+
+    def _dsn(self, database: str) -> str:
+        return f"host=127.0.0.1 port={self.port} user=tet dbname={database}"
+
+    def _run(self, program: str, *arguments: str) -> None:
+        folder = binaries()
+        assert folder is not None
+        account = pwd.getpwnam(self.user)
+        change: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            change = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+        # To a file, not a pipe: the server inherits it, and a pipe would never end.
+        with tempfile.TemporaryFile() as output:
+            status = subprocess.run(
+                [folder / program, *arguments], cwd=self.folder, stdout=output, stderr=output, check=False, **change
+            ).returncode
+            output.seek(0)
+            assert status == 0, f"{program} failed: {output.read().decode(errors='replace')}"
+
+
+def _ordinary_user() -> str:
+    if os.geteuid() != 0:
+        return getpass.getuser()
+    names = {account.pw_name for account in pwd.getpwall()}
+    return next(name for name in ("postgres", "nobody") if name in names)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
