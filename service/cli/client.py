@@ -71,8 +71,12 @@ class Client:
             params["cursor"] = page["next_cursor"]
 
     def experiment(self, experiment_id: str) -> Json:
-        """One experiment with its chains."""
-        return self._json("GET", f"/experiments/{experiment_id}")
+        """One experiment with all of its chains, however many pages they fill."""
+        experiment = page = self._json("GET", f"/experiments/{experiment_id}")
+        while page.get("next_cursor") is not None:
+            page = self._json("GET", f"/experiments/{experiment_id}", params={"cursor": page["next_cursor"]})
+            experiment["chains"] += page["chains"]
+        return experiment
 
     def comparison(self, experiment_id: str) -> Json:
         """How its arms compare, so far as they have ended."""

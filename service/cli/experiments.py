@@ -8,6 +8,7 @@ import typer
 from service.cli import tables
 from service.cli.client import Client, Refused, read_spec
 from service.cli.output import err, out, print_json, say
+from service.cli.progress import stage_name
 from service.cli.watch import follow as watch
 from service.settings import Settings
 
@@ -88,10 +89,11 @@ def logs(
     experiment_id: Id,
     chain: Annotated[str | None, typer.Option(metavar="CHAIN", help="A chain's id: the log of its trial.")] = None,
     stage: Annotated[int | None, typer.Option(metavar="INDEX", help="The chain's stage, from 0.")] = None,
+    tail: Annotated[int | None, typer.Option(metavar="LINES", help="Only this many lines from the end.")] = None,
 ) -> None:
     """Print what an experiment's driver printed, or one of its trials."""
-    params: dict[str, str | int] = {"chain": chain} if chain else {}
-    params |= {"stage": stage} if stage is not None else {}
+    wanted = {"chain": chain, "stage": stage, "tail": tail}
+    params = {key: value for key, value in wanted.items() if value is not None}
     with _client() as client:
         print(client.logs(experiment_id, **params), end="")
 
@@ -130,11 +132,9 @@ def _print_comparison(compared: Json) -> None:
 def _print_failures(experiment: Json) -> None:
     for chain in experiment["chains"]:
         for stage in chain["stages"]:
-            failure = stage.get("failure")
-            if failure:
-                what = f"{chain['arm']}, seed {chain['seed']}, stage {stage['index'] + 1}: "
-                what += str(failure.get("message", failure))
-                err.print(what, style="red", markup=False)
+            if failure := stage.get("failure"):
+                reason = failure.get("message") or failure
+                err.print(f"{stage_name(chain, stage)}: {reason}", style="red", markup=False, soft_wrap=True)
 
 
 def _print_links(experiment: Json) -> None:

@@ -33,7 +33,6 @@ app = typer.Typer(
 app.command()(up.up)
 app.command()(up.down)
 app.command()(up.status)
-app.command()(up.migrate)
 app.command()(experiments.submit)
 app.command()(experiments.follow)
 app.command("list")(experiments.list_experiments)

@@ -40,11 +40,11 @@ class ChainProgress:
             arm=chain["arm"],
             seed=chain["seed"],
             state=chain["state"],
-            stage=f"{at['index'] + 1}/{len(stages)} (T={at['T']})",
+            stage=f"{at['index'] + 1}/{len(stages)} ({_kind(at)})",
             epoch=f"{at['epoch']}/{at['epochs']}",
             accuracy=accuracies[-1] if accuracies else None,
-            work_done=sum(stage["epoch"] * stage["T"] for stage in stages),
-            work_total=sum(stage["epochs"] * stage["T"] for stage in stages),
+            work_done=sum(stage["epoch"] * (stage["T"] or 1) for stage in stages),
+            work_total=sum(stage["epochs"] * (stage["T"] or 1) for stage in stages),
         )
 
 
@@ -71,6 +71,16 @@ class Pace:
         if done <= before or now <= began:
             return None
         return (total - done) * (now - began) / (done - before)
+
+
+def stage_name(chain: Json, stage: Json) -> str:
+    """A stage as people speak of it."""
+    where = f"stage {stage['index'] + 1}/{len(chain['stages'])}"
+    return f"{chain['arm']}, seed {chain['seed']}, {where} ({_kind(stage)})"
+
+
+def _kind(stage: Json) -> str:
+    return str(stage["kind"]) if stage["T"] is None else f"T={stage['T']}"
 
 
 def epochs(experiment: Json) -> tuple[int, int]:

@@ -30,13 +30,6 @@ def down() -> None:
     stack.down(Settings.from_environment(), say)
 
 
-def migrate() -> None:
-    """Bring the database's tables to the newest version (`tet up` does so by itself)."""
-    from service.store.database import Database
-
-    Database(Settings.from_environment().database_url).migrate()
-
-
 def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
     """Ask each component whether it does its work; the exit status is 0 if all of them do."""
     components = stack.status(Settings.from_environment())

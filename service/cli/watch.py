@@ -13,7 +13,7 @@ from rich.text import Text
 
 from service.cli import tables
 from service.cli.client import Client, Unreachable
-from service.cli.progress import ChainProgress, Pace, duration, epochs
+from service.cli.progress import ChainProgress, Pace, duration, epochs, stage_name
 from service.states import TERMINAL
 
 Json = dict[str, Any]
@@ -121,9 +121,7 @@ def _lines(experiment: Json) -> Iterator[tuple[str, str]]:
         for stage in chain["stages"]:
             if stage["state"] == "waiting":
                 continue
-            accuracy = (stage.get("metrics") or {}).get("test/accuracy")
+            accuracy = stage["metrics"].get("test/accuracy")
             ended = stage["state"] != "running" and accuracy is not None
-            where = f"stage {stage['index'] + 1}/{len(chain['stages'])} (T={stage['T']})"
-            name = f"{chain['arm']}, seed {chain['seed']}, {where}"
             result = f": test accuracy {tables.percent(accuracy)} %" if ended else ""
-            yield f"{chain['id']}/{stage['index']}", f"{name} {stage['state']}{result}"
+            yield f"{chain['id']}/{stage['index']}", f"{stage_name(chain, stage)} {stage['state']}{result}"

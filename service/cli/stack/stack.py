@@ -94,7 +94,7 @@ def down(settings: Settings, say: Say) -> None:
 
 
 def _start_all(missing: list[Component], started: list[Component], settings: Settings, say: Say) -> None:
-    """Starts Ray and MLflow side by side, brings the database up to date meanwhile, then starts the API."""
+    """Starts Ray and MLflow side by side, then the API, which brings the database up to date."""
 
     def start(component: Component) -> tuple[Component, Started]:
         started.append(component)
@@ -105,7 +105,6 @@ def _start_all(missing: list[Component], started: list[Component], settings: Set
         say(f"{component.name} is up: {component.url}")
 
     running = [start(component) for component in missing if component.name != "api"]
-    _migrate(settings)
     for component, process in running:
         wait(component, process)
     for component in missing:
@@ -178,12 +177,6 @@ def _stop(component: Component) -> None:
     component.pid_file.remove()
     if component.scratch is not None:
         shutil.rmtree(component.scratch, ignore_errors=True)
-
-
-def _migrate(settings: Settings) -> None:
-    from service.store.database import Database  # SQLAlchemy takes its time: only `tet up` pays for it
-
-    Database(settings.database_url).migrate()
 
 
 def _make_home(settings: Settings) -> None:
