@@ -5,9 +5,8 @@ point walks it recursively.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 
-from service.errors import DocumentInvalid, printable
+from service.errors import DocumentInvalid
 from service.jsonspec import load_json
 from service.yamlspec import load_yaml
 
@@ -31,17 +30,3 @@ def load(body: bytes, media_type: str) -> object:
     except UnicodeDecodeError as error:
         raise DocumentInvalid(f"the document must be UTF-8 text; byte {error.start} is not") from None
     return _LOADERS[media_type](text)
-
-
-def load_file(path: Path) -> object:
-    """Reads a file: YAML by its suffix (.yaml, .yml), else JSON.
-
-    Raises:
-        DocumentInvalid: It is not well-formed; the error names the file.
-        OSError: It cannot be read.
-    """
-    media_type = "application/yaml" if path.suffix.lower() in (".yaml", ".yml") else "application/json"
-    try:
-        return load(path.read_bytes(), media_type)
-    except DocumentInvalid as error:
-        raise DocumentInvalid(f"{printable(str(path))}: {error.detail}", line=error.line, column=error.column) from None

@@ -1,13 +1,12 @@
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.documents import load, load_file
+from service.documents import load
 from service.errors import DocumentInvalid
 from service.jsonspec import load_json
 from service.yamlspec import MAX_CHARACTERS, load_yaml
@@ -107,15 +106,6 @@ def test_json_may_nest_as_deep_as_the_limit() -> None:
 def test_bytes_that_are_no_utf_8_are_refused() -> None:
     with pytest.raises(DocumentInvalid, match="byte 2 is not"):
         load(b'{"\xff": 1}', "application/json")
-
-
-def test_a_file_is_read_by_its_suffix_and_named_in_errors(tmp_path: Path) -> None:
-    good, bad = tmp_path / "a.yaml", tmp_path / "b.json"
-    good.write_text("lr: 1e-3")
-    bad.write_text("lr: 1e-3")
-    assert load_file(good) == {"lr": 0.001}
-    with pytest.raises(DocumentInvalid, match=r"b\.json: not well-formed JSON.*line 1, column 1"):
-        load_file(bad)
 
 
 plain = st.recursive(
