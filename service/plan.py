@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from service.spec import Experiment, resolve_stage
@@ -45,13 +45,18 @@ def plan(spec: Experiment) -> tuple[Chain, ...]:
     Returns:
         One chain for each seed and arm.
     """
-    return tuple(_chain(spec, arm_index, seed) for seed in spec.seeds for arm_index in range(len(spec.arms)))
+    # A stage is settled once for each arm: its seeds differ in nothing else, and a spec may ask for 100,000 chains.
+    arms = [(arm.name, _stages(spec, arm_index)) for arm_index, arm in enumerate(spec.arms)]
+    return tuple(_chain(name, stages, seed) for seed in spec.seeds for name, stages in arms)
 
 
-def _chain(spec: Experiment, arm_index: int, seed: int) -> Chain:
-    arm = spec.arms[arm_index]
-    stages = tuple(
-        StagePlan(index, stage.kind, resolve_stage(spec, arm_index, index, seed))
-        for index, stage in enumerate(arm.stages)
+def _stages(spec: Experiment, arm_index: int) -> tuple[StagePlan, ...]:
+    return tuple(
+        StagePlan(index, stage.kind, resolve_stage(spec, arm_index, index, spec.seeds[0]))
+        for index, stage in enumerate(spec.arms[arm_index].stages)
     )
-    return Chain(chain_id(arm.name, seed, {}), arm.name, seed, stages)
+
+
+def _chain(arm: str, stages: tuple[StagePlan, ...], seed: int) -> Chain:
+    seeded = tuple(replace(stage, config=stage.config.model_copy(update={"seed": seed})) for stage in stages)
+    return Chain(chain_id(arm, seed, {}), arm, seed, seeded)
