@@ -18,12 +18,23 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.
 """Of weights and images, by precision: bfloat16 is for what autocast computes in it, the weights stay float32."""
 
 
+def device(config: TrainConfig) -> torch.device:
+    """The device a config asks for.
+
+    Raises:
+        ValueError: If this machine or this build of torch has none.
+    """
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device is 'cuda'; this machine, or this build of torch, has no CUDA device: use 'cpu'")
+    return torch.device(config.device)
+
+
 def record(config: TrainConfig) -> Record:
     """What the bits of a stage depend on beyond its config."""
-    device = torch.device(config.device)
+    where = device(config)
     return {
-        "torch": torch.__version__,
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "torch": str(torch.__version__),  # a subclass of str there, which a checkpoint may not hold
+        "device": torch.cuda.get_device_name(where) if where.type == "cuda" else "cpu",
         "kernel": "loop",
         "num_threads": config.num_threads,
         "instruction_set": torch.backends.cpu.get_cpu_capability(),
@@ -42,17 +53,6 @@ def differences(saved: Mapping[str, Any], asked: Mapping[str, Any], prefix: str 
         elif old != new:
             lines.append(f"{prefix}{key}: saved {old!r}, now {new!r}")
     return lines
-
-
-def device(config: TrainConfig) -> torch.device:
-    """The device a config asks for.
-
-    Raises:
-        ValueError: If this machine or this build of torch has none.
-    """
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device is 'cuda'; this machine, or this build of torch, has no CUDA device: use 'cpu'")
-    return torch.device(config.device)
 
 
 @contextmanager

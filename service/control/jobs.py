@@ -83,7 +83,7 @@ class RayJobs:
                 return Observation(JobStatus.UNKNOWN, _said(response))
             details = response.json()
             status = _STATUS.get(details["status"], JobStatus.UNKNOWN)
-            return Observation(status, f"{details['status']}: {details.get('message') or ''}".strip(": "))
+            return Observation(status, f"{details['status']}: {_last_line(details.get('message') or '')}")
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
             return Observation(JobStatus.UNKNOWN, f"{type(error).__name__}: {error}")
 
@@ -155,6 +155,10 @@ def token_from(environment: Mapping[str, str], file: Path) -> Callable[[], str |
 
 
 def _said(response: httpx.Response) -> str:
-    lines = [line for line in response.text.strip().splitlines() if line.strip()]
-    # Ray answers errors with a traceback, whose last line says what is wrong.
-    return f"HTTP {response.status_code}: {lines[-1][:300] if lines else ''}"
+    return f"HTTP {response.status_code}: {_last_line(response.text)}"
+
+
+def _last_line(text: str) -> str:
+    """The last line that is not empty: of a traceback or a log, the one that says what is wrong."""
+    lines = [line.strip() for line in text.splitlines() if line.strip(" ()")]
+    return lines[-1][:300] if lines else ""

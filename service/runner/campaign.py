@@ -1,5 +1,6 @@
 """Runs what the board offers as trials of one Tuner, and tells the board how each ended."""
 
+import json
 import logging
 import os
 import threading
@@ -11,6 +12,8 @@ from typing import Any
 import ray
 from ray import tune
 from ray.tune import Callback, CheckpointConfig, FailureConfig, RunConfig, Stopper, TuneConfig
+
+from ray.tune.stopper import NoopStopper
 
 from service.plan import Chain, StagePlan
 from service.runner.board import Board, StageId
@@ -140,11 +143,7 @@ class Campaign:
 
     def _on_loss(self, stage_id: StageId, result: dict[str, Any] | None) -> None:
         """Decide whether a stage whose trial left no marker is tried again; if not, mark it failed."""
-        failure = (result or {}).get("failure")
-        if failure is None and result is not None:
-            return  # superseded: the other attempt's commits are progress
-        if failure is None:
-            failure = {"class": "cluster", "kind": "TrialLost", "message": "the trial's process or node was lost"}
+        failure = _failure(result)
         last = self._ledger.progress(stage_id).last
         epoch = last.epoch if last else 0
         losses, epoch_then = self._losses.get(stage_id, (0, -1))
@@ -181,6 +180,10 @@ class _Watcher(Callback):
         if not result.get("done"):
             self._campaign.on_change(_stage_of(trial))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Tune pickles its callbacks for a restore that is never made; locks and open files must not go along.
+        return (Callback, ())
+
 
 class _StopWhen(Stopper):
     """Stops every trial once the experiment is cancelled."""
@@ -195,13 +198,18 @@ class _StopWhen(Stopper):
         return self._cancelled.is_set()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Tune pickles its stopper for a restore that is never made.
-        return (_StopWhen, (_Unset(),))
+        # As for the watcher.
+        return (NoopStopper, ())
 
 
-class _Unset:
-    def is_set(self) -> bool:
-        return False
+def _failure(result: dict[str, Any] | None) -> dict[str, Any]:
+    """Why a trial ended without the stage's end, from its last result; there is none where its process was lost."""
+    if result is None:
+        return {"class": "cluster", "kind": "TrialLost", "message": "the trial's process or node was lost"}
+    if result.get("failure"):
+        failure: dict[str, Any] = json.loads(result["failure"])
+        return failure
+    return {"class": "cluster", "kind": "Superseded", "message": "another attempt at the stage has taken over"}
 
 
 def _stage_of(trial: Any) -> StageId:

@@ -4,6 +4,7 @@ Tune calls `step` once an epoch. Everything that matters is committed to the sta
 Tune only tells the driver to look there.
 """
 
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -74,7 +75,8 @@ class StageTrial(tune.Trainable):
         except Exception as error:
             failure = describe(error)
             self._say(f"failed: {failure['kind']}: {failure['message']}\n{failure['traceback']}")
-            return {"epoch": 0, "done": True, "end": "failed", "failure": failure}
+            # As text: Tune flattens the dictionaries of a result before its searcher sees them.
+            return {"epoch": 0, "done": True, "end": "failed", "failure": json.dumps(failure)}
 
     def _say(self, text: str) -> None:
         print(f"{self._trial.label}: {text}", file=sys.stderr, flush=True)
@@ -90,7 +92,6 @@ class StageTrial(tune.Trainable):
 def _run(trial: TrialConfig) -> Iterator[dict[str, Any]]:
     """One attempt, from the newest committed epoch to the stage's end; yields a report an epoch."""
     import torch  # noqa: F401 - here, so that a broken installation fails as a trial, with its reason
-
 
     folder = StageFolder(Path(trial.stage_path))
     attempt = Attempt(folder)
