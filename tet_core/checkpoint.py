@@ -6,6 +6,7 @@ int, float, bool, None, dict and list alone, so that `torch.load(path, weights_o
 
 import hashlib
 import pickle
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,11 +46,13 @@ def load(path: Path | str) -> dict[str, Any]:
         CheckpointError: If the file is damaged or of another format; it names the file.
     """
     try:
+        _check_sums(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such checkpoint") from None
-    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError, OSError) as error:
-        raise CheckpointError(f"{path}: damaged, or no checkpoint: {str(error).splitlines()[0]}") from error
+    except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        detail = (str(error) or type(error).__name__).splitlines()[0]
+        raise CheckpointError(f"{path}: damaged, or no checkpoint: {detail}") from error
     if not isinstance(checkpoint, dict) or checkpoint.get("format") != FORMAT:
         found = checkpoint.get("format") if isinstance(checkpoint, dict) else type(checkpoint).__name__
         raise CheckpointError(f"{path}: its format is {found!r}; this version reads format {FORMAT}")
@@ -57,6 +60,14 @@ def load(path: Path | str) -> dict[str, Any]:
     if missing:
         raise CheckpointError(f"{path}: lacks {', '.join(missing)}")
     return checkpoint
+
+
+def _check_sums(path: Path | str) -> None:
+    """Check the CRC of every part of the file: torch writes them and does not look at them when it reads."""
+    with zipfile.ZipFile(path) as archive:
+        bad = archive.testzip()
+    if bad is not None:
+        raise zipfile.BadZipFile(f"the checksum of {bad} is wrong")
 
 
 def weights_sha256(weights: Mapping[str, Any]) -> str:

@@ -167,7 +167,9 @@ class _Stage:
         try:
             self.model.load_state_dict(checkpoint["model"])
         except RuntimeError as error:
-            raise CheckpointError(f"the checkpoint does not fit model {self.config.model.name!r}: {error}") from error
+            first, *others = str(error).splitlines()[1:]  # after a headline, a line for each tensor
+            detail = f"{first.strip()} ({len(others)} more)"
+            raise CheckpointError(f"the checkpoint does not fit model {self.config.model.name!r}: {detail}") from error
         if with_optimizer:
             name, saved = self.config.optimizer.name, checkpoint["config"]["optimizer"]["name"]
             if saved != name:
@@ -213,7 +215,7 @@ class _Stage:
         outputs = outputs.to(images.dtype)
         loss = self.loss(outputs, labels)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         self.optimizer.step()
         return loss.detach(), outputs.detach()
 

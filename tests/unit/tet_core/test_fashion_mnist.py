@@ -1,0 +1,168 @@
+"""Fashion-MNIST: the reader, where the files are looked for, and the download, from a server of our own."""
+
+import gzip
+import hashlib
+import re
+import struct
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from tet_core.config import DATASETS
+from tet_core.data import DataError, fashion_mnist, idx, load_dataset
+from tet_core.data.download import RemoteFile, download
+
+NOWHERE = "http://127.0.0.1:9/"  # the discard port: nothing listens
+
+
+def idx_bytes(values: Tensor) -> bytes:
+    return struct.pack(f">BBBB{values.ndim}I", 0, 0, 8, values.ndim, *values.shape) + values.numpy().tobytes()
+
+
+@pytest.mark.parametrize("shape", [(7,), (3, 28, 28)])
+def test_the_reader_gives_back_what_was_written(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    values = torch.randint(0, 256, shape, dtype=torch.uint8)
+    (tmp_path / "x.gz").write_bytes(gzip.compress(idx_bytes(values)))
+    assert torch.equal(idx.read(tmp_path / "x.gz"), values)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (gzip.compress(idx_bytes(torch.zeros(100, dtype=torch.uint8)))[:-12], "damaged or cut short"),
+        (b"<html>no such file</html>", "damaged or cut short"),
+        (gzip.compress(b"\0\0\x0d\1" + bytes(8)), r"not an IDX file of bytes: it starts with 00000d01"),
+        (gzip.compress(b"\0\0\x08\3\0\0"), "cut short within its header"),
+        (gzip.compress(idx_bytes(torch.zeros(9, dtype=torch.uint8))[:-1]), r"holds 8 values, expected 9 for shape"),
+        (gzip.compress(idx_bytes(torch.zeros(9, dtype=torch.uint8)) + b"\0"), r"holds 10 values, expected 9"),
+        (None, "no such file"),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path: Path, content: bytes | None, complaint: str) -> None:
+    path = tmp_path / "train.gz"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=f"{re.escape(str(path))}: {complaint}"):
+        idx.read(path)
+
+
+class Server(ThreadingHTTPServer):
+    """Serves one folder; answers ranges; can be told to break connections off after some bytes."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.folder = folder
+        self.break_after: int | None = None
+        self.knows_ranges = True
+        self.ranges: list[str | None] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        path, asked = self.server.folder / self.path[1:], self.headers["Range"]
+        self.server.ranges.append(asked)
+        if not path.exists():
+            self.send_error(404)
+            return
+        start = int(asked[len("bytes=") : -1]) if asked and self.server.knows_ranges else 0
+        content = path.read_bytes()[start:]
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content[: self.server.break_after])
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    (tmp_path / "served").mkdir()
+    with Server(tmp_path / "served") as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+CONTENT = bytes(range(256)) * 1000
+FILE = RemoteFile("data.gz", len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
+
+
+def test_a_download_is_checked_reported_and_put_in_place(server: Server, tmp_path: Path) -> None:
+    (server.folder / FILE.name).write_bytes(CONTENT)
+    seen: list[tuple[str, int, int]] = []
+    path = download(server.url, FILE, tmp_path / "data", lambda *progress: seen.append(progress))
+    assert path.read_bytes() == CONTENT
+    assert seen[-1] == (FILE.name, len(CONTENT), len(CONTENT))
+    assert not list(path.parent.glob("*.part"))
+    download(server.url, FILE, tmp_path / "data")
+    assert len(server.ranges) == 1, "a file that is there is not fetched again"
+
+
+@pytest.mark.parametrize("knows_ranges", [True, False])
+def test_a_broken_download_goes_on_where_it_ended(server: Server, tmp_path: Path, knows_ranges: bool) -> None:
+    (server.folder / FILE.name).write_bytes(CONTENT)
+    server.break_after, server.knows_ranges = 1000, knows_ranges
+    with pytest.raises(DataError, match=r"data\.gz: download to .* failed: .*1000 of 256000 bytes; try again to go on"):
+        download(server.url, FILE, tmp_path)
+    assert not (tmp_path / FILE.name).exists()
+    server.break_after = None
+    assert download(server.url, FILE, tmp_path).read_bytes() == CONTENT
+    assert server.ranges == [None, "bytes=1000-"]
+
+
+def test_wrong_bytes_are_deleted_and_both_sums_named(server: Server, tmp_path: Path) -> None:
+    (server.folder / FILE.name).write_bytes(CONTENT[:-1] + b"?")
+    with pytest.raises(DataError, match=f"got 256000 bytes with SHA-256 .*expected 256000 with {FILE.sha256}; deleted"):
+        download(server.url, FILE, tmp_path)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(FILE.name)]
+
+
+def test_data_that_is_nowhere_says_how_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        fashion_mnist.load(tmp_path, debian_folder=tmp_path / "debian", url=NOWHERE)
+    for part in (str(tmp_path / "fashion_mnist"), str(tmp_path / "debian"), "31 MB", NOWHERE, "TET_DATA",
+                 "dataset-fashion-mnist", "train-images-idx3-ubyte.gz"):  # fmt: skip
+        assert part in str(caught.value)
+
+
+def test_the_data_root_comes_first_then_debians_folder(tmp_path: Path) -> None:
+    root, debian = tmp_path / "root", tmp_path / "debian"
+    for folder in (debian, root / "fashion_mnist"):
+        folder.mkdir(parents=True)
+        for file in fashion_mnist.FILES:
+            (folder / file.name).touch()
+        assert fashion_mnist.find(root, debian, NOWHERE) == folder
+
+
+def test_other_data_under_its_name_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "fashion_mnist"
+    folder.mkdir()
+    for file in fashion_mnist.FILES:
+        shape = (2, 28, 28) if "images" in file.name else (2,)
+        (folder / file.name).write_bytes(gzip.compress(idx_bytes(torch.zeros(shape, dtype=torch.uint8))))
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte\.gz: not Fashion-MNIST as published: .*SHA-256"):
+        load_dataset("fashion_mnist", tmp_path)
+
+
+@pytest.mark.skipif(not fashion_mnist.DEBIAN_FOLDER.exists(), reason="Debian's dataset-fashion-mnist is not installed")
+def test_debians_files_are_the_published_data(tmp_path: Path) -> None:
+    dataset = fashion_mnist.load(tmp_path, url=NOWHERE)
+    card = DATASETS["fashion_mnist"]
+    assert (len(dataset.train), len(dataset.test)) == (card.num_train, card.num_test)
+    x = dataset.normalise(dataset.train.images, torch.float64)
+    assert float(x.mean()) == pytest.approx(0, abs=1e-6)
+    assert float(x.std(correction=0)) == pytest.approx(1, abs=1e-6)

@@ -1,0 +1,24 @@
+"""The package is light until something of it is asked for."""
+
+import subprocess
+import sys
+
+import tet_core
+
+
+def run(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_importing_the_package_or_its_config_loads_no_torch() -> None:
+    assert run("import sys, tet_core, tet_core.config; print('torch' in sys.modules)") == "False"
+
+
+def test_fit_is_the_function_whatever_was_imported_before() -> None:
+    code = "import tet_core.fitting, tet_core.training, tet_core.evaluation; from tet_core import fit, evaluate; "
+    assert run(code + "print(callable(fit), callable(evaluate))") == "True True"
+
+
+def test_every_export_is_there() -> None:
+    for name in tet_core.__all__:
+        assert getattr(tet_core, name).__name__ == name

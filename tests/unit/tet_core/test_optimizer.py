@@ -1,0 +1,48 @@
+"""Learning rates and optimisers."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from tests.unit.tet_core.stages import make_config
+from tet_core.config import AdamConfig, SgdConfig, TrainConfig
+from tet_core.optimizer import build_optimizer, learning_rate
+
+
+def rates(config: TrainConfig) -> list[float]:
+    return [learning_rate(config, number) for number in range(1, config.epochs + 1)]
+
+
+def test_cosine_falls_from_lr_to_lr_min_by_epoch() -> None:
+    config = make_config(epochs=4, optimizer={"name": "adam", "lr": 0.2}, schedule={"name": "cosine", "lr_min": 0.1})
+    expected = [0.1 + 0.1 * (1 + math.cos(math.pi * e / 4)) / 2 for e in range(4)]
+    assert rates(config) == pytest.approx(expected, rel=1e-15)
+    assert rates(config)[0] == 0.2
+
+
+def test_a_constant_rate_stays() -> None:
+    assert rates(make_config(epochs=3, schedule={"name": "constant"})) == [1e-3] * 3
+
+
+def test_joined_stages_share_one_schedule() -> None:
+    whole = make_config(epochs=5)
+    first = make_config(epochs=3, schedule_epochs=5)
+    second = make_config(epochs=2, schedule_epochs=5, schedule_offset=3)
+    assert rates(first) + rates(second) == rates(whole)
+
+
+@pytest.mark.parametrize("config", [AdamConfig(lr=0.1, weight_decay=0.01), SgdConfig(lr=0.1, weight_decay=0.01)])
+def test_the_optimisers_are_torchs(config: AdamConfig | SgdConfig) -> None:
+    start = torch.randn(5, dtype=torch.float64)
+    ours, reference = nn.Parameter(start.clone()), nn.Parameter(start.clone())
+    fields = config.model_dump(exclude={"name"})
+    plain = (torch.optim.Adam if isinstance(config, AdamConfig) else torch.optim.SGD)([reference], **fields)
+    optimizer = build_optimizer(config, [ours])
+    for _ in range(3):
+        for parameter, one in ((ours, optimizer), (reference, plain)):
+            one.zero_grad()
+            torch.autograd.backward(parameter.pow(3).sum())
+            one.step()
+    torch.testing.assert_close(ours, reference, rtol=1e-12, atol=1e-12)

@@ -1,0 +1,195 @@
+"""Training: what is paired stays paired, and what stopped goes on to the same bits."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
+
+from tests.unit.tet_core.stages import make_config
+from tet_core.checkpoint import CheckpointError, EnvironmentMismatch, weights_sha256
+from tet_core.config import TrainConfig
+from tet_core.models.vgg import Vgg
+from tet_core.training import Epoch, train_epochs
+
+TIMES = ("epoch_time_s", "samples_per_s")
+SDT, TET = {"name": "sdt"}, {"name": "tet"}
+
+
+def series(epochs: Iterable[Epoch]) -> list[tuple[str, dict[str, float]]]:
+    """Weight hash and metrics of each epoch, times apart."""
+    return [
+        (epoch.weights_sha256, {name: value for name, value in epoch.metrics.items() if name not in TIMES})
+        for epoch in epochs
+    ]
+
+
+@contextmanager
+def watched() -> Iterator[list[tuple[str, int, str]]]:
+    """What networks are fed while they train: (hash of the weights, T, hash of the images of one step)."""
+    fed: list[tuple[str, int, str]] = []
+
+    def watch(module: nn.Module, args: tuple[Any, ...]) -> None:
+        if isinstance(module, Vgg) and module.training:
+            x: Tensor = args[0]
+            assert all(torch.equal(x[0], step) for step in x)
+            fed.append((weights_sha256(module.state_dict()), len(x), weights_sha256({"x": x[0]})))
+
+    handle = register_module_forward_pre_hook(watch)
+    try:
+        yield fed
+    finally:
+        handle.remove()
+
+
+def fed_by(config: TrainConfig, **start: Any) -> list[tuple[str, int, str]]:
+    with watched() as fed:
+        for _ in train_epochs(config, **start):
+            pass
+    return fed
+
+
+def test_at_one_seed_all_arms_start_from_equal_weights_and_see_equal_batches() -> None:
+    sdt = fed_by(make_config(T=4, loss=SDT))
+    tet = fed_by(make_config(T=4, loss=TET))
+    tit = fed_by(make_config(T=2, loss=TET))
+    assert sdt[0][0] == tet[0][0] == tit[0][0]
+    assert sdt[1][0] != tet[1][0], "after one step under different losses the weights differ"
+    images = [[image for _, _, image in arm] for arm in (sdt, tet, tit)]
+    assert images[0] == images[1] == images[2]
+    assert len(images[0]) == 2 * 12
+    assert len(set(images[0])) == 2 * 12, "every batch of every epoch is another"
+    assert {T for _, T, _ in sdt} == {4}
+    assert {T for _, T, _ in tit} == {2}
+
+
+def test_a_second_stage_sees_what_one_long_stage_would() -> None:
+    whole = fed_by(make_config(epochs=3))
+    *_, first = train_epochs(make_config(epochs=2))
+    second = fed_by(make_config(T=4, epochs=1, epoch_offset=2), initial=first.checkpoint())
+    assert second[0][0] == first.weights_sha256, "it starts from the weights that the first ended with"
+    assert [image for _, _, image in second] == [image for _, _, image in whole[24:]]
+
+
+def test_other_seeds_differ_in_weights_and_batches() -> None:
+    first, other = fed_by(make_config(epochs=1)), fed_by(make_config(epochs=1, seed=1))
+    assert first[0][0] != other[0][0]
+    assert not {image for _, _, image in first} & {image for _, _, image in other}
+
+
+def test_precision_does_not_change_what_a_seed_means() -> None:
+    start = {
+        precision: train_epochs(make_config(precision=precision, epochs=1)).start.initial_sha256
+        for precision in ("float32", "bfloat16")
+    }
+    assert start["float32"] == start["bfloat16"]
+
+
+@pytest.mark.parametrize("optimizer", [{"name": "adam"}, {"name": "sgd", "weight_decay": 1e-4}])
+def test_stopped_and_resumed_it_ends_with_the_same_bits(optimizer: dict[str, Any]) -> None:
+    config = make_config(epochs=4, optimizer=optimizer, validation=0.1)
+    whole = list(train_epochs(config))
+    resumed = train_epochs(config, resume=whole[1].checkpoint())
+    assert resumed.start.initial_sha256 == whole[1].weights_sha256
+    assert series(resumed) == series(whole[2:])
+    assert list(train_epochs(config, resume=whole[3].checkpoint())) == []
+
+
+def test_two_runs_of_one_config_are_equal_and_leave_earlier_checkpoints_alone() -> None:
+    first = list(train_epochs(make_config(precision="bfloat16")))
+    assert series(first) == series(train_epochs(make_config(precision="bfloat16")))
+    assert len({weights_sha256(epoch.checkpoint()) for epoch in first}) == 2
+
+
+def test_two_stages_that_inherit_all_are_one_stage_of_their_joint_length() -> None:
+    whole = list(train_epochs(make_config(epochs=5)))
+    first = list(train_epochs(make_config(epochs=3, schedule_epochs=5)))
+    second = make_config(epochs=2, inherit="all", epoch_offset=3, schedule_offset=3, schedule_epochs=5)
+    assert series(first) + series(train_epochs(second, initial=first[-1].checkpoint())) == series(whole)
+
+
+def test_time_inheritance_takes_the_weights_and_nothing_else() -> None:
+    *_, first = train_epochs(make_config(T=2, epochs=1))
+    second = make_config(T=4, epochs=2, epoch_offset=1)
+    stage = list(train_epochs(second, initial=first.checkpoint()))
+    assert series(train_epochs(second, initial=first.checkpoint(), resume=stage[0].checkpoint())) == series(stage[1:])
+    fresh = first.checkpoint() | {"optimizer": None, "epoch": 0, "metrics": {}}
+    assert series(train_epochs(second, initial=fresh)) == series(stage)
+
+
+def test_inheriting_all_takes_this_stages_learning_rate() -> None:
+    *_, first = train_epochs(make_config(epochs=1))
+    second = make_config(
+        epochs=1, inherit="all", optimizer={"name": "adam", "lr": 0.02}, schedule={"name": "constant"}, epoch_offset=1
+    )
+    (last,) = train_epochs(second, initial=first.checkpoint())
+    group = last.checkpoint()["optimizer"]["param_groups"][0]
+    assert group["lr"] == 0.02
+    assert float(last.checkpoint()["optimizer"]["state"][0]["step"]) == 24
+
+
+def test_what_cannot_go_on_says_what_differs() -> None:
+    *_, last = train_epochs(make_config(epochs=1))
+    checkpoint = last.checkpoint()
+    with pytest.raises(CheckpointError, match=r"another config: T: saved 2, now 4; loss\.lamb: saved 0\.05, now 0\.1"):
+        train_epochs(make_config(epochs=1, T=4, loss={"name": "tet", "lamb": 0.1}), resume=checkpoint)
+    elsewhere = checkpoint | {"environment": checkpoint["environment"] | {"torch": "1.0"}}
+    with pytest.raises(EnvironmentMismatch, match=r"torch: saved '1\.0', now '2\."):
+        train_epochs(make_config(epochs=1), resume=elsewhere)
+    with pytest.raises(CheckpointError, match=r"does not fit model 'vgg_small': size mismatch for features"):
+        train_epochs(make_config(model={"name": "vgg_small", "width": 5}), initial=checkpoint)
+    with pytest.raises(CheckpointError, match=r"optimizer is 'sgd', the checkpoint's 'adam'"):
+        train_epochs(make_config(optimizer={"name": "sgd"}, inherit="all"), initial=checkpoint)
+
+
+def test_a_loss_that_is_not_finite_is_named() -> None:
+    config = make_config(optimizer={"name": "sgd", "lr": 1000.0}, loss={"name": "tet", "phi": 1e30})
+    with pytest.raises(FloatingPointError, match=r"the tet loss is (inf|nan) in epoch 1, batch \d+ of 12"):
+        list(train_epochs(config))
+
+
+def test_a_device_that_is_not_there_is_named() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    with pytest.raises(ValueError, match="device is 'cuda'; this machine, or this build of torch, has no CUDA device"):
+        train_epochs(make_config(device="cuda"))
+
+
+def test_it_uses_its_own_threads_and_gives_the_callers_back() -> None:
+    seen: set[int] = set()
+    handle = register_module_forward_pre_hook(lambda _module, _args: seen.add(torch.get_num_threads()))
+    threads = torch.get_num_threads()
+    state = torch.random.get_rng_state()
+    try:
+        for _ in train_epochs(make_config(num_threads=2)):
+            assert torch.get_num_threads() == threads
+    finally:
+        handle.remove()
+    assert seen == {2}
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64", "bfloat16"])
+def test_every_precision_learns(precision: str) -> None:
+    first, *_, last = train_epochs(make_config(precision=precision, epochs=4, optimizer={"name": "adam", "lr": 0.01}))
+    assert last.metrics["train/loss"] < 0.8 * first.metrics["train/loss"]
+    dtypes = {tensor.dtype for tensor in last.checkpoint()["model"].values()}
+    assert dtypes == {torch.float64 if precision == "float64" else torch.float32}
+
+
+def test_metrics_have_the_names_that_were_agreed() -> None:
+    (plain,) = train_epochs(make_config(epochs=1))
+    names = {"train/loss", "train/accuracy", "test/loss", "test/loss_sdt", "test/loss_tet", "test/accuracy", *TIMES}
+    assert plain.metrics.keys() == names
+    (validated,) = train_epochs(make_config(epochs=1, validation=0.2))
+    assert validated.metrics.keys() == names | {"val/loss", "val/loss_sdt", "val/loss_tet", "val/accuracy"}
+
+
+def test_the_stages_loss_is_the_one_it_trains_with() -> None:
+    (sdt,) = train_epochs(make_config(epochs=1, loss=SDT))
+    assert sdt.metrics["test/loss"] == sdt.metrics["test/loss_sdt"] < sdt.metrics["test/loss_tet"]
+    (tet,) = train_epochs(make_config(epochs=1, loss={"name": "tet", "lamb": 0.0}))
+    assert tet.metrics["test/loss"] == tet.metrics["test/loss_tet"]
