@@ -5,7 +5,6 @@ site may neither reach the API under a name of its own (DNS rebinding: Host) nor
 """
 
 from collections.abc import Collection
-from urllib.parse import urlsplit
 
 import anyio
 from starlette.datastructures import Headers, MutableHeaders
@@ -55,7 +54,7 @@ class HostGuard:
         """An origin is ours if it is the very host that was asked, or a host that the operator allowed."""
         if not origin.lower().startswith(("http://", "https://")):
             return False
-        netloc = urlsplit(origin).netloc.lower()
+        netloc = origin.lower().partition("://")[2]
         return netloc == host.lower() or (_name(netloc) not in LOOPBACK and self._is_allowed(netloc))
 
 

@@ -83,6 +83,15 @@ def _describe(app: FastAPI) -> dict[str, Any]:
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas.update(schema.pop("$defs", {}))
         schemas[name] = schema
-    for unused in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(unused, None)
+    _drop_fastapi_errors(document)
     return document
+
+
+def _drop_fastapi_errors(document: dict[str, Any]) -> None:
+    """Takes out the 422 that FastAPI adds to every endpoint with parameters: ours are problem documents."""
+    for unused in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(unused, None)
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            if MEDIA_TYPE not in operation["responses"].get("422", {}).get("content", {MEDIA_TYPE: None}):
+                del operation["responses"]["422"]

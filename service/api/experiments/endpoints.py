@@ -123,7 +123,7 @@ async def events(
     found, ended = await run_in_threadpool(stream.newer, context.database, experiment_id, last_event_id)
     if ended and not found:
         return Response(status_code=204)
-    return EventSourceResponse(stream.events(context.database, experiment_id, last_event_id))
+    return stream.response(context.database, experiment_id, last_event_id)
 
 
 @router.get(

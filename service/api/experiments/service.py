@@ -3,6 +3,8 @@
 import hashlib
 import json
 
+from starlette.exceptions import HTTPException
+
 from service.api.context import Context
 from service.api.experiments.placement import placement
 from service.api.experiments.schemas import (
@@ -18,6 +20,7 @@ from service.api.experiments.schemas import (
     Validation,
 )
 from service.control.jobs import submission_id
+from service.errors import NotFound
 from service.plan import plan
 from service.settings import Settings
 from service.spec import Experiment, resolve_stage
@@ -76,7 +79,10 @@ def page(
 ) -> ExperimentPage:
     """Lists experiments, newest first; `cursor` is the id of the last one of the page before."""
     with context.database.reading() as repository:
-        rows = repository.experiments(limit=limit + 1, after=cursor, state=state, name=name)
+        try:
+            rows = repository.experiments(limit=limit + 1, after=cursor, state=state, name=name)
+        except NotFound:
+            raise HTTPException(422, f"cursor={cursor}: must be the next_cursor of a page that was answered") from None
     shown = [summary(context.settings, row) for row in rows[:limit]]
     return ExperimentPage(experiments=shown, next_cursor=shown[-1].id if len(rows) > limit else None)
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 
-from sse_starlette import ServerSentEvent
+from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
 from service.states import TERMINAL
@@ -14,6 +14,13 @@ from service.store.tables import EventRow
 # How long a listener waits for news at most, when there are none.
 POLL_INTERVAL_S = 0.25
 PAGE = 500
+# Proxies and clients take a connection for dead on which nothing comes.
+HEARTBEAT_S = 15.0
+
+
+def response(database: Database, experiment_id: str, after: int) -> EventSourceResponse:
+    """Makes the response that tells all events from behind event `after`."""
+    return EventSourceResponse(events(database, experiment_id, after), ping=HEARTBEAT_S)
 
 
 async def events(database: Database, experiment_id: str, after: int) -> AsyncIterator[ServerSentEvent]:

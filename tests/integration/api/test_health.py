@@ -1,0 +1,83 @@
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import create_engine, make_url, text
+
+from service.control.reconciler import Reconciler
+from service.settings import Settings
+from tests.integration.api.conftest import Api, served, settings_for
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return settings_for(tmp_path / "home", f"sqlite:///{tmp_path / 'tet.db'}")
+
+
+def reasons(client: httpx.Client) -> dict[str, str]:
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    return {error["field"]: error["detail"] for error in answer.json()["errors"]}
+
+
+def test_a_whole_service_is_ready(settings: Settings) -> None:
+    with served(settings, reconcile=True) as client:
+        assert client.get("/healthz").json() == {"status": "ok"}
+        assert client.get("/readyz").json() == {"status": "ok"}
+
+
+def test_a_service_without_its_tables_is_not_ready(api: Api) -> None:
+    with api.database.engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE alembic_version")
+    assert "version" in reasons(api.client)["database"]
+    assert api.client.get("/healthz").status_code == 200
+
+
+def test_a_service_without_its_storage_is_not_ready(settings: Settings) -> None:
+    with served(settings) as client:
+        settings.storage.rmdir()
+        assert "cannot be written" in reasons(client)["storage"]
+
+
+def test_a_service_whose_reconciler_has_died_is_not_ready(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+
+    def work(self: Reconciler) -> None:
+        ended.set()
+
+    monkeypatch.setattr(Reconciler, "_work", work)
+    with served(settings, reconcile=True) as client:
+        assert ended.wait(10)
+        assert "does not run" in reasons(client)["reconciler"]
+
+
+def test_a_request_that_fails_by_a_bug_tells_nothing_but_where_to_look(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def page(*_: object, **__: object) -> None:
+        raise RuntimeError("the secret of the house")
+
+    monkeypatch.setattr("service.api.experiments.service.page", page)
+    with served(settings) as client:
+        answer = client.get("/experiments")
+    assert answer.status_code == 500
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert "secret" not in answer.text
+    mark = answer.json()["detail"].split()[-1]
+    assert any(mark in record.message and record.exc_info for record in caplog.records)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite is a file, and is not away
+def test_a_database_that_is_away_is_said_to_be(api: Api) -> None:
+    url = make_url(api.settings.database_url)
+    server = create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.exec_driver_sql(f"ALTER DATABASE {url.database} ALLOW_CONNECTIONS false")
+        ending = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
+        connection.execute(ending, {"name": url.database})
+    server.dispose()
+    answer = api.client.get("/experiments")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert "cannot be reached" in reasons(api.client)["database"]

@@ -1,0 +1,192 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.states import ExperimentState
+from service.storage import ExperimentFolder
+from service.store.repository import Repository
+from tests.integration.api.conftest import Api
+
+Spec = dict[str, Any]
+E = ExperimentState
+
+
+def post(api: Api, spec: Spec, **changes: Any) -> str:
+    answer = api.post(spec | changes)
+    assert answer.status_code == 202
+    return str(answer.json()["id"])
+
+
+def bring(repository: Repository, experiment_id: str, *states: E) -> None:
+    for before, after in zip([E.QUEUED, *states[:-1]], states, strict=True):
+        assert repository.advance(experiment_id, before, after)
+
+
+def test_experiments_are_listed_newest_first_page_by_page(api: Api, spec: Spec) -> None:
+    made = [post(api, spec, name=f"number {number}") for number in range(5)]
+    seen, cursor = [], None
+    for _ in range(3):
+        params = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        page = api.client.get("/experiments", params=params).json()
+        seen.append([experiment["id"] for experiment in page["experiments"]])
+        cursor = page["next_cursor"]
+    assert seen == [[made[4], made[3]], [made[2], made[1]], [made[0]]]
+    assert cursor is None
+
+
+def test_experiments_are_filtered_by_state_and_name(api: Api, spec: Spec) -> None:
+    first, second = post(api, spec, name="TIT 100%"), post(api, spec, name="tit 1000")
+    with api.changing() as repository:
+        bring(repository, second, E.STARTING, E.RUNNING)
+
+    def found(**params: str) -> list[str]:
+        return [item["id"] for item in api.client.get("/experiments", params=params).json()["experiments"]]
+
+    assert found(state="running") == [second]
+    assert found(name="TIT") == [second, first]
+    assert found(name="100%") == [first]
+    assert found(name="100%", state="running") == []
+
+
+def test_a_running_experiment_shows_each_stage_and_links_to_see_more(api: Api, spec: Spec) -> None:
+    experiment_id = post(api, spec)
+    metrics = {"test/accuracy": 0.95, "train/loss": 0.1}
+    with api.changing() as repository:
+        assert repository.advance(experiment_id, E.QUEUED, E.STARTING, driver_attempt=1, mlflow_experiment_id="7")
+        chain = repository.chains(experiment_id, limit=1)[0]
+        chain.state = "running"
+        stage = repository.stage(experiment_id, chain.id, 0)
+        assert stage is not None
+        stage.state, stage.epoch, stage.metrics, stage.attempts = "running", 3, metrics, 1
+    body = api.client.get(f"/experiments/{experiment_id}").json()
+    assert body["state"] == "starting"
+    assert body["links"] == {
+        "mlflow": "http://127.0.0.1:5000/#/experiments/7",
+        "ray": f"http://127.0.0.1:9/#/jobs/tet-{experiment_id}-1",
+    }
+    shown = body["chains"][0]["stages"][0]
+    assert (shown["state"], shown["epoch"], shown["metrics"], shown["attempts"]) == ("running", 3, metrics, 1)
+
+
+def test_at_most_a_thousand_chains_are_embedded_and_the_rest_come_by_cursor(api: Api, spec: Spec) -> None:
+    experiment_id = post(api, spec, seeds=list(range(400)))
+    first = api.client.get(f"/experiments/{experiment_id}").json()
+    assert (len(first["chains"]), first["next_cursor"]) == (1000, "999")
+    rest = api.client.get(f"/experiments/{experiment_id}", params={"cursor": first["next_cursor"]}).json()
+    assert (len(rest["chains"]), rest["next_cursor"]) == (200, None)
+    assert len({chain["id"] for chain in first["chains"] + rest["chains"]}) == 1200
+    assert first["progress"] == {"stages_done": 0, "stages_total": 1600}
+
+
+def test_a_queued_experiment_can_be_cancelled_again_and_again(api: Api, spec: Spec) -> None:
+    experiment_id = post(api, spec)
+    for _ in range(2):
+        assert api.client.post(f"/experiments/{experiment_id}/cancel").status_code == 202
+    with api.database.reading() as repository:
+        assert repository.experiment(experiment_id).wanted == "cancel"
+        assert len(repository.events(experiment_id)) == 2
+    with api.changing() as repository:
+        bring(repository, experiment_id, E.CANCELLED)
+    again = api.client.post(f"/experiments/{experiment_id}/cancel")
+    assert (again.status_code, again.json()["state"]) == (202, "cancelled")
+
+
+@pytest.mark.parametrize("end", [E.SUCCEEDED, E.FAILED])
+def test_an_experiment_that_has_ended_cannot_be_cancelled(api: Api, spec: Spec, end: E) -> None:
+    experiment_id = post(api, spec)
+    with api.changing() as repository:
+        bring(repository, experiment_id, E.STARTING, E.RUNNING, end)
+    answer = api.client.post(f"/experiments/{experiment_id}/cancel")
+    assert answer.status_code == 409
+    assert end in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("experiment_id", ["0" * 20, "nope", "%00", "..%2f..", "a" * 500, "%ed%a0%80"])
+@pytest.mark.parametrize("rest", ["", "/events", "/logs", "/comparison"])
+def test_an_experiment_that_is_not_there_is_not_found(gate: Api, experiment_id: str, rest: str) -> None:
+    answer = gate.client.get(f"/experiments/{experiment_id}{rest}")
+    assert answer.status_code == 404
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+
+
+def log(api: Api, experiment_id: str, **params: Any) -> str:
+    answer = api.client.get(f"/experiments/{experiment_id}/logs", params=params)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+    return answer.text
+
+
+def test_the_newest_log_of_the_driver_or_of_a_stage_is_read(gate: Api, spec: Spec) -> None:
+    experiment_id = post(gate, spec)
+    folder = ExperimentFolder(gate.settings.storage, experiment_id)
+    chain = gate.client.get(f"/experiments/{experiment_id}").json()["chains"][2]["id"]
+    write(folder.driver_log(1), "old\n")
+    write(folder.driver_log(2), "new\n")
+    write(folder.stage(chain, 0).trial_log(1), "first try\n")
+    write(folder.stage(chain, 0).trial_log(2), "second try\n")
+    assert log(gate, experiment_id) == "new\n"
+    assert log(gate, experiment_id, chain=chain) == "second try\n"
+    write(folder.stage(chain, 1).trial_log(1), "next stage\n")
+    assert log(gate, experiment_id, chain=chain) == "next stage\n"
+    assert log(gate, experiment_id, chain=chain, stage=0) == "second try\n"
+
+
+@pytest.mark.parametrize("ending", ["\n", ""])
+@pytest.mark.parametrize(("tail", "first"), [(0, None), (1, 39_999), (3, 39_997), (30_000, 10_000), (50_000, 0)])
+def test_a_log_can_be_read_from_its_last_lines(
+    gate: Api, spec: Spec, tail: int, first: int | None, ending: str
+) -> None:
+    experiment_id = post(gate, spec)
+    lines = [f"line {number}" for number in range(40_000)]
+    write(ExperimentFolder(gate.settings.storage, experiment_id).driver_log(1), "\n".join(lines) + ending)
+    expected = "" if first is None else "\n".join(lines[first:]) + ending
+    assert log(gate, experiment_id, tail=tail) == expected
+
+
+def test_a_log_that_is_not_there_is_not_found(gate: Api, spec: Spec) -> None:
+    experiment_id = post(gate, spec)
+    chain = gate.client.get(f"/experiments/{experiment_id}").json()["chains"][0]["id"]
+    for params, detail in [
+        ({}, "the driver has written no log yet"),
+        ({"chain": chain}, f"chain {chain} has written no log yet"),
+        ({"chain": chain, "stage": 1}, f"chain {chain} has the stages 0 to 0, and no stage 1"),
+        ({"chain": "abc"}, f"experiment {experiment_id} has no chain 'abc'"),
+    ]:
+        answer = gate.client.get(f"/experiments/{experiment_id}/logs", params=params)
+        assert (answer.status_code, answer.json()["detail"]) == (404, detail)
+
+
+def test_a_path_in_place_of_a_chain_is_refused(gate: Api, spec: Spec) -> None:
+    experiment_id = post(gate, spec)
+    answer = gate.client.get(f"/experiments/{experiment_id}/logs", params={"chain": "../../../etc"})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "query.chain"
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("limit=0", "query.limit"),
+        ("limit=1000", "query.limit"),
+        ("state=done", "query.state"),
+        ("cursor=x", "query.cursor"),
+        ("name=%00", "query.name"),
+        ("name=" + "x" * 81, "query.name"),
+    ],
+)
+def test_a_faulty_query_is_answered_by_field(gate: Api, query: str, field: str) -> None:
+    answer = gate.client.get(f"/experiments?{query}")
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+def test_a_cursor_of_no_page_is_refused(gate: Api) -> None:
+    answer = gate.client.get(f"/experiments?cursor={'0' * 20}")
+    assert answer.status_code == 422
+    assert "next_cursor" in answer.json()["detail"]
