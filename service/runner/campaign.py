@@ -68,7 +68,7 @@ class Campaign:
         tuner = tune.Tuner(
             trainable,
             tune_config=TuneConfig(
-                search_alg=ChainSearcher(self._board, self._trial_config, self.on_end),
+                search_alg=ChainSearcher(self._board, self._trial_config, self._on_end_or_die),
                 num_samples=-1,
                 reuse_actors=resources.reuse_actors,
                 trial_name_creator=lambda trial: trial.config["label"],
@@ -121,6 +121,16 @@ class Campaign:
         chain, _ = self._plan(stage_id)
         self._ledger.announce(stage_id, WorkState.RUNNING)
         self._ledger.announce_chain(chain)
+
+    def _on_end_or_die(self, stage_id: StageId, result: dict[str, Any] | None) -> None:
+        # Tune swallows what is raised here, and the chain would wait for ever. A driver that cannot tell its board
+        # how a trial ended is of no use: it dies, and the next one starts from what is on storage.
+        try:
+            self.on_end(stage_id, result)
+        except BaseException:
+            log.critical("cannot go on after the end of a trial of %s", stage_id, exc_info=True)
+            logging.shutdown()
+            os._exit(1)
 
     def on_end(self, stage_id: StageId, result: dict[str, Any] | None) -> None:
         """A trial ended: what counts is what it left on storage."""

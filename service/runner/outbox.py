@@ -117,7 +117,11 @@ class Outbox:
 
     def _work(self) -> None:
         while not self._stop.is_set():
-            error = self._try_ship()
+            try:
+                error = self._try_ship()
+            except Exception as exception:  # storage, say: `finish` meets it again, where it ends the driver
+                log.exception("shipping failed; it is tried again")
+                error = str(exception)
             self._stop.wait(RETRY_INTERVAL_S if error else POLL_INTERVAL_S)
 
     def _try_ship(self) -> str | None:

@@ -10,10 +10,11 @@ from sse_starlette import EventSourceResponse
 from starlette.concurrency import run_in_threadpool
 
 from service.api.context import InContext
-from service.api.experiments import logs, service, stream
+from service.api.experiments import comparing, logs, service, stream
 from service.api.experiments.bodies import PostedSpec
-from service.api.experiments.schemas import ExperimentPage, ExperimentView, Validation
+from service.api.experiments.schemas import ComparisonView, ExperimentPage, ExperimentView, Validation
 from service.api.openapi import TAKES_SPEC, answers
+from service.control.comparison import Comparison
 from service.errors import NotFound, shown
 from service.states import ExperimentState
 
@@ -100,6 +101,18 @@ def experiment(
 ) -> ExperimentView:
     """Its state, and each chain's stages with what their newest epoch left."""
     return service.view(context, experiment_id, after=cursor, limit=limit)
+
+
+@router.get("/{experiment_id}/comparison", summary="Compare an experiment's arms", responses=answers(404))
+def compare(context: InContext, experiment_id: ExperimentId) -> ComparisonView:
+    """Each arm over its seeds, and the paired difference to the baseline, by the chains that have succeeded so far."""
+    return comparing.comparison(context, experiment_id)
+
+
+@router.get("/{experiment_id}/comparison", summary="Compare the arms", responses=answers(404))
+def comparison(context: InContext, experiment_id: ExperimentId) -> Comparison:
+    """Accuracies as fractions, over the chains that have succeeded so far; the interval is Student's t, 95 %."""
+    return service.comparison(context, experiment_id)
 
 
 @router.get(

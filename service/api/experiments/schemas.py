@@ -74,6 +74,35 @@ class ExperimentPage(BaseModel):
     next_cursor: str | None = Field(None, description="Ask with it for the page that follows; None: this is the last.")
 
 
+class PairedDifferenceView(BaseModel):
+    """An arm's accuracy minus the baseline's, over the `n` seeds present in both."""
+
+    difference: float | None
+    low: float | None = Field(description="Lower end of the 95 % interval (Student's t); null below two pairs.")
+    high: float | None
+    n: int
+    reason: str | None = Field(description="Why the arms cannot be paired, where they cannot; there is no number then.")
+
+
+class ArmResultView(BaseModel):
+    """An arm over the seeds whose chains have succeeded; accuracies are fractions."""
+
+    name: str
+    n: int
+    mean: float | None = Field(description="Of the final test accuracy.")
+    std: float | None = Field(description="The sample's; null below two seeds.")
+    values: list[float] = Field(description="By seed, in the order of the spec.")
+    train_time_s: float | None = Field(description="Mean over seeds of the committed epochs' times.")
+    versus_baseline: PairedDifferenceView | None = Field(description="Null for the baseline itself.")
+
+
+class ComparisonView(BaseModel):
+    """How the arms compare, by the chains that have succeeded so far."""
+
+    baseline: str
+    arms: list[ArmResultView]
+
+
 class Placement(BaseModel):
     """Whether the cluster, as it is now, has a node on which a trial fits."""
 
