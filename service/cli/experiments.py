@@ -116,7 +116,8 @@ def _follow(client: Client, experiment_id: str) -> None:
         say(str(refusal))
     _print_links(experiment)
     if experiment["state"] != "succeeded":
-        reason = f": {experiment['reason']}" if experiment.get("reason") else ""
+        told = experiment["reason"] not in ("", experiment["state"])
+        reason = f": {experiment['reason']}" if told else ""
         err.print(f"{experiment['state']}{reason}", style="bold red", markup=False)
         raise typer.Exit(1)
 

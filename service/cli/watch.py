@@ -98,18 +98,18 @@ def _whole(experiment: Json, rows: list[ChainProgress], pace: Pace) -> Text:
 
 
 def _plain(client: Client, experiment_id: str, console: Console) -> Json:
-    """A line for each change of a state, and every few seconds one on how far all of it is."""
+    """A line for each change of a state, and now and then one on how far all of it is."""
     seen: dict[str, str] = {}
-    reported = time.monotonic()
+    reported, reported_epochs = time.monotonic(), 0
     experiment: Json = {}
     for experiment in _states(client, experiment_id):
         for key, line in _lines(experiment):
             if seen.get(key) != line:
                 seen[key] = line
                 console.print(line, markup=False)
-        if time.monotonic() - reported >= PLAIN_INTERVAL_S:
-            reported = time.monotonic()
-            done, total = epochs(experiment)
+        done, total = epochs(experiment)
+        if done != reported_epochs and time.monotonic() - reported >= PLAIN_INTERVAL_S:
+            reported, reported_epochs = time.monotonic(), done
             console.print(f"{done}/{total} epochs")
     return experiment
 

@@ -97,6 +97,7 @@ def _start_all(missing: list[Component], started: list[Component], settings: Set
     """Starts Ray and MLflow side by side, then the API, which brings the database up to date."""
 
     def start(component: Component) -> tuple[Component, Started]:
+        say(f"starting {component.name}")
         started.append(component)
         return component, _start(component, settings)
 
