@@ -110,6 +110,36 @@ def test_an_experiment_that_is_not_there_is_not_found(gate: Api, experiment_id: 
     assert answer.headers["Content-Type"] == "application/problem+json"
 
 
+def finish(repository: Repository, experiment_id: str, accuracies: dict[tuple[str, int], float]) -> None:
+    """Lets chains succeed, with the last stage at this accuracy, the ones before it at none of interest."""
+    for chain in repository.chains(experiment_id):
+        accuracy = accuracies.get((chain.arm, chain.seed))
+        if accuracy is not None:
+            chain.state = "succeeded"
+            for stage in chain.stages:
+                row = repository.stage(experiment_id, chain.id, stage.index)
+                assert row is not None
+                row.metrics = {"test/accuracy": accuracy if stage is chain.stages[-1] else 0.1, "test/loss": 1.0}
+                row.train_time_s = 2.0
+
+
+def test_the_arms_that_have_ended_are_compared(api: Api, spec: Spec) -> None:
+    experiment_id = post(api, spec)
+    with api.changing() as repository:
+        accuracies = {("SDT", 0): 0.90, ("SDT", 1): 0.92, ("TIT", 0): 0.93, ("TIT", 1): 0.93, ("TIT", 2): 0.99}
+        finish(repository, experiment_id, accuracies)
+    body = api.client.get(f"/experiments/{experiment_id}/comparison").json()
+    assert body["baseline"] == "SDT"
+    sdt, tet, tit = body["arms"]
+    assert (sdt["name"], sdt["n"], sdt["values"], sdt["versus_baseline"]) == ("SDT", 2, [0.90, 0.92], None)
+    assert (sdt["mean"], sdt["train_time_s"]) == (pytest.approx(0.91), 2.0)
+    assert (tet["n"], tet["mean"], tet["std"], tet["train_time_s"]) == (0, None, None, None)
+    assert (tit["n"], tit["train_time_s"]) == (3, 4.0)
+    versus = tit["versus_baseline"]
+    assert (versus["n"], versus["difference"], versus["reason"]) == (2, pytest.approx(0.02), None)
+    assert versus["low"] < 0.02 < versus["high"]
+
+
 def write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True)
     path.write_text(text)
