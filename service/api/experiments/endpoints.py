@@ -14,7 +14,6 @@ from service.api.experiments import comparing, logs, service, stream
 from service.api.experiments.bodies import PostedSpec
 from service.api.experiments.schemas import ComparisonView, ExperimentPage, ExperimentView, Validation
 from service.api.openapi import TAKES_SPEC, answers
-from service.control.comparison import Comparison
 from service.errors import NotFound, shown
 from service.states import ExperimentState
 
@@ -107,12 +106,6 @@ def experiment(
 def compare(context: InContext, experiment_id: ExperimentId) -> ComparisonView:
     """Each arm over its seeds, and the paired difference to the baseline, by the chains that have succeeded so far."""
     return comparing.comparison(context, experiment_id)
-
-
-@router.get("/{experiment_id}/comparison", summary="Compare the arms", responses=answers(404))
-def comparison(context: InContext, experiment_id: ExperimentId) -> Comparison:
-    """Accuracies as fractions, over the chains that have succeeded so far; the interval is Student's t, 95 %."""
-    return service.comparison(context, experiment_id)
 
 
 @router.get(

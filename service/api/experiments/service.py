@@ -19,12 +19,11 @@ from service.api.experiments.schemas import (
     StageView,
     Validation,
 )
-from service.control.comparison import ChainResult, Comparison, compare
 from service.control.jobs import submission_id
 from service.errors import NotFound
 from service.plan import plan
 from service.settings import Settings
-from service.spec import Experiment, parse, resolve_stage
+from service.spec import Experiment, resolve_stage
 from service.states import ExperimentState, WorkState
 from service.store.tables import ChainRow, ExperimentRow
 
@@ -99,23 +98,6 @@ def view(context: Context, experiment_id: str, *, after: int = -1, limit: int = 
         chains=[_chain(chain) for chain in chains[:limit]],
         next_cursor=str(chains[limit - 1].position) if len(chains) > limit else None,
     )
-
-
-def comparison(context: Context, experiment_id: str) -> Comparison:
-    """Compares the arms over the chains that have succeeded so far."""
-    with context.database.reading() as repository:
-        spec = parse(repository.experiment(experiment_id).spec)
-        chains = repository.chains(experiment_id)
-    results = [result for chain in chains if (result := _result(chain)) is not None]
-    return compare([arm.name for arm in spec.arms], spec.baseline_arm, results)
-
-
-def _result(chain: ChainRow) -> ChainResult | None:
-    accuracy = chain.stages[-1].metrics.get("test/accuracy")
-    if chain.state != WorkState.SUCCEEDED or accuracy is None:
-        return None
-    train_time_s = sum(stage.train_time_s for stage in chain.stages)
-    return ChainResult(chain.arm, chain.seed, accuracy, train_time_s, chain.stages[0].initial_sha256)
 
 
 def cancel(context: Context, experiment_id: str) -> ExperimentView:
