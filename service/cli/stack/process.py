@@ -9,6 +9,7 @@ job's driver does) or lost their parent.
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import time
 import uuid
@@ -20,6 +21,10 @@ from typing import Self
 import psutil
 
 MARK = "TET_STACK_PROCESS"
+
+# Ray's own watchers, which end a job's driver after its supervisor, look once a second.
+ORPHANS_GRACE_S = 3.0
+KILL_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -72,26 +77,21 @@ class Record:
             return False
 
     def stop(self, grace_s: float) -> None:
-        """Asks the process to end, and after `grace_s` seconds ends whoever of its family is left.
+        """Asks the process to end, then whoever of its family is left, and ends by force who still does not.
+
+        Args:
+            grace_s: How long the process may take to end, in seconds; the others get `ORPHANS_GRACE_S` after that.
 
         Raises:
-            TimeoutError: somebody outlived SIGKILL for ten seconds (a process stuck in the kernel).
+            TimeoutError: somebody outlived SIGKILL (a process stuck in the kernel).
         """
-        family = self.family()  # taken before the leader dies, since orphans lose their place in the tree
-        if self.is_alive():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                psutil.Process(self.pid).terminate()
-            deadline = time.monotonic() + grace_s
-            while time.monotonic() < deadline and any(map(_runs, family)):
-                time.sleep(0.05)
-        deadline = time.monotonic() + 10
-        while family := [process for process in family if _runs(process)] or self.family():
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"these processes cannot be ended: {', '.join(str(p.pid) for p in family)}")
-            for process in family:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.kill()  # psutil checks the pid's birth first
-            time.sleep(0.05)
+        family = self.family()  # taken before the process dies, since orphans lose their place in the tree
+        leaders = [process for process in family if process.pid == self.pid and self.is_alive()]
+        _end(leaders, signal.SIGTERM, grace_s)
+        _end(family, signal.SIGTERM, ORPHANS_GRACE_S)
+        left = _end([*family, *self.family()], signal.SIGKILL, KILL_S)
+        if left:
+            raise TimeoutError(f"these processes cannot be ended: {', '.join(str(process.pid) for process in left)}")
 
 
 @dataclass(frozen=True)
@@ -150,6 +150,19 @@ class Started:
     def exit_status(self) -> int | None:
         """How it ended, negative for a signal; None while it runs."""
         return self.popen.poll()
+
+
+def _end(processes: list[psutil.Process], signum: int, patience_s: float) -> list[psutil.Process]:
+    """Sends a signal to those that still run, and returns those that run after `patience_s` seconds at most."""
+    left = [process for process in processes if _runs(process)]
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signum)  # psutil makes sure that the pid is still the same process
+    deadline = time.monotonic() + patience_s
+    while left and time.monotonic() < deadline:
+        time.sleep(0.02)
+        left = [process for process in left if _runs(process)]
+    return left
 
 
 def birth(pid: int) -> str | None:

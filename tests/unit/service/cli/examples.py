@@ -1,0 +1,36 @@
+"""What the API says of an experiment, for tests of what people are shown."""
+
+from typing import Any
+
+
+def stage(
+    index: int = 0, T: int | None = 4, state: str = "waiting", epoch: int = 0, epochs: int = 20, **more: Any
+) -> Any:
+    given = {
+        "kind": "train",
+        "metrics": {},
+        "weights_sha256": None,
+        "mlflow_run_id": None,
+        "attempts": 0,
+        "failure": None,
+    }
+    return given | {"index": index, "T": T, "state": state, "epoch": epoch, "epochs": epochs} | more
+
+
+def chain(*stages: Any, arm: str = "TIT", seed: int = 0, state: str = "running") -> Any:
+    return {"id": f"{arm}-{seed}", "arm": arm, "seed": seed, "state": state, "stages": list(stages)}
+
+
+def experiment(*chains: Any, state: str = "running", reason: str = "", name: str = "digits") -> Any:
+    stages = [stage for chain in chains for stage in chain["stages"]]
+    return {
+        "id": "0198c2f0a5b7d1e2f3a4",
+        "name": name,
+        "state": state,
+        "reason": reason,
+        "created_at": "2026-01-02T03:04:05.678Z",
+        "links": {"mlflow": None, "ray": None},
+        "progress": {"stages_done": sum(s["state"] == "succeeded" for s in stages), "stages_total": len(stages)},
+        "chains": list(chains),
+        "next_cursor": None,
+    }

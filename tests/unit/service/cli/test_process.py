@@ -1,0 +1,105 @@
+"""Processes found again by what identifies them, and ended with all that they started."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from service.cli.stack.process import MARK, PidFile, Record, Started, birth
+
+# Starts a child in a session of its own, as Ray does for a job's driver, and says when it is there.
+PARENT = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+STUBBORN = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
+)
+
+
+def start(folder: Path, code: str) -> Started:
+    return Started.start(
+        [sys.executable, "-c", code],
+        env=os.environ,
+        cwd=folder,
+        log=folder / "log",
+        pid_file=PidFile(folder / "pid.json"),
+        settings="",
+    )
+
+
+def first_line(folder: Path, started: Started) -> str:
+    """What the process printed first; returns as soon as it has."""
+    with subprocess.Popen(
+        ["tail", "-n", "+1", "-F", "--pid", str(started.popen.pid), "log"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as tail:
+        assert tail.stdout is not None
+        line = tail.stdout.readline()
+        tail.terminate()
+    return line.strip()
+
+
+def test_ending_a_process_ends_its_children_in_other_sessions(tmp_path: Path) -> None:
+    started = start(tmp_path, PARENT)
+    child = psutil.Process(int(first_line(tmp_path, started)))
+    assert {process.pid for process in started.record.family()} == {started.popen.pid, child.pid}
+    started.record.stop(grace_s=5)
+    assert started.popen.wait(5) < 0
+    assert birth(child.pid) is None
+    assert started.record.family() == []
+
+
+def test_children_are_found_after_their_parent_was_killed(tmp_path: Path) -> None:
+    started = start(tmp_path, PARENT)
+    child = psutil.Process(int(first_line(tmp_path, started)))
+    started.popen.kill()
+    started.popen.wait(5)
+    remembered = PidFile(tmp_path / "pid.json").read()
+    assert remembered is not None
+    assert not remembered.is_alive()
+    assert [process.pid for process in remembered.family()] == [child.pid]
+    remembered.stop(grace_s=5)
+    assert birth(child.pid) is None
+
+
+def test_a_process_that_will_not_end_is_killed(tmp_path: Path) -> None:
+    started = start(tmp_path, STUBBORN)
+    assert first_line(tmp_path, started) == "up"
+    started.record.stop(grace_s=0.2)
+    assert started.popen.wait(5) == -9
+
+
+def test_a_later_process_with_the_same_pid_is_not_taken_for_ours() -> None:
+    mine = birth(os.getpid())
+    assert mine is not None
+    stale = Record(os.getpid(), mine + "1", "no such mark", "")
+    assert not stale.is_alive()
+    assert stale.family() == []
+    stale.stop(grace_s=0)  # and we live to tell
+
+
+def test_a_record_from_before_a_reboot_is_nobodys() -> None:
+    assert Record(os.getpid(), "another-boot:1", os.environ.get(MARK, ""), "").family() == []
+
+
+def test_a_process_whose_start_was_not_recorded_is_found_by_its_mark(tmp_path: Path) -> None:
+    started = start(tmp_path, PARENT)
+    first_line(tmp_path, started)
+    half = Record(None, started.record.birth, started.record.mark, "")
+    assert started.popen.pid in {process.pid for process in half.family()}
+    half.stop(grace_s=5)
+    assert started.popen.wait(5) < 0
+
+
+@pytest.mark.parametrize("text", ["", "{", "17", '{"pid": 3}'])
+def test_a_pid_file_that_cannot_be_read_remembers_nobody(tmp_path: Path, text: str) -> None:
+    (tmp_path / "pid.json").write_text(text)
+    assert PidFile(tmp_path / "pid.json").read() is None

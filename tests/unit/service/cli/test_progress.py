@@ -1,0 +1,57 @@
+import pytest
+
+from service.cli.progress import ChainProgress, Pace, duration, epochs
+from tests.unit.service.cli.examples import chain, experiment, stage
+
+
+def test_a_chain_is_shown_at_the_stage_that_is_not_done() -> None:
+    first = stage(0, T=2, state="succeeded", epoch=20, metrics={"test/accuracy": 0.9})
+    at = ChainProgress.of(chain(first, stage(1, T=4, state="running", epoch=3, epochs=5)))
+    assert (at.stage, at.epoch, at.accuracy) == ("2/2 (T=4)", "3/5", 0.9)
+
+
+def test_an_ended_chain_is_shown_at_its_last_stage() -> None:
+    at = ChainProgress.of(chain(stage(0, state="succeeded"), stage(1, state="succeeded"), state="succeeded"))
+    assert at.stage == "2/2 (T=4)"
+    assert at.ended
+
+
+def test_work_is_counted_in_epochs_times_time_steps() -> None:
+    at = ChainProgress.of(chain(stage(0, T=2, epoch=20, epochs=20), stage(1, T=4, epoch=3, epochs=5)))
+    assert (at.work_done, at.work_total) == (52, 60)
+
+
+def test_a_stage_without_time_steps_is_named_by_its_kind() -> None:
+    assert ChainProgress.of(chain(stage(kind="time_sweep", T=None, epochs=1))).stage == "1/1 (time_sweep)"
+
+
+def test_time_left_follows_from_what_was_seen() -> None:
+    now = [100.0]
+    pace = Pace(clock=lambda: now[0])
+    assert pace.left_s("a", 10, 50) is None
+    now[0] = 105.0
+    assert pace.left_s("a", 10, 50) is None  # nothing has moved yet
+    now[0] = 110.0
+    assert pace.left_s("a", 20, 50) == pytest.approx(30)
+    assert pace.left_s("b", 20, 50) is None  # each has a pace of its own
+
+
+def test_waiting_costs_no_time() -> None:
+    now = [0.0]
+    pace = Pace(clock=lambda: now[0])
+    assert pace.left_s("a", 0, 10, running=False) is None
+    now[0] = 1000.0
+    pace.left_s("a", 0, 10)
+    now[0] = 1001.0
+    assert pace.left_s("a", 1, 10) == pytest.approx(9)
+
+
+def test_epochs_are_counted_over_all_chains() -> None:
+    assert epochs(experiment(chain(stage(epoch=3)), chain(stage(epoch=5), stage(1, epochs=5)))) == (8, 45)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(None, "-"), (8.44, "8.4 s"), (125, "2:05"), (59.99, "60.0 s"), (10925.3, "3:02:05")]
+)
+def test_durations_read_well(seconds: float | None, text: str) -> None:
+    assert duration(seconds) == text

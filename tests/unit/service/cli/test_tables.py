@@ -1,0 +1,80 @@
+import io
+from typing import Any
+
+from rich.console import Console, RenderableType
+
+from service.cli import tables
+from service.cli.progress import Pace
+from service.cli.watch import picture
+from tests.unit.service.cli.examples import chain, experiment, stage
+
+
+def shown(renderable: RenderableType) -> list[str]:
+    """The lines of what is printed, spaces squeezed."""
+    console = Console(file=io.StringIO(), width=160, color_system=None)
+    console.print(renderable)
+    assert isinstance(console.file, io.StringIO)
+    return [" ".join(line.split()) for line in console.file.getvalue().splitlines() if line.strip()]
+
+
+def arm(name: str, **values: Any) -> dict[str, Any]:
+    empty: dict[str, Any] = {"n": 0, "mean": None, "std": None, "train_time_s": None, "versus_baseline": None}
+    return {"name": name} | empty | values
+
+
+def test_a_comparison_reads_in_percent_and_percentage_points() -> None:
+    versus = {"difference": 0.01234, "low": -0.00111, "high": 0.02579, "n": 3}
+    lines = shown(
+        tables.comparison(
+            {
+                "baseline": "SDT",
+                "arms": [
+                    arm("SDT", n=3, mean=0.91234, std=0.0123, train_time_s=12.34),
+                    arm("TET [fast]", n=3, mean=0.92468, std=0.001, train_time_s=123.4, versus_baseline=versus),
+                ],
+            }
+        )
+    )
+    assert "SDT (baseline) 3 91.23 ± 1.23 12.3 s - - -" in lines
+    assert "TET [fast] 3 92.47 ± 0.10 2:03 +1.23 [-0.11, +2.58] 3" in lines
+
+
+def test_what_is_not_known_is_a_dash() -> None:
+    versus = {"difference": 0.01, "low": None, "high": None, "n": 1}
+    compared = {"baseline": "SDT", "arms": [arm("SDT"), arm("TET", n=1, mean=0.5, versus_baseline=versus)]}
+    lines = shown(tables.comparison(compared))
+    assert "SDT (baseline) 0 - ± - - - - -" in lines
+    assert "TET 1 50.00 ± - - +1.00 - 1" in lines
+
+
+def test_names_are_printed_as_they_are() -> None:
+    lines = shown(tables.experiments([experiment(name="[bold]SDT → TET[/]")]))
+    assert "0198c2f0a5b7d1e2f3a4 [bold]SDT → TET[/] running 0/0 2026-01-02 03:04:05" in lines
+
+
+def test_chains_name_the_weights_they_reached() -> None:
+    done = stage(state="succeeded", epoch=20, metrics={"test/accuracy": 0.98765}, weights_sha256="0123456789abcdef")
+    lines = shown(tables.chains(experiment(chain(done, arm="SDT", seed=2, state="succeeded"))))
+    assert "SDT-2 SDT 2 succeeded 1/1 (T=4) 20/20 98.77 0123456789ab" in lines
+
+
+def test_the_picture_has_a_line_for_each_chain_and_one_for_all() -> None:
+    running = chain(stage(state="running", epoch=5, metrics={"test/accuracy": 0.5}), arm="SDT")
+    lines = shown(picture(experiment(running, chain(stage(), arm="TET", state="waiting")), Pace(), max_rows=10))
+    assert lines[0] == "digits running"
+    assert lines[2].startswith("SDT 0 running 1/1 (T=4) 5/20 50.00")
+    assert lines[3].startswith("TET 0 waiting 1/1 (T=4) 0/20 -")
+    assert lines[-1] == "0/2 stages, 5/40 epochs"
+
+
+def test_a_picture_too_small_for_all_chains_shows_those_at_work() -> None:
+    waiting = [chain(stage(), arm="TET", seed=seed, state="waiting") for seed in range(5)]
+    at_work = chain(stage(state="running", epoch=1), arm="SDT", seed=9)
+    lines = shown(picture(experiment(*waiting, at_work), Pace(), max_rows=2))
+    assert lines[2].startswith("SDT 9 running")
+    assert "… and 4 more chains" in lines
+
+
+def test_the_picture_tells_the_reason_of_the_state() -> None:
+    waits = experiment(chain(stage()), reason="3 points wait for MLflow")
+    assert shown(picture(waits, Pace(), 5))[0] == "digits running 3 points wait for MLflow"
