@@ -1,0 +1,136 @@
+"""The commands against a served API, which stores experiments and runs none."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from service.cli.main import app
+from service.states import ExperimentState
+from service.store.database import Database
+from tests.integration.api.conftest import served, settings_for
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "digits.yaml"
+
+
+class Tet:
+    """Runs `tet` against the API, whose database is at hand."""
+
+    def __init__(self, url: str, database: Database) -> None:
+        self.database = database
+        self._env = {"TET_API_PORT": url.rpartition(":")[2]}
+
+    def __call__(self, *arguments: object) -> Result:
+        return CliRunner().invoke(app, [str(argument) for argument in arguments], env=self._env)
+
+    def submit(self, *arguments: object) -> str:
+        result = self("submit", EXAMPLE, *arguments)
+        assert result.exit_code == 0, result.output
+        return result.stdout.strip()
+
+    def end(self, experiment_id: str, state: ExperimentState) -> None:
+        """Ends an experiment, as the reconciler would."""
+        with self.database.session() as repository:
+            before = repository.experiment(experiment_id).state
+            assert repository.advance(experiment_id, ExperimentState(before), state)
+
+
+@pytest.fixture
+def tet(tmp_path: Path) -> Iterator[Tet]:
+    settings = settings_for(tmp_path, f"sqlite:///{tmp_path / 'tet.db'}")
+    with served(settings) as client:
+        database = Database(settings.database_url)
+        yield Tet(str(client.base_url), database)
+        database.dispose()
+
+
+def test_submit_prints_the_id_of_the_new_experiment(tet: Tet) -> None:
+    experiment_id = tet.submit()
+    shown = tet("show", experiment_id, "--json")
+    assert json.loads(shown.stdout)["name"] == "digits: SDT, TET, TIT"
+
+
+def test_each_submit_is_an_experiment_of_its_own_unless_a_key_says_otherwise(tet: Tet) -> None:
+    assert tet.submit() != tet.submit()
+    assert tet.submit("--idempotency-key", "k") == tet.submit("--idempotency-key", "k")
+
+
+def test_another_file_under_the_same_key_is_refused(tet: Tet, tmp_path: Path) -> None:
+    tet.submit("--idempotency-key", "k")
+    other = tmp_path / "other.yaml"
+    other.write_text(EXAMPLE.read_text().replace("seeds: [0, 1, 2]", "seeds: [7]"))
+    result = tet("submit", other, "--idempotency-key", "k")
+    assert result.exit_code == 1
+    assert "(HTTP 409)" in result.stderr
+
+
+def test_every_fault_of_a_spec_is_listed_by_its_field(tet: Tet, tmp_path: Path) -> None:
+    faulty = tmp_path / "faulty.json"
+    arm = {"name": "SDT", "stages": [{"kind": "train", "T": 0, "epochs": 1, "loss": {"name": "sdt"}}]}
+    spec = {"name": "x", "dataset": {"name": "digits"}, "model": {"name": "vgg_small"}, "arms": [arm], "seeds": []}
+    faulty.write_text(json.dumps(spec))
+    result = tet("submit", faulty)
+    assert result.exit_code == 1
+    lines = [line.strip().partition(":")[0] for line in result.stderr.splitlines()]
+    assert lines[0] == "error"
+    assert sorted(lines[1:]) == ["arms[0].stages[0].T", "seeds"]
+    assert "(got 0)" in result.stderr
+
+
+def test_a_file_that_is_not_there_is_named(tet: Tet, tmp_path: Path) -> None:
+    result = tet("submit", tmp_path / "none.yaml")
+    assert result.exit_code == 1
+    assert "none.yaml cannot be read: No such file or directory" in result.stderr
+
+
+def test_list_shows_all_experiments_newest_first(tet: Tet) -> None:
+    ids = [tet.submit() for _ in range(3)]
+    rows = json.loads(tet("list", "--json").stdout)
+    assert [row["id"] for row in rows] == ids[::-1]
+    tet.end(ids[0], ExperimentState.FAILED)
+    assert [row["id"] for row in json.loads(tet("list", "--json", "--state", "failed").stdout)] == [ids[0]]
+    assert ids[1] in tet("list").stdout
+
+
+def test_show_and_compare_speak_of_every_arm(tet: Tet) -> None:
+    experiment_id = tet.submit()
+    assert all(arm in tet("show", experiment_id).stdout for arm in ("SDT", "TET", "TIT"))
+    compared = tet("compare", experiment_id).stdout
+    assert all(arm in compared for arm in ("SDT (baseline)", "TET", "TIT", "minus SDT"))
+    assert json.loads(tet("compare", experiment_id, "--json").stdout)["baseline"] == "SDT"
+
+
+def test_an_unknown_experiment_is_an_error(tet: Tet) -> None:
+    result = tet("show", "0" * 20)
+    assert result.exit_code == 1
+    assert "(HTTP 404)" in result.stderr
+
+
+def test_following_one_that_has_failed_ends_with_1(tet: Tet) -> None:
+    experiment_id = tet.submit()
+    tet.end(experiment_id, ExperimentState.FAILED)
+    result = tet("follow", experiment_id)
+    assert result.exit_code == 1
+    assert f"experiment {experiment_id} is failed" in result.stdout
+
+
+def test_a_cancelled_experiment_is_being_ended(tet: Tet) -> None:
+    experiment_id = tet.submit()
+    assert tet("cancel", experiment_id).exit_code == 0
+
+
+def test_without_an_api_the_error_says_how_to_start_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TET_API_PORT", "9")
+    result = CliRunner().invoke(app, ["list"])
+    assert result.exit_code == 1
+    assert "no API answers at http://127.0.0.1:9" in result.stderr
+    assert "`tet up` starts one here" in result.stderr
+
+
+def test_a_setting_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TET_API_PORT", "eighty")
+    result = CliRunner().invoke(app, ["list"])
+    assert result.exit_code == 1
+    assert "TET_API_PORT=eighty" in result.stderr

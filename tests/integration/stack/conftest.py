@@ -1,0 +1,62 @@
+"""A stack of its own for each test: its home in a temporary folder, its ports free ones."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from service.cli.stack.process import PidFile, Record
+from service.settings import Settings
+
+PORTS = ("API_PORT", "MLFLOW_PORT", "RAY_DASHBOARD_PORT", "RAY_GCS_PORT", "RAY_CLIENT_PORT", "RAY_AGENT_PORT")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Runs `tet` as a program, under the settings of one stack."""
+
+    env: Mapping[str, str]
+
+    @property
+    def settings(self) -> Settings:
+        return Settings.from_environment(self.env)
+
+    def tet(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*arguments), env={**os.environ, **self.env, **env}, capture_output=True, text=True, timeout=200
+        )
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "service.cli.main", *arguments]
+
+    def records(self) -> dict[str, Record]:
+        """The components that are remembered."""
+        found = {path.stem: PidFile(path).read() for path in (self.settings.home / "run").glob("*.json")}
+        return {name: record for name, record in found.items() if record is not None}
+
+    def ports(self) -> list[int]:
+        return [int(self.env[f"TET_{name}"]) for name in PORTS]
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    ports = {f"TET_{name}": str(port) for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True)}
+    made = Stack({**ports, "TET_HOME": str(tmp_path / "home"), "TET_NUM_CPUS": "1"})
+    yield made
+    made.tet("down")

@@ -1,0 +1,138 @@
+"""`tet up`, `status` and `down` with a real Ray, a real MLflow and the API."""
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+from typing import Any
+
+import httpx
+import pytest
+
+from service.cli.stack.component import ray_scratch
+from service.cli.stack.ports import Port
+from service.cli.stack.process import Record
+from tests.integration.stack.conftest import Stack
+
+pytestmark = pytest.mark.stack
+
+
+def components(stack: Stack) -> dict[str, Any]:
+    return {each["name"]: each for each in json.loads(stack.tet("status", "--json").stdout)["components"]}
+
+
+def assert_nothing_is_left(stack: Stack, records: dict[str, Record]) -> None:
+    assert {name: record.family() for name, record in records.items() if record.family()} == {}
+    assert stack.records() == {}
+    assert not ray_scratch(stack.settings).exists()
+    assert [port for port in stack.ports() if not Port(port, "").is_free()] == []
+
+
+def test_a_stack_comes_up_is_mended_and_goes(stack: Stack) -> None:
+    up = stack.tet("up")
+    assert up.returncode == 0, up.stderr
+    assert all(url in up.stdout for url in (stack.settings.api_url, stack.settings.mlflow_url, stack.settings.ray_url))
+    first = stack.records()
+    check_all_is_healthy(stack, first)
+    check_only_we_are_let_in(stack)
+    check_up_again_starts_nothing(stack, first)
+    check_other_settings_are_refused(stack)
+    check_a_dead_component_is_started_anew(stack, first)
+
+    last = stack.records()
+    os.kill(last["ray"].pid or 0, signal.SIGKILL)  # its head, so that its children are nobody's
+    down = stack.tet("down")
+    assert down.returncode == 0, down.stderr
+    assert_nothing_is_left(stack, {**last, "first mlflow": first["mlflow"]})
+    assert stack.tet("status").returncode == 1
+    again = stack.tet("down")
+    assert (again.returncode, again.stderr.strip()) == (0, "nothing is up")
+
+
+def check_all_is_healthy(stack: Stack, records: dict[str, Record]) -> None:
+    assert stack.tet("status").returncode == 0
+    found = components(stack)
+    assert set(found) == {"api", "mlflow", "ray"}
+    for name, component in found.items():
+        assert component["healthy"]
+        assert component["pid"] == records[name].pid
+    home = stack.settings.home
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    assert stat.S_IMODE(stack.settings.ray_token_file.stat().st_mode) == 0o600
+
+
+def check_only_we_are_let_in(stack: Stack) -> None:
+    assert httpx.get(f"{stack.settings.ray_url}/api/jobs/", trust_env=False).status_code == 401
+    search = f"{stack.settings.mlflow_url}/api/2.0/mlflow/experiments/search"
+    stranger = httpx.post(search, json={"max_results": 1}, headers={"Host": "evil.example"}, trust_env=False)
+    assert stranger.status_code == 403
+
+
+def check_up_again_starts_nothing(stack: Stack, records: dict[str, Record]) -> None:
+    assert stack.tet("up").returncode == 0
+    assert stack.records() == records
+
+
+def check_other_settings_are_refused(stack: Stack) -> None:
+    other = stack.tet("up", TET_MAX_RUNNING="2")
+    assert other.returncode == 1
+    assert "is up with other settings" in other.stderr
+    assert "`tet down` first" in other.stderr
+
+
+def check_a_dead_component_is_started_anew(stack: Stack, before: dict[str, Record]) -> None:
+    os.kill(before["mlflow"].pid or 0, signal.SIGKILL)
+    assert not components(stack)["mlflow"]["pid"]
+    assert stack.tet("up").returncode == 0
+    after = stack.records()
+    assert after["mlflow"].pid != before["mlflow"].pid
+    assert (after["ray"], after["api"]) == (before["ray"], before["api"])
+    assert all(component["healthy"] for component in components(stack).values())
+
+
+def test_a_taken_port_is_told_before_anything_is_started(stack: Stack) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", int(stack.env["TET_API_PORT"])))
+        holder.listen()
+        up = stack.tet("up")
+    assert up.returncode == 1
+    assert f"port {stack.env['TET_API_PORT']} is taken by process {os.getpid()}" in up.stderr
+    assert "set TET_API_PORT to another" in up.stderr
+    assert "starting" not in up.stderr
+    assert stack.records() == {}
+
+
+def test_when_one_component_cannot_start_the_others_are_ended(stack: Stack) -> None:
+    # Nothing listens there, and SQLAlchemy says so at once.
+    up = stack.tet("up", TET_DATABASE_URL="postgresql://tet@127.0.0.1:9/tet")
+    assert up.returncode == 1
+    assert "mlflow is up" in up.stderr
+    assert "api ended at once (exit status" in up.stderr
+    assert "connection refused" in up.stderr.lower()
+    assert_nothing_is_left(stack, {})
+
+
+def test_an_interrupted_start_leaves_nothing(stack: Stack) -> None:
+    with subprocess.Popen(
+        stack.command("up"), env={**os.environ, **stack.env}, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as up:
+        assert up.stderr is not None
+        assert any("ray is up" in line for line in up.stderr)  # its twenty processes are there by then
+        records = stack.records()
+        up.send_signal(signal.SIGINT)
+        up.communicate(timeout=60)
+    assert up.returncode != 0
+    assert set(records) >= {"ray"}
+    assert_nothing_is_left(stack, records)
+
+
+def test_a_second_up_at_the_same_time_is_refused(stack: Stack) -> None:
+    stack.settings.home.mkdir()
+    with (stack.settings.home / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        up = stack.tet("up")
+    assert up.returncode == 1
+    assert "another `tet up` or `tet down` is at work" in up.stderr
