@@ -3,8 +3,11 @@
 PYTHON ?= python3.11
 # The index to take torch from; empty: where pip looks anyway. Machines without a GPU save 3 GB with PyTorch's CPU index.
 TORCH_INDEX ?=
+# For the cluster's image: a build of torch that TORCH_INDEX has (cpu, cu130, ...).
+TORCH_VARIANT ?=
 SPEC ?= examples/digits.yaml
 WORKERS ?= 2
+export TORCH_INDEX TORCH_VARIANT SPEC WORKERS
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -54,7 +57,7 @@ format: setup ## bring the code into shape
 	$(BIN)/ruff format $(PATHS)
 
 cluster: setup ## run the demo experiment on a cluster of containers (head, WORKERS workers, MLflow, PostgreSQL)
-	WORKERS=$(WORKERS) SPEC=$(SPEC) TET=$(BIN)/tet TORCH_INDEX=$(TORCH_INDEX) deploy/cluster up
+	TET=$(BIN)/tet deploy/cluster up
 
 cluster-down: ## stop that cluster and remove its data
 	deploy/cluster down

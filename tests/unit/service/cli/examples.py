@@ -6,7 +6,7 @@ from typing import Any
 def stage(
     index: int = 0, T: int | None = 4, state: str = "waiting", epoch: int = 0, epochs: int = 20, **more: Any
 ) -> Any:
-    given = {
+    given: dict[str, Any] = {
         "kind": "train",
         "metrics": {},
         "weights_sha256": None,
