@@ -1,0 +1,108 @@
+"""One stack for all tests here, and one experiment on it that most of them look at."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from tests.local_stack import Json, LocalStack, local_stack
+
+TET = {"name": "tet", "lamb": 0.05, "phi": 1.0}
+# The demo's experiment with fewer epochs and channels: three arms, three seeds, 9 chains, 12 stages.
+SPEC: Json = {
+    "name": "digits: SDT, TET, TIT",
+    "dataset": {"name": "digits"},
+    "model": {"name": "vgg_small", "width": 8},
+    "arms": [
+        {"name": "SDT", "stages": [{"kind": "train", "T": 4, "epochs": 6, "loss": {"name": "sdt"}}]},
+        {"name": "TET", "stages": [{"kind": "train", "T": 4, "epochs": 6, "loss": TET}]},
+        {
+            "name": "TIT",
+            "stages": [
+                {"kind": "train", "T": 2, "epochs": 4, "loss": TET},
+                {"kind": "train", "T": 4, "epochs": 2, "loss": TET},
+            ],
+        },
+    ],
+    "baseline": "SDT",
+    "seeds": [0, 1, 2],
+    "resources": {"cpus_per_trial": 1, "gpus_per_trial": 0, "workers_per_trial": 1},
+}
+KEY = "the-key-of-this-experiment"
+
+
+@dataclass
+class Finished:
+    """An experiment that has ended, and what was seen of it on the way."""
+
+    stack: LocalStack
+    id: str
+    view: Json
+    seen: list[Json] = field(default_factory=list)
+
+    @property
+    def chains(self) -> list[Json]:
+        found: list[Json] = self.view["chains"]
+        return found
+
+    @property
+    def mlflow(self) -> MlflowClient:
+        return MlflowClient(self.stack.settings.mlflow_url)
+
+    def runs(self) -> list[Run]:
+        """All its runs in MLflow."""
+        client = self.mlflow
+        experiment = self.view["links"]["mlflow"].rsplit("/", 1)[1]
+        return list(client.search_runs([experiment], max_results=1000))
+
+    def series(self) -> dict[tuple[str, int, int], list[tuple[str, int, float]]]:
+        """Every stage's metric series, by arm, seed and stage: key, step and value of all metrics but times."""
+        found = {}
+        for run in self.runs():
+            tags = run.data.tags
+            if "tet.stage" in tags:
+                keys = [key for key in run.data.metrics if not key.endswith(("_s", "_per_s"))]
+                points = [p for key in keys for p in self.mlflow.get_metric_history(run.info.run_id, key)]
+                where = (tags["tet.arm"], int(tags["tet.seed"]), int(tags["tet.stage"]))
+                found[where] = sorted((point.key, point.step, point.value) for point in points)
+        return found
+
+    def hashes(self) -> dict[tuple[str, int, int], str]:
+        """Every stage's final weights."""
+        return {
+            (chain["arm"], chain["seed"], stage["index"]): stage["weights_sha256"]
+            for chain in self.chains
+            for stage in chain["stages"]
+        }
+
+
+def run_to_end(stack: LocalStack, experiment_id: str) -> Finished:
+    """Waits for an experiment's end and keeps what was seen of it."""
+    seen: list[Json] = []
+
+    def ended(found: Json) -> bool:
+        seen.append(found)
+        return found["state"] in ("succeeded", "failed", "cancelled")
+
+    view = stack.await_experiment(experiment_id, ended)
+    assert view["state"] == "succeeded", view
+    return Finished(stack, experiment_id, view, seen)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """A stack on SQLite."""
+    home: Path = tmp_path_factory.mktemp("stack")
+    with local_stack(home) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def finished(stack: LocalStack) -> Finished:
+    """The experiment, run to its end."""
+    answer = stack.post(SPEC, **{"Idempotency-Key": KEY})
+    assert answer.status_code == 202, answer.text
+    return run_to_end(stack, answer.json()["id"])

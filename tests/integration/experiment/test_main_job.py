@@ -1,0 +1,171 @@
+"""The main job: what a client, MLflow and Ray's dashboard show of one experiment, from its post to its end."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.integration.experiment.conftest import KEY, SPEC, Finished, run_to_end
+from tests.local_stack import LocalStack
+
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
+
+
+def test_the_same_key_gives_the_same_experiment_and_another_body_a_conflict(finished: Finished) -> None:
+    again = finished.stack.post(SPEC, **{"Idempotency-Key": KEY})
+    assert (again.status_code, again.json()["id"]) == (202, finished.id)
+    assert again.headers["Location"].endswith(f"/experiments/{finished.id}")
+    other = finished.stack.post(SPEC | {"seeds": [0]}, **{"Idempotency-Key": KEY})
+    assert other.status_code == 409
+    assert other.headers["Content-Type"] == "application/problem+json"
+
+
+def test_while_it_runs_every_chain_shows_stage_epoch_and_accuracy(finished: Finished) -> None:
+    running = [
+        (chain["arm"], stage["T"], stage["epoch"], stage["metrics"]["test/accuracy"])
+        for view in finished.seen
+        if view["state"] == "running"
+        for chain in view["chains"]
+        for stage in chain["stages"]
+        if stage["state"] == "running" and stage["epoch"]
+    ]
+    assert {arm for arm, *_ in running} == {"SDT", "TET", "TIT"}
+    assert all(0 <= accuracy <= 1 for *_, accuracy in running)
+
+
+def test_nine_chains_and_twelve_stages_succeed(finished: Finished) -> None:
+    assert finished.view["progress"] == {"stages_done": 12, "stages_total": 12}
+    assert len(finished.chains) == 9
+    stages = [stage for chain in finished.chains for stage in chain["stages"]]
+    assert len(stages) == 12
+    assert {stage["state"] for stage in stages} == {"succeeded"}
+    assert all(stage["epoch"] == stage["epochs"] and stage["attempts"] == 1 for stage in stages)
+
+
+def test_the_comparison_pairs_the_arms(finished: Finished) -> None:
+    compared = finished.stack.get(f"/experiments/{finished.id}/comparison")
+    assert compared["baseline"] == "SDT"
+    by_name = {arm["name"]: arm for arm in compared["arms"]}
+    finals = {
+        name: [c["stages"][-1]["metrics"]["test/accuracy"] for c in finished.chains if c["arm"] == name]
+        for name in by_name
+    }
+    for name, arm in by_name.items():
+        assert (arm["n"], arm["values"]) == (3, finals[name])
+        assert arm["train_time_s"] > 0
+    versus = by_name["TET"]["versus_baseline"]
+    assert versus["n"] == 3
+    assert versus["difference"] == pytest.approx(by_name["TET"]["mean"] - by_name["SDT"]["mean"])
+    assert versus["low"] <= versus["difference"] <= versus["high"]
+
+
+def test_no_chain_waits_for_the_first_stages_of_all_others(finished: Finished) -> None:
+    children = [run for run in finished.runs() if "tet.stage" in run.data.tags]
+    seconds = [run for run in children if run.data.tags["tet.stage"] == "1"]
+    assert len(seconds) == 3
+    for run in seconds:
+        other_firsts = [
+            other.info.end_time
+            for other in children
+            if other.data.tags["tet.stage"] == "0" and other.data.tags["tet.chain"] != run.data.tags["tet.chain"]
+        ]
+        if run.info.start_time < max(other_firsts):
+            return
+    pytest.fail("every second stage waited for the last first stage")
+
+
+def test_a_second_stage_starts_from_what_the_first_one_ended_with(finished: Finished) -> None:
+    tags = {(r.data.tags["tet.chain"], r.data.tags["tet.stage"]): r.data.tags for r in finished.runs() if "tet.stage" in r.data.tags}
+    handed_over = [
+        (tags[chain, "0"]["tet.weights_sha256"], tags[chain, "1"]["tet.initial_sha256"])
+        for chain, stage in tags
+        if stage == "1"
+    ]
+    assert len(handed_over) == 3
+    assert all(ended == started for ended, started in handed_over)
+
+
+def test_at_one_seed_all_arms_start_from_equal_weights(finished: Finished) -> None:
+    firsts = [run.data.tags for run in finished.runs() if run.data.tags.get("tet.stage") == "0"]
+    by_seed = {seed: {t["tet.initial_sha256"] for t in firsts if t["tet.seed"] == seed} for seed in ("0", "1", "2")}
+    assert [len(hashes) for hashes in by_seed.values()] == [1, 1, 1]
+    assert len(set.union(*by_seed.values())) == 3
+
+
+def test_mlflow_has_a_parent_for_each_chain_and_a_child_for_each_stage(finished: Finished) -> None:
+    runs = finished.runs()
+    parents = [run for run in runs if "tet.stage" not in run.data.tags]
+    children = [run for run in runs if "tet.stage" in run.data.tags]
+    assert (len(parents), len(children)) == (9, 12)
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    for run in runs:
+        assert run.data.tags["tet.experiment"] == finished.id
+        assert run.data.tags.keys() >= {"tet.arm", "tet.seed", "tet.chain"}
+    chain_runs = {run.data.tags["tet.chain"]: run.info.run_id for run in parents}
+    for run in children:
+        tags = run.data.tags
+        assert tags["tet.stage_key"] == f"{finished.id}/{tags['tet.chain']}/{tags['tet.stage']}"
+        assert tags["tet.attempt"] == "1"
+        assert tags["mlflow.parentRunId"] == chain_runs[tags["tet.chain"]]
+        assert run.data.params["loss.name"] in ("sdt", "tet")
+        assert [d.dataset.name for d in run.inputs.dataset_inputs] == ["digits"]
+        assert len(run.outputs.model_outputs) == 1
+    for run in parents:
+        assert run.data.metrics.keys() == {"test/accuracy", "test/accuracy_best_test_epoch", "train_time_s"}
+
+
+def test_every_child_has_exactly_one_point_an_epoch(finished: Finished) -> None:
+    for run in finished.runs():
+        if "tet.stage" in run.data.tags:
+            steps = [p.step for p in finished.mlflow.get_metric_history(run.info.run_id, "test/accuracy")]
+            assert steps == list(range(1, int(run.data.params["epochs"]) + 1))
+            for key in ("train/loss", "test/loss", "test/loss_sdt", "test/loss_tet", "epoch_time_s", "samples_per_s"):
+                assert len(finished.mlflow.get_metric_history(run.info.run_id, key)) == len(steps)
+
+
+def test_the_last_checkpoint_evaluated_alone_gives_the_logged_accuracy(finished: Finished, tmp_path: Path) -> None:
+    from tet_core import evaluate
+
+    children = [run for run in finished.runs() if "tet.stage" in run.data.tags]
+    for run in children[::4]:
+        file = finished.mlflow.download_artifacts(run.info.run_id, "checkpoints/last.pt", str(tmp_path))
+        found = evaluate(Path(file))
+        assert found["test/accuracy"] == run.data.metrics["test/accuracy"]
+        assert found["test/loss"] == run.data.metrics["test/loss"]
+        assert "checkpoints/best_test_epoch.pt" in {
+            artifact.path for artifact in finished.mlflow.list_artifacts(run.info.run_id, "checkpoints")
+        }
+
+
+def test_the_dashboard_lists_the_job_and_names_every_trial(finished: Finished) -> None:
+    jobs = [job for job in finished.stack.ray("/api/jobs/") if job["submission_id"] == f"tet-{finished.id}-1"]
+    assert [(job["metadata"]["experiment"], job["metadata"]["name"]) for job in jobs] == [(finished.id, SPEC["name"])]
+    actors = finished.stack.ray("/logical/actors")["data"]["actors"].values()
+    labels = {
+        f"{chain['arm']} seed={chain['seed']} stage={stage['index']} T={stage['T']}"
+        for chain in finished.chains
+        for stage in chain["stages"]
+    }
+    named = {actor["reprName"]: actor for actor in actors if actor["jobId"] == jobs[0]["job_id"]}
+    assert labels <= named.keys()
+    assert len(labels) == 12
+
+
+def test_a_trials_log_has_a_line_an_epoch_in_the_dashboard_and_in_the_api(finished: Finished) -> None:
+    label = "TIT seed=1 stage=1 T=4"
+    actors = finished.stack.ray("/logical/actors")["data"]["actors"].values()
+    job = next(j["job_id"] for j in finished.stack.ray("/api/jobs/") if j["submission_id"] == f"tet-{finished.id}-1")
+    actor = next(actor for actor in actors if actor["reprName"] == label and actor["jobId"] == job)
+    log = finished.stack.ray(f"/api/v0/logs/file?actor_id={actor['actorId']}&format=text&lines=1000&suffix=out")
+    line = re.compile(rf"{re.escape(label)}: epoch (\d)/2: train loss [\d.]+, test loss .*test accuracy [\d.]+%")
+    assert line.findall(log) == ["1", "2"]
+    chain = next(c["id"] for c in finished.chains if (c["arm"], c["seed"]) == ("TIT", 1))
+    with finished.stack.http as http:
+        assert line.findall(http.get(f"/experiments/{finished.id}/logs?chain={chain}&stage=1").text) == ["1", "2"]
+
+
+def test_two_runs_of_one_spec_are_equal(stack: LocalStack, finished: Finished) -> None:
+    again = run_to_end(stack, stack.post(SPEC).json()["id"])
+    assert again.id != finished.id
+    assert again.hashes() == finished.hashes()
+    assert again.series() == finished.series()

@@ -1,0 +1,103 @@
+"""A whole stack for tests, started as a user would, on free ports and in a folder of its own."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from service.settings import Settings
+
+Json = dict[str, Any]
+
+PORTS = ("API", "MLFLOW", "RAY_DASHBOARD", "RAY_GCS", "RAY_CLIENT", "RAY_AGENT")
+POLL_S = 0.2
+END_S = 240
+
+
+def free_ports(count: int) -> list[int]:
+    """As many ports as asked for, all different, that nobody listens on."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in sockets]
+
+
+@dataclass(frozen=True)
+class LocalStack:
+    """A stack that is up."""
+
+    settings: Settings
+    environment: dict[str, str]
+
+    @property
+    def http(self) -> httpx.Client:
+        """A client of its API."""
+        return httpx.Client(base_url=self.settings.api_url, timeout=30)
+
+    def tet(self, *arguments: str) -> str:
+        """What a `tet` command prints; it has to succeed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "service.cli.main", *arguments],
+            env=self.environment, capture_output=True, text=True, check=False, timeout=300,
+        )  # fmt: skip
+        assert done.returncode == 0, f"tet {' '.join(arguments)}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def post(self, spec: Json, **headers: str) -> httpx.Response:
+        """Posts a spec."""
+        with self.http as http:
+            return http.post("/experiments", json=spec, headers=headers)
+
+    def get(self, path: str) -> Json:
+        """What the API answers at a path."""
+        with self.http as http:
+            answer = http.get(path)
+            assert answer.status_code == 200, answer.text
+            found: Json = answer.json()
+            return found
+
+    def await_experiment(self, experiment_id: str, until: Callable[[Json], bool], within_s: float = END_S) -> Json:
+        """The experiment as soon as it is as wanted."""
+        deadline = time.monotonic() + within_s
+        while True:
+            found = self.get(f"/experiments/{experiment_id}")
+            if until(found):
+                return found
+            assert time.monotonic() < deadline, f"still {found['state']} ({found['reason']}): {json.dumps(found)[:2000]}"
+            time.sleep(POLL_S)
+
+    def await_end(self, experiment_id: str) -> Json:
+        """The experiment once it has ended."""
+        return self.await_experiment(experiment_id, lambda found: found["state"] in ("succeeded", "failed", "cancelled"))
+
+    def ray(self, path: str) -> Any:
+        """What Ray's dashboard answers at a path."""
+        token = self.settings.ray_token_file.read_text().strip()
+        answer = httpx.get(self.settings.ray_url + path, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+        assert answer.status_code == 200, answer.text
+        return answer.json() if "json" in answer.headers["content-type"] else answer.text
+
+
+@contextmanager
+def local_stack(home: Path, **variables: str) -> Iterator[LocalStack]:
+    """A stack that is up for as long as the context lasts."""
+    ports = {f"TET_{name}_PORT": str(port) for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True)}
+    own = {"TET_HOME": str(home), "TET_NUM_CPUS": "2", **ports, **variables}
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("TET_", "RAY_"))}
+    environment = {**inherited, **own, "PYTHONPATH": str(Path(__file__).parents[1])}
+    stack = LocalStack(Settings.from_environment(own), environment)
+    stack.tet("up")
+    try:
+        yield stack
+    finally:
+        stack.tet("down")
