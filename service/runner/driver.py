@@ -65,7 +65,7 @@ def _drive(arguments: Arguments, folder: ExperimentFolder, spec: Experiment, can
     events.append(DriverStarted(attempt=arguments.attempt))
     ledger = Ledger(folder, chains, events)
     ledger.announce_all()
-    runs = MlflowRuns(arguments.mlflow_url, arguments.experiment, spec.name)
+    runs = MlflowRuns(arguments.mlflow_url, arguments.experiment, spec.name, spec.description)
     outbox = Outbox(arguments.experiment, ledger, runs, events, folder.spec)
     outbox.start()
     board = _board(ledger, chains)

@@ -24,6 +24,8 @@ from mlflow.exceptions import MlflowException
 # What the server takes in one batch (https://mlflow.org/docs/latest/rest-api.html#request-limits).
 MAX_METRICS = 1_000
 MAX_PARAMS = 100
+# The text that MLflow's pages show for an experiment.
+NOTE_TAG = "mlflow.note.content"
 # Longest value of a parameter and of a tag.
 MAX_VALUE = 6_000
 
@@ -31,18 +33,20 @@ MAX_VALUE = 6_000
 class MlflowRuns:
     """The runs of one experiment. Every call may be made twice and changes nothing the second time."""
 
-    def __init__(self, url: str, experiment_id: str, name: str) -> None:
+    def __init__(self, url: str, experiment_id: str, name: str, description: str = "") -> None:
         """Talk to a server.
 
         Args:
             url: the MLflow server.
             experiment_id: our experiment's id, kept in the tag `tet.experiment`.
             name: our experiment's name.
+            description: what its author says of it; shown above the runs.
         """
         self.client = MlflowClient(tracking_uri=url)
         self._experiment = experiment_id
         # Names are unique in MLflow, and experiments of ours may share one: the id makes the difference.
         self._name = f"{name} ({experiment_id})"
+        self._tags = {"tet.experiment": experiment_id} | ({NOTE_TAG: description} if description else {})
         self._mlflow_experiment: str | None = None
         self._runs: dict[tuple[str, int | None], str] = {}
 
@@ -58,7 +62,7 @@ class MlflowRuns:
 
     def _create_experiment(self) -> str:
         try:
-            return self.client.create_experiment(self._name, tags={"tet.experiment": self._experiment})
+            return self.client.create_experiment(self._name, tags=self._tags)
         except MlflowException:
             found = self._find_experiment()  # somebody else was faster
             if found is None:

@@ -11,7 +11,7 @@ from service.states import ExperimentState, WorkState
 class Links(BaseModel):
     """Where people see more; None until there is something to see."""
 
-    mlflow: str | None = Field(None, examples=["http://127.0.0.1:5000/#/experiments/1"])
+    mlflow: str | None = Field(None, examples=["http://127.0.0.1:5000/#/experiments/1/runs"])
     ray: str | None = Field(None, examples=["http://127.0.0.1:8265/#/jobs/tet-0198c2f0a5b7d1e2f3a4-1"])
 
 

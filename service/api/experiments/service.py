@@ -123,7 +123,7 @@ def summary(settings: Settings, row: ExperimentRow) -> ExperimentSummary:
 def _links(settings: Settings, row: ExperimentRow) -> Links:
     links = Links()
     if row.mlflow_experiment_id is not None:
-        links.mlflow = f"{settings.mlflow_public_url}/#/experiments/{row.mlflow_experiment_id}"
+        links.mlflow = f"{settings.mlflow_public_url}/#/experiments/{row.mlflow_experiment_id}/runs"
     if row.driver_attempt > 0:
         links.ray = f"{settings.ray_public_url}/#/jobs/{submission_id(row.id, row.driver_attempt)}"
     return links

@@ -62,7 +62,7 @@ def test_a_running_experiment_shows_each_stage_and_links_to_see_more(api: Api, s
     body = api.client.get(f"/experiments/{experiment_id}").json()
     assert body["state"] == "starting"
     assert body["links"] == {
-        "mlflow": "http://127.0.0.1:5000/#/experiments/7",
+        "mlflow": "http://127.0.0.1:5000/#/experiments/7/runs",
         "ray": f"http://127.0.0.1:9/#/jobs/tet-{experiment_id}-1",
     }
     shown = body["chains"][0]["stages"][0]

@@ -55,7 +55,7 @@ class Finished:
     def runs(self) -> list[Run]:
         """All its runs in MLflow."""
         client = self.mlflow
-        experiment = self.view["links"]["mlflow"].rsplit("/", 1)[1]
+        experiment = self.view["links"]["mlflow"].split("/experiments/")[1].split("/")[0]
         return list(client.search_runs([experiment], max_results=1000))
 
     def series(self) -> dict[tuple[str, int, int], list[tuple[str, int, float]]]:
