@@ -184,7 +184,7 @@ class Reconciler:
         return Job(
             submission,
             tuple(entrypoint),
-            metadata={"experiment": row.id, "name": row.name, "driver": str(row.driver_attempt)},
+            metadata={"experiment": row.id, "name": row.name, "job_name": row.name, "driver": str(row.driver_attempt)},
             environment=JOB_ENVIRONMENT,
         )
 

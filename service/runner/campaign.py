@@ -64,9 +64,8 @@ class Campaign:
         ray.init(address="auto", log_to_driver=True, logging_level=logging.WARNING)
         resources = self._spec.resources
         os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(self._max_pending()))
-        trainable = tune.with_resources(StageTrial, {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial})
         tuner = tune.Tuner(
-            trainable,
+            StageTrial,
             tune_config=TuneConfig(
                 search_alg=ChainSearcher(self._board, self._trial_config, self._on_end_or_die),
                 num_samples=-1,
@@ -114,6 +113,8 @@ class Campaign:
             previous_stage_path=None if previous is None else str(previous),
             train=stage.config.model_dump(mode="json"),
             data_root=None if self._data_root is None else str(self._data_root),
+            cpus=self._spec.resources.cpus_per_trial,
+            gpus=self._spec.resources.gpus_per_trial,
         ).as_dict()
 
     def on_change(self, stage_id: StageId) -> None:
