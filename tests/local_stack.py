@@ -73,12 +73,14 @@ class LocalStack:
             found = self.get(f"/experiments/{experiment_id}")
             if until(found):
                 return found
-            assert time.monotonic() < deadline, f"still {found['state']} ({found['reason']}): {json.dumps(found)[:2000]}"
+            said = f"still {found['state']} ({found['reason']})"
+            assert time.monotonic() < deadline, f"{said}: {json.dumps(found)[:2000]}"
             time.sleep(POLL_S)
 
     def await_end(self, experiment_id: str) -> Json:
         """The experiment once it has ended."""
-        return self.await_experiment(experiment_id, lambda found: found["state"] in ("succeeded", "failed", "cancelled"))
+        ended = ("succeeded", "failed", "cancelled")
+        return self.await_experiment(experiment_id, lambda found: found["state"] in ended)
 
     def ray(self, path: str) -> Any:
         """What Ray's dashboard answers at a path."""

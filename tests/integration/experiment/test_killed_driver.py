@@ -26,8 +26,11 @@ def test_a_killed_driver_loses_and_doubles_nothing(stack: LocalStack, finished: 
     experiment_id = stack.post(SPEC).json()["id"]
     stack.await_experiment(
         experiment_id,
-        lambda view: view["progress"]["stages_done"] >= 2 and any(
-            stage["state"] == "running" and stage["epoch"] for chain in view["chains"] for stage in chain["stages"]
+        lambda view: (
+            view["progress"]["stages_done"] >= 2
+            and any(
+                stage["state"] == "running" and stage["epoch"] for chain in view["chains"] for stage in chain["stages"]
+            )
         ),
     )
     os.kill(_driver(experiment_id).pid, signal.SIGKILL)

@@ -75,7 +75,8 @@ def test_no_chain_waits_for_the_first_stages_of_all_others(finished: Finished) -
 
 
 def test_a_second_stage_starts_from_what_the_first_one_ended_with(finished: Finished) -> None:
-    tags = {(r.data.tags["tet.chain"], r.data.tags["tet.stage"]): r.data.tags for r in finished.runs() if "tet.stage" in r.data.tags}
+    children = [run.data.tags for run in finished.runs() if "tet.stage" in run.data.tags]
+    tags = {(of["tet.chain"], of["tet.stage"]): of for of in children}
     handed_over = [
         (tags[chain, "0"]["tet.weights_sha256"], tags[chain, "1"]["tet.initial_sha256"])
         for chain, stage in tags
