@@ -116,7 +116,9 @@ def _plain(client: Client, experiment_id: str, console: Console) -> Json:
 
 def _lines(experiment: Json) -> Iterator[tuple[str, str]]:
     reason = f" ({experiment['reason']})" if experiment.get("reason") else ""
-    yield "", f"experiment {experiment['id']} is {experiment['state']}{reason}"
+    heading = "", f"experiment {experiment['id']} is {experiment['state']}{reason}"
+    if experiment["state"] not in TERMINAL:
+        yield heading
     for chain in experiment["chains"]:
         for stage in chain["stages"]:
             if stage["state"] == "waiting":
@@ -125,3 +127,5 @@ def _lines(experiment: Json) -> Iterator[tuple[str, str]]:
             ended = stage["state"] != "running" and accuracy is not None
             result = f": test accuracy {tables.percent(accuracy)} %" if ended else ""
             yield f"{chain['id']}/{stage['index']}", f"{stage_name(chain, stage)} {stage['state']}{result}"
+    if experiment["state"] in TERMINAL:  # the end comes last
+        yield heading
