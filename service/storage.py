@@ -23,17 +23,21 @@ class StageFolder:
 
     @property
     def attempts(self) -> Path:
+        """Where the attempts lie."""
         return self.path / "attempts"
 
     @property
     def commits(self) -> Path:
+        """The journal."""
         return self.path / "commits"
 
     @property
     def done(self) -> Path:
+        """The completion marker."""
         return self.path / "done.json"
 
     def attempt(self, number: int) -> Path:
+        """What one attempt wrote."""
         return self.attempts / f"{number:04d}"
 
     def attempt_numbers(self) -> list[int]:
@@ -41,6 +45,7 @@ class StageFolder:
         return numbered(self.attempts)
 
     def trial_log(self, number: int) -> Path:
+        """What one attempt said."""
         return self.attempt(number) / "trial.log"
 
 
@@ -53,17 +58,21 @@ class ExperimentFolder:
 
     @property
     def path(self) -> Path:
+        """All of the experiment."""
         return self.storage / "experiments" / self.experiment_id
 
     @property
     def spec(self) -> Path:
+        """The spec that the drivers run."""
         return self.path / "spec.json"
 
     @property
     def drivers(self) -> Path:
+        """Where the drivers write."""
         return self.path / "drivers"
 
     def driver(self, attempt: int) -> Path:
+        """What one driver wrote."""
         return self.drivers / f"{attempt:04d}"
 
     def driver_numbers(self) -> list[int]:
@@ -71,12 +80,15 @@ class ExperimentFolder:
         return numbered(self.drivers)
 
     def events(self, attempt: int) -> Path:
+        """What one driver said happened."""
         return self.driver(attempt) / "events.jsonl"
 
     def driver_log(self, attempt: int) -> Path:
+        """One driver's log."""
         return self.driver(attempt) / "driver.log"
 
     def stage(self, chain_id: str, index: int) -> StageFolder:
+        """The folder of one stage."""
         return StageFolder(self.path / "chains" / chain_id / str(index))
 
 

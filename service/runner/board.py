@@ -100,13 +100,16 @@ class Board:
 
     @property
     def num_chains(self) -> int:
+        """How many chains there are."""
         return len(self._lanes)
 
     @property
     def failed_chains(self) -> list[Chain]:
+        """Chains that will not end well."""
         return [lane.chain for lane in self._lanes.values() if lane.failed]
 
     def _lane(self, stage: StageId) -> _Lane:
         lane = self._lanes[stage.chain]
-        assert lane.taken and lane.done == stage.index, f"{stage} is not being run"
+        assert lane.taken, f"{stage} is not being run"
+        assert lane.done == stage.index, f"{stage} is not the stage of its chain that is being run"
         return lane

@@ -12,7 +12,6 @@ from typing import Any
 import ray
 from ray import tune
 from ray.tune import Callback, CheckpointConfig, FailureConfig, RunConfig, Stopper, TuneConfig
-
 from ray.tune.stopper import NoopStopper
 
 from service.plan import Chain, StagePlan

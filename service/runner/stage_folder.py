@@ -19,7 +19,7 @@ from service.storage import StageFolder, numbered
 from tet_core.files import sync_folder, write_atomic
 
 
-class Superseded(Exception):
+class Superseded(Exception):  # noqa: N818 - no error: the other attempt goes on
     """Another attempt owns this stage now; this one has to stop."""
 
 
@@ -74,17 +74,21 @@ class Progress:
 
     @property
     def last(self) -> Commit | None:
+        """The newest committed epoch."""
         return self.commits[-1] if self.commits else None
 
     @property
     def train_time_s(self) -> float:
+        """Training time of the committed epochs."""
         return sum(commit.metrics.get("epoch_time_s", 0.0) for commit in self.commits)
 
     @property
     def num_attempts(self) -> int:
+        """How many attempts were begun."""
         return len(self.folder.attempt_numbers())
 
     def checkpoint(self, commit: Commit) -> Path:
+        """Where the checkpoint of an epoch lies."""
         return self.folder.path / commit.checkpoint
 
 

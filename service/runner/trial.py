@@ -46,6 +46,7 @@ class TrialConfig:
     gpus: float
 
     def as_dict(self) -> dict[str, Any]:
+        """The same as plain values."""
         return asdict(self)
 
 
@@ -183,9 +184,8 @@ class _Gauges:
     """A trial's progress among Ray's own metrics."""
 
     def __init__(self, trial: TrialConfig) -> None:
-        self._tags = {
-            "experiment": trial.experiment_id, "arm": trial.arm, "seed": str(trial.seed), "stage": str(trial.stage_index),
-        }  # fmt: skip
+        values = (trial.experiment_id, trial.arm, str(trial.seed), str(trial.stage_index))
+        self._tags = dict(zip(_TAGS, values, strict=True))
         self._progress = Gauge("tet_stage_progress", "Committed epochs of the stage, as a fraction.", _TAGS)
         self._accuracy = Gauge("tet_test_accuracy", "Test accuracy of the newest committed epoch, a fraction.", _TAGS)
         self._loss = Gauge("tet_train_loss", "Training loss of the newest committed epoch.", _TAGS)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Select, and_, func, insert, or_, select, tuple_, update
+from sqlalchemy import CursorResult, and_, func, insert, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -125,7 +125,7 @@ class Repository:
 
     def chains(self, experiment_id: str, *, limit: int | None = None, after: int = -1) -> list[ChainRow]:
         """Chains with their stages, in the plan's order, from behind position `after`."""
-        query: Select[tuple[ChainRow]] = (
+        query = (
             select(ChainRow)
             .where(ChainRow.experiment_id == experiment_id, ChainRow.position > after)
             .order_by(ChainRow.position)
