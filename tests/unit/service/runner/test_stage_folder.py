@@ -1,0 +1,127 @@
+"""How attempts at one stage write, so that no kill can lose or double an epoch."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from service.runner.stage_folder import Attempt, Commit, Superseded, commit_name, read_commits, read_progress
+from service.storage import StageFolder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StageFolder:
+    return StageFolder(tmp_path / "chain" / "0")
+
+
+def commit(attempt: Attempt, epoch: int) -> Commit:
+    attempt.checkpoint_path(epoch).write_bytes(b"weights")
+    return attempt.commit(epoch=epoch, epochs=9, at_ms=epoch, metrics={"test/accuracy": 0.5}, weights_sha256="00")
+
+
+def test_attempts_at_one_time_get_folders_of_their_own(folder: StageFolder) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        numbers = [attempt.number for attempt in pool.map(lambda _: Attempt(folder), range(40))]
+    assert sorted(numbers) == list(range(1, 41))
+
+
+def test_what_is_committed_is_read_back_in_order(folder: StageFolder) -> None:
+    attempt = Attempt(folder)
+    made = [commit(attempt, epoch) for epoch in (1, 2, 3)]
+    assert read_commits(folder) == made
+    assert read_commits(folder, after=2) == made[2:]
+    progress = read_progress(folder)
+    assert progress.last == made[-1]
+    assert progress.checkpoint(made[-1]) == attempt.checkpoint_path(3)
+
+
+def test_an_attempt_stops_once_a_newer_one_has_begun(folder: StageFolder) -> None:
+    old = Attempt(folder)
+    commit(old, 1)
+    new = Attempt(folder)
+    with pytest.raises(Superseded, match="attempt 2 has taken over from attempt 1"):
+        commit(old, 2)
+    with pytest.raises(Superseded, match="has taken over"):
+        old.finish(state="succeeded", at_ms=1)
+    assert commit(new, 2).attempt == 2
+
+
+def test_the_first_to_link_owns_the_epoch_even_past_the_fence(
+    folder: StageFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Both attempts have passed their look for newer ones before either links: what the links alone decide.
+    attempts = [Attempt(folder) for _ in range(8)]
+    monkeypatch.setattr(Attempt, "check_newest", lambda self: None)
+
+    def race(attempt: Attempt) -> bool:
+        try:
+            commit(attempt, 1)
+        except Superseded:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        won = [attempt.number for attempt, first in zip(attempts, pool.map(race, attempts), strict=True) if first]
+    assert [found.attempt for found in read_commits(folder)] == won
+    assert len(won) == 1
+
+
+def test_a_stage_ends_once(folder: StageFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = Attempt(folder), Attempt(folder)
+    monkeypatch.setattr(Attempt, "check_newest", lambda self: None)
+    first.finish(state="succeeded", at_ms=1)
+    with pytest.raises(Superseded, match=r"done\.json was committed by another attempt"):
+        second.finish(state="failed", at_ms=2)
+    done = read_progress(folder).done
+    assert done is not None
+    assert (done.state, done.attempt) == ("succeeded", 1)
+
+
+def test_a_link_whose_answer_was_lost_is_our_own(folder: StageFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link_then_fail(source: Path, target: Path) -> None:
+        real(source, target)
+        raise FileExistsError  # as NFS does when it repeats a request that had been done
+
+    real = os.link
+    monkeypatch.setattr(os, "link", link_then_fail)
+    assert commit(Attempt(folder), 1).epoch == 1
+    assert len(read_commits(folder)) == 1
+
+
+def test_a_process_killed_before_its_link_leaves_the_journal_as_it_was(folder: StageFolder) -> None:
+    commit(Attempt(folder), 1)
+    script = f"""
+import os, signal
+from pathlib import Path
+from service.runner import stage_folder
+os.link = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+attempt = stage_folder.Attempt(stage_folder.StageFolder(Path({str(folder.path)!r})))
+attempt.commit(epoch=2, epochs=9, at_ms=2, metrics={{}}, weights_sha256="00")
+"""
+    ended = subprocess.run([sys.executable, "-c", script], check=False, cwd=Path(__file__).parents[4])
+    assert ended.returncode == -9
+    assert [found.epoch for found in read_commits(folder)] == [1]
+    assert (folder.attempt(2) / commit_name(2)).exists()
+    third = Attempt(folder)
+    assert commit(third, 2).attempt == 3
+
+
+def test_old_checkpoints_go_and_those_to_keep_stay(folder: StageFolder) -> None:
+    first = Attempt(folder)
+    commits = [commit(first, epoch) for epoch in (1, 2, 3)]
+    second = Attempt(folder)
+    last = commit(second, 4)
+    second.prune(keep={last.checkpoint, commits[1].checkpoint})
+    assert [path.name for path in sorted(folder.attempts.glob("*/epoch-*.pt"))] == [
+        "epoch-000002.pt",
+        "epoch-000004.pt",
+    ]
+    assert len(read_commits(folder)) == 4
+
+
+def test_a_stage_that_never_began_has_no_progress(folder: StageFolder) -> None:
+    progress = read_progress(folder)
+    assert (progress.commits, progress.done, progress.num_attempts, progress.last) == ((), None, 0, None)
