@@ -139,7 +139,21 @@ class MlflowRuns:
             self.client.delete_logged_model(other)
         self.client.log_model_artifact(model, str(file))
         self.client.finalize_logged_model(model, "READY")
-        self.client.log_outputs(run_id, [LoggedModelOutput(model, step)])
+        self._log_output(run_id, model, step)
+
+    def _log_output(self, run_id: str, model: str, step: int) -> None:
+        """Tie a model to its run; unlike the rest, MLflow refuses this the second time."""
+        if self._has_output(run_id, model):
+            return
+        try:
+            self.client.log_outputs(run_id, [LoggedModelOutput(model, step)])
+        except MlflowException:
+            if not self._has_output(run_id, model):  # else somebody else was faster
+                raise
+
+    def _has_output(self, run_id: str, model: str) -> bool:
+        outputs = self.client.get_run(run_id).outputs
+        return outputs is not None and any(output.model_id == model for output in outputs.model_outputs)
 
     def end(self, run_id: str, status: str, end_ms: int) -> None:
         """Close a run: FINISHED, FAILED or KILLED."""

@@ -77,7 +77,8 @@ class Outbox:
             Whether everything is in MLflow.
         """
         self._stop.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         give_up_at = None
         while True:
             error = self._try_ship()

@@ -1,0 +1,54 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.local_stack import free_ports
+
+START_S = 120
+
+
+@contextmanager
+def mlflow_server(home: Path, port: int) -> Iterator[str]:
+    """A real MLflow server on SQLite, with proxied artifacts."""
+    url = f"http://127.0.0.1:{port}"
+    command = [
+        sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}", "--workers=1",
+        f"--backend-store-uri=sqlite:///{home / 'mlflow.db'}", f"--artifacts-destination={home / 'artifacts'}",
+    ]  # fmt: skip
+    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    with (home / "log").open("wb") as log:
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    try:
+        _await(url, server, home)
+        yield url
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def _await(url: str, server: subprocess.Popen[bytes], home: Path) -> None:
+    deadline = time.monotonic() + START_S
+    while True:
+        try:
+            if httpx.post(f"{url}/api/2.0/mlflow/experiments/search", json={"max_results": 1}).is_success:
+                return
+        except httpx.HTTPError:
+            pass
+        assert server.poll() is None, (home / "log").read_text()
+        assert time.monotonic() < deadline, (home / "log").read_text()
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="session")
+def mlflow_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server that all tests here share."""
+    with mlflow_server(tmp_path_factory.mktemp("mlflow"), free_ports(1)[0]) as url:
+        yield url

@@ -1,0 +1,211 @@
+"""What is committed reaches MLflow once, however often it is shipped, by however many, whenever MLflow is away."""
+
+import secrets
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from service.events import EVENT, AnyEvent, OutboxChanged
+from service.plan import Chain, plan
+from service.runner.board import StageId
+from service.runner.event_file import EventFile
+from service.runner.ledger import Ledger
+from service.runner.mlflow_runs import MlflowRuns
+from service.runner.outbox import Outbox
+from service.runner.stage_folder import Attempt
+from service.spec import parse
+from service.storage import ExperimentFolder
+from tests.integration.mlflow.conftest import mlflow_server
+from tests.local_stack import free_ports
+from tests.unit.service.test_spec import spec, tet, train
+
+# Short: an outbox that cannot ship tries for ever.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
+
+METRICS = {
+    "train/loss": 1.0, "train/accuracy": 0.5, "test/loss": 1.0, "test/loss_sdt": 1.0, "test/loss_tet": 1.0,
+    "epoch_time_s": 0.5, "samples_per_s": 100.0,
+}  # fmt: skip
+TIT = {"name": "TIT", "stages": [train(T=2, epochs=3, loss=tet()), train(epochs=2, loss=tet())]}
+NEVER = threading.Event()
+
+
+@dataclass
+class Bench:
+    """An experiment's folder that a test fills as trials would, and the outbox over it."""
+
+    folder: ExperimentFolder
+    chain: Chain
+    events_path: Path
+    events_file: EventFile
+
+    def commit(self, stage: int, epochs: range) -> None:
+        """One attempt that commits these epochs, and the marker with the last one."""
+        config = self.chain.stages[stage].config
+        attempt = Attempt(self.folder.stage(self.chain.id, stage))
+        attempt.write_started(
+            at_ms=1_000, resumed_epoch=epochs.start - 1, initial_sha256="aa", environment={"torch": "2"},
+            dataset={"name": "digits", "digest": "d" * 64, "source": "scikit-learn"}, num_parameters=5,
+        )  # fmt: skip
+        for epoch in epochs:
+            attempt.checkpoint_path(epoch).write_bytes(b"%d" % epoch)
+            metrics = METRICS | {"test/accuracy": 0.9 - abs(epoch - 2) / 10}
+            attempt.commit(
+                epoch=epoch, epochs=config.epochs, at_ms=1_000 + epoch, metrics=metrics, weights_sha256=f"{epoch:02}"
+            )
+        if epochs[-1] == config.epochs:
+            (attempt.path / "model.pt").write_bytes(b"model")
+            attempt.finish(state="succeeded", at_ms=2_000 + stage)
+
+    def outbox(self, url: str) -> Outbox:
+        """An outbox that remembers nothing, as a new driver's."""
+        ledger = Ledger(self.folder, [self.chain], self.events_file)
+        runs = MlflowRuns(url, self.folder.experiment_id, "bench", "what it is for")
+        return Outbox(self.folder.experiment_id, ledger, runs, self.events_file, self.folder.spec)
+
+    def events(self) -> list[AnyEvent]:
+        return [EVENT.validate_json(line) for line in self.events_path.read_bytes().splitlines()]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    folder = ExperimentFolder(tmp_path, secrets.token_hex(10))
+    folder.path.mkdir(parents=True)
+    folder.spec.write_text("{}")
+    (chain,) = plan(parse(spec(arms=[TIT], baseline="TIT", seeds=[0])))
+    events = EventFile(tmp_path / "events.jsonl")
+    yield Bench(folder, chain, tmp_path / "events.jsonl", events)
+    events.close()
+
+
+def runs_of(url: str, bench: Bench) -> tuple[list[Run], list[Run]]:
+    """The experiment's parent runs and child runs, by stage."""
+    client = MlflowClient(url)
+    (experiment,) = client.search_experiments(filter_string=f"tags.`tet.experiment` = '{bench.folder.experiment_id}'")
+    found = list(client.search_runs([experiment.experiment_id]))
+    children = [run for run in found if "tet.stage" in run.data.tags]
+    return [run for run in found if run not in children], sorted(
+        children, key=lambda run: str(run.data.tags["tet.stage"])
+    )
+
+
+def steps(url: str, run: Run, key: str = "test/accuracy") -> list[int]:
+    return [point.step for point in MlflowClient(url).get_metric_history(run.info.run_id, key)]
+
+
+def test_a_chain_becomes_a_parent_with_a_child_for_each_stage(mlflow_url: str, bench: Bench) -> None:
+    bench.commit(0, range(1, 4))
+    bench.commit(1, range(1, 3))
+    assert bench.outbox(mlflow_url).finish(NEVER, 0)
+    (parent,), (first, second) = runs_of(mlflow_url, bench)
+    assert "tet.stage" not in parent.data.tags
+    assert parent.data.metrics == pytest.approx(
+        {"test/accuracy": 0.9, "test/accuracy_best_test_epoch": 0.9, "train_time_s": 2.5}
+    )
+    assert (first.info.start_time, first.info.end_time, first.info.status) == (1_000, 2_000, "FINISHED")
+    assert second.data.tags["tet.stage_key"] == f"{bench.folder.experiment_id}/{bench.chain.id}/1"
+    assert second.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert second.data.params["loss.lamb"] == "0.05"
+    assert [data.dataset.name for data in first.inputs.dataset_inputs] == ["digits"]
+    assert len(first.outputs.model_outputs) == 1
+    client = MlflowClient(mlflow_url)
+    files = {file.path for file in client.list_artifacts(first.info.run_id, "checkpoints")}
+    assert files == {"checkpoints/last.pt", "checkpoints/best_test_epoch.pt"}
+    best = client.download_artifacts(first.info.run_id, "checkpoints/best_test_epoch.pt")
+    assert Path(best).read_bytes() == b"2"
+
+
+def test_shipping_again_draws_nothing_twice(mlflow_url: str, bench: Bench) -> None:
+    bench.commit(0, range(1, 3))
+    assert bench.outbox(mlflow_url).finish(NEVER, 0)
+    bench.folder.stage(bench.chain.id, 0).path.joinpath("shipped.json").unlink()  # killed before it was written
+    bench.commit(0, range(3, 4))
+    assert bench.outbox(mlflow_url).finish(NEVER, 0)
+    assert bench.outbox(mlflow_url).finish(NEVER, 0)
+    (parent,), (child,) = runs_of(mlflow_url, bench)
+    assert parent.info.status == "RUNNING"  # its second stage is still to come
+    assert steps(mlflow_url, child) == [1, 2, 3]
+    assert child.data.tags["tet.attempt"] == "2"
+    assert len(child.inputs.dataset_inputs) == 1
+    assert len(child.outputs.model_outputs) == 1
+
+
+def test_two_drivers_at_once_leave_one_run_for_each_stage(mlflow_url: str, bench: Bench) -> None:
+    bench.commit(0, range(1, 4))
+    bench.commit(1, range(1, 3))
+    with ThreadPoolExecutor(2) as pool:
+        outboxes = [bench.outbox(mlflow_url) for _ in range(2)]
+        list(pool.map(lambda outbox: outbox._try_ship(), outboxes))
+    # One may have written to a run that the other then removed: the next driver makes it whole.
+    for stage in (0, 1):
+        bench.folder.stage(bench.chain.id, stage).path.joinpath("shipped.json").unlink(missing_ok=True)
+    assert bench.outbox(mlflow_url).finish(NEVER, 0)
+    parents, children = runs_of(mlflow_url, bench)
+    assert (len(parents), len(children)) == (1, 2)
+    assert [steps(mlflow_url, child) for child in children] == [[1, 2, 3], [1, 2]]
+    assert {child.data.tags["mlflow.parentRunId"] for child in children} == {parents[0].info.run_id}
+
+
+def test_while_mlflow_is_away_points_wait_and_then_arrive(
+    tmp_path: Path, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    bench.commit(0, range(1, 4))
+    (port,) = free_ports(1)
+    outbox = bench.outbox(f"http://127.0.0.1:{port}")
+    assert outbox._try_ship() is not None
+    num_points = 3 * (len(METRICS) + 1)
+    said = [event for event in bench.events() if isinstance(event, OutboxChanged)]
+    assert [event.pending for event in said] == [num_points]
+    assert said[0].error
+    with mlflow_server(tmp_path, port) as url:
+        assert outbox.finish(NEVER, 0)
+        _, (child,) = runs_of(url, bench)
+        assert steps(url, child) == [1, 2, 3]
+    assert [event.pending for event in bench.events() if isinstance(event, OutboxChanged)] == [num_points, 0]
+
+
+def test_a_cancelled_experiment_does_not_wait_for_mlflow(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    bench.commit(0, range(1, 3))
+    outbox = bench.outbox(f"http://127.0.0.1:{free_ports(1)[0]}")
+    outbox.start()
+    cancelled = threading.Event()
+    cancelled.set()
+    assert not outbox.finish(cancelled, give_up_after_s=0)
+    outbox.kill_unfinished()  # nothing to close there: a warning, no error
+
+
+def test_cancelled_runs_are_closed(mlflow_url: str, bench: Bench) -> None:
+    bench.commit(0, range(1, 3))
+    outbox = bench.outbox(mlflow_url)
+    assert outbox.finish(NEVER, 0)
+    outbox.kill_unfinished()
+    (parent,), (child,) = runs_of(mlflow_url, bench)
+    assert (parent.info.status, child.info.status) == ("KILLED", "KILLED")
+
+
+def test_a_failed_stage_says_why(mlflow_url: str, bench: Bench) -> None:
+    bench.commit(0, range(1, 3))
+    failure = {"class": "user", "kind": "FloatingPointError", "message": "the loss is nan"}
+    Attempt(bench.folder.stage(bench.chain.id, 0)).finish(state="failed", at_ms=3_000, failure=failure)
+    assert bench.outbox(mlflow_url).finish(NEVER, 0)
+    (parent,), (child,) = runs_of(mlflow_url, bench)
+    assert (parent.info.status, child.info.status) == ("FAILED", "FAILED")
+    assert child.data.tags["tet.failure"] == "FloatingPointError: the loss is nan"
+    assert steps(mlflow_url, child) == [1, 2]
+
+
+def test_the_ledger_tells_where_a_chain_stands(bench: Bench) -> None:
+    bench.commit(0, range(1, 4))
+    ledger = Ledger(bench.folder, [bench.chain], bench.events_file)
+    assert (ledger.done_stages(bench.chain), ledger.chain_state(bench.chain)) == (1, "running")
+    bench.commit(1, range(1, 3))
+    ledger.refresh(StageId(bench.chain.id, 1))
+    assert (ledger.done_stages(bench.chain), ledger.chain_state(bench.chain)) == (2, "succeeded")

@@ -1,0 +1,146 @@
+"""What the queries promise, on every database alike."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from service.errors import Conflict, NotFound
+from service.plan import plan
+from service.spec import parse
+from service.states import ExperimentState, WorkState
+from service.store.database import Database
+from tests.unit.service.test_spec import spec
+
+SPEC = parse(spec())
+CHAINS = plan(SPEC)
+
+
+def create(database: Database, key: str | None = None, body: str = "body") -> str:
+    with database.session() as repository:
+        return repository.create_experiment(SPEC, CHAINS, idempotency_key=key, body_sha256=body).id
+
+
+def test_a_new_experiment_is_queued_with_all_its_chains_and_stages(database: Database) -> None:
+    experiment_id = create(database)
+    with database.reading() as repository:
+        row = repository.experiment(experiment_id)
+        chains = repository.chains(experiment_id)
+    assert (row.state, row.wanted, row.stages_total) == ("queued", "run", 12)
+    assert row.created_at.tzinfo is not None
+    assert [(chain.arm, chain.seed, len(chain.stages)) for chain in chains][:3] == [
+        ("SDT", 0, 1),
+        ("TET", 0, 1),
+        ("TIT", 0, 2),
+    ]
+    assert {stage.state for chain in chains for stage in chain.stages} == {"waiting"}
+
+
+def test_one_key_makes_one_experiment_however_many_ask_at_once(database: Database) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        ids = set(pool.map(lambda _: create(database, key="k"), range(16)))
+    assert len(ids) == 1
+    with database.reading() as repository:
+        assert len(repository.experiments(limit=100)) == 1
+
+
+def test_one_key_with_another_body_is_a_conflict(database: Database) -> None:
+    create(database, key="k")
+    with pytest.raises(Conflict, match="'k' was used before with another body"):
+        create(database, key="k", body="other")
+
+
+def test_pages_hold_still_while_experiments_are_added(database: Database) -> None:
+    ids = [create(database) for _ in range(5)]
+    with database.reading() as repository:
+        first = [row.id for row in repository.experiments(limit=2)]
+    create(database)
+    with database.reading() as repository:
+        rest = [row.id for row in repository.experiments(limit=10, after=first[-1])]
+    assert first + rest == ids[::-1]
+
+
+def test_chains_come_by_position(database: Database) -> None:
+    experiment_id = create(database)
+    with database.reading() as repository:
+        assert [chain.position for chain in repository.chains(experiment_id, limit=4, after=2)] == [3, 4, 5, 6]
+
+
+def test_a_state_changes_only_from_where_it_was_seen(database: Database) -> None:
+    experiment_id = create(database)
+    queued, starting = ExperimentState.QUEUED, ExperimentState.STARTING
+    with database.session() as repository:
+        assert repository.advance(experiment_id, queued, starting, driver_attempt=1)
+    with database.session() as repository:
+        assert not repository.advance(experiment_id, queued, starting, driver_attempt=2)
+        assert repository.experiment(experiment_id).driver_attempt == 1
+
+
+def test_of_many_who_advance_at_once_one_succeeds(database: Database) -> None:
+    experiment_id = create(database)
+
+    def advance(_: int) -> bool:
+        with database.session() as repository:
+            return repository.advance(experiment_id, ExperimentState.QUEUED, ExperimentState.STARTING)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(advance, range(16))) == 1
+
+
+def test_a_terminal_state_cannot_be_left(database: Database) -> None:
+    experiment_id = create(database)
+    with database.session() as repository:
+        repository.advance(experiment_id, ExperimentState.QUEUED, ExperimentState.CANCELLED)
+        assert repository.experiment(experiment_id).finished_at is not None
+    for after in ExperimentState:
+        with pytest.raises(AssertionError, match="cancelled -> "), database.session() as repository:
+            repository.advance(experiment_id, ExperimentState.CANCELLED, after)
+
+
+def test_ending_the_unfinished_leaves_what_had_ended(database: Database) -> None:
+    experiment_id = create(database)
+    with database.session() as repository:
+        done = repository.stage(experiment_id, CHAINS[0].id, 0)
+        assert done is not None
+        done.state = WorkState.SUCCEEDED
+        repository.end_unfinished(experiment_id, WorkState.CANCELLED)
+    with database.reading() as repository:
+        states = [stage.state for chain in repository.chains(experiment_id) for stage in chain.stages]
+        assert repository.count_done_stages(experiment_id) == 1
+    assert sorted(states) == ["cancelled"] * 11 + ["succeeded"]
+
+
+def test_an_event_files_offset_moves_only_from_where_it_was(database: Database) -> None:
+    experiment_id = create(database)
+
+    def move(before: int, after: int) -> bool:
+        with database.session() as repository:
+            return repository.move_event_offset(experiment_id, 1, before, after)
+
+    assert [move(0, 10), move(0, 20), move(10, 30), move(10, 40)] == [True, False, True, False]
+    with database.reading() as repository:
+        assert repository.event_offset(experiment_id, 1) == 30
+
+
+def test_what_has_ended_cannot_be_cancelled_and_cancelling_twice_is_once(database: Database) -> None:
+    experiment_id = create(database)
+    with database.session() as repository:
+        repository.request_cancel(experiment_id)
+        repository.request_cancel(experiment_id)
+        kinds = [event.data.get("wanted") for event in repository.events(experiment_id)]
+        assert kinds.count("cancel") == 1
+        repository.advance(experiment_id, ExperimentState.QUEUED, ExperimentState.FAILED)
+    with pytest.raises(Conflict, match="has failed and cannot be cancelled"), database.session() as repository:
+        repository.request_cancel(experiment_id)
+
+
+def test_an_error_undoes_the_whole_transaction(database: Database) -> None:
+    with pytest.raises(ZeroDivisionError), database.session() as repository:  # noqa: PT012
+        repository.create_experiment(SPEC, CHAINS)
+        _ = 1 / 0
+    with database.reading() as repository:
+        assert repository.experiments(limit=10) == []
+
+
+def test_an_unknown_experiment_is_not_found(database: Database) -> None:
+    with pytest.raises(NotFound, match="there is no experiment 'nothing'"), database.reading() as repository:
+        repository.experiment("nothing")

@@ -1,0 +1,144 @@
+"""One attempt at one stage, driven step by step as Tune does."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.runner.board import StageId
+from service.runner.stage_folder import Attempt, read_progress
+from service.runner.trial import StageTrial, TrialConfig
+from service.storage import StageFolder
+from tet_core import checkpoint as checkpoints
+
+TRAIN = {
+    "dataset": {"name": "digits"}, "model": {"name": "vgg_small", "width": 2}, "T": 1, "epochs": 3,
+    "loss": {"name": "sdt"}, "batch_size": 512, "seed": 3,
+}  # fmt: skip
+
+
+def config(path: Path, **changes: Any) -> dict[str, Any]:
+    train = TRAIN | changes.pop("train", {})
+    values: dict[str, Any] = {
+        "experiment_id": "e", "chain_id": "c", "label": "SDT seed=3 stage=0 T=1", "arm": "SDT", "seed": 3,
+        "stage_index": 0, "stage_path": str(path), "previous_stage_path": None, "train": train, "data_root": None,
+        "cpus": 1, "gpus": 0,
+    }  # fmt: skip
+    return TrialConfig(**(values | changes)).as_dict()
+
+
+def run(trial: StageTrial, steps: int = 100) -> list[dict[str, Any]]:
+    """Steps until the trial says that it is done, or as many as told."""
+    reports: list[dict[str, Any]] = []
+    while len(reports) < steps and not (reports and reports[-1]["done"]):
+        reports.append(trial.step())
+    return reports
+
+
+def series(folder: StageFolder) -> list[tuple[int, str, dict[str, float]]]:
+    """What is committed, times apart."""
+    return [
+        (c.epoch, c.weights_sha256, {k: v for k, v in c.metrics.items() if not k.endswith("_s")})
+        for c in read_progress(folder).commits
+    ]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StageFolder:
+    return StageFolder(tmp_path / "0")
+
+
+def test_each_step_commits_an_epoch_and_the_last_one_the_end(folder: StageFolder) -> None:
+    reports = run(StageTrial(config(folder.path)))
+    assert [(report["epoch"], report["end"]) for report in reports] == [
+        (1, None),
+        (2, None),
+        (3, None),
+        (3, "succeeded"),
+    ]
+    progress = read_progress(folder)
+    assert progress.done is not None
+    assert [commit.epoch for commit in progress.commits] == [1, 2, 3]
+    assert (progress.started[0].attempt, progress.started[0].dataset["name"]) == (1, "digits")
+    assert progress.last is not None
+    assert checkpoints.weights_sha256(checkpoints.load(folder.attempt(1) / "model.pt")) == progress.last.weights_sha256
+
+
+def test_its_repr_names_arm_seed_stage_and_steps(folder: StageFolder) -> None:
+    assert repr(StageTrial(config(folder.path))) == "SDT seed=3 stage=0 T=1"
+
+
+def test_only_the_last_and_the_best_checkpoint_are_kept(folder: StageFolder) -> None:
+    run(StageTrial(config(folder.path, train={"epochs": 5})))
+    assert len(list(folder.attempts.glob("*/epoch-*.pt"))) <= 2
+    progress = read_progress(folder)
+    assert progress.last is not None
+    assert progress.checkpoint(progress.last).exists()
+
+
+def test_a_second_attempt_goes_on_to_the_same_bits(folder: StageFolder, tmp_path: Path) -> None:
+    alone = StageFolder(tmp_path / "alone")
+    run(StageTrial(config(alone.path)))
+    run(StageTrial(config(folder.path)), steps=1)  # and then it is killed
+    (folder.attempt(1) / "epoch-000002.pt").write_bytes(b"half a check")
+    reports = run(StageTrial(config(folder.path)))
+    assert reports[0]["epoch"] == 2
+    assert series(folder) == series(alone)
+    assert read_progress(folder).num_attempts == 2
+
+
+def test_a_stage_whose_epochs_are_all_committed_only_ends(folder: StageFolder) -> None:
+    run(StageTrial(config(folder.path)), steps=3)
+    assert [report["end"] for report in run(StageTrial(config(folder.path)))] == ["succeeded"]
+
+
+def test_a_second_stage_starts_from_the_firsts_weights(folder: StageFolder, tmp_path: Path) -> None:
+    run(StageTrial(config(folder.path)))
+    after = StageFolder(tmp_path / "1")
+    run(StageTrial(config(after.path, previous_stage_path=str(folder.path), train={"T": 2, "epoch_offset": 3})))
+    last = read_progress(folder).last
+    assert last is not None
+    assert read_progress(after).started[0].initial_sha256 == last.weights_sha256
+
+
+def test_an_attempt_that_is_overtaken_stops(folder: StageFolder) -> None:
+    trial = StageTrial(config(folder.path))
+    trial.step()
+    Attempt(folder)
+    report = trial.step()
+    assert (report["done"], report["end"]) == (True, "lost")
+    assert len(read_progress(folder).commits) == 1
+
+
+@pytest.mark.parametrize(
+    ("train", "kind", "message"),
+    [
+        ({"loss": {"name": "tet", "lamb": 0.5, "phi": 1e30}}, "FloatingPointError", "loss is inf in epoch 1"),
+        ({"device": "cuda"}, "ValueError", "device is 'cuda'"),
+    ],
+)
+def test_what_is_the_users_failure_is_reported_as_such(
+    folder: StageFolder, train: dict[str, Any], kind: str, message: str
+) -> None:
+    report = run(StageTrial(config(folder.path, train=train)))[-1]
+    assert (report["done"], report["end"]) == (True, "failed")
+    failure = json.loads(report["failure"])
+    assert (failure["class"], failure["kind"]) == ("user", kind)
+    assert message in failure["message"]
+
+
+def test_a_stage_never_goes_on_in_another_environment(folder: StageFolder) -> None:
+    run(StageTrial(config(folder.path)), steps=1)
+    last = read_progress(folder).last
+    assert last is not None
+    file = read_progress(folder).checkpoint(last)
+    saved = checkpoints.load(file)
+    checkpoints.save(saved | {"environment": saved["environment"] | {"instruction_set": "other"}}, file)
+    failure = json.loads(run(StageTrial(config(folder.path)))[-1]["failure"])
+    assert failure["class"] == "cluster"
+    assert "instruction_set: saved 'other', now" in failure["message"]
+
+
+def test_stages_are_ordered_by_chain_and_index() -> None:
+    assert sorted([StageId("b", 0), StageId("a", 1), StageId("a", 0)])[0] == StageId("a", 0)
