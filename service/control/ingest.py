@@ -3,7 +3,10 @@
 Offset and effect change in one transaction, so a crash between two lines repeats nothing and loses nothing.
 """
 
+import logging
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from service.events import (
     EVENT,
@@ -20,9 +23,13 @@ from service.states import TERMINAL, WORK_TRANSITIONS, ExperimentState, WorkStat
 from service.storage import ExperimentFolder
 from service.store.database import Database
 from service.store.repository import Repository
+from service.store.tables import ExperimentRow
+
+log = logging.getLogger(__name__)
 
 # Lines are taken in transactions of about this size, so that a long file does not block other writers.
 CHUNK_BYTES = 262_144
+WAIT_FOR_MLFLOW = "points wait for MLflow"
 
 
 def ingest(database: Database, folder: ExperimentFolder) -> None:
@@ -42,8 +49,11 @@ def _ingest_chunk(database: Database, folder: ExperimentFolder, attempt: int) ->
     with database.session() as repository:
         if not repository.move_event_offset(experiment_id, attempt, before, after):
             return False
+        row = repository.experiment(experiment_id, lock=True)
         for line in lines:
-            _apply(repository, experiment_id, EVENT.validate_json(line))
+            event = _parse(line, experiment_id, attempt)
+            if event is not None:
+                _apply(repository, row, event)
     return True
 
 
@@ -61,41 +71,76 @@ def read_lines(file: Path, offset: int) -> tuple[list[bytes], int]:
     return data[:end].splitlines(), offset + end
 
 
-def _apply(repository: Repository, experiment_id: str, event: AnyEvent) -> None:
-    changed = True
+def _parse(line: bytes, experiment_id: str, attempt: int) -> AnyEvent | None:
+    """The line's event; None where it cannot be read.
+
+    Such a line is passed over: later events state the facts in full again, and a driver whose outcome was lost is
+    followed by one that says it anew. To stop here would be for good.
+    """
+    try:
+        return EVENT.validate_json(line)
+    except ValidationError as error:
+        log.error("driver %d of experiment %s said %r: %s", attempt, experiment_id, line[:200], error)
+        return None
+
+
+def _apply(repository: Repository, row: ExperimentRow, event: AnyEvent) -> None:
+    if _told(repository, row, event):
+        data = event.model_dump(mode="json", exclude={"at", "type"})
+        repository.add_event(row.id, event.type, data, event.at)
+
+
+def _told(repository: Repository, row: ExperimentRow, event: AnyEvent) -> bool:
+    """Take an event in; whether those who follow the experiment are told."""
     match event:
+        case StageChanged() | ChainChanged() | Outcome() if event.state == "cancelled" and row.wanted != "cancel":
+            # The driver was stopped by somebody else, such as a node that is drained: the next one goes on.
+            return False
         case StageChanged():
-            changed = _apply_stage(repository, experiment_id, event)
+            return _apply_stage(repository, row, event)
         case ChainChanged():
-            chain = repository.chain(experiment_id, event.chain)
-            changed = chain is not None and _may_become(chain.state, event.state)
-            if chain is not None and changed:
-                chain.state = event.state
-        case RunFound():
-            _apply_run(repository, experiment_id, event)
-        case MlflowExperimentFound():
-            repository.experiment(experiment_id).mlflow_experiment_id = event.mlflow_experiment_id
-        case OutboxChanged():
-            row = repository.experiment(experiment_id)
-            if row.state not in TERMINAL:
-                row.reason = f"{event.pending} points wait for MLflow: {event.error}" if event.error else ""
+            return _apply_chain(repository, row, event)
         case Outcome():
-            row = repository.experiment(experiment_id)
-            if row.state not in TERMINAL:
-                repository.advance(
-                    experiment_id, ExperimentState(row.state), ExperimentState(event.state), reason=event.reason
-                )
-                if event.state != "succeeded":
-                    repository.end_unfinished(experiment_id, WorkState.CANCELLED)
+            return _apply_outcome(repository, row, event)
+        case RunFound():
+            _apply_run(repository, row.id, event)
+        case MlflowExperimentFound():
+            row.mlflow_experiment_id = event.mlflow_experiment_id
+        case OutboxChanged():
+            _apply_outbox(row, event)
         case DriverStarted():
             pass
-    if changed:
-        data = event.model_dump(mode="json", exclude={"at", "type"})
-        repository.add_event(experiment_id, event.type, data, event.at)
+    return True
 
 
-def _apply_stage(repository: Repository, experiment_id: str, event: StageChanged) -> bool:
-    row = repository.stage(experiment_id, event.chain, event.stage)
+def _apply_outcome(repository: Repository, row: ExperimentRow, event: Outcome) -> bool:
+    if row.state in TERMINAL:
+        return False
+    repository.advance(row.id, ExperimentState(row.state), ExperimentState(event.state), reason=event.reason)
+    if event.state != "succeeded":
+        repository.end_unfinished(row.id, WorkState.CANCELLED)
+    return True
+
+
+def _apply_outbox(row: ExperimentRow, event: OutboxChanged) -> None:
+    if row.state in TERMINAL:
+        return
+    if event.error:
+        row.reason = f"{event.pending} {WAIT_FOR_MLFLOW}: {event.error}"
+    elif WAIT_FOR_MLFLOW in row.reason:
+        row.reason = ""
+
+
+def _apply_chain(repository: Repository, row: ExperimentRow, event: ChainChanged) -> bool:
+    chain = repository.chain(row.id, event.chain)
+    if chain is None or not _may_become(chain.state, event.state):
+        return False
+    chain.state = event.state
+    return True
+
+
+def _apply_stage(repository: Repository, experiment: ExperimentRow, event: StageChanged) -> bool:
+    row = repository.stage(experiment.id, event.chain, event.stage)
     # A zombie driver may speak late: what is ended stays, and epochs only grow.
     if row is None or not _may_become(row.state, event.state) or event.epoch < row.epoch:
         return False
@@ -107,9 +152,8 @@ def _apply_stage(repository: Repository, experiment_id: str, event: StageChanged
     row.weights_sha256 = event.weights_sha256
     row.attempts = max(row.attempts, event.attempts)
     row.failure = event.failure
-    if event.state is WorkState.SUCCEEDED:
-        experiment = repository.experiment(experiment_id)
-        experiment.stages_done = repository.count_done_stages(experiment_id)
+    if event.state in (WorkState.SUCCEEDED, WorkState.STOPPED):
+        experiment.stages_done = repository.count_done_stages(experiment.id)
     return True
 
 

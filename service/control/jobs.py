@@ -16,6 +16,8 @@ import httpx
 # The header Ray reads its token from when `Authorization` is taken by a proxy; the agents accept it everywhere.
 TOKEN_HEADER = "x-ray-authorization"
 TIMEOUT_S = 10.0
+# What Ray says beside 404. A proxy before it, or a dashboard that is still starting, answers 404 as well.
+_RAY_KNOWS_NO_JOB = "does not exist"
 
 
 class JobStatus(StrEnum):
@@ -77,7 +79,7 @@ class RayJobs:
         """Look at a job."""
         try:
             response = self._request("GET", f"/api/jobs/{submission}")
-            if response.status_code == httpx.codes.NOT_FOUND:
+            if response.status_code == httpx.codes.NOT_FOUND and _RAY_KNOWS_NO_JOB in response.text:
                 return Observation(JobStatus.ABSENT)
             if response.status_code != httpx.codes.OK:
                 return Observation(JobStatus.UNKNOWN, _said(response))

@@ -6,14 +6,14 @@ still in the state in which it was seen. So two reconcilers, or one that was kil
 
 import json
 import logging
-import sys
 import threading
 import time
 from datetime import timedelta
 
 from service.control.decide import Action, decide
+from service.control.driver_job import driver_job
 from service.control.ingest import ingest
-from service.control.jobs import Job, JobStatus, Observation, RayJobs, submission_id
+from service.control.jobs import JobStatus, Observation, RayJobs, submission_id
 from service.events import utc_now
 from service.settings import Settings
 from service.states import ExperimentState, WorkState
@@ -28,8 +28,6 @@ log = logging.getLogger(__name__)
 MAX_IDLE_DEATHS = 5
 # The wait before the next driver doubles with each idle death, up to this.
 MAX_BACKOFF_S = 60.0
-# How long a driver has, after SIGINT, to stop its trials and close its runs, before Ray kills it.
-STOP_WAIT_S = 30
 # A round that took this long ago means that the thread hangs or is dead.
 STALE_AFTER_S = 60.0
 
@@ -71,16 +69,22 @@ class Reconciler:
             self._stop.wait(self._settings.reconcile_interval_s)
 
     def reconcile(self) -> None:
-        """One round over all experiments that have not ended."""
+        """One round over all experiments that have not ended; what goes wrong with one is no matter of the others."""
         with self._database.reading() as repository:
             active = [row.id for row in repository.active_experiments()]
         for experiment_id in active:
-            ingest(self._database, self._folder(experiment_id))
-            with self._database.reading() as repository:
-                row = repository.experiment(experiment_id)
-                others = [other for other in repository.active_experiments() if other.state != ExperimentState.QUEUED]
-            if row.finished_at is None:
-                self._reconcile_one(row, running=len(others))
+            try:
+                self._look_after(experiment_id)
+            except Exception:  # its folder cannot be read, say; it may be again in the next round
+                log.exception("experiment %s could not be looked after; the next round tries again", experiment_id)
+
+    def _look_after(self, experiment_id: str) -> None:
+        ingest(self._database, self._folder(experiment_id))
+        with self._database.reading() as repository:
+            row = repository.experiment(experiment_id)
+            others = [other for other in repository.active_experiments() if other.state != ExperimentState.QUEUED]
+        if row.finished_at is None:
+            self._reconcile_one(row, running=len(others))
 
     def _reconcile_one(self, row: ExperimentRow, running: int) -> None:
         state = ExperimentState(row.state)
@@ -98,15 +102,16 @@ class Reconciler:
         if action is Action.START and running < self._settings.max_running:
             self._start(row, state, "")
         elif action is Action.SUBMIT:
-            self._submit(row, submission)
+            self._submit(row)
         elif action is Action.NOTE_RUNNING:
-            if state is not ExperimentState.RUNNING or row.reason.startswith("Ray "):
-                self._advance(row, ExperimentState.RUNNING, reason="")
+            if state is not ExperimentState.RUNNING or row.reason.startswith("Ray ") or row.retry_at is not None:
+                self._advance(row, ExperimentState.RUNNING, reason="", retry_at=None)
         elif action is Action.REVIVE:
             self._revive(row, state, submission, seen)
         elif action is Action.STOP:
             self._note(row, self._jobs.stop(submission) or "Ray was asked to stop the driver")
         elif action is Action.CANCEL:
+            self._fence(row)
             self._conclude(row, ExperimentState.CANCELLED, WorkState.CANCELLED, "cancelled")
         elif action is Action.NOTE_UNKNOWN:
             self._note(row, f"Ray does not answer: {seen.message}")
@@ -120,13 +125,14 @@ class Reconciler:
         write_atomic(folder.spec, json.dumps(row.spec, ensure_ascii=False, indent=1).encode())
         with self._database.session() as repository:
             repository.advance(
-                row.id, before, ExperimentState.STARTING, reason=reason, retry_at=None,
+                row.id, before, ExperimentState.STARTING,
+                seen_attempt=row.driver_attempt, reason=reason, retry_at=None,
                 driver_attempt=row.driver_attempt + 1, epochs_at_start=repository.count_epochs(row.id),
                 started_at=row.started_at or utc_now(),
             )  # fmt: skip
 
-    def _submit(self, row: ExperimentRow, submission: str) -> None:
-        problem = self._jobs.submit(self._job(row, submission))
+    def _submit(self, row: ExperimentRow) -> None:
+        problem = self._jobs.submit(driver_job(self._settings, row))
         if problem is not None:
             self._note(row, f"Ray did not take the job: {problem}")
 
@@ -139,7 +145,7 @@ class Reconciler:
         self._keep_job_log(row, submission)
         with self._database.reading() as repository:
             progressed = repository.count_epochs(row.id) > row.epochs_at_start
-        deaths = 1 if progressed else row.idle_deaths + 1
+        deaths = 0 if progressed else row.idle_deaths + 1
         what = f"driver {row.driver_attempt} is gone ({seen.message or 'Ray does not know its job'})"
         if deaths > MAX_IDLE_DEATHS:
             reason = f"{what}; {deaths} drivers in a row have died without committing an epoch"
@@ -150,9 +156,15 @@ class Reconciler:
         log.warning("experiment %s: %s; the next one starts in %.0f s", row.id, what, wait_s)
         self._advance(row, state, reason=f"{what}; the next one is starting", idle_deaths=deaths, retry_at=retry_at)
 
+    def _fence(self, row: ExperimentRow) -> None:
+        """Keep a submission that is still on its way to Ray from running: a driver stops if its folder is there."""
+        if row.driver_attempt > 0:
+            self._folder(row.id).driver(row.driver_attempt).mkdir(parents=True, exist_ok=True)
+
     def _conclude(self, row: ExperimentRow, state: ExperimentState, rest: WorkState, reason: str) -> None:
         with self._database.session() as repository:
-            if repository.advance(row.id, ExperimentState(row.state), state, reason=reason):
+            before = ExperimentState(row.state)
+            if repository.advance(row.id, before, state, seen_attempt=row.driver_attempt, reason=reason):
                 repository.end_unfinished(row.id, rest)
 
     def _note(self, row: ExperimentRow, reason: str) -> None:
@@ -161,7 +173,7 @@ class Reconciler:
 
     def _advance(self, row: ExperimentRow, after: ExperimentState, **changes: object) -> None:
         with self._database.session() as repository:
-            repository.advance(row.id, ExperimentState(row.state), after, **changes)
+            repository.advance(row.id, ExperimentState(row.state), after, seen_attempt=row.driver_attempt, **changes)
 
     def _keep_job_log(self, row: ExperimentRow, submission: str) -> None:
         """Copy what the job printed to storage: Ray forgets it with the node."""
@@ -170,37 +182,5 @@ class Reconciler:
             folder = self._folder(row.id)
             write_atomic(folder.drivers / f"{row.driver_attempt:04d}.job.log", logs.encode())
 
-    # -- what is submitted -------------------------------------------------------------------------------------
-
-    def _job(self, row: ExperimentRow, submission: str) -> Job:
-        settings = self._settings
-        entrypoint = [
-            sys.executable, "-m", "service.runner.driver",
-            "--experiment", row.id, "--attempt", str(row.driver_attempt),
-            "--storage", str(settings.storage), "--mlflow-url", settings.mlflow_url,
-        ]  # fmt: skip
-        if settings.data is not None:
-            entrypoint += ["--data", str(settings.data)]
-        return Job(
-            submission,
-            tuple(entrypoint),
-            metadata={"experiment": row.id, "name": row.name, "job_name": row.name, "driver": str(row.driver_attempt)},
-            environment=JOB_ENVIRONMENT,
-        )
-
     def _folder(self, experiment_id: str) -> ExperimentFolder:
         return ExperimentFolder(self._settings.storage, experiment_id)
-
-
-JOB_ENVIRONMENT = {
-    "RAY_JOB_STOP_SIGNAL": "SIGINT",
-    "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S),
-    # The driver handles signals itself, and keeps its own journal in place of Tune's loggers.
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    # MLflow that is away is asked again by the outbox, which can say so meanwhile.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
-    "PYTHONUNBUFFERED": "1",
-}

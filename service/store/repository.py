@@ -1,7 +1,5 @@
 """Every query of the service. A `Repository` lives as long as one transaction."""
 
-import secrets
-import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, cast
@@ -15,12 +13,8 @@ from service.events import utc_now
 from service.plan import Chain
 from service.spec import Experiment
 from service.states import ACTIVE, DONE, EXPERIMENT_TRANSITIONS, ExperimentState, WorkState
+from service.store.rows import chain_values, experiment_row, stage_values
 from service.store.tables import ChainRow, EventFileRow, EventRow, ExperimentRow, IdempotencyKeyRow, StageRow
-
-
-def new_experiment_id() -> str:
-    """A fresh id: 20 hex digits, the first 11 of them the time in ms, so that ids sort by age."""
-    return f"{time.time_ns() // 1_000_000:011x}{secrets.token_hex(5)[:9]}"
 
 
 class Repository:
@@ -72,32 +66,28 @@ class Repository:
         return self.experiment(known.experiment_id)
 
     def _insert(self, spec: Experiment, chains: Sequence[Chain]) -> ExperimentRow:
-        row = ExperimentRow(
-            id=new_experiment_id(),
-            name=spec.name,
-            description=spec.description,
-            labels=dict(spec.labels),
-            spec=spec.model_dump(mode="json", exclude_unset=True),
-            created_at=utc_now(),
-            state=ExperimentState.QUEUED,
-            stages_total=sum(len(chain.stages) for chain in chains),
-        )
+        row = experiment_row(spec, num_stages=sum(len(chain.stages) for chain in chains))
         self._session.add(row)
         self._session.flush()
-        self._session.execute(insert(ChainRow), [_chain_values(row.id, i, chain) for i, chain in enumerate(chains)])
-        self._session.execute(insert(StageRow), [v for chain in chains for v in _stage_values(row.id, chain)])
+        self._session.execute(insert(ChainRow), [chain_values(row.id, i, chain) for i, chain in enumerate(chains)])
+        self._session.execute(insert(StageRow), [v for chain in chains for v in stage_values(row.id, chain)])
         self.add_event(row.id, "experiment", {"state": row.state})
         return row
 
     # -- reading -----------------------------------------------------------------------------------------------
 
-    def experiment(self, experiment_id: str) -> ExperimentRow:
+    def experiment(self, experiment_id: str, *, lock: bool = False) -> ExperimentRow:
         """One experiment.
+
+        Args:
+            experiment_id: which.
+            lock: let nobody else change it until this transaction ends. Whoever tells events of it does so, since
+                followers read them by number: without, one that was numbered first could be stored last, unseen.
 
         Raises:
             NotFound: there is none of this id.
         """
-        row = self._session.get(ExperimentRow, experiment_id)
+        row = self._session.get(ExperimentRow, experiment_id, with_for_update=lock or None)
         if row is None:
             raise NotFound(f"there is no experiment {experiment_id!r}")
         return row
@@ -157,7 +147,7 @@ class Repository:
             NotFound: there is none of this id.
             Conflict: it ended otherwise already.
         """
-        row = self.experiment(experiment_id)
+        row = self.experiment(experiment_id, lock=True)
         if row.state in (ExperimentState.SUCCEEDED, ExperimentState.FAILED):
             raise Conflict(f"experiment {experiment_id} has {row.state} and cannot be cancelled")
         if row.wanted != "cancel":
@@ -165,22 +155,33 @@ class Repository:
             self.add_event(experiment_id, "experiment", {"state": row.state, "wanted": "cancel"})
         return row
 
-    def advance(self, experiment_id: str, before: ExperimentState, after: ExperimentState, **changes: Any) -> bool:
+    def advance(
+        self,
+        experiment_id: str,
+        before: ExperimentState,
+        after: ExperimentState,
+        *,
+        seen_attempt: int | None = None,
+        **changes: Any,
+    ) -> bool:
         """Move an experiment from one state to another, if it is still in the first.
 
         Args:
             experiment_id: which.
             before: the state it was seen in.
             after: the state to come; may be the same, to change other columns alone.
+            seen_attempt: the number of the newest driver then; None where it does not matter.
             changes: other columns to set in the same step.
 
         Returns:
-            False when it had left `before` meanwhile; nothing is changed then.
+            False when it had left `before`, or had got another driver, meanwhile; nothing is changed then.
         """
         assert after in EXPERIMENT_TRANSITIONS[before], f"{before} -> {after}"
         if after != before and after not in ACTIVE:
             changes["finished_at"] = utc_now()
         statement = update(ExperimentRow).where(ExperimentRow.id == experiment_id, ExperimentRow.state == before)
+        if seen_attempt is not None:
+            statement = statement.where(ExperimentRow.driver_attempt == seen_attempt)
         result = cast("CursorResult[Any]", self._session.execute(statement.values(state=after, **changes)))
         if result.rowcount == 0:
             return False
@@ -246,28 +247,3 @@ class Repository:
         done = or_(StageRow.state == "succeeded", StageRow.state == "stopped")
         query = select(func.count()).select_from(StageRow).where(StageRow.experiment_id == experiment_id, done)
         return self._session.scalar(query) or 0
-
-
-def _chain_values(experiment_id: str, position: int, chain: Chain) -> dict[str, Any]:
-    return {
-        "experiment_id": experiment_id,
-        "id": chain.id,
-        "position": position,
-        "arm": chain.arm,
-        "seed": chain.seed,
-        "hyperparameters": dict(chain.hyperparameters),
-    }
-
-
-def _stage_values(experiment_id: str, chain: Chain) -> list[dict[str, Any]]:
-    return [
-        {
-            "experiment_id": experiment_id,
-            "chain_id": chain.id,
-            "index": stage.index,
-            "kind": stage.kind,
-            "T": stage.config.T,
-            "epochs": stage.config.epochs,
-        }
-        for stage in chain.stages
-    ]

@@ -3,7 +3,19 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, Float, ForeignKey, ForeignKeyConstraint, Index, Integer, String, Text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    String,
+    Text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
@@ -23,6 +35,10 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+# SQLite numbers rows by itself only where the type is called INTEGER, which holds 64 bits there anyway.
+LongInteger = BigInteger().with_variant(Integer(), "sqlite")
 
 
 class Table(DeclarativeBase):
@@ -50,7 +66,7 @@ class ExperimentRow(Table):
     # The driver: how many were submitted, and how many in a row died without leaving anything new behind.
     driver_attempt: Mapped[int] = mapped_column(Integer, default=0)
     idle_deaths: Mapped[int] = mapped_column(Integer, default=0)
-    epochs_at_start: Mapped[int] = mapped_column(Integer, default=0)
+    epochs_at_start: Mapped[int] = mapped_column(LongInteger, default=0)
     retry_at: Mapped[datetime | None]
     stages_done: Mapped[int] = mapped_column(Integer, default=0)
     stages_total: Mapped[int] = mapped_column(Integer)
@@ -113,7 +129,7 @@ class EventRow(Table):
 
     __tablename__ = "events"
 
-    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(LongInteger, primary_key=True, autoincrement=True)
     experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"))
     at: Mapped[datetime]
     type: Mapped[str] = mapped_column(String(16))
@@ -129,7 +145,7 @@ class EventFileRow(Table):
 
     experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"), primary_key=True)
     driver_attempt: Mapped[int] = mapped_column(Integer, primary_key=True)
-    offset: Mapped[int] = mapped_column(Integer, default=0)
+    offset: Mapped[int] = mapped_column(LongInteger, default=0)
 
 
 class IdempotencyKeyRow(Table):

@@ -19,8 +19,8 @@ from service.states import ExperimentState
 
 router = APIRouter(prefix="/experiments", tags=["experiments"])
 
-# The largest id that PostgreSQL's integer holds.
-MAX_EVENT_ID = 2**31 - 1
+# The largest id that the databases' 64 bits hold.
+MAX_EVENT_ID = 2**63 - 1
 
 
 def _id(experiment_id: Annotated[str, Path(description="The experiment's id.")]) -> str:

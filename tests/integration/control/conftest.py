@@ -10,6 +10,7 @@ import pytest
 
 from service.control.jobs import RayJobs
 from service.control.reconciler import Reconciler
+from service.events import Event
 from service.plan import plan
 from service.settings import Settings
 from service.spec import parse
@@ -27,6 +28,9 @@ class JobServer:
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     posts: list[str] = field(default_factory=list)
     stops: list[str] = field(default_factory=list)
+    tokens: list[str | None] = field(default_factory=list)
+    # What to answer at a path in place of the truth: status and body.
+    replies: dict[str, tuple[int, Any]] = field(default_factory=dict)
     broken: bool = False
     loses_answers: bool = False
 
@@ -44,8 +48,11 @@ def _handler(server: JobServer) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(data)
 
         def do_GET(self) -> None:
+            server.tokens.append(self.headers.get("x-ray-authorization"))
             name = self.path.removeprefix("/api/jobs/").removesuffix("/logs")
-            if server.broken:
+            if self.path in server.replies:
+                self.answer(*server.replies[self.path])
+            elif server.broken:
                 self.answer(503, "Traceback\nthe head is busy")
             elif name not in server.jobs:
                 self.answer(404, f"Job {name} does not exist")
@@ -118,6 +125,24 @@ class Desk:
 
     def folder(self, experiment_id: str) -> ExperimentFolder:
         return ExperimentFolder(self.settings.storage, experiment_id)
+
+    def say(self, experiment_id: str, *events: Event, attempt: int = 1) -> None:
+        """Appends what a driver would to its event file."""
+        folder = self.folder(experiment_id)
+        folder.driver(attempt).mkdir(parents=True, exist_ok=True)
+        with folder.events(attempt).open("a") as file:
+            file.writelines(event.model_dump_json() + "\n" for event in events)
+
+    def cancel(self, experiment_id: str) -> None:
+        with self.database.session() as repository:
+            repository.request_cancel(experiment_id)
+
+    def work_states(self, experiment_id: str) -> set[str]:
+        """States of all chains and stages."""
+        with self.database.reading() as repository:
+            chains = repository.chains(experiment_id)
+        stages = {stage.state for chain in chains for stage in chain.stages}
+        return stages | {chain.state for chain in chains}
 
     def run(self, experiment_id: str) -> str:
         """Brings an experiment to `running`; its first submission id."""

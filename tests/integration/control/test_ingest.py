@@ -1,12 +1,13 @@
 """Event files are taken in once, line by line, whoever is killed."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from service.control import ingest as module
 from service.control.ingest import ingest
-from service.events import ChainChanged, Event, MlflowExperimentFound, OutboxChanged, Outcome, RunFound, StageChanged
+from service.events import ChainChanged, MlflowExperimentFound, OutboxChanged, Outcome, RunFound, StageChanged
 from service.states import WorkState
 from service.store.tables import ChainRow, StageRow
 from tests.integration.control.conftest import Desk
@@ -28,13 +29,6 @@ def stage_of(desk: Desk, experiment: str) -> StageRow:
     return chain_of(desk, experiment).stages[0]
 
 
-def say(desk: Desk, experiment: str, *events: Event, attempt: int = 1) -> None:
-    folder = desk.folder(experiment)
-    folder.driver(attempt).mkdir(parents=True, exist_ok=True)
-    with folder.events(attempt).open("a") as file:
-        file.writelines(event.model_dump_json() + "\n" for event in events)
-
-
 def take_in(desk: Desk, experiment: str) -> int:
     """Takes in what is new; how many events the stream then has."""
     ingest(desk.database, desk.folder(experiment))
@@ -49,17 +43,17 @@ def stage(desk: Desk, experiment: str, **changes: Any) -> StageChanged:
 
 def test_each_line_is_taken_in_once(desk: Desk, experiment: str) -> None:
     before = take_in(desk, experiment)
-    say(desk, experiment, stage(desk, experiment, epoch=1, metrics={"test/accuracy": 0.5}))
+    desk.say(experiment, stage(desk, experiment, epoch=1, metrics={"test/accuracy": 0.5}))
     assert take_in(desk, experiment) == before + 1
     assert take_in(desk, experiment) == before + 1
-    say(desk, experiment, stage(desk, experiment, epoch=2))
+    desk.say(experiment, stage(desk, experiment, epoch=2))
     assert take_in(desk, experiment) == before + 2
     assert stage_of(desk, experiment).epoch == 2
 
 
 def test_a_line_still_being_written_is_left_for_later(desk: Desk, experiment: str) -> None:
     line = stage(desk, experiment, epoch=4).model_dump_json()
-    say(desk, experiment)
+    desk.folder(experiment).driver(1).mkdir(parents=True)
     with desk.folder(experiment).events(1).open("a") as file:
         file.write(line[:40])
     before = take_in(desk, experiment)
@@ -74,7 +68,7 @@ def test_a_crash_between_lines_repeats_and_loses_nothing(
     desk: Desk, experiment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = take_in(desk, experiment)
-    say(desk, experiment, *(stage(desk, experiment, epoch=epoch) for epoch in (1, 2, 3)))
+    desk.say(experiment, *(stage(desk, experiment, epoch=epoch) for epoch in (1, 2, 3)))
     real, calls = module._apply, 0
 
     def crash_at_the_second(*arguments: Any) -> None:
@@ -94,9 +88,9 @@ def test_a_crash_between_lines_repeats_and_loses_nothing(
 
 
 def test_a_driver_that_speaks_late_undoes_nothing(desk: Desk, experiment: str) -> None:
-    say(desk, experiment, stage(desk, experiment, epoch=9, state=WorkState.SUCCEEDED), attempt=2)
+    desk.say(experiment, stage(desk, experiment, epoch=9, state=WorkState.SUCCEEDED), attempt=2)
     take_in(desk, experiment)
-    say(desk, experiment, stage(desk, experiment, epoch=5), stage(desk, experiment, epoch=12))
+    desk.say(experiment, stage(desk, experiment, epoch=5), stage(desk, experiment, epoch=12))
     take_in(desk, experiment)
     found = stage_of(desk, experiment)
     assert (found.state, found.epoch) == ("succeeded", 9)
@@ -105,8 +99,7 @@ def test_a_driver_that_speaks_late_undoes_nothing(desk: Desk, experiment: str) -
 
 def test_runs_chains_and_the_mlflow_experiment_are_noted(desk: Desk, experiment: str) -> None:
     chain = chain_of(desk, experiment).id
-    say(
-        desk,
+    desk.say(
         experiment,
         MlflowExperimentFound(mlflow_experiment_id="7"),
         RunFound(chain=chain, stage=None, run_id="parent"),
@@ -120,16 +113,75 @@ def test_runs_chains_and_the_mlflow_experiment_are_noted(desk: Desk, experiment:
 
 
 def test_points_that_wait_for_mlflow_are_the_reason(desk: Desk, experiment: str) -> None:
-    say(desk, experiment, OutboxChanged(pending=12, error="refused"))
+    desk.say(experiment, OutboxChanged(pending=12, error="refused"))
     take_in(desk, experiment)
     assert desk.row(experiment).reason == "12 points wait for MLflow: refused"
-    say(desk, experiment, OutboxChanged(pending=0))
+    desk.say(experiment, OutboxChanged(pending=0))
     take_in(desk, experiment)
     assert desk.row(experiment).reason == ""
 
 
 def test_the_first_outcome_stays(desk: Desk, experiment: str) -> None:
-    say(desk, experiment, Outcome(state="failed", reason="1 of 9 chains failed"), Outcome(state="succeeded"))
+    desk.say(experiment, Outcome(state="failed", reason="1 of 9 chains failed"), Outcome(state="succeeded"))
     take_in(desk, experiment)
     assert (desk.row(experiment).state, desk.row(experiment).reason) == ("failed", "1 of 9 chains failed")
     assert stage_of(desk, experiment).state == "cancelled"
+
+
+def test_a_line_that_cannot_be_read_is_passed_over(desk: Desk, experiment: str) -> None:
+    before = take_in(desk, experiment)
+    desk.say(experiment, stage(desk, experiment, epoch=1))
+    with desk.folder(experiment).events(1).open("a") as file:
+        file.write('{"type": "from the future"}\n\x00\x00\n')
+    desk.say(experiment, stage(desk, experiment, epoch=2))
+    assert take_in(desk, experiment) == before + 2
+    assert stage_of(desk, experiment).epoch == 2
+
+
+def test_a_file_of_many_chunks_is_taken_in_whole(desk: Desk, experiment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CHUNK_BYTES", 300)  # less than a line, at times
+    before = take_in(desk, experiment)
+    desk.say(experiment, *(stage(desk, experiment, epoch=epoch, metrics={"m" * epoch: 1.0}) for epoch in range(1, 40)))
+    assert take_in(desk, experiment) == before + 39
+    assert stage_of(desk, experiment).epoch == 39
+
+
+def test_two_that_take_in_at_once_take_each_line_once(desk: Desk, experiment: str) -> None:
+    before = take_in(desk, experiment)
+    desk.say(experiment, *(stage(desk, experiment, epoch=epoch) for epoch in range(1, 30)))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: ingest(desk.database, desk.folder(experiment)), range(8)))
+    assert take_in(desk, experiment) == before + 29
+
+
+def test_a_cancelled_driver_is_believed_only_where_cancelling_was_asked_for(desk: Desk, experiment: str) -> None:
+    events = [
+        stage(desk, experiment, state=WorkState.CANCELLED),
+        ChainChanged(chain=chain_of(desk, experiment).id, state=WorkState.CANCELLED),
+        Outcome(state="cancelled", reason="cancelled while it ran"),
+    ]
+    before = take_in(desk, experiment)
+    desk.say(experiment, *events)
+    assert take_in(desk, experiment) == before
+    assert (desk.row(experiment).state, stage_of(desk, experiment).state) == ("running", "waiting")
+    desk.cancel(experiment)
+    desk.say(experiment, *events)
+    take_in(desk, experiment)
+    assert desk.row(experiment).state == "cancelled"
+    assert desk.work_states(experiment) == {"cancelled"}
+
+
+def test_news_of_the_outbox_leave_other_reasons_alone(desk: Desk, experiment: str) -> None:
+    with desk.database.session() as repository:
+        repository.experiment(experiment).reason = "Ray was asked to stop the driver"
+    desk.say(experiment, OutboxChanged(pending=0))
+    take_in(desk, experiment)
+    assert desk.row(experiment).reason == "Ray was asked to stop the driver"
+
+
+def test_an_ended_experiment_is_told_of_no_second_outcome(desk: Desk, experiment: str) -> None:
+    desk.say(experiment, Outcome(state="succeeded"))
+    before = take_in(desk, experiment)
+    desk.say(experiment, Outcome(state="failed"), OutboxChanged(pending=3, error="away"), attempt=2)
+    assert take_in(desk, experiment) == before + 1  # what waits for MLflow is told, and is no reason any more
+    assert (desk.row(experiment).state, desk.row(experiment).reason) == ("succeeded", "")

@@ -1,14 +1,18 @@
 """What is wanted becomes true, whatever Ray answers and whoever dies."""
 
 import json
+from contextlib import suppress
+from typing import Any
 
 import pytest
 
+from service.control import reconciler
 from service.control.decide import TABLE, decide
-from service.control.jobs import Job, JobStatus
-from service.control.reconciler import MAX_IDLE_DEATHS
-from service.events import Outcome, StageChanged
+from service.control.jobs import Job, JobStatus, Observation, RayJobs
+from service.control.reconciler import MAX_IDLE_DEATHS, Reconciler
+from service.events import ChainChanged, Outcome, StageChanged
 from service.states import ACTIVE, ExperimentState, WorkState
+from service.store.repository import Repository
 from tests.integration.control.conftest import Desk
 
 
@@ -102,13 +106,6 @@ def test_drivers_that_get_nowhere_are_given_up_after_longer_and_longer_waits(des
     assert "drivers in a row have died without committing an epoch" in row.reason
 
 
-def write_event(desk: Desk, experiment: str, attempt: int, *events: StageChanged | Outcome) -> None:
-    folder = desk.folder(experiment)
-    folder.driver(attempt).mkdir(parents=True, exist_ok=True)
-    with folder.events(attempt).open("a") as file:
-        file.writelines(event.model_dump_json() + "\n" for event in events)
-
-
 def first_chain(desk: Desk, experiment: str) -> str:
     with desk.database.reading() as repository:
         return repository.chains(experiment)[0].id
@@ -123,16 +120,16 @@ def test_a_committed_epoch_makes_the_count_of_idle_deaths_start_anew(desk: Desk)
         desk.rounds()
     job = desk.run(experiment)
     chain = first_chain(desk, experiment)
-    write_event(desk, experiment, 3, StageChanged(chain=chain, stage=0, state=WorkState.RUNNING, epoch=1))
+    desk.say(experiment, StageChanged(chain=chain, stage=0, state=WorkState.RUNNING, epoch=1), attempt=3)
     desk.ray.end(job)
     desk.rounds()
-    assert desk.row(experiment).idle_deaths == 1
+    assert desk.row(experiment).idle_deaths == 0
 
 
 def test_the_drivers_outcome_ends_the_experiment_even_if_ray_says_it_failed(desk: Desk) -> None:
     experiment = desk.post()
     job = desk.run(experiment)
-    write_event(desk, experiment, 1, Outcome(state="succeeded"))
+    desk.say(experiment, Outcome(state="succeeded"))
     desk.ray.end(job)
     desk.rounds(2)
     assert desk.row(experiment).state == "succeeded"
@@ -144,21 +141,16 @@ def test_only_as_many_run_at_once_as_the_settings_say(desk: Desk) -> None:
     job = desk.run(first)
     desk.rounds(3)
     assert desk.row(second).state == "queued"
-    write_event(desk, first, 1, Outcome(state="succeeded"))
+    desk.say(first, Outcome(state="succeeded"))
     desk.ray.end(job, "SUCCEEDED")
     desk.rounds(3)
     assert desk.row(second).state == "starting"
     assert len(desk.ray.posts) == 2
 
 
-def cancel(desk: Desk, experiment: str) -> None:
-    with desk.database.session() as repository:
-        repository.request_cancel(experiment)
-
-
 def test_what_is_queued_is_cancelled_at_once(desk: Desk) -> None:
     experiment = desk.post()
-    cancel(desk, experiment)
+    desk.cancel(experiment)
     desk.rounds()
     assert desk.row(experiment).state == "cancelled"
     assert desk.ray.posts == []
@@ -167,21 +159,19 @@ def test_what_is_queued_is_cancelled_at_once(desk: Desk) -> None:
 def test_what_runs_is_stopped_and_then_cancelled(desk: Desk) -> None:
     experiment = desk.post()
     job = desk.run(experiment)
-    cancel(desk, experiment)
+    desk.cancel(experiment)
     desk.rounds()
     assert (desk.row(experiment).state, desk.ray.stops) == ("running", [job])
     desk.ray.end(job, "STOPPED")
     desk.rounds()
     assert desk.row(experiment).state == "cancelled"
-    with desk.database.reading() as repository:
-        states = {stage.state for chain in repository.chains(experiment) for stage in chain.stages}
-    assert states == {"cancelled"}
+    assert desk.work_states(experiment) == {"cancelled"}
 
 
 def test_what_cannot_be_seen_is_not_cancelled_yet(desk: Desk) -> None:
     experiment = desk.post()
     desk.run(experiment)
-    cancel(desk, experiment)
+    desk.cancel(experiment)
     desk.ray.broken = True
     desk.rounds(3)
     assert desk.row(experiment).state == "running"
@@ -190,8 +180,141 @@ def test_what_cannot_be_seen_is_not_cancelled_yet(desk: Desk) -> None:
 def test_a_driver_that_succeeded_before_its_cancellation_was_seen_has_succeeded(desk: Desk) -> None:
     experiment = desk.post()
     job = desk.run(experiment)
-    write_event(desk, experiment, 1, Outcome(state="succeeded"))
-    cancel(desk, experiment)
+    desk.say(experiment, Outcome(state="succeeded"))
+    desk.cancel(experiment)
     desk.ray.end(job, "SUCCEEDED")
     desk.rounds()
     assert desk.row(experiment).state == "succeeded"
+
+
+def test_a_driver_that_somebody_else_stopped_is_followed_by_the_next(desk: Desk) -> None:
+    experiment = desk.post()
+    job = desk.run(experiment)
+    chain = first_chain(desk, experiment)
+    desk.say(
+        experiment,
+        StageChanged(chain=chain, stage=0, state=WorkState.CANCELLED),
+        ChainChanged(chain=chain, state=WorkState.CANCELLED),
+        Outcome(state="cancelled", reason="cancelled while it ran"),
+    )
+    desk.ray.end(job, "STOPPED")
+    desk.rounds()
+    assert desk.row(experiment).state == "running"
+    assert desk.work_states(experiment) == {"waiting"}
+    desk.hurry(experiment)
+    desk.rounds(2)
+    assert desk.ray.posts == [job, f"tet-{experiment}-2"]
+
+
+def test_a_submission_still_on_its_way_cannot_run_once_the_experiment_is_cancelled(desk: Desk) -> None:
+    experiment = desk.post()
+    desk.rounds()
+    desk.cancel(experiment)
+    desk.rounds()
+    assert desk.row(experiment).state == "cancelled"
+    with pytest.raises(FileExistsError):  # a driver's first step
+        desk.folder(experiment).driver(1).mkdir(parents=True)
+
+
+def test_a_job_that_is_seen_again_is_not_followed_by_another(desk: Desk) -> None:
+    experiment = desk.post()
+    name = desk.run(experiment)
+    job = desk.ray.jobs.pop(name)
+    desk.rounds()
+    assert desk.row(experiment).retry_at is not None
+    desk.ray.jobs[name] = job
+    desk.rounds()
+    row = desk.row(experiment)
+    assert (row.retry_at, row.reason, row.driver_attempt) == (None, "", 1)
+
+
+def test_one_experiment_whose_folder_cannot_be_read_does_not_stop_the_others(desk: Desk) -> None:
+    first = desk.post()
+    desk.run(first)
+    desk.settings = desk.settings.model_copy(update={"max_running": 2})
+    desk.folder(first).events(1).mkdir(parents=True)
+    second = desk.post()
+    desk.rounds()
+    assert (desk.row(first).state, desk.row(second).state) == ("running", "starting")
+
+
+def test_a_reconciler_that_slept_changes_nothing_of_what_went_on_without_it(desk: Desk) -> None:
+    experiment = desk.post()
+    desk.ray.end(desk.run(experiment))
+    slept = Reconciler(desk.database, desk.jobs, desk.settings)
+    stale = desk.row(experiment)
+    desk.rounds()
+    desk.hurry(experiment)
+    desk.rounds()
+    desk.run(experiment)
+    seen = Observation(JobStatus.ENDED, "FAILED: it died")
+    slept._revive(stale, ExperimentState.RUNNING, f"tet-{experiment}-1", seen)
+    slept._start(stale, ExperimentState.RUNNING, "")
+    row = desk.row(experiment)
+    assert (row.state, row.driver_attempt, row.idle_deaths, row.reason) == ("running", 2, 1, "")
+
+
+class Killed(BaseException):
+    """Ends a reconciler as SIGKILL would: nothing handles it."""
+
+
+# Whose act, which, and at which of its calls the kill comes.
+ACTS = [
+    (reconciler, "write_atomic", 1),
+    (reconciler, "write_atomic", 2),
+    (RayJobs, "submit", 1),
+    (RayJobs, "submit", 2),
+    (RayJobs, "observe", 1),
+    (RayJobs, "logs", 1),
+    (Repository, "advance", 1),
+    (Repository, "advance", 2),
+    (Repository, "advance", 3),
+    (Repository, "move_event_offset", 1),
+    (Repository, "add_event", 1),
+]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize(("owner", "act", "nth"), ACTS, ids=[f"{act}-{nth}" for _, act, nth in ACTS])
+def test_a_reconciler_killed_at_any_act_is_taken_over_by_the_next(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, owner: Any, act: str, moment: str, nth: int
+) -> None:
+    experiment = desk.post()
+    calls, real = 0, getattr(owner, act)
+
+    def killing(*arguments: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == nth and moment == "before":
+            raise Killed
+        result = real(*arguments, **named)
+        if calls == nth:
+            raise Killed
+        return result
+
+    monkeypatch.setattr(owner, act, killing)
+
+    def rounds(until: tuple[str, int]) -> None:
+        for _ in range(8):
+            with suppress(Killed):
+                desk.rounds()
+            row = desk.row(experiment)
+            if (row.state, row.driver_attempt) == until:
+                return
+            for job in desk.ray.jobs.values():
+                job["status"] = "RUNNING" if job["status"] == "PENDING" else job["status"]
+            if row.retry_at is not None:
+                desk.hurry(experiment)
+        pytest.fail(f"not {until}: {row.state}, driver {row.driver_attempt}")
+
+    rounds(("running", 1))
+    desk.ray.end(f"tet-{experiment}-1")
+    rounds(("running", 2))
+    desk.say(experiment, Outcome(state="succeeded"), attempt=2)
+    desk.ray.end(f"tet-{experiment}-2", "SUCCEEDED")
+    rounds(("succeeded", 2))
+    assert calls >= nth
+    assert list(desk.ray.jobs) == [f"tet-{experiment}-1", f"tet-{experiment}-2"]
+    with desk.database.reading() as repository:
+        told = [event.data["state"] for event in repository.events(experiment) if event.type == "experiment"]
+    assert (told[0], told[-1], told.count("succeeded")) == ("queued", "succeeded", 1)

@@ -1,11 +1,17 @@
 """The migrations make what the tables say."""
 
+import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect
 
-from service.store.database import Database
+from service.store.database import Database, _alembic
 from service.store.tables import Table
 
 
@@ -33,3 +39,32 @@ def test_many_may_migrate_at_once_and_again(database_url: str) -> None:
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(migrate, range(4))) == [None] * 4
     assert migrate(0) is None
+
+
+def test_a_migration_undone_leaves_nothing(database: Database) -> None:
+    with database.engine.begin() as connection:
+        command.downgrade(_alembic(connection), "base")
+    assert inspect(database.engine).get_table_names() == ["alembic_version"]
+    database.migrate()
+    assert database.pending_migration() is None
+
+
+def test_a_process_killed_within_a_migration_leaves_the_next_one_to_do_it(database_url: str) -> None:
+    script = f"""
+import os, signal
+from alembic import op
+from service.store.database import Database
+create, tables = op.create_table, []
+def killing(name, *arguments, **named):
+    if name == "events":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return create(name, *arguments, **named)
+op.create_table = killing
+Database({database_url!r}).migrate()
+"""
+    ended = subprocess.run([sys.executable, "-c", script], check=False, cwd=Path(__file__).parents[3])
+    assert ended.returncode == -signal.SIGKILL
+    found = Database(database_url)
+    found.migrate()
+    assert found.pending_migration() is None
+    found.dispose()

@@ -3,12 +3,15 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy.orm import Session
 
 from service.errors import Conflict, NotFound
+from service.events import utc_now
 from service.plan import plan
 from service.spec import parse
 from service.states import ExperimentState, WorkState
 from service.store.database import Database
+from service.store.tables import EventRow
 from tests.unit.service.test_spec import spec
 
 SPEC = parse(spec())
@@ -49,6 +52,23 @@ def test_one_key_with_another_body_is_a_conflict(database: Database) -> None:
         create(database, key="k", body="other")
 
 
+def test_one_key_raced_for_with_two_bodies_goes_to_one_of_them(database: Database) -> None:
+    def made(body: str) -> str | None:
+        try:
+            return create(database, key="k", body=body)
+        except Conflict:
+            return None
+
+    with ThreadPoolExecutor(8) as pool:
+        bodies = ["one", "other"] * 6
+        found = list(zip(bodies, pool.map(made, bodies), strict=True))
+    ids = {experiment_id for _, experiment_id in found if experiment_id is not None}
+    assert len(ids) == 1
+    assert len({body for body, experiment_id in found if experiment_id is not None}) == 1
+    with database.reading() as repository:
+        assert [row.id for row in repository.experiments(limit=100)] == list(ids)
+
+
 def test_pages_hold_still_while_experiments_are_added(database: Database) -> None:
     ids = [create(database) for _ in range(5)]
     with database.reading() as repository:
@@ -73,6 +93,15 @@ def test_a_state_changes_only_from_where_it_was_seen(database: Database) -> None
     with database.session() as repository:
         assert not repository.advance(experiment_id, queued, starting, driver_attempt=2)
         assert repository.experiment(experiment_id).driver_attempt == 1
+
+
+def test_a_state_changes_only_under_the_driver_it_was_seen_with(database: Database) -> None:
+    experiment_id = create(database)
+    queued, starting = ExperimentState.QUEUED, ExperimentState.STARTING
+    with database.session() as repository:
+        assert repository.advance(experiment_id, queued, starting, seen_attempt=0, driver_attempt=1)
+        assert not repository.advance(experiment_id, starting, starting, seen_attempt=0, driver_attempt=1, reason="x")
+        assert repository.experiment(experiment_id).reason == ""
 
 
 def test_of_many_who_advance_at_once_one_succeeds(database: Database) -> None:
@@ -131,6 +160,104 @@ def test_what_has_ended_cannot_be_cancelled_and_cancelling_twice_is_once(databas
         repository.advance(experiment_id, ExperimentState.QUEUED, ExperimentState.FAILED)
     with pytest.raises(Conflict, match="has failed and cannot be cancelled"), database.session() as repository:
         repository.request_cancel(experiment_id)
+
+
+def test_who_cancels_what_is_just_ending_learns_that_it_has_ended(database: Database) -> None:
+    experiment_id = create(database)
+
+    def cancel() -> None:
+        with database.session() as repository:
+            repository.request_cancel(experiment_id)
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.session() as repository:
+            repository.experiment(experiment_id, lock=True)
+            cancelling = pool.submit(cancel)
+            with pytest.raises(TimeoutError):
+                cancelling.result(timeout=0.3)
+            repository.advance(experiment_id, ExperimentState.QUEUED, ExperimentState.FAILED)
+        with pytest.raises(Conflict, match="has failed and cannot be cancelled"):
+            cancelling.result(timeout=30)
+    with database.reading() as repository:
+        assert repository.experiment(experiment_id).wanted == "run"
+        assert [event.data["state"] for event in repository.events(experiment_id)] == ["queued", "failed"]
+
+
+def test_events_are_seen_in_the_order_of_their_numbers(database: Database) -> None:
+    experiment_id = create(database)
+
+    def tell() -> None:
+        with database.session() as repository:
+            repository.experiment(experiment_id, lock=True)
+            repository.add_event(experiment_id, "stage", {})
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.session() as repository:
+            repository.request_cancel(experiment_id)
+            repository.events(experiment_id)  # numbered by now, and not yet to be seen
+            telling = pool.submit(tell)
+            # A follower that saw the later one first would never look for the earlier one again.
+            with pytest.raises(TimeoutError):
+                telling.result(timeout=0.3)
+        telling.result(timeout=30)
+    with database.reading() as repository:
+        events = repository.events(experiment_id)
+    assert [(event.type, event.data.get("wanted")) for event in events[1:]] == [
+        ("experiment", "cancel"),
+        ("stage", None),
+    ]
+
+
+def test_followers_read_on_from_where_they_were(database: Database) -> None:
+    experiment_id = create(database)
+    with database.session() as repository:
+        for number in range(5):
+            repository.add_event(experiment_id, "stage", {"epoch": number})
+    with database.reading() as repository:
+        first = repository.events(experiment_id, limit=3)
+        rest = repository.events(experiment_id, after=first[-1].id)
+    assert [event.data.get("epoch") for event in [*first, *rest]] == [None, 0, 1, 2, 3, 4]
+    assert all(event.at.tzinfo is not None for event in rest)
+
+
+def test_numbers_beyond_32_bits_fit(database: Database) -> None:
+    experiment_id = create(database)
+    large = 2**40
+    with Session(database.engine) as session, session.begin():
+        session.add(EventRow(id=large, experiment_id=experiment_id, at=utc_now(), type="stage", data={}))
+    with database.session() as repository:
+        assert [event.id for event in repository.events(experiment_id, after=large - 1)] == [large]
+        assert repository.move_event_offset(experiment_id, 1, 0, large)
+        assert repository.event_offset(experiment_id, 1) == large
+        repository.experiment(experiment_id).epochs_at_start = large
+
+
+def test_of_many_who_read_an_event_file_at_once_one_moves_its_offset(database: Database) -> None:
+    experiment_id = create(database)
+
+    def move(_: int) -> bool:
+        with database.session() as repository:
+            return repository.move_event_offset(experiment_id, 1, 0, 10)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(move, range(16))) == 1
+
+
+def test_experiments_are_found_by_state_and_by_a_part_of_their_name(database: Database) -> None:
+    parsed = parse(spec(name="100% of Fläche"))
+    with database.session() as repository:
+        found = repository.create_experiment(parsed, plan(parsed)).id
+    other = create(database)
+    with database.session() as repository:
+        repository.advance(other, ExperimentState.QUEUED, ExperimentState.CANCELLED)
+
+        def ids(**wanted: str) -> list[str]:
+            return [row.id for row in repository.experiments(limit=10, **wanted)]
+
+        assert ids(name="0% OF") == [found]
+        assert ids(name="_") == []
+        assert ids(state="cancelled") == [other]
+        assert [row.id for row in repository.active_experiments()] == [found]
 
 
 def test_an_error_undoes_the_whole_transaction(database: Database) -> None:

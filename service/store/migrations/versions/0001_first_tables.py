@@ -6,6 +6,8 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
+LONG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
 
 def upgrade() -> None:
     """Apply."""
@@ -24,7 +26,7 @@ def upgrade() -> None:
         sa.Column("wanted", sa.String(length=16), nullable=False),
         sa.Column("driver_attempt", sa.Integer(), nullable=False),
         sa.Column("idle_deaths", sa.Integer(), nullable=False),
-        sa.Column("epochs_at_start", sa.Integer(), nullable=False),
+        sa.Column("epochs_at_start", LONG, nullable=False),
         sa.Column("retry_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("stages_done", sa.Integer(), nullable=False),
         sa.Column("stages_total", sa.Integer(), nullable=False),
@@ -55,13 +57,13 @@ def upgrade() -> None:
         "event_files",
         sa.Column("experiment_id", sa.String(length=32), nullable=False),
         sa.Column("driver_attempt", sa.Integer(), nullable=False),
-        sa.Column("offset", sa.Integer(), nullable=False),
+        sa.Column("offset", LONG, nullable=False),
         sa.ForeignKeyConstraint(["experiment_id"], ["experiments.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("experiment_id", "driver_attempt"),
     )
     op.create_table(
         "events",
-        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("id", LONG, autoincrement=True, nullable=False),
         sa.Column("experiment_id", sa.String(length=32), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("type", sa.String(length=16), nullable=False),

@@ -1,0 +1,40 @@
+"""The Ray job that runs an experiment: its entry point, its environment, and what the dashboard shows of it."""
+
+import sys
+
+from service.control.jobs import Job, submission_id
+from service.settings import Settings
+from service.store.tables import ExperimentRow
+
+# How long a driver has, after SIGINT, to stop its trials and close its runs, before Ray kills it.
+STOP_WAIT_S = 30
+
+ENVIRONMENT = {
+    "RAY_JOB_STOP_SIGNAL": "SIGINT",
+    "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S),
+    # The driver handles signals itself, and keeps its own journal in place of Tune's loggers.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # MLflow that is away is asked again by the outbox, which can say so meanwhile.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
+    "PYTHONUNBUFFERED": "1",
+}
+
+
+def driver_job(settings: Settings, row: ExperimentRow) -> Job:
+    """The job of an experiment's newest driver."""
+    entrypoint = [
+        sys.executable, "-m", "service.runner.driver",
+        "--experiment", row.id, "--attempt", str(row.driver_attempt),
+        "--storage", str(settings.storage), "--mlflow-url", settings.mlflow_url,
+    ]  # fmt: skip
+    if settings.data is not None:
+        entrypoint += ["--data", str(settings.data)]
+    return Job(
+        submission_id(row.id, row.driver_attempt),
+        tuple(entrypoint),
+        metadata={"experiment": row.id, "name": row.name, "job_name": row.name, "driver": str(row.driver_attempt)},
+        environment=ENVIRONMENT,
+    )

@@ -1,0 +1,57 @@
+"""From a spec and its plan to the rows that an experiment begins with."""
+
+import secrets
+import time
+from typing import Any
+
+from service.events import utc_now
+from service.plan import Chain
+from service.spec import Experiment
+from service.states import ExperimentState
+from service.store.tables import ExperimentRow
+
+
+def new_experiment_id() -> str:
+    """A fresh id: 20 hex digits, the first 11 of them the time in ms, so that ids sort by age."""
+    return f"{time.time_ns() // 1_000_000:011x}{secrets.token_hex(5)[:9]}"
+
+
+def experiment_row(spec: Experiment, *, num_stages: int) -> ExperimentRow:
+    """A new experiment, queued."""
+    return ExperimentRow(
+        id=new_experiment_id(),
+        name=spec.name,
+        description=spec.description,
+        labels=dict(spec.labels),
+        spec=spec.model_dump(mode="json", exclude_unset=True),
+        created_at=utc_now(),
+        state=ExperimentState.QUEUED,
+        stages_total=num_stages,
+    )
+
+
+def chain_values(experiment_id: str, position: int, chain: Chain) -> dict[str, Any]:
+    """A chain's columns; `position` is its place in the plan, from 0."""
+    return {
+        "experiment_id": experiment_id,
+        "id": chain.id,
+        "position": position,
+        "arm": chain.arm,
+        "seed": chain.seed,
+        "hyperparameters": dict(chain.hyperparameters),
+    }
+
+
+def stage_values(experiment_id: str, chain: Chain) -> list[dict[str, Any]]:
+    """The columns of each of a chain's stages."""
+    return [
+        {
+            "experiment_id": experiment_id,
+            "chain_id": chain.id,
+            "index": stage.index,
+            "kind": stage.kind,
+            "T": stage.config.T,
+            "epochs": stage.config.epochs,
+        }
+        for stage in chain.stages
+    ]

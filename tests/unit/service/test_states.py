@@ -1,0 +1,59 @@
+"""Which state may follow which."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+import pytest
+
+from service.states import (
+    ACTIVE,
+    DONE,
+    EXPERIMENT_TRANSITIONS,
+    TERMINAL,
+    WORK_TRANSITIONS,
+    ExperimentState,
+    WorkState,
+)
+
+TABLES: list[tuple[type[StrEnum], Mapping[Any, frozenset[Any]], frozenset[Any]]] = [
+    (ExperimentState, EXPERIMENT_TRANSITIONS, TERMINAL),
+    (WorkState, WORK_TRANSITIONS, DONE),
+]
+each_table = pytest.mark.parametrize(("states", "table", "ends"), TABLES, ids=["experiment", "work"])
+
+
+@each_table
+def test_every_state_says_what_may_follow(
+    states: type[StrEnum], table: Mapping[Any, frozenset[Any]], ends: frozenset[Any]
+) -> None:
+    assert set(table) == set(states)
+    assert frozenset().union(*table.values()) <= set(states)
+
+
+@each_table
+def test_a_terminal_state_never_changes_and_every_other_may(
+    states: type[StrEnum], table: Mapping[Any, frozenset[Any]], ends: frozenset[Any]
+) -> None:
+    assert {state for state in states if not table[state]} == ends
+
+
+@each_table
+def test_every_end_can_be_reached_from_every_state_that_is_none(
+    states: type[StrEnum], table: Mapping[Any, frozenset[Any]], ends: frozenset[Any]
+) -> None:
+    for start in set(states) - ends:
+        reached, open_ = set(), {start}
+        while open_:
+            reached |= open_
+            open_ = {after for state in open_ for after in table[state]} - reached
+        assert ends <= reached
+
+
+def test_an_experiment_is_either_active_or_over() -> None:
+    assert set(ExperimentState) == ACTIVE | TERMINAL
+    assert not ACTIVE & TERMINAL
+
+
+def test_nothing_queues_an_experiment_again() -> None:
+    assert all(ExperimentState.QUEUED not in after for after in EXPERIMENT_TRANSITIONS.values())
