@@ -1,6 +1,7 @@
 """Writing a file so that a reader, or a machine that loses power, sees all of it or nothing."""
 
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,8 +29,8 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object] | bytes) -> Non
 
 @contextmanager
 def _temporary(path: Path) -> Iterator[Path]:
-    # The process's id keeps two writers of one path apart; the last rename wins, whole.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # A random name keeps writers of one path apart, on one machine or several; the last rename wins, whole.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
     finally:

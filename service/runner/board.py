@@ -7,6 +7,7 @@ have begun come first, so that what was started is finished before more is opene
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from heapq import heapify, heappop, heappush
 
 from service.plan import Chain
 
@@ -40,6 +41,11 @@ class _Lane:
     def over(self) -> bool:
         return self.failed or self.done == len(self.chain.stages)
 
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """Its place among the chains that are ready: those that have begun come first."""
+        return self.done == 0, self.position
+
 
 @dataclass
 class Board:
@@ -60,34 +66,37 @@ class Board:
             chain.id: _Lane(chain, position, self.done.get(chain.id, 0), failed=chain.id in self.failed)
             for position, chain in enumerate(self.chains)
         }
+        # Ranks with ids: 100,000 chains are looked through once, and not anew for each trial.
+        self._ready = [(lane.rank, lane.chain.id) for lane in self._lanes.values() if not lane.over]
+        heapify(self._ready)
+        self._num_taken = 0
         self._closed = False
 
     def take(self) -> StageId | Answer:
         """The next stage to run, which is then taken; or why there is none."""
         if self._closed:
             return Answer.FINISHED
-        ready = [lane for lane in self._lanes.values() if not (lane.taken or lane.over)]
-        if ready:
-            lane = min(ready, key=lambda lane: (lane.done == 0, lane.position))
-            lane.taken = True
-            return StageId(lane.chain.id, lane.done)
-        return Answer.WAIT if any(lane.taken for lane in self._lanes.values()) else Answer.FINISHED
+        if not self._ready:
+            return Answer.WAIT if self._num_taken else Answer.FINISHED
+        _, chain_id = heappop(self._ready)
+        lane = self._lanes[chain_id]
+        lane.taken = True
+        self._num_taken += 1
+        return StageId(chain_id, lane.done)
 
     def succeeded(self, stage: StageId) -> None:
         """The stage has ended well: the chain's next one may run."""
-        lane = self._lane(stage)
-        lane.taken = False
+        lane = self._put_back(stage)
         lane.done += 1
+        self._offer(lane)
 
     def failed_for_good(self, stage: StageId) -> None:
         """The stage has failed and will not be tried again: the chain is over, the others go on."""
-        lane = self._lane(stage)
-        lane.taken = False
-        lane.failed = True
+        self._put_back(stage).failed = True
 
     def lost(self, stage: StageId) -> None:
         """The trial is gone without an end of the stage: it may run again."""
-        self._lane(stage).taken = False
+        self._offer(self._put_back(stage))
 
     def close(self) -> None:
         """Offer nothing more."""
@@ -108,8 +117,14 @@ class Board:
         """Chains that will not end well."""
         return [lane.chain for lane in self._lanes.values() if lane.failed]
 
-    def _lane(self, stage: StageId) -> _Lane:
+    def _put_back(self, stage: StageId) -> _Lane:
         lane = self._lanes[stage.chain]
         assert lane.taken, f"{stage} is not being run"
         assert lane.done == stage.index, f"{stage} is not the stage of its chain that is being run"
+        lane.taken = False
+        self._num_taken -= 1
         return lane
+
+    def _offer(self, lane: _Lane) -> None:
+        if not lane.over:
+            heappush(self._ready, (lane.rank, lane.chain.id))

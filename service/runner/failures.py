@@ -4,6 +4,8 @@ import errno
 import traceback
 from typing import Any, Literal
 
+from service.errors import printable
+
 # The ways in which shared storage fails for a while. Anything else an OSError tells (no such data set, no
 # permission) will be the same at the next try.
 _PASSING_ERRNOS = frozenset(
@@ -11,6 +13,8 @@ _PASSING_ERRNOS = frozenset(
 )
 # Trials of one stage that may be lost in a row, with no epoch committed in between, before the stage is given up.
 MAX_IDLE_LOSSES = 5
+# Characters of a message that are kept; an exception may quote a whole tensor.
+MAX_MESSAGE = 2_000
 
 
 def classify(error: BaseException) -> Literal["user", "cluster"]:
@@ -28,4 +32,15 @@ def describe(error: BaseException) -> dict[str, Any]:
     else:
         message = str(error) or kind
     lines = "".join(traceback.format_exception(error)).splitlines()
-    return {"class": classify(error), "kind": kind, "message": message, "traceback": "\n".join(lines[-20:])}
+    trace = "\n".join(line[:MAX_MESSAGE] for line in lines[-20:])
+    return {
+        "class": classify(error),
+        "kind": kind,
+        "message": _storable(message[:MAX_MESSAGE]),
+        "traceback": _storable(trace),
+    }
+
+
+def _storable(text: str) -> str:
+    """Text that a file and a database take: neither lone surrogates (of a file's name, say) nor NUL."""
+    return printable(text).replace("\x00", "\\x00")

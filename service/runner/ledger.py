@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterable
 from dataclasses import replace
+from math import isfinite
 
 from service.events import AnyEvent, ChainChanged, StageChanged
 from service.plan import Chain
@@ -45,7 +46,8 @@ class Ledger:
     def _grown(known: Progress) -> Progress:
         newest = known.last.epoch if known.last else 0
         commits = (*known.commits, *read_commits(known.folder, after=newest))
-        return replace(known, commits=commits, started=tuple(read_started(known.folder)))
+        started, num_attempts = tuple(read_started(known.folder)), len(known.folder.attempt_numbers())
+        return replace(known, commits=commits, started=started, num_attempts=num_attempts)
 
     def done_stages(self, chain: Chain) -> int:
         """How many stages of a chain have ended well, in a row from its first."""
@@ -101,7 +103,8 @@ class Ledger:
             stage=stage.index,
             state=WorkState(progress.done.state) if progress.done else state,
             epoch=last.epoch if last else 0,
-            metrics=last.metrics if last else {},
+            # JSON has no word for infinity; whatever else a metric that is not finite may be, it is no progress.
+            metrics={key: value for key, value in last.metrics.items() if isfinite(value)} if last else {},
             train_time_s=progress.train_time_s,
             initial_sha256=progress.started[0].initial_sha256 if progress.started else None,
             weights_sha256=last.weights_sha256 if last else None,

@@ -81,6 +81,10 @@ class MlflowRuns:
             self._runs[key] = self._keep_one(found)
         return self._runs[key]
 
+    def forget(self) -> None:
+        """Look every run up again when it is next asked for."""
+        self._runs.clear()
+
     def _find_runs(self, chain: str, stage: int | None) -> list[Run]:
         query = f"tags.`tet.chain` = '{chain}'"
         if stage is not None:

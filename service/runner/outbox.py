@@ -37,8 +37,9 @@ RETRY_INTERVAL_S = 5.0
 
 @dataclass(frozen=True)
 class _Shipped:
-    """How much of a stage MLflow has."""
+    """How much of a stage MLflow has, and in which run: should another driver's run have stayed instead, nothing."""
 
+    run_id: str = ""
     epoch: int = 0
     attempts: int = 0
     ended: bool = False
@@ -57,7 +58,9 @@ class Outbox:
         self._spec_file = spec_file
         self._shipped = {stage: _read_shipped(ledger.progress(stage).folder) for stage in ledger.stages()}
         self._ended_chains: set[str] = set()
-        self._announced: set[tuple[str, int | None]] = set()
+        # The runs that this driver has looked up, described and announced, since MLflow last failed.
+        self._known: set[tuple[str, int | None]] = set()
+        self._experiment_announced = False
         self._last_said = (0, "")
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="outbox", daemon=True)
@@ -132,6 +135,9 @@ class Outbox:
             self._ship()
         except (MlflowException, RequestException) as exception:
             error = " ".join(str(exception).split())[:300]
+            # It may be that another driver's run stayed in place of ours: look all of them up again.
+            self._runs.forget()
+            self._known.clear()
             log.warning("MLflow did not take %d points: %s", self.pending(), error)
         self._say_pending(error or "")
         return error
@@ -143,9 +149,9 @@ class Outbox:
             self._last_said = said
 
     def _ship(self) -> None:
-        if ("", None) not in self._announced:
+        if not self._experiment_announced:
             self._events.append(MlflowExperimentFound(mlflow_experiment_id=self._runs.mlflow_experiment()))
-            self._announced.add(("", None))
+            self._experiment_announced = True
         for chain in self._ledger.chains.values():
             if chain.id in self._ended_chains:
                 continue
@@ -160,18 +166,22 @@ class Outbox:
     def _ship_stage(self, chain: Chain, stage: StagePlan) -> None:
         stage_id = StageId(chain.id, stage.index)
         shipped, progress = self._shipped[stage_id], self._ledger.progress(stage_id)
-        if shipped.ended or not progress.started:
-            if progress.done and not progress.started:
-                self._ship_end(chain, stage, progress)
+        if not (progress.started or progress.done):
+            return
+        if shipped.ended and (chain.id, stage.index) in self._known:
             return
         run_id = self._stage_run(chain, stage, progress)
+        if shipped.run_id != run_id:
+            shipped = _Shipped(run_id)
+        if shipped.ended:
+            return
         if progress.num_attempts != shipped.attempts:
             self._runs.set_tags(run_id, content.progress_tags(progress))
         self._runs.log_metrics(run_id, content.points(c for c in progress.commits if c.epoch > shipped.epoch))
         if progress.done:
             self._ship_end(chain, stage, progress)
         last = progress.last.epoch if progress.last else 0
-        now = _Shipped(last, progress.num_attempts, progress.done is not None)
+        now = _Shipped(run_id, last, progress.num_attempts, progress.done is not None)
         if now != shipped:
             write_atomic(progress.folder.path / "shipped.json", json.dumps(asdict(now)).encode())
             self._shipped[stage_id] = now
@@ -220,33 +230,35 @@ class Outbox:
         run_id = self._runs.run(
             chain.id, None, name=content.chain_name(chain), tags=content.chain_tags(chain), start_ms=_start_ms(first)
         )
-        if (chain.id, None) not in self._announced:
+        if (chain.id, None) not in self._known:
             self._runs.log_params(run_id, content.chain_params(chain))
             self._runs.log_file(run_id, self._spec_file)
             self._announce(chain.id, None, run_id)
         return run_id
 
     def _stage_run(self, chain: Chain, stage: StagePlan, progress: Progress) -> str:
+        parent = self._chain_run(chain)
+        tags = content.stage_tags(self._experiment_id, chain, stage, parent)
         run_id = self._runs.run(
-            chain.id,
-            stage.index,
-            name=content.stage_label(chain, stage),
-            tags=content.stage_tags(self._experiment_id, chain, stage, self._chain_run(chain)),
-            start_ms=_start_ms(progress),
+            chain.id, stage.index, name=content.stage_label(chain, stage), tags=tags, start_ms=_start_ms(progress)
         )
-        if (chain.id, stage.index) not in self._announced:
-            self._runs.log_params(run_id, content.stage_params(stage))
-            if progress.started:
-                data = progress.started[0].dataset
-                self._runs.log_dataset(
-                    run_id, name=str(data["name"]), digest=str(data["digest"]), source=str(data["source"])
-                )
+        if (chain.id, stage.index) not in self._known:
+            self._describe_stage(run_id, stage, progress, tags)
             self._announce(chain.id, stage.index, run_id)
         return run_id
 
+    def _describe_stage(self, run_id: str, stage: StagePlan, progress: Progress, tags: dict[str, str]) -> None:
+        self._runs.set_tags(run_id, tags)  # again: whoever made the run may have known another parent
+        self._runs.log_params(run_id, content.stage_params(stage))
+        if progress.started:
+            data = progress.started[0].dataset
+            self._runs.log_dataset(
+                run_id, name=str(data["name"]), digest=str(data["digest"]), source=str(data["source"])
+            )
+
     def _announce(self, chain: str, stage: int | None, run_id: str) -> None:
         self._events.append(RunFound(chain=chain, stage=stage, run_id=run_id))
-        self._announced.add((chain, stage))
+        self._known.add((chain, stage))
 
 
 def _start_ms(progress: Progress) -> int:

@@ -65,12 +65,13 @@ class Done(Record):
 
 @dataclass(frozen=True)
 class Progress:
-    """What is committed of a stage, read from storage."""
+    """What is committed of a stage, read from storage; `num_attempts` counts those that were begun."""
 
     folder: StageFolder
     commits: tuple[Commit, ...] = ()
     done: Done | None = None
     started: tuple[Started, ...] = field(default=())
+    num_attempts: int = 0
 
     @property
     def last(self) -> Commit | None:
@@ -82,22 +83,22 @@ class Progress:
         """Training time of the committed epochs."""
         return sum(commit.metrics.get("epoch_time_s", 0.0) for commit in self.commits)
 
-    @property
-    def num_attempts(self) -> int:
-        """How many attempts were begun."""
-        return len(self.folder.attempt_numbers())
-
     def checkpoint(self, commit: Commit) -> Path:
         """Where the checkpoint of an epoch lies."""
         return self.folder.path / commit.checkpoint
 
 
 def read_commits(folder: StageFolder, after: int = 0) -> list[Commit]:
-    """The committed epochs behind `after`, in order, without a gap."""
+    """The committed epochs behind `after`, in order, without a gap.
+
+    A listing that is made while two epochs are committed may hold the second and lack the first (POSIX leaves that
+    open, and NFS makes use of it): what lies behind a gap is left for the next time.
+    """
+    numbers = [number for number in numbered_files(folder.commits) if number > after]
     return [
         Commit.model_validate_json((folder.commits / commit_name(number)).read_bytes())
-        for number in numbered_files(folder.commits)
-        if number > after
+        for expected, number in enumerate(numbers, after + 1)
+        if number == expected
     ]
 
 
@@ -105,7 +106,8 @@ def read_progress(folder: StageFolder) -> Progress:
     """All that is committed of a stage."""
     # The marker is read first: whoever sees it sees every commit before it.
     done = Done.model_validate_json(folder.done.read_bytes()) if folder.done.exists() else None
-    return Progress(folder, tuple(read_commits(folder)), done, tuple(read_started(folder)))
+    commits, started = tuple(read_commits(folder)), tuple(read_started(folder))
+    return Progress(folder, commits, done, started, len(folder.attempt_numbers()))
 
 
 def read_started(folder: StageFolder) -> list[Started]:

@@ -143,13 +143,32 @@ def test_two_drivers_at_once_leave_one_run_for_each_stage(mlflow_url: str, bench
         outboxes = [bench.outbox(mlflow_url) for _ in range(2)]
         list(pool.map(lambda outbox: outbox._try_ship(), outboxes))
     # One may have written to a run that the other then removed: the next driver makes it whole.
-    for stage in (0, 1):
-        bench.folder.stage(bench.chain.id, stage).path.joinpath("shipped.json").unlink(missing_ok=True)
     assert bench.outbox(mlflow_url).finish(NEVER, 0)
     parents, children = runs_of(mlflow_url, bench)
     assert (len(parents), len(children)) == (1, 2)
     assert [steps(mlflow_url, child) for child in children] == [[1, 2, 3], [1, 2]]
     assert {child.data.tags["mlflow.parentRunId"] for child in children} == {parents[0].info.run_id}
+
+
+def test_a_run_that_another_driver_removed_is_shipped_to_the_one_that_stayed(mlflow_url: str, bench: Bench) -> None:
+    outbox = bench.outbox(mlflow_url)
+    bench.commit(0, range(1, 3))
+    outbox._ledger.refresh(StageId(bench.chain.id, 0))
+    assert outbox._try_ship() is None
+    (parent,), (child,) = runs_of(mlflow_url, bench)
+    client = MlflowClient(mlflow_url)
+    for run in (parent, child):  # as another driver does that made runs with smaller ids
+        tags = {key: value for key, value in run.data.tags.items() if key.startswith("tet.")}
+        client.create_run(run.info.experiment_id, tags=tags)
+        client.delete_run(run.info.run_id)
+    bench.commit(0, range(3, 4))
+    outbox._ledger.refresh(StageId(bench.chain.id, 0))
+    assert "must be in the 'active' state" in (outbox._try_ship() or "")
+    assert outbox._try_ship() is None
+    (new_parent,), (new_child,) = runs_of(mlflow_url, bench)
+    assert new_child.info.run_id != child.info.run_id
+    assert steps(mlflow_url, new_child) == [1, 2, 3]
+    assert new_child.data.tags["mlflow.parentRunId"] == new_parent.info.run_id
 
 
 def test_while_mlflow_is_away_points_wait_and_then_arrive(
