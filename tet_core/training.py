@@ -3,6 +3,7 @@
 Shapes: T time steps, B batch, C channels, H and W pixels, K classes.
 """
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -108,7 +109,8 @@ def train_epochs(
         ValueError: If `resume` was made under another config or environment (it names what differs), or a checkpoint
             does not fit the network or the optimiser.
         DataError: If the data set is missing or damaged.
-        FloatingPointError: While iterating, if a loss is not finite; it names epoch, batch and loss.
+        FloatingPointError: While iterating, if a loss is not finite; it names epoch, batch and loss. Or if a metric
+            of the trained network is not.
     """
     record = environment.record(config)
     with environment.applied(config):
@@ -127,6 +129,7 @@ def _run(stage: "_Stage", config: TrainConfig, record: environment.Record, start
     for number in range(start + 1, config.epochs + 1):
         with environment.applied(config):
             metrics = stage.train_epoch(number) | stage.measure()
+            _check_finite_metrics(metrics, number)
             checkpoint = {
                 "format": FORMAT,
                 "config": config.model_dump(mode="json"),
@@ -240,6 +243,13 @@ def _check_finite(losses: Tensor, epoch: int, name: str) -> None:
             f"the {name} loss is {float(losses[bad[0]])} in epoch {epoch}, batch {bad[0] + 1} of {len(losses)}; "
             "a lower learning rate may help"
         )
+
+
+def _check_finite_metrics(metrics: Mapping[str, float], epoch: int) -> None:
+    """The last step of an epoch can break a network whose losses were finite until then."""
+    bad = [f"{name} is {value}" for name, value in metrics.items() if not math.isfinite(value)]
+    if bad:
+        raise FloatingPointError(f"{', '.join(bad)} after epoch {epoch}; a lower learning rate may help")
 
 
 def _check_same(resume: Mapping[str, Any], config: TrainConfig, record: environment.Record) -> None:

@@ -107,6 +107,8 @@ def read_progress(folder: StageFolder) -> Progress:
     # The marker is read first: whoever sees it sees every commit before it.
     done = Done.model_validate_json(folder.done.read_bytes()) if folder.done.exists() else None
     commits, started = tuple(read_commits(folder)), tuple(read_started(folder))
+    if done is not None and done.state == "succeeded" and (not commits or commits[-1].epoch < commits[-1].epochs):
+        done = None  # a listing that is behind the marker: both are seen the next time, and none without the other
     return Progress(folder, commits, done, started, len(folder.attempt_numbers()))
 
 

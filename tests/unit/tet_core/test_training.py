@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from tests.unit.tet_core.stages import make_config
+from tet_core import training
 from tet_core.checkpoint import CheckpointError, EnvironmentMismatch, weights_sha256
 from tet_core.config import TrainConfig
+from tet_core.evaluation import measure
 from tet_core.models.vgg import Vgg
 from tet_core.training import Epoch, train_epochs
 
@@ -149,6 +151,15 @@ def test_a_loss_that_is_not_finite_is_named() -> None:
     config = make_config(optimizer={"name": "sgd", "lr": 1000.0}, loss={"name": "tet", "phi": 1e30})
     with pytest.raises(FloatingPointError, match=r"the tet loss is (inf|nan) in epoch 1, batch \d+ of 12"):
         list(train_epochs(config))
+
+
+def test_a_network_that_its_last_step_broke_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaking(*arguments: Any) -> dict[str, float]:
+        return measure(*arguments) | {"loss": float("nan")}
+
+    monkeypatch.setattr(training, "measure", breaking)
+    with pytest.raises(FloatingPointError, match=r"test/loss is nan after epoch 1; a lower learning rate may help"):
+        list(train_epochs(make_config()))
 
 
 def test_a_device_that_is_not_there_is_named() -> None:

@@ -1,6 +1,7 @@
 """Whose failure it is."""
 
 import errno
+import json
 
 import pytest
 
@@ -34,6 +35,14 @@ def test_a_failure_is_described_with_its_message_and_where_it_came_from() -> Non
     assert (found["class"], found["kind"]) == ("user", "FloatingPointError")
     assert found["message"] == "the sdt loss is nan in epoch 3"
     assert "test_failures.py" in found["traceback"]
+
+
+def test_a_failures_text_can_be_stored_whatever_it_quotes() -> None:
+    found = describe(FileNotFoundError("no file \udcff\x00" + "x" * 100_000))
+    assert found["message"].startswith("no file \\udcff\\x00xxx")
+    assert len(found["message"]) < 3_000
+    assert len(found["traceback"]) < 50_000
+    json.dumps(found, ensure_ascii=False).encode()
 
 
 def test_out_of_memory_says_what_to_do() -> None:

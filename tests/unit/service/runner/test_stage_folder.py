@@ -72,6 +72,8 @@ def test_the_first_to_link_owns_the_epoch_even_past_the_fence(
 def test_a_stage_ends_once(folder: StageFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = Attempt(folder), Attempt(folder)
     monkeypatch.setattr(Attempt, "check_newest", lambda self: None)
+    for epoch in range(1, 10):
+        commit(first, epoch)
     first.finish(state="succeeded", at_ms=1)
     with pytest.raises(Superseded, match=r"done\.json was committed by another attempt"):
         second.finish(state="failed", at_ms=2)
@@ -120,6 +122,50 @@ def test_old_checkpoints_go_and_those_to_keep_stay(folder: StageFolder) -> None:
         "epoch-000004.pt",
     ]
     assert len(read_commits(folder)) == 4
+
+
+def test_an_epoch_behind_one_that_is_not_seen_yet_is_left_for_later(folder: StageFolder) -> None:
+    attempt = Attempt(folder)
+    made = [commit(attempt, epoch) for epoch in (1, 2, 3, 4)]
+    hidden = folder.commits / commit_name(3)
+    hidden.rename(folder.path / "hidden")  # a listing made while 3 and 4 were committed may lack 3 alone
+    assert read_commits(folder) == made[:2]
+    assert read_commits(folder, after=2) == []
+    (folder.path / "hidden").rename(hidden)
+    assert read_commits(folder, after=2) == made[2:]
+
+
+def test_the_marker_is_not_seen_without_every_epoch_before_it(folder: StageFolder) -> None:
+    attempt = Attempt(folder)
+    for epoch in range(1, 10):
+        commit(attempt, epoch)
+    attempt.finish(state="succeeded", at_ms=10)
+    hidden = folder.commits / commit_name(9)
+    hidden.rename(folder.path / "hidden")
+    assert read_progress(folder).done is None
+    (folder.path / "hidden").rename(hidden)
+    assert read_progress(folder).done is not None
+
+
+def test_a_stage_may_fail_at_any_epoch(folder: StageFolder) -> None:
+    failure = {"class": "user", "kind": "FloatingPointError", "message": "the loss is nan"}
+    Attempt(folder).finish(state="failed", at_ms=1, failure=failure)
+    done = read_progress(folder).done
+    assert done is not None
+    assert (done.state, done.failure) == ("failed", failure)
+
+
+def test_attempts_of_several_processes_get_folders_of_their_own(folder: StageFolder) -> None:
+    script = f"""
+from pathlib import Path
+from service.runner.stage_folder import Attempt
+from service.storage import StageFolder
+print(*[Attempt(StageFolder(Path({str(folder.path)!r}))).number for _ in range(20)])
+"""
+    command = [sys.executable, "-c", script]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[4]) for _ in range(2)]
+    numbers = [int(number) for process in processes for number in process.communicate()[0].split()]
+    assert sorted(numbers) == list(range(1, 41))
 
 
 def test_a_stage_that_never_began_has_no_progress(folder: StageFolder) -> None:

@@ -1,0 +1,37 @@
+"""The file to which a driver appends what happens."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from service.control.ingest import read_lines
+from service.events import EVENT, OutboxChanged, Outcome
+from service.runner.event_file import EventFile
+
+
+def test_an_event_can_be_read_the_moment_it_was_said(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    file = EventFile(path)
+    file.append(Outcome(state="failed", reason="zwei\nZeilen"))
+    lines, offset = read_lines(path, 0)
+    assert [EVENT.validate_json(line).type for line in lines] == ["outcome"]
+    assert offset == path.stat().st_size
+    file.close()
+
+
+def test_threads_that_speak_at_once_keep_their_lines_apart(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    file = EventFile(path)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: file.append(OutboxChanged(pending=n, error="x" * 10_000)), range(200)))
+    file.close()
+    found = [EVENT.validate_json(line) for line in path.read_bytes().splitlines()]
+    assert sorted(event.pending for event in found if isinstance(event, OutboxChanged)) == list(range(200))
+
+
+def test_what_was_said_before_stays(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    for pending in (1, 2):
+        file = EventFile(path)
+        file.append(OutboxChanged(pending=pending))
+        file.close()
+    assert len(path.read_bytes().splitlines()) == 2

@@ -1,0 +1,84 @@
+"""What stands in the MLflow runs."""
+
+from service.plan import Chain
+from service.runner import run_content as content
+from service.runner.stage_folder import Attempt, read_progress
+from service.storage import ExperimentFolder
+from tests.unit.service.runner.writing import begin, write
+
+
+def test_names_say_arm_seed_stage_and_steps(chains: tuple[Chain, ...]) -> None:
+    sdt, tit = chains
+    assert content.chain_name(sdt) == "SDT · seed 0"
+    assert content.stage_label(tit, tit.stages[1]) == "TIT seed=0 stage=1 T=4"
+    assert content.stage_key("e", tit, tit.stages[1]) == f"e/{tit.id}/1"
+
+
+def test_a_parent_is_told_from_its_children_by_the_stage_tag(chains: tuple[Chain, ...]) -> None:
+    tit = chains[1]
+    assert content.chain_tags(tit) == {"tet.arm": "TIT", "tet.seed": "0"}
+    tags = content.stage_tags("e", tit, tit.stages[0], "the parent")
+    assert (tags["tet.stage"], tags["tet.T"], tags["mlflow.parentRunId"]) == ("0", "2", "the parent")
+
+
+def test_a_configuration_becomes_parameters_with_dotted_names() -> None:
+    nested = {"a": {"b": [1, {"c": None}], "d": []}, "e": True, "f": 1e-3}
+    assert content.flatten(nested) == {"a.b.0": "1", "a.b.1.c": "", "a.d": "[]", "e": "True", "f": "0.001"}
+
+
+def test_a_stages_parameters_are_its_resolved_configuration(chains: tuple[Chain, ...]) -> None:
+    params = content.stage_params(chains[1].stages[0])
+    assert (params["kind"], params["T"], params["epochs"], params["loss.lamb"]) == ("train", "2", "2", "0.05")
+    assert (params["dataset.name"], params["seed"]) == ("digits", "0")
+
+
+def test_a_parent_has_what_its_stages_share_and_where_they_differ_each_ones_own(chains: tuple[Chain, ...]) -> None:
+    params = content.chain_params(chains[1])
+    assert (params["arm"], params["loss.name"], params["optimizer.name"]) == ("TIT", "tet", "adam")
+    assert (params["stages.0.T"], params["stages.1.T"], params["stages.1.epochs"]) == ("2", "4", "1")
+    assert params.keys().isdisjoint({"T", "epochs", "epoch_offset"})
+
+
+def test_points_carry_their_commits_epoch_and_time(experiment: ExperimentFolder) -> None:
+    write(experiment.stage("c", 0), 2, of=2)
+    points = [p for p in content.points(read_progress(experiment.stage("c", 0)).commits) if p.key == "test/accuracy"]
+    assert [(point.step, point.timestamp, point.value) for point in points] == [(1, 1, 0.5), (2, 2, 0.5)]
+
+
+def test_tags_follow_the_attempts(experiment: ExperimentFolder) -> None:
+    folder = experiment.stage("c", 0)
+    begin(folder, "the first start")
+    begin(folder, "a later start")
+    tags = content.progress_tags(read_progress(folder))
+    assert (tags["tet.attempt"], tags["tet.initial_sha256"]) == ("2", "the first start")
+    assert tags["tet.environment.torch"] == "2"
+    assert "tet.weights_sha256" not in tags
+    write(folder, 3, of=3)
+    assert content.progress_tags(read_progress(folder))["tet.weights_sha256"] == "03"
+
+
+def test_a_failure_is_a_tag(experiment: ExperimentFolder) -> None:
+    failure = {"class": "user", "kind": "ValueError", "message": "no such thing"}
+    Attempt(experiment.stage("c", 0)).finish(state="failed", at_ms=1, failure=failure)
+    tags = content.progress_tags(read_progress(experiment.stage("c", 0)))
+    assert tags == {"tet.attempt": "1", "tet.failure": "ValueError: no such thing"}
+
+
+def test_the_parents_points_are_of_the_last_stage_and_the_whole_time(experiment: ExperimentFolder) -> None:
+    write(experiment.stage("c", 0), 2, of=2, **{"test/accuracy": 0.99})
+    write(experiment.stage("c", 1), 1, of=1, **{"test/accuracy": 0.7})
+    points = content.chain_points([read_progress(experiment.stage("c", index)) for index in (0, 1)])
+    assert {point.key: point.value for point in points} == {
+        "test/accuracy": 0.7,
+        "test/accuracy_best_test_epoch": 0.7,
+        "train_time_s": 6.0,
+    }
+    assert {(point.step, point.timestamp) for point in points} == {(3, 9_000)}
+
+
+def test_with_a_validation_set_the_best_goes_by_it(experiment: ExperimentFolder) -> None:
+    write(experiment.stage("c", 0), 1, of=1, **{"val/accuracy": 0.6})
+    progress = read_progress(experiment.stage("c", 0))
+    assert content.best_name(progress.commits) == "best_val_epoch"
+    values = {point.key: point.value for point in content.chain_points([progress])}
+    assert (values["test/accuracy_best_val_epoch"], values["val/accuracy"]) == (0.5, 0.6)

@@ -1,0 +1,65 @@
+"""The board as Tune asks for it."""
+
+import pickle
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from service.plan import Chain
+from service.runner.board import Board, StageId
+from service.runner.searcher import ChainSearcher
+
+Ends = list[tuple[StageId, dict[str, Any] | None]]
+
+
+def searcher(chains: tuple[Chain, ...]) -> tuple[ChainSearcher, Board, Ends]:
+    """A searcher that notes how trials ended and, as a campaign does, tells the board."""
+    board, ends = Board(chains), []
+
+    def on_end(stage: StageId, result: dict[str, Any] | None) -> None:
+        ends.append((stage, result))
+        board.lost(stage) if result is None else board.succeeded(stage)
+
+    return ChainSearcher(board, lambda stage: {"chain": stage.chain, "index": stage.index}, on_end), board, ends
+
+
+def test_it_waits_for_a_chains_own_stage_alone(chains: tuple[Chain, ...]) -> None:
+    search, _, ends = searcher(chains)
+    sdt, tit = (chain.id for chain in chains)
+    assert search.suggest("1") == {"chain": sdt, "index": 0}
+    assert search.suggest("2") == {"chain": tit, "index": 0}
+    assert search.suggest("3") is None
+    search.on_trial_complete("2", {"epoch": 2})
+    assert search.suggest("3") == {"chain": tit, "index": 1}
+    assert search.suggest("4") is None
+    assert ends == [(StageId(tit, 0), {"epoch": 2})]
+
+
+def test_once_all_has_ended_it_says_so(chains: tuple[Chain, ...]) -> None:
+    search, board, _ = searcher(chains[:1])
+    search.suggest("1")
+    search.on_trial_complete("1", {"epoch": 3})
+    assert search.suggest("2") == Searcher.FINISHED
+    assert board.over
+
+
+def test_a_trial_that_was_lost_has_no_result_whatever_it_last_reported(chains: tuple[Chain, ...]) -> None:
+    search, _, ends = searcher(chains[:1])
+    first = search.suggest("1")
+    search.on_trial_complete("1", {"epoch": 1}, error=True)
+    assert ends == [(StageId(chains[0].id, 0), None)]
+    assert search.suggest("2") == first
+
+
+def test_an_end_that_is_told_twice_counts_once(chains: tuple[Chain, ...]) -> None:
+    search, _, ends = searcher(chains[:1])
+    search.suggest("1")
+    for _ in range(2):
+        search.on_trial_complete("1", {"epoch": 3})
+    search.on_trial_complete("never suggested", {"epoch": 3})
+    assert len(ends) == 1
+
+
+def test_what_tune_pickles_of_it_starts_nothing(chains: tuple[Chain, ...]) -> None:
+    search, _, _ = searcher(chains)
+    assert pickle.loads(pickle.dumps(search)).suggest("1") == Searcher.FINISHED

@@ -1,0 +1,33 @@
+"""What trials leave in a stage folder, written without training."""
+
+from service.runner.stage_folder import Attempt
+from service.storage import StageFolder
+
+METRICS = {
+    "train/loss": 1.0,
+    "test/loss": 1.0,
+    "test/loss_sdt": 1.0,
+    "test/loss_tet": 1.0,
+    "test/accuracy": 0.5,
+    "epoch_time_s": 2.0,
+}
+
+
+def begin(folder: StageFolder, initial_sha256: str = "aa") -> Attempt:
+    """An attempt that has written what it starts from."""
+    attempt = Attempt(folder)
+    attempt.write_started(
+        at_ms=1_000, resumed_epoch=0, initial_sha256=initial_sha256, environment={"torch": "2"},
+        dataset={"name": "digits", "digest": "d", "source": "s"}, num_parameters=5,
+    )  # fmt: skip
+    return attempt
+
+
+def write(folder: StageFolder, epochs: int, of: int, **metrics: float) -> Attempt:
+    """An attempt that commits so many epochs, and the marker where they are all."""
+    attempt = begin(folder)
+    for epoch in range(1, epochs + 1):
+        attempt.commit(epoch=epoch, epochs=of, at_ms=epoch, metrics=METRICS | metrics, weights_sha256=f"{epoch:02}")
+    if epochs == of:
+        attempt.finish(state="succeeded", at_ms=9_000)
+    return attempt
