@@ -159,6 +159,11 @@ class MlflowRuns:
         outputs = self.client.get_run(run_id).outputs
         return outputs is not None and any(output.model_id == model for output in outputs.model_outputs)
 
+    def reopen(self, run_id: str) -> None:
+        """Let a run go on that a stopped driver closed."""
+        if self.client.get_run(run_id).info.status != "RUNNING":
+            self.client.update_run(run_id, "RUNNING")
+
     def end(self, run_id: str, status: str, end_ms: int) -> None:
         """Close a run: FINISHED, FAILED or KILLED."""
         self.client.set_terminated(run_id, status, end_ms)

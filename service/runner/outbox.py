@@ -4,12 +4,10 @@ Every call may be made twice: runs are found by tag, points carry the time of th
 So what a killed driver had shipped or not does not matter; `shipped.json` in the stage folder only saves work.
 """
 
-import json
 import logging
 import tempfile
 import threading
 import time
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mlflow.exceptions import MlflowException
@@ -23,26 +21,15 @@ from service.runner.board import StageId
 from service.runner.event_file import EventFile
 from service.runner.ledger import Ledger
 from service.runner.mlflow_runs import MlflowRuns
+from service.runner.shipped import Shipped
 from service.runner.stage_folder import Progress
 from service.states import WorkState
-from service.storage import StageFolder
-from tet_core.files import write_atomic
 
 log = logging.getLogger(__name__)
 
 POLL_INTERVAL_S = 1.0
 # While MLflow does not answer it is asked again at this interval.
 RETRY_INTERVAL_S = 5.0
-
-
-@dataclass(frozen=True)
-class _Shipped:
-    """How much of a stage MLflow has, and in which run: should another driver's run have stayed instead, nothing."""
-
-    run_id: str = ""
-    epoch: int = 0
-    attempts: int = 0
-    ended: bool = False
 
 
 class Outbox:
@@ -56,7 +43,7 @@ class Outbox:
         self._runs = runs
         self._events = events
         self._spec_file = spec_file
-        self._shipped = {stage: _read_shipped(ledger.progress(stage).folder) for stage in ledger.stages()}
+        self._shipped = {stage: Shipped.read(ledger.progress(stage).folder) for stage in ledger.stages()}
         self._ended_chains: set[str] = set()
         # The runs that this driver has looked up, described and announced, since MLflow last failed.
         self._known: set[tuple[str, int | None]] = set()
@@ -91,7 +78,9 @@ class Outbox:
                 give_up_at = give_up_at or time.monotonic() + give_up_after_s
                 if time.monotonic() > give_up_at:
                     return False
-            cancelled.wait(RETRY_INTERVAL_S if error else POLL_INTERVAL_S)
+                time.sleep(POLL_INTERVAL_S)
+            else:
+                cancelled.wait(RETRY_INTERVAL_S if error else POLL_INTERVAL_S)
 
     def pending(self) -> int:
         """How many committed points MLflow has not got."""
@@ -172,7 +161,7 @@ class Outbox:
             return
         run_id = self._stage_run(chain, stage, progress)
         if shipped.run_id != run_id:
-            shipped = _Shipped(run_id)
+            shipped = Shipped(run_id)
         if shipped.ended:
             return
         if progress.num_attempts != shipped.attempts:
@@ -181,9 +170,9 @@ class Outbox:
         if progress.done:
             self._ship_end(chain, stage, progress)
         last = progress.last.epoch if progress.last else 0
-        now = _Shipped(run_id, last, progress.num_attempts, progress.done is not None)
+        now = Shipped(run_id, last, progress.num_attempts, progress.done is not None)
         if now != shipped:
-            write_atomic(progress.folder.path / "shipped.json", json.dumps(asdict(now)).encode())
+            now.write(progress.folder)
             self._shipped[stage_id] = now
 
     def _ship_end(self, chain: Chain, stage: StagePlan, progress: Progress) -> None:
@@ -233,6 +222,8 @@ class Outbox:
         if (chain.id, None) not in self._known:
             self._runs.log_params(run_id, content.chain_params(chain))
             self._runs.log_file(run_id, self._spec_file)
+            if self._ledger.chain_state(chain) in (WorkState.WAITING, WorkState.RUNNING):
+                self._runs.reopen(run_id)
             self._announce(chain.id, None, run_id)
         return run_id
 
@@ -244,6 +235,8 @@ class Outbox:
         )
         if (chain.id, stage.index) not in self._known:
             self._describe_stage(run_id, stage, progress, tags)
+            if progress.done is None:
+                self._runs.reopen(run_id)
             self._announce(chain.id, stage.index, run_id)
         return run_id
 
@@ -263,8 +256,3 @@ class Outbox:
 
 def _start_ms(progress: Progress) -> int:
     return progress.started[0].at_ms if progress.started else time.time_ns() // 1_000_000
-
-
-def _read_shipped(folder: StageFolder) -> _Shipped:
-    file = folder.path / "shipped.json"
-    return _Shipped(**json.loads(file.read_bytes())) if file.exists() else _Shipped()

@@ -1,10 +1,13 @@
 import os
 import signal
+import socket
+import socketserver
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -45,6 +48,45 @@ def _await(url: str, server: subprocess.Popen[bytes], home: Path) -> None:
         assert server.poll() is None, (home / "log").read_text()
         assert time.monotonic() < deadline, (home / "log").read_text()
         time.sleep(0.1)
+
+
+class _Relay(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        assert isinstance(self.server, _RelayServer)
+        with socket.create_connection(("127.0.0.1", self.server.to)) as server:
+            back = threading.Thread(target=_pour, args=(server, self.request))
+            back.start()
+            _pour(self.request, server)
+            back.join()
+
+
+class _RelayServer(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    to: int
+
+
+def _pour(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65_536):
+            target.sendall(data)
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
+
+
+@contextmanager
+def reachable_at(url: str, port: int) -> Iterator[str]:
+    """Makes a server answer at another port as well, as one does that has come back; its new address."""
+    with _RelayServer(("127.0.0.1", port), _Relay) as relay:
+        relay.to = int(url.rpartition(":")[2])
+        relay.daemon_threads = True
+        relay.block_on_close = False
+        thread = threading.Thread(target=relay.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            relay.shutdown()
+            thread.join()
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import Metric, Run
 
 from service.events import EVENT, AnyEvent, OutboxChanged
 from service.plan import Chain, plan
+from service.runner import outbox as module
 from service.runner.board import StageId
 from service.runner.event_file import EventFile
 from service.runner.ledger import Ledger
@@ -21,7 +22,7 @@ from service.runner.outbox import Outbox
 from service.runner.stage_folder import Attempt
 from service.spec import parse
 from service.storage import ExperimentFolder
-from tests.integration.mlflow.conftest import mlflow_server
+from tests.integration.mlflow.conftest import reachable_at
 from tests.local_stack import free_ports
 from tests.unit.service.test_spec import spec, tet, train
 
@@ -172,7 +173,7 @@ def test_a_run_that_another_driver_removed_is_shipped_to_the_one_that_stayed(mlf
 
 
 def test_while_mlflow_is_away_points_wait_and_then_arrive(
-    tmp_path: Path, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    mlflow_url: str, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     bench.commit(0, range(1, 4))
@@ -183,7 +184,7 @@ def test_while_mlflow_is_away_points_wait_and_then_arrive(
     said = [event for event in bench.events() if isinstance(event, OutboxChanged)]
     assert [event.pending for event in said] == [num_points]
     assert said[0].error
-    with mlflow_server(tmp_path, port) as url:
+    with reachable_at(mlflow_url, port) as url:
         assert outbox.finish(NEVER, 0)
         _, (child,) = runs_of(url, bench)
         assert steps(url, child) == [1, 2, 3]
@@ -199,6 +200,70 @@ def test_a_cancelled_experiment_does_not_wait_for_mlflow(bench: Bench, monkeypat
     cancelled.set()
     assert not outbox.finish(cancelled, give_up_after_s=0)
     outbox.kill_unfinished()  # nothing to close there: a warning, no error
+
+
+def test_once_cancelled_it_tries_on_for_a_while_and_without_haste(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    bench.commit(0, range(1, 3))
+    outbox = bench.outbox(f"http://127.0.0.1:{free_ports(1)[0]}")
+    tries: list[str | None] = []
+    ship = outbox._try_ship
+
+    def counted() -> str | None:
+        tries.append(ship())
+        return tries[-1]
+
+    monkeypatch.setattr(outbox, "_try_ship", counted)
+    monkeypatch.setattr(module, "POLL_INTERVAL_S", 0.2)
+    cancelled = threading.Event()
+    cancelled.set()
+    assert not outbox.finish(cancelled, give_up_after_s=0.5)
+    assert 2 <= len(tries) <= 5
+
+
+def test_runs_that_a_stopped_driver_closed_go_on_under_the_next(mlflow_url: str, bench: Bench) -> None:
+    bench.commit(0, range(1, 3))
+    stopped = bench.outbox(mlflow_url)
+    assert stopped.finish(NEVER, 0)
+    stopped.kill_unfinished()
+    assert bench.outbox(mlflow_url).finish(NEVER, 0)
+    (parent,), (child,) = runs_of(mlflow_url, bench)
+    assert (parent.info.status, child.info.status) == ("RUNNING", "RUNNING")
+    bench.commit(0, range(3, 4))
+    assert bench.outbox(mlflow_url).finish(NEVER, 0)
+    (parent,), (child,) = runs_of(mlflow_url, bench)
+    assert (parent.info.status, child.info.status, child.info.end_time) == ("RUNNING", "FINISHED", 2_000)
+
+
+def test_the_longest_texts_that_a_spec_may_hold_are_taken(mlflow_url: str, bench: Bench) -> None:
+    runs = MlflowRuns(mlflow_url, bench.folder.experiment_id, "ü" * 80, "é" * 10_000)
+    assert MlflowRuns(mlflow_url, bench.folder.experiment_id, "ü" * 80).mlflow_experiment() == runs.mlflow_experiment()
+    run_id = runs.run("c", None, name="a 'quoted' 100% ü", tags={"tet.arm": "'; --"}, start_ms=1)
+    runs.set_tags(run_id, {"tet.failure": "x" * 100_000})
+    runs.log_params(run_id, {f"p{i}": "y" * 10_000 for i in range(250)})
+    runs.log_metrics(run_id, [Metric("m", step, 1, step) for step in range(2_500)])
+    client = MlflowClient(mlflow_url)
+    found = client.get_run(run_id)
+    assert (len(found.data.params), found.data.tags["tet.arm"]) == (250, "'; --")
+    assert len(client.get_metric_history(run_id, "m")) == 2_500
+
+
+def test_many_who_look_for_one_run_agree_on_it(mlflow_url: str, bench: Bench) -> None:
+    writers = [MlflowRuns(mlflow_url, bench.folder.experiment_id, "race") for _ in range(6)]
+
+    def find(runs: MlflowRuns) -> None:
+        runs.run("c", 0, name="r", tags={"tet.stage": "0"}, start_ms=1)
+        runs.run("c", None, name="r", tags={}, start_ms=1)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(find, writers))
+    for runs in writers:
+        runs.forget()
+    assert len({runs.run("c", 0, name="r", tags={"tet.stage": "0"}, start_ms=1) for runs in writers}) == 1
+    assert len({runs.run("c", None, name="r", tags={}, start_ms=1) for runs in writers}) == 1
+    assert len(runs_of(mlflow_url, bench)[0]) == len(runs_of(mlflow_url, bench)[1]) == 1
 
 
 def test_cancelled_runs_are_closed(mlflow_url: str, bench: Bench) -> None:

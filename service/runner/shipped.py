@@ -1,0 +1,28 @@
+"""How much of a stage MLflow has: `shipped.json` in the stage folder. It saves work and decides nothing."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Self
+
+from service.storage import StageFolder
+from tet_core.files import write_atomic
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """How much was shipped, and to which run: should another driver's run have stayed instead, nothing."""
+
+    run_id: str = ""
+    epoch: int = 0
+    attempts: int = 0
+    ended: bool = False
+
+    @classmethod
+    def read(cls, folder: StageFolder) -> Self:
+        """What earlier drivers shipped."""
+        file = folder.path / "shipped.json"
+        return cls(**json.loads(file.read_bytes())) if file.exists() else cls()
+
+    def write(self, folder: StageFolder) -> None:
+        """Remember it for later drivers."""
+        write_atomic(folder.path / "shipped.json", json.dumps(asdict(self)).encode())
