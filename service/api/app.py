@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 
-from service.api import docs, health, openapi, problems
+from service.api import docs, health, openapi, presets, problems
 from service.api.context import Context
 from service.api.experiments import endpoints as experiments
 from service.api.guards import BodyLimit, HostGuard
@@ -41,6 +41,7 @@ def create_app(settings: Settings, *, reconcile: bool = True) -> FastAPI:
     )
     problems.install(app)
     app.include_router(experiments.router)
+    app.include_router(presets.router)
     app.include_router(health.router)
     docs.install(app)
     openapi.install(app)

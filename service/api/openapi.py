@@ -18,7 +18,7 @@ Errors are problem documents (RFC 9457). Bodies are JSON or YAML 1.2; unknown ke
 
 _ANSWERS = {
     400: "The body is not well-formed.",
-    404: "There is no such experiment.",
+    404: "There is no such experiment or preset.",
     409: "The request does not fit the experiment's state, or the key was used for another body.",
     413: "The body is too large.",
     415: "The body is of another type than JSON or YAML.",
@@ -46,7 +46,7 @@ EXAMPLE = {
 }
 
 _SPEC_BODY = {
-    "required": True,
+    "required": False,  # with a preset, the body may be empty
     "content": {
         media_type: {"schema": {"$ref": "#/components/schemas/Spec"}}
         | ({"example": EXAMPLE} if media_type == "application/json" else {})

@@ -52,13 +52,19 @@ class Client:
     ) -> None:
         self._http.close()
 
-    def submit(self, body: bytes, content_type: str, key: str | None = None) -> Json:
-        """Posts a spec as it is and returns the new experiment.
+    def submit(self, body: bytes, content_type: str, key: str | None = None, *, preset: str | None = None) -> Json:
+        """Posts a spec as it is, or changes to a preset, and returns the new experiment.
 
         A key is made up if none is given, so that trying again after a lost answer cannot post it twice.
         """
         headers = {"Content-Type": content_type, "Idempotency-Key": key or uuid.uuid4().hex}
-        return self._json("POST", "/experiments", content=body, headers=headers)
+        params = {"preset": preset} if preset else {}
+        return self._json("POST", "/experiments", content=body, headers=headers, params=params)
+
+    def presets(self) -> list[Json]:
+        """The experiments that come with the service."""
+        found: list[Json] = self._json("GET", "/presets")["presets"]
+        return found
 
     def experiments(self, *, state: str | None = None, limit: int = 100) -> Iterator[Json]:
         """Every experiment, newest first, page by page."""

@@ -10,6 +10,8 @@ from service.cli.client import Client, Refused, read_spec
 from service.cli.output import err, out, print_json, say
 from service.cli.progress import stage_name
 from service.cli.watch import follow as watch
+from service.errors import TetError
+from service.presets import catalogue
 from service.settings import Settings
 
 Json = dict[str, Any]
@@ -19,16 +21,22 @@ AsJson = Annotated[bool, typer.Option("--json", help="The API's own answer, for 
 
 
 def submit(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The spec, JSON or YAML.")],
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="The spec, JSON or YAML; with --preset, what is to be different in it."),
+    ] = None,
+    preset: Annotated[str | None, typer.Option(metavar="NAME", help="One of `tet presets`.")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Watch it until it ends.")] = False,
     idempotency_key: Annotated[
         str | None, typer.Option(metavar="KEY", help="The same key and file again give the same experiment.")
     ] = None,
 ) -> None:
-    """Post an experiment."""
-    body, content_type = read_spec(file)
+    """Post an experiment: a spec of your own, or a preset."""
+    if file is None and preset is None:
+        raise TetError("what is to be run? Give a FILE, or --preset NAME (`tet presets` lists them)")
+    body, content_type = (b"", "application/json") if file is None else read_spec(file)
     with _client() as client:
-        experiment = client.submit(body, content_type, idempotency_key)
+        experiment = client.submit(body, content_type, idempotency_key, preset=preset)
         if not follow:
             out.print(experiment["id"])
             say(f"watch it: tet follow {experiment['id']}")
@@ -96,6 +104,22 @@ def logs(
     params = {key: value for key, value in wanted.items() if value is not None}
     with _client() as client:
         print(client.logs(experiment_id, **params), end="")
+
+
+def presets(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Print this one's file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the presets: one for each table and figure of the paper, and a small twin of each."""
+    if name is not None:
+        print(catalogue.text(name), end="")
+        return
+    with _client() as client:
+        rows = client.presets()
+    if as_json:
+        print_json(rows)
+    else:
+        out.print(tables.presets(rows))
 
 
 def _client() -> Client:

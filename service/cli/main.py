@@ -40,6 +40,7 @@ app.command()(experiments.show)
 app.command()(experiments.compare)
 app.command()(experiments.cancel)
 app.command()(experiments.logs)
+app.command()(experiments.presets)
 
 if __name__ == "__main__":
     sys.exit(app())

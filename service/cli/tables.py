@@ -50,6 +50,11 @@ def comparison(compared: Json) -> Table:
     table.add_column("arm")
     for heading in ("n", "mean ± std", "training time", f"minus {escape(baseline)}", "95 % interval", "pairs"):
         table.add_column(heading, justify="right")
+    published = any(arm.get("published") for arm in compared["arms"])
+    if published:
+        table.add_column("published", justify="right")
+        table.caption = f"published: {compared['source']}; there it is the best test epoch, here the last one"
+        table.caption_justify = "left"
     for arm in compared["arms"]:
         versus = arm.get("versus_baseline") or {}
         table.add_row(
@@ -62,6 +67,23 @@ def comparison(compared: Json) -> Table:
             if versus.get("low") is not None
             else "-",
             str(versus["n"]) if versus else "-",
+            *([_published(arm.get("published"))] if published else []),
+        )
+    return table
+
+
+def _published(found: Json | None) -> str:
+    if found is None:
+        return "-"
+    return percent(found["mean"]) + (f" ± {percent(found['std'])}" if found["std"] is not None else "")
+
+
+def presets(rows: list[Json]) -> Table:
+    """One line for each preset."""
+    table = Table("name", "reproduces", "arms", "trials", "needs", box=box.SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(
+            row["name"], row["reproduces"], str(len(row["arms"])), str(row["num_trials"]), escape(row["needs"])
         )
     return table
 

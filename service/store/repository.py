@@ -26,9 +26,15 @@ class Repository:
     # -- making ------------------------------------------------------------------------------------------------
 
     def create_experiment(
-        self, spec: Experiment, chains: Sequence[Chain], *, idempotency_key: str | None = None, body_sha256: str = ""
+        self,
+        spec: Experiment,
+        chains: Sequence[Chain],
+        *,
+        idempotency_key: str | None = None,
+        body_sha256: str = "",
+        preset: str | None = None,
     ) -> ExperimentRow:
-        """Store an experiment as queued, with all its chains and stages.
+        """Store an experiment as queued, with all its chains and stages; `preset` is the one it was posted by.
 
         Returns:
             The new experiment, or the one that the same key and body made before.
@@ -37,13 +43,13 @@ class Repository:
             Conflict: the key was used with another body.
         """
         if idempotency_key is None:
-            return self._insert(spec, chains)
+            return self._insert(spec, chains, preset)
         known = self._by_key(idempotency_key, body_sha256)
         if known is not None:
             return known
         try:
             with self._session.begin_nested():
-                row = self._insert(spec, chains)
+                row = self._insert(spec, chains, preset)
                 key = IdempotencyKeyRow(key=idempotency_key, body_sha256=body_sha256, experiment_id=row.id)
                 self._session.add(key)
                 self._session.flush()
@@ -65,8 +71,8 @@ class Repository:
             )
         return self.experiment(known.experiment_id)
 
-    def _insert(self, spec: Experiment, chains: Sequence[Chain]) -> ExperimentRow:
-        row = experiment_row(spec, num_stages=sum(len(chain.stages) for chain in chains))
+    def _insert(self, spec: Experiment, chains: Sequence[Chain], preset: str | None) -> ExperimentRow:
+        row = experiment_row(spec, num_stages=sum(len(chain.stages) for chain in chains), preset=preset)
         self._session.add(row)
         self._session.flush()
         self._session.execute(insert(ChainRow), [chain_values(row.id, i, chain) for i, chain in enumerate(chains)])

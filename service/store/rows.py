@@ -16,13 +16,14 @@ def new_experiment_id() -> str:
     return f"{time.time_ns() // 1_000_000:011x}{secrets.token_hex(5)[:9]}"
 
 
-def experiment_row(spec: Experiment, *, num_stages: int) -> ExperimentRow:
-    """A new experiment, queued."""
+def experiment_row(spec: Experiment, *, num_stages: int, preset: str | None) -> ExperimentRow:
+    """A new experiment, queued; `preset` is the name of the one it was posted by."""
     return ExperimentRow(
         id=new_experiment_id(),
         name=spec.name,
         description=spec.description,
         labels=dict(spec.labels),
+        preset=preset,
         spec=spec.model_dump(mode="json", exclude_unset=True),
         created_at=utc_now(),
         state=ExperimentState.QUEUED,

@@ -56,6 +56,7 @@ class ExperimentRow(Table):
     name: Mapped[str] = mapped_column(String(80))
     description: Mapped[str] = mapped_column(Text, default="")
     labels: Mapped[dict[str, str]] = mapped_column(default=dict)
+    preset: Mapped[str | None] = mapped_column(String(80))
     spec: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]

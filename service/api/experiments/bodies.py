@@ -3,20 +3,37 @@
 from email.message import Message
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from service.documents import MEDIA_TYPES, load
 from service.errors import shown
+from service.presets import catalogue
 from service.spec import Experiment, parse
 
+PresetName = Annotated[
+    str | None,
+    Query(
+        alias="preset",
+        max_length=80,
+        description="Take this preset's spec (see `GET /presets`). The body may then be empty, or hold the part of a "
+        "spec that is to be different: blocks are merged key by key, lists are replaced whole.",
+    ),
+]
 
-async def _posted_spec(request: Request) -> Experiment:
-    media_type = _media_type(request.headers.get("content-type"))
+
+async def _posted_spec(request: Request, preset: PresetName = None) -> Experiment:
     body = await request.body()
-    # A large document takes a second or two: other requests are served meanwhile.
-    return await run_in_threadpool(lambda: parse(load(body, media_type)))
+    if preset is None:
+        media_type = _media_type(request.headers.get("content-type"))
+        # A large document takes a second or two: other requests are served meanwhile.
+        return await run_in_threadpool(lambda: parse(load(body, media_type)))
+    base = catalogue.preset(preset)
+    if not body.strip():
+        return await run_in_threadpool(lambda: parse(base.with_changes(None)))
+    media_type = _media_type(request.headers.get("content-type"))
+    return await run_in_threadpool(lambda: parse(base.with_changes(load(body, media_type))))
 
 
 def _media_type(header: str | None) -> str:

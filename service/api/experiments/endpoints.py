@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from service.api.context import InContext
 from service.api.experiments import comparing, logs, service, stream
-from service.api.experiments.bodies import PostedSpec
+from service.api.experiments.bodies import PostedSpec, PresetName
 from service.api.experiments.schemas import ComparisonView, ExperimentPage, ExperimentView, Validation
 from service.api.openapi import TAKES_SPEC, answers
 from service.errors import NotFound, shown
@@ -55,11 +55,13 @@ ChainCursor = Annotated[int, Query(ge=-1, le=2**31 - 1, description="`next_curso
     status_code=202,
     summary="Post an experiment",
     openapi_extra=TAKES_SPEC,
-    responses=answers(400, 409, 413, 415, 422),
+    responses=answers(400, 404, 409, 413, 415, 422),
 )
-def post(context: InContext, spec: PostedSpec, response: Response, idempotency_key: Key = None) -> ExperimentView:
+def post(
+    context: InContext, spec: PostedSpec, response: Response, preset: PresetName = None, idempotency_key: Key = None
+) -> ExperimentView:
     """Stores the experiment and queues it; `Location` says where to look."""
-    made = service.submit(context, spec, idempotency_key)
+    made = service.submit(context, spec, idempotency_key, preset)
     response.headers["Location"] = f"/experiments/{made.id}"
     return made
 
@@ -68,7 +70,7 @@ def post(context: InContext, spec: PostedSpec, response: Response, idempotency_k
     "/validate",
     summary="Check a spec without running it",
     openapi_extra=TAKES_SPEC,
-    responses=answers(400, 413, 415, 422),
+    responses=answers(400, 404, 413, 415, 422),
 )
 def validate(context: InContext, spec: PostedSpec) -> Validation:
     """Answers what posting it would answer, faults included, and what it would ask of the cluster."""

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from service.presets.catalogue import Published
 from service.states import ExperimentState, WorkState
 
 
@@ -56,6 +57,7 @@ class ExperimentSummary(BaseModel):
     state: ExperimentState
     reason: str = Field(description="Why it is in this state, where that needs a word.")
     created_at: datetime
+    preset: str | None = Field(None, description="The preset it was posted by.")
     links: Links
     progress: Progress
 
@@ -94,12 +96,15 @@ class ArmResultView(BaseModel):
     values: list[float] = Field(description="By seed, in the order of the spec.")
     train_time_s: float | None = Field(description="Mean over seeds of the committed epochs' times.")
     versus_baseline: PairedDifferenceView | None = Field(description="Null for the baseline itself.")
+    published: Published | None = Field(None, description="What the paper has for this arm of a preset.")
 
 
 class ComparisonView(BaseModel):
     """How the arms compare, by the chains that have succeeded so far."""
 
     baseline: str
+    preset: str | None = Field(None, description="The preset that the experiment was posted by.")
+    source: str | None = Field(None, description="Where the published numbers stand.")
     arms: list[ArmResultView]
 
 

@@ -31,16 +31,18 @@ from service.store.tables import ChainRow, ExperimentRow
 MAX_CHAINS_EMBEDDED = 1_000
 
 
-def submit(context: Context, spec: Experiment, idempotency_key: str | None) -> ExperimentView:
+def submit(context: Context, spec: Experiment, idempotency_key: str | None, preset: str | None) -> ExperimentView:
     """Stores an experiment, or finds the one that the same key and spec made before.
 
     The key is bound to what the body means, not to its bytes: the same spec in YAML is the same body.
     """
     chains = plan(spec)
-    meaning = json.dumps(spec.model_dump(mode="json", exclude_unset=True), sort_keys=True)
+    meaning = json.dumps(spec.model_dump(mode="json", exclude_unset=True), sort_keys=True) + (preset or "")
     digest = hashlib.sha256(meaning.encode()).hexdigest()
     with context.database.session() as repository:
-        row = repository.create_experiment(spec, chains, idempotency_key=idempotency_key, body_sha256=digest)
+        row = repository.create_experiment(
+            spec, chains, idempotency_key=idempotency_key, body_sha256=digest, preset=preset
+        )
         experiment_id = row.id
     return view(context, experiment_id)
 
@@ -115,6 +117,7 @@ def summary(settings: Settings, row: ExperimentRow) -> ExperimentSummary:
         state=ExperimentState(row.state),
         reason=row.reason,
         created_at=row.created_at,
+        preset=row.preset,
         links=_links(settings, row),
         progress=Progress(stages_done=row.stages_done, stages_total=row.stages_total),
     )

@@ -85,6 +85,28 @@ def test_a_file_that_is_not_there_is_named(tet: Tet, tmp_path: Path) -> None:
     assert "none.yaml cannot be read: No such file or directory" in result.stderr
 
 
+def test_a_preset_is_submitted_by_its_name(tet: Tet, tmp_path: Path) -> None:
+    made = tet("submit", "--preset", "fig3-switch-mini")
+    assert made.exit_code == 0, made.output
+    assert json.loads(tet("show", made.stdout.strip(), "--json").stdout)["preset"] == "fig3-switch-mini"
+    changes = tmp_path / "changes.yaml"
+    changes.write_text("seeds: [9]")
+    made = tet("submit", changes, "--preset", "fig3-switch-mini")
+    assert {c["seed"] for c in json.loads(tet("show", made.stdout.strip(), "--json").stdout)["chains"]} == {9}
+
+
+def test_presets_are_listed_and_printed(tet: Tet) -> None:
+    assert "fig3-switch-mini" in tet("presets").stdout
+    assert "fig3-switch-mini" in [row["name"] for row in json.loads(tet("presets", "--json").stdout)]
+    assert tet("presets", "fig3-switch-mini").stdout.startswith("title: ")
+    assert "there is no preset 'x'" in tet("presets", "x").stderr
+
+
+def test_submitting_nothing_says_what_can_be_submitted(tet: Tet) -> None:
+    result = tet("submit")
+    assert (result.exit_code, "Give a FILE, or --preset NAME" in result.stderr) == (1, True)
+
+
 def test_list_shows_all_experiments_newest_first(tet: Tet) -> None:
     ids = [tet.submit() for _ in range(3)]
     rows = json.loads(tet("list", "--json").stdout)

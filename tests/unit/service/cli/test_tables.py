@@ -78,3 +78,16 @@ def test_a_picture_too_small_for_all_chains_shows_those_at_work() -> None:
 def test_the_picture_tells_the_reason_of_the_state() -> None:
     waits = experiment(chain(stage()), reason="3 points wait for MLflow")
     assert shown(picture(waits, Pace(), 5))[0] == "digits running 3 points wait for MLflow"
+
+
+def test_published_numbers_stand_beside_the_measured_ones() -> None:
+    values: dict[str, Any] = {"n": 1, "mean": 0.74, "std": None, "train_time_s": 1.0, "versus_baseline": None}
+    arms = [
+        {**values, "name": "SDT", "published": {"mean": 0.7086, "std": 0.0022, "n": 3}},
+        {**values, "name": "TET", "published": {"mean": 0.7411, "std": None, "n": None}},
+        {**values, "name": "mine", "published": None},
+    ]
+    text = "\n".join(shown(tables.comparison({"baseline": "SDT", "arms": arms, "source": "the paper, Table 1"})))
+    assert "70.86 ± 0.22" in text
+    assert "74.11" in text
+    assert "published: the paper, Table 1; there it is the best test epoch, here the last one" in text

@@ -1,0 +1,19 @@
+"""The preset that an experiment was posted by."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    """Apply."""
+    with op.batch_alter_table("experiments") as batch_op:
+        batch_op.add_column(sa.Column("preset", sa.String(length=80), nullable=True))
+
+
+def downgrade() -> None:
+    """Undo."""
+    with op.batch_alter_table("experiments") as batch_op:
+        batch_op.drop_column("preset")

@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from service.errors import NotFound
+from service.plan import plan
+from service.presets import catalogue
+from service.presets.catalogue import MINI, Preset, presets
+from service.spec import parse
+
+ALL = list(presets())
+MINIS = [name for name in ALL if name.endswith(MINI)]
+FULL = [name for name in ALL if not name.endswith(MINI)]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_preset_is_a_spec_without_faults_with_the_trials_it_says(name: str) -> None:
+    preset = presets()[name]
+    chains = plan(parse(preset.with_changes(None)))
+    assert sum(len(chain.stages) for chain in chains) == preset.num_trials
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_published_numbers_are_those_of_arms_and_have_a_source(name: str) -> None:
+    preset = presets()[name]
+    assert set(preset.published) <= {arm["name"] for arm in preset.spec["arms"]}
+    assert bool(preset.published) == bool(preset.source)
+    assert not (preset.mini and preset.published)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_choice_names_a_place_of_the_spec(name: str) -> None:
+    preset = presets()[name]
+    arms = preset.spec["arms"]
+    places = set(Training.model_fields).union(preset.spec, *arms, *(stage for arm in arms for stage in arm["stages"]))
+    for path in preset.choices:
+        assert path.split(".")[0] in places, path
+
+
+@pytest.mark.parametrize("name", [name for name in MINIS if name.removesuffix(MINI) in FULL])
+def test_a_small_twin_keeps_the_arms(name: str) -> None:
+    small, full = presets()[name], presets()[name.removesuffix(MINI)]
+    assert small.reproduces == full.reproduces
+    kinds = [
+        [(arm["name"], [stage["kind"] for stage in arm["stages"]]) for arm in p.spec["arms"]] for p in (small, full)
+    ]
+    assert kinds[0] == kinds[1]
+
+
+def test_changes_are_merged_by_block_and_lists_are_replaced() -> None:
+    preset = presets()["fig3-switch-mini"]
+    changed = preset.with_changes({"seeds": [5], "model": {"width": 4}})
+    assert (changed["seeds"], changed["model"]) == ([5], {"name": "vgg_small", "width": 4})
+    assert preset.spec["seeds"] == [0, 1]
+    assert preset.with_changes(None) == preset.spec
+    posted: object = preset.with_changes(["no mapping"])
+    assert posted == ["no mapping"]
+
+
+def test_an_unknown_preset_is_refused_with_those_there_are() -> None:
+    with pytest.raises(NotFound, match=r"there is no preset 'table9'; there are: .*fig3-switch-mini"):
+        catalogue.preset("table9")
+
+
+def test_the_file_is_shown_as_it_lies() -> None:
+    assert catalogue.text("fig3-switch-mini").startswith("title: Switching from SDT to TET, small\n")
+
+
+def test_percent_in_the_file_is_a_fraction_in_the_answer(tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    head = "title: t\nreproduces: r\nneeds: n\nspec: {}\npublished:\n"
+    file.write_text(head + "  TET: {mean: 74.11, std: 0.18, n: 3}\n")
+    found = catalogue._read(file).published["TET"]
+    assert (found.mean, found.std, found.n) == (0.7411, 0.0018, 3)
+    file.write_text(head + "  TET: {mean: 174.11}\n")
+    with pytest.raises(ValidationError, match="less than or equal to 1"):
+        catalogue._read(file)
+
+
+def test_what_a_preset_must_say_cannot_be_left_out() -> None:
+    with pytest.raises(ValidationError, match="reproduces"):
+        Preset.model_validate({"name": "x", "title": "t", "needs": "n", "spec": {}})
