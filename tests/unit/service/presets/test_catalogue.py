@@ -8,6 +8,7 @@ from service.plan import plan
 from service.presets import catalogue
 from service.presets.catalogue import MINI, Preset, presets
 from service.spec import parse
+from tet_core.config import Training
 
 ALL = list(presets())
 MINIS = [name for name in ALL if name.endswith(MINI)]
