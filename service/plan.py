@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from service.spec import Experiment, resolve_stage
+from service.spec import Experiment, StageConfig, resolve_stage
 from tet_core.config import TrainConfig
 
 
@@ -16,7 +16,12 @@ class StagePlan:
 
     index: int
     kind: str
-    config: TrainConfig
+    config: StageConfig
+
+    @property
+    def is_train(self) -> bool:
+        """Whether it changes the network; an analysis only looks at it."""
+        return isinstance(self.config, TrainConfig)
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,15 @@ class Chain:
     seed: int
     stages: tuple[StagePlan, ...]
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def train_before(self, index: int) -> int | None:
+        """Index of the last train stage before a stage: what it inherits from, or analyses; None if there is none."""
+        return max((stage.index for stage in self.stages[:index] if stage.is_train), default=None)
+
+    @property
+    def train_stages(self) -> tuple[StagePlan, ...]:
+        """The stages that change the network; the chain's results are those of the last of them."""
+        return tuple(stage for stage in self.stages if stage.is_train)
 
 
 def chain_id(arm: str, seed: int, hyperparameters: Mapping[str, Any]) -> str:
@@ -58,5 +72,11 @@ def _stages(spec: Experiment, arm_index: int) -> tuple[StagePlan, ...]:
 
 
 def _chain(arm: str, stages: tuple[StagePlan, ...], seed: int) -> Chain:
-    seeded = tuple(replace(stage, config=stage.config.model_copy(update={"seed": seed})) for stage in stages)
+    seeded = tuple(replace(stage, config=_seeded(stage.config, seed)) for stage in stages)
     return Chain(chain_id(arm, seed, {}), arm, seed, seeded)
+
+
+def _seeded(config: StageConfig, seed: int) -> StageConfig:
+    if isinstance(config, TrainConfig):
+        return config.model_copy(update={"seed": seed})
+    return config.model_copy(update={"train": config.train.model_copy(update={"seed": seed})})

@@ -17,11 +17,14 @@ from service.spec_checks import cross_faults
 from service.spec_faults import faults_of
 from tet_core.config import (
     DATASETS,
+    AnalysisConfig,
     Augmentation,
     BatchSize,
     Config,
     DatasetConfig,
+    Energy,
     Inherit,
+    Landscape,
     LossConfig,
     ModelConfig,
     NeuronConfig,
@@ -32,6 +35,7 @@ from tet_core.config import (
     ScheduleConfig,
     Seed,
     SurrogateConfig,
+    TimeSweep,
     TrainConfig,
     Training,
     Validation,
@@ -86,8 +90,10 @@ class TrainStage(Overrides):
     )
 
 
-# Analyses (time_sweep, landscape, energy) will join here; pydantic wants two members for a discriminated union.
-Stage = TrainStage
+# An analysis reads what the train stage before it left, and changes nothing of it.
+Stage = Annotated[TrainStage | TimeSweep | Landscape | Energy, Field(discriminator="kind")]
+# What one stage of one chain runs with.
+StageConfig = TrainConfig | AnalysisConfig
 
 
 class Arm(Overrides):
@@ -149,19 +155,37 @@ def parse(raw: object) -> Experiment:
     raise SpecInvalid((faults + crossing)[:MAX_FAULTS], total=total + len(crossing))
 
 
-def resolve_stage(spec: Experiment, arm_index: int, stage_index: int, seed: int) -> TrainConfig:
-    """Settles everything one stage of one chain needs: top level < arm < stage, then data set and schedule.
+def resolve_stage(spec: Experiment, arm_index: int, stage_index: int, seed: int) -> StageConfig:
+    """Settles everything one stage of one chain needs.
 
     Args:
         spec: The experiment.
         arm_index: Which arm, from 0.
         stage_index: Which of its stages, from 0.
         seed: The chain's seed.
+
+    Returns:
+        The training; of an analysis, its settings and the train stage before it.
     """
     arm = spec.arms[arm_index]
     stage = arm.stages[stage_index]
+    if isinstance(stage, TrainStage):
+        return _resolve_train(spec, arm, len(_trains(arm, stage_index)), seed)
+    train = _resolve_train(spec, arm, len(_trains(arm, stage_index)) - 1, seed)
+    return AnalysisConfig(train=train, analysis=stage)
+
+
+def _trains(arm: Arm, before: int | None = None) -> tuple[TrainStage, ...]:
+    """The arm's train stages, all of them or those before a stage: analyses count for no epoch and no schedule."""
+    return tuple(stage for stage in arm.stages[:before] if isinstance(stage, TrainStage))
+
+
+def _resolve_train(spec: Experiment, arm: Arm, number: int, seed: int) -> TrainConfig:
+    """Settles the arm's train stage of this number, from 0: top level < arm < stage, then data set and schedule."""
+    trains = _trains(arm)
+    stage = trains[number]
     training = resolve_training(spec.dataset.name, *map(_own_settings, (spec, arm, stage)))
-    offset, total = _schedule_span(arm.stages, stage_index)
+    offset, total = _schedule_span(trains, number)
     return TrainConfig.model_validate(
         {
             **training,
@@ -176,7 +200,7 @@ def resolve_stage(spec: Experiment, arm_index: int, stage_index: int, seed: int)
             "deterministic": spec.deterministic,
             "device": "cuda" if spec.resources.gpus_per_trial > 0 else "cpu",
             "num_threads": spec.resources.cpus_per_trial,
-            "epoch_offset": sum(before.epochs for before in arm.stages[:stage_index]),
+            "epoch_offset": sum(before.epochs for before in trains[:number]),
             "schedule_offset": offset,
             "schedule_epochs": total,
         }

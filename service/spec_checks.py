@@ -10,7 +10,7 @@ from typing import Any
 
 from service.errors import FieldError
 from service.merge import merged
-from tet_core.config import DATASETS, MIN_INPUT_SIZE, Training
+from tet_core.config import ANALYSES, DATASETS, MIN_INPUT_SIZE, Training
 
 MAX_CHAINS = 100_000
 _DEFAULTS = Training().model_dump(mode="json")
@@ -20,7 +20,7 @@ def cross_faults(raw: object) -> list[FieldError]:
     """Returns the faults of `raw` that no single field shows."""
     if not isinstance(raw, dict):
         return []
-    checks = (_unstorable, _doubled_arms, _doubled_seeds, _baseline, _input_size, _num_chains, _inheritance)
+    checks = (_unstorable, _doubled_arms, _doubled_seeds, _baseline, _input_size, _num_chains, _inheritance, _analyses)
     return [fault for check in checks for fault in check(raw)]
 
 
@@ -96,28 +96,59 @@ def _num_chains(raw: dict[str, Any]) -> Iterator[FieldError]:
 def _inheritance(raw: dict[str, Any]) -> Iterator[FieldError]:
     for number, arm in _items(raw, "arms"):
         stages = _items(arm, "stages") if isinstance(arm, dict) else []
-        for index, stage in stages:
+        # Analyses leave the network as it is: a stage goes on from the train stage before it.
+        trains = [(index, stage) for index, stage in stages if not _is_analysis(stage)]
+        for place, (index, stage) in enumerate(trains):
             if isinstance(stage, dict) and stage.get("inherit") == "all":
-                yield from _inherits_all(raw, arm, ("arms", number, "stages", index), stages)
+                before = trains[place - 1][1] if place else None
+                yield from _inherits_all((raw, arm), ("arms", number, "stages", index), stage, before)
 
 
 def _inherits_all(
-    raw: dict[str, Any], arm: dict[str, Any], path: tuple[str | int, ...], stages: list[tuple[int, Any]]
+    levels: tuple[Any, Any], path: tuple[str | int, ...], stage: dict[str, Any], before: Any
 ) -> Iterator[FieldError]:
     """`inherit: all` goes on with the optimiser and the schedule of the stage before: there must be one, alike."""
-    index = int(path[-1])
-    if index == 0:
+    if before is None:
         yield FieldError.at((*path, "inherit"), "all", "the first stage has nothing to inherit; leave this key out")
         return
-    own, before = _settings(raw, arm, stages[index][1]), _settings(raw, arm, stages[index - 1][1])
+    own, other = _settings(*levels, stage), _settings(*levels, before)
     pairs = {
-        "optimizer": (own["optimizer"].get("name"), before["optimizer"].get("name")),
-        "schedule": (own["schedule"], before["schedule"]),
+        "optimizer": (own["optimizer"].get("name"), other["optimizer"].get("name")),
+        "schedule": (own["schedule"], other["schedule"]),
     }
     for key, (mine, theirs) in pairs.items():
         if mine != theirs:
             detail = f"a stage that inherits 'all' goes on with the {key} of the stage before, {theirs!r}, not {mine!r}"
-            yield FieldError.at((*path, key), stages[index][1].get(key), detail)
+            yield FieldError.at((*path, key), stage.get(key), detail)
+
+
+def _analyses(raw: dict[str, Any]) -> Iterator[FieldError]:
+    """An analysis needs a trained network, and as many samples as it asks for."""
+    for number, arm in _items(raw, "arms"):
+        stages = _items(arm, "stages") if isinstance(arm, dict) else []
+        for index, stage in stages:
+            if not _is_analysis(stage):
+                continue
+            path = ("arms", number, "stages", index)
+            if all(_is_analysis(before) for _, before in stages[:index]):
+                detail = "an analysis reads what a train stage left: put one before it in this arm"
+                yield FieldError.at((*path, "kind"), stage["kind"], detail)
+            yield from _num_samples(raw, stage, path)
+
+
+def _num_samples(raw: dict[str, Any], stage: dict[str, Any], path: tuple[str | int, ...]) -> Iterator[FieldError]:
+    wanted, name = stage.get("num_samples"), _name_of(raw.get("dataset"))
+    if type(wanted) is not int or name not in DATASETS:
+        return
+    split = "train" if stage.get("split") == "train" else "test"
+    card = DATASETS[name]
+    most = card.num_train if split == "train" else card.num_test
+    if wanted > most:
+        yield FieldError.at((*path, "num_samples"), wanted, f"the {split} set of {name!r} has {most:,} samples")
+
+
+def _is_analysis(stage: object) -> bool:
+    return isinstance(stage, dict) and stage.get("kind") in ANALYSES
 
 
 def _settings(*levels: Any) -> dict[str, Any]:

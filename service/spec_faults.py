@@ -85,6 +85,11 @@ def _unwrap(place: _Place) -> None:
             return
 
 
+def _tag(members: dict[str, type[BaseModel]]) -> str:
+    """Returns the key that tells the members of a union apart: `name`, or `kind` for stages."""
+    return "name" if all("name" in member.model_fields for member in members.values()) else "kind"
+
+
 def _members(wanted: Any) -> dict[str, type[BaseModel]]:
     """Returns the members of a discriminated union by tag; nothing for any other type."""
     if get_origin(wanted) not in (Union, types.UnionType):
@@ -145,7 +150,7 @@ def _accepted(place: _Place) -> str:
     """Says what the place takes, from its type and limits."""
     wanted = place.wanted
     if members := _members(wanted):
-        return f"a mapping with 'name' one of {_listed(members)}"
+        return f"a mapping with '{_tag(members)}' one of {_listed(members)}"
     if get_origin(wanted) is Literal:
         return f"one of {_listed(get_args(wanted))}"
     if isinstance(wanted, type) and issubclass(wanted, BaseModel):

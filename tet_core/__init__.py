@@ -17,6 +17,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tet_core.analysis import analyse as analyse
+    from tet_core.analysis import write_results as write_results
     from tet_core.config import TrainConfig as TrainConfig
     from tet_core.data import Dataset as Dataset
     from tet_core.data import load_dataset as load_dataset
@@ -28,12 +30,15 @@ if TYPE_CHECKING:
     from tet_core.models import build_model as build_model
     from tet_core.neuron import LIF as LIF
     from tet_core.neuron import lif_step as lif_step
+    from tet_core.operations import count_operations as count_operations
     from tet_core.training import Epoch as Epoch
     from tet_core.training import train_epochs as train_epochs
 
 # Where each export lives. No module may bear the name of an export: once it is imported, Python would bind the
 # module to that name here, and `from tet_core import fit` would give a module.
 _EXPORTS = {
+    "analyse": "tet_core.analysis",
+    "write_results": "tet_core.analysis",
     "TrainConfig": "tet_core.config",
     "Dataset": "tet_core.data",
     "load_dataset": "tet_core.data",
@@ -45,6 +50,7 @@ _EXPORTS = {
     "build_model": "tet_core.models",
     "LIF": "tet_core.neuron",
     "lif_step": "tet_core.neuron",
+    "count_operations": "tet_core.operations",
     "Epoch": "tet_core.training",
     "train_epochs": "tet_core.training",
 }

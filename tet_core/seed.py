@@ -31,6 +31,11 @@ def generator(seed: int, purpose: str, epoch: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(key(seed, purpose, epoch))
 
 
+def sample(seed: int, purpose: str, total: int, number: int) -> torch.Tensor:
+    """Draw `number` of `total` indices without putting any back: `[number]`, int64, in rising order."""
+    return torch.randperm(total, generator=generator(seed, purpose))[:number].sort().values
+
+
 @contextmanager
 def initial_weights(seed: int) -> Iterator[None]:
     """Within this context torch's global CPU generator is keyed by (seed, "init"); afterwards it is as it was."""

@@ -34,7 +34,8 @@ class ChainProgress:
         """Reads one of an experiment's chains."""
         stages = chain["stages"]
         at = next((stage for stage in stages if stage["state"] not in DONE), stages[-1])
-        accuracies = [stage["metrics"].get("test/accuracy") for stage in stages if stage.get("metrics")]
+        trained = [stage for stage in stages if stage["kind"] == "train" and stage.get("metrics")]
+        accuracies = [stage["metrics"].get("test/accuracy") for stage in trained]
         return cls(
             id=chain["id"],
             arm=chain["arm"],
@@ -80,13 +81,26 @@ def stage_name(chain: Json, stage: Json) -> str:
 
 
 def _kind(stage: Json) -> str:
-    return str(stage["kind"]) if stage["T"] is None else f"T={stage['T']}"
+    return f"T={stage['T']}" if stage["kind"] == "train" else str(stage["kind"])
 
 
 def epochs(experiment: Json) -> tuple[int, int]:
-    """Epochs done and epochs to be done in all, over the experiment's chains."""
+    """Epochs done and epochs to be done in all, over the experiment's chains; analyses count by their rows."""
     stages = [stage for chain in experiment["chains"] for stage in chain["stages"]]
     return sum(stage["epoch"] for stage in stages), sum(stage["epochs"] for stage in stages)
+
+
+def counted(experiment: Json) -> str:
+    """How far it is, in words: "5/40 epochs", and "3/21 rows" where there are analyses."""
+    stages = [stage for chain in experiment["chains"] for stage in chain["stages"]]
+    words = []
+    for word, some in (
+        ("epochs", [stage for stage in stages if stage["kind"] == "train"]),
+        ("rows", [stage for stage in stages if stage["kind"] != "train"]),
+    ):
+        if some:
+            words.append(f"{sum(stage['epoch'] for stage in some)}/{sum(stage['epochs'] for stage in some)} {word}")
+    return ", ".join(words)
 
 
 def duration(seconds: float | None) -> str:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from service.cli import tables
 from service.cli.client import Client, Unreachable
-from service.cli.progress import ChainProgress, Pace, duration, epochs, stage_name
+from service.cli.progress import ChainProgress, Pace, counted, duration, epochs, stage_name
 from service.states import TERMINAL
 
 Json = dict[str, Any]
@@ -89,12 +89,11 @@ def _heading(experiment: Json) -> Text:
 
 
 def _whole(experiment: Json, rows: list[ChainProgress], pace: Pace) -> Text:
-    done, total = epochs(experiment)
     work = (sum(row.work_done for row in rows), sum(row.work_total for row in rows))
     left = pace.left_s("", *work, running=any(row.state == "running" for row in rows))
     stages = experiment["progress"]
-    counted = f"{stages['stages_done']}/{stages['stages_total']} stages, {done}/{total} epochs"
-    return Text(counted + (f", {duration(left)} left" if left is not None else ""))
+    text = f"{stages['stages_done']}/{stages['stages_total']} stages, {counted(experiment)}"
+    return Text(text + (f", {duration(left)} left" if left is not None else ""))
 
 
 def _plain(client: Client, experiment_id: str, console: Console) -> Json:
@@ -107,10 +106,10 @@ def _plain(client: Client, experiment_id: str, console: Console) -> Json:
             if seen.get(key) != line:
                 seen[key] = line
                 console.print(line, markup=False)
-        done, total = epochs(experiment)
+        done, _ = epochs(experiment)
         if done != reported_epochs and time.monotonic() - reported >= PLAIN_INTERVAL_S:
             reported, reported_epochs = time.monotonic(), done
-            console.print(f"{done}/{total} epochs")
+            console.print(counted(experiment))
     return experiment
 
 

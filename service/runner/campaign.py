@@ -21,7 +21,8 @@ from service.runner.ledger import Ledger
 from service.runner.run_content import stage_label
 from service.runner.searcher import ChainSearcher
 from service.runner.stage_folder import Attempt, Superseded
-from service.runner.trial import StageTrial, TrialConfig
+from service.runner.trial import StageTrial
+from service.runner.trial_parts import TrialConfig
 from service.spec import Experiment
 from service.states import WorkState
 from service.storage import ExperimentFolder
@@ -100,7 +101,8 @@ class Campaign:
     def _trial_config(self, stage_id: StageId) -> dict[str, Any]:
         chain, stage = self._plan(stage_id)
         path = self._folder.stage(chain.id, stage.index).path
-        previous = self._folder.stage(chain.id, stage.index - 1).path if stage.index else None
+        before = chain.train_before(stage.index)
+        previous = None if before is None else self._folder.stage(chain.id, before).path
         return TrialConfig(
             experiment_id=self._experiment_id,
             chain_id=chain.id,
@@ -110,7 +112,8 @@ class Campaign:
             stage_index=stage.index,
             stage_path=str(path),
             previous_stage_path=None if previous is None else str(previous),
-            train=stage.config.model_dump(mode="json"),
+            kind=stage.kind,
+            config=stage.config.model_dump(mode="json"),
             data_root=None if self._data_root is None else str(self._data_root),
             cpus=self._spec.resources.cpus_per_trial,
             gpus=self._spec.resources.gpus_per_trial,

@@ -24,6 +24,7 @@ from service.runner.mlflow_runs import MlflowRuns
 from service.runner.shipped import Shipped
 from service.runner.stage_folder import Progress
 from service.states import WorkState
+from tet_core.analysis import results
 
 log = logging.getLogger(__name__)
 
@@ -179,7 +180,10 @@ class Outbox:
         assert progress.done is not None
         run_id = self._stage_run(chain, stage, progress)
         if progress.done.state == "succeeded":
-            self._ship_files(run_id, chain, stage, progress)
+            if stage.is_train:
+                self._ship_files(run_id, chain, stage, progress)
+            else:
+                self._ship_results(run_id, progress.folder.attempt(progress.done.attempt))
         self._runs.set_tags(run_id, content.progress_tags(progress))
         self._runs.end(run_id, "FINISHED" if progress.done.state == "succeeded" else "FAILED", progress.done.at_ms)
 
@@ -199,6 +203,13 @@ class Outbox:
             step=progress.last.epoch,
         )
 
+    def _ship_results(self, run_id: str, folder: Path) -> None:
+        """An analysis's table and plot, which the attempt that ended it wrote."""
+        for name in (results.TABLE, results.TABLE_CSV, results.PLOT):
+            self._runs.log_file(run_id, folder / name)
+        self._runs.log_file(run_id, self._spec_file)
+        self._runs.set_tags(run_id, content.table_tags(results.TABLE))
+
     def _upload_as(self, run_id: str, file: Path, name: str) -> None:
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / name).symlink_to(file)
@@ -208,7 +219,8 @@ class Outbox:
         progresses = [self._ledger.progress(StageId(chain.id, stage.index)) for stage in chain.stages]
         run_id = self._chain_run(chain)
         if state is WorkState.SUCCEEDED:
-            self._runs.log_metrics(run_id, content.chain_points(progresses))
+            trained = [progresses[stage.index] for stage in chain.train_stages]
+            self._runs.log_metrics(run_id, content.chain_points(trained))
         ends = [progress.done.at_ms for progress in progresses if progress.done]
         self._runs.end(run_id, "FINISHED" if state is WorkState.SUCCEEDED else "FAILED", max(ends))
 

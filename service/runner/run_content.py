@@ -1,5 +1,6 @@
 """What stands in the MLflow runs: names, tags, parameters and points, as functions of what is committed."""
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ from mlflow.entities import Metric
 from service.plan import Chain, StagePlan
 from service.runner.best import best_commit, best_key
 from service.runner.stage_folder import Commit, Progress
+from tet_core.config import TrainConfig
 
 PARENT_TAG = "mlflow.parentRunId"
 
@@ -24,7 +26,8 @@ def chain_name(chain: Chain) -> str:
 
 def stage_label(chain: Chain, stage: StagePlan) -> str:
     """A stage as people read it: its run's name, its trial's, and its actor's in the Ray dashboard."""
-    return f"{chain.arm} seed={chain.seed} stage={stage.index} T={stage.config.T}"
+    what = f"T={stage.config.T}" if stage.is_train else stage.kind
+    return f"{chain.arm} seed={chain.seed} stage={stage.index} {what}"
 
 
 def chain_tags(chain: Chain) -> dict[str, str]:
@@ -34,14 +37,20 @@ def chain_tags(chain: Chain) -> dict[str, str]:
 
 def stage_tags(experiment_id: str, chain: Chain, stage: StagePlan, parent: str) -> dict[str, str]:
     """Tags of a child run that are known when it begins."""
+    steps = {} if stage.config.T is None else {"tet.T": str(stage.config.T)}
     return {
         **chain_tags(chain),
+        **steps,
         PARENT_TAG: parent,
         "tet.stage": str(stage.index),
         "tet.stage_key": stage_key(experiment_id, chain, stage),
         "tet.kind": stage.kind,
-        "tet.T": str(stage.config.T),
     }
+
+
+def table_tags(path: str) -> dict[str, str]:
+    """What makes MLflow's pages show an artifact as a table; `log_table` would append to it the second time."""
+    return {"mlflow.loggedArtifacts": json.dumps([{"path": path, "type": "table"}])}
 
 
 def progress_tags(progress: Progress) -> dict[str, str]:
@@ -71,22 +80,33 @@ def flatten(value: Any, prefix: str = "") -> dict[str, str]:
 
 
 def stage_params(stage: StagePlan) -> dict[str, str]:
-    """A stage's resolved configuration as parameters."""
-    return {"kind": stage.kind, **flatten(stage.config.model_dump(mode="json"))}
+    """A stage's resolved configuration as parameters; of an analysis its own, and the training's under `train.`."""
+    values = stage.config.model_dump(mode="json")
+    if isinstance(stage.config, TrainConfig):
+        return {"kind": stage.kind, **flatten(values)}
+    own = {key: ", ".join(map(str, v)) if isinstance(v, list) else v for key, v in values["analysis"].items()}
+    return flatten(own) | flatten({"train": values["train"]})
 
 
 def chain_params(chain: Chain) -> dict[str, str]:
-    """A chain's: those of its stages that are equal throughout, and every stage's T, epochs and loss by its index."""
-    stages = [stage_params(stage) for stage in chain.stages]
-    common = {key: value for key, value in stages[0].items() if all(other.get(key) == value for other in stages[1:])}
-    own = {f"stages.{i}.{key}": stage[key] for i, stage in enumerate(stages) for key in ("T", "epochs", "loss.name")}
+    """A chain's: what its train stages share, by each stage's index its T, epochs and loss, or which analysis it is."""
+    stages = {stage.index: stage_params(stage) for stage in chain.stages}
+    first, *others = (stages[stage.index] for stage in chain.train_stages)
+    common = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
+    own = {
+        f"stages.{stage.index}.{key}": stages[stage.index][key]
+        for stage in chain.stages
+        for key in (("T", "epochs", "loss.name") if stage.is_train else ("kind",))
+    }
     return {"arm": chain.arm, **common, **own}
 
 
 def points(commits: Iterable[Commit]) -> list[Metric]:
-    """Committed epochs as MLflow points: the epoch is the step, the commit's own time the time."""
+    """Committed epochs and rows as MLflow points, with the commit's own time; the step is the epoch, or a row's own."""
     return [
-        Metric(key, value, commit.at_ms, commit.epoch) for commit in commits for key, value in commit.metrics.items()
+        Metric(key, value, commit.at_ms, commit.epoch if commit.step is None else commit.step)
+        for commit in commits
+        for key, value in commit.metrics.items()
     ]
 
 
@@ -98,9 +118,13 @@ def best_name(commits: Iterable[Commit]) -> str:
 def chain_points(progresses: list[Progress]) -> list[Metric]:
     """The parent's points, once all its stages have ended: step is the chain's number of epochs.
 
-    `test/accuracy` is the final one, that of the last stage's last epoch; `test/accuracy_best_test_epoch` is the
-    best of the last stage's epochs, chosen on the test set as the paper does; `train_time_s` is the training time of
-    all committed epochs of all stages, evaluation apart.
+    Args:
+        progresses: Of its train stages, in order.
+
+    Returns:
+        `test/accuracy`, the final one: that of the last stage's last epoch; `test/accuracy_best_test_epoch`, the best
+        of the last stage's epochs, chosen on the test set as the paper does; `train_time_s`, the training time of
+        all committed epochs of all stages, evaluation apart.
     """
     last = progresses[-1]
     assert last.last is not None

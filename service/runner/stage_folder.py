@@ -43,7 +43,11 @@ class Started(Record):
 
 
 class Commit(Record):
-    """One epoch: the journal line. `checkpoint` is a path relative to the stage folder."""
+    """One epoch of a training, or one row of an analysis: the journal line.
+
+    `checkpoint` is the file that it left, a path relative to the stage folder: a checkpoint, or the row's records.
+    `step` is where its metrics stand on the x axis; None: at `epoch`.
+    """
 
     epoch: int
     epochs: int
@@ -52,6 +56,7 @@ class Commit(Record):
     metrics: dict[str, float]
     checkpoint: str
     weights_sha256: str
+    step: int | None = None
 
 
 class Done(Record):
@@ -152,19 +157,31 @@ class Attempt:
         """Where this attempt's checkpoint of an epoch lies."""
         return self.path / f"epoch-{epoch:06d}.pt"
 
+    def row_path(self, row: int) -> Path:
+        """Where this attempt's records of a row lie."""
+        return self.path / f"row-{row:06d}.json"
+
     def commit(
-        self, *, epoch: int, epochs: int, at_ms: int, metrics: Mapping[str, float], weights_sha256: str
+        self,
+        *,
+        epoch: int,
+        epochs: int,
+        at_ms: int,
+        metrics: Mapping[str, float],
+        weights_sha256: str,
+        file: Path | None = None,
+        step: int | None = None,
     ) -> Commit:
-        """Own an epoch. The checkpoint has to be on disk before.
+        """Own an epoch, or a row. Its file has to be on disk before; None: the epoch's checkpoint.
 
         Raises:
             Superseded: another attempt owns the epoch, or a newer attempt has begun.
         """
         self.check_newest()
-        checkpoint = str(self.checkpoint_path(epoch).relative_to(self.folder.path))
+        checkpoint = str((file or self.checkpoint_path(epoch)).relative_to(self.folder.path))
         commit = Commit(
             epoch=epoch, epochs=epochs, attempt=self.number, at_ms=at_ms, metrics=dict(metrics),
-            checkpoint=checkpoint, weights_sha256=weights_sha256,
+            checkpoint=checkpoint, weights_sha256=weights_sha256, step=step,
         )  # fmt: skip
         name = commit_name(epoch)
         write_atomic(self.path / name, _json(commit))

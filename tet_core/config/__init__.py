@@ -7,6 +7,14 @@ Source: Deng et al., "Temporal Efficient Training of Spiking Neural Network via 
 ICLR 2022; defaults are those of the paper's experiments on CIFAR.
 """
 
+from tet_core.config.analysis import ANALYSES as ANALYSES
+from tet_core.config.analysis import ENERGY_TABLES as ENERGY_TABLES
+from tet_core.config.analysis import Analysis as Analysis
+from tet_core.config.analysis import AnalysisConfig as AnalysisConfig
+from tet_core.config.analysis import Energy as Energy
+from tet_core.config.analysis import EnergyTable as EnergyTable
+from tet_core.config.analysis import Landscape as Landscape
+from tet_core.config.analysis import TimeSweep as TimeSweep
 from tet_core.config.augmentation import Augmentation as Augmentation
 from tet_core.config.augmentation import AugmentationStep as AugmentationStep
 from tet_core.config.augmentation import Crop as Crop

@@ -36,7 +36,7 @@ def _results(chains: Iterable[ChainRow]) -> dict[str, dict[int, Result]]:
     results: dict[str, dict[int, Result]] = {}
     for chain in chains:
         accuracy = next(
-            (stage.metrics[ACCURACY] for stage in reversed(chain.stages) if ACCURACY in stage.metrics), None
+            (stage.metrics.get(ACCURACY) for stage in reversed(chain.stages) if stage.kind == "train"), None
         )
         if chain.state == WorkState.SUCCEEDED and accuracy is not None:
             time_s = sum(stage.train_time_s for stage in chain.stages)

@@ -27,10 +27,10 @@ class StageView(BaseModel):
     """A stage of a chain, with what its newest committed epoch left."""
 
     index: int
-    kind: str
-    T: int | None
+    kind: str = Field(examples=["train", "time_sweep", "landscape", "energy"])
+    T: int | None = Field(description="Time steps; null where an analysis runs over several.")
     state: WorkState
-    epoch: int = Field(description="Epochs committed so far.")
+    epoch: int = Field(description="Epochs committed so far; of an analysis, its rows.")
     epochs: int
     metrics: dict[str, float] = Field(examples=[{"test/accuracy": 0.952}])
     weights_sha256: str | None

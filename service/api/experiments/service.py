@@ -67,7 +67,9 @@ def resolved(spec: Experiment) -> ResolvedSpec:
             name=arm.name,
             stages=[
                 {"kind": stage.kind}
-                | resolve_stage(spec, number, index, spec.seeds[0]).model_dump(mode="json", exclude={"seed"})
+                | resolve_stage(spec, number, index, spec.seeds[0]).model_dump(
+                    mode="json", exclude={"seed": True, "train": {"seed"}}
+                )
                 for index, stage in enumerate(arm.stages)
             ],
         )

@@ -1,6 +1,6 @@
 import pytest
 
-from service.cli.progress import ChainProgress, Pace, duration, epochs
+from service.cli.progress import ChainProgress, Pace, counted, duration, epochs
 from tests.unit.service.cli.examples import chain, experiment, stage
 
 
@@ -23,6 +23,15 @@ def test_work_is_counted_in_epochs_times_time_steps() -> None:
 
 def test_a_stage_without_time_steps_is_named_by_its_kind() -> None:
     assert ChainProgress.of(chain(stage(kind="time_sweep", T=None, epochs=1))).stage == "1/1 (time_sweep)"
+
+
+def test_an_analysis_has_a_name_and_no_accuracy_of_its_own() -> None:
+    trained = stage(0, T=4, state="succeeded", epoch=20, metrics={"test/accuracy": 0.9})
+    landscape = stage(1, T=4, kind="landscape", state="running", epoch=3, epochs=21, metrics={"test/accuracy": 0.1})
+    at = ChainProgress.of(chain(trained, landscape))
+    assert (at.stage, at.epoch, at.accuracy) == ("2/2 (landscape)", "3/21", 0.9)
+    assert counted(experiment(chain(trained, landscape))) == "20/20 epochs, 3/21 rows"
+    assert counted(experiment(chain(trained))) == "20/20 epochs"
 
 
 def test_time_left_follows_from_what_was_seen() -> None:

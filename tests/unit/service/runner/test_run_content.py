@@ -1,10 +1,16 @@
 """What stands in the MLflow runs."""
 
-from service.plan import Chain
+import json
+
+import pytest
+
+from service.plan import Chain, plan
 from service.runner import run_content as content
 from service.runner.stage_folder import Attempt, read_progress
+from service.spec import parse
 from service.storage import ExperimentFolder
 from tests.unit.service.runner.writing import begin, write
+from tests.unit.service.test_spec import spec, train
 
 
 def test_names_say_arm_seed_stage_and_steps(chains: tuple[Chain, ...]) -> None:
@@ -82,3 +88,55 @@ def test_with_a_validation_set_the_best_goes_by_it(experiment: ExperimentFolder)
     assert content.best_name(progress.commits) == "best_val_epoch"
     values = {point.key: point.value for point in content.chain_points([progress])}
     assert (values["test/accuracy_best_val_epoch"], values["val/accuracy"]) == (0.5, 0.6)
+
+
+@pytest.fixture
+def analysed() -> Chain:
+    """A chain of a training, a sweep and a landscape."""
+    stages = [train(T=2, epochs=1), {"kind": "time_sweep", "T": [1, 4]}, {"kind": "landscape", "size": 3}]
+    (chain,) = plan(parse(spec(arms=[{"name": "SDT", "stages": stages}], seeds=[0])))
+    return chain
+
+
+def test_an_analysis_is_named_by_its_kind(analysed: Chain) -> None:
+    labels = [content.stage_label(analysed, stage) for stage in analysed.stages]
+    assert labels == ["SDT seed=0 stage=0 T=2", "SDT seed=0 stage=1 time_sweep", "SDT seed=0 stage=2 landscape"]
+    sweep, landscape = (content.stage_tags("e", analysed, stage, "the parent") for stage in analysed.stages[1:])
+    assert sweep["tet.kind"] == "time_sweep"
+    assert "tet.T" not in sweep
+    assert landscape["tet.T"] == "2"
+
+
+def test_the_parameters_of_an_analysis_are_its_own_and_those_of_the_training(analysed: Chain) -> None:
+    params = content.stage_params(analysed.stages[1])
+    assert (params["kind"], params["T"], params["train.T"], params["train.loss.name"]) == (
+        "time_sweep",
+        "1, 4",
+        "2",
+        "sdt",
+    )
+    params = content.chain_params(analysed)
+    assert (params["T"], params["epochs"], params["stages.0.T"], params["stages.2.kind"]) == (
+        "2",
+        "1",
+        "2",
+        "landscape",
+    )
+    assert "stages.1.T" not in params
+
+
+def test_the_points_of_a_row_stand_at_its_own_step(experiment: ExperimentFolder) -> None:
+    folder = experiment.stage("c", 1)
+    attempt = begin(folder)
+    attempt.commit(
+        epoch=1, epochs=2, at_ms=5, metrics={"time_sweep/accuracy": 0.5}, weights_sha256="aa",
+        file=attempt.row_path(1), step=7,
+    )  # fmt: skip
+    (point,) = content.points(read_progress(folder).commits)
+    assert (point.key, point.step, point.timestamp) == ("time_sweep/accuracy", 7, 5)
+    assert read_progress(folder).commits[0].checkpoint == "attempts/0001/row-000001.json"
+
+
+def test_a_table_is_shown_by_mlflow_through_a_tag() -> None:
+    (value,) = content.table_tags("table.json").values()
+    assert json.loads(value) == [{"path": "table.json", "type": "table"}]

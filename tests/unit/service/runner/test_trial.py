@@ -8,7 +8,8 @@ import pytest
 
 from service.runner.board import StageId
 from service.runner.stage_folder import Attempt, read_progress
-from service.runner.trial import StageTrial, TrialConfig
+from service.runner.trial import StageTrial
+from service.runner.trial_parts import TrialConfig
 from service.storage import StageFolder
 from tet_core import checkpoint as checkpoints
 
@@ -20,10 +21,13 @@ TRAIN = {
 
 def config(path: Path, **changes: Any) -> dict[str, Any]:
     train = TRAIN | changes.pop("train", {})
+    analysis = changes.pop("analysis", None)
     values: dict[str, Any] = {
         "experiment_id": "e", "chain_id": "c", "label": "SDT seed=3 stage=0 T=1", "arm": "SDT", "seed": 3,
-        "stage_index": 0, "stage_path": str(path), "previous_stage_path": None, "train": train, "data_root": None,
-        "cpus": 1, "gpus": 0,
+        "stage_index": 0, "stage_path": str(path), "previous_stage_path": None,
+        "kind": analysis["kind"] if analysis else "train",
+        "config": {"train": train, "analysis": analysis} if analysis else train,
+        "data_root": None, "cpus": 1, "gpus": 0,
     }  # fmt: skip
     return TrialConfig(**(values | changes)).as_dict()
 
@@ -142,3 +146,65 @@ def test_a_stage_never_goes_on_in_another_environment(folder: StageFolder) -> No
 
 def test_stages_are_ordered_by_chain_and_index() -> None:
     assert sorted([StageId("b", 0), StageId("a", 1), StageId("a", 0)])[0] == StageId("a", 0)
+
+
+LANDSCAPE = {"kind": "landscape", "size": 3}
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> StageFolder:
+    """A train stage that has ended."""
+    folder = StageFolder(tmp_path / "trained")
+    run(StageTrial(config(folder.path)))
+    return folder
+
+
+def analysing(path: Path, trained: StageFolder, **analysis: Any) -> StageTrial:
+    return StageTrial(config(path, previous_stage_path=str(trained.path), stage_index=1, analysis=analysis))
+
+
+def test_an_analysis_commits_a_row_a_step_and_ends_with_table_and_plot(
+    folder: StageFolder, trained: StageFolder
+) -> None:
+    reports = run(analysing(folder.path, trained, kind="time_sweep", T=[1, 4]))
+    assert [(report["epoch"], report["end"]) for report in reports] == [(1, None), (2, None), (2, "succeeded")]
+    progress, training = read_progress(folder), read_progress(trained).last
+    assert [(commit.epoch, commit.epochs, commit.step) for commit in progress.commits] == [(1, 2, 1), (2, 2, 4)]
+    assert training is not None
+    assert {commit.weights_sha256 for commit in progress.commits} == {training.weights_sha256}
+    assert progress.train_time_s == 0
+    assert progress.commits[0].metrics["time_sweep/accuracy"] == training.metrics["test/accuracy"]
+    table = json.loads((folder.attempt(1) / "table.json").read_bytes())
+    assert [row[table["columns"].index("T")] for row in table["data"]] == [1, 4]
+    assert (folder.attempt(1) / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_landscape_killed_in_the_middle_ends_as_one_left_alone(
+    folder: StageFolder, trained: StageFolder, tmp_path: Path
+) -> None:
+    alone = StageFolder(tmp_path / "alone")
+    run(analysing(alone.path, trained, **LANDSCAPE))
+    run(analysing(folder.path, trained, **LANDSCAPE), steps=1)  # and then it is killed
+    (folder.attempt(1) / "row-000002.json").write_bytes(b"[{")
+    assert run(analysing(folder.path, trained, **LANDSCAPE))[0]["epoch"] == 2
+    assert series(folder) == series(alone)
+    for name in ("table.json", "table.csv", "plot.png"):
+        assert (folder.attempt(2) / name).read_bytes() == (alone.attempt(1) / name).read_bytes()
+
+
+def test_the_rows_of_an_analysis_come_from_one_environment(folder: StageFolder, trained: StageFolder) -> None:
+    run(analysing(folder.path, trained, **LANDSCAPE), steps=1)
+    file = folder.attempt(1) / "started.json"
+    started = json.loads(file.read_bytes())
+    started["environment"]["instruction_set"] = "other"
+    file.write_text(json.dumps(started))
+    failure = json.loads(run(analysing(folder.path, trained, **LANDSCAPE))[-1]["failure"])
+    assert (failure["class"], failure["kind"]) == ("cluster", "EnvironmentMismatch")
+    assert "instruction_set: saved 'other', now" in failure["message"]
+
+
+def test_an_analysis_that_cannot_be_made_is_the_users_failure(folder: StageFolder, trained: StageFolder) -> None:
+    report = run(analysing(folder.path, trained, kind="energy", num_samples=10_000))[-1]
+    failure = json.loads(report["failure"])
+    assert (report["end"], failure["class"]) == ("failed", "user")
+    assert failure["message"] == "num_samples is 10000; the test set of digits has 355"

@@ -1,0 +1,70 @@
+"""One attempt at a train stage."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from service.runner.best import best_commit
+from service.runner.stage_folder import Attempt, Commit, read_commits
+from service.runner.trial_parts import Gauges, TrialConfig, load_last, logger, now_ms, report
+from service.storage import StageFolder
+from tet_core import checkpoint as checkpoints
+from tet_core import train_epochs
+from tet_core.config import TrainConfig
+
+
+def run_training(trial: TrialConfig) -> Iterator[dict[str, Any]]:
+    """One attempt, from the newest committed epoch to the stage's end; yields a report an epoch."""
+    folder = StageFolder(Path(trial.stage_path))
+    attempt = Attempt(folder)
+    config = TrainConfig.model_validate(trial.config)
+    data_root = None if trial.data_root is None else Path(trial.data_root)
+    resume, initial = _load_start(trial, folder)
+    say = logger(trial.label, folder.trial_log(attempt.number))
+    resumed_epoch = resume["epoch"] if resume else 0
+    say(f"attempt {attempt.number} starts behind epoch {resumed_epoch} of {config.epochs}")
+    begun_ms = now_ms()
+    epochs = train_epochs(config, initial=initial, resume=resume, data_root=data_root)
+    attempt.write_started(at_ms=begun_ms, resumed_epoch=resumed_epoch, **asdict(epochs.start))
+    gauges = Gauges(trial)
+    commits = read_commits(folder)
+    for epoch in epochs:
+        checkpoints.save(epoch.checkpoint(), attempt.checkpoint_path(epoch.number))
+        commit = attempt.commit(
+            epoch=epoch.number, epochs=epoch.epochs, at_ms=now_ms(), metrics=epoch.metrics,
+            weights_sha256=epoch.weights_sha256,
+        )  # fmt: skip
+        commits.append(commit)
+        attempt.prune(keep={commit.checkpoint, best_commit(commits).checkpoint})
+        say(_line(commit))
+        gauges.set(commit)
+        yield report(commit.epoch)
+    _write_model(folder, attempt)
+    attempt.finish(state="succeeded", at_ms=now_ms())
+    say("stage complete")
+    yield report(config.epochs, end="succeeded")
+
+
+def _load_start(trial: TrialConfig, folder: StageFolder) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """The checkpoint of this stage to go on from, and that of the stage before to start from."""
+    resume = load_last(folder)
+    if trial.previous_stage_path is None:
+        return resume, None
+    return resume, load_last(StageFolder(Path(trial.previous_stage_path)))
+
+
+def _write_model(folder: StageFolder, attempt: Attempt) -> None:
+    """Leave the trained network alone, without the optimiser, beside the attempt's other files."""
+    full = load_last(folder)
+    assert full is not None
+    checkpoints.save({**full, "optimizer": {}}, attempt.path / "model.pt")
+
+
+def _line(commit: Commit) -> str:
+    m = commit.metrics
+    return (
+        f"epoch {commit.epoch}/{commit.epochs}: train loss {m['train/loss']:.4f}, test loss {m['test/loss']:.4f} "
+        f"(sdt {m['test/loss_sdt']:.4f}, tet {m['test/loss_tet']:.4f}), test accuracy {m['test/accuracy']:.2%}, "
+        f"{m['epoch_time_s']:.2f} s"
+    )

@@ -1,0 +1,94 @@
+"""What both kinds of trial are made of: what the driver tells them, the checkpoint they start from, log and gauges."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ray.util.metrics import Gauge
+
+from service.runner.stage_folder import Commit, read_progress
+from service.storage import StageFolder
+from tet_core import checkpoint as checkpoints
+
+_TAGS = ("experiment", "arm", "seed", "stage")
+# A reader may find its checkpoint pruned by an attempt that was just being superseded; it then reads the newer commit.
+_LOAD_TRIES = 5
+
+
+@dataclass(frozen=True)
+class TrialConfig:
+    """What the driver tells a trial, as Tune's config: plain values alone."""
+
+    experiment_id: str
+    chain_id: str
+    label: str
+    arm: str
+    seed: int
+    stage_index: int
+    stage_path: str
+    previous_stage_path: str | None
+    kind: str
+    config: dict[str, Any]
+    data_root: str | None
+    cpus: float
+    gpus: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return asdict(self)
+
+
+def report(epoch: int, *, end: str | None = None) -> dict[str, Any]:
+    """What a trial tells Tune behind a commit, or at its end."""
+    return {"epoch": epoch, "done": end is not None, "end": end, "failure": None}
+
+
+def load_last(folder: StageFolder) -> dict[str, Any] | None:
+    """The newest checkpoint of a train stage; None if it has none."""
+    for tries_left in reversed(range(_LOAD_TRIES)):
+        progress = read_progress(folder)
+        if progress.last is None:
+            return None
+        try:
+            return checkpoints.load(progress.checkpoint(progress.last))
+        except FileNotFoundError:
+            if tries_left == 0:
+                raise
+    raise AssertionError("unreachable")
+
+
+def logger(label: str, file: Path) -> Callable[[str], None]:
+    """A function that prints a line, which Ray keeps with the actor, and appends it to the attempt's own log."""
+
+    def say(text: str) -> None:
+        line = f"{label}: {text}"
+        print(line, flush=True)
+        with file.open("a", encoding="utf-8") as log:
+            log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {line}\n")
+
+    return say
+
+
+class Gauges:
+    """A trial's progress among Ray's own metrics."""
+
+    def __init__(self, trial: TrialConfig) -> None:
+        values = (trial.experiment_id, trial.arm, str(trial.seed), str(trial.stage_index))
+        self._tags = dict(zip(_TAGS, values, strict=True))
+        self._progress = Gauge("tet_stage_progress", "Committed epochs or rows of the stage, as a fraction.", _TAGS)
+        self._accuracy = Gauge("tet_test_accuracy", "Test accuracy of the newest committed epoch, a fraction.", _TAGS)
+        self._loss = Gauge("tet_train_loss", "Training loss of the newest committed epoch.", _TAGS)
+
+    def set(self, commit: Commit) -> None:
+        """Show a commit; an analysis has neither accuracy nor loss of a training."""
+        self._progress.set(commit.epoch / commit.epochs, self._tags)
+        for gauge, key in ((self._accuracy, "test/accuracy"), (self._loss, "train/loss")):
+            if key in commit.metrics:
+                gauge.set(commit.metrics[key], self._tags)
+
+
+def now_ms() -> int:
+    """The time, in ms since 1970."""
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,96 @@
+"""What a network computes for an image, and the estimate of its energy."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from tests.unit.tet_core.analysis.training_once import trained
+from tet_core import analyse
+from tet_core.analysis.energy import layer_record
+from tet_core.config import ENERGY_TABLES, Energy
+from tet_core.operations import LayerTally
+
+PRICES = ENERGY_TABLES["horowitz-2014-45nm"]
+
+
+def silent() -> dict[str, Any]:
+    """A network that fires nowhere: its normalisations let nothing through."""
+    weights = {
+        name: torch.zeros_like(tensor) if ".norm." in name and name.endswith(("weight", "bias")) else tensor
+        for name, tensor in trained()["model"].items()
+    }
+    return trained() | {"model": weights}
+
+
+def test_a_network_that_fires_nowhere_costs_its_stem_alone() -> None:
+    (row,) = analyse(silent(), Energy())
+    stem = 9 * 4 * 64  # 3x3 kernels, one channel to four, 8x8 pixels: once, since the image does not change
+    assert row.metrics["energy/multiplications"] == stem
+    assert row.metrics["energy/additions"] == row.metrics["energy/firing_rate"] == 0
+    for key in ("energy/uj_per_image", "energy/uj_per_image_paper"):
+        assert row.metrics[key] == pytest.approx(stem * 4.6e-6, rel=1e-15)
+    assert [record["energy_uj"] for record in row.records if record["kind"] != "neuron"][1:] == [0.0] * 4
+
+
+def test_the_totals_are_the_sums_of_the_layers() -> None:
+    (row,) = analyse(trained(), Energy())
+    layers = [record for record in row.records if record["kind"] != "neuron"]
+    assert [record["kind"] for record in layers] == ["conv"] * 4 + ["linear"]
+    for metric, key in (("additions", "additions"), ("uj_per_image", "energy_uj")):
+        assert row.metrics[f"energy/{metric}"] == sum(float(record[key] or 0) for record in layers)
+    assert row.metrics["energy/accuracy"] == trained()["metrics"]["test/accuracy"]
+    assert 0 < row.metrics["energy/firing_rate"] < 1
+
+
+def test_only_layers_that_are_fed_with_spikes_add() -> None:
+    (row,) = analyse(trained(), Energy())
+    layers = [record for record in row.records if record["kind"] != "neuron"]
+    # The stem sees pixels, the third convolution and the head what an average pool left.
+    assert [record["only_adds"] for record in layers] == [False, True, False, True, False]
+    assert [record["is_stem"] for record in layers] == [True, False, False, False, False]
+    assert [record["steps"] for record in layers] == [1, 2, 2, 2, 2]
+    for record in layers:
+        assert (record["additions"] == 0) != (record["multiplications"] == 0)
+
+
+def test_the_papers_total_lets_all_but_the_stem_add() -> None:
+    (row,) = analyse(trained(), Energy())
+    stem, *others = (record for record in row.records if record["kind"] != "neuron")
+    executed = [float(r["additions"] or 0) + float(r["multiplications"] or 0) for r in others]
+    expected = float(stem["multiplications"] or 0) * 4.6e-6 + sum(executed) * 0.9e-6
+    assert row.metrics["energy/uj_per_image_paper"] == pytest.approx(expected, rel=1e-12)
+    assert row.metrics["energy/uj_per_image_paper"] < row.metrics["energy/uj_per_image"]
+
+
+def test_a_layers_line_is_its_tally_for_one_image() -> None:
+    tally = LayerTally("conv", "conv", False, operations=1000, passes=20, num_inputs=400, num_nonzero=100)
+    record = layer_record(tally, num_images=5, prices=PRICES, T=4)
+    assert (record["steps"], record["rate"], record["additions"]) == (4.0, 0.25, 1000.0)
+    assert record["energy_uj"] == pytest.approx(1000 * 0.9e-6)
+    tally.is_binary = False
+    record = layer_record(tally, num_images=5, prices=PRICES, T=4)
+    assert (record["additions"], record["multiplications"]) == (0.0, 1000.0)
+    assert record["energy_uj"] == pytest.approx(1000 * 4.6e-6)
+    assert record["energy_uj_paper"] == pytest.approx(1000 * 0.9e-6)
+
+
+def test_each_T_asked_for_is_a_row_and_costs_more() -> None:
+    rows = list(analyse(trained(), Energy(T=(1, 2, 4), num_samples=100)))
+    assert [row.step for row in rows] == [1, 2, 4]
+    additions = [row.metrics["energy/additions"] for row in rows]
+    assert additions == sorted(additions)
+    assert {record["T"] for record in rows[2].records} == {4}
+
+
+def test_it_leaves_no_hooks_behind_and_no_weight_changed() -> None:
+    rows = analyse(trained(), Energy(T=(1, 2), num_samples=10))
+    first, second = next(rows), next(rows)
+    assert first.records != second.records
+    assert rows.start.initial_sha256 == analyse(trained(), Energy()).start.initial_sha256
+
+
+def test_a_price_of_a_version_never_changes() -> None:
+    assert {name: (t.addition_pj, t.multiplication_pj) for name, t in ENERGY_TABLES.items()} == {
+        "horowitz-2014-45nm": (0.9, 4.6)
+    }

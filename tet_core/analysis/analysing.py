@@ -1,0 +1,90 @@
+"""Running an analysis of a checkpoint, a row at a time."""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tet_core import checkpoint as checkpoints
+from tet_core import environment
+from tet_core.analysis.energy import energy_rows
+from tet_core.analysis.landscape import landscape_rows
+from tet_core.analysis.subject import Row, Subject
+from tet_core.analysis.time_sweep import sweep_rows
+from tet_core.config import Analysis, Landscape, TimeSweep
+from tet_core.training import Start
+
+
+class Rows(Iterator[Row]):
+    """The rows of an analysis still to be measured: each `next` measures one.
+
+    Attributes:
+        start: What is analysed.
+        total: How many rows the analysis has, those left out included.
+    """
+
+    def __init__(self, start: Start, total: int, rows: Iterator[Row]) -> None:
+        self.start, self.total = start, total
+        self._rows = rows
+
+    def __next__(self) -> Row:
+        """Measure the next row."""
+        return next(self._rows)
+
+
+def analyse(
+    checkpoint: Mapping[str, Any] | Path | str, analysis: Analysis, *, done: int = 0, data_root: Path | None = None
+) -> Rows:
+    """Analyse a trained network; yields after every row.
+
+    Rows do not depend on each other, so an analysis that goes on behind row `done` ends as one left alone.
+
+    Args:
+        checkpoint: Of a training stage, or the path of one.
+        analysis: Which, and its settings.
+        done: Rows to leave out, from the first on.
+        data_root: As for `load_dataset`.
+
+    Returns:
+        An iterator with one item a row; its `start` says what is analysed.
+
+    Raises:
+        ValueError: If more samples are asked for than there are, or `done` is outside 0 to the number of rows.
+        CheckpointError: If the checkpoint is damaged.
+        DataError: If the data set is missing or damaged.
+
+    Example:
+        >>> from tet_core import TrainConfig, analyse, fit
+        >>> from tet_core.config import TimeSweep
+        >>> config = TrainConfig(dataset={"name": "digits"}, model={"name": "vgg_small", "width": 2}, T=2, epochs=1,
+        ...                      loss={"name": "sdt"})
+        >>> [row.step for row in analyse(fit(config).checkpoint, TimeSweep(T=[1, 2, 4]))]
+        [1, 2, 4]
+    """
+    if not isinstance(checkpoint, Mapping):
+        checkpoint = checkpoints.load(checkpoint)
+    total = analysis.num_rows()
+    if not 0 <= done <= total:
+        raise ValueError(f"done is {done}; the {analysis.kind} has {total} rows")
+    subject = Subject(checkpoint, data_root)
+    return Rows(subject.start(), total, _timed(subject, _rows(subject, analysis, done)))
+
+
+def _rows(subject: Subject, analysis: Analysis, done: int) -> Iterator[Row]:
+    if isinstance(analysis, TimeSweep):
+        return sweep_rows(subject, analysis, done)
+    if isinstance(analysis, Landscape):
+        return landscape_rows(subject, analysis, done)
+    return energy_rows(subject, analysis, done)
+
+
+def _timed(subject: Subject, rows: Iterator[Row]) -> Iterator[Row]:
+    """Each row with the time it took, under torch's threads and determinism of the stage while it is measured."""
+    while True:
+        begun = time.perf_counter()
+        with environment.applied(subject.config):
+            row = next(rows, None)
+        if row is None:
+            return
+        yield replace(row, metrics=row.metrics | {"row_time_s": time.perf_counter() - begun})

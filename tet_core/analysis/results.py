@@ -1,0 +1,43 @@
+"""What an analysis leaves for people: its table, for programs and for spreadsheets, and a plot of it."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from tet_core.analysis.plots import plot
+from tet_core.analysis.subject import Record
+from tet_core.config import Analysis
+from tet_core.files import write_atomic
+
+TABLE, TABLE_CSV, PLOT = "table.json", "table.csv", "plot.png"
+
+
+def table_json(records: Sequence[Record]) -> bytes:
+    """The table as `{"columns": [...], "data": [[...], ...]}`, the layout that pandas calls "split"."""
+    columns = list(records[0])
+    data = [[record[column] for column in columns] for record in records]
+    return json.dumps({"columns": columns, "data": data}, allow_nan=False).encode()
+
+
+def table_csv(records: Sequence[Record]) -> bytes:
+    """The table as comma-separated values with a header; numbers come back to the last digit."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return text.getvalue().encode()
+
+
+def write_results(folder: Path, analysis: Analysis, records: Sequence[Record]) -> None:
+    """Write `table.json`, `table.csv` and `plot.png`.
+
+    Args:
+        folder: Where; it must exist.
+        analysis: What the records are of.
+        records: Of all its rows, in their order.
+    """
+    write_atomic(folder / TABLE, table_json(records))
+    write_atomic(folder / TABLE_CSV, table_csv(records))
+    write_atomic(folder / PLOT, plot(analysis, records))

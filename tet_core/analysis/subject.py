@@ -1,0 +1,90 @@
+"""The trained network that is analysed, its data, and the rows in which every analysis gives its results."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from tet_core import environment, seed
+from tet_core.checkpoint import weights_sha256
+from tet_core.config import TrainConfig
+from tet_core.data import Dataset, Split, load_dataset
+from tet_core.evaluation import build, measure
+from tet_core.training import Start
+
+Record = dict[str, str | int | float | bool | None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What an analysis can be stopped behind, and gone on from: it depends on no other row.
+
+    Attributes:
+        number: From 1.
+        step: Where its metrics stand on the x axis: T in a sweep, else the number.
+        metrics: Finite numbers, under the analysis's name; `row_time_s` is added by `analyse`.
+        records: Its lines of the table, as plain values; a number that is not finite is None.
+    """
+
+    number: int
+    step: int
+    metrics: dict[str, float]
+    records: list[Record]
+
+
+def finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    """The metrics that are finite numbers: far from a minimum a loss may overflow."""
+    return {key: value for key, value in metrics.items() if isfinite(value)}
+
+
+def number(value: float) -> float | None:
+    """A number for the table, which is JSON and has no word for infinity."""
+    return value if isfinite(value) else None
+
+
+class Subject:
+    """A network as its checkpoint left it, in evaluation mode.
+
+    Args:
+        checkpoint: Of a training stage.
+        data_root: As for `load_dataset`.
+    """
+
+    def __init__(self, checkpoint: Mapping[str, Any], data_root: Path | None) -> None:
+        self.config = TrainConfig.model_validate(checkpoint["config"])
+        self.data_root = data_root
+        self.model = build(self.config)
+        self.model.load_state_dict(checkpoint["model"])
+        self.model.eval()
+
+    def dataset(self, T: int) -> Dataset:
+        """The data set for T steps: recordings of events are sliced anew for every T, still images stay."""
+        return load_dataset(self.config.dataset, self.data_root)
+
+    def samples(self, dataset: Dataset, split: str, num_samples: int | None) -> Split:
+        """The samples to measure on, on the network's device.
+
+        All of a split in file order, or `num_samples` of them, drawn by the seed alone: the same for all arms.
+
+        Raises:
+            ValueError: If there are fewer samples than asked for.
+        """
+        part = dataset.test if split == "test" else dataset.train
+        if num_samples is not None and num_samples > len(part):
+            raise ValueError(f"num_samples is {num_samples}; the {split} set of {dataset.name} has {len(part)}")
+        if num_samples is not None and num_samples < len(part):
+            part = part.subset(seed.sample(self.config.seed, f"analysis {split}", len(part), num_samples))
+        return part.to(environment.device(self.config))
+
+    def measure(self, dataset: Dataset, samples: Split, T: int) -> dict[str, float]:
+        """`loss`, `loss_sdt`, `loss_tet` and `accuracy` at T steps, in the batches in which training measures."""
+        return measure(self.model, dataset, samples, self.config.model_copy(update={"T": T}))
+
+    def start(self) -> Start:
+        """What is analysed, and in which environment; the hash is that of the analysed weights."""
+        dataset = self.dataset(self.config.T)
+        data = {"name": dataset.name, "digest": dataset.digest, "source": dataset.source}
+        num_parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        sha256 = weights_sha256(self.model.state_dict())
+        return Start(sha256, environment.record(self.config), data, num_parameters)
