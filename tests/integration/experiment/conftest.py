@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -90,6 +91,16 @@ def run_to_end(stack: LocalStack, experiment_id: str) -> Finished:
     view = stack.await_experiment(experiment_id, ended)
     assert view["state"] == "succeeded", view
     return Finished(stack, experiment_id, view, seen)
+
+
+def driver_process(experiment_id: str) -> psutil.Process:
+    """The driver's own process, not the shell that Ray starts it in."""
+    found = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if {"service.runner.driver", experiment_id} <= set(process.info["cmdline"] or ())
+    ]
+    return found[-1]
 
 
 @pytest.fixture(scope="session")

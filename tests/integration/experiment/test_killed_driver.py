@@ -3,23 +3,12 @@
 import os
 import signal
 
-import psutil
 import pytest
 
-from tests.integration.experiment.conftest import SPEC, Finished, run_to_end
+from tests.integration.experiment.conftest import SPEC, Finished, driver_process, run_to_end
 from tests.local_stack import LocalStack
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
-
-
-def _driver(experiment_id: str) -> psutil.Process:
-    """The driver's own process, not the shell that Ray starts it in."""
-    found = [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if {"service.runner.driver", experiment_id} <= set(process.info["cmdline"] or ())
-    ]
-    return found[-1]
 
 
 def test_a_killed_driver_loses_and_doubles_nothing(stack: LocalStack, finished: Finished) -> None:
@@ -33,7 +22,7 @@ def test_a_killed_driver_loses_and_doubles_nothing(stack: LocalStack, finished: 
             )
         ),
     )
-    os.kill(_driver(experiment_id).pid, signal.SIGKILL)
+    os.kill(driver_process(experiment_id).pid, signal.SIGKILL)
     again = run_to_end(stack, experiment_id)
     assert again.view["links"]["ray"].endswith(f"tet-{experiment_id}-2")
     assert again.hashes() == finished.hashes()
