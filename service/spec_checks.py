@@ -8,11 +8,14 @@ reported field by field.
 from collections.abc import Iterator
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from service.errors import FieldError
 from service.merge import merged
-from tet_core.config import ANALYSES, DATASETS, MIN_INPUT_SIZE, Training
+from tet_core.config import ANALYSES, DATASETS, ModelConfig, Training, misfit
 
 MAX_CHAINS = 100_000
+_MODEL: TypeAdapter[ModelConfig] = TypeAdapter(ModelConfig)
 _DEFAULTS = Training().model_dump(mode="json")
 
 
@@ -20,7 +23,10 @@ def cross_faults(raw: object) -> list[FieldError]:
     """Returns the faults of `raw` that no single field shows."""
     if not isinstance(raw, dict):
         return []
-    checks = (_unstorable, _doubled_arms, _doubled_seeds, _baseline, _input_size, _num_chains, _inheritance, _analyses)
+    checks = (
+        _unstorable, _doubled_arms, _doubled_seeds, _baseline, _input_size, _learnable_tau, _num_chains, _inheritance,
+        _analyses,
+    )  # fmt: skip
     return [fault for check in checks for fault in check(raw)]
 
 
@@ -76,14 +82,33 @@ def _baseline(raw: dict[str, Any]) -> Iterator[FieldError]:
 
 
 def _input_size(raw: dict[str, Any]) -> Iterator[FieldError]:
-    model, dataset = _name_of(raw.get("model")), _name_of(raw.get("dataset"))
-    if model not in MIN_INPUT_SIZE or dataset not in DATASETS:
+    dataset = _name_of(raw.get("dataset"))
+    try:
+        model = _MODEL.validate_python(raw.get("model"))
+    except ValidationError:
         return
-    least, size = MIN_INPUT_SIZE[model], DATASETS[dataset].input_size
-    if size < least:
-        fitting = ", ".join(repr(name) for name, needed in MIN_INPUT_SIZE.items() if needed <= size)
-        detail = f"needs inputs of {least}x{least} pixels or more; {dataset!r} has {size}x{size}: use {fitting}"
-        yield FieldError.at(("model", "name"), model, detail)
+    if dataset in DATASETS and (fault := misfit(model, DATASETS[dataset].input_size)) is not None:
+        yield FieldError.at(("model", "name"), model.name, f"does not fit {dataset!r}: {fault}")
+
+
+def _learnable_tau(raw: dict[str, Any]) -> Iterator[FieldError]:
+    """A decay factor that is learnt starts strictly between 0 and 1."""
+    for path, level in _levels(raw):
+        neuron = level.get("neuron")
+        if isinstance(neuron, dict) and neuron.get("learnable_tau") is True and neuron.get("tau") in (0, 1):
+            detail = "must be strictly between 0 and 1 where learnable_tau is true"
+            yield FieldError.at((*path, "neuron", "tau"), neuron["tau"], detail)
+
+
+def _levels(raw: dict[str, Any]) -> Iterator[tuple[tuple[str | int, ...], dict[str, Any]]]:
+    """Every place where settings can stand: the top level, the arms, their stages."""
+    yield (), raw
+    for number, arm in _items(raw, "arms"):
+        if isinstance(arm, dict):
+            yield ("arms", number), arm
+            for index, stage in _items(arm, "stages"):
+                if isinstance(stage, dict):
+                    yield ("arms", number, "stages", index), stage
 
 
 def _num_chains(raw: dict[str, Any]) -> Iterator[FieldError]:
@@ -111,6 +136,8 @@ def _inherits_all(
     if before is None:
         yield FieldError.at((*path, "inherit"), "all", "the first stage has nothing to inherit; leave this key out")
         return
+    if (fault := _other_steps(levels[0], stage, before)) is not None:
+        yield FieldError.at((*path, "T"), stage.get("T"), fault)
     own, other = _settings(*levels, stage), _settings(*levels, before)
     pairs = {
         "optimizer": (own["optimizer"].get("name"), other["optimizer"].get("name")),
@@ -149,6 +176,15 @@ def _num_samples(raw: dict[str, Any], stage: dict[str, Any], path: tuple[str | i
 
 def _is_analysis(stage: object) -> bool:
     return isinstance(stage, dict) and stage.get("kind") in ANALYSES
+
+
+def _other_steps(raw: dict[str, Any], stage: dict[str, Any], before: Any) -> str | None:
+    """What is wrong where TEBN's scales, one for each step, cannot go on with their optimiser's state."""
+    model = raw.get("model")
+    norm = _name_of(model.get("norm")) if isinstance(model, dict) else None
+    if norm != "tebn" or not isinstance(before, dict) or stage.get("T") == before.get("T"):
+        return None
+    return f"must be {before.get('T')!r}, as in the stage before: it inherits 'all', and the norm is 'tebn'"
 
 
 def _settings(*levels: Any) -> dict[str, Any]:

@@ -72,6 +72,7 @@ def build(config: TrainConfig) -> nn.Module:
             num_classes=card.num_classes,
             in_channels=card.in_channels,
             input_size=card.input_size,
+            num_steps=config.T,
             neuron=config.neuron,
             surrogate=config.surrogate,
         )

@@ -6,10 +6,13 @@ Source: Zheng et al., "Going Deeper With Directly-Trained Larger Spiking Neural 
 (arXiv:2011.05280); Deng et al., ICLR 2022.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tet_core.config import NormConfig, Tdbn, Tebn
 from tet_core.static import is_static, repeat_over_time
 
 
@@ -73,3 +76,59 @@ class TdBN(nn.Module):
     def extra_repr(self) -> str:
         """The sizes, for `print(model)`."""
         return f"{self.weight.numel()}, eps={self.eps}, momentum={self.momentum}"
+
+
+class TEBN(TdBN):
+    """tdBN, then a learnt scale for each time step: `y(t) = scale[t] * tdBN(x)(t)`; the scales start at 1.
+
+    At a step beyond the trained ones the last scale holds; a checkpoint of another T is taken over so: cut, or its
+    last scale repeated.
+
+    Args:
+        num_channels: C.
+        num_steps: T, how many scales are learnt.
+        v_threshold: As for `TdBN`.
+        alpha: As for `TdBN`.
+
+    Source: Duan et al., "Temporal Effective Batch Normalization in Spiking Neural Networks", NeurIPS 2022.
+    """
+
+    def __init__(self, num_channels: int, num_steps: int, *, v_threshold: float = 1.0, alpha: float = 1.0) -> None:
+        super().__init__(num_channels, v_threshold=v_threshold, alpha=alpha)
+        self.scale = nn.Parameter(torch.ones(num_steps))
+
+    def forward(self, x_TBCHW: Tensor) -> Tensor:
+        """Normalise and scale `[T, B, C, H, W]`; the output has the input's shape."""
+        return scale_steps(super().forward(x_TBCHW), self.scale)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
+        saved = state_dict.get(prefix + "scale")
+        if isinstance(saved, Tensor) and saved.ndim == 1 and len(saved):
+            state_dict[prefix + "scale"] = at_steps(saved, len(self.scale))
+        super()._load_from_state_dict(state_dict, prefix, *others)
+
+
+def at_steps(scale: Tensor, num_steps: int) -> Tensor:
+    """The scales `[T]` of the first `num_steps` steps; beyond T the last one holds."""
+    return scale[torch.arange(num_steps, device=scale.device).clamp_max(len(scale) - 1)]
+
+
+def scale_steps(x_TBCHW: Tensor, scale: Tensor) -> Tensor:
+    """Multiply each step of `[T, B, C, H, W]` by its scale."""
+    return x_TBCHW * at_steps(scale, x_TBCHW.shape[0]).view(-1, 1, 1, 1, 1)
+
+
+def build_norm(config: NormConfig, num_channels: int, *, v_threshold: float, num_steps: int) -> TdBN:
+    """Make the norm that a config names.
+
+    Args:
+        config: Which.
+        num_channels: C.
+        v_threshold: Threshold of the neurons that follow.
+        num_steps: T, for what learns something by step.
+    """
+    if isinstance(config, Tebn):
+        return TEBN(num_channels, num_steps, v_threshold=v_threshold, alpha=config.alpha)
+    if isinstance(config, Tdbn):
+        return TdBN(num_channels, v_threshold=v_threshold, alpha=config.alpha)
+    return TdBN(num_channels)  # weight 1

@@ -15,10 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tet_core.neuron import LIF
+from tet_core.neuron import Neuron
 
 LAYERS = (nn.Conv2d, nn.Linear)
-NEURONS = (LIF,)
 
 
 @dataclass
@@ -112,7 +111,7 @@ def tallied(model: nn.Module) -> Iterator[Tallies]:
         if isinstance(module, LAYERS):
             tally = LayerTally(name, "conv" if isinstance(module, nn.Conv2d) else "linear")
             handles.append(module.register_forward_hook(partial(tallies._layer, tally)))
-        elif isinstance(module, NEURONS):
+        elif isinstance(module, Neuron):
             handles.append(module.register_forward_hook(partial(tallies._neuron, NeuronTally(name))))
     try:
         yield tallies

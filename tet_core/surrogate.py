@@ -1,17 +1,26 @@
 """Surrogate gradients: what stands in for the derivative of the spike in the backward pass.
 
+Every one of them is scaled so that the area under it is 1, as is that under the derivative of a step.
+
 Shapes: every function here is elementwise and keeps the shape and dtype of its argument.
 
 Source: Deng et al., ICLR 2022, Eq. 5.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from tet_core.config import SurrogateConfig
+from tet_core.config import (
+    ArctanConfig,
+    ExponentialConfig,
+    RectangularConfig,
+    SurrogateConfig,
+    TriangleConfig,
+)
 
 
 class Surrogate(Protocol):
@@ -43,8 +52,7 @@ class Triangle:
     gamma: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.gamma > 0:
-            raise ValueError(f"gamma is {self.gamma!r}; it must be above 0")
+        _check_positive("gamma", self.gamma)
 
     def derivative(self, x: Tensor) -> Tensor:
         """Eq. 5 at `x = u - v_threshold`; see `Surrogate.derivative`."""
@@ -53,9 +61,117 @@ class Triangle:
         return height if self.gamma == 1.0 else height.div_(self.gamma**2)
 
 
+@dataclass(frozen=True)
+class Rectangular:
+    """The rectangle: `1 / (2 * gamma)` where `|u - v_threshold| < gamma`, else 0.
+
+    Attributes:
+        gamma: Half its width, in units of the membrane potential.
+
+    Raises:
+        ValueError: If `gamma` is not above 0.
+
+    Source: named, without constants, in Deng et al., ICLR 2022, Sec. 3; Wu et al., Frontiers 2018.
+    """
+
+    gamma: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_positive("gamma", self.gamma)
+
+    def derivative(self, x: Tensor) -> Tensor:
+        """The rectangle at `x = u - v_threshold`; see `Surrogate.derivative`."""
+        return (x.abs() < self.gamma).to(x.dtype).div_(2 * self.gamma)
+
+
+@dataclass(frozen=True)
+class Exponential:
+    """The exponential: `exp(-|u - v_threshold| / gamma) / (2 * gamma)`.
+
+    Attributes:
+        gamma: Distance over which it falls by a factor of e, in units of the membrane potential.
+
+    Raises:
+        ValueError: If `gamma` is not above 0.
+
+    Source: named, without constants, in Deng et al., ICLR 2022, Sec. 3; Shrestha and Orchard, NeurIPS 2018.
+    """
+
+    gamma: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_positive("gamma", self.gamma)
+
+    def derivative(self, x: Tensor) -> Tensor:
+        """The exponential at `x = u - v_threshold`; see `Surrogate.derivative`."""
+        return x.abs().div_(-self.gamma).exp_().div_(2 * self.gamma)
+
+
+@dataclass(frozen=True)
+class Arctan:
+    """The derivative of the arctangent: `1 / (pi * gamma * (1 + ((u - v_threshold) / gamma)**2))`.
+
+    Attributes:
+        gamma: Distance at which it has half its height, in units of the membrane potential.
+
+    Raises:
+        ValueError: If `gamma` is not above 0.
+
+    Source: Fang et al., ICCV 2021 (arXiv:2007.05785); their alpha is `2 / (pi * gamma)`.
+    """
+
+    gamma: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_positive("gamma", self.gamma)
+
+    def derivative(self, x: Tensor) -> Tensor:
+        """The derivative of the arctangent at `x = u - v_threshold`; see `Surrogate.derivative`."""
+        return x.div(self.gamma).square_().add_(1).reciprocal_().div_(math.pi * self.gamma)
+
+
+@dataclass(frozen=True)
+class SigmoidForward:
+    """No surrogate: the forward pass itself is `sigmoid(k * (u - v_threshold))`, and this is its true derivative.
+
+    Attributes:
+        k: Steepness, in one over units of the membrane potential.
+
+    Raises:
+        ValueError: If `k` is not above 0.
+
+    Source: Deng et al., ICLR 2022, Table 2.
+    """
+
+    k: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_positive("k", self.k)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What a neuron sends at `x = u - v_threshold`, between 0 and 1; shape and dtype of `x`."""
+        return torch.sigmoid(self.k * x)
+
+    def derivative(self, x: Tensor) -> Tensor:
+        """`k * sigmoid(k * x) * (1 - sigmoid(k * x))`; see `Surrogate.derivative`."""
+        a = self.forward(x)
+        return self.k * a * (1 - a)
+
+
+def _check_positive(name: str, value: float) -> None:
+    if not value > 0:
+        raise ValueError(f"{name} is {value!r}; it must be above 0")
+
+
 def build_surrogate(config: SurrogateConfig) -> Surrogate:
     """Make the surrogate that a config names."""
-    return Triangle(config.gamma)
+    if isinstance(config, TriangleConfig):
+        return Triangle(config.gamma)
+    if isinstance(config, RectangularConfig):
+        return Rectangular(config.gamma)
+    if isinstance(config, ExponentialConfig):
+        return Exponential(config.gamma)
+    return Arctan(config.gamma) if isinstance(config, ArctanConfig) else SigmoidForward(config.k)
 
 
 class _Spike(torch.autograd.Function):
@@ -73,16 +189,21 @@ class _Spike(torch.autograd.Function):
         return grad_outputs[0] * ctx.surrogate.derivative(u - ctx.v_threshold), None, None
 
 
-def spike(u: Tensor, v_threshold: float, surrogate: Surrogate) -> Tensor:
+def spike(u: Tensor, v_threshold: float | Tensor, surrogate: Surrogate) -> Tensor:
     """Fire where the potential is strictly above the threshold: `a = Theta(u - v_threshold)` (Eq. 2).
 
     Args:
         u: Membrane potential, any shape, floating point.
-        v_threshold: The threshold, in units of `u`.
+        v_threshold: The threshold, in units of `u`; as a scalar tensor it gets a gradient too.
         surrogate: Stands in for da/du in the backward pass.
 
     Returns:
-        Spikes, 0 or 1, of the shape and dtype of `u`.
+        Spikes of the shape and dtype of `u`: 0 or 1, or between them with `SigmoidForward`.
     """
+    if isinstance(surrogate, SigmoidForward):
+        return surrogate.forward(u - v_threshold)
+    if isinstance(v_threshold, Tensor):
+        # u - v_threshold > 0 just where u > v_threshold: the difference of two floats is 0 only where they are equal.
+        u, v_threshold = u - v_threshold, 0.0
     out: Tensor = _Spike.apply(u, v_threshold, surrogate)  # type: ignore[no-untyped-call]
     return out

@@ -1,10 +1,12 @@
-"""Models, and the normalisation within them."""
+"""Models, the normalisation within them, and what inputs they fit. Shapes are settled here without torch."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from tet_core.config.base import Config
+
+ENTRY_POINTS = "tet.models"
 
 
 class Tdbn(Config):
@@ -14,22 +16,180 @@ class Tdbn(Config):
     alpha: float = Field(1.0, gt=0, le=1e3)
 
 
-class VggSmall(Config):
+class Bn(Config):
+    """Batch normalisation over time and batch, weight 1 at first, whatever the threshold."""
+
+    name: Literal["bn"] = "bn"
+
+
+class Tebn(Config):
+    """Temporal effective batch normalisation: tdbn, times a learnt scale for each time step, 1 at first."""
+
+    name: Literal["tebn"] = "tebn"
+    alpha: float = Field(1.0, gt=0, le=1e3)
+
+
+NormConfig = Annotated[Tdbn | Bn | Tebn, Field(discriminator="name")]
+Channels = Annotated[int, Field(ge=1, le=8192)]
+
+
+class _Normed(Config):
+    norm: NormConfig = Tdbn()
+
+
+class VggSmall(_Normed):
     """Four convolutions and one linear layer, for inputs from 8x8 up."""
 
     name: Literal["vgg_small"] = "vgg_small"
     width: int = Field(32, ge=1, le=1024, description="Channels of the first two convolutions; the next two: twice.")
-    norm: Tdbn = Tdbn()
 
 
-class VggSnn(Config):
-    """The paper's VGGSNN for DVS-CIFAR10: eight convolutions, four average pools, one linear layer."""
+class VggSnn(_Normed):
+    """The paper's VGGSNN for DVS-CIFAR10: eight convolutions, one linear layer."""
 
     name: Literal["vggsnn"] = "vggsnn"
-    norm: Tdbn = Tdbn()
+    width: int = Field(64, ge=1, le=1024, description="Channels of the first convolution; the others in proportion.")
+    downsample: Literal["pool", "stride"] = Field(
+        "pool",
+        description="'pool': four 2x2 average pools; 'stride': convolutions of stride 2 instead.",
+    )
 
 
-ModelConfig = Annotated[VggSmall | VggSnn, Field(discriminator="name")]
+class Cnn5(_Normed):
+    """The five-layer network of the ablation (Table 2): four convolutions, each but the first with a pool, and a head.
 
-# The smallest input side (pixels) each model takes: vgg_small halves it twice, vggsnn four times.
-MIN_INPUT_SIZE = {"vgg_small": 8, "vggsnn": 16}
+    The paper does not say which five layers; these are our choice.
+    """
+
+    name: Literal["cnn5"] = "cnn5"
+    width: int = Field(64, ge=1, le=1024, description="Channels of the first convolution; then twice, 4 and 8 times.")
+
+
+class ResNet19(_Normed):
+    """The paper's ResNet-19 for CIFAR."""
+
+    name: Literal["resnet19"] = "resnet19"
+    stem: Channels = Field(64, description="Channels of the first convolution; others use 128.")
+    width: int = Field(128, ge=1, le=1024, description="Channels of the first three blocks; then twice and 4 times.")
+
+
+class SpikingResNet34(_Normed):
+    """Spiking-ResNet-34 for ImageNet: neurons behind the additions."""
+
+    name: Literal["spiking_resnet34"] = "spiking_resnet34"
+    width: int = Field(64, ge=1, le=1024, description="Channels of the stem and the first blocks.")
+
+
+class SewResNet34(_Normed):
+    """SEW-ResNet-34 for ImageNet: spikes of block and shortcut are added."""
+
+    name: Literal["sew_resnet34"] = "sew_resnet34"
+    width: int = Field(64, ge=1, le=1024, description="Channels of the stem and the first blocks.")
+
+
+class ConvLayer(Config):
+    """Convolution without bias, norm, neuron; padded so that stride 1 keeps the size."""
+
+    kind: Literal["conv"]
+    channels: Channels
+    kernel: Literal[1, 3, 5, 7] = 3
+    stride: int = Field(1, ge=1, le=8)
+
+
+class PoolLayer(Config):
+    """Pooling over windows of `size` x `size` pixels; `global`: over all of them."""
+
+    kind: Literal["pool"]
+    size: int | Literal["global"] = Field(2, description="Pixels from 2 to 64, or 'global'.")
+    mode: Literal["avg", "max"] = "avg"
+
+
+class ResidualLayer(Config):
+    """Convolutions beside a shortcut: their sum goes into the last neuron.
+
+    The last convolution's norm is followed by the sum; where channels or size change, the shortcut is a 1x1
+    convolution with norm.
+    """
+
+    kind: Literal["residual"]
+    layers: Annotated[tuple[ConvLayer, ...], Field(min_length=1, max_length=16)]
+
+
+class LinearLayer(Config):
+    """Linear layer and neuron, on the flattened input; only linear layers can follow."""
+
+    kind: Literal["linear"]
+    features: Annotated[int, Field(ge=1, le=65_536)]
+
+
+LayerConfig = Annotated[ConvLayer | PoolLayer | ResidualLayer | LinearLayer, Field(discriminator="kind")]
+
+
+class Layers(_Normed):
+    """A network of the user's own, layer by layer; the head, a linear layer to the classes, is added."""
+
+    name: Literal["layers"] = "layers"
+    layers: Annotated[tuple[LayerConfig, ...], Field(min_length=1, max_length=256)]
+
+
+class EntryPointModel(Config):
+    """A network from a Python package installed on the nodes, under the entry points `tet.models`."""
+
+    name: Literal["entry_point"] = "entry_point"
+    entry_point: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,79}$", description="Its name there.")]
+    options: dict[str, str | int | float | bool] = Field({}, description="Passed to it as keyword arguments.")
+
+
+ModelConfig = Annotated[
+    VggSmall | VggSnn | Cnn5 | ResNet19 | SpikingResNet34 | SewResNet34 | Layers | EntryPointModel,
+    Field(discriminator="name"),
+]
+
+# The smallest input side (pixels) each model takes: what is left at its end is one pixel at least.
+MIN_INPUT_SIZE = {
+    "vgg_small": 8, "vggsnn": 16, "cnn5": 8, "resnet19": 4, "spiking_resnet34": 16, "sew_resnet34": 16,
+}  # fmt: skip
+MAX_POOL_SIZE = 64
+
+
+def misfit(model: ModelConfig, input_size: int) -> str | None:
+    """Why a model does not fit inputs of `input_size` x `input_size` pixels, in words; None where it does.
+
+    What an entry point fits, only the nodes know.
+    """
+    if isinstance(model, Layers):
+        return _misfit_of_layers(model.layers, input_size)
+    least = MIN_INPUT_SIZE.get(model.name, 1)
+    if input_size >= least:
+        return None
+    fitting = ", ".join(repr(name) for name, needed in MIN_INPUT_SIZE.items() if needed <= input_size)
+    instead = f"; for these there is {fitting}" if fitting else ""
+    return f"{model.name!r} takes inputs of {least}x{least} pixels and more, not {input_size}x{input_size}{instead}"
+
+
+def _misfit_of_layers(layers: tuple[LayerConfig, ...], size: int) -> str | None:
+    flat = False
+    for index, layer in enumerate(layers):
+        if flat and not isinstance(layer, LinearLayer):
+            return f"layers[{index}]: only linear layers can follow a linear layer, not {layer.kind!r}"
+        if isinstance(layer, PoolLayer):
+            if layer.size != "global" and not 2 <= layer.size <= MAX_POOL_SIZE:
+                return f"layers[{index}].size: must be 2 to {MAX_POOL_SIZE} or 'global', not {layer.size}"
+            if layer.size != "global" and layer.size > size:
+                return f"layers[{index}].size: a pool of {layer.size}x{layer.size} gets only {size}x{size} pixels"
+        flat = isinstance(layer, LinearLayer)
+        size = size_behind(layer, size)
+    return None
+
+
+def size_behind(layer: LayerConfig, size: int) -> int:
+    """Side of what leaves a layer that gets `size` x `size` pixels."""
+    if isinstance(layer, ConvLayer):
+        return (size - 1) // layer.stride + 1  # padded by half its kernel
+    if isinstance(layer, PoolLayer):
+        return 1 if layer.size == "global" else size // layer.size
+    if isinstance(layer, ResidualLayer):
+        for inner in layer.layers:
+            size = size_behind(inner, size)
+        return size
+    return 1

@@ -1,22 +1,81 @@
 """Neurons and surrogate gradients."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from tet_core.config.base import Config
 
+Threshold = Annotated[float, Field(gt=0, le=1e6, description="The neuron fires when u is strictly above it.")]
+Width = Annotated[float, Field(gt=0, le=1e6)]
 
-class NeuronConfig(Config):
-    """The leaky integrate-and-fire neuron with hard reset (Eq. 1-3)."""
+
+class _Firing(Config):
+    v_threshold: Threshold = 1.0
+    reset: Literal["hard", "soft"] = Field("hard", description="'hard': to 0; 'soft': the threshold is subtracted.")
+    detach_reset: bool = Field(False, description="Stop the gradient at the spikes within the reset.")
+    learnable_threshold: bool = Field(False, description="Train one threshold a layer.")
+
+
+class LifConfig(_Firing):
+    """The leaky integrate-and-fire neuron (Eq. 1-3)."""
 
     name: Literal["lif"] = "lif"
     tau: float = Field(0.5, ge=0, le=1, description="Decay factor of the potential at each step (no time constant).")
-    v_threshold: float = Field(1.0, gt=0, le=1e6, description="The neuron fires when u is strictly above it.")
+    learnable_tau: bool = Field(False, description="Train one decay factor a layer; it must start within 0 to 1.")
 
 
-class SurrogateConfig(Config):
+class IfConfig(_Firing):
+    """The integrate-and-fire neuron: nothing leaks (tau = 1)."""
+
+    name: Literal["if"] = "if"
+
+
+class ReluConfig(Config):
+    """max(0, I) in place of a neuron: the ANN of any model."""
+
+    name: Literal["relu"] = "relu"
+
+
+NeuronConfig = Annotated[LifConfig | IfConfig | ReluConfig, Field(discriminator="name")]
+
+
+class TriangleConfig(Config):
     """The triangle surrogate gradient (Eq. 5)."""
 
     name: Literal["triangle"] = "triangle"
-    gamma: float = Field(1.0, gt=0, le=1e6, description="Half the width of the triangle's base.")
+    gamma: Width = Field(1.0, description="Half the width of the triangle's base.")
+
+
+class RectangularConfig(Config):
+    """The rectangular surrogate gradient."""
+
+    name: Literal["rectangular"] = "rectangular"
+    gamma: Width = Field(1.0, description="Half the width of the rectangle.")
+
+
+class ExponentialConfig(Config):
+    """The exponential surrogate gradient."""
+
+    name: Literal["exponential"] = "exponential"
+    gamma: Width = Field(1.0, description="Distance over which it falls by a factor of e.")
+
+
+class ArctanConfig(Config):
+    """The derivative of the arctangent as surrogate gradient."""
+
+    name: Literal["arctan"] = "arctan"
+    gamma: Width = Field(1.0, description="Distance at which it has fallen to half its height.")
+
+
+class SigmoidForwardConfig(Config):
+    """The sigmoid in the forward pass too, in place of the step: nothing is surrogate (Table 2)."""
+
+    name: Literal["sigmoid_forward"] = "sigmoid_forward"
+    k: float = Field(1.0, gt=0, le=1e6, description="Steepness: sigmoid(k * (u - v_threshold)).")
+
+
+SurrogateConfig = Annotated[
+    TriangleConfig | RectangularConfig | ExponentialConfig | ArctanConfig | SigmoidForwardConfig,
+    Field(discriminator="name"),
+]

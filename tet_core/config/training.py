@@ -9,7 +9,7 @@ from tet_core.config.base import BatchSize, Config, Inherit, NumEpochs, NumSteps
 from tet_core.config.datasets import DatasetConfig
 from tet_core.config.losses import LossConfig
 from tet_core.config.models import ModelConfig
-from tet_core.config.neurons import NeuronConfig, SurrogateConfig
+from tet_core.config.neurons import LifConfig, NeuronConfig, SurrogateConfig, TriangleConfig
 from tet_core.config.optimizers import AdamConfig, OptimizerConfig, ScheduleConfig
 
 
@@ -21,8 +21,8 @@ class Training(Config):
     batch_size: BatchSize = 128
     augmentation: Augmentation = ()
     precision: Precision = "float32"
-    neuron: NeuronConfig = NeuronConfig()
-    surrogate: SurrogateConfig = SurrogateConfig()
+    neuron: NeuronConfig = LifConfig()
+    surrogate: SurrogateConfig = TriangleConfig()
 
 
 class TrainConfig(Training):

@@ -3,15 +3,36 @@
 Every model's parameters are registered in the order of the forward pass.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import TypeAdapter
 from torch import nn
 
-from tet_core.config import MIN_INPUT_SIZE, ModelConfig, NeuronConfig, SurrogateConfig, VggSmall, VggSnn
-from tet_core.models.vgg import Surroundings, vgg_small, vggsnn
+from tet_core import entry_points
+from tet_core.config import (
+    ENTRY_POINTS,
+    EntryPointModel,
+    LifConfig,
+    ModelConfig,
+    NeuronConfig,
+    SurrogateConfig,
+    TriangleConfig,
+    misfit,
+)
+from tet_core.models import layers, resnet, vgg
+from tet_core.models.parts import Surroundings
 
-_CONFIG: TypeAdapter[VggSmall | VggSnn] = TypeAdapter(ModelConfig)
+_CONFIG: TypeAdapter[ModelConfig] = TypeAdapter(ModelConfig)
+_BUILDERS: dict[str, Callable[[Any, Surroundings], nn.Module]] = {
+    "vgg_small": vgg.vgg_small,
+    "vggsnn": vgg.vggsnn,
+    "cnn5": vgg.cnn5,
+    "resnet19": resnet.resnet19,
+    "spiking_resnet34": resnet.spiking_resnet34,
+    "sew_resnet34": resnet.sew_resnet34,
+    "layers": layers.layers,
+}
 
 
 def build_model(
@@ -20,6 +41,7 @@ def build_model(
     num_classes: int,
     in_channels: int,
     input_size: int,
+    num_steps: int = 1,
     neuron: NeuronConfig | None = None,
     surrogate: SurrogateConfig | None = None,
     **fields: Any,
@@ -27,10 +49,11 @@ def build_model(
     """Build a network with fresh weights from torch's global generator.
 
     Args:
-        name: "vgg_small" or "vggsnn".
+        name: As in `tet_core.config`: "vgg_small", "vggsnn", "resnet19", …
         num_classes: K, classes to tell apart.
         in_channels: C, channels of the input.
         input_size: H = W, side of the input in pixels.
+        num_steps: T that it is trained at; only TEBN, which learns a scale a step, depends on it.
         neuron: The neuron's constants; the paper's by default.
         surrogate: The surrogate gradient; the paper's by default.
         **fields: The model's own fields, as in `tet_core.config` (`width`, `norm`).
@@ -39,22 +62,33 @@ def build_model(
         A module from `[T, B, C, H, W]` to outputs `[T, B, K]`; the prediction is argmax of their mean over time.
 
     Raises:
-        ValueError: If the name or a field is not known or out of range, or `input_size` is too small for the model.
+        ValueError: If the name or a field is not known or out of range, or the model does not fit the input.
 
     Example:
         >>> model = build_model("vgg_small", num_classes=10, in_channels=1, input_size=8, width=32)
     """
     config = _CONFIG.validate_python({"name": name, **fields})
-    for field, value, least in (
-        ("num_classes", num_classes, 1),
-        ("in_channels", in_channels, 1),
-        ("input_size", input_size, MIN_INPUT_SIZE[name]),
-    ):
-        if value < least:
-            raise ValueError(f"{field} is {value}; {name} takes {least} and more")
+    for field, value in (("num_classes", num_classes), ("in_channels", in_channels), ("input_size", input_size)):
+        if value < 1:
+            raise ValueError(f"{field} is {value}; {name} takes 1 and more")
+    if (fault := misfit(config, input_size)) is not None:
+        raise ValueError(f"input_size is {input_size}: {fault}")
     surroundings = Surroundings(
-        num_classes, in_channels, input_size, neuron or NeuronConfig(), surrogate or SurrogateConfig()
+        num_classes, in_channels, input_size, num_steps, neuron or LifConfig(), surrogate or TriangleConfig()
     )
-    if isinstance(config, VggSmall):
-        return vgg_small(config, surroundings)
-    return vggsnn(config, surroundings)
+    if isinstance(config, EntryPointModel):
+        return _from_entry_point(config, surroundings)
+    return _BUILDERS[name](config, surroundings)
+
+
+def _from_entry_point(config: EntryPointModel, surroundings: Surroundings) -> nn.Module:
+    """Call the user's own function with everything a network may depend on."""
+    build = entry_points.load(ENTRY_POINTS, config.entry_point)
+    model = build(
+        num_classes=surroundings.num_classes, in_channels=surroundings.in_channels,
+        input_size=surroundings.input_size, num_steps=surroundings.num_steps,
+        new_neuron=surroundings.new_neuron, new_norm=surroundings.new_norm, **config.options,
+    )  # fmt: skip
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"entry_point {config.entry_point!r} gave a {type(model).__name__}; it must be an nn.Module")
+    return model

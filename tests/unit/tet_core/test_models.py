@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tet_core.config import NeuronConfig
+from tet_core.config import LifConfig
 from tet_core.models import build_model
 from tet_core.static import repeat_over_time
 
@@ -81,14 +81,14 @@ def test_the_stem_sees_a_still_image_once() -> None:
 
 
 def test_the_neurons_constants_reach_neurons_and_norms() -> None:
-    model = small(neuron=NeuronConfig(tau=0.25, v_threshold=0.5), norm={"alpha": 2.0})
+    model = small(neuron=LifConfig(tau=0.25, v_threshold=0.5), norm={"name": "tdbn", "alpha": 2.0})
     assert "tau=0.25, v_threshold=0.5" in repr(model)
     norms = [module.weight for name, module in model.named_modules() if name.endswith("norm")]
     assert all(torch.equal(weight, torch.ones_like(weight)) for weight in norms)
 
 
 def test_what_cannot_be_built_is_named() -> None:
-    with pytest.raises(ValueError, match=r"input_size is 7; vgg_small takes 8 and more"):
+    with pytest.raises(ValueError, match=r"input_size is 7: 'vgg_small' takes inputs of 8x8 pixels and more"):
         build_model("vgg_small", num_classes=10, in_channels=1, input_size=7)
     with pytest.raises(ValueError, match=r"num_classes is 0"):
         build_model("vgg_small", num_classes=0, in_channels=1, input_size=8)

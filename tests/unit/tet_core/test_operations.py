@@ -39,6 +39,12 @@ def test_vggsnn_on_dvs_frames_is_counted() -> None:
     assert found.synaptic == sum(convolutions[1:]) + 4_608 * 10
 
 
+def test_a_step_of_the_papers_resnet19_at_32x32_is_counted() -> None:
+    found = count_operations(build_model("resnet19", num_classes=10, in_channels=3, input_size=32), (3, 32, 32))
+    assert found.stem == ("features.0.conv",)
+    assert (found.synaptic, found.multiplications) == (2_214_726_144, 1_769_472)
+
+
 def test_strides_groups_and_biases_count_as_they_compute() -> None:
     class Net(nn.Module):
         def __init__(self) -> None:

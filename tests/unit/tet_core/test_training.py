@@ -14,7 +14,7 @@ from tet_core import training
 from tet_core.checkpoint import CheckpointError, EnvironmentMismatch, weights_sha256
 from tet_core.config import TrainConfig
 from tet_core.evaluation import measure
-from tet_core.models.vgg import Vgg
+from tet_core.models.parts import Network
 from tet_core.training import Epoch, train_epochs
 
 TIMES = ("epoch_time_s", "samples_per_s")
@@ -35,7 +35,7 @@ def watched() -> Iterator[list[tuple[str, int, str]]]:
     fed: list[tuple[str, int, str]] = []
 
     def watch(module: nn.Module, args: tuple[Any, ...]) -> None:
-        if isinstance(module, Vgg) and module.training:
+        if isinstance(module, Network) and module.training:
             x: Tensor = args[0]
             assert all(torch.equal(x[0], step) for step in x)
             fed.append((weights_sha256(module.state_dict()), len(x), weights_sha256({"x": x[0]})))

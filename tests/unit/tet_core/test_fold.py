@@ -1,0 +1,128 @@
+"""Folding: the same spikes, layer by layer, after real training, on every model here."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tet_core import TrainConfig, fit, load_dataset
+from tet_core.data import Dataset
+from tet_core.evaluation import build
+from tet_core.fold import fold_batchnorm
+from tet_core.models import build_model
+from tet_core.neuron import Neuron
+from tet_core.norm import TdBN
+from tet_core.seed import initial_weights
+from tet_core.static import repeat_over_time
+
+LAYERS = [
+    {"kind": "conv", "channels": 4},
+    {"kind": "residual", "layers": [{"kind": "conv", "channels": 6, "stride": 2}, {"kind": "conv", "channels": 6}]},
+    {"kind": "pool"},
+    {"kind": "linear", "features": 16},
+]
+MODELS: list[dict[str, Any]] = [
+    {"name": "vgg_small", "width": 4},
+    {"name": "vgg_small", "width": 4, "norm": {"name": "tebn"}},
+    {"name": "vggsnn", "width": 2},
+    {"name": "vggsnn", "width": 2, "downsample": "stride", "norm": {"name": "bn"}},
+    {"name": "cnn5", "width": 4},
+    {"name": "resnet19", "width": 4, "stem": 4},
+    {"name": "resnet19", "width": 4, "stem": 3, "norm": {"name": "tebn"}},
+    {"name": "spiking_resnet34", "width": 2},
+    {"name": "sew_resnet34", "width": 2},
+    {"name": "layers", "layers": LAYERS},
+]
+
+
+class _Padded(nn.Module):
+    """The model behind a border of zeros, for models that need more pixels than digits have."""
+
+    def __init__(self, model: nn.Module, size: int) -> None:
+        super().__init__()
+        self.model, self.size = model, size
+
+    def forward(self, x: Tensor) -> Tensor:
+        border = (self.size - x.shape[-1]) // 2
+        out: Tensor = self.model(nn.functional.pad(x, (border,) * 4))
+        return out
+
+
+def trained(model: dict[str, Any], dtype: torch.dtype) -> tuple[nn.Module, Tensor]:
+    """A network after some real steps on digits at T=3, in evaluation mode, and test images for it."""
+    dataset: Dataset = load_dataset("digits")
+    with initial_weights(0):
+        network = build_model(**model, num_classes=10, in_channels=1, input_size=16, num_steps=3)
+    padded = _Padded(network, 16).to(dtype)
+    optimizer = torch.optim.Adam(padded.parameters(), 1e-2)
+    for batch in torch.split(torch.arange(640), 64):
+        images = dataset.normalise(dataset.train.images[batch], dtype)
+        loss = nn.functional.cross_entropy(padded(repeat_over_time(images, 3)).mean(0), dataset.train.labels[batch])
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+    return padded.eval(), dataset.normalise(dataset.test.images, dtype)
+
+
+@torch.no_grad()
+def spikes_and_outputs(model: nn.Module, images: Tensor) -> tuple[list[Tensor], Tensor]:
+    spikes: list[Tensor] = []
+    hooks = [
+        m.register_forward_hook(lambda _m, _a, out: spikes.append(out))
+        for m in model.modules()
+        if isinstance(m, Neuron)
+    ]
+    outputs = model(repeat_over_time(images, 3))
+    for hook in hooks:
+        hook.remove()
+    return spikes, outputs
+
+
+@pytest.mark.parametrize(
+    "model", MODELS, ids=lambda model: "-".join(str(v) for v in model.values() if isinstance(v, str))
+)
+def test_in_float64_every_spike_is_equal(model: dict[str, Any]) -> None:
+    network, images = trained(model, torch.float64)
+    folded = fold_batchnorm(network)
+    assert not any(isinstance(module, TdBN) for module in folded.modules())
+    before, outputs = spikes_and_outputs(network, images)
+    after, folded_outputs = spikes_and_outputs(folded, images)
+    assert len(before) == len(after) > 0
+    assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
+    assert sum(float(spikes.sum()) for spikes in before) > 0
+    torch.testing.assert_close(folded_outputs, outputs, rtol=0, atol=1e-9)
+
+
+def test_in_float32_next_to_no_spike_differs_and_accuracy_stays() -> None:
+    config = TrainConfig.model_validate(
+        {
+            "dataset": {"name": "digits"},
+            "model": {"name": "vgg_small", "width": 8},
+            "T": 3,
+            "epochs": 2,
+            "loss": {"name": "tet"},
+        }
+    )
+    network = build(config)
+    network.load_state_dict(fit(config).checkpoint["model"])
+    dataset = load_dataset("digits")
+    images = dataset.normalise(dataset.test.images, torch.float32)
+    before, outputs = spikes_and_outputs(network.eval(), images)
+    after, folded_outputs = spikes_and_outputs(fold_batchnorm(network), images)
+    differing = sum(int((one != other).sum()) for one, other in zip(before, after, strict=True))
+    assert differing <= sum(spikes.numel() for spikes in before) / 1_000
+    accuracies = [(o.mean(0).argmax(1) == dataset.test.labels).double().mean() for o in (outputs, folded_outputs)]
+    assert abs(float(accuracies[0] - accuracies[1])) <= 0.001
+
+
+def test_the_model_itself_is_left_as_it_is() -> None:
+    network, _ = trained(MODELS[0], torch.float32)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    fold_batchnorm(network)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_a_norm_without_its_convolution_is_named() -> None:
+    with pytest.raises(ValueError, match="stand behind no convolution that they could be folded into: 1"):
+        fold_batchnorm(nn.Sequential(nn.Linear(2, 2), TdBN(2)))

@@ -1,0 +1,35 @@
+"""A network of the user's own, from the list of layers in its config."""
+
+from torch import nn
+
+from tet_core.config import ConvLayer, LayerConfig, Layers, PoolLayer, ResidualLayer, size_behind
+from tet_core.models.parts import Block, LinearBlock, Network, Pool, Surroundings
+from tet_core.models.resnet import ResidualBlock
+
+
+def layers(config: Layers, surroundings: Surroundings) -> nn.Module:
+    """The layers in their order, then the head; PyTorch's default weights, convolutions without bias."""
+    features: list[nn.Module] = []
+    channels, size = surroundings.in_channels, surroundings.input_size
+    for layer in config.layers:
+        module, channels = _layer(layer, channels, size, config, surroundings)
+        features.append(module)
+        size = size_behind(layer, size)
+    return Network(features, channels * size * size, surroundings.num_classes)
+
+
+def _layer(
+    layer: LayerConfig, channels: int, size: int, config: Layers, surroundings: Surroundings
+) -> tuple[nn.Module, int]:
+    """The layer, and the channels behind it."""
+    if isinstance(layer, PoolLayer):
+        return Pool(None if layer.size == "global" else layer.size, layer.mode), channels
+    if isinstance(layer, ConvLayer):
+        norm = surroundings.new_norm(config.norm, layer.channels)
+        neuron = surroundings.new_neuron()
+        block = Block(channels, layer.channels, norm, neuron, kernel=layer.kernel, stride=layer.stride)
+        return block, layer.channels
+    if isinstance(layer, ResidualLayer):
+        convolutions = [(inner.channels, inner.kernel, inner.stride) for inner in layer.layers]
+        return ResidualBlock(channels, convolutions, config.norm, surroundings), convolutions[-1][0]
+    return LinearBlock(channels * size * size, layer.features, surroundings.new_neuron()), layer.features

@@ -1,0 +1,156 @@
+"""The residual networks.
+
+Shapes: T time steps, B batch, C channels, H and W pixels.
+
+Source: ResNet-19 of Zheng et al., AAAI 2021 (arXiv:2011.05280) in the form of Deng et al., ICLR 2022; ResNet-34 of
+He et al., CVPR 2016; its spike-element-wise form of Fang et al., NeurIPS 2021 (arXiv:2102.04159).
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tet_core.config import NormConfig, ResNet19, SewResNet34, SpikingResNet34
+from tet_core.models.parts import Block, ConvNorm, LinearBlock, Network, Pool, Surroundings
+from tet_core.static import each_step
+
+RESNET34_BLOCKS = (3, 4, 6, 3)
+
+
+class ResidualBlock(nn.Module):
+    """Convolutions beside a shortcut; what both bring to the last neuron is added in front of it.
+
+    The shortcut is the input itself, or where channels or size change a 1x1 convolution with norm and no neuron.
+
+    Args:
+        in_channels: C of the input.
+        convolutions: (channels, kernel, stride) of each convolution.
+        norm: The kind of norm.
+        surroundings: For norms and neurons.
+    """
+
+    def __init__(
+        self, in_channels: int, convolutions: Sequence[tuple[int, int, int]], norm: NormConfig,
+        surroundings: Surroundings,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        blocks: list[nn.Module] = []
+        channels, total_stride = in_channels, 1
+        for index, (width, kernel, stride) in enumerate(convolutions, 1):
+            its_norm = surroundings.new_norm(norm, width)
+            if index < len(convolutions):
+                neuron = surroundings.new_neuron()
+                blocks.append(Block(channels, width, its_norm, neuron, kernel=kernel, stride=stride))
+            else:
+                blocks.append(ConvNorm(channels, width, its_norm, kernel=kernel, stride=stride))
+            channels, total_stride = width, total_stride * stride
+        self.convolutions = nn.Sequential(*blocks)
+        self.projection: nn.Module | None = None
+        if channels != in_channels or total_stride != 1:
+            own = surroundings.new_norm(norm, channels)
+            self.projection = ConvNorm(in_channels, channels, own, kernel=1, stride=total_stride)
+        self.lif = surroundings.new_neuron()
+
+    def forward(self, x_TBCHW: Tensor) -> Tensor:
+        """`[T, B, C_in, H, W]` to spikes `[T, B, C_out, H', W']`."""
+        y: Tensor = self.convolutions(x_TBCHW)
+        out: Tensor = self.lif(y + (x_TBCHW if self.projection is None else self.projection(x_TBCHW)))
+        return out
+
+
+class SewBlock(nn.Module):
+    """Two blocks beside a shortcut whose *spikes* are added: `y = spikes(x) + shortcut(x)` (ADD of the SEW paper).
+
+    The output counts spikes, and is no longer binary. The shortcut is the input itself, or where channels or size
+    change a 1x1 convolution with norm and neuron.
+    """
+
+    def __init__(
+        self, in_channels: int, channels: int, stride: int, norm: NormConfig, surroundings: Surroundings
+    ) -> None:
+        super().__init__()
+
+        def block(c_in: int, kernel: int, s: int) -> Block:
+            own = surroundings.new_norm(norm, channels)
+            return Block(c_in, channels, own, surroundings.new_neuron(), kernel=kernel, stride=s)
+
+        self.convolutions = nn.Sequential(block(in_channels, 3, stride), block(channels, 3, 1))
+        changes = channels != in_channels or stride != 1
+        self.projection: nn.Module | None = block(in_channels, 1, stride) if changes else None
+
+    def forward(self, x_TBCHW: Tensor) -> Tensor:
+        """`[T, B, C_in, H, W]` to sums of spikes `[T, B, C_out, H', W']`."""
+        y: Tensor = self.convolutions(x_TBCHW)
+        return y + (x_TBCHW if self.projection is None else self.projection(x_TBCHW))
+
+
+class StemPool(nn.Module):
+    """3x3 max pool of stride 2, padded by 1: of spikes it makes spikes."""
+
+    def forward(self, x_TBCHW: Tensor) -> Tensor:
+        """`[T, B, C, H, W]` to half the size, rounded up."""
+        return each_step(lambda x: functional.max_pool2d(x, 3, 2, 1), x_TBCHW)
+
+
+def resnet19(config: ResNet19, surroundings: Surroundings) -> nn.Module:
+    """The paper's ResNet-19: 12,630,858 parameters at 10 classes.
+
+    3x3 stem, 3 blocks of `width` channels, 3 of twice as many, 2 of four times as many (the last two groups begin
+    with stride 2), global average pool, a linear layer with neurons, the head. Convolutions have no bias; neurons
+    come behind the additions; weights are PyTorch's default.
+    """
+    w = config.width
+    norm = config.norm
+    stem = Block(
+        surroundings.in_channels, config.stem, surroundings.new_norm(norm, config.stem), surroundings.new_neuron()
+    )
+    features: list[nn.Module] = [stem]
+    channels = config.stem
+    for width, blocks, stride in ((w, 3, 1), (2 * w, 3, 2), (4 * w, 2, 2)):
+        for index in range(blocks):
+            convolutions = ((width, 3, stride if index == 0 else 1), (width, 3, 1))
+            features.append(ResidualBlock(channels, convolutions, norm, surroundings))
+            channels = width
+    features += [Pool(None), LinearBlock(channels, channels // 2, surroundings.new_neuron())]
+    return Network(features, channels // 2, surroundings.num_classes)
+
+
+def spiking_resnet34(config: SpikingResNet34, surroundings: Surroundings) -> nn.Module:
+    """ResNet-34 with neurons in place of its rectifiers: 21,797,672 parameters at 3 channels and 1,000 classes."""
+
+    def block(c_in: int, channels: int, stride: int) -> nn.Module:
+        return ResidualBlock(c_in, ((channels, 3, stride), (channels, 3, 1)), config.norm, surroundings)
+
+    return _resnet34(config, surroundings, block)
+
+
+def sew_resnet34(config: SewResNet34, surroundings: Surroundings) -> nn.Module:
+    """SEW-ResNet-34 with element-wise ADD: as many parameters as `spiking_resnet34`.
+
+    The SEW paper uses IF neurons; here the neuron is the spec's, as for every model (`neuron: {name: if}`).
+    """
+    return _resnet34(config, surroundings, partial(_sew_block, config.norm, surroundings))
+
+
+def _sew_block(norm: NormConfig, surroundings: Surroundings, c_in: int, channels: int, stride: int) -> nn.Module:
+    return SewBlock(c_in, channels, stride, norm, surroundings)
+
+
+def _resnet34(config: SpikingResNet34 | SewResNet34, surroundings: Surroundings, block: object) -> nn.Module:
+    assert callable(block)
+    w = config.width
+    stem_norm = surroundings.new_norm(config.norm, w)
+    features: list[nn.Module] = [
+        Block(surroundings.in_channels, w, stem_norm, surroundings.new_neuron(), kernel=7, stride=2),
+        StemPool(),
+    ]
+    channels = w
+    for group, blocks in enumerate(RESNET34_BLOCKS):
+        for index in range(blocks):
+            width = w * 2**group
+            features.append(block(channels, width, 2 if group and index == 0 else 1))
+            channels = width
+    features.append(Pool(None))
+    return Network(features, channels, surroundings.num_classes)

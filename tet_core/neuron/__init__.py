@@ -1,0 +1,26 @@
+"""Neurons: one step of them, and layers that run them over a sequence."""
+
+from tet_core.config import IfConfig, LifConfig, NeuronConfig, SurrogateConfig
+from tet_core.neuron.layers import IF as IF
+from tet_core.neuron.layers import LIF as LIF
+from tet_core.neuron.layers import Neuron as Neuron
+from tet_core.neuron.layers import ReLU as ReLU
+from tet_core.neuron.step import LIFStep as LIFStep
+from tet_core.neuron.step import lif_step as lif_step
+from tet_core.surrogate import build_surrogate
+
+
+def build_neuron(config: NeuronConfig, surrogate: SurrogateConfig) -> Neuron:
+    """Make the layer of neurons that a config names; `relu` has no use for the surrogate."""
+    if isinstance(config, LifConfig):
+        return LIF(
+            config.tau, config.v_threshold, build_surrogate(surrogate), reset=config.reset,
+            detach_reset=config.detach_reset, learnable_tau=config.learnable_tau,
+            learnable_threshold=config.learnable_threshold,
+        )  # fmt: skip
+    if isinstance(config, IfConfig):
+        return IF(
+            config.v_threshold, build_surrogate(surrogate), reset=config.reset, detach_reset=config.detach_reset,
+            learnable_threshold=config.learnable_threshold,
+        )  # fmt: skip
+    return ReLU()

@@ -1,0 +1,157 @@
+"""Neurons as layers over a whole sequence; they keep no state between calls.
+
+Shapes: T time steps (always axis 0), B batch, * any more axes. `[T, B, *]` in, `[T, B, *]` out.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from tet_core.neuron.loop import SpikeLoop
+from tet_core.neuron.step import Reset, lif_step
+from tet_core.static import each_step
+from tet_core.surrogate import SigmoidForward, Surrogate, Triangle
+
+
+class Neuron(nn.Module):
+    """Base of every layer of neurons, by which hooks and analyses find them."""
+
+
+class LIF(Neuron):
+    """A layer of leaky integrate-and-fire neurons (Eq. 1-3).
+
+    Args:
+        tau: Decay factor of the potential at each step, 0 to 1 (not a time constant).
+        v_threshold: The neuron fires when its potential is strictly above this.
+        surrogate: Stands in for the derivative of the spike; the triangle with gamma = 1 by default.
+        reset: "hard" to 0 (the paper's), or "soft" by subtraction of the threshold.
+        detach_reset: Whether the gradient stops at the spikes within the reset. The paper's does not.
+        learnable_tau: Train one decay factor for the layer, `tau = sigmoid(tau_logit)`.
+        learnable_threshold: Train one threshold for the layer, `v_threshold = exp(log_threshold)`.
+
+    Raises:
+        ValueError: If `tau` is outside 0 to 1 (or, to be learnt, not strictly within), `v_threshold` is not above 0,
+            or `reset` is not known.
+
+    Example:
+        >>> import torch
+        >>> LIF()(torch.tensor([[0.9], [0.9], [0.9]])).flatten()
+        tensor([0., 1., 0.])
+    """
+
+    def __init__(
+        self,
+        tau: float = 0.5,
+        v_threshold: float = 1.0,
+        surrogate: Surrogate | None = None,
+        *,
+        reset: Reset = "hard",
+        detach_reset: bool = False,
+        learnable_tau: bool = False,
+        learnable_threshold: bool = False,
+    ) -> None:
+        super().__init__()
+        if not 0 <= tau <= 1:
+            raise ValueError(f"tau is {tau!r}; the decay factor must be from 0 to 1")
+        if learnable_tau and not 0 < tau < 1:
+            raise ValueError(f"tau is {tau!r}; to be learnt, the decay factor must start strictly between 0 and 1")
+        if not v_threshold > 0:
+            raise ValueError(f"v_threshold is {v_threshold!r}; it must be above 0")
+        if reset not in ("hard", "soft"):
+            raise ValueError(f"reset is {reset!r}; it must be 'hard' or 'soft'")
+        self._tau, self._v_threshold = tau, v_threshold
+        self.surrogate: Surrogate = surrogate or Triangle()
+        self.reset, self.detach_reset = reset, detach_reset
+        self.tau_logit = nn.Parameter(torch.tensor(math.log(tau / (1 - tau)))) if learnable_tau else None
+        self.log_threshold = nn.Parameter(torch.tensor(math.log(v_threshold))) if learnable_threshold else None
+
+    @property
+    def tau(self) -> float | Tensor:
+        """The decay factor: a number, or a scalar tensor where it is learnt."""
+        return self._tau if self.tau_logit is None else self.tau_logit.sigmoid()
+
+    @property
+    def v_threshold(self) -> float | Tensor:
+        """The threshold: a number, or a scalar tensor where it is learnt."""
+        return self._v_threshold if self.log_threshold is None else self.log_threshold.exp()
+
+    def forward(self, current: Tensor) -> Tensor:
+        """Run the neurons from rest.
+
+        Args:
+            current: Pre-synaptic input `[T, B, *]`, floating point.
+
+        Returns:
+            Spikes, 0 or 1, of the shape and dtype of `current`.
+
+        Raises:
+            ValueError: If there is no time axis or T is 0.
+        """
+        if current.ndim < 1 or current.shape[0] == 0:
+            raise ValueError(f"current has shape {tuple(current.shape)}; it must be [T, B, *] with T from 1 up")
+        learnt = self.tau_logit is not None or self.log_threshold is not None
+        if learnt or isinstance(self.surrogate, SigmoidForward):
+            return self._by_steps(current)
+        out: Tensor = SpikeLoop.apply(  # type: ignore[no-untyped-call]
+            current, self._tau, self._v_threshold, self.surrogate, self.reset, self.detach_reset
+        )
+        return out
+
+    def _by_steps(self, current: Tensor) -> Tensor:
+        tau, v_threshold = self.tau, self.v_threshold
+        v, spikes = torch.zeros_like(current[0]), []
+        for step in current:
+            a, v = lif_step(
+                v, step, tau=tau, v_threshold=v_threshold, surrogate=self.surrogate, reset=self.reset,
+                detach_reset=self.detach_reset,
+            )  # fmt: skip
+            spikes.append(a)
+        return torch.stack(spikes)
+
+    def extra_repr(self) -> str:
+        """The constants, for `print(model)`."""
+        with torch.no_grad():
+            tau, v_threshold = float(self.tau), float(self.v_threshold)
+        words = [f"tau={tau:g}", f"v_threshold={v_threshold:g}", f"surrogate={self.surrogate}"]
+        words += [f"reset={self.reset!r}"] if self.reset != "hard" else []
+        words += ["detach_reset=True"] if self.detach_reset else []
+        words += ["learnable_tau=True"] if self.tau_logit is not None else []
+        words += ["learnable_threshold=True"] if self.log_threshold is not None else []
+        return ", ".join(words)
+
+
+class IF(LIF):
+    """A layer of integrate-and-fire neurons: a LIF that forgets nothing (tau = 1).
+
+    Args:
+        v_threshold: As for `LIF`.
+        surrogate: As for `LIF`.
+        reset: As for `LIF`.
+        detach_reset: As for `LIF`.
+        learnable_threshold: As for `LIF`.
+
+    Raises:
+        ValueError: As for `LIF`.
+    """
+
+    def __init__(
+        self,
+        v_threshold: float = 1.0,
+        surrogate: Surrogate | None = None,
+        *,
+        reset: Reset = "hard",
+        detach_reset: bool = False,
+        learnable_threshold: bool = False,
+    ) -> None:
+        super().__init__(
+            1.0, v_threshold, surrogate, reset=reset, detach_reset=detach_reset, learnable_threshold=learnable_threshold
+        )
+
+
+class ReLU(Neuron):
+    """max(0, I) in place of a neuron: it makes of any model here its ANN, with no state and no spikes."""
+
+    def forward(self, current: Tensor) -> Tensor:
+        """`[T, B, *]` to `[T, B, *]`; what is the same at every step is computed once."""
+        return each_step(torch.relu, current)

@@ -1,0 +1,84 @@
+"""The loop over time, with a backward pass of its own that keeps one tensor a step.
+
+Shapes: T time steps (always axis 0), B batch, * any more axes.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from tet_core.neuron.step import Reset
+from tet_core.surrogate import Surrogate
+
+
+class SpikeLoop(torch.autograd.Function):
+    """`lif_step` over a sequence with its exact gradient, of which only u is kept for the backward pass.
+
+    With s = surrogate.derivative(u - v_threshold), going back from t = T to 1:
+
+        dL/du(t) = g_a(t) * s + g_v(t) * dv/du(t)
+        g_v(t-1) = tau * dL/du(t)
+
+    where dv/du holds the path through the reset: (1 - a) - u * s for a hard reset, 1 - v_threshold * s for a soft
+    one; with the reset detached, 1 - a and 1. The spikes are not kept: u says which neuron fired.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, current: Tensor, tau: float, v_threshold: float, surrogate: Surrogate, reset: Reset, detached: bool
+    ) -> Tensor:
+        """Run the loop; the arguments are those of `lif_step`."""
+        keep = ctx.needs_input_grad[0]
+        spikes = _empty_over_time(current)
+        potentials: list[Tensor] = []
+        v: Tensor | None = None
+        for t in range(current.shape[0]):
+            u = current[t].clone() if v is None else torch.add(current[t], v, alpha=tau)
+            torch.gt(u, v_threshold, out=spikes[t])
+            if keep:
+                potentials.append(u)
+            if reset == "hard":
+                v = torch.addcmul(u, u, spikes[t], value=-1)  # u * (1 - a): u or exactly 0
+            else:
+                v = torch.sub(u, spikes[t], alpha=v_threshold)
+        ctx.save_for_backward(*potentials)
+        ctx.tau, ctx.v_threshold, ctx.surrogate, ctx.reset, ctx.detached = tau, v_threshold, surrogate, reset, detached
+        return spikes
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None, None, None, None]:
+        """Run it backwards; only the current gets a gradient."""
+        grad_spikes, potentials = grad_outputs[0], ctx.saved_tensors
+        grad_current = grad_spikes.new_empty(0)
+        grad_v: Tensor | None = None
+        for t in reversed(range(len(potentials))):
+            u = potentials[t]
+            s = ctx.surrogate.derivative(u - ctx.v_threshold)
+            if grad_v is None:
+                grad_current = _empty_over_time(u.unsqueeze(0).expand(len(potentials), *u.shape))
+                torch.mul(grad_spikes[t], s, out=grad_current[t])
+            else:
+                torch.mul(grad_spikes[t], s, out=grad_current[t])
+                grad_current[t].addcmul_(grad_v, _through_reset(u, s, ctx.v_threshold, ctx.reset, ctx.detached))
+            grad_v = grad_current[t] * ctx.tau
+        return grad_current, None, None, None, None, None
+
+
+def _through_reset(u: Tensor, s: Tensor, v_threshold: float, reset: Reset, detached: bool) -> Tensor:
+    """dv/du of one step."""
+    if reset == "soft":
+        return torch.ones_like(u) if detached else (s * -v_threshold).add_(1)
+    kept = (u <= v_threshold).to(u.dtype)
+    return kept if detached else kept.addcmul_(u, s, value=-1)
+
+
+def _empty_over_time(x: Tensor) -> Tensor:
+    """An empty tensor of the shape of `x`, time outermost, each step laid out in memory as the steps of `x` are.
+
+    `empty_like` would do but for an input that repeats one step (stride 0 over time): it may put time innermost.
+    """
+    step = torch.empty_like(x[0])
+    return x.new_empty_strided(x.shape, (step.numel(), *step.stride()))

@@ -1,0 +1,68 @@
+"""One step of an integrate-and-fire neuron: the definition that everything else is held against.
+
+Equations, for a step t (Deng et al., ICLR 2022, Eq. 1-3), with a hard reset:
+
+    u(t) = tau * v(t-1) + I(t)          v(0) = 0
+    a(t) = Theta(u(t) - v_threshold)    strictly greater fires
+    v(t) = u(t) * (1 - a(t))            the reset is not detached from the gradient
+
+A soft reset subtracts the threshold instead: `v(t) = u(t) - v_threshold * a(t)`.
+"""
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from tet_core.surrogate import Surrogate, Triangle, spike
+
+Reset = Literal["hard", "soft"]
+
+
+class LIFStep(NamedTuple):
+    """What one step leaves behind, each of the current's shape.
+
+    Attributes:
+        spikes: 0 or 1 (between them with a forward that is no step, see `tet_core.surrogate.SigmoidForward`).
+        v: The potential after the reset; the next step starts from it.
+    """
+
+    spikes: Tensor
+    v: Tensor
+
+
+def lif_step(
+    v: Tensor,
+    current: Tensor,
+    *,
+    tau: float | Tensor = 0.5,
+    v_threshold: float | Tensor = 1.0,
+    surrogate: Surrogate | None = None,
+    reset: Reset = "hard",
+    detach_reset: bool = False,
+) -> LIFStep:
+    """One step of the neuron (Eq. 1-3), differentiable by autograd in every tensor it is given.
+
+    The layers compute the same over a sequence; where nothing is learnt, with a backward pass of their own.
+
+    Args:
+        v: Potential after the step before, `[B, *]`; zeros at first.
+        current: Pre-synaptic input I(t), `[B, *]`.
+        tau: Decay factor of the potential at each step, 0 to 1 (not a time constant); 1 gives the IF neuron.
+        v_threshold: The neuron fires when its potential is strictly above this.
+        surrogate: Stands in for the derivative of the spike; the triangle with gamma = 1 by default.
+        reset: "hard" to 0, or "soft" by subtraction of the threshold.
+        detach_reset: Whether the gradient stops at the spikes within the reset. The paper's does not.
+
+    Returns:
+        Spikes and the potential after the reset.
+
+    Example:
+        >>> import torch
+        >>> lif_step(torch.tensor([0.8]), torch.tensor([0.7]))
+        LIFStep(spikes=tensor([1.]), v=tensor([0.]))
+    """
+    u = current + tau * v if isinstance(tau, Tensor) else torch.add(current, v, alpha=tau)
+    a = spike(u, v_threshold, surrogate or Triangle())
+    by = a.detach() if detach_reset else a
+    return LIFStep(a, u * (1 - by) if reset == "hard" else u - v_threshold * by)
