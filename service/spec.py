@@ -16,7 +16,6 @@ from service.merge import merged
 from service.spec_checks import cross_faults
 from service.spec_faults import faults_of
 from tet_core.config import (
-    DATASETS,
     AnalysisConfig,
     Augmentation,
     BatchSize,
@@ -184,7 +183,7 @@ def _resolve_train(spec: Experiment, arm: Arm, number: int, seed: int) -> TrainC
     """Settles the arm's train stage of this number, from 0: top level < arm < stage, then data set and schedule."""
     trains = _trains(arm)
     stage = trains[number]
-    training = resolve_training(spec.dataset.name, *map(_own_settings, (spec, arm, stage)))
+    training = resolve_training(spec.dataset, *map(_own_settings, (spec, arm, stage)))
     offset, total = _schedule_span(trains, number)
     return TrainConfig.model_validate(
         {
@@ -207,9 +206,9 @@ def _resolve_train(spec: Experiment, arm: Arm, number: int, seed: int) -> TrainC
     )
 
 
-def resolve_training(dataset: str, *levels: dict[str, Any]) -> dict[str, Any]:
+def resolve_training(dataset: DatasetConfig, *levels: dict[str, Any]) -> dict[str, Any]:
     """Merges the settings of all levels, outermost first, over the defaults and the data set's augmentation."""
-    defaults = Training(augmentation=DATASETS[dataset].augmentation).model_dump(mode="json")
+    defaults = Training(augmentation=dataset.card().augmentation).model_dump(mode="json")
     return merged(defaults, *levels)
 
 

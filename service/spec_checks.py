@@ -12,9 +12,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from service.errors import FieldError
 from service.merge import merged
-from tet_core.config import ANALYSES, DATASETS, ModelConfig, Training, misfit
+from tet_core.config import ANALYSES, AutoAugment, DatasetConfig, ModelConfig, Training, misfit
 
 MAX_CHAINS = 100_000
+_DATASET: TypeAdapter[DatasetConfig] = TypeAdapter(DatasetConfig)
 _MODEL: TypeAdapter[ModelConfig] = TypeAdapter(ModelConfig)
 _DEFAULTS = Training().model_dump(mode="json")
 
@@ -24,8 +25,8 @@ def cross_faults(raw: object) -> list[FieldError]:
     if not isinstance(raw, dict):
         return []
     checks = (
-        _unstorable, _doubled_arms, _doubled_seeds, _baseline, _input_size, _learnable_tau, _num_chains, _inheritance,
-        _analyses,
+        _unstorable, _doubled_arms, _doubled_seeds, _baseline, _input_size, _events_have_no_colours, _learnable_tau,
+        _num_chains, _inheritance, _analyses,
     )  # fmt: skip
     return [fault for check in checks for fault in check(raw)]
 
@@ -82,13 +83,34 @@ def _baseline(raw: dict[str, Any]) -> Iterator[FieldError]:
 
 
 def _input_size(raw: dict[str, Any]) -> Iterator[FieldError]:
-    dataset = _name_of(raw.get("dataset"))
+    dataset = _dataset(raw)
     try:
         model = _MODEL.validate_python(raw.get("model"))
     except ValidationError:
         return
-    if dataset in DATASETS and (fault := misfit(model, DATASETS[dataset].input_size)) is not None:
-        yield FieldError.at(("model", "name"), model.name, f"does not fit {dataset!r}: {fault}")
+    if dataset is not None and (fault := misfit(model, dataset.card().input_size)) is not None:
+        yield FieldError.at(("model", "name"), model.name, f"does not fit {dataset.name!r}: {fault}")
+
+
+def _dataset(raw: dict[str, Any]) -> DatasetConfig | None:
+    """The data set, if it is one."""
+    try:
+        return _DATASET.validate_python(raw.get("dataset"))
+    except ValidationError:
+        return None
+
+
+def _events_have_no_colours(raw: dict[str, Any]) -> Iterator[FieldError]:
+    """AutoAugment changes brightness and contrast, which counts of events have not."""
+    dataset = _dataset(raw)
+    if dataset is None or not dataset.card().is_events:
+        return
+    name = AutoAugment().name
+    for path, level in _levels(raw):
+        for index, step in _items(level, "augmentation"):
+            if _name_of(step) == name:
+                detail = f"is for still images, and {dataset.name!r} holds events; for these there are 'roll', 'nda'"
+                yield FieldError.at((*path, "augmentation", index, "name"), name, detail)
 
 
 def _learnable_tau(raw: dict[str, Any]) -> Iterator[FieldError]:
@@ -164,14 +186,15 @@ def _analyses(raw: dict[str, Any]) -> Iterator[FieldError]:
 
 
 def _num_samples(raw: dict[str, Any], stage: dict[str, Any], path: tuple[str | int, ...]) -> Iterator[FieldError]:
-    wanted, name = stage.get("num_samples"), _name_of(raw.get("dataset"))
-    if type(wanted) is not int or name not in DATASETS:
+    wanted, dataset = stage.get("num_samples"), _dataset(raw)
+    if type(wanted) is not int or dataset is None:
         return
     split = "train" if stage.get("split") == "train" else "test"
-    card = DATASETS[name]
+    card = dataset.card()
     most = card.num_train if split == "train" else card.num_test
-    if wanted > most:
-        yield FieldError.at((*path, "num_samples"), wanted, f"the {split} set of {name!r} has {most:,} samples")
+    if most is not None and wanted > most:
+        detail = f"the {split} set of {dataset.name!r} has {most:,} samples"
+        yield FieldError.at((*path, "num_samples"), wanted, detail)
 
 
 def _is_analysis(stage: object) -> bool:

@@ -12,12 +12,11 @@ from torch import Tensor, nn
 
 from tet_core import checkpoint as checkpoints
 from tet_core import environment, seed
-from tet_core.config import DATASETS, TrainConfig
-from tet_core.data import Dataset, Split, load_dataset
+from tet_core.config import TrainConfig
+from tet_core.data import Dataset, Samples, load_dataset
 from tet_core.data.loader import in_order, split_validation
 from tet_core.losses import build_loss, sdt_loss, tet_loss
 from tet_core.models import build_model
-from tet_core.static import repeat_over_time
 
 # Fixed, whatever a stage trains with: the metrics are sums over batches, and floating-point sums depend on how they
 # are cut. 128 fits caches and small GPUs at any T in use.
@@ -30,13 +29,13 @@ def num_correct(outputs: Tensor, labels: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def measure(model: nn.Module, dataset: Dataset, split: Split, config: TrainConfig) -> dict[str, float]:
+def measure(model: nn.Module, dataset: Dataset, split: Samples, config: TrainConfig) -> dict[str, float]:
     """Measure a network on a split.
 
     Args:
         model: The network; it is left in evaluation mode.
         dataset: For the normalisation.
-        split: On the model's device.
+        split: What to measure on, on the model's device.
         config: T, the loss and the precision.
 
     Returns:
@@ -49,7 +48,7 @@ def measure(model: nn.Module, dataset: Dataset, split: Split, config: TrainConfi
     batches = in_order(dataset, split, batch_size=BATCH_SIZE, dtype=environment.DTYPES[config.precision])
     for images, labels in batches:
         with environment.autocast(config):
-            outputs = model(repeat_over_time(images, config.T))
+            outputs = model(dataset.to_input(images, config.T))
         outputs = outputs.double()
         values = [loss(outputs, labels) * len(labels) for loss in losses.values()]
         sums += torch.stack([*values, num_correct(outputs, labels).double()])
@@ -63,7 +62,7 @@ def _eq_9(outputs: Tensor, labels: Tensor) -> Tensor:
 
 def build(config: TrainConfig) -> nn.Module:
     """A stage's network with its seed's initial weights, on the stage's device, in its precision."""
-    card = DATASETS[config.dataset.name]
+    card = config.dataset.card()
     fields = {name: getattr(config.model, name) for name in type(config.model).model_fields}
     # Weights are drawn in float32 on the CPU, so that neither device nor precision changes what a seed means.
     with seed.initial_weights(config.seed):
@@ -106,7 +105,7 @@ def evaluate(
         raise ValueError(f"split is {split!r}; it must be 'test' or 'val'")
     if split == "val" and config.validation == 0:
         raise ValueError("split is 'val', but the checkpoint's stage had no validation set (validation was 0)")
-    dataset = load_dataset(config.dataset, data_root)
+    dataset = load_dataset(config.dataset, data_root, T=config.T)
     part = dataset.test
     if split == "val":
         part = dataset.train.subset(split_validation(dataset.train.labels, config.validation, config.seed)[1])

@@ -22,7 +22,6 @@ from tet_core.data.loader import TrainLoader, split_validation
 from tet_core.evaluation import build, measure, num_correct
 from tet_core.losses import build_loss
 from tet_core.optimizer import build_optimizer, learning_rate, set_fields, set_learning_rate
-from tet_core.static import repeat_over_time
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ def train_epochs(
     """
     record = environment.record(config)
     with environment.applied(config):
-        stage = _Stage(config, load_dataset(config.dataset, data_root))
+        stage = _Stage(config, load_dataset(config.dataset, data_root, T=config.T))
         start = 0
         if resume is not None:
             _check_same(resume, config, record)
@@ -214,7 +213,7 @@ class _Stage:
 
     def _step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         with environment.autocast(self.config):
-            outputs: Tensor = self.model(repeat_over_time(images, self.config.T))
+            outputs: Tensor = self.model(self.dataset.to_input(images, self.config.T))
         outputs = outputs.to(images.dtype)
         loss = self.loss(outputs, labels)
         self.optimizer.zero_grad(set_to_none=True)

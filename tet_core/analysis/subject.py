@@ -9,7 +9,7 @@ from typing import Any
 from tet_core import environment, seed
 from tet_core.checkpoint import weights_sha256
 from tet_core.config import TrainConfig
-from tet_core.data import Dataset, Split, load_dataset
+from tet_core.data import Dataset, Samples, load_dataset
 from tet_core.evaluation import build, measure
 from tet_core.training import Start
 
@@ -60,9 +60,9 @@ class Subject:
 
     def dataset(self, T: int) -> Dataset:
         """The data set for T steps: recordings of events are sliced anew for every T, still images stay."""
-        return load_dataset(self.config.dataset, self.data_root)
+        return load_dataset(self.config.dataset, self.data_root, T=T)
 
-    def samples(self, dataset: Dataset, split: str, num_samples: int | None) -> Split:
+    def samples(self, dataset: Dataset, split: str, num_samples: int | None) -> Samples:
         """The samples to measure on, on the network's device.
 
         All of a split in file order, or `num_samples` of them, drawn by the seed alone: the same for all arms.
@@ -77,7 +77,7 @@ class Subject:
             part = part.subset(seed.sample(self.config.seed, f"analysis {split}", len(part), num_samples))
         return part.to(environment.device(self.config))
 
-    def measure(self, dataset: Dataset, samples: Split, T: int) -> dict[str, float]:
+    def measure(self, dataset: Dataset, samples: Samples, T: int) -> dict[str, float]:
         """`loss`, `loss_sdt`, `loss_tet` and `accuracy` at T steps, in the batches in which training measures."""
         return measure(self.model, dataset, samples, self.config.model_copy(update={"T": T}))
 

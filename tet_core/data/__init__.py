@@ -1,37 +1,48 @@
-"""Data sets by name, whole in memory as uint8."""
+"""Data sets by name."""
 
 import os
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
-from tet_core.config import DATASETS, DatasetConfig
+from pydantic import TypeAdapter
+
+from tet_core.config import DATASET_NAMES, DatasetConfig, Digits, FashionMnist
 from tet_core.data.dataset import DataError as DataError
 from tet_core.data.dataset import Dataset as Dataset
+from tet_core.data.dataset import Samples as Samples
 from tet_core.data.dataset import Split as Split
 
+_CONFIG: TypeAdapter[DatasetConfig] = TypeAdapter(DatasetConfig)
+_MAX_LOADED = 8
 
-def load_dataset(dataset: str | DatasetConfig, root: Path | str | None = None) -> Dataset:
+
+def load_dataset(dataset: str | DatasetConfig, root: Path | str | None = None, *, T: int | None = None) -> Dataset:
     """Load a data set; a second call for the same one in a process gives the same object.
 
     Args:
         dataset: Its name, or a config that names it.
         root: Folder with one folder a data set; by default `$TET_DATA`, else `~/.cache/tet_core`.
+        T: How many frames recordings of events are cut into; still images have no use for it.
 
     Returns:
         The data set on the CPU. Do not write to its tensors: they are shared.
 
     Raises:
-        ValueError: If the name is not known.
+        ValueError: If the name is not known, or events are asked for without T.
         DataError: If it is missing or damaged; says where it was looked for and how to get it.
 
     Example:
         >>> len(load_dataset("digits").train)
         1442
     """
-    name = dataset if isinstance(dataset, str) else dataset.name
-    if name not in DATASETS:
-        raise ValueError(f"dataset is {name!r}; known are {', '.join(sorted(DATASETS))}")
-    return _load(name, Path(root) if root is not None else default_root())
+    if isinstance(dataset, str) and dataset not in DATASET_NAMES:
+        raise ValueError(f"dataset is {dataset!r}; known are {', '.join(DATASET_NAMES)}")
+    config = _CONFIG.validate_python({"name": dataset}) if isinstance(dataset, str) else dataset
+    is_events = config.card().is_events
+    if is_events and (T is None or T < 1):
+        raise ValueError(f"T is {T}; {config.name} holds events, which are cut into T frames, at least 1")
+    folder = Path(root) if root is not None else default_root()
+    return _load(config.model_dump_json(), folder, T if is_events else None)
 
 
 def default_root() -> Path:
@@ -39,12 +50,17 @@ def default_root() -> Path:
     return Path(os.environ.get("TET_DATA") or Path.home() / ".cache" / "tet_core")
 
 
-@cache
-def _load(name: str, root: Path) -> Dataset:
-    if name == "digits":
-        from tet_core.data import digits
+@lru_cache(_MAX_LOADED)
+def _load(config_json: str, root: Path, T: int | None) -> Dataset:
+    # Each is imported where it is needed: some take a second, or packages that the others do without.
+    config = _CONFIG.validate_json(config_json)
+    match config:
+        case Digits():
+            from tet_core.data import digits
 
-        return digits.load()
-    from tet_core.data import fashion_mnist
+            return digits.load(config)
+        case FashionMnist():
+            from tet_core.data import fashion_mnist
 
-    return fashion_mnist.load(root)
+            return fashion_mnist.load(root)
+    raise NotImplementedError(config.name)

@@ -1,31 +1,81 @@
-"""What a data set is here: all of its images in memory, and how to normalise them.
+"""What a data set is here: samples with their labels, and how to make a network's input of them.
 
-Shapes: N samples, C channels, H and W pixels.
+Shapes: N samples, B of a batch, T time steps, C channels, H and W pixels.
 """
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
+from typing_extensions import Buffer
 
 from tet_core.config import DatasetCard
+from tet_core.static import repeat_over_time
 
 
 class DataError(ValueError):
     """A data set is missing, damaged, or not what its card says."""
 
 
+class Samples(Protocol):
+    """Samples of a training or a test set, wherever they lie."""
+
+    @property
+    def labels(self) -> Tensor:
+        """`[N]`, int64, on the device of `to`."""
+        ...
+
+    @property
+    def streams(self) -> bool:
+        """Whether `take` has to read or decode, so that the next batch is better asked for ahead."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def take(self, indices: Tensor) -> Tensor:
+        """The samples at `indices` `[B]`, int64, in that order.
+
+        Returns:
+            Still images `[B, C, H, W]`, uint8 (H and W may be larger than the input: the rest is cropped away), or
+            frames of events `[B, T, C, H, W]`, counts as integers; on the device of `to`.
+
+        Raises:
+            DataError: If a file is damaged; it names the file.
+        """
+        ...
+
+    def subset(self, indices: Tensor) -> Self:
+        """The samples at `indices` `[M]`, int64, in that order."""
+        ...
+
+    def to(self, device: torch.device) -> Self:
+        """The same samples, given on a device."""
+        ...
+
+    def content(self) -> Iterator[Buffer]:
+        """The bytes that tell these samples from others, piece by piece; of large ones not every pixel."""
+        ...
+
+
 @dataclass(frozen=True)
 class Split:
-    """Images `[N, C, H, W]`, uint8, and their labels `[N]`, int64."""
+    """Samples in memory: images `[N, C, H, W]`, uint8, and their labels `[N]`, int64."""
 
     images: Tensor
     labels: Tensor
+    streams = False
 
     def __len__(self) -> int:
         return self.images.shape[0]
+
+    def take(self, indices: Tensor) -> Tensor:
+        """The images at `indices` `[B]`."""
+        return self.images[indices]
 
     def to(self, device: torch.device) -> "Split":
         """The same split on a device."""
@@ -35,21 +85,28 @@ class Split:
         """The samples at `indices` `[M]`, int64, in that order."""
         return Split(self.images[indices], self.labels[indices])
 
+    def content(self) -> Iterator[Buffer]:
+        """All shapes, images and labels."""
+        for tensor in (self.images, self.labels):
+            yield repr((str(tensor.dtype), tuple(tensor.shape))).encode()
+            yield tensor.cpu().contiguous().numpy().data
+
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set in memory.
+    """A data set.
 
     Attributes:
-        name: As in `tet_core.config.DATASETS`.
+        name: As in a spec; of simulated events it says so.
         num_classes: K.
         in_channels: C.
-        input_size: H = W, in pixels.
-        mean: Of each channel of the training set, in the images' own units (0 to `max_value`).
+        input_size: H = W of what the network gets, in pixels.
+        mean: Of each channel of the training set, in the samples' own units.
         std: The same for the standard deviation.
         train: The training set, in file order.
         test: The test set, in file order.
         source: Where it came from, for people.
+        T: How many frames a sample of events was cut into; None for still images.
     """
 
     name: str
@@ -58,47 +115,79 @@ class Dataset:
     input_size: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    train: Split
-    test: Split
+    train: Samples
+    test: Samples
     source: str
+    T: int | None = None
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of all shapes, images and labels, in hex."""
+        """SHA-256 over what tells both sets from others, in hex."""
         sha = hashlib.sha256()
-        for tensor in (self.train.images, self.train.labels, self.test.images, self.test.labels):
-            sha.update(repr((str(tensor.dtype), tuple(tensor.shape))).encode())
-            sha.update(tensor.contiguous().numpy().data)
+        for piece in chain(self.train.content(), self.test.content()):
+            sha.update(piece)
         return sha.hexdigest()
+
+    @property
+    def is_events(self) -> bool:
+        """Whether a sample is a recording cut into frames, and not a still image."""
+        return self.T is not None
 
     def normalise(self, images: Tensor, dtype: torch.dtype) -> Tensor:
         """`(images - mean) / std`, by channel.
 
         Args:
-            images: `[B, C, H, W]`, uint8, on any device.
+            images: `[B, C, H, W]` or `[B, T, C, H, W]`, on any device.
             dtype: Of the result.
 
         Returns:
-            `[B, C, H, W]` on the same device.
+            The same shape, on the same device.
         """
         mean = torch.tensor(self.mean, dtype=dtype, device=images.device).view(-1, 1, 1)
         std = torch.tensor(self.std, dtype=dtype, device=images.device).view(-1, 1, 1)
         return images.to(dtype).sub_(mean).div_(std)
+
+    def to_input(self, images: Tensor, T: int) -> Tensor:
+        """What the network gets: a still image T times (a view), or a recording's own frames.
+
+        Args:
+            images: `[B, C, H, W]`, or frames `[B, T, C, H, W]`.
+            T: How many steps the network is run for.
+
+        Returns:
+            `[T, B, C, H, W]`.
+
+        Raises:
+            ValueError: If the recordings were cut for another T.
+        """
+        if not self.is_events:
+            return repeat_over_time(images, T)
+        if images.shape[1] != T:
+            raise ValueError(f"T is {T}; the recordings of {self.name} were cut into {images.shape[1]} frames")
+        return images.transpose(0, 1)
 
 
 def check(dataset: Dataset, card: DatasetCard) -> Dataset:
     """Return the data set if it is what its card says.
 
     Raises:
-        DataError: If a size differs from the card's, or a label is out of range.
+        DataError: If a size differs from the card's, a set is empty, or a label is out of range.
     """
-    shape = (card.in_channels, card.input_size, card.input_size)
-    for part, split, number in (("train", dataset.train, card.num_train), ("test", dataset.test, card.num_test)):
-        if tuple(split.images.shape) != (number, *shape) or tuple(split.labels.shape) != (number,):
+    shape: tuple[int, ...] = (card.in_channels, card.input_size, card.input_size)
+    if dataset.T is not None:
+        shape = (dataset.T, *shape)
+    for part, samples, number in (("train", dataset.train, card.num_train), ("test", dataset.test, card.num_test)):
+        labels = samples.labels
+        if len(samples) == 0:
+            raise DataError(f"{dataset.name}: the {part} set is empty ({dataset.source})")
+        # Samples that are decoded are looked at when they are taken.
+        found = shape if samples.streams else tuple(samples.take(torch.zeros(1, dtype=torch.int64)).shape[1:])
+        expected = len(samples) if number is None else number
+        if (len(samples), *found) != (expected, *shape) or tuple(labels.shape) != (expected,):
             raise DataError(
-                f"{dataset.name}: the {part} set has images {tuple(split.images.shape)} and labels "
-                f"{tuple(split.labels.shape)}; expected {(number, *shape)} and {(number,)}"
+                f"{dataset.name}: the {part} set has images {(len(samples), *found)} and labels "
+                f"{tuple(labels.shape)}; expected {(expected, *shape)} and {(expected,)}"
             )
-        if int(split.labels.min()) < 0 or int(split.labels.max()) >= card.num_classes:
+        if int(labels.min()) < 0 or int(labels.max()) >= card.num_classes:
             raise DataError(f"{dataset.name}: the {part} set has labels outside 0 to {card.num_classes - 1}")
     return dataset

@@ -10,18 +10,22 @@ Source: Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI Ma
 import torch
 from torch import Tensor
 
-from tet_core.config import DATASETS
+from tet_core.config import Digits
 from tet_core.data.dataset import Dataset, Split, check
 
 # Mean and standard deviation over all pixels of our training set, in grey levels (0 to 16). Written down, not
 # computed at load, so that a checkpoint's network sees the same numbers on any machine.
 MEAN, STD = 4.8851, 6.0073
 
+SIZE = 8  # pixels of a side, as scanned
 TEST_FRACTION = 5  # one fifth, rounded down within each class
 
 
-def load() -> Dataset:
+def load(config: Digits | None = None) -> Dataset:
     """Load digits from scikit-learn.
+
+    Args:
+        config: The size that is asked for; 8x8, as scanned, by default.
 
     Raises:
         DataError: If the installed scikit-learn holds another data set under this name.
@@ -30,9 +34,11 @@ def load() -> Dataset:
     import sklearn
     from sklearn.datasets import load_digits
 
-    card = DATASETS["digits"]
+    card = (config or Digits()).card()
     raw = load_digits()
+    scale = card.input_size // SIZE
     images = torch.from_numpy(raw.images).to(torch.uint8).unsqueeze(1)
+    images = images.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
     labels = torch.from_numpy(raw.target).to(torch.int64)
     split = Split(images, labels)
     is_test = _last_fifth_of_each_class(labels, card.num_classes)

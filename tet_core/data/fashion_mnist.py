@@ -12,7 +12,7 @@ from pathlib import Path
 
 from torch import Tensor, int64
 
-from tet_core.config import DATASETS
+from tet_core.config import FashionMnist
 from tet_core.data import idx
 from tet_core.data.dataset import DataError, Dataset, Split, check
 from tet_core.data.download import RemoteFile, download
@@ -58,7 +58,7 @@ def load(root: Path, *, debian_folder: Path = DEBIAN_FOLDER, url: str = URL) -> 
     Raises:
         DataError: If it is nowhere and cannot be downloaded, or a file is damaged; it names the file.
     """
-    card = DATASETS["fashion_mnist"]
+    card = FashionMnist().card()
     folder = find(root, debian_folder, url)
     train_images, train_labels, test_images, test_labels = (_read_checked(folder / file.name) for file in FILES)
     dataset = Dataset(

@@ -3,19 +3,25 @@
 Shapes: N samples, B batch, C channels, H and W pixels.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from tet_core import seed
+from tet_core.config import AugmentationStep
 from tet_core.data import augment
-from tet_core.data.dataset import Dataset, Split
+from tet_core.data.dataset import Dataset, Samples
+
+# Batches decoded ahead: enough to hide one slow read, and no more memory than that takes.
+PREFETCH = 3
 
 
 class Batch(NamedTuple):
-    """Normalised images `[B, C, H, W]` and labels `[B]`."""
+    """Normalised images `[B, C, H, W]`, of events frames `[B, T, C, H, W]`, and labels `[B]`."""
 
     images: Tensor
     labels: Tensor
@@ -35,36 +41,60 @@ class TrainLoader:
     """
 
     def __init__(
-        self, dataset: Dataset, members: Tensor, *, batch_size: int, steps: Sequence[augment.Step], seed: int,
+        self, dataset: Dataset, members: Tensor, *, batch_size: int, steps: Sequence[AugmentationStep], seed: int,
         device: torch.device, dtype: torch.dtype,
     ) -> None:  # fmt: skip
         self.dataset, self.batch_size, self.steps, self.seed = dataset, batch_size, steps, seed
         self.device, self.dtype = device, dtype
-        self.split = dataset.train.to(device)
+        self.samples = dataset.train.to(device)
         self.is_member = torch.zeros(len(dataset.train), dtype=torch.bool)
         self.is_member[members] = True
         self.num_samples = len(members)
 
     def order(self, epoch: int) -> Tensor:
         """The order of the samples in an epoch of the chain: `[M]`, int64."""
-        order = torch.randperm(len(self.split), generator=seed.generator(self.seed, "order", epoch))
+        order = torch.randperm(len(self.samples), generator=seed.generator(self.seed, "order", epoch))
         return order[self.is_member[order]]
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch of the chain (from 1)."""
-        tables = augment.draw(self.steps, len(self.split), seed_=self.seed, epoch=epoch)
+        tables = augment.draw(self.steps, len(self.samples), seed_=self.seed, epoch=epoch)
         tables = tuple(table.to(self.device) for table in tables)
-        for indices in torch.split(self.order(epoch).to(self.device), self.batch_size):
-            images = augment.apply(self.steps, tables, indices, self.split.images[indices])
-            yield Batch(self.dataset.normalise(images, self.dtype), self.split.labels[indices])
+        for indices, images in taken(self.samples, self.order(epoch).to(self.device), self.batch_size):
+            images = augment.apply(self.steps, tables, indices, images, self.dataset.input_size)
+            yield Batch(self.dataset.normalise(images, self.dtype), self.samples.labels[indices])
 
 
-def in_order(dataset: Dataset, split: Split, *, batch_size: int, dtype: torch.dtype) -> Iterator[Batch]:
-    """The samples of a split as they lie, normalised and not augmented."""
-    for images, labels in zip(
-        torch.split(split.images, batch_size), torch.split(split.labels, batch_size), strict=True
-    ):
-        yield Batch(dataset.normalise(images, dtype), labels)
+def in_order(dataset: Dataset, samples: Samples, *, batch_size: int, dtype: torch.dtype) -> Iterator[Batch]:
+    """The samples as they lie, normalised and not augmented; what is larger than the input is cropped to its centre."""
+    everything = torch.arange(len(samples), device=samples.labels.device)
+    for indices, images in taken(samples, everything, batch_size):
+        images = augment.apply((), (), indices, images, dataset.input_size)
+        yield Batch(dataset.normalise(images, dtype), samples.labels[indices])
+
+
+def taken(samples: Samples, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Indices and samples of each batch of an order; those that have to be decoded are so while others are used."""
+    batches = torch.split(order, batch_size)
+    if not samples.streams:
+        yield from ((indices, samples.take(indices)) for indices in batches)
+        return
+    yield from zip(batches, _ahead(samples.take, batches), strict=True)
+
+
+def _ahead(take: Callable[[Tensor], Tensor], batches: Sequence[Tensor]) -> Iterator[Tensor]:
+    """Results in order, each begun `PREFETCH` batches before it is asked for."""
+    with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as reader:
+        pending = deque(reader.submit(take, indices) for indices in batches[:PREFETCH])
+        try:
+            for place in range(len(batches)):
+                images = pending.popleft().result()
+                if place + PREFETCH < len(batches):
+                    pending.append(reader.submit(take, batches[place + PREFETCH]))
+                yield images
+        finally:
+            for future in pending:
+                future.cancel()
 
 
 def split_validation(labels: Tensor, fraction: float, seed_: int) -> tuple[Tensor, Tensor]:

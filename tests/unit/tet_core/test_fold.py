@@ -57,12 +57,12 @@ def trained(model: dict[str, Any], dtype: torch.dtype) -> tuple[nn.Module, Tenso
     padded = _Padded(network, 16).to(dtype)
     optimizer = torch.optim.Adam(padded.parameters(), 1e-2)
     for batch in torch.split(torch.arange(640), 64):
-        images = dataset.normalise(dataset.train.images[batch], dtype)
+        images = dataset.normalise(dataset.train.take(batch), dtype)
         loss = nn.functional.cross_entropy(padded(repeat_over_time(images, 3)).mean(0), dataset.train.labels[batch])
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
-    return padded.eval(), dataset.normalise(dataset.test.images, dtype)
+    return padded.eval(), dataset.normalise(dataset.test.take(torch.arange(len(dataset.test))), dtype)
 
 
 @torch.no_grad()
@@ -107,7 +107,7 @@ def test_in_float32_next_to_no_spike_differs_and_accuracy_stays() -> None:
     network = build(config)
     network.load_state_dict(fit(config).checkpoint["model"])
     dataset = load_dataset("digits")
-    images = dataset.normalise(dataset.test.images, torch.float32)
+    images = dataset.normalise(dataset.test.take(torch.arange(len(dataset.test))), torch.float32)
     before, outputs = spikes_and_outputs(network.eval(), images)
     after, folded_outputs = spikes_and_outputs(fold_batchnorm(network), images)
     differing = sum(int((one != other).sum()) for one, other in zip(before, after, strict=True))

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from tet_core.config import Crop, Flip
 from tet_core.data import augment, load_dataset
+from tet_core.data.augment import geometry
 from tet_core.data.loader import TrainLoader, split_validation
 
 
@@ -35,7 +36,7 @@ def test_an_epoch_shows_every_sample_once() -> None:
     assert [len(batch.labels) for batch in unchanged.epoch(1)] == [100] * 14 + [42]
     batch = next(iter(unchanged.epoch(1)))
     indices = unchanged.order(1)[:100]
-    assert torch.equal(batch.images, dataset.normalise(dataset.train.images[indices], torch.float32))
+    assert torch.equal(batch.images, dataset.normalise(dataset.train.take(indices), torch.float32))
     assert torch.equal(batch.labels, dataset.train.labels[indices])
 
 
@@ -60,7 +61,7 @@ def test_leaving_samples_out_keeps_the_others_in_order_with_their_draws() -> Non
 
 def test_a_crop_pads_with_zeros_and_cuts_at_its_corner() -> None:
     images = torch.arange(1, 10, dtype=torch.uint8).view(1, 1, 3, 3).repeat(3, 2, 1, 1)
-    cropped = augment.crop(images, 1, torch.tensor([[1, 1], [0, 0], [2, 1]]))
+    cropped = geometry.crop(images, 1, torch.tensor([[1, 1], [0, 0], [2, 1]]))
     assert torch.equal(cropped[0], images[0])
     assert cropped[1, 1].tolist() == [[0, 0, 0], [0, 1, 2], [0, 4, 5]]
     assert cropped[2, 0].tolist() == [[4, 5, 6], [7, 8, 9], [0, 0, 0]]
@@ -68,7 +69,7 @@ def test_a_crop_pads_with_zeros_and_cuts_at_its_corner() -> None:
 
 def test_a_flip_mirrors_left_and_right() -> None:
     images = torch.arange(4).view(1, 1, 2, 2).repeat(2, 1, 1, 1)
-    flipped = augment.flip(images, torch.tensor([True, False]))
+    flipped = geometry.flip(images, torch.tensor([True, False]))
     assert flipped[:, 0].tolist() == [[[1, 0], [3, 2]], [[0, 1], [2, 3]]]
 
 

@@ -200,7 +200,7 @@ def test_metrics_have_the_names_that_were_agreed() -> None:
 
 
 def test_the_stages_loss_is_the_one_it_trains_with() -> None:
-    (sdt,) = train_epochs(make_config(epochs=1, loss=SDT))
+    *_, sdt = train_epochs(make_config(epochs=3, loss=SDT))  # by then its outputs differ from step to step
     assert sdt.metrics["test/loss"] == sdt.metrics["test/loss_sdt"] < sdt.metrics["test/loss_tet"]
     (tet,) = train_epochs(make_config(epochs=1, loss={"name": "tet", "lamb": 0.0}))
     assert tet.metrics["test/loss"] == tet.metrics["test/loss_tet"]

@@ -1,0 +1,76 @@
+"""Augmentation of whole batches, on the device they are on, from draws made ahead for the whole epoch.
+
+Each sample's draws are a row of a table that depends on (seed, step, epoch, sample) alone, so neither batch size and
+order nor the other steps can shift them: arms that share a step share its draws.
+
+Shapes: N samples of the training set, B of a batch, C channels, H and W pixels. Frames of events, `[B, T, C, H, W]`,
+are augmented as images of T * C channels: all frames of a recording alike.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from tet_core import seed
+from tet_core.config import AugmentationStep, Crop, Flip
+from tet_core.data.augment import geometry
+
+
+class _Operation(NamedTuple):
+    """How a step draws its table `[N, ...]`, and how it changes images `[B, C, H, W]` by their rows of it."""
+
+    draw: Callable[[Any, int, torch.Generator], Tensor]
+    apply: Callable[[Any, Tensor, Tensor, int], Tensor]
+
+
+_OPERATIONS: dict[type[AugmentationStep], _Operation] = {
+    Crop: _Operation(geometry.draw_crop, geometry.apply_crop),
+    Flip: _Operation(geometry.draw_flip, geometry.apply_flip),
+}
+
+
+def draw(steps: Sequence[AugmentationStep], num_samples: int, *, seed_: int, epoch: int) -> tuple[Tensor, ...]:
+    """Draw an epoch's tables, one for each step.
+
+    Args:
+        steps: The augmentation.
+        num_samples: N, of the whole training set (validation samples too, so that they shift nothing).
+        seed_: The experiment's seed.
+        epoch: The chain's epoch, from 1.
+
+    Returns:
+        A tensor `[N, ...]` for each step, on the CPU; what it holds is the step's own.
+    """
+    seen: Counter[str] = Counter()
+    tables = []
+    for step in steps:
+        seen[step.name] += 1
+        generator = seed.generator(seed_, f"augment {step.name} {seen[step.name]}", epoch)
+        tables.append(_OPERATIONS[type(step)].draw(step, num_samples, generator))
+    return tuple(tables)
+
+
+def apply(
+    steps: Sequence[AugmentationStep], tables: Sequence[Tensor], indices: Tensor, images: Tensor, size: int
+) -> Tensor:
+    """Augment a batch.
+
+    Args:
+        steps: The augmentation.
+        tables: What `draw` gave, on the images' device.
+        indices: `[B]`, int64: which sample of the training set each image is.
+        images: `[B, C, H, W]` or `[B, T, C, H, W]`, not normalised (the padding's 0 is black).
+        size: H = W of the result; what is larger once all steps are done is cropped to its centre.
+
+    Returns:
+        `[B, C, size, size]` or `[B, T, C, size, size]`, of the same dtype.
+    """
+    shape = images.shape
+    images = images.flatten(1, -3)
+    for step, table in zip(steps, tables, strict=True):
+        images = _OPERATIONS[type(step)].apply(step, images, table[indices], size)
+    images = geometry.centre_crop(images, size)
+    return images.view(*shape[:-2], *images.shape[-2:]) if len(shape) > 4 else images
