@@ -13,10 +13,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
-PATHS := service tet_core tests
+PATHS := service tet_core tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test test-unit lint format cluster cluster-down
+.PHONY: help setup demo up down test test-unit test-presets bench-setup check-peers lint format cluster cluster-down
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -45,6 +45,16 @@ test: setup ## all tests (those on PostgreSQL are skipped where it is not instal
 
 test-unit: setup ## the quick tests alone
 	$(BIN)/python -m pytest tests/unit $(ARGS)
+
+test-presets: setup ## every preset through a real stack (about 20 minutes on 2 cores); NAMES picks some
+	$(BIN)/python -m tests.presets $(NAMES)
+
+bench-setup: setup ## install the libraries that we are measured and checked against
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[bench]'
+
+check-peers: bench-setup ## compare with SpikingJelly's LIF and tonic's AEDAT reader; writes benchmarks/results
+	$(BIN)/python -m benchmarks.checks.spikingjelly_lif
+	$(BIN)/python -m benchmarks.checks.tonic_aedat
 
 lint: setup ## ruff, types, import walls
 	$(BIN)/ruff check $(PATHS)

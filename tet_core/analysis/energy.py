@@ -5,6 +5,7 @@ are not 0:
 
     stem:   operations * passes         multiplications, whatever the pixels are
     others: operations * passes * rate  additions if every input was 0 or 1, else multiplications
+    ANN:    operations * passes         multiplications, in every layer: hardware for ANNs skips no zeros
     energy = additions * addition_pj + multiplications * multiplication_pj
 
 It is an estimate: memory, the neurons themselves and all control are left out, and the prices are those of one
@@ -12,7 +13,7 @@ process. Compare methods by their ratio.
 
 Two totals are given. `uj_per_image` goes by what each layer was fed with: behind an average pool inputs are not
 binary, so that layer multiplies. `uj_per_image_paper` counts as the paper does: the first layer multiplies, all
-others only add.
+others only add; an ANN multiplies in both.
 
 Source: Deng et al., ICLR 2022, section 5.2 and Fig. 4B; prices: `tet_core.config.ENERGY_TABLES`.
 """
@@ -20,7 +21,7 @@ Source: Deng et al., ICLR 2022, section 5.2 and Fig. 4B; prices: `tet_core.confi
 from collections.abc import Iterator, Sequence
 
 from tet_core.analysis.subject import Record, Row, Subject, finite
-from tet_core.config import ENERGY_TABLES, Energy, EnergyTable
+from tet_core.config import ENERGY_TABLES, Energy, EnergyTable, ReluConfig
 from tet_core.operations import LayerTally, NeuronTally, Tallies, tallied
 
 _UJ = 1e-6  # of a pJ
@@ -36,18 +37,19 @@ def energy_rows(subject: Subject, energy: Energy, done: int = 0) -> Iterator[Row
         done: Rows to leave out at the beginning.
     """
     prices = ENERGY_TABLES[energy.table]
+    is_ann = isinstance(subject.config.neuron, ReluConfig)
     all_T = (subject.config.T,) if energy.T is None else energy.T
     for row, T in enumerate(all_T[done:], done + 1):
         dataset = subject.dataset(T)
         samples = subject.samples(dataset, "test", energy.num_samples)
         with tallied(subject.model) as tallies:
             accuracy = subject.measure(dataset, samples, T)["accuracy"]
-        layers = [layer_record(tally, len(samples), prices, T) for tally in tallies.layers]
+        layers = [layer_record(tally, len(samples), prices, T, is_ann=is_ann) for tally in tallies.layers]
         neurons = [_neuron_record(tally, T) for tally in tallies.neurons]
         yield Row(row, T, finite(_totals(layers, tallies) | {"energy/accuracy": accuracy}), layers + neurons)
 
 
-def layer_record(tally: LayerTally, num_images: int, prices: EnergyTable, T: int) -> Record:
+def layer_record(tally: LayerTally, num_images: int, prices: EnergyTable, T: int, *, is_ann: bool = False) -> Record:
     """A layer's line of the table: all counts are for one image, over all of its steps.
 
     Args:
@@ -55,10 +57,12 @@ def layer_record(tally: LayerTally, num_images: int, prices: EnergyTable, T: int
         num_images: Over how many images.
         prices: Of one operation.
         T: How many steps each image was shown for.
+        is_ann: Whether the network has no neurons that fire.
     """
     passes = tally.passes / num_images
-    executed = tally.operations * passes * (1.0 if tally.is_stem else tally.input_rate)
-    only_adds = tally.is_binary and not tally.is_stem
+    multiplies = tally.is_stem or is_ann
+    executed = tally.operations * passes * (1.0 if multiplies else tally.input_rate)
+    only_adds = tally.is_binary and not multiplies
     additions, multiplications = (executed, 0.0) if only_adds else (0.0, executed)
     return {
         "T": T,
@@ -72,7 +76,7 @@ def layer_record(tally: LayerTally, num_images: int, prices: EnergyTable, T: int
         "additions": additions,
         "multiplications": multiplications,
         "energy_uj": _uj(prices, additions, multiplications),
-        "energy_uj_paper": _uj(prices, 0.0, executed) if tally.is_stem else _uj(prices, executed, 0.0),
+        "energy_uj_paper": _uj(prices, 0.0, executed) if multiplies else _uj(prices, executed, 0.0),
     }
 
 

@@ -15,11 +15,50 @@ MINIS = [name for name in ALL if name.endswith(MINI)]
 FULL = [name for name in ALL if not name.endswith(MINI)]
 
 
+# One for each table and figure; chains times stages, counted by hand from the paper.
+NUM_TRIALS = {
+    "table1-cifar100": (2 * 3 + 1) * 3,
+    "table2-sigmoid": (2 * 3 + 1) * 3,
+    "table3-cifar10": (1 + 2 + 2 + 1) * 3,
+    "table3-cifar100": (1 + 2 + 2 + 1) * 3,
+    "table3-imagenet-spiking-resnet34": 1,
+    "table3-imagenet-sew-resnet34": 1,
+    "table3-dvs-cifar10": 4 * 3,
+    "fig2-landscape": 2 * 2,
+    "fig3-switch": (1 + 2) * 3,
+    "fig4a-time-scalability": (4 * 2 + 2 * 3) * 3,
+    "fig4b-energy": (2 * 3 + 1) * 2 * 3,
+}
+
+
+def test_every_table_and_figure_has_a_preset_and_a_small_twin() -> None:
+    assert sorted(FULL) == sorted(NUM_TRIALS)
+    assert sorted(MINIS) == sorted(name + MINI for name in NUM_TRIALS)
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_a_preset_is_a_spec_without_faults_with_the_trials_it_says(name: str) -> None:
     preset = presets()[name]
     chains = plan(parse(preset.with_changes(None)))
     assert sum(len(chain.stages) for chain in chains) == preset.num_trials
+    if name in NUM_TRIALS:
+        assert preset.num_trials == NUM_TRIALS[name]
+
+
+@pytest.mark.parametrize("name", FULL)
+def test_a_full_one_names_every_choice_and_asks_for_a_gpu(name: str) -> None:
+    preset = presets()[name]
+    assert preset.choices
+    assert preset.spec["resources"]["gpus_per_trial"] == 1
+
+
+@pytest.mark.parametrize("name", MINIS)
+def test_a_small_one_needs_no_data_and_no_gpu(name: str) -> None:
+    preset = presets()[name]
+    base = preset.spec["dataset"].get("base", preset.spec["dataset"])
+    assert base["name"] == "digits"
+    assert preset.needs.startswith("nothing")
+    assert "resources" not in preset.spec
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -39,7 +78,7 @@ def test_a_choice_names_a_place_of_the_spec(name: str) -> None:
         assert path.split(".")[0] in places, path
 
 
-@pytest.mark.parametrize("name", [name for name in MINIS if name.removesuffix(MINI) in FULL])
+@pytest.mark.parametrize("name", MINIS)
 def test_a_small_twin_keeps_the_arms(name: str) -> None:
     small, full = presets()[name], presets()[name.removesuffix(MINI)]
     assert small.reproduces == full.reproduces
@@ -52,7 +91,7 @@ def test_a_small_twin_keeps_the_arms(name: str) -> None:
 def test_changes_are_merged_by_block_and_lists_are_replaced() -> None:
     preset = presets()["fig3-switch-mini"]
     changed = preset.with_changes({"seeds": [5], "model": {"width": 4}})
-    assert (changed["seeds"], changed["model"]) == ([5], {"name": "vgg_small", "width": 4})
+    assert (changed["seeds"], changed["model"]) == ([5], {"name": "vggsnn", "width": 4})
     assert preset.spec["seeds"] == [0, 1]
     assert preset.with_changes(None) == preset.spec
     posted: object = preset.with_changes(["no mapping"])

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from tests.unit.tet_core.analysis.training_once import trained
-from tet_core import analyse
+from tests.unit.tet_core.stages import make_config
+from tet_core import analyse, fit
 from tet_core.analysis.energy import layer_record
 from tet_core.config import ENERGY_TABLES, Energy
 from tet_core.operations import LayerTally
@@ -73,6 +74,15 @@ def test_a_layers_line_is_its_tally_for_one_image() -> None:
     assert (record["additions"], record["multiplications"]) == (0.0, 1000.0)
     assert record["energy_uj"] == pytest.approx(1000 * 4.6e-6)
     assert record["energy_uj_paper"] == pytest.approx(1000 * 0.9e-6)
+
+
+def test_an_ann_multiplies_in_every_layer_whatever_it_is_fed_with() -> None:
+    checkpoint = fit(make_config(T=1, epochs=1, neuron={"name": "relu"}, loss={"name": "sdt"})).checkpoint
+    (row,) = analyse(checkpoint, Energy(num_samples=20))
+    layers = [record for record in row.records if record["kind"] != "neuron"]
+    assert row.metrics["energy/additions"] == 0
+    assert row.metrics["energy/multiplications"] == sum(int(r["operations_per_step"] or 0) for r in layers)
+    assert row.metrics["energy/uj_per_image"] == row.metrics["energy/uj_per_image_paper"]
 
 
 def test_each_T_asked_for_is_a_row_and_costs_more() -> None:

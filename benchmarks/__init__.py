@@ -1,0 +1,1 @@
+"""Measurements and checks against others' libraries, which the extra `bench` installs."""

@@ -1,0 +1,1 @@
+"""Checks that ours and others' code agree."""
