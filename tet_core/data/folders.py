@@ -1,0 +1,172 @@
+"""Data sets that are folders of files: one folder a class, with a split that is given or drawn by a seed.
+
+Either `folder/train/<class>/...` and `folder/test/<class>/...`, or `folder/<class>/...` alone. A class is numbered by
+the place of its name among the sorted names; files come sorted by name, runs of digits as numbers, so that neither
+depends on the file system.
+"""
+
+import os
+import re
+from collections.abc import Collection
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from tet_core import seed
+from tet_core.data.dataset import DataError
+
+_EXAMPLES = 5  # names that an error shows before it says how many more there are
+
+
+class Listing(NamedTuple):
+    """Files with their labels.
+
+    Attributes:
+        files: N paths, class by class.
+        labels: `[N]`, int64.
+        classes: K names; a label is a place in them.
+    """
+
+    files: list[Path]
+    labels: Tensor
+    classes: list[str]
+
+
+class Parts(NamedTuple):
+    """What is trained and what is tested on, and for people how it was split."""
+
+    train: Listing
+    test: Listing
+    split: str
+
+
+def natural(text: str) -> list[tuple[int, str]]:
+    """A sort key by which `a_2` comes before `a_10`."""
+    return [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in re.split(r"(\d+)", text)]
+
+
+def list_classes(folder: Path, suffixes: Collection[str]) -> Listing:
+    """All files of the class folders in a folder, those in sub folders of a class too; hidden ones are left out.
+
+    Args:
+        folder: With one folder a class in it.
+        suffixes: Which files count, in lower case with the dot: `.aedat`; written in any case in a file's name.
+
+    Raises:
+        DataError: If the folder is not there, has no class folders, or a class has no such file; it names the folder.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder")
+    classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    if not classes:
+        raise DataError(f"{folder}: there are no class folders in it; expected one folder a class")
+    files: list[Path] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        members = _files_under(folder / name, suffixes)
+        if not members:
+            raise DataError(f"{folder / name}: no file ends in {', '.join(sorted(suffixes))}")
+        files += members
+        labels += [label] * len(members)
+    return Listing(files, torch.tensor(labels, dtype=torch.int64), classes)
+
+
+def _files_under(folder: Path, suffixes: Collection[str]) -> list[Path]:
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [
+            Path(place, name)
+            for name in names
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes
+        ]
+    return sorted(found, key=lambda path: (natural(str(path.relative_to(folder))), str(path)))
+
+
+def seeded_split(labels: Tensor, share: float, seed_: int) -> tuple[Tensor, Tensor]:
+    """Draw a share of each class, at least one sample of it, and leave at least one.
+
+    Each class has draws of its own: what is added to one class moves no sample of another.
+
+    Args:
+        labels: `[N]`, int64.
+        share: Of each class, rounded to the nearest number of samples.
+        seed_: The data set's, not the experiment's: all seeds of an experiment see one split.
+
+    Returns:
+        The indices of the others and of the drawn ones, each in rising order.
+
+    Raises:
+        DataError: If a class has one sample only.
+    """
+    drawn = torch.zeros(len(labels), dtype=torch.bool)
+    for label in sorted(set(labels.tolist())):
+        members = (labels == label).nonzero().flatten()
+        if len(members) < 2:
+            raise DataError(f"class {label} has one sample only; to split it takes at least 2")
+        number = min(max(round(share * len(members)), 1), len(members) - 1)
+        order = torch.randperm(len(members), generator=seed.generator(seed_, f"test split of class {label}"))
+        drawn[members[order[:number]]] = True
+    return (~drawn).nonzero().flatten(), drawn.nonzero().flatten()
+
+
+def list_parts(
+    folder: Path, suffixes: Collection[str], *, num_classes: int, share: float, seed_: int,
+    names: tuple[str, str] = ("train", "test"),
+) -> Parts:  # fmt: skip
+    """The training and the test files of a folder, by its own split if it has one, else by a drawn one.
+
+    Args:
+        folder: With the folders `names` in it, or with class folders.
+        suffixes: As for `list_classes`.
+        num_classes: K; there have to be as many class folders.
+        share: As for `seeded_split`.
+        seed_: As for `seeded_split`.
+        names: Of the folders of a given split.
+
+    Raises:
+        DataError: If a folder is missing or empty, the classes of both parts differ, or there are not K.
+    """
+    train_folder, test_folder = (folder / name for name in names)
+    present = [part.name for part in (train_folder, test_folder) if part.is_dir()]
+    if len(present) == 1:
+        raise DataError(
+            f"{folder}: there is a folder {present[0]!r} and no other of {' and '.join(names)}; "
+            f"expected both, or class folders that are not called so"
+        )
+    if not present:
+        whole = list_classes(folder, suffixes)
+        _check_classes(folder, whole.classes, num_classes)
+        train, test = (_pick(whole, indices) for indices in _split(folder, whole, share, seed_))
+        return Parts(train, test, f"split drawn with seed {seed_}, test share {share}")
+    train, test = list_classes(train_folder, suffixes), list_classes(test_folder, suffixes)
+    _check_classes(train_folder, train.classes, num_classes)
+    if train.classes != test.classes:
+        one_sided = sorted(set(train.classes) ^ set(test.classes))
+        raise DataError(f"{folder}: {', '.join(names)} hold different classes: {_some(one_sided)} in one of them only")
+    return Parts(train, test, f"split given by the folders {' and '.join(names)}")
+
+
+def _split(folder: Path, whole: Listing, share: float, seed_: int) -> tuple[Tensor, Tensor]:
+    try:
+        return seeded_split(whole.labels, share, seed_)
+    except DataError as error:
+        raise DataError(f"{folder}: {error}; the classes are {_some(whole.classes)}") from error
+
+
+def _pick(listing: Listing, indices: Tensor) -> Listing:
+    return Listing([listing.files[place] for place in indices.tolist()], listing.labels[indices], listing.classes)
+
+
+def _check_classes(folder: Path, classes: list[str], num_classes: int) -> None:
+    if len(classes) != num_classes:
+        raise DataError(
+            f"{folder}: holds {len(classes)} class folders ({_some(classes)}); num_classes is {num_classes}"
+        )
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:_EXAMPLES])
+    return shown if len(names) <= _EXAMPLES else f"{shown} and {len(names) - _EXAMPLES} more"
