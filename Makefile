@@ -16,7 +16,7 @@ TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
 PATHS := service tet_core tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test test-unit test-presets bench-setup check-peers lint format cluster cluster-down
+.PHONY: help setup demo up down test test-unit test-presets bench-setup check lint format cluster cluster-down
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -52,7 +52,8 @@ test-presets: setup ## every preset through a real stack (about 20 minutes on 2 
 bench-setup: setup ## install the libraries that we are measured and checked against
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[bench]'
 
-check-peers: bench-setup ## compare with SpikingJelly's LIF and tonic's AEDAT reader; writes benchmarks/results
+check: bench-setup ## longer checks: folding on every model, SpikingJelly's LIF, tonic's AEDAT reader; writes benchmarks/results
+	$(BIN)/python -m benchmarks.checks.folding
 	$(BIN)/python -m benchmarks.checks.spikingjelly_lif
 	$(BIN)/python -m benchmarks.checks.tonic_aedat
 

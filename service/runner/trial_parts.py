@@ -75,7 +75,9 @@ class Gauges:
     """A trial's progress among Ray's own metrics."""
 
     def __init__(self, trial: TrialConfig) -> None:
-        values = (trial.experiment_id, trial.arm, str(trial.seed), str(trial.stage_index))
+        # Ray's metrics take ASCII alone, and names of arms may be any text.
+        arm = trial.arm.encode("ascii", "backslashreplace").decode("ascii")
+        values = (trial.experiment_id, arm, str(trial.seed), str(trial.stage_index))
         self._tags = dict(zip(_TAGS, values, strict=True))
         self._progress = Gauge("tet_stage_progress", "Committed epochs or rows of the stage, as a fraction.", _TAGS)
         self._accuracy = Gauge("tet_test_accuracy", "Test accuracy of the newest committed epoch, a fraction.", _TAGS)

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tet_core import TrainConfig, fit, load_dataset
+from tet_core import load_dataset
+from tet_core.config import Digits
 from tet_core.data import Dataset
-from tet_core.evaluation import build
 from tet_core.fold import fold_batchnorm
 from tet_core.models import build_model
 from tet_core.neuron import Neuron
@@ -36,33 +36,20 @@ MODELS: list[dict[str, Any]] = [
 ]
 
 
-class _Padded(nn.Module):
-    """The model behind a border of zeros, for models that need more pixels than digits have."""
-
-    def __init__(self, model: nn.Module, size: int) -> None:
-        super().__init__()
-        self.model, self.size = model, size
-
-    def forward(self, x: Tensor) -> Tensor:
-        border = (self.size - x.shape[-1]) // 2
-        out: Tensor = self.model(nn.functional.pad(x, (border,) * 4))
-        return out
-
-
 def trained(model: dict[str, Any], dtype: torch.dtype) -> tuple[nn.Module, Tensor]:
     """A network after some real steps on digits at T=3, in evaluation mode, and test images for it."""
-    dataset: Dataset = load_dataset("digits")
+    dataset: Dataset = load_dataset(Digits(input_size=16))
     with initial_weights(0):
         network = build_model(**model, num_classes=10, in_channels=1, input_size=16, num_steps=3)
-    padded = _Padded(network, 16).to(dtype)
-    optimizer = torch.optim.Adam(padded.parameters(), 1e-2)
+    network.to(dtype)
+    optimizer = torch.optim.Adam(network.parameters(), 1e-2)
     for batch in torch.split(torch.arange(640), 64):
         images = dataset.normalise(dataset.train.take(batch), dtype)
-        loss = nn.functional.cross_entropy(padded(repeat_over_time(images, 3)).mean(0), dataset.train.labels[batch])
+        loss = nn.functional.cross_entropy(network(repeat_over_time(images, 3)).mean(0), dataset.train.labels[batch])
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
-    return padded.eval(), dataset.normalise(dataset.test.take(torch.arange(len(dataset.test))), dtype)
+    return network.eval(), dataset.normalise(dataset.test.take(torch.arange(len(dataset.test))), dtype)
 
 
 @torch.no_grad()
@@ -94,25 +81,17 @@ def test_in_float64_every_spike_is_equal(model: dict[str, Any]) -> None:
     torch.testing.assert_close(folded_outputs, outputs, rtol=0, atol=1e-9)
 
 
-def test_in_float32_next_to_no_spike_differs_and_accuracy_stays() -> None:
-    config = TrainConfig.model_validate(
-        {
-            "dataset": {"name": "digits"},
-            "model": {"name": "vgg_small", "width": 8},
-            "T": 3,
-            "epochs": 2,
-            "loss": {"name": "tet"},
-        }
-    )
-    network = build(config)
-    network.load_state_dict(fit(config).checkpoint["model"])
-    dataset = load_dataset("digits")
-    images = dataset.normalise(dataset.test.take(torch.arange(len(dataset.test))), torch.float32)
-    before, outputs = spikes_and_outputs(network.eval(), images)
+@pytest.mark.parametrize(
+    "model", MODELS, ids=lambda model: "-".join(str(v) for v in model.values() if isinstance(v, str))
+)
+def test_in_float32_next_to_no_spike_differs_and_accuracy_stays(model: dict[str, Any]) -> None:
+    network, images = trained(model, torch.float32)
+    labels = load_dataset("digits").test.labels
+    before, outputs = spikes_and_outputs(network, images)
     after, folded_outputs = spikes_and_outputs(fold_batchnorm(network), images)
     differing = sum(int((one != other).sum()) for one, other in zip(before, after, strict=True))
     assert differing <= sum(spikes.numel() for spikes in before) / 1_000
-    accuracies = [(o.mean(0).argmax(1) == dataset.test.labels).double().mean() for o in (outputs, folded_outputs)]
+    accuracies = [(o.mean(0).argmax(1) == labels).double().mean() for o in (outputs, folded_outputs)]
     assert abs(float(accuracies[0] - accuracies[1])) <= 0.001
 
 

@@ -69,6 +69,11 @@ def test_each_step_commits_an_epoch_and_the_last_one_the_end(folder: StageFolder
     assert checkpoints.weights_sha256(checkpoints.load(folder.attempt(1) / "model.pt")) == progress.last.weights_sha256
 
 
+def test_an_arm_may_have_any_name(folder: StageFolder) -> None:
+    label = "TIT 2→4 seed=3 stage=0 T=1"
+    assert run(StageTrial(config(folder.path, arm="TIT 2→4", label=label)))[-1]["end"] == "succeeded"
+
+
 def test_its_repr_names_arm_seed_stage_and_steps(folder: StageFolder) -> None:
     assert repr(StageTrial(config(folder.path))) == "SDT seed=3 stage=0 T=1"
 
