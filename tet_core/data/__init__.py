@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from tet_core.config import DATASET_NAMES, DatasetConfig, Digits, FashionMnist
+from tet_core.config import DATASET_NAMES, DatasetConfig, Digits, DvsCifar10, EventFolder, FashionMnist, Saccades
 from tet_core.data.dataset import DataError as DataError
 from tet_core.data.dataset import Dataset as Dataset
 from tet_core.data.dataset import Samples as Samples
@@ -63,4 +63,23 @@ def _load(config_json: str, root: Path, T: int | None) -> Dataset:
             from tet_core.data import fashion_mnist
 
             return fashion_mnist.load(root)
+    if T is not None:
+        return _load_events(config, root, T)
+    raise NotImplementedError(config.name)
+
+
+def _load_events(config: DatasetConfig, root: Path, T: int) -> Dataset:
+    match config:
+        case DvsCifar10():
+            from tet_core.data.events import recorded
+
+            return recorded.load_dvs_cifar10(config, root, T)
+        case EventFolder():
+            from tet_core.data.events import recorded
+
+            return recorded.load_event_folder(config, root, T)
+        case Saccades():
+            from tet_core.data.events import saccades
+
+            return saccades.simulate(config, _load(config.base.model_dump_json(), root, None), root, T)
     raise NotImplementedError(config.name)
