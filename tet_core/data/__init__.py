@@ -6,7 +6,17 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from tet_core.config import DATASET_NAMES, DatasetConfig, Digits, FashionMnist
+from tet_core.config import (
+    DATASET_NAMES,
+    Cifar10,
+    Cifar100,
+    DatasetConfig,
+    Digits,
+    EntryPointDataset,
+    FashionMnist,
+    ImageFolder,
+    ImageNet,
+)
 from tet_core.data.dataset import DataError as DataError
 from tet_core.data.dataset import Dataset as Dataset
 from tet_core.data.dataset import Samples as Samples
@@ -63,4 +73,20 @@ def _load(config_json: str, root: Path, T: int | None) -> Dataset:
             from tet_core.data import fashion_mnist
 
             return fashion_mnist.load(root)
+        case Cifar10() | Cifar100():
+            from tet_core.data import cifar
+
+            return cifar.load(config, root)
+        case EntryPointDataset():
+            from tet_core.data import entry_point
+
+            return entry_point.load(config, root, T)
+        case ImageNet():
+            from tet_core.data import images
+
+            return images.load_imagenet(config, root)
+        case ImageFolder():
+            from tet_core.data import images
+
+            return images.load_folder(config, root)
     raise NotImplementedError(config.name)
