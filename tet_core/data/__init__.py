@@ -6,7 +6,20 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from tet_core.config import DATASET_NAMES, DatasetConfig, Digits, DvsCifar10, EventFolder, FashionMnist, Saccades
+from tet_core.config import (
+    DATASET_NAMES,
+    Cifar10,
+    Cifar100,
+    DatasetConfig,
+    Digits,
+    DvsCifar10,
+    EntryPointDataset,
+    EventFolder,
+    FashionMnist,
+    ImageFolder,
+    ImageNet,
+    Saccades,
+)
 from tet_core.data.dataset import DataError as DataError
 from tet_core.data.dataset import Dataset as Dataset
 from tet_core.data.dataset import Samples as Samples
@@ -63,12 +76,28 @@ def _load(config_json: str, root: Path, T: int | None) -> Dataset:
             from tet_core.data import fashion_mnist
 
             return fashion_mnist.load(root)
-    if T is not None:
-        return _load_events(config, root, T)
-    raise NotImplementedError(config.name)
+        case Cifar10() | Cifar100():
+            from tet_core.data import cifar
+
+            return cifar.load(config, root)
+        case EntryPointDataset():
+            from tet_core.data import entry_point
+
+            return entry_point.load(config, root, T)
+        case ImageNet():
+            from tet_core.data import images
+
+            return images.load_imagenet(config, root)
+        case ImageFolder():
+            from tet_core.data import images
+
+            return images.load_folder(config, root)
+        case DvsCifar10() | EventFolder() | Saccades():
+            assert T is not None, "load_dataset refuses events without it"
+            return _load_events(config, root, T)
 
 
-def _load_events(config: DatasetConfig, root: Path, T: int) -> Dataset:
+def _load_events(config: DvsCifar10 | EventFolder | Saccades, root: Path, T: int) -> Dataset:
     match config:
         case DvsCifar10():
             from tet_core.data.events import recorded
@@ -82,4 +111,3 @@ def _load_events(config: DatasetConfig, root: Path, T: int) -> Dataset:
             from tet_core.data.events import saccades
 
             return saccades.simulate(config, _load(config.base.model_dump_json(), root, None), root, T)
-    raise NotImplementedError(config.name)

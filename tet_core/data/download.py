@@ -1,4 +1,4 @@
-"""Downloads that can be trusted: checked by SHA-256, resumed where they broke off, put in place in one step."""
+"""Downloads that can be trusted: checked by their sum, resumed where they broke off, put in place in one step."""
 
 import fcntl
 import hashlib
@@ -10,22 +10,26 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tet_core.data.dataset import DataError
 
 _CHUNK_BYTES = 1 << 20
 _TIMEOUT_S = 30.0  # of silence on the connection, not of the whole download
 
+_SUM_NAMES = {"sha256": "SHA-256", "md5": "MD5"}
+
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file to download: its name, its size and the SHA-256 (hex) of its bytes."""
+    """A file to download: its name, its size and the sum (hex) of its bytes, by what its publisher sums with."""
 
     name: str
     num_bytes: int
-    sha256: str
+    digest: str
+    algorithm: Literal["sha256", "md5"] = "sha256"
 
 
 def download(base_url: str, file: RemoteFile, folder: Path, progress: Progress | None = None) -> Path:
@@ -49,7 +53,7 @@ def download(base_url: str, file: RemoteFile, folder: Path, progress: Progress |
     target = folder / file.name
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _only_one(folder / f".{file.name}.lock"):
+        with only_one(folder / f".{file.name}.lock"):
             if not target.exists():
                 _complete(base_url + file.name, file, target.with_name(file.name + ".part"), progress or _to_stderr)
                 os.replace(target.with_name(file.name + ".part"), target)
@@ -64,8 +68,8 @@ def _complete(url: str, file: RemoteFile, part: Path, progress: Progress) -> Non
     if have < file.num_bytes:
         _fetch(url, file, part, have, progress)
     with part.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    if digest != file.sha256:
+        digest = hashlib.file_digest(stream, file.algorithm).hexdigest()
+    if digest != file.digest:
         size = part.stat().st_size
         if size < file.num_bytes:
             raise EOFError(
@@ -73,7 +77,8 @@ def _complete(url: str, file: RemoteFile, part: Path, progress: Progress) -> Non
             )
         part.unlink()
         raise DataError(
-            f"{url}: got {size} bytes with SHA-256 {digest}; expected {file.num_bytes} with {file.sha256}; deleted"
+            f"{url}: got {size} bytes with {_SUM_NAMES[file.algorithm]} {digest}; expected {file.num_bytes} with "
+            f"{file.digest}; deleted"
         )
 
 
@@ -94,7 +99,7 @@ def _fetch(url: str, file: RemoteFile, part: Path, have: int, progress: Progress
 
 
 @contextmanager
-def _only_one(lock: Path) -> Iterator[None]:
+def only_one(lock: Path) -> Iterator[None]:
     """Wait for, then hold, a lock among processes; the system frees it when a process dies."""
     with lock.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)

@@ -4,15 +4,14 @@ import gzip
 import hashlib
 import re
 import struct
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from tests.unit.tet_core.file_server import Server, serving
 from tet_core.config import FashionMnist
 from tet_core.data import DataError, fashion_mnist, idx, load_dataset
 from tet_core.data.download import RemoteFile, download
@@ -51,50 +50,10 @@ def test_a_damaged_file_is_named(tmp_path: Path, content: bytes | None, complain
         idx.read(path)
 
 
-class Server(ThreadingHTTPServer):
-    """Serves one folder; answers ranges; can be told to break connections off after some bytes."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.folder = folder
-        self.break_after: int | None = None
-        self.knows_ranges = True
-        self.ranges: list[str | None] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        path, asked = self.server.folder / self.path[1:], self.headers["Range"]
-        self.server.ranges.append(asked)
-        if not path.exists():
-            self.send_error(404)
-            return
-        start = int(asked[len("bytes=") : -1]) if asked and self.server.knows_ranges else 0
-        content = path.read_bytes()[start:]
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content[: self.server.break_after])
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    (tmp_path / "served").mkdir()
-    with Server(tmp_path / "served") as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving(tmp_path / "served") as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 CONTENT = bytes(range(256)) * 1000
@@ -126,7 +85,7 @@ def test_a_broken_download_goes_on_where_it_ended(server: Server, tmp_path: Path
 
 def test_wrong_bytes_are_deleted_and_both_sums_named(server: Server, tmp_path: Path) -> None:
     (server.folder / FILE.name).write_bytes(CONTENT[:-1] + b"?")
-    with pytest.raises(DataError, match=f"got 256000 bytes with SHA-256 .*expected 256000 with {FILE.sha256}; deleted"):
+    with pytest.raises(DataError, match=f"got 256000 bytes with SHA-256 .*expected 256000 with {FILE.digest}; deleted"):
         download(server.url, FILE, tmp_path)
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(FILE.name)]
 

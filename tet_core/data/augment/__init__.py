@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from tet_core import seed
-from tet_core.config import AugmentationStep, Crop, Flip
-from tet_core.data.augment import geometry
+from tet_core.config import AugmentationStep, AutoAugment, Crop, Cutout, Flip, ResizedCrop
+from tet_core.data.augment import colour, geometry
 
 
 class _Operation(NamedTuple):
@@ -29,6 +29,9 @@ class _Operation(NamedTuple):
 _OPERATIONS: dict[type[AugmentationStep], _Operation] = {
     Crop: _Operation(geometry.draw_crop, geometry.apply_crop),
     Flip: _Operation(geometry.draw_flip, geometry.apply_flip),
+    ResizedCrop: _Operation(geometry.draw_resized_crop, geometry.apply_resized_crop),
+    Cutout: _Operation(geometry.draw_cutout, geometry.apply_cutout),
+    AutoAugment: _Operation(colour.draw_autoaugment, colour.apply_autoaugment),
 }
 
 

@@ -1,0 +1,235 @@
+"""CIFAR-10 and CIFAR-100 from the files as they are published, in their python or their binary version.
+
+Looked for in `<data root>/cifar10` and `<data root>/cifar100`, there or in the folder that the archive unpacks to;
+else the archive is looked for there, else downloaded.
+
+Source: Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
+"""
+
+import os
+import pickle
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tet_core.config import Cifar10, Cifar100
+from tet_core.data.dataset import DataError, Dataset, Split, check
+from tet_core.data.download import RemoteFile, download, only_one
+
+URL = "https://www.cs.toronto.edu/~kriz/"
+_PIXELS = 3 * 32 * 32
+
+
+@dataclass(frozen=True)
+class _Published:
+    """How one of the two is published: its folders, its files by part, the archive, and statistics over pixels."""
+
+    python_folder: str
+    binary_folder: str
+    python_files: tuple[tuple[str, ...], tuple[str, ...]]
+    binary_files: tuple[tuple[str, ...], tuple[str, ...]]
+    labels_key: str
+    binary_label_bytes: int  # before the pixels of a record; the last of them is the (fine) label
+    archive: RemoteFile
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+# Sizes and MD5 sums are the publisher's. Means and standard deviations, of pixels from 0 to 1, are the paper's.
+_PUBLISHED = {
+    "cifar10": _Published(
+        "cifar-10-batches-py",
+        "cifar-10-batches-bin",
+        (tuple(f"data_batch_{number}" for number in range(1, 6)), ("test_batch",)),
+        (tuple(f"data_batch_{number}.bin" for number in range(1, 6)), ("test_batch.bin",)),
+        "labels",
+        1,
+        RemoteFile("cifar-10-python.tar.gz", 170_498_071, "c58f30108f718f92721af3b95e74349a", "md5"),
+        (0.4914, 0.4822, 0.4465),
+        (0.2023, 0.1994, 0.2010),
+    ),
+    "cifar100": _Published(
+        "cifar-100-python",
+        "cifar-100-binary",
+        (("train",), ("test",)),
+        (("train.bin",), ("test.bin",)),
+        "fine_labels",
+        2,
+        RemoteFile("cifar-100-python.tar.gz", 169_001_437, "eb9058c3a382ffc7106e4002c42a8d85", "md5"),
+        (0.5071, 0.4867, 0.4408),
+        (0.2675, 0.2565, 0.2761),
+    ),
+}
+
+
+def load(config: Cifar10 | Cifar100, root: Path, *, url: str = URL) -> Dataset:
+    """Load CIFAR-10 or CIFAR-100.
+
+    Args:
+        config: Which of them.
+        root: The data root.
+        url: Where to download from, with the slash at its end.
+
+    Raises:
+        DataError: If it is nowhere and cannot be downloaded, or a file is damaged; it names the file.
+    """
+    published, card = _PUBLISHED[config.name], config.card()
+    folder, parts, read = _find(config.name, published, root, url)
+    train, test = (_joined([read(folder / name, published, card.num_classes) for name in names]) for names in parts)
+    dataset = Dataset(
+        name=config.name,
+        num_classes=card.num_classes,
+        in_channels=card.in_channels,
+        input_size=card.input_size,
+        mean=_in_levels(published.mean),
+        std=_in_levels(published.std),
+        train=train,
+        test=test,
+        source=str(folder) + _unlike(len(train), card.num_train) + _unlike(len(test), card.num_test),
+    )
+    return check(dataset, card.model_copy(update={"num_train": None, "num_test": None}))
+
+
+def _in_levels(values: tuple[float, float, float]) -> tuple[float, ...]:
+    return tuple(255 * value for value in values)
+
+
+def _unlike(found: int, published: int | None) -> str:
+    """A selection of the files may be trained on, and nobody shall take it for the whole."""
+    return "" if found == published else f" ({found:,} of {published:,} samples: not the published set)"
+
+
+_Reader = Callable[[Path, _Published, int], Split]
+
+
+def _find(
+    name: str, published: _Published, root: Path, url: str
+) -> tuple[Path, tuple[tuple[str, ...], tuple[str, ...]], _Reader]:
+    """The folder with all files, their names by part, and what reads them."""
+    own = root / name
+    found = _present(published, own)
+    if found is None:
+        try:
+            _unpack(own, published.archive, url)
+        except DataError as error:
+            raise DataError(
+                f"{name} is not here: looked for its python version ({', '.join(published.python_files[0][:1])}, ...) "
+                f"and its binary version in {own}, {own / published.python_folder} and {own / published.binary_folder}"
+                f", and for {published.archive.name}. Get {url}{published.archive.name} "
+                f"({published.archive.num_bytes / 1e6:.0f} MB) and put it, or what it unpacks to, into {own} "
+                f"(set TET_DATA or the data root for another place). {error}"
+            ) from error
+        found = _present(published, own)
+        if found is None:
+            raise DataError(f"{own / published.archive.name}: unpacks to no {published.python_folder} with its files")
+    return found
+
+
+def _present(published: _Published, own: Path) -> tuple[Path, tuple[tuple[str, ...], tuple[str, ...]], _Reader] | None:
+    versions: tuple[tuple[str, tuple[tuple[str, ...], tuple[str, ...]], _Reader], ...] = (
+        (published.python_folder, published.python_files, _read_pickle),
+        (published.binary_folder, published.binary_files, _read_binary),
+    )
+    for subfolder, files, read in versions:
+        for folder in (own / subfolder, own):
+            if all((folder / file).is_file() for part in files for file in part):
+                return folder, files, read
+    return None
+
+
+def _unpack(own: Path, archive: RemoteFile, url: str) -> None:
+    """Unpack the archive, which is downloaded if it is not there, in one step that several processes may be at."""
+    download(url, archive, own)
+    with only_one(own / ".unpack.lock"), tempfile.TemporaryDirectory(prefix=".unpack-", dir=own) as temporary:
+        try:
+            with tarfile.open(own / archive.name) as tar:
+                tar.extractall(temporary, filter="data")
+        except (tarfile.TarError, EOFError, OSError) as error:
+            raise DataError(f"{own / archive.name}: damaged or cut short ({error}); delete it") from error
+        for unpacked in Path(temporary).iterdir():
+            if (own / unpacked.name).exists():  # another process was faster
+                shutil.rmtree(unpacked)
+            else:
+                os.replace(unpacked, own / unpacked.name)
+
+
+def _joined(splits: list[Split]) -> Split:
+    return Split(torch.cat([split.images for split in splits]), torch.cat([split.labels for split in splits]))
+
+
+def _as_split(path: Path, pixels: Tensor, labels: Tensor, num_classes: int) -> Split:
+    """A split of a file's records, `pixels` `[N, 3072]` (red, green, blue, each row by row)."""
+    wrong = ((labels < 0) | (labels >= num_classes)).nonzero().flatten()
+    if len(wrong):
+        first = int(wrong[0])
+        raise DataError(
+            f"{path}: damaged: record {first} has label {int(labels[first])}; must be 0 to {num_classes - 1}"
+        )
+    return Split(pixels.reshape(-1, 3, 32, 32), labels)
+
+
+def _read_binary(path: Path, published: _Published, num_classes: int) -> Split:
+    record = published.binary_label_bytes + _PIXELS
+    content = bytearray(path.read_bytes())
+    if len(content) == 0 or len(content) % record:
+        raise DataError(f"{path}: damaged or cut short: {len(content)} bytes are not a number of records of {record}")
+    values = torch.frombuffer(content, dtype=torch.uint8).view(-1, record)
+    labels = values[:, published.binary_label_bytes - 1].to(torch.int64)
+    return _as_split(path, values[:, published.binary_label_bytes :].contiguous(), labels, num_classes)
+
+
+def _read_pickle(path: Path, published: _Published, num_classes: int) -> Split:
+    batch = _unpickled(path)
+    try:
+        pixels, labels = batch["data"], batch[published.labels_key]
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{path}: not a batch of CIFAR: has no 'data' or no {published.labels_key!r}") from error
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != _PIXELS:
+        raise DataError(f"{path}: not a batch of CIFAR: 'data' must be uint8 of [N, {_PIXELS}]")
+    if not isinstance(labels, list) or len(labels) != len(pixels) or any(type(label) is not int for label in labels):
+        raise DataError(f"{path}: not a batch of CIFAR: {published.labels_key!r} must be {len(pixels)} integers")
+    # A copy: what numpy unpickles may not be writable, and torch wants memory of its own.
+    return _as_split(path, torch.from_numpy(pixels.copy()), torch.tensor(labels, dtype=torch.int64), num_classes)
+
+
+def _encoded(text: str, encoding: str) -> bytes:
+    """How Python 3 writes bytes in protocol 2; no other codec is looked up."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"refused: encoding {encoding!r}")
+    return text.encode("latin1")
+
+
+class _Unpickler(pickle.Unpickler):
+    """Knows arrays of numpy and plain containers, and refuses to look up anything else: a pickle is a program."""
+
+    _KNOWN: ClassVar[dict[tuple[str, str], Any]] = {
+        ("numpy", "ndarray"): np.ndarray,
+        ("numpy", "dtype"): np.dtype,
+        ("numpy.core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
+        ("numpy._core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
+        ("_codecs", "encode"): _encoded,
+    }
+
+    def find_class(self, module_name: str, global_name: str, /) -> Any:
+        """One of the few that a batch needs."""
+        try:
+            return self._KNOWN[module_name, global_name]
+        except KeyError:
+            raise pickle.UnpicklingError(f"refused: it asks for {module_name}.{global_name}") from None
+
+
+def _unpickled(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as stream:
+            found = _Unpickler(stream, encoding="latin1").load()
+        return {key.decode("latin1") if isinstance(key, bytes) else key: value for key, value in found.items()}
+    except Exception as error:  # damaged bytes make a pickle fail in any way
+        raise DataError(f"{path}: damaged, cut short or not a batch of CIFAR ({error}); get it again") from error
