@@ -44,28 +44,29 @@ def test_a_roll_is_torchs_own_and_all_frames_roll_alike() -> None:
 
 def test_nda_draws_each_kind_for_about_a_third() -> None:
     table = event.draw_nda(Nda(pixels=3, degrees=30), 3000, torch.Generator().manual_seed(0))
-    is_turned = table[:, 3] != 0
-    is_sheared = (table[:, 4] != 0) & ~is_turned
+    is_turned = table[:, 4] != 0
+    is_sheared = (table[:, 3] != 0) & ~is_turned
     for share in (is_turned, is_sheared, ~(is_turned | is_sheared)):
         assert 900 < int(share.sum()) < 1100
     assert table[:, :2].abs().max() == 3
     assert math.sin(math.radians(29)) < float(table[is_turned, 3].abs().max()) <= math.sin(math.radians(30))
-    assert math.tan(math.radians(29)) < float(table[is_sheared, 4].abs().max()) <= math.tan(math.radians(30))
+    assert math.tan(math.radians(29)) < float(table[is_sheared, 3].abs().max()) <= math.tan(math.radians(30))
+
+
+def nda_of(sample: torch.Tensor, row: list[float]) -> torch.Tensor:
+    return event.apply_nda(Nda(), sample[None], torch.tensor([row], dtype=torch.float64), sample.shape[-1])[0]
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
-def test_quarter_turns_are_torchs_own(turns: int) -> None:
-    images = frames(1).flatten(1, 2)
-    angle = math.radians(90 * turns)
-    matrix = torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]).double()
-    # Angles turn the image clockwise: what was the top left corner is at the top right.
-    assert torch.equal(event.turn(images, matrix[None]), images.rot90(-turns, (-2, -1)))
+def test_rotations_turn_clockwise_about_the_centre(turns: int) -> None:
+    sample = frames(1)[0].flatten(0, 1)
+    sine, cosine = math.sin(math.radians(90 * turns)), math.cos(math.radians(90 * turns))
+    assert torch.equal(nda_of(sample, [0, 0, cosine, sine, -sine, cosine]), sample.rot90(-turns, (-2, -1)))
 
 
 def test_a_shear_shifts_each_row_by_its_distance_from_the_centre() -> None:
-    images = torch.arange(25).view(1, 1, 5, 5).to(torch.int16)
-    found = event.turn(images, torch.tensor([[[1.0, 0.0], [1.0, 1.0]]]).double())[0, 0]
-    assert found.tolist() == [
+    sample = torch.arange(25).view(1, 5, 5).to(torch.int16)
+    assert nda_of(sample, [0, 0, 1, 1, 0, 1])[0].tolist() == [
         [0, 0, 0, 1, 2],
         [0, 5, 6, 7, 8],
         [10, 11, 12, 13, 14],

@@ -12,7 +12,7 @@ import torch
 from tests.unit.tet_core.recordings import HEADER, write_aedat
 from tet_core.config import DvsCifar10, EventFolder
 from tet_core.data import DataError, load_dataset
-from tet_core.data.events.recorded import CLASSES
+from tet_core.data.events.recorded import CLASSES, load_event_folder
 
 
 @pytest.fixture(autouse=True)
@@ -123,13 +123,13 @@ def test_a_changed_recording_makes_new_frames(tmp_path: Path) -> None:
     for part in ("train", "test"):
         for name in "ab":
             write_aedat(tmp_path / "my" / "events" / part / name / "1.aedat", [(0, 0, 0, 1)])
-    first = load_dataset(config(), tmp_path, T=1)
+    first = load_event_folder(config(), tmp_path, 1)
     path = write_aedat(tmp_path / "my" / "events" / "train" / "a" / "1.aedat", [(0, 127, 0, 1)])
     os.utime(path, ns=(1, 1))
-    load_dataset.__globals__["_load"].cache_clear()
-    second = load_dataset(config(), tmp_path, T=1)
+    second = load_event_folder(config(), tmp_path, 1)
     assert np.array_equal(first.test.take(torch.arange(2)), second.test.take(torch.arange(2)))
     assert int(second.train.take(torch.tensor([0]))[0, 0, 1, 0].argmax()) == 7
+    assert len(list((tmp_path / ".frames").glob("[0-9a-f]*"))) == 2
     assert first.source.endswith("split given by the folders train and test")
 
 

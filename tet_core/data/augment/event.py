@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from tet_core.config import Nda, Roll
+from tet_core.data.augment import geometry
 
 _KINDS = 3  # roll, rotation, shear
 
@@ -32,13 +33,14 @@ def roll(images: Tensor, shifts: Tensor) -> Tensor:
     height, width = images.shape[-2:]
     rows = (torch.arange(height, device=images.device) - shifts[:, 0, None]) % height
     columns = (torch.arange(width, device=images.device) - shifts[:, 1, None]) % width
-    return _gather(images, rows[:, :, None] * width + columns[:, None, :])
+    places = (rows[:, :, None] * width + columns[:, None, :]).flatten(1)[:, None]
+    return images.flatten(2).gather(2, places.expand(-1, images.shape[1], -1)).view(images.shape)
 
 
 def draw_nda(step: Nda, num_samples: int, generator: torch.Generator) -> Tensor:
     """What happens to each sample: `[N, 6]`, float64.
 
-    The columns are the shift (down, right) of a roll, and the matrix (row by row) that leads from a pixel of the
+    The columns are the shift (down, right) of a roll, and the matrix (row by row) that leads from a place (x, y) of the
     result, seen from the centre, to the one that it takes its count from. All three kinds are drawn for every sample,
     so that which one it gets shifts no other draw.
     """
@@ -49,40 +51,12 @@ def draw_nda(step: Nda, num_samples: int, generator: torch.Generator) -> Tensor:
     one, zero = torch.ones_like(angle), torch.zeros_like(angle)
     still = torch.stack([zero, zero, one, zero, zero, one], 1)
     rolled = torch.cat([shifts, still[:, 2:]], 1)
-    turned = torch.stack([zero, zero, angle.cos(), -angle.sin(), angle.sin(), angle.cos()], 1)
-    sheared = torch.stack([zero, zero, one, zero, slant.tan(), one], 1)
+    turned = torch.stack([zero, zero, angle.cos(), angle.sin(), -angle.sin(), angle.cos()], 1)
+    sheared = torch.stack([zero, zero, one, slant.tan(), zero, one], 1)
     return torch.stack([rolled, turned, sheared])[kind, torch.arange(num_samples)]
 
 
 def apply_nda(step: Nda, images: Tensor, rows: Tensor, size: int) -> Tensor:
     """Roll, turn or shear every sample."""
-    return roll(turn(images, rows[:, 2:].view(-1, 2, 2)), rows[:, :2].long())
-
-
-def turn(images: Tensor, matrices: Tensor) -> Tensor:
-    """Give each pixel of `[B, C, H, W]` the count of the one nearest to where a matrix leads.
-
-    Args:
-        images: The samples.
-        matrices: `[B, 2, 2]`, float64: from (row, column) of the result to those of the input, from the centre.
-    """
-    height, width = images.shape[-2:]
-    middle = ((height - 1) / 2, (width - 1) / 2)
-    grid = (torch.arange(side, device=images.device, dtype=matrices.dtype) for side in (height, width))
-    down, right = (line - centre for line, centre in zip(grid, middle, strict=True))
-    # The matrix times (down, right), for every pixel: [B, H, W].
-    rows, columns = (
-        (matrices[:, axis, 0, None, None] * down[:, None] + matrices[:, axis, 1, None, None] * right + middle[axis])
-        .round()
-        .long()
-        for axis in (0, 1)
-    )
-    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    places = rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1)
-    return _gather(images, places) * inside[:, None].to(images.dtype)
-
-
-def _gather(images: Tensor, places: Tensor) -> Tensor:
-    """`[B, C, H, W]` with the pixel at `places` `[B, H, W]`, counted along the rows, at every pixel."""
-    index = places.flatten(1)[:, None].expand(-1, images.shape[1], -1)
-    return images.flatten(2).gather(2, index).view(images.shape)
+    maps = geometry.about_centre(rows[:, 2:].view(-1, 2, 2), *images.shape[-2:])
+    return roll(geometry.warp(images, maps), rows[:, :2].long())

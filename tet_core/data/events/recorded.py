@@ -52,7 +52,7 @@ def load_dvs_cifar10(config: DvsCifar10, root: Path, T: int) -> Dataset:
     card = config.card()
     if not complete:
         card = card.model_copy(update={"num_train": None, "num_test": None})
-    return _dataset(config, card, aedat.SENSOR_SIZE, folder, (train, test), source, T)
+    return _dataset(config, card, aedat.SENSOR_SIZE, root, (train, test), source, T)
 
 
 def load_event_folder(config: EventFolder, root: Path, T: int) -> Dataset:
@@ -67,17 +67,17 @@ def load_event_folder(config: EventFolder, root: Path, T: int) -> Dataset:
         folder, SUFFIXES, num_classes=config.num_classes, share=config.test, seed_=config.split_seed
     )  # fmt: skip
     source = f"{folder}, {listed.split}"
-    return _dataset(config, config.card(), config.sensor_size, folder, (listed.train, listed.test), source, T)
+    return _dataset(config, config.card(), config.sensor_size, root, (listed.train, listed.test), source, T)
 
 
 def _dataset(
-    config: DvsCifar10 | EventFolder, card: DatasetCard, sensor_size: int, folder: Path,
+    config: DvsCifar10 | EventFolder, card: DatasetCard, sensor_size: int, root: Path,
     listed: tuple[Listing, Listing], source: str, T: int,
 ) -> Dataset:  # fmt: skip
     files = [*listed[0].files, *listed[1].files]
     recipe = {
         "dataset": config.name,
-        "files": _files_sha256(files, folder),
+        "files": _files_sha256(files, root),
         "slicing": config.slicing,
         "sensor_size": sensor_size,
     }
@@ -86,7 +86,7 @@ def _dataset(
         return _frames_of(files, T, config.slicing, sensor_size, card.input_size)
 
     job = Job(config.name, recipe, len(files), T, card.input_size, make)
-    train, test = parts(cached(job, folder.parent), listed[0].labels, listed[1].labels)
+    train, test = parts(cached(job, root), listed[0].labels, listed[1].labels)
     dataset = Dataset(
         name=config.name,
         num_classes=card.num_classes,
@@ -118,7 +118,7 @@ def _frames_of(
             yield from readers.map(of_one, files[first : first + _AHEAD])
 
 
-def _files_sha256(files: Sequence[Path], folder: Path) -> str:
+def _files_sha256(files: Sequence[Path], root: Path) -> str:
     """Over the names, sizes and times of change of the recordings, in their order."""
     digest = sha256()
     for path in files:
@@ -126,7 +126,7 @@ def _files_sha256(files: Sequence[Path], folder: Path) -> str:
             state = path.stat()
         except OSError as error:
             raise DataError(f"{path}: cannot be read: {error}") from error
-        digest.update(repr((path.relative_to(folder).as_posix(), state.st_size, state.st_mtime_ns)).encode())
+        digest.update(repr((path.relative_to(root).as_posix(), state.st_size, state.st_mtime_ns)).encode())
     return digest.hexdigest()
 
 

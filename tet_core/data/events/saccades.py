@@ -40,7 +40,7 @@ def simulate(config: Saccades, base: Dataset, root: Path, T: int) -> Dataset:
     recipe = {
         "dataset": "saccades, simulated",
         "model": MODEL,
-        "base": base.name,
+        "base": config.base.model_dump(mode="json"),
         "base_digest": base.digest,
         "threshold": config.threshold,
         "slicing": config.slicing,
