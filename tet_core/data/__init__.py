@@ -12,10 +12,13 @@ from tet_core.config import (
     Cifar100,
     DatasetConfig,
     Digits,
+    DvsCifar10,
     EntryPointDataset,
+    EventFolder,
     FashionMnist,
     ImageFolder,
     ImageNet,
+    Saccades,
 )
 from tet_core.data.dataset import DataError as DataError
 from tet_core.data.dataset import Dataset as Dataset
@@ -89,4 +92,22 @@ def _load(config_json: str, root: Path, T: int | None) -> Dataset:
             from tet_core.data import images
 
             return images.load_folder(config, root)
-    raise NotImplementedError(config.name)
+        case DvsCifar10() | EventFolder() | Saccades():
+            assert T is not None, "load_dataset refuses events without it"
+            return _load_events(config, root, T)
+
+
+def _load_events(config: DvsCifar10 | EventFolder | Saccades, root: Path, T: int) -> Dataset:
+    match config:
+        case DvsCifar10():
+            from tet_core.data.events import recorded
+
+            return recorded.load_dvs_cifar10(config, root, T)
+        case EventFolder():
+            from tet_core.data.events import recorded
+
+            return recorded.load_event_folder(config, root, T)
+        case Saccades():
+            from tet_core.data.events import saccades
+
+            return saccades.simulate(config, _load(config.base.model_dump_json(), root, None), root, T)

@@ -7,7 +7,7 @@ depends on the file system.
 
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +33,10 @@ class Listing(NamedTuple):
     labels: Tensor
     classes: list[str]
 
+    def pick(self, indices: Tensor) -> "Listing":
+        """The files at `indices` `[M]`, int64, in that order."""
+        return Listing([self.files[place] for place in indices.tolist()], self.labels[indices], self.classes)
+
 
 class Parts(NamedTuple):
     """What is trained and what is tested on, and for people how it was split."""
@@ -47,19 +51,21 @@ def natural(text: str) -> list[tuple[int, str]]:
     return [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in re.split(r"(\d+)", text)]
 
 
-def list_classes(folder: Path, suffixes: Collection[str]) -> Listing:
+def list_classes(folder: Path, suffixes: Collection[str], classes: Sequence[str] | None = None) -> Listing:
     """All files of the class folders in a folder, those in sub folders of a class too; hidden ones are left out.
 
     Args:
         folder: With one folder a class in it.
         suffixes: Which files count, in lower case with the dot: `.aedat`; written in any case in a file's name.
+        classes: Names of the class folders, in the order of the labels; by default all that are there, sorted.
 
     Raises:
         DataError: If the folder is not there, has no class folders, or a class has no such file; it names the folder.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
-    classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    if classes is None:
+        classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if not classes:
         raise DataError(f"{folder}: there are no class folders in it; expected one folder a class")
     files: list[Path] = []
@@ -70,7 +76,7 @@ def list_classes(folder: Path, suffixes: Collection[str]) -> Listing:
             raise DataError(f"{folder / name}: no file ends in {', '.join(sorted(suffixes))}")
         files += members
         labels += [label] * len(members)
-    return Listing(files, torch.tensor(labels, dtype=torch.int64), classes)
+    return Listing(files, torch.tensor(labels, dtype=torch.int64), list(classes))
 
 
 def _files_under(folder: Path, suffixes: Collection[str]) -> list[Path]:
@@ -139,7 +145,7 @@ def list_parts(
     if not present:
         whole = list_classes(folder, suffixes)
         _check_classes(folder, whole.classes, num_classes)
-        train, test = (_pick(whole, indices) for indices in _split(folder, whole, share, seed_))
+        train, test = (whole.pick(indices) for indices in _split(folder, whole, share, seed_))
         return Parts(train, test, f"split drawn with seed {seed_}, test share {share}")
     train, test = list_classes(train_folder, suffixes), list_classes(test_folder, suffixes)
     _check_classes(train_folder, train.classes, num_classes)
@@ -154,10 +160,6 @@ def _split(folder: Path, whole: Listing, share: float, seed_: int) -> tuple[Tens
         return seeded_split(whole.labels, share, seed_)
     except DataError as error:
         raise DataError(f"{folder}: {error}; the classes are {_some(whole.classes)}") from error
-
-
-def _pick(listing: Listing, indices: Tensor) -> Listing:
-    return Listing([listing.files[place] for place in indices.tolist()], listing.labels[indices], listing.classes)
 
 
 def _check_classes(folder: Path, classes: list[str], num_classes: int) -> None:

@@ -1,0 +1,89 @@
+"""AEDAT 2.0, the format of jAER, as a DVS128 camera writes it: 128x128 pixels, two polarities.
+
+A file has lines of text that start with `#`, the first of them `#!AER-DAT2.0`, each ended by CRLF or LF; then eight
+bytes an event: address and time in µs, both unsigned, 32 bits, big-endian. Of the address
+
+| bit | is |
+|---|---|
+| 0 | polarity, as it was stored |
+| 1 to 7 | y, the row |
+| 8 to 14 | x, the column |
+| 15 | set if this is no pixel's event but one of the camera's own (synchronisation); left out |
+| 16 to 31 | 0 for this camera |
+
+That the upper seven bits are the horizontal axis is what tonic and the MATLAB reader of the data set's makers say, see
+docs/adr/009-events-are-counted.md.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from tet_core.data.dataset import DataError
+from tet_core.data.events.recording import Events
+
+SENSOR_SIZE = 128
+_MAGIC = b"#!AER-DAT"
+_VERSION = b"2.0"
+_ENDS = (b"#End Of ASCII", b"#!END-HEADER")  # some versions of jAER say where the text ends
+_RECORD = np.dtype([("address", ">u4"), ("time", ">u4")])
+_SPECIAL = 1 << 15
+_TEXT = bytes(range(0x20, 0x7F)) + b"\t"
+
+
+def read(path: Path) -> Events:
+    """Read a recording, in the order of the file.
+
+    Raises:
+        DataError: If the file cannot be read, is no AEDAT 2.0, ends within an event, or is of another camera; it
+            names the file.
+
+    Example:
+        >>> read(Path("cifar10_cat_0.aedat")).t  # doctest: +SKIP
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
+    start = _end_of_header(content, path)
+    size = len(content) - start
+    if size % _RECORD.itemsize:
+        raise DataError(
+            f"{path}: cut short: {size} bytes follow the header of {start}, and an event has {_RECORD.itemsize}"
+        )
+    records = np.frombuffer(content, _RECORD, offset=start)
+    address, time = records["address"].astype(np.int64), records["time"].astype(np.int64)
+    foreign = np.flatnonzero(address >> 16)
+    if len(foreign):
+        raise DataError(
+            f"{path}: event {foreign[0]} has the address {address[foreign[0]]:#x}; a DVS128's are at most 0xffff, so "
+            "this is a damaged file or another camera's"
+        )
+    of_pixels = address & _SPECIAL == 0
+    address, time = address[of_pixels], time[of_pixels]
+    return Events(t=time, x=address >> 8 & 0x7F, y=address >> 1 & 0x7F, p=address & 1)
+
+
+def _end_of_header(content: bytes, path: Path) -> int:
+    """Where the events start.
+
+    A line belongs to the header if it starts with `#` and is text. The first event could only be taken for one if
+    its address started with the byte of `#`, 0x23, and a DVS128's addresses start with 0: what is taken so has been
+    another camera's, and would be refused for that.
+    """
+    first = content[: content.find(b"\n") + 1].strip()
+    if not first.startswith(_MAGIC):
+        raise DataError(f"{path}: not an AEDAT 2.0 file: it starts with {content[:16]!r}, expected #!AER-DAT2.0")
+    version = first[len(_MAGIC) :].strip()
+    if version != _VERSION:
+        raise DataError(f"{path}: an AEDAT file of version {version.decode('latin-1')}; only 2.0 can be read")
+    start = 0
+    while content[start : start + 1] == b"#":
+        end = content.find(b"\n", start) + 1
+        line = content[start:end].rstrip(b"\r\n")
+        if end == 0 or line.strip(_TEXT):
+            break
+        start = end
+        if line.startswith(_ENDS):
+            break
+    return start

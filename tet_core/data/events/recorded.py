@@ -1,0 +1,153 @@
+"""Data sets of recordings that lie in files: CIFAR10-DVS, and the user's own.
+
+CIFAR10-DVS: Li et al., "CIFAR10-DVS: An Event-Stream Dataset for Object Classification", Frontiers in Neuroscience 11,
+2017. It has no split of its own; ours is that of Deng et al., ICLR 2022: the last 100 recordings of each class are the
+test set.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tet_core.config import DatasetCard, DvsCifar10, EventFolder
+from tet_core.data.dataset import DataError, Dataset, check
+from tet_core.data.events import aedat
+from tet_core.data.events.cache import Job, cached
+from tet_core.data.events.recording import Slicing, frames
+from tet_core.data.events.samples import parts
+from tet_core.data.folders import Listing, list_classes, list_parts
+
+SUFFIXES = (".aedat",)
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+URL = "https://figshare.com/articles/dataset/CIFAR10-DVS_New/4724671"
+SIZE = "ten zip files, 8.0 GB"
+PER_CLASS, TEST_PER_CLASS = 1_000, 100
+_READERS = 4  # numpy lets go of the interpreter for most of a recording
+_AHEAD = 64  # recordings that are read before the first of them is written
+
+
+def load_dvs_cifar10(config: DvsCifar10, root: Path, T: int) -> Dataset:
+    """Load CIFAR10-DVS from `<root>/dvs_cifar10/<class>/cifar10_<class>_<number>.aedat`.
+
+    Where a class has not its 1,000 recordings, the last tenth of them is tested on, and `source` says so.
+
+    Raises:
+        DataError: If it is not there (says where to get it), or a recording is damaged or empty; it names the file.
+    """
+    folder = root / config.name
+    if missing := [name for name in CLASSES if not (folder / name).is_dir()]:
+        raise DataError(_how_to_get_it(folder, missing))
+    whole = list_classes(folder, SUFFIXES, CLASSES)
+    is_test = _last_of_each_class(whole.labels, folder)
+    train, test = (whole.pick(mask.nonzero().flatten()) for mask in (~is_test, is_test))
+    complete = bool((whole.labels.bincount() == PER_CLASS).all())
+    num_published = PER_CLASS * len(CLASSES)
+    source = str(folder) if complete else f"{folder}, {len(whole.files)} of {num_published:,} recordings: a selection"
+    card = config.card()
+    if not complete:
+        card = card.model_copy(update={"num_train": None, "num_test": None})
+    return _dataset(config, card, aedat.SENSOR_SIZE, folder, (train, test), source, T)
+
+
+def load_event_folder(config: EventFolder, root: Path, T: int) -> Dataset:
+    """Load recordings of the user's own from class folders.
+
+    Raises:
+        DataError: If the folders are not there or not as the config says, or a recording is damaged, empty, or has
+            pixels beyond `sensor_size`; it names the file.
+    """
+    folder = root / config.folder
+    listed = list_parts(
+        folder, SUFFIXES, num_classes=config.num_classes, share=config.test, seed_=config.split_seed
+    )  # fmt: skip
+    source = f"{folder}, {listed.split}"
+    return _dataset(config, config.card(), config.sensor_size, folder, (listed.train, listed.test), source, T)
+
+
+def _dataset(
+    config: DvsCifar10 | EventFolder, card: DatasetCard, sensor_size: int, folder: Path,
+    listed: tuple[Listing, Listing], source: str, T: int,
+) -> Dataset:  # fmt: skip
+    files = [*listed[0].files, *listed[1].files]
+    recipe = {
+        "dataset": config.name,
+        "files": _files_sha256(files, folder),
+        "slicing": config.slicing,
+        "sensor_size": sensor_size,
+    }
+
+    def make() -> Iterator[NDArray[np.int16]]:
+        return _frames_of(files, T, config.slicing, sensor_size, card.input_size)
+
+    job = Job(config.name, recipe, len(files), T, card.input_size, make)
+    train, test = parts(cached(job, folder.parent), listed[0].labels, listed[1].labels)
+    dataset = Dataset(
+        name=config.name,
+        num_classes=card.num_classes,
+        in_channels=card.in_channels,
+        input_size=card.input_size,
+        mean=(0.0, 0.0),
+        std=(1.0, 1.0),
+        train=train,
+        test=test,
+        source=source,
+        T=T,
+    )
+    return check(dataset, card)
+
+
+def _frames_of(
+    files: Sequence[Path], T: int, slicing: Slicing, sensor_size: int, input_size: int
+) -> Iterator[NDArray[np.int16]]:
+    """The frames of one file after another."""
+
+    def of_one(path: Path) -> NDArray[np.int16]:
+        events = aedat.read(path)
+        if len(events.t) == 0:
+            raise DataError(f"{path}: an empty recording: it holds no events; leave the file out")
+        return frames(events, T, slicing, sensor_size=sensor_size, input_size=input_size, name=str(path))
+
+    with ThreadPoolExecutor(_READERS, thread_name_prefix="recordings") as readers:
+        for first in range(0, len(files), _AHEAD):
+            yield from readers.map(of_one, files[first : first + _AHEAD])
+
+
+def _files_sha256(files: Sequence[Path], folder: Path) -> str:
+    """Over the names, sizes and times of change of the recordings, in their order."""
+    digest = sha256()
+    for path in files:
+        try:
+            state = path.stat()
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read: {error}") from error
+        digest.update(repr((path.relative_to(folder).as_posix(), state.st_size, state.st_mtime_ns)).encode())
+    return digest.hexdigest()
+
+
+def _last_of_each_class(labels: Tensor, folder: Path) -> Tensor:
+    """Mask `[N]` of the test samples."""
+    is_test = torch.zeros_like(labels, dtype=torch.bool)
+    for label, name in enumerate(CLASSES):
+        members = (labels == label).nonzero().flatten()
+        if len(members) < 2:
+            raise DataError(f"{folder / name}: holds one recording only; to train and to test takes at least 2")
+        number = TEST_PER_CLASS if len(members) == PER_CLASS else max(len(members) // 10, 1)
+        is_test[members[len(members) - number :]] = True
+    return is_test
+
+
+def _how_to_get_it(folder: Path, missing: Sequence[str]) -> str:
+    packed = [name for name in missing if (folder / f"{name}.zip").exists()]
+    if packed:
+        return f"dvs_cifar10: {folder} has {', '.join(f'{name}.zip' for name in packed)}; unpack them there"
+    return (
+        f"dvs_cifar10 is not here: looked for the class folders {', '.join(missing)} in {folder}. Get CIFAR10-DVS "
+        f"({SIZE}) from {URL} and unpack them into {folder}, so that there is {folder / 'cat' / 'cifar10_cat_0.aedat'} "
+        f"(set TET_DATA or the data root for another place)"
+    )

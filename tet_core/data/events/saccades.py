@@ -1,0 +1,84 @@
+"""Simulated events from any still data set: each image is moved before the model of an event camera.
+
+The recording depends on the image, the size of the array and the threshold alone: how it is cut into frames, and into
+how many, comes after it. No noise, nothing drawn.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tet_core.config import Digits, Saccades
+from tet_core.data.augment import geometry
+from tet_core.data.dataset import Dataset, Samples, check
+from tet_core.data.events import pixel
+from tet_core.data.events.cache import Job, cached
+from tet_core.data.events.recording import frames
+from tet_core.data.events.samples import parts
+
+MODEL = 1  # of the simulation: a change of what it gives makes new caches
+LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
+_BATCH_PIXELS = 1 << 18  # of the sensor at once: what a processor keeps near
+
+
+def simulate(config: Saccades, base: Dataset, root: Path, T: int) -> Dataset:
+    """Record every image of a still data set, and cut the recordings into T frames.
+
+    Args:
+        config: Size of the array, threshold and slicing.
+        base: The still images that `config.base` names.
+        root: The data root, for the cache.
+        T: Frames a recording.
+
+    Raises:
+        DataError: If the frames have no place to be kept in, or the base cannot be read.
+    """
+    card = config.card()
+    recipe = {
+        "dataset": "saccades, simulated",
+        "model": MODEL,
+        "base": base.name,
+        "base_digest": base.digest,
+        "threshold": config.threshold,
+        "slicing": config.slicing,
+    }
+    name = f"saccades({base.name}), simulated"
+
+    def make() -> Iterator[NDArray[np.int16]]:
+        for samples in (base.train, base.test):
+            yield from _frames(config, base, samples, T)
+
+    job = Job(name, recipe, len(base.train) + len(base.test), T, card.input_size, make)
+    train, test = parts(cached(job, root), base.train.labels, base.test.labels)
+    dataset = Dataset(
+        name=name,
+        num_classes=card.num_classes,
+        in_channels=card.in_channels,
+        input_size=card.input_size,
+        mean=(0.0, 0.0),
+        std=(1.0, 1.0),
+        train=train,
+        test=test,
+        source=f"events simulated from {base.name} ({base.source}), threshold {config.threshold}",
+        T=T,
+    )
+    return check(dataset, card)
+
+
+def _frames(config: Saccades, base: Dataset, samples: Samples, T: int) -> Iterator[NDArray[np.int16]]:
+    size = config.input_size
+    white = 16 if isinstance(config.base, Digits) else 255
+    for indices in torch.split(torch.arange(len(samples)), max(_BATCH_PIXELS // size**2, 1)):
+        images = geometry.centre_crop(samples.take(indices), base.input_size)
+        for events in pixel.record(intensity(images.numpy(), white), size, config.threshold):
+            yield frames(events, T, config.slicing, sensor_size=size, input_size=size, name=base.name)
+
+
+def intensity(images: NDArray[np.uint8], white: int) -> NDArray[np.float64]:
+    """Intensities `[B, H, W]` from 0 to 1 of grey or colour images `[B, C, H, W]`, whose largest value is `white`."""
+    weights = np.array(LUMA if images.shape[1] == len(LUMA) else (1 / images.shape[1],) * images.shape[1])
+    light: NDArray[np.float64] = (images * weights[:, None, None]).sum(1) / white
+    return light

@@ -1,0 +1,66 @@
+"""Frames of recordings as the samples of a data set.
+
+Shapes: N samples, B of a batch, T frames, S pixels of a side.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from typing_extensions import Buffer
+
+from tet_core.data.events.cache import Frames
+
+
+@dataclass(frozen=True)
+class FrameSamples:
+    """Samples whose frames lie in a cache, mapped into memory, or on a GPU.
+
+    Attributes:
+        frames: `[M, T, 2, S, S]`, int16: those of the whole cache, or on a GPU of these samples alone.
+        rows: `[N]`, int64: which of them each sample is, on their device.
+        labels: `[N]`, int64, on their device.
+        sha256: `[N, 32]`, uint8: of each sample's frames.
+    """
+
+    frames: Tensor
+    rows: Tensor
+    labels: Tensor
+    sha256: NDArray[np.uint8]
+    streams = False  # what the system has not read yet is read as fast as the disk gives it
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, indices: Tensor) -> Tensor:
+        """The frames of the samples at `indices` `[B]`: `[B, T, 2, S, S]`, int16."""
+        return self.frames[self.rows[indices]]
+
+    def subset(self, indices: Tensor) -> "FrameSamples":
+        """The samples at `indices` `[M]`, int64, in that order."""
+        chosen = self.sha256[indices.cpu().numpy()]
+        return FrameSamples(self.frames, self.rows[indices], self.labels[indices], chosen)
+
+    def to(self, device: torch.device) -> "FrameSamples":
+        """The same samples on a device; on a CPU they stay mapped."""
+        if device.type == "cpu" and self.frames.device.type == "cpu":
+            return self
+        rows = torch.arange(len(self), device=device)
+        return FrameSamples(self.frames[self.rows].to(device), rows, self.labels.to(device), self.sha256)
+
+    def content(self) -> Iterator[Buffer]:
+        """Shape, labels, and the checksum of every sample's frames."""
+        yield repr((str(self.frames.dtype), len(self), tuple(self.frames.shape[1:]))).encode()
+        yield self.labels.cpu().contiguous().numpy().data
+        yield np.ascontiguousarray(self.sha256).data
+
+
+def parts(cache: Frames, train_labels: Tensor, test_labels: Tensor) -> tuple[FrameSamples, FrameSamples]:
+    """Training and test set of a cache that holds the training samples first."""
+    frames, labels = torch.from_numpy(cache.frames), torch.cat([train_labels, test_labels])
+    whole = FrameSamples(frames, torch.arange(len(labels)), labels, cache.sha256)
+    both = torch.split(whole.rows, [len(train_labels), len(test_labels)])
+    return whole.subset(both[0]), whole.subset(both[1])
