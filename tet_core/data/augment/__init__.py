@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from tet_core import seed
-from tet_core.config import AugmentationStep, AutoAugment, Crop, Cutout, Flip, ResizedCrop
-from tet_core.data.augment import colour, geometry
+from tet_core.config import AugmentationStep, AutoAugment, Crop, Cutout, Flip, Nda, ResizedCrop, Roll
+from tet_core.data.augment import colour, event, geometry
 
 
 class _Operation(NamedTuple):
@@ -32,6 +32,8 @@ _OPERATIONS: dict[type[AugmentationStep], _Operation] = {
     ResizedCrop: _Operation(geometry.draw_resized_crop, geometry.apply_resized_crop),
     Cutout: _Operation(geometry.draw_cutout, geometry.apply_cutout),
     AutoAugment: _Operation(colour.draw_autoaugment, colour.apply_autoaugment),
+    Roll: _Operation(event.draw_roll, event.apply_roll),
+    Nda: _Operation(event.draw_nda, event.apply_nda),
 }
 
 

@@ -12,7 +12,7 @@ bytes an event: address and time in µs, both unsigned, 32 bits, big-endian. Of 
 | 16 to 31 | 0 for this camera |
 
 That the upper seven bits are the horizontal axis is what tonic and the MATLAB reader of the data set's makers say, see
-docs/adr/009-events-are-counted.md.
+docs/adr/010-events-are-counted.md.
 """
 
 from pathlib import Path

@@ -1,0 +1,95 @@
+"""Simulated events: one recording whatever T, and stages that train, resume and are swept on it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.unit.tet_core.stages import make_config
+from tet_core import analyse
+from tet_core.config import Saccades, TimeSweep, TrainConfig
+from tet_core.data import load_dataset
+from tet_core.data.events import pixel
+from tet_core.data.events.recording import frames
+from tet_core.data.events.saccades import intensity
+from tet_core.evaluation import build, measure
+from tet_core.training import train_epochs
+
+EVENTS: dict[str, Any] = {"name": "saccades", "base": {"name": "digits"}, "input_size": 16, "threshold": 0.4}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data root for all tests here, so that each T is simulated once."""
+    return tmp_path_factory.mktemp("data")
+
+
+def config(**fields: object) -> Saccades:
+    return Saccades.model_validate(EVENTS | fields)
+
+
+def test_it_says_simulated_wherever_it_appears(root: Path) -> None:
+    dataset = load_dataset(config(), root, T=2)
+    assert dataset.name == "saccades(digits), simulated"
+    assert dataset.source.startswith("events simulated from digits (sklearn")
+    assert (len(dataset.train), len(dataset.test), dataset.T) == (1442, 355, 2)
+    assert torch.equal(dataset.train.labels, load_dataset("digits").train.labels)
+
+
+@pytest.mark.parametrize("slicing", ["count", "time"])
+def test_the_recording_is_the_same_whatever_T(root: Path, slicing: str) -> None:
+    fields = {"slicing": slicing, "input_size": 8}
+    one, two, five = (load_dataset(config(**fields), root, T=T).test.take(torch.arange(355)) for T in (1, 2, 5))
+    assert torch.equal(two.sum(1, keepdim=True), one)
+    assert torch.equal(five.sum(1, keepdim=True), one)
+
+
+def test_a_data_set_has_the_frames_of_each_images_own_recording(root: Path) -> None:
+    dataset, digits = load_dataset(config(), root, T=2), load_dataset("digits")
+    for part, still in ((dataset.train, digits.train), (dataset.test, digits.test)):
+        indices = torch.tensor([0, 100, 354])
+        recordings = pixel.record(intensity(still.take(indices).numpy(), 16), 16, 0.4)
+        for index, events in zip(indices, recordings, strict=True):
+            expected = frames(events, 2, "count", sensor_size=16, input_size=16, name="digit")
+            assert torch.equal(part.take(index[None])[0], torch.from_numpy(expected))
+
+
+def test_size_threshold_and_slicing_make_other_events(root: Path) -> None:
+    recordings = {
+        int(load_dataset(config(**fields), root, T=2).train.take(torch.tensor([0])).sum())
+        for fields in ({}, {"threshold": 0.8}, {"input_size": 8})
+    }
+    assert len(recordings) == 3
+
+
+def test_colour_counts_as_luma() -> None:
+    images = torch.tensor([255, 0, 0, 0, 255, 0, 0, 0, 255, 255, 255, 255]).view(4, 3, 1, 1).to(torch.uint8)
+    assert intensity(images.numpy(), 255).ravel().tolist() == pytest.approx([0.299, 0.587, 0.114, 1])
+
+
+def stage(**fields: Any) -> TrainConfig:
+    model = {"name": "vggsnn", "width": 4, "norm": {"name": "tebn"}}
+    augmentation = ({"name": "roll", "pixels": 2}, {"name": "nda", "pixels": 2})
+    return make_config(dataset=EVENTS, model=model, augmentation=augmentation, batch_size=128, **fields)
+
+
+def test_a_stage_on_events_goes_on_to_the_same_bits(root: Path) -> None:
+    first, second = train_epochs(stage(), data_root=root)
+    (again,) = train_epochs(stage(), resume=first.checkpoint(), data_root=root)
+    assert again.weights_sha256 == second.weights_sha256
+    assert again.metrics["test/loss"] == second.metrics["test/loss"]
+
+
+def test_a_sweep_slices_the_recordings_anew_and_the_last_scale_holds_beyond(root: Path) -> None:
+    (epoch,) = train_epochs(stage(epochs=1), data_root=root)
+    checkpoint = epoch.checkpoint()
+    rows = list(analyse(checkpoint, TimeSweep(T=(1, 2, 4)), data_root=root))
+    assert rows[1].metrics["time_sweep/loss"] == epoch.metrics["test/loss"]
+    model = build(stage(epochs=1))
+    model.load_state_dict(checkpoint["model"])
+    for row in rows:
+        dataset = load_dataset(config(), root, T=row.step)
+        found = measure(model, dataset, dataset.test, stage(epochs=1).model_copy(update={"T": row.step}))
+        assert row.metrics["time_sweep/loss_sdt"] == found["loss_sdt"]
+        assert row.step == dataset.T
