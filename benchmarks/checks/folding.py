@@ -31,6 +31,12 @@ MODELS: tuple[dict[str, Any], ...] = (
     {"name": "sew_resnet34", "width": 4},
 )
 
+# What lets networks this deep and narrow learn anything in a few epochs.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "sew_resnet34": {"neuron": {"name": "if"}},
+    "spiking_resnet34": {"neuron": {"name": "lif", "v_threshold": 0.25}, "surrogate": {"name": "arctan"}},
+}
+
 
 @torch.no_grad()
 def observed(model: nn.Module, images: Tensor) -> tuple[list[Tensor], Tensor]:
@@ -48,7 +54,7 @@ def compared(model: dict[str, Any], precision: str) -> dict[str, Any]:
     """One model, trained on digits, before and after folding."""
     raw = {"dataset": {"name": "digits", "input_size": 16}, "model": model, "T": T, "epochs": EPOCHS, "batch_size": 32,
            "loss": {"name": "tet"}, "precision": precision, "optimizer": {"name": "adam", "lr": 0.003},
-           "neuron": {"name": "if" if model["name"] == "sew_resnet34" else "lif"}}  # fmt: skip
+           **SETTINGS.get(model["name"], {})}  # fmt: skip
     config = TrainConfig.model_validate(raw)
     network = build(config)
     network.load_state_dict(fit(config).checkpoint["model"])
