@@ -5,6 +5,7 @@ how many, comes after it. No noise, nothing drawn.
 """
 
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from tet_core.data.events import pixel
 from tet_core.data.events.cache import Job, cached
 from tet_core.data.events.recording import frames
 from tet_core.data.events.samples import parts
+from tet_core.data.images import ImageFiles
 
 MODEL = 1  # of the simulation: a change of what it gives makes new caches
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
@@ -42,6 +44,7 @@ def simulate(config: Saccades, base: Dataset, root: Path, T: int) -> Dataset:
         "model": MODEL,
         "base": config.base.model_dump(mode="json"),
         "base_digest": base.digest,
+        "base_files": [_times(samples) for samples in (base.train, base.test)],
         "threshold": config.threshold,
         "slicing": config.slicing,
     }
@@ -66,6 +69,14 @@ def simulate(config: Saccades, base: Dataset, root: Path, T: int) -> Dataset:
         T=T,
     )
     return check(dataset, card)
+
+
+def _times(samples: Samples) -> str | None:
+    """SHA-256 over the files' times of change, where the digest knows them by name and size alone."""
+    if not isinstance(samples, ImageFiles):
+        return None
+    times = [(samples.root / name).stat().st_mtime_ns for name in samples.names]
+    return sha256(repr(times).encode()).hexdigest()
 
 
 def _frames(config: Saccades, base: Dataset, samples: Samples, T: int) -> Iterator[NDArray[np.int16]]:

@@ -1,18 +1,22 @@
 """Simulated events: one recording whatever T, and stages that train, resume and are swept on it."""
 
+import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tests.unit.tet_core.stages import make_config
 from tet_core import analyse
-from tet_core.config import Saccades, TimeSweep, TrainConfig
+from tet_core.config import ImageFolder, Saccades, TimeSweep, TrainConfig
 from tet_core.data import load_dataset
 from tet_core.data.events import pixel
 from tet_core.data.events.recording import frames
-from tet_core.data.events.saccades import intensity
+from tet_core.data.events.saccades import intensity, simulate
+from tet_core.data.images import load_folder
 from tet_core.evaluation import build, measure
 from tet_core.training import train_epochs
 
@@ -66,6 +70,32 @@ def test_size_threshold_and_slicing_make_other_events(root: Path) -> None:
 def test_colour_counts_as_luma() -> None:
     images = torch.tensor([255, 0, 0, 0, 255, 0, 0, 0, 255, 255, 255, 255]).view(4, 3, 1, 1).to(torch.uint8)
     assert intensity(images.numpy(), 255).ravel().tolist() == pytest.approx([0.299, 0.587, 0.114, 1])
+
+
+def test_images_of_ones_own_move_too_and_a_changed_one_is_recorded_anew(tmp_path: Path) -> None:
+    for name in ("dark", "light"):
+        for number in range(4):
+            path = tmp_path / "own" / name / f"{number}.bmp"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stripes(number).save(path)
+    base = {"name": "image_folder", "folder": "own", "num_classes": 2, "input_size": 12}
+    mine = config(base=base)
+    assert isinstance(mine.base, ImageFolder)
+    first = simulate(mine, load_folder(mine.base, tmp_path), tmp_path, 2)
+    assert (first.name, len(first.train), len(first.test)) == ("saccades(image_folder), simulated", 6, 2)
+    before = first.train.take(torch.arange(6))
+    assert bool((before.sum((1, 2, 3, 4)) > 0).all())
+    for path in (tmp_path / "own").rglob("*.bmp"):  # of the same size
+        stripes(9).save(path)
+        os.utime(path, ns=(1, 1))
+    after = simulate(mine, load_folder(mine.base, tmp_path), tmp_path, 2).train.take(torch.arange(6))
+    assert not torch.equal(before, after)
+
+
+def stripes(number: int) -> Image.Image:
+    """An image of 20x16 pixels."""
+    pixels = np.arange(20 * 16 * 3).reshape(16, 20, 3) * (number + 1) % 256
+    return Image.fromarray(pixels.astype(np.uint8))
 
 
 def stage(**fields: Any) -> TrainConfig:

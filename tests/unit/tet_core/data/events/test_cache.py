@@ -100,6 +100,31 @@ def test_what_a_killed_writer_left_is_no_cache_and_is_removed(tmp_path: Path) ->
     assert other.exists(), "another cache's writer may be at work"
 
 
+def _write_until_killed(root: Path, reached: "multiprocessing.synchronize.Event") -> None:
+    def half() -> Iterator[NDArray[np.int16]]:
+        yield frame(0)
+        yield frame(1)
+        reached.set()
+        multiprocessing.Event().wait()
+
+    cached(replace(job(Maker()), make=half), root)
+
+
+def test_a_writer_killed_in_the_middle_leaves_no_cache_and_no_lock(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    reached = context.Event()
+    process = context.Process(target=_write_until_killed, args=(tmp_path, reached))
+    process.start()
+    assert reached.wait(60)
+    process.kill()
+    process.join(60)
+    assert len(list((tmp_path / FOLDER).glob(".*.tmp"))) == 1
+    maker = Maker()
+    np.testing.assert_array_equal(cached(job(maker), tmp_path).frames[4], frame(4))
+    assert maker.made == 1
+    assert not list((tmp_path / FOLDER).glob(".*.tmp"))
+
+
 def _write_in_a_process(root: Path, made: Path, start: "multiprocessing.synchronize.Barrier") -> None:
     class Counting(Maker):
         def __call__(self) -> Iterator[NDArray[np.int16]]:
