@@ -11,6 +11,7 @@ import pickle
 import shutil
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,7 +119,7 @@ def _find(
     found = _present(published, own)
     if found is None:
         try:
-            _unpack(own, published.archive, url)
+            _unpack(own, published, url)
         except DataError as error:
             raise DataError(
                 f"{name} is not here: looked for its python version ({', '.join(published.python_files[0][:1])}, ...) "
@@ -128,8 +129,7 @@ def _find(
                 f"(set TET_DATA or the data root for another place). {error}"
             ) from error
         found = _present(published, own)
-        if found is None:
-            raise DataError(f"{own / published.archive.name}: unpacks to no {published.python_folder} with its files")
+        assert found is not None
     return found
 
 
@@ -145,20 +145,32 @@ def _present(published: _Published, own: Path) -> tuple[Path, tuple[tuple[str, .
     return None
 
 
-def _unpack(own: Path, archive: RemoteFile, url: str) -> None:
-    """Unpack the archive, which is downloaded if it is not there, in one step that several processes may be at."""
-    download(url, archive, own)
+def _unpack(own: Path, published: _Published, url: str) -> None:
+    """Take the files out of the archive, which is downloaded if it is not there; several processes may be at it."""
+    archive, target = download(url, published.archive, own), own / published.python_folder
     with only_one(own / ".unpack.lock"), tempfile.TemporaryDirectory(prefix=".unpack-", dir=own) as temporary:
+        if _present(published, own) is not None:  # another process was faster
+            return
+        unpacked = Path(temporary, target.name)
+        unpacked.mkdir()
         try:
-            with tarfile.open(own / archive.name) as tar:
-                tar.extractall(temporary, filter="data")
-        except (tarfile.TarError, EOFError, OSError) as error:
-            raise DataError(f"{own / archive.name}: damaged or cut short ({error}); delete it") from error
-        for unpacked in Path(temporary).iterdir():
-            if (own / unpacked.name).exists():  # another process was faster
-                shutil.rmtree(unpacked)
-            else:
-                os.replace(unpacked, own / unpacked.name)
+            with tarfile.open(archive) as tar:
+                for name in (name for part in published.python_files for name in part):
+                    _take_out(tar, f"{published.python_folder}/{name}", unpacked / name)
+        except (tarfile.TarError, EOFError, OSError, KeyError, zlib.error) as error:
+            raise DataError(f"{archive}: damaged or cut short ({error}); delete it") from error
+        if target.exists():  # with some of its files missing
+            shutil.rmtree(target)
+        os.replace(unpacked, target)
+
+
+def _take_out(tar: tarfile.TarFile, name: str, target: Path) -> None:
+    """Write one file of an archive by our own name for it: what else an archive says of places is not heard."""
+    content = tar.extractfile(name)
+    if content is None:
+        raise tarfile.TarError(f"{name} is no file")
+    with content, target.open("wb") as out:
+        shutil.copyfileobj(content, out)
 
 
 def _joined(splits: list[Split]) -> Split:
