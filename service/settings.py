@@ -84,6 +84,12 @@ class Settings(BaseModel):
     data: AbsolutePath | None = Field(None, description="Where data sets lie.")
     reconcile_interval_s: float = Field(0.5, gt=0, le=3600)
     max_body_bytes: int = Field(1_048_576, ge=1024)
+    stop_window_s: float = Field(
+        60,
+        ge=0,
+        le=86_400,
+        description="How long trials may go on after a pause or a cancellation, to end their epoch.",
+    )
     max_running: int = Field(1, ge=1, description="Experiments that run at once; the others wait in the queue.")
 
     @classmethod

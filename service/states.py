@@ -10,6 +10,8 @@ class ExperimentState(StrEnum):
     QUEUED = "queued"
     STARTING = "starting"
     RUNNING = "running"
+    PAUSING = "pausing"
+    PAUSED = "paused"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -29,9 +31,13 @@ class WorkState(StrEnum):
 _E, _W = ExperimentState, WorkState
 
 EXPERIMENT_TRANSITIONS: Mapping[ExperimentState, frozenset[ExperimentState]] = {
-    _E.QUEUED: frozenset({_E.STARTING, _E.FAILED, _E.CANCELLED}),
-    _E.STARTING: frozenset({_E.STARTING, _E.RUNNING, _E.SUCCEEDED, _E.FAILED, _E.CANCELLED}),
-    _E.RUNNING: frozenset({_E.STARTING, _E.RUNNING, _E.SUCCEEDED, _E.FAILED, _E.CANCELLED}),
+    # The driver of one that was paused may be heard of late: what it ended has ended, in the queue too.
+    _E.QUEUED: frozenset({_E.STARTING, _E.PAUSED, _E.SUCCEEDED, _E.FAILED, _E.CANCELLED}),
+    _E.STARTING: frozenset({_E.STARTING, _E.RUNNING, _E.PAUSING, _E.PAUSED, _E.SUCCEEDED, _E.FAILED, _E.CANCELLED}),
+    _E.RUNNING: frozenset({_E.STARTING, _E.RUNNING, _E.PAUSING, _E.PAUSED, _E.SUCCEEDED, _E.FAILED, _E.CANCELLED}),
+    # A driver may reach its outcome while it is being stopped. What is resumed queues like what is new.
+    _E.PAUSING: frozenset({_E.PAUSING, _E.PAUSED, _E.QUEUED, _E.SUCCEEDED, _E.FAILED, _E.CANCELLED}),
+    _E.PAUSED: frozenset({_E.QUEUED, _E.SUCCEEDED, _E.FAILED, _E.CANCELLED}),
     _E.SUCCEEDED: frozenset(),
     _E.FAILED: frozenset(),
     _E.CANCELLED: frozenset(),
@@ -48,4 +54,6 @@ WORK_TRANSITIONS: Mapping[WorkState, frozenset[WorkState]] = {
 
 TERMINAL = frozenset({_E.SUCCEEDED, _E.FAILED, _E.CANCELLED})
 ACTIVE = frozenset(_E) - TERMINAL
+# No driver of theirs is about, and none has been asked for.
+RESTING = frozenset({_E.QUEUED, _E.PAUSED})
 DONE = frozenset({_W.SUCCEEDED, _W.FAILED, _W.CANCELLED, _W.STOPPED})

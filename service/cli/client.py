@@ -92,6 +92,14 @@ class Client:
         """Asks that it be ended."""
         return self._json("POST", f"/experiments/{experiment_id}/cancel")
 
+    def pause(self, experiment_id: str) -> Json:
+        """Asks that it be paused."""
+        return self._json("POST", f"/experiments/{experiment_id}/pause")
+
+    def resume(self, experiment_id: str) -> Json:
+        """Asks that it go on."""
+        return self._json("POST", f"/experiments/{experiment_id}/resume")
+
     def logs(self, experiment_id: str, **params: str | int) -> str:
         """What its driver, or one of its trials, printed."""
         return self._request("GET", f"/experiments/{experiment_id}/logs", params=params).text

@@ -1,4 +1,4 @@
-"""`tet submit`, `list`, `show`, `compare`, `cancel`, `logs` and `follow`: experiments, by way of the API."""
+"""`tet submit`, `follow`, `list`, `show`, `compare`, `pause`, `resume`, `cancel`, `logs`: clients of the API."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -91,6 +91,20 @@ def cancel(experiment_id: Id) -> None:
     with _client() as client:
         experiment = client.cancel(experiment_id)
     say(f"{experiment['id']} is {experiment['state']}; it is being ended")
+
+
+def pause(experiment_id: Id) -> None:
+    """Ask that an experiment be paused: trials at work commit their epoch, and it waits until it is resumed."""
+    with _client() as client:
+        experiment = client.pause(experiment_id)
+    say(f"{experiment['id']} is {experiment['state']}; it is being paused; go on with: tet resume {experiment['id']}")
+
+
+def resume(experiment_id: Id) -> None:
+    """Put a paused experiment back into the queue; it goes on from its last epochs."""
+    with _client() as client:
+        experiment = client.resume(experiment_id)
+    say(f"{experiment['id']} is {experiment['state']}; it goes on when its turn has come")
 
 
 def logs(

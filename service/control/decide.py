@@ -15,13 +15,15 @@ class Action(StrEnum):
     NOTE_RUNNING = "note running"
     REVIVE = "revive"  # the driver is gone without an outcome: start the next one
     STOP = "stop"  # ask Ray to stop the driver
+    PAUSE = "pause"  # nothing runs any more: rest until it is resumed
+    QUEUE = "queue"  # it was resumed: back into the queue
     CANCEL = "cancel"  # nothing runs any more: conclude
     NOTE_UNKNOWN = "note unknown"  # say that Ray does not answer, and change nothing
 
 
 _E, _J, _A = ExperimentState, JobStatus, Action
 
-# (wanted, state, seen) -> action. A queued experiment has no job; for the others every status has its line.
+# (wanted, state, seen) -> action. What is queued or paused has no job; for the others every status has its line.
 TABLE: dict[tuple[str, ExperimentState, JobStatus], Action] = {
     ("run", _E.QUEUED, _J.ABSENT): _A.START,
     ("run", _E.STARTING, _J.UNKNOWN): _A.NOTE_UNKNOWN,
@@ -34,6 +36,30 @@ TABLE: dict[tuple[str, ExperimentState, JobStatus], Action] = {
     ("run", _E.RUNNING, _J.PENDING): _A.NONE,
     ("run", _E.RUNNING, _J.RUNNING): _A.NOTE_RUNNING,
     ("run", _E.RUNNING, _J.ENDED): _A.REVIVE,
+    # Resumed while it was being paused: what was asked to stop does so first.
+    ("run", _E.PAUSING, _J.UNKNOWN): _A.NOTE_UNKNOWN,
+    ("run", _E.PAUSING, _J.ABSENT): _A.QUEUE,
+    ("run", _E.PAUSING, _J.PENDING): _A.STOP,
+    ("run", _E.PAUSING, _J.RUNNING): _A.STOP,
+    ("run", _E.PAUSING, _J.ENDED): _A.QUEUE,
+    ("run", _E.PAUSED, _J.ABSENT): _A.QUEUE,
+    ("pause", _E.QUEUED, _J.ABSENT): _A.PAUSE,
+    ("pause", _E.STARTING, _J.UNKNOWN): _A.NOTE_UNKNOWN,
+    ("pause", _E.STARTING, _J.ABSENT): _A.PAUSE,
+    ("pause", _E.STARTING, _J.PENDING): _A.STOP,
+    ("pause", _E.STARTING, _J.RUNNING): _A.STOP,
+    ("pause", _E.STARTING, _J.ENDED): _A.PAUSE,
+    ("pause", _E.RUNNING, _J.UNKNOWN): _A.NOTE_UNKNOWN,
+    ("pause", _E.RUNNING, _J.ABSENT): _A.PAUSE,
+    ("pause", _E.RUNNING, _J.PENDING): _A.STOP,
+    ("pause", _E.RUNNING, _J.RUNNING): _A.STOP,
+    ("pause", _E.RUNNING, _J.ENDED): _A.PAUSE,
+    ("pause", _E.PAUSING, _J.UNKNOWN): _A.NOTE_UNKNOWN,
+    ("pause", _E.PAUSING, _J.ABSENT): _A.PAUSE,
+    ("pause", _E.PAUSING, _J.PENDING): _A.STOP,
+    ("pause", _E.PAUSING, _J.RUNNING): _A.STOP,
+    ("pause", _E.PAUSING, _J.ENDED): _A.PAUSE,
+    ("pause", _E.PAUSED, _J.ABSENT): _A.NONE,
     ("cancel", _E.QUEUED, _J.ABSENT): _A.CANCEL,
     ("cancel", _E.STARTING, _J.UNKNOWN): _A.NOTE_UNKNOWN,
     ("cancel", _E.STARTING, _J.ABSENT): _A.CANCEL,
@@ -45,6 +71,12 @@ TABLE: dict[tuple[str, ExperimentState, JobStatus], Action] = {
     ("cancel", _E.RUNNING, _J.PENDING): _A.STOP,
     ("cancel", _E.RUNNING, _J.RUNNING): _A.STOP,
     ("cancel", _E.RUNNING, _J.ENDED): _A.CANCEL,
+    ("cancel", _E.PAUSING, _J.UNKNOWN): _A.NOTE_UNKNOWN,
+    ("cancel", _E.PAUSING, _J.ABSENT): _A.CANCEL,
+    ("cancel", _E.PAUSING, _J.PENDING): _A.STOP,
+    ("cancel", _E.PAUSING, _J.RUNNING): _A.STOP,
+    ("cancel", _E.PAUSING, _J.ENDED): _A.CANCEL,
+    ("cancel", _E.PAUSED, _J.ABSENT): _A.CANCEL,
 }
 
 

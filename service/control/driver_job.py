@@ -1,17 +1,17 @@
 """The Ray job that runs an experiment: its entry point, its environment, and what the dashboard shows of it."""
 
+import math
 import sys
 
 from service.control.jobs import Job, submission_id
 from service.settings import Settings
 from service.store.tables import ExperimentRow
 
-# How long a driver has, after SIGINT, to stop its trials and close its runs, before Ray kills it.
+# How long a driver has, after its trials' window, to stop them and close its runs, before Ray kills it.
 STOP_WAIT_S = 30
 
 ENVIRONMENT = {
     "RAY_JOB_STOP_SIGNAL": "SIGINT",
-    "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S),
     # The driver handles signals itself, and keeps its own journal in place of Tune's loggers.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -29,6 +29,7 @@ def driver_job(settings: Settings, row: ExperimentRow) -> Job:
         sys.executable, "-m", "service.runner.driver",
         "--experiment", row.id, "--attempt", str(row.driver_attempt),
         "--storage", str(settings.storage), "--mlflow-url", settings.mlflow_url,
+        "--stop-window", str(settings.stop_window_s),
     ]  # fmt: skip
     if settings.data is not None:
         entrypoint += ["--data", str(settings.data)]
@@ -36,5 +37,5 @@ def driver_job(settings: Settings, row: ExperimentRow) -> Job:
         submission_id(row.id, row.driver_attempt),
         tuple(entrypoint),
         metadata={"experiment": row.id, "name": row.name, "job_name": row.name, "driver": str(row.driver_attempt)},
-        environment=ENVIRONMENT,
+        environment=ENVIRONMENT | {"RAY_JOB_STOP_WAIT_TIME_S": str(math.ceil(settings.stop_window_s) + STOP_WAIT_S)},
     )

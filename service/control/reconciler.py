@@ -16,7 +16,7 @@ from service.control.ingest import ingest
 from service.control.jobs import JobStatus, Observation, RayJobs, submission_id
 from service.events import utc_now
 from service.settings import Settings
-from service.states import ExperimentState, WorkState
+from service.states import RESTING, ExperimentState, WorkState
 from service.storage import ExperimentFolder
 from service.store.database import Database
 from service.store.tables import ExperimentRow
@@ -82,15 +82,14 @@ class Reconciler:
         ingest(self._database, self._folder(experiment_id))
         with self._database.reading() as repository:
             row = repository.experiment(experiment_id)
-            others = [other for other in repository.active_experiments() if other.state != ExperimentState.QUEUED]
+            others = [other for other in repository.active_experiments() if other.state not in RESTING]
         if row.finished_at is None:
             self._reconcile_one(row, running=len(others))
 
     def _reconcile_one(self, row: ExperimentRow, running: int) -> None:
         state = ExperimentState(row.state)
         submission = submission_id(row.id, row.driver_attempt)
-        queued = state is ExperimentState.QUEUED
-        seen = Observation(JobStatus.ABSENT) if queued else self._jobs.observe(submission)
+        seen = Observation(JobStatus.ABSENT) if state in RESTING else self._jobs.observe(submission)
         if seen.status is JobStatus.ENDED:
             # It may have said its last word between our reading and our looking.
             ingest(self._database, self._folder(row.id))
@@ -109,7 +108,13 @@ class Reconciler:
         elif action is Action.REVIVE:
             self._revive(row, state, submission, seen)
         elif action is Action.STOP:
-            self._note(row, self._jobs.stop(submission) or "Ray was asked to stop the driver")
+            self._stop_driver(row, state, submission)
+        elif action is Action.PAUSE:
+            self._fence(row)
+            self._rest(row, state, ExperimentState.PAUSED, "")
+        elif action is Action.QUEUE:
+            self._fence(row)
+            self._rest(row, state, ExperimentState.QUEUED, "")
         elif action is Action.CANCEL:
             self._fence(row)
             self._conclude(row, ExperimentState.CANCELLED, WorkState.CANCELLED, "cancelled")
@@ -155,6 +160,21 @@ class Reconciler:
         retry_at = utc_now() + timedelta(seconds=wait_s)
         log.warning("experiment %s: %s; the next one starts in %.0f s", row.id, what, wait_s)
         self._advance(row, state, reason=f"{what}; the next one is starting", idle_deaths=deaths, retry_at=retry_at)
+
+    def _stop_driver(self, row: ExperimentRow, state: ExperimentState, submission: str) -> None:
+        """Ask Ray to stop the driver; what is to be paused is `pausing` from then on."""
+        reason = self._jobs.stop(submission) or "Ray was asked to stop the driver"
+        after = ExperimentState.PAUSING if row.wanted == "pause" else state
+        if (after, reason) != (state, row.reason):
+            self._advance(row, after, reason=reason)
+
+    def _rest(self, row: ExperimentRow, state: ExperimentState, after: ExperimentState, reason: str) -> None:
+        """Nothing runs any more: what had begun waits for the next driver, which starts with a clean record."""
+        with self._database.session() as repository:
+            if repository.advance(
+                row.id, state, after, seen_attempt=row.driver_attempt, reason=reason, idle_deaths=0, retry_at=None
+            ):
+                repository.rest_running(row.id)
 
     def _fence(self, row: ExperimentRow) -> None:
         """Keep a submission that is still on its way to Ray from running: a driver stops if its folder is there."""

@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import threading
 import time
 import warnings
 from pathlib import Path
@@ -11,8 +10,7 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray.tune import Callback, CheckpointConfig, FailureConfig, RunConfig, Stopper, TuneConfig
-from ray.tune.stopper import NoopStopper
+from ray.tune import Callback, CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 
 from service.plan import Chain, StagePlan
 from service.runner.board import Board, StageId
@@ -21,6 +19,7 @@ from service.runner.ledger import Ledger
 from service.runner.run_content import stage_label
 from service.runner.searcher import ChainSearcher
 from service.runner.stage_folder import Attempt, Superseded
+from service.runner.stop_window import StopWindow, WindowStopper
 from service.runner.trial import StageTrial
 from service.runner.trial_parts import TrialConfig
 from service.spec import Experiment
@@ -46,7 +45,7 @@ class Campaign:
         folder: ExperimentFolder,
         data_root: Path | None,
         attempt: int,
-        cancelled: threading.Event,
+        stop: StopWindow,
     ) -> None:
         self._experiment_id = experiment_id
         self._spec = spec
@@ -55,12 +54,12 @@ class Campaign:
         self._folder = folder
         self._data_root = data_root
         self._attempt = attempt
-        self._cancelled = cancelled
+        self._stop = stop
         # For each stage: losses in a row, and the epoch that was committed at the last one.
         self._losses: dict[StageId, tuple[int, int]] = {}
 
     def run(self) -> None:
-        """Run trials until the board has nothing left, or the experiment is cancelled."""
+        """Run trials until the board has nothing left, or the experiment is stopped."""
         ray.init(address="auto", log_to_driver=True, logging_level=logging.WARNING)
         resources = self._spec.resources
         os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(self._max_pending()))
@@ -76,7 +75,7 @@ class Campaign:
             run_config=RunConfig(
                 name=f"{self._attempt:04d}",
                 storage_path=str(self._folder.path / "tune"),
-                stop=_StopWhen(self._cancelled),
+                stop=WindowStopper(self._stop),
                 callbacks=[_Watcher(self)],
                 failure_config=FailureConfig(max_failures=0),
                 checkpoint_config=CheckpointConfig(checkpoint_at_end=False),
@@ -121,6 +120,7 @@ class Campaign:
 
     def on_change(self, stage_id: StageId) -> None:
         """A trial started, or committed an epoch."""
+        self._stop.began(stage_id)
         chain, _ = self._plan(stage_id)
         self._ledger.announce(stage_id, WorkState.RUNNING)
         self._ledger.announce_chain(chain)
@@ -137,9 +137,12 @@ class Campaign:
 
     def on_end(self, stage_id: StageId, result: dict[str, Any] | None) -> None:
         """A trial ended: what counts is what it left on storage."""
+        self._stop.ended(stage_id)
+        if self._stop.stopping:
+            self._board.close()
         chain, stage = self._plan(stage_id)
         progress = self._ledger.refresh(stage_id)
-        if progress.done is None and not self._cancelled.is_set():
+        if progress.done is None and not self._stop.stopping:
             self._on_loss(stage_id, result)
             progress = self._ledger.refresh(stage_id)
         if progress.done is None:
@@ -196,23 +199,6 @@ class _Watcher(Callback):
     def __reduce__(self) -> tuple[Any, ...]:
         # Tune pickles its callbacks for a restore that is never made; locks and open files must not go along.
         return (Callback, ())
-
-
-class _StopWhen(Stopper):
-    """Stops every trial once the experiment is cancelled."""
-
-    def __init__(self, cancelled: threading.Event) -> None:
-        self._cancelled = cancelled
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return self._cancelled.is_set()
-
-    def stop_all(self) -> bool:
-        return self._cancelled.is_set()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # As for the watcher.
-        return (NoopStopper, ())
 
 
 def _failure(result: dict[str, Any] | None) -> dict[str, Any]:

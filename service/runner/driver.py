@@ -22,6 +22,7 @@ from service.runner.event_file import EventFile
 from service.runner.ledger import Ledger
 from service.runner.mlflow_runs import MlflowRuns
 from service.runner.outbox import Outbox
+from service.runner.stop_window import StopWindow
 from service.spec import Experiment, parse
 from service.states import WorkState
 from service.storage import ExperimentFolder
@@ -40,6 +41,7 @@ class Arguments:
     attempt: int
     storage: Path
     mlflow_url: str
+    stop_window: float
     data: Path | None
 
 
@@ -70,7 +72,8 @@ def _drive(arguments: Arguments, folder: ExperimentFolder, spec: Experiment, can
     outbox.start()
     board = _board(ledger, chains)
     if not board.over:
-        Campaign(arguments.experiment, spec, board, ledger, folder, arguments.data, arguments.attempt, cancelled).run()
+        stop = StopWindow(cancelled, arguments.stop_window)
+        Campaign(arguments.experiment, spec, board, ledger, folder, arguments.data, arguments.attempt, stop).run()
     shipped = outbox.finish(cancelled, CANCEL_SHIPPING_S)
     if cancelled.is_set() and not (board.over and shipped):
         outbox.kill_unfinished()
@@ -122,6 +125,7 @@ def _parse(argv: list[str] | None) -> Arguments:
     parser.add_argument("--attempt", required=True, type=int, help="number of this driver, from 1")
     parser.add_argument("--storage", required=True, type=Path, help="root of the shared storage")
     parser.add_argument("--mlflow-url", required=True, help="the MLflow server")
+    parser.add_argument("--stop-window", type=float, default=60.0, help="how long, s, trials may end their epoch in")
     parser.add_argument("--data", type=Path, default=None, help="where the data sets lie (TET_DATA)")
     return Arguments(**vars(parser.parse_args(argv)))
 

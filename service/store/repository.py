@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from sqlalchemy import CursorResult, and_, func, insert, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
@@ -12,9 +12,12 @@ from service.errors import Conflict, NotFound
 from service.events import utc_now
 from service.plan import Chain
 from service.spec import Experiment
-from service.states import ACTIVE, DONE, EXPERIMENT_TRANSITIONS, ExperimentState, WorkState
+from service.states import ACTIVE, DONE, EXPERIMENT_TRANSITIONS, TERMINAL, ExperimentState, WorkState
 from service.store.rows import chain_values, experiment_row, stage_values
 from service.store.tables import ChainRow, EventFileRow, EventRow, ExperimentRow, IdempotencyKeyRow, StageRow
+
+Wanted = Literal["run", "pause", "cancel"]
+_DONE_TO: dict[Wanted, str] = {"run": "resumed", "pause": "paused", "cancel": "cancelled"}
 
 
 class Repository:
@@ -146,19 +149,27 @@ class Repository:
 
     # -- changing ----------------------------------------------------------------------------------------------
 
-    def request_cancel(self, experiment_id: str) -> ExperimentRow:
-        """Want an experiment cancelled; the reconciler makes it so.
+    def request(self, experiment_id: str, wanted: Wanted) -> ExperimentRow:
+        """Want something of an experiment; the reconciler makes it so. To want it again changes nothing.
+
+        Args:
+            experiment_id: which.
+            wanted: "pause", "run" (to resume what is paused) or "cancel".
 
         Raises:
             NotFound: there is none of this id.
-            Conflict: it ended otherwise already.
+            Conflict: it has ended otherwise already, or is being cancelled.
         """
         row = self.experiment(experiment_id, lock=True)
-        if row.state in (ExperimentState.SUCCEEDED, ExperimentState.FAILED):
-            raise Conflict(f"experiment {experiment_id} has {row.state} and cannot be cancelled")
-        if row.wanted != "cancel":
-            row.wanted = "cancel"
-            self.add_event(experiment_id, "experiment", {"state": row.state, "wanted": "cancel"})
+        ends_so = wanted == "cancel" and row.state == ExperimentState.CANCELLED
+        if row.state in TERMINAL and not ends_so:
+            said = "is" if row.state == ExperimentState.CANCELLED else "has"
+            raise Conflict(f"experiment {experiment_id} {said} {row.state} and cannot be {_DONE_TO[wanted]}")
+        if row.wanted == "cancel" and wanted != "cancel":
+            raise Conflict(f"experiment {experiment_id} is being cancelled and cannot be {_DONE_TO[wanted]}")
+        if row.wanted != wanted:
+            row.wanted = wanted
+            self.add_event(experiment_id, "experiment", {"state": row.state, "wanted": wanted})
         return row
 
     def advance(
@@ -204,6 +215,12 @@ class Repository:
         for table in (ChainRow, StageRow):
             unfinished = table.experiment_id == experiment_id, table.state.not_in(DONE)
             self._session.execute(update(table).where(*unfinished).values(state=state))
+
+    def rest_running(self, experiment_id: str) -> None:
+        """Put every chain and stage that runs back to waiting."""
+        for table in (ChainRow, StageRow):
+            running = table.experiment_id == experiment_id, table.state == WorkState.RUNNING
+            self._session.execute(update(table).where(*running).values(state=WorkState.WAITING))
 
     # -- event files -------------------------------------------------------------------------------------------
 

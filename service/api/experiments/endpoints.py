@@ -1,4 +1,4 @@
-"""/experiments: post, list, show, compare, follow, read logs, cancel."""
+"""/experiments: post, list, show, compare, follow, read logs, pause, resume, cancel."""
 
 import re
 from typing import Annotated
@@ -156,5 +156,23 @@ def log(
 
 @router.post("/{experiment_id}/cancel", status_code=202, summary="Cancel an experiment", responses=answers(404, 409))
 def cancel(context: InContext, experiment_id: ExperimentId) -> ExperimentView:
-    """Wants it cancelled, which takes effect a little later; 409 once it has succeeded or failed."""
-    return service.cancel(context, experiment_id)
+    """Wants it cancelled, which takes effect a little later; 409 once it has succeeded or failed.
+
+    Trials at work commit their epoch first, if that takes no longer than the service's `TET_STOP_WINDOW_S`.
+    """
+    return service.request(context, experiment_id, "cancel")
+
+
+@router.post("/{experiment_id}/pause", status_code=202, summary="Pause an experiment", responses=answers(404, 409))
+def pause(context: InContext, experiment_id: ExperimentId) -> ExperimentView:
+    """Wants it paused, which takes effect a little later; 409 once it has ended or is being cancelled.
+
+    Trials at work commit their epoch first, as for `cancel`. What is paused holds no slot of the queue.
+    """
+    return service.request(context, experiment_id, "pause")
+
+
+@router.post("/{experiment_id}/resume", status_code=202, summary="Resume an experiment", responses=answers(404, 409))
+def resume(context: InContext, experiment_id: ExperimentId) -> ExperimentView:
+    """Puts what is paused back into the queue: it goes on from its last epochs, in the same runs. 409 as above."""
+    return service.request(context, experiment_id, "run")

@@ -25,6 +25,7 @@ from service.plan import plan
 from service.settings import Settings
 from service.spec import Experiment, resolve_stage
 from service.states import ExperimentState, WorkState
+from service.store.repository import Wanted
 from service.store.tables import ChainRow, ExperimentRow
 
 # So many chains are embedded in an experiment; the rest come by cursor.
@@ -104,10 +105,10 @@ def view(context: Context, experiment_id: str, *, after: int = -1, limit: int = 
     )
 
 
-def cancel(context: Context, experiment_id: str) -> ExperimentView:
-    """Wants an experiment cancelled; cancelling it again changes nothing."""
+def request(context: Context, experiment_id: str, wanted: Wanted) -> ExperimentView:
+    """Wants something of an experiment; to want it again changes nothing."""
     with context.database.session() as repository:
-        repository.request_cancel(experiment_id)
+        repository.request(experiment_id, wanted)
     return view(context, experiment_id)
 
 

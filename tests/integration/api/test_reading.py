@@ -92,6 +92,20 @@ def test_a_queued_experiment_can_be_cancelled_again_and_again(api: Api, spec: Sp
     assert (again.status_code, again.json()["state"]) == (202, "cancelled")
 
 
+def test_an_experiment_is_paused_and_resumed_again_and_again(api: Api, spec: Spec) -> None:
+    experiment_id = post(api, spec)
+    for act, wanted in (("pause", "pause"), ("pause", "pause"), ("resume", "run"), ("resume", "run")):
+        assert api.client.post(f"/experiments/{experiment_id}/{act}").status_code == 202
+        with api.database.reading() as repository:
+            assert repository.experiment(experiment_id).wanted == wanted
+    with api.changing() as repository:
+        bring(repository, experiment_id, E.STARTING, E.RUNNING, E.SUCCEEDED)
+    for act in ("pause", "resume"):
+        answer = api.client.post(f"/experiments/{experiment_id}/{act}")
+        assert (answer.status_code, f"has succeeded and cannot be {act}d" in answer.json()["detail"]) == (409, True)
+        assert api.client.post(f"/experiments/{'0' * 20}/{act}").status_code == 404
+
+
 @pytest.mark.parametrize("end", [E.SUCCEEDED, E.FAILED])
 def test_an_experiment_that_has_ended_cannot_be_cancelled(api: Api, spec: Spec, end: E) -> None:
     experiment_id = post(api, spec)

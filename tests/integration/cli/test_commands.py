@@ -143,6 +143,15 @@ def test_a_cancelled_experiment_is_being_ended(tet: Tet) -> None:
     assert tet("cancel", experiment_id).exit_code == 0
 
 
+def test_pause_and_resume_say_what_comes_next(tet: Tet) -> None:
+    experiment_id = tet.submit()
+    assert f"go on with: tet resume {experiment_id}" in tet("pause", experiment_id).stdout.replace("\n", " ")
+    assert tet("resume", experiment_id).exit_code == 0
+    tet.end(experiment_id, ExperimentState.FAILED)
+    result = tet("pause", experiment_id)
+    assert (result.exit_code, "cannot be paused" in result.stderr) == (1, True)
+
+
 def test_without_an_api_the_error_says_how_to_start_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TET_API_PORT", "9")
     result = CliRunner().invoke(app, ["list"])

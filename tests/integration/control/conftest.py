@@ -16,6 +16,7 @@ from service.settings import Settings
 from service.spec import parse
 from service.storage import ExperimentFolder
 from service.store.database import Database
+from service.store.repository import Wanted
 from service.store.tables import ExperimentRow
 from tests.unit.service.test_spec import spec
 
@@ -133,9 +134,12 @@ class Desk:
         with folder.events(attempt).open("a") as file:
             file.writelines(event.model_dump_json() + "\n" for event in events)
 
-    def cancel(self, experiment_id: str) -> None:
+    def want(self, experiment_id: str, wanted: Wanted) -> None:
         with self.database.session() as repository:
-            repository.request_cancel(experiment_id)
+            repository.request(experiment_id, wanted)
+
+    def cancel(self, experiment_id: str) -> None:
+        self.want(experiment_id, "cancel")
 
     def work_states(self, experiment_id: str) -> set[str]:
         """States of all chains and stages."""

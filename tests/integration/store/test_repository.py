@@ -153,13 +153,34 @@ def test_an_event_files_offset_moves_only_from_where_it_was(database: Database) 
 def test_what_has_ended_cannot_be_cancelled_and_cancelling_twice_is_once(database: Database) -> None:
     experiment_id = create(database)
     with database.session() as repository:
-        repository.request_cancel(experiment_id)
-        repository.request_cancel(experiment_id)
+        repository.request(experiment_id, "cancel")
+        repository.request(experiment_id, "cancel")
         kinds = [event.data.get("wanted") for event in repository.events(experiment_id)]
         assert kinds.count("cancel") == 1
         repository.advance(experiment_id, ExperimentState.QUEUED, ExperimentState.FAILED)
     with pytest.raises(Conflict, match="has failed and cannot be cancelled"), database.session() as repository:
-        repository.request_cancel(experiment_id)
+        repository.request(experiment_id, "cancel")
+
+
+def test_what_has_ended_or_is_being_cancelled_can_neither_be_paused_nor_resumed(database: Database) -> None:
+    ended, cancelled = create(database), create(database)
+    with database.session() as repository:
+        repository.advance(ended, ExperimentState.QUEUED, ExperimentState.FAILED)
+        repository.request(cancelled, "cancel")
+    for experiment_id, why in ((ended, "has failed"), (cancelled, "is being cancelled")):
+        with pytest.raises(Conflict, match=f"{why} and cannot be paused"), database.session() as repository:
+            repository.request(experiment_id, "pause")
+        with pytest.raises(Conflict, match=f"{why} and cannot be resumed"), database.session() as repository:
+            repository.request(experiment_id, "run")
+
+
+def test_pausing_twice_and_resuming_what_runs_change_nothing(database: Database) -> None:
+    experiment_id = create(database)
+    with database.session() as repository:
+        for wanted in ("run", "pause", "pause", "run", "run"):
+            repository.request(experiment_id, wanted)
+        told = [event.data.get("wanted") for event in repository.events(experiment_id)]
+    assert told == [None, "pause", "run"]
 
 
 def test_who_cancels_what_is_just_ending_learns_that_it_has_ended(database: Database) -> None:
@@ -167,7 +188,7 @@ def test_who_cancels_what_is_just_ending_learns_that_it_has_ended(database: Data
 
     def cancel() -> None:
         with database.session() as repository:
-            repository.request_cancel(experiment_id)
+            repository.request(experiment_id, "cancel")
 
     with ThreadPoolExecutor(1) as pool:
         with database.session() as repository:
@@ -193,7 +214,7 @@ def test_events_are_seen_in_the_order_of_their_numbers(database: Database) -> No
 
     with ThreadPoolExecutor(1) as pool:
         with database.session() as repository:
-            repository.request_cancel(experiment_id)
+            repository.request(experiment_id, "cancel")
             repository.events(experiment_id)  # numbered by now, and not yet to be seen
             telling = pool.submit(tell)
             # A follower that saw the later one first would never look for the earlier one again.

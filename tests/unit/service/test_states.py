@@ -55,5 +55,6 @@ def test_an_experiment_is_either_active_or_over() -> None:
     assert not ACTIVE & TERMINAL
 
 
-def test_nothing_queues_an_experiment_again() -> None:
-    assert all(ExperimentState.QUEUED not in after for after in EXPERIMENT_TRANSITIONS.values())
+def test_only_what_was_paused_is_queued_again() -> None:
+    before = {state for state, after in EXPERIMENT_TRANSITIONS.items() if ExperimentState.QUEUED in after}
+    assert before == {ExperimentState.PAUSING, ExperimentState.PAUSED}

@@ -1,0 +1,71 @@
+"""How long trials may go on once their experiment stops."""
+
+import pickle
+import threading
+
+import pytest
+
+from service.runner.stop_window import StopWindow, WindowStopper
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def stopped() -> threading.Event:
+    return threading.Event()
+
+
+@pytest.fixture
+def window(stopped: threading.Event, clock: Clock) -> StopWindow:
+    window = StopWindow(stopped, 60, clock)
+    window.began("a")
+    window.began("b")
+    return window
+
+
+def test_nothing_is_stopped_before_the_stop_comes(window: StopWindow, clock: Clock) -> None:
+    clock.now += 1e6
+    assert not window.stopping
+    assert not window.closed()
+    assert not WindowStopper(window)("trial", {})
+
+
+def test_it_closes_when_all_that_was_at_work_has_ended(window: StopWindow, stopped: threading.Event) -> None:
+    stopped.set()
+    assert WindowStopper(window)("trial", {}), "a trial stops with the epoch that it reports"
+    assert not window.closed()
+    window.ended("a")
+    window.began("late")  # what Tune held ready is not waited for
+    assert not window.closed()
+    window.ended("b")
+    assert window.closed()
+
+
+def test_it_closes_when_its_time_is_over(window: StopWindow, stopped: threading.Event, clock: Clock) -> None:
+    clock.now += 1000
+    stopped.set()
+    assert not window.closed(), "the time runs from when the stop is first seen"
+    clock.now += 59.9
+    assert not WindowStopper(window).stop_all()
+    clock.now += 0.2
+    assert WindowStopper(window).stop_all()
+
+
+def test_where_nothing_is_at_work_it_closes_at_once(stopped: threading.Event) -> None:
+    stopped.set()
+    assert StopWindow(stopped, 60).closed()
+
+
+def test_tune_may_pickle_the_stopper(window: StopWindow) -> None:
+    copy = pickle.loads(pickle.dumps(WindowStopper(window)))
+    assert not copy.stop_all()
