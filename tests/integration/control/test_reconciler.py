@@ -183,6 +183,7 @@ def test_what_is_queued_is_paused_at_once_and_queues_again(desk: Desk) -> None:
     desk.rounds(3)
     assert (desk.row(experiment).state, desk.ray.posts) == ("paused", [])
     desk.want(experiment, "run")
+    desk.rounds()
     desk.run(experiment)
     assert desk.ray.posts == [f"tet-{experiment}-1"]
 
