@@ -57,9 +57,14 @@ def main(name: str) -> int:
 
 
 def _living_nodes(settings: Settings) -> list[str]:
-    """The host names of Ray's living nodes."""
-    answer = _ask("GET", f"{settings.ray_url}/nodes?view=summary", headers=_token(settings))
-    return [node["hostname"] for node in answer["data"]["summary"] if node["raylet"].get("state") == "ALIVE"]
+    """The host names of Ray's living nodes. One that has just joined has none yet, until its agent has reported."""
+    url = f"{settings.ray_url}/nodes?view=summary"
+    answer = _ask("GET", url, headers=_token(settings))
+    try:
+        nodes = [node for node in answer["data"]["summary"] if node.get("raylet", {}).get("state") == "ALIVE"]
+    except (KeyError, TypeError, AttributeError):
+        raise Unhealthy(f"{url} answers in a form that is not known: {str(answer)[:200]}") from None
+    return [node["hostname"] for node in nodes if "hostname" in node]
 
 
 def _ask(method: str, url: str, **arguments: Any) -> Any:
