@@ -30,14 +30,15 @@ class WorkState(StrEnum):
 
 _E, _W = ExperimentState, WorkState
 
+# What follows itself has changed in something else, such as the reason.
 EXPERIMENT_TRANSITIONS: Mapping[ExperimentState, frozenset[ExperimentState]] = {
     # The driver of one that was paused may be heard of late: what it ended has ended, in the queue too.
-    _E.QUEUED: frozenset({_E.STARTING, _E.PAUSED, _E.SUCCEEDED, _E.FAILED, _E.CANCELLED}),
+    _E.QUEUED: frozenset({_E.QUEUED, _E.STARTING, _E.PAUSED, _E.SUCCEEDED, _E.FAILED, _E.CANCELLED}),
     _E.STARTING: frozenset({_E.STARTING, _E.RUNNING, _E.PAUSING, _E.PAUSED, _E.SUCCEEDED, _E.FAILED, _E.CANCELLED}),
     _E.RUNNING: frozenset({_E.STARTING, _E.RUNNING, _E.PAUSING, _E.PAUSED, _E.SUCCEEDED, _E.FAILED, _E.CANCELLED}),
     # A driver may reach its outcome while it is being stopped. What is resumed queues like what is new.
     _E.PAUSING: frozenset({_E.PAUSING, _E.PAUSED, _E.QUEUED, _E.SUCCEEDED, _E.FAILED, _E.CANCELLED}),
-    _E.PAUSED: frozenset({_E.QUEUED, _E.SUCCEEDED, _E.FAILED, _E.CANCELLED}),
+    _E.PAUSED: frozenset({_E.PAUSED, _E.QUEUED, _E.SUCCEEDED, _E.FAILED, _E.CANCELLED}),
     _E.SUCCEEDED: frozenset(),
     _E.FAILED: frozenset(),
     _E.CANCELLED: frozenset(),

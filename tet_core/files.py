@@ -1,5 +1,6 @@
-"""Writing a file so that a reader, or a machine that loses power, sees all of it or nothing."""
+"""Files that several processes write: a reader, or a machine that loses power, sees all of one or nothing."""
 
+import fcntl
 import os
 import secrets
 from collections.abc import Callable, Iterator
@@ -35,6 +36,29 @@ def _temporary(path: Path) -> Iterator[Path]:
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def only_one(lock: Path, on_wait: Callable[[], object] = lambda: None) -> Iterator[bool]:
+    """Wait for, then hold, a lock among processes; the system frees it when a process dies.
+
+    Args:
+        lock: Its file, which is made and stays.
+        on_wait: Called if another process holds it.
+
+    Returns:
+        A context; it gives False where the file system knows no locks, and nobody is kept out.
+    """
+    with lock.open("w") as handle:
+        held = True
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_wait()
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError:
+            held = False
+        yield held
 
 
 def sync_folder(folder: Path) -> None:

@@ -8,6 +8,7 @@ import json
 import logging
 import threading
 import time
+from contextlib import suppress
 from datetime import timedelta
 
 from service.control.decide import Action, decide
@@ -30,6 +31,7 @@ MAX_IDLE_DEATHS = 5
 MAX_BACKOFF_S = 60.0
 # A round that took this long ago means that the thread hangs or is dead.
 STALE_AFTER_S = 60.0
+TROUBLE = "the service cannot go on with it"
 
 
 class Reconciler:
@@ -75,8 +77,17 @@ class Reconciler:
         for experiment_id in active:
             try:
                 self._look_after(experiment_id)
-            except Exception:  # its folder cannot be read, say; it may be again in the next round
+            except Exception as error:  # its folder cannot be read, say; it may be again in the next round
                 log.exception("experiment %s could not be looked after; the next round tries again", experiment_id)
+                self._tell_trouble(experiment_id, error)
+
+    def _tell_trouble(self, experiment_id: str, error: Exception) -> None:
+        """Let its users see what is in the way, if the database takes it: it may lie on the same disk."""
+        with suppress(Exception):
+            with self._database.reading() as repository:
+                row = repository.experiment(experiment_id)
+            if row.finished_at is None:
+                self._note(row, f"{TROUBLE}: {type(error).__name__}: {error}; it is tried again and again")
 
     def _look_after(self, experiment_id: str) -> None:
         ingest(self._database, self._folder(experiment_id))
@@ -103,7 +114,11 @@ class Reconciler:
         elif action is Action.SUBMIT:
             self._submit(row)
         elif action is Action.NOTE_RUNNING:
-            if state is not ExperimentState.RUNNING or row.reason.startswith("Ray ") or row.retry_at is not None:
+            if (
+                state is not ExperimentState.RUNNING
+                or row.reason.startswith(("Ray ", TROUBLE))
+                or row.retry_at is not None
+            ):
                 self._advance(row, ExperimentState.RUNNING, reason="", retry_at=None)
         elif action is Action.REVIVE:
             self._revive(row, state, submission, seen)

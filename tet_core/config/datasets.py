@@ -21,6 +21,7 @@ class DatasetCard(Config):
         num_train: Samples of the training set; None where only the nodes know.
         num_test: The same of the test set.
         is_events: Whether a sample is a recording of events, cut into T frames, and not one still image.
+        white: The largest value of a still image's pixel.
         augmentation: What a spec that sets none gets.
     """
 
@@ -30,6 +31,7 @@ class DatasetCard(Config):
     num_train: int | None = None
     num_test: int | None = None
     is_events: bool = False
+    white: int = 255
     augmentation: tuple[AugmentationStep, ...] = ()
 
 
@@ -70,6 +72,7 @@ class Digits(Config):
             input_size=self.input_size,
             num_train=1442,
             num_test=355,
+            white=16,
             augmentation=(Crop(padding=self.input_size // 8),),
         )
 

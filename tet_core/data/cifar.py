@@ -22,8 +22,9 @@ import torch
 from torch import Tensor
 
 from tet_core.config import Cifar10, Cifar100
-from tet_core.data.dataset import DataError, Dataset, Split, check
-from tet_core.data.download import RemoteFile, download, only_one
+from tet_core.data.dataset import DataError, Dataset, Split, described
+from tet_core.data.download import RemoteFile, download
+from tet_core.files import only_one
 
 URL = "https://www.cs.toronto.edu/~kriz/"
 _PIXELS = 3 * 32 * 32
@@ -85,18 +86,9 @@ def load(config: Cifar10 | Cifar100, root: Path, *, url: str = URL) -> Dataset:
     published, card = _PUBLISHED[config.name], config.card()
     folder, parts, read = _find(config.name, published, root, url)
     train, test = (_joined([read(folder / name, published, card.num_classes) for name in names]) for names in parts)
-    dataset = Dataset(
-        name=config.name,
-        num_classes=card.num_classes,
-        in_channels=card.in_channels,
-        input_size=card.input_size,
-        mean=_in_levels(published.mean),
-        std=_in_levels(published.std),
-        train=train,
-        test=test,
-        source=str(folder) + _unlike(len(train), card.num_train) + _unlike(len(test), card.num_test),
-    )
-    return check(dataset, card.model_copy(update={"num_train": None, "num_test": None}))
+    source = str(folder) + _unlike(len(train), card.num_train) + _unlike(len(test), card.num_test)
+    mean, std = _in_levels(published.mean), _in_levels(published.std)
+    return described(card, train, test, name=config.name, mean=mean, std=std, source=source, whole=False)
 
 
 def _in_levels(values: tuple[float, float, float]) -> tuple[float, ...]:

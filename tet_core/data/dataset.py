@@ -167,6 +167,30 @@ class Dataset:
         return images.transpose(0, 1)
 
 
+def described(
+    card: DatasetCard, train: Samples, test: Samples, *, name: str, mean: tuple[float, ...], std: tuple[float, ...],
+    source: str, T: int | None = None, whole: bool = True,
+) -> Dataset:  # fmt: skip
+    """A data set of which its card says the rest, once it is what its card says.
+
+    Args:
+        card: What is known of it.
+        train: The training set.
+        test: The test set.
+        name: As for `Dataset`.
+        mean: As for `Dataset`.
+        std: As for `Dataset`.
+        source: As for `Dataset`.
+        T: As for `Dataset`.
+        whole: Whether the numbers of samples have to be the card's; else any will do.
+
+    Raises:
+        DataError: As for `check`.
+    """
+    dataset = Dataset(name, card.num_classes, card.in_channels, card.input_size, mean, std, train, test, source, T)
+    return check(dataset, card if whole else card.model_copy(update={"num_train": None, "num_test": None}))
+
+
 def check(dataset: Dataset, card: DatasetCard) -> Dataset:
     """Return the data set if it is what its card says.
 

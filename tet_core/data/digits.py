@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tet_core.config import Digits
-from tet_core.data.dataset import Dataset, Split, check
+from tet_core.data.dataset import Dataset, Split, described
 
 # Mean and standard deviation over all pixels of our training set, in grey levels (0 to 16). Written down, not
 # computed at load, so that a checkpoint's network sees the same numbers on any machine.
@@ -42,18 +42,9 @@ def load(config: Digits | None = None) -> Dataset:
     labels = torch.from_numpy(raw.target).to(torch.int64)
     split = Split(images, labels)
     is_test = _last_fifth_of_each_class(labels, card.num_classes)
-    dataset = Dataset(
-        name="digits",
-        num_classes=card.num_classes,
-        in_channels=card.in_channels,
-        input_size=card.input_size,
-        mean=(MEAN,),
-        std=(STD,),
-        train=split.subset((~is_test).nonzero().flatten()),
-        test=split.subset(is_test.nonzero().flatten()),
-        source=f"sklearn.datasets.load_digits, scikit-learn {sklearn.__version__}",
-    )
-    return check(dataset, card)
+    train, test = (split.subset(mask.nonzero().flatten()) for mask in (~is_test, is_test))
+    source = f"sklearn.datasets.load_digits, scikit-learn {sklearn.__version__}"
+    return described(card, train, test, name="digits", mean=(MEAN,), std=(STD,), source=source)
 
 
 def _last_fifth_of_each_class(labels: Tensor, num_classes: int) -> Tensor:

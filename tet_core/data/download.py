@@ -1,18 +1,17 @@
 """Downloads that can be trusted: checked by their sum, resumed where they broke off, put in place in one step."""
 
-import fcntl
 import hashlib
 import os
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from tet_core.data.dataset import DataError
+from tet_core.files import only_one
 
 _CHUNK_BYTES = 1 << 20
 _TIMEOUT_S = 30.0  # of silence on the connection, not of the whole download
@@ -96,14 +95,6 @@ def _fetch(url: str, file: RemoteFile, part: Path, have: int, progress: Progress
                     return  # longer than it should be: the checksum will say so
             out.flush()
             os.fsync(out.fileno())
-
-
-@contextmanager
-def only_one(lock: Path) -> Iterator[None]:
-    """Wait for, then hold, a lock among processes; the system frees it when a process dies."""
-    with lock.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def _to_stderr(name: str, done: int, total: int) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, int64
 
 from tet_core.config import FashionMnist
 from tet_core.data import idx
-from tet_core.data.dataset import DataError, Dataset, Split, check
+from tet_core.data.dataset import DataError, Dataset, Split, described
 from tet_core.data.download import RemoteFile, download
 
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
@@ -61,18 +61,9 @@ def load(root: Path, *, debian_folder: Path = DEBIAN_FOLDER, url: str = URL) -> 
     card = FashionMnist().card()
     folder = find(root, debian_folder, url)
     train_images, train_labels, test_images, test_labels = (_read_checked(folder / file.name) for file in FILES)
-    dataset = Dataset(
-        name="fashion_mnist",
-        num_classes=card.num_classes,
-        in_channels=card.in_channels,
-        input_size=card.input_size,
-        mean=(MEAN,),
-        std=(STD,),
-        train=Split(train_images.unsqueeze(1), train_labels.to(int64)),
-        test=Split(test_images.unsqueeze(1), test_labels.to(int64)),
-        source=str(folder),
-    )
-    return check(dataset, card)
+    train = Split(train_images.unsqueeze(1), train_labels.to(int64))
+    test = Split(test_images.unsqueeze(1), test_labels.to(int64))
+    return described(card, train, test, name="fashion_mnist", mean=(MEAN,), std=(STD,), source=str(folder))
 
 
 def find(root: Path, debian_folder: Path, url: str) -> Path:

@@ -17,6 +17,7 @@ from torch import Tensor
 from tet_core import seed
 from tet_core.data.dataset import DataError
 
+GIVEN = ("train", "test")  # folders of a split that is given
 _EXAMPLES = 5  # names that an error shows before it says how many more there are
 
 
@@ -118,35 +119,46 @@ def seeded_split(labels: Tensor, share: float, seed_: int) -> tuple[Tensor, Tens
     return (~drawn).nonzero().flatten(), drawn.nonzero().flatten()
 
 
-def list_parts(
-    folder: Path, suffixes: Collection[str], *, num_classes: int, share: float, seed_: int,
-    names: tuple[str, str] = ("train", "test"),
-) -> Parts:  # fmt: skip
+def list_parts(folder: Path, suffixes: Collection[str], *, num_classes: int, share: float, seed_: int) -> Parts:
     """The training and the test files of a folder, by its own split if it has one, else by a drawn one.
 
     Args:
-        folder: With the folders `names` in it, or with class folders.
+        folder: With the folders `train` and `test` in it, or with class folders.
         suffixes: As for `list_classes`.
         num_classes: K; there have to be as many class folders.
         share: As for `seeded_split`.
         seed_: As for `seeded_split`.
-        names: Of the folders of a given split.
+
+    Raises:
+        DataError: If a folder is missing or empty, the classes of both parts differ, or there are not K.
+    """
+    present = [name for name in GIVEN if (folder / name).is_dir()]
+    if len(present) == 1:
+        raise DataError(
+            f"{folder}: there is a folder {present[0]!r} and no other of {' and '.join(GIVEN)}; "
+            f"expected both, or class folders that are not called so"
+        )
+    if present:
+        return given_parts(folder, suffixes, num_classes=num_classes)
+    whole = list_classes(folder, suffixes)
+    _check_classes(folder, whole.classes, num_classes)
+    train, test = (whole.pick(indices) for indices in _split(folder, whole, share, seed_))
+    return Parts(train, test, f"split drawn with seed {seed_}, test share {share}")
+
+
+def given_parts(folder: Path, suffixes: Collection[str], *, num_classes: int, names: tuple[str, str] = GIVEN) -> Parts:
+    """The training and the test files of a folder that holds a folder of classes for each.
+
+    Args:
+        folder: With the folders `names` in it.
+        suffixes: As for `list_classes`.
+        num_classes: K; there have to be as many class folders.
+        names: Of the training and of the test folder.
 
     Raises:
         DataError: If a folder is missing or empty, the classes of both parts differ, or there are not K.
     """
     train_folder, test_folder = (folder / name for name in names)
-    present = [part.name for part in (train_folder, test_folder) if part.is_dir()]
-    if len(present) == 1:
-        raise DataError(
-            f"{folder}: there is a folder {present[0]!r} and no other of {' and '.join(names)}; "
-            f"expected both, or class folders that are not called so"
-        )
-    if not present:
-        whole = list_classes(folder, suffixes)
-        _check_classes(folder, whole.classes, num_classes)
-        train, test = (whole.pick(indices) for indices in _split(folder, whole, share, seed_))
-        return Parts(train, test, f"split drawn with seed {seed_}, test share {share}")
     train, test = list_classes(train_folder, suffixes), list_classes(test_folder, suffixes)
     _check_classes(train_folder, train.classes, num_classes)
     if train.classes != test.classes:

@@ -21,8 +21,8 @@ from torch import Tensor
 from typing_extensions import Buffer
 
 from tet_core.config import ImageFolder, ImageNet
-from tet_core.data.dataset import DataError, Dataset, check
-from tet_core.data.folders import Listing, Parts, list_parts
+from tet_core.data.dataset import DataError, Dataset, described
+from tet_core.data.folders import Listing, Parts, given_parts, list_parts
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp"))
 # Of ImageNet's training set, as everybody has them; of pixels from 0 to 1. One grey channel gets round numbers.
@@ -148,9 +148,7 @@ def load_imagenet(config: ImageNet, root: Path) -> Dataset:
             f"registration, and unpack it to {folder}/train/<WordNet id>/*.JPEG and {folder}/val/<WordNet id>/*.JPEG "
             f"(set TET_DATA or the data root for another place)"
         )
-    parts = list_parts(
-        folder, SUFFIXES, num_classes=config.num_classes, share=0.5, seed_=0, names=("train", "val")
-    )  # the split is given: share and seed are not used
+    parts = given_parts(folder, SUFFIXES, num_classes=config.num_classes, names=("train", "val"))
     return _dataset(config, folder, parts, side=round(config.input_size * 256 / 224))
 
 
@@ -173,19 +171,10 @@ def load_folder(config: ImageFolder, root: Path) -> Dataset:
 def _dataset(config: ImageNet | ImageFolder, folder: Path, parts: Parts, *, side: int) -> Dataset:
     card = config.card()
     train, test = (_files(folder, part, side, card.in_channels) for part in (parts.train, parts.test))
-    dataset = Dataset(
-        name=config.name,
-        num_classes=card.num_classes,
-        in_channels=card.in_channels,
-        input_size=card.input_size,
-        mean=tuple(255 * value for value in _MEAN[card.in_channels]),
-        std=tuple(255 * value for value in _STD[card.in_channels]),
-        train=train,
-        test=test,
-        source=f"{folder}, {parts.split}",
-    )
+    mean, std = (tuple(255 * value for value in values[card.in_channels]) for values in (_MEAN, _STD))
+    source = f"{folder}, {parts.split}"
     # A part of ImageNet is known by its counts.
-    return check(dataset, card.model_copy(update={"num_train": None, "num_test": None}))
+    return described(card, train, test, name=config.name, mean=mean, std=std, source=source, whole=False)
 
 
 def _files(folder: Path, listing: Listing, side: int, channels: int) -> ImageFiles:

@@ -1,5 +1,4 @@
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +17,7 @@ from service.storage import ExperimentFolder
 from service.store.database import Database
 from service.store.repository import Wanted
 from service.store.tables import ExperimentRow
+from tests.serving import running
 from tests.unit.service.test_spec import spec
 
 
@@ -93,12 +93,8 @@ def ray() -> Iterator[JobServer]:
     state = JobServer("")
     http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(state))
     state.url = f"http://127.0.0.1:{http.server_address[1]}"
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield state
-    http.shutdown()
-    thread.join()
-    http.server_close()
+    with running(http):
+        yield state
 
 
 @dataclass
@@ -140,6 +136,10 @@ class Desk:
 
     def cancel(self, experiment_id: str) -> None:
         self.want(experiment_id, "cancel")
+
+    def first_chain(self, experiment_id: str) -> str:
+        with self.database.reading() as repository:
+            return repository.chains(experiment_id)[0].id
 
     def work_states(self, experiment_id: str) -> set[str]:
         """States of all chains and stages."""

@@ -106,11 +106,6 @@ def test_drivers_that_get_nowhere_are_given_up_after_longer_and_longer_waits(des
     assert "drivers in a row have died without committing an epoch" in row.reason
 
 
-def first_chain(desk: Desk, experiment: str) -> str:
-    with desk.database.reading() as repository:
-        return repository.chains(experiment)[0].id
-
-
 def test_a_committed_epoch_makes_the_count_of_idle_deaths_start_anew(desk: Desk) -> None:
     experiment = desk.post()
     for _ in range(2):
@@ -119,7 +114,7 @@ def test_a_committed_epoch_makes_the_count_of_idle_deaths_start_anew(desk: Desk)
         desk.hurry(experiment)
         desk.rounds()
     job = desk.run(experiment)
-    chain = first_chain(desk, experiment)
+    chain = desk.first_chain(experiment)
     desk.say(experiment, StageChanged(chain=chain, stage=0, state=WorkState.RUNNING, epoch=1), attempt=3)
     desk.ray.end(job)
     desk.rounds()
@@ -177,110 +172,6 @@ def test_what_cannot_be_seen_is_not_cancelled_yet(desk: Desk) -> None:
     assert desk.row(experiment).state == "running"
 
 
-def test_what_is_queued_is_paused_at_once_and_queues_again(desk: Desk) -> None:
-    experiment = desk.post()
-    desk.want(experiment, "pause")
-    desk.rounds(3)
-    assert (desk.row(experiment).state, desk.ray.posts) == ("paused", [])
-    desk.want(experiment, "run")
-    desk.rounds()
-    desk.run(experiment)
-    assert desk.ray.posts == [f"tet-{experiment}-1"]
-
-
-def paused(desk: Desk) -> str:
-    """An experiment that ran, with a stage at work, and was paused."""
-    experiment = desk.post()
-    job = desk.run(experiment)
-    chain = first_chain(desk, experiment)
-    running = {"chain": chain, "state": WorkState.RUNNING}
-    desk.say(experiment, StageChanged(stage=0, epoch=2, **running), ChainChanged(**running))
-    desk.want(experiment, "pause")
-    desk.rounds()
-    assert (desk.row(experiment).state, desk.ray.stops) == ("pausing", [job])
-    # What every driver says that is stopped.
-    ended = {"chain": chain, "state": WorkState.CANCELLED}
-    desk.say(experiment, StageChanged(stage=0, epoch=3, **ended), ChainChanged(**ended), Outcome(state="cancelled"))
-    desk.ray.end(job, "STOPPED")
-    desk.rounds()
-    assert desk.row(experiment).state == "paused"
-    return experiment
-
-
-def test_what_runs_is_stopped_and_then_paused_with_its_chains_waiting(desk: Desk) -> None:
-    experiment = paused(desk)
-    assert desk.work_states(experiment) == {"waiting"}
-    desk.rounds(3)
-    assert (desk.row(experiment).state, desk.row(experiment).driver_attempt) == ("paused", 1)
-
-
-def test_what_is_paused_leaves_its_place_to_others_and_goes_on_when_resumed(desk: Desk) -> None:
-    experiment, other = paused(desk), desk.post()
-    job = desk.run(other)
-    desk.want(experiment, "run")
-    desk.rounds(3)
-    assert desk.row(experiment).state == "queued"
-    desk.say(other, Outcome(state="succeeded"))
-    desk.ray.end(job, "SUCCEEDED")
-    desk.rounds(3)
-    assert (desk.row(experiment).state, desk.row(experiment).driver_attempt) == ("starting", 2)
-
-
-def test_what_is_resumed_while_it_is_being_paused_stops_first(desk: Desk) -> None:
-    experiment = desk.post()
-    job = desk.run(experiment)
-    desk.want(experiment, "pause")
-    desk.rounds()
-    desk.want(experiment, "run")
-    desk.rounds(2)
-    assert desk.row(experiment).state == "pausing"
-    desk.ray.end(job, "STOPPED")
-    desk.rounds(3)
-    assert (desk.row(experiment).state, desk.row(experiment).driver_attempt) == ("starting", 2)
-
-
-@pytest.mark.parametrize("state", ["pausing", "paused"])
-def test_what_is_paused_can_be_cancelled(desk: Desk, state: str) -> None:
-    if state == "paused":
-        experiment = paused(desk)
-    else:
-        experiment = desk.post()
-        job = desk.run(experiment)
-        desk.want(experiment, "pause")
-        desk.rounds()
-        desk.ray.end(job, "STOPPED")
-    desk.cancel(experiment)
-    desk.rounds()
-    assert desk.row(experiment).state == "cancelled"
-    assert desk.work_states(experiment) == {"cancelled"}
-
-
-def test_a_driver_that_is_heard_of_after_the_pause_has_succeeded_all_the_same(desk: Desk) -> None:
-    experiment = paused(desk)
-    desk.say(experiment, Outcome(state="succeeded"))
-    desk.rounds()
-    assert desk.row(experiment).state == "succeeded"
-
-
-def test_what_cannot_be_seen_is_not_paused_yet(desk: Desk) -> None:
-    experiment = desk.post()
-    desk.run(experiment)
-    desk.want(experiment, "pause")
-    desk.ray.broken = True
-    desk.rounds(3)
-    assert desk.row(experiment).state == "running"
-
-
-def test_a_submission_still_on_its_way_cannot_run_once_the_experiment_is_paused(desk: Desk) -> None:
-    experiment = desk.post()
-    desk.rounds()
-    desk.want(experiment, "pause")
-    desk.rounds()
-    assert desk.row(experiment).state == "paused"
-    with pytest.raises(FileExistsError):  # a driver's first step
-        desk.folder(experiment).driver(1).mkdir(parents=True)
-
-
 def test_a_driver_that_succeeded_before_its_cancellation_was_seen_has_succeeded(desk: Desk) -> None:
     experiment = desk.post()
     job = desk.run(experiment)
@@ -294,7 +185,7 @@ def test_a_driver_that_succeeded_before_its_cancellation_was_seen_has_succeeded(
 def test_a_driver_that_somebody_else_stopped_is_followed_by_the_next(desk: Desk) -> None:
     experiment = desk.post()
     job = desk.run(experiment)
-    chain = first_chain(desk, experiment)
+    chain = desk.first_chain(experiment)
     desk.say(
         experiment,
         StageChanged(chain=chain, stage=0, state=WorkState.CANCELLED),
@@ -340,6 +231,10 @@ def test_one_experiment_whose_folder_cannot_be_read_does_not_stop_the_others(des
     second = desk.post()
     desk.rounds()
     assert (desk.row(first).state, desk.row(second).state) == ("running", "starting")
+    assert desk.row(first).reason.startswith("the service cannot go on with it: IsADirectoryError: ")
+    desk.folder(first).events(1).rmdir()
+    desk.rounds()
+    assert desk.row(first).reason == ""
 
 
 def test_a_reconciler_that_slept_changes_nothing_of_what_went_on_without_it(desk: Desk) -> None:
@@ -356,6 +251,19 @@ def test_a_reconciler_that_slept_changes_nothing_of_what_went_on_without_it(desk
     slept._start(stale, ExperimentState.RUNNING, "")
     row = desk.row(experiment)
     assert (row.state, row.driver_attempt, row.idle_deaths, row.reason) == ("running", 2, 1, "")
+
+
+def test_a_storage_that_takes_nothing_is_told_and_waited_for(desk: Desk) -> None:
+    experiment = desk.post()
+    folder = desk.folder(experiment).path
+    folder.parent.mkdir(parents=True)
+    folder.write_bytes(b"")  # a file is in the way
+    desk.rounds(2)
+    assert desk.row(experiment).state == "queued"
+    assert desk.row(experiment).reason.startswith("the service cannot go on with it: NotADirectoryError: ")
+    folder.unlink()
+    desk.rounds()
+    assert (desk.row(experiment).state, desk.row(experiment).reason) == ("starting", "")
 
 
 class Killed(BaseException):

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from tests.local_stack import free_ports
+from tests.serving import running
 
 START_S = 120
 
@@ -76,17 +77,12 @@ def _pour(source: socket.socket, target: socket.socket) -> None:
 @contextmanager
 def reachable_at(url: str, port: int) -> Iterator[str]:
     """Makes a server answer at another port as well, as one does that has come back; its new address."""
-    with _RelayServer(("127.0.0.1", port), _Relay) as relay:
-        relay.to = int(url.rpartition(":")[2])
-        relay.daemon_threads = True
-        relay.block_on_close = False
-        thread = threading.Thread(target=relay.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            relay.shutdown()
-            thread.join()
+    relay = _RelayServer(("127.0.0.1", port), _Relay)
+    relay.to = int(url.rpartition(":")[2])
+    relay.daemon_threads = True
+    relay.block_on_close = False
+    with running(relay):
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="session")

@@ -57,4 +57,4 @@ def test_an_experiment_is_either_active_or_over() -> None:
 
 def test_only_what_was_paused_is_queued_again() -> None:
     before = {state for state, after in EXPERIMENT_TRANSITIONS.items() if ExperimentState.QUEUED in after}
-    assert before == {ExperimentState.PAUSING, ExperimentState.PAUSED}
+    assert before == {ExperimentState.QUEUED, ExperimentState.PAUSING, ExperimentState.PAUSED}

@@ -1,10 +1,11 @@
 """A server of files on this machine, for downloads."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from tests.serving import running
 
 
 class Server(ThreadingHTTPServer):
@@ -46,11 +47,5 @@ class Handler(BaseHTTPRequestHandler):
 def serving(folder: Path) -> Iterator[Server]:
     """A server of `folder`, which is made, for as long as the context lasts."""
     folder.mkdir()
-    with Server(folder) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with running(Server(folder)) as server:
+        yield server

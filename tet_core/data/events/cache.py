@@ -7,7 +7,6 @@ renames it once it is whole; writers of one key wait for each other, and what a 
 removed by the next.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -15,8 +14,7 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +24,7 @@ from numpy.typing import NDArray
 
 from tet_core.data.dataset import DataError
 from tet_core.data.events.recording import COUNT, NUM_POLARITIES
-from tet_core.files import sync_folder
+from tet_core.files import only_one, sync_folder
 
 FORMAT = 1  # of the folder and of how frames are made: a change of either makes new caches
 FOLDER = ".frames"
@@ -121,7 +119,7 @@ def _open(folder: Path, job: Job) -> Frames | None:
 def _made(job: Job, place: Path) -> Frames:
     target, prefix = place / job.key, f".{job.key}."
     try:
-        with _only_one(place / f"{prefix}lock", job.name) as alone:
+        with only_one(place / f"{prefix}lock", lambda: _say_waiting(job.name)) as alone:
             if (found := _open(target, job)) is not None:
                 return found  # another made it while we waited
             if alone:
@@ -192,16 +190,5 @@ def _report(name: str, done: int, total: int) -> None:
         print(f"{name}: frames of {done} of {total} recordings", file=sys.stderr, flush=True)
 
 
-@contextmanager
-def _only_one(lock: Path, name: str) -> Iterator[bool]:
-    """Hold a lock among processes; False where the file system knows none (then the last rename decides)."""
-    with lock.open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"{name}: waiting for another process that makes the frames", file=sys.stderr, flush=True)
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        except OSError:
-            yield False
-            return
-        yield True
+def _say_waiting(name: str) -> None:
+    print(f"{name}: waiting for another process that makes the frames", file=sys.stderr, flush=True)

@@ -15,12 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tet_core.config import DatasetCard, DvsCifar10, EventFolder
-from tet_core.data.dataset import DataError, Dataset, check
+from tet_core.config import DvsCifar10, EventFolder
+from tet_core.data.dataset import DataError, Dataset
 from tet_core.data.events import aedat
-from tet_core.data.events.cache import Job, cached
+from tet_core.data.events.cache import Job
 from tet_core.data.events.recording import Slicing, frames
-from tet_core.data.events.samples import parts
+from tet_core.data.events.samples import of_frames
 from tet_core.data.folders import Listing, list_classes, list_parts
 
 SUFFIXES = (".aedat",)
@@ -49,10 +49,7 @@ def load_dvs_cifar10(config: DvsCifar10, root: Path, T: int) -> Dataset:
     complete = bool((whole.labels.bincount() == PER_CLASS).all())
     num_published = PER_CLASS * len(CLASSES)
     source = str(folder) if complete else f"{folder}, {len(whole.files)} of {num_published:,} recordings: a selection"
-    card = config.card()
-    if not complete:
-        card = card.model_copy(update={"num_train": None, "num_test": None})
-    return _dataset(config, card, aedat.SENSOR_SIZE, root, (train, test), source, T)
+    return _dataset(config, aedat.SENSOR_SIZE, root, (train, test), source, T)
 
 
 def load_event_folder(config: EventFolder, root: Path, T: int) -> Dataset:
@@ -67,13 +64,12 @@ def load_event_folder(config: EventFolder, root: Path, T: int) -> Dataset:
         folder, SUFFIXES, num_classes=config.num_classes, share=config.test, seed_=config.split_seed
     )  # fmt: skip
     source = f"{folder}, {listed.split}"
-    return _dataset(config, config.card(), config.sensor_size, root, (listed.train, listed.test), source, T)
+    return _dataset(config, config.sensor_size, root, (listed.train, listed.test), source, T)
 
 
 def _dataset(
-    config: DvsCifar10 | EventFolder, card: DatasetCard, sensor_size: int, root: Path,
-    listed: tuple[Listing, Listing], source: str, T: int,
-) -> Dataset:  # fmt: skip
+    config: DvsCifar10 | EventFolder, sensor_size: int, root: Path, listed: tuple[Listing, Listing], source: str, T: int
+) -> Dataset:
     files = [*listed[0].files, *listed[1].files]
     recipe = {
         "dataset": config.name,
@@ -83,23 +79,10 @@ def _dataset(
     }
 
     def make() -> Iterator[NDArray[np.int16]]:
-        return _frames_of(files, T, config.slicing, sensor_size, card.input_size)
+        return _frames_of(files, T, config.slicing, sensor_size, config.input_size)
 
-    job = Job(config.name, recipe, len(files), T, card.input_size, make)
-    train, test = parts(cached(job, root), listed[0].labels, listed[1].labels)
-    dataset = Dataset(
-        name=config.name,
-        num_classes=card.num_classes,
-        in_channels=card.in_channels,
-        input_size=card.input_size,
-        mean=(0.0, 0.0),
-        std=(1.0, 1.0),
-        train=train,
-        test=test,
-        source=source,
-        T=T,
-    )
-    return check(dataset, card)
+    job = Job(config.name, recipe, len(files), T, config.input_size, make)
+    return of_frames(config.card(), job, root, listed[0].labels, listed[1].labels, source)
 
 
 def _frames_of(

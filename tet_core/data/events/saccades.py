@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tet_core.config import Digits, Saccades
+from tet_core.config import Saccades
 from tet_core.data.augment import geometry
-from tet_core.data.dataset import Dataset, Samples, check
+from tet_core.data.dataset import Dataset, Samples
 from tet_core.data.events import pixel
-from tet_core.data.events.cache import Job, cached
+from tet_core.data.events.cache import Job
 from tet_core.data.events.recording import frames
-from tet_core.data.events.samples import parts
+from tet_core.data.events.samples import of_frames
 from tet_core.data.images import ImageFiles
 
 MODEL = 1  # of the simulation: a change of what it gives makes new caches
@@ -55,20 +55,8 @@ def simulate(config: Saccades, base: Dataset, root: Path, T: int) -> Dataset:
             yield from _frames(config, base, samples, T)
 
     job = Job(name, recipe, len(base.train) + len(base.test), T, card.input_size, make)
-    train, test = parts(cached(job, root), base.train.labels, base.test.labels)
-    dataset = Dataset(
-        name=name,
-        num_classes=card.num_classes,
-        in_channels=card.in_channels,
-        input_size=card.input_size,
-        mean=(0.0, 0.0),
-        std=(1.0, 1.0),
-        train=train,
-        test=test,
-        source=f"events simulated from {base.name} ({base.source}), threshold {config.threshold}",
-        T=T,
-    )
-    return check(dataset, card)
+    source = f"events simulated from {base.name} ({base.source}), threshold {config.threshold}"
+    return of_frames(card, job, root, base.train.labels, base.test.labels, source)
 
 
 def _times(samples: Samples) -> str | None:
@@ -81,7 +69,7 @@ def _times(samples: Samples) -> str | None:
 
 def _frames(config: Saccades, base: Dataset, samples: Samples, T: int) -> Iterator[NDArray[np.int16]]:
     size = config.input_size
-    white = 16 if isinstance(config.base, Digits) else 255
+    white = config.base.card().white
     for indices in torch.split(torch.arange(len(samples)), max(_BATCH_PIXELS // size**2, 1)):
         images = geometry.centre_crop(samples.take(indices), base.input_size)
         for events in pixel.record(intensity(images.numpy(), white), size, config.threshold):

@@ -5,6 +5,7 @@ Shapes: N samples, B of a batch, T frames, S pixels of a side.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,7 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import Buffer
 
-from tet_core.data.events.cache import Frames
+from tet_core.config import DatasetCard
+from tet_core.data.dataset import Dataset, described
+from tet_core.data.events.cache import Frames, Job, cached
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,30 @@ class FrameSamples:
         yield repr((str(self.frames.dtype), len(self), tuple(self.frames.shape[1:]))).encode()
         yield self.labels.cpu().contiguous().numpy().data
         yield np.ascontiguousarray(self.sha256).data
+
+
+def of_frames(
+    card: DatasetCard, job: Job, root: Path, train_labels: Tensor, test_labels: Tensor, source: str
+) -> Dataset:
+    """The data set of cached frames, which are made first where they are not there.
+
+    Counts are given as they are: every network's first layer is followed by a norm.
+
+    Args:
+        card: What is known of it; it may have other numbers of samples.
+        job: Its frames, the training samples' first.
+        root: The data root, for the cache.
+        train_labels: `[N]`, int64.
+        test_labels: `[M]`, int64.
+        source: As for `Dataset`.
+
+    Raises:
+        DataError: As for `cached`, and for what `job` reads.
+    """
+    train, test = parts(cached(job, root), train_labels, test_labels)
+    return described(
+        card, train, test, name=job.name, mean=(0.0, 0.0), std=(1.0, 1.0), source=source, T=job.T, whole=False
+    )
 
 
 def parts(cache: Frames, train_labels: Tensor, test_labels: Tensor) -> tuple[FrameSamples, FrameSamples]:

@@ -1,7 +1,6 @@
 """What counts as a component that does its work, told by a server that answers as Ray's dashboard does."""
 
 import json
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from service.cli.stack import probe
 from service.settings import Settings
+from tests.serving import running
 
 
 class Dashboard(ThreadingHTTPServer):
@@ -37,14 +37,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def dashboard() -> Iterator[Dashboard]:
-    with Dashboard() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with running(Dashboard()) as server:
+        yield server
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.original_data import write_cifar10
 from tests.unit.tet_core.stages import make_config
 from tet_core import analyse
-from tet_core.config import ImageFolder, Saccades, TimeSweep, TrainConfig
+from tet_core.config import Cifar10, ImageFolder, Saccades, TimeSweep, TrainConfig
 from tet_core.data import load_dataset
 from tet_core.data.events import pixel
 from tet_core.data.events.recording import frames
@@ -123,3 +124,11 @@ def test_a_sweep_slices_the_recordings_anew_and_the_last_scale_holds_beyond(root
         found = measure(model, dataset, dataset.test, stage(epochs=1).model_copy(update={"T": row.step}))
         assert row.metrics["time_sweep/loss_sdt"] == found["loss_sdt"]
         assert row.step == dataset.T
+
+
+def test_a_selection_of_a_data_set_can_be_simulated_too(tmp_path: Path) -> None:
+    write_cifar10(tmp_path / "cifar10")
+    config = Saccades(base=Cifar10(), input_size=16)
+    dataset = load_dataset(config, tmp_path, T=2)
+    assert (len(dataset.train), len(dataset.test)) == (10, 2)
+    assert "10 of 50,000 samples: not the published set" in dataset.source

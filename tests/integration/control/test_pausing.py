@@ -1,0 +1,111 @@
+"""Pausing and resuming, round by round."""
+
+import pytest
+
+from service.events import ChainChanged, Outcome, StageChanged
+from service.states import WorkState
+from tests.integration.control.conftest import Desk
+
+
+def test_what_is_queued_is_paused_at_once_and_queues_again(desk: Desk) -> None:
+    experiment = desk.post()
+    desk.want(experiment, "pause")
+    desk.rounds(3)
+    assert (desk.row(experiment).state, desk.ray.posts) == ("paused", [])
+    desk.want(experiment, "run")
+    desk.rounds()
+    desk.run(experiment)
+    assert desk.ray.posts == [f"tet-{experiment}-1"]
+
+
+def paused(desk: Desk) -> str:
+    """An experiment that ran, with a stage at work, and was paused."""
+    experiment = desk.post()
+    job = desk.run(experiment)
+    chain = desk.first_chain(experiment)
+    running = {"chain": chain, "state": WorkState.RUNNING}
+    desk.say(experiment, StageChanged(stage=0, epoch=2, **running), ChainChanged(**running))
+    desk.want(experiment, "pause")
+    desk.rounds()
+    assert (desk.row(experiment).state, desk.ray.stops) == ("pausing", [job])
+    # What every driver says that is stopped.
+    ended = {"chain": chain, "state": WorkState.CANCELLED}
+    desk.say(experiment, StageChanged(stage=0, epoch=3, **ended), ChainChanged(**ended), Outcome(state="cancelled"))
+    desk.ray.end(job, "STOPPED")
+    desk.rounds()
+    assert desk.row(experiment).state == "paused"
+    return experiment
+
+
+def test_what_runs_is_stopped_and_then_paused_with_its_chains_waiting(desk: Desk) -> None:
+    experiment = paused(desk)
+    assert desk.work_states(experiment) == {"waiting"}
+    desk.rounds(3)
+    assert (desk.row(experiment).state, desk.row(experiment).driver_attempt) == ("paused", 1)
+
+
+def test_what_is_paused_leaves_its_place_to_others_and_goes_on_when_resumed(desk: Desk) -> None:
+    experiment, other = paused(desk), desk.post()
+    job = desk.run(other)
+    desk.want(experiment, "run")
+    desk.rounds(3)
+    assert desk.row(experiment).state == "queued"
+    desk.say(other, Outcome(state="succeeded"))
+    desk.ray.end(job, "SUCCEEDED")
+    desk.rounds(3)
+    assert (desk.row(experiment).state, desk.row(experiment).driver_attempt) == ("starting", 2)
+
+
+def test_what_is_resumed_while_it_is_being_paused_stops_first(desk: Desk) -> None:
+    experiment = desk.post()
+    job = desk.run(experiment)
+    desk.want(experiment, "pause")
+    desk.rounds()
+    desk.want(experiment, "run")
+    desk.rounds(2)
+    assert desk.row(experiment).state == "pausing"
+    desk.ray.end(job, "STOPPED")
+    desk.rounds(3)
+    assert (desk.row(experiment).state, desk.row(experiment).driver_attempt) == ("starting", 2)
+
+
+@pytest.mark.parametrize("state", ["pausing", "paused"])
+def test_what_is_paused_can_be_cancelled(desk: Desk, state: str) -> None:
+    if state == "paused":
+        experiment = paused(desk)
+    else:
+        experiment = desk.post()
+        job = desk.run(experiment)
+        desk.want(experiment, "pause")
+        desk.rounds()
+        desk.ray.end(job, "STOPPED")
+    desk.cancel(experiment)
+    desk.rounds()
+    assert desk.row(experiment).state == "cancelled"
+    assert desk.work_states(experiment) == {"cancelled"}
+
+
+def test_a_driver_that_is_heard_of_after_the_pause_has_succeeded_all_the_same(desk: Desk) -> None:
+    experiment = paused(desk)
+    desk.say(experiment, Outcome(state="succeeded"))
+    desk.rounds()
+    assert desk.row(experiment).state == "succeeded"
+
+
+def test_what_cannot_be_seen_is_not_paused_yet(desk: Desk) -> None:
+    experiment = desk.post()
+    desk.run(experiment)
+    desk.want(experiment, "pause")
+    desk.ray.broken = True
+    desk.rounds(3)
+    assert desk.row(experiment).state == "running"
+
+
+def test_a_submission_still_on_its_way_cannot_run_once_the_experiment_is_paused(desk: Desk) -> None:
+    experiment = desk.post()
+    desk.rounds()
+    desk.want(experiment, "pause")
+    desk.rounds()
+    assert desk.row(experiment).state == "paused"
+    with pytest.raises(FileExistsError):  # a driver's first step
+        desk.folder(experiment).driver(1).mkdir(parents=True)
