@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from service.spec import Experiment, StageConfig, resolve_stage
+from service.spec import Arm, Experiment, StageConfig, resolve_stage
+from service.spec_blocks import Start
+from service.storage import ExperimentFolder, StageFolder
 from tet_core.config import TrainConfig
 
 
@@ -25,14 +27,24 @@ class StagePlan:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """A stage of another experiment's chain, whose last checkpoint a chain starts from."""
+
+    experiment: str
+    chain: str
+    stage: int
+
+
+@dataclass(frozen=True)
 class Chain:
-    """One arm x one seed x one set of hyperparameters: stages that run in order."""
+    """One arm x one seed x one set of hyperparameters: stages that run in order, from fresh weights or an origin."""
 
     id: str
     arm: str
     seed: int
     stages: tuple[StagePlan, ...]
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    origin: Origin | None = None
 
     def train_before(self, index: int) -> int | None:
         """Index of the last train stage before a stage: what it inherits from, or analyses; None if there is none."""
@@ -50,6 +62,26 @@ def chain_id(arm: str, seed: int, hyperparameters: Mapping[str, Any]) -> str:
     return hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 
+def previous_stage(folder: ExperimentFolder, chain: Chain, index: int) -> StageFolder | None:
+    """What a stage goes on from, or looks at: a stage of its own chain, or of the one that it was forked from.
+
+    Args:
+        folder: The experiment's.
+        chain: The chain.
+        index: Which of its stages.
+
+    Returns:
+        The stage's folder; None where it starts from fresh weights.
+    """
+    before = chain.train_before(index)
+    if before is not None:
+        return folder.stage(chain.id, before)
+    if chain.origin is None:
+        return None
+    parent = ExperimentFolder(folder.storage, chain.origin.experiment)
+    return parent.stage(chain.origin.chain, chain.origin.stage)
+
+
 def plan(spec: Experiment) -> tuple[Chain, ...]:
     """Every chain of an experiment, seed by seed, so that the arms of one seed come side by side.
 
@@ -60,8 +92,8 @@ def plan(spec: Experiment) -> tuple[Chain, ...]:
         One chain for each seed and arm.
     """
     # A stage is settled once for each arm: its seeds differ in nothing else, and a spec may ask for 100,000 chains.
-    arms = [(arm.name, _stages(spec, arm_index)) for arm_index, arm in enumerate(spec.arms)]
-    return tuple(_chain(name, stages, seed) for seed in spec.seeds for name, stages in arms)
+    arms = [(arm, _stages(spec, arm_index)) for arm_index, arm in enumerate(spec.arms)]
+    return tuple(_chain(arm, stages, seed) for seed in spec.seeds for arm, stages in arms)
 
 
 def _stages(spec: Experiment, arm_index: int) -> tuple[StagePlan, ...]:
@@ -71,9 +103,17 @@ def _stages(spec: Experiment, arm_index: int) -> tuple[StagePlan, ...]:
     )
 
 
-def _chain(arm: str, stages: tuple[StagePlan, ...], seed: int) -> Chain:
+def _chain(arm: Arm, stages: tuple[StagePlan, ...], seed: int) -> Chain:
     seeded = tuple(replace(stage, config=_seeded(stage.config, seed)) for stage in stages)
-    return Chain(chain_id(arm, seed, {}), arm, seed, seeded)
+    return Chain(chain_id(arm.name, seed, {}), arm.name, seed, seeded, origin=_origin(arm.start, seed))
+
+
+def _origin(start: Start | None, seed: int) -> Origin | None:
+    if start is None:
+        return None
+    assert start.arm is not None, "the service settles every arm's start before it plans"
+    assert start.stage is not None
+    return Origin(start.experiment, chain_id(start.arm, seed, {}), start.stage)
 
 
 def _seeded(config: StageConfig, seed: int) -> StageConfig:

@@ -91,6 +91,17 @@ class Settings(BaseModel):
         description="How long trials may go on after a pause or a cancellation, to end their epoch.",
     )
     max_running: int = Field(1, ge=1, description="Experiments that run at once; the others wait in the queue.")
+    max_running_per_owner: int | None = Field(None, ge=1, description="The same of one owner. [no limit of its own]")
+    priority_aging_s: float = Field(
+        3600, gt=0, description="Whoever has waited so long counts as one priority higher, so that nothing starves."
+    )
+    min_free_bytes: int = Field(
+        268_435_456, ge=0, description="With less room on the storage, what runs is paused until there is more."
+    )
+    webhook_hosts: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
+        (), description="Hosts (`host`, or `host:port`) that webhooks may go to, separated by commas."
+    )
+    webhook_secret_file: AbsolutePath = Field(description="What webhooks are signed with. [home/webhook.secret]")
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str] | None = None) -> Self:
@@ -117,6 +128,7 @@ class Settings(BaseModel):
         filled.setdefault("storage", home / "storage")
         filled.setdefault("database_url", f"sqlite:///{home / 'tet.db'}")
         filled.setdefault("ray_token_file", home / "ray.token")
+        filled.setdefault("webhook_secret_file", home / "webhook.secret")
         filled.setdefault("mlflow_url", f"http://127.0.0.1:{filled.get('mlflow_port', 5000)}")
         filled.setdefault("mlflow_public_url", filled["mlflow_url"])
         filled.setdefault("ray_url", f"http://127.0.0.1:{filled.get('ray_dashboard_port', 8265)}")

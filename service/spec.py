@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from service.errors import FieldError, SpecInvalid
 from service.merge import merged
+from service.spec_blocks import Resources, Retention, Start, Webhook
 from service.spec_checks import cross_faults
 from service.spec_faults import faults_of
 from tet_core.config import (
@@ -56,12 +57,6 @@ def _name(text: str) -> str:
     return text
 
 
-def _gpus(value: float) -> float:
-    if value > 1 and value != int(value):
-        raise ValueError("must be a fraction below 1 (several trials share a GPU) or a whole number")
-    return value
-
-
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH), AfterValidator(_name)]
 
 
@@ -100,15 +95,7 @@ class Arm(Overrides):
 
     name: Name
     stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=MAX_STAGES)]
-
-
-class Resources(Config):
-    """What one trial is given by Ray; `cpus_per_trial` is its number of threads too."""
-
-    cpus_per_trial: int = Field(1, ge=1, le=1024)
-    gpus_per_trial: Annotated[float, Field(ge=0, le=64), AfterValidator(_gpus)] = 0.0
-    workers_per_trial: int = Field(1, ge=1, le=1, description="Data-parallel workers of a trial; only 1 so far.")
-    reuse_actors: bool = Field(False, description="Start trials in used processes: faster for very short trials.")
+    start: Start | None = Field(None, description="Where its chains start; None: as the experiment says.")
 
 
 class Experiment(Overrides):
@@ -123,6 +110,10 @@ class Experiment(Overrides):
     baseline: str | None = Field(None, description="Name of the arm the others are compared with; None: the first.")
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=MAX_SEEDS)]
     resources: Resources = Resources()
+    priority: int = Field(0, ge=-100, le=100, description="In the queue, what has more goes first.")
+    start: Start | None = Field(None, description="Where all chains start; None: from fresh weights.")
+    retention: Retention = Retention()
+    webhook: Webhook | None = None
     validation: Validation = 0.0
     deterministic: bool = Field(True, description="Use deterministic kernels, so that GPUs repeat to the bit.")
 
@@ -199,11 +190,16 @@ def _resolve_train(spec: Experiment, arm: Arm, number: int, seed: int) -> TrainC
             "deterministic": spec.deterministic,
             "device": "cuda" if spec.resources.gpus_per_trial > 0 else "cpu",
             "num_threads": spec.resources.cpus_per_trial,
-            "epoch_offset": sum(before.epochs for before in trains[:number]),
+            "epoch_offset": _epochs_before(arm) + sum(before.epochs for before in trains[:number]),
             "schedule_offset": offset,
             "schedule_epochs": total,
         }
     )
+
+
+def _epochs_before(arm: Arm) -> int:
+    """Epochs that its chains were trained elsewhere: random draws are numbered over them too."""
+    return (arm.start.epochs or 0) if arm.start is not None else 0
 
 
 def resolve_training(dataset: DatasetConfig, *levels: dict[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,24 @@ class WorkState(StrEnum):
     STOPPED = "stopped"
 
 
+class Cleanup(StrEnum):
+    """What is to be removed of an experiment that has ended."""
+
+    BEST = "best"  # the checkpoints of its stages, but for the last ones
+    CHECKPOINTS = "checkpoints"  # all checkpoints; metrics and journals stay
+    EVERYTHING = "everything"
+
+
+class VerificationState(StrEnum):
+    """States of a verification."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    EQUAL = "equal"
+    DIFFERENT = "different"
+    FAILED = "failed"
+
+
 _E, _W = ExperimentState, WorkState
 
 # What follows itself has changed in something else, such as the reason.

@@ -3,10 +3,12 @@
     experiments/<experiment>/
         spec.json                          the posted spec and its plan, written before the first submission
         drivers/<n>/events.jsonl           what the n-th driver said, one JSON object a line; driver.log beside it
+        verifications/<n>/                 the n-th replay of a stage: result.json, and its log
         chains/<chain>/<stage>/
             attempts/<n>/                  all that one attempt wrote: started.json, epoch files, checkpoints, trial.log
             commits/<epoch>.json           hard link to the winning attempt's epoch file: the journal
             done.json                      hard link to the winning attempt's end: the completion marker
+            done-0002.json                 the same of the second generation, where the first one failed
 
 Paths alone; the rules of committing live in `service.runner.stage_folder`.
 """
@@ -31,10 +33,9 @@ class StageFolder:
         """The journal."""
         return self.path / "commits"
 
-    @property
-    def done(self) -> Path:
-        """The completion marker."""
-        return self.path / "done.json"
+    def done(self, generation: int = 1) -> Path:
+        """The completion marker of a generation of the experiment."""
+        return self.path / ("done.json" if generation == 1 else f"done-{generation:04d}.json")
 
     def attempt(self, number: int) -> Path:
         """What one attempt wrote."""
@@ -86,6 +87,10 @@ class ExperimentFolder:
     def driver_log(self, attempt: int) -> Path:
         """One driver's log."""
         return self.driver(attempt) / "driver.log"
+
+    def verification(self, number: int) -> Path:
+        """What one replay of a stage wrote."""
+        return self.path / "verifications" / f"{number:04d}"
 
     def stage(self, chain_id: str, index: int) -> StageFolder:
         """The folder of one stage."""

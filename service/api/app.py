@@ -11,7 +11,9 @@ from starlette.middleware import Middleware
 from service.api import docs, health, openapi, presets, problems
 from service.api.context import Context
 from service.api.experiments import endpoints as experiments
+from service.api.experiments import lifecycle
 from service.api.guards import BodyLimit, HostGuard
+from service.control.housekeeper import Housekeeper
 from service.control.jobs import RayJobs, token_from
 from service.control.reconciler import Reconciler
 from service.settings import Settings
@@ -41,6 +43,7 @@ def create_app(settings: Settings, *, reconcile: bool = True) -> FastAPI:
     )
     problems.install(app)
     app.include_router(experiments.router)
+    app.include_router(lifecycle.router)
     app.include_router(presets.router)
     app.include_router(health.router)
     docs.install(app)
@@ -59,13 +62,16 @@ def _lifespan(settings: Settings, reconcile: bool) -> "type[AbstractAsyncContext
             await run_in_threadpool(database.migrate)
             reconciler = Reconciler(database, jobs, settings) if reconcile else None
             app.state.context = Context(settings, database, jobs, reconciler)
+            workers: list[Reconciler | Housekeeper] = []
             if reconciler is not None:
-                reconciler.start()
+                workers = [reconciler, Housekeeper(database, settings)]
+            for worker in workers:
+                worker.start()
             try:
                 yield
             finally:
-                if reconciler is not None:
-                    await run_in_threadpool(reconciler.stop)
+                for worker in workers:
+                    await run_in_threadpool(worker.stop)
         finally:
             jobs.close()
             database.dispose()

@@ -10,7 +10,7 @@ class Action(StrEnum):
     """What the reconciler does with one experiment in one round."""
 
     NONE = "none"
-    START = "start"  # store the intent to run the next driver
+    ENQUEUE = "enqueue"  # wait until its turn has come: the queue decides over all that wait
     SUBMIT = "submit"  # hand the stored intent to Ray
     NOTE_RUNNING = "note running"
     REVIVE = "revive"  # the driver is gone without an outcome: start the next one
@@ -25,7 +25,7 @@ _E, _J, _A = ExperimentState, JobStatus, Action
 
 # (wanted, state, seen) -> action. What is queued or paused has no job; for the others every status has its line.
 TABLE: dict[tuple[str, ExperimentState, JobStatus], Action] = {
-    ("run", _E.QUEUED, _J.ABSENT): _A.START,
+    ("run", _E.QUEUED, _J.ABSENT): _A.ENQUEUE,
     ("run", _E.STARTING, _J.UNKNOWN): _A.NOTE_UNKNOWN,
     ("run", _E.STARTING, _J.ABSENT): _A.SUBMIT,
     ("run", _E.STARTING, _J.PENDING): _A.NONE,

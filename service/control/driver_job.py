@@ -28,7 +28,7 @@ def driver_job(settings: Settings, row: ExperimentRow) -> Job:
     entrypoint = [
         sys.executable, "-m", "service.runner.driver",
         "--experiment", row.id, "--attempt", str(row.driver_attempt),
-        "--storage", str(settings.storage), "--mlflow-url", settings.mlflow_url,
+        "--generation", str(row.generation), "--storage", str(settings.storage), "--mlflow-url", settings.mlflow_url,
         "--stop-window", str(settings.stop_window_s),
     ]  # fmt: skip
     if settings.data is not None:

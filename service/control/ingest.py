@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 # Lines are taken in transactions of about this size, so that a long file does not block other writers.
 CHUNK_BYTES = 262_144
+# What a driver of an earlier generation may still tell; how far things are is for the drivers of this one to say.
+_TIMELESS = (RunFound, MlflowExperimentFound)
 WAIT_FOR_MLFLOW = "points wait for MLflow"
 
 
@@ -52,7 +54,7 @@ def _ingest_chunk(database: Database, folder: ExperimentFolder, attempt: int) ->
         row = repository.experiment(experiment_id, lock=True)
         for line in lines:
             event = _parse(line, experiment_id, attempt)
-            if event is not None:
+            if event is not None and (attempt >= row.first_driver or isinstance(event, _TIMELESS)):
                 _apply(repository, row, event)
     return True
 

@@ -8,6 +8,7 @@ import json
 import logging
 import threading
 import time
+from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
 
@@ -15,11 +16,16 @@ from service.control.decide import Action, decide
 from service.control.driver_job import driver_job
 from service.control.ingest import ingest
 from service.control.jobs import JobStatus, Observation, RayJobs, submission_id
+from service.control.placement import Nodes
+from service.control.queue import Limits, Turn, Verdict, judge
+from service.control.replays import Replays
+from service.control.storage_watch import StorageWatch
 from service.events import utc_now
 from service.settings import Settings
 from service.states import RESTING, ExperimentState, WorkState
 from service.storage import ExperimentFolder
 from service.store.database import Database
+from service.store.repository import Active
 from service.store.tables import ExperimentRow
 from tet_core.files import write_atomic
 
@@ -31,6 +37,8 @@ MAX_IDLE_DEATHS = 5
 MAX_BACKOFF_S = 60.0
 # A round that took this long ago means that the thread hangs or is dead.
 STALE_AFTER_S = 60.0
+# What the nodes offer changes slowly, and asking costs a call of tens of ms.
+NODES_KNOWN_FOR_S = 2.0
 TROUBLE = "the service cannot go on with it"
 
 
@@ -41,6 +49,9 @@ class Reconciler:
         self._database = database
         self._jobs = jobs
         self._settings = settings
+        self._storage = StorageWatch(settings.storage, settings.min_free_bytes)
+        self._replays = Replays(database, jobs, settings)
+        self._nodes: tuple[float, Nodes] | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="reconciler", daemon=True)
         self._last_round = time.monotonic()
@@ -73,13 +84,69 @@ class Reconciler:
     def reconcile(self) -> None:
         """One round over all experiments that have not ended; what goes wrong with one is no matter of the others."""
         with self._database.reading() as repository:
-            active = [row.id for row in repository.active_experiments()]
-        for experiment_id in active:
+            active = repository.active()
+        self._hold_or_release(active)
+        for one in active:
+            if _only_waits(one):
+                continue
             try:
-                self._look_after(experiment_id)
+                self._look_after(one.id)
             except Exception as error:  # its folder cannot be read, say; it may be again in the next round
-                log.exception("experiment %s could not be looked after; the next round tries again", experiment_id)
-                self._tell_trouble(experiment_id, error)
+                log.exception("experiment %s could not be looked after; the next round tries again", one.id)
+                self._tell_trouble(one.id, error)
+        if any(one.state is ExperimentState.QUEUED for one in active):
+            self._serve_queue()
+        self._replays.look_after()
+
+    def _hold_or_release(self, active: list[Active]) -> None:
+        """Where the storage is full, what runs is paused before it fails; it goes on once there is room."""
+        trouble = self._storage.trouble()
+        if trouble is None and any(one.hold for one in active):
+            with self._database.session() as repository:
+                repository.release()
+        elif trouble is not None and any(one.state not in RESTING and not one.hold for one in active):
+            with self._database.session() as repository:
+                num_held = repository.hold_running(f"{trouble}; it goes on by itself once there is room")
+            log.warning("%d experiments are held: %s", num_held, trouble)
+
+    def _serve_queue(self) -> None:
+        """Let start whose turn it is; tell the others why not, where that needs a word."""
+        with self._database.reading() as repository:
+            active = repository.active()
+        queued = {one.id: one for one in active if one.state is ExperimentState.QUEUED and one.wanted == "run"}
+        trouble = self._storage.trouble()
+        limits = Limits(
+            running=0 if trouble else self._settings.max_running,
+            running_per_owner=self._settings.max_running_per_owner,
+            aging_s=self._settings.priority_aging_s,
+        )
+        running = Counter(one.owner for one in active if one.state not in RESTING)
+        for verdict in judge(queued.values(), running, limits, self._cluster(), utc_now()):
+            known = queued[verdict.id]
+            if verdict.turn is not Turn.WAIT:
+                self._take_from_queue(verdict)
+            elif (reason := verdict.reason or trouble or "") != known.reason:
+                with self._database.session() as repository:
+                    repository.advance(known.id, known.state, known.state, reason=reason)
+
+    def _take_from_queue(self, verdict: Verdict) -> None:
+        with self._database.reading() as repository:
+            row = repository.experiment(verdict.id)
+        try:
+            if verdict.turn is Turn.GO:
+                self._start(row, ExperimentState.QUEUED, "")
+            else:
+                self._conclude(row, ExperimentState.FAILED, WorkState.CANCELLED, verdict.reason)
+        except Exception as error:
+            log.exception("experiment %s could not be started; the next round tries again", verdict.id)
+            self._tell_trouble(verdict.id, error)
+
+    def _cluster(self) -> Nodes:
+        """What the nodes offer, asked for from time to time."""
+        now = time.monotonic()
+        if self._nodes is None or now - self._nodes[0] > NODES_KNOWN_FOR_S:
+            self._nodes = now, self._jobs.cluster_resources()
+        return self._nodes[1]
 
     def _tell_trouble(self, experiment_id: str, error: Exception) -> None:
         """Let its users see what is in the way, if the database takes it: it may lie on the same disk."""
@@ -93,11 +160,10 @@ class Reconciler:
         ingest(self._database, self._folder(experiment_id))
         with self._database.reading() as repository:
             row = repository.experiment(experiment_id)
-            others = [other for other in repository.active_experiments() if other.state not in RESTING]
         if row.finished_at is None:
-            self._reconcile_one(row, running=len(others))
+            self._reconcile_one(row)
 
-    def _reconcile_one(self, row: ExperimentRow, running: int) -> None:
+    def _reconcile_one(self, row: ExperimentRow) -> None:
         state = ExperimentState(row.state)
         submission = submission_id(row.id, row.driver_attempt)
         seen = Observation(JobStatus.ABSENT) if state in RESTING else self._jobs.observe(submission)
@@ -108,10 +174,8 @@ class Reconciler:
                 row = repository.experiment(row.id)
             if row.finished_at is not None:
                 return
-        action = decide(row.wanted, state, seen.status)
-        if action is Action.START and running < self._settings.max_running:
-            self._start(row, state, "")
-        elif action is Action.SUBMIT:
+        action = decide(_wanted(row), state, seen.status)
+        if action is Action.SUBMIT:
             self._submit(row)
         elif action is Action.NOTE_RUNNING:
             if (
@@ -126,7 +190,7 @@ class Reconciler:
             self._stop_driver(row, state, submission)
         elif action is Action.PAUSE:
             self._fence(row)
-            self._rest(row, state, ExperimentState.PAUSED, "")
+            self._rest(row, state, ExperimentState.PAUSED, row.hold)
         elif action is Action.QUEUE:
             self._fence(row)
             self._rest(row, state, ExperimentState.QUEUED, "")
@@ -179,7 +243,7 @@ class Reconciler:
     def _stop_driver(self, row: ExperimentRow, state: ExperimentState, submission: str) -> None:
         """Ask Ray to stop the driver; what is to be paused is `pausing` from then on."""
         reason = self._jobs.stop(submission) or "Ray was asked to stop the driver"
-        after = ExperimentState.PAUSING if row.wanted == "pause" else state
+        after = ExperimentState.PAUSING if _wanted(row) == "pause" else state
         if (after, reason) != (state, row.reason):
             self._advance(row, after, reason=reason)
 
@@ -219,3 +283,13 @@ class Reconciler:
 
     def _folder(self, experiment_id: str) -> ExperimentFolder:
         return ExperimentFolder(self._settings.storage, experiment_id)
+
+
+def _wanted(row: ExperimentRow) -> str:
+    """What is wanted of it now: what the service itself holds is to pause, whatever its user wants beside the end."""
+    return "pause" if row.hold and row.wanted == "run" else row.wanted
+
+
+def _only_waits(one: Active) -> bool:
+    """Whether there is nothing to look at: it is in the queue, and no driver of it can be heard of."""
+    return one.state is ExperimentState.QUEUED and one.wanted == "run" and one.driver_attempt == 0 and not one.hold

@@ -19,7 +19,7 @@ from tet_core.files import write_atomic
 def run_analysis(trial: TrialConfig) -> Iterator[dict[str, Any]]:
     """One attempt, from the newest committed row to the stage's end; yields a report a row."""
     folder = StageFolder(Path(trial.stage_path))
-    attempt = Attempt(folder)
+    attempt = Attempt(folder, trial.generation)
     config = AnalysisConfig.model_validate(trial.config)
     data_root = None if trial.data_root is None else Path(trial.data_root)
     say = logger(trial.label, folder.trial_log(attempt.number))

@@ -12,7 +12,7 @@ import ray
 from ray import tune
 from ray.tune import Callback, CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 
-from service.plan import Chain, StagePlan
+from service.plan import Chain, StagePlan, previous_stage
 from service.runner.board import Board, StageId
 from service.runner.failures import MAX_IDLE_LOSSES
 from service.runner.ledger import Ledger
@@ -90,9 +90,7 @@ class Campaign:
     def _max_pending(self) -> int:
         cluster = ray.cluster_resources()
         resources = self._spec.resources
-        slots = cluster.get("CPU", 1.0) / resources.cpus_per_trial
-        if resources.gpus_per_trial:
-            slots = min(slots, cluster.get("GPU", 0.0) / resources.gpus_per_trial)
+        slots = min(cluster.get(kind, 0.0) / share for kind, share in resources.demand().items())
         return max(1, min(MAX_PENDING, int(slots)))
 
     # -- what the searcher and Tune tell -----------------------------------------------------------------------
@@ -100,8 +98,7 @@ class Campaign:
     def _trial_config(self, stage_id: StageId) -> dict[str, Any]:
         chain, stage = self._plan(stage_id)
         path = self._folder.stage(chain.id, stage.index).path
-        before = chain.train_before(stage.index)
-        previous = None if before is None else self._folder.stage(chain.id, before).path
+        previous = previous_stage(self._folder, chain, stage.index)
         return TrialConfig(
             experiment_id=self._experiment_id,
             chain_id=chain.id,
@@ -110,12 +107,12 @@ class Campaign:
             seed=chain.seed,
             stage_index=stage.index,
             stage_path=str(path),
-            previous_stage_path=None if previous is None else str(previous),
+            previous_stage_path=None if previous is None else str(previous.path),
             kind=stage.kind,
             config=stage.config.model_dump(mode="json"),
             data_root=None if self._data_root is None else str(self._data_root),
-            cpus=self._spec.resources.cpus_per_trial,
-            gpus=self._spec.resources.gpus_per_trial,
+            demand=self._spec.resources.demand(),
+            generation=self._ledger.generation,
         ).as_dict()
 
     def on_change(self, stage_id: StageId) -> None:
@@ -171,7 +168,7 @@ class Campaign:
 
     def _mark_failed(self, stage_id: StageId, failure: dict[str, Any]) -> None:
         try:
-            attempt = Attempt(self._folder.stage(stage_id.chain, stage_id.index))
+            attempt = Attempt(self._folder.stage(stage_id.chain, stage_id.index), self._ledger.generation)
             attempt.finish(state="failed", at_ms=time.time_ns() // 1_000_000, failure=failure)
         except Superseded as error:  # another driver's trial is at work there; its end will be the stage's
             log.warning("%s", error)

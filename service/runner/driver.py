@@ -39,6 +39,7 @@ class Arguments:
 
     experiment: str
     attempt: int
+    generation: int
     storage: Path
     mlflow_url: str
     stop_window: float
@@ -65,7 +66,7 @@ def _drive(arguments: Arguments, folder: ExperimentFolder, spec: Experiment, can
     chains = plan(spec)
     events = EventFile(folder.events(arguments.attempt))
     events.append(DriverStarted(attempt=arguments.attempt))
-    ledger = Ledger(folder, chains, events)
+    ledger = Ledger(folder, chains, events, arguments.generation)
     ledger.announce_all()
     runs = MlflowRuns(arguments.mlflow_url, arguments.experiment, spec.name, spec.description)
     outbox = Outbox(arguments.experiment, ledger, runs, events, folder.spec)
@@ -123,6 +124,7 @@ def _parse(argv: list[str] | None) -> Arguments:
     parser = argparse.ArgumentParser(prog="python -m service.runner.driver", description=__doc__)
     parser.add_argument("--experiment", required=True, help="the experiment's id")
     parser.add_argument("--attempt", required=True, type=int, help="number of this driver, from 1")
+    parser.add_argument("--generation", type=int, default=1, help="how often the experiment was begun, from 1")
     parser.add_argument("--storage", required=True, type=Path, help="root of the shared storage")
     parser.add_argument("--mlflow-url", required=True, help="the MLflow server")
     parser.add_argument("--stop-window", type=float, default=60.0, help="how long, s, trials may end their epoch in")

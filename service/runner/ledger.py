@@ -17,13 +17,18 @@ from service.storage import ExperimentFolder
 class Ledger:
     """The committed progress of all stages. The outbox reads it from another thread."""
 
-    def __init__(self, folder: ExperimentFolder, chains: Iterable[Chain], events: EventFile) -> None:
-        """Read everything that earlier drivers' trials committed."""
+    def __init__(
+        self, folder: ExperimentFolder, chains: Iterable[Chain], events: EventFile, generation: int = 1
+    ) -> None:
+        """Read everything that earlier drivers' trials committed, as the experiment's `generation` sees it."""
+        self.generation = generation
         self.chains = {chain.id: chain for chain in chains}
         self._folder = folder
         self._events = events
         self._lock = threading.Lock()
-        self._progress = {stage: read_progress(folder.stage(stage.chain, stage.index)) for stage in self.stages()}
+        self._progress = {
+            stage: read_progress(folder.stage(stage.chain, stage.index), generation) for stage in self.stages()
+        }
 
     def stages(self) -> list[StageId]:
         """Every stage of the experiment."""
@@ -37,7 +42,8 @@ class Ledger:
     def refresh(self, stage: StageId) -> Progress:
         """Read what has been committed since."""
         known = self.progress(stage)
-        fresh = read_progress(known.folder) if known.folder.done.exists() and known.done is None else self._grown(known)
+        ended = known.done is None and known.folder.done(self.generation).exists()
+        fresh = read_progress(known.folder, self.generation) if ended else self._grown(known)
         with self._lock:
             self._progress[stage] = fresh
         return fresh

@@ -8,6 +8,7 @@ import logging
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from mlflow.exceptions import MlflowException
@@ -158,6 +159,8 @@ class Outbox:
         shipped, progress = self._shipped[stage_id], self._ledger.progress(stage_id)
         if not (progress.started or progress.done):
             return
+        if shipped.ended and (progress.done is None or progress.num_attempts != shipped.attempts):
+            shipped = replace(shipped, ended=False)  # it failed, and the experiment was begun anew
         if shipped.ended and (chain.id, stage.index) in self._known:
             return
         run_id = self._stage_run(chain, stage, progress)

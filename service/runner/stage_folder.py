@@ -2,7 +2,8 @@
 
 Each attempt writes in a folder of its own, made by exclusive mkdir. An epoch is committed by link(2) of the
 attempt's epoch file, which names the checkpoint, the metrics and the time, to `commits/<epoch>.json`: the first
-to link owns the epoch, and whoever comes second stops. A stage ends by a link of the same kind, `done.json`.
+to link owns the epoch, and whoever comes second stops. A stage ends by a link of the same kind, `done.json`. Where
+it failed and the experiment was begun anew, the next generation has a marker of its own; a success stands for all.
 """
 
 import json
@@ -107,14 +108,25 @@ def read_commits(folder: StageFolder, after: int = 0) -> list[Commit]:
     ]
 
 
-def read_progress(folder: StageFolder) -> Progress:
-    """All that is committed of a stage."""
+def read_progress(folder: StageFolder, generation: int = 1) -> Progress:
+    """All that is committed of a stage, as the experiment's `generation` sees it."""
     # The marker is read first: whoever sees it sees every commit before it.
-    done = Done.model_validate_json(folder.done.read_bytes()) if folder.done.exists() else None
+    done = _read_done(folder, generation)
     commits, started = tuple(read_commits(folder)), tuple(read_started(folder))
     if done is not None and done.state == "succeeded" and (not commits or commits[-1].epoch < commits[-1].epochs):
         done = None  # a listing that is behind the marker: both are seen the next time, and none without the other
     return Progress(folder, commits, done, started, len(folder.attempt_numbers()))
+
+
+def _read_done(folder: StageFolder, generation: int) -> Done | None:
+    """The end of a stage: a success of any generation so far, or a failure of this one."""
+    done = None
+    for number in range(1, generation + 1):
+        marker = folder.done(number)
+        done = Done.model_validate_json(marker.read_bytes()) if marker.exists() else None
+        if done is not None and done.state == "succeeded":
+            break
+    return done
 
 
 def read_started(folder: StageFolder) -> list[Started]:
@@ -139,11 +151,12 @@ def numbered_files(folder: Path) -> list[int]:
 class Attempt:
     """One attempt at a stage: the only one that writes in its folder."""
 
-    def __init__(self, folder: StageFolder) -> None:
-        """Make the attempt's folder, numbered one above the newest."""
+    def __init__(self, folder: StageFolder, generation: int = 1) -> None:
+        """Make the attempt's folder, numbered one above the newest, for a generation of the experiment."""
         folder.attempts.mkdir(parents=True, exist_ok=True)
         folder.commits.mkdir(exist_ok=True)
         self.folder = folder
+        self.generation = generation
         self.number = _exclusive_number(folder)
         self.path = folder.attempt(self.number)
 
@@ -197,7 +210,7 @@ class Attempt:
         self.check_newest()
         done = Done(state=state, attempt=self.number, at_ms=at_ms, failure=failure)
         write_atomic(self.path / "done.json", _json(done))
-        _own(self.path / "done.json", self.folder.done)
+        _own(self.path / "done.json", self.folder.done(self.generation))
         return done
 
     def check_newest(self) -> None:

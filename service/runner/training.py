@@ -17,7 +17,7 @@ from tet_core.config import TrainConfig
 def run_training(trial: TrialConfig) -> Iterator[dict[str, Any]]:
     """One attempt, from the newest committed epoch to the stage's end; yields a report an epoch."""
     folder = StageFolder(Path(trial.stage_path))
-    attempt = Attempt(folder)
+    attempt = Attempt(folder, trial.generation)
     config = TrainConfig.model_validate(trial.config)
     data_root = None if trial.data_root is None else Path(trial.data_root)
     resume, initial = _load_start(trial, folder)

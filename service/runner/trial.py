@@ -22,7 +22,7 @@ class StageTrial(tune.Trainable):
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
         """What a trial needs of a node; `tune.with_resources` would hide the class's name from the dashboard."""
-        return tune.PlacementGroupFactory([{"CPU": config["cpus"], "GPU": config["gpus"]}])
+        return tune.PlacementGroupFactory([config["demand"]])
 
     def setup(self, config: dict[str, Any]) -> None:
         """Take the configuration; the work begins with the first step, where its errors can be told apart."""

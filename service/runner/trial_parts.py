@@ -32,8 +32,8 @@ class TrialConfig:
     kind: str
     config: dict[str, Any]
     data_root: str | None
-    cpus: float
-    gpus: float
+    demand: dict[str, float]
+    generation: int = 1
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain values."""

@@ -18,6 +18,7 @@ def new_experiment_id() -> str:
 
 def experiment_row(spec: Experiment, *, num_stages: int, preset: str | None) -> ExperimentRow:
     """A new experiment, queued; `preset` is the name of the one it was posted by."""
+    now = utc_now()
     return ExperimentRow(
         id=new_experiment_id(),
         name=spec.name,
@@ -25,8 +26,11 @@ def experiment_row(spec: Experiment, *, num_stages: int, preset: str | None) -> 
         labels=dict(spec.labels),
         preset=preset,
         spec=spec.model_dump(mode="json", exclude_unset=True),
-        created_at=utc_now(),
+        created_at=now,
         state=ExperimentState.QUEUED,
+        priority=spec.priority,
+        queued_at=now,
+        demand={"resources": spec.resources.demand(), "if_unplaceable": spec.resources.if_unplaceable},
         stages_total=num_stages,
     )
 

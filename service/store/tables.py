@@ -64,6 +64,16 @@ class ExperimentRow(Table):
     state: Mapped[str] = mapped_column(String(16), index=True)
     reason: Mapped[str] = mapped_column(Text, default="")
     wanted: Mapped[str] = mapped_column(String(16), default="run")
+    # Why the service itself keeps it from running, in words; empty: it does not.
+    hold: Mapped[str] = mapped_column(Text, default="")
+    # The queue: whose it is, what goes first, since when it waits, and what a trial of it asks of a node.
+    owner: Mapped[str] = mapped_column(String(80), default="local")
+    priority: Mapped[int] = mapped_column(Integer, default=0)
+    queued_at: Mapped[datetime]
+    demand: Mapped[dict[str, Any]]
+    # How often it was begun anew after an end, and the first driver since.
+    generation: Mapped[int] = mapped_column(Integer, default=1)
+    first_driver: Mapped[int] = mapped_column(Integer, default=1)
     # The driver: how many were submitted, and how many in a row died without leaving anything new behind.
     driver_attempt: Mapped[int] = mapped_column(Integer, default=0)
     idle_deaths: Mapped[int] = mapped_column(Integer, default=0)
@@ -72,8 +82,56 @@ class ExperimentRow(Table):
     stages_done: Mapped[int] = mapped_column(Integer, default=0)
     stages_total: Mapped[int] = mapped_column(Integer)
     mlflow_experiment_id: Mapped[str | None] = mapped_column(String(64))
+    # After its end: what is to be removed, what has been, and when it goes by itself.
+    cleanup: Mapped[str | None] = mapped_column(String(16), index=True)
+    checkpoints_removed_at: Mapped[datetime | None]
+    delete_at: Mapped[datetime | None] = mapped_column(index=True)
+    # Telling of its end: when the next try is due, how many there were, and how the last one went.
+    notify_at: Mapped[datetime | None] = mapped_column(index=True)
+    notify_tries: Mapped[int] = mapped_column(Integer, default=0)
+    notify_error: Mapped[str] = mapped_column(Text, default="")
+    notified_at: Mapped[datetime | None]
 
     __table_args__ = (Index("ix_experiments_newest", "created_at", "id"),)
+
+
+class OutcomeRow(Table):
+    """How an earlier generation of an experiment ended."""
+
+    __tablename__ = "outcomes"
+
+    experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"), primary_key=True)
+    generation: Mapped[int] = mapped_column(Integer, primary_key=True)
+    state: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str] = mapped_column(Text)
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime]
+
+
+class LineageRow(Table):
+    """An experiment that starts from another's checkpoints: while it is there, the other cannot be deleted."""
+
+    __tablename__ = "lineage"
+
+    experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"), primary_key=True)
+    parent_id: Mapped[str] = mapped_column(ForeignKey("experiments.id"), primary_key=True, index=True)
+
+
+class VerificationRow(Table):
+    """One replay of a stage: what was asked, the job that does it, and what it found."""
+
+    __tablename__ = "verifications"
+
+    experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    chain_id: Mapped[str] = mapped_column(String(32))
+    stage: Mapped[int] = mapped_column(Integer)
+    state: Mapped[str] = mapped_column(String(16), default="queued", index=True)
+    reason: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    job_attempt: Mapped[int] = mapped_column(Integer, default=1)
+    result: Mapped[dict[str, Any] | None]
 
 
 class ChainRow(Table):

@@ -36,6 +36,15 @@ async def _posted_spec(request: Request, preset: PresetName = None) -> Experimen
     return await run_in_threadpool(lambda: parse(base.with_changes(load(body, media_type))))
 
 
+async def _posted_changes(request: Request) -> object:
+    """A part of a spec as plain data; None where the body is empty."""
+    body = await request.body()
+    if not body.strip():
+        return None
+    media_type = _media_type(request.headers.get("content-type"))
+    return await run_in_threadpool(lambda: load(body, media_type))
+
+
 def _media_type(header: str | None) -> str:
     message = Message()
     message["content-type"] = header or ""
@@ -49,3 +58,4 @@ def _media_type(header: str | None) -> str:
 
 
 PostedSpec = Annotated[Experiment, Depends(_posted_spec)]
+PostedChanges = Annotated[object, Depends(_posted_changes)]

@@ -1,9 +1,9 @@
-"""/experiments: post, list, show, compare, follow, read logs, pause, resume, cancel."""
+"""/experiments: post, list, show, compare, follow, read logs."""
 
 import re
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import AfterValidator
 from sse_starlette import EventSourceResponse
@@ -12,9 +12,9 @@ from starlette.concurrency import run_in_threadpool
 from service.api.context import InContext
 from service.api.experiments import comparing, logs, service, stream
 from service.api.experiments.bodies import PostedSpec, PresetName
+from service.api.experiments.parameters import ChainCursor, Cursor, ExperimentId, Key
 from service.api.experiments.schemas import ComparisonView, ExperimentPage, ExperimentView, Validation
 from service.api.openapi import TAKES_SPEC, answers
-from service.errors import NotFound, shown
 from service.states import ExperimentState
 
 router = APIRouter(prefix="/experiments", tags=["experiments"])
@@ -23,31 +23,10 @@ router = APIRouter(prefix="/experiments", tags=["experiments"])
 MAX_EVENT_ID = 2**63 - 1
 
 
-def _id(experiment_id: Annotated[str, Path(description="The experiment's id.")]) -> str:
-    # Nothing else was ever given out; some texts, such as NUL, a database would not even look for.
-    if re.fullmatch(r"[0-9a-f]{20}", experiment_id) is None:
-        raise NotFound(f"there is no experiment {shown(experiment_id)!r}")
-    return experiment_id
-
-
 def _no_control_characters(text: str) -> str:
     if re.search(r"[\x00-\x1f]", text):
         raise ValueError("must hold no control characters")
     return text
-
-
-ExperimentId = Annotated[str, Depends(_id)]
-Key = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        pattern=r"^[\x21-\x7e]{1,255}$",
-        description="1 to 255 visible ASCII characters of the client's choice. The same key with the same spec gives "
-        "the experiment that the first request made; with another spec, 409.",
-    ),
-]
-Cursor = Annotated[str | None, Query(pattern="^[0-9a-f]{20}$", description="`next_cursor` of the page before.")]
-ChainCursor = Annotated[int, Query(ge=-1, le=2**31 - 1, description="`next_cursor` of the answer before.")]
 
 
 @router.post(
@@ -152,27 +131,3 @@ def log(
     """The newest log of the driver, or of a chain's stage."""
     path = logs.find(context, experiment_id, chain, stage)
     return StreamingResponse(logs.read(path, tail), media_type="text/plain; charset=utf-8")
-
-
-@router.post("/{experiment_id}/cancel", status_code=202, summary="Cancel an experiment", responses=answers(404, 409))
-def cancel(context: InContext, experiment_id: ExperimentId) -> ExperimentView:
-    """Wants it cancelled, which takes effect a little later; 409 once it has succeeded or failed.
-
-    Trials at work commit their epoch first, if that takes no longer than the service's `TET_STOP_WINDOW_S`.
-    """
-    return service.request(context, experiment_id, "cancel")
-
-
-@router.post("/{experiment_id}/pause", status_code=202, summary="Pause an experiment", responses=answers(404, 409))
-def pause(context: InContext, experiment_id: ExperimentId) -> ExperimentView:
-    """Wants it paused, which takes effect a little later; 409 once it has ended or is being cancelled.
-
-    Trials at work commit their epoch first, as for `cancel`. What is paused holds no slot of the queue.
-    """
-    return service.request(context, experiment_id, "pause")
-
-
-@router.post("/{experiment_id}/resume", status_code=202, summary="Resume an experiment", responses=answers(404, 409))
-def resume(context: InContext, experiment_id: ExperimentId) -> ExperimentView:
-    """Puts what is paused back into the queue: it goes on from its last epochs, in the same runs. 409 as above."""
-    return service.request(context, experiment_id, "run")

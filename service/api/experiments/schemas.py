@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from service.presets.catalogue import Published
-from service.states import ExperimentState, WorkState
+from service.states import ExperimentState, VerificationState, WorkState
 
 
 class Links(BaseModel):
@@ -56,14 +56,45 @@ class ExperimentSummary(BaseModel):
     name: str
     state: ExperimentState
     reason: str = Field(description="Why it is in this state, where that needs a word.")
+    owner: str = Field(description="Whose it is; 'local' as long as the service knows no users.")
+    priority: int = Field(description="In the queue, what has more goes first.")
+    generation: int = Field(description="1, and one more for each retry.")
     created_at: datetime
+    started_at: datetime | None = Field(None, description="When this generation left the queue first.")
+    finished_at: datetime | None = None
     preset: str | None = Field(None, description="The preset it was posted by.")
     links: Links
     progress: Progress
 
 
+class OutcomeView(BaseModel):
+    """How an earlier generation of an experiment ended."""
+
+    generation: int
+    state: ExperimentState
+    reason: str
+    started_at: datetime | None
+    finished_at: datetime
+
+
+class WebhookView(BaseModel):
+    """Whether the end was told to the address that the spec names."""
+
+    url: str
+    tries: int
+    error: str = Field(description="What went wrong at the last try.")
+    delivered_at: datetime | None
+    next_try_at: datetime | None
+
+
 class ExperimentView(ExperimentSummary):
     """An experiment with its chains."""
+
+    parents: list[str] = Field(description="The experiments whose checkpoints it started from.")
+    history: list[OutcomeView] = Field(description="How earlier generations ended, oldest first.")
+    checkpoints_removed_at: datetime | None = None
+    delete_at: datetime | None = Field(None, description="When it is deleted by itself.")
+    webhook: WebhookView | None = None
 
     chains: list[ChainView] = Field(description="At most 1,000 of them.")
     next_cursor: str | None = Field(None, description="Ask with it for the chains that follow; None: these are all.")
@@ -108,7 +139,7 @@ class ComparisonView(BaseModel):
     arms: list[ArmResultView]
 
 
-class Placement(BaseModel):
+class PlacementView(BaseModel):
     """Whether the cluster, as it is now, has a node on which a trial fits."""
 
     possible: bool | Literal["unknown"]
@@ -137,5 +168,34 @@ class Validation(BaseModel):
     num_chains: int
     num_stages: int = Field(description="Stages of all chains.")
     num_trials: int = Field(description="Trials that Ray would run if none had to be repeated: one a stage.")
-    placement: Placement
+    placement: PlacementView
     resolved: ResolvedSpec
+
+
+class VerificationRequest(BaseModel):
+    """Which stage is to be replayed."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    chain: str = Field(pattern="^[0-9a-f]{1,32}$", description="The chain's id.")
+    stage: int = Field(ge=0, le=99, description="Which of its stages, from 0.")
+
+
+class VerificationView(BaseModel):
+    """A replay of a stage, from where it started: does it give the same numbers, and the same weights?"""
+
+    number: int
+    chain: str
+    stage: int
+    state: VerificationState
+    reason: str
+    created_at: datetime
+    finished_at: datetime | None
+    result: dict[str, Any] | None = Field(description="What was compared, and the first difference, if there is one.")
+
+
+class VerificationPage(BaseModel):
+    """Verifications of an experiment, oldest first."""
+
+    verifications: list[VerificationView]
+    next_cursor: str | None = Field(None, description="Ask with it for the page that follows; None: this is the last.")

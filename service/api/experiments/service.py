@@ -2,30 +2,37 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 
 from starlette.exceptions import HTTPException
 
 from service.api.context import Context
-from service.api.experiments.placement import placement
 from service.api.experiments.schemas import (
     ChainView,
     ExperimentPage,
     ExperimentSummary,
     ExperimentView,
     Links,
+    OutcomeView,
+    PlacementView,
     Progress,
     ResolvedArm,
     ResolvedSpec,
     StageView,
     Validation,
+    WebhookView,
 )
 from service.control.jobs import submission_id
-from service.errors import NotFound
+from service.control.lineage import settled
+from service.control.placement import placement
+from service.control.webhook import is_allowed
+from service.errors import FieldError, NotFound, SpecInvalid
+from service.merge import merged
 from service.plan import plan
 from service.settings import Settings
-from service.spec import Experiment, resolve_stage
-from service.states import ExperimentState, WorkState
-from service.store.repository import Wanted
+from service.spec import Experiment, parse, resolve_stage
+from service.states import Cleanup, ExperimentState, WorkState
+from service.store.requests import Wanted
 from service.store.tables import ChainRow, ExperimentRow
 
 # So many chains are embedded in an experiment; the rest come by cursor.
@@ -37,26 +44,68 @@ def submit(context: Context, spec: Experiment, idempotency_key: str | None, pres
 
     The key is bound to what the body means, not to its bytes: the same spec in YAML is the same body.
     """
-    chains = plan(spec)
     meaning = json.dumps(spec.model_dump(mode="json", exclude_unset=True), sort_keys=True) + (preset or "")
     digest = hashlib.sha256(meaning.encode()).hexdigest()
     with context.database.session() as repository:
+        if (known := repository.known(idempotency_key, digest)) is not None:
+            return view(context, known.id)
+    check(context, spec)
+    with context.database.session() as repository:
+        whole = settled(repository, spec)
         row = repository.create_experiment(
-            spec, chains, idempotency_key=idempotency_key, body_sha256=digest, preset=preset
+            whole, plan(whole), idempotency_key=idempotency_key, body_sha256=digest, preset=preset
         )
         experiment_id = row.id
     return view(context, experiment_id)
 
 
+def check(context: Context, spec: Experiment) -> None:
+    """Refuses what this service, or the cluster as it is now, will not run.
+
+    Raises:
+        SpecInvalid: With every such fault.
+    """
+    faults = []
+    if spec.webhook is not None and not is_allowed(spec.webhook.url, context.settings.webhook_hosts):
+        listed = ", ".join(context.settings.webhook_hosts) or "none so far"
+        detail = f"must be on a host that the operator allows (TET_WEBHOOK_HOSTS): {listed}"
+        faults.append(FieldError.at(("webhook", "url"), spec.webhook.url, detail))
+    if spec.resources.if_unplaceable == "refuse":
+        found = placement(spec.resources.demand(), context.jobs.cluster_resources())
+        if found.possible is False:
+            path = ("resources", "if_unplaceable")
+            faults.append(FieldError.at(path, "refuse", f"it cannot be placed now: {found.detail}"))
+    if faults:
+        raise SpecInvalid(faults)
+
+
+def fork(context: Context, parent_id: str, changes: object, idempotency_key: str | None) -> ExperimentView:
+    """Stores an experiment whose chains start where another's ended; `changes` are merged over the other's spec."""
+    with context.database.reading() as repository:
+        parent = repository.experiment(parent_id)
+    if changes is not None and not isinstance(changes, Mapping):
+        raise SpecInvalid(
+            [FieldError.at((), changes, "must be a mapping: the part of the spec that is to be different")]
+        )
+    arms = [{key: value for key, value in arm.items() if key != "start"} for arm in parent.spec["arms"]]
+    base = {**parent.spec, "arms": arms, "start": {"experiment": parent_id}}
+    return submit(context, parse(merged(base, changes or {})), idempotency_key, None)
+
+
 def validate(context: Context, spec: Experiment) -> Validation:
     """Says what a spec without faults would ask for."""
+    check(context, spec)
+    with context.database.session() as repository:
+        spec = settled(repository, spec)
     num_chains = len(spec.arms) * len(spec.seeds)
     num_stages = sum(len(arm.stages) for arm in spec.arms) * len(spec.seeds)
     return Validation(
         num_chains=num_chains,
         num_stages=num_stages,
         num_trials=num_stages,
-        placement=placement(spec.resources, context.jobs.cluster_resources()),
+        placement=PlacementView.model_validate(
+            placement(spec.resources.demand(), context.jobs.cluster_resources()), from_attributes=True
+        ),
         resolved=resolved(spec),
     )
 
@@ -97,9 +146,15 @@ def view(context: Context, experiment_id: str, *, after: int = -1, limit: int = 
     with context.database.reading() as repository:
         row = repository.experiment(experiment_id)
         chains = repository.chains(experiment_id, limit=limit + 1, after=after)
+        outcomes, parents = repository.outcomes(experiment_id), repository.parents(experiment_id)
     shown = summary(context.settings, row)
     return ExperimentView(
         **dict(shown),
+        parents=parents,
+        history=[OutcomeView.model_validate(outcome, from_attributes=True) for outcome in outcomes],
+        checkpoints_removed_at=row.checkpoints_removed_at,
+        delete_at=row.delete_at,
+        webhook=_webhook(row),
         chains=[_chain(chain) for chain in chains[:limit]],
         next_cursor=str(chains[limit - 1].position) if len(chains) > limit else None,
     )
@@ -112,6 +167,19 @@ def request(context: Context, experiment_id: str, wanted: Wanted) -> ExperimentV
     return view(context, experiment_id)
 
 
+def retry(context: Context, experiment_id: str) -> ExperimentView:
+    """Opens the next generation of what failed or was cancelled."""
+    with context.database.session() as repository:
+        repository.retry(experiment_id)
+    return view(context, experiment_id)
+
+
+def remove(context: Context, experiment_id: str, what: Cleanup) -> None:
+    """Wants an experiment, or its checkpoints, removed."""
+    with context.database.session() as repository:
+        repository.remove(experiment_id, what)
+
+
 def summary(settings: Settings, row: ExperimentRow) -> ExperimentSummary:
     """Shows an experiment without its chains."""
     return ExperimentSummary(
@@ -119,11 +187,26 @@ def summary(settings: Settings, row: ExperimentRow) -> ExperimentSummary:
         name=row.name,
         state=ExperimentState(row.state),
         reason=row.reason,
+        owner=row.owner,
+        priority=row.priority,
+        generation=row.generation,
         created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
         preset=row.preset,
         links=_links(settings, row),
         progress=Progress(stages_done=row.stages_done, stages_total=row.stages_total),
     )
+
+
+def _webhook(row: ExperimentRow) -> WebhookView | None:
+    block = row.spec.get("webhook")
+    if block is None:
+        return None
+    return WebhookView(
+        url=block["url"], tries=row.notify_tries, error=row.notify_error,
+        delivered_at=row.notified_at, next_try_at=row.notify_at,
+    )  # fmt: skip
 
 
 def _links(settings: Settings, row: ExperimentRow) -> Links:

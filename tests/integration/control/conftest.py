@@ -15,7 +15,7 @@ from service.settings import Settings
 from service.spec import parse
 from service.storage import ExperimentFolder
 from service.store.database import Database
-from service.store.repository import Wanted
+from service.store.requests import Wanted
 from service.store.tables import ExperimentRow
 from tests.serving import running
 from tests.unit.service.test_spec import spec
@@ -168,6 +168,7 @@ class Desk:
 @pytest.fixture
 def desk(tmp_path: Path, ray: JobServer) -> Iterator[Desk]:
     settings = Settings.from_environment({"TET_HOME": str(tmp_path), "TET_RAY_URL": ray.url})
+    settings.storage.mkdir()
     database = Database(settings.database_url)
     database.migrate()
     with RayJobs(ray.url, lambda: "token") as jobs:

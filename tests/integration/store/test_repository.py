@@ -278,7 +278,7 @@ def test_experiments_are_found_by_state_and_by_a_part_of_their_name(database: Da
         assert ids(name="0% OF") == [found]
         assert ids(name="_") == []
         assert ids(state="cancelled") == [other]
-        assert [row.id for row in repository.active_experiments()] == [found]
+        assert [row.id for row in repository.active()] == [found]
 
 
 def test_an_error_undoes_the_whole_transaction(database: Database) -> None:

@@ -27,7 +27,7 @@ def config(path: Path, **changes: Any) -> dict[str, Any]:
         "stage_index": 0, "stage_path": str(path), "previous_stage_path": None,
         "kind": analysis["kind"] if analysis else "train",
         "config": {"train": train, "analysis": analysis} if analysis else train,
-        "data_root": None, "cpus": 1, "gpus": 0,
+        "data_root": None, "demand": {"CPU": 1},
     }  # fmt: skip
     return TrialConfig(**(values | changes)).as_dict()
 

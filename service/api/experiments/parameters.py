@@ -1,0 +1,29 @@
+"""What endpoints of experiments take besides bodies: ids, keys, cursors."""
+
+import re
+from typing import Annotated
+
+from fastapi import Depends, Header, Path, Query
+
+from service.errors import NotFound, shown
+
+
+def _id(experiment_id: Annotated[str, Path(description="The experiment's id.")]) -> str:
+    # Nothing else was ever given out; some texts, such as NUL, a database would not even look for.
+    if re.fullmatch(r"[0-9a-f]{20}", experiment_id) is None:
+        raise NotFound(f"there is no experiment {shown(experiment_id)!r}")
+    return experiment_id
+
+
+ExperimentId = Annotated[str, Depends(_id)]
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern=r"^[\x21-\x7e]{1,255}$",
+        description="1 to 255 visible ASCII characters of the client's choice. The same key with the same spec gives "
+        "the experiment that the first request made; with another spec, 409.",
+    ),
+]
+Cursor = Annotated[str | None, Query(pattern="^[0-9a-f]{20}$", description="`next_cursor` of the page before.")]
+ChainCursor = Annotated[int, Query(ge=-1, le=2**31 - 1, description="`next_cursor` of the answer before.")]

@@ -1,0 +1,51 @@
+"""Does a trial fit on a node of the cluster? One rule, for those who ask and for the queue."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from service.spec_blocks import ACCELERATOR_PREFIX
+
+Nodes = Sequence[Mapping[str, float]] | None
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Whether the cluster, as it is now, has a node on which a trial fits, in words too."""
+
+    possible: bool | Literal["unknown"]
+    detail: str
+
+
+def placement(demand: Mapping[str, float], nodes: Nodes) -> Placement:
+    """Compares what a trial asks for with what each node offers; a trial lies on one node.
+
+    Args:
+        demand: What a trial asks for, by the names of Ray's resources.
+        nodes: What each living node offers; None where the cluster cannot be asked.
+    """
+    words = _words(demand)
+    if nodes is None:
+        return Placement("unknown", f"Ray does not answer, so nobody knows where {words} are free")
+    fitting = sum(all(node.get(kind, 0) >= need for kind, need in demand.items()) for node in nodes)
+    if fitting:
+        return Placement(True, f"a trial of {words} fits on {fitting} of {len(nodes)} node(s)")
+    most = {kind: max((node.get(kind, 0) for node in nodes), default=0) for kind in ("CPU", "GPU")}
+    largest = f"of {len(nodes)} node(s) the largest offer {most['CPU']:g} CPU(s), {most['GPU']:g} GPU(s)"
+    kinds = sorted({_accelerator(kind) for node in nodes for kind in node if kind.startswith(ACCELERATOR_PREFIX)})
+    has = f"; accelerators: {', '.join(kinds) or 'none'}" if any(map(_is_accelerator, demand)) else ""
+    return Placement(False, f"a trial needs {words}, and no node has them: {largest}{has}")
+
+
+def _words(demand: Mapping[str, float]) -> str:
+    words = f"{demand.get('CPU', 0):g} CPU(s) and {demand.get('GPU', 0):g} GPU(s)"
+    accelerators = [_accelerator(kind) for kind in demand if _is_accelerator(kind)]
+    return words + (f" of an {accelerators[0]}" if accelerators else "")
+
+
+def _is_accelerator(kind: str) -> bool:
+    return kind.startswith(ACCELERATOR_PREFIX)
+
+
+def _accelerator(kind: str) -> str:
+    return kind.removeprefix(ACCELERATOR_PREFIX)

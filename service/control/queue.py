@@ -1,0 +1,122 @@
+"""Who goes next: first in, first out within a priority, under the limits of all and of each owner.
+
+What cannot be placed waits, or is refused, and stands in nobody's way. What waits gains priority with time, so that
+nothing starves. A pure function of what is known: it remembers nothing.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any, Protocol
+
+from service.control.placement import Nodes, placement
+
+# A cluster that has just come up is still gathering its nodes: nothing is refused for want of one before that.
+REFUSED_AFTER_S = 60.0
+
+
+class Waiting(Protocol):
+    """What is known of an experiment in the queue."""
+
+    @property
+    def id(self) -> str:
+        """Its id; ids sort by age."""
+
+    @property
+    def owner(self) -> str:
+        """Whose it is."""
+
+    @property
+    def priority(self) -> int:
+        """What has more goes first."""
+
+    @property
+    def queued_at(self) -> datetime:
+        """Since when it waits."""
+
+    @property
+    def demand(self) -> Mapping[str, Any]:
+        """What a trial asks for (`resources`), and what to do where no node has it (`if_unplaceable`)."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an operator allows.
+
+    Attributes:
+        running: Experiments that run at once.
+        running_per_owner: The same of one owner; None: as many as run at all.
+        aging_s: Whoever has waited so long counts as one priority higher; again and again.
+    """
+
+    running: int
+    running_per_owner: int | None
+    aging_s: float
+
+
+class Turn(Enum):
+    """What becomes of one that waits."""
+
+    GO = "go"
+    WAIT = "wait"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What becomes of one that waits, and why, where that needs a word."""
+
+    id: str
+    turn: Turn
+    reason: str = ""
+
+
+def judge(
+    queued: Iterable[Waiting], running: Mapping[str, int], limits: Limits, nodes: Nodes, now: datetime
+) -> list[Verdict]:
+    """Says of each that waits whether it goes now.
+
+    Args:
+        queued: Those that wait, in any order.
+        running: How many run of each owner.
+        limits: What is allowed.
+        nodes: What each living node offers; None where the cluster cannot be asked, which keeps nobody waiting.
+        now: The time.
+
+    Returns:
+        A verdict for each, in the order in which they go.
+    """
+    counts = Counter(running)
+    verdicts = []
+    for one in in_order(queued, limits.aging_s, now):
+        verdict = _judge(one, counts, limits, nodes, now)
+        if verdict.turn is Turn.GO:
+            counts[one.owner] += 1
+        verdicts.append(verdict)
+    return verdicts
+
+
+def in_order(queued: Iterable[Waiting], aging_s: float, now: datetime) -> Sequence[Waiting]:
+    """Those that wait, in the order in which they go."""
+
+    def rank(one: Waiting) -> tuple[float, datetime, str]:
+        return -(one.priority + (now - one.queued_at).total_seconds() // aging_s), one.queued_at, one.id
+
+    return sorted(queued, key=rank)
+
+
+def _judge(one: Waiting, running: Counter[str], limits: Limits, nodes: Nodes, now: datetime) -> Verdict:
+    found = placement(one.demand["resources"], nodes)
+    if found.possible is False:
+        long_enough = (now - one.queued_at).total_seconds() >= REFUSED_AFTER_S
+        if one.demand["if_unplaceable"] == "refuse" and long_enough:
+            return Verdict(one.id, Turn.REFUSE, f"it cannot be placed: {found.detail}")
+        return Verdict(one.id, Turn.WAIT, f"waits for a node: {found.detail}")
+    if running.total() >= limits.running:
+        return Verdict(one.id, Turn.WAIT)
+    quota = limits.running_per_owner
+    if quota is not None and running[one.owner] >= quota:
+        return Verdict(one.id, Turn.WAIT, f"waits: {one.owner} may run {quota} at once, and does")
+    return Verdict(one.id, Turn.GO)

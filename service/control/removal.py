@@ -1,0 +1,65 @@
+"""Removing what an experiment left: checkpoints, or all of it. Every step may be repeated after a kill."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+
+from service.settings import Settings
+from service.states import Cleanup
+from service.storage import ExperimentFolder, StageFolder, numbered
+
+MLFLOW_TIMEOUT_S = 30.0
+CHECKPOINTS = ("epoch-*.pt", "model.pt")
+
+
+def remove_checkpoints(folder: ExperimentFolder, what: Cleanup) -> None:
+    """Remove a finished experiment's checkpoints: all of them, or all but each stage's last one."""
+    for stage in _stages(folder):
+        kept = _last_checkpoint(stage) if what is Cleanup.BEST else None
+        for number in stage.attempt_numbers():
+            patterns = CHECKPOINTS if what is Cleanup.CHECKPOINTS else CHECKPOINTS[:1]
+            for file in (file for pattern in patterns for file in stage.attempt(number).glob(pattern)):
+                if file != kept:
+                    file.unlink(missing_ok=True)
+
+
+def remove_folder(folder: ExperimentFolder) -> None:
+    """Remove all that an experiment has on the storage. First it is moved aside, so that nobody sees half of it."""
+    trash = folder.storage / "trash" / folder.experiment_id
+    if folder.path.exists():
+        trash.parent.mkdir(parents=True, exist_ok=True)
+        if trash.exists():  # a zombie made the folder anew, after the first removal began
+            shutil.rmtree(trash)
+        folder.path.rename(trash)
+    if trash.exists():
+        shutil.rmtree(trash)
+
+
+def remove_from_mlflow(settings: Settings, mlflow_experiment_id: str | None) -> str | None:
+    """Put the MLflow experiment into MLflow's trash; what went wrong, in words, or None."""
+    if mlflow_experiment_id is None:
+        return None
+    url = f"{settings.mlflow_url}/api/2.0/mlflow/experiments/delete"
+    try:
+        with httpx.Client(timeout=MLFLOW_TIMEOUT_S, trust_env=False) as client:
+            answer = client.post(url, json={"experiment_id": mlflow_experiment_id})
+    except httpx.HTTPError as error:
+        return f"MLflow does not answer: {type(error).__name__}: {error}"
+    gone = answer.status_code == httpx.codes.NOT_FOUND
+    return None if answer.is_success or gone else f"MLflow answered {answer.status_code}: {answer.text[:200]}"
+
+
+def _stages(folder: ExperimentFolder) -> Iterator[StageFolder]:
+    chains = folder.path / "chains"
+    for chain in sorted(chains.iterdir()) if chains.exists() else []:
+        for index in numbered(chain):
+            yield folder.stage(chain.name, index)
+
+
+def _last_checkpoint(stage: StageFolder) -> Path | None:
+    """The file that the newest commit names."""
+    commits = sorted(stage.commits.glob("*.json"))
+    return stage.path / str(json.loads(commits[-1].read_bytes())["checkpoint"]) if commits else None

@@ -1,0 +1,85 @@
+"""Looks after verifications: a Ray job replays a stage and leaves what it found on the storage."""
+
+import json
+import logging
+import sys
+
+from service.control.driver_job import ENVIRONMENT
+from service.control.jobs import Job, JobStatus, RayJobs
+from service.events import utc_now
+from service.settings import Settings
+from service.states import VerificationState
+from service.storage import ExperimentFolder
+from service.store.database import Database
+from service.store.tables import VerificationRow
+
+log = logging.getLogger(__name__)
+
+# Jobs that may be lost before a verification is given up.
+MAX_JOBS = 3
+
+
+class Replays:
+    """One round over the verifications that have not ended. Every act may be repeated, as the reconciler's may."""
+
+    def __init__(self, database: Database, jobs: RayJobs, settings: Settings) -> None:
+        self._database, self._jobs, self._settings = database, jobs, settings
+
+    def look_after(self) -> None:
+        """Submit what is asked for, and take in what was found."""
+        with self._database.reading() as repository:
+            open_rows = repository.open_verifications()
+        for row in open_rows:
+            try:
+                self._look_after_one(row)
+            except Exception:  # the next round tries again
+                log.exception("verification %d of %s could not be looked after", row.number, row.experiment_id)
+
+    def _look_after_one(self, row: VerificationRow) -> None:
+        if self._take_result(row):
+            return
+        job = self._job(row)
+        seen = self._jobs.observe(job.submission_id)
+        if seen.status is JobStatus.ABSENT:
+            problem = self._jobs.submit(job)
+            self._change(row, reason=f"Ray did not take the job: {problem}" if problem else "")
+        elif seen.status is JobStatus.RUNNING:
+            self._change(row, state=VerificationState.RUNNING, reason="")
+        elif seen.status is JobStatus.UNKNOWN:
+            self._change(row, reason=f"Ray does not answer: {seen.message}")
+        elif seen.status is JobStatus.ENDED and not self._take_result(row):
+            if row.job_attempt < MAX_JOBS:
+                self._change(row, job_attempt=row.job_attempt + 1, reason=f"its job is gone ({seen.message})")
+            else:
+                reason = f"{MAX_JOBS} jobs have ended without a result; the last one: {seen.message}"
+                self._change(row, state=VerificationState.FAILED, reason=reason, finished_at=utc_now())
+
+    def _take_result(self, row: VerificationRow) -> bool:
+        file = ExperimentFolder(self._settings.storage, row.experiment_id).verification(row.number) / "result.json"
+        try:
+            result = json.loads(file.read_bytes())
+        except FileNotFoundError:
+            return False
+        state, reason = VerificationState(result.pop("state")), result.pop("reason")
+        self._change(row, state=state, reason=reason, result=result, finished_at=utc_now())
+        return True
+
+    def _change(self, row: VerificationRow, **changes: object) -> None:
+        if all(getattr(row, key) == value for key, value in changes.items()):
+            return
+        with self._database.session() as repository:
+            fresh = repository.verification(row.experiment_id, row.number)
+            for key, value in changes.items():
+                setattr(fresh, key, value)
+
+    def _job(self, row: VerificationRow) -> Job:
+        name = f"tet-{row.experiment_id}-v{row.number}-{row.job_attempt}"
+        entrypoint = [
+            sys.executable, "-m", "service.runner.verify",
+            "--experiment", row.experiment_id, "--number", str(row.number),
+            "--chain", row.chain_id, "--stage", str(row.stage), "--storage", str(self._settings.storage),
+        ]  # fmt: skip
+        if self._settings.data is not None:
+            entrypoint += ["--data", str(self._settings.data)]
+        metadata = {"experiment": row.experiment_id, "verification": str(row.number), "job_name": name}
+        return Job(name, tuple(entrypoint), metadata, ENVIRONMENT)

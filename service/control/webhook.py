@@ -1,0 +1,108 @@
+"""Telling a web address of an experiment's end, signed, by the conventions of Standard Webhooks.
+
+The receiver computes HMAC-SHA-256 over `<webhook-id>.<webhook-timestamp>.<body>` with the service's secret and compares
+it with `webhook-signature`; `webhook-id` names experiment and generation, so what is told twice can be told apart.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from service.store.tables import ExperimentRow
+
+TIMEOUT_S = 10.0
+MAX_TRIES = 10
+# The wait before the next try doubles from the first to the last of these.
+FIRST_WAIT_S, LAST_WAIT_S = 5.0, 3600.0
+SECRET_PREFIX = "whsec_"
+
+
+def is_allowed(url: str, hosts: Sequence[str]) -> bool:
+    """Whether an operator's list of hosts, each `host` or `host:port`, has that of an address."""
+    parts = urlsplit(url)
+    return parts.hostname in hosts or f"{parts.hostname}:{_port(url)}" in hosts
+
+
+def _port(url: str) -> int:
+    parts = urlsplit(url)
+    return parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def secret(file: Path) -> bytes:
+    """The service's secret, made when it is first asked for; for its user alone."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fresh = file.with_suffix(f".{secrets.token_hex(4)}")
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+            stream.write(SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode())
+        try:
+            os.link(fresh, file)
+        except FileExistsError:  # somebody else made it meanwhile
+            pass
+        finally:
+            fresh.unlink()
+    return base64.b64decode(file.read_text().strip().removeprefix(SECRET_PREFIX))
+
+
+def message(row: ExperimentRow, comparison_url: str) -> dict[str, Any]:
+    """What is told."""
+    assert row.finished_at is not None
+    return {
+        "type": f"experiment.{row.state}",
+        "timestamp": row.finished_at.isoformat(),
+        "data": {
+            "id": row.id,
+            "name": row.name,
+            "labels": row.labels,
+            "state": row.state,
+            "reason": row.reason,
+            "generation": row.generation,
+            "stages_done": row.stages_done,
+            "stages_total": row.stages_total,
+            "comparison": comparison_url,
+        },
+    }
+
+
+def signed(key: bytes, message_id: str, now: datetime, body: bytes) -> dict[str, str]:
+    """The headers that prove who sent a body."""
+    at = str(int(now.timestamp()))
+    digest = hmac.new(key, f"{message_id}.{at}.".encode() + body, hashlib.sha256).digest()
+    return {
+        "content-type": "application/json",
+        "webhook-id": message_id,
+        "webhook-timestamp": at,
+        "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
+    }
+
+
+def deliver(row: ExperimentRow, *, key: bytes, hosts: Sequence[str], comparison_url: str, now: datetime) -> str | None:
+    """Tell of an experiment's end; what went wrong, in words, or None. Redirects are not followed."""
+    url = str(row.spec["webhook"]["url"])
+    if not is_allowed(url, hosts):
+        return f"{urlsplit(url).netloc} is not among the hosts that TET_WEBHOOK_HOSTS allows"
+    body = json.dumps(message(row, comparison_url), ensure_ascii=False).encode()
+    headers = signed(key, f"{row.id}-{row.generation}", now, body)
+    try:
+        with httpx.Client(timeout=TIMEOUT_S, trust_env=False, follow_redirects=False) as client:
+            answer = client.post(url, content=body, headers=headers)
+    except httpx.HTTPError as error:
+        return f"{type(error).__name__}: {error}"
+    return None if answer.is_success else f"it answered {answer.status_code}"
+
+
+def next_try(tries: int, now: datetime) -> datetime | None:
+    """When to try again after so many tries; None: never."""
+    if tries >= MAX_TRIES:
+        return None
+    return now + timedelta(seconds=min(FIRST_WAIT_S * 2.0 ** (tries - 1), LAST_WAIT_S))

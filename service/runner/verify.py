@@ -1,0 +1,88 @@
+"""The entry point of a verification's Ray job: trains or analyses a stage once more and compares all it published.
+
+The stage starts where it started: from fresh weights, or from the last checkpoint of the stage before. Nothing of
+the stage itself is read but its journal, and nothing is written but the result, beside the experiment's chains.
+"""
+
+import argparse
+import json
+import logging
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from service.plan import Chain, plan
+from service.runner.failures import describe
+from service.runner.replay import Replay
+from service.spec import parse
+from service.spec_blocks import Resources
+from service.storage import ExperimentFolder
+from tet_core.files import write_atomic
+
+log = logging.getLogger("service.runner")
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """The command line."""
+
+    experiment: str
+    number: int
+    chain: str
+    stage: int
+    storage: Path
+    data: Path | None
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Replay a stage and write what was found; 0 whenever there is a result, however bad."""
+    arguments = _parse(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout)
+    folder = ExperimentFolder(arguments.storage, arguments.experiment)
+    target = folder.verification(arguments.number)
+    target.mkdir(parents=True, exist_ok=True)
+    spec = parse(json.loads(folder.spec.read_bytes()))
+    chain = next(chain for chain in plan(spec) if chain.id == arguments.chain)
+    result = _on_a_node(spec.resources, folder, chain, arguments)
+    write_atomic(target / "result.json", json.dumps(result, ensure_ascii=False, indent=1).encode())
+    log.info("verification %d: %s %s", arguments.number, result["state"], result["reason"])
+    return 0
+
+
+def _on_a_node(resources: Resources, folder: ExperimentFolder, chain: Chain, arguments: Arguments) -> dict[str, Any]:
+    """Replay where a trial of the experiment would run, with what a trial is given."""
+    ray.init(address="auto", log_to_driver=True, logging_level=logging.WARNING)
+    demand = resources.demand()
+    task = ray.remote(replayed).options(
+        num_cpus=demand.pop("CPU"), num_gpus=demand.pop("GPU", 0), resources=demand, max_retries=3
+    )
+    result: dict[str, Any] = ray.get(task.remote(folder, chain, arguments.stage, arguments.data))
+    ray.shutdown()
+    return result
+
+
+def replayed(folder: ExperimentFolder, chain: Chain, stage: int, data_root: Path | None) -> dict[str, Any]:
+    """Replay a stage in this process; what keeps it from being replayed is a result too."""
+    try:
+        return Replay(folder, chain, stage, data_root).run()
+    except Exception as error:
+        failure = describe(error)
+        return {"state": "failed", "reason": f"{failure['kind']}: {failure['message']}", "failure": failure}
+
+
+def _parse(argv: list[str] | None) -> Arguments:
+    parser = argparse.ArgumentParser(prog="python -m service.runner.verify", description=__doc__)
+    parser.add_argument("--experiment", required=True, help="the experiment's id")
+    parser.add_argument("--number", required=True, type=int, help="number of the verification, from 1")
+    parser.add_argument("--chain", required=True, help="the chain's id")
+    parser.add_argument("--stage", required=True, type=int, help="which of its stages, from 0")
+    parser.add_argument("--storage", required=True, type=Path, help="root of the shared storage")
+    parser.add_argument("--data", type=Path, default=None, help="where the data sets lie (TET_DATA)")
+    return Arguments(**vars(parser.parse_args(argv)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

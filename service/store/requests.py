@@ -1,0 +1,122 @@
+"""What users want of experiments that exist; the reconciler and the housekeeper make it so."""
+
+from typing import Literal
+
+from sqlalchemy import select, update
+
+from service.errors import Conflict
+from service.events import utc_now
+from service.states import TERMINAL, Cleanup, ExperimentState, WorkState
+from service.store.base import Queries
+from service.store.tables import ChainRow, ExperimentRow, LineageRow, OutcomeRow, StageRow
+
+Wanted = Literal["run", "pause", "cancel"]
+_DONE_TO: dict[Wanted, str] = {"run": "resumed", "pause": "paused", "cancel": "cancelled"}
+# What a new generation runs again.
+_UNFINISHED = (WorkState.FAILED, WorkState.CANCELLED)
+MAX_NAMED = 5
+
+
+class Requests(Queries):
+    """The part of the repository that takes wants."""
+
+    def request(self, experiment_id: str, wanted: Wanted) -> ExperimentRow:
+        """Want something of an experiment; the reconciler makes it so. To want it again changes nothing.
+
+        Args:
+            experiment_id: which.
+            wanted: "pause", "run" (to resume what is paused) or "cancel".
+
+        Raises:
+            NotFound: there is none of this id.
+            Conflict: it has ended otherwise already, or is being cancelled.
+        """
+        row = self.experiment(experiment_id, lock=True)
+        ends_so = wanted == "cancel" and row.state == ExperimentState.CANCELLED
+        if row.state in TERMINAL and not ends_so:
+            raise Conflict(f"experiment {experiment_id} {_has_ended(row)} and cannot be {_DONE_TO[wanted]}")
+        if row.wanted == "cancel" and wanted != "cancel":
+            raise Conflict(f"experiment {experiment_id} is being cancelled and cannot be {_DONE_TO[wanted]}")
+        if row.wanted != wanted:
+            if wanted == "run":
+                row.queued_at = utc_now()  # it queues behind those that wait already
+            row.wanted = wanted
+            self.add_event(experiment_id, "experiment", {"state": row.state, "wanted": wanted})
+        return row
+
+    def retry(self, experiment_id: str) -> ExperimentRow:
+        """Open the next generation of what failed or was cancelled: what has not succeeded runs again.
+
+        The outcome so far goes into the history. To ask again, before the new generation has begun, changes nothing.
+
+        Raises:
+            NotFound: there is none of this id.
+            Conflict: it has not ended, has succeeded, or its checkpoints are gone.
+        """
+        row = self.experiment(experiment_id, lock=True)
+        if row.state == ExperimentState.QUEUED and row.generation > 1 and row.driver_attempt < row.first_driver:
+            return row
+        if row.state not in (ExperimentState.FAILED, ExperimentState.CANCELLED):
+            said = "has succeeded" if row.state == ExperimentState.SUCCEEDED else f"is {row.state}"
+            raise Conflict(f"experiment {experiment_id} {said}: only what failed or was cancelled can be retried")
+        if row.checkpoints_removed_at is not None or row.cleanup is not None:
+            raise Conflict(f"experiment {experiment_id} cannot be retried: its checkpoints have been removed")
+        self._open_generation(row)
+        return row
+
+    def _open_generation(self, row: ExperimentRow) -> None:
+        assert row.finished_at is not None
+        self._session.add(
+            OutcomeRow(
+                experiment_id=row.id, generation=row.generation, state=row.state, reason=row.reason,
+                started_at=row.started_at, finished_at=row.finished_at,
+            )
+        )  # fmt: skip
+        row.generation += 1
+        row.first_driver = row.driver_attempt + 1
+        row.state, row.wanted, row.reason, row.hold = ExperimentState.QUEUED, "run", "", ""
+        row.queued_at, row.started_at, row.finished_at = utc_now(), None, None
+        row.idle_deaths, row.retry_at = 0, None
+        row.delete_at, row.notify_at, row.notified_at, row.notify_tries, row.notify_error = None, None, None, 0, ""
+        for table, changes in ((ChainRow, {}), (StageRow, {"failure": None})):
+            again = table.experiment_id == row.id, table.state.in_(_UNFINISHED)
+            self._session.execute(update(table).where(*again).values(state=WorkState.WAITING, **changes))
+        self.add_event(row.id, "experiment", {"state": row.state, "generation": row.generation})
+
+    def remove(self, experiment_id: str, what: Cleanup) -> ExperimentRow:
+        """Want something of an experiment that has ended removed; the housekeeper does it.
+
+        Raises:
+            NotFound: there is none of this id, or it is being deleted already.
+            Conflict: it has not ended, or another experiment starts from its checkpoints.
+        """
+        row = self.experiment(experiment_id, lock=True)
+        if row.state not in TERMINAL:
+            raise Conflict(f"experiment {experiment_id} is {row.state}: cancel it, and remove it once it has ended")
+        heirs = self.heirs(experiment_id)
+        if heirs:
+            named = ", ".join(heirs[:MAX_NAMED]) + (f" and {len(heirs) - MAX_NAMED} more" if heirs[MAX_NAMED:] else "")
+            raise Conflict(f"experiment {experiment_id} is what {named} started from: delete these first")
+        if what is Cleanup.EVERYTHING or row.checkpoints_removed_at is None:
+            row.cleanup = what
+            self.add_event(experiment_id, "experiment", {"state": row.state, "cleanup": what})
+        return row
+
+    def heirs(self, experiment_id: str) -> list[str]:
+        """Ids of the experiments that start from this one's checkpoints."""
+        query = select(LineageRow.experiment_id).where(LineageRow.parent_id == experiment_id)
+        return list(self._session.scalars(query.order_by(LineageRow.experiment_id)))
+
+    def parents(self, experiment_id: str) -> list[str]:
+        """Ids of the experiments whose checkpoints this one starts from."""
+        query = select(LineageRow.parent_id).where(LineageRow.experiment_id == experiment_id)
+        return list(self._session.scalars(query.order_by(LineageRow.parent_id)))
+
+    def outcomes(self, experiment_id: str) -> list[OutcomeRow]:
+        """How the earlier generations ended, oldest first."""
+        query = select(OutcomeRow).where(OutcomeRow.experiment_id == experiment_id)
+        return list(self._session.scalars(query.order_by(OutcomeRow.generation)))
+
+
+def _has_ended(row: ExperimentRow) -> str:
+    return f"is {row.state}" if row.state == ExperimentState.CANCELLED else f"has {row.state}"

@@ -1,0 +1,35 @@
+"""Does a trial fit on a node?"""
+
+import re
+
+import pytest
+
+from service.control.placement import placement
+from service.spec_blocks import Resources
+
+NODES = [{"CPU": 4.0}, {"CPU": 2.0, "GPU": 1.0, "accelerator_type:A100": 1.0}]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "possible", "detail"),
+    [
+        ({"cpus_per_trial": 1}, True, "fits on 2 of 2"),
+        ({"cpus_per_trial": 2, "gpus_per_trial": 0.5}, True, "fits on 1 of 2"),
+        # Each is there, but not on one node.
+        ({"cpus_per_trial": 4, "gpus_per_trial": 1}, False, r"the largest offer 4 CPU\(s\), 1 GPU\(s\)$"),
+        ({"cpus_per_trial": 5}, False, r"a trial needs 5 CPU\(s\) and 0 GPU\(s\), and no node has them"),
+        ({"gpus_per_trial": 2}, False, r"a trial needs 1 CPU\(s\) and 2 GPU\(s\), and no node has them"),
+        ({"gpus_per_trial": 1, "accelerator_type": "A100"}, True, r"1 GPU\(s\) of an A100 fits on 1 of 2"),
+        ({"gpus_per_trial": 1, "accelerator_type": "H100"}, False, "of an H100, and no node has .*accelerators: A100$"),
+        ({"cpus_per_trial": 4, "accelerator_type": "A100"}, False, "of an A100, and no node has"),
+    ],
+)
+def test_a_trial_needs_one_node_that_has_all_it_wants(wanted: dict[str, object], possible: bool, detail: str) -> None:
+    found = placement(Resources.model_validate(wanted).demand(), NODES)
+    assert found.possible is possible
+    assert re.search(detail, found.detail), found.detail
+
+
+def test_a_cluster_that_cannot_be_asked_leaves_it_open_and_an_empty_one_does_not() -> None:
+    assert placement(Resources().demand(), None).possible == "unknown"
+    assert placement(Resources().demand(), []).possible is False

@@ -1,0 +1,86 @@
+"""Whose turn it is."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.control.queue import REFUSED_AFTER_S, Limits, Turn, judge
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+NODES = [{"CPU": 8.0, "GPU": 1.0}]
+ONE_CPU = {"resources": {"CPU": 1}, "if_unplaceable": "wait"}
+TWO_GPUS = {"resources": {"CPU": 1, "GPU": 2}, "if_unplaceable": "wait"}
+
+
+@dataclass(frozen=True)
+class One:
+    id: str
+    waited_s: float = 1.0
+    priority: int = 0
+    owner: str = "local"
+    demand: dict[str, Any] = field(default_factory=lambda: ONE_CPU)
+
+    @property
+    def queued_at(self) -> datetime:
+        return NOW - timedelta(seconds=self.waited_s)
+
+
+def limits(running: int = 1, per_owner: int | None = None, aging_s: float = 3600) -> Limits:
+    return Limits(running, per_owner, aging_s)
+
+
+def test_first_in_first_out_within_a_priority_and_the_higher_priority_first() -> None:
+    queued = One("young"), One("old", 30), One("urgent", 1, priority=5), One("last", 60, priority=-1)
+    verdicts = judge(queued, {}, limits(4), NODES, NOW)
+    assert [verdict.id for verdict in verdicts] == ["urgent", "old", "young", "last"]
+
+
+def test_no_more_run_than_are_allowed() -> None:
+    queued = [One(f"e{number}", 10 - number) for number in range(5)]
+    verdicts = judge(queued, {"local": 2}, limits(4), NODES, NOW)
+    assert [verdict.turn for verdict in verdicts] == [Turn.GO, Turn.GO, Turn.WAIT, Turn.WAIT, Turn.WAIT]
+    assert {verdict.reason for verdict in verdicts} == {""}
+
+
+def test_an_owner_with_a_full_quota_stands_in_nobodys_way() -> None:
+    queued = One("a1", 3, owner="ann"), One("a2", 2, owner="ann"), One("b1", 1, owner="bob")
+    verdicts = judge(queued, {}, limits(3, per_owner=1), NODES, NOW)
+    assert [verdict.turn for verdict in verdicts] == [Turn.GO, Turn.WAIT, Turn.GO]
+    assert verdicts[1].reason == "waits: ann may run 1 at once, and does"
+
+
+def test_what_cannot_be_placed_says_why_and_stands_in_nobodys_way() -> None:
+    verdicts = judge([One("big", 9, demand=TWO_GPUS), One("small")], {}, limits(1), NODES, NOW)
+    assert [verdict.turn for verdict in verdicts] == [Turn.WAIT, Turn.GO]
+    assert verdicts[0].reason.startswith("waits for a node: a trial needs 1 CPU(s) and 2 GPU(s), and no node has them")
+
+
+def test_what_is_to_be_refused_is_given_the_time_that_a_cluster_needs_to_gather() -> None:
+    demand = {**TWO_GPUS, "if_unplaceable": "refuse"}
+    early, late = One("early", REFUSED_AFTER_S - 1, demand=demand), One("late", REFUSED_AFTER_S, demand=demand)
+    verdicts = {verdict.id: verdict for verdict in judge([early, late], {}, limits(), NODES, NOW)}
+    assert (verdicts["early"].turn, verdicts["late"].turn) == (Turn.WAIT, Turn.REFUSE)
+    assert verdicts["late"].reason.startswith("it cannot be placed: a trial needs")
+
+
+def test_a_cluster_that_cannot_be_asked_keeps_nobody_waiting() -> None:
+    (verdict,) = judge([One("big", demand=TWO_GPUS)], {}, limits(), None, NOW)
+    assert verdict.turn is Turn.GO
+
+
+def test_who_waits_long_enough_goes_before_those_of_a_higher_priority() -> None:
+    patient, urgent = One("patient", waited_s=600), One("urgent", waited_s=1, priority=5)
+    assert judge([patient, urgent], {}, limits(aging_s=100), NODES, NOW)[0].id == "patient"
+    assert judge([patient, urgent], {}, limits(aging_s=200), NODES, NOW)[0].id == "urgent"
+
+
+@given(st.lists(st.tuples(st.integers(-100, 100), st.floats(0, 1e6)), min_size=1, max_size=20))
+def test_nobody_starves_whoever_comes_in_between(newcomers: list[tuple[int, float]]) -> None:
+    """Whatever arrives, who has waited 201 ages of more than anybody else is first: priorities span 200."""
+    longest = max(waited_s for _, waited_s in newcomers)
+    patient = One("patient", waited_s=longest + 201.0 * 10, priority=-100)
+    others = [One(f"n{number}", waited_s, priority) for number, (priority, waited_s) in enumerate(newcomers)]
+    assert judge([*others, patient], {}, limits(aging_s=10), NODES, NOW)[0].id == "patient"
