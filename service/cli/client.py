@@ -100,6 +100,27 @@ class Client:
         """Asks that it go on."""
         return self._json("POST", f"/experiments/{experiment_id}/resume")
 
+    def retry(self, experiment_id: str) -> Json:
+        """Asks that what failed run again."""
+        return self._json("POST", f"/experiments/{experiment_id}/retry")
+
+    def fork(self, experiment_id: str, body: bytes, content_type: str, key: str | None = None) -> Json:
+        """Posts a new experiment that starts where this one ended; the body holds what is different in its spec."""
+        headers = {"Content-Type": content_type, "Idempotency-Key": key or uuid.uuid4().hex}
+        return self._json("POST", f"/experiments/{experiment_id}/fork", content=body, headers=headers)
+
+    def delete(self, experiment_id: str, what: str) -> None:
+        """Asks that it, or its checkpoints, be removed."""
+        self._request("DELETE", f"/experiments/{experiment_id}", params={"what": what})
+
+    def verify(self, experiment_id: str, chain: str, stage: int) -> Json:
+        """Asks that a stage be replayed."""
+        return self._json("POST", f"/experiments/{experiment_id}/verify", json={"chain": chain, "stage": stage})
+
+    def verification(self, experiment_id: str, number: int) -> Json:
+        """How a replay stands."""
+        return self._json("GET", f"/experiments/{experiment_id}/verifications/{number}")
+
     def logs(self, experiment_id: str, **params: str | int) -> str:
         """What its driver, or one of its trials, printed."""
         return self._request("GET", f"/experiments/{experiment_id}/logs", params=params).text
@@ -115,7 +136,7 @@ class Client:
             except httpx.ConnectError as error:
                 raise Unreachable(f"no API answers at {self.url} ({error}): `tet up` starts one here") from None
             except httpx.TransportError as error:
-                # Every request may be sent twice: reading changes nothing, cancelling twice neither, posts have keys.
+                # Every request may be sent twice: reading changes nothing, wanting twice neither, posts have keys.
                 if attempt == TRIES:
                     raise Unreachable(
                         f"the API at {self.url} does not answer: {error or type(error).__name__}"

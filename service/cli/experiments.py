@@ -1,4 +1,4 @@
-"""`tet submit`, `follow`, `list`, `show`, `compare`, `pause`, `resume`, `cancel`, `logs`: clients of the API."""
+"""`tet submit`, `follow`, `list`, `show`, `compare`, `logs`, `presets`: clients of the API."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +17,10 @@ from service.settings import Settings
 Json = dict[str, Any]
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The experiment's id.")]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Watch it until it ends.")]
+Key = Annotated[
+    str | None, typer.Option(metavar="KEY", help="The same key and content again give the same experiment.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="The API's own answer, for programs.")]
 
 
@@ -26,27 +30,29 @@ def submit(
         typer.Argument(metavar="[FILE]", help="The spec, JSON or YAML; with --preset, what is to be different in it."),
     ] = None,
     preset: Annotated[str | None, typer.Option(metavar="NAME", help="One of `tet presets`.")] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Watch it until it ends.")] = False,
-    idempotency_key: Annotated[
-        str | None, typer.Option(metavar="KEY", help="The same key and file again give the same experiment.")
-    ] = None,
+    follow: Follow = False,
+    idempotency_key: Key = None,
 ) -> None:
     """Post an experiment: a spec of your own, or a preset."""
     if file is None and preset is None:
         raise TetError("what is to be run? Give a FILE, or --preset NAME (`tet presets` lists them)")
     body, content_type = (b"", "application/json") if file is None else read_spec(file)
-    with _client() as client:
-        experiment = client.submit(body, content_type, idempotency_key, preset=preset)
-        if not follow:
-            out.print(experiment["id"])
-            say(f"watch it: tet follow {experiment['id']}")
-            return
+    with connected() as client:
+        posted(client, client.submit(body, content_type, idempotency_key, preset=preset), follow=follow)
+
+
+def posted(client: Client, experiment: Json, *, follow: bool) -> None:
+    """Prints a new experiment's id, or watches it to its end."""
+    if follow:
         _follow(client, experiment["id"])
+        return
+    out.print(experiment["id"])
+    say(f"watch it: tet follow {experiment['id']}")
 
 
 def follow(experiment_id: Id) -> None:
     """Watch an experiment until it ends; the exit status is 0 if it succeeds."""
-    with _client() as client:
+    with connected() as client:
         _follow(client, experiment_id)
 
 
@@ -55,7 +61,7 @@ def list_experiments(
     as_json: AsJson = False,
 ) -> None:
     """List the experiments, newest first."""
-    with _client() as client:
+    with connected() as client:
         rows = list(client.experiments(state=state))
     if as_json:
         print_json(rows)
@@ -65,46 +71,31 @@ def list_experiments(
 
 def show(experiment_id: Id, as_json: AsJson = False) -> None:
     """Show an experiment and its chains."""
-    with _client() as client:
+    with connected() as client:
         experiment = client.experiment(experiment_id)
     if as_json:
         print_json(experiment)
         return
     out.print(experiment["name"], style="bold", markup=False)
-    out.print("state  ", tables.state(experiment["state"]), experiment.get("reason") or "")
+    out.print("state  ", tables.state(experiment["state"]), experiment.get("reason") or "", soft_wrap=True)
+    for past in experiment["history"]:
+        out.print(
+            f"before  generation {past['generation']} {past['state']} {past['reason']}", soft_wrap=True, markup=False
+        )
+    if experiment["parents"]:
+        out.print(f"from    {', '.join(experiment['parents'])}", markup=False)
     _print_links(experiment)
     out.print(tables.chains(experiment))
 
 
 def compare(experiment_id: Id, as_json: AsJson = False) -> None:
     """Compare an experiment's arms: accuracy, time, and the paired difference to the baseline."""
-    with _client() as client:
+    with connected() as client:
         compared = client.comparison(experiment_id)
     if as_json:
         print_json(compared)
     else:
         _print_comparison(compared)
-
-
-def cancel(experiment_id: Id) -> None:
-    """Ask that an experiment be ended; what it has reached so far is kept."""
-    with _client() as client:
-        experiment = client.cancel(experiment_id)
-    say(f"{experiment['id']} is {experiment['state']}; it is being ended")
-
-
-def pause(experiment_id: Id) -> None:
-    """Ask that an experiment be paused: trials at work commit their epoch, and it waits until it is resumed."""
-    with _client() as client:
-        experiment = client.pause(experiment_id)
-    say(f"{experiment['id']} is {experiment['state']}; it is being paused; go on with: tet resume {experiment['id']}")
-
-
-def resume(experiment_id: Id) -> None:
-    """Put a paused experiment back into the queue; it goes on from its last epochs."""
-    with _client() as client:
-        experiment = client.resume(experiment_id)
-    say(f"{experiment['id']} is {experiment['state']}; it goes on when its turn has come")
 
 
 def logs(
@@ -116,7 +107,7 @@ def logs(
     """Print what an experiment's driver printed, or one of its trials."""
     wanted = {"chain": chain, "stage": stage, "tail": tail}
     params = {key: value for key, value in wanted.items() if value is not None}
-    with _client() as client:
+    with connected() as client:
         print(client.logs(experiment_id, **params), end="")
 
 
@@ -128,7 +119,7 @@ def presets(
     if name is not None:
         print(catalogue.text(name), end="")
         return
-    with _client() as client:
+    with connected() as client:
         rows = client.presets()
     if as_json:
         print_json(rows)
@@ -136,7 +127,8 @@ def presets(
         out.print(tables.presets(rows))
 
 
-def _client() -> Client:
+def connected() -> Client:
+    """A connection to the API that the settings name."""
     return Client(Settings.from_environment().api_url)
 
 

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from service.cli import experiments, up
+from service.cli import experiments, lifecycle, up
 from service.cli.output import fail
 from service.errors import TetError
 
@@ -38,11 +38,15 @@ app.command()(experiments.follow)
 app.command("list")(experiments.list_experiments)
 app.command()(experiments.show)
 app.command()(experiments.compare)
-app.command()(experiments.pause)
-app.command()(experiments.resume)
-app.command()(experiments.cancel)
 app.command()(experiments.logs)
 app.command()(experiments.presets)
+app.command()(lifecycle.pause)
+app.command()(lifecycle.resume)
+app.command()(lifecycle.cancel)
+app.command()(lifecycle.retry)
+app.command()(lifecycle.fork)
+app.command()(lifecycle.verify)
+app.command()(lifecycle.delete)
 
 if __name__ == "__main__":
     sys.exit(app())

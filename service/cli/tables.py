@@ -11,7 +11,23 @@ from service.cli.progress import ChainProgress, duration
 
 Json = dict[str, Any]
 
-COLOURS = {"succeeded": "green", "failed": "red", "cancelled": "yellow", "stopped": "cyan", "running": "bold blue"}
+COLOURS = {
+    "succeeded": "green",
+    "equal": "green",
+    "failed": "red",
+    "different": "red",
+    "cancelled": "yellow",
+    "stopped": "cyan",
+    "running": "bold blue",
+}
+    "succeeded": "green",
+    "equal": "green",
+    "failed": "red",
+    "different": "red",
+    "cancelled": "yellow",
+    "stopped": "cyan",
+    "running": "bold blue",
+}
 
 
 def state(name: str) -> Text:

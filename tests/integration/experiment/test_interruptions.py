@@ -1,4 +1,5 @@
-"""One experiment paused, resumed, and its driver killed: nothing is lost or doubled, and every bit is the same."""
+"""One experiment paused, resumed, its driver killed, cancelled and retried: nothing is lost or doubled, every bit is the
+same."""
 
 import os
 import signal
@@ -47,8 +48,27 @@ def test_pauses_and_kills_lose_and_double_nothing(stack: LocalStack, finished: F
         ),
     )
     os.kill(driver_process(experiment_id).pid, signal.SIGKILL)
+    stack.await_experiment(experiment_id, lambda view: view["progress"]["stages_done"] >= 7)
+    cancelled_and_retried(stack, experiment_id)
     again = run_to_end(stack, experiment_id)
-    assert again.view["links"]["ray"].endswith(f"tet-{experiment_id}-3")
+    assert again.view["links"]["ray"].endswith(f"tet-{experiment_id}-4")
     assert again.hashes() == finished.hashes()
     assert again.series() == finished.series()
     assert len(again.runs()) == 21
+    assert {run.info.status for run in again.runs()} == {"FINISHED"}
+
+
+def cancelled_and_retried(stack: LocalStack, experiment_id: str) -> None:
+    post(stack, f"/experiments/{experiment_id}/cancel")
+    view = stack.await_experiment(experiment_id, lambda view: view["state"] == "cancelled")
+    done = [stage for stage in stages(view) if stage["state"] == "succeeded"]
+    assert 7 <= len(done) < 12
+    post(stack, f"/experiments/{experiment_id}/retry")
+    view = stack.get(f"/experiments/{experiment_id}")
+    assert (view["generation"], [past["state"] for past in view["history"]]) == (2, ["cancelled"])
+    assert [stage for stage in stages(view) if stage["state"] == "succeeded"] == done, "what has succeeded stays"
+    with stack.http as http:
+        refused = http.post(f"/experiments/{experiment_id}/pause")  # it is taken as any other experiment is
+    assert refused.status_code == 202
+    stack.await_experiment(experiment_id, lambda view: view["state"] == "paused")
+    post(stack, f"/experiments/{experiment_id}/resume")

@@ -1,0 +1,121 @@
+"""A fork, a replay and a deletion, on a real stack: the bits are those of one long run."""
+
+import time
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import ViewType
+
+from service.storage import ExperimentFolder
+from tests.integration.experiment.conftest import TET, Finished, run_to_end
+from tests.local_stack import Json, LocalStack
+
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
+
+TIT_ONLY: Json = {
+    "name": "TIT's second stage, from TIT's first",
+    "arms": [{"name": "TIT", "stages": [{"kind": "train", "T": 4, "epochs": 2, "loss": TET}]}],
+    "baseline": "TIT",
+    "start": {"stage": 0},
+    "retention": {"checkpoints": "none"},
+}
+
+
+def ask(stack: LocalStack, method: str, path: str, status: int = 202, body: Json | None = None) -> Json:
+    with stack.http as http:
+        answer = http.request(method, path, json=body)
+    assert answer.status_code == status, answer.text
+    found: Json = answer.json() if answer.content else {}
+    return found
+
+
+def stage_of(finished: Finished, arm: str, seed: int, index: int) -> tuple[str, Json]:
+    chain = next(each for each in finished.chains if (each["arm"], each["seed"]) == (arm, seed))
+    return chain["id"], chain["stages"][index]
+
+
+def until(stack: LocalStack, path: str, key: str, wanted: set[str]) -> Json:
+    deadline = time.monotonic() + 120
+    while (found := stack.get(path))[key] not in wanted:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.2)
+    return found
+
+
+def test_a_fork_equals_the_longer_chain_and_keeps_its_parent_from_being_deleted(
+    stack: LocalStack, finished: Finished
+) -> None:
+    made = ask(stack, "POST", f"/experiments/{finished.id}/fork", body=TIT_ONLY)
+    assert made["parents"] == [finished.id]
+    refused = ask(stack, "DELETE", f"/experiments/{finished.id}", status=409)
+    assert refused["detail"] == f"experiment {finished.id} is what {made['id']} started from: delete these first"
+
+    forked = run_to_end(stack, made["id"])
+    for seed in (0, 1, 2):
+        _, theirs = stage_of(finished, "TIT", seed, 1)
+        _, ours = stage_of(forked, "TIT", seed, 0)
+        assert ours["weights_sha256"] == theirs["weights_sha256"]
+        assert forked.series()["TIT", seed, 0] == finished.series()["TIT", seed, 1]
+    check_checkpoints_go_at_the_end(stack, forked)
+    check_deletion_leaves_nothing(stack, forked)
+
+
+def check_checkpoints_go_at_the_end(stack: LocalStack, forked: Finished) -> None:
+    deadline = time.monotonic() + 60
+    while stack.get(f"/experiments/{forked.id}")["checkpoints_removed_at"] is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    folder = ExperimentFolder(stack.settings.storage, forked.id).path
+    assert list(folder.rglob("*.pt")) == []
+    assert len(list(folder.rglob("commits/*.json"))) == 6
+    chain, _ = stage_of(forked, "TIT", 0, 0)
+    refused = ask(stack, "POST", f"/experiments/{forked.id}/verify", 409, {"chain": chain, "stage": 0})
+    assert "its checkpoints have been removed" in refused["detail"]
+    refused = ask(stack, "POST", f"/experiments/{forked.id}/fork", 422, TIT_ONLY)
+    assert refused["errors"][0]["detail"] == "its checkpoints have been removed"
+
+
+def check_deletion_leaves_nothing(stack: LocalStack, forked: Finished) -> None:
+    mlflow_id = forked.view["links"]["mlflow"].split("/experiments/")[1].split("/")[0]
+    ask(stack, "DELETE", f"/experiments/{forked.id}")
+    ask(stack, "GET", f"/experiments/{forked.id}", status=404)
+    folder = ExperimentFolder(stack.settings.storage, forked.id)
+    client, deadline = MlflowClient(stack.settings.mlflow_url), time.monotonic() + 60
+    while client.get_experiment(mlflow_id).lifecycle_stage != "deleted":
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert mlflow_id in {each.experiment_id for each in client.search_experiments(view_type=ViewType.DELETED_ONLY)}
+    assert not folder.path.exists()
+    assert list((folder.storage / "trash").iterdir()) == []
+
+
+def test_a_stage_replayed_from_its_start_is_equal_and_a_journal_that_was_changed_is_not(
+    stack: LocalStack, finished: Finished
+) -> None:
+    chain, _ = stage_of(finished, "TIT", 0, 1)
+    commit = ExperimentFolder(stack.settings.storage, finished.id).stage(chain, 1).commits / "000002.json"
+    true = commit.read_bytes()
+    assert replayed(stack, finished, chain)["state"] == "equal"
+    tampered(commit, true)
+    try:
+        found = replayed(stack, finished, chain)
+    finally:
+        commit.write_bytes(true)
+    assert found["state"] == "different"
+    assert found["result"]["first_difference"]["what"] == "weights_sha256"
+    assert found["result"]["first_difference"]["step"] == 2
+    assert len(stack.get(f"/experiments/{finished.id}/verifications?limit=1")["verifications"]) == 1
+
+
+def tampered(commit: Path, true: bytes) -> None:
+    """One digit of a hash is another."""
+    start = true.index(b'"weights_sha256": "') + len(b'"weights_sha256": "')
+    digit = b"0" if true[start : start + 1] != b"0" else b"1"
+    commit.write_bytes(true[:start] + digit + true[start + 1 :])
+
+
+def replayed(stack: LocalStack, finished: Finished, chain: str) -> Json:
+    made = ask(stack, "POST", f"/experiments/{finished.id}/verify", body={"chain": chain, "stage": 1})
+    path = f"/experiments/{finished.id}/verifications/{made['number']}"
+    return until(stack, path, "state", {"equal", "different", "failed"})
