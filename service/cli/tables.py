@@ -20,14 +20,6 @@ COLOURS = {
     "stopped": "cyan",
     "running": "bold blue",
 }
-    "succeeded": "green",
-    "equal": "green",
-    "failed": "red",
-    "different": "red",
-    "cancelled": "yellow",
-    "stopped": "cyan",
-    "running": "bold blue",
-}
 
 
 def state(name: str) -> Text:

@@ -1,5 +1,4 @@
-"""One experiment paused, resumed, its driver killed, cancelled and retried: nothing is lost or doubled, every bit is the
-same."""
+"""One experiment paused, resumed, its driver killed, cancelled and retried: no bit is lost, doubled or another."""
 
 import os
 import signal

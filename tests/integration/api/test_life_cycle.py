@@ -1,0 +1,194 @@
+"""Retry, fork, delete, verify: what the API answers."""
+
+import json
+from typing import Any
+
+import pytest
+
+from service.states import ExperimentState, WorkState
+from tests.integration.api.conftest import Api, _api
+
+Spec = dict[str, Any]
+
+
+def posted(api: Api, spec: Spec, **changes: Any) -> str:
+    answer = api.post({**spec, **changes})
+    assert answer.status_code == 202, answer.text
+    found: str = answer.json()["id"]
+    return found
+
+
+def end(api: Api, experiment_id: str, state: ExperimentState) -> None:
+    """What the reconciler would do; everything of a success has succeeded."""
+    work = WorkState.SUCCEEDED if state is ExperimentState.SUCCEEDED else WorkState.FAILED
+    with api.changing() as repository:
+        for chain in repository.chains(experiment_id):
+            for stage in chain.stages:
+                stage.epoch = stage.epochs
+        repository.end_unfinished(experiment_id, work)
+        repository.advance(experiment_id, ExperimentState.QUEUED, state, reason="so it was")
+
+
+def detail(answer: Any, status: int) -> str:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    found: str = answer.json()["detail"]
+    return found
+
+
+def test_what_failed_is_retried_and_its_history_shown(api: Api, spec: Spec) -> None:
+    experiment = posted(api, spec)
+    assert "only what failed" in detail(api.client.post(f"/experiments/{experiment}/retry"), 409)
+    end(api, experiment, ExperimentState.FAILED)
+    for _ in range(2):  # to ask twice is to ask once
+        answer = api.client.post(f"/experiments/{experiment}/retry")
+        assert answer.status_code == 202
+        body = answer.json()
+        assert (body["state"], body["generation"], body["reason"]) == ("queued", 2, "")
+        assert [(past["generation"], past["state"], past["reason"]) for past in body["history"]] == [
+            (1, "failed", "so it was")
+        ]
+    assert {stage["state"] for chain in body["chains"] for stage in chain["stages"]} == {"waiting"}
+
+
+def test_a_fork_starts_where_the_other_ended(api: Api, spec: Spec) -> None:
+    parent = posted(api, spec)
+    end(api, parent, ExperimentState.SUCCEEDED)
+    arm = {"name": "TET", "stages": [{"kind": "train", "T": 6, "epochs": 5, "loss": {"name": "tet"}}]}
+    changes = {"name": "on", "arms": [arm], "baseline": "TET", "start": {"arm": "TIT"}, "seeds": [2, 1]}
+    answer = api.client.post(f"/experiments/{parent}/fork", json=changes)
+    assert answer.status_code == 202, answer.text
+    assert answer.headers["Location"] == f"/experiments/{answer.json()['id']}"
+    assert answer.json()["parents"] == [parent]
+    assert {(chain["arm"], chain["seed"]) for chain in answer.json()["chains"]} == {("TET", 1), ("TET", 2)}
+    with api.changing() as repository:
+        stored = repository.experiment(answer.json()["id"]).spec
+    assert "start" not in stored
+    assert stored["arms"][0]["start"] == {"experiment": parent, "arm": "TIT", "stage": 1, "epochs": 25}
+
+
+def test_a_fork_of_a_fork_counts_the_epochs_of_both(api: Api, spec: Spec) -> None:
+    parent = posted(api, spec)
+    end(api, parent, ExperimentState.SUCCEEDED)
+    child = api.client.post(f"/experiments/{parent}/fork").json()["id"]
+    end(api, child, ExperimentState.SUCCEEDED)
+    grandchild = api.client.post(f"/experiments/{child}/fork").json()
+    assert grandchild["parents"] == [child]
+    with api.changing() as repository:
+        arms = repository.experiment(grandchild["id"]).spec["arms"]
+    assert [arm["start"]["epochs"] for arm in arms] == [40, 40, 50]
+
+
+def test_one_key_forks_once(api: Api, spec: Spec) -> None:
+    parent = posted(api, spec)
+    end(api, parent, ExperimentState.SUCCEEDED)
+    answers = [api.client.post(f"/experiments/{parent}/fork", headers={"Idempotency-Key": "k"}) for _ in range(2)]
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    other = api.client.post(f"/experiments/{parent}/fork", json={"name": "o"}, headers={"Idempotency-Key": "k"})
+    assert "was used before with another body" in detail(other, 409)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "says"),
+    [
+        ({"start": {"experiment": "0" * 20}}, "start.experiment", "there is no such experiment"),
+        ({"start": {"arm": "ANN"}}, "start.arm", "has the arms 'SDT', 'TET', 'TIT'"),
+        ({"start": {"stage": 1}}, "start.stage", "must be a train stage of 'SDT': 0"),
+        ({"seeds": [0, 7, 8]}, "seeds", "stage 0 of 'SDT' has not succeeded"),
+        ({"model": {"name": "vgg_small", "width": 8}}, "model", "must be that of experiment"),
+        ({"start": {"experiment": "x"}}, "start.experiment", "must be"),
+        ({"epoch": 3}, "epoch", "unknown key"),
+    ],
+)
+def test_a_fork_that_cannot_start_there_says_why(api: Api, spec: Spec, changes: Spec, field: str, says: str) -> None:
+    parent = posted(api, spec)
+    end(api, parent, ExperimentState.SUCCEEDED)
+    answer = api.client.post(f"/experiments/{parent}/fork", json=changes)
+    assert answer.status_code == 422, answer.text
+    assert any(error["field"] == field and says in error["detail"] for error in answer.json()["errors"]), answer.text
+    assert len(api.client.get("/experiments").json()["experiments"]) == 1
+
+
+def test_a_fork_of_what_has_not_ended_waits_for_nothing_and_is_refused(api: Api, spec: Spec) -> None:
+    parent = posted(api, spec)
+    answer = api.client.post(f"/experiments/{parent}/fork")
+    assert answer.status_code == 422
+    assert "has not succeeded in experiment" in answer.json()["errors"][0]["detail"]
+
+
+def test_a_body_that_is_no_part_of_a_spec_is_refused(api: Api, spec: Spec) -> None:
+    parent = posted(api, spec)
+    answer = api.client.post(f"/experiments/{parent}/fork", json=[1])
+    assert "must be a mapping" in answer.json()["errors"][0]["detail"]
+
+
+def test_what_is_deleted_is_gone_for_its_users_at_once(api: Api, spec: Spec) -> None:
+    experiment = posted(api, spec)
+    assert "is queued: cancel it" in detail(api.client.delete(f"/experiments/{experiment}"), 409)
+    end(api, experiment, ExperimentState.SUCCEEDED)
+    assert api.client.delete(f"/experiments/{experiment}?what=checkpoints").status_code == 202
+    assert api.client.get(f"/experiments/{experiment}").status_code == 200
+    assert api.client.delete(f"/experiments/{experiment}").status_code == 202
+    assert "there is no experiment" in detail(api.client.get(f"/experiments/{experiment}"), 404)
+    assert "there is no experiment" in detail(api.client.delete(f"/experiments/{experiment}"), 404)
+    assert api.client.get("/experiments").json()["experiments"] == []
+    assert detail(api.client.delete(f"/experiments/{experiment}?what=all"), 422)
+
+
+def test_a_key_whose_experiment_is_being_deleted_says_so(api: Api, spec: Spec) -> None:
+    experiment = api.post(spec, Idempotency_Key="k").json()["id"]
+    end(api, experiment, ExperimentState.SUCCEEDED)
+    api.client.delete(f"/experiments/{experiment}")
+    assert "which is being deleted" in detail(api.post(spec, Idempotency_Key="k"), 409)
+
+
+def test_a_replay_is_asked_for_by_chain_and_stage(api: Api, spec: Spec) -> None:
+    experiment = posted(api, spec)
+    chain = api.client.get(f"/experiments/{experiment}").json()["chains"][0]["id"]
+    path = f"/experiments/{experiment}/verify"
+    wanted = {"chain": chain, "stage": 0}
+    assert "has committed nothing" in detail(api.client.post(path, json=wanted), 409)
+    end(api, experiment, ExperimentState.SUCCEEDED)
+    answer = api.client.post(path, json=wanted)
+    assert answer.status_code == 202
+    assert answer.headers["Location"] == f"/experiments/{experiment}/verifications/1"
+    assert api.client.get(answer.headers["Location"]).json() == answer.json()
+    assert answer.json()["state"] == "queued"
+    assert "has no stage 5" in detail(api.client.post(path, json={"chain": chain, "stage": 5}), 404)
+    assert "has no stage 0" in detail(api.client.post(path, json={"chain": "abc", "stage": 0}), 404)
+    assert detail(api.client.post(path, json={"chain": chain}), 422)
+    assert "has no verification 9" in detail(api.client.get(f"/experiments/{experiment}/verifications/9"), 404)
+
+
+def test_replays_are_listed_page_by_page(api: Api, spec: Spec) -> None:
+    experiment = posted(api, spec)
+    end(api, experiment, ExperimentState.SUCCEEDED)
+    for chain in api.client.get(f"/experiments/{experiment}").json()["chains"][:3]:
+        api.client.post(f"/experiments/{experiment}/verify", json={"chain": chain["id"], "stage": 0})
+    path = f"/experiments/{experiment}/verifications?limit=2"
+    first = api.client.get(path).json()
+    rest = api.client.get(f"{path}&cursor={first['next_cursor']}").json()
+    numbers = [[each["number"] for each in page["verifications"]] for page in (first, rest)]
+    assert (numbers, rest["next_cursor"]) == ([[1, 2], [3]], None)
+
+
+def test_a_webhook_goes_to_hosts_that_the_operator_allows_alone(tmp_path: Any, spec: Spec) -> None:
+    with _api(tmp_path / "home", f"sqlite:///{tmp_path / 'tet.db'}", webhook_hosts=("lab.example", "x:8443")) as api:
+        for path in ("/experiments", "/experiments/validate"):
+            body = {**spec, "webhook": {"url": "http://169.254.169.254/latest"}}
+            (fault,) = api.client.post(path, json=body).json()["errors"]
+            assert fault["field"] == "webhook.url"
+            assert fault["detail"].endswith("(TET_WEBHOOK_HOSTS): lab.example, x:8443")
+        for bad in ("ftp://lab.example/", "https://me:pw@lab.example/", "lab.example", "https:///x"):
+            answer = api.client.post("/experiments", json={**spec, "webhook": {"url": bad}})
+            assert "must be an address of the form" in json.dumps(answer.json()), answer.text
+        made = posted(api, spec, webhook={"url": "https://lab.example/hook"})
+        assert api.client.get(f"/experiments/{made}").json()["webhook"] == {
+            "url": "https://lab.example/hook", "tries": 0, "error": "", "delivered_at": None, "next_try_at": None,
+        }  # fmt: skip
+
+
+def test_what_waits_for_its_turn_shows_owner_and_priority(api: Api, spec: Spec) -> None:
+    made = posted(api, spec, priority=7)
+    view = api.client.get(f"/experiments/{made}").json()
+    assert (view["owner"], view["priority"], view["generation"], view["history"]) == ("local", 7, 1, [])

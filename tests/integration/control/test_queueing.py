@@ -1,0 +1,148 @@
+"""The queue, round by round: order, limits, placement, and a storage that is full."""
+
+import re
+from typing import Any
+
+import pytest
+
+from service.control.queue import REFUSED_AFTER_S
+from service.events import Outcome
+from service.plan import plan
+from service.settings import Settings
+from service.spec import parse
+from service.store.repository import Repository
+from tests.integration.control.conftest import Desk
+from tests.unit.service.test_spec import spec
+
+
+def post(desk: Desk, owner: str = "local", **changes: Any) -> str:
+    parsed = parse(spec(**changes))
+    with desk.database.session() as repository:
+        row = repository.create_experiment(parsed, plan(parsed))
+        row.owner = owner
+        return row.id
+
+
+def states(desk: Desk, *ids: str) -> list[str]:
+    return [desk.row(experiment_id).state for experiment_id in ids]
+
+
+def succeed(desk: Desk, experiment_id: str) -> None:
+    desk.say(experiment_id, Outcome(state="succeeded"), attempt=desk.row(experiment_id).driver_attempt)
+
+
+def nodes(desk: Desk, *offers: dict[str, float]) -> None:
+    """What the cluster answers when it is asked for its nodes."""
+    rows = [{"state": "ALIVE", "resources_total": offer} for offer in offers]
+    desk.ray.replies["/api/v0/nodes?detail=true"] = (200, {"data": {"result": {"result": rows}}})
+
+
+def test_the_next_to_start_is_the_first_of_the_highest_priority(desk: Desk) -> None:
+    running, old, urgent = post(desk), post(desk), post(desk, priority=3)
+    desk.rounds(2)
+    assert states(desk, running, old, urgent) == ["queued", "queued", "starting"]
+    for first, then in ((urgent, running), (running, old)):
+        succeed(desk, first)
+        desk.rounds()
+        assert states(desk, first, then) == ["succeeded", "starting"]
+
+
+def test_an_owner_over_its_quota_waits_and_the_next_owner_goes(desk: Desk) -> None:
+    desk.settings = Settings.model_validate({**dict(desk.settings), "max_running": 3, "max_running_per_owner": 1})
+    ann, again, bob = post(desk, "ann"), post(desk, "ann"), post(desk, "bob")
+    desk.rounds()
+    assert states(desk, ann, again, bob) == ["starting", "queued", "starting"]
+    assert desk.row(again).reason == "waits: ann may run 1 at once, and does"
+    succeed(desk, ann)
+    desk.rounds()
+    assert (desk.row(again).state, desk.row(again).reason) == ("starting", "")
+
+
+def test_what_fits_on_no_node_says_so_and_starts_once_there_is_one(desk: Desk) -> None:
+    nodes(desk, {"CPU": 8, "GPU": 1})
+    large, small = post(desk, resources={"gpus_per_trial": 2}), post(desk)
+    desk.rounds()
+    assert states(desk, large, small) == ["queued", "starting"]
+    assert re.search("waits for a node: a trial needs 1 CPU.* and 2 GPU.*the largest offer", desk.row(large).reason)
+    succeed(desk, small)
+    nodes(desk, {"CPU": 8, "GPU": 1}, {"CPU": 8, "GPU": 4})
+    desk.rounds()
+    assert (desk.row(large).state, desk.row(large).reason) == ("starting", "")
+
+
+def test_what_is_to_be_refused_fails_with_the_reason(desk: Desk) -> None:
+    nodes(desk, {"CPU": 8})
+    experiment = post(desk, resources={"gpus_per_trial": 2, "if_unplaceable": "refuse"})
+    desk.rounds()
+    assert desk.row(experiment).state == "queued"
+    with desk.database.session() as repository:
+        row = repository.experiment(experiment)
+        row.queued_at = row.queued_at.fromtimestamp(row.queued_at.timestamp() - REFUSED_AFTER_S, row.queued_at.tzinfo)
+    desk.rounds()
+    assert desk.row(experiment).state == "failed"
+    assert desk.row(experiment).reason.startswith("it cannot be placed: a trial needs 1 CPU(s) and 2 GPU(s)")
+    assert desk.work_states(experiment) == {"cancelled"}
+
+
+def test_a_full_storage_pauses_what_runs_and_lets_it_go_on_once_there_is_room(desk: Desk) -> None:
+    experiment, waiting = post(desk), post(desk)
+    job = desk.run(experiment)
+    roomy = desk.settings
+    desk.settings = Settings.model_validate({**dict(roomy), "min_free_bytes": 2**62})
+    desk.rounds()
+    assert (desk.row(experiment).state, desk.ray.stops) == ("pausing", [job])
+    desk.ray.end(job, "STOPPED")
+    desk.rounds(2)
+    row = desk.row(experiment)
+    assert (row.state, row.wanted) == ("paused", "run")
+    assert re.match(r"the storage is full: .* MB are free at .*; it goes on by itself once there is room$", row.reason)
+    assert desk.row(waiting).state == "queued", "nothing starts meanwhile"
+    assert desk.row(waiting).reason.startswith("the storage is full")
+    desk.settings = roomy
+    desk.rounds(2)
+    assert (desk.row(experiment).state, desk.row(experiment).reason) == ("starting", ""), "it kept its place"
+    assert (desk.row(waiting).state, desk.row(waiting).reason) == ("queued", "")
+
+
+def test_a_storage_that_cannot_be_written_counts_as_full(desk: Desk) -> None:
+    experiment = post(desk)
+    desk.settings.storage.rename(desk.settings.home / "unmounted")
+    desk.rounds()
+    assert desk.row(experiment).state == "queued"
+    assert desk.row(experiment).reason.startswith("the storage cannot be written: No such file or directory")
+
+
+def test_to_resume_by_hand_what_the_service_holds_changes_nothing(desk: Desk) -> None:
+    experiment = post(desk)
+    desk.ray.end(desk.run(experiment), "STOPPED")
+    with desk.database.session() as repository:
+        assert repository.hold_running("full") == 1
+    desk.settings = Settings.model_validate({**dict(desk.settings), "min_free_bytes": 2**62})
+    desk.rounds()
+    desk.want(experiment, "run")
+    desk.rounds(2)
+    assert (desk.row(experiment).state, desk.row(experiment).reason) == ("paused", "full")
+
+
+def test_what_cannot_be_started_keeps_nobody_else_from_starting(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.settings = Settings.model_validate({**dict(desk.settings), "max_running": 2})
+    broken, whole = post(desk), post(desk)
+    desk.folder(broken).path.parent.mkdir(parents=True)
+    desk.folder(broken).path.touch()  # a file where its folder should be
+    desk.rounds()
+    assert states(desk, broken, whole) == ["queued", "starting"]
+    assert "the service cannot go on with it" in desk.row(broken).reason
+
+
+def test_a_round_over_many_that_wait_asks_for_their_specs_of_none(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, *_ = [post(desk) for _ in range(20)]
+    asked: list[str] = []
+    true = Repository.experiment
+
+    def counting(self: Repository, experiment_id: str, *, lock: bool = False) -> Any:
+        asked.append(experiment_id)
+        return true(self, experiment_id, lock=lock)
+
+    monkeypatch.setattr(Repository, "experiment", counting)
+    desk.rounds()
+    assert set(asked) == {first}

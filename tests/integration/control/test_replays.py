@@ -1,0 +1,69 @@
+"""Verifications, round by round."""
+
+import json
+
+import pytest
+
+from service.control.replays import MAX_JOBS
+from service.store.tables import VerificationRow
+from tests.integration.control.conftest import Desk
+
+
+@pytest.fixture
+def asked(desk: Desk) -> str:
+    """An experiment of which a stage is to be replayed."""
+    experiment = desk.post()
+    desk.want(experiment, "pause")
+    with desk.database.session() as repository:
+        repository.add_verification(experiment, desk.first_chain(experiment), 0)
+    return experiment
+
+
+def seen(desk: Desk, experiment: str) -> VerificationRow:
+    with desk.database.reading() as repository:
+        return repository.verification(experiment, 1)
+
+
+def write_result(desk: Desk, experiment: str, **result: object) -> None:
+    folder = desk.folder(experiment).verification(1)
+    folder.mkdir(parents=True)
+    (folder / "result.json").write_text(json.dumps({"reason": "", **result}))
+
+
+def test_a_replay_is_submitted_once_seen_running_and_its_result_taken_in(desk: Desk, asked: str) -> None:
+    desk.rounds(3)
+    job = f"tet-{asked}-v1-1"
+    assert desk.ray.posts == [job]
+    entrypoint = desk.ray.jobs[job]["entrypoint"]
+    assert f"-m service.runner.verify --experiment {asked} --number 1" in entrypoint
+    desk.ray.jobs[job]["status"] = "RUNNING"
+    desk.rounds()
+    assert seen(desk, asked).state == "running"
+    write_result(desk, asked, state="different", reason="it differs", num_compared=2)
+    desk.ray.end(job, "SUCCEEDED")
+    desk.rounds()
+    row = seen(desk, asked)
+    assert (row.state, row.reason, row.result) == ("different", "it differs", {"num_compared": 2})
+    assert row.finished_at is not None
+    desk.rounds(3)
+    assert desk.ray.posts == [job]
+
+
+def test_a_job_that_is_lost_is_followed_by_others_until_it_is_given_up(desk: Desk, asked: str) -> None:
+    for number in range(1, MAX_JOBS + 1):
+        desk.rounds(2)
+        desk.ray.end(f"tet-{asked}-v1-{number}", message="a node died")
+    desk.rounds()
+    assert desk.ray.posts == [f"tet-{asked}-v1-{number}" for number in range(1, MAX_JOBS + 1)]
+    assert seen(desk, asked).state == "failed"
+    assert seen(desk, asked).reason == "3 jobs have ended without a result; the last one: FAILED: a node died"
+
+
+def test_a_ray_that_does_not_answer_is_told_and_asked_again(desk: Desk, asked: str) -> None:
+    desk.ray.broken = True
+    desk.rounds()
+    assert seen(desk, asked).reason == "Ray does not answer: HTTP 503: the head is busy"
+    desk.ray.broken = False
+    desk.rounds()
+    assert (seen(desk, asked).state, seen(desk, asked).reason) == ("queued", "")
+    assert desk.ray.posts == [f"tet-{asked}-v1-1"]
