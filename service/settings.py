@@ -98,6 +98,13 @@ class Settings(BaseModel):
     min_free_bytes: int = Field(
         268_435_456, ge=0, description="With less room on the storage, what runs is paused until there is more."
     )
+    restart_limit: int = Field(
+        10, ge=0, description="Restarts of a component of the local stack within the window, before it is given up."
+    )
+    restart_window_s: float = Field(600, gt=0, description="See `restart_limit`.")
+    hang_s: float = Field(
+        120, ge=10, description="A component of the local stack that has not answered for so long is started anew."
+    )
     webhook_hosts: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
         (), description="Hosts (`host`, or `host:port`) that webhooks may go to, separated by commas."
     )

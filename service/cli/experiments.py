@@ -9,6 +9,7 @@ from service.cli import tables
 from service.cli.client import Client, Refused, read_spec
 from service.cli.output import err, out, print_json, say
 from service.cli.progress import stage_name
+from service.cli.up import bring_supervisor_back
 from service.cli.watch import follow as watch
 from service.errors import TetError
 from service.presets import catalogue
@@ -128,8 +129,10 @@ def presets(
 
 
 def connected() -> Client:
-    """A connection to the API that the settings name."""
-    return Client(Settings.from_environment().api_url)
+    """A connection to the API that the settings name; a stack that has lost its supervisor gets another one."""
+    settings = Settings.from_environment()
+    bring_supervisor_back(settings)
+    return Client(settings.api_url)
 
 
 def _follow(client: Client, experiment_id: str) -> None:

@@ -2,22 +2,26 @@
 
 import signal
 import sys
+from datetime import UTC, datetime
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from service.cli.output import out, print_json, say
-from service.cli.stack import stack
+from service.cli.stack import stack, supervising
 from service.settings import Settings
 
 
-def up() -> None:
+def up(
+    supervise: Annotated[bool, typer.Option(help="Start anew what dies, until `tet down`.")] = True,
+) -> None:
     """Start Ray, MLflow and the API on this machine, and wait until each of them answers."""
     settings = Settings.from_environment()
     signal.signal(signal.SIGTERM, _exit)  # so that being asked to end cleans up as Ctrl-C does
-    stack.up(settings, say)
+    stack.up(settings, say, supervise=supervise)
     out.print(f"API      {settings.api_url}/docs", soft_wrap=True)
     out.print(f"MLflow   {settings.mlflow_public_url}", soft_wrap=True)
     out.print(
@@ -32,18 +36,46 @@ def down() -> None:
 
 def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
     """Ask each component whether it does its work; the exit status is 0 if all of them do."""
-    components = stack.status(Settings.from_environment())
+    settings = Settings.from_environment()
+    bring_supervisor_back(settings)
+    components, supervisor = stack.status(settings), supervising.pid(settings)
     if as_json:
-        keys = ("name", "url", "pid", "healthy")
-        print_json({"components": [{key: getattr(component, key) for key in keys} for component in components]})
+        told = {"pid": supervisor, "healthy": supervisor is not None}
+        print_json({"components": [_plain(component) for component in components], "supervisor": told})
     else:
-        table = Table("component", "", "pid", "url", "", box=None)
-        for c in components:
-            mark = "[green]healthy[/]" if c.healthy else "[red]down[/]"
-            table.add_row(c.name, mark, str(c.pid or "-"), c.url, c.trouble or "")
-        out.print(table)
+        out.print(_table(components))
+        out.print(f"supervisor {'process ' + str(supervisor) if supervisor else 'not running: what dies stays dead'}")
     if not all(component.healthy for component in components):
         raise typer.Exit(1)
+
+
+def bring_supervisor_back(settings: Settings) -> None:
+    """Where the stack has lost its supervisor, starts another one."""
+    if supervising.revive(settings, stack.digest(settings)):
+        say("the stack had lost its supervisor: started another one")
+
+
+def _plain(component: stack.Status) -> dict[str, Any]:
+    past = component.restarts
+    last = None if past.at is None else {"at": _time(past.at), "reason": past.reason}
+    keys = ("name", "url", "pid", "healthy")
+    known = {key: getattr(component, key) for key in keys}
+    return known | {"restarts": past.count, "last_restart": last, "given_up": past.given_up}
+
+
+def _table(components: list[stack.Status]) -> Table:
+    table = Table("component", "", "pid", "restarts", "url", "", box=None)
+    for c in components:
+        mark = "[green]healthy[/]" if c.healthy else "[red]down[/]"
+        past = f"last restart {_time(c.restarts.at)}: {c.restarts.reason}" if c.restarts.at else ""
+        told = c.restarts.reason if c.restarts.given_up else past
+        words = "; ".join(filter(None, [c.trouble, told]))
+        table.add_row(c.name, mark, str(c.pid or "-"), str(c.restarts.count), c.url, escape(words))
+    return table
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
 
 
 def _exit(signum: int, frame: FrameType | None) -> None:

@@ -13,12 +13,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from service.cli.stack import supervising
 from service.cli.stack.component import Component, components, environment
 from service.cli.stack.process import Record, Started
+from service.cli.stack.restarts import Restarts
 from service.errors import TetError
 from service.settings import Settings
 
 PROBE_INTERVAL_S = 0.25
+# Those who were killed leave their ports a moment later.
+PORTS_FREE_S = 10.0
 TAIL_LINES = 15
 
 Say = Callable[[str], None]
@@ -26,6 +30,10 @@ Say = Callable[[str], None]
 
 class StackError(TetError):
     """The stack cannot be started or ended; the message says what to do."""
+
+
+class Busy(StackError):  # noqa: N818 - named for what it says
+    """Somebody else is starting or ending the stack just now."""
 
 
 @dataclass(frozen=True)
@@ -37,32 +45,59 @@ class Status:
     pid: int | None
     healthy: bool
     trouble: str | None
+    restarts: Restarts
 
 
 def status(settings: Settings) -> list[Status]:
     """Asks every component its question."""
     found = []
+    past = supervising.restarts_file(settings).read()
     for component in components(settings):
         record = component.pid_file.read()
         trouble = component.trouble(settings)
         pid = record.pid if record and record.is_alive() else None
-        found.append(Status(component.name, component.url, pid, trouble is None, trouble))
+        restarts = past.get(component.name, Restarts())
+        found.append(Status(component.name, component.url, pid, trouble is None, trouble, restarts))
     return found
 
 
-def up(settings: Settings, say: Say) -> None:
+def up(settings: Settings, say: Say, *, supervise: bool = True) -> None:
     """Starts whatever of the stack does not run, and returns once all of it answers.
+
+    Args:
+        settings: Which stack.
+        say: Told of what is going on.
+        supervise: Whether what dies later is to be started anew.
 
     Raises:
         StackError: a port is taken, or a component ended or did not answer in time. What this call started has been
             ended again.
     """
     _make_home(settings)
-    with _lock(settings):
+    _refuse_other_settings(settings)
+    supervising.stop(settings)
+    try:
+        _up(settings, say)
+    finally:
+        if supervise and any(component.pid_file.path.exists() for component in components(settings)):
+            supervising.start(settings)
+
+
+def _refuse_other_settings(settings: Settings) -> None:
+    """What runs under other settings, supervisor included, is left alone."""
+    for component in components(settings):
+        record = component.pid_file.read()
+        if record is not None and record.is_alive() and record.settings != digest(settings):
+            raise StackError(f"{component.name} is up with other settings (process {record.pid}): run `tet down` first")
+
+
+def _up(settings: Settings, say: Say) -> None:
+    with locked(settings):
         missing = [component for component in components(settings) if not _is_up(component, settings, say)]
         taken = [port.complaint() for component in missing for port in component.ports if not port.is_free()]
         if taken:
             raise StackError("\n".join(taken))
+        supervising.restarts_file(settings).forget([component.name for component in missing])
         started: list[Component] = []
         try:
             _start_all(missing, started, settings, say)
@@ -81,7 +116,8 @@ def down(settings: Settings, say: Say) -> None:
     if not settings.home.exists():
         say("nothing is up")
         return
-    with _lock(settings):
+    supervising.stop(settings)
+    with locked(settings):
         order = {"api": 0, "ray": 1, "mlflow": 2}
         stopped = False
         for component in sorted(components(settings), key=lambda component: order[component.name]):
@@ -89,8 +125,18 @@ def down(settings: Settings, say: Say) -> None:
                 _stop(component)
                 say(f"{component.name} ended")
                 stopped = True
+        supervising.restarts_file(settings).path.unlink(missing_ok=True)
         if not stopped:
             say("nothing is up")
+
+
+def restart(component: Component, settings: Settings) -> Started:
+    """Ends what is left of a component and starts it anew; the caller holds the lock, and does not wait for it."""
+    _stop(component)
+    deadline = time.monotonic() + PORTS_FREE_S
+    while not all(port.is_free() for port in component.ports) and time.monotonic() < deadline:
+        time.sleep(PROBE_INTERVAL_S)
+    return _start(component, settings)
 
 
 def _start_all(missing: list[Component], started: list[Component], settings: Settings, say: Say) -> None:
@@ -139,8 +185,6 @@ def _is_up(component: Component, settings: Settings, say: Say) -> bool:
     if record is None:
         return False
     if record.is_alive():
-        if record.settings != _digest(settings):
-            raise StackError(f"{component.name} is up with other settings (process {record.pid}): run `tet down` first")
         trouble = component.trouble(settings)
         if trouble is None:
             say(f"{component.name} is already up: {component.url}")
@@ -164,7 +208,7 @@ def _start(component: Component, settings: Settings) -> Started:
         cwd=settings.home,
         log=component.log,
         pid_file=component.pid_file,
-        settings=_digest(settings),
+        settings=digest(settings),
     )
 
 
@@ -209,17 +253,18 @@ def _make_private(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _lock(settings: Settings) -> Iterator[None]:
+def locked(settings: Settings) -> Iterator[None]:
     """Keeps two `tet` from starting and ending one stack at once; the lock ends with its holder."""
     with (settings.home / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StackError(f"another `tet up` or `tet down` is at work in {settings.home}: wait for it") from None
+            raise Busy(f"another `tet up` or `tet down` is at work in {settings.home}: wait for it") from None
         yield
 
 
-def _digest(settings: Settings) -> str:
+def digest(settings: Settings) -> str:
+    """What tells these settings from others."""
     return hashlib.sha256(json.dumps(settings.environment(), sort_keys=True).encode()).hexdigest()
 
 

@@ -7,9 +7,11 @@ import signal
 import socket
 import stat
 import subprocess
+import time
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from service.cli.stack.component import ray_scratch
@@ -21,7 +23,19 @@ pytestmark = pytest.mark.stack
 
 
 def components(stack: Stack) -> dict[str, Any]:
-    return {each["name"]: each for each in json.loads(stack.tet("status", "--json").stdout)["components"]}
+    return {each["name"]: each for each in status(stack)["components"]}
+
+
+def status(stack: Stack) -> Any:
+    return json.loads(stack.tet("status", "--json").stdout)
+
+
+def restarted(stack: Stack, name: str) -> Any:
+    """The component once the supervisor has started it anew and it is well."""
+    deadline = time.monotonic() + 90
+    while not ((found := components(stack)[name])["restarts"] and found["healthy"]):
+        assert time.monotonic() < deadline, found
+    return found
 
 
 def assert_nothing_is_left(stack: Stack, records: dict[str, Record]) -> None:
@@ -38,9 +52,10 @@ def test_a_stack_comes_up_is_mended_and_goes(stack: Stack) -> None:
     first = stack.records()
     check_all_is_healthy(stack, first)
     check_only_we_are_let_in(stack)
-    check_up_again_starts_nothing(stack, first)
     check_other_settings_are_refused(stack)
     check_a_dead_component_is_started_anew(stack, first)
+    check_a_dead_supervisor_is_no_harm_and_comes_back(stack)
+    check_up_again_starts_nothing(stack, stack.records())
 
     last = stack.records()
     os.kill(last["ray"].pid or 0, signal.SIGKILL)  # its head, so that its children are nobody's
@@ -56,6 +71,7 @@ def check_all_is_healthy(stack: Stack, records: dict[str, Record]) -> None:
     assert stack.tet("status").returncode == 0
     found = components(stack)
     assert set(found) == {"api", "mlflow", "ray"}
+    assert status(stack)["supervisor"] == {"pid": records["supervisor"].pid, "healthy": True}
     for name, component in found.items():
         assert component["healthy"]
         assert component["pid"] == records[name].pid
@@ -72,8 +88,10 @@ def check_only_we_are_let_in(stack: Stack) -> None:
 
 
 def check_up_again_starts_nothing(stack: Stack, records: dict[str, Record]) -> None:
-    assert stack.tet("up").returncode == 0
-    assert stack.records() == records
+    again = stack.tet("up", "--no-supervise")
+    assert again.returncode == 0
+    assert stack.records() == {name: record for name, record in records.items() if name != "supervisor"}
+    assert status(stack)["supervisor"] == {"pid": None, "healthy": False}
 
 
 def check_other_settings_are_refused(stack: Stack) -> None:
@@ -85,12 +103,31 @@ def check_other_settings_are_refused(stack: Stack) -> None:
 
 def check_a_dead_component_is_started_anew(stack: Stack, before: dict[str, Record]) -> None:
     os.kill(before["mlflow"].pid or 0, signal.SIGKILL)
-    assert not components(stack)["mlflow"]["pid"]
-    assert stack.tet("up").returncode == 0
+    found = restarted(stack, "mlflow")
+    assert (found["restarts"], found["last_restart"]["reason"], found["given_up"]) == (1, "it died", False)
     after = stack.records()
     assert after["mlflow"].pid != before["mlflow"].pid
-    assert (after["ray"], after["api"]) == (before["ray"], before["api"])
-    assert all(component["healthy"] for component in components(stack).values())
+    assert {**after, "mlflow": before["mlflow"]} == before
+    shown = stack.tet("status").stdout
+    assert "it died" in shown
+    assert f"supervisor process {after['supervisor'].pid}" in shown
+
+
+def check_a_dead_supervisor_is_no_harm_and_comes_back(stack: Stack) -> None:
+    before = stack.records()
+    supervisor = psutil.Process(before["supervisor"].pid or 0)
+    supervisor.kill()
+    supervisor.wait(10)
+    assert {name: record.is_alive() for name, record in before.items()} == {
+        "api": True, "mlflow": True, "ray": True, "supervisor": False,
+    }  # fmt: skip
+    os.kill(before["api"].pid or 0, signal.SIGKILL)  # nobody sees it
+    listed = stack.tet("status")
+    assert "the stack had lost its supervisor: started another one" in listed.stderr
+    found = restarted(stack, "api")
+    assert found["restarts"] == 1
+    assert components(stack)["mlflow"]["restarts"] == 1, "what was is remembered"
+    assert stack.records()["supervisor"].pid != before["supervisor"].pid
 
 
 def test_a_taken_port_is_told_before_anything_is_started(stack: Stack) -> None:

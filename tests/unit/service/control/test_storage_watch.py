@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from service.control import storage_watch
 from service.control.storage_watch import ENOUGH, INTERVAL_S, StorageWatch
 
 
@@ -17,7 +16,7 @@ class Disk:
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     found = Disk()
-    monkeypatch.setattr(storage_watch.shutil, "disk_usage", lambda _: found)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: found)
     return found
 
 

@@ -1,0 +1,152 @@
+"""Keeps the local stack up: what dies, or answers no more, is started anew, with longer and longer waits in between.
+
+`python -m service.cli.stack.supervisor` runs it under the settings of its environment until it is told to end or the
+stack is down. There is one for each stack: it holds a lock for as long as it lives. The components are not its own
+to end: where it dies, they go on, and the next `tet` command starts another one, which reads what they left in `run/`.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from logging.handlers import RotatingFileHandler
+from typing import TextIO
+
+from service.cli.stack import stack
+from service.cli.stack.component import Component, components
+from service.cli.stack.process import MARK, Record, Started, birth
+from service.cli.stack.restarts import Policy, Restarts
+from service.cli.stack.supervising import pid_file, restarts_file
+from service.settings import Settings
+
+log = logging.getLogger("supervisor")
+
+LOOK_EVERY_S = 1.0
+# To ask a component costs it something, and a frozen one keeps the asker waiting.
+ASK_EVERY_S = 5.0
+LOG_BYTES = 1_000_000
+
+
+class Supervisor:
+    """Looks at each component in turn, and remembers since when it has not answered."""
+
+    def __init__(self, settings: Settings, stop: threading.Event) -> None:
+        self._settings, self._stop = settings, stop
+        self._policy = Policy(settings.restart_limit, settings.restart_window_s)
+        self._file = restarts_file(settings)
+        self._asked_at: dict[str, float] = {}
+        self._silent_since: dict[str, float] = {}
+        self._coming_up: set[str] = set()
+        # What was started from here: only a parent learns how a process ended.
+        self._started: dict[str, Started] = {}
+
+    def run(self) -> None:
+        """Look after the stack until told to stop, or until it is down."""
+        while not self._stop.is_set():
+            own = [component for component in components(self._settings) if component.command is not None]
+            if not any(component.pid_file.path.exists() for component in own):
+                log.info("the stack is down")
+                return
+            for component in own:
+                try:
+                    self._look_at(component)
+                except Exception:  # a full disk, say: the others are looked after all the same
+                    log.exception("%s could not be looked after", component.name)
+            self._stop.wait(LOOK_EVERY_S)
+
+    def _look_at(self, component: Component) -> None:
+        record = component.pid_file.read()
+        if record is None or self._stop.is_set():
+            return
+        fault = self._fault(component, record)
+        if fault is None:
+            return
+        past = self._file.read().get(component.name, Restarts())
+        due_at = past.due_at(self._policy, time.time())
+        if due_at is None:
+            if not past.given_up:
+                log.error("%s: %s; given up", component.name, fault)
+                self._remember(component, past.give_up(self._policy, fault))
+        elif time.time() >= due_at:
+            self._restart(component, record, past, fault)
+
+    def _fault(self, component: Component, record: Record) -> str | None:
+        """What is wrong with a component; None if it does its work, or has not been silent for long."""
+        name, now = component.name, time.monotonic()
+        if not record.is_alive():
+            return self._obituary(component)
+        if now - self._asked_at.get(name, -ASK_EVERY_S) < ASK_EVERY_S:
+            return None
+        self._asked_at[name] = now
+        trouble = component.trouble(self._settings)
+        if trouble is None:
+            self._silent_since.pop(name, None)
+            self._coming_up.discard(name)
+            return None
+        silent_s = now - self._silent_since.setdefault(name, now)
+        if silent_s < (component.start_s if name in self._coming_up else self._settings.hang_s):
+            return None
+        return f"it has not answered for {silent_s:.0f} s: {trouble}"
+
+    def _obituary(self, component: Component) -> str:
+        started = self._started.get(component.name)
+        status = None if started is None else started.exit_status()
+        if status is None:
+            return "it died"
+        return f"it was killed by {signal.Signals(-status).name}" if status < 0 else f"it ended with status {status}"
+
+    def _restart(self, component: Component, record: Record, past: Restarts, fault: str) -> None:
+        """Start a component anew, unless somebody else is at work on the stack: then there is another round."""
+        with contextlib.suppress(stack.Busy), stack.locked(self._settings):
+            if component.pid_file.read() != record:
+                return
+            log.warning("%s: %s; starting it anew", component.name, fault)
+            self._started[component.name] = stack.restart(component, self._settings)
+            self._silent_since.pop(component.name, None)
+            self._coming_up.add(component.name)
+            self._remember(component, past.restarted(self._policy, time.time(), fault))
+
+    def _remember(self, component: Component, past: Restarts) -> None:
+        self._file.write({**self._file.read(), component.name: past})
+
+
+def main() -> int:
+    """Supervise, unless somebody does already."""
+    settings = Settings.from_environment()
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+        handlers=[RotatingFileHandler(settings.home / "logs" / "supervisor.log", maxBytes=LOG_BYTES, backupCount=1)],
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would tell of every question
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with (settings.home / "supervisor.lock").open("w") as lock:
+        if not _is_ours(lock):
+            return 0
+        own = Record(os.getpid(), birth(os.getpid()) or "", os.environ.get(MARK, ""), stack.digest(settings))
+        pid_file(settings).write(own)
+        log.info("looking after the stack, as process %d", os.getpid())
+        try:
+            Supervisor(settings, stop).run()
+        finally:
+            if pid_file(settings).read() == own:
+                pid_file(settings).remove()
+    return 0
+
+
+def _is_ours(lock: TextIO) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

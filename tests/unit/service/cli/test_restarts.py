@@ -1,0 +1,62 @@
+"""How often, and after what wait, a component is started anew."""
+
+from pathlib import Path
+
+from service.cli.stack.restarts import LAST_WAIT_S, Policy, Restarts, RestartsFile
+
+POLICY = Policy(limit=10, window_s=600)
+
+
+def after(times: list[float], policy: Policy = POLICY) -> Restarts:
+    past = Restarts()
+    for at in times:
+        past = past.restarted(policy, at, "it died")
+    return past
+
+
+def test_the_first_restart_waits_for_nothing_and_each_later_one_twice_as_long() -> None:
+    now, past, waits = 1000.0, Restarts(), []
+    for _ in range(9):
+        due = past.due_at(POLICY, now)
+        assert due is not None
+        waits.append(due - now)
+        past, now = past.restarted(POLICY, due, "it died"), due
+    assert waits == [0, 1, 2, 4, 8, 16, 32, LAST_WAIT_S, LAST_WAIT_S]
+
+
+def test_what_lies_back_longer_than_the_window_does_not_count() -> None:
+    past = after([0, 1, 3])
+    assert past.due_at(POLICY, 500) == 3 + 4
+    assert past.due_at(POLICY, 601.5) == 3 + 1
+    assert past.due_at(POLICY, 1000) == 1000
+    assert past.restarted(POLICY, 1000, "again").recent == (1000,)
+    assert past.restarted(POLICY, 1000, "again").count == 4
+
+
+def test_at_the_limit_it_is_given_up_and_says_why() -> None:
+    policy = Policy(limit=2, window_s=60)
+    past = after([0, 1], policy)
+    assert past.due_at(policy, 2) is None
+    gone = past.give_up(policy, "it ended with status 1")
+    assert gone.reason == ("given up after 2 restarts in 60 s: it ended with status 1; `tet up` starts it again")
+    assert gone.due_at(policy, 10_000) is None, "time alone does not help"
+    assert Restarts().due_at(Policy(limit=0, window_s=60), 0) is None
+
+
+def test_the_past_is_remembered_by_component_and_forgotten_when_it_begins_anew(tmp_path: Path) -> None:
+    file = RestartsFile(tmp_path / "restarts.json")
+    assert file.read() == {}
+    past = {"ray": after([1, 2]), "mlflow": after([3])}
+    file.write(past)
+    assert file.read() == past
+    file.forget(["ray", "api"])
+    assert file.read() == {"mlflow": after([3])}
+    file.forget(["mlflow"])
+    assert not file.path.exists()
+
+
+def test_a_file_that_cannot_be_read_is_no_past(tmp_path: Path) -> None:
+    file = RestartsFile(tmp_path / "restarts.json")
+    for text in ("{", "[]", '{"ray": {"other": 1}}', '{"ray": 1}'):
+        file.path.write_text(text)
+        assert file.read() == {}
