@@ -7,6 +7,8 @@ TORCH_INDEX ?=
 TORCH_VARIANT ?=
 SPEC ?= examples/digits.yaml
 WORKERS ?= 2
+SEED ?= 1
+ROUNDS ?= 1-20
 export TORCH_INDEX TORCH_VARIANT SPEC WORKERS
 
 VENV := .venv
@@ -16,7 +18,7 @@ TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
 PATHS := service tet_core tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test test-unit test-presets bench-setup check lint format cluster cluster-down
+.PHONY: help setup demo up down test test-unit test-presets test-chaos bench-setup check lint format cluster cluster-down
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -48,6 +50,9 @@ test-unit: setup ## the quick tests alone
 
 test-presets: setup ## every preset through a real stack (about 20 minutes on 2 cores); NAMES picks some
 	$(BIN)/python -m tests.presets $(NAMES)
+
+test-chaos: setup ## strike a real stack 100 times and compare (about an hour and a half on 2 cores); SEED and ROUNDS replay some
+	$(BIN)/python -m tests.chaos --seed $(SEED) --rounds $(ROUNDS)
 
 bench-setup: setup ## install the libraries that we are measured and checked against
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[bench]'

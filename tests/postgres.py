@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 from psycopg import sql
 
 # Data that live for a few seconds need not survive a power cut.
-OPTIONS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=50")
+UNSAFE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+OPTIONS = ("max_connections=50",)
 START_TIMEOUT_S = 60
 
 
@@ -32,28 +34,47 @@ def binaries() -> Path | None:
 
 @dataclass(frozen=True)
 class Server:
-    """A running server; its folder, of `user`, holds data, socket and log."""
+    """A server; its folder, of `user`, holds data, socket and log."""
 
     folder: Path
     port: int
     user: str
+    options: tuple[str, ...] = ()
+    name: str = "postgres"
 
     @classmethod
-    def start(cls) -> "Server":
-        """Makes and starts a server on a free port of 127.0.0.1, and waits until it takes connections."""
+    def start(cls, *, durable: bool = False) -> "Server":
+        """Makes and starts a server on a free port of 127.0.0.1, and waits until it takes connections.
+
+        Args:
+            durable: whether what it has committed survives it, as with the settings of a real one.
+        """
         # The folder's name is short: a socket's path has at most 107 characters.
-        server = cls(Path(tempfile.mkdtemp(prefix="pg", dir="/tmp")), _free_port(), _ordinary_user())
+        folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
+        server = cls(folder, _free_port(), _ordinary_user(), OPTIONS if durable else (*OPTIONS, *UNSAFE))
         shutil.chown(server.folder, server.user)
         try:
             server._run("initdb", "-D", server._data, "-U", "tet", "-A", "trust", "-E", "UTF8", "--no-sync")
-            settings = [*OPTIONS, "listen_addresses=127.0.0.1", f"port={server.port}"]
-            options = " ".join(f"-c {setting}" for setting in (*settings, f"unix_socket_directories={server.folder}"))
-            wait = ["-w", "-t", str(START_TIMEOUT_S)]
-            server._run("pg_ctl", "start", "-D", server._data, "-l", str(server.folder / "log"), "-o", options, *wait)
+            server.begin()
         except BaseException:
             shutil.rmtree(server.folder, ignore_errors=True)
             raise
         return server
+
+    def begin(self) -> None:
+        """Starts it, be it for the first time or after it was killed, and waits until it takes connections."""
+        settings = [*self.options, "listen_addresses=127.0.0.1", f"port={self.port}"]
+        options = " ".join(f"-c {setting}" for setting in (*settings, f"unix_socket_directories={self.folder}"))
+        wait = ["-w", "-t", str(START_TIMEOUT_S)]
+        self._run("pg_ctl", "start", "-D", self._data, "-l", str(self.folder / "log"), "-o", options, *wait)
+
+    def leader(self) -> psutil.Process | None:
+        """Its first process; None where it does not run."""
+        try:
+            process = psutil.Process(int((self.folder / "data" / "postmaster.pid").read_text().split()[0]))
+            return process if self._data in process.cmdline() else None
+        except (FileNotFoundError, IndexError, psutil.NoSuchProcess):
+            return None
 
     def stop(self) -> None:
         """Ends the server and removes all it wrote."""

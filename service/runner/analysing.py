@@ -20,6 +20,11 @@ def run_analysis(trial: TrialConfig) -> Iterator[dict[str, Any]]:
     """One attempt, from the newest committed row to the stage's end; yields a report a row."""
     folder = StageFolder(Path(trial.stage_path))
     attempt = Attempt(folder, trial.generation)
+    with attempt.at_work():
+        yield from _analyse(trial, folder, attempt)
+
+
+def _analyse(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterator[dict[str, Any]]:
     config = AnalysisConfig.model_validate(trial.config)
     data_root = None if trial.data_root is None else Path(trial.data_root)
     say = logger(trial.label, folder.trial_log(attempt.number))

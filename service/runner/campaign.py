@@ -20,6 +20,7 @@ from service.runner.run_content import stage_label
 from service.runner.searcher import ChainSearcher
 from service.runner.stage_folder import Attempt, Superseded
 from service.runner.stop_window import StopWindow, WindowStopper
+from service.runner.takeover import Takeover
 from service.runner.trial import StageTrial
 from service.runner.trial_parts import TrialConfig
 from service.spec import Experiment
@@ -46,6 +47,7 @@ class Campaign:
         data_root: Path | None,
         attempt: int,
         stop: StopWindow,
+        takeover: Takeover,
     ) -> None:
         self._experiment_id = experiment_id
         self._spec = spec
@@ -55,6 +57,7 @@ class Campaign:
         self._data_root = data_root
         self._attempt = attempt
         self._stop = stop
+        self._takeover = takeover
         # For each stage: losses in a row, and the epoch that was committed at the last one.
         self._losses: dict[StageId, tuple[int, int]] = {}
 
@@ -75,7 +78,7 @@ class Campaign:
             run_config=RunConfig(
                 name=f"{self._attempt:04d}",
                 storage_path=str(self._folder.path / "tune"),
-                stop=WindowStopper(self._stop),
+                stop=WindowStopper(self._stop, self._takeover.has_come),
                 callbacks=[_Watcher(self)],
                 failure_config=FailureConfig(max_failures=0),
                 checkpoint_config=CheckpointConfig(checkpoint_at_end=False),
@@ -135,11 +138,12 @@ class Campaign:
     def on_end(self, stage_id: StageId, result: dict[str, Any] | None) -> None:
         """A trial ended: what counts is what it left on storage."""
         self._stop.ended(stage_id)
-        if self._stop.stopping:
+        going_on = not (self._stop.stopping or self._takeover.has_come())
+        if not going_on:
             self._board.close()
         chain, stage = self._plan(stage_id)
         progress = self._ledger.refresh(stage_id)
-        if progress.done is None and not self._stop.stopping:
+        if progress.done is None and going_on:
             self._on_loss(stage_id, result)
             progress = self._ledger.refresh(stage_id)
         if progress.done is None:

@@ -23,6 +23,7 @@ from service.runner.ledger import Ledger
 from service.runner.mlflow_runs import MlflowRuns
 from service.runner.outbox import Outbox
 from service.runner.stop_window import StopWindow
+from service.runner.takeover import Takeover
 from service.spec import Experiment, parse
 from service.states import WorkState
 from service.storage import ExperimentFolder
@@ -47,7 +48,7 @@ class Arguments:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run an experiment to its outcome; 0 whenever there is one, however bad."""
+    """Run an experiment to its outcome, or until a newer driver takes over; 0 in both cases, however bad it is."""
     arguments = _parse(argv)
     folder = ExperimentFolder(arguments.storage, arguments.experiment)
     # Exclusive: no two drivers share a number, so no two write one file.
@@ -57,12 +58,19 @@ def main(argv: list[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: cancelled.set())
     spec = parse(json.loads(folder.spec.read_bytes()))
-    outcome = _drive(arguments, folder, spec, cancelled)
-    log.info("experiment %s has %s %s", arguments.experiment, outcome.state, outcome.reason)
+    takeover = Takeover(folder, arguments.attempt)
+    outcome = _drive(arguments, folder, spec, cancelled, takeover)
+    if outcome is None:
+        log.info("driver %d has taken over experiment %s", takeover.newest, arguments.experiment)
+    else:
+        log.info("experiment %s has %s %s", arguments.experiment, outcome.state, outcome.reason)
     return 0
 
 
-def _drive(arguments: Arguments, folder: ExperimentFolder, spec: Experiment, cancelled: threading.Event) -> Outcome:
+def _drive(
+    arguments: Arguments, folder: ExperimentFolder, spec: Experiment, cancelled: threading.Event, takeover: Takeover
+) -> Outcome | None:
+    """Run what is missing and ship it; None where a newer driver does so now."""
     chains = plan(spec)
     events = EventFile(folder.events(arguments.attempt))
     events.append(DriverStarted(attempt=arguments.attempt))
@@ -74,8 +82,12 @@ def _drive(arguments: Arguments, folder: ExperimentFolder, spec: Experiment, can
     board = _board(ledger, chains)
     if not board.over:
         stop = StopWindow(cancelled, arguments.stop_window)
-        Campaign(arguments.experiment, spec, board, ledger, folder, arguments.data, arguments.attempt, stop).run()
-    shipped = outbox.finish(cancelled, CANCEL_SHIPPING_S)
+        Campaign(
+            arguments.experiment, spec, board, ledger, folder, arguments.data, arguments.attempt, stop, takeover
+        ).run()
+    shipped = outbox.finish(cancelled, CANCEL_SHIPPING_S, takeover.has_come)
+    if takeover.has_come():
+        return None
     if cancelled.is_set() and not (board.over and shipped):
         outbox.kill_unfinished()
         _announce_cancelled(ledger, chains, events)

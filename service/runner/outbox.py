@@ -8,6 +8,7 @@ import logging
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,12 +59,15 @@ class Outbox:
         """Begin to ship in the background."""
         self._thread.start()
 
-    def finish(self, cancelled: threading.Event, give_up_after_s: float) -> bool:
+    def finish(
+        self, cancelled: threading.Event, give_up_after_s: float, given_up: Callable[[], bool] = lambda: False
+    ) -> bool:
         """Ship until nothing is left, however long MLflow is away.
 
         Args:
             cancelled: once set, the wait is cut short.
             give_up_after_s: how long to go on trying once `cancelled` is set.
+            given_up: whether it is somebody else's to ship now: then it is left to them.
 
         Returns:
             Whether everything is in MLflow.
@@ -72,7 +76,7 @@ class Outbox:
         if self._thread.is_alive():
             self._thread.join()
         give_up_at = None
-        while True:
+        while not given_up():
             error = self._try_ship()
             if error is None and self.pending() == 0:
                 return True
@@ -83,6 +87,7 @@ class Outbox:
                 time.sleep(POLL_INTERVAL_S)
             else:
                 cancelled.wait(RETRY_INTERVAL_S if error else POLL_INTERVAL_S)
+        return False
 
     def pending(self) -> int:
         """How many committed points MLflow has not got."""

@@ -9,7 +9,8 @@ it failed and the experiment was begun anew, the next generation has a marker of
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -223,12 +224,31 @@ class Attempt:
         if newest != self.number:
             raise Superseded(f"attempt {newest} has taken over from attempt {self.number} at {self.folder.path}")
 
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Take a file that cannot be written or found for what it is where a newer attempt has begun: its doing.
+
+        Raises:
+            Superseded: in place of an OSError, if there is a newer attempt.
+        """
+        try:
+            yield
+        except OSError:
+            self.check_newest()
+            raise
+
     def prune(self, keep: set[str]) -> None:
-        """Delete this and older attempts' checkpoints, except those in `keep` (paths relative to the stage folder)."""
+        """Delete this and older attempts' checkpoints, except those in `keep` (paths relative to the stage folder).
+
+        Of older ones what a kill left half-written goes too.
+        """
         for number in self.folder.attempt_numbers():
             if number > self.number:
                 continue
-            for file in self.folder.attempt(number).glob("epoch-*.pt"):
+            files = [*self.folder.attempt(number).glob("epoch-*.pt")]
+            if number < self.number:
+                files += self.folder.attempt(number).glob(".*.tmp")
+            for file in files:
                 if str(file.relative_to(self.folder.path)) not in keep:
                     file.unlink(missing_ok=True)
 

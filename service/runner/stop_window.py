@@ -49,10 +49,15 @@ class StopWindow:
 
 
 class WindowStopper(Stopper):
-    """Stops each trial at its next epoch once the experiment stops, and all of them when the window has closed."""
+    """Stops each trial at its next epoch once the experiment stops, and all of them when the window has closed.
 
-    def __init__(self, window: StopWindow) -> None:
-        self._window = window
+    Args:
+        window: Of the experiment.
+        given_up: Whether the driver has nothing to do any more: then all of them are cut off.
+    """
+
+    def __init__(self, window: StopWindow, given_up: Callable[[], bool] = lambda: False) -> None:
+        self._window, self._given_up = window, given_up
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Whether this trial ends here: what it reports has been committed."""
@@ -60,7 +65,7 @@ class WindowStopper(Stopper):
 
     def stop_all(self) -> bool:
         """Whether whatever still runs is cut off."""
-        return self._window.closed()
+        return self._window.closed() or self._given_up()
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Tune pickles its stopper for a restore that is never made; locks must not go along.

@@ -18,6 +18,11 @@ def run_training(trial: TrialConfig) -> Iterator[dict[str, Any]]:
     """One attempt, from the newest committed epoch to the stage's end; yields a report an epoch."""
     folder = StageFolder(Path(trial.stage_path))
     attempt = Attempt(folder, trial.generation)
+    with attempt.at_work():
+        yield from _train(trial, folder, attempt)
+
+
+def _train(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterator[dict[str, Any]]:
     config = TrainConfig.model_validate(trial.config)
     data_root = None if trial.data_root is None else Path(trial.data_root)
     resume, initial = _load_start(trial, folder)

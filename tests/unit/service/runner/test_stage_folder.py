@@ -171,3 +171,24 @@ print(*[Attempt(StageFolder(Path({str(folder.path)!r}))).number for _ in range(2
 def test_a_stage_that_never_began_has_no_progress(folder: StageFolder) -> None:
     progress = read_progress(folder)
     assert (progress.commits, progress.done, progress.num_attempts, progress.last) == ((), None, 0, None)
+
+
+def test_what_a_killed_attempt_left_half_written_goes(folder: StageFolder) -> None:
+    old = Attempt(folder)
+    (old.path / ".epoch-000001.pt.12ab.tmp").write_bytes(b"half")
+    new = Attempt(folder)
+    own = new.path / ".epoch-000002.pt.34cd.tmp"
+    own.write_bytes(b"being written")
+    kept = commit(new, 1)
+    new.prune(keep={kept.checkpoint})
+    assert [file.name for file in old.path.iterdir()] == []
+    assert own.exists(), "its own are cleared away by who writes them"
+
+
+def test_a_file_that_a_newer_attempt_took_away_is_no_failure(folder: StageFolder) -> None:
+    old = Attempt(folder)
+    with pytest.raises(FileNotFoundError), old.at_work():
+        raise FileNotFoundError("of its own doing")
+    Attempt(folder)
+    with pytest.raises(Superseded, match="has taken over"), old.at_work():
+        raise FileNotFoundError("pruned")

@@ -69,3 +69,8 @@ def test_where_nothing_is_at_work_it_closes_at_once(stopped: threading.Event) ->
 def test_tune_may_pickle_the_stopper(window: StopWindow) -> None:
     copy = pickle.loads(pickle.dumps(WindowStopper(window)))
     assert not copy.stop_all()
+
+
+def test_a_driver_that_has_given_up_cuts_all_of_it_off(window: StopWindow) -> None:
+    assert WindowStopper(window, lambda: True).stop_all()
+    assert not WindowStopper(window, lambda: False).stop_all()

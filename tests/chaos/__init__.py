@@ -1,0 +1,1 @@
+"""Faults against a real stack: `python -m tests.chaos`, or `make test-chaos`."""

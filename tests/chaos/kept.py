@@ -1,0 +1,56 @@
+"""Starts again what has died, a moment later: what systemd, a container engine or an operator does for its machines."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+LOOK_EVERY_S = 0.2
+
+
+class Mortal(Protocol):
+    """What is kept."""
+
+    name: str
+
+    def start(self) -> None:
+        """Start it; it is dead."""
+
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+
+
+@dataclass
+class Kept:
+    """The thread that keeps some mortals; each stays dead for `delay_s` before it is started again."""
+
+    mortals: list[Mortal]
+    delay_s: float
+    say: Callable[[str], None]
+    _dead_since: dict[str, float] = field(default_factory=dict)
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self._thread = threading.Thread(target=self._work, name="kept", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let what dies stay dead from now on."""
+        self._stop.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while not self._stop.wait(LOOK_EVERY_S):
+            for mortal in self.mortals:
+                try:
+                    self._look_at(mortal)
+                except Exception as error:  # the others are looked after all the same
+                    self.say(f"{mortal.name} could not be started: {error}")
+
+    def _look_at(self, mortal: Mortal) -> None:
+        if mortal.is_alive():
+            self._dead_since.pop(mortal.name, None)
+        elif time.monotonic() - self._dead_since.setdefault(mortal.name, time.monotonic()) >= self.delay_s:
+            del self._dead_since[mortal.name]
+            mortal.start()

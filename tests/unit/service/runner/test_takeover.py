@@ -1,0 +1,46 @@
+"""An older driver learns that a newer one has begun."""
+
+from pathlib import Path
+
+import pytest
+
+from service.runner.takeover import Takeover
+from service.storage import ExperimentFolder
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> ExperimentFolder:
+    folder = ExperimentFolder(tmp_path, "e")
+    for number in (1, 2):
+        folder.driver(number).mkdir(parents=True)
+    return folder
+
+
+def test_the_newest_driver_goes_on(folder: ExperimentFolder) -> None:
+    assert not Takeover(folder, 2).has_come()
+
+
+def test_an_older_one_gives_way(folder: ExperimentFolder) -> None:
+    takeover = Takeover(folder, 1)
+    assert takeover.has_come()
+    assert takeover.newest == 2
+
+
+def test_it_looks_now_and_then_and_never_takes_it_back(folder: ExperimentFolder) -> None:
+    clock = Clock()
+    takeover = Takeover(folder, 2, clock)
+    assert not takeover.has_come()
+    folder.driver(3).mkdir()
+    assert not takeover.has_come(), "it has looked a moment ago"
+    clock.now += 1
+    assert takeover.has_come()
+    folder.driver(3).rmdir()
+    clock.now += 10
+    assert takeover.has_come()
