@@ -121,9 +121,10 @@ class Client:
         """How a replay stands."""
         return self._json("GET", f"/experiments/{experiment_id}/verifications/{number}")
 
-    def logs(self, experiment_id: str, **params: str | int) -> str:
-        """What its driver, or one of its trials, printed."""
-        return self._request("GET", f"/experiments/{experiment_id}/logs", params=params).text
+    def logs(self, experiment_id: str, **params: str | int) -> tuple[bytes, str]:
+        """What its driver, or one of its trials, printed; and the cursor behind it."""
+        response = self._request("GET", f"/experiments/{experiment_id}/logs", params=params)
+        return response.content, response.headers["X-Next-Cursor"]
 
     def _json(self, method: str, path: str, **arguments: Any) -> Json:
         answer: Json = self._request(method, path, **arguments).json()

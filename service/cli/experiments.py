@@ -1,5 +1,7 @@
 """`tet submit`, `follow`, `list`, `show`, `compare`, `logs`, `presets`: clients of the API."""
 
+import sys
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +18,9 @@ from service.presets import catalogue
 from service.settings import Settings
 
 Json = dict[str, Any]
+
+# How often somebody who follows a log asks for more where there was none.
+LOG_POLL_S = 1.0
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The experiment's id.")]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Watch it until it ends.")]
@@ -104,12 +109,31 @@ def logs(
     chain: Annotated[str | None, typer.Option(metavar="CHAIN", help="A chain's id: the log of its trial.")] = None,
     stage: Annotated[int | None, typer.Option(metavar="INDEX", help="The chain's stage, from 0.")] = None,
     tail: Annotated[int | None, typer.Option(metavar="LINES", help="Only this many lines from the end.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the experiment has ended.")] = False,
 ) -> None:
     """Print what an experiment's driver printed, or one of its trials."""
-    wanted = {"chain": chain, "stage": stage, "tail": tail}
-    params = {key: value for key, value in wanted.items() if value is not None}
+    which: dict[str, str | int] = {
+        key: value for key, value in (("chain", chain), ("stage", stage)) if value is not None
+    }
     with connected() as client:
-        print(client.logs(experiment_id, **params), end="")
+        text, cursor = client.logs(experiment_id, **which, **({} if tail is None else {"tail": tail}))
+        _print_bytes(text)
+        while follow:
+            # Asked first: what an experiment that has ended has printed, it has printed by now.
+            ended = client.experiment(experiment_id)["finished_at"] is not None
+            text, following = client.logs(experiment_id, **which, cursor=cursor)
+            _print_bytes(text)
+            if ended and following == cursor:
+                return
+            if following == cursor:
+                time.sleep(LOG_POLL_S)
+            cursor = following
+
+
+def _print_bytes(text: bytes) -> None:
+    """As they are: a part may end in the middle of a character."""
+    sys.stdout.buffer.write(text)
+    sys.stdout.buffer.flush()
 
 
 def presets(

@@ -117,7 +117,16 @@ async def events(
     "/{experiment_id}/logs",
     summary="Read a log",
     response_class=StreamingResponse,
-    responses={200: {"description": "The log as it is now.", "content": {"text/plain": {}}}, **answers(404, 422)},
+    responses={
+        200: {
+            "description": "The log as it is now.",
+            "content": {"text/plain": {}},
+            "headers": {
+                "X-Next-Cursor": {"description": "Ask with it for what follows.", "schema": {"type": "string"}},
+            },
+        },
+        **answers(404, 422),
+    },
 )
 def log(
     context: InContext,
@@ -127,7 +136,19 @@ def log(
     ] = None,
     stage: Annotated[int | None, Query(ge=0, le=99, description="Of this stage; else the last one begun.")] = None,
     tail: Annotated[int | None, Query(ge=0, le=100_000, description="Only this many lines from the end.")] = None,
+    cursor: Annotated[
+        str | None,
+        Query(
+            pattern=logs.CURSOR_PATTERN,
+            description="`X-Next-Cursor` of the answer before; `0.1.0` begins with the first log.",
+        ),
+    ] = None,
 ) -> StreamingResponse:
-    """The newest log of the driver, or of a chain's stage."""
-    path = logs.find(context, experiment_id, chain, stage)
-    return StreamingResponse(logs.read(path, tail), media_type="text/plain; charset=utf-8")
+    """The newest log of the driver, or of a chain's stage; by cursor all of them, from the oldest to the newest.
+
+    The last answer's cursor may be asked with again: what was written since follows. `tail` counts without a cursor.
+    """
+    found = logs.find(context, experiment_id, chain, stage)
+    part = logs.newest(found, tail) if cursor is None else logs.behind(found, logs.Cursor.parse(cursor))
+    headers = {"X-Next-Cursor": str(part.next)}
+    return StreamingResponse(part.read(), media_type="text/plain; charset=utf-8", headers=headers)

@@ -1,18 +1,71 @@
-"""Logs of an experiment: files on the shared storage, found by what they belong to."""
+"""Logs of an experiment: files on the shared storage, found by what they belong to, read whole or from a cursor on."""
 
 import os
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
+
+from starlette.exceptions import HTTPException
 
 from service.api.context import Context
 from service.errors import NotFound
 from service.storage import ExperimentFolder
 
 _BLOCK_BYTES = 65_536
+# What one answer holds at most of a log that is read by cursor.
+PAGE_BYTES = 1_048_576
+CURSOR_PATTERN = r"^[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,18}$"
 
 
-def find(context: Context, experiment_id: str, chain: str | None, stage: int | None) -> Path:
-    """Returns the newest log of the driver, or of a chain's stage (its last one that was begun, if None).
+@dataclass(frozen=True, order=True)
+class Log:
+    """One log: of a driver (`stage` 0), or of one attempt at a stage; later ones are larger."""
+
+    stage: int
+    number: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """A place in the logs: which one, and from which byte on."""
+
+    stage: int
+    number: int
+    start: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The place that a cursor names; it matches `CURSOR_PATTERN`."""
+        return cls(*map(int, re.findall("[0-9]+", text)))
+
+    def __str__(self) -> str:
+        return f"{self.stage}.{self.number}.{self.start}"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one answer tells: some bytes of a log, and where to go on."""
+
+    log: Log
+    start: int
+    end: int
+    next: Cursor
+
+    def read(self) -> Iterator[bytes]:
+        """Yields its bytes."""
+        with self.log.path.open("rb") as file:
+            file.seek(self.start)
+            position = self.start
+            while position < self.end and (block := file.read(min(_BLOCK_BYTES, self.end - position))):
+                position += len(block)
+                yield block
+
+
+def find(context: Context, experiment_id: str, chain: str | None, stage: int | None) -> list[Log]:
+    """Returns the logs of the drivers, or of a chain's stage (of all its stages, if None), oldest first; at least one.
 
     Raises:
         NotFound: There is no such experiment, chain or stage, or it has written nothing yet.
@@ -23,33 +76,47 @@ def find(context: Context, experiment_id: str, chain: str | None, stage: int | N
         num_stages = len(known.stages) if known is not None else 0
     folder = ExperimentFolder(context.settings.storage, experiment_id)
     if chain is None:
-        return _newest([folder.driver_log(number) for number in folder.driver_numbers()], "the driver")
+        return _written([Log(0, n, folder.driver_log(n)) for n in folder.driver_numbers()], "the driver")
     if known is None:
         raise NotFound(f"experiment {experiment_id} has no chain {chain!r}")
     if stage is not None and stage >= num_stages:
         raise NotFound(f"chain {chain} has the stages 0 to {num_stages - 1}, and no stage {stage}")
-    indices = range(num_stages) if stage is None else [stage]
-    stages = [folder.stage(chain, index) for index in indices]
-    paths = [folder.trial_log(number) for folder in stages for number in folder.attempt_numbers()]
-    return _newest(paths, f"chain {chain}" if stage is None else f"stage {stage} of chain {chain}")
+    stages = {index: folder.stage(chain, index) for index in (range(num_stages) if stage is None else [stage])}
+    logs = [Log(index, n, each.trial_log(n)) for index, each in stages.items() for n in each.attempt_numbers()]
+    return _written(logs, f"chain {chain}" if stage is None else f"stage {stage} of chain {chain}")
 
 
-def _newest(paths: list[Path], whose: str) -> Path:
-    for path in reversed(paths):
-        if path.is_file():
-            return path
-    raise NotFound(f"{whose} has written no log yet")
+def _written(logs: list[Log], whose: str) -> list[Log]:
+    found = [log for log in logs if log.path.is_file()]
+    if not found:
+        raise NotFound(f"{whose} has written no log yet")
+    return found
 
 
-def read(path: Path, tail: int | None) -> Iterator[bytes]:
-    """Yields the file as it is now, or its last `tail` lines."""
-    with path.open("rb") as file:
+def newest(logs: list[Log], tail: int | None) -> Part:
+    """Returns the newest log as it is now, or its last `tail` lines."""
+    log = logs[-1]
+    with log.path.open("rb") as file:
         end = file.seek(0, os.SEEK_END)
-        position = 0 if tail is None else _start_of_last(file.fileno(), end, tail)
-        file.seek(position)
-        while position < end and (block := file.read(min(_BLOCK_BYTES, end - position))):
-            position += len(block)
-            yield block
+        start = 0 if tail is None else _start_of_last(file.fileno(), end, tail)
+    return Part(log, start, end, Cursor(log.stage, log.number, end))
+
+
+def behind(logs: list[Log], cursor: Cursor) -> Part:
+    """Returns what follows a cursor in its log, at most `PAGE_BYTES`; behind its end the next log begins.
+
+    Raises:
+        HTTPException: 422, if the cursor is of none of these logs, or lies behind the end of one.
+    """
+    place = next((i for i, log in enumerate(logs) if (log.stage, log.number) == (cursor.stage, cursor.number)), None)
+    size = None if place is None else logs[place].path.stat().st_size
+    if place is None or size is None or cursor.start > size:
+        raise HTTPException(422, f"cursor={cursor}: must be the X-Next-Cursor of an answer for the same log")
+    end = min(size, cursor.start + PAGE_BYTES)
+    following = Cursor(cursor.stage, cursor.number, end)
+    if end == size and place + 1 < len(logs):
+        following = Cursor(logs[place + 1].stage, logs[place + 1].number, 0)
+    return Part(logs[place], cursor.start, end, following)
 
 
 def _start_of_last(descriptor: int, end: int, num_lines: int) -> int:

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from service.api.experiments import logs
 from service.states import ExperimentState
 from service.storage import ExperimentFolder
 from service.store.repository import Repository
@@ -179,6 +180,35 @@ def test_the_newest_log_of_the_driver_or_of_a_stage_is_read(gate: Api, spec: Spe
     write(folder.stage(chain, 1).trial_log(1), "next stage\n")
     assert log(gate, experiment_id, chain=chain) == "next stage\n"
     assert log(gate, experiment_id, chain=chain, stage=0) == "second try\n"
+
+
+def test_logs_are_read_by_cursor_from_the_first_to_the_last(gate: Api, spec: Spec) -> None:
+    experiment_id = post(gate, spec)
+    path = f"/experiments/{experiment_id}/logs"
+    folder = ExperimentFolder(gate.settings.storage, experiment_id)
+    long = "x" * (logs.PAGE_BYTES + 7)
+    write(folder.driver_log(1), long)
+    write(folder.driver_log(3), "new\n")
+    cursor, told = "0.1.0", ""
+    for _ in range(3):
+        answer = gate.client.get(path, params={"cursor": cursor})
+        cursor, told = answer.headers["X-Next-Cursor"], told + answer.text
+    assert (told, cursor) == (long + "new\n", "0.3.4")
+    answer = gate.client.get(path, params={"cursor": cursor})
+    assert (answer.text, answer.headers["X-Next-Cursor"]) == ("", cursor)
+    with folder.driver_log(3).open("a") as file:
+        file.write("more\n")
+    assert log(gate, experiment_id, cursor=cursor) == "more\n"
+    assert gate.client.get(path).headers["X-Next-Cursor"] == "0.3.9"
+
+
+@pytest.mark.parametrize("cursor", ["0.2.0", "0.1.5", "1.1.0"])
+def test_a_cursor_of_no_log_is_refused(gate: Api, spec: Spec, cursor: str) -> None:
+    experiment_id = post(gate, spec)
+    write(ExperimentFolder(gate.settings.storage, experiment_id).driver_log(1), "1234")
+    answer = gate.client.get(f"/experiments/{experiment_id}/logs", params={"cursor": cursor})
+    assert answer.status_code == 422
+    assert f"cursor={cursor}: must be the X-Next-Cursor" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("ending", ["\n", ""])

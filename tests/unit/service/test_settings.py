@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import Settings, SettingsInvalid
+from service.settings import Settings, SettingsInvalid, variable
 
 
 def read(**env: str) -> Settings:
@@ -74,3 +74,9 @@ def test_two_components_cannot_share_a_port() -> None:
 def test_an_api_on_every_interface_is_reached_on_loopback() -> None:
     assert read(TET_API_HOST="0.0.0.0").api_url == "http://127.0.0.1:8000"
     assert read(TET_API_HOST="::1").api_url == "http://[::1]:8000"
+
+
+def test_the_guide_for_operators_has_every_setting() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "guides" / "operations.md").read_text()
+    # The rest of a row's variables may be told in one cell.
+    assert [name for name in map(variable, Settings.model_fields) if f"`{name}`" not in guide] == []
