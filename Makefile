@@ -7,6 +7,8 @@ TORCH_INDEX ?=
 TORCH_VARIANT ?=
 SPEC ?= examples/digits.yaml
 WORKERS ?= 2
+# Processes that share the tests.
+JOBS ?= 2
 SEED ?= 1
 ROUNDS ?= 1-20
 export TORCH_INDEX TORCH_VARIANT SPEC WORKERS
@@ -43,7 +45,7 @@ down: ## stop what `up` or `demo` started
 	@if test -x $(BIN)/tet; then $(BIN)/tet down; else echo "nothing is installed in $(VENV), so nothing is up"; fi
 
 test: setup ## all tests (those on PostgreSQL are skipped where it is not installed)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 test-unit: setup ## the quick tests alone
 	$(BIN)/python -m pytest tests/unit $(ARGS)

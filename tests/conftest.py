@@ -9,6 +9,20 @@ import pytest
 from tests.postgres import Server, binaries
 
 
+# Folders whose tests share something that is expensive to start; elsewhere a file's tests do.
+SHARING = ("integration/experiment", "integration/failures")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes share the work: what shares a stack goes to one of them, and what takes long goes first."""
+    here = Path(__file__).parent
+    for item in items:
+        place = item.path.relative_to(here)
+        folder = place.parent.as_posix()
+        item.add_marker(pytest.mark.xdist_group(folder if folder in SHARING else place.as_posix()))
+    items.sort(key=lambda item: (item.get_closest_marker("stack") is None, "unit" in item.path.parts))
+
+
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A PostgreSQL server of our own, which goes when the tests end."""

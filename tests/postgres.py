@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import psutil
 import psycopg
@@ -81,15 +81,23 @@ class Server:
         self._run("pg_ctl", "stop", "-D", self._data, "-m", "immediate", "-w")
         shutil.rmtree(self.folder)
 
+    def create(self, name: str) -> str:
+        """Makes an empty database; gives its URL."""
+        self._execute("CREATE DATABASE {}", name)
+        return f"postgresql+psycopg://tet@127.0.0.1:{self.port}/{name}"
+
     @contextmanager
     def database(self, name: str) -> Iterator[str]:
         """An empty database, for as long as the context lasts; gives its URL."""
+        url = self.create(name)
+        try:
+            yield url
+        finally:
+            self._execute("DROP DATABASE {} WITH (FORCE)", name)
+
+    def _execute(self, statement: LiteralString, name: str) -> None:
         with psycopg.connect(self._dsn("postgres"), autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-            try:
-                yield f"postgresql+psycopg://tet@127.0.0.1:{self.port}/{name}"
-            finally:
-                connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+            connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
 
     @property
     def _data(self) -> str:

@@ -242,7 +242,7 @@ class Reconciler:
 
     def _stop_driver(self, row: ExperimentRow, state: ExperimentState, submission: str) -> None:
         """Ask Ray to stop the driver; what is to be paused is `pausing` from then on."""
-        reason = self._jobs.stop(submission) or "Ray was asked to stop the driver"
+        reason = self._jobs.stop(submission) or row.hold or "Ray was asked to stop the driver"
         after = ExperimentState.PAUSING if _wanted(row) == "pause" else state
         if (after, reason) != (state, row.reason):
             self._advance(row, after, reason=reason)

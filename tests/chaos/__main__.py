@@ -96,6 +96,7 @@ def _undisturbed(world: World) -> tuple[Fingerprint, int]:
 
 def _round(world: World, seed: int, number: int, plan: list[Planned], undisturbed: Fingerprint, report: Report) -> None:
     start, experiment_id = time.monotonic(), _post(world)
+    wrong: list[str] = []
     for i, planned in enumerate(plan, 1):
         _await_turn(world, experiment_id, planned)
         draw = random.Random(f"{seed}/{number}/{i}")
@@ -103,14 +104,16 @@ def _round(world: World, seed: int, number: int, plan: list[Planned], undisturbe
             if place:
                 time.sleep(planned.between_s)
             at = world.num_committed(experiment_id)
-            said = _strike(world, experiment_id, name, draw, report)
+            said = _strike(world, experiment_id, name, draw, report, wrong)
             _say(f"round {number:2} fault {i}/{len(plan)} at epoch {at:2}  {said}")
     try:
         _await_end(world, experiment_id)
-        found, wrong = checks.differences(world, experiment_id, undisturbed)
+        found, differing = checks.differences(world, experiment_id, undisturbed)
+        wrong += differing
         said = f"{len(found.hashes)} hashes, {found.num_points} points, {found.runs.total()} runs"
-    except Exception as error:
-        wrong, said = [f"{type(error).__name__}: {error}"], "not compared"
+    except Exception as error:  # the rounds that follow are run all the same
+        wrong.append(f"{type(error).__name__}: {error}")
+        said = "not compared"
     took_s = time.monotonic() - start
     report.rounds.append((number, took_s, wrong))
     _say(f"round {number:2} {'FAILED' if wrong else 'equal'}: {said}, {took_s:.0f} s; experiment {experiment_id}")
@@ -118,9 +121,14 @@ def _round(world: World, seed: int, number: int, plan: list[Planned], undisturbe
         _say(f"         {line}")
 
 
-def _strike(world: World, experiment_id: str, name: str, draw: random.Random, report: Report) -> str:
+def _strike(
+    world: World, experiment_id: str, name: str, draw: random.Random, report: Report, wrong: list[str]
+) -> str:
     try:
         said = FAULTS[name](world, experiment_id, draw)
+    except AssertionError as error:
+        wrong.append(f"{name}: {error}")
+        said = f"{name}: {error}"
     except NothingToStrike as reason:
         report.missed += 1
         return f"{name}: nothing was struck: {reason}"

@@ -113,7 +113,7 @@ def world(folder: Path, say: Callable[[str], None]) -> Iterator[World]:
     _mount_small(storage)
     server = Server.start(durable=True)
     try:
-        with server.database("tet") as url, local_stack(folder / "home", **_settings(url, storage)) as stack:
+        with local_stack(folder / "home", **_settings(server.create("tet"), storage)) as stack:
             nodes = [Node(f"node-{i}", stack, 1, folder) for i in range(NUM_NODES)]
             for node in nodes:
                 node.start()
