@@ -51,8 +51,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run an experiment to its outcome, or until a newer driver takes over; 0 in both cases, however bad it is."""
     arguments = _parse(argv)
     folder = ExperimentFolder(arguments.storage, arguments.experiment)
-    # Exclusive: no two drivers share a number, so no two write one file.
-    folder.driver(arguments.attempt).mkdir(parents=True)
+    # Exclusive: no two drivers share a number, so no two write one file. Without its parents, which the service has
+    # made: a job that Ray starts late must not bring back the folder of an experiment that was deleted.
+    folder.driver(arguments.attempt).mkdir()
     _log_to(folder.driver_log(arguments.attempt))
     cancelled = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -42,9 +42,10 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parse(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout)
     folder = ExperimentFolder(arguments.storage, arguments.experiment)
+    # First of all: a job that Ray starts late must not bring back the folder of an experiment that was deleted.
+    spec = parse(json.loads(folder.spec.read_bytes()))
     target = folder.verification(arguments.number)
     target.mkdir(parents=True, exist_ok=True)
-    spec = parse(json.loads(folder.spec.read_bytes()))
     chain = next(chain for chain in plan(spec) if chain.id == arguments.chain)
     result = _on_a_node(spec.resources, folder, chain, arguments)
     write_atomic(target / "result.json", json.dumps(result, ensure_ascii=False, indent=1).encode())

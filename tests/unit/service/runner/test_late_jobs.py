@@ -1,0 +1,24 @@
+"""Jobs that Ray starts after their experiment was deleted."""
+
+from pathlib import Path
+
+import pytest
+
+from service.runner import driver, verify
+from service.storage import ExperimentFolder
+
+ID = "0" * 20
+
+
+def test_a_driver_does_not_bring_back_a_folder_that_is_gone(tmp_path: Path) -> None:
+    arguments = ["--experiment", ID, "--attempt", "2", "--storage", str(tmp_path), "--mlflow-url", "http://127.0.0.1:9"]
+    with pytest.raises(FileNotFoundError, match="drivers/0002"):
+        driver.main(arguments)
+    assert not ExperimentFolder(tmp_path, ID).path.exists()
+
+
+def test_nor_does_a_replay(tmp_path: Path) -> None:
+    arguments = ["--experiment", ID, "--number", "1", "--chain", "c", "--stage", "0", "--storage", str(tmp_path)]
+    with pytest.raises(FileNotFoundError, match=r"spec\.json"):
+        verify.main(arguments)
+    assert not ExperimentFolder(tmp_path, ID).path.exists()
