@@ -81,11 +81,15 @@ class OutboxChanged(Event):
 
 
 class Outcome(Event):
-    """The driver's last word: all markers are there (or a chain failed), and the outbox is empty."""
+    """The driver's last word: all markers are there (or a chain failed), and the outbox is empty.
+
+    `failure` is {"type", "class", "message"} of the first stage that failed, or of MLflow's refusal.
+    """
 
     type: Literal["outcome"] = "outcome"
     state: Literal["succeeded", "failed", "cancelled"]
     reason: str = ""
+    failure: dict[str, Any] | None = None
 
 
 AnyEvent = Annotated[

@@ -98,6 +98,19 @@ class Settings(BaseModel):
     min_free_bytes: int = Field(
         268_435_456, ge=0, description="With less room on the storage, what runs is paused until there is more."
     )
+    max_driver_deaths: int = Field(
+        5,
+        ge=0,
+        le=1_000,
+        description="Drivers of an experiment lost in a row, with no epoch in between, that are "
+        "followed by another one.",
+    )
+    tracking_patience_s: float = Field(
+        300,
+        ge=0,
+        description="How long MLflow may refuse what is logged, once the training is done, until that is "
+        "the experiment's failure.",
+    )
     restart_limit: int = Field(
         10, ge=0, description="Restarts of a component of the local stack within the window, before it is given up."
     )

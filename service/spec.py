@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from service.errors import FieldError, SpecInvalid
 from service.merge import merged
-from service.spec_blocks import Resources, Retention, Start, Webhook
+from service.spec_blocks import Limits, Resources, Retention, Start, Webhook
 from service.spec_checks import cross_faults
 from service.spec_faults import faults_of
 from tet_core.config import (
@@ -110,6 +110,7 @@ class Experiment(Overrides):
     baseline: str | None = Field(None, description="Name of the arm the others are compared with; None: the first.")
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=MAX_SEEDS)]
     resources: Resources = Resources()
+    limits: Limits = Limits()
     priority: int = Field(0, ge=-100, le=100, description="In the queue, what has more goes first.")
     start: Start | None = Field(None, description="Where all chains start; None: from fresh weights.")
     retention: Retention = Retention()

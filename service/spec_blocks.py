@@ -80,3 +80,34 @@ class Webhook(Config):
     """Whom to tell of the experiment's end, by a signed POST; the operator says which hosts are allowed."""
 
     url: Annotated[str, Field(min_length=1, max_length=2_000), AfterValidator(_web_address)]
+
+
+class Health(Config):
+    """When a network counts as dead or saturated, by how often the neurons of each layer fire.
+
+    Measured on the first test batch of every epoch; 0 is never, 1 is at every step.
+    """
+
+    min_rate: float = Field(0.0, ge=0, le=1, description="A layer that fires no more often than this is silent.")
+    max_rate: float = Field(1.0, ge=0, le=1, description="A layer that fires at least so often is saturated.")
+    patience: int = Field(3, ge=1, le=10_000, description="Epochs in a row until the stage fails of it.")
+
+
+class Limits(Config):
+    """When a stage is given up."""
+
+    max_time_s: float | None = Field(
+        None, gt=0, description="Seconds that one stage may be at work, over all its attempts; None: any."
+    )
+    stall_s: float | None = Field(
+        1800,
+        ge=1,
+        description="Seconds without a step (a batch trained or measured, start-up included) after which a trial is "
+        "ended and its stage tried again; None: never.",
+    )
+    max_losses: int = Field(
+        5, ge=1, le=1_000, description="Trials of a stage lost in a row, with no epoch in between, until it fails."
+    )
+    health: Health | None = Field(
+        None, description="When a network counts as dead or saturated; None: it is not asked."
+    )

@@ -26,7 +26,7 @@ def cross_faults(raw: object) -> list[FieldError]:
         return []
     checks = (
         _unstorable, _doubled_arms, _doubled_seeds, _baseline, _input_size, _events_have_no_colours, _learnable_tau,
-        _num_chains, _inheritance, _analyses,
+        _num_chains, _inheritance, _analyses, _health,
     )  # fmt: skip
     return [fault for check in checks for fault in check(raw)]
 
@@ -195,6 +195,17 @@ def _num_samples(raw: dict[str, Any], stage: dict[str, Any], path: tuple[str | i
     if most is not None and wanted > most:
         detail = f"the {split} set of {dataset.name!r} has {most:,} samples"
         yield FieldError.at((*path, "num_samples"), wanted, detail)
+
+
+def _health(raw: dict[str, Any]) -> Iterator[FieldError]:
+    """A range of firing rates has room between its ends."""
+    limits = raw.get("limits")
+    health = limits.get("health") if isinstance(limits, dict) else None
+    if not isinstance(health, dict):
+        return
+    lowest, highest = health.get("min_rate", 0.0), health.get("max_rate", 1.0)
+    if type(lowest) in (int, float) and type(highest) in (int, float) and lowest >= highest:
+        yield FieldError.at(("limits", "health", "min_rate"), lowest, f"must be below max_rate, which is {highest!r}")
 
 
 def _is_analysis(stage: object) -> bool:

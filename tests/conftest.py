@@ -8,13 +8,12 @@ import pytest
 
 from tests.postgres import Server, binaries
 
-
 # Folders whose tests share something that is expensive to start; elsewhere a file's tests do.
 SHARING = ("integration/experiment", "integration/failures")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes share the work: what shares a stack goes to one of them, and what takes long goes first."""
+    """Where several processes share the work: what shares a stack goes to one of them, what takes long goes first."""
     here = Path(__file__).parent
     for item in items:
         place = item.path.relative_to(here)

@@ -3,7 +3,7 @@
 Shapes: T time steps, B batch, K classes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from tet_core.data import Dataset, Samples, load_dataset
 from tet_core.data.loader import in_order, split_validation
 from tet_core.losses import build_loss, sdt_loss, tet_loss
 from tet_core.models import build_model
+from tet_core.neuron import LIF
+from tet_core.operations import tallied
 
 # Fixed, whatever a stage trains with: the metrics are sums over batches, and floating-point sums depend on how they
 # are cut. 128 fits caches and small GPUs at any T in use.
@@ -29,7 +31,13 @@ def num_correct(outputs: Tensor, labels: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def measure(model: nn.Module, dataset: Dataset, split: Samples, config: TrainConfig) -> dict[str, float]:
+def measure(
+    model: nn.Module,
+    dataset: Dataset,
+    split: Samples,
+    config: TrainConfig,
+    on_step: Callable[[], None] | None = None,
+) -> dict[str, float]:
     """Measure a network on a split.
 
     Args:
@@ -37,6 +45,7 @@ def measure(model: nn.Module, dataset: Dataset, split: Samples, config: TrainCon
         dataset: For the normalisation.
         split: What to measure on, on the model's device.
         config: T, the loss and the precision.
+        on_step: Called after every batch. If it raises, the measurement ends there.
 
     Returns:
         `loss` (the stage's own), `loss_sdt` (Eq. 7), `loss_tet` (Eq. 9), each averaged over the samples, and
@@ -52,8 +61,32 @@ def measure(model: nn.Module, dataset: Dataset, split: Samples, config: TrainCon
         outputs = outputs.double()
         values = [loss(outputs, labels) * len(labels) for loss in losses.values()]
         sums += torch.stack([*values, num_correct(outputs, labels).double()])
+        if on_step is not None:
+            on_step()
     means = (sums / len(split)).tolist()
     return dict(zip([*losses, "accuracy"], means, strict=True))
+
+
+@torch.no_grad()
+def firing_rates(model: nn.Module, dataset: Dataset, split: Samples, config: TrainConfig) -> dict[str, float]:
+    """How often the spiking neurons of each layer fire on the first batch of a split; layers of ReLUs do not.
+
+    Args:
+        model: The network; it is left in evaluation mode.
+        dataset: For the normalisation.
+        split: What to measure on, on the model's device.
+        config: T and the precision.
+
+    Returns:
+        By the layer's name, in the order in which they run: spikes for each neuron and step, 0 to 1.
+    """
+    model.eval()
+    batches = in_order(dataset, split, batch_size=BATCH_SIZE, dtype=environment.DTYPES[config.precision])
+    images, _ = next(iter(batches))
+    with environment.autocast(config), tallied(model) as tallies:
+        model(dataset.to_input(images, config.T))
+    spiking = {name for name, module in model.named_modules() if isinstance(module, LIF)}
+    return {tally.name: tally.firing_rate for tally in tallies.neurons if tally.name in spiking}
 
 
 def _eq_9(outputs: Tensor, labels: Tensor) -> Tensor:

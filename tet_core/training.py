@@ -5,7 +5,7 @@ Shapes: T time steps, B batch, C channels, H and W pixels, K classes.
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from tet_core.checkpoint import FORMAT, CheckpointError, EnvironmentMismatch, sn
 from tet_core.config import TrainConfig
 from tet_core.data import Dataset, load_dataset
 from tet_core.data.loader import TrainLoader, split_validation
-from tet_core.evaluation import build, measure, num_correct
+from tet_core.evaluation import build, firing_rates, measure, num_correct
 from tet_core.losses import build_loss
 from tet_core.optimizer import build_optimizer, learning_rate, set_fields, set_learning_rate
 
@@ -33,12 +33,15 @@ class Epoch:
         epochs: How many the stage has.
         metrics: `train/`, `test/` and, with a validation set, `val/` metrics (accuracies as fractions, losses
             averaged over samples), `epoch_time_s` (seconds of the training pass alone) and `samples_per_s`.
+        firing_rates: Of each layer of spiking neurons, as `tet_core.evaluation.firing_rates` gives them; empty unless
+            they were asked for.
     """
 
     number: int
     epochs: int
     metrics: dict[str, float]
     _checkpoint: dict[str, Any] = field(repr=False)
+    firing_rates: dict[str, float] = field(default_factory=dict)
 
     def checkpoint(self) -> dict[str, Any]:
         """All that it takes to go on from here bit by bit; later epochs do not change it."""
@@ -89,6 +92,8 @@ def train_epochs(
     initial: Mapping[str, Any] | None = None,
     resume: Mapping[str, Any] | None = None,
     data_root: Path | None = None,
+    on_step: Callable[[], None] | None = None,
+    with_firing_rates: bool = False,
 ) -> Epochs:
     """Train a stage; yields after every epoch.
 
@@ -100,6 +105,8 @@ def train_epochs(
             the optimiser's state too.
         resume: Checkpoint of this very stage; training goes on at the epoch after it.
         data_root: As for `load_dataset`.
+        on_step: Called after every batch that was trained on or measured. If it raises, training ends there.
+        with_firing_rates: Whether each epoch also tells its layers' firing rates; no bit of the training changes.
 
     Returns:
         An iterator with one item an epoch, none if `resume` is of the last one; its `start` says what it begins with.
@@ -113,7 +120,7 @@ def train_epochs(
     """
     record = environment.record(config)
     with environment.applied(config):
-        stage = _Stage(config, load_dataset(config.dataset, data_root, T=config.T))
+        stage = _Stage(config, load_dataset(config.dataset, data_root, T=config.T), on_step or _nothing)
         start = 0
         if resume is not None:
             _check_same(resume, config, record)
@@ -121,10 +128,16 @@ def train_epochs(
             start = resume["epoch"]
         elif initial is not None:
             stage.load(initial, with_optimizer=config.inherit == "all")
-    return Epochs(stage.describe(record), _run(stage, config, record, start))
+    return Epochs(stage.describe(record), _run(stage, config, record, start, with_firing_rates))
 
 
-def _run(stage: "_Stage", config: TrainConfig, record: environment.Record, start: int) -> Iterator[Epoch]:
+def _nothing() -> None:
+    """What is done after a batch where nobody wants to know."""
+
+
+def _run(
+    stage: "_Stage", config: TrainConfig, record: environment.Record, start: int, with_firing_rates: bool
+) -> Iterator[Epoch]:
     for number in range(start + 1, config.epochs + 1):
         with environment.applied(config):
             metrics = stage.train_epoch(number) | stage.measure()
@@ -138,14 +151,15 @@ def _run(stage: "_Stage", config: TrainConfig, record: environment.Record, start
                 "optimizer": snapshot(stage.optimizer.state_dict()),
                 "metrics": dict(metrics),
             }
-        yield Epoch(number, config.epochs, metrics, checkpoint)
+            rates = stage.firing_rates() if with_firing_rates else {}
+        yield Epoch(number, config.epochs, metrics, checkpoint, rates)
 
 
 class _Stage:
     """What lives while a stage trains: network, optimiser, data."""
 
-    def __init__(self, config: TrainConfig, dataset: Dataset) -> None:
-        self.config, self.dataset = config, dataset
+    def __init__(self, config: TrainConfig, dataset: Dataset, on_step: Callable[[], None]) -> None:
+        self.config, self.dataset, self.on_step = config, dataset, on_step
         self.device = environment.device(config)
         self.model = build(config)
         self.optimizer = build_optimizer(config.optimizer, self.model.parameters())
@@ -200,6 +214,7 @@ class _Stage:
             losses.append(loss)
             sizes.append(len(labels))
             correct += num_correct(outputs, labels)
+            self.on_step()
         batch_losses = torch.stack(losses).double().cpu()  # the one point where a GPU is waited for
         seconds = self._now() - start
         _check_finite(batch_losses, number, config.loss.name)
@@ -226,8 +241,12 @@ class _Stage:
         return {
             f"{name}/{key}": value
             for name, split in self.splits.items()
-            for key, value in measure(self.model, self.dataset, split, self.config).items()
+            for key, value in measure(self.model, self.dataset, split, self.config, self.on_step).items()
         }
+
+    def firing_rates(self) -> dict[str, float]:
+        """How often each layer's neurons fire on the first test batch."""
+        return firing_rates(self.model, self.dataset, self.splits["test"], self.config)
 
     def _now(self) -> float:
         if self.device.type == "cuda":

@@ -9,8 +9,8 @@ import typer
 
 from service.cli import tables
 from service.cli.client import Client, Refused, read_spec
+from service.cli.failing import explained, failed_stages
 from service.cli.output import err, out, print_json, say
-from service.cli.progress import stage_name
 from service.cli.up import bring_supervisor_back
 from service.cli.watch import follow as watch
 from service.errors import TetError
@@ -90,8 +90,13 @@ def show(experiment_id: Id, as_json: AsJson = False) -> None:
         )
     if experiment["parents"]:
         out.print(f"from    {', '.join(experiment['parents'])}", markup=False)
+    if experiment.get("failure"):
+        for line in explained(experiment["failure"]):
+            out.print(line, soft_wrap=True, markup=False)
     _print_links(experiment)
     out.print(tables.chains(experiment))
+    for line in failed_stages(experiment):
+        out.print(line, style="red", markup=False, soft_wrap=True)
 
 
 def compare(experiment_id: Id, as_json: AsJson = False) -> None:
@@ -166,7 +171,8 @@ def _follow(client: Client, experiment_id: str) -> None:
     except KeyboardInterrupt:
         say(f"\nthe experiment goes on; watch it: tet follow {experiment_id}; end it: tet cancel {experiment_id}")
         raise typer.Exit(130) from None
-    _print_failures(experiment)
+    for line in failed_stages(experiment):
+        err.print(line, style="red", markup=False, soft_wrap=True)
     try:
         _print_comparison(client.comparison(experiment_id))
     except Refused as refusal:
@@ -176,6 +182,8 @@ def _follow(client: Client, experiment_id: str) -> None:
         told = experiment["reason"] not in ("", experiment["state"])
         reason = f": {experiment['reason']}" if told else ""
         err.print(f"{experiment['state']}{reason}", style="bold red", markup=False)
+        if experiment.get("failure"):
+            say(f"what it means, and what to do: tet show {experiment_id}")
         raise typer.Exit(1)
 
 
@@ -185,14 +193,6 @@ def _print_comparison(compared: Json) -> None:
         refused = (arm.get("versus_baseline") or {}).get("reason")
         if refused:
             out.print(f"{arm['name']} is not paired: {refused}", markup=False)
-
-
-def _print_failures(experiment: Json) -> None:
-    for chain in experiment["chains"]:
-        for stage in chain["stages"]:
-            if failure := stage.get("failure"):
-                reason = failure.get("message") or failure
-                err.print(f"{stage_name(chain, stage)}: {reason}", style="red", markup=False, soft_wrap=True)
 
 
 def _print_links(experiment: Json) -> None:

@@ -120,7 +120,8 @@ def _told(repository: Repository, row: ExperimentRow, event: AnyEvent) -> bool:
 def _apply_outcome(repository: Repository, row: ExperimentRow, event: Outcome) -> bool:
     if row.state in TERMINAL:
         return False
-    repository.advance(row.id, ExperimentState(row.state), ExperimentState(event.state), reason=event.reason)
+    before, after = ExperimentState(row.state), ExperimentState(event.state)
+    repository.advance(row.id, before, after, reason=event.reason, failure=event.failure)
     if event.state != "succeeded":
         repository.end_unfinished(row.id, WorkState.CANCELLED)
     return True

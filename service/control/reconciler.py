@@ -21,6 +21,7 @@ from service.control.queue import Limits, Turn, Verdict, judge
 from service.control.replays import Replays
 from service.control.storage_watch import StorageWatch
 from service.events import utc_now
+from service.failures import FailureType, failure, headline
 from service.settings import Settings
 from service.states import RESTING, ExperimentState, WorkState
 from service.storage import ExperimentFolder
@@ -31,8 +32,6 @@ from tet_core.files import write_atomic
 
 log = logging.getLogger(__name__)
 
-# Drivers that may die in a row with no epoch committed in between, before the experiment is given up.
-MAX_IDLE_DEATHS = 5
 # The wait before the next driver doubles with each idle death, up to this.
 MAX_BACKOFF_S = 60.0
 # A round that took this long ago means that the thread hangs or is dead.
@@ -136,7 +135,7 @@ class Reconciler:
             if verdict.turn is Turn.GO:
                 self._start(row, ExperimentState.QUEUED, "")
             else:
-                self._conclude(row, ExperimentState.FAILED, WorkState.CANCELLED, verdict.reason)
+                self._fail(row, FailureType.SPEC, WorkState.CANCELLED, verdict.reason)
         except Exception as error:
             log.exception("experiment %s could not be started; the next round tries again", verdict.id)
             self._tell_trouble(verdict.id, error)
@@ -237,9 +236,9 @@ class Reconciler:
             progressed = repository.count_epochs(row.id) > row.epochs_at_start
         deaths = 0 if progressed else row.idle_deaths + 1
         what = f"driver {row.driver_attempt} is gone ({seen.message or 'Ray does not know its job'})"
-        if deaths > MAX_IDLE_DEATHS:
+        if deaths > self._settings.max_driver_deaths:
             reason = f"{what}; {deaths} drivers in a row have died without committing an epoch"
-            self._conclude(row, ExperimentState.FAILED, WorkState.FAILED, reason)
+            self._fail(row, FailureType.ENGINE_LOST, WorkState.FAILED, reason)
             return
         wait_s = 0.0 if progressed else min(2.0 ** (deaths - 1), MAX_BACKOFF_S)
         retry_at = utc_now() + timedelta(seconds=wait_s)
@@ -266,10 +265,15 @@ class Reconciler:
         if row.driver_attempt > 0:
             self._folder(row.id).driver(row.driver_attempt).mkdir(parents=True, exist_ok=True)
 
-    def _conclude(self, row: ExperimentRow, state: ExperimentState, rest: WorkState, reason: str) -> None:
+    def _fail(self, row: ExperimentRow, type_: FailureType, rest: WorkState, reason: str) -> None:
+        self._conclude(row, ExperimentState.FAILED, rest, reason, failure=headline(failure(type_, reason)))
+
+    def _conclude(
+        self, row: ExperimentRow, state: ExperimentState, rest: WorkState, reason: str, **changes: object
+    ) -> None:
         with self._database.session() as repository:
             before = ExperimentState(row.state)
-            if repository.advance(row.id, before, state, seen_attempt=row.driver_attempt, reason=reason):
+            if repository.advance(row.id, before, state, seen_attempt=row.driver_attempt, reason=reason, **changes):
                 repository.end_unfinished(row.id, rest)
 
     def _note(self, row: ExperimentRow, reason: str) -> None:

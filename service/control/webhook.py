@@ -66,6 +66,7 @@ def message(row: ExperimentRow, comparison_url: str) -> dict[str, Any]:
             "labels": row.labels,
             "state": row.state,
             "reason": row.reason,
+            "failure": row.failure,
             "generation": row.generation,
             "stages_done": row.stages_done,
             "stages_total": row.stages_total,

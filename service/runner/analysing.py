@@ -6,8 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from service.runner.pulse import Pulse
 from service.runner.stage_folder import Attempt, Commit, read_commits, read_progress, read_started
 from service.runner.trial_parts import Gauges, TrialConfig, load_last, logger, now_ms, report
+from service.spec_blocks import Limits
 from service.storage import StageFolder
 from tet_core import environment
 from tet_core.analysis import Record, Row, Rows, analyse, write_results
@@ -25,6 +27,7 @@ def run_analysis(trial: TrialConfig) -> Iterator[dict[str, Any]]:
 
 
 def _analyse(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterator[dict[str, Any]]:
+    pulse = Pulse(attempt, Limits.model_validate(trial.limits))
     config = AnalysisConfig.model_validate(trial.config)
     data_root = None if trial.data_root is None else Path(trial.data_root)
     say = logger(trial.label, folder.trial_log(attempt.number))
@@ -34,7 +37,7 @@ def _analyse(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Itera
     assert trial.previous_stage_path is not None, "a spec has a train stage before every analysis"
     checkpoint = load_last(StageFolder(Path(trial.previous_stage_path)))
     assert checkpoint is not None, "a stage begins once the one before it has ended"
-    rows = analyse(checkpoint, config.analysis, done=done, data_root=data_root)
+    rows = analyse(checkpoint, config.analysis, done=done, data_root=data_root, on_step=pulse)
     _check_environment(folder, rows)
     attempt.write_started(at_ms=begun_ms, resumed_epoch=done, **asdict(rows.start))
     gauges = Gauges(trial)

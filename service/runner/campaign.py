@@ -14,8 +14,9 @@ from ray.tune import Callback, CheckpointConfig, FailureConfig, RunConfig, TuneC
 
 from service.plan import Chain, StagePlan, previous_stage
 from service.runner.board import Board, StageId
-from service.runner.failures import MAX_IDLE_LOSSES
+from service.runner.failures import lost, superseded
 from service.runner.ledger import Ledger
+from service.runner.pulse import spent_s
 from service.runner.run_content import stage_label
 from service.runner.searcher import ChainSearcher
 from service.runner.stage_folder import Attempt, Superseded
@@ -23,6 +24,7 @@ from service.runner.stop_window import StopWindow, WindowStopper
 from service.runner.takeover import Takeover
 from service.runner.trial import StageTrial
 from service.runner.trial_parts import TrialConfig
+from service.runner.watchdog import Watchdog
 from service.spec import Experiment
 from service.states import WorkState
 from service.storage import ExperimentFolder
@@ -58,6 +60,9 @@ class Campaign:
         self._attempt = attempt
         self._stop = stop
         self._takeover = takeover
+        self._watchdog = Watchdog(spec.limits)
+        # Tune's own list of its trials, as it was last seen.
+        self._trials: list[Any] = []
         # For each stage: losses in a row, and the epoch that was committed at the last one.
         self._losses: dict[StageId, tuple[int, int]] = {}
 
@@ -116,7 +121,20 @@ class Campaign:
             data_root=None if self._data_root is None else str(self._data_root),
             demand=self._spec.resources.demand(),
             generation=self._ledger.generation,
+            limits=self._spec.limits.model_dump(mode="json"),
         ).as_dict()
+
+    def on_round(self, trials: list[Any]) -> None:
+        """Tune is about to handle its next event, or has waited for one for a moment."""
+        self._trials = trials
+        self._watchdog.look()
+
+    def on_start(self, stage_id: StageId, trial: Any) -> None:
+        """A trial has a process, and begins."""
+        progress = self._ledger.progress(stage_id)
+        spent = spent_s(progress.started, progress.commits, self._ledger.generation)
+        self._watchdog.began(stage_id, trial.temporary_state.ray_actor, progress.folder, spent)
+        self.on_change(stage_id)
 
     def on_change(self, stage_id: StageId) -> None:
         """A trial started, or committed an epoch."""
@@ -138,13 +156,14 @@ class Campaign:
     def on_end(self, stage_id: StageId, result: dict[str, Any] | None) -> None:
         """A trial ended: what counts is what it left on storage."""
         self._stop.ended(stage_id)
+        verdict = self._watchdog.ended(stage_id)
         going_on = not (self._stop.stopping or self._takeover.has_come())
         if not going_on:
             self._board.close()
         chain, stage = self._plan(stage_id)
         progress = self._ledger.refresh(stage_id)
         if progress.done is None and going_on:
-            self._on_loss(stage_id, result)
+            self._on_loss(stage_id, verdict or self._failure(stage_id, result))
             progress = self._ledger.refresh(stage_id)
         if progress.done is None:
             self._board.lost(stage_id)
@@ -158,17 +177,37 @@ class Campaign:
             "%s: trial ended, stage %s", stage_label(chain, stage), progress.done.state if progress.done else "open"
         )
 
-    def _on_loss(self, stage_id: StageId, result: dict[str, Any] | None) -> None:
+    def _failure(self, stage_id: StageId, result: dict[str, Any] | None) -> dict[str, Any]:
+        """Why a trial ended without the stage's end, from its last result; there is none where it was lost."""
+        if result is None:
+            return lost(self._said(stage_id))
+        if result.get("failure"):
+            failure: dict[str, Any] = json.loads(result["failure"])
+            return failure
+        return superseded()
+
+    def _said(self, stage_id: StageId) -> str:
+        """What Ray said of the newest trial at a stage: Tune writes it down before it tells its searcher."""
+        file = next((trial.error_file for trial in reversed(self._trials) if _stage_of(trial) == stage_id), None)
+        if file is None or not Path(file).exists():
+            return ""
+        # A headline of Tune's own comes first.
+        return Path(file).read_text(errors="replace").partition("\n")[2]
+
+    def _on_loss(self, stage_id: StageId, failure: dict[str, Any]) -> None:
         """Decide whether a stage whose trial left no marker is tried again; if not, mark it failed."""
-        failure = _failure(result)
         last = self._ledger.progress(stage_id).last
         epoch = last.epoch if last else 0
         losses, epoch_then = self._losses.get(stage_id, (0, -1))
         losses = losses + 1 if epoch == epoch_then else 1
         self._losses[stage_id] = (losses, epoch)
-        log.warning("%s: %s: %s", stage_id, failure["kind"], failure["message"])
-        if failure["class"] == "user" or losses >= MAX_IDLE_LOSSES:
+        log.warning("%s: %s: %s", stage_id, failure["type"], failure["message"])
+        if failure["class"] == "user":
             self._mark_failed(stage_id, failure)
+        elif losses >= self._spec.limits.max_losses:
+            count = f"{losses} times in a row" if losses > 1 else "once"
+            told = f"{failure['message']} ({count}, with no epoch in between; limits.max_losses is {losses})"
+            self._mark_failed(stage_id, failure | {"message": told})
 
     def _mark_failed(self, stage_id: StageId, failure: dict[str, Any]) -> None:
         try:
@@ -188,8 +227,11 @@ class _Watcher(Callback):
     def __init__(self, campaign: Campaign) -> None:
         self._campaign = campaign
 
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        self._campaign.on_round(trials)
+
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._campaign.on_change(_stage_of(trial))
+        self._campaign.on_start(_stage_of(trial), trial)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -200,16 +242,6 @@ class _Watcher(Callback):
     def __reduce__(self) -> tuple[Any, ...]:
         # Tune pickles its callbacks for a restore that is never made; locks and open files must not go along.
         return (Callback, ())
-
-
-def _failure(result: dict[str, Any] | None) -> dict[str, Any]:
-    """Why a trial ended without the stage's end, from its last result; there is none where its process was lost."""
-    if result is None:
-        return {"class": "cluster", "kind": "TrialLost", "message": "the trial's process or node was lost"}
-    if result.get("failure"):
-        failure: dict[str, Any] = json.loads(result["failure"])
-        return failure
-    return {"class": "cluster", "kind": "Superseded", "message": "another attempt at the stage has taken over"}
 
 
 def _stage_of(trial: Any) -> StageId:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.events import ChainChanged, DriverStarted, Outcome, StageChanged
+from service.failures import FailureType, failure, headline
 from service.plan import Chain, plan
 from service.runner.board import Board, StageId
 from service.runner.campaign import Campaign
@@ -22,6 +23,7 @@ from service.runner.event_file import EventFile
 from service.runner.ledger import Ledger
 from service.runner.mlflow_runs import MlflowRuns
 from service.runner.outbox import Outbox
+from service.runner.refusals import Refusals
 from service.runner.stop_window import StopWindow
 from service.runner.takeover import Takeover
 from service.spec import Experiment, parse
@@ -44,6 +46,7 @@ class Arguments:
     storage: Path
     mlflow_url: str
     stop_window: float
+    tracking_patience: float
     data: Path | None
 
 
@@ -78,7 +81,7 @@ def _drive(
     ledger = Ledger(folder, chains, events, arguments.generation)
     ledger.announce_all()
     runs = MlflowRuns(arguments.mlflow_url, arguments.experiment, spec.name, spec.description)
-    outbox = Outbox(arguments.experiment, ledger, runs, events, folder.spec)
+    outbox = Outbox(arguments.experiment, ledger, runs, events, folder.spec, Refusals(arguments.tracking_patience))
     outbox.start()
     board = _board(ledger, chains)
     if not board.over:
@@ -94,7 +97,7 @@ def _drive(
         _announce_cancelled(ledger, chains, events)
         outcome = Outcome(state="cancelled", reason="cancelled while it ran")
     else:
-        outcome = _outcome(board)
+        outcome = _outcome(board, ledger, outbox)
     events.append(outcome)
     events.close()
     return outcome
@@ -105,12 +108,22 @@ def _board(ledger: Ledger, chains: tuple[Chain, ...]) -> Board:
     return Board(chains, done, frozenset(chain.id for chain in chains if ledger.failed(chain)))
 
 
-def _outcome(board: Board) -> Outcome:
+def _outcome(board: Board, ledger: Ledger, outbox: Outbox) -> Outcome:
+    """How all of it has ended: in a failure of its chains, in MLflow's refusal, or well."""
+    reasons, told = [], None
+    if outbox.refusal is not None:
+        reasons = [f"{outbox.pending()} points are not in MLflow, which refuses them: {outbox.refusal}"]
+        told = headline(failure(FailureType.TRACKING, f"MLflow refuses what is logged: {outbox.refusal}"))
+    if board.failed_chains:
+        first = ledger.failure(board.failed_chains[0])
+        reasons, told = [_failed(board), *reasons], headline(first) if first is not None else told
+    return Outcome(state="failed" if reasons else "succeeded", reason="; ".join(reasons), failure=told)
+
+
+def _failed(board: Board) -> str:
     failed = [f"{chain.arm} seed {chain.seed}" for chain in board.failed_chains]
-    if not failed:
-        return Outcome(state="succeeded")
     shown = ", ".join(failed[:5]) + (f" and {len(failed) - 5} more" if len(failed) > 5 else "")
-    return Outcome(state="failed", reason=f"{len(failed)} of {board.num_chains} chains failed: {shown}")
+    return f"{len(failed)} of {board.num_chains} chains failed: {shown}"
 
 
 def _announce_cancelled(ledger: Ledger, chains: tuple[Chain, ...], events: EventFile) -> None:
@@ -141,6 +154,9 @@ def _parse(argv: list[str] | None) -> Arguments:
     parser.add_argument("--storage", required=True, type=Path, help="root of the shared storage")
     parser.add_argument("--mlflow-url", required=True, help="the MLflow server")
     parser.add_argument("--stop-window", type=float, default=60.0, help="how long, s, trials may end their epoch in")
+    parser.add_argument(
+        "--tracking-patience", type=float, default=300.0, help="how long, s, MLflow may refuse in a row"
+    )
     parser.add_argument("--data", type=Path, default=None, help="where the data sets lie (TET_DATA)")
     return Arguments(**vars(parser.parse_args(argv)))
 

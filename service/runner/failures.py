@@ -1,46 +1,112 @@
-"""Whose failure it is: the user's, which a retry would only repeat, or the cluster's, which it may cure."""
+"""Which type of failure it is: of an exception in a trial, or of what Ray says of a trial that is gone."""
 
 import errno
+import re
 import traceback
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any
 
-from service.errors import printable
+from service.failures import FailureType, failure
 
-# The ways in which shared storage fails for a while. Anything else an OSError tells (no such data set, no
-# permission) will be the same at the next try.
+# The ways in which shared storage fails for a while. Anything else an OSError tells (no such file, no permission)
+# will be the same at the next try.
 _PASSING_ERRNOS = frozenset(
     {errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.ETIMEDOUT, errno.EROFS, errno.ENOTCONN, errno.EMFILE}
 )
-# Trials of one stage that may be lost in a row, with no epoch committed in between, before the stage is given up.
-MAX_IDLE_LOSSES = 5
-# Characters of a message that are kept; an exception may quote a whole tensor.
-MAX_MESSAGE = 2_000
+# What is told as a RuntimeError where memory is short: by torch's CPU allocator, by C++, and by CUDA's libraries.
+_NO_MEMORY = re.compile(r"can't allocate memory|bad_alloc|out of memory|_ALLOC_FAILED")
 
 
-def classify(error: BaseException) -> Literal["user", "cluster"]:
-    """Whose failure an exception in a trial is."""
-    passing = isinstance(error, OSError) and error.errno in _PASSING_ERRNOS
-    elsewhere = isinstance(error, ConnectionError) or type(error).__name__ == "EnvironmentMismatch"
-    return "cluster" if passing or elsewhere else "user"
+class StageFailed(Exception):  # noqa: N818 - named for what it says
+    """A stage is ended by what this service itself found out of it."""
+
+    def __init__(self, type_: FailureType, message: str) -> None:
+        super().__init__(message)
+        self.type = type_
+
+
+def classify(error: BaseException) -> FailureType:
+    """The type of an exception in a trial."""
+    if isinstance(error, StageFailed):
+        return error.type
+    return next((type_ for type_, is_it in _TESTS.items() if is_it(error)), FailureType.ERROR)
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """A failure as it is stored and shown: whose, what kind, the message, and the traceback's last 20 lines."""
-    kind = type(error).__name__
-    if kind == "OutOfMemoryError" or isinstance(error, MemoryError):
-        message = f"out of memory: {error}; lower batch_size or T, or give the trial a larger device"
-    else:
-        message = str(error) or kind
-    lines = "".join(traceback.format_exception(error)).splitlines()
-    trace = "\n".join(line[:MAX_MESSAGE] for line in lines[-20:])
-    return {
-        "class": classify(error),
-        "kind": kind,
-        "message": _storable(message[:MAX_MESSAGE]),
-        "traceback": _storable(trace),
-    }
+    """A failure of an exception in a trial."""
+    type_, name = classify(error), type(error).__name__
+    message = str(error) or name
+    if type_ is FailureType.OUT_OF_MEMORY:
+        message = f"out of memory: {_first_line(message)}; lower batch_size or T, or give the trial a larger device"
+    kind = None if isinstance(error, StageFailed) else name
+    return failure(type_, message, kind=kind, trace="".join(traceback.format_exception(error)))
 
 
-def _storable(text: str) -> str:
-    """Text that a file and a database take: neither lone surrogates (of a file's name, say) nor NUL."""
-    return printable(text).replace("\x00", "\\x00")
+def lost(said: str) -> dict[str, Any]:
+    """The failure of a trial that ended without a word of its own.
+
+    Args:
+        said: What Ray said of it, as Tune wrote it down; empty: nothing.
+    """
+    if "running low on memory" in said:
+        used = re.search(r"was ([\d.]+GB used / [\d.]+GB limit)", said)
+        message = f"out of memory: Ray ended the trial, since its node was short of memory ({used[1] if used else '?'})"
+        advice = "lower batch_size or T, run fewer trials a node (cpus_per_trial), or take larger nodes"
+        return failure(FailureType.OUT_OF_MEMORY, f"{message}; {advice}", kind="OutOfMemoryError", trace=said)
+    return failure(FailureType.NODE_LOST, _lost_in_words(said), trace=said)
+
+
+def _lost_in_words(said: str) -> str:
+    if "its node has died" in said or "node died" in said.lower():
+        return "the trial's node was lost"
+    if "is unavailable" in said:
+        return "the trial's node was lost, or cut off: it does not answer any more"
+    if "creation task" in said:
+        return f"the trial could not begin on its node: {_last_line(said)}"
+    if "worker process has died" in said:
+        detail = re.search(r"Worker exit detail: (.+?)\. ", said + " ")
+        return f"the trial's process was lost: {detail[1]}" if detail else "the trial's process was lost"
+    return f"the trial's process or node was lost{': ' if said else ''}{_last_line(said)}"
+
+
+def superseded() -> dict[str, Any]:
+    """The end of a trial whose stage another driver's trial has taken over."""
+    return failure(FailureType.NODE_LOST, "another attempt at the stage has taken over", kind="Superseded")
+
+
+def _named(*names: str) -> Callable[[BaseException], bool]:
+    """By the names of its classes: the driver looks at failures without loading torch."""
+    return lambda error: any(cls.__name__ in names for cls in type(error).__mro__)
+
+
+def _is_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError) or _named("OutOfMemoryError")(error):
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error)) is not None
+
+
+def _is_passing(error: BaseException) -> bool:
+    return isinstance(error, ConnectionError) or (isinstance(error, OSError) and error.errno in _PASSING_ERRNOS)
+
+
+# In this order: the first that holds decides.
+_TESTS: dict[FailureType, Callable[[BaseException], bool]] = {
+    FailureType.OUT_OF_MEMORY: _is_memory,
+    FailureType.NOT_FINITE: lambda error: isinstance(error, FloatingPointError),
+    FailureType.ENVIRONMENT: _named("EnvironmentMismatch"),
+    FailureType.STORAGE: _is_passing,
+    FailureType.DATA: lambda error: isinstance(error, OSError) or _named("DataError")(error),
+    # By the house's rule what was asked for and cannot be is a ValueError, which names field and value.
+    FailureType.SPEC: lambda error: isinstance(error, ValueError),
+}
+
+
+def _first_line(text: str) -> str:
+    return text.splitlines()[0].strip()
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else ""

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import replace
 from math import isfinite
+from typing import Any
 
 from service.events import AnyEvent, ChainChanged, StageChanged
 from service.plan import Chain
@@ -69,6 +70,11 @@ class Ledger:
         """Whether a stage of the chain has ended badly."""
         ends = (self.progress(StageId(chain.id, stage.index)).done for stage in chain.stages)
         return any(done is not None and done.state == "failed" for done in ends)
+
+    def failure(self, chain: Chain) -> dict[str, Any] | None:
+        """Why the chain has failed: the failure of its first stage that has ended badly."""
+        ends = (self.progress(StageId(chain.id, stage.index)).done for stage in chain.stages)
+        return next((done.failure for done in ends if done is not None and done.state == "failed"), None)
 
     # -- events ------------------------------------------------------------------------------------------------
 

@@ -82,7 +82,8 @@ class MlflowRuns:
         return self._runs[key]
 
     def forget(self) -> None:
-        """Look every run up again when it is next asked for."""
+        """Look the experiment and every run up again when they are next asked for: somebody may have removed them."""
+        self._mlflow_experiment = None
         self._runs.clear()
 
     def _find_runs(self, chain: str, stage: int | None) -> list[Run]:

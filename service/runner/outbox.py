@@ -23,6 +23,7 @@ from service.runner.board import StageId
 from service.runner.event_file import EventFile
 from service.runner.ledger import Ledger
 from service.runner.mlflow_runs import MlflowRuns
+from service.runner.refusals import Refusals
 from service.runner.shipped import Shipped
 from service.runner.stage_folder import Progress
 from service.states import WorkState
@@ -39,7 +40,13 @@ class Outbox:
     """The thread that ships, and the wait for its end."""
 
     def __init__(
-        self, experiment_id: str, ledger: Ledger, runs: MlflowRuns, events: EventFile, spec_file: Path
+        self,
+        experiment_id: str,
+        ledger: Ledger,
+        runs: MlflowRuns,
+        events: EventFile,
+        spec_file: Path,
+        refusals: Refusals | None = None,
     ) -> None:
         self._experiment_id = experiment_id
         self._ledger = ledger
@@ -50,7 +57,9 @@ class Outbox:
         self._ended_chains: set[str] = set()
         # The runs that this driver has looked up, described and announced, since MLflow last failed.
         self._known: set[tuple[str, int | None]] = set()
-        self._experiment_announced = False
+        self._experiment_announced: str | None = None
+        # None given: MLflow is asked again for ever.
+        self._refusals = refusals or Refusals(float("inf"))
         self._last_said = (0, "")
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="outbox", daemon=True)
@@ -62,7 +71,7 @@ class Outbox:
     def finish(
         self, cancelled: threading.Event, give_up_after_s: float, given_up: Callable[[], bool] = lambda: False
     ) -> bool:
-        """Ship until nothing is left, however long MLflow is away.
+        """Ship until nothing is left, however long MLflow is away; not where it refuses for good, see `refusal`.
 
         Args:
             cancelled: once set, the wait is cut short.
@@ -80,6 +89,8 @@ class Outbox:
             error = self._try_ship()
             if error is None and self.pending() == 0:
                 return True
+            if self.refusal is not None:
+                return False
             if cancelled.is_set():
                 give_up_at = give_up_at or time.monotonic() + give_up_after_s
                 if time.monotonic() > give_up_at:
@@ -88,6 +99,11 @@ class Outbox:
             else:
                 cancelled.wait(RETRY_INTERVAL_S if error else POLL_INTERVAL_S)
         return False
+
+    @property
+    def refusal(self) -> str | None:
+        """What MLflow says where it has refused for so long that it will go on; None where it has not."""
+        return self._last_said[1] if self._refusals.lasting else None
 
     def pending(self) -> int:
         """How many committed points MLflow has not got."""
@@ -126,16 +142,17 @@ class Outbox:
 
     def _try_ship(self) -> str | None:
         """Ship all there is; what MLflow said if it failed."""
-        error = None
+        error, refused = None, None
         try:
             self._ship()
         except (MlflowException, RequestException) as exception:
-            error = " ".join(str(exception).split())[:300]
+            error, refused = " ".join(str(exception).split())[:300], exception
             # It may be that another driver's run stayed in place of ours: look all of them up again.
             self._runs.forget()
             self._known.clear()
             log.warning("MLflow did not take %d points: %s", self.pending(), error)
         self._say_pending(error or "")
+        self._refusals.note(refused, sum(shipped.epoch + shipped.ended for shipped in self._shipped.values()))
         return error
 
     def _say_pending(self, error: str) -> None:
@@ -145,9 +162,10 @@ class Outbox:
             self._last_said = said
 
     def _ship(self) -> None:
-        if not self._experiment_announced:
-            self._events.append(MlflowExperimentFound(mlflow_experiment_id=self._runs.mlflow_experiment()))
-            self._experiment_announced = True
+        experiment = self._runs.mlflow_experiment()
+        if self._experiment_announced != experiment:
+            self._events.append(MlflowExperimentFound(mlflow_experiment_id=experiment))
+            self._experiment_announced = experiment
         for chain in self._ledger.chains.values():
             if chain.id in self._ended_chains:
                 continue

@@ -42,13 +42,15 @@ class Started(Record):
     environment: dict[str, str | int | bool]
     dataset: dict[str, str | int]
     num_parameters: int
+    generation: int = 1
 
 
 class Commit(Record):
     """One epoch of a training, or one row of an analysis: the journal line.
 
     `checkpoint` is the file that it left, a path relative to the stage folder: a checkpoint, or the row's records.
-    `step` is where its metrics stand on the x axis; None: at `epoch`.
+    `step` is where its metrics stand on the x axis; None: at `epoch`. `out_of_range` are the layers, with their firing
+    rates, that were silent or saturated, where the spec asks for that.
     """
 
     epoch: int
@@ -59,6 +61,7 @@ class Commit(Record):
     checkpoint: str
     weights_sha256: str
     step: int | None = None
+    out_of_range: dict[str, float] = {}
 
 
 class Done(Record):
@@ -163,7 +166,7 @@ class Attempt:
 
     def write_started(self, **values: Any) -> Started:
         """Write what this attempt knew when it began."""
-        started = Started(attempt=self.number, host=socket.gethostname(), **values)
+        started = Started(attempt=self.number, host=socket.gethostname(), generation=self.generation, **values)
         write_atomic(self.path / "started.json", _json(started))
         return started
 
@@ -185,6 +188,7 @@ class Attempt:
         weights_sha256: str,
         file: Path | None = None,
         step: int | None = None,
+        out_of_range: Mapping[str, float] | None = None,
     ) -> Commit:
         """Own an epoch, or a row. Its file has to be on disk before; None: the epoch's checkpoint.
 
@@ -195,7 +199,7 @@ class Attempt:
         checkpoint = str((file or self.checkpoint_path(epoch)).relative_to(self.folder.path))
         commit = Commit(
             epoch=epoch, epochs=epochs, attempt=self.number, at_ms=at_ms, metrics=dict(metrics),
-            checkpoint=checkpoint, weights_sha256=weights_sha256, step=step,
+            checkpoint=checkpoint, weights_sha256=weights_sha256, step=step, out_of_range=dict(out_of_range or {}),
         )  # fmt: skip
         name = commit_name(epoch)
         write_atomic(self.path / name, _json(commit))

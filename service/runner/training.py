@@ -5,9 +5,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from service.failures import FailureType
+from service.runner import health
 from service.runner.best import best_commit
+from service.runner.failures import StageFailed
+from service.runner.pulse import Pulse
 from service.runner.stage_folder import Attempt, Commit, read_commits
 from service.runner.trial_parts import Gauges, TrialConfig, load_last, logger, now_ms, report
+from service.spec_blocks import Health, Limits
 from service.storage import StageFolder
 from tet_core import checkpoint as checkpoints
 from tet_core import train_epochs
@@ -23,6 +28,8 @@ def run_training(trial: TrialConfig) -> Iterator[dict[str, Any]]:
 
 
 def _train(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterator[dict[str, Any]]:
+    limits = Limits.model_validate(trial.limits)
+    pulse = Pulse(attempt, limits)
     config = TrainConfig.model_validate(trial.config)
     data_root = None if trial.data_root is None else Path(trial.data_root)
     resume, initial = _load_start(trial, folder)
@@ -30,25 +37,37 @@ def _train(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterato
     resumed_epoch = resume["epoch"] if resume else 0
     say(f"attempt {attempt.number} starts behind epoch {resumed_epoch} of {config.epochs}")
     begun_ms = now_ms()
-    epochs = train_epochs(config, initial=initial, resume=resume, data_root=data_root)
+    commits = read_commits(folder)
+    _check_health(commits, limits.health)
+    epochs = train_epochs(
+        config, initial=initial, resume=resume, data_root=data_root,
+        on_step=pulse, with_firing_rates=limits.health is not None,
+    )  # fmt: skip
     attempt.write_started(at_ms=begun_ms, resumed_epoch=resumed_epoch, **asdict(epochs.start))
     gauges = Gauges(trial)
-    commits = read_commits(folder)
     for epoch in epochs:
         checkpoints.save(epoch.checkpoint(), attempt.checkpoint_path(epoch.number))
         commit = attempt.commit(
             epoch=epoch.number, epochs=epoch.epochs, at_ms=now_ms(), metrics=epoch.metrics,
             weights_sha256=epoch.weights_sha256,
+            out_of_range=health.out_of_range(epoch.firing_rates, limits.health) if limits.health else None,
         )  # fmt: skip
         commits.append(commit)
         attempt.prune(keep={commit.checkpoint, best_commit(commits).checkpoint})
         say(_line(commit))
         gauges.set(commit)
         yield report(commit.epoch)
+        _check_health(commits, limits.health)
     _write_model(folder, attempt)
     attempt.finish(state="succeeded", at_ms=now_ms())
     say("stage complete")
     yield report(config.epochs, end="succeeded")
+
+
+def _check_health(commits: list[Commit], limits: Health | None) -> None:
+    """End a stage whose network is dead or saturated; by what is committed, so that a restart comes to the same."""
+    if limits is not None and (trouble := health.trouble(commits, limits)) is not None:
+        raise StageFailed(FailureType.HEALTH, trouble)
 
 
 def _load_start(trial: TrialConfig, folder: StageFolder) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:

@@ -48,7 +48,7 @@ class StageTrial(tune.Trainable):
             return {"epoch": 0, "done": True, "end": "lost", "failure": None}
         except Exception as error:
             failure = describe(error)
-            self._say(f"failed: {failure['kind']}: {failure['message']}\n{failure['traceback']}")
+            self._say(f"failed: {failure['type']}: {failure['message']}\n{failure['traceback']}")
             # As text: Tune flattens the dictionaries of a result before its searcher sees them.
             return {"epoch": 0, "done": True, "end": "failed", "failure": json.dumps(failure)}
 

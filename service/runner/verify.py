@@ -71,7 +71,7 @@ def replayed(folder: ExperimentFolder, chain: Chain, stage: int, data_root: Path
         return Replay(folder, chain, stage, data_root).run()
     except Exception as error:
         failure = describe(error)
-        return {"state": "failed", "reason": f"{failure['kind']}: {failure['message']}", "failure": failure}
+        return {"state": "failed", "reason": f"{failure['type']}: {failure['message']}", "failure": failure}
 
 
 def _parse(argv: list[str] | None) -> Arguments:

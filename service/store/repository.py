@@ -136,7 +136,8 @@ class Repository(Making, Requests, Upkeep, Verifications, Work):
         if result.rowcount == 0:
             return False
         if after != before or "reason" in changes:
-            self.add_event(experiment_id, "experiment", {"state": after, "reason": changes.get("reason", "")})
+            told = {"failure": changes["failure"]} if changes.get("failure") else {}
+            self.add_event(experiment_id, "experiment", {"state": after, "reason": changes.get("reason", ""), **told})
         return True
 
     def _at_end(self, experiment_id: str, state: ExperimentState) -> dict[str, Any]:

@@ -71,6 +71,7 @@ class Requests(Queries):
         self._session.add(
             OutcomeRow(
                 experiment_id=row.id, generation=row.generation, state=row.state, reason=row.reason,
+                failure=row.failure,
                 started_at=row.started_at, finished_at=row.finished_at,
             )
         )  # fmt: skip
@@ -78,7 +79,7 @@ class Requests(Queries):
         row.first_driver = row.driver_attempt + 1
         row.state, row.wanted, row.reason, row.hold = ExperimentState.QUEUED, "run", "", ""
         row.queued_at, row.started_at, row.finished_at = utc_now(), None, None
-        row.idle_deaths, row.retry_at = 0, None
+        row.failure, row.idle_deaths, row.retry_at = None, 0, None
         row.delete_at, row.notify_at, row.notified_at, row.notify_tries, row.notify_error = None, None, None, 0, ""
         for table, changes in ((ChainRow, {}), (StageRow, {"failure": None})):
             again = table.experiment_id == row.id, table.state.in_(_UNFINISHED)

@@ -63,6 +63,7 @@ class ExperimentRow(Table):
     finished_at: Mapped[datetime | None]
     state: Mapped[str] = mapped_column(String(16), index=True)
     reason: Mapped[str] = mapped_column(Text, default="")
+    failure: Mapped[dict[str, Any] | None]
     wanted: Mapped[str] = mapped_column(String(16), default="run")
     # Why the service itself keeps it from running, in words; empty: it does not.
     hold: Mapped[str] = mapped_column(Text, default="")
@@ -104,6 +105,7 @@ class OutcomeRow(Table):
     generation: Mapped[int] = mapped_column(Integer, primary_key=True)
     state: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str] = mapped_column(Text)
+    failure: Mapped[dict[str, Any] | None]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime]
 

@@ -121,9 +121,7 @@ def _round(world: World, seed: int, number: int, plan: list[Planned], undisturbe
         _say(f"         {line}")
 
 
-def _strike(
-    world: World, experiment_id: str, name: str, draw: random.Random, report: Report, wrong: list[str]
-) -> str:
+def _strike(world: World, experiment_id: str, name: str, draw: random.Random, report: Report, wrong: list[str]) -> str:
     try:
         said = FAULTS[name](world, experiment_id, draw)
     except AssertionError as error:

@@ -1,7 +1,7 @@
 """Running an analysis of a checkpoint, a row at a time."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,12 @@ class Rows(Iterator[Row]):
 
 
 def analyse(
-    checkpoint: Mapping[str, Any] | Path | str, analysis: Analysis, *, done: int = 0, data_root: Path | None = None
+    checkpoint: Mapping[str, Any] | Path | str,
+    analysis: Analysis,
+    *,
+    done: int = 0,
+    data_root: Path | None = None,
+    on_step: Callable[[], None] | None = None,
 ) -> Rows:
     """Analyse a trained network; yields after every row.
 
@@ -45,6 +50,7 @@ def analyse(
         analysis: Which, and its settings.
         done: Rows to leave out, from the first on.
         data_root: As for `load_dataset`.
+        on_step: Called after every batch that was measured. If it raises, the analysis ends there.
 
     Returns:
         An iterator with one item a row; its `start` says what is analysed.
@@ -67,7 +73,7 @@ def analyse(
     total = analysis.num_rows()
     if not 0 <= done <= total:
         raise ValueError(f"done is {done}; the {analysis.kind} has {total} rows")
-    subject = Subject(checkpoint, data_root)
+    subject = Subject(checkpoint, data_root, on_step)
     return Rows(subject.start(), total, _timed(subject, _rows(subject, analysis, done)))
 
 

@@ -1,6 +1,6 @@
 """The trained network that is analysed, its data, and the rows in which every analysis gives its results."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -49,9 +49,13 @@ class Subject:
     Args:
         checkpoint: Of a training stage.
         data_root: As for `load_dataset`.
+        on_step: Called after every batch that was measured.
     """
 
-    def __init__(self, checkpoint: Mapping[str, Any], data_root: Path | None) -> None:
+    def __init__(
+        self, checkpoint: Mapping[str, Any], data_root: Path | None, on_step: Callable[[], None] | None = None
+    ) -> None:
+        self._on_step = on_step
         self.config = TrainConfig.model_validate(checkpoint["config"])
         self.data_root = data_root
         self.model = build(self.config)
@@ -79,7 +83,7 @@ class Subject:
 
     def measure(self, dataset: Dataset, samples: Samples, T: int) -> dict[str, float]:
         """`loss`, `loss_sdt`, `loss_tet` and `accuracy` at T steps, in the batches in which training measures."""
-        return measure(self.model, dataset, samples, self.config.model_copy(update={"T": T}))
+        return measure(self.model, dataset, samples, self.config.model_copy(update={"T": T}), self._on_step)
 
     def start(self) -> Start:
         """What is analysed, and in which environment; the hash is that of the analysed weights."""

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.failures import FailureType, Whose
 from service.presets.catalogue import Published
 from service.states import ExperimentState, VerificationState, WorkState
 
@@ -23,6 +24,25 @@ class Progress(BaseModel):
     stages_total: int
 
 
+class FailureView(BaseModel):
+    """Why something failed; `docs/troubleshooting.md` says of each type what it means and what to do."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    type: FailureType
+    class_: Whose = Field(
+        alias="class", description="Whose it is: the user's is never retried, the cluster's within a budget."
+    )
+    message: str = Field(examples=["the sdt loss is nan in epoch 3, batch 7 of 12; a lower learning rate may help"])
+
+
+class StageFailureView(FailureView):
+    """Why a stage failed."""
+
+    kind: str | None = Field(description="The exception's name, where there was one.", examples=["FloatingPointError"])
+    traceback: str = Field(description="Its last lines, or what else is known.")
+
+
 class StageView(BaseModel):
     """A stage of a chain, with what its newest committed epoch left."""
 
@@ -36,7 +56,7 @@ class StageView(BaseModel):
     weights_sha256: str | None
     mlflow_run_id: str | None
     attempts: int
-    failure: dict[str, Any] | None = Field(None, description="Why the stage failed, where it did.")
+    failure: StageFailureView | None = Field(None, description="Why the stage failed, where it did.")
 
 
 class ChainView(BaseModel):
@@ -56,6 +76,9 @@ class ExperimentSummary(BaseModel):
     name: str
     state: ExperimentState
     reason: str = Field(description="Why it is in this state, where that needs a word.")
+    failure: FailureView | None = Field(
+        None, description="Of an experiment that failed: that of the first stage that did, of the engine or of MLflow."
+    )
     owner: str = Field(description="Whose it is; 'local' as long as the service knows no users.")
     priority: int = Field(description="In the queue, what has more goes first.")
     generation: int = Field(description="1, and one more for each retry.")
@@ -73,6 +96,7 @@ class OutcomeView(BaseModel):
     generation: int
     state: ExperimentState
     reason: str
+    failure: FailureView | None = None
     started_at: datetime | None
     finished_at: datetime
 

@@ -12,12 +12,14 @@ from service.api.experiments.schemas import (
     ExperimentPage,
     ExperimentSummary,
     ExperimentView,
+    FailureView,
     Links,
     OutcomeView,
     PlacementView,
     Progress,
     ResolvedArm,
     ResolvedSpec,
+    StageFailureView,
     StageView,
     Validation,
     WebhookView,
@@ -187,6 +189,7 @@ def summary(settings: Settings, row: ExperimentRow) -> ExperimentSummary:
         name=row.name,
         state=ExperimentState(row.state),
         reason=row.reason,
+        failure=None if row.failure is None else FailureView.model_validate(row.failure),
         owner=row.owner,
         priority=row.priority,
         generation=row.generation,
@@ -231,7 +234,7 @@ def _chain(row: ChainRow) -> ChainView:
             weights_sha256=stage.weights_sha256,
             mlflow_run_id=stage.mlflow_run_id,
             attempts=stage.attempts,
-            failure=stage.failure,
+            failure=None if stage.failure is None else StageFailureView.model_validate(stage.failure),
         )
         for stage in row.stages
     ]

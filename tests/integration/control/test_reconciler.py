@@ -9,7 +9,7 @@ import pytest
 from service.control import reconciler
 from service.control.decide import TABLE, decide
 from service.control.jobs import Job, JobStatus, Observation, RayJobs
-from service.control.reconciler import MAX_IDLE_DEATHS, Reconciler
+from service.control.reconciler import Reconciler
 from service.events import ChainChanged, Outcome, StageChanged
 from service.states import ACTIVE, RESTING, ExperimentState, WorkState
 from service.store.repository import Repository
@@ -90,7 +90,7 @@ def test_a_driver_that_is_gone_without_an_outcome_is_followed_by_the_next(desk: 
 def test_drivers_that_get_nowhere_are_given_up_after_longer_and_longer_waits(desk: Desk) -> None:
     experiment = desk.post()
     waits = []
-    for _ in range(MAX_IDLE_DEATHS):
+    for _ in range(desk.settings.max_driver_deaths):
         desk.ray.end(desk.run(experiment))
         desk.rounds()
         row = desk.row(experiment)
@@ -101,9 +101,10 @@ def test_drivers_that_get_nowhere_are_given_up_after_longer_and_longer_waits(des
     desk.ray.end(desk.run(experiment))
     desk.rounds()
     row = desk.row(experiment)
-    assert waits == list(range(1, MAX_IDLE_DEATHS + 1))
+    assert waits == list(range(1, desk.settings.max_driver_deaths + 1))
     assert row.state == "failed"
     assert "drivers in a row have died without committing an epoch" in row.reason
+    assert row.failure == {"type": "engine_lost", "class": "cluster", "message": row.reason}
 
 
 def test_a_committed_epoch_makes_the_count_of_idle_deaths_start_anew(desk: Desk) -> None:

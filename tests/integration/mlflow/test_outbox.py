@@ -277,12 +277,12 @@ def test_cancelled_runs_are_closed(mlflow_url: str, bench: Bench) -> None:
 
 def test_a_failed_stage_says_why(mlflow_url: str, bench: Bench) -> None:
     bench.commit(0, range(1, 3))
-    failure = {"class": "user", "kind": "FloatingPointError", "message": "the loss is nan"}
+    failure = {"type": "not_finite", "class": "user", "kind": "FloatingPointError", "message": "the loss is nan"}
     Attempt(bench.folder.stage(bench.chain.id, 0)).finish(state="failed", at_ms=3_000, failure=failure)
     assert bench.outbox(mlflow_url).finish(NEVER, 0)
     (parent,), (child,) = runs_of(mlflow_url, bench)
     assert (parent.info.status, child.info.status) == ("FAILED", "FAILED")
-    assert child.data.tags["tet.failure"] == "FloatingPointError: the loss is nan"
+    assert child.data.tags["tet.failure"] == "not_finite: the loss is nan"
     assert steps(mlflow_url, child) == [1, 2]
 
 

@@ -204,3 +204,30 @@ def test_the_stages_loss_is_the_one_it_trains_with() -> None:
     assert sdt.metrics["test/loss"] == sdt.metrics["test/loss_sdt"] < sdt.metrics["test/loss_tet"]
     (tet,) = train_epochs(make_config(epochs=1, loss={"name": "tet", "lamb": 0.0}))
     assert tet.metrics["test/loss"] == tet.metrics["test/loss_tet"]
+
+
+def test_every_batch_that_is_trained_on_or_measured_is_a_step() -> None:
+    steps: list[None] = []
+    config = make_config(epochs=2, batch_size=512)
+    for _ in train_epochs(config, on_step=lambda: steps.append(None)):
+        pass
+    assert len(steps) == 2 * (3 + 3), "1,437 samples to train on, 355 or so to test on"
+
+
+def test_what_a_step_raises_ends_the_training() -> None:
+    def stop() -> None:
+        raise TimeoutError("long enough")
+
+    with pytest.raises(TimeoutError, match="long enough"):
+        next(train_epochs(make_config(), on_step=stop))
+
+
+def test_firing_rates_are_told_of_each_spiking_layer_where_they_are_asked_for() -> None:
+    config = make_config(epochs=1)
+    (told,) = train_epochs(config, with_firing_rates=True)
+    (untold,) = train_epochs(config)
+    assert untold.firing_rates == {}
+    assert series([told]) == series([untold])
+    assert list(told.firing_rates) == sorted(told.firing_rates)
+    assert all(0 <= rate <= 1 for rate in told.firing_rates.values())
+    assert max(told.firing_rates.values()) > 0

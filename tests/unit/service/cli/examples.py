@@ -28,6 +28,7 @@ def experiment(*chains: Any, state: str = "running", reason: str = "", name: str
         "name": name,
         "state": state,
         "reason": reason,
+        "failure": None,
         "created_at": "2026-01-02T03:04:05.678Z",
         "links": {"mlflow": None, "ray": None},
         "progress": {"stages_done": sum(s["state"] == "succeeded" for s in stages), "stages_total": len(stages)},

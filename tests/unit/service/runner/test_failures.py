@@ -1,30 +1,43 @@
-"""Whose failure it is."""
+"""Which type of failure it is, and whose."""
 
 import errno
 import json
 
 import pytest
 
-from service.runner.failures import classify, describe
+from service.failures import ABOUT, FailureType
+from service.runner.failures import StageFailed, classify, describe, lost
 from tet_core.checkpoint import CheckpointError, EnvironmentMismatch
+from tet_core.data.dataset import DataError
+
+T = FailureType
 
 
 @pytest.mark.parametrize(
-    ("error", "whose"),
+    ("error", "type_", "whose"),
     [
-        (ValueError("no such thing"), "user"),
-        (FloatingPointError("the loss is nan"), "user"),
-        (MemoryError(), "user"),
-        (FileNotFoundError(errno.ENOENT, "no data"), "user"),
-        (CheckpointError("damaged"), "user"),
-        (OSError(errno.ENOSPC, "no space left on device"), "cluster"),
-        (OSError(errno.ESTALE, "stale file handle"), "cluster"),
-        (ConnectionResetError("gone"), "cluster"),
-        (EnvironmentMismatch("another instruction set"), "cluster"),
+        (ValueError("device is 'cuda'"), T.SPEC, "user"),
+        (CheckpointError("does not fit"), T.SPEC, "user"),
+        (DataError("digits: the train set is empty"), T.DATA, "user"),
+        (FileNotFoundError(errno.ENOENT, "no data"), T.DATA, "user"),
+        (FloatingPointError("the loss is nan"), T.NOT_FINITE, "user"),
+        (MemoryError(), T.OUT_OF_MEMORY, "user"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), T.OUT_OF_MEMORY, "user"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), T.OUT_OF_MEMORY, "user"),
+        (RuntimeError("shapes do not match"), T.ERROR, "user"),
+        (KeyError("layers.3"), T.ERROR, "user"),
+        (OSError(errno.ENOSPC, "no space left on device"), T.STORAGE, "cluster"),
+        (OSError(errno.ESTALE, "stale file handle"), T.STORAGE, "cluster"),
+        (ConnectionResetError("gone"), T.STORAGE, "cluster"),
+        (EnvironmentMismatch("another instruction set"), T.ENVIRONMENT, "cluster"),
+        (StageFailed(T.MAX_TIME, "too long"), T.MAX_TIME, "user"),
     ],
 )
-def test_a_failure_is_the_users_or_the_clusters(error: BaseException, whose: str) -> None:
-    assert classify(error) == whose
+def test_a_failure_has_a_type_and_is_the_users_or_the_clusters(
+    error: BaseException, type_: FailureType, whose: str
+) -> None:
+    assert classify(error) is type_
+    assert describe(error)["class"] == whose == ABOUT[type_].whose
 
 
 def test_a_failure_is_described_with_its_message_and_where_it_came_from() -> None:
@@ -32,7 +45,7 @@ def test_a_failure_is_described_with_its_message_and_where_it_came_from() -> Non
         raise FloatingPointError("the sdt loss is nan in epoch 3")
     except FloatingPointError as error:
         found = describe(error)
-    assert (found["class"], found["kind"]) == ("user", "FloatingPointError")
+    assert (found["type"], found["class"], found["kind"]) == ("not_finite", "user", "FloatingPointError")
     assert found["message"] == "the sdt loss is nan in epoch 3"
     assert "test_failures.py" in found["traceback"]
 
@@ -47,3 +60,45 @@ def test_a_failures_text_can_be_stored_whatever_it_quotes() -> None:
 
 def test_out_of_memory_says_what_to_do() -> None:
     assert "lower batch_size or T" in describe(MemoryError("4 GB"))["message"]
+
+
+def test_every_type_is_explained() -> None:
+    assert set(ABOUT) == set(FailureType)
+    assert all(about.meaning.endswith(".") and about.advice.endswith(".") for about in ABOUT.values())
+
+
+# What Ray 2.60 said of actors that were lost in these ways.
+HEAD = "The actor died unexpectedly before finishing this task.\n\tclass_name: A\n\tpid: 1\n"
+SAID = {
+    "process": HEAD
+    + "The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR Worker exit "
+    "detail: Worker unexpectedly exits with a connection error code 2. End of file. Some common causes: ...",
+    "node": HEAD + "The actor is dead because its node has died. Node Id: 84c0",
+    "cut off": "The actor 63b8 is unavailable: RpcError: RPC error: Socket closed.",
+    "memory": "1 worker(s) were killed due to the node running low on memory. Memory on the node (IP: 192.0.2.2) "
+    "was 6.71GB used / 23.54GB limit (0.284893)\nOOM kill reason: ...",
+}
+
+
+@pytest.mark.parametrize(
+    ("said", "type_", "message"),
+    [
+        (
+            "process",
+            T.NODE_LOST,
+            "the trial's process was lost: Worker unexpectedly exits with a connection error code 2",
+        ),
+        ("node", T.NODE_LOST, "the trial's node was lost"),
+        ("cut off", T.NODE_LOST, "the trial's node was lost, or cut off: it does not answer any more"),
+        (
+            "memory",
+            T.OUT_OF_MEMORY,
+            "out of memory: Ray ended the trial, since its node was short of memory (6.71GB used / 23.54GB limit); "
+            "lower batch_size or T, run fewer trials a node (cpus_per_trial), or take larger nodes",
+        ),
+        ("nothing", T.NODE_LOST, "the trial's process or node was lost"),
+    ],
+)
+def test_what_ray_says_of_a_lost_trial_is_put_in_words(said: str, type_: FailureType, message: str) -> None:
+    found = lost(SAID.get(said, ""))
+    assert (found["type"], found["message"]) == (type_, message)

@@ -64,10 +64,10 @@ def test_tags_follow_the_attempts(experiment: ExperimentFolder) -> None:
 
 
 def test_a_failure_is_a_tag(experiment: ExperimentFolder) -> None:
-    failure = {"class": "user", "kind": "ValueError", "message": "no such thing"}
+    failure = {"type": "spec", "class": "user", "kind": "ValueError", "message": "no such thing"}
     Attempt(experiment.stage("c", 0)).finish(state="failed", at_ms=1, failure=failure)
     tags = content.progress_tags(read_progress(experiment.stage("c", 0)))
-    assert tags == {"tet.attempt": "1", "tet.failure": "ValueError: no such thing"}
+    assert tags == {"tet.attempt": "1", "tet.failure": "spec: no such thing"}
 
 
 def test_the_parents_points_are_of_the_last_stage_and_the_whole_time(experiment: ExperimentFolder) -> None:

@@ -1,0 +1,194 @@
+"""One stack on which everything fails at once, each experiment in a way of its own, and what was seen of it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+from mlflow import MlflowClient
+from PIL import Image
+
+from service.storage import ExperimentFolder, StageFolder
+from tests.integration.failures import ray_losses
+from tests.local_stack import Json, LocalStack, local_stack
+
+WITHIN_S = 200
+POLL_S = 0.2
+ENDED = ("succeeded", "failed", "cancelled")
+SDT = {"name": "sdt"}
+
+
+def arm(name: str, *, epochs: int = 10_000, loss: Json = SDT, **settings: object) -> Json:
+    stage = {"kind": "train", "T": 1, "epochs": epochs, "loss": loss}
+    return {"name": name, "stages": [stage], **settings}
+
+
+def spec(name: str, *arms: Json, **changes: object) -> Json:
+    model = {"name": "vgg_small", "width": 2, "norm": {"name": "bn"}}
+    whole = {"name": name, "dataset": {"name": "digits"}, "model": model, "seeds": [0], "arms": list(arms)}
+    return whole | {"batch_size": 512} | changes
+
+
+# In the order in which they run, the longest first.
+SPECS: dict[str, Json] = {
+    "frozen": spec("trials frozen", arm("frozen"), limits={"stall_s": 10, "max_losses": 2}),
+    "lost": spec("trials lost", arm("killed"), arm("long"), limits={"max_losses": 2, "max_time_s": 20}),
+    "tracking": spec("its MLflow experiment is deleted", arm("logged", epochs=60)),
+    "engine": spec("drivers killed", arm("driven")),
+    "arms": spec(
+        "one arm for each way",
+        arm("not finite", loss={"name": "tet", "lamb": 0.5, "phi": 1e30}),
+        arm("silent", neuron={"name": "lif", "v_threshold": 1e6}),
+        arm("starved", neuron={"name": "lif", "v_threshold": 0.05}),
+        limits={"max_losses": 1, "health": {"patience": 2}},
+    ),
+    "memory": spec(
+        "377 GB of spikes",
+        {"name": "large", "stages": [{"kind": "train", "T": 1000, "epochs": 1, "loss": SDT}]},
+        model={"name": "vgg_small", "width": 1024},
+        batch_size=65_536,
+    ),
+    "data": spec(
+        "a damaged image",
+        arm("broken"),
+        dataset={"name": "image_folder", "folder": "images", "num_classes": 2, "input_size": 8, "in_channels": 1},
+    ),
+    "spec": spec("no such model", arm("foreign"), model={"name": "entry_point", "entry_point": "not_installed_here"}),
+}
+# More at once, and their processes keep each other from starting.
+MAX_RUNNING = 4
+
+
+class Scene:
+    """The experiments, and what is done to them while they run."""
+
+    def __init__(self, stack: LocalStack) -> None:
+        self.stack = stack
+        self.mlflow = MlflowClient(stack.settings.mlflow_url)
+        self.ids: dict[str, str] = {name: stack.post(each).json()["id"] for name, each in SPECS.items()}
+        self.views: dict[str, Json] = {}
+        self.harmed: set[tuple[str, int]] = set()
+        self.ray: subprocess.Popen[str] | None = None
+
+    def play(self) -> None:
+        """Harm them until all have ended."""
+        deadline = time.monotonic() + WITHIN_S
+        while self.ids.keys() - self.views.keys():
+            assert time.monotonic() < deadline, self._unended()
+            self._harm_trials()
+            self._kill_drivers()
+            self._delete_from_mlflow()
+            for name in self.ids.keys() - self.views.keys():
+                view = self.view(name)
+                if view["state"] in ENDED:
+                    self.views[name] = view
+            time.sleep(POLL_S)
+
+    def view(self, name: str) -> Json:
+        return self.stack.get(f"/experiments/{self.ids[name]}")
+
+    def _unended(self) -> str:
+        return "; ".join(f"{name} is {self.view(name)['state']}" for name in self.ids.keys() - self.views.keys())
+
+    def stage(self, experiment: str, arm: str) -> Json:
+        """The only stage of an arm, as it was at the end."""
+        (chain,) = (each for each in self.views[experiment]["chains"] if each["arm"] == arm)
+        found: Json = chain["stages"][0]
+        return found
+
+    # -- harm --------------------------------------------------------------------------------------------------
+
+    def _harm_trials(self) -> None:
+        """Stop, kill or starve each new attempt's process as soon as it is at work."""
+        harms: tuple[tuple[str, str, Callable[[int], None]], ...] = (
+            ("frozen", "frozen", lambda pid: os.kill(pid, signal.SIGSTOP)),
+            ("lost", "killed", lambda pid: os.kill(pid, signal.SIGKILL)),
+            ("arms", "starved", _starve),
+        )
+        for experiment, name, harm in harms:
+            folder = self._folder(experiment, name)
+            attempt = max(folder.attempt_numbers(), default=0)
+            at_work = len(list(folder.commits.glob("*.json"))) if name == "starved" else attempt
+            if at_work and (name, attempt) not in self.harmed and (pid := self._pid(f"{name} seed=0")) is not None:
+                self.harmed.add((name, attempt))
+                harm(pid)
+
+    def _folder(self, experiment: str, name: str) -> StageFolder:
+        view = self.view(experiment)
+        chain = next(each["id"] for each in view["chains"] if each["arm"] == name)
+        return ExperimentFolder(self.stack.settings.storage, self.ids[experiment]).stage(chain, 0)
+
+    def _pid(self, label: str) -> int | None:
+        """The process of the trial of this label that is alive, and not one that was harmed before."""
+        actors = self.stack.ray("/logical/actors")["data"]["actors"].values()
+        pids = [a["pid"] for a in actors if a["state"] == "ALIVE" and a["reprName"].startswith(label)]
+        return next((pid for pid in reversed(pids) if _is_at_work(pid)), None)
+
+    def _kill_drivers(self) -> None:
+        for process in psutil.process_iter(["cmdline"]):
+            if {"service.runner.driver", self.ids["engine"]} <= set(process.info["cmdline"] or ()):
+                process.kill()
+
+    def _delete_from_mlflow(self) -> None:
+        view = self.view("tracking")
+        begun = view["links"]["mlflow"] and view["chains"][0]["stages"][0]["epoch"]
+        if begun and ("mlflow", 0) not in self.harmed:
+            self.harmed.add(("mlflow", 0))
+            self.mlflow.delete_experiment(self.mlflow_experiment(view))
+
+    @staticmethod
+    def mlflow_experiment(view: Json) -> str:
+        return str(view["links"]["mlflow"].split("/experiments/")[1].split("/")[0])
+
+
+def _is_at_work(pid: int) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() not in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE)
+    return False
+
+
+def _starve(pid: int) -> None:
+    """Let a process open no more files."""
+    process = psutil.Process(pid)
+    process.rlimit(psutil.RLIMIT_NOFILE, (process.num_fds(), process.num_fds()))
+
+
+def _write_images(folder: Path) -> None:
+    for name in ("cat", "dog"):
+        (folder / name).mkdir(parents=True)
+        for number in range(4):
+            Image.effect_noise((8, 8), 50).save(folder / name / f"{number}.png")
+    damaged = folder / "dog" / "2.png"
+    damaged.write_bytes(damaged.read_bytes()[:40])
+
+
+@contextmanager
+def losing_actors() -> Iterator[subprocess.Popen[str]]:
+    """A process that loses actors of small clusters of its own, and prints what Ray says of each as its last line."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("TET_", "RAY_"))}
+    command = [sys.executable, "-W", "ignore", ray_losses.__file__]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as it:
+        yield it
+        it.kill()
+
+
+@pytest.fixture(scope="session")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """All of it, once everything has failed."""
+    home: Path = tmp_path_factory.mktemp("failures")
+    _write_images(home / "data" / "images")
+    settings = {
+        "TET_DATA": str(home / "data"), "TET_NUM_CPUS": "12", "TET_MAX_RUNNING": str(MAX_RUNNING),
+        "TET_MAX_DRIVER_DEATHS": "1", "TET_TRACKING_PATIENCE_S": "4",
+    }  # fmt: skip
+    with local_stack(home / "stack", **settings) as stack:
+        played = Scene(stack)
+        played.play()
+        with losing_actors() as played.ray:
+            yield played

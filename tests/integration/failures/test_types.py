@@ -1,0 +1,111 @@
+"""Every type of failure, produced for real on one stack; their texts are those of docs/troubleshooting.md."""
+
+import json
+import re
+
+import pytest
+
+from service.failures import ABOUT, FailureType
+from service.runner.failures import lost
+from service.storage import ExperimentFolder
+from tests.failure_texts import TEXTS
+from tests.integration.failures.conftest import Scene
+from tests.local_stack import Json
+
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
+
+TYPES = {
+    ("arms", "not finite"): FailureType.NOT_FINITE,
+    ("arms", "silent"): FailureType.HEALTH,
+    ("arms", "starved"): FailureType.STORAGE,
+    ("frozen", "frozen"): FailureType.STALLED,
+    ("lost", "killed"): FailureType.NODE_LOST,
+    ("lost", "long"): FailureType.MAX_TIME,
+    ("memory", "large"): FailureType.OUT_OF_MEMORY,
+    ("data", "broken"): FailureType.DATA,
+    ("spec", "foreign"): FailureType.SPEC,
+}
+
+
+@pytest.mark.parametrize(("experiment", "arm"), TYPES)
+def test_a_stage_tells_of_what_type_its_failure_is(scene: Scene, experiment: str, arm: str) -> None:
+    type_ = TYPES[experiment, arm]
+    stage = scene.stage(experiment, arm)
+    assert stage["state"] == "failed"
+    assert (stage["failure"]["type"], stage["failure"]["class"]) == (type_, ABOUT[type_].whose)
+    assert re.fullmatch(TEXTS[type_], stage["failure"]["message"]), stage["failure"]["message"]
+
+
+def test_what_is_the_users_is_not_retried_and_what_is_the_clusters_is(scene: Scene) -> None:
+    for experiment, arm in TYPES:
+        stage = scene.stage(experiment, arm)
+        attempts = 2 if arm in ("frozen", "killed") else 1
+        # One more attempt is the driver's own, which takes the stage over to mark it failed.
+        assert stage["attempts"] == attempts + 1, (experiment, arm)
+
+
+def test_what_was_committed_before_is_kept(scene: Scene) -> None:
+    long = scene.stage("lost", "long")
+    silent, starved = (scene.stage("arms", arm) for arm in ("silent", "starved"))
+    assert long["epoch"] > 1
+    assert long["metrics"]["test/accuracy"] > 0
+    assert silent["epoch"] == 2
+    assert starved["epoch"] >= 1
+
+
+def test_an_experiment_tells_the_failure_of_its_first_failed_stage(scene: Scene) -> None:
+    for name in ("arms", "frozen", "lost", "memory", "data", "spec"):
+        view = scene.views[name]
+        first = next(chain["stages"][0] for chain in view["chains"] if chain["state"] == "failed")
+        assert view["failure"] == {key: first["failure"][key] for key in ("type", "class", "message")}
+    assert scene.views["lost"]["reason"] == "2 of 2 chains failed: killed seed 0, long seed 0"
+
+
+def test_drivers_that_die_one_after_the_other_are_the_engine_lost(scene: Scene) -> None:
+    view = scene.views["engine"]
+    assert view["state"] == "failed"
+    assert re.fullmatch(TEXTS[FailureType.ENGINE_LOST], view["reason"]), view["reason"]
+    assert view["failure"] == {"type": "engine_lost", "class": "cluster", "message": view["reason"]}
+
+
+def test_tet_show_says_what_it_means_and_what_to_do(scene: Scene) -> None:
+    shown = scene.stack.tet("show", scene.ids["memory"])
+    about = ABOUT[FailureType.OUT_OF_MEMORY]
+    assert "failure out_of_memory, the user's: it is not retried by itself" in shown
+    assert f"means   {about.meaning}\ndo      {about.advice}" in shown
+
+
+def test_what_mlflow_refuses_for_good_fails_and_a_retry_ships_it(scene: Scene) -> None:
+    view = scene.views["tracking"]
+    assert (view["state"], view["failure"]["type"], view["failure"]["class"]) == ("failed", "tracking", "cluster")
+    assert re.fullmatch(TEXTS[FailureType.TRACKING], view["failure"]["message"]), view["failure"]["message"]
+    assert re.fullmatch(r"\d+ points are not in MLflow, which refuses them: .*", view["reason"])
+    (stage,) = view["chains"][0]["stages"]
+    assert (stage["state"], stage["epoch"]) == ("succeeded", 60)
+
+    scene.mlflow.restore_experiment(scene.mlflow_experiment(view))
+    with scene.stack.http as http:
+        http.post(f"/experiments/{view['id']}/retry").raise_for_status()
+    again = scene.stack.await_end(view["id"])
+    assert (again["state"], again["failure"]) == ("succeeded", None)
+    assert again["history"][0]["failure"]["type"] == "tracking"
+    history = scene.mlflow.get_metric_history(again["chains"][0]["stages"][0]["mlflow_run_id"], "test/accuracy")
+    assert sorted(point.step for point in history) == list(range(1, 61))
+
+
+def test_ray_tells_a_lost_node_and_short_memory_apart(scene: Scene) -> None:
+    assert scene.ray is not None
+    said: Json = json.loads(scene.ray.communicate(timeout=120)[0].splitlines()[-1])
+    node, memory = lost(said["node"]), lost(said["memory"])
+    assert (node["type"], memory["type"]) == ("node_lost", "out_of_memory")
+    assert re.match(r"the trial's node was lost(, or cut off: it does not answer any more)?$", node["message"])
+    assert re.match(
+        r"out of memory: Ray ended the trial, since its node was short of memory \([\d.]+GB used / [\d.]+GB limit\); ",
+        memory["message"],
+    )
+
+
+def test_a_heartbeat_is_left_by_every_attempt(scene: Scene) -> None:
+    storage = ExperimentFolder(scene.stack.settings.storage, scene.ids["lost"])
+    for chain in scene.views["lost"]["chains"]:
+        assert (storage.stage(chain["id"], 0).attempt(1) / "heartbeat").exists()

@@ -1,0 +1,72 @@
+"""A trial's sign of life, and the time its stage has left."""
+
+from pathlib import Path
+
+import pytest
+
+from service.runner.failures import StageFailed
+from service.runner.pulse import HEARTBEAT, Pulse, last_sign, spent_s
+from service.runner.stage_folder import Attempt, Commit, Started
+from service.spec_blocks import Limits
+from service.storage import StageFolder
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def attempt(tmp_path: Path) -> Attempt:
+    return Attempt(StageFolder(tmp_path / "0"))
+
+
+def started(attempt: int, at_ms: int, generation: int = 1) -> Started:
+    return Started(
+        attempt=attempt, at_ms=at_ms, host="h", resumed_epoch=0, initial_sha256="", environment={}, dataset={},
+        num_parameters=1, generation=generation,
+    )  # fmt: skip
+
+
+def commit(epoch: int, attempt: int, at_ms: int) -> Commit:
+    return Commit(epoch=epoch, epochs=9, attempt=attempt, at_ms=at_ms, metrics={}, checkpoint="", weights_sha256="")
+
+
+def test_it_beats_as_it_begins_and_then_no_oftener_than_needed(attempt: Attempt) -> None:
+    clock = Clock()
+    pulse = Pulse(attempt, Limits(stall_s=10), clock)
+    (attempt.path / HEARTBEAT).unlink()
+    pulse()
+    assert last_sign(attempt.path) == 0
+    clock.now += 0.5
+    pulse()
+    assert last_sign(attempt.path) > 0
+
+
+def test_a_storage_that_fails_is_no_matter_of_a_step(attempt: Attempt) -> None:
+    clock = Clock()
+    pulse = Pulse(attempt, Limits(), clock)
+    (attempt.path / HEARTBEAT).unlink()
+    attempt.path.rmdir()
+    clock.now += 2
+    pulse()
+
+
+def test_a_stage_that_is_at_work_for_too_long_ends_at_its_next_step(attempt: Attempt) -> None:
+    clock = Clock()
+    pulse = Pulse(attempt, Limits(max_time_s=60), clock)
+    clock.now += 60
+    pulse()
+    clock.now += 0.25
+    with pytest.raises(StageFailed, match=r"^the stage was at work for 60\.2 s; limits\.max_time_s is 60$"):
+        pulse()
+
+
+def test_the_time_of_earlier_attempts_counts_as_far_as_they_committed() -> None:
+    begun = [started(1, 1_000), started(2, 10_000), started(3, 50_000), started(4, 90_000, generation=2)]
+    commits = [commit(1, 1, 3_000), commit(2, 1, 6_000), commit(3, 2, 12_500), commit(4, 4, 95_000)]
+    assert spent_s(begun, commits, generation=1) == 5.0 + 2.5
+    assert spent_s(begun, commits, generation=2) == 5.0
+    assert spent_s([started(1, 9_000)], [commit(1, 1, 4_000)], generation=1) == 0, "a clock that was set back"

@@ -1,0 +1,86 @@
+"""The watch over trials, with its clock in the test's hands."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.runner.board import StageId
+from service.runner.pulse import HEARTBEAT
+from service.runner.stage_folder import Attempt
+from service.runner.watchdog import Watchdog
+from service.spec_blocks import Limits
+from service.storage import StageFolder
+
+STAGE = StageId("c", 0)
+
+
+class Watch:
+    """A watchdog over one trial, of which the test is the process."""
+
+    def __init__(self, tmp_path: Path, **limits: Any) -> None:
+        self.now = 1_000.0
+        self.killed: list[str] = []
+        self.folder = StageFolder(tmp_path / "0")
+        self.dog = Watchdog(Limits(**limits), self.killed.append, lambda: self.now, grace_s=5)
+
+    def begin(self, spent_s: float = 0) -> None:
+        self.dog.began(STAGE, "actor", self.folder, spent_s)
+
+    def after(self, seconds: float) -> list[str]:
+        self.now += seconds
+        self.dog.look()
+        return self.killed
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> Watch:
+    return Watch(tmp_path, stall_s=10)
+
+
+def test_a_trial_that_makes_no_step_is_ended_once(watch: Watch) -> None:
+    watch.begin()
+    assert watch.after(9) == []
+    assert watch.after(2) == ["actor"]
+    assert watch.after(20) == ["actor"]
+    verdict = watch.dog.ended(STAGE)
+    assert verdict is not None
+    assert (verdict["type"], verdict["class"]) == ("stalled", "cluster")
+    assert verdict["message"] == "the trial made no step for 10 s (limits.stall_s)"
+    assert watch.dog.ended(STAGE) is None
+
+
+def test_beginning_and_every_heartbeat_are_signs_of_life(watch: Watch) -> None:
+    watch.begin()
+    watch.after(9)
+    attempt = Attempt(watch.folder)
+    assert watch.after(9) == []
+    for beat in range(3):
+        (attempt.path / HEARTBEAT).write_text(str(beat))
+        assert watch.after(9) == []
+    assert watch.after(11) == ["actor"]
+
+
+def test_a_driver_that_slept_gives_trials_the_benefit_of_the_doubt(watch: Watch) -> None:
+    watch.begin()
+    Attempt(watch.folder)
+    assert watch.after(3_600) == [], "there was a sign meanwhile: it counts from when it is seen"
+
+
+def test_a_trial_that_does_not_end_itself_in_time_is_ended(tmp_path: Path) -> None:
+    watch = Watch(tmp_path, stall_s=None, max_time_s=20)
+    watch.begin(spent_s=12)
+    assert watch.after(12) == []
+    assert watch.after(2) == ["actor"]
+    verdict = watch.dog.ended(STAGE)
+    assert verdict is not None
+    assert verdict["type"] == "max_time"
+    assert verdict["message"] == (
+        "the stage was at work for 26.0 s; limits.max_time_s is 20, and it did not end by itself"
+    )
+
+
+def test_without_limits_nobody_is_ended(tmp_path: Path) -> None:
+    watch = Watch(tmp_path, stall_s=None)
+    watch.begin()
+    assert watch.after(1e6) == []
