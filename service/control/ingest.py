@@ -55,7 +55,7 @@ def _ingest_chunk(database: Database, folder: ExperimentFolder, attempt: int) ->
         for line in lines:
             event = _parse(line, experiment_id, attempt)
             if event is not None and (attempt >= row.first_driver or isinstance(event, _TIMELESS)):
-                _apply(repository, row, event)
+                _apply(repository, row, event, attempt)
     return True
 
 
@@ -86,7 +86,9 @@ def _parse(line: bytes, experiment_id: str, attempt: int) -> AnyEvent | None:
         return None
 
 
-def _apply(repository: Repository, row: ExperimentRow, event: AnyEvent) -> None:
+def _apply(repository: Repository, row: ExperimentRow, event: AnyEvent, attempt: int) -> None:
+    if isinstance(event, Outcome) and event.state == "cancelled" and attempt < row.driver_attempt:
+        return  # a driver that was stopped earlier, heard of late: the newest one may still run
     if _told(repository, row, event):
         data = event.model_dump(mode="json", exclude={"at", "type"})
         repository.add_event(row.id, event.type, data, event.at)

@@ -208,6 +208,12 @@ class Reconciler:
         folder.drivers.mkdir(parents=True, exist_ok=True)
         write_atomic(folder.spec, json.dumps(row.spec, ensure_ascii=False, indent=1).encode())
         with self._database.session() as repository:
+            if before is ExperimentState.QUEUED and not repository.has_room(
+                row.owner,
+                running=self._settings.max_running,
+                running_per_owner=self._settings.max_running_per_owner,
+            ):
+                return  # another reconciler has given its place away since we looked
             repository.advance(
                 row.id, before, ExperimentState.STARTING,
                 seen_attempt=row.driver_attempt, reason=reason, retry_at=None,

@@ -5,16 +5,19 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, or_, select, tuple_, update
+from sqlalchemy import CursorResult, or_, select, text, tuple_, update
 
 from service.events import utc_now
-from service.states import ACTIVE, EXPERIMENT_TRANSITIONS, TERMINAL, Cleanup, ExperimentState
+from service.states import ACTIVE, EXPERIMENT_TRANSITIONS, RESTING, TERMINAL, Cleanup, ExperimentState
 from service.store.making import Making
 from service.store.requests import Requests
 from service.store.tables import EventRow, ExperimentRow
 from service.store.upkeep import Upkeep
 from service.store.verifications import Verifications
 from service.store.work import Work
+
+# Any constant will do: it names the lock under which one reconciler at a time takes from the queue, on PostgreSQL.
+QUEUE_LOCK = 7_481_127
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,23 @@ class Repository(Making, Requests, Upkeep, Verifications, Work):
         return cast("CursorResult[Any]", self._session.execute(statement)).rowcount
 
     def release(self) -> None:
-        """Let go on what was kept from it."""
-        self._session.execute(update(ExperimentRow).where(ExperimentRow.hold != "").values(hold="", reason=""))
+        """Let go on what was kept from it; what has ended meanwhile keeps the reason of its end."""
+        held = ExperimentRow.hold != "", ExperimentRow.state.in_(ACTIVE)
+        self._session.execute(update(ExperimentRow).where(*held).values(hold="", reason=""))
+
+    def has_room(self, owner: str, *, running: int, running_per_owner: int | None) -> bool:
+        """Whether one more of an owner may run; until this transaction ends, nobody else is told so.
+
+        Args:
+            owner: whose.
+            running: experiments that may run at once.
+            running_per_owner: the same of one owner; None: as many as run at all.
+        """
+        if self._session.get_bind().dialect.name == "postgresql":  # on SQLite there is one writer at a time anyway
+            self._session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": QUEUE_LOCK})
+        query = select(ExperimentRow.owner).where(ExperimentRow.state.in_(ACTIVE - RESTING))
+        owners = list(self._session.scalars(query))
+        return len(owners) < running and (running_per_owner is None or owners.count(owner) < running_per_owner)
 
     def advance(
         self,

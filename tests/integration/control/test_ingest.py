@@ -185,3 +185,16 @@ def test_an_ended_experiment_is_told_of_no_second_outcome(desk: Desk, experiment
     desk.say(experiment, Outcome(state="failed"), OutboxChanged(pending=3, error="away"), attempt=2)
     assert take_in(desk, experiment) == before + 1  # what waits for MLflow is told, and is no reason any more
     assert (desk.row(experiment).state, desk.row(experiment).reason) == ("succeeded", "")
+
+
+def test_a_driver_that_was_stopped_earlier_ends_nothing_while_the_next_one_runs(desk: Desk, experiment: str) -> None:
+    desk.run(experiment)
+    with desk.database.session() as repository:
+        repository.experiment(experiment).driver_attempt = 2
+    desk.cancel(experiment)
+    desk.say(experiment, Outcome(state="cancelled"), attempt=1)
+    ingest(desk.database, desk.folder(experiment))
+    assert desk.row(experiment).state == "running"
+    desk.say(experiment, Outcome(state="cancelled"), attempt=2)
+    ingest(desk.database, desk.folder(experiment))
+    assert desk.row(experiment).state == "cancelled"

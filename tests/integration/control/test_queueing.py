@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from service.control.jobs import RayJobs
 from service.control.queue import REFUSED_AFTER_S
+from service.control.reconciler import Reconciler
 from service.events import Outcome
 from service.plan import plan
 from service.settings import Settings
@@ -146,3 +148,46 @@ def test_a_round_over_many_that_wait_asks_for_their_specs_of_none(desk: Desk, mo
     monkeypatch.setattr(Repository, "experiment", counting)
     desk.rounds()
     assert set(asked) == {first}
+
+
+def test_what_ended_while_it_was_held_keeps_its_reason(desk: Desk) -> None:
+    desk.settings = Settings.model_validate({**dict(desk.settings), "max_running": 2})
+    ended, held = post(desk), post(desk)
+    for job in (desk.run(ended), f"tet-{held}-1"):
+        desk.ray.jobs[job]["status"] = "RUNNING"
+    roomy = desk.settings
+    desk.settings = Settings.model_validate({**dict(roomy), "min_free_bytes": 2**62})
+    desk.cancel(ended)
+    desk.rounds()
+    desk.ray.end(f"tet-{ended}-1", "STOPPED")
+    desk.rounds()
+    desk.settings = roomy
+    desk.rounds()
+    assert (desk.row(ended).state, desk.row(ended).reason) == ("cancelled", "cancelled")
+    assert desk.row(held).hold == ""
+
+
+def test_two_reconcilers_start_no_more_than_may_run(desk: Desk) -> None:
+    """Between one's look at the queue and its choice, somebody posts what goes first, and the other starts it."""
+    late = post(desk)
+
+    class SlowToSayWhatNodesThereAre(RayJobs):
+        def cluster_resources(self) -> Any:
+            urgent.append(post(desk, priority=9))
+            desk.rounds()
+            return None
+
+    urgent: list[str] = []
+    with SlowToSayWhatNodesThereAre(desk.ray.url, lambda: "token") as jobs:
+        Reconciler(desk.database, jobs, desk.settings).reconcile()
+    assert states(desk, late, *urgent) == ["queued", "starting"]
+
+
+def test_two_reconcilers_leave_each_owner_its_quota(desk: Desk) -> None:
+    desk.settings = Settings.model_validate({**dict(desk.settings), "max_running": 3, "max_running_per_owner": 1})
+    post(desk, "ann"), post(desk, "bob")
+    desk.rounds()
+    with desk.database.session() as repository:
+        limits = {"running": 3, "running_per_owner": 1}
+        assert [repository.has_room(owner, **limits) for owner in ("ann", "bob", "cid")] == [False, False, True]
+        assert not repository.has_room("cid", running=2, running_per_owner=None)
