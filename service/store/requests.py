@@ -54,10 +54,12 @@ class Requests(Queries):
             Conflict: it has not ended, has succeeded, or its checkpoints are gone.
         """
         row = self.experiment(experiment_id, lock=True)
-        if row.state == ExperimentState.QUEUED and row.generation > 1 and row.driver_attempt < row.first_driver:
+        has_not_begun = row.state == ExperimentState.QUEUED and row.driver_attempt < row.first_driver
+        if has_not_begun and row.generation > 1 and row.wanted != "cancel":
             return row
         if row.state not in (ExperimentState.FAILED, ExperimentState.CANCELLED):
             said = "has succeeded" if row.state == ExperimentState.SUCCEEDED else f"is {row.state}"
+            said = "is being cancelled" if row.wanted == "cancel" and row.state not in TERMINAL else said
             raise Conflict(f"experiment {experiment_id} {said}: only what failed or was cancelled can be retried")
         if row.checkpoints_removed_at is not None or row.cleanup is not None:
             raise Conflict(f"experiment {experiment_id} cannot be retried: its checkpoints have been removed")

@@ -207,3 +207,24 @@ def test_the_same_replay_is_asked_for_once_while_it_is_open(database: Database) 
         assert [row.number for row in repository.verifications(experiment_id, after=1)] == [2]
         with pytest.raises(NotFound, match="has no verification 3"):
             repository.verification(experiment_id, 3)
+
+
+def test_what_is_being_cancelled_before_its_new_generation_began_is_not_retried(sqlite: Database) -> None:
+    experiment = create(sqlite)
+    end(sqlite, experiment, S.FAILED)
+    with sqlite.session() as repository:
+        repository.retry(experiment)
+        repository.request(experiment, "cancel")
+    with sqlite.session() as repository, pytest.raises(Conflict, match="is being cancelled: only what failed"):
+        repository.retry(experiment)
+
+
+def test_the_room_that_is_left_is_counted_without_what_rests(database: Database) -> None:
+    running, queued, paused = (create(database) for _ in range(3))
+    put(database, running, S.RUNNING)
+    put(database, paused, S.PAUSED)
+    with database.session() as repository:
+        assert not repository.has_room("local", running=1, running_per_owner=None)
+        assert repository.has_room("local", running=2, running_per_owner=None)
+        assert not repository.has_room("local", running=2, running_per_owner=1)
+        assert repository.experiment(queued).state == S.QUEUED
