@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
+from service.errors import NotFound
 from service.states import TERMINAL
 from service.store.database import Database
 from service.store.tables import EventRow
@@ -24,9 +25,12 @@ def response(database: Database, experiment_id: str, after: int) -> EventSourceR
 
 
 async def events(database: Database, experiment_id: str, after: int) -> AsyncIterator[ServerSentEvent]:
-    """Yields events from behind event `after`; ends once the experiment has, and all was told."""
+    """Yields events from behind event `after`; ends once the experiment has, and all was told, or it was deleted."""
     while True:
-        rows, ended = await run_in_threadpool(newer, database, experiment_id, after)
+        try:
+            rows, ended = await run_in_threadpool(newer, database, experiment_id, after)
+        except NotFound:  # it was deleted while somebody listened
+            return
         for row in rows:
             yield _sent(row)
             after = row.id

@@ -104,3 +104,12 @@ def test_many_listeners_hear_the_same(api: Api, experiment_id: str) -> None:
     assert len(heard) == 8
     assert all(events == heard[0] for events in heard)
     assert len(heard[0]) == 2
+
+
+def test_a_listener_whose_experiment_is_deleted_hears_the_end_of_the_stream(api: Api, experiment_id: str) -> None:
+    with api.client.stream("GET", f"/experiments/{experiment_id}/events") as answer:
+        events = told(answer)
+        next(events)
+        with api.changing() as repository:
+            repository.forget(experiment_id)
+        assert list(events) == []
