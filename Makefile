@@ -16,7 +16,7 @@ TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
 PATHS := service tet_core tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test test-unit test-presets bench-setup check lint format cluster cluster-down
+.PHONY: help setup demo up down test test-unit test-presets test-queue test-fuzz bench-setup check lint format cluster cluster-down
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -48,6 +48,12 @@ test-unit: setup ## the quick tests alone
 
 test-presets: setup ## every preset through a real stack (about 20 minutes on 2 cores); NAMES picks some
 	$(BIN)/python -m tests.presets $(NAMES)
+
+test-queue: setup ## 32 experiments posted at once on a real stack, some cancelled (about 6 minutes on 2 cores)
+	$(BIN)/python -m tests.queue $(SEED)
+
+test-fuzz: setup ## every order of things, and 20,000 requests from the API's description (at most 15 minutes)
+	$(BIN)/python -m tests.fuzz $(SEED)
 
 bench-setup: setup ## install the libraries that we are measured and checked against
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[bench]'
