@@ -127,6 +127,19 @@ class Service(RuleBasedStateMachine):
         self.world.hurry()
         self.world.interrupted_round(before, self.world.round)
 
+    @precondition(lambda self: len(self.known) < MAX_POSTED)
+    @rule(target=posted, before=st.integers(1, 6), seeds=st.integers(1, 2))
+    def post_within_a_round(self, before: int, seeds: int) -> Any:
+        """What goes first is posted after one reconciler looked at the queue, and another one starts it."""
+        made = []
+
+        def happens() -> None:
+            made.append(self.post(body(seeds, 1)))
+            self.world.round()
+
+        self.world.interrupted_round(before, happens)
+        return multiple(*made)
+
     @rule(before=st.integers(1, 6), experiment=posted, what=st.sampled_from(sorted(REQUESTS)))
     def request_within_a_round(self, before: int, experiment: str, what: str) -> None:
         def ask() -> None:
