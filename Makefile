@@ -49,7 +49,7 @@ test-unit: setup ## the quick tests alone
 test-presets: setup ## every preset through a real stack (about 20 minutes on 2 cores); NAMES picks some
 	$(BIN)/python -m tests.presets $(NAMES)
 
-test-queue: setup ## 32 experiments posted at once on a real stack, some cancelled (about 6 minutes on 2 cores)
+test-queue: setup ## 32 experiments posted at once on a real stack, some cancelled (about 9 minutes on 2 busy cores)
 	$(BIN)/python -m tests.queue $(SEED)
 
 test-fuzz: setup ## every order of things, and 20,000 requests from the API's description (at most 15 minutes)
