@@ -20,7 +20,8 @@ TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
 PATHS := service tet_core tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test test-unit test-presets test-chaos bench-setup check lint format cluster cluster-down
+.PHONY: help setup demo up down test test-unit test-presets test-chaos test-queue test-fuzz bench-setup check lint format \
+	cluster cluster-down
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -55,6 +56,12 @@ test-presets: setup ## every preset through a real stack (about 20 minutes on 2 
 
 test-chaos: setup ## strike a real stack 100 times and compare (about an hour and a half on 2 cores); SEED and ROUNDS replay some
 	$(BIN)/python -m tests.chaos --seed $(SEED) --rounds $(ROUNDS)
+
+test-queue: setup ## 32 experiments posted at once on a real stack, some cancelled (about 9 minutes on 2 busy cores)
+	$(BIN)/python -m tests.queue $(SEED)
+
+test-fuzz: setup ## every order of things, and 20,000 requests from the API's description (at most 15 minutes)
+	$(BIN)/python -m tests.fuzz $(SEED)
 
 bench-setup: setup ## install the libraries that we are measured and checked against
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[bench]'

@@ -45,22 +45,32 @@ EXAMPLE = {
     "resources": {"cpus_per_trial": 1, "gpus_per_trial": 0, "workers_per_trial": 1},
 }
 
-_SPEC_BODY = {
-    "required": False,  # with a preset, the body may be empty
-    "content": {
-        media_type: {"schema": {"$ref": "#/components/schemas/Spec"}}
-        | ({"example": EXAMPLE} if media_type == "application/json" else {})
-        for media_type in MEDIA_TYPES
-    },
-}
-# For the endpoints that take a spec; they read the body themselves, to say all that is wrong with it.
-TAKES_SPEC: dict[str, Any] = {"requestBody": _SPEC_BODY}
+_SPEC, _CHANGES = ({"$ref": f"#/components/schemas/{name}"} for name in ("Spec", "SpecChanges"))
+
+
+def _body(schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
+    """An endpoint's body, which may be empty: with a preset, or for a fork that changes nothing."""
+    content = {media_type: {"schema": schema} for media_type in MEDIA_TYPES}
+    content["application/json"] |= {"example": example}
+    return {"requestBody": {"required": False, "content": content}}
+
+
+# For the endpoints that take a spec, or with a preset a part of one; they read the body themselves, to say all that is
+# wrong with it.
+TAKES_SPEC = _body({"anyOf": [_SPEC, _CHANGES]}, EXAMPLE)
+TAKES_CHANGES = _body(_CHANGES, {"name": "the same with other seeds", "seeds": [3, 4, 5]})
 
 
 def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Returns FastAPI's `responses` for the problems that an endpoint answers with."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": _ANSWERS[status], "content": content} for status in statuses}
+
+
+# Beside a 202: where what was made, or will be, is to be seen.
+MADE: dict[int | str, dict[str, Any]] = {
+    202: {"headers": {"Location": {"description": "Where to look.", "schema": {"type": "string"}}}}
+}
 
 
 def install(app: FastAPI) -> None:
@@ -83,8 +93,29 @@ def _describe(app: FastAPI) -> dict[str, Any]:
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas.update(schema.pop("$defs", {}))
         schemas[name] = schema
+    schemas["SpecChanges"] = _changes(schemas["Spec"])
     _drop_fastapi_errors(document)
     return document
+
+
+def _changes(spec: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a part of a spec: no key is required, neither of the whole nor of a block, which is merged."""
+    return {
+        "title": "SpecChanges",
+        "type": "object",
+        "description": "The part of a spec that is to be different: blocks are merged, lists are replaced whole.",
+        "properties": {key: _loosened(each) for key, each in spec["properties"].items()},
+        "additionalProperties": False,
+    }
+
+
+def _loosened(schema: dict[str, Any]) -> dict[str, Any]:
+    """A key's schema; of a block any part will do, and what the whole has to hold is found out once it is merged."""
+    if "anyOf" in schema:
+        return {**schema, "anyOf": [_loosened(each) for each in schema["anyOf"]]}
+    if "$ref" in schema or "oneOf" in schema:
+        return {key: schema[key] for key in ("title", "description") if key in schema} | {"type": "object"}
+    return schema
 
 
 def _drop_fastapi_errors(document: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from service.api.experiments import comparing, logs, service, stream
 from service.api.experiments.bodies import PostedSpec, PresetName
 from service.api.experiments.parameters import ChainCursor, Cursor, ExperimentId, Key
 from service.api.experiments.schemas import ComparisonView, ExperimentPage, ExperimentView, Validation
-from service.api.openapi import TAKES_SPEC, answers
+from service.api.openapi import MADE, TAKES_SPEC, answers
 from service.states import ExperimentState
 
 router = APIRouter(prefix="/experiments", tags=["experiments"])
@@ -23,8 +23,11 @@ router = APIRouter(prefix="/experiments", tags=["experiments"])
 MAX_EVENT_ID = 2**63 - 1
 
 
+NO_CONTROL_CHARACTERS = r"^[^\x00-\x1f]*$"
+
+
 def _no_control_characters(text: str) -> str:
-    if re.search(r"[\x00-\x1f]", text):
+    if re.fullmatch(NO_CONTROL_CHARACTERS, text) is None:
         raise ValueError("must hold no control characters")
     return text
 
@@ -34,7 +37,7 @@ def _no_control_characters(text: str) -> str:
     status_code=202,
     summary="Post an experiment",
     openapi_extra=TAKES_SPEC,
-    responses=answers(400, 404, 409, 413, 415, 422),
+    responses=MADE | answers(400, 404, 409, 413, 415, 422),
 )
 def post(
     context: InContext, spec: PostedSpec, response: Response, preset: PresetName = None, idempotency_key: Key = None
@@ -62,7 +65,11 @@ def experiments(
     state: Annotated[ExperimentState | None, Query(description="Only those in this state.")] = None,
     name: Annotated[
         str | None,
-        Query(max_length=80, description="Only those whose name holds this text, in any case."),
+        Query(
+            max_length=80,
+            description="Only those whose name holds this text, in any case.",
+            json_schema_extra={"pattern": NO_CONTROL_CHARACTERS},
+        ),
         AfterValidator(lambda text: text if text is None else _no_control_characters(text)),
     ] = None,
     cursor: Cursor = None,

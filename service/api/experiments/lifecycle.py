@@ -9,7 +9,7 @@ from service.api.experiments import service, verifying
 from service.api.experiments.bodies import PostedChanges
 from service.api.experiments.parameters import ExperimentId, Key
 from service.api.experiments.schemas import ExperimentView, VerificationPage, VerificationRequest, VerificationView
-from service.api.openapi import TAKES_SPEC, answers
+from service.api.openapi import MADE, TAKES_CHANGES, answers
 from service.states import Cleanup
 
 router = APIRouter(prefix="/experiments/{experiment_id}", tags=["life cycle"])
@@ -55,8 +55,8 @@ def retry(context: InContext, experiment_id: ExperimentId) -> ExperimentView:
     "/fork",
     status_code=202,
     summary="Start a new experiment from another's checkpoints",
-    openapi_extra=TAKES_SPEC,
-    responses=answers(400, 404, 409, 413, 415, 422),
+    openapi_extra=TAKES_CHANGES,
+    responses=MADE | answers(400, 404, 409, 413, 415, 422),
 )
 def fork(
     context: InContext,
@@ -76,7 +76,11 @@ def fork(
 
 
 @router.delete(
-    "", status_code=202, summary="Delete an experiment, or its checkpoints", responses=answers(404, 409, 422)
+    "",
+    status_code=202,
+    summary="Delete an experiment, or its checkpoints",
+    response_class=Response,
+    responses=answers(404, 409, 422),
 )
 def delete(
     context: InContext,
@@ -94,7 +98,7 @@ def delete(
     return Response(status_code=202)
 
 
-@router.post("/verify", status_code=202, summary="Replay a stage", responses=answers(404, 409, 422))
+@router.post("/verify", status_code=202, summary="Replay a stage", responses=MADE | answers(400, 404, 409, 413, 422))
 def verify(
     context: InContext, experiment_id: ExperimentId, wanted: VerificationRequest, response: Response
 ) -> VerificationView:

@@ -7,10 +7,14 @@ from fastapi import Depends, Header, Path, Query
 
 from service.errors import NotFound, shown
 
+ID = "^[0-9a-f]{20}$"
 
-def _id(experiment_id: Annotated[str, Path(description="The experiment's id.")]) -> str:
+
+def _id(
+    experiment_id: Annotated[str, Path(description="The experiment's id.", json_schema_extra={"pattern": ID})],
+) -> str:
     # Nothing else was ever given out; some texts, such as NUL, a database would not even look for.
-    if re.fullmatch(r"[0-9a-f]{20}", experiment_id) is None:
+    if re.fullmatch(ID, experiment_id) is None:
         raise NotFound(f"there is no experiment {shown(experiment_id)!r}")
     return experiment_id
 
@@ -25,5 +29,5 @@ Key = Annotated[
         "the experiment that the first request made; with another spec, 409.",
     ),
 ]
-Cursor = Annotated[str | None, Query(pattern="^[0-9a-f]{20}$", description="`next_cursor` of the page before.")]
+Cursor = Annotated[str | None, Query(pattern=ID, description="`next_cursor` of the page before.")]
 ChainCursor = Annotated[int, Query(ge=-1, le=2**31 - 1, description="`next_cursor` of the answer before.")]

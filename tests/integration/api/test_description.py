@@ -16,7 +16,8 @@ def test_the_api_describes_bodies_answers_and_problems(gate: Api, spec: dict[str
     post = document["paths"]["/experiments"]["post"]
     body = post["requestBody"]["content"]
     assert set(body) == {"application/json", "application/yaml", "application/x-yaml", "text/yaml"}
-    assert body["application/json"]["schema"] == {"$ref": "#/components/schemas/Spec"}
+    whole, part = ({"$ref": f"#/components/schemas/{name}"} for name in ("Spec", "SpecChanges"))
+    assert body["application/json"]["schema"] == {"anyOf": [whole, part]}, "with a preset, a part will do"
     assert body["application/json"]["example"] == spec
     parse(body["application/json"]["example"])
     assert set(post["responses"]) == {"202", "400", "404", "409", "413", "415", "422"}
@@ -24,6 +25,21 @@ def test_the_api_describes_bodies_answers_and_problems(gate: Api, spec: dict[str
     referred = set(re.findall(r"#/components/schemas/([^'\"]+)", str(document)))
     assert referred <= set(schemas)
     assert "HTTPValidationError" not in schemas
+
+
+def test_a_fork_takes_any_part_of_a_spec_and_a_deletion_answers_with_nothing(gate: Api) -> None:
+    document = gate.client.get("/openapi.json").json()
+    at = document["paths"]["/experiments/{experiment_id}"]
+    fork = document["paths"]["/experiments/{experiment_id}/fork"]["post"]
+    assert fork["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/SpecChanges"}
+    assert "Location" in fork["responses"]["202"]["headers"]
+    part, whole = (document["components"]["schemas"][name] for name in ("SpecChanges", "Spec"))
+    assert set(part["properties"]) == set(whole["properties"])
+    assert "required" not in part
+    assert part["properties"]["dataset"]["type"] == "object"
+    assert "content" not in at["delete"]["responses"]["202"]
+    identity = next(each for each in at["delete"]["parameters"] if each["name"] == "experiment_id")
+    assert identity["schema"]["pattern"] == "^[0-9a-f]{20}$"
 
 
 def test_the_page_of_the_documentation_needs_no_other_host(gate: Api) -> None:

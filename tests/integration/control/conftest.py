@@ -1,5 +1,6 @@
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -88,12 +89,19 @@ def _handler(server: JobServer) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-@pytest.fixture
-def ray() -> Iterator[JobServer]:
+@contextmanager
+def job_server() -> Iterator[JobServer]:
+    """A peer that answers, for as long as the context lasts."""
     state = JobServer("")
     http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(state))
     state.url = f"http://127.0.0.1:{http.server_address[1]}"
     with running(http):
+        yield state
+
+
+@pytest.fixture
+def ray() -> Iterator[JobServer]:
+    with job_server() as state:
         yield state
 
 

@@ -1,0 +1,153 @@
+"""Drivers as the service sees them: what they commit to the storage, what they say of it, and how they end.
+
+No network is trained. What is committed is kept in a `Journal`, which all drivers of an experiment share as they share
+its folder; what a driver says of it is always true, if late.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from service.events import ChainChanged, DriverStarted, Event, Outcome, StageChanged
+from service.plan import Chain, plan
+from service.spec import parse
+from service.states import WorkState
+from service.storage import ExperimentFolder
+
+Place = tuple[str, int]  # a chain's id, and the index of a stage
+
+
+@dataclass
+class Journal:
+    """What is committed of an experiment."""
+
+    chains: tuple[Chain, ...]
+    epochs: dict[Place, int] = field(default_factory=dict)
+    succeeded: set[Place] = field(default_factory=set)
+    # With the generation in which it failed.
+    failed: set[tuple[Place, int]] = field(default_factory=set)
+
+    def next_stage(self, generation: int) -> tuple[Place, int] | None:
+        """The first stage that is to run, and its number of epochs; None where nothing is left to do."""
+        for chain in self.chains:
+            for stage in chain.stages:
+                place = chain.id, stage.index
+                if (place, generation) in self.failed:
+                    break
+                if place not in self.succeeded:
+                    return place, stage.config.epochs
+        return None
+
+    def commit(self, place: Place, epochs: int) -> None:
+        """One more epoch; the last one ends the stage."""
+        self.epochs[place] = self.epochs.get(place, 0) + 1
+        if self.epochs[place] == epochs:
+            self.succeeded.add(place)
+
+    def stage_state(self, place: Place, generation: int, otherwise: WorkState) -> WorkState:
+        """The stage's state; `otherwise` where it has no end."""
+        if place in self.succeeded:
+            return WorkState.SUCCEEDED
+        return WorkState.FAILED if (place, generation) in self.failed else otherwise
+
+    def chain_state(self, chain: Chain, generation: int, otherwise: WorkState) -> WorkState:
+        """The chain's state; `otherwise` where it has no end."""
+        states = {self.stage_state((chain.id, stage.index), generation, otherwise) for stage in chain.stages}
+        if states == {WorkState.SUCCEEDED}:
+            return WorkState.SUCCEEDED
+        return WorkState.FAILED if WorkState.FAILED in states else otherwise
+
+
+@dataclass
+class Driver:
+    """One driver's process. It may outlive its job, and what it has said may be read long after it is gone."""
+
+    folder: ExperimentFolder
+    journal: Journal
+    attempt: int
+    generation: int
+    alive: bool = True
+    has_ended: bool = False  # its outcome is said
+    unsaid: list[Event] = field(default_factory=list)
+
+    def start(self) -> bool:
+        """Its first step; False where another one, or the reconciler's fence, was there before, or all is deleted."""
+        try:
+            self.folder.driver(self.attempt).mkdir()
+        except (FileExistsError, FileNotFoundError):
+            self.alive = False
+            return False
+        self.unsaid.append(DriverStarted(attempt=self.attempt))
+        self.unsaid += self._all(WorkState.WAITING)
+        return True
+
+    def commit(self) -> None:
+        """Commits an epoch; where none is left to commit, it ends with its outcome."""
+        ahead = self.journal.next_stage(self.generation)
+        if ahead is None:
+            self._end()
+            return
+        self.journal.commit(*ahead)
+        self.unsaid += self._about(ahead[0], WorkState.RUNNING)
+
+    def fail(self) -> None:
+        """The stage at work fails, by its user's fault."""
+        ahead = self.journal.next_stage(self.generation)
+        if ahead is not None:
+            self.journal.failed.add((ahead[0], self.generation))
+            self.unsaid += self._about(ahead[0], WorkState.WAITING)
+
+    def stop(self) -> None:
+        """It was asked to stop, and does: a stage at work ends its epoch first."""
+        ahead = self.journal.next_stage(self.generation)
+        if ahead is None:
+            self._end()
+            return
+        self.journal.commit(*ahead)
+        self.unsaid += [*self._about(ahead[0], WorkState.WAITING), *self._all(WorkState.CANCELLED)]
+        self._conclude(Outcome(state="cancelled", reason="cancelled while it ran"))
+
+    def say(self) -> None:
+        """Appends what is unsaid to its event file, if that is still there."""
+        if self.unsaid and self.folder.driver(self.attempt).exists():
+            with self.folder.events(self.attempt).open("a") as file:
+                file.writelines(event.model_dump_json() + "\n" for event in self.unsaid)
+        self.unsaid = []
+
+    def _end(self) -> None:
+        bad = any(generation == self.generation for _, generation in self.journal.failed)
+        self._conclude(Outcome(state="failed", reason="a chain failed") if bad else Outcome(state="succeeded"))
+
+    def _conclude(self, outcome: Outcome) -> None:
+        self.unsaid.append(outcome)
+        self.alive, self.has_ended = False, True
+
+    def _all(self, otherwise: WorkState) -> Iterator[Event]:
+        for chain in self.journal.chains:
+            for stage in chain.stages:
+                yield self._stage((chain.id, stage.index), otherwise)
+            yield ChainChanged(chain=chain.id, state=self.journal.chain_state(chain, self.generation, otherwise))
+
+    def _about(self, place: Place, otherwise: WorkState) -> Iterator[Event]:
+        yield self._stage(place, otherwise)
+        chain = next(chain for chain in self.journal.chains if chain.id == place[0])
+        yield ChainChanged(chain=chain.id, state=self.journal.chain_state(chain, self.generation, WorkState.RUNNING))
+
+    def _stage(self, place: Place, otherwise: WorkState) -> StageChanged:
+        epoch = self.journal.epochs.get(place, 0)
+        return StageChanged(
+            chain=place[0], stage=place[1], epoch=epoch, metrics={"test/accuracy": epoch / 10} if epoch else {},
+            state=self.journal.stage_state(place, self.generation, otherwise), attempts=self.attempt,
+            weights_sha256=f"{epoch:064x}" if epoch else None,
+        )  # fmt: skip
+
+
+def new_driver(folder: ExperimentFolder, journals: dict[str, Journal], job: dict[str, Any]) -> Driver:
+    """The driver that a submitted job starts, by its entry point's own words."""
+    words = job["entrypoint"].split()
+    attempt, generation = (int(words[words.index(f"--{name}") + 1]) for name in ("attempt", "generation"))
+    if folder.experiment_id not in journals:
+        spec = folder.spec.read_bytes() if folder.spec.exists() else None
+        journals[folder.experiment_id] = Journal(plan(parse(json.loads(spec))) if spec else ())
+    return Driver(folder, journals[folder.experiment_id], attempt, generation)

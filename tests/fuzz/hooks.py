@@ -1,0 +1,80 @@
+"""Hooks of schemathesis, loaded in its own process: requests are made of what there is, and every answer is counted.
+
+Of the description only what goes in is narrowed: an id is one of an experiment that exists (or, where the data are to
+be bad, anything else). What comes out is held against the description as it is.
+"""
+
+import atexit
+import io
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import schemathesis
+from ruamel.yaml import YAML
+
+from service.presets import catalogue
+from tests.fuzz.looking import Json
+
+NAMES = Path(os.environ["FUZZ_NAMES"])
+COUNTS = Path(os.environ["FUZZ_COUNTS"])
+counts: Counter[str] = Counter()
+
+
+@schemathesis.hook
+def before_load_schema(context: Any, raw_schema: Json) -> None:
+    """Narrows what goes in to what there is."""
+    names = json.loads(NAMES.read_text())
+    raw_schema["components"]["schemas"]["VerificationRequest"]["properties"]["chain"] = {"enum": names["chains"]}
+    for path, operations in raw_schema["paths"].items():
+        for method, operation in operations.items():
+            for parameter in operation.get("parameters", ()):
+                known = _known(names, path, method, parameter["name"])
+                if known is not None:
+                    parameter["schema"] = {"enum": known}
+
+
+def _known(names: Json, path: str, method: str, parameter: str) -> list[Any] | None:
+    match parameter:
+        case "experiment_id" if method == "delete":
+            return list(names["doomed"])
+        case "experiment_id" if path.endswith("/events"):  # the others' streams end when they do
+            return list(names["ended"])
+        case "experiment_id":
+            return [*names["experiments"], *names["doomed"][:3]]
+        case "cursor" if path == "/experiments":
+            return list(names["experiments"])
+        case "chain":
+            return list(names["chains"])
+        case "number":
+            return list(names["verifications"])
+        case "preset" | "name" if path != "/experiments" or parameter == "preset":
+            return sorted(catalogue.presets())
+    return None
+
+
+@schemathesis.serializer("application/yaml", "application/x-yaml", "text/yaml")
+def yaml_1_2(context: Any, value: Any) -> bytes:
+    """YAML 1.2, which quotes other texts than the 1.1 that schemathesis writes."""
+    stream = io.BytesIO()
+    YAML(typ="safe", pure=True).dump(value, stream)
+    return stream.getvalue()
+
+
+@schemathesis.hook
+def after_call(context: Any, case: Any, response: Any) -> None:
+    """Counts the answer."""
+    counts[str(response.status_code)] += 1
+
+
+@schemathesis.hook
+def after_network_error(context: Any, case: Any, request: Any) -> None:
+    """Counts what was not answered."""
+    counts["none"] += 1
+
+
+@atexit.register
+def _write_counts() -> None:
+    COUNTS.write_text(json.dumps(counts))

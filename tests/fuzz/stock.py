@@ -1,0 +1,148 @@
+"""A database with experiments in every state, so that requests find something, and what a client may know of them."""
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+
+from service.events import utc_now
+from service.plan import chain_id, plan
+from service.settings import Settings
+from service.spec import parse
+from service.states import TERMINAL, Cleanup, ExperimentState, VerificationState, WorkState
+from service.storage import ExperimentFolder
+from service.store.database import Database
+from service.store.repository import Repository
+from service.store.tables import ChainRow, ExperimentRow, LineageRow, OutcomeRow, StageRow, VerificationRow
+from tests.unit.service.test_spec import spec
+
+E = ExperimentState
+# What the rows of an experiment say; `wanted` and such beside its state.
+KINDS: tuple[dict[str, Any], ...] = (
+    *({"state": state} for state in E for _ in range(2)),
+    {"state": E.QUEUED, "reason": "waits for a node: a trial needs 1 CPU(s)", "priority": 7},
+    {"state": E.RUNNING, "wanted": "cancel", "reason": "Ray was asked to stop the driver"},
+    {"state": E.RUNNING, "reason": "3 points wait for MLflow: ConnectError", "mlflow_experiment_id": "7"},
+    {"state": E.RUNNING, "wanted": "pause"},
+    {"state": E.PAUSED, "hold": "the storage is full"},
+    {"state": E.SUCCEEDED, "cleanup": Cleanup.BEST, "delete_at": utc_now() + timedelta(days=365)},
+    {"state": E.SUCCEEDED, "checkpoints_removed_at": utc_now(), "preset": "table1-cifar100-mini"},
+    {"state": E.FAILED, "generation": 3, "notify_tries": 2, "notify_error": "it answered 500"},
+    {"state": E.CANCELLED, "cleanup": Cleanup.CHECKPOINTS},
+)
+NUM_DOOMED = 60
+TABLES = (ExperimentRow, ChainRow, StageRow)
+
+
+@dataclass(frozen=True)
+class Names:
+    """What a client may know: ids, chains, cursors. `ended` are those whose streams of events end."""
+
+    experiments: list[str]
+    ended: list[str]
+    # Those that may be deleted; the others are restored from time to time.
+    doomed: list[str]
+    chains: list[str]
+    verifications: list[int]
+
+
+class Stock:
+    """The experiments, and the way back to how they were."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        """Fills an empty database."""
+        self._database, self._settings = database, settings
+        made = [self._make(kind) for kind in KINDS]
+        doomed = [self._make({"state": state}) for state in sorted(TERMINAL) for _ in range(NUM_DOOMED // 3)]
+        ended = [experiment for experiment, kind in zip(made, KINDS, strict=True) if kind["state"] in TERMINAL]
+        chains = [chain_id(arm, seed, {}) for arm in ("SDT", "TIT") for seed in (0, 1)]
+        self.names = Names(made, ended, doomed, chains, verifications=[1, 2, 3])
+        self._saved = {table: self._rows(table) for table in TABLES}
+
+    def restore(self) -> None:
+        """Puts everything that is not doomed back into the state in which it was made."""
+        with self._database.engine.begin() as connection:
+            connection.execute(delete(LineageRow))
+            for table, rows in self._saved.items():
+                keys = [column.name for column in table.__table__.primary_key]
+                for row in rows:
+                    same = [getattr(table, key) == row[key] for key in keys]
+                    connection.execute(update(table).where(*same).values(**row))
+            for row in self._saved[ExperimentRow]:
+                newer = OutcomeRow.experiment_id == row["id"], OutcomeRow.generation >= row["generation"]
+                connection.execute(delete(OutcomeRow).where(*newer))
+
+    def _rows(self, table: type[Any]) -> list[dict[str, Any]]:
+        column = table.id if table is ExperimentRow else table.experiment_id
+        with self._database.engine.connect() as connection:
+            query = select(table.__table__).where(column.in_(self.names.experiments))
+            return [dict(row._mapping) for row in connection.execute(query)]
+
+    def _make(self, kind: dict[str, Any]) -> str:
+        parsed = parse(spec(seeds=[0, 1]))
+        with self._database.session() as repository:
+            row = repository.create_experiment(parsed, plan(parsed))
+            _fill(repository, row, kind)
+            experiment_id = row.id
+        self._write_logs(experiment_id)
+        return experiment_id
+
+    def _write_logs(self, experiment_id: str) -> None:
+        folder = ExperimentFolder(self._settings.storage, experiment_id)
+        stage = folder.stage(chain_id("SDT", 0, {}), 0)
+        for log in (folder.driver_log(1), stage.trial_log(1)):
+            log.parent.mkdir(parents=True)
+            log.write_text("".join(f"line {number} – says something\n" for number in range(100)))
+
+
+def _fill(repository: Repository, row: ExperimentRow, kind: dict[str, Any]) -> None:
+    """Makes a new experiment one of this kind."""
+    for key, value in kind.items():
+        setattr(row, key, value)
+    state, now = E(row.state), utc_now()
+    if state is not E.QUEUED:
+        row.driver_attempt, row.started_at = 1, now
+    for generation in range(1, row.generation or 1):
+        repository._session.add(OutcomeRow(
+            experiment_id=row.id, generation=generation, state="failed", reason="a chain failed", finished_at=now,
+        ))  # fmt: skip
+    if state in TERMINAL:
+        row.finished_at = now
+        repository.add_event(row.id, "experiment", {"state": state, "reason": ""})
+    _fill_work(repository, row.id, state)
+    states = (VerificationState.EQUAL, VerificationState.RUNNING, VerificationState.FAILED)
+    repository._session.execute(insert(VerificationRow), [_verification(row.id, *each) for each in enumerate(states)])
+    row.stages_done = repository.count_done_stages(row.id)
+
+
+def _fill_work(repository: Repository, experiment_id: str, state: ExperimentState) -> None:
+    work = {
+        E.SUCCEEDED: WorkState.SUCCEEDED, E.FAILED: WorkState.FAILED, E.CANCELLED: WorkState.CANCELLED,
+        E.RUNNING: WorkState.RUNNING, E.PAUSING: WorkState.RUNNING,
+    }.get(state, WorkState.WAITING)  # fmt: skip
+    for chain in repository.chains(experiment_id):
+        chain.state = work
+        for stage in chain.stages:
+            stage.state, stage.attempts = work, 1
+            if state is not E.QUEUED:
+                stage.epoch = stage.epochs
+                stage.metrics = {"test/accuracy": 0.5 + 0.1 * chain.seed, "test/loss": 1.0}
+                stage.weights_sha256 = stage.initial_sha256 = f"{chain.seed:064x}"
+            if work is WorkState.FAILED:
+                stage.failure = {"class": "user", "kind": "OutOfMemoryError", "message": "too large"}
+
+
+def _verification(experiment_id: str, index: int, state: VerificationState) -> dict[str, Any]:
+    result = {"epochs": 20, "first_difference": None} if state is VerificationState.EQUAL else None
+    return {
+        "experiment_id": experiment_id, "number": index + 1, "chain_id": chain_id("TIT", 0, {}), "stage": 0,
+        "state": state, "created_at": utc_now(), "result": result,
+    }  # fmt: skip
+
+
+def write_names(names: Names, file: Path) -> None:
+    """For the hooks, which run in a process of their own."""
+    file.write_text(json.dumps(vars(names)))
