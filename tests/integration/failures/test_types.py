@@ -12,7 +12,7 @@ from tests.failure_texts import TEXTS
 from tests.integration.failures.conftest import Scene
 from tests.local_stack import Json
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow]
+pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(600)]
 
 TYPES = {
     ("arms", "not finite"): FailureType.NOT_FINITE,
@@ -79,7 +79,7 @@ def test_what_mlflow_refuses_for_good_fails_and_a_retry_ships_it(scene: Scene) -
     view = scene.views["tracking"]
     assert (view["state"], view["failure"]["type"], view["failure"]["class"]) == ("failed", "tracking", "cluster")
     assert re.fullmatch(TEXTS[FailureType.TRACKING], view["failure"]["message"]), view["failure"]["message"]
-    assert re.fullmatch(r"\d+ points are not in MLflow, which refuses them: .*", view["reason"])
+    assert re.fullmatch(r"\d+ points are not in MLflow, which refuses: .*", view["reason"])
     (stage,) = view["chains"][0]["stages"]
     assert (stage["state"], stage["epoch"]) == ("succeeded", 60)
 
