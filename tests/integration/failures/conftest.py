@@ -159,8 +159,7 @@ def _is_at_work(pid: int) -> bool:
 
 def _starve(pid: int) -> None:
     """Let a process open no more files."""
-    process = psutil.Process(pid)
-    process.rlimit(psutil.RLIMIT_NOFILE, (process.num_fds(), process.num_fds()))
+    psutil.Process(pid).rlimit(psutil.RLIMIT_NOFILE, (1, 1))
 
 
 def _write_images(folder: Path) -> None:
