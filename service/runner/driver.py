@@ -112,7 +112,8 @@ def _outcome(board: Board, ledger: Ledger, outbox: Outbox) -> Outcome:
     """How all of it has ended: in a failure of its chains, in MLflow's refusal, or well."""
     reasons, told = [], None
     if outbox.refusal is not None:
-        reasons = [f"{outbox.pending()} points are not in MLflow, which refuses them: {outbox.refusal}"]
+        left = f"{num} points are" if (num := outbox.pending()) else "the end of its runs is"
+        reasons = [f"{left} not in MLflow, which refuses: {outbox.refusal}"]
         told = headline(failure(FailureType.TRACKING, f"MLflow refuses what is logged: {outbox.refusal}"))
     if board.failed_chains:
         first = ledger.failure(board.failed_chains[0])

@@ -38,8 +38,9 @@ def describe(error: BaseException) -> dict[str, Any]:
     message = str(error) or name
     if type_ is FailureType.OUT_OF_MEMORY:
         message = f"out of memory: {_first_line(message)}; lower batch_size or T, or give the trial a larger device"
-    kind = None if isinstance(error, StageFailed) else name
-    return failure(type_, message, kind=kind, trace="".join(traceback.format_exception(error)))
+    if isinstance(error, StageFailed):  # where it was found out is no news
+        return failure(type_, message)
+    return failure(type_, message, kind=name, trace="".join(traceback.format_exception(error)))
 
 
 def lost(said: str) -> dict[str, Any]:

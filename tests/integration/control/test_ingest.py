@@ -122,8 +122,11 @@ def test_points_that_wait_for_mlflow_are_the_reason(desk: Desk, experiment: str)
 
 
 def test_the_first_outcome_stays(desk: Desk, experiment: str) -> None:
-    desk.say(experiment, Outcome(state="failed", reason="1 of 9 chains failed"), Outcome(state="succeeded"))
+    failure = {"type": "data", "class": "user", "message": "damaged"}
+    failed = Outcome(state="failed", reason="1 of 9 chains failed", failure=failure)
+    desk.say(experiment, failed, Outcome(state="succeeded"))
     take_in(desk, experiment)
+    assert desk.row(experiment).failure == failure
     assert (desk.row(experiment).state, desk.row(experiment).reason) == ("failed", "1 of 9 chains failed")
     assert stage_of(desk, experiment).state == "cancelled"
 

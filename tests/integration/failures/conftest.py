@@ -14,12 +14,13 @@ import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
-from service.storage import ExperimentFolder, StageFolder
+from service.storage import ExperimentFolder
 from tests.integration.failures import ray_losses
 from tests.local_stack import Json, LocalStack, local_stack
 
-WITHIN_S = 200
-POLL_S = 0.2
+# Far more than it takes, but on a machine that is busy with other things.
+WITHIN_S = 500
+POLL_S = 0.3
 ENDED = ("succeeded", "failed", "cancelled")
 SDT = {"name": "sdt"}
 
@@ -72,6 +73,7 @@ class Scene:
         self.stack = stack
         self.mlflow = MlflowClient(stack.settings.mlflow_url)
         self.ids: dict[str, str] = {name: stack.post(each).json()["id"] for name, each in SPECS.items()}
+        # As they were last seen: at the end, as they ended.
         self.views: dict[str, Json] = {}
         self.harmed: set[tuple[str, int]] = set()
         self.ray: subprocess.Popen[str] | None = None
@@ -79,50 +81,52 @@ class Scene:
     def play(self) -> None:
         """Harm them until all have ended."""
         deadline = time.monotonic() + WITHIN_S
-        while self.ids.keys() - self.views.keys():
-            assert time.monotonic() < deadline, self._unended()
-            self._harm_trials()
-            self._kill_drivers()
-            self._delete_from_mlflow()
-            for name in self.ids.keys() - self.views.keys():
-                view = self.view(name)
-                if view["state"] in ENDED:
-                    self.views[name] = view
+        while open_ := [name for name in self.ids if self.views.get(name, {}).get("state") not in ENDED]:
+            assert time.monotonic() < deadline, [(name, self.views[name]["state"]) for name in open_]
+            for name in open_:
+                self.views[name] = self.stack.get(f"/experiments/{self.ids[name]}")
+            for experiment, arm, harm in self._trial_harms():
+                if experiment in open_:
+                    self._harm_trial(experiment, arm, harm)
+            if "engine" in open_:
+                self._kill_driver()
+            if "tracking" in open_:
+                self._delete_from_mlflow()
             time.sleep(POLL_S)
-
-    def view(self, name: str) -> Json:
-        return self.stack.get(f"/experiments/{self.ids[name]}")
-
-    def _unended(self) -> str:
-        return "; ".join(f"{name} is {self.view(name)['state']}" for name in self.ids.keys() - self.views.keys())
 
     def stage(self, experiment: str, arm: str) -> Json:
         """The only stage of an arm, as it was at the end."""
+        found: Json = self._chain(experiment, arm)["stages"][0]
+        return found
+
+    def _chain(self, experiment: str, arm: str) -> Json:
         (chain,) = (each for each in self.views[experiment]["chains"] if each["arm"] == arm)
-        found: Json = chain["stages"][0]
+        found: Json = chain
         return found
 
     # -- harm --------------------------------------------------------------------------------------------------
 
-    def _harm_trials(self) -> None:
-        """Stop, kill or starve each new attempt's process as soon as it is at work."""
-        harms: tuple[tuple[str, str, Callable[[int], None]], ...] = (
+    @staticmethod
+    def _trial_harms() -> tuple[tuple[str, str, Callable[[int], None]], ...]:
+        return (
             ("frozen", "frozen", lambda pid: os.kill(pid, signal.SIGSTOP)),
             ("lost", "killed", lambda pid: os.kill(pid, signal.SIGKILL)),
             ("arms", "starved", _starve),
         )
-        for experiment, name, harm in harms:
-            folder = self._folder(experiment, name)
-            attempt = max(folder.attempt_numbers(), default=0)
-            at_work = len(list(folder.commits.glob("*.json"))) if name == "starved" else attempt
-            if at_work and (name, attempt) not in self.harmed and (pid := self._pid(f"{name} seed=0")) is not None:
-                self.harmed.add((name, attempt))
-                harm(pid)
 
-    def _folder(self, experiment: str, name: str) -> StageFolder:
-        view = self.view(experiment)
-        chain = next(each["id"] for each in view["chains"] if each["arm"] == name)
-        return ExperimentFolder(self.stack.settings.storage, self.ids[experiment]).stage(chain, 0)
+    def _harm_trial(self, experiment: str, arm: str, harm: Callable[[int], None]) -> None:
+        """Stop, kill or starve each new attempt's process as soon as it is at work."""
+        folder = ExperimentFolder(self.stack.settings.storage, self.ids[experiment]).stage(
+            self._chain(experiment, arm)["id"], 0
+        )
+        attempt = max(folder.attempt_numbers(), default=0)
+        if attempt == 0 or (arm, attempt) in self.harmed:
+            return
+        if arm == "starved" and not (folder.commits / "000001.json").exists():
+            return
+        if (pid := self._pid(f"{arm} seed=0")) is not None:
+            self.harmed.add((arm, attempt))
+            harm(pid)
 
     def _pid(self, label: str) -> int | None:
         """The process of the trial of this label that is alive, and not one that was harmed before."""
@@ -130,13 +134,13 @@ class Scene:
         pids = [a["pid"] for a in actors if a["state"] == "ALIVE" and a["reprName"].startswith(label)]
         return next((pid for pid in reversed(pids) if _is_at_work(pid)), None)
 
-    def _kill_drivers(self) -> None:
+    def _kill_driver(self) -> None:
         for process in psutil.process_iter(["cmdline"]):
             if {"service.runner.driver", self.ids["engine"]} <= set(process.info["cmdline"] or ()):
                 process.kill()
 
     def _delete_from_mlflow(self) -> None:
-        view = self.view("tracking")
+        view = self.views["tracking"]
         begun = view["links"]["mlflow"] and view["chains"][0]["stages"][0]["epoch"]
         if begun and ("mlflow", 0) not in self.harmed:
             self.harmed.add(("mlflow", 0))
@@ -155,8 +159,7 @@ def _is_at_work(pid: int) -> bool:
 
 def _starve(pid: int) -> None:
     """Let a process open no more files."""
-    process = psutil.Process(pid)
-    process.rlimit(psutil.RLIMIT_NOFILE, (process.num_fds(), process.num_fds()))
+    psutil.Process(pid).rlimit(psutil.RLIMIT_NOFILE, (1, 1))
 
 
 def _write_images(folder: Path) -> None:

@@ -12,7 +12,7 @@ from tests.failure_texts import TEXTS
 from tests.integration.failures.conftest import Scene
 from tests.local_stack import Json
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow]
+pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(600)]
 
 TYPES = {
     ("arms", "not finite"): FailureType.NOT_FINITE,
@@ -45,12 +45,10 @@ def test_what_is_the_users_is_not_retried_and_what_is_the_clusters_is(scene: Sce
 
 
 def test_what_was_committed_before_is_kept(scene: Scene) -> None:
-    long = scene.stage("lost", "long")
     silent, starved = (scene.stage("arms", arm) for arm in ("silent", "starved"))
-    assert long["epoch"] > 1
-    assert long["metrics"]["test/accuracy"] > 0
     assert silent["epoch"] == 2
     assert starved["epoch"] >= 1
+    assert starved["metrics"]["test/accuracy"] > 0
 
 
 def test_an_experiment_tells_the_failure_of_its_first_failed_stage(scene: Scene) -> None:
@@ -79,7 +77,7 @@ def test_what_mlflow_refuses_for_good_fails_and_a_retry_ships_it(scene: Scene) -
     view = scene.views["tracking"]
     assert (view["state"], view["failure"]["type"], view["failure"]["class"]) == ("failed", "tracking", "cluster")
     assert re.fullmatch(TEXTS[FailureType.TRACKING], view["failure"]["message"]), view["failure"]["message"]
-    assert re.fullmatch(r"\d+ points are not in MLflow, which refuses them: .*", view["reason"])
+    assert re.fullmatch(r"\d+ points are not in MLflow, which refuses: .*", view["reason"])
     (stage,) = view["chains"][0]["stages"]
     assert (stage["state"], stage["epoch"]) == ("succeeded", 60)
 

@@ -19,6 +19,7 @@ from service.runner.event_file import EventFile
 from service.runner.ledger import Ledger
 from service.runner.mlflow_runs import MlflowRuns
 from service.runner.outbox import Outbox
+from service.runner.refusals import Refusals
 from service.runner.stage_folder import Attempt
 from service.spec import parse
 from service.storage import ExperimentFolder
@@ -64,11 +65,11 @@ class Bench:
             (attempt.path / "model.pt").write_bytes(b"model")
             attempt.finish(state="succeeded", at_ms=2_000 + stage)
 
-    def outbox(self, url: str) -> Outbox:
+    def outbox(self, url: str, refusals: Refusals | None = None) -> Outbox:
         """An outbox that remembers nothing, as a new driver's."""
         ledger = Ledger(self.folder, [self.chain], self.events_file)
         runs = MlflowRuns(url, self.folder.experiment_id, "bench", "what it is for")
-        return Outbox(self.folder.experiment_id, ledger, runs, self.events_file, self.folder.spec)
+        return Outbox(self.folder.experiment_id, ledger, runs, self.events_file, self.folder.spec, refusals)
 
     def events(self) -> list[AnyEvent]:
         return [EVENT.validate_json(line) for line in self.events_path.read_bytes().splitlines()]
@@ -189,6 +190,26 @@ def test_while_mlflow_is_away_points_wait_and_then_arrive(
         _, (child,) = runs_of(url, bench)
         assert steps(url, child) == [1, 2, 3]
     assert [event.pending for event in bench.events() if isinstance(event, OutboxChanged)] == [num_points, 0]
+
+
+def test_what_mlflow_refuses_for_good_is_not_waited_for_and_shipped_once_it_is_taken(
+    mlflow_url: str, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RETRY_INTERVAL_S", 0.1)
+    bench.commit(0, range(1, 3))
+    assert bench.outbox(mlflow_url).finish(NEVER, 0)
+    (parent,), _ = runs_of(mlflow_url, bench)
+    client = MlflowClient(mlflow_url)
+    client.delete_experiment(parent.info.experiment_id)
+    bench.commit(0, range(3, 4))
+    outbox = bench.outbox(mlflow_url, Refusals(patience_s=0.3))
+    assert not outbox.finish(NEVER, 0)
+    assert "must be in the 'active' state" in (outbox.refusal or "")
+    assert outbox.pending() == len(METRICS) + 1
+    client.restore_experiment(parent.info.experiment_id)
+    assert bench.outbox(mlflow_url, Refusals(patience_s=0.3)).finish(NEVER, 0)
+    _, (child,) = runs_of(mlflow_url, bench)
+    assert steps(mlflow_url, child) == [1, 2, 3]
 
 
 def test_a_cancelled_experiment_does_not_wait_for_mlflow(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
