@@ -46,7 +46,9 @@ class Campaign:
         data_root: Path | None,
         attempt: int,
         stop: StopWindow,
+        trainable: type[tune.Trainable] = StageTrial,
     ) -> None:
+        """Put a driver's parts together; `trainable` is what runs a stage, given a `TrialConfig`'s values."""
         self._experiment_id = experiment_id
         self._spec = spec
         self._board = board
@@ -55,6 +57,7 @@ class Campaign:
         self._data_root = data_root
         self._attempt = attempt
         self._stop = stop
+        self._trainable = trainable
         # For each stage: losses in a row, and the epoch that was committed at the last one.
         self._losses: dict[StageId, tuple[int, int]] = {}
 
@@ -64,7 +67,7 @@ class Campaign:
         resources = self._spec.resources
         os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(self._max_pending()))
         tuner = tune.Tuner(
-            StageTrial,
+            self._trainable,
             tune_config=TuneConfig(
                 search_alg=ChainSearcher(self._board, self._trial_config, self._on_end_or_die),
                 num_samples=-1,

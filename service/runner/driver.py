@@ -14,6 +14,8 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from ray import tune
+
 from service.events import ChainChanged, DriverStarted, Outcome, StageChanged
 from service.plan import Chain, plan
 from service.runner.board import Board, StageId
@@ -23,6 +25,7 @@ from service.runner.ledger import Ledger
 from service.runner.mlflow_runs import MlflowRuns
 from service.runner.outbox import Outbox
 from service.runner.stop_window import StopWindow
+from service.runner.trial import StageTrial
 from service.spec import Experiment, parse
 from service.states import WorkState
 from service.storage import ExperimentFolder
@@ -46,8 +49,16 @@ class Arguments:
     data: Path | None
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run an experiment to its outcome; 0 whenever there is one, however bad."""
+def main(argv: list[str] | None = None, trainable: type[tune.Trainable] = StageTrial) -> int:
+    """Run an experiment to its outcome; 0 whenever there is one, however bad.
+
+    Args:
+        argv: The command line; None: this process's.
+        trainable: What runs a stage; a benchmark has one that trains nothing.
+
+    Returns:
+        The exit status.
+    """
     arguments = _parse(argv)
     folder = ExperimentFolder(arguments.storage, arguments.experiment)
     # Exclusive: no two drivers share a number, so no two write one file.
@@ -57,12 +68,18 @@ def main(argv: list[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: cancelled.set())
     spec = parse(json.loads(folder.spec.read_bytes()))
-    outcome = _drive(arguments, folder, spec, cancelled)
+    outcome = _drive(arguments, folder, spec, cancelled, trainable)
     log.info("experiment %s has %s %s", arguments.experiment, outcome.state, outcome.reason)
     return 0
 
 
-def _drive(arguments: Arguments, folder: ExperimentFolder, spec: Experiment, cancelled: threading.Event) -> Outcome:
+def _drive(
+    arguments: Arguments,
+    folder: ExperimentFolder,
+    spec: Experiment,
+    cancelled: threading.Event,
+    trainable: type[tune.Trainable],
+) -> Outcome:
     chains = plan(spec)
     events = EventFile(folder.events(arguments.attempt))
     events.append(DriverStarted(attempt=arguments.attempt))
@@ -74,7 +91,9 @@ def _drive(arguments: Arguments, folder: ExperimentFolder, spec: Experiment, can
     board = _board(ledger, chains)
     if not board.over:
         stop = StopWindow(cancelled, arguments.stop_window)
-        Campaign(arguments.experiment, spec, board, ledger, folder, arguments.data, arguments.attempt, stop).run()
+        Campaign(
+            arguments.experiment, spec, board, ledger, folder, arguments.data, arguments.attempt, stop, trainable
+        ).run()
     shipped = outbox.finish(cancelled, CANCEL_SHIPPING_S)
     if cancelled.is_set() and not (board.over and shipped):
         outbox.kill_unfinished()

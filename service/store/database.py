@@ -17,6 +17,8 @@ from service.store.repository import Repository
 MIGRATIONS = Path(__file__).parent / "migrations"
 # A writer waits this long for another one before SQLite gives up.
 SQLITE_BUSY_TIMEOUT_S = 20
+# Connections to PostgreSQL that are kept; as many again are opened in a rush, and closed after it.
+NUM_CONNECTIONS = 15
 # Any constant will do: it names the lock under which one process at a time migrates a PostgreSQL database.
 MIGRATION_LOCK = 7_481_126
 
@@ -73,7 +75,7 @@ def _alembic(connection: Connection | None = None) -> Config:
 
 def _engine(url: str) -> Engine:
     if make_url(url).get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
+        return create_engine(url, pool_pre_ping=True, pool_size=NUM_CONNECTIONS, max_overflow=NUM_CONNECTIONS)
     engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_S})
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
