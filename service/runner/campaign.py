@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 # Trials that Tune may hold ready beside those that run. More start a large cluster faster; fewer let a chain's next
 # stage come sooner, since Tune keeps the order in which trials were offered.
 MAX_PENDING = 16
+# Tune writes the state of all trials every ten seconds or so, for a restore that is never made: a file, and memory,
+# that grow with each trial. It cannot be told not to, but to wait longer than any experiment takes.
+NO_SNAPSHOT_S = 10**9
 
 
 class Campaign:
@@ -66,6 +69,7 @@ class Campaign:
         ray.init(address="auto", log_to_driver=True, logging_level=logging.WARNING)
         resources = self._spec.resources
         os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(self._max_pending()))
+        os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", str(NO_SNAPSHOT_S))
         tuner = tune.Tuner(
             self._trainable,
             tune_config=TuneConfig(
@@ -196,6 +200,12 @@ class _Watcher(Callback):
         if not result.get("done"):
             self._campaign.on_change(_stage_of(trial))
 
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        _forget(trial)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        _forget(trial)
+
     def __reduce__(self) -> tuple[Any, ...]:
         # Tune pickles its callbacks for a restore that is never made; locks and open files must not go along.
         return (Callback, ())
@@ -209,6 +219,12 @@ def _failure(result: dict[str, Any] | None) -> dict[str, Any]:
         failure: dict[str, Any] = json.loads(result["failure"])
         return failure
     return {"class": "cluster", "kind": "Superseded", "message": "another attempt at the stage has taken over"}
+
+
+def _forget(trial: Any) -> None:
+    """Drop what Tune keeps of each metric of a trial that has ended: averages that nobody asks for, 16 kB a trial."""
+    trial.run_metadata.metric_analysis = {}
+    trial.run_metadata.metric_n_steps = {}
 
 
 def _stage_of(trial: Any) -> StageId:
