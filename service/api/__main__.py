@@ -8,8 +8,8 @@ import uvicorn
 from service.api.app import create_app
 from service.settings import Settings, SettingsInvalid
 
-# How long, s, one thread computes before another one may: with Python's own 5 ms, an answer that the event loop sends in
-# four short steps waits up to 20 ms beside a large spec that is being checked.
+# How long, s, one thread computes before another one may. With Python's own 5 ms, an answer that the event loop sends
+# in four short steps waits up to 20 ms beside a large spec that is being checked.
 SWITCH_INTERVAL_S = 0.0005
 # Streams of events end at once on SIGTERM; other requests are given this long.
 GRACE_S = 5

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from sqlalchemy import CursorResult, and_, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import noload
+from sqlalchemy.orm import lazyload
 from sqlalchemy.orm.attributes import set_committed_value
 
 from service.states import DONE, WorkState
@@ -23,7 +23,7 @@ class Work(Queries):
             .where(ChainRow.experiment_id == experiment_id, ChainRow.position > after)
             .order_by(ChainRow.position)
             .limit(limit)
-            .options(noload(ChainRow.stages))
+            .options(lazyload(ChainRow.stages))
         )
         chains = list(self._session.scalars(query))
         if chains:
@@ -56,6 +56,12 @@ class Work(Queries):
     def stage(self, experiment_id: str, chain_id: str, index: int) -> StageRow | None:
         """One stage, or None."""
         return self._session.get(StageRow, (experiment_id, chain_id, index))
+
+    def chains_past(self, experiment_id: str, index: int) -> set[str]:
+        """Ids of the chains of which this stage has succeeded."""
+        succeeded = StageRow.index == index, StageRow.state == WorkState.SUCCEEDED
+        query = select(StageRow.chain_id).where(StageRow.experiment_id == experiment_id, *succeeded)
+        return set(self._session.scalars(query))
 
     def count_epochs(self, experiment_id: str) -> int:
         """How many epochs are known to be committed, over all stages."""

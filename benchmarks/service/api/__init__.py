@@ -1,1 +1,1 @@
-"""The API over 10,000 experiments and 1,000,000 stage rows on PostgreSQL, asked 50 times a second; its reconciler too."""
+"""The API and its reconciler over 10,000 experiments and 1,000,000 stage rows on PostgreSQL."""

@@ -1,6 +1,6 @@
 """A peer that speaks the routes of Ray's Jobs API that the reconciler asks: every job of ours runs, nothing ends.
 
-    python -m benchmarks.service.api.jobs_server PORT
+python -m benchmarks.service.api.jobs_server PORT
 """
 
 import json
@@ -18,14 +18,14 @@ class Jobs(BaseHTTPRequestHandler):
     # Head and body go out as they are written: held back, the body would come 40 ms later.
     disable_nagle_algorithm = True
 
-    def do_GET(self) -> None:  # noqa: N802 - the name that the server asks for
+    def do_GET(self) -> None:
         """A job, or the nodes."""
         if self.path.startswith("/api/v0/nodes"):
             self._answer({"data": {"result": {"result": NODES}}})
         else:
             self._answer({"status": "RUNNING", "message": "Job is currently running."})
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         """Take a job."""
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
         self._answer({"submission_id": body.get("submission_id")})

@@ -93,13 +93,17 @@ def _experiments(count: int) -> list[dict[str, Any]]:
         values = {column.key: column.default.arg for column in ExperimentRow.__table__.columns if _plain(column)}
         values |= {name: value for name in names if (value := getattr(row, name)) is not None}
         values |= _dates(state, now - timedelta(minutes=count - number))
-        rows.append({"id": f"{number:011x}{draw.getrandbits(36):09x}", "state": state} | _without(values, "id", "state"))
+        rows.append(
+            {"id": f"{number:011x}{draw.getrandbits(36):09x}", "state": state} | _without(values, "id", "state")
+        )
     return [dict.fromkeys(names) | row for row in rows]
 
 
 def _states(count: int) -> list[str]:
     share = count / 10_000
-    waiting = [ExperimentState.QUEUED] * round(NUM_QUEUED * share) + [ExperimentState.PAUSED] * round(NUM_PAUSED * share)
+    waiting = [ExperimentState.QUEUED] * round(NUM_QUEUED * share) + [ExperimentState.PAUSED] * round(
+        NUM_PAUSED * share
+    )
     ended = count - len(waiting) - NUM_RUNNING
     succeeded, failed = round(0.85 * ended), round(0.1 * ended)
     past = [ExperimentState.SUCCEEDED] * succeeded + [ExperimentState.FAILED] * failed
@@ -157,7 +161,7 @@ _MULTIPLIED = (
         json_build_object('chain', o.id, 'stage', 0, 'state', 'running', 'epoch', i, 'metrics', {_METRICS})
     FROM experiments e CROSS JOIN (SELECT * FROM one WHERE position = 0) o
         CROSS JOIN generate_series(1, {EVENTS_EACH}) i""",
-    f"""INSERT INTO event_files (experiment_id, driver_attempt, "offset")
+    """INSERT INTO event_files (experiment_id, driver_attempt, "offset")
     SELECT id, 1, 0 FROM experiments WHERE state = 'running'""",
     f"""INSERT INTO verifications (experiment_id, number, chain_id, stage, state, reason, created_at, finished_at,
         job_attempt, result)

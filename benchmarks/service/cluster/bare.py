@@ -1,6 +1,6 @@
 """Bare Tune, as a process of its own: trials that only report, found by nobody's searcher, kept by nobody.
 
-    python -m benchmarks.service.cluster.bare --trials 2000 --reuse --folder FOLDER
+python -m benchmarks.service.cluster.bare --trials 2000 --reuse --folder FOLDER
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """The service's driver, as a process of its own, with trials that only report in place of trainings.
 
-    python -m benchmarks.service.cluster.driver --experiment ... (see service.runner.driver)
+python -m benchmarks.service.cluster.driver --experiment ... (see service.runner.driver)
 """
 
 import sys

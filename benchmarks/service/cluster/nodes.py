@@ -51,8 +51,8 @@ def cluster(num_nodes: int, gpus_per_node: int) -> Iterator[Cluster]:
         workers = [f"--address={address}", f"--num-gpus={gpus_per_node}", f"--num-cpus={gpus_per_node}"]
         # One after the other: on a machine with fewer cores than nodes, all at once would run into Ray's timeouts.
         for number, agent in enumerate(agents):
-            options = workers if number else head
-            stack.enter_context(_node(folder, environment, number, [*options, f"--dashboard-agent-listen-port={agent}"]))
+            options = [*(workers if number else head), f"--dashboard-agent-listen-port={agent}"]
+            stack.enter_context(_node(folder, environment, number, options))
         _await_nodes(environment, 1 + num_nodes)
         yield Cluster(folder, environment, num_nodes * gpus_per_node)
 
@@ -84,7 +84,8 @@ def _node(folder: Path, environment: Mapping[str, str], number: int, options: li
     try:
         deadline = time.monotonic() + START_S
         while UP not in (said := log.read_text(errors="replace")):
-            assert process.poll() is None and time.monotonic() < deadline, f"node {number} did not start: {said[-2000:]}"
+            assert process.poll() is None, f"node {number} ended at once: {said[-2000:]}"
+            assert time.monotonic() < deadline, f"node {number} did not start: {said[-2000:]}"
             time.sleep(0.2)
         yield
     finally:

@@ -64,9 +64,7 @@ def _reports(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for epoch in range(1, epochs + 1):
         attempt.checkpoint_path(epoch).write_bytes(CHECKPOINT)
         metrics = _metrics(epoch)
-        commit = attempt.commit(
-            epoch=epoch, epochs=epochs, at_ms=_now_ms(), metrics=metrics, weights_sha256=WEIGHTS
-        )
+        commit = attempt.commit(epoch=epoch, epochs=epochs, at_ms=_now_ms(), metrics=metrics, weights_sha256=WEIGHTS)
         attempt.prune(keep={commit.checkpoint})
         yield {"epoch": epoch, "done": False, "end": None, "failure": None}
     (attempt.path / "model.pt").write_bytes(CHECKPOINT)
@@ -77,7 +75,7 @@ def _reports(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _metrics(epoch: int) -> dict[str, float]:
     keys = ("train/loss", "train/accuracy", "test/loss", "test/loss_sdt", "test/loss_tet", "test/accuracy")
     # Says of each trial's process whether it has torch: it must not.
-    return {key: 0.5 for key in keys} | {"epoch_time_s": 0.0, "torch": float("torch" in sys.modules)}
+    return dict.fromkeys(keys, 0.5) | {"epoch_time_s": 0.0, "torch": float("torch" in sys.modules)}
 
 
 def _now_ms() -> int:
