@@ -93,17 +93,14 @@ def _experiments(count: int) -> list[dict[str, Any]]:
         values = {column.key: column.default.arg for column in ExperimentRow.__table__.columns if _plain(column)}
         values |= {name: value for name in names if (value := getattr(row, name)) is not None}
         values |= _dates(state, now - timedelta(minutes=count - number))
-        rows.append(
-            {"id": f"{number:011x}{draw.getrandbits(36):09x}", "state": state} | _without(values, "id", "state")
-        )
+        rows.append(values | {"id": f"{number:011x}{draw.getrandbits(36):09x}", "state": state})
     return [dict.fromkeys(names) | row for row in rows]
 
 
 def _states(count: int) -> list[str]:
     share = count / 10_000
-    waiting = [ExperimentState.QUEUED] * round(NUM_QUEUED * share) + [ExperimentState.PAUSED] * round(
-        NUM_PAUSED * share
-    )
+    num_queued, num_paused = round(NUM_QUEUED * share), round(NUM_PAUSED * share)
+    waiting = [ExperimentState.QUEUED] * num_queued + [ExperimentState.PAUSED] * num_paused
     ended = count - len(waiting) - NUM_RUNNING
     succeeded, failed = round(0.85 * ended), round(0.1 * ended)
     past = [ExperimentState.SUCCEEDED] * succeeded + [ExperimentState.FAILED] * failed
@@ -125,10 +122,6 @@ def _dates(state: str, at: Any) -> dict[str, Any]:
 
 def _plain(column: Any) -> bool:
     return column.default is not None and column.default.is_scalar
-
-
-def _without(values: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name not in names}
 
 
 def _template(connection: Connection, chains: tuple[Chain, ...]) -> None:

@@ -33,7 +33,7 @@ def bare(nodes: Cluster, num_trials: int, *, reuse: bool) -> tuple[Measured, lis
     command = [sys.executable, "-m", "benchmarks.service.cluster.bare", "--trials", str(num_trials)]
     command += ["--folder", str(folder), *(["--reuse"] if reuse else [])]
     pending = {"TUNE_MAX_PENDING_TRIALS_PG": str(MAX_PENDING)}
-    run = Run(command, nodes.environment | ENVIRONMENT | pending, folder / "bare.log")
+    run = Run(command, {**nodes.environment, **ENVIRONMENT, **pending}, folder / "bare.log")
     try:
         measured = run.to_the_end()
     finally:

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +70,7 @@ def drive(cluster: Cluster, num_chains: int, *, reuse: bool, ship_along: bool = 
     with ExitStack() as stack:
         if ship_along:
             stack.enter_context(server)
-        run = Run(command, cluster.environment | ENVIRONMENT, cluster.folder / f"driver-{experiment_id}.log")
+        run = Run(command, {**cluster.environment, **ENVIRONMENT}, cluster.folder / f"driver-{experiment_id}.log")
         stack.callback(run.kill)
         tail = _Tail(folder.events(1))
         while run.look():
@@ -111,6 +110,3 @@ class _Tail:
             self.ends.setdefault((event.chain, event.stage), event.at.timestamp())
         elif isinstance(event, Outcome):
             self.outcome, self.outcome_at = event.state, event.at.timestamp()
-
-
-Say = Callable[[str], None]
