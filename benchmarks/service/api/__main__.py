@@ -99,8 +99,13 @@ def measured(database_url: str, arguments: argparse.Namespace) -> list[Bound]:
     with tempfile.TemporaryDirectory(prefix="tb") as home:
         service = settings_for(Path(home), database_url, inherited)
         with ray_jobs(service.settings.ray_dashboard_port, service.environment), drivers(service, stored):
-            with api(service):
+            with api(service) as process:
+                before = process.cpu_times()
                 latencies, not_asked = asked(service, stored, arguments.rate, arguments.seconds)
+                after = process.cpu_times()
+            cpu_s = after.user + after.system - before.user - before.system
+            share = 100 * cpu_s / (WARM_UP_S + arguments.seconds)
+            bounds.append(Bound("the API's processor time, its reconciler's included", share, "% a core"))
             print(f"not asked: POST {', '.join(not_asked) or 'nothing'}")
             return bounds + latencies + passes(service)
 

@@ -18,6 +18,8 @@ from typing import Any
 from urllib.parse import quote
 
 TIMEOUT_S = 30.0
+# Uvicorn closes a connection after 5 s without a request.
+MAX_IDLE_S = 2.0
 
 
 @dataclass
@@ -25,11 +27,11 @@ class Client:
     """Connections that are kept, as many as are needed at once."""
 
     port: int
-    idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = field(default_factory=list)
+    idle: list[tuple[float, asyncio.StreamReader, asyncio.StreamWriter]] = field(default_factory=list)
 
     async def ask(self, method: str, path: str, body: str) -> tuple[int, int]:
         """Status and length of an answer."""
-        reader, writer = self.idle.pop() if self.idle else await asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = await self._connection()
         data = body.encode()
         head = f"{method} {quote(path, safe='/?=&')} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n"
         kind = "Content-Type: application/json\r\n" if body else ""
@@ -38,8 +40,17 @@ class Client:
         headers = dict(line.lower().split(": ", 1) for line in lines[1:] if line)
         length = int(headers["content-length"])
         await reader.readexactly(length)
-        self.idle.append((reader, writer))
+        self.idle.append((time.monotonic(), reader, writer))
         return int(lines[0].split()[1]), length
+
+    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """The one that was used last; what has been idle for longer, the server may just be closing."""
+        while self.idle:
+            used_at, reader, writer = self.idle.pop()
+            if time.monotonic() - used_at < MAX_IDLE_S:
+                return reader, writer
+            writer.close()
+        return await asyncio.open_connection("127.0.0.1", self.port)
 
 
 async def load(port: int, rate: float, requests: list[dict[str, str]]) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import psutil
 
 from benchmarks.service.api.stored import NUM_RUNNING, Stored
 from benchmarks.service.cluster.nodes import ROOT
@@ -63,8 +64,8 @@ def settings_for(home: Path, database_url: str, environment: Mapping[str, str]) 
 
 
 @contextmanager
-def api(service: Service) -> Iterator[None]:
-    """The API, with its reconciler and housekeeper, for as long as the context lasts."""
+def api(service: Service) -> Iterator[psutil.Process]:
+    """The API's process, with its reconciler and housekeeper, for as long as the context lasts."""
     log = service.settings.home / "api.log"
     with log.open("wb") as output:
         command = [sys.executable, "-m", "service.api"]
@@ -75,7 +76,7 @@ def api(service: Service) -> Iterator[None]:
             assert process.poll() is None, f"the API ended at once: {log.read_text()}"
             assert time.monotonic() < deadline, f"the API did not start: {log.read_text()}"
             time.sleep(0.2)
-        yield
+        yield psutil.Process(process.pid)
     finally:
         process.terminate()
         process.wait()

@@ -8,7 +8,8 @@ from fastapi import Depends, Header, Path, Query
 from service.errors import NotFound, shown
 
 
-def _id(experiment_id: Annotated[str, Path(description="The experiment's id.")]) -> str:
+# Awaits nothing: see `service.api.context`.
+async def _id(experiment_id: Annotated[str, Path(description="The experiment's id.")]) -> str:
     # Nothing else was ever given out; some texts, such as NUL, a database would not even look for.
     if re.fullmatch(r"[0-9a-f]{20}", experiment_id) is None:
         raise NotFound(f"there is no experiment {shown(experiment_id)!r}")
