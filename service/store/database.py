@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ class Database:
 
     def pending_migration(self) -> str | None:
         """What the tables lack, in words; None when they are at the newest version."""
-        newest = ScriptDirectory.from_config(_alembic()).get_current_head()
+        newest = _newest_version()
         with self.engine.connect() as connection:
             current = MigrationContext.configure(connection).get_current_revision()
         return None if current == newest else f"the database is at version {current}, this service needs {newest}"
@@ -63,6 +64,12 @@ class Database:
     def dispose(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+@cache
+def _newest_version() -> str | None:
+    """The version that this service's migrations lead to; they are read once, and /readyz asks often."""
+    return ScriptDirectory.from_config(_alembic()).get_current_head()
 
 
 def _alembic(connection: Connection | None = None) -> Config:
