@@ -25,6 +25,7 @@ from benchmarks.service.api.requests import Mix
 from benchmarks.service.api.running import Service, api, drivers, ray_jobs, settings_for
 from benchmarks.service.api.stored import NUM_STAGES, Stored, fill
 from benchmarks.service.bounds import Bound, header, machine, percentile, rows
+from benchmarks.service.ending import end_tidily
 from service.store.database import Database
 from tests.postgres import Server
 
@@ -117,6 +118,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rate", type=float, default=50.0, help="requests a second")
     parser.add_argument("--seconds", type=float, default=90.0, help="for how long")
     arguments = parser.parse_args(argv)
+    end_tidily()
     about = machine()
     rows_stored = arguments.experiments * NUM_STAGES
     title = f"Service: {arguments.experiments:,} experiments, {rows_stored:,} stage rows, {arguments.rate:g} requests/s"

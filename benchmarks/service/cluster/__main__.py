@@ -16,6 +16,7 @@ from benchmarks.results_file import write
 from benchmarks.service.bounds import Bound, header, machine, rows
 from benchmarks.service.cluster.nodes import Cluster, cluster
 from benchmarks.service.cluster.ours import STAGES, Driven, drive
+from benchmarks.service.ending import end_tidily
 from benchmarks.service.measured import Measured, Run
 from service.control.driver_job import ENVIRONMENT
 from service.runner.campaign import MAX_PENDING
@@ -86,6 +87,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--gpus", type=int, default=8, help="logical GPUs a node")
     parser.add_argument("--short", type=int, default=64, help="trials with a fresh actor each; 0: none")
     arguments = parser.parse_args(argv)
+    end_tidily()
     about = machine()
     title = f"Service: {arguments.chains:,} chains x {STAGES} stages, {arguments.nodes} nodes x {arguments.gpus} GPUs"
     print(header(title, PACKAGES), flush=True)
