@@ -20,8 +20,8 @@ TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
 PATHS := service tet_core tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test test-unit test-presets test-chaos test-queue test-fuzz bench-setup check lint format \
-	cluster cluster-down
+.PHONY: help setup demo up down test test-unit test-presets test-chaos test-queue test-fuzz bench-setup bench-service check \
+	lint format cluster cluster-down
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -70,6 +70,9 @@ check: bench-setup ## longer checks: folding on every model, SpikingJelly's LIF,
 	$(BIN)/python -m benchmarks.checks.folding
 	$(BIN)/python -m benchmarks.checks.spikingjelly_lif
 	$(BIN)/python -m benchmarks.checks.tonic_aedat
+
+bench-service: setup ## what the service costs: 1,000 chains beside bare Tune, the API over 1,000,000 stage rows (20 minutes)
+	$(BIN)/python -m benchmarks.service
 
 lint: setup ## ruff, types, import walls
 	$(BIN)/ruff check $(PATHS)

@@ -21,7 +21,8 @@ class Context:
     reconciler: Reconciler | None
 
 
-def _context(request: Request) -> Context:
+# Not a plain function, though it awaits nothing: FastAPI would run that in a thread, which takes longer than its work.
+async def _context(request: Request) -> Context:
     context = request.app.state.context
     assert isinstance(context, Context)
     return context

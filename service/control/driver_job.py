@@ -19,6 +19,8 @@ ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
+    # Two more requests for each run that is closed, for a line that says where it is.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "PYTHONUNBUFFERED": "1",
 }
 

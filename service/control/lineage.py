@@ -6,7 +6,6 @@ from service.errors import FieldError, NotFound, SpecInvalid
 from service.plan import chain_id
 from service.spec import Arm, Experiment, TrainStage, parse
 from service.spec_blocks import Start
-from service.states import WorkState
 from service.store.repository import Repository
 from service.store.tables import ExperimentRow
 
@@ -101,11 +100,8 @@ class _Finder:
         self._epochs = before + sum(stage.epochs for index, stage in trains.items() if index <= wanted)
 
     def _seed_faults(self, parent: ExperimentRow) -> Iterator[FieldError]:
-        missing = []
-        for seed in self._spec.seeds:
-            stage = self._repository.stage(parent.id, chain_id(self._name, seed, {}), self._stage)
-            if stage is None or stage.state != WorkState.SUCCEEDED:
-                missing.append(seed)
+        there = self._repository.chains_past(parent.id, self._stage)
+        missing = [seed for seed in self._spec.seeds if chain_id(self._name, seed, {}) not in there]
         if missing:
             named = ", ".join(map(str, missing[:MAX_NAMED]))
             more = f" and {len(missing) - MAX_NAMED} more" if missing[MAX_NAMED:] else ""

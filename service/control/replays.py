@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import sys
 
 from service.control.driver_job import ENVIRONMENT
@@ -15,6 +16,8 @@ from service.store.tables import VerificationRow
 
 log = logging.getLogger(__name__)
 
+# Verifications that are looked at in one round, in turn: each costs a call of tens of ms, and anybody may ask for many.
+MAX_A_ROUND = 10
 # Jobs that may be lost before a verification is given up.
 MAX_JOBS = 3
 
@@ -24,12 +27,15 @@ class Replays:
 
     def __init__(self, database: Database, jobs: RayJobs, settings: Settings) -> None:
         self._database, self._jobs, self._settings = database, jobs, settings
+        self._round = 0
 
     def look_after(self) -> None:
-        """Submit what is asked for, and take in what was found."""
+        """Submit what is asked for, and take in what was found; where there is much of both, a part in each round."""
         with self._database.reading() as repository:
             open_rows = repository.open_verifications()
-        for row in open_rows:
+        num_rounds = max(1, math.ceil(len(open_rows) / MAX_A_ROUND))
+        self._round = (self._round + 1) % num_rounds
+        for row in open_rows[self._round :: num_rounds]:
             try:
                 self._look_after_one(row)
             except Exception:  # the next round tries again

@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 # Trials that Tune may hold ready beside those that run. More start a large cluster faster; fewer let a chain's next
 # stage come sooner, since Tune keeps the order in which trials were offered.
 MAX_PENDING = 16
+# Tune writes the state of all trials every ten seconds or so, for a restore that is never made: a file, and memory,
+# that grow with each trial. It cannot be told not to, but to wait longer than any experiment takes.
+NO_SNAPSHOT_S = 10**9
 
 
 class Campaign:
@@ -50,7 +53,9 @@ class Campaign:
         attempt: int,
         stop: StopWindow,
         takeover: Takeover,
+        trainable: type[tune.Trainable] = StageTrial,
     ) -> None:
+        """Put a driver's parts together; `trainable` is what runs a stage, given a `TrialConfig`'s values."""
         self._experiment_id = experiment_id
         self._spec = spec
         self._board = board
@@ -60,6 +65,7 @@ class Campaign:
         self._attempt = attempt
         self._stop = stop
         self._takeover = takeover
+        self._trainable = trainable
         self._watchdog = Watchdog(spec.limits)
         # Tune's own list of its trials, as it was last seen.
         self._trials: list[Any] = []
@@ -71,8 +77,9 @@ class Campaign:
         ray.init(address="auto", log_to_driver=True, logging_level=logging.WARNING)
         resources = self._spec.resources
         os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(self._max_pending()))
+        os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", str(NO_SNAPSHOT_S))
         tuner = tune.Tuner(
-            StageTrial,
+            self._trainable,
             tune_config=TuneConfig(
                 search_alg=ChainSearcher(self._board, self._trial_config, self._on_end_or_die),
                 num_samples=-1,
@@ -239,9 +246,21 @@ class _Watcher(Callback):
         if not result.get("done"):
             self._campaign.on_change(_stage_of(trial))
 
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        _forget(trial)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        _forget(trial)
+
     def __reduce__(self) -> tuple[Any, ...]:
         # Tune pickles its callbacks for a restore that is never made; locks and open files must not go along.
         return (Callback, ())
+
+
+def _forget(trial: Any) -> None:
+    """Drop what Tune keeps of each metric of a trial that has ended: averages that nobody asks for, 16 kB a trial."""
+    trial.run_metadata.metric_analysis = {}
+    trial.run_metadata.metric_n_steps = {}
 
 
 def _stage_of(trial: Any) -> StageId:

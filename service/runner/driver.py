@@ -14,6 +14,8 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from ray import tune
+
 from service.events import ChainChanged, DriverStarted, Outcome, StageChanged
 from service.failures import FailureType, failure, headline
 from service.plan import Chain, plan
@@ -26,6 +28,7 @@ from service.runner.outbox import Outbox
 from service.runner.refusals import Refusals
 from service.runner.stop_window import StopWindow
 from service.runner.takeover import Takeover
+from service.runner.trial import StageTrial
 from service.spec import Experiment, parse
 from service.states import WorkState
 from service.storage import ExperimentFolder
@@ -50,8 +53,16 @@ class Arguments:
     data: Path | None
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run an experiment to its outcome, or until a newer driver takes over; 0 in both cases, however bad it is."""
+def main(argv: list[str] | None = None, trainable: type[tune.Trainable] = StageTrial) -> int:
+    """Run an experiment to its outcome, or until a newer driver takes over; 0 in both cases, however bad it is.
+
+    Args:
+        argv: The command line; None: this process's.
+        trainable: What runs a stage; a benchmark has one that trains nothing.
+
+    Returns:
+        The exit status.
+    """
     arguments = _parse(argv)
     folder = ExperimentFolder(arguments.storage, arguments.experiment)
     # Exclusive: no two drivers share a number, so no two write one file. Without its parents, which the service has
@@ -63,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
         signal.signal(number, lambda *_: cancelled.set())
     spec = parse(json.loads(folder.spec.read_bytes()))
     takeover = Takeover(folder, arguments.attempt)
-    outcome = _drive(arguments, folder, spec, cancelled, takeover)
+    outcome = _drive(arguments, folder, spec, cancelled, takeover, trainable)
     if outcome is None:
         log.info("driver %d has taken over experiment %s", takeover.newest, arguments.experiment)
     else:
@@ -72,7 +83,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _drive(
-    arguments: Arguments, folder: ExperimentFolder, spec: Experiment, cancelled: threading.Event, takeover: Takeover
+    arguments: Arguments,
+    folder: ExperimentFolder,
+    spec: Experiment,
+    cancelled: threading.Event,
+    takeover: Takeover,
+    trainable: type[tune.Trainable],
 ) -> Outcome | None:
     """Run what is missing and ship it; None where a newer driver does so now."""
     chains = plan(spec)
@@ -87,8 +103,9 @@ def _drive(
     if not board.over:
         stop = StopWindow(cancelled, arguments.stop_window)
         Campaign(
-            arguments.experiment, spec, board, ledger, folder, arguments.data, arguments.attempt, stop, takeover
-        ).run()
+            arguments.experiment, spec, board, ledger, folder, arguments.data, arguments.attempt, stop, takeover,
+            trainable,
+        ).run()  # fmt: skip
     shipped = outbox.finish(cancelled, CANCEL_SHIPPING_S, takeover.has_come)
     if takeover.has_come():
         return None

@@ -191,7 +191,7 @@ class Outbox:
             shipped = Shipped(run_id)
         if shipped.ended:
             return
-        if progress.num_attempts != shipped.attempts:
+        if progress.num_attempts != shipped.attempts and not progress.done:  # at the end they are set anyway
             self._runs.set_tags(run_id, content.progress_tags(progress))
         self._runs.log_metrics(run_id, content.points(c for c in progress.commits if c.epoch > shipped.epoch))
         if progress.done:

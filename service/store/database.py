@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from service.store.repository import Repository
 MIGRATIONS = Path(__file__).parent / "migrations"
 # A writer waits this long for another one before SQLite gives up.
 SQLITE_BUSY_TIMEOUT_S = 20
+# Connections to PostgreSQL that are kept; as many again are opened in a rush, and closed after it.
+NUM_CONNECTIONS = 15
 # Any constant will do: it names the lock under which one process at a time migrates a PostgreSQL database.
 MIGRATION_LOCK = 7_481_126
 
@@ -41,7 +44,7 @@ class Database:
 
     def pending_migration(self) -> str | None:
         """What the tables lack, in words; None when they are at the newest version."""
-        newest = ScriptDirectory.from_config(_alembic()).get_current_head()
+        newest = _newest_version()
         with self.engine.connect() as connection:
             current = MigrationContext.configure(connection).get_current_revision()
         return None if current == newest else f"the database is at version {current}, this service needs {newest}"
@@ -63,6 +66,12 @@ class Database:
         self.engine.dispose()
 
 
+@cache
+def _newest_version() -> str | None:
+    """The version that this service's migrations lead to; they are read once, and /readyz asks often."""
+    return ScriptDirectory.from_config(_alembic()).get_current_head()
+
+
 def _alembic(connection: Connection | None = None) -> Config:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
@@ -73,7 +82,7 @@ def _alembic(connection: Connection | None = None) -> Config:
 
 def _engine(url: str) -> Engine:
     if make_url(url).get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
+        return create_engine(url, pool_pre_ping=True, pool_size=NUM_CONNECTIONS, max_overflow=NUM_CONNECTIONS)
     engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_S})
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

@@ -1,8 +1,9 @@
 """Storing new experiments, once for each idempotency key."""
 
 from collections.abc import Sequence
+from typing import cast
 
-from sqlalchemy import insert
+from sqlalchemy import Table, insert
 from sqlalchemy.exc import IntegrityError
 
 from service.errors import Conflict, NotFound
@@ -77,8 +78,11 @@ class Making(Queries):
         row = experiment_row(spec, num_stages=sum(len(chain.stages) for chain in chains), preset=preset)
         self._session.add(row)
         self._session.flush()
-        self._session.execute(insert(ChainRow), [chain_values(row.id, i, chain) for i, chain in enumerate(chains)])
-        self._session.execute(insert(StageRow), [v for chain in chains for v in stage_values(row.id, chain)])
+        # The tables, not the classes: nothing of the many rows is asked for again, and this way costs half.
+        chain_rows = [chain_values(row.id, position, chain) for position, chain in enumerate(chains)]
+        self._session.execute(insert(cast("Table", ChainRow.__table__)), chain_rows)
+        stage_rows = [values for chain in chains for values in stage_values(row.id, chain)]
+        self._session.execute(insert(cast("Table", StageRow.__table__)), stage_rows)
         parents = dict.fromkeys(chain.origin.experiment for chain in chains if chain.origin is not None)
         self._session.add_all(LineageRow(experiment_id=row.id, parent_id=parent) for parent in parents)
         self.add_event(row.id, "experiment", {"state": row.state})

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, or_, select, text, tuple_, update
+from sqlalchemy.orm import defer
 
 from service.events import utc_now
 from service.states import ACTIVE, EXPERIMENT_TRANSITIONS, RESTING, TERMINAL, Cleanup, ExperimentState
@@ -36,6 +37,7 @@ class Active:
     driver_attempt: int
 
 
+_LONG_COLUMNS = (ExperimentRow.spec, ExperimentRow.description, ExperimentRow.labels, ExperimentRow.demand)
 _ACTIVE_COLUMNS = [getattr(ExperimentRow, each.name) for each in fields(Active)]
 
 
@@ -45,7 +47,7 @@ class Repository(Making, Requests, Upkeep, Verifications, Work):
     def experiments(
         self, *, limit: int, after: str | None = None, state: str | None = None, name: str | None = None
     ) -> list[ExperimentRow]:
-        """Experiments, newest first.
+        """Experiments, newest first, without what may be long in them: specs, descriptions, labels, demands.
 
         Args:
             limit: how many at most.
@@ -54,6 +56,7 @@ class Repository(Making, Requests, Upkeep, Verifications, Work):
             name: only those whose name holds this text, in any case.
         """
         query = select(ExperimentRow).order_by(ExperimentRow.created_at.desc(), ExperimentRow.id.desc()).limit(limit)
+        query = query.options(*(defer(column, raiseload=True) for column in _LONG_COLUMNS))
         query = query.where(or_(ExperimentRow.cleanup.is_(None), ExperimentRow.cleanup != Cleanup.EVERYTHING))
         if after is not None:
             last = self.experiment(after)

@@ -1,9 +1,12 @@
 """Chains, stages, and how far the drivers' event files have been taken in."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, and_, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import lazyload
+from sqlalchemy.orm.attributes import set_committed_value
 
 from service.states import DONE, WorkState
 from service.store.base import Queries
@@ -20,8 +23,31 @@ class Work(Queries):
             .where(ChainRow.experiment_id == experiment_id, ChainRow.position > after)
             .order_by(ChainRow.position)
             .limit(limit)
+            .options(lazyload(ChainRow.stages))
         )
-        return list(self._session.scalars(query))
+        chains = list(self._session.scalars(query))
+        if chains:
+            self._add_stages(experiment_id, chains)
+        return chains
+
+    def _add_stages(self, experiment_id: str, chains: Sequence[ChainRow]) -> None:
+        """Load the stages of chains that stand side by side.
+
+        By their range: the relationship would name each chain in a query that is never the same twice, which takes
+        longer to write and to read than to answer.
+        """
+        query = (
+            select(StageRow)
+            .join(ChainRow, and_(ChainRow.experiment_id == StageRow.experiment_id, ChainRow.id == StageRow.chain_id))
+            .where(ChainRow.experiment_id == experiment_id)
+            .where(ChainRow.position.between(chains[0].position, chains[-1].position))
+            .order_by(StageRow.index)
+        )
+        stages: dict[str, list[StageRow]] = {chain.id: [] for chain in chains}
+        for stage in self._session.scalars(query):
+            stages[stage.chain_id].append(stage)
+        for chain in chains:
+            set_committed_value(chain, "stages", stages[chain.id])
 
     def chain(self, experiment_id: str, chain_id: str) -> ChainRow | None:
         """One chain, or None."""
@@ -30,6 +56,12 @@ class Work(Queries):
     def stage(self, experiment_id: str, chain_id: str, index: int) -> StageRow | None:
         """One stage, or None."""
         return self._session.get(StageRow, (experiment_id, chain_id, index))
+
+    def chains_past(self, experiment_id: str, index: int) -> set[str]:
+        """Ids of the chains of which this stage has succeeded."""
+        succeeded = StageRow.index == index, StageRow.state == WorkState.SUCCEEDED
+        query = select(StageRow.chain_id).where(StageRow.experiment_id == experiment_id, *succeeded)
+        return set(self._session.scalars(query))
 
     def count_epochs(self, experiment_id: str) -> int:
         """How many epochs are known to be committed, over all stages."""

@@ -10,7 +10,8 @@ from service.errors import NotFound, shown
 ID = "^[0-9a-f]{20}$"
 
 
-def _id(
+# Awaits nothing: see `service.api.context`.
+async def _id(
     experiment_id: Annotated[str, Path(description="The experiment's id.", json_schema_extra={"pattern": ID})],
 ) -> str:
     # Nothing else was ever given out; some texts, such as NUL, a database would not even look for.

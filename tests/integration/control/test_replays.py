@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from service.control.replays import MAX_JOBS
+from service.control.replays import MAX_A_ROUND, MAX_JOBS, Replays
 from service.store.tables import VerificationRow
 from tests.integration.control.conftest import Desk
 
@@ -28,6 +28,19 @@ def write_result(desk: Desk, experiment: str, **result: object) -> None:
     folder = desk.folder(experiment).verification(1)
     folder.mkdir(parents=True)
     (folder / "result.json").write_text(json.dumps({"reason": "", **result}))
+
+
+def test_many_are_looked_at_in_turn_so_that_a_round_stays_short(desk: Desk, asked: str) -> None:
+    chain = desk.first_chain(asked)
+    with desk.database.session() as repository:
+        for stage in range(1, 2 * MAX_A_ROUND + 1):
+            repository.add_verification(asked, chain, stage)
+    replays = Replays(desk.database, desk.jobs, desk.settings)
+    submitted = []
+    for _ in range(3):
+        replays.look_after()
+        submitted.append(len(desk.ray.posts))
+    assert submitted == [7, 14, 21]
 
 
 def test_a_replay_is_submitted_once_seen_running_and_its_result_taken_in(desk: Desk, asked: str) -> None:

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Session
 
 from service.errors import Conflict, NotFound
@@ -82,7 +83,30 @@ def test_pages_hold_still_while_experiments_are_added(database: Database) -> Non
 def test_chains_come_by_position(database: Database) -> None:
     experiment_id = create(database)
     with database.reading() as repository:
-        assert [chain.position for chain in repository.chains(experiment_id, limit=4, after=2)] == [3, 4, 5, 6]
+        chains = repository.chains(experiment_id, limit=4, after=2)
+    assert [chain.position for chain in chains] == [3, 4, 5, 6]
+    assert [[stage.index for stage in chain.stages] for chain in chains] == [[0], [0], [0, 1], [0]]
+    assert all(stage.chain_id == chain.id for chain in chains for stage in chain.stages)
+
+
+def test_a_list_leaves_out_what_may_be_long(database: Database) -> None:
+    create(database)
+    with database.reading() as repository:
+        (row,) = repository.experiments(limit=10)
+        assert row.name == SPEC.name
+        with pytest.raises(InvalidRequestError, match=r"'ExperimentRow\.spec' is not available"):
+            _ = row.spec
+
+
+def test_it_is_known_which_chains_are_past_a_stage(database: Database) -> None:
+    experiment_id, chain = create(database), CHAINS[2]
+    with database.session() as repository:
+        stage = repository.stage(experiment_id, chain.id, 1)
+        assert stage is not None
+        stage.state = WorkState.SUCCEEDED
+    with database.reading() as repository:
+        assert repository.chains_past(experiment_id, 1) == {chain.id}
+        assert repository.chains_past(experiment_id, 0) == set()
 
 
 def test_a_state_changes_only_from_where_it_was_seen(database: Database) -> None:

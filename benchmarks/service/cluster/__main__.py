@@ -1,0 +1,107 @@
+"""A driver beside bare Tune: does a large experiment complete, and what does the service cost a trial?
+
+    python -m benchmarks.service.cluster [--chains 1000] [--nodes 8] [--gpus 8] [--short 64]
+
+Both run on the same nodes, one after the other, with as many trials and the same settings of reuse and concurrency.
+Time counts from a process's start to its last trial's end, so what a driver does before and after is in it. Bare Tune
+has one report a trial; a stage of ours begins an attempt, commits an epoch and marks its end.
+"""
+
+import argparse
+import json
+import sys
+import time
+
+from benchmarks.results_file import write
+from benchmarks.service.bounds import Bound, header, machine, rows
+from benchmarks.service.cluster.nodes import Cluster, cluster
+from benchmarks.service.cluster.ours import STAGES, Driven, drive
+from benchmarks.service.ending import end_tidily
+from benchmarks.service.measured import Measured, Run
+from service.control.driver_job import ENVIRONMENT
+from service.runner.campaign import MAX_PENDING
+
+PACKAGES = ("ray", "mlflow")
+OVERHEAD_S, GROWTH_KB = 0.2, 50.0
+# Until so many trials have ended, what grows is caches, or everything that is imported late.
+WARM_UP = 200
+
+
+def bare(nodes: Cluster, num_trials: int, *, reuse: bool) -> tuple[Measured, list[float], int]:
+    """Bare Tune: measurements, ends of trials, and how many processes had torch."""
+    folder = nodes.folder / f"bare-{num_trials}-{reuse}"
+    folder.mkdir()
+    command = [sys.executable, "-m", "benchmarks.service.cluster.bare", "--trials", str(num_trials)]
+    command += ["--folder", str(folder), *(["--reuse"] if reuse else [])]
+    pending = {"TUNE_MAX_PENDING_TRIALS_PG": str(MAX_PENDING)}
+    run = Run(command, {**nodes.environment, **ENVIRONMENT, **pending}, folder / "bare.log")
+    try:
+        measured = run.to_the_end()
+    finally:
+        run.kill()
+    told = json.loads((folder / "ends.json").read_text())
+    return measured, told["at"], told["torch"]
+
+
+def compared(nodes: Cluster, num_chains: int, *, reuse: bool) -> list[Bound]:
+    """Both, with as many trials; the figures."""
+    num_trials, how = num_chains * STAGES, "used actors" if reuse else "fresh actors"
+    print(f"bare Tune, {num_trials:,} trials, {how} ...", flush=True)
+    measured, ends, num_torch = bare(nodes, num_trials, reuse=reuse)
+    print(f"the service, {num_chains:,} chains x {STAGES} stages, {how} ...", flush=True)
+    ours = drive(nodes, num_chains, reuse=reuse)
+    bare_s = (ends[-1] - measured.begun) / num_trials
+    ours_s = (ours.ends[-1] - ours.measured.begun) / num_trials
+    label = f"{num_trials:,} trials, {how}"
+    told = [
+        Bound(f"{label}: stages that did not end well", num_trials - len(ours.ends), "", 0),
+        Bound(f"{label}: outcome other than succeeded", float(ours.outcome != "succeeded"), "", 0),
+        Bound(f"{label}: trials whose process had torch", num_torch + ours.num_torch, "", 0),
+        Bound(f"{label}: bare Tune", bare_s, "s/trial"),
+        Bound(f"{label}: the service", ours_s, "s/trial"),
+        Bound(f"{label}: overhead", ours_s - bare_s, "s/trial", OVERHEAD_S),
+    ]
+    return told + (_memory(measured, ends, ours, label) if num_trials > 2 * WARM_UP else []) + _shipping(ours, label)
+
+
+def _memory(measured: Measured, ends: list[float], ours: Driven, label: str) -> list[Bound]:
+    figures = (
+        ("bare Tune's growth", measured.growth_bytes(ends, WARM_UP), None),
+        ("the driver's growth", ours.measured.growth_bytes(ours.ends, WARM_UP), GROWTH_KB),
+    )
+    whole = ours.measured.uss_at(ours.outcome_at) - ours.measured.uss_at(ours.ends[WARM_UP])
+    shipped = ("the driver's growth, shipping included", whole / (len(ours.ends) - WARM_UP), GROWTH_KB)
+    return [Bound(f"{label}: {name}", value / 1000, "kB/trial", limit) for name, value, limit in (*figures, shipped)]
+
+
+def _shipping(ours: Driven, label: str) -> list[Bound]:
+    took = ours.outcome_at - ours.ends[-1]
+    return [Bound(f"{label}: shipping to MLflow, after the last trial", took / len(ours.ends), "s/trial")]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the figures and write them; 0 only if all bounds hold."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.service.cluster")
+    parser.add_argument("--chains", type=int, default=1_000)
+    parser.add_argument("--nodes", type=int, default=8)
+    parser.add_argument("--gpus", type=int, default=8, help="logical GPUs a node")
+    parser.add_argument("--short", type=int, default=64, help="trials with a fresh actor each; 0: none")
+    arguments = parser.parse_args(argv)
+    end_tidily()
+    about = machine()
+    title = f"Service: {arguments.chains:,} chains x {STAGES} stages, {arguments.nodes} nodes x {arguments.gpus} GPUs"
+    print(header(title, PACKAGES), flush=True)
+    begun = time.monotonic()
+    with cluster(arguments.nodes, arguments.gpus) as nodes:
+        bounds = [Bound("the cluster's start", time.monotonic() - begun, "s")]
+        if arguments.short:
+            bounds += compared(nodes, arguments.short // STAGES, reuse=False)
+        bounds += compared(nodes, arguments.chains, reuse=True)
+    bounds.append(Bound("all of this", time.monotonic() - begun, "s"))
+    print(*(bound.line() for bound in bounds), sep="\n")
+    write("service_cluster", PACKAGES, {"about": about, "arguments": vars(arguments), "rows": rows(bounds)})
+    return 0 if all(bound.holds for bound in bounds) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

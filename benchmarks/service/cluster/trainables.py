@@ -1,0 +1,82 @@
+"""What runs on the nodes: trials that only report. Neither imports torch, which would dominate all that is measured."""
+
+import hashlib
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from service.runner.stage_folder import Attempt
+from service.storage import StageFolder
+
+WEIGHTS = hashlib.sha256(b"none").hexdigest()
+CHECKPOINT = b"no weights"
+
+
+class BareTrial(tune.Trainable):
+    """What Tune is measured with: one report, and done."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Nothing to set up."""
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Serve another trial."""
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """The only report."""
+        return {"epoch": 1, "done": True, "torch": "torch" in sys.modules}
+
+
+class ReportTrial(tune.Trainable):
+    """A stage of the service without its training: begins an attempt, commits each epoch, marks the end."""
+
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        """What a trial needs of a node."""
+        return tune.PlacementGroupFactory([config["demand"]])
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Take the configuration."""
+        self._reports = _reports(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Serve another stage."""
+        self.setup(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """One epoch, committed before it is reported; the end is a report of its own, as it is of a training."""
+        return next(self._reports)
+
+
+def _reports(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """What `service.runner.training` does around its training."""
+    attempt = Attempt(StageFolder(Path(config["stage_path"])), config["generation"])
+    attempt.write_started(
+        at_ms=_now_ms(), resumed_epoch=0, initial_sha256=WEIGHTS, environment={"torch": "none"},
+        dataset={"name": "none", "digest": "0" * 64, "source": "none"}, num_parameters=0,
+    )  # fmt: skip
+    epochs = config["config"]["epochs"]
+    for epoch in range(1, epochs + 1):
+        attempt.checkpoint_path(epoch).write_bytes(CHECKPOINT)
+        metrics = _metrics(epoch)
+        commit = attempt.commit(epoch=epoch, epochs=epochs, at_ms=_now_ms(), metrics=metrics, weights_sha256=WEIGHTS)
+        attempt.prune(keep={commit.checkpoint})
+        yield {"epoch": epoch, "done": False, "end": None, "failure": None}
+    (attempt.path / "model.pt").write_bytes(CHECKPOINT)
+    attempt.finish(state="succeeded", at_ms=_now_ms())
+    yield {"epoch": epochs, "done": True, "end": "succeeded", "failure": None}
+
+
+def _metrics(epoch: int) -> dict[str, float]:
+    keys = ("train/loss", "train/accuracy", "test/loss", "test/loss_sdt", "test/loss_tet", "test/accuracy")
+    # Says of each trial's process whether it has torch: it must not.
+    return dict.fromkeys(keys, 0.5) | {"epoch_time_s": 0.0, "torch": float("torch" in sys.modules)}
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,55 @@
+"""The parts of `make bench-service` that its figures stand on."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.service.bounds import Bound, percentile
+from benchmarks.service.cluster.ours import spec_of
+from benchmarks.service.cluster.trainables import ReportTrial
+from benchmarks.service.measured import Measured
+from service.plan import plan
+from service.runner.stage_folder import read_progress
+from service.storage import StageFolder
+
+
+def test_a_trial_that_only_reports_leaves_what_a_training_leaves(tmp_path: Path) -> None:
+    config = {"stage_path": str(tmp_path / "0"), "generation": 1, "config": {"epochs": 2}}
+    trial = ReportTrial(config)
+    assert [trial.step()["end"] for _ in range(3)] == [None, None, "succeeded"]
+    progress = read_progress(StageFolder(tmp_path / "0"))
+    assert progress.done is not None
+    assert progress.done.state == "succeeded"
+    assert [commit.epoch for commit in progress.commits] == [1, 2]
+
+
+def test_it_imports_no_torch() -> None:
+    code = "import sys, benchmarks.service.cluster.trainables; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_its_experiment_has_two_stages_for_each_chain() -> None:
+    chains = plan(spec_of(10, reuse=True))
+    assert len(chains) == 10
+    assert {len(chain.stages) for chain in chains} == {2}
+
+
+def test_growth_is_what_each_end_adds_once_it_is_warm() -> None:
+    # 1,000 bytes an end, behind ten ends at the beginning that cost far more.
+    times = [float(second) for second in range(30)]
+    measured = Measured(0.0, times=times, uss_bytes=[1_000_000 + 1_000 * int(second) for second in times])
+    measured.uss_bytes[:5] = [0] * 5
+    assert measured.growth_bytes([second + 0.5 for second in times], first=10) == pytest.approx(1_000)
+
+
+def test_the_99th_percentile_is_the_value_that_one_in_a_hundred_exceeds() -> None:
+    assert percentile(range(1, 101), 0.99) == 99
+    assert percentile(range(1, 101), 0.5) == 50
+    assert percentile([7.0], 0.99) == 7.0
+
+
+@pytest.mark.parametrize(("value", "holds"), [(0.2, True), (0.21, False)])
+def test_a_bound_holds_up_to_its_limit(value: float, holds: bool) -> None:
+    assert Bound("overhead", value, "s", 0.2).holds is holds
