@@ -4,6 +4,7 @@ A call that fails proves nothing: whatever cannot be observed is `JobStatus.UNKN
 """
 
 import shlex
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +17,9 @@ import httpx
 # The header Ray reads its token from when `Authorization` is taken by a proxy; the agents accept it everywhere.
 TOKEN_HEADER = "x-ray-authorization"
 TIMEOUT_S = 10.0
+# Where Ray did not answer in time it is not asked again for so long: a round over many experiments would otherwise wait
+# for each of them.
+LEFT_ALONE_S = 5.0
 # What Ray says beside 404. A proxy before it, or a dashboard that is still starting, answers 404 as well.
 _RAY_KNOWS_NO_JOB = "does not exist"
 
@@ -65,15 +69,17 @@ def submission_id(experiment_id: str, attempt: int) -> str:
 class RayJobs:
     """Talks to one cluster."""
 
-    def __init__(self, url: str, token: Callable[[], str | None]) -> None:
+    def __init__(self, url: str, token: Callable[[], str | None], *, timeout_s: float = TIMEOUT_S) -> None:
         """Talk to a cluster.
 
         Args:
             url: the dashboard's address.
             token: gives Ray's token when asked, anew for each call, since a restarted stack may have another one.
+            timeout_s: how long an answer may take.
         """
-        self._http = httpx.Client(base_url=url, timeout=TIMEOUT_S, trust_env=False)
+        self._http = httpx.Client(base_url=url, timeout=timeout_s, trust_env=False)
         self._token = token
+        self._silent_until = 0.0
 
     def observe(self, submission: str) -> Observation:
         """Look at a job."""
@@ -128,9 +134,15 @@ class RayJobs:
             return f"{type(error).__name__}: {error}"
 
     def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        if time.monotonic() < self._silent_until:
+            raise httpx.ConnectTimeout("it did not answer a moment ago, and is not asked again at once")
         token = self._token()
         headers = {TOKEN_HEADER: f"Bearer {token}"} if token else {}
-        return self._http.request(method, path, headers=headers, **arguments)
+        try:
+            return self._http.request(method, path, headers=headers, **arguments)
+        except httpx.TimeoutException:
+            self._silent_until = time.monotonic() + LEFT_ALONE_S
+            raise
 
     def close(self) -> None:
         """Close the connections."""

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 # The wait before the next driver doubles with each idle death, up to this.
 MAX_BACKOFF_S = 60.0
-# A round that took this long ago means that the thread hangs or is dead.
+# With no experiment looked after for so long, and no round ended, the thread hangs or is dead.
 STALE_AFTER_S = 60.0
 # What the nodes offer changes slowly, and asking costs a call of tens of ms.
 NODES_KNOWN_FOR_S = 2.0
@@ -53,7 +53,7 @@ class Reconciler:
         self._nodes: tuple[float, Nodes] | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="reconciler", daemon=True)
-        self._last_round = time.monotonic()
+        self._last_sign = time.monotonic()
 
     def start(self) -> None:
         """Begin to work in the background."""
@@ -68,7 +68,7 @@ class Reconciler:
         """Why this reconciler cannot be relied on; None while it works."""
         if not self._thread.is_alive():
             return "the reconciler's thread does not run"
-        silent_s = time.monotonic() - self._last_round
+        silent_s = time.monotonic() - self._last_sign
         return f"the reconciler has been silent for {silent_s:.0f} s" if silent_s > STALE_AFTER_S else None
 
     def _work(self) -> None:
@@ -77,7 +77,7 @@ class Reconciler:
                 self.reconcile()
             except Exception:  # a round that fails must not end the service
                 log.exception("a round of the reconciler failed; the next one follows")
-            self._last_round = time.monotonic()
+            self._last_sign = time.monotonic()
             self._stop.wait(self._settings.reconcile_interval_s)
 
     def reconcile(self) -> None:
@@ -88,6 +88,7 @@ class Reconciler:
         for one in active:
             if _only_waits(one):
                 continue
+            self._last_sign = time.monotonic()
             try:
                 self._look_after(one.id)
             except Exception as error:  # its folder cannot be read, say; it may be again in the next round

@@ -97,3 +97,15 @@ def test_the_token_is_asked_for_anew_with_each_call(desk: Desk, tmp_path: Path) 
 
 def test_a_submission_id_follows_from_experiment_and_attempt() -> None:
     assert submission_id("0123", 4) == "tet-0123-4"
+
+
+def test_where_ray_hangs_one_call_waits_and_the_next_ones_do_not() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hanging:  # it takes connections, and says nothing
+        url = f"http://127.0.0.1:{hanging.getsockname()[1]}"
+        with RayJobs(url, lambda: None, timeout_s=0.2) as jobs:
+            first, second = jobs.observe("tet-e-1"), jobs.observe("tet-e-2")
+            assert (first.status, second.status) == (JobStatus.UNKNOWN, JobStatus.UNKNOWN)
+            assert "ReadTimeout" in first.message
+            assert "is not asked again at once" in second.message
+            assert "is not asked again at once" in (jobs.stop("tet-e-1") or "")
+            assert jobs.cluster_resources() is None
