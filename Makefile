@@ -60,7 +60,7 @@ test-chaos: setup ## strike a real stack 100 times and compare (about an hour an
 test-queue: setup ## 32 experiments posted at once on a real stack, some cancelled (about 9 minutes on 2 busy cores)
 	$(BIN)/python -m tests.queue $(SEED)
 
-test-fuzz: setup ## every order of things, and 20,000 requests from the API's description (at most 15 minutes)
+test-fuzz: setup ## every order of things, and 20,000 requests from the API's description (about half an hour on 2 cores)
 	$(BIN)/python -m tests.fuzz $(SEED)
 
 bench-setup: setup ## install the libraries that we are measured and checked against
