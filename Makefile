@@ -46,7 +46,7 @@ down: ## stop what `up` or `demo` started
 	@if test -x $(BIN)/tet; then $(BIN)/tet down; else echo "nothing is installed in $(VENV), so nothing is up"; fi
 
 test: setup ## all tests (those on PostgreSQL are skipped where it is not installed)
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --no-loadscope-reorder $(ARGS)
 
 test-unit: setup ## the quick tests alone
 	$(BIN)/python -m pytest tests/unit $(ARGS)

@@ -3,22 +3,32 @@
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.postgres import Server, binaries
 
-# Folders whose tests share something that is expensive to start; elsewhere a file's tests do.
-SHARING = ("integration/experiment", "integration/failures")
+# Folders whose tests share a stack; elsewhere a file's tests share what is expensive to start.
+SHARING = ("tests/integration/experiment", "tests/integration/failures")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Where several processes share the work, what shares something goes to one of them."""
+    return _ByPlace(config, log)
+
+
+class _ByPlace(LoadScopeScheduling):  # type: ignore[misc]
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        folder = file.rpartition("/")[0]
+        return folder if folder in SHARING else file
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes share the work: what shares a stack goes to one of them, what takes long goes first."""
-    here = Path(__file__).parent
-    for item in items:
-        place = item.path.relative_to(here)
-        folder = place.parent.as_posix()
-        item.add_marker(pytest.mark.xdist_group(folder if folder in SHARING else place.as_posix()))
+    """What takes long goes first, so that no process is left alone with it at the end."""
     items.sort(key=lambda item: (item.get_closest_marker("stack") is None, "unit" in item.path.parts))
 
 

@@ -8,6 +8,7 @@ strikes when follows from seed and round alone: `--seed 7 --rounds 4` replays th
 
 import argparse
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -66,6 +67,8 @@ class Report:
 def main(argv: list[str] | None = None) -> int:
     """Run the rounds; returns the exit status."""
     arguments = _parse(argv)
+    for number in (signal.SIGINT, signal.SIGTERM):  # being asked to end takes everything along
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     enter_own_mounts()
     report = Report()
     with tempfile.TemporaryDirectory(prefix="tet-chaos-") as name:

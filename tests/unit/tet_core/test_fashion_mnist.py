@@ -19,6 +19,11 @@ from tet_core.data.download import RemoteFile, download
 NOWHERE = "http://127.0.0.1:9/"  # the discard port: nothing listens
 
 
+def gzipped(data: bytes) -> bytes:
+    """Without the time, which would be part of a test's name, another one in each process."""
+    return gzip.compress(data, mtime=0)
+
+
 def idx_bytes(values: Tensor) -> bytes:
     return struct.pack(f">BBBB{values.ndim}I", 0, 0, 8, values.ndim, *values.shape) + values.numpy().tobytes()
 
@@ -26,19 +31,19 @@ def idx_bytes(values: Tensor) -> bytes:
 @pytest.mark.parametrize("shape", [(7,), (3, 28, 28)])
 def test_the_reader_gives_back_what_was_written(tmp_path: Path, shape: tuple[int, ...]) -> None:
     values = torch.randint(0, 256, shape, dtype=torch.uint8)
-    (tmp_path / "x.gz").write_bytes(gzip.compress(idx_bytes(values)))
+    (tmp_path / "x.gz").write_bytes(gzipped(idx_bytes(values)))
     assert torch.equal(idx.read(tmp_path / "x.gz"), values)
 
 
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (gzip.compress(idx_bytes(torch.zeros(100, dtype=torch.uint8)))[:-12], "damaged or cut short"),
+        (gzipped(idx_bytes(torch.zeros(100, dtype=torch.uint8)))[:-12], "damaged or cut short"),
         (b"<html>no such file</html>", "damaged or cut short"),
-        (gzip.compress(b"\0\0\x0d\1" + bytes(8)), r"not an IDX file of bytes: it starts with 00000d01"),
-        (gzip.compress(b"\0\0\x08\3\0\0"), "cut short within its header"),
-        (gzip.compress(idx_bytes(torch.zeros(9, dtype=torch.uint8))[:-1]), r"holds 8 values, expected 9 for shape"),
-        (gzip.compress(idx_bytes(torch.zeros(9, dtype=torch.uint8)) + b"\0"), r"holds 10 values, expected 9"),
+        (gzipped(b"\0\0\x0d\1" + bytes(8)), r"not an IDX file of bytes: it starts with 00000d01"),
+        (gzipped(b"\0\0\x08\3\0\0"), "cut short within its header"),
+        (gzipped(idx_bytes(torch.zeros(9, dtype=torch.uint8))[:-1]), r"holds 8 values, expected 9 for shape"),
+        (gzipped(idx_bytes(torch.zeros(9, dtype=torch.uint8)) + b"\0"), r"holds 10 values, expected 9"),
         (None, "no such file"),
     ],
 )
@@ -112,7 +117,7 @@ def test_other_data_under_its_name_is_refused(tmp_path: Path) -> None:
     folder.mkdir()
     for file in fashion_mnist.FILES:
         shape = (2, 28, 28) if "images" in file.name else (2,)
-        (folder / file.name).write_bytes(gzip.compress(idx_bytes(torch.zeros(shape, dtype=torch.uint8))))
+        (folder / file.name).write_bytes(gzipped(idx_bytes(torch.zeros(shape, dtype=torch.uint8))))
     with pytest.raises(DataError, match=r"train-images-idx3-ubyte\.gz: not Fashion-MNIST as published: .*SHA-256"):
         load_dataset("fashion_mnist", tmp_path)
 
