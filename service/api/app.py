@@ -13,15 +13,14 @@ from service.api.context import Context
 from service.api.experiments import endpoints as experiments
 from service.api.experiments import lifecycle
 from service.api.guards import BodyLimit, HostGuard
-from service.control.housekeeper import Housekeeper
+from service.control.child import ControlProcess
 from service.control.jobs import RayJobs, token_from
-from service.control.reconciler import Reconciler
 from service.settings import Settings
 from service.store.database import Database
 
 
 def create_app(settings: Settings, *, reconcile: bool = True) -> FastAPI:
-    """Makes the API; its lifespan migrates the database and runs the reconciler.
+    """Makes the API; its lifespan migrates the database and runs the control process.
 
     Args:
         settings: Where everything is.
@@ -60,18 +59,15 @@ def _lifespan(settings: Settings, reconcile: bool) -> "type[AbstractAsyncContext
         jobs = RayJobs(settings.ray_url, token_from(os.environ, settings.ray_token_file))
         try:
             await run_in_threadpool(database.migrate)
-            reconciler = Reconciler(database, jobs, settings) if reconcile else None
-            app.state.context = Context(settings, database, jobs, reconciler)
-            workers: list[Reconciler | Housekeeper] = []
-            if reconciler is not None:
-                workers = [reconciler, Housekeeper(database, settings)]
-            for worker in workers:
-                worker.start()
+            control = ControlProcess(settings) if reconcile else None
+            app.state.context = Context(settings, database, jobs, control)
+            if control is not None:
+                await run_in_threadpool(control.start)
             try:
                 yield
             finally:
-                for worker in workers:
-                    await run_in_threadpool(worker.stop)
+                if control is not None:
+                    await run_in_threadpool(control.stop)
         finally:
             jobs.close()
             database.dispose()

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from service.control.child import ControlProcess
 from service.control.jobs import RayJobs
-from service.control.reconciler import Reconciler
 from service.settings import Settings
 from service.store.database import Database
 
@@ -18,7 +18,7 @@ class Context:
     settings: Settings
     database: Database
     jobs: RayJobs
-    reconciler: Reconciler | None
+    control: ControlProcess | None
 
 
 # Not a plain function, though it awaits nothing: FastAPI would run that in a thread, which takes longer than its work.

@@ -59,4 +59,4 @@ def _storage(context: Context) -> str | None:
 
 
 def _reconciler(context: Context) -> str | None:
-    return None if context.reconciler is None else context.reconciler.problem()
+    return None if context.control is None else context.control.problem()

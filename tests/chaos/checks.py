@@ -113,7 +113,15 @@ def _too_many_or_few(world: World) -> list[str]:
         except Exception:  # it has just ended
             continue
         counts[_role(process.name(), command)] += 1
-    wanted = {"supervisor": 1, "api": 1, "gcs": 1, "raylet": 1 + len(world.nodes), "driver": 0, "trial": 0}
+    wanted = {
+        "supervisor": 1,
+        "api": 1,
+        "control": 1,
+        "gcs": 1,
+        "raylet": 1 + len(world.nodes),
+        "driver": 0,
+        "trial": 0,
+    }
     return [f"{counts[role]} processes of {role}, not {n}" for role, n in wanted.items() if counts[role] != n]
 
 
@@ -122,6 +130,6 @@ def _role(name: str, command: str) -> str:
         return name.removesuffix("_server")
     parts = {
         "service.runner": "driver", "service.cli.stack.supervisor": "supervisor", "-m service.api": "api",
-        "StageTrial": "trial",
+        "-m service.control": "control", "StageTrial": "trial",
     }  # fmt: skip
     return next((role for part, role in parts.items() if part in command), "other")

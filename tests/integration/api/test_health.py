@@ -1,12 +1,17 @@
-import threading
+import contextlib
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
-from service.control.reconciler import Reconciler
 from service.settings import Settings
+from service.store.database import Database
 from tests.integration.api.conftest import Api, served, settings_for
 
 
@@ -41,16 +46,35 @@ def test_a_service_without_its_storage_is_not_ready(settings: Settings) -> None:
         assert "cannot be written" in reasons(client)["storage"]
 
 
-def test_a_service_whose_reconciler_has_died_is_not_ready(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    ended = threading.Event()
+def control_process() -> psutil.Process:
+    (found,) = [child for child in psutil.Process().children() if child.cmdline()[1:] == ["-m", "service.control"]]
+    return found
 
-    def work(self: Reconciler) -> None:
-        ended.set()
 
-    monkeypatch.setattr(Reconciler, "_work", work)
+def test_a_control_process_that_died_is_told_of_and_started_anew(settings: Settings) -> None:
     with served(settings, reconcile=True) as client:
-        assert ended.wait(10)
+        first = control_process()
+        first.kill()
+        first.wait(10)
         assert "does not run" in reasons(client)["reconciler"]
+        deadline = time.monotonic() + 60
+        while client.get("/readyz").status_code != 200:
+            assert time.monotonic() < deadline
+        second = control_process()
+        assert second.pid != first.pid
+    assert not second.is_running()
+
+
+def test_a_control_process_ends_with_its_parent(settings: Settings) -> None:
+    parent = "import sys; from service.control.child import *; c = ControlProcess(Settings.from_environment());"
+    script = f"{parent} c.start(); print(c.problem(), c._process.pid, flush=True); import os; os.kill(os.getpid(), 9)"
+    Database(settings.database_url).migrate()
+    environment = {**os.environ, **settings.environment()}
+    said = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    problem, pid = said.stdout.split()
+    assert problem == "None", said.stderr
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(int(pid)).wait(30)
 
 
 def test_a_request_that_fails_by_a_bug_tells_nothing_but_where_to_look(

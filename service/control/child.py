@@ -1,0 +1,89 @@
+"""The control process as its parent sees it: started, listened to, started anew where it dies, ended."""
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from typing import IO
+
+from service.settings import Settings
+
+log = logging.getLogger(__name__)
+
+# It imports, connects and does a first round; on a busy machine that takes a while.
+FIRST_SIGN_S = 60.0
+# It tells of itself each second; with no word for so long it hangs.
+SILENT_S = 30.0
+AGAIN_S = 1.0
+# The round it is in may wait for a Ray that does not answer.
+STOP_S = 30.0
+
+
+class ControlProcess:
+    """The child that runs the reconciler and the housekeeper, and the thread that listens to it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._ending = threading.Event()
+        self._heard = threading.Event()
+        self._process: subprocess.Popen[str] | None = None
+        self._said, self._said_at = "it has not started yet", time.monotonic()
+        self._thread = threading.Thread(target=self._work, name="control", daemon=True)
+
+    def start(self) -> None:
+        """Start it, and wait for its first word; without one for long, `problem` says so."""
+        self._thread.start()
+        self._heard.wait(FIRST_SIGN_S)
+
+    def stop(self) -> None:
+        """End it after the round it is in."""
+        self._ending.set()
+        self._end_process()
+        self._thread.join()
+
+    def problem(self) -> str | None:
+        """Why it cannot be relied on; None while it works."""
+        process = self._process
+        if process is None or process.poll() is not None:
+            return f"the control process does not run ({self._said or 'it worked until a moment ago'})"
+        silent_s = time.monotonic() - self._said_at
+        if silent_s > SILENT_S:
+            return f"the control process has been silent for {silent_s:.0f} s"
+        return self._said or None
+
+    def _work(self) -> None:
+        while not self._ending.is_set():
+            with self._started() as process:
+                self._process = process
+                if self._ending.is_set():  # between the look and the start
+                    self._end_process()
+                assert process.stdout is not None
+                self._listen(process.stdout)
+            if not self._ending.wait(AGAIN_S):
+                log.error("the control process ended with status %d; starting it anew", process.returncode)
+
+    def _started(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "service.control"],
+            env={**os.environ, **self._settings.environment()},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def _listen(self, lines: IO[str]) -> None:
+        for line in lines:
+            self._said, self._said_at = line.strip(), time.monotonic()
+            self._heard.set()
+
+    def _end_process(self) -> None:
+        process = self._process
+        if process is None:
+            return
+        assert process.stdin is not None
+        process.stdin.close()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
