@@ -82,7 +82,7 @@ class Webhook(Config):
     url: Annotated[str, Field(min_length=1, max_length=2_000), AfterValidator(_web_address)]
 
 
-class Health(Config):
+class HealthLimits(Config):
     """When a network counts as dead or saturated, by how often the neurons of each layer fire.
 
     Measured on the first test batch of every epoch; 0 is never, 1 is at every step.
@@ -108,6 +108,6 @@ class Limits(Config):
     max_losses: int = Field(
         5, ge=1, le=1_000, description="Trials of a stage lost in a row, with no epoch in between, until it fails."
     )
-    health: Health | None = Field(
+    health: HealthLimits | None = Field(
         None, description="When a network counts as dead or saturated; None: it is not asked."
     )

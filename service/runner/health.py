@@ -3,15 +3,15 @@
 from collections.abc import Mapping, Sequence
 
 from service.runner.stage_folder import Commit
-from service.spec_blocks import Health
+from service.spec_blocks import HealthLimits
 
 
-def out_of_range(rates: Mapping[str, float], limits: Health) -> dict[str, float]:
+def out_of_range(rates: Mapping[str, float], limits: HealthLimits) -> dict[str, float]:
     """The layers, with their firing rates, that are silent or saturated."""
     return {name: rate for name, rate in rates.items() if not limits.min_rate < rate < limits.max_rate}
 
 
-def trouble(commits: Sequence[Commit], limits: Health) -> str | None:
+def trouble(commits: Sequence[Commit], limits: HealthLimits) -> str | None:
     """What is wrong, if a layer has been out of range for as many epochs in a row, up to the last, as it may.
 
     Args:
@@ -27,7 +27,7 @@ def trouble(commits: Sequence[Commit], limits: Health) -> str | None:
     return None
 
 
-def _in_words(name: str, rate: float, epochs: int, limits: Health) -> str:
+def _in_words(name: str, rate: float, epochs: int, limits: HealthLimits) -> str:
     since = f"in each of the last {epochs} epochs" if epochs > 1 else "in the last epoch"
     if rate <= limits.min_rate:
         what = f"is silent: a firing rate of {rate:.4g} {since}, where limits.health.min_rate is {limits.min_rate:g}"

@@ -12,7 +12,7 @@ from service.runner.failures import StageFailed
 from service.runner.pulse import Pulse
 from service.runner.stage_folder import Attempt, Commit, read_commits
 from service.runner.trial_parts import Gauges, TrialConfig, load_last, logger, now_ms, report
-from service.spec_blocks import Health, Limits
+from service.spec_blocks import HealthLimits, Limits
 from service.storage import StageFolder
 from tet_core import checkpoint as checkpoints
 from tet_core import train_epochs
@@ -64,7 +64,7 @@ def _train(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterato
     yield report(config.epochs, end="succeeded")
 
 
-def _check_health(commits: list[Commit], limits: Health | None) -> None:
+def _check_health(commits: list[Commit], limits: HealthLimits | None) -> None:
     """End a stage whose network is dead or saturated; by what is committed, so that a restart comes to the same."""
     if limits is not None and (trouble := health.trouble(commits, limits)) is not None:
         raise StageFailed(FailureType.HEALTH, trouble)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from starlette.exceptions import HTTPException
-
 from service.api.context import Context
 from service.errors import NotFound
 from service.storage import ExperimentFolder
@@ -106,12 +104,12 @@ def behind(logs: list[Log], cursor: Cursor) -> Part:
     """Returns what follows a cursor in its log, at most `PAGE_BYTES`; behind its end the next log begins.
 
     Raises:
-        HTTPException: 422, if the cursor is of none of these logs, or lies behind the end of one.
+        NotFound: The cursor is of none of these logs, or lies behind the end of one.
     """
     place = next((i for i, log in enumerate(logs) if (log.stage, log.number) == (cursor.stage, cursor.number)), None)
     size = None if place is None else logs[place].path.stat().st_size
     if place is None or size is None or cursor.start > size:
-        raise HTTPException(422, f"cursor={cursor}: must be the X-Next-Cursor of an answer for the same log")
+        raise NotFound(f"cursor={cursor}: must be the X-Next-Cursor of an answer for the same log")
     end = min(size, cursor.start + PAGE_BYTES)
     following = Cursor(cursor.stage, cursor.number, end)
     if end == size and place + 1 < len(logs):

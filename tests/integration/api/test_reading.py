@@ -220,11 +220,11 @@ def test_logs_are_read_by_cursor_from_the_first_to_the_last(gate: Api, spec: Spe
 
 
 @pytest.mark.parametrize("cursor", ["0.2.0", "0.1.5", "1.1.0"])
-def test_a_cursor_of_no_log_is_refused(gate: Api, spec: Spec, cursor: str) -> None:
+def test_a_cursor_of_no_log_is_not_found(gate: Api, spec: Spec, cursor: str) -> None:
     experiment_id = post(gate, spec)
     write(ExperimentFolder(gate.settings.storage, experiment_id).driver_log(1), "1234")
     answer = gate.client.get(f"/experiments/{experiment_id}/logs", params={"cursor": cursor})
-    assert answer.status_code == 422
+    assert answer.status_code == 404
     assert f"cursor={cursor}: must be the X-Next-Cursor" in answer.json()["detail"]
 
 
