@@ -4,7 +4,6 @@ import getpass
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +15,8 @@ from typing import Any, LiteralString
 import psutil
 import psycopg
 from psycopg import sql
+
+from tests.ports import free_ports
 
 # Data that live for a few seconds need not survive a power cut.
 UNSAFE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
@@ -51,7 +52,7 @@ class Server:
         """
         # The folder's name is short: a socket's path has at most 107 characters.
         folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
-        server = cls(folder, _free_port(), _ordinary_user(), OPTIONS if durable else (*OPTIONS, *UNSAFE))
+        server = cls(folder, free_ports(1)[0], _ordinary_user(), OPTIONS if durable else (*OPTIONS, *UNSAFE))
         shutil.chown(server.folder, server.user)
         try:
             server._run("initdb", "-D", server._data, "-U", "tet", "-A", "trust", "-E", "UTF8", "--no-sync")
@@ -127,9 +128,3 @@ def _ordinary_user() -> str:
         return getpass.getuser()
     names = {account.pw_name for account in pwd.getpwall()}
     return next(name for name in ("postgres", "nobody") if name in names)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

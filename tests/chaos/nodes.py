@@ -8,7 +8,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.local_stack import LocalStack, free_ports
+from tests.local_stack import LocalStack
+from tests.ports import free_ports
 
 OBJECT_STORE_BYTES = 80 * 1024**2
 STOP_S = 10.0

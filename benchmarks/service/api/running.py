@@ -14,11 +14,11 @@ import psutil
 
 from benchmarks.service.api.stored import NUM_RUNNING, Stored
 from benchmarks.service.cluster.nodes import ROOT
-from benchmarks.service.ports import free_ports
 from service.events import StageChanged
 from service.settings import Settings
 from service.states import WorkState
 from service.storage import ExperimentFolder
+from tests.ports import free_ports
 
 START_S = 120.0
 # Every experiment that runs tells of an epoch so often.

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.service.ports import free_ports
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[3]
 # The smallest that Ray takes is 75 MB; nothing that is measured here goes through it.

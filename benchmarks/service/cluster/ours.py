@@ -10,13 +10,13 @@ from typing import Any
 from benchmarks.service.cluster.mlflow_server import mlflow_server
 from benchmarks.service.cluster.nodes import Cluster
 from benchmarks.service.measured import Measured, Run
-from benchmarks.service.ports import free_ports
 from service.control.driver_job import ENVIRONMENT
 from service.events import EVENT, Outcome, StageChanged
 from service.spec import Experiment, parse
 from service.states import WorkState
 from service.storage import ExperimentFolder
 from service.store.rows import new_experiment_id
+from tests.ports import free_ports
 
 ARMS, STAGES = 2, 2
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.local_stack import free_ports
+from tests.ports import free_ports
 from tests.serving import running
 
 START_S = 120

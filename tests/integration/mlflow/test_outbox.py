@@ -24,7 +24,7 @@ from service.runner.stage_folder import Attempt
 from service.spec import parse
 from service.storage import ExperimentFolder
 from tests.integration.mlflow.conftest import reachable_at
-from tests.local_stack import free_ports
+from tests.ports import free_ports
 from tests.unit.service.test_spec import spec, tet, train
 
 # Short: an outbox that cannot ship tries for ever.

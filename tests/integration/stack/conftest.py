@@ -1,7 +1,6 @@
 """A stack of its own for each test: its home in a temporary folder, its ports free ones."""
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ import pytest
 
 from service.cli.stack.process import PidFile, Record
 from service.settings import Settings
+from tests.ports import free_ports
 
 PORTS = ("API_PORT", "MLFLOW_PORT", "RAY_DASHBOARD_PORT", "RAY_GCS_PORT", "RAY_CLIENT_PORT", "RAY_AGENT_PORT")
 
@@ -41,17 +41,6 @@ class Stack:
 
     def ports(self) -> list[int]:
         return [int(self.env[f"TET_{name}"]) for name in PORTS]
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 @pytest.fixture
