@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from service.failures import Told
 from service.states import WorkState
 
 
@@ -61,7 +62,7 @@ class StageChanged(Event):
     initial_sha256: str | None = None
     weights_sha256: str | None = None
     attempts: int = 0
-    failure: dict[str, Any] | None = None
+    failure: Told | None = None
 
 
 class ChainChanged(Event):

@@ -11,7 +11,9 @@ retried, within a budget of its own. `docs/troubleshooting.md` has a section for
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator
 
 from service.errors import printable
 
@@ -149,6 +151,17 @@ def failure(type_: FailureType, message: str, *, kind: str | None = None, trace:
 def headline(told: Mapping[str, Any]) -> dict[str, Any]:
     """What an experiment tells of a failure of one of its stages."""
     return {key: told[key] for key in ("type", "class", "message")}
+
+
+def typed(told: Mapping[str, Any]) -> dict[str, Any]:
+    """A failure with a type, where it may be one that was stored before there were any."""
+    if "type" in told:
+        return dict(told)
+    return {"type": (_T.NODE_LOST if told.get("class") == "cluster" else _T.ERROR).value, **told}
+
+
+# A failure as a field of what is read back.
+Told = Annotated[dict[str, Any], AfterValidator(typed)]
 
 
 def _storable(text: str) -> str:

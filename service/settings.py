@@ -108,8 +108,8 @@ class Settings(BaseModel):
     tracking_patience_s: float = Field(
         300,
         ge=0,
-        description="How long MLflow may refuse what is logged, once the training is done, until that is "
-        "the experiment's failure.",
+        description="How long MLflow may refuse what is logged, from its first refusal in a row, until that is the "
+        "experiment's failure; the training goes on to its end all the same.",
     )
     restart_limit: int = Field(
         10, ge=0, description="Restarts of a component of the local stack within the window, before it is given up."

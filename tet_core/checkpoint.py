@@ -34,8 +34,17 @@ def save(checkpoint: Mapping[str, Any], path: Path | str) -> None:
     Args:
         checkpoint: What to write.
         path: Where; its folder must exist.
+
+    Raises:
+        OSError: If the disk is full, say.
     """
-    write_atomic(Path(path), lambda stream: torch.save(dict(checkpoint), stream))
+    try:
+        write_atomic(Path(path), lambda stream: torch.save(dict(checkpoint), stream))
+    except RuntimeError as error:
+        # torch closes its archive all the same, and complains of what a failed write left out of it.
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
 
 
 def load(path: Path | str) -> dict[str, Any]:

@@ -1,12 +1,12 @@
-"""The control process as its parent sees it: started, listened to, started anew where it dies, ended."""
+"""The control process as its parent sees it: started, listened to, started anew where it dies or hangs, ended."""
 
 import logging
 import os
+import select
 import subprocess
 import sys
 import threading
 import time
-from typing import IO
 
 from service.settings import Settings
 
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 # It imports, connects and does a first round; on a busy machine that takes a while.
 FIRST_SIGN_S = 60.0
-# It tells of itself each second; with no word for so long it hangs.
+# It tells of itself each second; with no word for so long it hangs, and is killed.
 SILENT_S = 30.0
 AGAIN_S = 1.0
 # The round it is in may wait for a Ray that does not answer.
@@ -28,7 +28,7 @@ class ControlProcess:
         self._settings = settings
         self._ending = threading.Event()
         self._heard = threading.Event()
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._said, self._said_at = "it has not started yet", time.monotonic()
         self._thread = threading.Thread(target=self._work, name="control", daemon=True)
 
@@ -55,26 +55,47 @@ class ControlProcess:
 
     def _work(self) -> None:
         while not self._ending.is_set():
-            with self._started() as process:
+            try:
+                started = self._started()
+            except OSError as error:  # no file, process or memory is to be had just now
+                self._said = f"it cannot be started: {error}"
+                log.error("the control process cannot be started: %s; it is tried again", error)
+                self._ending.wait(AGAIN_S)
+                continue
+            with started as process:
+                self._said, self._said_at = "it has said nothing yet", time.monotonic()
                 self._process = process
                 if self._ending.is_set():  # between the look and the start
                     self._end_process()
-                assert process.stdout is not None
-                self._listen(process.stdout)
+                self._listen(process)
             if not self._ending.wait(AGAIN_S):
                 log.error("the control process ended with status %d; starting it anew", process.returncode)
 
-    def _started(self) -> subprocess.Popen[str]:
+    def _started(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [sys.executable, "-m", "service.control"],
             env={**os.environ, **self._settings.environment()},
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
 
-    def _listen(self, lines: IO[str]) -> None:
-        for line in lines:
-            self._said, self._said_at = line.strip(), time.monotonic()
-            self._heard.set()
+    def _listen(self, process: subprocess.Popen[bytes]) -> None:
+        """Keep its last word until it ends; kill it if none comes for long."""
+        assert process.stdout is not None
+        output = process.stdout.fileno()
+        words = select.poll()
+        words.register(output, select.POLLIN)
+        patience_s, rest = FIRST_SIGN_S, b""
+        while words.poll(1000 * patience_s):
+            data = os.read(output, 65536)
+            if not data:
+                return
+            *lines, rest = (rest + data).split(b"\n")
+            if lines:
+                self._said, self._said_at = lines[-1].decode(errors="replace").strip(), time.monotonic()
+                self._heard.set()
+                patience_s = SILENT_S
+        log.error("the control process has been silent for %.0f s; it is killed", patience_s)
+        process.kill()
 
     def _end_process(self) -> None:
         process = self._process

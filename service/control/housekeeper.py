@@ -38,10 +38,14 @@ class Housekeeper:
         """Begin to work in the background."""
         self._thread.start()
 
-    def stop(self) -> None:
+    def ask_to_stop(self) -> None:
         """End the thread after the step it is in."""
         self._stop.set()
-        self._thread.join()
+
+    def ended_within(self, wait_s: float) -> bool:
+        """Whether the thread is at its end, now or after a wait of at most `wait_s`."""
+        self._thread.join(wait_s)
+        return not self._thread.is_alive()
 
     def _work(self) -> None:
         while not self._stop.is_set():

@@ -59,10 +59,14 @@ class Reconciler:
         """Begin to work in the background."""
         self._thread.start()
 
-    def stop(self) -> None:
+    def ask_to_stop(self) -> None:
         """End the thread after the round it is in. Experiments go on; the next reconciler takes them up."""
         self._stop.set()
-        self._thread.join()
+
+    def ended_within(self, wait_s: float) -> bool:
+        """Whether the thread is at its end, now or after a wait of at most `wait_s`."""
+        self._thread.join(wait_s)
+        return not self._thread.is_alive()
 
     def problem(self) -> str | None:
         """Why this reconciler cannot be relied on; None while it works."""

@@ -18,6 +18,7 @@ from service.runner.failures import lost, superseded
 from service.runner.ledger import Ledger
 from service.runner.pulse import spent_s
 from service.runner.run_content import stage_label
+from service.runner.scheduler import PatientScheduler
 from service.runner.searcher import ChainSearcher
 from service.runner.stage_folder import Attempt, Superseded
 from service.runner.stop_window import StopWindow, WindowStopper
@@ -32,7 +33,7 @@ from service.storage import ExperimentFolder
 log = logging.getLogger(__name__)
 
 # Trials that Tune may hold ready beside those that run. More start a large cluster faster; fewer let a chain's next
-# stage come sooner, since Tune keeps the order in which trials were offered.
+# stage come sooner, since processes are started in the order in which trials were offered.
 MAX_PENDING = 16
 # Tune writes the state of all trials every ten seconds or so, for a restore that is never made: a file, and memory,
 # that grow with each trial. It cannot be told not to, but to wait longer than any experiment takes.
@@ -82,6 +83,7 @@ class Campaign:
             self._trainable,
             tune_config=TuneConfig(
                 search_alg=ChainSearcher(self._board, self._trial_config, self._on_end_or_die),
+                scheduler=PatientScheduler(),
                 num_samples=-1,
                 reuse_actors=resources.reuse_actors,
                 trial_name_creator=lambda trial: trial.config["label"],
@@ -103,10 +105,11 @@ class Campaign:
         ray.shutdown()
 
     def _max_pending(self) -> int:
-        cluster = ray.cluster_resources()
-        resources = self._spec.resources
-        slots = min(cluster.get(kind, 0.0) / share for kind, share in resources.demand().items())
-        return max(1, min(MAX_PENDING, int(slots)))
+        resources, cluster = self._spec.resources, ray.cluster_resources()
+        slots = int(min(cluster.get(kind, 0.0) / share for kind, share in resources.demand().items()))
+        spare = min(MAX_PENDING, slots)
+        # The scheduler spares processes that are being started only where it has other trials for a free one.
+        return max(1, slots + spare if resources.reuse_actors else spare)
 
     # -- what the searcher and Tune tell -----------------------------------------------------------------------
 

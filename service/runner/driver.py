@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ray import tune
 
+from service import signals
 from service.events import ChainChanged, DriverStarted, Outcome, StageChanged
 from service.failures import FailureType, failure, headline
 from service.plan import Chain, plan
@@ -70,8 +71,7 @@ def main(argv: list[str] | None = None, trainable: type[tune.Trainable] = StageT
     folder.driver(arguments.attempt).mkdir()
     _log_to(folder.driver_log(arguments.attempt))
     cancelled = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: cancelled.set())
+    signals.sets(cancelled, signal.SIGINT, signal.SIGTERM)
     spec = parse(json.loads(folder.spec.read_bytes()))
     takeover = Takeover(folder, arguments.attempt)
     outcome = _drive(arguments, folder, spec, cancelled, takeover, trainable)
@@ -171,9 +171,9 @@ def _parse(argv: list[str] | None) -> Arguments:
     parser.add_argument("--generation", type=int, default=1, help="how often the experiment was begun, from 1")
     parser.add_argument("--storage", required=True, type=Path, help="root of the shared storage")
     parser.add_argument("--mlflow-url", required=True, help="the MLflow server")
-    parser.add_argument("--stop-window", type=float, default=60.0, help="how long, s, trials may end their epoch in")
+    parser.add_argument("--stop-window", required=True, type=float, help="how long, s, trials may end their epoch in")
     parser.add_argument(
-        "--tracking-patience", type=float, default=300.0, help="how long, s, MLflow may refuse in a row"
+        "--tracking-patience", required=True, type=float, help="how long, s, MLflow may refuse in a row"
     )
     parser.add_argument("--data", type=Path, default=None, help="where the data sets lie (TET_DATA)")
     return Arguments(**vars(parser.parse_args(argv)))

@@ -2,16 +2,19 @@
 
 import errno
 import re
+import socket
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.error import URLError
 
 from service.failures import FailureType, failure
 
-# The ways in which shared storage fails for a while. Anything else an OSError tells (no such file, no permission)
-# will be the same at the next try.
+# The ways in which shared storage, or the network, fails for a while. Anything else an OSError tells (no such file, no
+# permission) will be the same at the next try.
 _PASSING_ERRNOS = frozenset(
     {errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.ETIMEDOUT, errno.EROFS, errno.ENOTCONN, errno.EMFILE}
+    | {errno.ENETUNREACH, errno.EHOSTUNREACH, socket.EAI_AGAIN}
 )
 # What is told as a RuntimeError where memory is short: by torch's CPU allocator, by C++, and by CUDA's libraries.
 _NO_MEMORY = re.compile(r"can't allocate memory|bad_alloc|out of memory|_ALLOC_FAILED")
@@ -36,6 +39,8 @@ def describe(error: BaseException) -> dict[str, Any]:
     """A failure of an exception in a trial."""
     type_, name = classify(error), type(error).__name__
     message = str(error) or name
+    if type_ is FailureType.STORAGE and (found := _passing(error)) is not None and str(found) not in message:
+        message = f"{message} ({type(found).__name__}: {found})"
     if type_ is FailureType.OUT_OF_MEMORY:
         message = f"out of memory: {_first_line(message)}; lower batch_size or T, or give the trial a larger device"
     if isinstance(error, StageFailed):  # where it was found out is no news
@@ -88,16 +93,31 @@ def _is_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error)) is not None
 
 
-def _is_passing(error: BaseException) -> bool:
-    return isinstance(error, ConnectionError) or (isinstance(error, OSError) and error.errno in _PASSING_ERRNOS)
+def os_errors(error: BaseException | None) -> Iterator[OSError]:
+    """Those that an exception is or came of, the outermost first."""
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        seen.append(error)
+        if isinstance(error, OSError):
+            yield error
+        reason = error.reason if isinstance(error, URLError) else None
+        came_of = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        error = reason if isinstance(reason, BaseException) else came_of
+
+
+def _passing(error: BaseException) -> OSError | None:
+    """What of an exception is, or came of, a storage or a network that failed for a while."""
+    # By class too: a socket's own timeout has no number.
+    classes = (ConnectionError, TimeoutError)
+    return next((e for e in os_errors(error) if isinstance(e, classes) or e.errno in _PASSING_ERRNOS), None)
 
 
 # In this order: the first that holds decides.
 _TESTS: dict[FailureType, Callable[[BaseException], bool]] = {
     FailureType.OUT_OF_MEMORY: _is_memory,
+    FailureType.STORAGE: lambda error: _passing(error) is not None,
     FailureType.NOT_FINITE: lambda error: isinstance(error, FloatingPointError),
     FailureType.ENVIRONMENT: _named("EnvironmentMismatch"),
-    FailureType.STORAGE: _is_passing,
     FailureType.DATA: lambda error: isinstance(error, OSError) or _named("DataError")(error),
     # By the house's rule what was asked for and cannot be is a ValueError, which names field and value.
     FailureType.SPEC: lambda error: isinstance(error, ValueError),

@@ -81,10 +81,13 @@ class MlflowRuns:
             self._runs[key] = self._keep_one(found)
         return self._runs[key]
 
-    def forget(self) -> None:
-        """Look the experiment and every run up again when they are next asked for: somebody may have removed them."""
+    def forget(self, chain: str | None = None) -> None:
+        """Look the experiment, and a chain's runs (None: every run), up again when they are next asked for.
+
+        Somebody may have removed them.
+        """
         self._mlflow_experiment = None
-        self._runs.clear()
+        self._runs = {key: run for key, run in self._runs.items() if chain is not None and key[0] != chain}
 
     def _find_runs(self, chain: str, stage: int | None) -> list[Run]:
         query = f"tags.`tet.chain` = '{chain}'"

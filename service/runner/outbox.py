@@ -23,7 +23,7 @@ from service.runner.board import StageId
 from service.runner.event_file import EventFile
 from service.runner.ledger import Ledger
 from service.runner.mlflow_runs import MlflowRuns
-from service.runner.refusals import Refusals
+from service.runner.refusals import Refusals, is_refusal
 from service.runner.shipped import Shipped
 from service.runner.stage_folder import Progress
 from service.states import WorkState
@@ -147,9 +147,9 @@ class Outbox:
             self._ship()
         except (MlflowException, RequestException) as exception:
             error, refused = " ".join(str(exception).split())[:300], exception
-            # It may be that another driver's run stayed in place of ours: look all of them up again.
-            self._runs.forget()
-            self._known.clear()
+            if not is_refusal(exception):  # it may have lost what it had: look everything up again
+                self._runs.forget()
+                self._known.clear()
             log.warning("MLflow did not take %d points: %s", self.pending(), error)
         self._say_pending(error or "")
         self._refusals.note(refused, sum(shipped.epoch + shipped.ended for shipped in self._shipped.values()))
@@ -166,16 +166,34 @@ class Outbox:
         if self._experiment_announced != experiment:
             self._events.append(MlflowExperimentFound(mlflow_experiment_id=experiment))
             self._experiment_announced = experiment
+        refused: Exception | None = None
         for chain in self._ledger.chains.values():
-            if chain.id in self._ended_chains:
-                continue
-            # Asked first: what has ended by now is complete in the ledger.
-            state = self._ledger.chain_state(chain)
-            for stage in chain.stages:
-                self._ship_stage(chain, stage)
-            if state in (WorkState.SUCCEEDED, WorkState.FAILED):
-                self._end_chain(chain, state)
-                self._ended_chains.add(chain.id)
+            try:
+                self._ship_chain(chain)
+            except (MlflowException, RequestException) as error:
+                if not is_refusal(error):
+                    raise
+                # What it refuses of one chain it may take of the others.
+                self._forget(chain.id)
+                refused = refused or error
+        if refused is not None:
+            raise refused
+
+    def _forget(self, chain: str) -> None:
+        """Look a chain's runs up again: it may be that another driver's stayed in place of ours."""
+        self._runs.forget(chain)
+        self._known = {known for known in self._known if known[0] != chain}
+
+    def _ship_chain(self, chain: Chain) -> None:
+        if chain.id in self._ended_chains:
+            return
+        # Asked first: what has ended by now is complete in the ledger.
+        state = self._ledger.chain_state(chain)
+        for stage in chain.stages:
+            self._ship_stage(chain, stage)
+        if state in (WorkState.SUCCEEDED, WorkState.FAILED):
+            self._end_chain(chain, state)
+            self._ended_chains.add(chain.id)
 
     def _ship_stage(self, chain: Chain, stage: StagePlan) -> None:
         stage_id = StageId(chain.id, stage.index)

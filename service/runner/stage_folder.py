@@ -17,6 +17,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from service.failures import Told
+from service.runner.failures import os_errors
 from service.storage import StageFolder, numbered
 from tet_core.files import sync_folder, write_atomic
 
@@ -70,7 +72,7 @@ class Done(Record):
     state: str
     attempt: int
     at_ms: int
-    failure: dict[str, Any] | None = None
+    failure: Told | None = None
 
 
 @dataclass(frozen=True)
@@ -233,12 +235,13 @@ class Attempt:
         """Take a file that cannot be written or found for what it is where a newer attempt has begun: its doing.
 
         Raises:
-            Superseded: in place of an OSError, if there is a newer attempt.
+            Superseded: in place of an OSError and of what came of one, if there is a newer attempt.
         """
         try:
             yield
-        except OSError:
-            self.check_newest()
+        except Exception as error:
+            if any(os_errors(error)):
+                self.check_newest()
             raise
 
     def prune(self, keep: set[str]) -> None:

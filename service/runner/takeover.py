@@ -6,6 +6,7 @@ one still commits does no harm; it only wastes work.
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from service.storage import ExperimentFolder
 
@@ -37,5 +38,6 @@ class Takeover:
         now = self._clock()
         if self._newest == self._attempt and (self._looked_at is None or now - self._looked_at >= LOOK_EVERY_S):
             self._looked_at = now
-            self._newest = max(self._folder.driver_numbers(), default=self._attempt)
+            with suppress(OSError):  # the storage is away for a moment: it is looked at again
+                self._newest = max([self._attempt, *self._folder.driver_numbers()])
         return self._newest > self._attempt

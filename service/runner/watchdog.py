@@ -60,7 +60,8 @@ class Watchdog:
     ) -> None:
         self._limits, self._clock, self._grace_s = limits, clock, grace_s
         self._kill = kill or _kill
-        self._interval_s = min(LOOK_S, (limits.stall_s or LOOK_S) / 10, (limits.max_time_s or LOOK_S) / 10)
+        self._bounds_s = [limit for limit in (limits.stall_s, limits.max_time_s) if limit is not None]
+        self._interval_s = min([LOOK_S, *(bound / 10 for bound in self._bounds_s)])
         self._next_look = 0.0
         self._watched: dict[StageId, _Watched] = {}
 
@@ -77,7 +78,7 @@ class Watchdog:
     def look(self) -> None:
         """End those that are to be ended; to be called again and again, which costs nothing between two looks."""
         now = self._clock()
-        if now < self._next_look:
+        if not self._bounds_s or now < self._next_look:
             return
         self._next_look = now + self._interval_s
         for stage, watched in self._watched.items():

@@ -127,6 +127,7 @@ def _two_drivers(world: World, experiment_id: str, draw: random.Random) -> str:
     command = [
         sys.executable, "-m", "service.runner.driver", "--experiment", experiment_id, "--attempt", str(number),
         "--storage", str(settings.storage), "--mlflow-url", settings.mlflow_url,
+        "--stop-window", str(settings.stop_window_s), "--tracking-patience", str(settings.tracking_patience_s),
     ]  # fmt: skip
     environment = {
         **world.stack.environment, **settings.ray_environment(), **ENVIRONMENT,

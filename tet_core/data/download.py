@@ -3,7 +3,6 @@
 import hashlib
 import os
 import sys
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -56,7 +55,7 @@ def download(base_url: str, file: RemoteFile, folder: Path, progress: Progress |
             if not target.exists():
                 _complete(base_url + file.name, file, target.with_name(file.name + ".part"), progress or _to_stderr)
                 os.replace(target.with_name(file.name + ".part"), target)
-    except (urllib.error.URLError, OSError, EOFError) as error:
+    except OSError as error:
         raise DataError(f"{base_url}{file.name}: download to {folder} failed: {error}") from error
     return target
 
@@ -71,7 +70,7 @@ def _complete(url: str, file: RemoteFile, part: Path, progress: Progress) -> Non
     if digest != file.digest:
         size = part.stat().st_size
         if size < file.num_bytes:
-            raise EOFError(
+            raise ConnectionError(
                 f"the connection ended after {size} of {file.num_bytes} bytes; try again to go on from there"
             )
         part.unlink()

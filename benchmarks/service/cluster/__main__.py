@@ -33,7 +33,8 @@ def bare(nodes: Cluster, num_trials: int, *, reuse: bool) -> tuple[Measured, lis
     folder.mkdir()
     command = [sys.executable, "-m", "benchmarks.service.cluster.bare", "--trials", str(num_trials)]
     command += ["--folder", str(folder), *(["--reuse"] if reuse else [])]
-    pending = {"TUNE_MAX_PENDING_TRIALS_PG": str(MAX_PENDING)}
+    num_pending = MAX_PENDING + (nodes.num_gpus if reuse else 0)
+    pending = {"TUNE_MAX_PENDING_TRIALS_PG": str(num_pending)}
     run = Run(command, {**nodes.environment, **ENVIRONMENT, **pending}, folder / "bare.log")
     try:
         measured = run.to_the_end()

@@ -12,6 +12,7 @@ from benchmarks.service.cluster.nodes import Cluster
 from benchmarks.service.measured import Measured, Run
 from service.control.driver_job import ENVIRONMENT
 from service.events import EVENT, Outcome, StageChanged
+from service.settings import Settings
 from service.spec import Experiment, parse
 from service.states import WorkState
 from service.storage import ExperimentFolder
@@ -62,9 +63,11 @@ def drive(cluster: Cluster, num_chains: int, *, reuse: bool, ship_along: bool = 
     spec = spec_of(num_chains, reuse=reuse)
     folder.spec.write_text(json.dumps(spec.model_dump(mode="json", exclude_unset=True)))
     (port,) = free_ports(1)
+    settings = Settings.from_environment({})
     command = [
         sys.executable, "-m", "benchmarks.service.cluster.driver", "--experiment", experiment_id, "--attempt", "1",
         "--storage", str(folder.storage), "--mlflow-url", f"http://127.0.0.1:{port}",
+        "--stop-window", str(settings.stop_window_s), "--tracking-patience", str(settings.tracking_patience_s),
     ]  # fmt: skip
     server = mlflow_server(folder.path, cluster.environment, port)
     with ExitStack() as stack:

@@ -103,15 +103,20 @@ def newest(logs: list[Log], tail: int | None) -> Part:
 def behind(logs: list[Log], cursor: Cursor) -> Part:
     """Returns what follows a cursor in its log, at most `PAGE_BYTES`; behind its end the next log begins.
 
+    Numbers may be missing: a cursor at the beginning of no log means the beginning of the next one there is.
+
     Raises:
         NotFound: The cursor is of none of these logs, or lies behind the end of one.
     """
-    place = next((i for i, log in enumerate(logs) if (log.stage, log.number) == (cursor.stage, cursor.number)), None)
+    named = (cursor.stage, cursor.number)
+    place = next((i for i, log in enumerate(logs) if (log.stage, log.number) >= named), None)
+    if place is not None and cursor.start and (logs[place].stage, logs[place].number) != named:
+        place = None
     size = None if place is None else logs[place].path.stat().st_size
     if place is None or size is None or cursor.start > size:
         raise NotFound(f"cursor={cursor}: must be the X-Next-Cursor of an answer for the same log")
     end = min(size, cursor.start + PAGE_BYTES)
-    following = Cursor(cursor.stage, cursor.number, end)
+    following = Cursor(logs[place].stage, logs[place].number, end)
     if end == size and place + 1 < len(logs):
         following = Cursor(logs[place + 1].stage, logs[place + 1].number, 0)
     return Part(logs[place], cursor.start, end, following)

@@ -16,6 +16,7 @@ import time
 from logging.handlers import RotatingFileHandler
 from typing import TextIO
 
+from service import signals
 from service.cli.stack import stack
 from service.cli.stack.component import Component, components
 from service.cli.stack.process import MARK, Record, Started, birth
@@ -124,8 +125,7 @@ def main() -> int:
     )
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it would tell of every question
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    signals.sets(stop, signal.SIGTERM, signal.SIGINT)
     with (settings.home / "supervisor.lock").open("w") as lock:
         if not _is_ours(lock):
             return 0

@@ -204,19 +204,19 @@ def test_logs_are_read_by_cursor_from_the_first_to_the_last(gate: Api, spec: Spe
     path = f"/experiments/{experiment_id}/logs"
     folder = ExperimentFolder(gate.settings.storage, experiment_id)
     long = "x" * (logs.PAGE_BYTES + 7)
-    write(folder.driver_log(1), long)
-    write(folder.driver_log(3), "new\n")
+    write(folder.driver_log(2), long)  # the first driver was never started
+    write(folder.driver_log(4), "new\n")
     cursor, told = "0.1.0", ""
     for _ in range(3):
         answer = gate.client.get(path, params={"cursor": cursor})
         cursor, told = answer.headers["X-Next-Cursor"], told + answer.text
-    assert (told, cursor) == (long + "new\n", "0.3.4")
+    assert (told, cursor) == (long + "new\n", "0.4.4")
     answer = gate.client.get(path, params={"cursor": cursor})
     assert (answer.text, answer.headers["X-Next-Cursor"]) == ("", cursor)
-    with folder.driver_log(3).open("a") as file:
+    with folder.driver_log(4).open("a") as file:
         file.write("more\n")
     assert log(gate, experiment_id, cursor=cursor) == "more\n"
-    assert gate.client.get(path).headers["X-Next-Cursor"] == "0.3.9"
+    assert gate.client.get(path).headers["X-Next-Cursor"] == "0.4.9"
 
 
 @pytest.mark.parametrize("cursor", ["0.2.0", "0.1.5", "1.1.0"])

@@ -217,5 +217,6 @@ def test_the_thread_ends_when_it_is_told_to(desk: Desk, monkeypatch: pytest.Monk
     folder = write_checkpoints(desk, experiment)
     keeper = Housekeeper(desk.database, desk.settings)
     keeper.start()
-    keeper.stop()
+    keeper.ask_to_stop()
+    assert keeper.ended_within(60)
     assert files(folder) in ([], ["epoch-000001.pt", "epoch-000002.pt", "model.pt"])

@@ -46,11 +46,13 @@ class Bench:
     chain: Chain
     events_path: Path
     events_file: EventFile
+    others: tuple[Chain, ...] = ()
 
-    def commit(self, stage: int, epochs: range) -> None:
+    def commit(self, stage: int, epochs: range, chain: Chain | None = None) -> None:
         """One attempt that commits these epochs, and the marker with the last one."""
-        config = self.chain.stages[stage].config
-        attempt = Attempt(self.folder.stage(self.chain.id, stage))
+        chain = chain or self.chain
+        config = chain.stages[stage].config
+        attempt = Attempt(self.folder.stage(chain.id, stage))
         attempt.write_started(
             at_ms=1_000, resumed_epoch=epochs.start - 1, initial_sha256="aa", environment={"torch": "2"},
             dataset={"name": "digits", "digest": "d" * 64, "source": "scikit-learn"}, num_parameters=5,
@@ -67,7 +69,7 @@ class Bench:
 
     def outbox(self, url: str, refusals: Refusals | None = None) -> Outbox:
         """An outbox that remembers nothing, as a new driver's."""
-        ledger = Ledger(self.folder, [self.chain], self.events_file)
+        ledger = Ledger(self.folder, [self.chain, *self.others], self.events_file)
         runs = MlflowRuns(url, self.folder.experiment_id, "bench", "what it is for")
         return Outbox(self.folder.experiment_id, ledger, runs, self.events_file, self.folder.spec, refusals)
 
@@ -75,12 +77,16 @@ class Bench:
         return [EVENT.validate_json(line) for line in self.events_path.read_bytes().splitlines()]
 
 
+def chains_of(*seeds: int) -> tuple[Chain, ...]:
+    return plan(parse(spec(arms=[TIT], baseline="TIT", seeds=seeds)))
+
+
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     folder = ExperimentFolder(tmp_path, secrets.token_hex(10))
     folder.path.mkdir(parents=True)
     folder.spec.write_text("{}")
-    (chain,) = plan(parse(spec(arms=[TIT], baseline="TIT", seeds=[0])))
+    (chain,) = chains_of(0)
     events = EventFile(tmp_path / "events.jsonl")
     yield Bench(folder, chain, tmp_path / "events.jsonl", events)
     events.close()
@@ -210,6 +216,21 @@ def test_what_mlflow_refuses_for_good_is_not_waited_for_and_shipped_once_it_is_t
     assert bench.outbox(mlflow_url, Refusals(patience_s=0.3)).finish(NEVER, 0)
     _, (child,) = runs_of(mlflow_url, bench)
     assert steps(mlflow_url, child) == [1, 2, 3]
+
+
+def test_what_mlflow_refuses_of_one_chain_keeps_back_no_other(mlflow_url: str, bench: Bench) -> None:
+    _, other = chains_of(0, 1)
+    bench.others = (other,)
+    runs = MlflowRuns(mlflow_url, bench.folder.experiment_id, "bench")
+    parent = runs.run(bench.chain.id, None, name="somebody's own", tags={}, start_ms=0)
+    runs.log_params(parent, {"arm": "of another name"})
+    for chain in (bench.chain, other):
+        bench.commit(0, range(1, 3), chain)
+    outbox = bench.outbox(mlflow_url)
+    assert "'of another name'" in (outbox._try_ship() or "")
+    assert outbox.pending() == 2 * (len(METRICS) + 1)
+    _, (child,) = runs_of(mlflow_url, bench)
+    assert (child.data.tags["tet.chain"], steps(mlflow_url, child)) == (other.id, [1, 2])
 
 
 def test_a_cancelled_experiment_does_not_wait_for_mlflow(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,14 +5,16 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect
+from sqlalchemy import inspect, select, update
 
 from service.store.database import Database, _alembic
-from service.store.tables import Table
+from service.store.tables import StageRow, Table
+from tests.integration.store.test_repository import create
 
 
 def test_the_migrations_make_the_tables_that_the_code_reads(database: Database) -> None:
@@ -47,6 +49,30 @@ def test_a_migration_undone_leaves_nothing(database: Database) -> None:
     assert inspect(database.engine).get_table_names() == ["alembic_version"]
     database.migrate()
     assert database.pending_migration() is None
+
+
+def test_failures_from_before_there_were_types_get_one(database: Database) -> None:
+    create(database)
+    told: list[dict[str, Any] | None] = [
+        {"class": "cluster", "kind": "OSError", "message": "gone", "traceback": ""},
+        {"class": "user", "kind": "KeyError", "message": "x", "traceback": ""},
+        {"type": "storage", "class": "cluster", "kind": None, "message": "full", "traceback": ""},
+        None,
+    ]
+    with database.engine.begin() as connection:
+        keys = connection.execute(select(StageRow.chain_id, StageRow.index)).all()[: len(told)]
+        for (chain, number), failure in zip(keys, told, strict=True):
+            this = (StageRow.chain_id == chain, StageRow.index == number)
+            connection.execute(update(StageRow).where(*this).values(failure=failure))
+        command.downgrade(_alembic(connection), "0003")
+    database.migrate()
+    with database.engine.connect() as connection:
+        stored = select(StageRow.chain_id, StageRow.index, StageRow.failure)
+        found = {(chain, number): failure for chain, number, failure in connection.execute(stored)}
+    assert [found.pop((chain, number)) for chain, number in keys] == [
+        {"type": "node_lost"} | (told[0] or {}), {"type": "error"} | (told[1] or {}), told[2], None
+    ]  # fmt: skip
+    assert set(found.values()) == {None}
 
 
 def test_a_process_killed_within_a_migration_leaves_the_next_one_to_do_it(database_url: str) -> None:

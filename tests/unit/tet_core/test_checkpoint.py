@@ -1,5 +1,6 @@
 """Checkpoints on the disk."""
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,18 @@ def test_a_write_that_fails_leaves_the_old_file(checkpoint: dict[str, Any], tmp_
         checkpoints.save(checkpoint | {"epoch": 4, "config": lambda: None}, path)
     assert checkpoints.load(path)["epoch"] == 3
     assert [file.name for file in tmp_path.iterdir()] == ["last.pt"]
+
+
+@pytest.mark.parametrize("num_values", [1, 100_000])
+def test_a_full_disk_is_told_as_such(
+    checkpoint: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_values: int
+) -> None:
+    monkeypatch.setattr("secrets.token_hex", lambda _: "0")
+    (tmp_path / ".last.pt.0.tmp").symlink_to("/dev/full")  # where the content goes first
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        checkpoints.save(checkpoint | {"model": {"a": torch.ones(num_values)}}, tmp_path / "last.pt")
+    assert caught.value.errno == errno.ENOSPC
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("kept", [0, 10, 500, 0.9, 0.999])

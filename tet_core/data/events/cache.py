@@ -87,17 +87,19 @@ def cached(job: Job, root: Path) -> Frames:
     for place in places:
         if (found := _open(place / job.key, job)) is not None:
             return found
-    refusals = []
+    refusals: dict[Path, OSError] = {}
     for place in places:
         try:
             place.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=place):  # permissions do not tell of a read-only mount
                 pass
         except OSError as error:
-            refusals.append(f"{place}: {error.strerror or error}")
+            refusals[place] = error
             continue
         return _made(job, place)
-    raise DataError(f"{job.name}: the frames of its recordings have no place to be kept in: {'; '.join(refusals)}")
+    told = "; ".join(f"{place}: {error.strerror or error}" for place, error in refusals.items())
+    last = refusals[places[-1]]
+    raise DataError(f"{job.name}: the frames of its recordings have no place to be kept in: {told}") from last
 
 
 def _own_cache() -> Path:

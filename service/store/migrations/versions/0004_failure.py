@@ -1,18 +1,27 @@
-"""Why an experiment failed, as data."""
+"""Why an experiment failed, as data; failures of stages that were stored before get a type."""
 
 import sqlalchemy as sa
 from alembic import op
+
+from service.failures import typed
 
 revision = "0004"
 down_revision = "0003"
 
 TABLES = ("experiments", "outcomes")
+KEY = ("experiment_id", "chain_id", "index")
+STAGES = sa.table("stages", *(sa.column(name) for name in KEY), sa.column("failure", sa.JSON))
 
 
 def upgrade() -> None:
     """Apply."""
     for table in TABLES:
         op.add_column(table, sa.Column("failure", sa.JSON, nullable=True))
+    connection = op.get_bind()
+    for *key, told in connection.execute(sa.select(STAGES).where(STAGES.c.failure.is_not(None))).all():
+        if told is not None and "type" not in told:  # None: a JSON null
+            this = [STAGES.c[name] == value for name, value in zip(KEY, key, strict=True)]
+            connection.execute(sa.update(STAGES).where(*this).values(failure=typed(told)))
 
 
 def downgrade() -> None:

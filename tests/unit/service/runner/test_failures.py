@@ -2,13 +2,17 @@
 
 import errno
 import json
+from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 
 from service.failures import ABOUT, FailureType
 from service.runner.failures import StageFailed, classify, describe, lost
+from tests.ports import free_ports
 from tet_core.checkpoint import CheckpointError, EnvironmentMismatch
 from tet_core.data.dataset import DataError
+from tet_core.data.download import RemoteFile, download
 
 T = FailureType
 
@@ -29,6 +33,8 @@ T = FailureType
         (OSError(errno.ENOSPC, "no space left on device"), T.STORAGE, "cluster"),
         (OSError(errno.ESTALE, "stale file handle"), T.STORAGE, "cluster"),
         (ConnectionResetError("gone"), T.STORAGE, "cluster"),
+        (TimeoutError("timed out"), T.STORAGE, "cluster"),
+        (URLError(OSError(errno.ENETUNREACH, "unreachable")), T.STORAGE, "cluster"),
         (EnvironmentMismatch("another instruction set"), T.ENVIRONMENT, "cluster"),
         (StageFailed(T.MAX_TIME, "too long"), T.MAX_TIME, "user"),
     ],
@@ -38,6 +44,44 @@ def test_a_failure_has_a_type_and_is_the_users_or_the_clusters(
 ) -> None:
     assert classify(error) is type_
     assert describe(error)["class"] == whose == ABOUT[type_].whose
+
+
+def caused(error: Exception, cause: OSError, *, openly: bool) -> Exception:
+    try:
+        try:
+            raise cause
+        except OSError as first:
+            raise error from (first if openly else None)
+    except type(error) as found:
+        return found
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE])
+def test_what_came_of_a_storage_that_failed_for_a_while_is_the_clusters(number: int) -> None:
+    cause = OSError(number, "it is away")
+    for error in (DataError("digits: cannot be read"), RuntimeError("unexpected pos 704 vs 598")):
+        told = describe(caused(error, cause, openly=True))
+        assert (told["type"], told["class"]) == ("storage", "cluster")
+        assert told["message"] == f"{error} (OSError: [Errno {number}] it is away)"
+
+
+def test_what_came_of_a_file_that_is_not_there_stays_the_users() -> None:
+    missing = FileNotFoundError(errno.ENOENT, "no such file")
+    assert classify(caused(DataError("cannot be read"), missing, openly=True)) is T.DATA
+    assert classify(caused(DataError("no such file"), OSError(errno.EIO, "x"), openly=False)) is T.DATA
+
+
+def test_memory_and_what_the_service_found_out_go_before_storage() -> None:
+    full = OSError(errno.ENOSPC, "full")
+    assert classify(caused(MemoryError(), full, openly=True)) is T.OUT_OF_MEMORY
+    assert classify(caused(StageFailed(T.HEALTH, "silent"), full, openly=True)) is T.HEALTH
+
+
+def test_a_download_that_is_refused_its_connection_is_the_clusters(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    with pytest.raises(DataError, match="Connection refused") as caught:
+        download(f"http://127.0.0.1:{port}/", RemoteFile("a", 1, "0"), tmp_path)
+    assert classify(caught.value) is T.STORAGE
 
 
 def test_a_failure_is_described_with_its_message_and_where_it_came_from() -> None:

@@ -15,7 +15,7 @@ from service.states import WorkState
 from service.storage import ExperimentFolder
 from tests.unit.service.runner.writing import begin, write
 
-FAILURE = {"class": "user", "kind": "ValueError", "message": "no"}
+FAILURE = {"type": "spec", "class": "user", "kind": "ValueError", "message": "no"}
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """How attempts at one stage write, so that no kill can lose or double an epoch."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from service.failures import headline
+from service.runner.run_content import progress_tags
 from service.runner.stage_folder import Attempt, Commit, Superseded, commit_name, read_commits, read_progress
 from service.storage import StageFolder
 
@@ -148,7 +151,7 @@ def test_the_marker_is_not_seen_without_every_epoch_before_it(folder: StageFolde
 
 
 def test_a_stage_may_fail_at_any_epoch(folder: StageFolder) -> None:
-    failure = {"class": "user", "kind": "FloatingPointError", "message": "the loss is nan"}
+    failure = {"type": "not_finite", "class": "user", "kind": "FloatingPointError", "message": "the loss is nan"}
     Attempt(folder).finish(state="failed", at_ms=1, failure=failure)
     done = read_progress(folder).done
     assert done is not None
@@ -192,3 +195,20 @@ def test_a_file_that_a_newer_attempt_took_away_is_no_failure(folder: StageFolder
     Attempt(folder)
     with pytest.raises(Superseded, match="has taken over"), old.at_work():
         raise FileNotFoundError("pruned")
+    with pytest.raises(Superseded, match="has taken over"), old.at_work():
+        raise RuntimeError("unexpected pos") from FileNotFoundError("pruned")
+    with pytest.raises(ValueError, match="of its own"), old.at_work():
+        raise ValueError("of its own")
+
+
+@pytest.mark.parametrize(("whose", "type_"), [("cluster", "node_lost"), ("user", "error")])
+def test_a_failure_from_before_there_were_types_gets_one(folder: StageFolder, whose: str, type_: str) -> None:
+    attempt = Attempt(folder)
+    old = {"class": whose, "kind": "OSError", "message": "gone", "traceback": ""}
+    done = {"state": "failed", "attempt": attempt.number, "at_ms": 1, "failure": old}
+    folder.done(1).write_text(json.dumps(done))
+    progress = read_progress(folder)
+    assert progress.done is not None
+    assert progress.done.failure == old | {"type": type_}
+    assert headline(progress.done.failure) == {"type": type_, "class": whose, "message": "gone"}
+    assert progress_tags(progress)["tet.failure"] == f"{type_}: gone"

@@ -1,6 +1,9 @@
 """An older driver learns that a newer one has begun."""
 
+import errno
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -43,4 +46,18 @@ def test_it_looks_now_and_then_and_never_takes_it_back(folder: ExperimentFolder)
     assert takeover.has_come()
     folder.driver(3).rmdir()
     clock.now += 10
+    assert takeover.has_come()
+
+
+@pytest.mark.parametrize("listing", [OSError(errno.ESTALE, "Stale file handle"), [1]])
+def test_a_listing_that_fails_or_is_behind_is_made_again(
+    folder: ExperimentFolder, listing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    takeover = Takeover(folder, 2, clock)
+    with monkeypatch.context() as patch:
+        patch.setattr(ExperimentFolder, "driver_numbers", Mock(side_effect=[listing]))
+        assert not takeover.has_come()
+    folder.driver(3).mkdir()
+    clock.now += 1
     assert takeover.has_come()

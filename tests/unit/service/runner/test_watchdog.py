@@ -2,13 +2,14 @@
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from service.runner.board import StageId
 from service.runner.pulse import HEARTBEAT
 from service.runner.stage_folder import Attempt
-from service.runner.watchdog import Watchdog
+from service.runner.watchdog import LOOK_S, Watchdog
 from service.spec_blocks import Limits
 from service.storage import StageFolder
 
@@ -80,7 +81,24 @@ def test_a_trial_that_does_not_end_itself_in_time_is_ended(tmp_path: Path) -> No
     )
 
 
-def test_without_limits_nobody_is_ended(tmp_path: Path) -> None:
-    watch = Watch(tmp_path, stall_s=None)
+@pytest.mark.parametrize(
+    ("limits", "interval_s"),
+    [({}, LOOK_S), ({"stall_s": 10}, 1), ({"max_time_s": 60}, 6), ({"max_time_s": 900}, LOOK_S)],
+)
+def test_it_looks_ten_times_a_limit_and_at_least_every_half_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: dict[str, float], interval_s: float
+) -> None:
+    watch, looks = Watch(tmp_path, **limits), Mock(return_value=None)
     watch.begin()
+    monkeypatch.setattr(watch.dog, "_judge", looks)
+    for seconds, expected in ((0, 1), (interval_s - 0.5, 1), (0.5, 2), (interval_s, 3)):
+        watch.after(seconds)
+        assert looks.call_count == expected
+
+
+def test_without_limits_nobody_is_ended_or_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    watch, looks = Watch(tmp_path, stall_s=None), Mock(return_value=None)
+    watch.begin()
+    monkeypatch.setattr(watch.dog, "_judge", looks)
     assert watch.after(1e6) == []
+    assert looks.call_count == 0

@@ -1,0 +1,51 @@
+"""Which waiting trial gets a process that has become free.
+
+Tune gives it to the trial that has waited longest, and ends the process that was being started for it. As long as
+trials are shorter than the start of a process, each end of a trial so ends another start, a moment before it would
+have been of use, and begins a new one.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
+
+
+class PatientScheduler(FIFOScheduler):
+    """Serves trials in their order, but none for which a process is being started; first those of begun chains.
+
+    Where there are only such, it names none, and Tune gives the free process to any of them. So that it has others,
+    Tune has to hold more trials ready than processes can be started at once.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Trials that wait, and some that no longer do: those of begun chains, and those of chains to be opened.
+        self._going_on: dict[str, Trial] = {}
+        self._opening: dict[str, Trial] = {}
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """Tune holds a trial ready."""
+        (self._going_on if trial.config["stage_index"] else self._opening)[trial.trial_id] = trial
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """The first waiting trial for which no process is being started; None where there is none."""
+        # What schedulers are shown of the controller does not tell for whom a process is being started.
+        controller = tune_controller._tune_controller
+        waiting = (*_waiting(self._going_on), *_waiting(self._opening))
+        return next((trial for trial in waiting if not _is_starting(controller, trial)), None)
+
+
+def _waiting(trials: dict[str, Trial]) -> Iterator[Trial]:
+    """Those that still wait, in their order; the others are dropped."""
+    for trial_id, trial in [*trials.items()]:
+        if trial.status == Trial.PENDING:
+            yield trial
+        else:
+            del trials[trial_id]
+
+
+def _is_starting(controller: Any, trial: Trial) -> bool:
+    actor = controller._trial_to_actor.get(trial)
+    return actor is not None and controller._actor_manager.is_actor_started(actor)

@@ -1,0 +1,139 @@
+"""The control process: how it ends, what it leaves behind, and how its parent replaces it."""
+
+import os
+import shlex
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from service.control import child
+from service.control.child import ControlProcess
+from service.settings import Settings
+from service.store.database import Database
+
+# Runs what `python -m service.control` does, with shorter waits, and with a reconciler or a housekeeper that hangs.
+HANGING = """
+import sys, threading
+from service.control import __main__ as control, reconciler
+from service.control.housekeeper import Housekeeper
+from service.control.reconciler import Reconciler
+def hang(_):
+    print("it hangs", flush=True)
+    threading.Event().wait()
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    home = {"home": tmp_path, "ray_url": "http://127.0.0.1:9"}  # nothing listens there
+    settings = Settings.model_validate(home)
+    settings.storage.mkdir()
+    database = Database(settings.database_url)
+    database.migrate()
+    database.dispose()
+    return settings
+
+
+@contextmanager
+def started(settings: Settings, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Python as a child whose standard input stays open."""
+    with subprocess.Popen(
+        [sys.executable, *arguments], env={**os.environ, **settings.environment()}, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def first_word(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+def errors(process: subprocess.Popen[str]) -> str:
+    assert process.stderr is not None
+    return process.stderr.read()
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_it_ends_in_order_on_sigterm_while_its_parent_lives(settings: Settings) -> None:
+    with started(settings, "-m", "service.control") as process:
+        assert first_word(process) == "\n"
+        process.terminate()
+        assert process.wait(60) == 0
+        assert "left in the middle" not in errors(process)
+
+
+@pytest.mark.parametrize(
+    ("hanging", "left"), [("Housekeeper.tidy", "Housekeeper"), ("Reconciler.reconcile", "Reconciler")]
+)
+def test_what_hangs_is_left_and_the_other_has_ended(settings: Settings, hanging: str, left: str) -> None:
+    script = f"{HANGING}{hanging} = hang; control.END_WITHIN_S = 2; sys.exit(control.main())"
+    with started(settings, "-c", script) as process:
+        until(lambda: first_word(process) == "it hangs\n")
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(60) == 0
+        assert f"left in the middle of its work: {left}\n" in errors(process)
+
+
+def test_it_leaves_where_the_reconciler_hangs_for_long(settings: Settings) -> None:
+    short = "reconciler.STALE_AFTER_S = control.GIVE_UP_AFTER_S = control.TELL_EVERY_S = 0.05"
+    script = f"{HANGING}Reconciler.reconcile = hang; {short}; sys.exit(control.main())"
+    with started(settings, "-c", script) as process:
+        assert process.wait(60) == 1
+        assert "the reconciler has been silent for 0 s; a new process is to take over" in errors(process)
+
+
+def test_what_keeps_it_from_its_start_is_told_and_it_is_tried_again(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child, "AGAIN_S", 0.01)
+    control, python = ControlProcess(settings), sys.executable
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    starting = threading.Thread(target=control.start)
+    starting.start()
+    try:
+        until(lambda: "does not run (it cannot be started: [Errno 2]" in (control.problem() or ""))
+        monkeypatch.setattr(sys, "executable", python)
+        starting.join()
+        assert control.problem() is None
+    finally:
+        control.stop()
+
+
+@pytest.mark.parametrize(
+    ("says", "patience"), [("echo", {"SILENT_S": 0.2}), ("", {"FIRST_SIGN_S": 0.2})], ids=["after a word", "never"]
+)
+def test_a_child_that_says_nothing_for_long_is_replaced(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str, patience: dict[str, float]
+) -> None:
+    for name, seconds in {"AGAIN_S": 0.01, "STOP_S": 0.1, **patience}.items():
+        monkeypatch.setattr(child, name, seconds)
+    pids, script = tmp_path / "pids", tmp_path / "child"
+    script.write_text(f"#!/bin/sh\n{says}\necho $$ >> {shlex.quote(str(pids))}\nexec sleep 600\n")
+    script.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(script))
+    control = ControlProcess(settings)
+    control.start()
+    try:
+        until(lambda: pids.exists() and len(pids.read_text().splitlines()) > 1)
+        assert not psutil.pid_exists(int(pids.read_text().splitlines()[0]))
+    finally:
+        control.stop()
+    assert not any(psutil.pid_exists(int(pid)) for pid in pids.read_text().splitlines())

@@ -1,0 +1,38 @@
+"""Which trial gets a process that has become free, on a real Ray."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+from tests.integration.tune.short_trials import SECOND_STAGE, SLOTS, TRIALS
+from tests.integration.tune.short_trials import __file__ as program
+
+
+def run(scheduler: str) -> dict[str, Any]:
+    """The trials' numbers in the order in which they ended, and how many processes were started for them."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("TET_", "RAY_"))}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", program, scheduler],
+        env=environment | {"PYTHONPATH": os.getcwd()}, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+def test_no_process_is_ended_while_it_starts() -> None:
+    told = run("patient")
+    assert sorted(told["order"]) == list(range(TRIALS))
+    assert told["processes"] == SLOTS
+    # Behind its own, the first process serves those for which none is starting, in their order.
+    assert told["order"][0] in range(SLOTS)
+    assert told["order"][1:10] == [*range(SLOTS, SLOTS + 9)]
+    # What goes on with a chain passes by those that open another.
+    assert told["order"].index(SECOND_STAGE) < told["order"].index(SECOND_STAGE - 1)
+
+
+def test_tune_by_itself_still_serves_first_those_for_which_processes_are_starting() -> None:
+    """Why there is a scheduler of our own; once this fails, it can go."""
+    assert sorted(run("fifo")["order"][:SLOTS]) == list(range(SLOTS))
