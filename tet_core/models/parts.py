@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tet_core.config import NeuronConfig, NormConfig, SurrogateConfig
+from tet_core.current import Current, Term
 from tet_core.neuron import Neuron, build_neuron
 from tet_core.norm import build_norm
-from tet_core.static import each_step
+from tet_core.static import each_step, is_static
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,17 @@ class ConvNorm(nn.Module):
         self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, bias=bias)
         self.norm = norm
 
+    def current(self, x_TBCHW: Tensor) -> Current:
+        """The neurons' input, its norm still to come."""
+        steps = x_TBCHW.shape[0]
+        if is_static(x_TBCHW):
+            return Current((Term(self.conv(x_TBCHW[0]).unsqueeze(0), self.norm),), steps)
+        y = self.conv(x_TBCHW.flatten(0, 1))
+        return Current((Term(y.view(*x_TBCHW.shape[:2], *y.shape[1:]), self.norm),), steps)
+
     def forward(self, x_TBCHW: Tensor) -> Tensor:
         """The neurons' input."""
-        out: Tensor = self.norm(each_step(self.conv, x_TBCHW))
-        return out
+        return self.current(x_TBCHW).tensor()
 
 
 class Block(ConvNorm):
@@ -68,7 +76,7 @@ class Block(ConvNorm):
 
     def forward(self, x_TBCHW: Tensor) -> Tensor:
         """Spikes of the block."""
-        out: Tensor = self.lif(super().forward(x_TBCHW))
+        out: Tensor = self.lif(self.current(x_TBCHW))
         return out
 
 
