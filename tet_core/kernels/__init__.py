@@ -4,7 +4,7 @@ import logging
 import os
 from functools import cache
 
-from tet_core.kernels.native import NoCompiler, fingerprint
+from tet_core.kernels.native import NoCompilerError, fingerprint
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ def chosen() -> str:
 
     Raises:
         ValueError: `TET_KERNELS` is none of auto, compiled and loop.
-        NoCompiler: It is `compiled`, and they cannot be built.
+        NoCompilerError: It is `compiled`, and they cannot be built.
     """
     asked = os.environ.get(VARIABLE, AUTO)
     if asked not in (AUTO, COMPILED, LOOP):
@@ -29,7 +29,7 @@ def chosen() -> str:
         return LOOP
     try:
         return f"{COMPILED} {fingerprint()}"
-    except NoCompiler as error:
+    except NoCompilerError as error:
         if asked == COMPILED:
             raise
         log.warning("neurons run in plain torch, which is slower: the kernels cannot be built here (%s)", error)
