@@ -3,6 +3,7 @@
 Shapes: T time steps, B batch, C channels, * any more axes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -18,10 +19,12 @@ class Term:
     Attributes:
         x: `[T, B, *]`, or `[1, B, *]` where every step is the same.
         norm: What x goes through first; None: nothing.
+        again: Computes x once more, bit by bit, so that it need not be kept; None: it has to be.
     """
 
     x: Tensor
     norm: nn.Module | None = None
+    again: Callable[[], Tensor] | None = None
 
     @property
     def is_fusible(self) -> bool:

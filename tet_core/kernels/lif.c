@@ -25,7 +25,8 @@ typedef struct {
     int64_t steps, outer, channels, inner;
 } geometry;
 
-enum { TILE = 512, CHUNKS = 64 };
+/* From LARGE numbers on it is worth the threads. */
+enum { TILE = 512, CHUNKS = 64, LARGE = 1 << 15 };
 
 static inline int64_t step_size(geometry g) { return g.outer * g.channels * g.inner; }
 static inline int64_t tile_rows(geometry g) { return g.channels < TILE ? TILE / g.channels : 1; }
@@ -47,8 +48,7 @@ static inline int64_t channel_of(geometry g, int64_t tile) { return tile / tile_
 static inline int64_t num_chunks(int64_t tiles) { return tiles < CHUNKS ? tiles : CHUNKS; }
 static inline int64_t first_tile(int64_t chunk, int64_t chunks, int64_t tiles) { return tiles * chunk / chunks; }
 
-/* Whether it is worth the threads. */
-static inline int is_large(geometry g) { return g.steps * step_size(g) > 1 << 15; }
+static inline int is_large(geometry g) { return g.steps * step_size(g) > LARGE; }
 
 /* How many rows of sums the functions below write for a geometry. */
 int64_t chunks_of(geometry g) { return num_chunks(num_tiles(g)); }

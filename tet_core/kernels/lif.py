@@ -7,7 +7,7 @@ Shapes: T time steps (always axis 0), B batch, C channels, * any more axes.
 """
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,14 +66,19 @@ class Moments:
     var: Tensor
 
 
+def is_known(x: Tensor) -> bool:
+    """Whether there are kernels for its device and type."""
+    return x.device.type == "cpu" and x.dtype in _SUFFIXES
+
+
 def is_supported(x: Tensor, surrogate: Surrogate) -> bool:
-    """Whether there is a kernel for these."""
-    return x.device.type == "cpu" and x.dtype in _SUFFIXES and type(surrogate) in _SURROGATES
+    """Whether there is a kernel for neurons of this surrogate."""
+    return is_known(x) and type(surrogate) in _SURROGATES
 
 
 def computing_dtype(dtype: torch.dtype) -> torch.dtype:
     """What the kernels compute in, for tensors of a type."""
-    return torch.float32 if dtype == torch.bfloat16 else dtype
+    return torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
 
 
 def moments(x: Tensor) -> Moments:
@@ -83,7 +88,7 @@ def moments(x: Tensor) -> Moments:
     g = _geometry(x, x.shape[0], by_channel=True)
     base = x[0, 0].flatten(1)[:, 0].to(dtype).contiguous()
     sums = torch.zeros(library().chunks_of(g), 2, g.channels, dtype=torch.float64)
-    _call("moments", x.dtype, _pointer(x), _step(x), g, _pointer(base), _pointer(sums))
+    call("moments", x.dtype, pointer(x), _step(x), g, pointer(base), pointer(sums))
     mean, square = sums.sum(0) / (x.numel() // g.channels)
     return Moments((base + mean).to(dtype), (square - mean * mean).clamp_min_(0).to(dtype))
 
@@ -92,29 +97,35 @@ class FusedLIF(torch.autograd.Function):
     """Spikes `[T, B, *]` of neurons whose current is a sum of inputs, each of them normalised or not.
 
     The tensors are, for each input, x `[T, B, *]`, or `[1, B, *]` where every step is the same, and weight and bias
-    `[C]`, None where x is taken as it is. `norms` has, for each input, its moments and eps, or None.
+    `[C]`, None where x is taken as it is. `norms` has, for each input, its moments and eps, or None; `again` how x is
+    computed again in the backward pass, or None where it is kept.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, neurons: Neurons, steps: int, norms: Sequence[tuple[Moments, float] | None], *tensors: Tensor | None
-    ) -> Tensor:
+        ctx: Any, neurons: Neurons, steps: int, norms: Sequence[tuple[Moments, float] | None],
+        again: Sequence[Callable[[], Tensor] | None], *tensors: Tensor | None,
+    ) -> Tensor:  # fmt: skip
         """Run the neurons from rest."""
         fed = _fed(norms, tensors)
         like = fed[0].x
         spikes = _empty(like, steps)
         g = _geometry(like, steps, by_channel=any(norms))
         inputs = _Inputs(fed)
-        _call("lif_forward", like.dtype, inputs.array, ctypes.c_int(len(fed)), g, neurons.as_struct(), _pointer(spikes))
-        ctx.save_for_backward(*(tensor for each in fed for tensor in (each.x, each.weight, each.bias)))
-        ctx.neurons, ctx.steps, ctx.norms = neurons, steps, norms
+        call("lif_forward", like.dtype, inputs.array, ctypes.c_int(len(fed)), g, neurons.as_struct(), pointer(spikes))
+        saved = ((None if make else each.x, each.weight, each.bias) for each, make in zip(fed, again, strict=True))
+        ctx.save_for_backward(*(tensor for tensors in saved for tensor in tensors))
+        ctx.neurons, ctx.steps, ctx.norms, ctx.again = neurons, steps, norms, again
         return spikes
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         """Run them backwards."""
-        fed = _fed(ctx.norms, ctx.saved_tensors)
+        tensors = list(ctx.saved_tensors)
+        for k, make in enumerate(ctx.again):
+            tensors[3 * k] = make() if make else tensors[3 * k]
+        fed = _fed(ctx.norms, tensors)
         like, steps = fed[0].x, ctx.steps
         summed = all(each.x.shape[0] == 1 for each in fed)
         grad_spikes = aligned(grad_outputs[0], like)
@@ -123,12 +134,12 @@ class FusedLIF(torch.autograd.Function):
         inputs, sums = _Inputs(fed), None
         if any(ctx.norms):
             sums = torch.zeros(library().chunks_of(g), 1 + len(fed), g.channels, dtype=torch.float64)
-        _call(
+        call(
             "lif_backward", like.dtype, inputs.array, ctypes.c_int(len(fed)), g, ctx.neurons.as_struct(),
-            _pointer(grad_spikes), _step(grad_spikes), ctypes.c_int(summed), _pointer(grad), _pointer(sums),
+            pointer(grad_spikes), _step(grad_spikes), ctypes.c_int(summed), pointer(grad), pointer(sums),
         )  # fmt: skip
         totals = None if sums is None else sums.sum(0)
-        return None, None, None, *_input_gradients(ctx.needs_input_grad[3:], fed, steps, grad, totals)
+        return None, None, None, None, *_input_gradients(ctx.needs_input_grad[4:], fed, steps, grad, totals)
 
 
 @dataclass(frozen=True)
@@ -164,7 +175,9 @@ class _Inputs:
             view.data, view.step = each.x.data_ptr(), 0 if each.x.shape[0] == 1 else each.x.stride(0)
             if each.mean is None:
                 continue
-            assert each.weight is not None and each.bias is not None and each.inverse is not None
+            assert each.weight is not None
+            assert each.bias is not None
+            assert each.inverse is not None
             scale = each.weight.detach() * each.inverse
             shift = each.bias.detach() - each.mean * scale
             view.scale, view.shift, view.mean = scale.data_ptr(), shift.data_ptr(), each.mean.data_ptr()
@@ -198,7 +211,9 @@ def _through_norm(fed: _Fed, grad: Tensor, total: Tensor, total_x: Tensor, out: 
     The sums run over all steps. Of an input whose steps are one, `grad` is their sum, and n counts one of them: then
     the same holds.
     """
-    assert fed.weight is not None and fed.inverse is not None and fed.mean is not None
+    assert fed.weight is not None
+    assert fed.inverse is not None
+    assert fed.mean is not None
     dtype, n = fed.mean.dtype, fed.x.numel() // fed.mean.numel()
     inverse = fed.inverse.double()
     a = fed.weight.detach().double() * inverse
@@ -206,9 +221,9 @@ def _through_norm(fed: _Fed, grad: Tensor, total: Tensor, total_x: Tensor, out: 
     c = -a * total / n - b * fed.mean.double()
     a, b, c = (each.to(dtype).contiguous() for each in (a, b, c))
     g = _geometry(fed.x, fed.x.shape[0], by_channel=True)
-    _call(
-        "norm_backward", fed.x.dtype, _pointer(fed.x), _step(fed.x), g, _pointer(grad), _pointer(a), _pointer(b),
-        _pointer(c), _pointer(out),
+    call(
+        "norm_backward", fed.x.dtype, pointer(fed.x), _step(fed.x), g, pointer(grad), pointer(a), pointer(b),
+        pointer(c), pointer(out),
     )  # fmt: skip
     return out
 
@@ -246,11 +261,13 @@ def _geometry(x: Tensor, steps: int, *, by_channel: bool) -> _Geometry:
     return _Geometry(steps, step.shape[0], channels, step[0, 0].numel())
 
 
-def _call(name: str, dtype: torch.dtype, *arguments: Any) -> None:
+def call(name: str, dtype: torch.dtype, *arguments: Any) -> None:
+    """Call the kernel of this name for tensors of a type."""
     getattr(library(), f"{name}_{_SUFFIXES[dtype]}")(*arguments)
 
 
-def _pointer(x: Tensor | None) -> ctypes.c_void_p:
+def pointer(x: Tensor | None) -> ctypes.c_void_p:
+    """Where its memory begins; NULL for None."""
     return ctypes.c_void_p(None if x is None else x.data_ptr())
 
 

@@ -280,3 +280,24 @@ void NAME(norm_backward)(const STORED *x_data, int64_t step, geometry g, const S
     }
 }
 #undef EACH_SURROGATE
+
+/* Spikes as bits: bit i % 8 of byte i / 8 says whether x[i] is not 0. */
+void NAME(pack)(const STORED *restrict x, int64_t size, uint8_t *restrict bits) {
+    const int64_t bytes = size / 8;
+#pragma omp parallel for schedule(static) if (size > LARGE)
+    for (int64_t byte = 0; byte < bytes; byte++) {
+        unsigned packed = 0;
+        for (int i = 0; i < 8; i++) packed |= (unsigned)(GET(x[8 * byte + i]) != 0) << i;
+        bits[byte] = (uint8_t)packed;
+    }
+    if (size % 8) bits[bytes] = 0;
+    for (int64_t i = 8 * bytes; i < size; i++) bits[bytes] |= (uint8_t)((GET(x[i]) != 0) << i % 8);
+}
+
+void NAME(unpack)(const uint8_t *restrict bits, int64_t size, STORED *restrict x) {
+    const int64_t bytes = size / 8;
+#pragma omp parallel for schedule(static) if (size > LARGE)
+    for (int64_t byte = 0; byte < bytes; byte++)
+        for (int i = 0; i < 8; i++) x[8 * byte + i] = PUT((ACC)(bits[byte] >> i & 1));
+    for (int64_t i = 8 * bytes; i < size; i++) x[i] = PUT((ACC)(bits[bytes] >> i % 8 & 1));
+}

@@ -21,7 +21,8 @@ def fused_spikes(current: Current, neurons: Neurons) -> Tensor:
     terms = [term if term.is_fusible else Term(_normed(term, current.steps)) for term in current.terms]
     norms = [None if term.norm is None else (_moments(term, current.steps), term.norm.eps) for term in terms]
     tensors = [tensor for term in terms for tensor in (term.x, *_parameters(term.norm))]
-    out: Tensor = FusedLIF.apply(neurons, current.steps, norms, *tensors)  # type: ignore[no-untyped-call]
+    again = [term.again for term in terms]
+    out: Tensor = FusedLIF.apply(neurons, current.steps, norms, again, *tensors)  # type: ignore[no-untyped-call]
     return out
 
 

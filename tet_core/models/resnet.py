@@ -14,8 +14,7 @@ from torch.nn import functional
 
 from tet_core.config import NormConfig, ResNet19, SewResNet34, SpikingResNet34
 from tet_core.current import Current
-from tet_core.models.parts import Block, ConvNorm, LinearBlock, Network, Pool, Surroundings
-from tet_core.static import each_step
+from tet_core.models.parts import Block, ConvNorm, LinearBlock, Network, Pool, Surroundings, pooled
 
 RESNET34_BLOCKS = (3, 4, 6, 3)
 
@@ -96,7 +95,7 @@ class StemPool(nn.Module):
 
     def forward(self, x_TBCHW: Tensor) -> Tensor:
         """`[T, B, C, H, W]` to half the size, rounded up."""
-        return each_step(lambda x: functional.max_pool2d(x, 3, 2, 1), x_TBCHW)
+        return pooled(x_TBCHW, lambda x: functional.max_pool2d(x, 3, 2, 1))
 
 
 def resnet19(config: ResNet19, surroundings: Surroundings) -> nn.Module:

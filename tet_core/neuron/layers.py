@@ -8,6 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from tet_core import memory
 from tet_core.current import Current
 from tet_core.kernels.neurons import Neurons, can_fuse, fused_spikes
 from tet_core.neuron.loop import SpikeLoop
@@ -94,11 +95,16 @@ class LIF(Neuron):
             if current.ndim < 1 or current.shape[0] == 0:
                 raise ValueError(f"current has shape {tuple(current.shape)}; it must be [T, B, *] with T from 1 up")
             current = Current.of(current)
+        spikes = self._spikes(current)
+        if not isinstance(self.surrogate, SigmoidForward):
+            memory.note_spikes(spikes)
+        return spikes
+
+    def _spikes(self, current: Current) -> Tensor:
         learnt = self.tau_logit is not None or self.log_threshold is not None
         if not learnt and can_fuse(current, self.surrogate):
-            return fused_spikes(
-                current, Neurons(self._tau, self._v_threshold, self.surrogate, self.reset, self.detach_reset)
-            )
+            neurons = Neurons(self._tau, self._v_threshold, self.surrogate, self.reset, self.detach_reset)
+            return fused_spikes(current, neurons)
         if learnt or isinstance(self.surrogate, SigmoidForward):
             return self._by_steps(current.tensor())
         out: Tensor = SpikeLoop.apply(  # type: ignore[no-untyped-call]

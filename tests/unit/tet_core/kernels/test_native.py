@@ -5,7 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-CHOSEN = "import logging; logging.basicConfig(format='%(message)s'); from tet_core import kernels; print(kernels.chosen())"
+CHOSEN = (
+    "import logging; logging.basicConfig(format='%(message)s'); from tet_core import kernels; print(kernels.chosen())"
+)
 
 
 def chosen(program: str = CHOSEN, **environment: str) -> "subprocess.CompletedProcess[str]":

@@ -101,6 +101,7 @@ def _potentials(x: Tensor) -> Tensor:
 
 def _both_without_fixture(layer: LIF, x: Tensor, grad: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     with pytest.MonkeyPatch.context() as patch:
+
         def choose(which: str) -> None:
             patch.setenv(VARIABLE, which)
             kernels.chosen.cache_clear()
