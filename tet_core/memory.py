@@ -1,7 +1,7 @@
 """What is kept between forward and backward, and in how little memory: no gradient changes by a bit.
 
-Spikes are 0 or 1, and are kept as bits; an average pool of spikes is computed again from them; at the lowest level so are
-the inputs of norms, from the spikes in front of their convolutions.
+Spikes are 0 or 1, and are kept as bits; a pool of spikes is computed again from them; at the lowest level so are the
+inputs of norms, from the spikes in front of their convolutions.
 
 Shapes: T time steps, B batch, C channels, H and W pixels.
 """
@@ -65,7 +65,8 @@ def computed_again(layer: nn.Conv2d, x: Tensor) -> Callable[[], Tensor] | None:
 
     def again() -> Tensor:
         with torch.no_grad(), torch.autocast(device, dtype=dtype) if enabled else nullcontext():
-            return layer._conv_forward(_unpack(source), layer.weight, layer.bias)
+            out: Tensor = layer._conv_forward(_unpack(source), layer.weight, layer.bias)
+        return out
 
     return again
 

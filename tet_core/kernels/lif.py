@@ -52,6 +52,7 @@ class Neurons:
     detach_reset: bool
 
     def as_struct(self) -> _Neuron:
+        """The same as the kernels read it."""
         surrogate = self.surrogate
         width = surrogate.k if isinstance(surrogate, SigmoidForward) else getattr(surrogate, "gamma")  # noqa: B009
         kind = _SURROGATES.index(type(surrogate))

@@ -56,6 +56,7 @@ class ResidualBlock(nn.Module):
     def forward(self, x_TBCHW: Tensor) -> Tensor:
         """`[T, B, C_in, H, W]` to spikes `[T, B, C_out, H', W']`."""
         *blocks, last = self.convolutions
+        assert isinstance(last, ConvNorm)
         y = x_TBCHW
         for block in blocks:
             y = block(y)

@@ -44,10 +44,8 @@ class SpikeLoop(torch.autograd.Function):
             a = spikes[t].to(computing)
             if keep:
                 potentials.append(u)
-            if reset == "hard":
-                v = torch.addcmul(u, u, a, value=-1)  # u * (1 - a): u or exactly 0
-            else:
-                v = torch.sub(u, a, alpha=v_threshold)
+            # The first: u * (1 - a), which is u or exactly 0.
+            v = torch.addcmul(u, u, a, value=-1) if reset == "hard" else torch.sub(u, a, alpha=v_threshold)
         ctx.save_for_backward(*potentials)
         ctx.tau, ctx.v_threshold, ctx.surrogate, ctx.reset, ctx.detached = tau, v_threshold, surrogate, reset, detached
         return spikes

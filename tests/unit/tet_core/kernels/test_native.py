@@ -5,9 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-CHOSEN = (
-    "import logging; logging.basicConfig(format='%(message)s'); from tet_core import kernels; print(kernels.chosen())"
-)
+LOGGED = "import logging; logging.basicConfig(format='%(message)s')"
+CHOSEN = f"{LOGGED}; from tet_core import kernels; print(kernels.chosen())"
 
 
 def chosen(program: str = CHOSEN, **environment: str) -> "subprocess.CompletedProcess[str]":

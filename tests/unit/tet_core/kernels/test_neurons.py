@@ -73,13 +73,13 @@ def test_in_float64_they_agree_to_the_last_digits(
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("surrogate", SURROGATES, ids=lambda s: type(s).__name__)
 @settings(deadline=None, max_examples=20)
-@given(T=st.integers(1, 16), B=st.integers(0, 3), n=st.integers(0, 700), seed=st.integers(0, 2**31))
+@given(T=st.integers(1, 16), batch=st.integers(0, 3), n=st.integers(0, 700), seed=st.integers(0, 2**31))
 def test_in_smaller_types_every_spike_agrees_that_is_not_at_the_threshold(
-    surrogate: Surrogate, dtype: torch.dtype, T: int, B: int, n: int, seed: int
+    surrogate: Surrogate, dtype: torch.dtype, T: int, batch: int, n: int, seed: int
 ) -> None:
     draws = torch.Generator().manual_seed(seed)
-    x = torch.randn(T, B, n, generator=draws).to(dtype)
-    grad = torch.randn(T, B, n, generator=draws).to(dtype)
+    x = torch.randn(T, batch, n, generator=draws).to(dtype)
+    grad = torch.randn(T, batch, n, generator=draws).to(dtype)
     layer = LIF(surrogate=surrogate)
     potentials = _potentials(x)
     ours, expected = _both_without_fixture(layer, x, grad)
