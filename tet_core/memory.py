@@ -16,30 +16,44 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tet_core.config.base import Memory
+from tet_core.config import Memory
 from tet_core.kernels.bits import pack_bits, unpack_bits
 
 _ACTIVE: ContextVar["_Store | None"] = ContextVar("memory", default=None)
 
 
+Pack = Callable[[Tensor], Any]
+
+
 @contextmanager
-def kept(level: Memory) -> Iterator[None]:
+def kept(level: Memory, watched: Callable[[Pack], Pack] | None = None) -> Iterator[None]:
     """Within this context what is run for training keeps no more than a level says, until its backward pass.
 
     Args:
         level: "fast": all as it is. "balanced": spikes as bits. "least": spikes alone; what the norms saw is computed
             again in the backward pass.
+        watched: Wraps what is asked of each tensor that is to be kept, to count it; see `tensors_of`.
     """
-    if level == "fast":
+    if level == "fast" and watched is None:
         yield
         return
-    store = _Store(recomputes=level == "least")
+    store = None if level == "fast" else _Store(recomputes=level == "least")
+    pack: Pack = store.pack if store is not None else lambda tensor: tensor
     token = _ACTIVE.set(store)
     try:
-        with torch.autograd.graph.saved_tensors_hooks(store.pack, _unpack):
+        with torch.autograd.graph.saved_tensors_hooks(watched(pack) if watched else pack, _unpack):
             yield
     finally:
         _ACTIVE.reset(token)
+
+
+def tensors_of(kept_tensor: Any) -> Iterator[Tensor]:
+    """The tensors that stay alive for one that is kept."""
+    if isinstance(kept_tensor, _Packed):
+        whole = kept_tensor.whole
+        yield from [whole.bits] if isinstance(whole, _Bits) else tensors_of(whole.source)
+    elif isinstance(kept_tensor, Tensor):
+        yield kept_tensor
 
 
 def note_spikes(spikes: Tensor) -> None:
