@@ -60,8 +60,9 @@ class ResidualBlock(nn.Module):
         y = x_TBCHW
         for block in blocks:
             y = block(y)
+        residual = last.current(y)
         shortcut = Current.of(x_TBCHW) if self.projection is None else self.projection.current(x_TBCHW)
-        out: Tensor = self.lif(last.current(y) + shortcut)
+        out: Tensor = self.lif(residual + shortcut)
         return out
 
 
