@@ -54,7 +54,7 @@ test-unit: setup ## the quick tests alone
 test-presets: setup ## every preset through a real stack (about 20 minutes on 2 cores); NAMES picks some
 	$(BIN)/python -m tests.presets $(NAMES)
 
-test-chaos: setup ## strike a real stack 100 times and compare (about an hour and a half on 2 cores); SEED and ROUNDS replay some
+test-chaos: setup ## strike a real stack 100 times and compare (about 40 minutes on 2 cores); SEED and ROUNDS replay some
 	$(BIN)/python -m tests.chaos --seed $(SEED) --rounds $(ROUNDS)
 
 test-queue: setup ## 32 experiments posted at once on a real stack, some cancelled (about 9 minutes on 2 busy cores)

@@ -37,14 +37,17 @@ MACHINE_LIMIT_S = 140
 # Of the requests: so many at least, within so long.
 NUM_REQUESTS = 20_000
 REQUESTS_LIMIT_S = 3_600
+# Of what the service says of its own errors, so many characters are shown.
+MAX_LOG = 20_000
 
 
 def main(arguments: list[str]) -> int:
     """Fuzz with a seed; returns the exit status."""
     number = int(arguments[0]) if arguments else 0
-    logging.disable(logging.CRITICAL)  # what the service says of each death it was made to see
     with tempfile.TemporaryDirectory(prefix="tet-fuzz-") as folder:
+        logging.disable(logging.CRITICAL)  # what the service says of each death it was made to see
         kept = [_machine(Path(folder, "machine"), kind, number) for kind in ("sqlite", "postgresql")]
+        logging.disable(logging.NOTSET)
         kept.append(_requests(Path(folder, "requests"), number))
     told = "every promise was kept" if all(kept) else "PROMISES WERE BROKEN"
     print(f"seed {number}: {told}")
@@ -91,11 +94,14 @@ def _database(home: Path, kind: str) -> Iterator[str]:
 
 
 def _requests(home: Path, number: int) -> bool:
-    start = time.monotonic()
+    start, log = time.monotonic(), home / "service.log"
+    home.mkdir(parents=True)
+    logging.basicConfig(filename=log, level=logging.ERROR)
     found = requests.run(home, f"sqlite:///{home / 'tet.db'}", seed=number, limit_s=REQUESTS_LIMIT_S, **requests.DEEP)
     print(f"{found.summary}; in {time.monotonic() - start:.0f} s", flush=True)
     if not found.passed:
         print(found.report)
+        print(log.read_text()[:MAX_LOG])
     if (made := found.statuses.total()) < NUM_REQUESTS:
         print(f"too few: {made:,} requests of {NUM_REQUESTS:,}")
         return False

@@ -58,8 +58,10 @@ def _known(names: Json, path: str, method: str, parameter: str) -> list[Any] | N
 @schemathesis.serializer("application/yaml", "application/x-yaml", "text/yaml")
 def yaml_1_2(context: Any, value: Any) -> bytes:
     """YAML 1.2, which quotes other texts than the 1.1 that schemathesis writes."""
-    stream = io.BytesIO()
-    YAML(typ="safe", pure=True).dump(value, stream)
+    stream, yaml = io.BytesIO(), YAML(typ="safe", pure=True)
+    # Within braces ruamel.yaml writes `:x` without quotes, and reads it as something else.
+    yaml.default_flow_style = False
+    yaml.dump(value, stream)
     return stream.getvalue()
 
 

@@ -41,8 +41,8 @@ class Depth(TypedDict):
 
 
 QUICK: Depth = {"phases": "examples,fuzzing", "examples": 18, "spec_examples": 8}
-# 17 operations x 1,150, and 3 x 300; what a scenario of several requests in a row makes comes on top.
-DEEP: Depth = {"phases": "examples,fuzzing,stateful", "examples": 1150, "spec_examples": 300}
+# Of 20 operations; some have fewer requests that differ, and scenarios of several requests in a row come on top.
+DEEP: Depth = {"phases": "examples,fuzzing,stateful", "examples": 2200, "spec_examples": 600}
 
 
 @dataclass(frozen=True)

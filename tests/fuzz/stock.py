@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 
 from service.events import utc_now
+from service.failures import FailureType, failure
 from service.plan import chain_id, plan
 from service.settings import Settings
 from service.spec import parse
@@ -132,7 +133,7 @@ def _fill_work(repository: Repository, experiment_id: str, state: ExperimentStat
                 stage.metrics = {"test/accuracy": 0.5 + 0.1 * chain.seed, "test/loss": 1.0}
                 stage.weights_sha256 = stage.initial_sha256 = f"{chain.seed:064x}"
             if work is WorkState.FAILED:
-                stage.failure = {"class": "user", "kind": "OutOfMemoryError", "message": "too large"}
+                stage.failure = failure(FailureType.OUT_OF_MEMORY, "too large", kind="OutOfMemoryError")
 
 
 def _verification(experiment_id: str, index: int, state: VerificationState) -> dict[str, Any]:
