@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from tet_core import kernels
 from tet_core.config import TrainConfig
 
 Record = dict[str, str | int | bool]
@@ -35,7 +36,7 @@ def record(config: TrainConfig) -> Record:
     return {
         "torch": str(torch.__version__),  # a subclass of str there, which a checkpoint may not hold
         "device": torch.cuda.get_device_name(where) if where.type == "cuda" else "cpu",
-        "kernel": "loop",
+        "kernel": kernels.chosen(),
         "num_threads": config.num_threads,
         "instruction_set": torch.backends.cpu.get_cpu_capability(),
         "precision": config.precision,

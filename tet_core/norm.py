@@ -67,11 +67,20 @@ class TdBN(nn.Module):
         mean, var = torch.zeros_like(self.running_mean), torch.zeros_like(self.running_var)
         y = functional.batch_norm(x_BCHW, mean, var, self.weight, self.bias, training=True, momentum=1.0, eps=self.eps)
         n = x_BCHW.numel() // x_BCHW.shape[1]
-        correction = (n - 1) / n * (copies * n) / (copies * n - 1)
-        with torch.no_grad():
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(var * correction, self.momentum)
+        self.track(mean, var * ((n - 1) / n), copies * n)
         return y
+
+    @torch.no_grad()
+    def track(self, mean: Tensor, var: Tensor, count: int) -> None:
+        """Take a batch into the running statistics.
+
+        Args:
+            mean: Of each channel, `[C]`.
+            var: Of each channel, `[C]`, the biased one.
+            count: How many numbers of a channel they are of, all steps counted.
+        """
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(var * (count / (count - 1)), self.momentum)
 
     def extra_repr(self) -> str:
         """The sizes, for `print(model)`."""

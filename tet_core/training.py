@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tet_core import environment
+from tet_core import environment, memory
 from tet_core.checkpoint import FORMAT, CheckpointError, EnvironmentMismatch, snapshot, weights_sha256
 from tet_core.config import TrainConfig
 from tet_core.data import Dataset, load_dataset
@@ -227,7 +227,7 @@ class _Stage:
         }
 
     def _step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        with environment.autocast(self.config):
+        with memory.kept(self.config.memory), environment.autocast(self.config):
             outputs: Tensor = self.model(self.dataset.to_input(images, self.config.T))
         outputs = outputs.to(images.dtype)
         loss = self.loss(outputs, labels)

@@ -31,6 +31,7 @@ from tet_core.config.base import MAX_T as MAX_T
 from tet_core.config.base import BatchSize as BatchSize
 from tet_core.config.base import Config as Config
 from tet_core.config.base import Inherit as Inherit
+from tet_core.config.base import Memory as Memory
 from tet_core.config.base import NumEpochs as NumEpochs
 from tet_core.config.base import NumSteps as NumSteps
 from tet_core.config.base import Precision as Precision

@@ -9,6 +9,10 @@ MAX_EPOCHS = 100_000
 MAX_BATCH_SIZE = 65_536
 MAX_SEED = 2**31 - 1
 
+Memory = Annotated[
+    Literal["fast", "balanced", "least"],
+    Field(description="What is kept for the backward pass: the less, the slower; the bits are the same."),
+]
 Precision = Literal["float32", "float64", "bfloat16"]
 NumSteps = Annotated[int, Field(ge=1, le=MAX_T, description="How many time steps the network is run for.")]
 NumEpochs = Annotated[int, Field(ge=1, le=MAX_EPOCHS)]

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from tet_core.config.augmentation import Augmentation
-from tet_core.config.base import BatchSize, Config, Inherit, NumEpochs, NumSteps, Precision, Seed, Validation
+from tet_core.config.base import BatchSize, Config, Inherit, Memory, NumEpochs, NumSteps, Precision, Seed, Validation
 from tet_core.config.datasets import DatasetConfig
 from tet_core.config.losses import LossConfig
 from tet_core.config.models import ModelConfig
@@ -21,6 +21,7 @@ class Training(Config):
     batch_size: BatchSize = 128
     augmentation: Augmentation = ()
     precision: Precision = "float32"
+    memory: Memory = "fast"
     neuron: NeuronConfig = LifConfig()
     surrogate: SurrogateConfig = TriangleConfig()
 

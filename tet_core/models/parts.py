@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tet_core import memory
 from tet_core.config import NeuronConfig, NormConfig, SurrogateConfig
+from tet_core.current import Current, Term
 from tet_core.neuron import Neuron, build_neuron
 from tet_core.norm import build_norm
-from tet_core.static import each_step
+from tet_core.static import each_step, is_static
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,19 @@ class ConvNorm(nn.Module):
         self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, bias=bias)
         self.norm = norm
 
+    def current(self, x_TBCHW: Tensor) -> Current:
+        """The neurons' input, its norm still to come."""
+        steps = x_TBCHW.shape[0]
+        x = x_TBCHW[0] if is_static(x_TBCHW) else x_TBCHW.flatten(0, 1)
+        y = self.conv(x)
+        shape = (len(y) // x_TBCHW.shape[1], x_TBCHW.shape[1], *y.shape[1:])
+        again = memory.computed_again(self.conv, x)
+        term = Term(y.view(shape), self.norm, again and (lambda: again().view(shape)))
+        return Current((term,), steps)
+
     def forward(self, x_TBCHW: Tensor) -> Tensor:
         """The neurons' input."""
-        out: Tensor = self.norm(each_step(self.conv, x_TBCHW))
-        return out
+        return self.current(x_TBCHW).tensor()
 
 
 class Block(ConvNorm):
@@ -68,8 +79,15 @@ class Block(ConvNorm):
 
     def forward(self, x_TBCHW: Tensor) -> Tensor:
         """Spikes of the block."""
-        out: Tensor = self.lif(super().forward(x_TBCHW))
+        out: Tensor = self.lif(self.current(x_TBCHW))
         return out
+
+
+def pooled(x_TBCHW: Tensor, pool: Callable[[Tensor], Tensor]) -> Tensor:
+    """Apply a pool for `[N, C, H, W]` to every step, so that it can be done again in place of being kept."""
+    out = each_step(pool, x_TBCHW)
+    memory.note_pool(out, x_TBCHW, lambda x: each_step(pool, x))
+    return out
 
 
 class Pool(nn.Module):
@@ -88,7 +106,7 @@ class Pool(nn.Module):
         """`[T, B, C, H, W]` to `[T, B, C, H // size, W // size]`."""
         size = self.size or x_TBCHW.shape[-1]
         pool: Callable[..., Tensor] = functional.avg_pool2d if self.mode == "avg" else functional.max_pool2d
-        return each_step(lambda x: pool(x, size), x_TBCHW)
+        return pooled(x_TBCHW, lambda x: pool(x, size))
 
     def extra_repr(self) -> str:
         """The window, for `print(model)`."""

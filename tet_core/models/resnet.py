@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tet_core.config import NormConfig, ResNet19, SewResNet34, SpikingResNet34
-from tet_core.models.parts import Block, ConvNorm, LinearBlock, Network, Pool, Surroundings
-from tet_core.static import each_step
+from tet_core.current import Current
+from tet_core.models.parts import Block, ConvNorm, LinearBlock, Network, Pool, Surroundings, pooled
 
 RESNET34_BLOCKS = (3, 4, 6, 3)
 
@@ -47,7 +47,7 @@ class ResidualBlock(nn.Module):
                 blocks.append(ConvNorm(channels, width, its_norm, kernel=kernel, stride=stride))
             channels, total_stride = width, total_stride * stride
         self.convolutions = nn.Sequential(*blocks)
-        self.projection: nn.Module | None = None
+        self.projection: ConvNorm | None = None
         if channels != in_channels or total_stride != 1:
             own = surroundings.new_norm(norm, channels)
             self.projection = ConvNorm(in_channels, channels, own, kernel=1, stride=total_stride)
@@ -55,8 +55,14 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x_TBCHW: Tensor) -> Tensor:
         """`[T, B, C_in, H, W]` to spikes `[T, B, C_out, H', W']`."""
-        y: Tensor = self.convolutions(x_TBCHW)
-        out: Tensor = self.lif(y + (x_TBCHW if self.projection is None else self.projection(x_TBCHW)))
+        *blocks, last = self.convolutions
+        assert isinstance(last, ConvNorm)
+        y = x_TBCHW
+        for block in blocks:
+            y = block(y)
+        residual = last.current(y)
+        shortcut = Current.of(x_TBCHW) if self.projection is None else self.projection.current(x_TBCHW)
+        out: Tensor = self.lif(residual + shortcut)
         return out
 
 
@@ -91,7 +97,7 @@ class StemPool(nn.Module):
 
     def forward(self, x_TBCHW: Tensor) -> Tensor:
         """`[T, B, C, H, W]` to half the size, rounded up."""
-        return each_step(lambda x: functional.max_pool2d(x, 3, 2, 1), x_TBCHW)
+        return pooled(x_TBCHW, lambda x: functional.max_pool2d(x, 3, 2, 1))
 
 
 def resnet19(config: ResNet19, surroundings: Surroundings) -> nn.Module:

@@ -8,6 +8,9 @@ import math
 import torch
 from torch import Tensor, nn
 
+from tet_core import memory
+from tet_core.current import Current
+from tet_core.kernels.neurons import Neurons, can_fuse, fused_spikes
 from tet_core.neuron.loop import SpikeLoop
 from tet_core.neuron.step import Reset, lif_step
 from tet_core.static import each_step
@@ -76,25 +79,36 @@ class LIF(Neuron):
         """The threshold: a number, or a scalar tensor where it is learnt."""
         return self._v_threshold if self.log_threshold is None else self.log_threshold.exp()
 
-    def forward(self, current: Tensor) -> Tensor:
+    def forward(self, current: Tensor | Current) -> Tensor:
         """Run the neurons from rest.
 
         Args:
-            current: Pre-synaptic input `[T, B, *]`, floating point.
+            current: Pre-synaptic input `[T, B, *]`, floating point; or what it is the sum of.
 
         Returns:
-            Spikes, 0 or 1, of the shape and dtype of `current`.
+            Spikes, 0 or 1, of the shape and dtype of the current.
 
         Raises:
             ValueError: If there is no time axis or T is 0.
         """
-        if current.ndim < 1 or current.shape[0] == 0:
-            raise ValueError(f"current has shape {tuple(current.shape)}; it must be [T, B, *] with T from 1 up")
+        if isinstance(current, Tensor):
+            if current.ndim < 1 or current.shape[0] == 0:
+                raise ValueError(f"current has shape {tuple(current.shape)}; it must be [T, B, *] with T from 1 up")
+            current = Current.of(current)
+        spikes = self._spikes(current)
+        if not isinstance(self.surrogate, SigmoidForward):
+            memory.note_spikes(spikes)
+        return spikes
+
+    def _spikes(self, current: Current) -> Tensor:
         learnt = self.tau_logit is not None or self.log_threshold is not None
+        if not learnt and can_fuse(current, self.surrogate):
+            neurons = Neurons(self._tau, self._v_threshold, self.surrogate, self.reset, self.detach_reset)
+            return fused_spikes(current, neurons)
         if learnt or isinstance(self.surrogate, SigmoidForward):
-            return self._by_steps(current)
+            return self._by_steps(current.tensor())
         out: Tensor = SpikeLoop.apply(  # type: ignore[no-untyped-call]
-            current, self._tau, self._v_threshold, self.surrogate, self.reset, self.detach_reset
+            current.tensor(), self._tau, self._v_threshold, self.surrogate, self.reset, self.detach_reset
         )
         return out
 
@@ -152,6 +166,6 @@ class IF(LIF):
 class ReLU(Neuron):
     """max(0, I) in place of a neuron: it makes of any model here its ANN, with no state and no spikes."""
 
-    def forward(self, current: Tensor) -> Tensor:
+    def forward(self, current: Tensor | Current) -> Tensor:
         """`[T, B, *]` to `[T, B, *]`; what is the same at every step is computed once."""
-        return each_step(torch.relu, current)
+        return each_step(torch.relu, current if isinstance(current, Tensor) else current.tensor())

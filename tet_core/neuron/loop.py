@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from tet_core.kernels.lif import computing_dtype
 from tet_core.neuron.step import Reset
 from tet_core.surrogate import Surrogate
 
@@ -23,6 +24,8 @@ class SpikeLoop(torch.autograd.Function):
 
     where dv/du holds the path through the reset: (1 - a) - u * s for a hard reset, 1 - v_threshold * s for a soft
     one; with the reset detached, 1 - a and 1. The spikes are not kept: u says which neuron fired.
+
+    Potentials and gradients between the steps are of the computing type: float32 where the current is bfloat16.
     """
 
     @staticmethod
@@ -30,19 +33,19 @@ class SpikeLoop(torch.autograd.Function):
         ctx: Any, current: Tensor, tau: float, v_threshold: float, surrogate: Surrogate, reset: Reset, detached: bool
     ) -> Tensor:
         """Run the loop; the arguments are those of `lif_step`."""
-        keep = ctx.needs_input_grad[0]
+        keep, computing = ctx.needs_input_grad[0], computing_dtype(current.dtype)
         spikes = _empty_over_time(current)
         potentials: list[Tensor] = []
         v: Tensor | None = None
         for t in range(current.shape[0]):
-            u = current[t].clone() if v is None else torch.add(current[t], v, alpha=tau)
+            step = current[t].to(computing)
+            u = step.clone() if v is None else torch.add(step, v, alpha=tau)
             torch.gt(u, v_threshold, out=spikes[t])
+            a = spikes[t].to(computing)
             if keep:
                 potentials.append(u)
-            if reset == "hard":
-                v = torch.addcmul(u, u, spikes[t], value=-1)  # u * (1 - a): u or exactly 0
-            else:
-                v = torch.sub(u, spikes[t], alpha=v_threshold)
+            # The first: u * (1 - a), which is u or exactly 0.
+            v = torch.addcmul(u, u, a, value=-1) if reset == "hard" else torch.sub(u, a, alpha=v_threshold)
         ctx.save_for_backward(*potentials)
         ctx.tau, ctx.v_threshold, ctx.surrogate, ctx.reset, ctx.detached = tau, v_threshold, surrogate, reset, detached
         return spikes
@@ -52,18 +55,18 @@ class SpikeLoop(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None, None, None, None]:
         """Run it backwards; only the current gets a gradient."""
         grad_spikes, potentials = grad_outputs[0], ctx.saved_tensors
-        grad_current = grad_spikes.new_empty(0)
+        grad_current, dtype = grad_spikes.new_empty(0), grad_spikes.dtype
         grad_v: Tensor | None = None
         for t in reversed(range(len(potentials))):
             u = potentials[t]
             s = ctx.surrogate.derivative(u - ctx.v_threshold)
+            grad_u = grad_spikes[t].to(s.dtype) * s
             if grad_v is None:
-                grad_current = _empty_over_time(u.unsqueeze(0).expand(len(potentials), *u.shape))
-                torch.mul(grad_spikes[t], s, out=grad_current[t])
+                grad_current = _empty_over_time(u.to(dtype).unsqueeze(0).expand(len(potentials), *u.shape))
             else:
-                torch.mul(grad_spikes[t], s, out=grad_current[t])
-                grad_current[t].addcmul_(grad_v, _through_reset(u, s, ctx.v_threshold, ctx.reset, ctx.detached))
-            grad_v = grad_current[t] * ctx.tau
+                grad_u.addcmul_(grad_v, _through_reset(u, s, ctx.v_threshold, ctx.reset, ctx.detached))
+            grad_current[t] = grad_u
+            grad_v = grad_u.mul_(ctx.tau)
         return grad_current, None, None, None, None, None
 
 

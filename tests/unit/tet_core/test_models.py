@@ -42,18 +42,6 @@ def test_vgg_small_takes_any_input_from_8x8_up(input_size: int) -> None:
     assert model(torch.rand(2, 5, 3, input_size, input_size)).shape == (2, 5, 7)
 
 
-def test_parameters_are_registered_in_the_order_of_the_forward_pass() -> None:
-    called: list[str] = []
-    model = small()
-    for name, module in model.named_modules():
-        if next(module.parameters(recurse=False), None) is not None:
-            module.register_forward_pre_hook(lambda _module, _args, name=name: called.append(name))
-    model(torch.rand(2, 2, 1, 8, 8))
-    registered = list(dict.fromkeys(name.rpartition(".")[0] for name, _ in model.named_parameters()))
-    assert registered == called
-    assert [name.rpartition(".")[2] for name in registered] == ["conv", "norm"] * 4 + ["head"]
-
-
 @pytest.mark.parametrize("training", [True, False])
 def test_a_still_image_gives_what_copies_give(training: bool) -> None:
     images = torch.rand(3, 1, 8, 8, dtype=torch.float64)

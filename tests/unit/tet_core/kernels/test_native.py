@@ -1,0 +1,55 @@
+"""Building the kernels: once a machine, by whoever comes first; and doing without."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+LOGGED = "import logging; logging.basicConfig(format='%(message)s')"
+CHOSEN = f"{LOGGED}; from tet_core import kernels; print(kernels.chosen())"
+
+
+def chosen(program: str = CHOSEN, **environment: str) -> "subprocess.CompletedProcess[str]":
+    given = {key: value for key, value in os.environ.items() if key not in ("CC", "TET_KERNELS")} | environment
+    return subprocess.run([sys.executable, "-c", program], env=given, capture_output=True, text=True, check=False)
+
+
+def test_without_a_compiler_the_loop_runs_with_one_warning(tmp_path: Path) -> None:
+    done = chosen(f"{CHOSEN}; kernels.chosen()", PATH=str(tmp_path))
+    assert (done.returncode, done.stdout) == (0, "loop\n")
+    assert done.stderr == (
+        "neurons run in plain torch, which is slower: the kernels cannot be built here "
+        "(there is no C compiler: cc, gcc, clang)\n"
+    )
+
+
+def test_who_asks_for_compiled_kernels_gets_them_or_an_error(tmp_path: Path) -> None:
+    done = chosen(TET_KERNELS="compiled", CC="false")
+    assert done.returncode == 1
+    assert "NoCompilerError: false ended with status 1" in done.stderr
+    done = chosen(TET_KERNELS="cuda")
+    assert "TET_KERNELS is 'cuda'; it must be auto, compiled or loop" in done.stderr
+
+
+def test_what_cannot_be_compiled_is_told(tmp_path: Path) -> None:
+    compiler = tmp_path / "broken"
+    compiler.write_text('#!/bin/sh\n[ "$1" = --version ] && exit 0\necho "no such option" >&2\nexit 3\n')
+    compiler.chmod(0o755)
+    done = chosen(CC=str(compiler), TET_KERNEL_CACHE=str(tmp_path / "cache"))
+    assert done.stdout == "loop\n"
+    assert f"({compiler} ended with status 3: no such option)" in done.stderr
+    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".lock"]
+
+
+def test_processes_that_come_at_once_build_once(tmp_path: Path) -> None:
+    compiler, calls = tmp_path / "counting", tmp_path / "calls"
+    compiler.write_text(f'#!/bin/sh\n[ "$1" = --version ] || echo build >> {calls}\nexec cc "$@"\n')
+    compiler.chmod(0o755)
+    given = {**os.environ, "CC": str(compiler), "TET_KERNEL_CACHE": str(tmp_path / "cache")}
+    processes = [
+        subprocess.Popen([sys.executable, "-c", CHOSEN], env=given, stdout=subprocess.PIPE, text=True) for _ in range(3)
+    ]
+    said = {process.communicate()[0] for process in processes}
+    assert len(said) == 1
+    assert said.pop().startswith("compiled ")
+    assert calls.read_text() == "build\n"

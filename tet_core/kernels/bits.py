@@ -1,0 +1,37 @@
+"""Spikes as bits, eight to a byte."""
+
+import ctypes
+
+import torch
+from torch import Tensor
+
+from tet_core.kernels import LOOP, chosen
+from tet_core.kernels.lif import call, is_known, pointer
+
+_WEIGHTS = torch.tensor([1 << i for i in range(8)], dtype=torch.uint8)
+
+
+def pack_bits(spikes: Tensor) -> Tensor:
+    """Where a dense tensor is not 0, in the order of its memory.
+
+    Returns:
+        `[ceil(n / 8)]`, uint8.
+    """
+    size = spikes.numel()
+    if is_known(spikes) and chosen() != LOOP:
+        bits = torch.empty((size + 7) // 8, dtype=torch.uint8)
+        call("pack", spikes.dtype, pointer(spikes), ctypes.c_int64(size), pointer(bits))
+        return bits
+    set_ = torch.zeros((size + 7) // 8 * 8, dtype=torch.uint8, device=spikes.device)
+    set_[:size] = spikes.as_strided((size,), (1,)) != 0
+    return (set_.view(-1, 8) * _WEIGHTS.to(spikes.device)).sum(1, dtype=torch.uint8)
+
+
+def unpack_bits(bits: Tensor, size: int, dtype: torch.dtype) -> Tensor:
+    """The tensor `[size]` of 0 and 1 that was packed."""
+    out = torch.empty(size, dtype=dtype, device=bits.device)
+    if is_known(out) and chosen() != LOOP:
+        call("unpack", dtype, pointer(bits), ctypes.c_int64(size), pointer(out))
+        return out
+    set_ = (bits.unsqueeze(1) & _WEIGHTS.to(bits.device)) != 0
+    return out.copy_(set_.flatten()[:size])

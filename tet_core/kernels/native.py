@@ -1,0 +1,112 @@
+"""The compiled kernels: built once a machine by its C compiler, then loaded by every process.
+
+A build takes some seconds and fits all shapes and types. It depends on the source, the compiler and the instruction
+set alone, and is kept in a folder under a name computed from these.
+"""
+
+import ctypes
+import hashlib
+import logging
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from tet_core.files import only_one
+
+log = logging.getLogger(__name__)
+
+FOLDER = Path(__file__).parent
+SOURCES = ("lif.c", "lif_typed.h")
+CACHE_VARIABLE = "TET_KERNEL_CACHE"
+COMPILERS = ("cc", "gcc", "clang")
+FLAGS = ("-std=c11", "-O3", "-fopenmp", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
+# By what torch uses of the processor: machines of one level give the same bits.
+LEVELS = {"AVX512": "-march=x86-64-v4", "AVX2": "-march=x86-64-v3"}
+BUILD_S = 300
+
+
+class NoCompilerError(RuntimeError):
+    """The kernels cannot be built here; its text says what was tried."""
+
+
+@cache
+def library() -> ctypes.CDLL:
+    """The kernels, built if this machine has no build of them yet.
+
+    Raises:
+        NoCompilerError: They cannot be built.
+    """
+    compiler = _compiler()
+    flags = [*FLAGS, *([level] if (level := LEVELS.get(torch.backends.cpu.get_cpu_capability())) else [])]
+    told = [platform.machine(), _run([*compiler, "--version"]), *flags]
+    told += [(FOLDER / name).read_text() for name in SOURCES]
+    name = hashlib.sha256("\0".join(told).encode()).hexdigest()[:16]
+    loaded = ctypes.CDLL(str(_built([*compiler, *flags], cache_folder() / f"{name}.so")))
+    loaded.chunks_of.restype = ctypes.c_int64
+    return loaded
+
+
+def fingerprint() -> str:
+    """What the build depends on, as 16 hexadecimal digits.
+
+    Raises:
+        NoCompilerError: As for `library`.
+    """
+    return Path(library()._name).stem
+
+
+def cache_folder() -> Path:
+    """Where builds are kept, a folder of this user's alone: `TET_KERNEL_CACHE`, else below the user's cache folder.
+
+    Where that cannot be written, as in some containers, one among the temporary files.
+    """
+    if chosen := os.environ.get(CACHE_VARIABLE):
+        folder = Path(chosen)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tet" / "kernels"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # the latter: nobody knows the user's home
+        folder = Path(tempfile.gettempdir()) / f"tet-kernels-{os.getuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid() or not os.access(folder, os.W_OK):
+        raise NoCompilerError(f"{folder} is not ours to write; {CACHE_VARIABLE} may name another folder")
+    return folder
+
+
+def _compiler() -> list[str]:
+    asked = os.environ.get("CC")
+    candidates = [shlex.split(asked)] if asked else [[name] for name in COMPILERS]
+    found = next((command for command in candidates if shutil.which(command[0])), None)
+    if found is None:
+        raise NoCompilerError(f"there is no C compiler: {', '.join(command[0] for command in candidates)}")
+    return found
+
+
+def _built(command: list[str], file: Path) -> Path:
+    with only_one(file.with_suffix(".lock")):
+        if not file.exists():
+            log.info("building %s: %s", file, shlex.join(command))
+            with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+                made = Path(folder) / file.name
+                _run([*command, "-o", str(made), str(FOLDER / SOURCES[0]), "-lm"])
+                made.replace(file)
+    return file
+
+
+def _run(command: list[str]) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NoCompilerError(f"{command[0]}: {error}") from error
+    if done.returncode != 0:
+        raise NoCompilerError(f"{command[0]} ended with status {done.returncode}: {done.stderr.strip()[-500:]}")
+    return done.stdout

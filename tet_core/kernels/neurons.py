@@ -1,0 +1,45 @@
+"""A layer of neurons with the norms in front of it, as one operation."""
+
+from torch import Tensor, nn
+
+from tet_core.current import Current, Term
+from tet_core.kernels import LOOP, chosen
+from tet_core.kernels.lif import FusedLIF, Moments, Neurons, is_supported, moments
+from tet_core.norm import TdBN
+from tet_core.surrogate import Surrogate
+
+__all__ = ["Neurons", "can_fuse", "fused_spikes"]
+
+
+def can_fuse(current: Current, surrogate: Surrogate) -> bool:
+    """Whether there is a kernel for all of it, and this process uses kernels."""
+    return is_supported(current.terms[0].x, surrogate) and chosen() != LOOP
+
+
+def fused_spikes(current: Current, neurons: Neurons) -> Tensor:
+    """Spikes `[T, B, *]`; what no kernel can do of the sum is done before."""
+    terms = [term if term.is_fusible else Term(_normed(term, current.steps)) for term in current.terms]
+    norms = [None if term.norm is None else (_moments(term, current.steps), term.norm.eps) for term in terms]
+    tensors = [tensor for term in terms for tensor in (term.x, *_parameters(term.norm))]
+    again = [term.again for term in terms]
+    out: Tensor = FusedLIF.apply(neurons, current.steps, norms, again, *tensors)  # type: ignore[no-untyped-call]
+    return out
+
+
+def _normed(term: Term, steps: int) -> Tensor:
+    return Current((term,), steps).tensor()
+
+
+def _moments(term: Term, steps: int) -> Moments:
+    """What a norm compares its input with; in training that of the batch, which it takes into its statistics."""
+    norm, x = term.norm, term.x
+    assert isinstance(norm, TdBN)
+    if not norm.training:
+        return Moments(norm.running_mean, norm.running_var)
+    found = moments(x.detach())
+    norm.track(found.mean, found.var, x[0].numel() // x.shape[2] * steps)
+    return found
+
+
+def _parameters(norm: nn.Module | None) -> tuple[Tensor | None, Tensor | None]:
+    return (norm.weight, norm.bias) if isinstance(norm, TdBN) else (None, None)

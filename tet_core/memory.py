@@ -1,0 +1,175 @@
+"""What is kept between forward and backward, and in how little memory: no gradient changes by a bit.
+
+Spikes are 0 or 1, and are kept as bits; a pool of spikes is computed again from them; at the lowest level so are the
+inputs of norms, from the spikes in front of their convolutions.
+
+Shapes: T time steps, B batch, C channels, H and W pixels.
+"""
+
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tet_core.config import Memory
+from tet_core.kernels.bits import pack_bits, unpack_bits
+
+_ACTIVE: ContextVar["_Store | None"] = ContextVar("memory", default=None)
+
+
+Pack = Callable[[Tensor], Any]
+
+
+@contextmanager
+def kept(level: Memory, watched: Callable[[Pack], Pack] | None = None) -> Iterator[None]:
+    """Within this context what is run for training keeps no more than a level says, until its backward pass.
+
+    Args:
+        level: "fast": all as it is. "balanced": spikes as bits. "least": spikes alone; what the norms saw is computed
+            again in the backward pass.
+        watched: Wraps what is asked of each tensor that is to be kept, to count it; see `tensors_of`.
+    """
+    if level == "fast" and watched is None:
+        yield
+        return
+    store = None if level == "fast" else _Store(recomputes=level == "least")
+    pack: Pack = store.pack if store is not None else lambda tensor: tensor
+    token = _ACTIVE.set(store)
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(watched(pack) if watched else pack, _unpack):
+            yield
+    finally:
+        _ACTIVE.reset(token)
+
+
+def tensors_of(kept_tensor: Any) -> Iterator[Tensor]:
+    """The tensors that stay alive for one that is kept."""
+    if isinstance(kept_tensor, _Packed):
+        whole = kept_tensor.whole
+        yield from [whole.bits] if isinstance(whole, _Bits) else tensors_of(whole.source)
+    elif isinstance(kept_tensor, Tensor):
+        yield kept_tensor
+
+
+def note_spikes(spikes: Tensor) -> None:
+    """Say that a tensor holds nothing but 0 and 1."""
+    if (store := _ACTIVE.get()) is not None:
+        store.note(spikes, lambda known: _Bits(pack_bits(known.detach()), known.dtype, known.numel()))
+
+
+def note_pool(pooled: Tensor, source: Tensor, pool: Callable[[Tensor], Tensor]) -> None:
+    """Say that a tensor is what `pool` makes of another one."""
+    if (store := _ACTIVE.get()) is not None and isinstance(kept_source := store.pack(source.detach()), _Packed):
+        store.note(pooled, lambda known: _Again(kept_source, pool))
+
+
+def computed_again(layer: nn.Conv2d, x: Tensor) -> Callable[[], Tensor] | None:
+    """How to compute what a convolution makes of its input, bit by bit; None where it is to be kept instead."""
+    store = _ACTIVE.get()
+    if store is None or not store.recomputes:
+        return None
+    source = store.pack(x.detach())
+    device, enabled = x.device.type, torch.is_autocast_enabled(x.device.type)
+    dtype = torch.get_autocast_dtype(device)
+
+    def again() -> Tensor:
+        with torch.no_grad(), torch.autocast(device, dtype=dtype) if enabled else nullcontext():
+            out: Tensor = layer._conv_forward(_unpack(source), layer.weight, layer.bias)
+        return out
+
+    return again
+
+
+@dataclass(frozen=True)
+class _Bits:
+    """A dense tensor of 0 and 1, as it lies in memory."""
+
+    bits: Tensor
+    dtype: torch.dtype
+    size: int
+
+    def flat(self) -> Tensor:
+        return unpack_bits(self.bits, self.size, self.dtype)
+
+
+@dataclass(frozen=True)
+class _Again:
+    """A dense tensor that is computed anew from another one."""
+
+    source: "_Packed"
+    function: Callable[[Tensor], Tensor]
+
+    def flat(self) -> Tensor:
+        out = self.function(_unpack(self.source))
+        return out.as_strided((out.numel(),), (1,))
+
+
+@dataclass(frozen=True)
+class _Packed:
+    """A view of such a tensor."""
+
+    whole: _Bits | _Again
+    shape: torch.Size
+    strides: tuple[int, ...]
+
+
+@dataclass
+class _Noted:
+    """A tensor that is known, alive for as long as its storage is, and how to keep it; made when first asked for."""
+
+    tensor: "weakref.ref[Tensor]"
+    version: int
+    make: Callable[[Tensor], _Bits | _Again]
+    made: _Bits | _Again | None = None
+
+
+@dataclass
+class _Store:
+    """The tensors that are known, by where they lie."""
+
+    recomputes: bool
+    _noted: dict[int, _Noted] = field(default_factory=dict)
+
+    def note(self, tensor: Tensor, make: Callable[[Tensor], _Bits | _Again]) -> None:
+        if _fills_storage(tensor):
+            self._noted[tensor.data_ptr()] = _Noted(weakref.ref(tensor), tensor._version, make)
+
+    def pack(self, tensor: Tensor) -> Any:
+        """What is kept of a tensor: itself, or less."""
+        noted = self._noted.get(tensor.data_ptr())
+        if noted is None:
+            return tensor
+        known = noted.tensor()
+        # What lies at the same place may be another tensor by now, or have been changed since.
+        if known is None or known._version != noted.version or known.dtype != tensor.dtype:
+            del self._noted[tensor.data_ptr()]
+            return tensor
+        if not _fills_storage(tensor) or tensor.numel() != known.numel():
+            return tensor
+        noted.made = noted.made or noted.make(known)
+        return _Packed(noted.made, tensor.shape, tensor.stride())
+
+
+def _unpack(kept_tensor: Any) -> Tensor:
+    if not isinstance(kept_tensor, _Packed):
+        assert isinstance(kept_tensor, Tensor)
+        return kept_tensor
+    return kept_tensor.whole.flat().as_strided(kept_tensor.shape, kept_tensor.strides)
+
+
+def _fills_storage(tensor: Tensor) -> bool:
+    """Whether it is all of its memory, in some order of axes."""
+    if tensor.storage_offset() or tensor.untyped_storage().nbytes() != tensor.numel() * tensor.element_size():
+        return False
+    strides = sorted((stride, size) for stride, size in zip(tensor.stride(), tensor.shape, strict=True) if size > 1)
+    expected = 1
+    for stride, size in strides:
+        if stride != expected:
+            return False
+        expected *= size
+    return True
