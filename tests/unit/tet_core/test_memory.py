@@ -12,7 +12,7 @@ from tet_core import kernels, memory
 from tet_core.kernels.bits import pack_bits, unpack_bits
 from tet_core.models import build_model
 
-MODELS = {
+MODELS: dict[str, tuple[int, int, dict[str, Any]]] = {
     "vgg_small": (1, 8, {}), "vggsnn": (2, 16, {"width": 8}), "resnet19": (3, 8, {"width": 8}),
     "sew_resnet34": (3, 32, {"width": 4}), "spiking_resnet34": (3, 32, {"width": 4}),
 }  # fmt: skip
@@ -33,7 +33,8 @@ def network(name: str) -> tuple[nn.Module, Tensor]:
     model = build_model(name, num_classes=10, in_channels=channels, input_size=size, num_steps=3, **fields)
     x = torch.randn(3, 2, channels, size, size)
     still = x[:1].expand(3, *x.shape[1:])
-    return model.to(memory_format=torch.channels_last), x if name == "vggsnn" else still
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model, x if name == "vggsnn" else still
 
 
 def gradients(model: nn.Module, x: Tensor, level: Any, precision: torch.dtype) -> list[Tensor]:
@@ -101,7 +102,7 @@ def test_a_tensor_that_was_changed_since_is_kept_as_it_is() -> None:
         memory.note_spikes(spikes)
         spikes.mul_(0.5)
         out = (weight * spikes).sum()
-    out.backward()
+    torch.autograd.backward(out)
     assert weight.grad is not None
     assert weight.grad.tolist() == [0.0, 0.5, 0.5, 0.0]
 
@@ -116,6 +117,6 @@ def test_another_tensor_at_the_same_place_is_not_taken_for_spikes() -> None:
         other = torch.full((1024,), 0.25)
         assert other.data_ptr() == place, "the allocator gives the memory out again"
         out = (weight * other).sum()
-    out.backward()
+    torch.autograd.backward(out)
     assert weight.grad is not None
     assert weight.grad.eq(0.25).all()
