@@ -26,6 +26,7 @@ from tet_core.config import (
     Inherit,
     Landscape,
     LossConfig,
+    Memory,
     ModelConfig,
     NeuronConfig,
     NumEpochs,
@@ -68,6 +69,7 @@ class Overrides(Config):
     batch_size: BatchSize | None = None
     augmentation: Augmentation | None = Field(None, description="None at every level: the data set's own.")
     precision: Precision | None = None
+    memory: Memory | None = None
     neuron: NeuronConfig | None = None
     surrogate: SurrogateConfig | None = None
 

@@ -97,6 +97,7 @@ def _requests(home: Path, number: int) -> bool:
     start, log = time.monotonic(), home / "service.log"
     home.mkdir(parents=True)
     logging.basicConfig(filename=log, level=logging.ERROR)
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # it warns of what is no HTTP, and some is sent on purpose
     found = requests.run(home, f"sqlite:///{home / 'tet.db'}", seed=number, limit_s=REQUESTS_LIMIT_S, **requests.DEEP)
     print(f"{found.summary}; in {time.monotonic() - start:.0f} s", flush=True)
     if not found.passed:

@@ -90,6 +90,11 @@ def test_precision_does_not_change_what_a_seed_means() -> None:
     assert start["float32"] == start["bfloat16"]
 
 
+def test_how_much_is_kept_changes_no_bit() -> None:
+    fast, *others = (series(train_epochs(make_config(memory=level))) for level in ("fast", "balanced", "least"))
+    assert all(other == fast for other in others)
+
+
 @pytest.mark.parametrize("optimizer", [{"name": "adam"}, {"name": "sgd", "weight_decay": 1e-4}])
 def test_stopped_and_resumed_it_ends_with_the_same_bits(optimizer: dict[str, Any]) -> None:
     config = make_config(epochs=4, optimizer=optimizer, validation=0.1)
