@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.compiler import needs_compiler
 from tet_core import kernels, memory
 from tet_core.kernels.bits import pack_bits, unpack_bits
 from tet_core.models import build_model
@@ -18,7 +19,7 @@ MODELS: dict[str, tuple[int, int, dict[str, Any]]] = {
 }  # fmt: skip
 
 
-@pytest.fixture(params=["compiled", "loop"])
+@pytest.fixture(params=[pytest.param("compiled", marks=needs_compiler), "loop"])
 def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Runs a test with either kind of neurons."""
     monkeypatch.setenv(kernels.VARIABLE, request.param)
@@ -79,6 +80,7 @@ def bytes_kept(model: nn.Module, x: Tensor, level: Any) -> int:
     return kept
 
 
+@needs_compiler
 def test_spikes_take_bits_and_what_the_norms_saw_nothing() -> None:
     model, x = network("vggsnn")
     fast, balanced, least = (bytes_kept(model, x, level) for level in ("fast", "balanced", "least"))

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.compiler import needs_compiler
+
 LOGGED = "import logging; logging.basicConfig(format='%(message)s')"
 CHOSEN = f"{LOGGED}; from tet_core import kernels; print(kernels.chosen())"
 
@@ -41,6 +43,7 @@ def test_what_cannot_be_compiled_is_told(tmp_path: Path) -> None:
     assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".lock"]
 
 
+@needs_compiler
 def test_processes_that_come_at_once_build_once(tmp_path: Path) -> None:
     compiler, calls = tmp_path / "counting", tmp_path / "calls"
     compiler.write_text(f'#!/bin/sh\n[ "$1" = --version ] || echo build >> {calls}\nexec cc "$@"\n')

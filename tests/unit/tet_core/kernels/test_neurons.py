@@ -9,12 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from tests.compiler import needs_compiler
 from tet_core import kernels
 from tet_core.current import Current
 from tet_core.kernels import VARIABLE
 from tet_core.neuron import LIF
 from tet_core.norm import TdBN
 from tet_core.surrogate import Arctan, Exponential, Rectangular, SigmoidForward, Surrogate, Triangle
+
+pytestmark = needs_compiler
 
 SURROGATES = [Triangle(0.8), Rectangular(0.7), Exponential(0.5), Arctan(0.9), SigmoidForward(2.0)]
 # Layouts of [T, B, C, H, W] and others: (name, what makes it of a contiguous tensor).
