@@ -66,29 +66,31 @@ static inline void NAME(current)(const NAME(input) *inputs, int num_inputs, cons
     }
 }
 
+/* One step of a neuron: from I and v to u, which is returned, what is sent, and the next v. */
+static inline ACC NAME(advance)(int surrogate, neuron p, ACC current, ACC *v, ACC *sent) {
+    const ACC threshold = (ACC)p.threshold, u = current + (ACC)p.tau * *v;
+    const ACC a = NAME(fired)(surrogate, (ACC)p.width, u - threshold);
+    *v = p.soft ? u - threshold * a : u * (1 - a);
+    *sent = a;
+    return u;
+}
+
 /* One step of a tile: from I and v to the spikes and the next v. */
 static inline void NAME(step)(int surrogate, neuron p, const ACC *restrict current, ACC *restrict v,
                               STORED *restrict spikes, int64_t length) {
-    const ACC width = (ACC)p.width, tau = (ACC)p.tau, threshold = (ACC)p.threshold;
-    const ACC soft = (ACC)p.soft;
     for (int64_t i = 0; i < length; i++) {
-        const ACC u = current[i] + tau * v[i];
-        const ACC a = NAME(fired)(surrogate, width, u - threshold);
-        spikes[i] = PUT(a);
-        v[i] = soft ? u - threshold * a : u * (1 - a);
+        ACC sent;
+        NAME(advance)(surrogate, p, current[i], v + i, &sent);
+        spikes[i] = PUT(sent);
     }
 }
 
 /* The same for the backward pass: u is kept in place of the spikes. */
 static inline void NAME(replay)(int surrogate, neuron p, const ACC *restrict current, ACC *restrict v,
                                 ACC *restrict potentials, int64_t length) {
-    const ACC width = (ACC)p.width, tau = (ACC)p.tau, threshold = (ACC)p.threshold;
-    const ACC soft = (ACC)p.soft;
     for (int64_t i = 0; i < length; i++) {
-        const ACC u = current[i] + tau * v[i];
-        const ACC a = NAME(fired)(surrogate, width, u - threshold);
-        potentials[i] = u;
-        v[i] = soft ? u - threshold * a : u * (1 - a);
+        ACC sent;
+        potentials[i] = NAME(advance)(surrogate, p, current[i], v + i, &sent);
     }
 }
 
