@@ -49,7 +49,10 @@ def library() -> ctypes.CDLL:
     told = [platform.machine(), _run([*compiler, "--version"]), *flags]
     told += [(FOLDER / name).read_text() for name in SOURCES]
     name = hashlib.sha256("\0".join(told).encode()).hexdigest()[:16]
-    loaded = ctypes.CDLL(str(_built([*compiler, *flags], cache_folder() / f"{name}.so")))
+    try:
+        loaded = ctypes.CDLL(str(_built([*compiler, *flags], cache_folder() / f"{name}.so")))
+    except OSError as error:  # a full disk, a folder that is not ours, one that nothing may be run from
+        raise NoCompilerError(f"{error}; {CACHE_VARIABLE} may name another folder") from error
     loaded.chunks_of.restype = ctypes.c_int64
     return loaded
 

@@ -44,6 +44,17 @@ def test_what_cannot_be_compiled_is_told(tmp_path: Path) -> None:
 
 
 @needs_compiler
+def test_where_a_build_cannot_be_kept_or_loaded_is_told(tmp_path: Path) -> None:
+    nowhere = chosen(TET_KERNEL_CACHE="/proc/nothing")
+    assert nowhere.stdout == "loop\n"
+    assert "'/proc/nothing'; TET_KERNEL_CACHE may name another folder" in nowhere.stderr
+    assert chosen(TET_KERNEL_CACHE=str(tmp_path)).stdout.startswith("compiled ")
+    (build,) = tmp_path.glob("*.so")
+    build.write_bytes(b"cut off")
+    assert "TET_KERNEL_CACHE may name another folder" in chosen(TET_KERNEL_CACHE=str(tmp_path)).stderr
+
+
+@needs_compiler
 def test_processes_that_come_at_once_build_once(tmp_path: Path) -> None:
     compiler, calls = tmp_path / "counting", tmp_path / "calls"
     compiler.write_text(f'#!/bin/sh\n[ "$1" = --version ] || echo build >> {calls}\nexec cc "$@"\n')
