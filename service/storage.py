@@ -2,6 +2,7 @@
 
     experiments/<experiment>/
         spec.json                          the posted spec and its plan, written before the first submission
+        precision.json                     what `precision: auto` stands for, where the spec asks for it
         drivers/<n>/events.jsonl           what the n-th driver said, one JSON object a line; driver.log beside it
         verifications/<n>/                 the n-th replay of a stage: result.json, and its log
         chains/<chain>/<stage>/
@@ -66,6 +67,11 @@ class ExperimentFolder:
     def spec(self) -> Path:
         """The spec that the drivers run."""
         return self.path / "spec.json"
+
+    @property
+    def precision(self) -> Path:
+        """What `precision: auto` stands for."""
+        return self.path / "precision.json"
 
     @property
     def drivers(self) -> Path:

@@ -1,7 +1,8 @@
 """Checkpoints: plain dictionaries, written in one step, read without running code from the file.
 
-A checkpoint holds {"format", "config", "environment", "epoch", "model", "optimizer", "metrics"}; of tensors, str,
-int, float, bool, None, dict and list alone, so that `torch.load(path, weights_only=True)` reads it anywhere.
+A checkpoint holds {"format", "config", "environment", "epoch", "model", "optimizer", "scaler", "metrics"}; of tensors,
+str, int, float, bool, None, dict and list alone, so that `torch.load(path, weights_only=True)` reads it anywhere. The
+scaler of losses has a state with float16 alone, and older checkpoints have none.
 """
 
 import hashlib

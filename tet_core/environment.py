@@ -11,12 +11,12 @@ from typing import Any
 import torch
 
 from tet_core import kernels
-from tet_core.config import TrainConfig
+from tet_core.config import SettledPrecision, TrainConfig
 
 Record = dict[str, str | int | bool]
 
-DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
-"""Of weights and images, by precision: bfloat16 is for what autocast computes in it, the weights stay float32."""
+# What autocast computes in, by precision; the others need none.
+_AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def device(config: TrainConfig) -> torch.device:
@@ -30,16 +30,41 @@ def device(config: TrainConfig) -> torch.device:
     return torch.device(config.device)
 
 
+def fastest_precision(where: torch.device) -> SettledPrecision:
+    """The narrowest precision, fit to train in, that a device's own instructions compute in.
+
+    bfloat16 where there are such; on GPUs that have them for float16 alone (compute capability 7), that; else float32.
+    """
+    if where.type == "cuda":
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return "bfloat16"
+        return "float16" if torch.cuda.get_device_capability(where) >= (7, 0) else "float32"
+    has = torch.cpu.get_capabilities()
+    return "bfloat16" if any(has.get(name, False) for name in ("amx_bf16", "avx512_bf16", "bf16")) else "float32"
+
+
+def settled(config: TrainConfig) -> TrainConfig:
+    """The same config with what `auto` stands for on this machine."""
+    if config.precision != "auto":
+        return config
+    return config.model_copy(update={"precision": fastest_precision(device(config))})
+
+
+def dtype(config: TrainConfig) -> torch.dtype:
+    """Of weights and images; the narrow precisions are for what autocast computes in them alone."""
+    return torch.float64 if config.precision == "float64" else torch.float32
+
+
 def record(config: TrainConfig) -> Record:
     """What the bits of a stage depend on beyond its config."""
     where = device(config)
     return {
         "torch": str(torch.__version__),  # a subclass of str there, which a checkpoint may not hold
         "device": torch.cuda.get_device_name(where) if where.type == "cuda" else "cpu",
-        "kernel": kernels.chosen(),
+        "kernel": kernels.chosen(where.type),
         "num_threads": config.num_threads,
         "instruction_set": torch.backends.cpu.get_cpu_capability(),
-        "precision": config.precision,
+        "precision": settled(config).precision,
         "deterministic": config.deterministic,
     }
 
@@ -92,7 +117,11 @@ def _deterministic_cuda() -> Iterator[None]:
 
 
 def autocast(config: TrainConfig) -> AbstractContextManager[Any]:
-    """For `bfloat16`: convolutions and linear layers compute in it; otherwise nothing."""
-    if config.precision != "bfloat16":
-        return nullcontext()
-    return torch.autocast(config.device, dtype=torch.bfloat16)
+    """For `bfloat16` and `float16`: convolutions and linear layers compute in it; otherwise nothing."""
+    narrow = _AUTOCAST.get(settled(config).precision)
+    return nullcontext() if narrow is None else torch.autocast(config.device, dtype=narrow)
+
+
+def scaler(config: TrainConfig) -> torch.amp.GradScaler:
+    """For `float16`: scales losses, so that small gradients do not vanish; otherwise it does nothing."""
+    return torch.amp.GradScaler(config.device, enabled=settled(config).precision == "float16")

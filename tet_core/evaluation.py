@@ -3,7 +3,7 @@
 Shapes: T time steps, B batch, K classes.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,6 @@ def num_correct(outputs: Tensor, labels: Tensor) -> Tensor:
     return (outputs.mean(0).argmax(1) == labels).sum()
 
 
-@torch.no_grad()
 def measure(
     model: nn.Module,
     dataset: Dataset,
@@ -51,20 +50,49 @@ def measure(
         `loss` (the stage's own), `loss_sdt` (Eq. 7), `loss_tet` (Eq. 9), each averaged over the samples, and
         `accuracy`, a fraction. Computed in float64 from the network's outputs.
     """
+    return measure_prefixes(model, dataset, split, config, (config.T,), on_step)[config.T]
+
+
+@torch.no_grad()
+def measure_prefixes(
+    model: nn.Module,
+    dataset: Dataset,
+    split: Samples,
+    config: TrainConfig,
+    steps: Sequence[int],
+    on_step: Callable[[], None] | None = None,
+) -> dict[int, dict[str, float]]:
+    """Measure a network at several T in one pass, that of the largest, whose outputs begin with those of the others.
+
+    That is so of a network whose step depends on the input up to that step alone, and of an input whose steps do not
+    depend on T: still images, not recordings that are sliced anew for every T.
+
+    Args:
+        model: As for `measure`.
+        dataset: As for `measure`.
+        split: As for `measure`.
+        config: The loss and the precision.
+        steps: Which T, at least one.
+        on_step: As for `measure`.
+
+    Returns:
+        For each T what `measure` gives.
+    """
     model.eval()
     losses = {"loss": build_loss(config.loss), "loss_sdt": sdt_loss, "loss_tet": _eq_9}
-    sums = torch.zeros(len(losses) + 1, dtype=torch.float64, device=split.labels.device)
-    batches = in_order(dataset, split, batch_size=BATCH_SIZE, dtype=environment.DTYPES[config.precision])
+    sums = torch.zeros(len(steps), len(losses) + 1, dtype=torch.float64, device=split.labels.device)
+    batches = in_order(dataset, split, batch_size=BATCH_SIZE, dtype=environment.dtype(config))
     for images, labels in batches:
         with environment.autocast(config):
-            outputs = model(dataset.to_input(images, config.T))
+            outputs = model(dataset.to_input(images, max(steps)))
         outputs = outputs.double()
-        values = [loss(outputs, labels) * len(labels) for loss in losses.values()]
-        sums += torch.stack([*values, num_correct(outputs, labels).double()])
+        for row, T in zip(sums, steps, strict=True):
+            values = [loss(outputs[:T], labels) * len(labels) for loss in losses.values()]
+            row += torch.stack([*values, num_correct(outputs[:T], labels).double()])
         if on_step is not None:
             on_step()
     means = (sums / len(split)).tolist()
-    return dict(zip([*losses, "accuracy"], means, strict=True))
+    return {T: dict(zip([*losses, "accuracy"], row, strict=True)) for T, row in zip(steps, means, strict=True)}
 
 
 @torch.no_grad()
@@ -81,7 +109,7 @@ def firing_rates(model: nn.Module, dataset: Dataset, split: Samples, config: Tra
         By the layer's name, in the order in which they run: spikes for each neuron and step, 0 to 1.
     """
     model.eval()
-    batches = in_order(dataset, split, batch_size=BATCH_SIZE, dtype=environment.DTYPES[config.precision])
+    batches = in_order(dataset, split, batch_size=BATCH_SIZE, dtype=environment.dtype(config))
     images, _ = next(iter(batches))
     with environment.autocast(config), tallied(model) as tallies:
         model(dataset.to_input(images, config.T))
@@ -109,7 +137,7 @@ def build(config: TrainConfig) -> nn.Module:
             surrogate=config.surrogate,
         )
     # Channels-last is the layout that the convolutions of CPU and GPU work in: no conversion between layers.
-    model = model.to(environment.device(config), environment.DTYPES[config.precision])
+    model = model.to(environment.device(config), environment.dtype(config))
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model
 

@@ -4,7 +4,7 @@ import fcntl
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,6 +25,23 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object] | bytes) -> Non
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def write_once(path: Path, content: bytes) -> None:
+    """Write a file, whole, unless it is there already: of several writers the first one wins.
+
+    Args:
+        path: where; its folder has to exist.
+        content: what to write.
+
+    Raises:
+        OSError: as for `write_atomic`.
+    """
+    with _temporary(path) as temporary:
+        write_atomic(temporary, content)
+        with suppress(FileExistsError):
+            os.link(temporary, path)
     sync_folder(path.parent)
 
 

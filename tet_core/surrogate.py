@@ -14,14 +14,6 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from tet_core.config import (
-    ArctanConfig,
-    ExponentialConfig,
-    RectangularConfig,
-    SurrogateConfig,
-    TriangleConfig,
-)
-
 
 class Surrogate(Protocol):
     """Any surrogate: a function of the distance to the threshold."""
@@ -161,17 +153,6 @@ class SigmoidForward:
 def _check_positive(name: str, value: float) -> None:
     if not value > 0:
         raise ValueError(f"{name} is {value!r}; it must be above 0")
-
-
-def build_surrogate(config: SurrogateConfig) -> Surrogate:
-    """Make the surrogate that a config names."""
-    if isinstance(config, TriangleConfig):
-        return Triangle(config.gamma)
-    if isinstance(config, RectangularConfig):
-        return Rectangular(config.gamma)
-    if isinstance(config, ExponentialConfig):
-        return Exponential(config.gamma)
-    return Arctan(config.gamma) if isinstance(config, ArctanConfig) else SigmoidForward(config.k)
 
 
 class _Spike(torch.autograd.Function):

@@ -118,6 +118,7 @@ def train_epochs(
         FloatingPointError: While iterating, if a loss is not finite; it names epoch, batch and loss. Or if a metric
             of the trained network is not.
     """
+    config = environment.settled(config)
     record = environment.record(config)
     with environment.applied(config):
         stage = _Stage(config, load_dataset(config.dataset, data_root, T=config.T), on_step or _nothing)
@@ -149,6 +150,7 @@ def _run(
                 "epoch": number,
                 "model": snapshot(stage.model.state_dict()),
                 "optimizer": snapshot(stage.optimizer.state_dict()),
+                "scaler": stage.scaler.state_dict(),
                 "metrics": dict(metrics),
             }
             rates = stage.firing_rates() if with_firing_rates else {}
@@ -163,6 +165,7 @@ class _Stage:
         self.device = environment.device(config)
         self.model = build(config)
         self.optimizer = build_optimizer(config.optimizer, self.model.parameters())
+        self.scaler = environment.scaler(config)
         self.loss = build_loss(config.loss)
         train, validation = split_validation(dataset.train.labels, config.validation, config.seed)
         self.loader = TrainLoader(
@@ -172,7 +175,7 @@ class _Stage:
             steps=config.augmentation,
             seed=config.seed,
             device=self.device,
-            dtype=environment.DTYPES[config.precision],
+            dtype=environment.dtype(config),
         )
         self.splits = {"test": dataset.test.to(self.device)}
         if len(validation):
@@ -192,8 +195,11 @@ class _Stage:
                 raise CheckpointError(
                     f"optimizer is {name!r}, the checkpoint's {saved!r}; its state needs the same one"
                 )
-            self.optimizer.load_state_dict(checkpoint["optimizer"])
+            # A copy: torch takes the tensors themselves, and training would change the checkpoint.
+            self.optimizer.load_state_dict(snapshot(checkpoint["optimizer"]))
             set_fields(self.optimizer, self.config.optimizer)
+            if self.scaler.is_enabled() and (scale := checkpoint.get("scaler")):
+                self.scaler.load_state_dict(dict(scale))
 
     def describe(self, record: environment.Record) -> Start:
         """What it would train with now."""
@@ -232,8 +238,9 @@ class _Stage:
         outputs = outputs.to(images.dtype)
         loss = self.loss(outputs, labels)
         self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        self.optimizer.step()
+        torch.autograd.backward(self.scaler.scale(loss))
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         return loss.detach(), outputs.detach()
 
     def measure(self) -> dict[str, float]:

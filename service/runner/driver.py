@@ -20,6 +20,7 @@ from service import signals
 from service.events import ChainChanged, DriverStarted, Outcome, StageChanged
 from service.failures import FailureType, failure, headline
 from service.plan import Chain, plan
+from service.runner import precision
 from service.runner.board import Board, StageId
 from service.runner.campaign import Campaign
 from service.runner.event_file import EventFile
@@ -91,9 +92,10 @@ def _drive(
     trainable: type[tune.Trainable],
 ) -> Outcome | None:
     """Run what is missing and ship it; None where a newer driver does so now."""
-    chains = plan(spec)
     events = EventFile(folder.events(arguments.attempt))
     events.append(DriverStarted(attempt=arguments.attempt))
+    spec = precision.settle(folder, spec, lambda: cancelled.is_set() or takeover.has_come())
+    chains = plan(spec)
     ledger = Ledger(folder, chains, events, arguments.generation)
     ledger.announce_all()
     runs = MlflowRuns(arguments.mlflow_url, arguments.experiment, spec.name, spec.description)

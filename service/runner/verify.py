@@ -15,7 +15,9 @@ from typing import Any
 import ray
 
 from service.plan import Chain, plan
+from service.runner import precision
 from service.runner.failures import describe
+from service.runner.on_a_node import submitted
 from service.runner.replay import Replay
 from service.spec import parse
 from service.spec_blocks import Resources
@@ -43,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout)
     folder = ExperimentFolder(arguments.storage, arguments.experiment)
     # First of all: a job that Ray starts late must not bring back the folder of an experiment that was deleted.
-    spec = parse(json.loads(folder.spec.read_bytes()))
+    spec = precision.settled(folder, parse(json.loads(folder.spec.read_bytes())))
     target = folder.verification(arguments.number)
     target.mkdir(parents=True, exist_ok=True)
     chain = next(chain for chain in plan(spec) if chain.id == arguments.chain)
@@ -56,11 +58,7 @@ def main(argv: list[str] | None = None) -> int:
 def _on_a_node(resources: Resources, folder: ExperimentFolder, chain: Chain, arguments: Arguments) -> dict[str, Any]:
     """Replay where a trial of the experiment would run, with what a trial is given."""
     ray.init(address="auto", log_to_driver=True, logging_level=logging.WARNING)
-    demand = resources.demand()
-    task = ray.remote(replayed).options(
-        num_cpus=demand.pop("CPU"), num_gpus=demand.pop("GPU", 0), resources=demand, max_retries=3
-    )
-    result: dict[str, Any] = ray.get(task.remote(folder, chain, arguments.stage, arguments.data))
+    result: dict[str, Any] = ray.get(submitted(replayed, resources, folder, chain, arguments.stage, arguments.data))
     ray.shutdown()
     return result
 

@@ -1,6 +1,6 @@
 """The trained network that is analysed, its data, and the rows in which every analysis gives its results."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -10,7 +10,7 @@ from tet_core import environment, seed
 from tet_core.checkpoint import weights_sha256
 from tet_core.config import TrainConfig
 from tet_core.data import Dataset, Samples, load_dataset
-from tet_core.evaluation import build, measure
+from tet_core.evaluation import build, measure_prefixes
 from tet_core.training import Start
 
 Record = dict[str, str | int | float | bool | None]
@@ -83,7 +83,11 @@ class Subject:
 
     def measure(self, dataset: Dataset, samples: Samples, T: int) -> dict[str, float]:
         """`loss`, `loss_sdt`, `loss_tet` and `accuracy` at T steps, in the batches in which training measures."""
-        return measure(self.model, dataset, samples, self.config.model_copy(update={"T": T}), self._on_step)
+        return self.measure_prefixes(dataset, samples, (T,))[T]
+
+    def measure_prefixes(self, dataset: Dataset, samples: Samples, steps: Sequence[int]) -> dict[int, dict[str, float]]:
+        """The same at several T, in one pass; see `tet_core.evaluation.measure_prefixes`."""
+        return measure_prefixes(self.model, dataset, samples, self.config, steps, self._on_step)
 
     def start(self) -> Start:
         """What is analysed, and in which environment; the hash is that of the analysed weights."""

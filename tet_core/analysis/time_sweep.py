@@ -3,26 +3,40 @@
 Source: Deng et al., ICLR 2022, section 5.2 and Fig. 4A.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tet_core.analysis.subject import Record, Row, Subject, finite, number
-from tet_core.config import TimeSweep
+from tet_core.config import EntryPointModel, TimeSweep
 
 
 def sweep_rows(subject: Subject, sweep: TimeSweep, done: int = 0) -> Iterator[Row]:
     """Measure the test set at every T of the sweep, one a row.
 
-    At the T that the network was trained with, the values are its checkpoint's to the last digit. A recording of
-    events is sliced anew for every T, so that each T sees the whole of it.
+    Still images are measured at all T in one pass, which takes as long as the largest T alone: the first row comes
+    when all are there. A recording of events is sliced anew for every T, so that each T sees the whole of it, and a
+    network of the user's own may look ahead: these are measured T by T.
 
     Args:
         subject: The network.
         sweep: Which T.
         done: Rows to leave out at the beginning.
     """
-    for row, T in enumerate(sweep.T[done:], done + 1):
-        dataset = subject.dataset(T)
-        found = subject.measure(dataset, subject.samples(dataset, "test", None), T)
+    for row, (T, found) in enumerate(_measured(subject, sweep.T, done), done + 1):
         record: Record = {"T": T, "trained_T": subject.config.T}
         record |= {key: number(value) for key, value in found.items()}
         yield Row(row, T, finite({f"time_sweep/{key}": value for key, value in found.items()}), [record])
+
+
+def _measured(subject: Subject, steps: Sequence[int], done: int) -> Iterator[tuple[int, dict[str, float]]]:
+    """Each T but the first `done` with its metrics."""
+    if done == len(steps):
+        return
+    whole = subject.dataset(max(steps))
+    if whole.is_events or isinstance(subject.config.model, EntryPointModel):
+        for T in steps[done:]:
+            dataset = subject.dataset(T)
+            yield T, subject.measure(dataset, subject.samples(dataset, "test", None), T)
+        return
+    # All of them, whatever is done: so the bits do not depend on where a sweep was interrupted.
+    found = subject.measure_prefixes(whole, subject.samples(whole, "test", None), steps)
+    yield from list(found.items())[done:]

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 MAX_T = 1_000
 MAX_EPOCHS = 100_000
@@ -13,7 +13,29 @@ Memory = Annotated[
     Literal["fast", "balanced", "least"],
     Field(description="What is kept for the backward pass: the less, the slower; the bits are the same."),
 ]
-Precision = Literal["float32", "float64", "bfloat16"]
+# What users of other libraries write.
+_SHORT_PRECISIONS = {"fp16": "float16", "bf16": "bfloat16", "fp32": "float32", "fp64": "float64"}
+
+
+def _in_full(value: object) -> object:
+    return _SHORT_PRECISIONS.get(value, value) if isinstance(value, str) else value
+
+
+SettledPrecision = Literal["float32", "float64", "bfloat16", "float16"]
+Precision = Annotated[
+    Literal["auto", "float32", "float64", "bfloat16", "float16"],
+    BeforeValidator(
+        _in_full,
+        json_schema_input_type=Literal[
+            "auto", "float32", "float64", "bfloat16", "float16", "fp32", "fp64", "bf16", "fp16"
+        ],
+    ),
+    Field(
+        description="What convolutions and linear layers compute in (weights stay float32): bf16, or fp16 with a loss "
+        "that is scaled, by autocast. 'auto' is bf16 where the device computes in it, on other GPUs with tensor cores "
+        "fp16, else fp32; it is settled once for an experiment."
+    ),
+]
 NumSteps = Annotated[int, Field(ge=1, le=MAX_T, description="How many time steps the network is run for.")]
 NumEpochs = Annotated[int, Field(ge=1, le=MAX_EPOCHS)]
 BatchSize = Annotated[int, Field(ge=1, le=MAX_BATCH_SIZE)]

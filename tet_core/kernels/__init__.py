@@ -3,7 +3,13 @@
 import logging
 import os
 from functools import cache
+from importlib import import_module
+from importlib.metadata import version
+from types import ModuleType
 
+from torch import Tensor
+
+from tet_core.kernels import cpu
 from tet_core.kernels.native import NoCompilerError, fingerprint
 
 log = logging.getLogger(__name__)
@@ -13,10 +19,13 @@ LOOP, COMPILED, AUTO = "loop", "compiled", "auto"
 
 
 @cache
-def chosen() -> str:
-    """Which kernels this process uses: "loop", or "compiled" with what the build depends on.
+def chosen(device: str = "cpu") -> str:
+    """Which kernels this process uses on a kind of device: "loop", or "compiled" with what the build depends on.
 
     `TET_KERNELS` says which: `auto`, the default, takes the loop where nothing can be built, with one warning.
+
+    Args:
+        device: "cpu", whose kernels are built by the machine's C compiler, or "cuda", whose are Triton's.
 
     Raises:
         ValueError: `TET_KERNELS` is none of auto, compiled and loop.
@@ -28,9 +37,32 @@ def chosen() -> str:
     if asked == LOOP:
         return LOOP
     try:
-        return f"{COMPILED} {fingerprint()}"
+        return f"{COMPILED} {fingerprint() if device == 'cpu' else _triton()}"
     except NoCompilerError as error:
         if asked == COMPILED:
             raise
         log.warning("neurons run in plain torch, which is slower: the kernels cannot be built here (%s)", error)
         return LOOP
+
+
+def kernels_for(x: Tensor) -> ModuleType | None:
+    """The kernels that this process uses for a tensor's device and type: `cpu` or `gpu`; None: the loop."""
+    device = x.device.type
+    if device not in ("cpu", "cuda") or chosen(device) == LOOP:
+        return None
+    module = cpu if device == "cpu" else _gpu()
+    return module if x.dtype in module.DTYPES else None
+
+
+@cache
+def _gpu() -> ModuleType:
+    """Loaded where it is asked for: Triton is not installed everywhere."""
+    return import_module("tet_core.kernels.gpu")
+
+
+def _triton() -> str:
+    try:
+        _gpu()
+    except ImportError as error:
+        raise NoCompilerError(f"Triton is not installed: {error}") from error
+    return f"triton {version('triton')}"

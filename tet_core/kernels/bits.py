@@ -5,8 +5,8 @@ import ctypes
 import torch
 from torch import Tensor
 
-from tet_core.kernels import LOOP, chosen
-from tet_core.kernels.lif import call, is_known, pointer
+from tet_core.kernels import cpu, kernels_for
+from tet_core.kernels.cpu import call, pointer
 
 _WEIGHTS = torch.tensor([1 << i for i in range(8)], dtype=torch.uint8)
 
@@ -18,7 +18,7 @@ def pack_bits(spikes: Tensor) -> Tensor:
         `[ceil(n / 8)]`, uint8.
     """
     size = spikes.numel()
-    if is_known(spikes) and chosen() != LOOP:
+    if kernels_for(spikes) is cpu:
         bits = torch.empty((size + 7) // 8, dtype=torch.uint8)
         call("pack", spikes.dtype, pointer(spikes), ctypes.c_int64(size), pointer(bits))
         return bits
@@ -30,7 +30,7 @@ def pack_bits(spikes: Tensor) -> Tensor:
 def unpack_bits(bits: Tensor, size: int, dtype: torch.dtype) -> Tensor:
     """The tensor `[size]` of 0 and 1 that was packed."""
     out = torch.empty(size, dtype=dtype, device=bits.device)
-    if is_known(out) and chosen() != LOOP:
+    if kernels_for(out) is cpu:
         call("unpack", dtype, pointer(bits), ctypes.c_int64(size), pointer(out))
         return out
     set_ = (bits.unsqueeze(1) & _WEIGHTS.to(bits.device)) != 0

@@ -3,8 +3,9 @@
 from torch import Tensor, nn
 
 from tet_core.current import Current, Term
-from tet_core.kernels import LOOP, chosen
-from tet_core.kernels.lif import FusedLIF, Moments, Neurons, is_supported, moments
+from tet_core.kernels import kernels_for
+from tet_core.kernels.inputs import SURROGATES, Moments, Neurons
+from tet_core.kernels.lif import FusedLIF, moments
 from tet_core.norm import TdBN
 from tet_core.surrogate import Surrogate
 
@@ -13,7 +14,7 @@ __all__ = ["Neurons", "can_fuse", "fused_spikes"]
 
 def can_fuse(current: Current, surrogate: Surrogate) -> bool:
     """Whether there is a kernel for all of it, and this process uses kernels."""
-    return is_supported(current.terms[0].x, surrogate) and chosen() != LOOP
+    return type(surrogate) in SURROGATES and kernels_for(current.terms[0].x) is not None
 
 
 def fused_spikes(current: Current, neurons: Neurons) -> Tensor:

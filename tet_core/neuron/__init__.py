@@ -1,13 +1,22 @@
 """Neurons: one step of them, and layers that run them over a sequence."""
 
-from tet_core.config import IfConfig, LifConfig, NeuronConfig, SurrogateConfig
+from tet_core.config import (
+    ArctanConfig,
+    ExponentialConfig,
+    IfConfig,
+    LifConfig,
+    NeuronConfig,
+    RectangularConfig,
+    SurrogateConfig,
+    TriangleConfig,
+)
 from tet_core.neuron.layers import IF as IF
 from tet_core.neuron.layers import LIF as LIF
 from tet_core.neuron.layers import Neuron as Neuron
 from tet_core.neuron.layers import ReLU as ReLU
 from tet_core.neuron.step import LIFStep as LIFStep
 from tet_core.neuron.step import lif_step as lif_step
-from tet_core.surrogate import build_surrogate
+from tet_core.surrogate import Arctan, Exponential, Rectangular, SigmoidForward, Surrogate, Triangle
 
 
 def build_neuron(config: NeuronConfig, surrogate: SurrogateConfig) -> Neuron:
@@ -24,3 +33,14 @@ def build_neuron(config: NeuronConfig, surrogate: SurrogateConfig) -> Neuron:
             learnable_threshold=config.learnable_threshold,
         )  # fmt: skip
     return ReLU()
+
+
+def build_surrogate(config: SurrogateConfig) -> Surrogate:
+    """Make the surrogate that a config names."""
+    if isinstance(config, TriangleConfig):
+        return Triangle(config.gamma)
+    if isinstance(config, RectangularConfig):
+        return Rectangular(config.gamma)
+    if isinstance(config, ExponentialConfig):
+        return Exponential(config.gamma)
+    return Arctan(config.gamma) if isinstance(config, ArctanConfig) else SigmoidForward(config.k)

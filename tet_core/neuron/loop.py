@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from tet_core.kernels.lif import computing_dtype
+from tet_core.kernels.inputs import computing_dtype
 from tet_core.neuron.step import Reset
 from tet_core.surrogate import Surrogate
 

@@ -21,11 +21,11 @@ from typing import Any
 import httpx
 import psutil
 
+from benchmarks.bounds import Bound, header, machine, percentile, rows
 from benchmarks.results_file import write
 from benchmarks.service.api.requests import Mix
 from benchmarks.service.api.running import Service, api, drivers, ray_jobs, settings_for
 from benchmarks.service.api.stored import NUM_STAGES, Stored, fill
-from benchmarks.service.bounds import Bound, header, machine, percentile, rows
 from benchmarks.service.ending import end_tidily
 from service.store.database import Database
 from tests.postgres import Server

@@ -12,8 +12,8 @@ import json
 import sys
 import time
 
+from benchmarks.bounds import Bound, header, machine, rows
 from benchmarks.results_file import write
-from benchmarks.service.bounds import Bound, header, machine, rows
 from benchmarks.service.cluster.nodes import Cluster, cluster
 from benchmarks.service.cluster.ours import STAGES, Driven, drive
 from benchmarks.service.ending import end_tidily

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.service.bounds import Bound, percentile
+from benchmarks.bounds import Bound, percentile
 from benchmarks.service.cluster.ours import spec_of
 from benchmarks.service.cluster.trainables import ReportTrial
 from benchmarks.service.measured import Measured

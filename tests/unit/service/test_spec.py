@@ -118,6 +118,13 @@ def test_a_number_is_finite_and_never_made_of_something_else(value: object) -> N
     assert (error.field, error.detail) == ("validation", "must be a finite number at least 0 and below 1")
 
 
+@pytest.mark.parametrize(
+    ("short", "full"), [("fp16", "float16"), ("bf16", "bfloat16"), ("fp32", "float32"), ("fp64", "float64")]
+)
+def test_precisions_have_short_names_too(short: str, full: str) -> None:
+    assert parse(spec(precision=short)).precision == full
+
+
 def test_an_integer_is_a_fine_number() -> None:
     assert parse(spec(validation=0)).validation == 0.0
 
@@ -130,7 +137,11 @@ def test_an_integer_is_a_fine_number() -> None:
         ("optimizer.name", {"optimizer": {"lr": 0.1}}, "must be one of 'adam', 'sgd'"),
         ("optimizer.betas[1]", {"optimizer": {"name": "adam", "betas": [0.9, 1]}}, "at least 0 and below 1"),
         ("augmentation[0].padding", {"augmentation": [{"name": "crop", "padding": 0}]}, "an integer at least 1"),
-        ("precision", {"precision": "float16"}, "must be one of 'float32', 'float64', 'bfloat16'"),
+        (
+            "precision",
+            {"precision": "int8"},
+            "must be one of 'auto', 'float32', 'float64', 'bfloat16', 'float16'",
+        ),
         ("model.norm.alpha", {"model": {"name": "vgg_small", "norm": {"name": "tdbn", "alpha": -1}}}, "above 0"),
         ("resources.gpus_per_trial", {"resources": {"gpus_per_trial": 1.5}}, "a fraction below 1"),
         ("resources.workers_per_trial", {"resources": {"workers_per_trial": 2}}, "at least 1 and at most 1"),

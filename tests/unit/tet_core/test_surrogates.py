@@ -15,6 +15,7 @@ from tet_core.config import (
     SurrogateConfig,
     TriangleConfig,
 )
+from tet_core.neuron import build_surrogate
 from tet_core.surrogate import (
     Arctan,
     Exponential,
@@ -22,7 +23,6 @@ from tet_core.surrogate import (
     SigmoidForward,
     Surrogate,
     Triangle,
-    build_surrogate,
     spike,
 )
 

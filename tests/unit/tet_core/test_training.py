@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from tests.unit.tet_core.stages import make_config
-from tet_core import training
+from tet_core import environment, training
 from tet_core.checkpoint import CheckpointError, EnvironmentMismatch, weights_sha256
 from tet_core.config import TrainConfig
-from tet_core.evaluation import measure
+from tet_core.evaluation import evaluate, measure
 from tet_core.models.parts import Network
 from tet_core.training import Epoch, train_epochs
 
@@ -103,6 +103,7 @@ def test_stopped_and_resumed_it_ends_with_the_same_bits(optimizer: dict[str, Any
     assert resumed.start.initial_sha256 == whole[1].weights_sha256
     assert series(resumed) == series(whole[2:])
     assert list(train_epochs(config, resume=whole[3].checkpoint())) == []
+    assert series(train_epochs(config, resume=whole[1].checkpoint())) == series(whole[2:]), "it was changed by its use"
 
 
 def test_two_runs_of_one_config_are_equal_and_leave_earlier_checkpoints_alone() -> None:
@@ -188,12 +189,70 @@ def test_it_uses_its_own_threads_and_gives_the_callers_back() -> None:
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", "float64", "bfloat16", "float16"])
 def test_every_precision_learns(precision: str) -> None:
     first, *_, last = train_epochs(make_config(precision=precision, epochs=4, optimizer={"name": "adam", "lr": 0.01}))
     assert last.metrics["train/loss"] < 0.8 * first.metrics["train/loss"]
     dtypes = {tensor.dtype for tensor in last.checkpoint()["model"].values()}
     assert dtypes == {torch.float64 if precision == "float64" else torch.float32}
+
+
+def test_in_float16_the_scale_of_the_loss_goes_on_where_it_was() -> None:
+    config = make_config(precision="float16", epochs=3)
+    whole = list(train_epochs(config))
+    saved = whole[0].checkpoint()
+    assert saved["scaler"]["scale"] > 1
+    saved = saved | {"scaler": saved["scaler"] | {"scale": 2.0, "_growth_tracker": 7}}
+    (_, last) = train_epochs(config, resume=saved)
+    assert last.checkpoint()["scaler"] == saved["scaler"] | {"_growth_tracker": 7 + 24}
+    assert series(train_epochs(config, resume=whole[0].checkpoint())) == series(whole[1:])
+    assert whole[0].checkpoint()["scaler"] != {}
+    assert next(train_epochs(make_config())).checkpoint()["scaler"] == {}
+
+
+def test_in_float16_a_step_whose_gradients_overflow_is_left_out() -> None:
+    config = make_config(precision="float16", epochs=1)
+    stage = train_epochs(config)
+    (usual,) = stage
+    huge = usual.checkpoint() | {
+        "epoch": 0, "scaler": usual.checkpoint()["scaler"] | {"scale": 2.0**100, "_growth_tracker": 0}
+    }  # fmt: skip
+    (last,) = train_epochs(config, resume=huge)
+    assert last.checkpoint()["scaler"]["scale"] < 2.0**100
+    assert all(tensor.isfinite().all() for tensor in last.checkpoint()["model"].values())
+
+
+def test_auto_is_settled_before_anything_depends_on_it() -> None:
+    fastest = environment.fastest_precision(torch.device("cpu"))
+    (auto,) = train_epochs(make_config(precision="auto", epochs=1))
+    (named,) = train_epochs(make_config(precision=fastest, epochs=1))
+    assert series([auto]) == series([named])
+    assert auto.checkpoint()["config"]["precision"] == auto.checkpoint()["environment"]["precision"] == fastest
+    assert evaluate(auto.checkpoint())["test/loss"] == auto.metrics["test/loss"]
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [({"avx512_f": True}, "float32"), ({"avx512_bf16": True}, "bfloat16"), ({"amx_bf16": True}, "bfloat16"),
+     ({"neon": True, "bf16": True}, "bfloat16"), ({}, "float32")],
+)  # fmt: skip
+def test_auto_is_bfloat16_where_the_processor_has_instructions_for_it(
+    monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool], expected: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert environment.fastest_precision(torch.device("cpu")) == expected
+
+
+@pytest.mark.parametrize(
+    ("has_bfloat16", "capability", "expected"),
+    [(True, (9, 0), "bfloat16"), (False, (7, 5), "float16"), (False, (6, 1), "float32")],
+)
+def test_auto_on_gpus_of_three_ages(
+    monkeypatch: pytest.MonkeyPatch, has_bfloat16: bool, capability: tuple[int, int], expected: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_bfloat16)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert environment.fastest_precision(torch.device("cuda")) == expected
 
 
 def test_metrics_have_the_names_that_were_agreed() -> None:

@@ -1,0 +1,141 @@
+"""What stands around the steps: starting a process, feeding it, and sweeping a trained network over T.
+
+python -m benchmarks.training.around
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import nn
+
+from benchmarks.bounds import Bound, header, machine, rows
+from benchmarks.results_file import write
+from benchmarks.training.rounds import in_turns
+from tet_core import build_model, fit, kernels
+from tet_core.analysis import analyse
+from tet_core.config import Crop, Flip, TimeSweep, TrainConfig
+from tet_core.data.dataset import Dataset, Split
+from tet_core.data.loader import TrainLoader
+from tet_core.evaluation import evaluate
+
+PACKAGES = ("torch",)
+# A process that trains two networks of different shapes, and says how long each first step took, and a later one.
+FRESH = """
+import json, time
+import torch
+from tet_core import build_model, tet_loss
+told = {"imported_at": time.time()}
+def step(model, x):
+    begun = time.perf_counter()
+    tet_loss(model(x), torch.zeros(x.shape[1], dtype=torch.int64)).backward()
+    return time.perf_counter() - begun
+for name, channels, size in (("vggsnn", 2, 48), ("resnet19", 3, 32)):
+    model = build_model(name, num_classes=10, in_channels=channels, input_size=size, width=16)
+    x = torch.randn(4, 4, channels, size, size)
+    told[name] = [step(model, x) for _ in range(4)]
+    told.setdefault("first_at", time.time())
+print(json.dumps(told))
+"""
+
+
+def _process(cache: str) -> dict[str, float]:
+    begun = time.time()
+    environment = dict(os.environ) | {"TET_KERNEL_CACHE": cache, "TET_KERNELS": "compiled"}
+    done = subprocess.run([sys.executable, "-c", FRESH], env=environment, check=True, capture_output=True, text=True)
+    told = json.loads(done.stdout)
+    first, *_, steady = told["vggsnn"]
+    later_first, *_, later_steady = told["resnet19"]
+    return {
+        "import_s": told["imported_at"] - begun, "first_s": first - steady, "reused_s": later_first - later_steady,
+        "whole_s": told["imported_at"] - begun + first,
+    }  # fmt: skip
+
+
+def starting() -> Iterator[Bound]:
+    """What building the kernels, a fresh process and a reused one cost before the first step is as fast as any."""
+    with tempfile.TemporaryDirectory() as cache:
+        cold = _process(cache)
+        warm = [_process(cache) for _ in range(3)]
+    yield Bound("building the kernels, all shapes, once a node", cold["first_s"], "s", 90)
+    yield Bound("a fresh process, warm cache: imports and first step", max(each["whole_s"] for each in warm), "s", 6)
+    yield Bound("  of that: imports", max(each["import_s"] for each in warm), "s")
+    yield Bound("a reused process: first step of other shapes", max(each["reused_s"] for each in warm), "s", 0.5)
+
+
+def feeding(rounds: int) -> Iterator[Bound]:
+    """What a batch costs beside the step that it is for: images in memory, cropped and flipped."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (2048, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    split = Split(images, torch.randint(10, (len(images),), generator=generator))
+    dataset = Dataset("cifar-like", 10, 3, 32, (125.0,) * 3, (60.0,) * 3, split, split, "drawn")
+    size = 32
+    loader = TrainLoader(
+        dataset, torch.arange(len(images)), batch_size=size, steps=(Crop(padding=4), Flip()), seed=0,
+        device=torch.device("cpu"), dtype=torch.float32,
+    )  # fmt: skip
+    model: nn.Module = build_model("vgg_small", num_classes=10, in_channels=3, input_size=32)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    batches = iter(_endless(loader))
+    x = next(batches)
+
+    def step() -> None:
+        model.zero_grad()
+        torch.autograd.backward(model(dataset.to_input(x, 4)).square().mean())
+
+    times = in_turns({"batch": lambda: next(batches), "step": step}, rounds)
+    yield Bound(
+        "a batch of 32 beside vgg_small's step at T = 4", times["batch"].median / times["step"].median, "x", 0.03
+    )
+
+
+def _endless(loader: TrainLoader) -> Iterator[torch.Tensor]:
+    epoch = 0
+    while True:
+        epoch += 1
+        yield from (batch.images for batch in loader.epoch(epoch))
+
+
+def sweeping(rounds: int) -> Iterator[Bound]:
+    """What a sweep over T = 1 to 8 costs beside one evaluation at T = 8."""
+    config = TrainConfig.model_validate(
+        {
+            "dataset": {"name": "digits", "input_size": 16}, "model": {"name": "vgg_small", "width": 32}, "T": 8,
+            "epochs": 1,
+            "loss": {"name": "tet"}, "num_threads": torch.get_num_threads(),
+        }
+    )  # fmt: skip
+    checkpoint = fit(config).checkpoint
+    sweep = TimeSweep(T=tuple(range(1, 9)))
+    times = in_turns(
+        {"sweep": lambda: list(analyse(checkpoint, sweep)), "evaluation": lambda: evaluate(checkpoint)}, rounds
+    )
+    yield Bound(
+        "a sweep over T = 1 to 8 beside one evaluation at 8", times["sweep"].over(times["evaluation"]), "x", 1.1
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, print, and write the results; 0 only if every bound holds."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.training.around", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args(argv)
+    torch.set_num_threads(arguments.threads)
+    print(header(f"Around the steps, {arguments.threads} threads, kernels: {kernels.chosen()}", PACKAGES), flush=True)
+    about = machine()
+    bounds = [*starting(), *feeding(arguments.rounds), *sweeping(arguments.rounds)]
+    print("", *(bound.line() for bound in bounds), sep="\n")
+    file = write("training_around", PACKAGES, {"about": about, "arguments": vars(arguments), "rows": rows(bounds)})
+    print(f"written to {file.name}")
+    return 0 if all(bound.holds for bound in bounds) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

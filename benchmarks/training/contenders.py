@@ -1,0 +1,196 @@
+"""Who is measured: ours, the floor (rectifiers for neurons), other libraries, and the loop that everyone writes first.
+
+All are given the same frames, the same loss and the same fused Adam, in float32 or in autocast to bfloat16.
+
+Shapes: T time steps, B batch, C channels, H and W pixels, K classes.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import snntorch
+import torch
+from snntorch import utils as snntorch_utils
+from spikingjelly.activation_based import functional, layer, memopt, neuron, surrogate
+from torch import Tensor, nn
+
+from benchmarks.training.networks import INPUTS, NETWORKS, NUM_CLASSES, Idiom
+from tet_core import build_model, memory, tet_loss
+from tet_core.config import Memory
+from tet_core.surrogate import Triangle, spike
+
+PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
+MEMORY: tuple[Memory, ...] = ("fast", "balanced", "least")
+OURS, FLOOR, SPIKINGJELLY, LOOP = "ours", "floor", "SpikingJelly", "plain loop"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way to run a network.
+
+    Attributes:
+        name: For the tables.
+        make: Builds the network: `[T, B, C, H, W]` to `[T, B, K]`.
+        level: What is kept for the backward pass, where that is a choice.
+        channels_last: Whether weights lie so in memory.
+    """
+
+    name: str
+    make: Callable[[str], nn.Module]
+    level: Memory = "fast"
+    channels_last: bool = True
+
+
+class OverSteps(nn.Module):
+    """A network for `[N, C, H, W]` over `[T, B, C, H, W]`, all steps at once."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.network(x.flatten(0, 1))
+        return y.view(*x.shape[:2], -1)
+
+
+class StepByStep(nn.Module):
+    """A network with neurons that keep their state, run one step after the other."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        snntorch_utils.reset(self.network)
+        return torch.stack([self.network(step) for step in x])
+
+
+class WithReset(nn.Module):
+    """A network of SpikingJelly's, whose neurons forget what the last batch left."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        functional.reset_net(self.network)
+        y: Tensor = self.network(x)
+        return y
+
+
+class Folded(nn.Sequential):
+    """Layers for `[N, *]`, given `[T, B, *]`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x.flatten(0, 1)
+        for module in self:
+            y = module(y)
+        return y.view(*x.shape[:2], *y.shape[1:])
+
+
+class LoopNeuron(nn.Module):
+    """Eq. 1 to 3, written down as they stand, with autograd to do the rest."""
+
+    def forward(self, current: Tensor) -> Tensor:
+        v, spikes = torch.zeros_like(current[0]), []
+        for step in current:
+            u = 0.5 * v + step
+            a = spike(u, 1.0, Triangle())
+            v = u * (1 - a)
+            spikes.append(a)
+        return torch.stack(spikes)
+
+
+def _spikingjelly_neuron() -> nn.Module:
+    node: nn.Module = neuron.LIFNode(
+        tau=2.0, decay_input=False, v_reset=0.0, detach_reset=False, step_mode="m",
+        surrogate_function=surrogate.PiecewiseQuadratic(alpha=1.0),
+    )  # fmt: skip
+    return node
+
+
+def _snntorch_neuron() -> nn.Module:
+    node: nn.Module = snntorch.Leaky(beta=0.5, threshold=1.0, reset_mechanism="zero", init_hidden=True)
+    return node
+
+
+def _ours(name: str) -> nn.Module:
+    channels, size, _ = INPUTS[name]
+    return build_model(name, num_classes=NUM_CLASSES, in_channels=channels, input_size=size)
+
+
+def _floor(name: str) -> nn.Module:
+    return OverSteps(NETWORKS[name](Idiom(nn.ReLU, nn.Sequential)))
+
+
+def _spikingjelly(name: str) -> nn.Module:
+    return WithReset(NETWORKS[name](Idiom(_spikingjelly_neuron, layer.SeqToANNContainer)))
+
+
+def _spikingjelly_checkpointed(name: str) -> nn.Module:
+    """Level 1 of their memory optimisation, all that they offer on CPUs: checkpoints, with spikes as bits."""
+    network = _spikingjelly(name)
+    frames = torch.rand(2, 2, *INPUTS[name])
+    out: nn.Module = memopt.optimize_memory(
+        network, (layer.SeqToANNContainer, neuron.LIFNode), lambda model: model(frames), level=1
+    )
+    return out
+
+
+def _snntorch(name: str) -> nn.Module:
+    return StepByStep(NETWORKS[name](Idiom(_snntorch_neuron, nn.Sequential)))
+
+
+def _loop(name: str) -> nn.Module:
+    return NETWORKS[name](Idiom(LoopNeuron, Folded))
+
+
+CONTENDERS = (
+    *(Contender(f"{OURS}, {level}", _ours, level) for level in MEMORY),
+    Contender(FLOOR, _floor),
+    Contender(f"{FLOOR}, contiguous", _floor, channels_last=False),
+    Contender(SPIKINGJELLY, _spikingjelly, channels_last=False),
+    Contender(f"{SPIKINGJELLY}, channels-last", _spikingjelly),
+    Contender(f"{SPIKINGJELLY}, memory level 1", _spikingjelly_checkpointed, channels_last=False),
+    Contender("snnTorch", _snntorch, channels_last=False),
+    Contender(LOOP, _loop, channels_last=False),
+)
+
+
+class Trained:
+    """A contender at work on one network in one precision."""
+
+    def __init__(self, contender: Contender, network: str, precision: str) -> None:
+        torch.manual_seed(0)
+        self.contender, self.precision = contender, precision
+        self.model = contender.make(network)
+        if contender.channels_last:
+            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = torch.optim.Adam(self.model.parameters(), fused=True)
+
+    def loss(self, frames: Tensor, labels: Tensor) -> Tensor:
+        """The forward pass of a step."""
+        with memory.kept(self.contender.level), self._autocast():
+            outputs: Tensor = self.model(frames)
+        return tet_loss(outputs.float(), labels)
+
+    def step(self, frames: Tensor, labels: Tensor) -> None:
+        """One training step."""
+        loss = self.loss(frames, labels)
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        self.optimizer.step()
+
+    @contextmanager
+    def _autocast(self) -> Iterator[None]:
+        dtype = PRECISIONS[self.precision]
+        with torch.autocast("cpu", dtype=dtype or torch.bfloat16, enabled=dtype is not None):
+            yield
+
+
+def batch(network: str, T: int, size: int) -> tuple[Tensor, Tensor]:
+    """Frames `[T, B, C, H, W]`, all of them different, and labels."""
+    generator = torch.Generator().manual_seed(T)
+    frames = torch.randn(T, size, *INPUTS[network], generator=generator)
+    return frames, torch.randint(NUM_CLASSES, (size,), generator=generator)

@@ -1,0 +1,196 @@
+"""A training step of every contender, in seconds and in bytes, at several T and in both precisions.
+
+python -m benchmarks.training.steps
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import torch
+
+from benchmarks.bounds import Bound, header, machine, rows
+from benchmarks.results_file import FOLDER, write
+from benchmarks.training.contenders import (
+    CONTENDERS,
+    FLOOR,
+    LOOP,
+    MEMORY,
+    OURS,
+    PRECISIONS,
+    SPIKINGJELLY,
+    Trained,
+    batch,
+)
+from benchmarks.training.held import Held, held
+from benchmarks.training.networks import NETWORKS
+from benchmarks.training.rounds import Times, in_turns
+from tet_core import kernels
+
+PACKAGES = ("torch", "spikingjelly", "snntorch")
+BATCH = {"vggsnn": 8, "resnet19": 4}
+STEPS = (1, 2, 4, 6, 8)
+FAST, LEAST = f"{OURS}, {MEMORY[0]}", f"{OURS}, {MEMORY[-1]}"
+FLOORS = (FLOOR, f"{FLOOR}, contiguous")
+PEERS = (SPIKINGJELLY, f"{SPIKINGJELLY}, channels-last")
+MB = 1e6
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One contender on one network, at one T in one precision."""
+
+    network: str
+    T: int
+    precision: str
+    contender: str
+    times: Times
+    held: Held
+
+    def as_row(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            **{key: value for key, value in asdict(self).items() if key not in ("times", "held")},
+            "median_s": self.times.median, "spread": self.times.spread, "seconds": self.times.seconds,
+            "held_bytes": self.held.allocated, "resident_growth_bytes": self.held.resident_growth,
+        }  # fmt: skip
+
+
+class Table:
+    """What was measured on one network, by T, precision and contender."""
+
+    def __init__(self, network: str, measured: Sequence[Measured]) -> None:
+        self.network = network
+        self._cells = {(each.T, each.precision, each.contender): each for each in measured}
+
+    def at(self, T: int, precision: str, contender: str) -> Measured:
+        """One cell."""
+        return self._cells[T, precision, contender]
+
+    @property
+    def steps(self) -> list[int]:
+        """Every T."""
+        return sorted({T for T, _, _ in self._cells})
+
+    def fastest(self, T: int, precision: str, contenders: Sequence[str]) -> Measured:
+        """The one of several that took the shortest."""
+        return min((self.at(T, precision, name) for name in contenders), key=lambda each: each.times.median)
+
+    def over_floor(self, T: int, precision: str, contender: str) -> float:
+        """How much longer a step takes than the floor's, in whichever layout that is faster."""
+        return self.at(T, precision, contender).times.over(self.fastest(T, precision, FLOORS).times)
+
+    def markdown(self) -> Iterator[str]:
+        """Seconds, ratios and bytes; then how both grow with T."""
+        names = [contender.name for contender in CONTENDERS]
+        for precision in PRECISIONS:
+            yield f"\n### {self.network}, {precision}, batch {BATCH[self.network]}\n"
+            yield "| | " + " | ".join(f"T = {T}" for T in self.steps) + " |"
+            yield "|---|" + "---|" * len(self.steps)
+            for name in names:
+                cells = [self._cell(T, precision, name) for T in self.steps]
+                yield f"| {name} | " + " | ".join(cells) + " |"
+        yield f"\n### {self.network}: growth from T = {self.steps[0]} to T = {self.steps[-1]}\n"
+        yield "| | " + " | ".join(f"{precision}, time | {precision}, memory" for precision in PRECISIONS) + " |"
+        yield "|---|" + "---|---|" * len(PRECISIONS)
+        for name in names:
+            growths = []
+            for precision in PRECISIONS:
+                first, last = (self.at(T, precision, name) for T in (self.steps[0], self.steps[-1]))
+                growths.append(f"× {last.times.median / first.times.median:.2f}")
+                growths.append(f"× {last.held.allocated / first.held.allocated:.2f}")
+            yield f"| {name} | " + " | ".join(growths) + " |"
+
+    def _cell(self, T: int, precision: str, name: str) -> str:
+        cell = self.at(T, precision, name)
+        ratio = self.over_floor(T, precision, name)
+        return f"{cell.times.median:.3f} s ± {cell.times.spread:.0%} (× {ratio:.2f}), {cell.held.allocated / MB:.1f} MB"
+
+    def bounds(self) -> Iterator[Bound]:
+        """What is promised, at the T that it is promised for."""
+        for T in sorted({2, 4, 6} & set(self.steps)):
+            for precision in PRECISIONS:
+                yield Bound(
+                    f"{self.network} {precision} T={T}: step over the floor",
+                    self.over_floor(T, precision, FAST),
+                    "x",
+                    1.10,
+                )
+        if 4 in self.steps:
+            yield from self._beside_peers(4)
+
+    def _beside_peers(self, T: int) -> Iterator[Bound]:
+        where = f"{self.network} {{}} T={T}"
+        for precision, least in (("bfloat16", 1.15), ("float32", 1.03)):
+            here, fast = where.format(precision), self.at(T, precision, FAST)
+            if self.network == "vggsnn":
+                peer = self.fastest(T, precision, PEERS)
+                yield Bound(f"{here}: step over SpikingJelly's", fast.times.over(peer.times), "x", round(1 / least, 3))
+            default, low = self.at(T, precision, SPIKINGJELLY).held.allocated, self.at(T, precision, LEAST)
+            yield Bound(f"{here}: fast, bytes over SpikingJelly's", fast.held.allocated / default, "x", 0.60)
+            yield Bound(f"{here}: least, bytes over SpikingJelly's", low.held.allocated / default, "x", 0.20)
+            yield Bound(f"{here}: least, step over that of fast", low.times.over(fast.times), "x", 1.35)
+        if self.network == "vggsnn":
+            ratio = self.at(T, "bfloat16", FAST).times.over(self.at(T, "float32", LOOP).times)
+            yield Bound(f"{self.network} T={T}: bfloat16 over the float32 loop", ratio, "x", round(1 / 2.2, 3))
+
+
+def measure(network: str, steps: Sequence[int], rounds: int) -> Table:
+    """Everyone on one network."""
+    trained = {
+        (contender.name, precision): Trained(contender, network, precision)
+        for precision in PRECISIONS
+        for contender in CONTENDERS
+    }
+    measured: list[Measured] = []
+    for T in steps:
+        measured += _measure(network, T, trained, rounds)
+        print(f"{network}, T = {T}: done", flush=True)
+    return Table(network, measured)
+
+
+def _measure(network: str, T: int, trained: Mapping[tuple[str, str], Trained], rounds: int) -> Iterator[Measured]:
+    frames, labels = batch(network, T, BATCH[network])
+    left = {key: held(partial(each.loss, frames, labels)) for key, each in trained.items()}
+    times = in_turns({key: partial(each.step, frames, labels) for key, each in trained.items()}, rounds)
+    for name, precision in trained:
+        yield Measured(network, T, precision, name, times[name, precision], left[name, precision])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, print, and write the results; 0 only if every bound holds."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.training.steps", description=__doc__)
+    parser.add_argument("--networks", nargs="+", choices=[*NETWORKS], default=[*NETWORKS])
+    parser.add_argument("--T", nargs="+", type=int, default=[*STEPS])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args(argv)
+    torch.set_num_threads(arguments.threads)
+    title = header(f"Training steps, {arguments.threads} threads, kernels: {kernels.chosen()}", PACKAGES)
+    print(title, flush=True)
+    about = machine()
+    tables = [measure(network, arguments.T, arguments.rounds) for network in arguments.networks]
+    bounds = [bound for table in tables for bound in table.bounds()]
+    text = "\n".join(line for table in tables for line in table.markdown())
+    legend = "\nEach cell: median and half the quartiles' distance, times the floor, bytes held for the backward pass."
+    lines = [bound.line() for bound in bounds]
+    print(text, legend, "", *lines, sep="\n")
+    document = f"```\n{title}\n```\n{text}\n{legend}\n\n```\n" + "\n".join(lines) + "\n```\n"
+    (FOLDER / "training_steps.md").write_text(document, encoding="utf-8")
+    cells = [cell.as_row() for table in tables for cell in table._cells.values()]
+    file = write(
+        "training_steps", PACKAGES,
+        {
+            "about": about, "arguments": vars(arguments), "kernel": kernels.chosen(), "rows": rows(bounds),
+            "cells": cells,
+        },
+    )  # fmt: skip
+    print(f"written to {file.name}")
+    return 0 if all(bound.holds for bound in bounds) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""What `precision: auto` stands for: settled once, and the same for every level, stage and driver."""
+
+import json
+from typing import Any
+
+import pytest
+
+from service.plan import plan
+from service.runner import precision
+from service.spec import Experiment, parse
+from service.storage import ExperimentFolder
+from tests.unit.service.test_spec import spec, tet, train
+from tet_core.config import TrainConfig
+from tet_core.files import write_once
+
+
+def posted(**changes: Any) -> Experiment:
+    arms = [
+        {"name": "A", "stages": [train(loss=tet())]},
+        {"name": "B", "precision": "float64", "stages": [train(loss=tet(), precision="auto"), train(loss=tet())]},
+        {"name": "C", "precision": "auto", "stages": [train(loss=tet()), {"kind": "time_sweep", "T": [1]}]},
+    ]
+    return parse(spec(**({"arms": arms, "seeds": [0], "baseline": "A"} | changes)))
+
+
+def found(settled: Experiment) -> list[list[str]]:
+    return [
+        [stage.config.precision for stage in chain.stages if isinstance(stage.config, TrainConfig)]
+        for chain in plan(settled)
+    ]
+
+
+def test_it_is_put_wherever_it_is_asked_for(experiment: ExperimentFolder) -> None:
+    write_once(experiment.precision, json.dumps({"precision": "bfloat16"}).encode())
+    assert found(precision.settled(experiment, posted())) == [["float32"], ["bfloat16", "float64"], ["bfloat16"]]
+    of_all = precision.settled(experiment, posted(precision="auto"))
+    assert found(of_all) == [["bfloat16"], ["bfloat16", "float64"], ["bfloat16"]]
+
+
+def test_a_later_driver_goes_by_the_first_answer_and_asks_nobody(experiment: ExperimentFolder) -> None:
+    write_once(experiment.precision, json.dumps({"precision": "float16"}).encode())
+    write_once(experiment.precision, json.dumps({"precision": "bfloat16"}).encode())
+    settled = precision.settle(experiment, posted(), lambda: pytest.fail("it waited"))
+    assert found(settled)[2] == ["float16"]
+    assert sorted(entry.name for entry in experiment.path.iterdir()) == ["precision.json"]
+
+
+def test_where_nobody_asks_nothing_is_settled(experiment: ExperimentFolder) -> None:
+    arms = [{"name": "A", "stages": [train(loss=tet())]}]
+    plain = posted(arms=arms)
+    assert precision.settle(experiment, plain, lambda: pytest.fail("it waited")) is plain
+    assert precision.settled(experiment, plain) is plain
+    assert not experiment.precision.exists()

@@ -1,0 +1,126 @@
+"""Neurons, with the norms in front of them, by the Triton kernels; the functions are those of `tet_core.kernels.cpu`.
+
+Shapes: T time steps (always axis 0), B batch, C channels, * any more axes.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from tet_core.kernels.inputs import Fed, Moments, Neurons, are_normed, computing_dtype, geometry
+from tet_core.kernels.lif_triton import combine_channels, lif_backward, lif_forward, sum_channels
+
+DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+_COMPUTING = {torch.float32: tl.float32, torch.float64: tl.float64}
+_BLOCK = 1024
+# Of the sums by channel, a block of rows and channels; of a row there is one number a channel.
+_ROWS, _CHANNELS = 64, 32
+_ROWS_CONTIGUOUS, _CHANNELS_CONTIGUOUS = 1024, 1
+_MAX_CHUNKS = 128
+
+
+def moments(x: Tensor) -> Moments:
+    """Mean and biased variance of each channel of `[T, B, C, *]`, whose steps are dense, over T, B and *."""
+    dtype = computing_dtype(x.dtype)
+    base = x[0, 0].flatten(1)[:, 0].to(dtype).contiguous()
+    mean, square = _channel_sums(x, x, base, squares=True) / (x.numel() // x.shape[2])
+    return Moments((base + mean).to(dtype), (square - mean * mean).clamp_min_(0).to(dtype))
+
+
+def forward(fed: Sequence[Fed], neurons: Neurons, spikes: Tensor) -> None:
+    """Run the neurons from rest over the sum of their inputs, and write the spikes `[T, B, *]`."""
+    fed = _at_most_two(fed, spikes.shape[0])
+    steps, size = spikes.shape[0], spikes[0].numel()
+    if size:
+        lif_forward[(triton.cdiv(size, _BLOCK),)](
+            *_inputs(fed, steps), spikes, size, **_constants(fed, neurons, steps, spikes.dtype)
+        )
+
+
+def backward(
+    fed: Sequence[Fed], neurons: Neurons, steps: int, grad_spikes: Tensor, summed: bool, grad: Tensor
+) -> Tensor | None:
+    """Run them backwards, and write the gradient of the current; returns the sums of the norms' gradients."""
+    two, size = _at_most_two(fed, steps), grad[0].numel()
+    scratch = grad.new_empty((steps, size), dtype=computing_dtype(grad.dtype))
+    if size:
+        lif_backward[(triton.cdiv(size, _BLOCK),)](
+            *_inputs(two, steps), grad_spikes, grad_spikes.stride(0), grad, scratch, size,
+            SUMMED=summed, DETACHED=neurons.detach_reset, **_constants(two, neurons, steps, grad.dtype),
+        )  # fmt: skip
+    if not are_normed(fed):
+        return None
+    sums = [_channel_sums(each.x, grad, each.mean) for each in fed if each.mean is not None]
+    rows = iter(each[1] for each in sums)
+    return torch.stack([sums[0][0], *(sums[0][0] if each.mean is None else next(rows) for each in fed)])
+
+
+def combine(x: Tensor, grad: Tensor, a: Tensor, b: Tensor, c: Tensor, out: Tensor) -> None:
+    """`a * grad + b * x + c` by channel, a to c being `[C]`: a norm's gradient; `out` may be `grad`."""
+    g, size = geometry(x, x.shape[0], by_channel=True), x[0].numel()
+    if size:
+        combine_channels[(triton.cdiv(size, _BLOCK), g.steps)](
+            x, x.stride(0), grad, grad.stride(0), a, b, c, out, out.stride(0), size, g.channels, g.inner,
+            COMPUTING=_COMPUTING[a.dtype], BLOCK=_BLOCK,
+        )  # fmt: skip
+
+
+def _at_most_two(fed: Sequence[Fed], steps: int) -> list[Fed]:
+    """The same sum of at most two inputs, which is what the kernels know: what is more is summed before."""
+    first, *others = fed
+    if len(others) < 2:
+        return [first, *others]
+    total = _whole(others[0], steps)
+    for each in others[1:]:
+        total = total + _whole(each, steps)
+    return [first, Fed(total.to(first.x.dtype))]
+
+
+def _whole(fed: Fed, steps: int) -> Tensor:
+    x = fed.x.expand(steps, *fed.x.shape[1:]).to(computing_dtype(fed.x.dtype))
+    if (affine := fed.affine()) is None:
+        return x
+    scale, shift = (each.view(-1, *[1] * (x.ndim - 3)) for each in affine)
+    return x * scale + shift
+
+
+def _inputs(fed: Sequence[Fed], steps: int) -> list[Any]:
+    """The kernels' first arguments; where an input or a norm is not there, something stands in that is not read."""
+    arguments: list[Any] = []
+    for each in (fed[0], fed[-1]):
+        scale, shift = each.affine() or (each.x, each.x)
+        arguments += [each.x, each.step, scale, shift]
+    g = geometry(fed[0].x, steps, by_channel=are_normed(fed))
+    return [*arguments, g.channels, g.inner]
+
+
+def _constants(fed: Sequence[Fed], neurons: Neurons, steps: int, dtype: torch.dtype) -> dict[str, Any]:
+    return {
+        "STEPS": steps, "TWO": len(fed) > 1, "NORMED_0": fed[0].mean is not None, "NORMED_1": fed[-1].mean is not None,
+        "KIND": neurons.kind, "WIDTH": neurons.width, "TAU": neurons.tau, "THRESHOLD": neurons.v_threshold,
+        "SOFT": neurons.reset == "soft", "COMPUTING": _COMPUTING[computing_dtype(dtype)], "BLOCK": _BLOCK,
+    }  # fmt: skip
+
+
+def _channel_sums(x: Tensor, grad: Tensor, base: Tensor, *, squares: bool = False) -> Tensor:
+    """Sums over T, B and * of each channel, `[2, C]`, float64.
+
+    Of `x - base` and its square, or of `grad` and `grad * (x - base)`. An x of one step stands for all steps of grad.
+    """
+    steps = x.shape[0] if squares else grad.shape[0]
+    g = geometry(x, steps, by_channel=True)
+    block_rows, block_channels = (_ROWS, _CHANNELS) if g.inner == 1 else (_ROWS_CONTIGUOUS, _CHANNELS_CONTIGUOUS)
+    num_rows = g.steps * g.outer * g.inner
+    chunks = max(1, min(_MAX_CHUNKS, triton.cdiv(num_rows, block_rows)))
+    sums = torch.zeros(chunks, 2, g.channels, dtype=base.dtype, device=x.device)
+    if x.numel():
+        sum_channels[(triton.cdiv(g.channels, block_channels), chunks)](
+            x, 0 if x.shape[0] == 1 else x.stride(0), grad, grad.stride(0), base, sums, num_rows, g.outer, g.channels,
+            g.inner, triton.cdiv(num_rows, chunks), SQUARES=squares, COMPUTING=_COMPUTING[base.dtype],
+            ROWS=block_rows, CHANNELS=block_channels,
+        )  # fmt: skip
+    return sums.sum(0, dtype=torch.float64)
