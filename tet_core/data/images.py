@@ -63,7 +63,9 @@ class ImageFiles:
         if not paths:
             return torch.empty((0, self.channels, self.side, self.side), dtype=torch.uint8, device=self.device)
         decoded = _pool().map(lambda path: decode(path, self.side, self.channels), paths)
-        return torch.stack(list(decoded)).to(self.device, non_blocking=True)
+        images = torch.stack(list(decoded))
+        # From pinned memory the copy runs beside what the GPU is at.
+        return images.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else images
 
     def subset(self, indices: Tensor) -> "ImageFiles":
         """The samples at `indices` `[M]`."""

@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 VARIABLE = "TET_KERNELS"
 LOOP, COMPILED, AUTO = "loop", "compiled", "auto"
+DEVICES = ("cpu", "cuda")
 
 
 @cache
@@ -48,10 +49,17 @@ def chosen(device: str = "cpu") -> str:
 def kernels_for(x: Tensor) -> ModuleType | None:
     """The kernels that this process uses for a tensor's device and type: `cpu` or `gpu`; None: the loop."""
     device = x.device.type
-    if device not in ("cpu", "cuda") or chosen(device) == LOOP:
+    if device not in DEVICES or chosen(device) == LOOP:
         return None
     module = cpu if device == "cpu" else _gpu()
     return module if x.dtype in module.DTYPES else None
+
+
+@cache
+def tell_loop(device: str, reason: str) -> None:
+    """Say once in a process that neurons run as a loop although there are kernels for the device, and why."""
+    if chosen(device) != LOOP:
+        log.warning("a layer of neurons runs in plain torch, which is slower: %s", reason)
 
 
 @cache

@@ -9,8 +9,6 @@ from tet_core.kernels.lif import FusedLIF, moments
 from tet_core.norm import TdBN
 from tet_core.surrogate import Surrogate
 
-__all__ = ["Neurons", "can_fuse", "fused_spikes"]
-
 
 def can_fuse(current: Current, surrogate: Surrogate) -> bool:
     """Whether there is a kernel for all of it, and this process uses kernels."""

@@ -8,9 +8,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from tet_core import memory
+from tet_core import kernels, memory
 from tet_core.current import Current
-from tet_core.kernels.neurons import Neurons, can_fuse, fused_spikes
+from tet_core.kernels.inputs import SURROGATES, Neurons
+from tet_core.kernels.neurons import can_fuse, fused_spikes
 from tet_core.neuron.loop import SpikeLoop
 from tet_core.neuron.step import Reset, lif_step
 from tet_core.static import each_step
@@ -105,12 +106,20 @@ class LIF(Neuron):
         if not learnt and can_fuse(current, self.surrogate):
             neurons = Neurons(self._tau, self._v_threshold, self.surrogate, self.reset, self.detach_reset)
             return fused_spikes(current, neurons)
+        self._tell_loop(current.terms[0].x, learnt)
         if learnt or isinstance(self.surrogate, SigmoidForward):
             return self._by_steps(current.tensor())
         out: Tensor = SpikeLoop.apply(  # type: ignore[no-untyped-call]
             current.tensor(), self._tau, self._v_threshold, self.surrogate, self.reset, self.detach_reset
         )
         return out
+
+    def _tell_loop(self, x: Tensor, learnt: bool) -> None:
+        reason = "its decay factor or threshold is learnt" if learnt else f"there is no kernel for {x.dtype}"
+        if not learnt and type(self.surrogate) not in SURROGATES:
+            reason = f"there is no kernel for the surrogate {type(self.surrogate).__name__}"
+        if x.device.type in kernels.DEVICES:
+            kernels.tell_loop(x.device.type, reason)
 
     def _by_steps(self, current: Tensor) -> Tensor:
         tau, v_threshold = self.tau, self.v_threshold

@@ -1,5 +1,6 @@
 """One stack for all tests here, and one experiment on it that most of them look at."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,6 +92,24 @@ def run_to_end(stack: LocalStack, experiment_id: str) -> Finished:
     view = stack.await_experiment(experiment_id, ended)
     assert view["state"] == "succeeded", view
     return Finished(stack, experiment_id, view, seen)
+
+
+def ask(stack: LocalStack, method: str, path: str, status: int = 202, body: Json | None = None) -> Json:
+    """What is answered to a request, which has to have this status."""
+    with stack.http as http:
+        answer = http.request(method, path, json=body)
+    assert answer.status_code == status, answer.text
+    found: Json = answer.json() if answer.content else {}
+    return found
+
+
+def until(stack: LocalStack, path: str, key: str, wanted: set[str]) -> Json:
+    """What a path answers once a key of it has one of these values."""
+    deadline = time.monotonic() + 120
+    while (found := stack.get(path))[key] not in wanted:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.2)
+    return found
 
 
 def driver_process(experiment_id: str) -> psutil.Process:

@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 from mlflow.entities import ViewType
 
 from service.storage import ExperimentFolder
-from tests.integration.experiment.conftest import TET, Finished, run_to_end
+from tests.integration.experiment.conftest import TET, Finished, ask, run_to_end, until
 from tests.local_stack import Json, LocalStack
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
@@ -22,25 +22,9 @@ TIT_ONLY: Json = {
 }
 
 
-def ask(stack: LocalStack, method: str, path: str, status: int = 202, body: Json | None = None) -> Json:
-    with stack.http as http:
-        answer = http.request(method, path, json=body)
-    assert answer.status_code == status, answer.text
-    found: Json = answer.json() if answer.content else {}
-    return found
-
-
 def stage_of(finished: Finished, arm: str, seed: int, index: int) -> tuple[str, Json]:
     chain = next(each for each in finished.chains if (each["arm"], each["seed"]) == (arm, seed))
     return chain["id"], chain["stages"][index]
-
-
-def until(stack: LocalStack, path: str, key: str, wanted: set[str]) -> Json:
-    deadline = time.monotonic() + 120
-    while (found := stack.get(path))[key] not in wanted:
-        assert time.monotonic() < deadline, found
-        time.sleep(0.2)
-    return found
 
 
 def test_a_fork_equals_the_longer_chain_and_keeps_its_parent_from_being_deleted(

@@ -67,3 +67,16 @@ def test_processes_that_come_at_once_build_once(tmp_path: Path) -> None:
     assert len(said) == 1
     assert said.pop().startswith("compiled ")
     assert calls.read_text() == "build\n"
+
+
+@needs_compiler
+def test_neurons_that_no_kernel_is_there_for_say_so_once() -> None:
+    program = (
+        f"{LOGGED}; import torch; from tet_core import LIF; layer, x = LIF(learnable_tau=True), torch.zeros(2, 3);"
+        "layer(x); layer(x); LIF()(x.half()); LIF()(x)"
+    )
+    assert chosen(program, TET_KERNELS="auto").stderr.splitlines() == [
+        "a layer of neurons runs in plain torch, which is slower: its decay factor or threshold is learnt",
+        "a layer of neurons runs in plain torch, which is slower: there is no kernel for torch.float16",
+    ]
+    assert chosen(program, TET_KERNELS="loop").stderr == ""
