@@ -20,7 +20,8 @@ TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
 PATHS := service tet_core tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test test-unit test-presets test-chaos test-queue test-fuzz bench-setup bench-service check \
+.PHONY: help setup demo up down test test-unit test-presets test-chaos test-queue test-fuzz test-gpu bench-setup bench \
+	bench-service check \
 	lint format cluster cluster-down
 
 help: ## list the targets
@@ -63,6 +64,9 @@ test-queue: setup ## 32 experiments posted at once on a real stack, some cancell
 test-fuzz: setup ## every order of things, and 20,000 requests from the API's description (about half an hour on 2 cores)
 	$(BIN)/python -m tests.fuzz $(SEED)
 
+test-gpu: setup ## the kernels for GPUs: on a GPU if there is one, else by Triton's interpreter
+	$(BIN)/python -m pytest -c /dev/null --rootdir . --confcutdir tests/gpu tests/gpu
+
 bench-setup: setup ## install the libraries that we are measured and checked against
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[bench]'
 
@@ -70,6 +74,9 @@ check: bench-setup ## longer checks: folding on every model, SpikingJelly's LIF,
 	$(BIN)/python -m benchmarks.checks.folding
 	$(BIN)/python -m benchmarks.checks.spikingjelly_lif
 	$(BIN)/python -m benchmarks.checks.tonic_aedat
+
+bench: bench-setup ## what a training step takes beside the plain convolutions and other libraries (half an hour on 2 idle cores)
+	$(BIN)/python -m benchmarks.training
 
 bench-service: setup ## what the service costs: 1,000 chains beside bare Tune, the API over 1,000,000 stage rows (20 minutes)
 	$(BIN)/python -m benchmarks.service
