@@ -19,7 +19,7 @@ from service.events import (
     RunFound,
     StageChanged,
 )
-from service.states import TERMINAL, WORK_TRANSITIONS, ExperimentState, WorkState
+from service.states import RESTING, TERMINAL, WORK_TRANSITIONS, ExperimentState, WorkState
 from service.storage import ExperimentFolder
 from service.store.database import Database
 from service.store.repository import Repository
@@ -137,19 +137,19 @@ def _apply_outbox(row: ExperimentRow, event: OutboxChanged) -> None:
 
 
 def _apply_chain(repository: Repository, row: ExperimentRow, event: ChainChanged) -> bool:
-    chain = repository.chain(row.id, event.chain)
-    if chain is None or not _may_become(chain.state, event.state):
+    chain, state = repository.chain(row.id, event.chain), _heard_of(row, event.state)
+    if chain is None or not _may_become(chain.state, state):
         return False
-    chain.state = event.state
+    chain.state = state
     return True
 
 
 def _apply_stage(repository: Repository, experiment: ExperimentRow, event: StageChanged) -> bool:
-    row = repository.stage(experiment.id, event.chain, event.stage)
+    row, state = repository.stage(experiment.id, event.chain, event.stage), _heard_of(experiment, event.state)
     # A zombie driver may speak late: what is ended stays, and epochs only grow.
-    if row is None or not _may_become(row.state, event.state) or event.epoch < row.epoch:
+    if row is None or not _may_become(row.state, state) or event.epoch < row.epoch:
         return False
-    row.state = event.state
+    row.state = state
     row.epoch = event.epoch
     row.metrics = dict(event.metrics)
     row.train_time_s = event.train_time_s
@@ -170,6 +170,11 @@ def _apply_run(repository: Repository, experiment_id: str, event: RunFound) -> N
     )
     if row is not None:
         row.mlflow_run_id = event.run_id
+
+
+def _heard_of(experiment: ExperimentRow, state: WorkState) -> WorkState:
+    """What a state means that is told of an experiment: where that is queued or paused, nothing of it runs any more."""
+    return WorkState.WAITING if experiment.state in RESTING and state is WorkState.RUNNING else state
 
 
 def _may_become(state: str, after: WorkState) -> bool:

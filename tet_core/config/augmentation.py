@@ -11,7 +11,7 @@ class Crop(Config):
     """Zero-pad every side by `padding` pixels, then crop back at a random place."""
 
     name: Literal["crop"] = "crop"
-    padding: int = Field(4, ge=1, le=64)
+    padding: int = Field(4, ge=1, le=128)
 
 
 class Flip(Config):

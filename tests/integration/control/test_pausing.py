@@ -44,6 +44,17 @@ def test_what_runs_is_stopped_and_then_paused_with_its_chains_waiting(desk: Desk
     assert (desk.row(experiment).state, desk.row(experiment).driver_attempt) == ("paused", 1)
 
 
+def test_a_driver_that_outlived_its_pause_has_nothing_running(desk: Desk) -> None:
+    """Ray has forgotten its job; its process went on and spoke late."""
+    experiment = paused(desk)
+    running = {"chain": desk.first_chain(experiment), "state": WorkState.RUNNING}
+    desk.say(experiment, StageChanged(stage=0, epoch=4, **running), ChainChanged(**running))
+    desk.rounds()
+    assert desk.work_states(experiment) == {"waiting"}
+    with desk.database.reading() as repository:
+        assert repository.chains(experiment)[0].stages[0].epoch == 4, "its epoch is committed all the same"
+
+
 def test_what_is_paused_leaves_its_place_to_others_and_goes_on_when_resumed(desk: Desk) -> None:
     experiment, other = paused(desk), desk.post()
     job = desk.run(other)

@@ -15,7 +15,7 @@ from PIL import Image
 from tests.original_data import write_imagenet
 from tests.unit.tet_core.stages import make_config
 from tet_core import train_epochs
-from tet_core.config import ImageFolder, ImageNet
+from tet_core.config import Crop, ImageFolder, ImageNet
 from tet_core.data import DataError, images, load_dataset
 from tet_core.data.loader import PREFETCH, taken
 
@@ -158,3 +158,9 @@ def test_the_digest_follows_names_sizes_and_labels(tmp_path: Path) -> None:
     assert images.load_folder(config, tmp_path).digest == first
     picture(tmp_path / "pets" / "cat" / "1.png", 90, 90)
     assert images.load_folder(config, tmp_path).digest != first
+
+
+@pytest.mark.parametrize("size", [1, 7, 8, 519, 520, 1024])
+def test_every_size_has_its_augmentation(size: int) -> None:
+    card = ImageFolder(folder="pictures", num_classes=2, input_size=size).card()
+    assert card.augmentation[0] == Crop(padding=max(1, size // 8))
