@@ -17,6 +17,9 @@ Paths alone; the rules of committing live in `service.runner.stage_folder`.
 from dataclasses import dataclass
 from pathlib import Path
 
+# What a train stage's last attempt leaves: the trained network alone, without the optimiser.
+MODEL = "model.pt"
+
 
 @dataclass(frozen=True)
 class StageFolder:

@@ -9,10 +9,10 @@ import httpx
 
 from service.settings import Settings
 from service.states import Cleanup
-from service.storage import ExperimentFolder, StageFolder, numbered
+from service.storage import MODEL, ExperimentFolder, StageFolder, numbered
 
 MLFLOW_TIMEOUT_S = 30.0
-CHECKPOINTS = ("epoch-*.pt", "model.pt")
+CHECKPOINTS = ("epoch-*.pt", MODEL)
 
 
 def remove_checkpoints(folder: ExperimentFolder, what: Cleanup) -> None:

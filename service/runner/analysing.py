@@ -12,7 +12,7 @@ from service.runner.trial_parts import Gauges, TrialConfig, load_last, logger, n
 from service.spec_blocks import Limits
 from service.storage import StageFolder
 from tet_core import environment
-from tet_core.analysis import Record, Row, Rows, analyse, write_results
+from tet_core.analysis import RESULTS, Record, Row, Rows, analyse, write_results
 from tet_core.checkpoint import EnvironmentMismatch
 from tet_core.config import AnalysisConfig
 from tet_core.files import write_atomic
@@ -46,8 +46,9 @@ def _analyse(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Itera
         say(_line(commit))
         gauges.set(commit)
         yield report(commit.epoch)
-    write_results(attempt.path, config.analysis, _records(folder))
-    attempt.finish(state="succeeded", at_ms=now_ms())
+    with attempt.ending(*RESULTS):
+        write_results(attempt.path, config.analysis, _records(folder))
+        attempt.finish(state="succeeded", at_ms=now_ms())
     say("stage complete")
     yield report(config.epochs, end="succeeded")
 

@@ -27,6 +27,7 @@ from service.runner.refusals import Refusals, is_refusal
 from service.runner.shipped import Shipped
 from service.runner.stage_folder import Progress
 from service.states import WorkState
+from service.storage import MODEL
 from tet_core.analysis import results
 
 log = logging.getLogger(__name__)
@@ -243,13 +244,13 @@ class Outbox:
             name=f"{chain.id}-{stage.index}",
             stage_key=content.stage_key(self._experiment_id, chain, stage),
             params=content.stage_params(stage),
-            file=progress.folder.attempt(progress.done.attempt) / "model.pt",
+            file=progress.folder.attempt(progress.done.attempt) / MODEL,
             step=progress.last.epoch,
         )
 
     def _ship_results(self, run_id: str, folder: Path) -> None:
         """An analysis's table and plot, which the attempt that ended it wrote."""
-        for name in (results.TABLE, results.TABLE_CSV, results.PLOT):
+        for name in results.RESULTS:
             self._runs.log_file(run_id, folder / name)
         self._runs.log_file(run_id, self._spec_file)
         self._runs.set_tags(run_id, content.table_tags(results.TABLE))

@@ -9,7 +9,7 @@ it failed and the experiment was begun anew, the next generation has a marker of
 import json
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -244,6 +244,28 @@ class Attempt:
                 self.check_newest()
             raise
 
+    @contextmanager
+    def ending(self, *files: str) -> Iterator[None]:
+        """Within this context the attempt writes what a stage leaves at its end, and then the completion marker.
+
+        What an attempt wrote that came to no marker is removed, an older one's before, this one's own behind.
+
+        Args:
+            files: Names of what is written.
+
+        Raises:
+            Superseded: there is a newer attempt, or one that was faster.
+        """
+        self.check_newest()
+        for number in self.folder.attempt_numbers():
+            if number < self.number:
+                _remove(self.folder.attempt(number), files)
+        try:
+            yield
+        except Superseded:
+            _remove(self.path, files)
+            raise
+
     def prune(self, keep: set[str]) -> None:
         """Delete this and older attempts' checkpoints, except those in `keep` (paths relative to the stage folder).
 
@@ -279,6 +301,11 @@ def _own(source: Path, target: Path) -> None:
         if not os.path.samefile(source, target):
             raise Superseded(f"{target} was committed by another attempt") from None
     sync_folder(target.parent)
+
+
+def _remove(folder: Path, files: Iterable[str]) -> None:
+    for name in files:
+        (folder / name).unlink(missing_ok=True)
 
 
 def _json(record: BaseModel) -> bytes:

@@ -13,7 +13,7 @@ from service.runner.pulse import Pulse
 from service.runner.stage_folder import Attempt, Commit, read_commits
 from service.runner.trial_parts import Gauges, TrialConfig, load_last, logger, now_ms, report
 from service.spec_blocks import HealthLimits, Limits
-from service.storage import StageFolder
+from service.storage import MODEL, StageFolder
 from tet_core import checkpoint as checkpoints
 from tet_core import train_epochs
 from tet_core.config import TrainConfig
@@ -58,8 +58,9 @@ def _train(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterato
         gauges.set(commit)
         yield report(commit.epoch)
         _check_health(commits, limits.health)
-    _write_model(folder, attempt)
-    attempt.finish(state="succeeded", at_ms=now_ms())
+    with attempt.ending(MODEL):
+        _write_model(folder, attempt)
+        attempt.finish(state="succeeded", at_ms=now_ms())
     say("stage complete")
     yield report(config.epochs, end="succeeded")
 
@@ -82,7 +83,7 @@ def _write_model(folder: StageFolder, attempt: Attempt) -> None:
     """Leave the trained network alone, without the optimiser, beside the attempt's other files."""
     full = load_last(folder)
     assert full is not None
-    checkpoints.save({**full, "optimizer": {}}, attempt.path / "model.pt")
+    checkpoints.save({**full, "optimizer": {}}, attempt.path / MODEL)
 
 
 def _line(commit: Commit) -> str:

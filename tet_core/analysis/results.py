@@ -12,6 +12,7 @@ from tet_core.config import Analysis
 from tet_core.files import write_atomic
 
 TABLE, TABLE_CSV, PLOT = "table.json", "table.csv", "plot.png"
+RESULTS = (TABLE, TABLE_CSV, PLOT)
 
 
 def table_json(records: Sequence[Record]) -> bytes:

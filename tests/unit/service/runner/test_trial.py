@@ -1,6 +1,7 @@
 """One attempt at one stage, driven step by step as Tune does."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,30 @@ def test_a_second_attempt_goes_on_to_the_same_bits(folder: StageFolder, tmp_path
 def test_a_stage_whose_epochs_are_all_committed_only_ends(folder: StageFolder) -> None:
     run(StageTrial(config(folder.path)), steps=3)
     assert [report["end"] for report in run(StageTrial(config(folder.path)))] == ["succeeded"]
+
+
+@pytest.mark.parametrize("is_zombie", [False, True])
+def test_a_stage_ends_with_one_model_whoever_was_killed_while_it_ended(
+    folder: StageFolder, monkeypatch: pytest.MonkeyPatch, is_zombie: bool
+) -> None:
+    """The first attempt has written the model, and dies before its marker; or it goes on behind its successor."""
+    finish = Attempt.finish
+
+    def interrupted(attempt: Attempt, **values: Any) -> Any:
+        if attempt.number > 1:
+            return finish(attempt, **values)
+        if is_zombie:
+            run(StageTrial(config(folder.path)))
+            return finish(attempt, **values)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Attempt, "finish", interrupted)
+    with nullcontext() if is_zombie else pytest.raises(KeyboardInterrupt):
+        run(StageTrial(config(folder.path)))
+    if not is_zombie:
+        assert (folder.attempt(1) / "model.pt").exists()
+        assert run(StageTrial(config(folder.path)))[-1]["end"] == "succeeded"
+    assert list(folder.attempts.glob("*/model.pt")) == [folder.attempt(2) / "model.pt"]
 
 
 def test_a_second_stage_starts_from_the_firsts_weights(folder: StageFolder, tmp_path: Path) -> None:
