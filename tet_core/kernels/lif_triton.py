@@ -20,7 +20,8 @@ def _affine(scale, shift, channel, inside, NORMED: tl.constexpr, COMPUTING: tl.c
     """Scale and shift of each neuron of a block; 1 and 0 without a norm."""
     if NORMED:
         return tl.load(scale + channel, mask=inside, other=1.0), tl.load(shift + channel, mask=inside, other=0.0)
-    return tl.full(channel.shape, 1.0, COMPUTING), tl.full(channel.shape, 0.0, COMPUTING)
+    else:
+        return tl.full(channel.shape, 1.0, COMPUTING), tl.full(channel.shape, 0.0, COMPUTING)
 
 
 @triton.jit
@@ -28,7 +29,8 @@ def _fired(x, KIND: tl.constexpr, WIDTH: tl.constexpr, COMPUTING: tl.constexpr):
     """What a neuron sends at x = u - threshold."""
     if KIND == SIGMOID_FORWARD:
         return 1.0 / (1.0 + tl.exp(-WIDTH * x))
-    return (x > 0).to(COMPUTING)
+    else:
+        return (x > 0).to(COMPUTING)
 
 
 @triton.jit
@@ -66,7 +68,8 @@ def _advance(
     a = _fired(u - THRESHOLD, KIND, WIDTH, COMPUTING)
     if SOFT:
         return u, a, u - THRESHOLD * a
-    return u, a, u * (1.0 - a)
+    else:
+        return u, a, u * (1.0 - a)
 
 
 @triton.jit
@@ -83,8 +86,8 @@ def lif_forward(
     a_1, b_1 = _affine(scale_1, shift_1, channel, inside, NORMED_1, COMPUTING)
     at_0, at_1, to = x_0 + index, x_1 + index, spikes + index
     v = tl.full((BLOCK,), 0.0, COMPUTING)
-    for _ in range(STEPS):
-        _, a, v = _advance(
+    for _step in range(STEPS):
+        _u, a, v = _advance(
             at_0, a_0, b_0, at_1, a_1, b_1, inside, v, TWO, NORMED_0, NORMED_1, KIND, WIDTH, TAU, THRESHOLD, SOFT,
             COMPUTING,
         )  # fmt: skip
@@ -108,8 +111,8 @@ def lif_backward(
     # The pointers walk forth and back: a product of step and size may not fit into 32 bits.
     at_0, at_1, at_u, at_a, at_i = x_0 + index, x_1 + index, scratch + index, grad_spikes + index, grad + index
     v = tl.full((BLOCK,), 0.0, COMPUTING)
-    for _ in range(STEPS):
-        u, _, v = _advance(
+    for _step in range(STEPS):
+        u, _a, v = _advance(
             at_0, a_0, b_0, at_1, a_1, b_1, inside, v, TWO, NORMED_0, NORMED_1, KIND, WIDTH, TAU, THRESHOLD, SOFT,
             COMPUTING,
         )  # fmt: skip
@@ -118,7 +121,7 @@ def lif_backward(
     tl.debug_barrier()
     grad_v = tl.full((BLOCK,), 0.0, COMPUTING)
     over_time = tl.full((BLOCK,), 0.0, COMPUTING)
-    for _ in range(STEPS):
+    for _step in range(STEPS):
         at_u, at_a, at_i = at_u - size, at_a - grad_step, at_i - size
         u = tl.load(at_u, mask=inside, other=0.0)
         grad_a = tl.load(at_a, mask=inside, other=0.0).to(COMPUTING)
