@@ -36,6 +36,8 @@ def fastest_precision(where: torch.device) -> SettledPrecision:
     bfloat16 where there are such; on GPUs that have them for float16 alone (compute capability 7), that; else float32.
     """
     if where.type == "cuda":
+        if not torch.cuda.is_available():
+            return "float32"  # whoever trains there is told that there is none
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return "bfloat16"
         return "float16" if torch.cuda.get_device_capability(where) >= (7, 0) else "float32"

@@ -89,6 +89,8 @@ def _parse(line: bytes, experiment_id: str, attempt: int) -> AnyEvent | None:
 def _apply(repository: Repository, row: ExperimentRow, event: AnyEvent, attempt: int) -> None:
     if isinstance(event, Outcome) and event.state == "cancelled" and attempt < row.driver_attempt:
         return  # a driver that was stopped earlier, heard of late: the newest one may still run
+    if isinstance(event, StageChanged | ChainChanged):
+        event = event.model_copy(update={"state": _heard_of(row, event.state)})
     if _told(repository, row, event):
         data = event.model_dump(mode="json", exclude={"at", "type"})
         repository.add_event(row.id, event.type, data, event.at)
@@ -137,19 +139,19 @@ def _apply_outbox(row: ExperimentRow, event: OutboxChanged) -> None:
 
 
 def _apply_chain(repository: Repository, row: ExperimentRow, event: ChainChanged) -> bool:
-    chain, state = repository.chain(row.id, event.chain), _heard_of(row, event.state)
-    if chain is None or not _may_become(chain.state, state):
+    chain = repository.chain(row.id, event.chain)
+    if chain is None or not _may_become(chain.state, event.state):
         return False
-    chain.state = state
+    chain.state = event.state
     return True
 
 
 def _apply_stage(repository: Repository, experiment: ExperimentRow, event: StageChanged) -> bool:
-    row, state = repository.stage(experiment.id, event.chain, event.stage), _heard_of(experiment, event.state)
+    row = repository.stage(experiment.id, event.chain, event.stage)
     # A zombie driver may speak late: what is ended stays, and epochs only grow.
-    if row is None or not _may_become(row.state, state) or event.epoch < row.epoch:
+    if row is None or not _may_become(row.state, event.state) or event.epoch < row.epoch:
         return False
-    row.state = state
+    row.state = event.state
     row.epoch = event.epoch
     row.metrics = dict(event.metrics)
     row.train_time_s = event.train_time_s

@@ -248,7 +248,8 @@ class Attempt:
     def ending(self, *files: str) -> Iterator[None]:
         """Within this context the attempt writes what a stage leaves at its end, and then the completion marker.
 
-        What an attempt wrote that came to no marker is removed, an older one's before, this one's own behind.
+        What an attempt wrote that came to no marker is removed once there is one. Until then it stays: a late attempt
+        may find the stage ended by an older one, whose files are then the stage's.
 
         Args:
             files: Names of what is written.
@@ -257,14 +258,17 @@ class Attempt:
             Superseded: there is a newer attempt, or one that was faster.
         """
         self.check_newest()
-        for number in self.folder.attempt_numbers():
-            if number < self.number:
-                _remove(self.folder.attempt(number), files)
+        if (done := _read_done(self.folder, self.generation)) is not None:
+            raise Superseded(f"attempt {done.attempt} has ended the stage at {self.folder.path}")
         try:
             yield
         except Superseded:
             _remove(self.path, files)
             raise
+        owner = _read_done(self.folder, self.generation)
+        for number in self.folder.attempt_numbers():
+            if owner is not None and number != owner.attempt and number <= self.number:
+                _remove(self.folder.attempt(number), files)
 
     def prune(self, keep: set[str]) -> None:
         """Delete this and older attempts' checkpoints, except those in `keep` (paths relative to the stage folder).

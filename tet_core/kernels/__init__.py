@@ -4,7 +4,6 @@ import logging
 import os
 from functools import cache
 from importlib import import_module
-from importlib.metadata import version
 from types import ModuleType
 
 from torch import Tensor
@@ -69,8 +68,11 @@ def _gpu() -> ModuleType:
 
 
 def _triton() -> str:
+    """Which Triton there is, once it has shown that it can work here: it builds what it loads kernels with."""
     try:
         _gpu()
-    except ImportError as error:
-        raise NoCompilerError(f"Triton is not installed: {error}") from error
-    return f"triton {version('triton')}"
+        triton = import_module("triton")
+        triton.runtime.driver.active.get_current_device()
+    except Exception as error:  # no Triton, no C compiler, no headers of Python, no driver: each in its own words
+        raise NoCompilerError(f"Triton does not work here: {type(error).__name__}: {error}") from error
+    return f"triton {triton.__version__}"

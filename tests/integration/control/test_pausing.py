@@ -53,6 +53,8 @@ def test_a_driver_that_outlived_its_pause_has_nothing_running(desk: Desk) -> Non
     assert desk.work_states(experiment) == {"waiting"}
     with desk.database.reading() as repository:
         assert repository.chains(experiment)[0].stages[0].epoch == 4, "its epoch is committed all the same"
+        told = [event.data["state"] for event in repository.events(experiment) if event.type in ("stage", "chain")]
+    assert told[-2:] == ["waiting", "waiting"]
 
 
 def test_what_is_paused_leaves_its_place_to_others_and_goes_on_when_resumed(desk: Desk) -> None:

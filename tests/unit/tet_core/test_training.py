@@ -245,11 +245,12 @@ def test_auto_is_bfloat16_where_the_processor_has_instructions_for_it(
 
 @pytest.mark.parametrize(
     ("has_bfloat16", "capability", "expected"),
-    [(True, (9, 0), "bfloat16"), (False, (7, 5), "float16"), (False, (6, 1), "float32")],
+    [(True, (9, 0), "bfloat16"), (False, (7, 5), "float16"), (False, (6, 1), "float32"), (False, (0, 0), "float32")],
 )
 def test_auto_on_gpus_of_three_ages(
     monkeypatch: pytest.MonkeyPatch, has_bfloat16: bool, capability: tuple[int, int], expected: str
 ) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: capability > (0, 0))
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_bfloat16)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     assert environment.fastest_precision(torch.device("cuda")) == expected

@@ -127,6 +127,34 @@ def test_a_stage_ends_with_one_model_whoever_was_killed_while_it_ended(
     assert list(folder.attempts.glob("*/model.pt")) == [folder.attempt(2) / "model.pt"]
 
 
+def test_an_attempt_that_comes_when_an_older_one_has_ended_the_stage_leaves_its_model_alone(
+    folder: StageFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one was thought lost, and its successor was offered before it was seen to have ended."""
+    run(StageTrial(config(folder.path)))
+    assert run(StageTrial(config(folder.path)))[-1]["end"] == "lost"
+    assert list(folder.attempts.glob("*/model.pt")) == [folder.attempt(1) / "model.pt"]
+    # The same where the older one is faster by a moment: it links its marker while the newer one is about to.
+    other = StageFolder(folder.path.with_name("other"))
+    first, calls = StageTrial(config(other.path)), []
+    run(first, steps=3)
+
+    def beaten(attempt: Attempt) -> None:
+        calls.append(attempt.number)
+        if len(calls) == 2:  # the first one is at the beginning of the end
+            monkeypatch.setattr(Attempt, "check_newest", lambda attempt: None)
+            assert run(first)[-1]["end"] == "succeeded"
+            assert len(list(other.attempts.glob("*/model.pt"))) == 2
+
+    second = StageTrial(config(other.path))
+    monkeypatch.setattr(Attempt, "check_newest", beaten)
+    run(second)
+    assert list(other.attempts.glob("*/model.pt")) == [other.attempt(1) / "model.pt"]
+    done = read_progress(other).done
+    assert done is not None
+    assert done.attempt == 1
+
+
 def test_a_second_stage_starts_from_the_firsts_weights(folder: StageFolder, tmp_path: Path) -> None:
     run(StageTrial(config(folder.path)))
     after = StageFolder(tmp_path / "1")

@@ -5,6 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+import torch
+
 from tests.compiler import needs_compiler
 
 LOGGED = "import logging; logging.basicConfig(format='%(message)s')"
@@ -80,3 +83,12 @@ def test_neurons_that_no_kernel_is_there_for_say_so_once() -> None:
         "a layer of neurons runs in plain torch, which is slower: there is no kernel for torch.float16",
     ]
     assert chosen(program, TET_KERNELS="loop").stderr == ""
+
+
+def test_where_triton_cannot_work_the_loop_runs_on_gpus(tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    done = chosen(f"{LOGGED}; from tet_core import kernels; print(kernels.chosen('cuda'), kernels.chosen('cuda'))")
+    assert done.stdout == "loop loop\n"
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("neurons run in plain torch, which is slower: the kernels cannot be built here (Triton does")
