@@ -55,13 +55,16 @@ class OverSteps(nn.Module):
 
 
 class StepByStep(nn.Module):
-    """A network with neurons that keep their state, run one step after the other."""
+    """A network of snnTorch's, whose neurons keep their state, run one step after the other."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
+        self._neurons = [module for module in network.modules() if isinstance(module, snntorch.SpikingNeuron)]
 
     def forward(self, x: Tensor) -> Tensor:
+        # It resets every neuron of the process; here there are networks beside this one.
+        snntorch.SpikingNeuron.instances = self._neurons
         snntorch_utils.reset(self.network)
         return torch.stack([self.network(step) for step in x])
 

@@ -152,14 +152,40 @@ def test_in_smaller_types_every_spike_agrees_that_is_not_at_the_threshold(
         v = u * (u <= 1)
     tolerance = 1e-5 if dtype == torch.float32 else 2e-2
     ours, expected = leaf(x), leaf(x.float())
-    torch.autograd.backward(by_triton([(ours, None)], neurons, T), grad)
-    torch.autograd.backward(by_loop(expected, neurons), grad.float())
+    spikes, wanted = by_triton([(ours, None)], neurons, T), by_loop(expected, neurons)
+    assert torch.equal(spikes.float()[:, clear], wanted[:, clear])
+    torch.autograd.backward(spikes, grad)
+    torch.autograd.backward(wanted, grad.float())
     assert ours.grad is not None
     assert expected.grad is not None
     assert clear.float().mean() > 0.9
     torch.testing.assert_close(
         ours.grad.float()[:, clear], expected.grad[:, clear], rtol=tolerance, atol=tolerance, check_dtype=False
     )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("layout", [lambda x: x, _channels_last], ids=["contiguous", "channels-last"])
+def test_norms_in_smaller_types(device: torch.device, dtype: torch.dtype, layout: Callable[[Tensor], Tensor]) -> None:
+    shape, neurons = (3, 4, 35, 5, 6), Neurons(0.5, 1.0, Triangle(), "hard", False)
+    x, grad = (layout(drawn(seed, shape, device, dtype)) for seed in (0, 1))
+    found = fused.moments(x)
+    wide = x.double().transpose(1, 2).transpose(0, 1).flatten(1)
+    torch.testing.assert_close(found.mean.double(), wide.mean(1), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(found.var.double(), wide.var(1, correction=0), rtol=1e-5, atol=1e-5)
+    ours, expected = leaf(x), leaf(x.double())
+    norms = [(1 + 0.1 * drawn(2, (35,), device), 0.1 * drawn(3, (35,), device)) for _ in range(2)]
+    narrow = (leaf(norms[0][0].float()), leaf(norms[0][1].float()))
+    spikes, wanted = by_triton([(ours, narrow)], neurons, 3), by_loop(normed(expected, norms[1]), neurons)
+    same = (spikes.double() == wanted).all(0)
+    assert same.float().mean() > 0.99, "but for potentials within rounding of the threshold"
+    torch.autograd.backward(spikes, grad)
+    torch.autograd.backward(wanted, grad.double())
+    assert ours.grad is not None
+    assert expected.grad is not None
+    tolerance = 1e-4 if dtype == torch.float32 else 5e-2
+    close = torch.isclose(ours.grad.double(), expected.grad, rtol=tolerance, atol=tolerance)[:, same]
+    assert close.float().mean() > 0.99
 
 
 @pytest.mark.parametrize("shape", [(2, 0, 3), (2, 3, 0), (2, 0, 5, 4, 4)])
