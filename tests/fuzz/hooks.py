@@ -67,9 +67,9 @@ def yaml_1_2(context: Any, value: Any) -> bytes:
 
 @schemathesis.hook
 def filter_path_parameters(context: Any, path_parameters: Json | None) -> bool:
-    """Leaves out values of several texts with a `?`, which is sent as it is: the path would be another one."""
+    """Leaves out values of several texts with a `?` or a `#`, sent as they are: the path would end there."""
     values = (path_parameters or {}).values()
-    return not any(isinstance(value, list | dict) and "?" in str(value) for value in values)
+    return not any(isinstance(value, list | dict) and set("?#") & set(str(value)) for value in values)
 
 
 @schemathesis.hook
