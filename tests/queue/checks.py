@@ -50,14 +50,17 @@ def _outcome(member: Member) -> Iterator[str]:
     """Who was not cancelled has succeeded, all of it; who was has ended cancelled."""
     state, stage = member.view["state"], _stage(member)
     wanted = "succeeded" if member.cancelled_at is None else "cancelled"
-    overtaken = member.fate is Fate.SOME_TIME and state == "succeeded"  # done before the cancellation came to it
+    # Done before the cancellation came to it.
+    overtaken = state == "succeeded" and (
+        member.fate is Fate.SOME_TIME or (member.fate is Fate.IN_QUEUE and member.was_begun)
+    )
     if state != wanted and not overtaken:
         yield f"is {state} ({member.view['reason']}), and should be {wanted}"
     if stage["state"] != state:
         yield f"its stage is {stage['state']} at the end of one that is {state}"
     if state == "succeeded" and stage["epoch"] != member.epochs:
         yield f"has succeeded with {stage['epoch']} of {member.epochs} epochs"
-    if member.fate is Fate.IN_QUEUE and (member.view["started_at"] or stage["epoch"]):
+    if member.fate is Fate.IN_QUEUE and not member.was_begun and (member.view["started_at"] or stage["epoch"]):
         yield "was cancelled in the queue, and has begun all the same"
     if member.fate is Fate.AT_WORK and stage["epoch"] < member.cancel_after:
         yield f"shows {stage['epoch']} epochs, and had {member.cancel_after} before it was cancelled"

@@ -59,6 +59,11 @@ class Member:
         }
 
     @property
+    def was_begun(self) -> bool:
+        """Whether it was at work when it was to be cancelled: who is posted first finds places free."""
+        return self.began is not None and (self.cancelled_at is None or self.began <= self.cancelled_at)
+
+    @property
     def has_ended(self) -> bool:
         """Whether it was seen in a terminal state."""
         return bool(self.view) and self.view["state"] in ENDED
