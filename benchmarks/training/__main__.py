@@ -1,22 +1,11 @@
-"""All of it; each part runs alone too.
+"""What a training step takes, and what stands around it, all of it; each part runs alone too.
 
 python -m benchmarks.training
 """
 
-import subprocess
 import sys
 
-PARTS = ("benchmarks.training.around", "benchmarks.training.steps")
-
-
-def main() -> int:
-    """Run every part, whatever comes of the first; 0 only if all bounds of all hold."""
-    statuses = []
-    for part in PARTS:
-        statuses.append(subprocess.run([sys.executable, "-m", part], check=False).returncode)
-        print(flush=True)
-    return max(statuses)
-
+from benchmarks.parts import run_all
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_all(("benchmarks.training.around", "benchmarks.training.steps")))
