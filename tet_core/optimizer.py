@@ -1,11 +1,12 @@
 """Optimisers and the learning-rate schedule."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tet_core.config import AdamConfig, SgdConfig, TrainConfig
 
@@ -13,9 +14,63 @@ from tet_core.config import AdamConfig, SgdConfig, TrainConfig
 def build_optimizer(config: AdamConfig | SgdConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     """Make the optimiser that a config names (weight decay is added to the gradient, not decoupled)."""
     # fused: one kernel for all parameters; a small network's step is mostly overhead otherwise
-    if isinstance(config, AdamConfig):
-        return torch.optim.Adam(parameters, fused=True, **_fields(config))
-    return torch.optim.SGD(parameters, fused=True, **_fields(config))
+    kind = Adam if isinstance(config, AdamConfig) else SGD
+    return kind(parameters, fused=True, **_fields(config))
+
+
+class _AsTheyLie(torch.optim.Optimizer):
+    """Gives the step of another class weights, gradients and state in the order in which they lie in memory.
+
+    torch's fused steps on CPUs (2.13) copy every gradient that is channels-last, and make no use of the copy: it takes
+    longer than the step itself.
+    """
+
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
+        """As that of the other class, to the last bit."""
+        with _as_they_lie(self):
+            return super().step(closure)
+
+
+class Adam(_AsTheyLie, torch.optim.Adam):
+    """`torch.optim.Adam`."""
+
+
+class SGD(_AsTheyLie, torch.optim.SGD):
+    """`torch.optim.SGD`."""
+
+
+_TO_CHANNELS_LAST, _BACK = (0, 2, 3, 1), (0, 3, 1, 2)
+# For fewer numbers the copies take less time than avoiding them.
+_LARGE = 1 << 16
+
+
+@contextmanager
+def _as_they_lie(optimizer: torch.optim.Optimizer) -> Iterator[None]:
+    turned = [p for group in optimizer.param_groups for p in group["params"] if _is_channels_last(p)]
+    for p in turned:
+        _turn(p, optimizer.state[p], _TO_CHANNELS_LAST)
+    try:
+        yield
+    finally:
+        for p in turned:
+            _turn(p, optimizer.state[p], _BACK)
+
+
+def _is_channels_last(p: nn.Parameter) -> bool:
+    if p.grad is None or p.device.type != "cpu" or p.numel() < _LARGE or p.ndim != 4 or p.is_contiguous():
+        return False
+    return all(each.is_contiguous(memory_format=torch.channels_last) for each in (p, p.grad))
+
+
+def _turn(p: nn.Parameter, state: dict[str, Any], axes: tuple[int, ...]) -> None:
+    shape, grad = p.shape, p.grad
+    assert grad is not None
+    p.grad = None
+    p.data = p.data.permute(axes)
+    p.grad = grad.permute(axes)
+    state.update({
+        key: each.permute(axes) for key, each in state.items() if isinstance(each, Tensor) and each.shape == shape
+    })  # fmt: skip
 
 
 def set_fields(optimizer: torch.optim.Optimizer, config: AdamConfig | SgdConfig) -> None:

@@ -30,27 +30,23 @@ class _Geometry(ctypes.Structure):
 
 class _Input(ctypes.Structure):
     _fields_ = [
-        ("data", ctypes.c_void_p), ("step", ctypes.c_int64), ("scale", ctypes.c_void_p), ("shift", ctypes.c_void_p),
-        ("mean", ctypes.c_void_p),
+        ("data", ctypes.c_void_p), ("step", ctypes.c_int64), ("weight", ctypes.c_void_p), ("bias", ctypes.c_void_p),
+        ("mean", ctypes.c_void_p), ("var", ctypes.c_void_p), ("eps", ctypes.c_double),
     ]  # fmt: skip
 
 
 def moments(x: Tensor) -> Moments:
     """Mean and biased variance of each channel of `[T, B, C, *]`, whose steps are dense, over T, B and *."""
-    dtype = computing_dtype(x.dtype)
     g = _geometry(x, x.shape[0], by_channel=True)
-    base = x[0, 0].flatten(1)[:, 0].to(dtype).contiguous()
-    sums = torch.zeros(library().chunks_of(g), 2, g.channels, dtype=torch.float64)
-    call("moments", x.dtype, pointer(x), ctypes.c_int64(x.stride(0)), g, pointer(base), pointer(sums))
-    mean, square = sums.sum(0) / (x.numel() // g.channels)
-    return Moments((base + mean).to(dtype), (square - mean * mean).clamp_min_(0).to(dtype))
+    mean, var = torch.empty(2, g.channels, dtype=computing_dtype(x.dtype))
+    call("moments", x.dtype, pointer(x), ctypes.c_int64(x.stride(0)), g, pointer(mean), pointer(var))
+    return Moments(mean, var)
 
 
 def forward(fed: Sequence[Fed], neurons: Neurons, spikes: Tensor) -> None:
     """Run the neurons from rest over the sum of their inputs, and write the spikes `[T, B, *]`."""
     g = _geometry(fed[0].x, spikes.shape[0], by_channel=are_normed(fed))
-    inputs = _Inputs(fed)
-    call("lif_forward", spikes.dtype, inputs.array, ctypes.c_int(len(fed)), g, _struct(neurons), pointer(spikes))
+    call("lif_forward", spikes.dtype, _inputs(fed), ctypes.c_int(len(fed)), g, _struct(neurons), pointer(spikes))
 
 
 def backward(
@@ -70,23 +66,36 @@ def backward(
         `[1 + number of inputs, C]`: the sum of dL/dI, and of dL/dI * (x - mean) for each input; None without norms.
     """
     g = _geometry(fed[0].x, steps, by_channel=are_normed(fed))
-    inputs, sums = _Inputs(fed), None
-    if are_normed(fed):
-        sums = torch.zeros(library().chunks_of(g), 1 + len(fed), g.channels, dtype=torch.float64)
+    totals = torch.empty(1 + len(fed), g.channels, dtype=torch.float64) if are_normed(fed) else None
     call(
-        "lif_backward", grad.dtype, inputs.array, ctypes.c_int(len(fed)), g, _struct(neurons), pointer(grad_spikes),
-        ctypes.c_int64(grad_spikes.stride(0)), ctypes.c_int(summed), pointer(grad), pointer(sums),
+        "lif_backward", grad.dtype, _inputs(fed), ctypes.c_int(len(fed)), g, _struct(neurons), pointer(grad_spikes),
+        ctypes.c_int64(grad_spikes.stride(0)), ctypes.c_int(summed), pointer(grad), pointer(totals),
     )  # fmt: skip
-    return None if sums is None else sums.sum(0)
+    return totals
 
 
-def combine(x: Tensor, grad: Tensor, a: Tensor, b: Tensor, c: Tensor, out: Tensor) -> None:
-    """`a * grad + b * x + c` by channel, a to c being `[C]`: a norm's gradient; `out` may be `grad`."""
+def norm_backward(fed: Fed, grad: Tensor, total: Tensor, total_x: Tensor, out: Tensor | None) -> tuple[Tensor, Tensor]:
+    """dL/dx of a norm, with d = dL/dI: `a * (d - mean(d) - xhat * mean(d * xhat))`, a being `weight / deviation`.
+
+    Args:
+        fed: The input.
+        grad: dL/dI, `[T, B, *]` as x. Of an x of one step it is the sum over the steps, and n counts one of them:
+            then the same holds.
+        total: `[C]`: the sum of d over all steps.
+        total_x: `[C]`: that of d * (x - mean).
+        out: Where dL/dx is written, may be `grad`; None: nowhere.
+
+    Returns:
+        dL/dweight and dL/dbias, `[C]`.
+    """
+    x = fed.x
     g = _geometry(x, x.shape[0], by_channel=True)
+    of_weight, of_bias = torch.empty(2, g.channels, dtype=computing_dtype(x.dtype))
     call(
-        "norm_backward", x.dtype, pointer(x), ctypes.c_int64(x.stride(0)), g, pointer(grad), pointer(a), pointer(b),
-        pointer(c), pointer(out),
+        "norm_backward", x.dtype, _inputs([fed]), g, pointer(grad), pointer(total), pointer(total_x), pointer(out),
+        pointer(of_weight), pointer(of_bias),
     )  # fmt: skip
+    return of_weight, of_bias
 
 
 def call(name: str, dtype: torch.dtype, *arguments: Any) -> None:
@@ -99,19 +108,17 @@ def pointer(x: Tensor | None) -> ctypes.c_void_p:
     return ctypes.c_void_p(None if x is None else x.data_ptr())
 
 
-class _Inputs:
-    """The kernels' view of the inputs; it keeps alive what it points into."""
-
-    def __init__(self, fed: Sequence[Fed]) -> None:
-        self.array = (_Input * len(fed))()
-        self._kept: list[Tensor] = []
-        for each, view in zip(fed, self.array, strict=True):
-            view.data, view.step = each.x.data_ptr(), each.step
-            if (affine := each.affine()) is not None:
-                assert each.mean is not None
-                scale, shift = affine
-                view.scale, view.shift, view.mean = scale.data_ptr(), shift.data_ptr(), each.mean.data_ptr()
-                self._kept += [scale, shift]
+def _inputs(fed: Sequence[Fed]) -> Any:
+    """The kernels' view of the inputs, which have to outlive it."""
+    array = (_Input * len(fed))()
+    for each, view in zip(fed, array, strict=True):
+        view.data, view.step = each.x.data_ptr(), each.step
+        if each.moments is not None:
+            assert each.weight is not None
+            assert each.bias is not None
+            view.weight, view.bias, view.eps = each.weight.data_ptr(), each.bias.data_ptr(), each.eps
+            view.mean, view.var = each.moments.mean.data_ptr(), each.moments.var.data_ptr()
+    return array
 
 
 def _struct(neurons: Neurons) -> _Neuron:

@@ -54,19 +54,26 @@ def backward(
         )  # fmt: skip
     if not are_normed(fed):
         return None
-    sums = [_channel_sums(each.x, grad, each.mean) for each in fed if each.mean is not None]
+    sums = [_channel_sums(each.x, grad, each.moments.mean) for each in fed if each.moments is not None]
     rows = iter(each[1] for each in sums)
-    return torch.stack([sums[0][0], *(sums[0][0] if each.mean is None else next(rows) for each in fed)])
+    return torch.stack([sums[0][0], *(sums[0][0] if each.moments is None else next(rows) for each in fed)])
 
 
-def combine(x: Tensor, grad: Tensor, a: Tensor, b: Tensor, c: Tensor, out: Tensor) -> None:
-    """`a * grad + b * x + c` by channel, a to c being `[C]`: a norm's gradient; `out` may be `grad`."""
-    g, size = geometry(x, x.shape[0], by_channel=True), x[0].numel()
-    if size:
+def norm_backward(fed: Fed, grad: Tensor, total: Tensor, total_x: Tensor, out: Tensor | None) -> tuple[Tensor, Tensor]:
+    """dL/dx of a norm, written to `out`; returns dL/dweight and dL/dbias."""
+    assert fed.moments is not None
+    assert fed.weight is not None
+    dtype, inverse = fed.moments.mean.dtype, fed.inverse().double()
+    if out is not None and fed.x.numel():
+        g, n, size = geometry(fed.x, fed.x.shape[0], by_channel=True), fed.x.numel() // len(total), fed.x[0].numel()
+        a = fed.weight.double() * inverse
+        b = -a * inverse.square() * total_x / n
+        c = -a * total / n - b * fed.moments.mean.double()
         combine_channels[(triton.cdiv(size, _BLOCK), g.steps)](
-            x, x.stride(0), grad, grad.stride(0), a, b, c, out, out.stride(0), size, g.channels, g.inner,
-            COMPUTING=_COMPUTING[a.dtype], BLOCK=_BLOCK,
+            fed.x, fed.x.stride(0), grad, grad.stride(0), *(each.to(dtype) for each in (a, b, c)), out, out.stride(0),
+            size, g.channels, g.inner, COMPUTING=_COMPUTING[dtype], BLOCK=_BLOCK,
         )  # fmt: skip
+    return (total_x * inverse).to(dtype), total.to(dtype)
 
 
 def _at_most_two(fed: Sequence[Fed], steps: int) -> list[Fed]:
@@ -100,7 +107,8 @@ def _inputs(fed: Sequence[Fed], steps: int) -> list[Any]:
 
 def _constants(fed: Sequence[Fed], neurons: Neurons, steps: int, dtype: torch.dtype) -> dict[str, Any]:
     return {
-        "STEPS": steps, "TWO": len(fed) > 1, "NORMED_0": fed[0].mean is not None, "NORMED_1": fed[-1].mean is not None,
+        "STEPS": steps, "TWO": len(fed) > 1,
+        "NORMED_0": fed[0].moments is not None, "NORMED_1": fed[-1].moments is not None,
         "KIND": neurons.kind, "WIDTH": neurons.width, "TAU": neurons.tau, "THRESHOLD": neurons.v_threshold,
         "SOFT": neurons.reset == "soft", "COMPUTING": _COMPUTING[computing_dtype(dtype)], "BLOCK": _BLOCK,
     }  # fmt: skip

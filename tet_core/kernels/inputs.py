@@ -3,8 +3,10 @@
 Shapes: T time steps (always axis 0), B batch, C channels, * any more axes.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -49,31 +51,35 @@ class Moments:
 
 @dataclass(frozen=True)
 class Fed:
-    """An input, and what is done to it: `(x - mean) * inverse * weight + bias`, or nothing.
+    """An input, and what is done to it: `(x - mean) / sqrt(var + eps) * weight + bias`, or nothing.
 
-    x is `[T, B, *]`, or `[1, B, *]` where every step is the same; the others are `[C]`.
+    x is `[T, B, *]`, or `[1, B, *]` where every step is the same; weight and bias are `[C]`, in the computing type.
     """
 
     x: Tensor
     weight: Tensor | None = None
     bias: Tensor | None = None
-    mean: Tensor | None = None
-    inverse: Tensor | None = None
+    moments: Moments | None = None
+    eps: float = 0.0
 
     @property
     def step(self) -> int:
         """Elements from one step to the next; 0 where all of them are one."""
         return 0 if self.x.shape[0] == 1 else self.x.stride(0)
 
+    def inverse(self) -> Tensor:
+        """`1 / sqrt(var + eps)` of each channel, `[C]`, where there is a norm."""
+        assert self.moments is not None
+        return (self.moments.var + self.eps).rsqrt()
+
     def affine(self) -> tuple[Tensor, Tensor] | None:
         """Scale and shift of each channel, `[C]`, that do the same as the norm; None where there is none."""
-        if self.mean is None:
+        if self.moments is None:
             return None
         assert self.weight is not None
         assert self.bias is not None
-        assert self.inverse is not None
-        scale = self.weight.detach() * self.inverse
-        return scale, self.bias.detach() - self.mean * scale
+        scale = self.weight * self.inverse()
+        return scale, self.bias - self.moments.mean * scale
 
 
 class Geometry(NamedTuple):
@@ -87,18 +93,20 @@ class Geometry(NamedTuple):
 
 def geometry(x: Tensor, steps: int, *, by_channel: bool) -> Geometry:
     """That of a tensor whose steps are dense: by channel, axis 2, only where something depends on it."""
-    step = x[0]
+    _, batch, *sizes = x.shape
+    size = math.prod(sizes)
     if not by_channel:
-        return Geometry(steps, 1, 1, step.numel())
-    channels = step.shape[1]
-    if not step.is_contiguous():
-        return Geometry(steps, step.numel() // channels, channels, 1)
-    return Geometry(steps, step.shape[0], channels, step[0, 0].numel())
+        return Geometry(steps, 1, 1, batch * size)
+    channels = sizes[0]
+    inner = size // channels
+    if _is_contiguous(x.shape[1:], x.stride()[1:]):
+        return Geometry(steps, batch, channels, inner)
+    return Geometry(steps, batch * inner, channels, 1)
 
 
 def are_normed(fed: Sequence[Fed]) -> bool:
     """Whether any of the inputs goes through a norm."""
-    return any(each.mean is not None for each in fed)
+    return any(each.moments is not None for each in fed)
 
 
 def computing_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -108,18 +116,39 @@ def computing_dtype(dtype: torch.dtype) -> torch.dtype:
 
 def aligned(x: Tensor, like: Tensor | None = None) -> Tensor:
     """`x` itself if each of its steps is dense (and laid out as those of `like`), else a copy that is."""
-    strides = x.stride()[1:] if like is None else like.stride()[1:]
-    if x.stride()[1:] == strides and _is_dense(x[0]) and x.stride(0) >= x[0].numel():
+    step, strides = x.shape[1:], x.stride()[1:]
+    as_asked = like is None or strides == like.stride()[1:]
+    if as_asked and _is_dense(step, strides) and x.stride(0) >= math.prod(step):
         return x
     return empty_steps(x if like is None else like, x.shape[0]).copy_(x)
 
 
 def empty_steps(like: Tensor, steps: int) -> Tensor:
     """An empty tensor of so many steps, time outermost, each laid out as those of `like` if these are dense."""
-    step = like[0] if _is_dense(like[0]) else torch.empty(like.shape[1:], dtype=like.dtype)
-    return like.new_empty_strided((steps, *step.shape), (step.numel(), *step.stride()))
+    step, strides = like.shape[1:], like.stride()[1:]
+    if not _is_dense(step, strides):
+        return like.new_empty((steps, *step))
+    return like.new_empty_strided((steps, *step), (math.prod(step), *strides))
 
 
-def _is_dense(step: Tensor) -> bool:
-    channels_last = step.ndim == 4 and step.is_contiguous(memory_format=torch.channels_last)
-    return channels_last or step.is_contiguous()
+@cache
+def _is_dense(shape: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether a step fills its memory: contiguous, or channels-last."""
+    if len(shape) == 4:
+        batch, channels, *sizes = shape
+        in_memory = (batch, *sizes, channels), (strides[0], *strides[2:], strides[1])
+        return _is_contiguous(*in_memory) or _is_contiguous(shape, strides)
+    return _is_contiguous(shape, strides)
+
+
+@cache
+def _is_contiguous(shape: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether the last axis is innermost; the stride of an axis of one number says nothing."""
+    if 0 in shape:
+        return True
+    expected = 1
+    for size, stride in zip(reversed(shape), reversed(strides), strict=True):
+        if size != 1 and stride != expected:
+            return False
+        expected *= size
+    return True

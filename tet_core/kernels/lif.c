@@ -9,6 +9,7 @@
    Equations: step.py. Source: Deng et al., ICLR 2022, Eq. 1-3 and 5.
 */
 
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,7 @@ typedef struct {
 } geometry;
 
 /* From LARGE numbers on it is worth the threads. */
-enum { TILE = 512, CHUNKS = 64, LARGE = 1 << 15 };
+enum { TILE = 256, CHUNKS = 32, CHUNK_TILES = 4, LARGE = 1 << 15 };
 
 static inline int64_t step_size(geometry g) { return g.outer * g.channels * g.inner; }
 static inline int64_t tile_rows(geometry g) { return g.channels < TILE ? TILE / g.channels : 1; }
@@ -45,13 +46,20 @@ static inline int64_t tile_length(geometry g, int64_t tile) {
     return left < tile_room(g) ? left : tile_room(g);
 }
 static inline int64_t channel_of(geometry g, int64_t tile) { return tile / tile_pieces(g) % g.channels; }
-static inline int64_t num_chunks(int64_t tiles) { return tiles < CHUNKS ? tiles : CHUNKS; }
+static inline int64_t num_chunks(int64_t tiles) {
+    const int64_t wanted = (tiles + CHUNK_TILES - 1) / CHUNK_TILES;
+    return wanted < CHUNKS ? wanted : CHUNKS;
+}
 static inline int64_t first_tile(int64_t chunk, int64_t chunks, int64_t tiles) { return tiles * chunk / chunks; }
 
 static inline int is_large(geometry g) { return g.steps * step_size(g) > LARGE; }
 
-/* How many rows of sums the functions below write for a geometry. */
-int64_t chunks_of(geometry g) { return num_chunks(num_tiles(g)); }
+/* The sums of the columns of [rows, columns]. */
+static void add_up(const double *table, int64_t rows, int64_t columns, double *sums) {
+    memset(sums, 0, columns * sizeof(double));
+    for (int64_t row = 0; row < rows; row++)
+        for (int64_t i = 0; i < columns; i++) sums[i] += table[row * columns + i];
+}
 
 #define STORED float
 #define ACC float
@@ -60,6 +68,7 @@ int64_t chunks_of(geometry g) { return num_chunks(num_tiles(g)); }
 #define EXPONENT_SHIFT 23
 #define GET(x) (x)
 #define PUT(x) (x)
+#define SQRT(x) sqrtf(x)
 #define NAME(f) f##_float32
 #include "lif_typed.h"
 #undef STORED
@@ -90,6 +99,7 @@ static inline uint16_t to_bfloat16(float x) {
 #undef NAME
 #undef GET
 #undef PUT
+#undef SQRT
 
 #define STORED double
 #define ACC double
@@ -98,5 +108,6 @@ static inline uint16_t to_bfloat16(float x) {
 #define EXPONENT_SHIFT 52
 #define GET(x) (x)
 #define PUT(x) (x)
+#define SQRT(x) sqrt(x)
 #define NAME(f) f##_float64
 #include "lif_typed.h"

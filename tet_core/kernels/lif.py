@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from tet_core.kernels import kernels_for
-from tet_core.kernels.inputs import Fed, Moments, Neurons, aligned, empty_steps
+from tet_core.kernels.inputs import Fed, Moments, Neurons, aligned, computing_dtype, empty_steps
 
 
 def moments(x: Tensor) -> Moments:
@@ -70,9 +70,17 @@ def _fed(norms: Sequence[tuple[Moments, float] | None], tensors: Sequence[Tensor
         x = aligned(x, fed[0].x if fed else None)
         if norm is None:
             fed.append(Fed(x))
-        else:
-            fed.append(Fed(x, weight, bias, norm[0].mean, (norm[0].var + norm[1]).rsqrt()))
+            continue
+        found, eps = norm
+        weight, bias, mean, var = (_computable(each, x) for each in (weight, bias, found.mean, found.var))
+        fed.append(Fed(x, weight, bias, Moments(mean, var), eps))
     return fed
+
+
+def _computable(by_channel: Tensor | None, x: Tensor) -> Tensor:
+    """As the kernels for x read it."""
+    assert by_channel is not None
+    return by_channel.detach().to(computing_dtype(x.dtype)).contiguous()
 
 
 def _input_gradients(
@@ -84,34 +92,16 @@ def _input_gradients(
         of_x = None
         if needed[3 * k]:
             of_x = grad if each.x.shape[0] == grad.shape[0] else grad.sum(0, keepdim=True)
-        if each.mean is None or totals is None:
+        if each.moments is None or totals is None:
             out += [of_x, None, None]
             continue
-        assert each.inverse is not None
-        if of_x is not None:
-            shared = of_x is grad and any(needed[3 * j] for j in range(len(fed)) if j != k)
-            of_x = _through_norm(each, of_x, totals[0], totals[1 + k], torch.empty_like(of_x) if shared else of_x)
-        dtype = each.mean.dtype
-        out += [of_x, (totals[1 + k] * each.inverse).to(dtype), totals[0].to(dtype)]
-    return out
-
-
-def _through_norm(fed: Fed, grad: Tensor, total: Tensor, total_x: Tensor, out: Tensor) -> Tensor:
-    """dL/dx of a batch norm: `a * (d - mean(d) - xhat * mean(d * xhat))`, with d = dL/dI; written to `out`.
-
-    The sums run over all steps. Of an input whose steps are one, `grad` is their sum, and n counts one of them: then
-    the same holds.
-    """
-    assert fed.weight is not None
-    assert fed.inverse is not None
-    assert fed.mean is not None
-    dtype, n = fed.mean.dtype, fed.x.numel() // fed.mean.numel()
-    inverse = fed.inverse.double()
-    a = fed.weight.detach().double() * inverse
-    b = -a * inverse.square() * total_x / n
-    c = -a * total / n - b * fed.mean.double()
-    a, b, c = (each.to(dtype).contiguous() for each in (a, b, c))
-    _kernels(fed.x).combine(fed.x, grad, a, b, c, out)
+        to = of_x
+        if of_x is not None and of_x is grad and any(needed[3 * j] for j in range(len(fed)) if j != k):
+            to = torch.empty_like(of_x)
+        of_parameters = _kernels(each.x).norm_backward(
+            each, grad if of_x is None else of_x, totals[0], totals[1 + k], to
+        )
+        out += [to, *of_parameters]
     return out
 
 

@@ -53,7 +53,6 @@ def library() -> ctypes.CDLL:
         loaded = ctypes.CDLL(str(_built([*compiler, *flags], cache_folder() / f"{name}.so")))
     except OSError as error:  # a full disk, a folder that is not ours, one that nothing may be run from
         raise NoCompilerError(f"{error}; {CACHE_VARIABLE} may name another folder") from error
-    loaded.chunks_of.restype = ctypes.c_int64
     return loaded
 
 

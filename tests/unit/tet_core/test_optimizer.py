@@ -46,3 +46,29 @@ def test_the_optimisers_are_torchs(config: AdamConfig | SgdConfig) -> None:
             torch.autograd.backward(parameter.pow(3).sum())
             one.step()
     torch.testing.assert_close(ours, reference, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("config", [AdamConfig(lr=0.1, weight_decay=0.01), SgdConfig(lr=0.1, weight_decay=0.01)])
+@pytest.mark.parametrize("shape", [(128, 64, 3, 3), (256, 256, 1, 1), (4, 4, 3, 3)], ids=str)
+def test_weights_that_are_channels_last_end_at_the_same_bits(
+    config: AdamConfig | SgdConfig, shape: tuple[int, ...]
+) -> None:
+    start = torch.randn(shape)
+    ours = nn.Parameter(start.clone().contiguous(memory_format=torch.channels_last))
+    reference = nn.Parameter(start.clone())
+    fields = config.model_dump(exclude={"name"})
+    kind = torch.optim.Adam if isinstance(config, AdamConfig) else torch.optim.SGD
+    optimizer, plain = build_optimizer(config, [ours]), kind([reference], fused=True, **fields)
+    assert isinstance(optimizer, kind)
+    for _ in range(3):
+        gradient = torch.randn(shape)
+        ours.grad, reference.grad = gradient.contiguous(memory_format=torch.channels_last), gradient.clone()
+        optimizer.step()
+        plain.step()
+        assert ours.grad.shape == ours.shape
+    assert ours.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(ours, reference)
+    kept, expected = optimizer.state_dict()["state"][0], plain.state_dict()["state"][0]
+    assert kept.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert torch.equal(kept[name], tensor), name
