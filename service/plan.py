@@ -4,8 +4,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Any
 
+from service.search.configurations import configurations, configured
 from service.spec import Arm, Experiment, StageConfig, resolve_stage
 from service.spec_blocks import Start
 from service.storage import ExperimentFolder, StageFolder
@@ -85,15 +87,39 @@ def previous_stage(folder: ExperimentFolder, chain: Chain, index: int) -> StageF
 def plan(spec: Experiment) -> tuple[Chain, ...]:
     """Every chain of an experiment, seed by seed, so that the arms of one seed come side by side.
 
+    Of a search, so come the arms' first configurations, then their second ones.
+
     Args:
         spec: a spec that `service.spec.parse` accepted.
 
     Returns:
-        One chain for each seed and arm.
+        One chain for each seed and arm, and each configuration of a search.
     """
-    # A stage is settled once for each arm: its seeds differ in nothing else, and a spec may ask for 100,000 chains.
-    arms = [(arm, _stages(spec, arm_index)) for arm_index, arm in enumerate(spec.arms)]
-    return tuple(_chain(arm, stages, seed) for seed in spec.seeds for arm, stages in arms)
+    # A stage is settled once for each arm and configuration: their seeds differ in nothing else, and a spec may ask for
+    # 100,000 chains.
+    arms = [_configured(spec, arm_index) for arm_index in range(len(spec.arms))]
+    rounds = [*zip_longest(*arms)]
+    return tuple(
+        _chain(each, seed) for seed in spec.seeds for of_arms in rounds for each in of_arms if each is not None
+    )
+
+
+@dataclass(frozen=True)
+class _Configured:
+    """An arm in one of its configurations."""
+
+    arm: Arm
+    values: Mapping[str, Any]
+    stages: tuple[StagePlan, ...]
+
+
+def _configured(spec: Experiment, arm_index: int) -> list[_Configured]:
+    """An arm in each of its configurations."""
+    found: list[_Configured] = []
+    for values in configurations(spec, arm_index):
+        own, index = (configured(spec, arm_index, values), 0) if values else (spec, arm_index)
+        found.append(_Configured(own.arms[index], values, _stages(own, index)))
+    return found
 
 
 def _stages(spec: Experiment, arm_index: int) -> tuple[StagePlan, ...]:
@@ -103,9 +129,11 @@ def _stages(spec: Experiment, arm_index: int) -> tuple[StagePlan, ...]:
     )
 
 
-def _chain(arm: Arm, stages: tuple[StagePlan, ...], seed: int) -> Chain:
-    seeded = tuple(replace(stage, config=_seeded(stage.config, seed)) for stage in stages)
-    return Chain(chain_id(arm.name, seed, {}), arm.name, seed, seeded, origin=_origin(arm.start, seed))
+def _chain(of: _Configured, seed: int) -> Chain:
+    seeded = tuple(replace(stage, config=_seeded(stage.config, seed)) for stage in of.stages)
+    return Chain(
+        chain_id(of.arm.name, seed, of.values), of.arm.name, seed, seeded, of.values, _origin(of.arm.start, seed)
+    )
 
 
 def _origin(start: Start | None, seed: int) -> Origin | None:

@@ -16,6 +16,7 @@ from service.merge import merged
 from service.spec_blocks import Limits, Resources, Retention, Start, Webhook
 from service.spec_checks import cross_faults
 from service.spec_faults import faults_of
+from service.spec_search import Search
 from tet_core.config import (
     AnalysisConfig,
     Augmentation,
@@ -111,6 +112,7 @@ class Experiment(Overrides):
     arms: Annotated[tuple[Arm, ...], Field(min_length=1, max_length=MAX_ARMS)]
     baseline: str | None = Field(None, description="Name of the arm the others are compared with; None: the first.")
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=MAX_SEEDS)]
+    search: Search | None = Field(None, description="Try each arm at many settings; None: at those that stand here.")
     resources: Resources = Resources()
     limits: Limits = Limits()
     priority: int = Field(0, ge=-100, le=100, description="In the queue, what has more goes first.")

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from service.errors import FieldError
 from service.merge import merged
+from service.spec_search_checks import search_faults
 from tet_core.config import ANALYSES, AutoAugment, DatasetConfig, ModelConfig, Training, misfit
 
 MAX_CHAINS = 100_000
@@ -26,7 +27,7 @@ def cross_faults(raw: object) -> list[FieldError]:
         return []
     checks = (
         _unstorable, _doubled_arms, _doubled_seeds, _baseline, _input_size, _events_have_no_colours, _learnable_tau,
-        _num_chains, _inheritance, _analyses, _health,
+        _num_chains, _inheritance, _analyses, _health, search_faults,
     )  # fmt: skip
     return [fault for check in checks for fault in check(raw)]
 

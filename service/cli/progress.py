@@ -15,7 +15,7 @@ class ChainProgress:
     """Where one chain is. Work is counted in epochs times T, since an epoch takes about T times as long at T steps."""
 
     id: str
-    arm: str
+    arm: str  # with what a search has drawn
     seed: int
     state: str
     stage: str
@@ -38,7 +38,7 @@ class ChainProgress:
         accuracies = [stage["metrics"].get("test/accuracy") for stage in trained]
         return cls(
             id=chain["id"],
-            arm=chain["arm"],
+            arm=_arm(chain),
             seed=chain["seed"],
             state=chain["state"],
             stage=f"{at['index'] + 1}/{len(stages)} ({_kind(at)})",
@@ -77,7 +77,19 @@ class Pace:
 def stage_name(chain: Json, stage: Json) -> str:
     """A stage as people speak of it."""
     where = f"stage {stage['index'] + 1}/{len(chain['stages'])}"
-    return f"{chain['arm']}, seed {chain['seed']}, {where} ({_kind(stage)})"
+    return f"{_arm(chain)}, seed {chain['seed']}, {where} ({_kind(stage)})"
+
+
+def configuration(values: Json) -> str:
+    """What a search has drawn, in few digits."""
+    drawn = (f"{value:.4g}" if isinstance(value, float) else str(value) for value in values.values())
+    return ", ".join(f"{place}={value}" for place, value in zip(values, drawn, strict=True))
+
+
+def _arm(chain: Json) -> str:
+    """The arm's name, with what a search has drawn."""
+    values = configuration(chain.get("configuration") or {})
+    return f"{chain['arm']} ({values})" if values else str(chain["arm"])
 
 
 def _kind(stage: Json) -> str:

@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from service.cli.progress import ChainProgress, duration
+from service.cli.progress import ChainProgress, configuration, duration
 
 Json = dict[str, Any]
 
@@ -63,6 +63,10 @@ def comparison(compared: Json) -> Table:
         table.add_column("published", justify="right")
         table.caption = f"published: {compared['source']}; there it is the best test epoch, here the last one"
         table.caption_justify = "left"
+    searched = any(arm.get("choice") for arm in compared["arms"])
+    if searched:
+        table.add_column("val. acc.", justify="right")
+        table.add_column("configuration, chosen on validation")
     for arm in compared["arms"]:
         versus = arm.get("versus_baseline") or {}
         table.add_row(
@@ -76,8 +80,14 @@ def comparison(compared: Json) -> Table:
             else "-",
             str(versus["n"]) if versus else "-",
             *([_published(arm.get("published"))] if published else []),
+            *(_choice(arm.get("choice") or {}) if searched else []),
         )
     return table
+
+
+def _choice(found: Json) -> tuple[str, str]:
+    values = escape(configuration(found.get("configuration") or {})) or "-"
+    return percent(found.get("val_accuracy")), f"{values} (of {found.get('num_configurations', 0)})"
 
 
 def _published(found: Json | None) -> str:

@@ -71,6 +71,10 @@ class _Finder:
             yield self._fault("experiment", self._start.experiment, "its checkpoints have been removed")
             return
         theirs = parse(parent.spec)
+        if theirs.search is not None:
+            detail = "it is a search: which of its configurations to go on from would be open"
+            yield self._fault("experiment", parent.id, detail)
+            return
         if theirs.model != self._spec.model:
             yield FieldError.at(("model",), self._spec.model.name, f"must be that of experiment {parent.id}")
         arm = next((arm for arm in theirs.arms if arm.name == self._name), None)

@@ -21,18 +21,27 @@ def stage_key(experiment_id: str, chain: Chain, stage: StagePlan) -> str:
 
 def chain_name(chain: Chain) -> str:
     """A chain's run name."""
-    return f"{chain.arm} · seed {chain.seed}"
+    return " · ".join([chain.arm, f"seed {chain.seed}", *_values(chain)])
 
 
 def stage_label(chain: Chain, stage: StagePlan) -> str:
     """A stage as people read it: its run's name, its trial's, and its actor's in the Ray dashboard."""
     what = f"T={stage.config.T}" if stage.is_train else stage.kind
-    return f"{chain.arm} seed={chain.seed} stage={stage.index} {what}"
+    return " ".join([chain.arm, f"seed={chain.seed}", *_values(chain), f"stage={stage.index} {what}"])
+
+
+def _values(chain: Chain) -> list[str]:
+    """What a search has drawn for a chain, in few digits."""
+    return [
+        f"{place}={value:.4g}" if isinstance(value, float) else f"{place}={value}"
+        for place, value in chain.hyperparameters.items()
+    ]
 
 
 def chain_tags(chain: Chain) -> dict[str, str]:
     """Tags of a parent run, beside the experiment's and the chain's ids."""
-    return {"tet.arm": chain.arm, "tet.seed": str(chain.seed)}
+    configuration = {"tet.configuration": json.dumps(dict(chain.hyperparameters))} if chain.hyperparameters else {}
+    return {"tet.arm": chain.arm, "tet.seed": str(chain.seed), **configuration}
 
 
 def stage_tags(experiment_id: str, chain: Chain, stage: StagePlan, parent: str) -> dict[str, str]:
@@ -89,7 +98,10 @@ def stage_params(stage: StagePlan) -> dict[str, str]:
 
 
 def chain_params(chain: Chain) -> dict[str, str]:
-    """A chain's: what its train stages share, by each stage's index its T, epochs and loss, or which analysis it is."""
+    """A chain's: what its train stages share, by each stage's index its T, epochs and loss, or which analysis it is.
+
+    Of a search also what was drawn, under `search.` and the number's place.
+    """
     stages = {stage.index: stage_params(stage) for stage in chain.stages}
     first, *others = (stages[stage.index] for stage in chain.train_stages)
     common = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
@@ -98,7 +110,7 @@ def chain_params(chain: Chain) -> dict[str, str]:
         for stage in chain.stages
         for key in (("T", "epochs", "loss.name") if stage.is_train else ("kind",))
     }
-    return {"arm": chain.arm, **common, **own}
+    return {"arm": chain.arm, **common, **own, **flatten({"search": chain.hyperparameters})}
 
 
 def points(commits: Iterable[Commit]) -> list[Metric]:

@@ -1,26 +1,45 @@
 """From an experiment's chains to the comparison of its arms."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from service.api.context import Context
-from service.api.experiments.schemas import ComparisonView
+from service.api.experiments.schemas import ArmResultView, ChoiceView, ComparisonView
+from service.control.choice import Tried, chosen
 from service.control.comparison import Result, compare
 from service.presets.catalogue import presets
 from service.spec import parse
 from service.states import WorkState
 from service.store.tables import ChainRow
 
-ACCURACY = "test/accuracy"
+ACCURACY, VAL_ACCURACY = "test/accuracy", "val/accuracy"
 
 
 def comparison(context: Context, experiment_id: str) -> ComparisonView:
-    """Compares the arms by the chains that have succeeded so far."""
+    """Compares the arms by the chains that have succeeded so far; of a search, each at its best configuration."""
     with context.database.reading() as repository:
         row = repository.experiment(experiment_id)
         chains = repository.chains(experiment_id)
     spec = parse(row.spec)
-    found = compare([arm.name for arm in spec.arms], spec.baseline_arm, _results(chains))
-    return _with_published(ComparisonView.model_validate(found, from_attributes=True), row.preset)
+    tried = _tried(chains)
+    best = {arm: found for arm, each in tried.items() if (found := chosen(each)) is not None}
+    results = {arm: found.results for arm, found in best.items()}
+    compared = compare([arm.name for arm in spec.arms], spec.baseline_arm, results)
+    view = ComparisonView.model_validate(compared, from_attributes=True)
+    if spec.search is not None:
+        arms = [_with_choice(arm, best.get(arm.name), tried.get(arm.name, [])) for arm in view.arms]
+        view = view.model_copy(update={"arms": arms})
+    return _with_published(view, row.preset)
+
+
+def _with_choice(arm: ArmResultView, best: Tried | None, tried: Sequence[Tried]) -> ArmResultView:
+    choice = ChoiceView(
+        configuration=None if best is None else dict(best.configuration),
+        val_accuracy=None if best is None else best.val_accuracy,
+        num_configurations=len(tried),
+    )
+    return arm.model_copy(update={"choice": choice})
 
 
 def _with_published(view: ComparisonView, name: str | None) -> ComparisonView:
@@ -32,13 +51,22 @@ def _with_published(view: ComparisonView, name: str | None) -> ComparisonView:
     return view.model_copy(update={"arms": arms, "preset": name, "source": preset.source})
 
 
-def _results(chains: Iterable[ChainRow]) -> dict[str, dict[int, Result]]:
-    results: dict[str, dict[int, Result]] = {}
+def _tried(chains: Iterable[ChainRow]) -> dict[str, list[Tried]]:
+    """The configurations of each arm of which a chain has succeeded, in the order in which they are proposed."""
+    results: dict[tuple[str, str], dict[int, Result]] = {}
+    validation: dict[tuple[str, str], dict[int, float]] = {}
+    values: dict[tuple[str, str], Mapping[str, Any]] = {}
     for chain in chains:
-        accuracy = next(
-            (stage.metrics.get(ACCURACY) for stage in reversed(chain.stages) if stage.kind == "train"), None
-        )
-        if chain.state == WorkState.SUCCEEDED and accuracy is not None:
-            time_s = sum(stage.train_time_s for stage in chain.stages)
-            results.setdefault(chain.arm, {})[chain.seed] = Result(accuracy, time_s, chain.stages[0].initial_sha256)
-    return results
+        last = next((stage.metrics for stage in reversed(chain.stages) if stage.kind == "train"), {})
+        if chain.state != WorkState.SUCCEEDED or ACCURACY not in last:
+            continue
+        key = chain.arm, json.dumps(chain.hyperparameters, sort_keys=True)
+        time_s = sum(stage.train_time_s for stage in chain.stages)
+        values[key] = chain.hyperparameters
+        results.setdefault(key, {})[chain.seed] = Result(last[ACCURACY], time_s, chain.stages[0].initial_sha256)
+        if VAL_ACCURACY in last:
+            validation.setdefault(key, {})[chain.seed] = last[VAL_ACCURACY]
+    tried: dict[str, list[Tried]] = {}
+    for key, configuration in values.items():
+        tried.setdefault(key[0], []).append(Tried(configuration, results[key], validation.get(key, {})))
+    return tried

@@ -60,11 +60,12 @@ class StageView(BaseModel):
 
 
 class ChainView(BaseModel):
-    """An arm run with one seed."""
+    """An arm run with one seed, and in one configuration of a search."""
 
     id: str
     arm: str
     seed: int
+    configuration: dict[str, Any] = Field(description="What a search has drawn, by its place; empty without one.")
     state: WorkState
     stages: list[StageView]
 
@@ -141,6 +142,16 @@ class PairedDifferenceView(BaseModel):
     reason: str | None = Field(description="Why the arms cannot be paired, where they cannot; there is no number then.")
 
 
+class ChoiceView(BaseModel):
+    """Of a search: what an arm's numbers stand for."""
+
+    configuration: dict[str, Any] | None = Field(
+        description="The one that is best by val/accuracy over the most seeds; null as long as no chain has succeeded."
+    )
+    val_accuracy: float | None = Field(description="Its mean over these seeds, a fraction.")
+    num_configurations: int = Field(description="Those of which a chain has succeeded so far.")
+
+
 class ArmResultView(BaseModel):
     """An arm over the seeds whose chains have succeeded; accuracies are fractions."""
 
@@ -152,6 +163,7 @@ class ArmResultView(BaseModel):
     train_time_s: float | None = Field(description="Mean over seeds of the committed epochs' times.")
     versus_baseline: PairedDifferenceView | None = Field(description="Null for the baseline itself.")
     published: Published | None = Field(None, description="What the paper has for this arm of a preset.")
+    choice: ChoiceView | None = Field(None, description="Of a search, which configuration this is; else null.")
 
 
 class ComparisonView(BaseModel):

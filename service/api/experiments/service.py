@@ -31,6 +31,7 @@ from service.control.webhook import is_allowed
 from service.errors import FieldError, NotFound, SpecInvalid
 from service.merge import merged
 from service.plan import plan
+from service.search.configurations import configurations, infeasible
 from service.settings import Settings
 from service.spec import Experiment, parse, resolve_stage
 from service.states import Cleanup, ExperimentState, WorkState
@@ -67,7 +68,7 @@ def check(context: Context, spec: Experiment) -> None:
     Raises:
         SpecInvalid: With every such fault.
     """
-    faults = []
+    faults = infeasible(spec)
     if spec.webhook is not None and not is_allowed(spec.webhook.url, context.settings.webhook_hosts):
         listed = ", ".join(context.settings.webhook_hosts) or "none so far"
         detail = f"must be on a host that the operator allows (TET_WEBHOOK_HOSTS): {listed}"
@@ -99,10 +100,11 @@ def validate(context: Context, spec: Experiment) -> Validation:
     check(context, spec)
     with context.database.session() as repository:
         spec = settled(repository, spec)
-    num_chains = len(spec.arms) * len(spec.seeds)
-    num_stages = sum(len(arm.stages) for arm in spec.arms) * len(spec.seeds)
+    num_configurations = [len(configurations(spec, number)) for number in range(len(spec.arms))]
+    pairs = zip(spec.arms, num_configurations, strict=True)
+    num_stages = sum(len(arm.stages) * count for arm, count in pairs) * len(spec.seeds)
     return Validation(
-        num_chains=num_chains,
+        num_chains=sum(num_configurations) * len(spec.seeds),
         num_stages=num_stages,
         num_trials=num_stages,
         placement=PlacementView.model_validate(
@@ -238,4 +240,11 @@ def _chain(row: ChainRow) -> ChainView:
         )
         for stage in row.stages
     ]
-    return ChainView(id=row.id, arm=row.arm, seed=row.seed, state=WorkState(row.state), stages=stages)
+    return ChainView(
+        id=row.id,
+        arm=row.arm,
+        seed=row.seed,
+        configuration=row.hyperparameters,
+        state=WorkState(row.state),
+        stages=stages,
+    )

@@ -1,0 +1,100 @@
+"""The configurations that a search proposes: functions of its seed and their number alone."""
+
+import hashlib
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from service.spec_search import Dimension, Search
+
+Configuration = dict[str, Any]
+# Of what a hash gives: as many bits as a float's mantissa has.
+_BITS = 53
+
+
+def proposals(search: Search, places: Sequence[str]) -> tuple[Configuration, ...]:
+    """What is tried at some of the places of a search's space.
+
+    No two are equal. A draw depends on the search's seed, the place and the configuration's number, and on nothing
+    that has happened; what equals an earlier one is drawn again. Where fewer are possible than are wanted, all are.
+
+    Args:
+        search: The search.
+        places: Those that make a difference to an arm; none: then there is one configuration, an empty one.
+    """
+    space = {place: dimension for place, dimension in search.space.items() if place in places}
+    if not space:
+        return ({},)
+    if search.method == "grid":
+        return tuple(_grid(space))
+    assert search.num_configurations is not None
+    return tuple(itertools.islice(_drawn(space, search.seed), min(search.num_configurations, num_possible(space))))
+
+
+def num_possible(space: Mapping[str, Dimension]) -> int:
+    """How many different configurations there are; 2^62 stands for the numbers on a line."""
+    return math.prod(2**62 if dimension.size is None else dimension.size for dimension in space.values())
+
+
+def grid_size(space: Mapping[str, Dimension]) -> int:
+    """How many configurations a grid has."""
+    return math.prod(dimension.points or dimension.size or 1 for dimension in space.values())
+
+
+def ends(dimension: Dimension) -> tuple[Any, ...]:
+    """The values of a dimension that bound all others: its ends, or every choice."""
+    return next(
+        each
+        for each in (dimension.choice, dimension.range, dimension.log_range, dimension.int_range)
+        if each is not None
+    )
+
+
+def _grid(space: Mapping[str, Dimension]) -> Iterator[Configuration]:
+    for values in itertools.product(*map(_points, space.values())):
+        yield dict(zip(space, values, strict=True))
+
+
+def _points(dimension: Dimension) -> list[Any]:
+    if dimension.choice is not None:
+        return list(dimension.choice)
+    if dimension.int_range is not None and dimension.points is None:
+        return list(range(dimension.int_range[0], dimension.int_range[1] + 1))
+    assert dimension.points is not None
+    last = dimension.points - 1
+    # Both ends exactly, whatever rounding says.
+    low, high = ends(dimension)
+    inner = [_at(dimension, number / last) for number in range(1, last)]
+    return list(dict.fromkeys([low, *inner, high]))
+
+
+def _drawn(space: Mapping[str, Dimension], seed: int) -> Iterator[Configuration]:
+    seen: set[tuple[Any, ...]] = set()
+    for number in itertools.count():
+        for again in itertools.count():
+            drawn = {place: _draw(each, f"{seed}/{number}/{again}/{place}") for place, each in space.items()}
+            if (values := tuple(drawn.values())) not in seen:
+                break
+        seen.add(values)
+        yield drawn
+
+
+def _draw(dimension: Dimension, key: str) -> Any:
+    share = (int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) >> (64 - _BITS)) / 2**_BITS
+    if dimension.choice is not None:
+        return dimension.choice[int(share * len(dimension.choice))]
+    if dimension.int_range is not None:
+        low, high = dimension.int_range
+        return low + int(share * (high - low + 1))
+    return _at(dimension, share)
+
+
+def _at(dimension: Dimension, share: float) -> Any:
+    """The value so far from the lower end to the upper one."""
+    if dimension.log_range is not None:
+        low, high = map(math.log, dimension.log_range)
+        return min(max(math.exp(low + share * (high - low)), dimension.log_range[0]), dimension.log_range[1])
+    low, high = ends(dimension)
+    value = low + share * (high - low)
+    return round(value) if dimension.int_range is not None else value

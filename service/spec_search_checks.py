@@ -1,0 +1,78 @@
+"""Faults of a search that lie between fields, found on the raw data; as in `service.spec_checks`."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from service.errors import FieldError
+from service.spec_search import KINDS
+
+Path = tuple[str | int, ...]
+GRID = "grid"
+
+
+def search_faults(raw: dict[str, Any]) -> Iterator[FieldError]:
+    """What is wrong with the spec's search, if it has one."""
+    search = raw.get("search")
+    if not isinstance(search, dict):
+        return
+    yield from _chosen_on_validation(raw)
+    yield from _num_configurations(search)
+    space = search.get("space")
+    for place, dimension in space.items() if isinstance(space, dict) else ():
+        if isinstance(dimension, dict):
+            yield from _dimension(("search", "space", place), dimension, search.get("method") == GRID)
+
+
+def _chosen_on_validation(raw: dict[str, Any]) -> Iterator[FieldError]:
+    validation = raw.get("validation", 0.0)
+    if type(validation) in (int, float) and validation == 0:
+        detail = "must be above 0: a search chooses by val/accuracy, and never on the test set"
+        yield FieldError.at(("validation",), validation, detail)
+
+
+def _num_configurations(search: dict[str, Any]) -> Iterator[FieldError]:
+    path, wanted = ("search", "num_configurations"), search.get("num_configurations")
+    if search.get("method") == GRID and wanted is not None:
+        yield FieldError.at(path, wanted, "must be left out: a grid has as many as its points make")
+    if search.get("method") == "random" and wanted is None:
+        yield FieldError.at(path, None, "is required where the method is 'random'")
+
+
+def _dimension(path: Path, dimension: dict[str, Any], of_grid: bool) -> Iterator[FieldError]:
+    given = [kind for kind in KINDS if dimension.get(kind) is not None]
+    if len(given) != 1:
+        listed = " and ".join(given) or "none"
+        yield FieldError.at(path, dimension, f"must have exactly one of {', '.join(KINDS)}; it has {listed}")
+        return
+    kind = given[0]
+    if kind == "choice":
+        yield from _choice((*path, kind), dimension[kind])
+    else:
+        yield from _range((*path, kind), kind, dimension[kind])
+    points = dimension.get("points")
+    if points is not None and (kind == "choice" or not of_grid):
+        detail = "is for a grid's ranges" if kind == "choice" else "is for a grid"
+        yield FieldError.at((*path, "points"), points, f"{detail}; leave it out")
+    if points is None and of_grid and kind in ("range", "log_range"):
+        yield FieldError.at((*path, "points"), None, f"is required: how many values a grid takes of a {kind}")
+
+
+def _choice(path: Path, values: object) -> Iterator[FieldError]:
+    if not isinstance(values, list | tuple):
+        return
+    for index, value in enumerate(values):
+        if isinstance(value, int | float | str) and value in values[:index]:
+            yield FieldError.at((*path, index), value, "stands here twice")
+
+
+def _range(path: Path, kind: str, ends: object) -> Iterator[FieldError]:
+    if not isinstance(ends, list | tuple) or len(ends) != 2 or not all(type(end) in (int, float) for end in ends):
+        return
+    low, high = ends
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return
+    if low >= high:
+        yield FieldError.at(path, f"[{low}, {high}]", "is empty: the first number must be below the second")
+    if kind == "log_range" and low <= 0:
+        yield FieldError.at((*path, 0), low, "must be above 0: it has no logarithm")

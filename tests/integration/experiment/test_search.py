@@ -1,0 +1,50 @@
+"""A random search on a real stack: two arms, each compared at what it is best at on the validation set."""
+
+import json
+from statistics import fmean
+
+import pytest
+
+from service.plan import plan
+from service.spec import parse
+from tests.integration.experiment.conftest import SPEC, TET, ask, run_to_end
+from tests.local_stack import LocalStack
+
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
+
+SPACE = {"optimizer.lr": {"log_range": [1e-5, 1e-2]}, "arms.TET.loss.lamb": {"choice": [0.0, 0.5]}}
+ARMS = [
+    {"name": "SDT", "stages": [{"kind": "train", "T": 1, "epochs": 1, "loss": {"name": "sdt"}}]},
+    {"name": "TET", "stages": [{"kind": "train", "T": 1, "epochs": 1, "loss": TET}]},
+]
+SEARCH = {"method": "random", "num_configurations": 3, "seed": 1, "space": SPACE}
+
+
+def test_arms_are_compared_at_what_is_best_on_validation(stack: LocalStack) -> None:
+    changes = {"name": "search", "arms": ARMS, "baseline": "SDT", "seeds": [0, 1], "validation": 0.2, "search": SEARCH}
+    body = SPEC | changes
+    said = ask(stack, "POST", "/experiments/validate", body=body)
+    assert (said["num_chains"], said["num_trials"]) == (12, 12)
+    answer = stack.post(body)
+    assert answer.status_code == 202, answer.text
+    finished = run_to_end(stack, answer.json()["id"])
+    planned = {chain.id: dict(chain.hyperparameters) for chain in plan(parse(body))}
+    assert {chain["id"]: chain["configuration"] for chain in finished.chains} == planned
+
+    validation: dict[tuple[str, str], list[float]] = {}
+    for chain in finished.chains:
+        key = chain["arm"], json.dumps(chain["configuration"], sort_keys=True)
+        validation.setdefault(key, []).append(chain["stages"][-1]["metrics"]["val/accuracy"])
+    compared = stack.get(f"/experiments/{finished.id}/comparison")
+    for arm in compared["arms"]:
+        means = {key[1]: fmean(each) for key, each in validation.items() if key[0] == arm["name"]}
+        choice = arm["choice"]
+        assert (arm["n"], choice["num_configurations"]) == (2, 3)
+        assert choice["val_accuracy"] == max(means.values())
+        assert means[json.dumps(choice["configuration"], sort_keys=True)] == max(means.values())
+
+    for run in finished.runs():
+        if "tet.stage" not in run.data.tags:
+            drawn = json.loads(run.data.tags["tet.configuration"])
+            assert {f"search.{place}": str(value) for place, value in drawn.items()}.items() <= run.data.params.items()
+            assert run.data.params["optimizer.lr"] == str(drawn["optimizer.lr"])

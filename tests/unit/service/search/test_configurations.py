@@ -1,0 +1,178 @@
+"""What a search makes of a spec: which numbers concern which arm, what is refused, and the chains that come of it."""
+
+from typing import Any
+
+import pytest
+
+from service.errors import FieldError
+from service.plan import plan
+from service.search.configurations import configurations, configured, infeasible
+from service.spec import Experiment, parse
+from tests.unit.service.test_spec import faults, spec, tet, train
+from tet_core.config import TetLoss, TrainConfig
+
+LR = {"log_range": [1e-4, 1e-2]}
+
+
+def searched(space: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    search = {"method": "random", "num_configurations": 4, "space": space, **changes.pop("search", {})}
+    return spec(**{"validation": 0.1, "search": search, **changes})
+
+
+def refused(raw: dict[str, Any]) -> dict[str, FieldError]:
+    return {fault.field: fault for fault in infeasible(parse(raw))}
+
+
+def counts(experiment: Experiment) -> list[int]:
+    return [len(configurations(experiment, number)) for number in range(len(experiment.arms))]
+
+
+def test_a_number_of_all_arms_is_tried_in_all_of_them_alike() -> None:
+    experiment = parse(searched({"optimizer.lr": LR}))
+    assert infeasible(experiment) == []
+    first, *others = (configurations(experiment, number) for number in range(3))
+    assert len(first) == 4
+    assert all(each == first for each in others)
+
+
+def test_a_number_of_one_arm_leaves_the_others_as_they_are() -> None:
+    assert counts(parse(searched({"arms.TET.loss.lamb": {"range": [0.01, 0.5]}}))) == [1, 4, 1]
+
+
+def test_a_number_that_some_losses_have_concerns_these() -> None:
+    assert counts(parse(searched({"loss.lamb": {"range": [0.01, 0.5]}}))) == [1, 4, 4]
+
+
+def test_an_arm_that_sets_a_number_itself_keeps_it() -> None:
+    arms = spec()["arms"]
+    arms[0]["optimizer"] = {"name": "adam", "lr": 0.01}
+    assert counts(parse(searched({"optimizer.lr": LR}, arms=arms))) == [1, 4, 4]
+
+
+def test_values_arrive_where_they_belong() -> None:
+    experiment = parse(searched({"optimizer.lr": LR, "T": {"int_range": [1, 3]}, "arms.TIT.stages.1.loss.lamb": LR}))
+    values = {"optimizer.lr": 0.005, "T": 3, "arms.TIT.stages.1.loss.lamb": 0.2}
+    own = configured(experiment, 2, values)
+    assert [stage.T for stage in own.arms[0].stages if stage.kind == "train"] == [3, 3]
+    assert own.optimizer is not None
+    assert own.optimizer.lr == 0.005
+    losses = [stage.loss for stage in own.arms[0].stages if stage.kind == "train"]
+    assert [loss.lamb for loss in losses if isinstance(loss, TetLoss)] == [0.05, 0.2]
+
+
+def test_chains_are_seeds_times_configurations_and_know_theirs() -> None:
+    experiment = parse(searched({"optimizer.lr": LR, "loss.lamb": {"choice": [0.01, 0.1, 0.5]}}, seeds=[3, 4]))
+    chains = plan(experiment)
+    assert len(chains) == len({chain.id for chain in chains}) == 2 * 3 * 4
+    for chain in chains:
+        for stage in chain.stages:
+            assert isinstance(stage.config, TrainConfig)
+            assert stage.config.seed == chain.seed
+            assert stage.config.optimizer.lr == chain.hyperparameters["optimizer.lr"]
+            if isinstance(stage.config.loss, TetLoss):
+                assert stage.config.loss.lamb == chain.hyperparameters["loss.lamb"]
+    assert [chain.arm for chain in chains[:4]] == ["SDT", "TET", "TIT", "SDT"]
+    assert [chain.seed for chain in chains] == [3] * 12 + [4] * 12
+
+
+def test_without_a_search_all_is_as_ever() -> None:
+    assert [dict(chain.hyperparameters) for chain in plan(parse(spec()))] == [{}] * 9
+
+
+def test_names_of_arms_may_hold_dots() -> None:
+    arms = [{"name": "a", "stages": [train()]}, {"name": "a.b", "stages": [train(loss=tet())]}]
+    raw = searched({"arms.a.b.loss.lamb": {"range": [0.0, 1.0]}}, arms=arms, baseline="a")
+    assert counts(parse(raw)) == [1, 4]
+
+
+@pytest.mark.parametrize(
+    ("space", "field", "words"),
+    [
+        ({"optimizer.lr": {"range": [0.5, 0.1]}}, 'search.space["optimizer.lr"].range', "is empty"),
+        ({"optimizer.lr": {"range": [0.1, 0.1]}}, 'search.space["optimizer.lr"].range', "is empty"),
+        ({"optimizer.lr": {"log_range": [-1.0, 1.0]}}, 'search.space["optimizer.lr"].log_range[0]', "no logarithm"),
+        ({"optimizer.lr": {"log_range": [0, 1]}}, 'search.space["optimizer.lr"].log_range[0]', "no logarithm"),
+        ({"optimizer.lr": {}}, 'search.space["optimizer.lr"]', "exactly one of"),
+        ({"optimizer.lr": {"range": [0.1, 0.2], **LR}}, 'search.space["optimizer.lr"]', "range and log_range"),
+        ({"optimizer.lr": {"choice": [0.1, 0.2, 0.1]}}, 'search.space["optimizer.lr"].choice[2]', "twice"),
+        ({"optimizer.lr": {**LR, "points": 3}}, 'search.space["optimizer.lr"].points', "is for a grid"),
+        ({"optimizer.lr": {"log_range": [0.1]}}, 'search.space["optimizer.lr"].log_range[1]', "is required"),
+        ({"T": {"int_range": [1, 2.5]}}, "search.space.T.int_range[1]", "must be an integer"),
+    ],
+)
+def test_a_dimension_that_makes_no_sense_is_refused(space: dict[str, Any], field: str, words: str) -> None:
+    found = faults(searched(space))
+    assert list(found) == [field]
+    assert words in found[field].detail
+
+
+def test_a_search_needs_a_validation_set() -> None:
+    found = faults(searched({"optimizer.lr": LR}, validation=0))
+    assert list(found) == ["validation"]
+    assert "never on the test set" in found["validation"].detail
+
+
+@pytest.mark.parametrize(
+    ("search", "field"),
+    [
+        ({"num_configurations": None}, "search.num_configurations"),
+        ({"method": "grid", "num_configurations": 3}, "search.num_configurations"),
+        ({"method": "anneal"}, "search.method"),
+        ({"goal": ["test/accuracy"]}, "search.goal[0]"),
+    ],
+)
+def test_a_search_that_makes_no_sense_is_refused(search: dict[str, Any], field: str) -> None:
+    space = {"optimizer.lr": {"choice": [0.1, 0.2]}}
+    assert list(faults(searched(space, search=search))) == [field]
+
+
+def test_a_grid_needs_points_on_a_line() -> None:
+    raw = searched({"optimizer.lr": LR}, search={"method": "grid", "num_configurations": None})
+    assert list(faults(raw)) == ['search.space["optimizer.lr"].points']
+
+
+def test_a_grid_of_ten_millions_is_refused() -> None:
+    space = {place: {"range": [0.1, 0.9], "points": 215} for place in ("optimizer.lr", "loss.lamb", "surrogate.gamma")}
+    found = refused(searched(space, search={"method": "grid", "num_configurations": None}))
+    assert list(found) == ["search.space"]
+    assert "at most 100,000 chains" in found["search.space"].detail
+
+
+def test_a_value_that_the_spec_refuses_at_one_end_is_named() -> None:
+    found = refused(searched({"loss.lamb": {"range": [0.5, 1.5]}}))
+    assert list(found) == ['search.space["loss.lamb"]']
+    fault = found['search.space["loss.lamb"]']
+    assert fault.value == 1.5
+    assert "arms[0].stages[0].loss.lamb: must be a finite number at least 0 and at most 1" in fault.detail
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("optimiser.lr", "must begin with a setting (optimizer,"),
+        ("arms.XXX.loss.lamb", "must name an arm behind 'arms.': 'SDT', 'TET', 'TIT'"),
+        ("arms.SDT.loss.lamb", "no stage there has a loss with 'lamb'"),
+        ("arms.TIT.stages.2.T", "the arm's stages are 0 to 1"),
+        ("arms.TIT.stages.1", "must be 'stages.NUMBER.'"),
+        ("model.norm.x.y", "there is no block 'norm'"),
+        ("optimizer.rate", "the spec refuses this value in 'SDT': optimizer.rate: unknown key"),
+        ("seeds", "must begin with a setting"),
+    ],
+)
+def test_a_place_that_is_not_there_is_refused(place: str, words: str) -> None:
+    found = refused(searched({place: {"range": [0.1, 0.2]}}))
+    assert len(found) == 1
+    assert words in next(iter(found.values())).detail
+
+
+def test_a_number_that_no_arm_looks_at_is_refused() -> None:
+    arms = spec()["arms"]
+    for arm in arms:
+        arm["optimizer"] = {"name": "adam", "lr": 0.01}
+    found = refused(searched({"optimizer.lr": LR}, arms=arms))
+    assert "makes no difference" in found['search.space["optimizer.lr"]'].detail
+
+
+def test_more_configurations_than_there_are_are_refused() -> None:
+    found = refused(searched({"optimizer.lr": {"choice": [0.1, 0.2]}}))
+    assert "only 2 different configurations" in found["search.num_configurations"].detail

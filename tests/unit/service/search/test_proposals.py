@@ -1,0 +1,87 @@
+"""Proposals depend on the seed and their number alone, and no two are equal."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.search.proposals import grid_size, proposals
+from service.spec_search import Dimension, Search
+
+SPACE: dict[str, Any] = {
+    "optimizer.lr": {"log_range": (1e-4, 1e-2)},
+    "surrogate.gamma": {"range": (0.5, 2.0)},
+    "batch_size": {"int_range": (16, 64)},
+    "loss.lamb": {"choice": (0.01, 0.05, 0.1)},
+}
+
+
+def search(**changes: Any) -> Search:
+    return Search(**{"method": "random", "num_configurations": 40, "space": SPACE, **changes})
+
+
+def test_draws_lie_where_they_may() -> None:
+    drawn = proposals(search(num_configurations=500), list(SPACE))
+    assert len(drawn) == 500
+    assert all(1e-4 <= each["optimizer.lr"] <= 1e-2 for each in drawn)
+    assert all(0.5 <= each["surrogate.gamma"] < 2.0 for each in drawn)
+    assert {each["batch_size"] for each in drawn} == set(range(16, 65))
+    assert {each["loss.lamb"] for each in drawn} == {0.01, 0.05, 0.1}
+
+
+def test_a_log_range_is_even_in_the_logarithm() -> None:
+    drawn = [each["optimizer.lr"] for each in proposals(search(num_configurations=2_000), ["optimizer.lr"])]
+    below = sum(lr < 1e-3 for lr in drawn)
+    assert 850 < below < 1_150
+
+
+@given(more=st.integers(1, 60), seed=st.integers(0, 2**31 - 1))
+def test_who_asks_for_more_is_given_the_same_ones_first(more: int, seed: int) -> None:
+    few = proposals(search(num_configurations=20, seed=seed), list(SPACE))
+    many = proposals(search(num_configurations=20 + more, seed=seed), list(SPACE))
+    assert many[:20] == few
+
+
+def test_another_seed_draws_others() -> None:
+    assert proposals(search(seed=1), list(SPACE)) != proposals(search(seed=2), list(SPACE))
+
+
+def test_what_arms_share_is_drawn_alike_in_both() -> None:
+    alone = proposals(search(), ["optimizer.lr"])
+    whole = proposals(search(), list(SPACE))
+    assert [each["optimizer.lr"] for each in alone] == [each["optimizer.lr"] for each in whole]
+
+
+@given(seed=st.integers(0, 1_000))
+def test_equal_draws_are_drawn_again_until_there_is_nothing_left(seed: int) -> None:
+    space: dict[str, Any] = {"a": {"choice": (1, 2, 3)}, "b": {"int_range": (0, 3)}}
+    drawn = proposals(search(space=space, seed=seed), ["a", "b"])
+    assert len({tuple(each.values()) for each in drawn}) == len(drawn) == 12
+
+
+def test_an_arm_that_nothing_concerns_has_one_configuration() -> None:
+    assert proposals(search(), []) == ({},)
+
+
+def test_a_grid_has_all_combinations_and_both_ends() -> None:
+    space: dict[str, Any] = {
+        "optimizer.lr": {"log_range": (1e-4, 1e-2), "points": 3},
+        "surrogate.gamma": {"range": (0.5, 2.0), "points": 4},
+        "T": {"int_range": (1, 3)},
+        "loss.lamb": {"choice": (0.01, 0.05)},
+    }
+    grid = proposals(Search(method="grid", space=space), list(space))
+    assert len(grid) == len({tuple(each.values()) for each in grid}) == 3 * 4 * 3 * 2
+    assert len(grid) == grid_size({place: Dimension(**each) for place, each in space.items()})
+    assert sorted({each["optimizer.lr"] for each in grid}) == pytest.approx([1e-4, 1e-3, 1e-2])
+    assert {each["optimizer.lr"] for each in grid} >= {1e-4, 1e-2}
+    assert sorted({each["surrogate.gamma"] for each in grid}) == [0.5, 1.0, 1.5, 2.0]
+    assert grid[0] == {"optimizer.lr": 1e-4, "surrogate.gamma": 0.5, "T": 1, "loss.lamb": 0.01}
+
+
+def test_a_grid_over_many_integers_takes_some_of_them() -> None:
+    space: dict[str, Any] = {"batch_size": {"int_range": (16, 128), "points": 4}}
+    assert [each["batch_size"] for each in proposals(Search(method="grid", space=space), ["batch_size"])] == [
+        16, 53, 91, 128,
+    ]  # fmt: skip
