@@ -1,0 +1,20 @@
+"""Every example is a spec that would be taken."""
+
+from pathlib import Path
+
+import pytest
+
+from service.search.configurations import infeasible
+from service.spec import parse
+from service.yamlspec import load_yaml
+
+FOLDER = Path(__file__).parents[3] / "examples"
+
+
+@pytest.mark.parametrize("file", sorted(FOLDER.glob("*.yaml")), ids=lambda file: file.stem)
+def test_an_example_is_without_faults(file: Path) -> None:
+    assert infeasible(parse(load_yaml(file.read_text(encoding="utf-8")))) == []
+
+
+def test_there_are_some() -> None:
+    assert list(FOLDER.glob("*.yaml"))
