@@ -84,8 +84,8 @@ def _set_setting(level: Document, keys: list[str], value: Any, above: tuple[Docu
         return
     block = level.get(keys[0])
     if not isinstance(block, dict):
-        known = {key: each[keys[0]] for each in above for key in (keys[0],) if isinstance(each.get(key), dict)}
-        whole = merged(_DEFAULTS, known).get(keys[0])
+        around = [each[keys[0]] for each in above if isinstance(each.get(keys[0]), dict)]
+        whole = merged(_DEFAULTS, *({keys[0]: each} for each in around)).get(keys[0])
         if not isinstance(whole, dict):
             raise UnknownPlaceError(f"{keys[0]} holds no {keys[1]}")
         block = level[keys[0]] = {"name": whole["name"]}

@@ -7,9 +7,9 @@ import pytest
 from service.errors import FieldError
 from service.plan import plan
 from service.search.configurations import configurations, configured, infeasible
-from service.spec import Experiment, parse
+from service.spec import Experiment, parse, resolve_stage
 from tests.unit.service.test_spec import faults, spec, tet, train
-from tet_core.config import TetLoss, TrainConfig
+from tet_core.config import SgdConfig, TetLoss, TrainConfig
 
 LR = {"log_range": [1e-4, 1e-2]}
 
@@ -176,3 +176,16 @@ def test_a_number_that_no_arm_looks_at_is_refused() -> None:
 def test_more_configurations_than_there_are_are_refused() -> None:
     found = refused(searched({"optimizer.lr": {"choice": [0.1, 0.2]}}))
     assert "only 2 different configurations" in found["search.num_configurations"].detail
+
+
+def test_a_block_that_is_not_there_keeps_the_name_that_holds_there() -> None:
+    raw = searched({"arms.TET.optimizer.lr": LR}, optimizer={"name": "sgd", "lr": 0.1, "momentum": 0.5})
+    own = configured(parse(raw), 1, {"arms.TET.optimizer.lr": 0.02})
+    config = resolve_stage(own, 0, 0, 0)
+    assert isinstance(config, TrainConfig)
+    assert config.optimizer == SgdConfig(lr=0.02, momentum=0.5)
+
+
+def test_a_name_may_be_chosen() -> None:
+    assert counts(parse(searched({"optimizer.name": {"choice": ["adam", "sgd"]}}, search={"num_configurations": 2})))
+    assert infeasible(parse(searched({"batch_size": {"int_range": [16, 64]}}))) == []
