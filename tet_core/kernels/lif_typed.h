@@ -249,7 +249,7 @@ void NAME(lif_backward)(const NAME(input) *inputs, int num_inputs, geometry g, n
         free(by_element);
         free(scales);
     }
-    if (sums != NULL) add_up(sums, chunks, rows * g.channels, totals);
+    if (totals != NULL) add_up(sums, chunks, rows * g.channels, totals);
     free(sums);
     free(by_channel);
 }
