@@ -23,7 +23,7 @@ SEARCH = {"method": "random", "num_configurations": 3, "seed": 1, "space": SPACE
 def test_arms_are_compared_at_what_is_best_on_validation(stack: LocalStack) -> None:
     changes = {"name": "search", "arms": ARMS, "baseline": "SDT", "seeds": [0, 1], "validation": 0.2, "search": SEARCH}
     body = SPEC | changes
-    said = ask(stack, "POST", "/experiments/validate", body=body)
+    said = ask(stack, "POST", "/experiments/validate", 200, body)
     assert (said["num_chains"], said["num_trials"]) == (12, 12)
     answer = stack.post(body)
     assert answer.status_code == 202, answer.text
