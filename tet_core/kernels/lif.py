@@ -67,7 +67,7 @@ def _fed(norms: Sequence[tuple[Moments, float] | None], tensors: Sequence[Tensor
     fed: list[Fed] = []
     for norm, x, weight, bias in zip(norms, tensors[::3], tensors[1::3], tensors[2::3], strict=True):
         assert x is not None
-        x = aligned(x, fed[0].x if fed else None)
+        x = aligned(x.to(fed[0].x.dtype), fed[0].x) if fed else aligned(x)
         if norm is None:
             fed.append(Fed(x))
             continue
@@ -91,7 +91,7 @@ def _input_gradients(
     for k, each in enumerate(fed):
         of_x = None
         if needed[3 * k]:
-            of_x = grad if each.x.shape[0] == grad.shape[0] else grad.sum(0, keepdim=True)
+            of_x = grad if each.x.shape[0] == grad.shape[0] else _summed(grad)
         if each.moments is None or totals is None:
             out += [of_x, None, None]
             continue
@@ -103,6 +103,11 @@ def _input_gradients(
         )
         out += [to, *of_parameters]
     return out
+
+
+def _summed(grad: Tensor) -> Tensor:
+    """Over time, laid out as each step is: `Tensor.sum` would choose a layout of its own."""
+    return torch.sum(grad, 0, keepdim=True, out=empty_steps(grad, 1))
 
 
 def _kernels(x: Tensor) -> ModuleType:

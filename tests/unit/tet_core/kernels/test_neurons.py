@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tests.compiler import needs_compiler
 from tet_core import kernels
-from tet_core.current import Current
+from tet_core.current import Current, Term
 from tet_core.kernels import VARIABLE
 from tet_core.neuron import LIF
 from tet_core.norm import TdBN
@@ -158,3 +158,30 @@ def test_the_bits_are_the_same_for_any_number_of_threads(choose: Callable[[str],
         torch.set_num_threads(before)
     for others in found[1:]:
         assert all(torch.equal(a, b) for a, b in zip(found[0], others, strict=True) if a is not None and b is not None)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("steps", [(1, 3), (3, 1)], ids=str)
+def test_an_input_whose_steps_are_one_beside_one_whose_steps_differ(
+    choose: Callable[[str], None], steps: tuple[int, int], layout: str
+) -> None:
+    draws = torch.Generator().manual_seed(3)
+    shape = (2, 5, 4, 6)
+    xs = [LAYOUTS[layout](torch.randn(T, *shape, generator=draws, dtype=torch.float64)) for T in steps]
+    grad = torch.randn(3, *shape, generator=draws, dtype=torch.float64)
+    found = []
+    for which in ("loop", "compiled"):
+        choose(which)
+        own = [x.detach().clone(memory_format=torch.preserve_format).requires_grad_() for x in xs]
+        norms = [TdBN(5).double(), TdBN(5).double()]
+        terms = tuple(Term(x, norm) for x, norm in zip(own, norms, strict=True))
+        LIF()(Current(terms, 3)).backward(grad)
+        found.append([*(x.grad for x in own), *(p.grad for norm in norms for p in norm.parameters())])
+    for ours, expected in zip(found[1], found[0], strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-11, atol=1e-11)
+
+
+def test_inputs_of_different_types_are_summed_in_the_first_ones(choose: Callable[[str], None]) -> None:
+    choose("compiled")
+    x, other = torch.full((2, 1, 40), 0.5), torch.full((2, 1, 40), 1.0, dtype=torch.float64)
+    assert LIF()(Current((Term(x), Term(other)), 2)).eq(1).all()
