@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Any
 
-from service.search.configurations import configurations, configured
-from service.spec import Arm, Experiment, StageConfig, resolve_stage
+from service.search.configurations import configured_arms
+from service.spec import Arm, Experiment, StageConfig
 from service.spec_blocks import Start
 from service.storage import ExperimentFolder, StageFolder
 from tet_core.config import TrainConfig
@@ -97,7 +97,10 @@ def plan(spec: Experiment) -> tuple[Chain, ...]:
     """
     # A stage is settled once for each arm and configuration: their seeds differ in nothing else, and a spec may ask for
     # 100,000 chains.
-    arms = [_configured(spec, arm_index) for arm_index in range(len(spec.arms))]
+    arms = [
+        [_Configured(arm, own.values, _stages(arm, own.stages)) for own in configured]
+        for arm, configured in zip(spec.arms, configured_arms(spec), strict=True)
+    ]
     rounds = [*zip_longest(*arms)]
     return tuple(
         _chain(each, seed) for seed in spec.seeds for of_arms in rounds for each in of_arms if each is not None
@@ -113,20 +116,9 @@ class _Configured:
     stages: tuple[StagePlan, ...]
 
 
-def _configured(spec: Experiment, arm_index: int) -> list[_Configured]:
-    """An arm in each of its configurations."""
-    found: list[_Configured] = []
-    for values in configurations(spec, arm_index):
-        own, index = (configured(spec, arm_index, values), 0) if values else (spec, arm_index)
-        found.append(_Configured(own.arms[index], values, _stages(own, index)))
-    return found
-
-
-def _stages(spec: Experiment, arm_index: int) -> tuple[StagePlan, ...]:
-    return tuple(
-        StagePlan(index, stage.kind, resolve_stage(spec, arm_index, index, spec.seeds[0]))
-        for index, stage in enumerate(spec.arms[arm_index].stages)
-    )
+def _stages(arm: Arm, configs: Sequence[StageConfig]) -> tuple[StagePlan, ...]:
+    numbered = enumerate(zip(arm.stages, configs, strict=True))
+    return tuple(StagePlan(index, stage.kind, config) for index, (stage, config) in numbered)
 
 
 def _chain(of: _Configured, seed: int) -> Chain:

@@ -6,19 +6,26 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from tet_core.config import Config, Seed
 
-MAX_CONFIGURATIONS = 100_000
+MAX_CONFIGURATIONS = 5_000
 MAX_DIMENSIONS = 50
 MAX_POINTS = 1_000
+MAX_TEXT = 200
+# Integers up to here are exact as floats too.
+LARGEST = 2**53
 KINDS = ("choice", "range", "log_range", "int_range")
 
 
 def _scalar(value: Any) -> Any:
-    if not isinstance(value, int | float | str):
-        raise ValueError("must be a number, text, true or false")
+    if isinstance(value, str):
+        if len(value) > MAX_TEXT:
+            raise ValueError(f"must be text of at most {MAX_TEXT} characters")
+    elif not isinstance(value, int | float) or not -LARGEST <= value <= LARGEST:
+        raise ValueError("must be a number (of at most 2^53), text, true or false")
     return value
 
 
 Scalar = Annotated[Any, AfterValidator(_scalar), WithJsonSchema({"type": ["number", "string", "boolean"]})]
+Integer = Annotated[int, Field(ge=-LARGEST, le=LARGEST)]
 
 
 class Dimension(Config):
@@ -29,7 +36,7 @@ class Dimension(Config):
     )
     range: tuple[float, float] | None = Field(None, description="Between these, evenly.")
     log_range: tuple[float, float] | None = Field(None, description="Between these, evenly in its logarithm.")
-    int_range: tuple[int, int] | None = Field(None, description="An integer, from the first to the second.")
+    int_range: tuple[Integer, Integer] | None = Field(None, description="An integer, from the first to the second.")
     points: int | None = Field(
         None, ge=2, le=MAX_POINTS, description="How many a grid takes of a range, its ends among them."
     )
@@ -40,6 +47,17 @@ class Dimension(Config):
         if self.choice is not None:
             return len(self.choice)
         return None if self.int_range is None else self.int_range[1] - self.int_range[0] + 1
+
+    @property
+    def grid_size(self) -> int:
+        """How many of them a grid takes."""
+        return min(size for size in (self.points, self.size) if size is not None)
+
+    @property
+    def ends(self) -> tuple[Any, ...]:
+        """The values that bound all others: both ends, or every choice."""
+        given = (self.choice, self.range, self.log_range, self.int_range)
+        return next(values for values in given if values is not None)
 
 
 class Search(Config):

@@ -1,6 +1,6 @@
 """Faults of a search that lie between fields, found on the raw data; as in `service.spec_checks`."""
 
-import math
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +9,8 @@ from service.spec_search import KINDS
 
 Path = tuple[str | int, ...]
 GRID = "grid"
+# Between ends so far apart lie more numbers than are ever drawn.
+NARROWEST, SMALLEST = 1e-9, 1e-250
 
 
 def search_faults(raw: dict[str, Any]) -> Iterator[FieldError]:
@@ -70,9 +72,13 @@ def _range(path: Path, kind: str, ends: object) -> Iterator[FieldError]:
     if not isinstance(ends, list | tuple) or len(ends) != 2 or not all(type(end) in (int, float) for end in ends):
         return
     low, high = ends
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return
+    if any(not -sys.float_info.max <= end <= sys.float_info.max for end in ends):
+        return  # its field says so
     if low >= high:
-        yield FieldError.at(path, f"[{low}, {high}]", "is empty: the first number must be below the second")
+        yield FieldError.at(path, [low, high], "is empty: the first number must be below the second")
+    elif high / 2 - low / 2 > sys.float_info.max / 2:
+        yield FieldError.at(path, [low, high], "is too wide: its ends are further apart than any float")
+    elif kind != "int_range" and high - low < max(NARROWEST * max(abs(low), abs(high)), SMALLEST):
+        yield FieldError.at(path, [low, high], "is too narrow: its ends must differ by a billionth of the larger one")
     if kind == "log_range" and low <= 0:
         yield FieldError.at((*path, 0), low, "must be above 0: it has no logarithm")

@@ -1,6 +1,7 @@
 """What stands in the MLflow runs: names, tags, parameters and points, as functions of what is committed."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,6 +13,9 @@ from service.runner.stage_folder import Commit, Progress
 from tet_core.config import TrainConfig
 
 PARENT_TAG = "mlflow.parentRunId"
+# MLflow's limit for the key of a parameter; and ours for what is drawn, in names that stand in every line of a log.
+MAX_KEY_LENGTH = 250
+MAX_VALUES_LENGTH = 200
 
 
 def stage_key(experiment_id: str, chain: Chain, stage: StagePlan) -> str:
@@ -31,11 +35,13 @@ def stage_label(chain: Chain, stage: StagePlan) -> str:
 
 
 def _values(chain: Chain) -> list[str]:
-    """What a search has drawn for a chain, in few digits."""
-    return [
+    """What a search has drawn for a chain, in few digits; cut where it is long."""
+    drawn = [
         f"{place}={value:.4g}" if isinstance(value, float) else f"{place}={value}"
         for place, value in chain.hyperparameters.items()
     ]
+    text = " ".join(drawn)
+    return [] if not drawn else [text if len(text) <= MAX_VALUES_LENGTH else text[: MAX_VALUES_LENGTH - 1] + "…"]
 
 
 def chain_tags(chain: Chain) -> dict[str, str]:
@@ -110,7 +116,14 @@ def chain_params(chain: Chain) -> dict[str, str]:
         for stage in chain.stages
         for key in (("T", "epochs", "loss.name") if stage.is_train else ("kind",))
     }
-    return {"arm": chain.arm, **common, **own, **flatten({"search": chain.hyperparameters})}
+    drawn = {_drawn_key(chain, place): str(value) for place, value in chain.hyperparameters.items()}
+    return {"arm": chain.arm, **common, **own, **drawn}
+
+
+def _drawn_key(chain: Chain, place: str) -> str:
+    """What a search has drawn, as a parameter: its place within the arm, whose name MLflow might not take."""
+    within = place.removeprefix(f"arms.{chain.arm}.")
+    return re.sub(r"[^\w. :/-]", "_", f"search.{within}")[:MAX_KEY_LENGTH]
 
 
 def points(commits: Iterable[Commit]) -> list[Metric]:

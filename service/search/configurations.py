@@ -1,110 +1,176 @@
-"""What a search makes of an experiment: each arm's configurations, and an arm as one of them has it."""
+"""What a search makes of an experiment: every arm in each of its configurations."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from service.errors import FieldError, SpecInvalid
-from service.search.places import Document, UnknownPlaceError, with_values
-from service.search.proposals import Configuration, ends, grid_size, num_possible, proposals
-from service.spec import Experiment, parse, resolve_stage
+from service.search.places import MODEL, Document, UnknownPlaceError, with_values
+from service.search.proposals import grid_size, num_possible, proposals
+from service.spec import Experiment, StageConfig, parse, resolve_stage
 from service.spec_checks import MAX_CHAINS
 from service.spec_search import Search
 
+# Each of them is a spec that is checked: some seconds for so many, when it is posted and once more in the driver.
+MAX_CONFIGURED = 5_000
 _SPACE = ("search", "space")
 
 
-def configurations(spec: Experiment, arm_index: int) -> tuple[Configuration, ...]:
-    """What is tried of an arm, in order; one empty configuration where there is no search, or none that concerns it.
+@dataclass(frozen=True)
+class ConfiguredArm:
+    """An arm in one configuration.
 
-    Args:
-        spec: A spec that `infeasible` finds nothing in.
-        arm_index: Which arm.
+    Attributes:
+        values: What the search has put where, by place; empty without a search, or where none of it concerns the arm.
+        stages: What its stages run with, in order; the seed is the experiment's first.
     """
-    return ({},) if spec.search is None else proposals(spec.search, _places(spec, spec.search, arm_index))
+
+    values: Mapping[str, Any]
+    stages: tuple[StageConfig, ...]
 
 
-def configured(spec: Experiment, arm_index: int, values: Mapping[str, Any]) -> Experiment:
-    """The spec as one configuration of an arm has it, with that arm alone.
+def configured_arms(spec: Experiment) -> tuple[tuple[ConfiguredArm, ...], ...]:
+    """Every arm in each of its configurations, in the order in which they are proposed.
 
     Raises:
-        UnknownPlaceError: There is no such place in the arm, nor around it.
-        SpecInvalid: The spec refuses a value there.
+        SpecInvalid: The search cannot be run; with every fault that was found.
     """
-    return parse(with_values(_alone(spec, arm_index), values))
+    if spec.search is None:
+        return tuple((ConfiguredArm({}, _stages(spec, index)),) for index in range(len(spec.arms)))
+    return _searched(spec.model_dump_json(exclude_unset=True, exclude={"labels", "description", "webhook", "priority"}))
+
+
+@lru_cache(maxsize=4)  # a spec is checked, and then planned
+def _searched(text: str) -> tuple[tuple[ConfiguredArm, ...], ...]:
+    spec = Experiment.model_validate_json(text)
+    return _Searched(spec).configured()
+
+
+class _Searched:
+    """A spec with a search."""
+
+    def __init__(self, spec: Experiment) -> None:
+        assert spec.search is not None
+        self._spec, self._search = spec, spec.search
+        self._names = [arm.name for arm in spec.arms]
+        # Its search, its other seeds and its baseline make no difference to an arm, and would have to be checked anew.
+        without = {"search", "arms", "baseline", "seeds"}
+        document = spec.model_dump(mode="json", exclude_unset=True, exclude=without)
+        # In full: a place may be within a block that is left out.
+        self._common: Document = {**document, MODEL: spec.model.model_dump(mode="json"), "seeds": [spec.seeds[0]]}
+        self._arms = [arm.model_dump(mode="json", exclude_unset=True) for arm in spec.arms]
+
+    def configured(self) -> tuple[tuple[ConfiguredArm, ...], ...]:
+        """Every arm in each of its configurations."""
+        _raise([*self._size_faults()])
+        places = [self._place(place) for place in self._search.space]
+        _raise([fault for fault, _ in places if fault is not None])
+        concerned = dict(zip(self._search.space, (arms for _, arms in places), strict=True))
+        own_places = [[place for place, arms in concerned.items() if index in arms] for index in range(len(self._arms))]
+        _raise([*self._count_faults(own_places)])
+        return tuple(self._arm(index, own) for index, own in enumerate(own_places))
+
+    def _size_faults(self) -> Iterator[FieldError]:
+        num_checks = len(self._arms) * sum(len(dimension.ends) for dimension in self._search.space.values())
+        if num_checks > MAX_CONFIGURED:
+            detail = f"times {len(self._arms):,} arms must be at most {MAX_CONFIGURED:,}: each is checked in each arm"
+            yield FieldError.at(_SPACE, f"{num_checks // len(self._arms):,} choices and ends of ranges", detail)
+
+    def _place(self, place: str) -> tuple[FieldError | None, set[int]]:
+        """What is wrong with a place; and the arms that it makes a difference to."""
+        path, values = (*_SPACE, place), self._search.space[place].ends
+        if place.split(".")[0] == MODEL and (self._spec.start or any(arm.start for arm in self._spec.arms)):
+            return FieldError.at(path, place, "must not be the network's: chains start at another's checkpoints"), set()
+        if place.split(".")[-1] == "precision" and "auto" in values:
+            return FieldError.at(path, "auto", "is settled once for an experiment, and so cannot be a choice"), set()
+        concerned = set()
+        for index in range(len(self._arms)):
+            resolved = []
+            for value in values:
+                try:
+                    resolved.append(self._resolved(index, {place: value}))
+                except UnknownPlaceError:
+                    break  # not in this arm
+                except SpecInvalid as error:
+                    return FieldError.at(path, value, self._refusal(index, error)), set()
+            if any(each != resolved[0] for each in resolved):
+                concerned.add(index)
+        if concerned:
+            return None, concerned
+        if (unknown := self._unknown(place)) is not None:
+            return FieldError.at(path, place, str(unknown)), set()
+        return FieldError.at(
+            path, place, "makes no difference: every arm sets this itself, or has no use for it"
+        ), set()
+
+    def _unknown(self, place: str) -> UnknownPlaceError | None:
+        """Why a place is not to be found in the spec as a whole."""
+        try:
+            with_values({**self._common, "arms": self._arms}, {place: None}, self._names)
+        except UnknownPlaceError as error:
+            return error
+        return None
+
+    def _count_faults(self, own_places: list[list[str]]) -> Iterator[FieldError]:
+        spaces = [{place: self._search.space[place] for place in places} for places in own_places]
+        counts = [_count(self._search, space) for space in spaces]
+        wanted = self._search.num_configurations or 0
+        if max(counts) < wanted:
+            detail = f"there are only {max(counts):,} different configurations"
+            yield FieldError.at(("search", "num_configurations"), wanted, detail)
+        told, num_chains = f"{sum(counts)} configurations of all arms", sum(counts) * len(self._spec.seeds)
+        if sum(counts) > MAX_CONFIGURED:
+            yield FieldError.at(_SPACE, told, f"must be at most {MAX_CONFIGURED:,}")
+        elif num_chains > MAX_CHAINS:
+            detail = f"with {len(self._spec.seeds):,} seeds each must give at most {MAX_CHAINS:,} chains"
+            yield FieldError.at(_SPACE, told, detail)
+
+    def _arm(self, index: int, places: list[str]) -> tuple[ConfiguredArm, ...]:
+        found: dict[tuple[str, ...], ConfiguredArm] = {}
+        for values in proposals(self._search, places):
+            try:
+                own = ConfiguredArm(values, self._resolved(index, values))
+            except SpecInvalid as error:
+                raise SpecInvalid([FieldError.at(_SPACE, values, self._refusal(index, error))]) from None
+            known = found.setdefault(tuple(stage.model_dump_json() for stage in own.stages), own)
+            if known is not own:
+                detail = f"comes to the same in {self._names[index]!r} as {dict(known.values)}: places overlap"
+                raise SpecInvalid([FieldError.at(_SPACE, values, detail)])
+        return tuple(found.values())
+
+    def _resolved(self, index: int, values: Mapping[str, Any]) -> tuple[StageConfig, ...]:
+        document = {**self._common, "arms": [self._arms[index]]}
+        return _stages(parse(with_values(document, values, self._names)), 0)
+
+    def _refusal(self, index: int, error: SpecInvalid) -> str:
+        first, *others = error.errors
+        more = f" (and {len(others)} more faults)" if others else ""
+        field = first.field.replace("arms[0]", f"arms[{index}]")
+        return f"is refused in {self._names[index]!r}: {field}: {first.detail}{more}"
 
 
 def infeasible(spec: Experiment) -> list[FieldError]:
     """What keeps a search from being run, of a spec that is without faults otherwise."""
-    search = spec.search
-    if search is None:
-        return []
-    faults = [fault for place in search.space if (fault := _place_fault(spec, search, place)) is not None]
-    return faults or list(_count_faults(spec, search))
-
-
-def _place_fault(spec: Experiment, search: Search, place: str) -> FieldError | None:
-    path, values = (*_SPACE, place), ends(search.space[place])
     try:
-        with_values(_document(spec), {place: values[0]})
-    except UnknownPlaceError as error:
-        return FieldError.at(path, place, str(error))
-    for arm_index in range(len(spec.arms)):
-        for value in values:
-            try:
-                configured(spec, arm_index, {place: value})
-            except UnknownPlaceError:
-                continue
-            except SpecInvalid as error:
-                first, *others = error.errors
-                more = f" (and {len(others)} more faults)" if others else ""
-                detail = f"the spec refuses this value in {spec.arms[arm_index].name!r}: {first.field}: {first.detail}"
-                return FieldError.at(path, value, detail + more)
-    if not any(_concerns(spec, search, arm_index, place) for arm_index in range(len(spec.arms))):
-        return FieldError.at(path, place, "makes no difference: every arm sets this itself, or has no use for it")
-    return None
+        configured_arms(spec)
+    except SpecInvalid as error:
+        return list(error.errors)
+    return []
 
 
-def _count_faults(spec: Experiment, search: Search) -> Iterator[FieldError]:
-    spaces = [
-        {place: search.space[place] for place in _places(spec, search, arm_index)}
-        for arm_index in range(len(spec.arms))
-    ]
+def _raise(faults: list[FieldError]) -> None:
+    if faults:
+        raise SpecInvalid(faults)
+
+
+def _count(search: Search, space: Mapping[str, Any]) -> int:
     if search.method == "grid":
-        counts = [grid_size(space) for space in spaces]
-    else:
-        wanted = search.num_configurations or 0
-        counts = [min(wanted, num_possible(space)) for space in spaces]
-        if max(counts) < wanted:
-            detail = f"there are only {max(counts):,} different configurations"
-            yield FieldError.at(("search", "num_configurations"), wanted, detail)
-    if sum(counts) * len(spec.seeds) > MAX_CHAINS:
-        detail = f"with {len(spec.seeds):,} seeds each must give at most {MAX_CHAINS:,} chains"
-        yield FieldError.at(_SPACE, f"{sum(counts)} configurations of all arms", detail)
+        return grid_size(space)
+    return min(search.num_configurations or 0, num_possible(space))
 
 
-def _places(spec: Experiment, search: Search, arm_index: int) -> list[str]:
-    """Those that make a difference to an arm."""
-    return [place for place in search.space if _concerns(spec, search, arm_index, place)]
-
-
-def _concerns(spec: Experiment, search: Search, arm_index: int, place: str) -> bool:
-    first, *_, last = ends(search.space[place])
-    try:
-        return _resolved(spec, arm_index, {place: first}) != _resolved(spec, arm_index, {place: last})
-    except UnknownPlaceError:
-        return False
-
-
-def _resolved(spec: Experiment, arm_index: int, values: Mapping[str, Any]) -> list[Any]:
-    own = configured(spec, arm_index, values)
-    return [resolve_stage(own, 0, index, own.seeds[0]) for index in range(len(own.arms[0].stages))]
-
-
-def _alone(spec: Experiment, arm_index: int) -> Document:
-    arm = spec.arms[arm_index].model_dump(mode="json", exclude_unset=True)
-    return _document(spec, "arms", "baseline") | {"arms": [arm]}
-
-
-def _document(spec: Experiment, *without: str) -> Document:
-    """The spec as plain data, without its search."""
-    return spec.model_dump(mode="json", exclude_unset=True, exclude={"search", *without})
+def _stages(spec: Experiment, arm_index: int) -> tuple[StageConfig, ...]:
+    return tuple(
+        resolve_stage(spec, arm_index, index, spec.seeds[0]) for index in range(len(spec.arms[arm_index].stages))
+    )

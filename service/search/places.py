@@ -1,7 +1,7 @@
 """Places in a spec by name: `optimizer.lr`, `loss.lamb`, `arms.TET.stages.0.T`; and a spec with other values there."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 from service.merge import merged
@@ -26,51 +26,58 @@ class UnknownPlaceError(ValueError):
     """There is no such place in the spec; its text says what there is."""
 
 
-def with_values(document: Document, values: Mapping[str, Any]) -> Document:
-    """A copy of a spec in which other values stand at some places.
+def with_values(document: Document, values: Mapping[str, Any], names: Sequence[str]) -> Document:
+    """A copy of a spec in which other values stand at some places, whatever their order.
 
     Args:
-        document: A spec as plain data, without faults.
+        document: A spec as plain data, without faults, with all of its arms or some.
         values: By place.
+        names: Of all arms.
 
     Raises:
         UnknownPlaceError: A place is not to be found.
     """
     changed = copy.deepcopy(document)
-    for place, value in values.items():
-        _set(changed, place, value)
+    found = [(*_split(place, names), place, value) for place, value in values.items()]
+    # From the outside to the inside, and names first: what an inner block begins with is what holds around it.
+    for arm, rest, place, value in sorted(found, key=lambda each: (_depth(*each[:2]), not each[1].endswith(".name"))):
+        _set(changed, arm, rest, place, value)
     return changed
 
 
-def _set(document: Document, place: str, value: Any) -> None:
-    arm, rest = _split(document, place)
-    keys = rest.split(".")
-    if keys[0] in SETTINGS:
-        level = document if arm is None else arm
-        _set_setting(level, keys, value, (document,) if arm is None else (document, arm))
-    elif keys[0] in OF_STAGES:
-        arms = document["arms"] if arm is None else [arm]
-        _set_in_stages([stage for each in arms for stage in _train_stages(each)], place, keys, value)
-    elif keys[0] == STAGES and arm is not None:
-        _set_in_stage(document, arm, place, keys[1:], value)
-    elif keys[0] == MODEL and arm is None and len(keys) > 1:
-        _set_deep(document, place, keys, value)
-    else:
-        raise UnknownPlaceError(ACCEPTED)
+def _depth(arm: str | None, rest: str) -> int:
+    return (arm is not None) + rest.startswith(STAGES)
 
 
-def _split(document: Document, place: str) -> tuple[Document | None, str]:
-    """The arm that a place is in, None where it is in all of them, and the place within it."""
+def _split(place: str, names: Sequence[str]) -> tuple[str | None, str]:
+    """The name of the arm that a place is in, None where it is in all of them, and the place within it."""
     if not place.startswith(ARMS):
         return None, place
     behind = place.removeprefix(ARMS)
     # Names may hold dots.
-    fitting = [arm for arm in document["arms"] if behind.startswith(arm["name"] + ".")]
+    fitting = [name for name in names if behind.startswith(name + ".")]
     if not fitting:
-        names = ", ".join(repr(arm["name"]) for arm in document["arms"][:20])
-        raise UnknownPlaceError(f"must name an arm behind '{ARMS}': {names}")
-    arm: Document = max(fitting, key=lambda each: len(each["name"]))
-    return arm, behind.removeprefix(arm["name"] + ".")
+        raise UnknownPlaceError(f"must name an arm behind '{ARMS}': {', '.join(map(repr, names[:20]))}")
+    arm = max(fitting, key=len)
+    return arm, behind.removeprefix(arm + ".")
+
+
+def _set(document: Document, name: str | None, rest: str, place: str, value: Any) -> None:
+    arms = [arm for arm in document["arms"] if name in (None, arm["name"])]
+    if not arms:
+        raise UnknownPlaceError(f"there is no arm {name!r} here")
+    keys = rest.split(".")
+    if keys[0] in SETTINGS:
+        level = document if name is None else arms[0]
+        _set_setting(level, keys, value, (document,) if name is None else (document, level))
+    elif keys[0] in OF_STAGES:
+        _set_in_stages([stage for each in arms for stage in _train_stages(each)], place, keys, value)
+    elif keys[0] == STAGES and name is not None:
+        _set_in_stage(document, arms[0], place, keys[1:], value)
+    elif keys[0] == MODEL and name is None and len(keys) > 1:
+        _set_deep(document, place, keys, value)
+    else:
+        raise UnknownPlaceError(ACCEPTED)
 
 
 def _train_stages(arm: Document) -> Iterator[Document]:
@@ -83,12 +90,12 @@ def _set_setting(level: Document, keys: list[str], value: Any, above: tuple[Docu
         level[keys[0]] = value
         return
     block = level.get(keys[0])
-    if not isinstance(block, dict):
+    if not isinstance(block, dict) or "name" not in block:
         around = [each[keys[0]] for each in above if isinstance(each.get(keys[0]), dict)]
         whole = merged(_DEFAULTS, *({keys[0]: each} for each in around)).get(keys[0])
         if not isinstance(whole, dict):
             raise UnknownPlaceError(f"{keys[0]} holds no {keys[1]}")
-        block = level[keys[0]] = {"name": whole["name"]}
+        block = level[keys[0]] = {"name": whole["name"], **(block or {})}
     _set_deep(block, ".".join(keys), keys[1:], value)
 
 
@@ -109,7 +116,7 @@ def _set_in_stages(stages: list[Document], place: str, keys: list[str], value: A
 
 def _set_in_stage(document: Document, arm: Document, place: str, keys: list[str], value: Any) -> None:
     count = len(arm["stages"])
-    if len(keys) < 2 or not keys[0].isdecimal() or int(keys[0]) >= count:
+    if len(keys) < 2 or keys[0] not in map(str, range(count)):
         raise UnknownPlaceError(
             f"must be '{STAGES}.NUMBER.' and what stands there; the arm's stages are 0 to {count - 1}"
         )

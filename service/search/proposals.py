@@ -38,17 +38,8 @@ def num_possible(space: Mapping[str, Dimension]) -> int:
 
 
 def grid_size(space: Mapping[str, Dimension]) -> int:
-    """How many configurations a grid has."""
-    return math.prod(dimension.points or dimension.size or 1 for dimension in space.values())
-
-
-def ends(dimension: Dimension) -> tuple[Any, ...]:
-    """The values of a dimension that bound all others: its ends, or every choice."""
-    return next(
-        each
-        for each in (dimension.choice, dimension.range, dimension.log_range, dimension.int_range)
-        if each is not None
-    )
+    """How many configurations a grid has at most: some of its integers may come out equal."""
+    return math.prod(dimension.grid_size for dimension in space.values())
 
 
 def _grid(space: Mapping[str, Dimension]) -> Iterator[Configuration]:
@@ -64,7 +55,7 @@ def _points(dimension: Dimension) -> list[Any]:
     assert dimension.points is not None
     last = dimension.points - 1
     # Both ends exactly, whatever rounding says.
-    low, high = ends(dimension)
+    low, high = dimension.ends
     inner = [_at(dimension, number / last) for number in range(1, last)]
     return list(dict.fromkeys([low, *inner, high]))
 
@@ -95,6 +86,6 @@ def _at(dimension: Dimension, share: float) -> Any:
     if dimension.log_range is not None:
         low, high = map(math.log, dimension.log_range)
         return min(max(math.exp(low + share * (high - low)), dimension.log_range[0]), dimension.log_range[1])
-    low, high = ends(dimension)
-    value = low + share * (high - low)
-    return round(value) if dimension.int_range is not None else value
+    low, high = dimension.ends
+    value = low * (1 - share) + high * share
+    return round(value) if dimension.int_range is not None else min(max(value, low), high)

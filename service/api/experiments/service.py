@@ -31,7 +31,7 @@ from service.control.webhook import is_allowed
 from service.errors import FieldError, NotFound, SpecInvalid
 from service.merge import merged
 from service.plan import plan
-from service.search.configurations import configurations, infeasible
+from service.search.configurations import configured_arms, infeasible
 from service.settings import Settings
 from service.spec import Experiment, parse, resolve_stage
 from service.states import Cleanup, ExperimentState, WorkState
@@ -100,7 +100,7 @@ def validate(context: Context, spec: Experiment) -> Validation:
     check(context, spec)
     with context.database.session() as repository:
         spec = settled(repository, spec)
-    num_configurations = [len(configurations(spec, number)) for number in range(len(spec.arms))]
+    num_configurations = [len(each) for each in configured_arms(spec)]
     pairs = zip(spec.arms, num_configurations, strict=True)
     num_stages = sum(len(arm.stages) * count for arm, count in pairs) * len(spec.seeds)
     return Validation(

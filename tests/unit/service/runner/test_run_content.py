@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from mlflow.utils.validation import _validate_param_name as validate_param_name
 
 from service.plan import Chain, plan
 from service.runner import run_content as content
@@ -140,3 +141,31 @@ def test_the_points_of_a_row_stand_at_its_own_step(experiment: ExperimentFolder)
 def test_a_table_is_shown_by_mlflow_through_a_tag() -> None:
     (value,) = content.table_tags("table.json").values()
     assert json.loads(value) == [{"path": "table.json", "type": "table"}]
+
+
+def test_what_a_search_has_drawn_stands_in_names_tags_and_parameters() -> None:
+    space = {"optimizer.lr": {"choice": [0.001, 0.0123456]}, "arms.T = 6, (é).loss.lamb": {"choice": [0.1, 0.2]}}
+    arms = [{"name": "T = 6, (é)", "stages": [train(loss={"name": "tet"})]}]
+    search = {"method": "grid", "space": space}
+    chain = plan(parse(spec(arms=arms, baseline=None, seeds=[0], validation=0.1, search=search)))[-1]
+    drawn = "optimizer.lr=0.01235 arms.T = 6, (é).loss.lamb=0.2"
+    assert content.chain_name(chain) == f"T = 6, (é) · seed 0 · {drawn}"
+    assert content.stage_label(chain, chain.stages[0]) == f"T = 6, (é) seed=0 {drawn} stage=0 T=4"
+    assert json.loads(content.chain_tags(chain)["tet.configuration"]) == dict(chain.hyperparameters)
+    params = content.chain_params(chain)
+    assert {key: value for key, value in params.items() if key.startswith("search.")} == {
+        "search.optimizer.lr": "0.0123456", "search.loss.lamb": "0.2",
+    }  # fmt: skip
+    assert (params["optimizer.lr"], params["loss.lamb"]) == ("0.0123456", "0.2")
+    for key in params:
+        validate_param_name(key)
+
+
+def test_long_choices_are_cut_in_names() -> None:
+    choice = {"choice": ["adam", "sgd"]}
+    arms = [{"name": "a" * 80, "stages": [train()] * 9}]
+    space = {f"arms.{'a' * 80}.stages.{number}.optimizer.name": choice for number in range(9)}
+    search = {"method": "random", "num_configurations": 1, "space": space}
+    (chain,) = plan(parse(spec(arms=arms, baseline=None, seeds=[0], validation=0.1, search=search)))
+    assert len(content.chain_name(chain)) < 300
+    assert all(len(key) <= 250 for key in content.chain_params(chain))
