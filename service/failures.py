@@ -83,7 +83,8 @@ ABOUT: Mapping[FailureType, About] = {
     ),
     _T.HEALTH: About(
         "user",
-        "A layer of neurons has been silent, or has fired all the time, for as many epochs as limits.health allows.",
+        "A layer of neurons has been silent, has fired all the time or has let no gradient through, for as many epochs "
+        "as limits.health allows.",
         "Silent: lower v_threshold, raise tau or optimizer.lr, take a norm (tdbn). Saturated: the other way round.",
     ),
     _T.MAX_TIME: About(

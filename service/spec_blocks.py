@@ -83,13 +83,24 @@ class Webhook(Config):
 
 
 class HealthLimits(Config):
-    """When a network counts as dead or saturated, by how often the neurons of each layer fire.
+    """When a network counts as dead, saturated or cut off, by how the neurons of each layer are.
 
-    Measured on the first test batch of every epoch; 0 is never, 1 is at every step.
+    Measured on the first test samples after every epoch.
     """
 
-    min_rate: float = Field(0.0, ge=0, le=1, description="A layer that fires no more often than this is silent.")
-    max_rate: float = Field(1.0, ge=0, le=1, description="A layer that fires at least so often is saturated.")
+    min_rate: float = Field(
+        0.0, ge=0, le=1, description="A layer that fires no more often than this is silent; 0 is never."
+    )
+    max_rate: float = Field(
+        1.0, ge=0, le=1, description="A layer that fires at least so often is saturated; 1 is at every step."
+    )
+    min_gradient: float = Field(
+        1e-3,
+        ge=0,
+        le=1,
+        description="A layer whose surrogate's derivative is on average no larger than this, as a share of its largest "
+        "value, lets no gradient through.",
+    )
     patience: int = Field(3, ge=1, le=10_000, description="Epochs in a row until the stage fails of it.")
 
 
@@ -109,5 +120,5 @@ class Limits(Config):
         5, ge=1, le=1_000, description="Trials of a stage lost in a row, with no epoch in between, until it fails."
     )
     health: HealthLimits | None = Field(
-        None, description="When a network counts as dead or saturated; None: it is not asked."
+        None, description="When a network counts as dead, saturated or cut off; None: it is only logged."
     )

@@ -17,8 +17,6 @@ from tet_core.data import Dataset, Samples, load_dataset
 from tet_core.data.loader import in_order, split_validation
 from tet_core.losses import build_loss, sdt_loss, tet_loss
 from tet_core.models import build_model
-from tet_core.neuron import LIF
-from tet_core.operations import tallied
 
 # Fixed, whatever a stage trains with: the metrics are sums over batches, and floating-point sums depend on how they
 # are cut. 128 fits caches and small GPUs at any T in use.
@@ -93,28 +91,6 @@ def measure_prefixes(
             on_step()
     means = (sums / len(split)).tolist()
     return {T: dict(zip([*losses, "accuracy"], row, strict=True)) for T, row in zip(steps, means, strict=True)}
-
-
-@torch.no_grad()
-def firing_rates(model: nn.Module, dataset: Dataset, split: Samples, config: TrainConfig) -> dict[str, float]:
-    """How often the spiking neurons of each layer fire on the first batch of a split; layers of ReLUs do not.
-
-    Args:
-        model: The network; it is left in evaluation mode.
-        dataset: For the normalisation.
-        split: What to measure on, on the model's device.
-        config: T and the precision.
-
-    Returns:
-        By the layer's name, in the order in which they run: spikes for each neuron and step, 0 to 1.
-    """
-    model.eval()
-    batches = in_order(dataset, split, batch_size=BATCH_SIZE, dtype=environment.dtype(config))
-    images, _ = next(iter(batches))
-    with environment.autocast(config), tallied(model) as tallies:
-        model(dataset.to_input(images, config.T))
-    spiking = {name for name, module in model.named_modules() if isinstance(module, LIF)}
-    return {tally.name: tally.firing_rate for tally in tallies.neurons if tally.name in spiking}
 
 
 def _eq_9(outputs: Tensor, labels: Tensor) -> Tensor:

@@ -19,7 +19,8 @@ from tet_core.checkpoint import FORMAT, CheckpointError, EnvironmentMismatch, sn
 from tet_core.config import TrainConfig
 from tet_core.data import Dataset, load_dataset
 from tet_core.data.loader import TrainLoader, split_validation
-from tet_core.evaluation import build, firing_rates, measure, num_correct
+from tet_core.evaluation import build, measure, num_correct
+from tet_core.health import LayerHealth, layers_health
 from tet_core.losses import build_loss
 from tet_core.optimizer import build_optimizer, learning_rate, set_fields, set_learning_rate
 
@@ -33,15 +34,15 @@ class Epoch:
         epochs: How many the stage has.
         metrics: `train/`, `test/` and, with a validation set, `val/` metrics (accuracies as fractions, losses
             averaged over samples), `epoch_time_s` (seconds of the training pass alone) and `samples_per_s`.
-        firing_rates: Of each layer of spiking neurons, as `tet_core.evaluation.firing_rates` gives them; empty unless
-            they were asked for.
+        layers: How each layer of spiking neurons is, as `tet_core.health.layers_health` says; empty unless it was asked
+            for.
     """
 
     number: int
     epochs: int
     metrics: dict[str, float]
     _checkpoint: dict[str, Any] = field(repr=False)
-    firing_rates: dict[str, float] = field(default_factory=dict)
+    layers: dict[str, LayerHealth] = field(default_factory=dict)
 
     def checkpoint(self) -> dict[str, Any]:
         """All that it takes to go on from here bit by bit; later epochs do not change it."""
@@ -93,7 +94,7 @@ def train_epochs(
     resume: Mapping[str, Any] | None = None,
     data_root: Path | None = None,
     on_step: Callable[[], None] | None = None,
-    with_firing_rates: bool = False,
+    with_layers: bool = False,
 ) -> Epochs:
     """Train a stage; yields after every epoch.
 
@@ -106,7 +107,7 @@ def train_epochs(
         resume: Checkpoint of this very stage; training goes on at the epoch after it.
         data_root: As for `load_dataset`.
         on_step: Called after every batch that was trained on or measured. If it raises, training ends there.
-        with_firing_rates: Whether each epoch also tells its layers' firing rates; no bit of the training changes.
+        with_layers: Whether each epoch also tells how its layers are; no bit of the training changes.
 
     Returns:
         An iterator with one item an epoch, none if `resume` is of the last one; its `start` says what it begins with.
@@ -129,7 +130,7 @@ def train_epochs(
             start = resume["epoch"]
         elif initial is not None:
             stage.load(initial, with_optimizer=config.inherit == "all")
-    return Epochs(stage.describe(record), _run(stage, config, record, start, with_firing_rates))
+    return Epochs(stage.describe(record), _run(stage, config, record, start, with_layers))
 
 
 def _nothing() -> None:
@@ -137,7 +138,7 @@ def _nothing() -> None:
 
 
 def _run(
-    stage: "_Stage", config: TrainConfig, record: environment.Record, start: int, with_firing_rates: bool
+    stage: "_Stage", config: TrainConfig, record: environment.Record, start: int, with_layers: bool
 ) -> Iterator[Epoch]:
     for number in range(start + 1, config.epochs + 1):
         with environment.applied(config):
@@ -153,8 +154,8 @@ def _run(
                 "scaler": stage.scaler.state_dict(),
                 "metrics": dict(metrics),
             }
-            rates = stage.firing_rates() if with_firing_rates else {}
-        yield Epoch(number, config.epochs, metrics, checkpoint, rates)
+            layers = stage.health() if with_layers else {}
+        yield Epoch(number, config.epochs, metrics, checkpoint, layers)
 
 
 class _Stage:
@@ -251,9 +252,9 @@ class _Stage:
             for key, value in measure(self.model, self.dataset, split, self.config, self.on_step).items()
         }
 
-    def firing_rates(self) -> dict[str, float]:
-        """How often each layer's neurons fire on the first test batch."""
-        return firing_rates(self.model, self.dataset, self.splits["test"], self.config)
+    def health(self) -> dict[str, LayerHealth]:
+        """How each layer is, on the first test samples."""
+        return layers_health(self.model, self.dataset, self.splits["test"], self.config)
 
     def _now(self) -> float:
         if self.device.type == "cuda":

@@ -1,18 +1,15 @@
-"""Whether a network still computes anything: layers that never fire, or fire all the time, by what is committed."""
+"""Whether a network still computes and learns anything, by what is committed of its layers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from service.runner.stage_folder import Commit
+from service.runner.stage_folder import Commit, Layer
 from service.spec_blocks import HealthLimits
-
-
-def out_of_range(rates: Mapping[str, float], limits: HealthLimits) -> dict[str, float]:
-    """The layers, with their firing rates, that are silent or saturated."""
-    return {name: rate for name, rate in rates.items() if not limits.min_rate < rate < limits.max_rate}
 
 
 def trouble(commits: Sequence[Commit], limits: HealthLimits) -> str | None:
     """What is wrong, if a layer has been out of range for as many epochs in a row, up to the last, as it may.
+
+    What fires never or always is told before what lets no gradient through: the one is a reason for the other.
 
     Args:
         commits: What is committed of the stage, in order.
@@ -21,16 +18,38 @@ def trouble(commits: Sequence[Commit], limits: HealthLimits) -> str | None:
     latest = commits[-limits.patience :]
     if len(latest) < limits.patience:
         return None
-    for name, rate in latest[-1].out_of_range.items():
-        if all(name in commit.out_of_range for commit in latest):
-            return _in_words(name, rate, len(latest), limits)
+    for is_out, in_words in ((_fires_badly, _of_rate), (_lets_nothing_through, _of_gradient)):
+        for name, layer in latest[-1].layers.items():
+            if all(name in commit.layers and is_out(commit.layers[name], limits) for commit in latest):
+                since = f"in each of the last {len(latest)} epochs" if len(latest) > 1 else "in the last epoch"
+                return f"layer {name} {in_words(layer, limits, since)}"
     return None
 
 
-def _in_words(name: str, rate: float, epochs: int, limits: HealthLimits) -> str:
-    since = f"in each of the last {epochs} epochs" if epochs > 1 else "in the last epoch"
-    if rate <= limits.min_rate:
-        what = f"is silent: a firing rate of {rate:.4g} {since}, where limits.health.min_rate is {limits.min_rate:g}"
-        return f"layer {name} {what}; a lower v_threshold, a larger tau or a norm (tdbn) may help"
-    what = f"is saturated: a firing rate of {rate:.4g} {since}, where limits.health.max_rate is {limits.max_rate:g}"
-    return f"layer {name} {what}; a higher v_threshold, a smaller tau or a lower optimizer.lr may help"
+def _fires_badly(layer: Layer, limits: HealthLimits) -> bool:
+    return not limits.min_rate < layer.firing_rate < limits.max_rate
+
+
+def _lets_nothing_through(layer: Layer, limits: HealthLimits) -> bool:
+    return not layer.gradient > limits.min_gradient
+
+
+def _of_rate(layer: Layer, limits: HealthLimits, since: str) -> str:
+    told = f"a firing rate of {layer.firing_rate:.4g} {since}"
+    if layer.firing_rate <= limits.min_rate:
+        return (
+            f"is silent: {told}, where limits.health.min_rate is {limits.min_rate:g}; "
+            "a lower v_threshold, a larger tau or a norm (tdbn) may help"
+        )
+    return (
+        f"is saturated: {told}, where limits.health.max_rate is {limits.max_rate:g}; "
+        "a higher v_threshold, a smaller tau or a lower optimizer.lr may help"
+    )
+
+
+def _of_gradient(layer: Layer, limits: HealthLimits, since: str) -> str:
+    return (
+        f"lets no gradient through: {layer.gradient:.4g} of the surrogate's largest derivative {since}, where "
+        f"limits.health.min_gradient is {limits.min_gradient:g}; a larger surrogate.gamma, a lower optimizer.lr or a "
+        "norm (tdbn) may help"
+    )

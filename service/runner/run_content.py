@@ -131,8 +131,17 @@ def points(commits: Iterable[Commit]) -> list[Metric]:
     return [
         Metric(key, value, commit.at_ms, commit.epoch if commit.step is None else commit.step)
         for commit in commits
-        for key, value in commit.metrics.items()
+        for key, value in (commit.metrics | _of_layers(commit)).items()
     ]
+
+
+def _of_layers(commit: Commit) -> dict[str, float]:
+    """How the layers were, as metrics: `layers/features.0.lif/firing_rate` and `/gradient`."""
+    return {
+        f"layers/{name}/{key}": value
+        for name, layer in commit.layers.items()
+        for key, value in layer.model_dump().items()
+    }
 
 
 def best_name(commits: Iterable[Commit]) -> str:

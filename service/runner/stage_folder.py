@@ -47,13 +47,22 @@ class Started(Record):
     generation: int = 1
 
 
+class Layer(Record):
+    """How a layer of neurons was after an epoch; see `tet_core.health.LayerHealth`."""
+
+    firing_rate: float
+    gradient: float
+
+
 class Commit(Record):
     """One epoch of a training, or one row of an analysis: the journal line.
 
     `checkpoint` is the file that it left, a path relative to the stage folder: a checkpoint, or the row's records.
-    `step` is where its metrics stand on the x axis; None: at `epoch`. `out_of_range` are the layers, with their firing
-    rates, that were silent or saturated, where the spec asks for that.
+    `step` is where its metrics stand on the x axis; None: at `epoch`. `layers` says how each layer of neurons was, by
+    its name; what earlier versions wrote about layers is passed over.
     """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     epoch: int
     epochs: int
@@ -63,7 +72,7 @@ class Commit(Record):
     checkpoint: str
     weights_sha256: str
     step: int | None = None
-    out_of_range: dict[str, float] = {}
+    layers: dict[str, Layer] = {}
 
 
 class Done(Record):
@@ -190,7 +199,7 @@ class Attempt:
         weights_sha256: str,
         file: Path | None = None,
         step: int | None = None,
-        out_of_range: Mapping[str, float] | None = None,
+        layers: Mapping[str, Layer] | None = None,
     ) -> Commit:
         """Own an epoch, or a row. Its file has to be on disk before; None: the epoch's checkpoint.
 
@@ -201,7 +210,7 @@ class Attempt:
         checkpoint = str((file or self.checkpoint_path(epoch)).relative_to(self.folder.path))
         commit = Commit(
             epoch=epoch, epochs=epochs, attempt=self.number, at_ms=at_ms, metrics=dict(metrics),
-            checkpoint=checkpoint, weights_sha256=weights_sha256, step=step, out_of_range=dict(out_of_range or {}),
+            checkpoint=checkpoint, weights_sha256=weights_sha256, step=step, layers=dict(layers or {}),
         )  # fmt: skip
         name = commit_name(epoch)
         write_atomic(self.path / name, _json(commit))

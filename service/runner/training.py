@@ -10,7 +10,7 @@ from service.runner import health
 from service.runner.best import best_commit
 from service.runner.failures import StageFailed
 from service.runner.pulse import Pulse
-from service.runner.stage_folder import Attempt, Commit, read_commits
+from service.runner.stage_folder import Attempt, Commit, Layer, read_commits
 from service.runner.trial_parts import Gauges, TrialConfig, load_last, logger, now_ms, report
 from service.spec_blocks import HealthLimits, Limits
 from service.storage import MODEL, StageFolder
@@ -39,10 +39,7 @@ def _train(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterato
     begun_ms = now_ms()
     commits = read_commits(folder)
     _check_health(commits, limits.health)
-    epochs = train_epochs(
-        config, initial=initial, resume=resume, data_root=data_root,
-        on_step=pulse, with_firing_rates=limits.health is not None,
-    )  # fmt: skip
+    epochs = train_epochs(config, initial=initial, resume=resume, data_root=data_root, on_step=pulse, with_layers=True)
     attempt.write_started(at_ms=begun_ms, resumed_epoch=resumed_epoch, **asdict(epochs.start))
     gauges = Gauges(trial)
     for epoch in epochs:
@@ -50,7 +47,7 @@ def _train(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterato
         commit = attempt.commit(
             epoch=epoch.number, epochs=epoch.epochs, at_ms=now_ms(), metrics=epoch.metrics,
             weights_sha256=epoch.weights_sha256,
-            out_of_range=health.out_of_range(epoch.firing_rates, limits.health) if limits.health else None,
+            layers={name: Layer(**asdict(layer)) for name, layer in epoch.layers.items()},
         )  # fmt: skip
         commits.append(commit)
         attempt.prune(keep={commit.checkpoint, best_commit(commits).checkpoint})
@@ -66,7 +63,7 @@ def _train(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterato
 
 
 def _check_health(commits: list[Commit], limits: HealthLimits | None) -> None:
-    """End a stage whose network is dead or saturated; by what is committed, so that a restart comes to the same."""
+    """End a stage whose network is dead, saturated or cut off; by what is committed, so a restart comes to the same."""
     if limits is not None and (trouble := health.trouble(commits, limits)) is not None:
         raise StageFailed(FailureType.HEALTH, trouble)
 

@@ -287,12 +287,12 @@ def test_what_a_step_raises_ends_the_training() -> None:
         next(train_epochs(make_config(), on_step=stop))
 
 
-def test_firing_rates_are_told_of_each_spiking_layer_where_they_are_asked_for() -> None:
+def test_how_layers_are_is_told_where_it_is_asked_for() -> None:
     config = make_config(epochs=1)
-    (told,) = train_epochs(config, with_firing_rates=True)
+    (told,) = train_epochs(config, with_layers=True)
     (untold,) = train_epochs(config)
-    assert untold.firing_rates == {}
+    assert untold.layers == {}
     assert series([told]) == series([untold])
-    assert list(told.firing_rates) == sorted(told.firing_rates)
-    assert all(0 <= rate <= 1 for rate in told.firing_rates.values())
-    assert max(told.firing_rates.values()) > 0
+    assert list(told.layers) == sorted(told.layers)
+    assert all(0 <= layer.firing_rate <= 1 and 0 <= layer.gradient <= 1 for layer in told.layers.values())
+    assert max(layer.firing_rate for layer in told.layers.values()) > 0

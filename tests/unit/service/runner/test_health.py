@@ -1,39 +1,59 @@
-"""When a network counts as dead or saturated."""
+"""When a network counts as dead, saturated or cut off."""
 
 from service.runner import health
-from service.runner.stage_folder import Commit
+from service.runner.stage_folder import Commit, Layer
 from service.spec_blocks import HealthLimits
 
+WELL, SILENT, CUT_OFF = (0.3, 0.5), (0.0, 0.1), (0.4, 0.0)
 
-def commits(*epochs: dict[str, float]) -> list[Commit]:
+
+def commits(*epochs: dict[str, tuple[float, float]]) -> list[Commit]:
     return [
         Commit(
-            epoch=number, epochs=9, attempt=1, at_ms=0, metrics={}, checkpoint="", weights_sha256="", out_of_range=rates
+            epoch=number, epochs=9, attempt=1, at_ms=0, metrics={}, checkpoint="", weights_sha256="",
+            layers={name: Layer(firing_rate=rate, gradient=gradient) for name, (rate, gradient) in layers.items()},
         )
-        for number, rates in enumerate(epochs, 1)
-    ]
-
-
-def test_a_layer_is_out_of_range_where_it_never_fires_or_always() -> None:
-    rates = {"a": 0.0, "b": 0.3, "c": 1.0}
-    assert health.out_of_range(rates, HealthLimits()) == {"a": 0.0, "c": 1.0}
-    assert health.out_of_range(rates, HealthLimits(min_rate=0.4)) == {"a": 0.0, "b": 0.3, "c": 1.0}
+        for number, layers in enumerate(epochs, 1)
+    ]  # fmt: skip
 
 
 def test_it_takes_as_many_epochs_in_a_row_of_one_layer() -> None:
     limits = HealthLimits(patience=2)
-    assert health.trouble(commits({"a": 0.0}), limits) is None
-    assert health.trouble(commits({"a": 0.0}, {}, {"a": 0.0}), limits) is None
-    assert health.trouble(commits({"a": 0.0}, {"b": 0.0}), limits) is None
-    assert health.trouble(commits({}, {"a": 0.0, "b": 0.0}, {"b": 0.0}), limits) == (
+    assert health.trouble(commits({"a": SILENT}), limits) is None
+    assert health.trouble(commits({"a": SILENT}, {"a": WELL}, {"a": SILENT}), limits) is None
+    assert health.trouble(commits({"a": SILENT, "b": WELL}, {"a": WELL, "b": SILENT}), limits) is None
+    last = {"a": WELL, "b": SILENT}
+    assert health.trouble(commits({"a": WELL, "b": WELL}, {"a": SILENT, "b": SILENT}, last), limits) == (
         "layer b is silent: a firing rate of 0 in each of the last 2 epochs, where limits.health.min_rate is 0; "
         "a lower v_threshold, a larger tau or a norm (tdbn) may help"
     )
 
 
 def test_a_saturated_layer_is_named_with_its_rate() -> None:
-    said = health.trouble(commits({"a": 0.95}), HealthLimits(max_rate=0.9, patience=1))
+    said = health.trouble(commits({"a": (0.95, 0.5)}), HealthLimits(max_rate=0.9, patience=1))
     assert said is not None
     assert said.startswith(
         "layer a is saturated: a firing rate of 0.95 in the last epoch, where limits.health.max_rate"
     )
+
+
+def test_a_layer_that_lets_no_gradient_through_is_named_with_its_share() -> None:
+    said = health.trouble(commits({"a": WELL, "b": CUT_OFF}), HealthLimits(patience=1))
+    assert said is not None
+    assert said.startswith(
+        "layer b lets no gradient through: 0 of the surrogate's largest derivative in the last epoch"
+    )
+    said = health.trouble(commits({"a": (0.4, 0.02)}), HealthLimits(patience=1, min_gradient=0.05))
+    assert said is not None
+    assert "where limits.health.min_gradient is 0.05" in said
+
+
+def test_the_reason_is_told_before_what_comes_of_it() -> None:
+    said = health.trouble(commits({"a": CUT_OFF, "b": (0.0, 0.0)}), HealthLimits(patience=1))
+    assert said is not None
+    assert said.startswith("layer b is silent")
+
+
+def test_what_is_well_is_left_alone() -> None:
+    assert health.trouble(commits(*[{"a": WELL}] * 5), HealthLimits(patience=1)) is None
+    assert health.trouble([], HealthLimits(patience=1)) is None

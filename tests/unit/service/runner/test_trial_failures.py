@@ -12,7 +12,7 @@ import pytest
 from service.runner.stage_folder import read_progress
 from service.runner.trial import StageTrial
 from service.storage import StageFolder
-from tests.unit.service.runner.test_trial import config, run, series
+from tests.unit.service.runner.test_trial import config, run
 
 SILENT = {
     "neuron": {"name": "lif", "v_threshold": 1e6},
@@ -38,19 +38,36 @@ def test_a_network_that_is_silent_for_too_long_fails_with_its_epochs_kept(folder
         "layer features.0.lif is silent: a firing rate of 0 in each of the last 2 epochs"
     )
     progress = read_progress(folder)
-    assert [set(commit.out_of_range.values()) for commit in progress.commits] == [{0.0}, {0.0}]
+    assert [commit.layers["features.0.lif"].firing_rate for commit in progress.commits] == [0.0, 0.0]
     # Killed before it could be marked as failed, it comes to the same.
     assert failure(run(StageTrial(silent))[-1])["message"] == found["message"]
     assert len(read_progress(folder).commits) == 2
 
 
-def test_to_look_at_the_health_of_a_network_changes_no_bit(folder: StageFolder, tmp_path: Path) -> None:
-    asked = StageFolder(tmp_path / "asked")
-    run(StageTrial(config(asked.path, limits={"health": {"patience": 10}})))
-    run(StageTrial(config(folder.path)))
-    assert series(asked) == series(folder)
-    assert all(commit.out_of_range for commit in read_progress(asked).commits), "so small, it has a silent layer"
-    assert not any(commit.out_of_range for commit in read_progress(folder).commits)
+EASY = {"name": "lif", "v_threshold": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("train", "words"),
+    [
+        ({"neuron": {"name": "lif", "v_threshold": 1e4}}, "is silent: a firing rate of 0 in the last epoch"),
+        ({"neuron": {"name": "lif", "v_threshold": 1e-6}}, "is saturated: a firing rate of 0."),
+        ({"surrogate": {"name": "rectangular", "gamma": 1e-6}, "neuron": EASY}, "lets no gradient through: "),
+        ({"optimizer": {"name": "adam", "lr": 1e3}, "neuron": EASY}, "lets no gradient through: "),
+    ],
+    ids=["dead", "saturated", "cut off", "blown up"],
+)
+def test_a_network_that_is_no_use_fails_with_what_it_has(
+    folder: StageFolder, train: dict[str, Any], words: str
+) -> None:
+    # A norm whose weights begin at 1: those of tdbn begin at the threshold, and so follow it.
+    model = {"name": "vgg_small", "width": 8, "norm": {"name": "bn"}}
+    # With a threshold of nearly 0 every second current fires.
+    limits = {"health": {"patience": 1, "max_rate": 0.45 if "saturated" in words else 1.0}}
+    told = config(folder.path, train={"model": model, "T": 2, "epochs": 2, **train}, limits=limits)
+    found = failure(run(StageTrial(told))[-1])
+    assert found["type"] == "health"
+    assert words in found["message"]
 
 
 def test_a_stage_ends_at_the_first_step_behind_its_time(folder: StageFolder) -> None:
