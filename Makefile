@@ -75,7 +75,7 @@ check: bench-setup ## longer checks: folding on every model, SpikingJelly's LIF,
 	$(BIN)/python -m benchmarks.checks.spikingjelly_lif
 	$(BIN)/python -m benchmarks.checks.tonic_aedat
 
-bench: bench-setup ## what a training step takes beside the plain convolutions and other libraries (half an hour on 2 idle cores)
+bench: bench-setup ## what a training step takes beside the plain convolutions and other libraries (20 minutes on 2 idle cores)
 	$(BIN)/python -m benchmarks.training
 
 bench-service: setup ## what the service costs: 1,000 chains beside bare Tune, the API over 1,000,000 stage rows (20 minutes)
