@@ -46,5 +46,6 @@ def test_arms_are_compared_at_what_is_best_on_validation(stack: LocalStack) -> N
     for run in finished.runs():
         if "tet.stage" not in run.data.tags:
             drawn = json.loads(run.data.tags["tet.configuration"])
-            assert {f"search.{place}": str(value) for place, value in drawn.items()}.items() <= run.data.params.items()
+            within = {place.removeprefix("arms.TET."): str(value) for place, value in drawn.items()}
+            assert {f"search.{place}": value for place, value in within.items()}.items() <= run.data.params.items()
             assert run.data.params["optimizer.lr"] == str(drawn["optimizer.lr"])
