@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from service.search.wording import in_few_digits
 from service.states import DONE
 
 Json = dict[str, Any]
@@ -81,9 +82,8 @@ def stage_name(chain: Json, stage: Json) -> str:
 
 
 def configuration(values: Json) -> str:
-    """What a search has drawn, in few digits."""
-    drawn = (f"{value:.4g}" if isinstance(value, float) else str(value) for value in values.values())
-    return ", ".join(f"{place}={value}" for place, value in zip(values, drawn, strict=True))
+    """What a search has drawn, in a line."""
+    return ", ".join(in_few_digits(values))
 
 
 def _arm(chain: Json) -> str:

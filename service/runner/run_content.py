@@ -10,6 +10,7 @@ from mlflow.entities import Metric
 from service.plan import Chain, StagePlan
 from service.runner.best import best_commit, best_key
 from service.runner.stage_folder import Commit, Progress
+from service.search.wording import in_few_digits
 from tet_core.config import TrainConfig
 
 PARENT_TAG = "mlflow.parentRunId"
@@ -35,13 +36,9 @@ def stage_label(chain: Chain, stage: StagePlan) -> str:
 
 
 def _values(chain: Chain) -> list[str]:
-    """What a search has drawn for a chain, in few digits; cut where it is long."""
-    drawn = [
-        f"{place}={value:.4g}" if isinstance(value, float) else f"{place}={value}"
-        for place, value in chain.hyperparameters.items()
-    ]
-    text = " ".join(drawn)
-    return [] if not drawn else [text if len(text) <= MAX_VALUES_LENGTH else text[: MAX_VALUES_LENGTH - 1] + "…"]
+    """What a search has drawn for a chain, if there is one; cut where it is long."""
+    text = " ".join(in_few_digits(chain.hyperparameters))
+    return [text if len(text) <= MAX_VALUES_LENGTH else text[: MAX_VALUES_LENGTH - 1] + "…"] if text else []
 
 
 def chain_tags(chain: Chain) -> dict[str, str]:

@@ -168,7 +168,7 @@ def test_a_value_that_the_spec_refuses_at_one_end_is_named() -> None:
     ("place", "words"),
     [
         ("optimiser.lr", "must begin with a setting (optimizer,"),
-        ("arms.XXX.loss.lamb", "must name an arm behind 'arms.': 'SDT', 'TET', 'TIT'"),
+        ("arms.Tet.loss.lamb", "must name an arm behind 'arms.': 'SDT', 'TET', 'TIT'"),
         ("arms.SDT.loss.lamb", "no stage there has a loss with 'lamb'"),
         ("arms.TIT.stages.2.T", "the arm's stages are 0 to 1"),
         ("arms.TIT.stages.1", "must be 'stages.NUMBER.'"),
