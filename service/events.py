@@ -65,12 +65,22 @@ class StageChanged(Event):
     failure: Told | None = None
 
 
+class ChainSettled(Event):
+    """What a search has proposed for a chain, and what its stages then are: T (None: several) and epochs of each."""
+
+    type: Literal["settled"] = "settled"
+    chain: str
+    hyperparameters: dict[str, Any]
+    stages: list[dict[str, int | None]]
+
+
 class ChainChanged(Event):
-    """Where a chain stands."""
+    """Where a chain stands; `reason` says why a search has stopped it."""
 
     type: Literal["chain"] = "chain"
     chain: str
     state: WorkState
+    reason: str = ""
 
 
 class OutboxChanged(Event):
@@ -94,7 +104,14 @@ class Outcome(Event):
 
 
 AnyEvent = Annotated[
-    DriverStarted | MlflowExperimentFound | RunFound | StageChanged | ChainChanged | OutboxChanged | Outcome,
+    DriverStarted
+    | MlflowExperimentFound
+    | RunFound
+    | StageChanged
+    | ChainSettled
+    | ChainChanged
+    | OutboxChanged
+    | Outcome,
     Field(discriminator="type"),
 ]
 EVENT: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)

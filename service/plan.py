@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Any
 
-from service.search.configurations import configured_arms
+from service.search.configurations import configured_arms, searched
 from service.spec import Arm, Experiment, StageConfig
 from service.spec_blocks import Start
 from service.storage import ExperimentFolder, StageFolder
@@ -39,7 +39,11 @@ class Origin:
 
 @dataclass(frozen=True)
 class Chain:
-    """One arm x one seed x one set of hyperparameters: stages that run in order, from fresh weights or an origin."""
+    """One arm x one seed x one set of hyperparameters: stages that run in order, from fresh weights or an origin.
+
+    `number` is that of its configuration among the arm's, from 0. As long as a search has not `proposed` that, it has
+    no hyperparameters, and its stages are as the spec has them; see `settled`.
+    """
 
     id: str
     arm: str
@@ -47,6 +51,8 @@ class Chain:
     stages: tuple[StagePlan, ...]
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     origin: Origin | None = None
+    number: int = 0
+    proposed: bool = True
 
     def train_before(self, index: int) -> int | None:
         """Index of the last train stage before a stage: what it inherits from, or analyses; None if there is none."""
@@ -87,7 +93,7 @@ def previous_stage(folder: ExperimentFolder, chain: Chain, index: int) -> StageF
 def plan(spec: Experiment) -> tuple[Chain, ...]:
     """Every chain of an experiment, seed by seed, so that the arms of one seed come side by side.
 
-    Of a search, so come the arms' first configurations, then their second ones.
+    Of a search, so come the arms' first configurations, over all seeds, then their second ones.
 
     Args:
         spec: a spec that `service.spec.parse` accepted.
@@ -98,22 +104,40 @@ def plan(spec: Experiment) -> tuple[Chain, ...]:
     # A stage is settled once for each arm and configuration: their seeds differ in nothing else, and a spec may ask for
     # 100,000 chains.
     arms = [
-        [_Configured(arm, own.values, _stages(arm, own.stages)) for own in configured]
+        [_Configured(arm, number, own.values, _stages(arm, own.stages)) for number, own in enumerate(configured)]
         for arm, configured in zip(spec.arms, configured_arms(spec), strict=True)
     ]
-    rounds = [*zip_longest(*arms)]
+    rounds = zip_longest(*arms)
     return tuple(
-        _chain(each, seed) for seed in spec.seeds for of_arms in rounds for each in of_arms if each is not None
+        _chain(each, seed) for of_arms in rounds for seed in spec.seeds for each in of_arms if each is not None
     )
+
+
+def settled(spec: Experiment, chain: Chain, values: Mapping[str, Any]) -> Chain:
+    """A chain whose configuration a search has now proposed.
+
+    Raises:
+        SpecInvalid: The spec refuses the values.
+    """
+    index = next(index for index, arm in enumerate(spec.arms) if arm.name == chain.arm)
+    stages = _stages(spec.arms[index], searched(spec).configured(index, values).stages)
+    seeded = tuple(replace(stage, config=_seeded(stage.config, chain.seed)) for stage in stages)
+    return replace(chain, stages=seeded, hyperparameters=values, proposed=True)
 
 
 @dataclass(frozen=True)
 class _Configured:
-    """An arm in one of its configurations."""
+    """An arm in one of its configurations; it has no values yet where they are to be proposed."""
 
     arm: Arm
-    values: Mapping[str, Any]
+    number: int
+    values: Mapping[str, Any] | None
     stages: tuple[StagePlan, ...]
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What tells it from the arm's others, from the beginning to the end."""
+        return {"search.number": self.number} if self.values is None else self.values
 
 
 def _stages(arm: Arm, configs: Sequence[StageConfig]) -> tuple[StagePlan, ...]:
@@ -124,8 +148,9 @@ def _stages(arm: Arm, configs: Sequence[StageConfig]) -> tuple[StagePlan, ...]:
 def _chain(of: _Configured, seed: int) -> Chain:
     seeded = tuple(replace(stage, config=_seeded(stage.config, seed)) for stage in of.stages)
     return Chain(
-        chain_id(of.arm.name, seed, of.values), of.arm.name, seed, seeded, of.values, _origin(of.arm.start, seed)
-    )
+        chain_id(of.arm.name, seed, of.identity), of.arm.name, seed, seeded, of.values or {},
+        _origin(of.arm.start, seed), of.number, of.values is not None,
+    )  # fmt: skip
 
 
 def _origin(start: Start | None, seed: int) -> Origin | None:

@@ -16,7 +16,7 @@ from service.merge import merged
 from service.spec_blocks import Limits, Resources, Retention, Start, Webhook
 from service.spec_checks import cross_faults
 from service.spec_faults import faults_of
-from service.spec_search import Search
+from service.spec_search import EarlyStopping, Search
 from tet_core.config import (
     AnalysisConfig,
     Augmentation,
@@ -113,6 +113,9 @@ class Experiment(Overrides):
     baseline: str | None = Field(None, description="Name of the arm the others are compared with; None: the first.")
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=MAX_SEEDS)]
     search: Search | None = Field(None, description="Try each arm at many settings; None: at those that stand here.")
+    early_stopping: EarlyStopping | None = Field(
+        None, description="Of a search: end configurations that do worse than others by val/accuracy; None: none."
+    )
     resources: Resources = Resources()
     limits: Limits = Limits()
     priority: int = Field(0, ge=-100, le=100, description="In the queue, what has more goes first.")

@@ -2,6 +2,7 @@
 
     experiments/<experiment>/
         spec.json                          the posted spec and its plan, written before the first submission
+        search/<n>.json                    the n-th thing that a search proposed or decided
         precision.json                     what `precision: auto` stands for, where the spec asks for it
         drivers/<n>/events.jsonl           what the n-th driver said, one JSON object a line; driver.log beside it
         verifications/<n>/                 the n-th replay of a stage: result.json, and its log
@@ -75,6 +76,11 @@ class ExperimentFolder:
     def precision(self) -> Path:
         """What `precision: auto` stands for."""
         return self.path / "precision.json"
+
+    @property
+    def search(self) -> Path:
+        """What a search proposed and decided, in order."""
+        return self.path / "search"
 
     @property
     def drivers(self) -> Path:

@@ -4,7 +4,7 @@ import fcntl
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,21 +28,38 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object] | bytes) -> Non
     sync_folder(path.parent)
 
 
-def write_once(path: Path, content: bytes) -> None:
+def write_once(path: Path, content: bytes) -> bool:
     """Write a file, whole, unless it is there already: of several writers the first one wins.
 
     Args:
         path: where; its folder has to exist.
         content: what to write.
 
+    Returns:
+        Whether it is ours.
+
     Raises:
         OSError: as for `write_atomic`.
     """
     with _temporary(path) as temporary:
         write_atomic(temporary, content)
-        with suppress(FileExistsError):
-            os.link(temporary, path)
-    sync_folder(path.parent)
+        return link_once(temporary, path)
+
+
+def link_once(source: Path, target: Path) -> bool:
+    """Give a file that is on disk a second name, by link(2); whether that is ours, and not another's that was faster.
+
+    Raises:
+        OSError: the folder is missing or read-only, or the file is on another file system.
+    """
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        # On NFS a link can succeed and its answer be lost; the retry then finds the file in place: ours.
+        if not os.path.samefile(source, target):
+            return False
+    sync_folder(target.parent)
+    return True
 
 
 @contextmanager

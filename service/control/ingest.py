@@ -12,6 +12,7 @@ from service.events import (
     EVENT,
     AnyEvent,
     ChainChanged,
+    ChainSettled,
     DriverStarted,
     MlflowExperimentFound,
     OutboxChanged,
@@ -106,6 +107,8 @@ def _told(repository: Repository, row: ExperimentRow, event: AnyEvent) -> bool:
             return _apply_stage(repository, row, event)
         case ChainChanged():
             return _apply_chain(repository, row, event)
+        case ChainSettled():
+            return _apply_settled(repository, row, event)
         case Outcome():
             return _apply_outcome(repository, row, event)
         case RunFound():
@@ -143,6 +146,19 @@ def _apply_chain(repository: Repository, row: ExperimentRow, event: ChainChanged
     if chain is None or not _may_become(chain.state, event.state):
         return False
     chain.state = event.state
+    chain.reason = event.reason
+    return True
+
+
+def _apply_settled(repository: Repository, row: ExperimentRow, event: ChainSettled) -> bool:
+    chain = repository.chain(row.id, event.chain)
+    if chain is None or chain.hyperparameters == event.hyperparameters:
+        return False
+    chain.hyperparameters = event.hyperparameters
+    for index, values in enumerate(event.stages):
+        stage = repository.stage(row.id, event.chain, index)
+        if stage is not None:
+            stage.T, stage.epochs = values["T"], values["epochs"] or stage.epochs
     return True
 
 

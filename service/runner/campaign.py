@@ -6,14 +6,15 @@ import os
 import time
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import ray
 from ray import tune
 from ray.tune import Callback, CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 
+from service.failures import FailureType
 from service.plan import Chain, StagePlan, previous_stage
-from service.runner.board import Board, StageId
+from service.runner.board import Answer, Board, StageId
 from service.runner.failures import lost, superseded
 from service.runner.ledger import Ledger
 from service.runner.pulse import spent_s
@@ -22,6 +23,7 @@ from service.runner.scheduler import PatientScheduler
 from service.runner.searcher import ChainSearcher
 from service.runner.stage_folder import Attempt, Superseded
 from service.runner.stop_window import StopWindow, WindowStopper
+from service.runner.study import Study, Verdict
 from service.runner.takeover import Takeover
 from service.runner.trial import StageTrial
 from service.runner.trial_parts import TrialConfig
@@ -38,6 +40,8 @@ MAX_PENDING = 16
 # Tune writes the state of all trials every ten seconds or so, for a restore that is never made: a file, and memory,
 # that grow with each trial. It cannot be told not to, but to wait longer than any experiment takes.
 NO_SNAPSHOT_S = 10**9
+# What a search finds out about a configuration, rather than what has gone wrong with an experiment.
+BREAKDOWNS = (FailureType.NOT_FINITE, FailureType.HEALTH)
 
 
 class Campaign:
@@ -49,6 +53,7 @@ class Campaign:
         spec: Experiment,
         board: Board,
         ledger: Ledger,
+        study: Study,
         folder: ExperimentFolder,
         data_root: Path | None,
         attempt: int,
@@ -61,6 +66,7 @@ class Campaign:
         self._spec = spec
         self._board = board
         self._ledger = ledger
+        self._study = study
         self._folder = folder
         self._data_root = data_root
         self._attempt = attempt
@@ -70,6 +76,8 @@ class Campaign:
         self._watchdog = Watchdog(spec.limits)
         # Tune's own list of its trials, as it was last seen.
         self._trials: list[Any] = []
+        # Stages whose trial the search has told to end.
+        self._told_to_end: set[StageId] = set()
         # For each stage: losses in a row, and the epoch that was committed at the last one.
         self._losses: dict[StageId, tuple[int, int]] = {}
 
@@ -77,13 +85,14 @@ class Campaign:
         """Run trials until the board has nothing left, or the experiment is stopped."""
         ray.init(address="auto", log_to_driver=True, logging_level=logging.WARNING)
         resources = self._spec.resources
+        self._limit_open()
         os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(self._max_pending()))
         os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", str(NO_SNAPSHOT_S))
         tuner = tune.Tuner(
             self._trainable,
             tune_config=TuneConfig(
-                search_alg=ChainSearcher(self._board, self._trial_config, self._on_end_or_die),
-                scheduler=PatientScheduler(),
+                search_alg=ChainSearcher(self._take, self._trial_config, self._on_end_or_die),
+                scheduler=PatientScheduler(self._goes_on),
                 num_samples=-1,
                 reuse_actors=resources.reuse_actors,
                 trial_name_creator=lambda trial: trial.config["label"],
@@ -104,12 +113,62 @@ class Campaign:
             tuner.fit()
         ray.shutdown()
 
+    def _num_slots(self) -> int:
+        """How many trials the cluster has room for, as it is now."""
+        cluster = ray.cluster_resources()
+        return int(min(cluster.get(kind, 0.0) / share for kind, share in self._spec.resources.demand().items()))
+
+    def _limit_open(self) -> None:
+        """How many configurations of a search may be open at once."""
+        search = self._spec.search
+        if search is not None and search.learns and search.max_concurrent is None:
+            # What is begun before there is room for it has learnt nothing from what runs in the meantime.
+            self._board.max_open = max(1, -(-self._num_slots() // len(self._spec.seeds)))
+
     def _max_pending(self) -> int:
-        resources, cluster = self._spec.resources, ray.cluster_resources()
-        slots = int(min(cluster.get(kind, 0.0) / share for kind, share in resources.demand().items()))
+        resources, slots = self._spec.resources, self._num_slots()
         spare = min(MAX_PENDING, slots)
         # The scheduler spares processes that are being started only where it has other trials for a free one.
         return max(1, slots + spare if resources.reuse_actors else spare)
+
+    # -- what the searcher and Tune ask ------------------------------------------------------------------------
+
+    def _take(self) -> StageId | Answer:
+        """The next stage to run; of a search that learns, now is when its configuration is proposed."""
+        while isinstance(stage := self._board.take(), StageId) and not self._study.settle(stage.chain):
+            self._apply_turns()
+            self._board.lost(stage)
+        return stage
+
+    def _goes_on(self, trial: dict[str, Any], result: dict[str, Any]) -> bool:
+        """Whether a trial goes on behind what it has committed."""
+        stage_id = StageId(trial["chain_id"], trial["stage_index"])
+        try:
+            self._ledger.refresh(stage_id)
+            verdict = self._study.heard(stage_id)
+            self._apply_turns()
+        except BaseException:
+            _die("cannot decide on a trial of %s", stage_id)
+        if verdict is Verdict.WAIT:
+            self._board.hold(stage_id.chain)
+        if verdict is not Verdict.GO_ON:
+            self._told_to_end.add(stage_id)
+        return verdict is Verdict.GO_ON
+
+    def _apply_turns(self) -> None:
+        """Act by what the study has decided, here and on other chains."""
+        for turn in self._study.turns():
+            for chain in turn.chains:
+                if turn.goes_on:
+                    self._board.release(chain.id)
+                else:
+                    self._board.stop(chain.id)
+                    self._announce_stop(self._ledger.chains[chain.id])
+
+    def _announce_stop(self, chain: Chain) -> None:
+        for stage in chain.stages:
+            self._ledger.announce(StageId(chain.id, stage.index), WorkState.STOPPED)
+        self._ledger.announce_chain(chain)
 
     # -- what the searcher and Tune tell -----------------------------------------------------------------------
 
@@ -159,9 +218,7 @@ class Campaign:
         try:
             self.on_end(stage_id, result)
         except BaseException:
-            log.critical("cannot go on after the end of a trial of %s", stage_id, exc_info=True)
-            logging.shutdown()
-            os._exit(1)
+            _die("cannot go on after the end of a trial of %s", stage_id)
 
     def on_end(self, stage_id: StageId, result: dict[str, Any] | None) -> None:
         """A trial ended: what counts is what it left on storage."""
@@ -172,15 +229,20 @@ class Campaign:
             self._board.close()
         chain, stage = self._plan(stage_id)
         progress = self._ledger.refresh(stage_id)
-        if progress.done is None and going_on:
+        as_told = stage_id in self._told_to_end
+        self._told_to_end.discard(stage_id)
+        if progress.done is None and going_on and not as_told:
             self._on_loss(stage_id, verdict or self._failure(stage_id, result))
             progress = self._ledger.refresh(stage_id)
-        if progress.done is None:
-            self._board.lost(stage_id)
-        elif progress.done.state == "succeeded":
+        state = progress.done.state if progress.done is not None else None
+        if state == "succeeded":
             self._board.succeeded(stage_id)
-        else:
+        elif state == "failed":
             self._board.failed_for_good(stage_id)
+            self._study.failed(chain.id)
+        else:
+            self._board.lost(stage_id)
+        self._apply_turns()
         self._ledger.announce(stage_id, WorkState.WAITING)
         self._ledger.announce_chain(chain)
         log.info(
@@ -212,6 +274,8 @@ class Campaign:
         losses = losses + 1 if epoch == epoch_then else 1
         self._losses[stage_id] = (losses, epoch)
         log.warning("%s: %s: %s", stage_id, failure["type"], failure["message"])
+        if failure["type"] in BREAKDOWNS and self._study.broke(stage_id, failure):
+            return
         if failure["class"] == "user":
             self._mark_failed(stage_id, failure)
         elif losses >= self._spec.limits.max_losses:
@@ -229,6 +293,12 @@ class Campaign:
     def _plan(self, stage_id: StageId) -> tuple[Chain, StagePlan]:
         chain = self._ledger.chains[stage_id.chain]
         return chain, chain.stages[stage_id.index]
+
+
+def _die(what: str, stage_id: StageId) -> NoReturn:
+    log.critical(what, stage_id, exc_info=True)
+    logging.shutdown()
+    os._exit(1)
 
 
 class _Watcher(Callback):

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,11 +25,13 @@ from service.runner import precision
 from service.runner.board import Board, StageId
 from service.runner.campaign import Campaign
 from service.runner.event_file import EventFile
-from service.runner.ledger import Ledger
+from service.runner.ledger import Ledger, Stop
 from service.runner.mlflow_runs import MlflowRuns
 from service.runner.outbox import Outbox
 from service.runner.refusals import Refusals
 from service.runner.stop_window import StopWindow
+from service.runner.study import Study
+from service.runner.study_journal import StudyJournal
 from service.runner.takeover import Takeover
 from service.runner.trial import StageTrial
 from service.spec import Experiment, parse
@@ -97,15 +100,17 @@ def _drive(
     spec = precision.settle(folder, spec, lambda: cancelled.is_set() or takeover.has_come())
     chains = plan(spec)
     ledger = Ledger(folder, chains, events, arguments.generation)
+    study = Study(spec, ledger, StudyJournal(folder.search))
+    study.begin()
     ledger.announce_all()
     runs = MlflowRuns(arguments.mlflow_url, arguments.experiment, spec.name, spec.description)
     outbox = Outbox(arguments.experiment, ledger, runs, events, folder.spec, Refusals(arguments.tracking_patience))
     outbox.start()
-    board = _board(ledger, chains)
+    board = make_board(spec, ledger, study)
     if not board.over:
         stop = StopWindow(cancelled, arguments.stop_window)
         Campaign(
-            arguments.experiment, spec, board, ledger, folder, arguments.data, arguments.attempt, stop, takeover,
+            arguments.experiment, spec, board, ledger, study, folder, arguments.data, arguments.attempt, stop, takeover,
             trainable,
         ).run()  # fmt: skip
     shipped = outbox.finish(cancelled, CANCEL_SHIPPING_S, takeover.has_come)
@@ -113,7 +118,7 @@ def _drive(
         return None
     if cancelled.is_set() and not (board.over and shipped):
         outbox.kill_unfinished()
-        _announce_cancelled(ledger, chains, events)
+        _announce_cancelled(ledger, events)
         outcome = Outcome(state="cancelled", reason="cancelled while it ran")
     else:
         outcome = _outcome(board, ledger, outbox)
@@ -122,9 +127,22 @@ def _drive(
     return outcome
 
 
-def _board(ledger: Ledger, chains: tuple[Chain, ...]) -> Board:
-    done = {chain.id: ledger.done_stages(chain) for chain in chains}
-    return Board(chains, done, frozenset(chain.id for chain in chains if ledger.failed(chain)))
+def make_board(spec: Experiment, ledger: Ledger, study: Study) -> Board:
+    """What may run, by what is committed."""
+    chains = [*ledger.chains.values()]
+
+    def those(is_so: Callable[[Chain], bool]) -> frozenset[str]:
+        return frozenset(chain.id for chain in chains if is_so(chain))
+
+    return Board(
+        chains,
+        done={chain.id: ledger.done_stages(chain) for chain in chains},
+        failed=those(ledger.failed),
+        stopped=those(lambda chain: ledger.chain_state(chain) is WorkState.STOPPED),
+        begun=those(lambda chain: ledger.chain_state(chain) is WorkState.RUNNING),
+        held=those(lambda chain: study.waits(chain.id)),
+        max_open=None if spec.search is None else spec.search.max_concurrent or (1 if spec.search.learns else None),
+    )
 
 
 def _outcome(board: Board, ledger: Ledger, outbox: Outbox) -> Outcome:
@@ -137,7 +155,19 @@ def _outcome(board: Board, ledger: Ledger, outbox: Outbox) -> Outcome:
     if board.failed_chains:
         first = ledger.failure(board.failed_chains[0])
         reasons, told = [_failed(board), *reasons], headline(first) if first is not None else told
+    for arm, stop in _broken_arms(ledger):
+        reasons.append(f"every configuration of {arm!r} was stopped, one of them so: {stop.reason}")
+        told = told or (headline(stop.failure) if stop.failure is not None else None)
     return Outcome(state="failed" if reasons else "succeeded", reason="; ".join(reasons), failure=told)
+
+
+def _broken_arms(ledger: Ledger) -> Iterator[tuple[str, Stop]]:
+    """The arms of which nothing has come to its end, with why the last of their chains has not."""
+    stops: dict[str, Stop | None] = {}
+    for chain in ledger.chains.values():
+        stop = ledger.stop_of(chain)
+        stops[chain.arm] = stop if stop is not None and stops.get(chain.arm, stop) is not None else None
+    yield from ((arm, stop) for arm, stop in stops.items() if stop is not None)
 
 
 def _failed(board: Board) -> str:
@@ -146,8 +176,10 @@ def _failed(board: Board) -> str:
     return f"{len(failed)} of {board.num_chains} chains failed: {shown}"
 
 
-def _announce_cancelled(ledger: Ledger, chains: tuple[Chain, ...], events: EventFile) -> None:
-    for chain in chains:
+def _announce_cancelled(ledger: Ledger, events: EventFile) -> None:
+    for chain in ledger.chains.values():
+        if ledger.chain_state(chain) is WorkState.STOPPED:
+            continue
         for stage in chain.stages:
             stage_id = StageId(chain.id, stage.index)
             if ledger.progress(stage_id).done is None:

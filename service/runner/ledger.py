@@ -1,18 +1,30 @@
 """What the driver knows of every stage, read from storage; and each change of it, said once as an event."""
 
 import threading
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
 
-from service.events import AnyEvent, ChainChanged, StageChanged
+from service.events import AnyEvent, ChainChanged, ChainSettled, StageChanged
 from service.plan import Chain
 from service.runner.board import StageId
 from service.runner.event_file import EventFile
-from service.runner.stage_folder import Progress, read_commits, read_progress, read_started
+from service.runner.stage_folder import Done, Progress, read_commits, read_progress, read_started
 from service.states import WorkState
 from service.storage import ExperimentFolder
+
+
+@dataclass(frozen=True)
+class Stop:
+    """When and why a search has stopped a chain.
+
+    `failure` says so of one whose network has broken down, or that of the same configuration's at another seed.
+    """
+
+    at_ms: int
+    reason: str
+    failure: Mapping[str, Any] | None = None
 
 
 class Ledger:
@@ -27,6 +39,7 @@ class Ledger:
         self._folder = folder
         self._events = events
         self._lock = threading.Lock()
+        self._stops: dict[str, Stop] = {}
         self._progress = {
             stage: read_progress(folder.stage(stage.chain, stage.index), generation) for stage in self.stages()
         }
@@ -36,18 +49,42 @@ class Ledger:
         return [StageId(chain.id, stage.index) for chain in self.chains.values() for stage in chain.stages]
 
     def progress(self, stage: StageId) -> Progress:
-        """What was last read of a stage."""
+        """What was last read of a stage; where a search has stopped it, that is its end."""
         with self._lock:
-            return self._progress[stage]
+            known, stop = self._progress[stage], self._stops.get(stage.chain)
+        if stop is None or known.done is not None or not known.num_attempts:
+            return known
+        return replace(known, done=Done(state="stopped", attempt=known.num_attempts, at_ms=stop.at_ms))
 
     def refresh(self, stage: StageId) -> Progress:
         """Read what has been committed since."""
-        known = self.progress(stage)
+        with self._lock:
+            known = self._progress[stage]
         ended = known.done is None and known.folder.done(self.generation).exists()
         fresh = read_progress(known.folder, self.generation) if ended else self._grown(known)
         with self._lock:
             self._progress[stage] = fresh
-        return fresh
+        return self.progress(stage)
+
+    def settle(self, chain: Chain) -> None:
+        """A search has proposed the chain's hyperparameters: it and its stages are now as they will be run."""
+        self.chains[chain.id] = chain
+        self._events.append(
+            ChainSettled(
+                chain=chain.id,
+                hyperparameters=dict(chain.hyperparameters),
+                stages=[{"T": stage.config.T, "epochs": stage.config.epochs} for stage in chain.stages],
+            )
+        )
+
+    def stop(self, chain: str, stop: Stop) -> None:
+        """A search has stopped the chain, unless that has ended already."""
+        with self._lock:
+            self._stops[chain] = stop
+
+    def stop_of(self, chain: Chain) -> Stop | None:
+        """When and why a search has stopped the chain; None where that goes on, or had ended before."""
+        return self._stops.get(chain.id) if self.chain_state(chain) is WorkState.STOPPED else None
 
     @staticmethod
     def _grown(known: Progress) -> Progress:
@@ -81,7 +118,7 @@ class Ledger:
     def announce_all(self) -> None:
         """Say how far everything is that has begun: what a killed driver may have left unsaid."""
         for stage in self.stages():
-            if self.progress(stage).num_attempts:
+            if self.progress(stage).num_attempts or stage.chain in self._stops:
                 self.announce(stage, WorkState.WAITING)
         for chain in self.chains.values():
             self.announce_chain(chain)
@@ -95,7 +132,8 @@ class Ledger:
         """Say where a chain stands, if it has begun."""
         state = self.chain_state(chain)
         if state is not WorkState.WAITING:
-            self._events.append(ChainChanged(chain=chain.id, state=state))
+            stop = self._stops.get(chain.id) if state is WorkState.STOPPED else None
+            self._events.append(ChainChanged(chain=chain.id, state=state, reason=stop.reason if stop else ""))
 
     def chain_state(self, chain: Chain) -> WorkState:
         """A chain's state by what is committed."""
@@ -103,6 +141,8 @@ class Ledger:
             return WorkState.FAILED
         if self.done_stages(chain) == len(chain.stages):
             return WorkState.SUCCEEDED
+        if chain.id in self._stops:
+            return WorkState.STOPPED
         begun = any(self.progress(StageId(chain.id, stage.index)).num_attempts for stage in chain.stages)
         return WorkState.RUNNING if begun else WorkState.WAITING
 
@@ -110,10 +150,14 @@ class Ledger:
         """How far a stage is, as an event; `state` counts only where it has no end."""
         progress = self.progress(stage)
         last = progress.last
+        if progress.done is not None:
+            state = WorkState(progress.done.state)
+        elif self.chain_state(self.chains[stage.chain]) is WorkState.STOPPED:
+            state = WorkState.STOPPED
         return StageChanged(
             chain=stage.chain,
             stage=stage.index,
-            state=WorkState(progress.done.state) if progress.done else state,
+            state=state,
             epoch=last.epoch if last else 0,
             # JSON has no word for infinity; whatever else a metric that is not finite may be, it is no progress.
             metrics={key: value for key, value in last.metrics.items() if isfinite(value)} if last else {},

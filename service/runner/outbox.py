@@ -111,6 +111,7 @@ class Outbox:
         return sum(
             len(commit.metrics)
             for stage in self._ledger.stages()
+            if not self._shipped[stage].ended  # what a trial commits that is late to hear of its stop is not waited for
             for commit in self._ledger.progress(stage).commits
             if commit.epoch > self._shipped[stage].epoch
         )
@@ -192,7 +193,7 @@ class Outbox:
         state = self._ledger.chain_state(chain)
         for stage in chain.stages:
             self._ship_stage(chain, stage)
-        if state in (WorkState.SUCCEEDED, WorkState.FAILED):
+        if state in (WorkState.SUCCEEDED, WorkState.FAILED, WorkState.STOPPED):
             self._end_chain(chain, state)
             self._ended_chains.add(chain.id)
 
@@ -230,7 +231,7 @@ class Outbox:
             else:
                 self._ship_results(run_id, progress.folder.attempt(progress.done.attempt))
         self._runs.set_tags(run_id, content.progress_tags(progress))
-        self._runs.end(run_id, "FINISHED" if progress.done.state == "succeeded" else "FAILED", progress.done.at_ms)
+        self._runs.end(run_id, content.status(WorkState(progress.done.state)), progress.done.at_ms)
 
     def _ship_files(self, run_id: str, chain: Chain, stage: StagePlan, progress: Progress) -> None:
         assert progress.last is not None
@@ -262,12 +263,17 @@ class Outbox:
 
     def _end_chain(self, chain: Chain, state: WorkState) -> None:
         progresses = [self._ledger.progress(StageId(chain.id, stage.index)) for stage in chain.stages]
-        run_id = self._chain_run(chain)
-        if state is WorkState.SUCCEEDED:
-            trained = [progresses[stage.index] for stage in chain.train_stages]
-            self._runs.log_metrics(run_id, content.chain_points(trained))
         ends = [progress.done.at_ms for progress in progresses if progress.done]
-        self._runs.end(run_id, "FINISHED" if state is WorkState.SUCCEEDED else "FAILED", max(ends))
+        if not ends:
+            return  # stopped before it began
+        run_id = self._chain_run(chain)
+        trained = [progresses[stage.index] for stage in chain.train_stages]
+        if state is WorkState.SUCCEEDED:
+            self._runs.log_metrics(run_id, content.chain_points(trained))
+        elif (stop := self._ledger.stop_of(chain)) is not None:
+            self._runs.set_tags(run_id, content.stop_tags(stop.reason))
+            self._runs.log_metrics(run_id, content.points_so_far(trained))
+        self._runs.end(run_id, content.status(state), max(ends))
 
     # -- runs --------------------------------------------------------------------------------------------------
 

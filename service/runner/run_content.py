@@ -11,6 +11,8 @@ from service.plan import Chain, StagePlan
 from service.runner.best import best_commit, best_key
 from service.runner.stage_folder import Commit, Progress
 from service.search.wording import in_few_digits
+from service.spec_search import ACCURACY as VAL_ACCURACY
+from service.states import WorkState
 from tet_core.config import TrainConfig
 
 PARENT_TAG = "mlflow.parentRunId"
@@ -58,6 +60,16 @@ def stage_tags(experiment_id: str, chain: Chain, stage: StagePlan, parent: str) 
         "tet.stage_key": stage_key(experiment_id, chain, stage),
         "tet.kind": stage.kind,
     }
+
+
+def stop_tags(reason: str) -> dict[str, str]:
+    """Tags of a parent run that a search has stopped."""
+    return {"tet.stopped": reason}
+
+
+def status(state: WorkState) -> str:
+    """What MLflow calls it; what a search has stopped is neither finished nor failed there."""
+    return {WorkState.SUCCEEDED: "FINISHED", WorkState.STOPPED: "KILLED"}.get(state, "FAILED")
 
 
 def table_tags(path: str) -> dict[str, str]:
@@ -144,6 +156,18 @@ def _of_layers(commit: Commit) -> dict[str, float]:
 def best_name(commits: Iterable[Commit]) -> str:
     """What the best epoch goes by: `best_val_epoch`, or `best_test_epoch`, the paper's habit."""
     return f"best_{best_key(list(commits)).split('/')[0]}_epoch"
+
+
+def points_so_far(progresses: list[Progress]) -> list[Metric]:
+    """Of a parent that was stopped: `val/accuracy` where that was, so that pages which compare runs have it too."""
+    step = sum(len(progress.commits) for progress in progresses)
+    last = [progress.last for progress in progresses if progress.last is not None][-1:]
+    return [
+        Metric(key, commit.metrics[key], commit.at_ms, step)
+        for commit in last
+        for key in (VAL_ACCURACY,)
+        if key in commit.metrics
+    ]
 
 
 def chain_points(progresses: list[Progress]) -> list[Metric]:

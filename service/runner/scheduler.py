@@ -1,11 +1,11 @@
-"""Which waiting trial gets a process that has become free.
+"""Which waiting trial gets a process that has become free, and whether one goes on behind an epoch.
 
 Tune gives it to the trial that has waited longest, and ends the process that was being started for it. As long as
 trials are shorter than the start of a process, each end of a trial so ends another start, a moment before it would
 have been of use, and begins a new one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ray.tune.experiment import Trial
@@ -17,10 +17,14 @@ class PatientScheduler(FIFOScheduler):
 
     Where there are only such, it names none, and Tune gives the free process to any of them. So that it has others,
     Tune has to hold more trials ready than processes can be started at once.
+
+    Args:
+        goes_on: Told of each trial's configuration and report, whether it is to go on; None: all of them do.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, goes_on: Callable[[dict[str, Any], dict[str, Any]], bool] | None = None) -> None:
         super().__init__()
+        self._goes_on = goes_on
         # Trials that wait, and some that no longer do: those of begun chains, and those of chains to be opened.
         self._going_on: dict[str, Trial] = {}
         self._opening: dict[str, Trial] = {}
@@ -29,12 +33,21 @@ class PatientScheduler(FIFOScheduler):
         """Tune holds a trial ready."""
         (self._going_on if trial.config["stage_index"] else self._opening)[trial.trial_id] = trial
 
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Let a trial go on, or end it: then its place is free at once."""
+        goes_on = self._goes_on is None or result.get("done") or self._goes_on(trial.config, result)
+        return str(self.CONTINUE if goes_on else self.STOP)
+
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """The first waiting trial for which no process is being started; None where there is none."""
         # What schedulers are shown of the controller does not tell for whom a process is being started.
         controller = tune_controller._tune_controller
         waiting = (*_waiting(self._going_on), *_waiting(self._opening))
         return next((trial for trial in waiting if not _is_starting(controller, trial)), None)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Tune pickles its scheduler for a restore that is never made; locks and open files must not go along.
+        return (PatientScheduler, ())
 
 
 def _waiting(trials: dict[str, Trial]) -> Iterator[Trial]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from service.runner.board import Answer, Board, StageId
+from service.runner.board import Answer, StageId
 
 
 class ChainSearcher(Searcher):
@@ -16,27 +16,27 @@ class ChainSearcher(Searcher):
 
     def __init__(
         self,
-        board: Board,
+        take: Callable[[], StageId | Answer],
         config_of: Callable[[StageId], dict[str, Any]],
         on_end: Callable[[StageId, dict[str, Any] | None], None],
     ) -> None:
         """Wire the board to Tune.
 
         Args:
-            board: what may run.
+            take: the next stage to run, or why there is none.
             config_of: a stage's trial configuration.
             on_end: told of each trial that ended, with its last result, or None where the trial was lost. It has to
                 tell the board.
         """
         super().__init__(metric="epoch", mode="max")
-        self._board = board
+        self._take = take
         self._config_of = config_of
         self._on_end = on_end
         self._running: dict[str, StageId] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next stage's configuration; None while there is nothing to start; FINISHED when nothing is left."""
-        stage = self._board.take()
+        stage = self._take()
         if isinstance(stage, StageId):
             self._running[trial_id] = stage
             return self._config_of(stage)

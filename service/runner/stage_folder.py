@@ -7,7 +7,6 @@ it failed and the experiment was begun anew, the next generation has a marker of
 """
 
 import json
-import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from service.failures import Told
 from service.runner.failures import os_errors
 from service.storage import StageFolder, numbered
-from tet_core.files import sync_folder, write_atomic
+from tet_core.files import link_once, sync_folder, write_atomic
 
 
 class Superseded(Exception):  # noqa: N818 - no error: the other attempt goes on
@@ -76,7 +75,10 @@ class Commit(Record):
 
 
 class Done(Record):
-    """The completion marker. `state` is succeeded or failed; `failure` says why."""
+    """The end of a stage: the completion marker. `state` is succeeded or failed; `failure` says why.
+
+    Where a search has stopped it, it is stopped, by the search's journal, and has no marker.
+    """
 
     state: str
     attempt: int
@@ -307,13 +309,8 @@ def _exclusive_number(folder: StageFolder) -> int:
 
 
 def _own(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except FileExistsError:
-        # On NFS a link can succeed and its answer be lost; the retry then finds the file in place: ours.
-        if not os.path.samefile(source, target):
-            raise Superseded(f"{target} was committed by another attempt") from None
-    sync_folder(target.parent)
+    if not link_once(source, target):
+        raise Superseded(f"{target} was committed by another attempt")
 
 
 def _remove(folder: Path, files: Iterable[str]) -> None:

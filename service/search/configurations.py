@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from service.errors import FieldError, SpecInvalid
 from service.search.places import MODEL, Document, UnknownPlaceError, with_values
-from service.search.proposals import grid_size, num_possible, proposals
+from service.search.proposals import NUM_AT_RANDOM, grid_size, num_possible, proposals
 from service.spec import Experiment, StageConfig, parse, resolve_stage
 from service.spec_checks import MAX_CHAINS
-from service.spec_search import Search
+from service.spec_search import Dimension, Search
 
 # Each of them is a spec that is checked: some seconds for so many, when it is posted and once more in the driver.
 MAX_CONFIGURED = 5_000
@@ -23,11 +23,18 @@ class ConfiguredArm:
 
     Attributes:
         values: What the search has put where, by place; empty without a search, or where none of it concerns the arm.
-        stages: What its stages run with, in order; the seed is the experiment's first.
+            None: it is proposed in the course of the search, and not known yet.
+        stages: What its stages run with, in order; the seed is the experiment's first. As the spec has them where
+            the values are not known.
     """
 
-    values: Mapping[str, Any]
+    values: Mapping[str, Any] | None
     stages: tuple[StageConfig, ...]
+
+    @property
+    def signature(self) -> tuple[str, ...]:
+        """What it comes to: equal where two configurations train alike."""
+        return tuple(stage.model_dump_json() for stage in self.stages)
 
 
 def configured_arms(spec: Experiment) -> tuple[tuple[ConfiguredArm, ...], ...]:
@@ -38,38 +45,68 @@ def configured_arms(spec: Experiment) -> tuple[tuple[ConfiguredArm, ...], ...]:
     """
     if spec.search is None:
         return tuple((ConfiguredArm({}, _stages(spec, index)),) for index in range(len(spec.arms)))
+    return searched(spec).arms
+
+
+def searched(spec: Experiment) -> "Searched":
+    """A spec with its search."""
     return _searched(spec.model_dump_json(exclude_unset=True, exclude={"labels", "description", "webhook", "priority"}))
 
 
 @lru_cache(maxsize=4)  # a spec is checked, and then planned
-def _searched(text: str) -> tuple[tuple[ConfiguredArm, ...], ...]:
-    spec = Experiment.model_validate_json(text)
-    return _Searched(spec).configured()
+def _searched(text: str) -> "Searched":
+    return Searched(Experiment.model_validate_json(text))
 
 
-class _Searched:
-    """A spec with a search."""
+class Searched:
+    """A spec with a search.
+
+    Args:
+        spec: One without faults otherwise.
+    """
 
     def __init__(self, spec: Experiment) -> None:
         assert spec.search is not None
         self._spec, self._search = spec, spec.search
         self._names = [arm.name for arm in spec.arms]
         # Its search, its other seeds and its baseline make no difference to an arm, and would have to be checked anew.
-        without = {"search", "arms", "baseline", "seeds"}
+        without = {"search", "early_stopping", "arms", "baseline", "seeds"}
         document = spec.model_dump(mode="json", exclude_unset=True, exclude=without)
         # In full: a place may be within a block that is left out.
         self._common: Document = {**document, MODEL: spec.model.model_dump(mode="json"), "seeds": [spec.seeds[0]]}
         self._arms = [arm.model_dump(mode="json", exclude_unset=True) for arm in spec.arms]
 
-    def configured(self) -> tuple[tuple[ConfiguredArm, ...], ...]:
-        """Every arm in each of its configurations."""
+    @cached_property
+    def arms(self) -> tuple[tuple[ConfiguredArm, ...], ...]:
+        """Every arm in each of its configurations.
+
+        Raises:
+            SpecInvalid: The search cannot be run.
+        """
+        own_places = self._own_places
+        _raise([*self._count_faults(own_places)])
+        return tuple(self._arm(index, own) for index, own in enumerate(own_places))
+
+    def space(self, arm: int) -> dict[str, Dimension]:
+        """The part of the search's space that makes a difference to an arm."""
+        return {place: self._search.space[place] for place in self._own_places[arm]}
+
+    def configured(self, arm: int, values: Mapping[str, Any]) -> ConfiguredArm:
+        """An arm in a configuration.
+
+        Raises:
+            SpecInvalid: The spec refuses it.
+        """
+        return ConfiguredArm(values, self._resolved(arm, values))
+
+    @cached_property
+    def _own_places(self) -> list[list[str]]:
+        """For each arm, the places that make a difference to it."""
         _raise([*self._size_faults()])
         places = [self._place(place) for place in self._search.space]
         _raise([fault for fault, _ in places if fault is not None])
         concerned = dict(zip(self._search.space, (arms for _, arms in places), strict=True))
-        own_places = [[place for place, arms in concerned.items() if index in arms] for index in range(len(self._arms))]
-        _raise([*self._count_faults(own_places)])
-        return tuple(self._arm(index, own) for index, own in enumerate(own_places))
+        return [[place for place, arms in concerned.items() if index in arms] for index in range(len(self._arms))]
 
     def _size_faults(self) -> Iterator[FieldError]:
         num_checks = len(self._arms) * sum(len(dimension.ends) for dimension in self._search.space.values())
@@ -113,8 +150,7 @@ class _Searched:
         return None
 
     def _count_faults(self, own_places: list[list[str]]) -> Iterator[FieldError]:
-        spaces = [{place: self._search.space[place] for place in places} for places in own_places]
-        counts = [_count(self._search, space) for space in spaces]
+        counts = [_count(self._search, self.space(index)) for index in range(len(own_places))]
         wanted = self._search.num_configurations or 0
         if max(counts) < wanted:
             detail = f"there are only {max(counts):,} different configurations"
@@ -127,17 +163,23 @@ class _Searched:
             yield FieldError.at(_SPACE, told, detail)
 
     def _arm(self, index: int, places: list[str]) -> tuple[ConfiguredArm, ...]:
-        found: dict[tuple[str, ...], ConfiguredArm] = {}
-        for values in proposals(self._search, places):
+        # What is learnt begins at random: that much is known, and shows whether values fit together.
+        known = proposals(self._search, places, at_most=NUM_AT_RANDOM if self._search.learns and places else None)
+        found: dict[tuple[str, ...], Mapping[str, Any]] = {}
+        tried = []
+        for values in known:
             try:
-                own = ConfiguredArm(values, self._resolved(index, values))
+                own = self.configured(index, values)
             except SpecInvalid as error:
                 raise SpecInvalid([FieldError.at(_SPACE, values, self._refusal(index, error))]) from None
-            known = found.setdefault(tuple(stage.model_dump_json() for stage in own.stages), own)
-            if known is not own:
-                detail = f"comes to the same in {self._names[index]!r} as {dict(known.values)}: places overlap"
+            equal = found.setdefault(own.signature, values)
+            if equal is not values:
+                detail = f"comes to the same in {self._names[index]!r} as {dict(equal)}: places overlap"
                 raise SpecInvalid([FieldError.at(_SPACE, values, detail)])
-        return tuple(found.values())
+            tried.append(own)
+        if self._search.learns and places:
+            return (ConfiguredArm(None, self._resolved(index, {})),) * _count(self._search, self.space(index))
+        return tuple(tried)
 
     def _resolved(self, index: int, values: Mapping[str, Any]) -> tuple[StageConfig, ...]:
         document = {**self._common, "arms": [self._arms[index]]}
@@ -165,6 +207,8 @@ def _raise(faults: list[FieldError]) -> None:
 
 
 def _count(search: Search, space: Mapping[str, Any]) -> int:
+    if not space:
+        return 1
     if search.method == "grid":
         return grid_size(space)
     return min(search.num_configurations or 0, num_possible(space))

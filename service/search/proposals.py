@@ -9,12 +9,14 @@ from typing import Any
 from service.spec_search import Dimension, Search
 
 Configuration = dict[str, Any]
+# A search that learns draws so many at random first.
+NUM_AT_RANDOM = 10
 # Of what a hash gives: as many bits as a float's mantissa has.
 _BITS = 53
 
 
-def proposals(search: Search, places: Sequence[str]) -> tuple[Configuration, ...]:
-    """What is tried at some of the places of a search's space.
+def proposals(search: Search, places: Sequence[str], *, at_most: int | None = None) -> tuple[Configuration, ...]:
+    """What is tried at some of the places of a search's space: all that a grid has, or as many as are to be drawn.
 
     No two are equal. A draw depends on the search's seed, the place and the configuration's number, and on nothing
     that has happened; what equals an earlier one is drawn again. Where fewer are possible than are wanted, all are.
@@ -22,6 +24,7 @@ def proposals(search: Search, places: Sequence[str]) -> tuple[Configuration, ...
     Args:
         search: The search.
         places: Those that make a difference to an arm; none: then there is one configuration, an empty one.
+        at_most: So many of them are enough.
     """
     space = {place: dimension for place, dimension in search.space.items() if place in places}
     if not space:
@@ -29,7 +32,8 @@ def proposals(search: Search, places: Sequence[str]) -> tuple[Configuration, ...
     if search.method == "grid":
         return tuple(_grid(space))
     assert search.num_configurations is not None
-    return tuple(itertools.islice(_drawn(space, search.seed), min(search.num_configurations, num_possible(space))))
+    wanted = search.num_configurations if at_most is None else min(at_most, search.num_configurations)
+    return tuple(itertools.islice(drawn(space, search.seed), wanted))
 
 
 def num_possible(space: Mapping[str, Dimension]) -> int:
@@ -60,15 +64,16 @@ def _points(dimension: Dimension) -> list[Any]:
     return list(dict.fromkeys([low, *inner, high]))
 
 
-def _drawn(space: Mapping[str, Dimension], seed: int) -> Iterator[Configuration]:
+def drawn(space: Mapping[str, Dimension], seed: int) -> Iterator[Configuration]:
+    """Configurations at random, no two of them equal, until there are no others."""
     seen: set[tuple[Any, ...]] = set()
-    for number in itertools.count():
+    for number in range(num_possible(space)):
         for again in itertools.count():
-            drawn = {place: _draw(each, f"{seed}/{number}/{again}/{place}") for place, each in space.items()}
-            if (values := tuple(drawn.values())) not in seen:
+            configuration = {place: _draw(each, f"{seed}/{number}/{again}/{place}") for place, each in space.items()}
+            if (values := tuple(configuration.values())) not in seen:
                 break
         seen.add(values)
-        yield drawn
+        yield configuration
 
 
 def _draw(dimension: Dimension, key: str) -> Any:

@@ -65,8 +65,11 @@ class ChainView(BaseModel):
     id: str
     arm: str
     seed: int
-    configuration: dict[str, Any] = Field(description="What a search has drawn, by its place; empty without one.")
+    configuration: dict[str, Any] = Field(
+        description="What a search has drawn, by its place; empty without one, and until it has."
+    )
     state: WorkState
+    reason: str = Field(description="Why a search has stopped it, where it has.")
     stages: list[StageView]
 
 

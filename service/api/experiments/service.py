@@ -245,6 +245,7 @@ def _chain(row: ChainRow) -> ChainView:
         arm=row.arm,
         seed=row.seed,
         configuration=row.hyperparameters,
+        reason=row.reason,
         state=WorkState(row.state),
         stages=stages,
     )

@@ -20,7 +20,7 @@ def searcher(chains: tuple[Chain, ...]) -> tuple[ChainSearcher, Board, Ends]:
         ends.append((stage, result))
         board.lost(stage) if result is None else board.succeeded(stage)
 
-    return ChainSearcher(board, lambda stage: {"chain": stage.chain, "index": stage.index}, on_end), board, ends
+    return ChainSearcher(board.take, lambda stage: {"chain": stage.chain, "index": stage.index}, on_end), board, ends
 
 
 def test_it_waits_for_a_chains_own_stage_alone(chains: tuple[Chain, ...]) -> None:

@@ -78,7 +78,7 @@ def test_chains_are_seeds_times_configurations_and_know_theirs() -> None:
             if isinstance(stage.config.loss, TetLoss):
                 assert stage.config.loss.lamb == chain.hyperparameters["loss.lamb"]
     assert [chain.arm for chain in chains[:4]] == ["SDT", "TET", "TIT", "SDT"]
-    assert [chain.seed for chain in chains] == [3] * 12 + [4] * 12
+    assert [chain.seed for chain in chains] == ([3] * 3 + [4] * 3) * 4  # a configuration over its seeds, then the next
 
 
 def test_without_a_search_all_is_as_ever() -> None:

@@ -1,0 +1,47 @@
+"""Whether a configuration goes on, by how it and the arm's others do on the validation set at equal progress."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+
+from service.spec_search import Asha, EarlyStopping
+
+# By epoch, from the first of a stage: mean validation accuracy over the seeds.
+History = Sequence[float]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Whether it goes on, and why."""
+
+    goes_on: bool
+    reason: str
+
+
+def judged(rule: EarlyStopping, own: History, others: Sequence[History]) -> Judgement:
+    """Judge a configuration at the epoch that it has reached.
+
+    Args:
+        rule: The spec's.
+        own: Its validation accuracy, a fraction, of each epoch of the stage up to this one.
+        others: The same of those that have got here before it.
+    """
+    if isinstance(rule, Asha):
+        return _at_a_rung(own[-1], [other[-1] for other in others], rule.reduction_factor)
+    return _beside_the_median(max(own), [fmean(other) for other in others], rule.min_others)
+
+
+def _at_a_rung(value: float, others: Sequence[float], factor: int) -> Judgement:
+    """The best `n // factor` of the `n` that were here go on, and always the best of all."""
+    num_here, room = len(others) + 1, max(1, (len(others) + 1) // factor)
+    place = 1 + sum(other > value for other in others)
+    told = f"{value:.2%} on validation is number {place} of {num_here} that got here"
+    return Judgement(place <= room, f"{told}; the best {room} go on" if room > 1 else f"{told}; the best goes on")
+
+
+def _beside_the_median(best: float, averages: Sequence[float], min_others: int) -> Judgement:
+    if len(averages) < min_others:
+        return Judgement(True, f"{len(averages)} others got here; fewer than {min_others} say nothing")
+    middle = median(averages)
+    told = f"its best {best:.2%} on validation, the median of {len(averages)} others' averages {middle:.2%}"
+    return Judgement(best >= middle, told)

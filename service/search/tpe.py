@@ -1,0 +1,82 @@
+"""What a tree-structured Parzen estimator makes of the configurations that were each.
+
+Source: Bergstra et al., Algorithms for Hyper-Parameter Optimization, NeurIPS 2011; with two goals, Ozaki et al.,
+Multiobjective Tree-Structured Parzen Estimator, JAIR 2022; both as Optuna has them.
+"""
+
+import hashlib
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import TPESampler
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from service.search.learning import Seen
+from service.search.proposals import Configuration
+from service.spec_search import Dimension, Search
+
+# Of the goals, in their order.
+_DIRECTIONS: tuple[Literal["maximize", "minimize"], ...] = ("maximize", "minimize")
+
+
+def learnt(search: Search, space: Mapping[str, Dimension], key: str, seen: Sequence[Seen]) -> Configuration:
+    """The next configuration.
+
+    Args:
+        search: The search, for its goals.
+        space: Where it is looked for.
+        key: What the draws depend on.
+        seen: What was tried so far.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    distributions = {place: _distribution(dimension) for place, dimension in space.items()}
+    seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        study = optuna.create_study(
+            directions=_DIRECTIONS[: len(search.goal)], sampler=TPESampler(seed=seed, multivariate=True)
+        )
+        study.add_trials([_trial(each, distributions, len(search.goal)) for each in _comparable(seen)])
+        asked = study.ask(distributions)
+    return {place: asked.params[place] for place in space}
+
+
+def _comparable(seen: Sequence[Seen]) -> Sequence[Seen]:
+    """With two goals, what broke down counts as the worst that was seen: Optuna has no other word for it there."""
+    outcomes = [each.outcome for each in seen if each.state == "complete"]
+    if not outcomes or len(outcomes[0]) == 1:
+        return seen
+    worst = (0.0, max(cost for _, cost in outcomes))
+    return [Seen(each.values, "complete", worst) if each.state == "broken" else each for each in seen]
+
+
+def _trial(each: Seen, distributions: dict[str, BaseDistribution], num_goals: int) -> FrozenTrial:
+    # Of two goals Optuna takes no value for what was not brought to its end.
+    ended = TrialState.FAIL if num_goals > 1 else TrialState.PRUNED
+    states = {
+        "complete": TrialState.COMPLETE,
+        "stopped": ended,
+        "broken": ended,
+        "running": TrialState.RUNNING,
+        "failed": TrialState.FAIL,
+    }
+    return create_trial(
+        state=states[each.state],
+        values=each.outcome if each.state == "complete" else None,
+        params=dict(each.values),
+        distributions=distributions,
+        intermediate_values=dict(each.progress),
+    )
+
+
+def _distribution(dimension: Dimension) -> BaseDistribution:
+    if dimension.choice is not None:
+        return CategoricalDistribution(dimension.choice)
+    low, high = dimension.ends
+    if dimension.int_range is not None:
+        return IntDistribution(low, high)
+    return FloatDistribution(low, high, log=dimension.log_range is not None)

@@ -1,0 +1,123 @@
+"""An experiment's search played without training: what trials would commit is made up, by a formula.
+
+A player does what a driver does with its board and its study, and can be left at any point, as a driver that is
+killed; the next one begins with what lies on storage.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from service.plan import Chain, plan
+from service.runner.board import Answer, Board, StageId
+from service.runner.driver import make_board
+from service.runner.event_file import EventFile
+from service.runner.ledger import Ledger
+from service.runner.stage_folder import Attempt
+from service.runner.study import Study, Verdict
+from service.runner.study_journal import Entry, StudyJournal
+from service.spec import Experiment
+from service.storage import ExperimentFolder
+from tests.unit.service.runner.writing import METRICS, begin
+
+# What a configuration comes to, by its values; and how an epoch of it is, by seed and number.
+Formula = Callable[[Chain, int], float]
+
+
+def accuracy(chain: Chain, epoch: int) -> float:
+    """The nearer lr is to 0.01 the better, later more so; seeds differ a little."""
+    off = abs(math.log10(float(chain.hyperparameters.get("optimizer.lr", 1e-3)) / 0.01))
+    return round((1 - math.exp(-epoch / 3)) * math.exp(-off) * (1 - 0.01 * chain.seed), 6)
+
+
+@dataclass
+class Player:
+    """One driver: it plays until nothing is left, or until it is left; each `next` is a step of one of its trials."""
+
+    spec: Experiment
+    folder: ExperimentFolder
+    number: int
+    slots: int = 1
+    formula: Formula = accuracy
+
+    def __post_init__(self) -> None:
+        self.folder.driver(self.number).mkdir(parents=True)
+        self.events = EventFile(self.folder.events(self.number))
+        self.ledger = Ledger(self.folder, plan(self.spec), self.events)
+        self.study = Study(self.spec, self.ledger, StudyJournal(self.folder.search), itertools.count(1).__next__)
+        self.study.begin()
+        self.ledger.announce_all()
+        self.board: Board = make_board(self.spec, self.ledger, self.study)
+
+    def play(self) -> Iterator[str]:
+        """Play; says what has just happened."""
+        running: list[tuple[StageId, Attempt]] = []
+        while True:
+            while len(running) < self.slots:
+                stage = self.board.take()
+                if not isinstance(stage, StageId):
+                    break
+                yield f"taken {stage}"
+                if not self.study.settle(stage.chain):
+                    self._turn()
+                    self.board.lost(stage)
+                    continue
+                yield f"proposed {stage}"
+                running.append((stage, begin(self.folder.stage(stage.chain, stage.index))))
+            if not running:
+                assert self.board.take() is Answer.FINISHED
+                assert self.board.over
+                self.events.close()
+                return
+            stage, attempt = running.pop(0)
+            yield from self._epoch(stage, attempt, running)
+
+    def _epoch(self, stage: StageId, attempt: Attempt, running: list[tuple[StageId, Attempt]]) -> Iterator[str]:
+        chain = self.ledger.chains[stage.chain]
+        epochs = chain.stages[stage.index].config.epochs
+        last = self.ledger.refresh(stage).last
+        epoch = min((last.epoch if last else 0) + 1, epochs)  # of one whose marker alone is missing, the last again
+        before = sum(earlier.config.epochs for earlier in chain.stages[: stage.index])
+        metrics = METRICS | {"val/accuracy": self.formula(chain, before + epoch)}
+        if last is None or epoch > last.epoch:
+            attempt.commit(epoch=epoch, epochs=epochs, at_ms=epoch, metrics=metrics, weights_sha256="00")
+        yield f"committed {stage} {epoch}"
+        self.ledger.refresh(stage)
+        verdict = self.study.heard(stage)
+        if verdict is Verdict.WAIT:
+            self.board.hold(stage.chain)
+        yield f"decided {stage} {epoch}"
+        if epoch == epochs:
+            attempt.finish(state="succeeded", at_ms=epoch)
+            self.ledger.refresh(stage)
+            self.board.succeeded(stage)
+        elif verdict is Verdict.GO_ON:
+            running.append((stage, attempt))
+        else:
+            self.board.lost(stage)
+        self._turn()
+
+    def _turn(self) -> None:
+        for turn in self.study.turns():
+            for chain in turn.chains:
+                (self.board.release if turn.goes_on else self.board.stop)(chain.id)
+
+
+def entries(folder: ExperimentFolder) -> list[Entry]:
+    """All that was proposed and decided, without when."""
+    return [entry.model_copy(update={"at_ms": 0}) for entry in StudyJournal(folder.search).news()]
+
+
+def played(spec: Experiment, folder: ExperimentFolder, slots: int = 1, kill_after: Iterator[int] | None = None) -> int:
+    """Play a search to its end with a driver that is killed after so many steps, again and again; how many it took."""
+    for number in itertools.count(1):
+        player = Player(spec, folder, number, slots)
+        steps = next(kill_after, None) if kill_after is not None else None
+        for step, _ in enumerate(player.play()):
+            if steps is not None and step >= steps:
+                player.events.close()
+                break
+        else:
+            return number
+    raise AssertionError("unreachable")
