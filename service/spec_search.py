@@ -17,6 +17,7 @@ LARGEST = 2**53
 Goal = Literal["val/accuracy", "val/energy_j", "train_time_s"]
 ACCURACY: Goal = "val/accuracy"
 ENERGY: Goal = "val/energy_j"
+TIME: Goal = "train_time_s"
 KINDS = ("choice", "range", "log_range", "int_range")
 
 

@@ -11,6 +11,7 @@ from service.cli import tables
 from service.cli.client import Client, Refused, read_spec
 from service.cli.failing import explained, failed_stages
 from service.cli.output import err, out, print_json, say
+from service.cli.progress import searches
 from service.cli.up import bring_supervisor_back
 from service.cli.watch import follow as watch
 from service.errors import TetError
@@ -94,7 +95,12 @@ def show(experiment_id: Id, as_json: AsJson = False) -> None:
         for line in explained(experiment["failure"]):
             out.print(line, soft_wrap=True, markup=False)
     _print_links(experiment)
+    for line in searches(experiment):
+        out.print(line, markup=False, soft_wrap=True)
     out.print(tables.chains(experiment))
+    for chain in experiment["chains"]:
+        if chain["reason"]:
+            out.print(f"{chain['id']} {chain['reason']}", style="cyan", markup=False, soft_wrap=True)
     for line in failed_stages(experiment):
         out.print(line, style="red", markup=False, soft_wrap=True)
 
@@ -193,6 +199,8 @@ def _print_comparison(compared: Json) -> None:
         refused = (arm.get("versus_baseline") or {}).get("reason")
         if refused:
             out.print(f"{arm['name']} is not paired: {refused}", markup=False)
+    if compared.get("front"):
+        out.print(tables.front(compared["front"]))
 
 
 def _print_links(experiment: Json) -> None:

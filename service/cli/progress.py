@@ -3,12 +3,14 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from service.search.wording import in_few_digits
 from service.states import DONE
 
 Json = dict[str, Any]
+DONE_IN_ORDER = ("succeeded", "stopped", "failed", "cancelled")
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,32 @@ def counted(experiment: Json) -> str:
         if some:
             words.append(f"{sum(stage['epoch'] for stage in some)}/{sum(stage['epochs'] for stage in some)} {word}")
     return ", ".join(words)
+
+
+def searches(experiment: Json) -> list[str]:
+    """How far a search is, a line for each arm that has several configurations; none without a search."""
+    found = experiment.get("search")
+    return [] if found is None else [_search(arm) for arm in found["arms"] if arm["num_configurations"] > 1]
+
+
+def _search(arm: Json) -> str:
+    states, num = arm["states"], arm["num_configurations"]
+    ended = sum(count for state, count in states.items() if state in DONE)
+    told = [f"{states[state]} {state}" for state in (*DONE_IN_ORDER, "running") if states.get(state)]
+    line = f"{arm['name']}: {ended}/{num} configurations ended" + (f" ({', '.join(told)})" if told else "")
+    best = arm["best"]
+    if best is None:
+        return line
+    values = configuration(best["configuration"])
+    return (
+        f"{line}; {'best' if best['complete'] else 'ahead'} so far: {best['val_accuracy']:.2%} on validation, {values}"
+    )
+
+
+def ends_at(experiment: Json) -> str | None:
+    """When a search is expected to end, by the clock here; None where there is no telling."""
+    end = (experiment.get("search") or {}).get("expected_end")
+    return None if end is None else f"expected to end at {datetime.fromisoformat(end).astimezone():%H:%M:%S}"
 
 
 def duration(seconds: float | None) -> str:

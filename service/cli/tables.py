@@ -85,6 +85,27 @@ def comparison(compared: Json) -> Table:
     return table
 
 
+def front(found: Json) -> Table:
+    """What is best where both goals count, from the cheapest to the most accurate."""
+    unit = "µJ an image" if found["goal"] == "val/energy_j" else "training time"
+    table = Table(title=f"the front: {found['goal']} against val/accuracy", title_justify="left", box=box.SIMPLE_HEAD)
+    for heading in ("arm", "configuration", "chains"):
+        table.add_column(heading)
+    for heading in (unit, "val. acc. %", "test acc. %"):
+        table.add_column(heading, justify="right")
+    for point in found["points"]:
+        cost = f"{1e6 * point['cost']:.4g}" if found["goal"] == "val/energy_j" else duration(point["cost"])
+        table.add_row(
+            escape(point["arm"]),
+            escape(configuration(point["configuration"])),
+            ", ".join(point["chains"]),
+            cost,
+            percent(point["val_accuracy"]),
+            percent(point["test_accuracy"]),
+        )
+    return table
+
+
 def _choice(found: Json) -> tuple[str, str]:
     values = escape(configuration(found.get("configuration") or {})) or "-"
     return percent(found.get("val_accuracy")), f"{values} (of {found.get('num_configurations', 0)})"

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from service.cli import tables
 from service.cli.client import Client, Unreachable
-from service.cli.progress import ChainProgress, Pace, counted, duration, epochs, stage_name
+from service.cli.progress import ChainProgress, Pace, counted, duration, ends_at, epochs, searches, stage_name
 from service.states import TERMINAL
 
 Json = dict[str, Any]
@@ -78,7 +78,8 @@ def picture(experiment: Json, pace: Pace, max_rows: int) -> Group:
         table.add_row(escape(row.arm), str(row.seed), tables.state(row.state), *cells)
     hidden = len(rows) - len(shown)
     more = [Text(f"… and {hidden} more chains")] if hidden else []
-    return Group(_heading(experiment), table, *more, _whole(experiment, rows, pace))
+    search = [Text(line) for line in searches(experiment)]
+    return Group(_heading(experiment), table, *more, *search, _whole(experiment, rows, pace))
 
 
 def _heading(experiment: Json) -> Text:
@@ -93,6 +94,9 @@ def _whole(experiment: Json, rows: list[ChainProgress], pace: Pace) -> Text:
     left = pace.left_s("", *work, running=any(row.state == "running" for row in rows))
     stages = experiment["progress"]
     text = f"{stages['stages_done']}/{stages['stages_total']} stages, {counted(experiment)}"
+    if experiment.get("search"):  # what is left of it depends on what will be stopped: the service knows better
+        end = ends_at(experiment)
+        return Text(text + (f", {end}" if end is not None else ""))
     return Text(text + (f", {duration(left)} left" if left is not None else ""))
 
 
@@ -109,7 +113,8 @@ def _plain(client: Client, experiment_id: str, console: Console) -> Json:
         done, _ = epochs(experiment)
         if done != reported_epochs and time.monotonic() - reported >= PLAIN_INTERVAL_S:
             reported, reported_epochs = time.monotonic(), done
-            console.print(counted(experiment))
+            for line in (counted(experiment), *searches(experiment), *filter(None, [ends_at(experiment)])):
+                console.print(line, markup=False, soft_wrap=True)
     return experiment
 
 
@@ -125,6 +130,8 @@ def _lines(experiment: Json) -> Iterator[tuple[str, str]]:
             accuracy = stage["metrics"].get("test/accuracy")
             ended = stage["state"] != "running" and accuracy is not None
             result = f": test accuracy {tables.percent(accuracy)} %" if ended else ""
+            if stage["state"] == "stopped":
+                result = f": {chain['reason']}"
             yield f"{chain['id']}/{stage['index']}", f"{stage_name(chain, stage)} {stage['state']}{result}"
     if experiment["state"] in TERMINAL:  # the end comes last
         yield heading

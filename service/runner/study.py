@@ -22,10 +22,8 @@ from service.search.configurations import searched
 from service.search.learning import Seen, proposed
 from service.search.stopping import History, judged
 from service.spec import Experiment
-from service.spec_search import ACCURACY, EarlyStopping
+from service.spec_search import ACCURACY, TIME, EarlyStopping
 from service.states import WorkState
-
-TIME = "train_time_s"
 
 
 class ConfigurationId(NamedTuple):

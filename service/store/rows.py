@@ -43,6 +43,7 @@ def chain_values(experiment_id: str, position: int, chain: Chain) -> dict[str, A
         "position": position,
         "arm": chain.arm,
         "seed": chain.seed,
+        "configuration": chain.number,
         "hyperparameters": dict(chain.hyperparameters),
     }
 

@@ -2,18 +2,22 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from service.api.context import Context
-from service.api.experiments.schemas import ArmResultView, ChoiceView, ComparisonView
+from service.api.experiments.schemas import ArmResultView, ChoiceView, ComparisonView, FrontPointView, FrontView
 from service.control.choice import Tried, chosen
 from service.control.comparison import Result, compare
+from service.control.front import Point, front
 from service.presets.catalogue import presets
 from service.spec import parse
+from service.spec_search import ACCURACY as VAL_ACCURACY
+from service.spec_search import TIME, Search
 from service.states import WorkState
 from service.store.tables import ChainRow
 
-ACCURACY, VAL_ACCURACY = "test/accuracy", "val/accuracy"
+ACCURACY = "test/accuracy"
 
 
 def comparison(context: Context, experiment_id: str) -> ComparisonView:
@@ -29,7 +33,7 @@ def comparison(context: Context, experiment_id: str) -> ComparisonView:
     view = ComparisonView.model_validate(compared, from_attributes=True)
     if spec.search is not None:
         arms = [_with_choice(arm, best.get(arm.name), tried.get(arm.name, [])) for arm in view.arms]
-        view = view.model_copy(update={"arms": arms})
+        view = view.model_copy(update={"arms": arms, "front": _front(spec.search, chains, tried)})
     return _with_published(view, row.preset)
 
 
@@ -40,6 +44,37 @@ def _with_choice(arm: ArmResultView, best: Tried | None, tried: Sequence[Tried])
         num_configurations=len(tried),
     )
     return arm.model_copy(update={"choice": choice})
+
+
+def _front(search: Search, chains: Iterable[ChainRow], tried: Mapping[str, Sequence[Tried]]) -> FrontView | None:
+    """Of a search with two goals: what no other configuration beats, over all arms, of those with the most seeds."""
+    if len(search.goal) == 1:
+        return None
+    goal = search.goal[1]
+    ended = [chain for chain in chains if chain.state == WorkState.SUCCEEDED]
+    points = []
+    for arm, configurations in tried.items():
+        most = max(len(each.results) for each in configurations)
+        for each in configurations:
+            own = [chain for chain in ended if chain.arm == arm and chain.hyperparameters == each.configuration]
+            costs = [cost for chain in own if (cost := _cost(chain, goal)) is not None]
+            if len(each.results) == most == len(costs) and each.val_accuracy is not None:
+                shown = FrontPointView(
+                    arm=arm,
+                    configuration=dict(each.configuration),
+                    chains=[chain.id for chain in own],
+                    val_accuracy=each.val_accuracy,
+                    cost=fmean(costs),
+                    test_accuracy=fmean(result.accuracy for result in each.results.values()),
+                )
+                points.append((Point(each.val_accuracy, shown.cost), shown))
+    return FrontView(goal=goal, points=[shown for _, shown in front(points)])
+
+
+def _cost(chain: ChainRow, goal: str) -> float | None:
+    if goal == TIME:
+        return sum(stage.train_time_s for stage in chain.stages)
+    return next((stage.metrics.get(goal) for stage in reversed(chain.stages) if stage.kind == "train"), None)
 
 
 def _with_published(view: ComparisonView, name: str | None) -> ComparisonView:

@@ -73,6 +73,37 @@ class ChainView(BaseModel):
     stages: list[StageView]
 
 
+class BestView(BaseModel):
+    """The configuration that is best so far by val/accuracy, or ahead of the others as long as none is complete."""
+
+    configuration: dict[str, Any]
+    val_accuracy: float = Field(description="Mean over its seeds, a fraction.")
+    chains: list[str] = Field(description="Its chains, one a seed.")
+    complete: bool = Field(description="Whether all of them have succeeded.")
+
+
+class ArmSearchView(BaseModel):
+    """How far the search of one arm is."""
+
+    name: str
+    num_configurations: int
+    states: dict[WorkState, int] = Field(
+        description="How many configurations are in each state.",
+        examples=[{"succeeded": 5, "stopped": 11, "running": 2}],
+    )
+    best: BestView | None
+
+
+class SearchView(BaseModel):
+    """How far a search is; why a chain was stopped, the chain says."""
+
+    method: str
+    goal: list[str]
+    early_stopping: str | None
+    arms: list[ArmSearchView]
+    expected_end: datetime | None = Field(description="If it goes on as so far; null where that cannot be told.")
+
+
 class ExperimentSummary(BaseModel):
     """An experiment, as a list shows it."""
 
@@ -123,6 +154,7 @@ class ExperimentView(ExperimentSummary):
     checkpoints_removed_at: datetime | None = None
     delete_at: datetime | None = Field(None, description="When it is deleted by itself.")
     webhook: WebhookView | None = None
+    search: SearchView | None = Field(None, description="How far the search is, where there is one.")
 
     chains: list[ChainView] = Field(description="At most 1,000 of them.")
     next_cursor: str | None = Field(None, description="Ask with it for the chains that follow; None: these are all.")
@@ -169,6 +201,24 @@ class ArmResultView(BaseModel):
     choice: ChoiceView | None = Field(None, description="Of a search, which configuration this is; else null.")
 
 
+class FrontPointView(BaseModel):
+    """A configuration that no other beats in both goals."""
+
+    arm: str
+    configuration: dict[str, Any]
+    chains: list[str] = Field(description="Which chains it is, one a seed.")
+    val_accuracy: float = Field(description="Mean over its seeds, a fraction.")
+    cost: float = Field(description="Mean over its seeds of the second goal.")
+    test_accuracy: float = Field(description="Mean over its seeds of the final test accuracy: reported, not chosen by.")
+
+
+class FrontView(BaseModel):
+    """Of a search with two goals: what is best where both count, over all arms."""
+
+    goal: str = Field(description="The second one, which is to be low.", examples=["val/energy_j", "train_time_s"])
+    points: list[FrontPointView] = Field(description="From the cheapest to the most accurate.")
+
+
 class ComparisonView(BaseModel):
     """How the arms compare, by the chains that have succeeded so far."""
 
@@ -176,6 +226,7 @@ class ComparisonView(BaseModel):
     preset: str | None = Field(None, description="The preset that the experiment was posted by.")
     source: str | None = Field(None, description="Where the published numbers stand.")
     arms: list[ArmResultView]
+    front: FrontView | None = Field(None, description="Of a search with two goals; else null.")
 
 
 class PlacementView(BaseModel):

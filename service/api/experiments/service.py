@@ -24,6 +24,7 @@ from service.api.experiments.schemas import (
     Validation,
     WebhookView,
 )
+from service.api.experiments.searching import search_view
 from service.control.jobs import submission_id
 from service.control.lineage import settled
 from service.control.placement import placement
@@ -149,7 +150,13 @@ def view(context: Context, experiment_id: str, *, after: int = -1, limit: int = 
     """Shows an experiment with the chains behind position `after`."""
     with context.database.reading() as repository:
         row = repository.experiment(experiment_id)
-        chains = repository.chains(experiment_id, limit=limit + 1, after=after)
+        of_search = row.spec.get("search") is not None
+        everything = repository.chains(experiment_id) if of_search else []
+        chains = (
+            [chain for chain in everything if chain.position > after][: limit + 1]
+            if of_search
+            else repository.chains(experiment_id, limit=limit + 1, after=after)
+        )
         outcomes, parents = repository.outcomes(experiment_id), repository.parents(experiment_id)
     shown = summary(context.settings, row)
     return ExperimentView(
@@ -159,6 +166,7 @@ def view(context: Context, experiment_id: str, *, after: int = -1, limit: int = 
         checkpoints_removed_at=row.checkpoints_removed_at,
         delete_at=row.delete_at,
         webhook=_webhook(row),
+        search=search_view(row, everything),
         chains=[_chain(chain) for chain in chains[:limit]],
         next_cursor=str(chains[limit - 1].position) if len(chains) > limit else None,
     )

@@ -1,0 +1,118 @@
+"""How far a search is: what of each arm has ended and how, what is best so far, and when all of it will have ended."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from statistics import fmean
+from typing import Any
+
+from service.spec_search import ACCURACY
+from service.states import DONE, WorkState
+from service.store.tables import ChainRow
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best configuration of an arm so far, and its validation accuracy: a mean over the seeds that are there.
+
+    As long as none is `complete`, at every seed, it is the one that is ahead of the others.
+    """
+
+    configuration: Mapping[str, Any]
+    val_accuracy: float
+    chains: tuple[str, ...]
+    complete: bool
+
+
+@dataclass(frozen=True)
+class ArmSearch:
+    """The search of one arm: how many of its configurations are in each state."""
+
+    name: str
+    num_configurations: int
+    states: Mapping[WorkState, int]
+    best: Best | None
+
+
+@dataclass(frozen=True)
+class _Configuration:
+    chains: Sequence[ChainRow]
+
+    @property
+    def state(self) -> WorkState:
+        """What its chains come to together."""
+        states = {WorkState(chain.state) for chain in self.chains}
+        for state in (WorkState.STOPPED, WorkState.FAILED, WorkState.CANCELLED):
+            if state in states:
+                return state
+        if len(states) == 1:
+            return states.pop()
+        return WorkState.RUNNING
+
+    @property
+    def val_accuracy(self) -> float | None:
+        """Of what its chains have come to."""
+        newest = [_newest(chain, ACCURACY) for chain in self.chains]
+        known = [value for value in newest if value is not None]
+        return fmean(known) if known else None
+
+    @property
+    def work(self) -> int:
+        """Epochs times T that are done; an epoch takes about T times as long at T steps."""
+        return sum(stage.epoch * (stage.T or 1) for chain in self.chains for stage in chain.stages)
+
+    @property
+    def whole_work(self) -> int:
+        """Those of all its stages."""
+        return sum(stage.epochs * (stage.T or 1) for chain in self.chains for stage in chain.stages)
+
+
+def _newest(chain: ChainRow, metric: str) -> float | None:
+    return next((stage.metrics[metric] for stage in reversed(chain.stages) if metric in stage.metrics), None)
+
+
+def progress(arms: Sequence[str], chains: Iterable[ChainRow]) -> list[ArmSearch]:
+    """How far the search of each arm is."""
+    grouped = _grouped(chains)
+    return [_arm(name, [of for (arm, _), of in grouped.items() if arm == name]) for name in arms]
+
+
+def expected_end(chains: Iterable[ChainRow], started: datetime, now: datetime) -> datetime | None:
+    """When the last configuration will have ended, if it goes on as so far; None where there is nothing to tell it by.
+
+    What has not ended is taken to take what the arm's configurations that have ended took on average: with early
+    stopping, less than all their epochs.
+    """
+    grouped = _grouped(chains)
+    done = sum(configuration.work for configuration in grouped.values())
+    if not done or now <= started:
+        return None
+    left = 0.0
+    for arm in {arm for arm, _ in grouped}:
+        of_arm = [configuration for (name, _), configuration in grouped.items() if name == arm]
+        ended = [each.work for each in of_arm if each.state in DONE]
+        for each in of_arm:
+            if each.state not in DONE:
+                left += max((fmean(ended) if ended else each.whole_work) - each.work, 0.0)
+    return now + (now - started) * (left / done)
+
+
+def _grouped(chains: Iterable[ChainRow]) -> dict[tuple[str, int], _Configuration]:
+    found: dict[tuple[str, int], list[ChainRow]] = {}
+    for chain in chains:
+        found.setdefault((chain.arm, chain.configuration), []).append(chain)
+    return {key: _Configuration(of) for key, of in found.items()}
+
+
+def _arm(name: str, configurations: Sequence[_Configuration]) -> ArmSearch:
+    states = Counter(each.state for each in configurations)
+    measured = [(value, each) for each in configurations if (value := each.val_accuracy) is not None]
+    complete = [(value, each) for value, each in measured if each.state is WorkState.SUCCEEDED]
+    best = max(complete or measured, key=lambda each: each[0], default=None)
+    return ArmSearch(name, len(configurations), states, None if best is None else _best(*best, bool(complete)))
+
+
+def _best(value: float, configuration: _Configuration, complete: bool) -> Best:
+    ids = tuple(chain.id for chain in configuration.chains)
+    return Best(configuration.chains[0].hyperparameters, value, ids, complete)
