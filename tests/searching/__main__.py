@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> int:
     draws = random.Random(int(arguments[0]) if arguments else 0)
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="tet-search-") as folder, local_stack(Path(folder)) as stack:
-        many = run(stack, SPEC | MANY, sorted(draws.sample(range(4, 110), NUM_KILLS)))
+        many = run(stack, SPEC | MANY, sorted(draws.sample(range(4, 75), NUM_KILLS)))
         broken = broken_promises(many, plan(parse(SPEC | MANY)))
         alone = run(stack, SPEC | LEARNT)
         struck = run(stack, SPEC | LEARNT, sorted(draws.sample(range(2, 45), NUM_KILLS)))
