@@ -8,7 +8,7 @@ import pytest
 from service.plan import plan
 from service.spec import parse
 from tests.integration.experiment.conftest import SPEC, TET, ask, run_to_end
-from tests.local_stack import LocalStack
+from tests.local_stack import Json, LocalStack
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
@@ -49,3 +49,59 @@ def test_arms_are_compared_at_what_is_best_on_validation(stack: LocalStack) -> N
             within = {place.removeprefix("arms.TET."): str(value) for place, value in drawn.items()}
             assert {f"search.{place}": value for place, value in within.items()}.items() <= run.data.params.items()
             assert run.data.params["optimizer.lr"] == str(drawn["optimizer.lr"])
+
+
+def test_a_search_that_learns_stops_what_leads_nowhere_and_says_why(stack: LocalStack) -> None:
+    arm = {"name": "TET", "stages": [{"kind": "train", "T": 1, "epochs": 3, "loss": TET}]}
+    search = {"method": "tpe", "num_configurations": 5, "space": {"optimizer.lr": {"log_range": [1e-5, 3e-2]}}}
+    body = SPEC | {
+        "name": "asha", "arms": [arm], "baseline": "TET", "seeds": [0, 1], "validation": 0.2, "search": search,
+        "early_stopping": {"name": "asha", "grace_epochs": 1, "reduction_factor": 2},
+    }  # fmt: skip
+    answer = stack.post(body)
+    assert answer.status_code == 202, answer.text
+    view = run_to_end(stack, answer.json()["id"])
+    by_configuration: dict[float, list[Json]] = {}
+    for chain in view.chains:
+        by_configuration.setdefault(chain["configuration"]["optimizer.lr"], []).append(chain)
+    assert [len(chains) for chains in by_configuration.values()] == [2] * 5
+    for chains in by_configuration.values():
+        states = {chain["state"] for chain in chains}
+        assert states in ({"succeeded"}, {"stopped"})  # all seeds of a configuration alike
+        for chain in chains:
+            assert chain["stages"][0]["state"] == chain["state"]
+            if chain["state"] == "stopped":
+                assert "on validation is number" in chain["reason"]
+                assert chain["stages"][0]["epoch"] in (1, 2)
+    num_stopped = sum(chains[0]["state"] == "stopped" for chains in by_configuration.values())
+    assert num_stopped >= 1
+    [told] = view.view["search"]["arms"]
+    assert told["states"] == {"succeeded": 5 - num_stopped, "stopped": num_stopped}
+    [compared] = stack.get(f"/experiments/{view.id}/comparison")["arms"]
+    assert told["best"]["configuration"] == compared["choice"]["configuration"]
+    assert told["best"]["complete"]
+
+    runs = [run for run in view.runs() if "tet.stage" not in run.data.tags]
+    reasons = {run.data.tags["tet.chain"]: run.data.tags.get("tet.stopped", "") for run in runs}
+    assert reasons == {chain["id"]: chain["reason"] for chain in view.chains}
+    assert {run.info.status for run in runs if "tet.stopped" in run.data.tags} == {"KILLED"}
+    assert all("val/accuracy" in run.data.metrics for run in runs)
+
+
+def test_a_configuration_that_breaks_down_is_stopped_with_the_diagnosis_and_the_others_go_on(stack: LocalStack) -> None:
+    arm = {"name": "TET", "stages": [{"kind": "train", "T": 1, "epochs": 3, "loss": TET}]}
+    search = {"method": "grid", "space": {"optimizer.lr": {"choice": [1e-3, 1e12]}}}
+    body = SPEC | {
+        "name": "diverging",
+        "arms": [arm],
+        "baseline": "TET",
+        "seeds": [0],
+        "validation": 0.2,
+        "search": search,
+    }
+    answer = stack.post(body)
+    assert answer.status_code == 202, answer.text
+    view = run_to_end(stack, answer.json()["id"])
+    well, badly = sorted(view.chains, key=lambda chain: float(chain["configuration"]["optimizer.lr"]))
+    assert (well["state"], badly["state"]) == ("succeeded", "stopped")
+    assert "not_finite" in badly["reason"]
