@@ -20,6 +20,7 @@ from tet_core.checkpoint import FORMAT, CheckpointError, EnvironmentMismatch, sn
 from tet_core.config import TrainConfig
 from tet_core.data import Dataset, load_dataset
 from tet_core.data.loader import TrainLoader, split_validation
+from tet_core.energy import VAL_ENERGY_J, energy_j
 from tet_core.evaluation import build, measure, num_correct
 from tet_core.health import LayerHealth, watched
 from tet_core.losses import build_loss
@@ -97,6 +98,7 @@ def train_epochs(
     data_root: Path | None = None,
     on_step: Callable[[], None] | None = None,
     with_layers: bool = False,
+    with_energy: bool = False,
 ) -> Epochs:
     """Train a stage; yields after every epoch.
 
@@ -110,17 +112,23 @@ def train_epochs(
         data_root: As for `load_dataset`.
         on_step: Called after every batch that was trained on or measured. If it raises, training ends there.
         with_layers: Whether each epoch also tells how its layers are; no bit of the training changes.
+        with_energy: Whether each epoch's metrics have `val/energy_j` too: an estimate of the energy for an image, in J,
+            as `tet_core.energy.energy_j` makes it of validation samples; no bit of the training changes.
 
     Returns:
         An iterator with one item an epoch, none if `resume` is of the last one; its `start` says what it begins with.
 
     Raises:
-        ValueError: If `resume` was made under another config or environment (it names what differs), or a checkpoint
-            does not fit the network or the optimiser.
+        ValueError: If `resume` was made under another config or environment (it names what differs), a checkpoint
+            does not fit the network or the optimiser, or the energy is asked for without a validation set.
         DataError: If the data set is missing or damaged.
         FloatingPointError: While iterating, if a loss is not finite; it names epoch, batch and loss. Or if a metric
             of the trained network is not.
     """
+    if with_energy and config.validation == 0:
+        raise ValueError(
+            "validation is 0; it must be above 0 where with_energy is True, to have samples to estimate it on"
+        )
     config = environment.settled(config)
     record = environment.record(config)
     with environment.applied(config):
@@ -133,7 +141,7 @@ def train_epochs(
         elif initial is not None:
             stage.load(initial, with_optimizer=config.inherit == "all")
     num_batches = math.ceil(stage.loader.num_samples / config.batch_size)
-    return Epochs(stage.describe(record), num_batches, _run(stage, config, record, start, with_layers))
+    return Epochs(stage.describe(record), num_batches, _run(stage, config, record, start, with_layers, with_energy))
 
 
 def _nothing() -> None:
@@ -141,13 +149,18 @@ def _nothing() -> None:
 
 
 def _run(
-    stage: "_Stage", config: TrainConfig, record: environment.Record, start: int, with_layers: bool
+    stage: "_Stage",
+    config: TrainConfig,
+    record: environment.Record,
+    start: int,
+    with_layers: bool,
+    with_energy: bool,
 ) -> Iterator[Epoch]:
     for number in range(start + 1, config.epochs + 1):
         with environment.applied(config):
             metrics = stage.train_epoch(number)
             measured, layers = stage.measure(with_layers)
-            metrics |= measured
+            metrics |= measured | (stage.energy() if with_energy else {})
             _check_finite_metrics(metrics, number)
             checkpoint = {
                 "format": FORMAT,
@@ -260,6 +273,10 @@ class _Stage:
                 for key, value in measure(self.model, self.dataset, split, self.config, self.on_step).items()
             }
         return metrics, layers
+
+    def energy(self) -> dict[str, float]:
+        """Estimated energy for an image of the validation set, in J."""
+        return {VAL_ENERGY_J: energy_j(self.model, self.dataset, self.splits["val"], self.config, self.on_step)}
 
     def _now(self) -> float:
         if self.device.type == "cuda":

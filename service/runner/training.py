@@ -38,7 +38,10 @@ def _train(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterato
     say(f"attempt {attempt.number} starts behind epoch {resumed_epoch} of {config.epochs}")
     begun_ms = now_ms()
     commits = read_commits(folder)
-    epochs = train_epochs(config, initial=initial, resume=resume, data_root=data_root, on_step=pulse, with_layers=True)
+    epochs = train_epochs(
+        config, initial=initial, resume=resume, data_root=data_root, on_step=pulse, with_layers=True,
+        with_energy=trial.with_energy,
+    )  # fmt: skip
     first_judged = health.first_judged(epochs.num_batches, config.epoch_offset)
     _check_health(commits, limits.health, first_judged)
     attempt.write_started(at_ms=begun_ms, resumed_epoch=resumed_epoch, **asdict(epochs.start))
