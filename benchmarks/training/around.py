@@ -34,12 +34,12 @@ from tet_core.static import repeat_over_time
 
 PACKAGES = ("torch",)
 # What guards are measured on: name, size of an image, training samples, channels of the network, and the most that they
-# may take. The last is the smallest network that is trained anywhere, by our tests: however little there is to
-# compute, each layer takes some calls.
+# may take. Networks of few channels are those of examples and tests: however little there is to compute, each layer
+# takes some calls, about half a millisecond an epoch for all four; they are told.
 GUARDED = (
     ("digits", 8, 1_437, 32, 0.01),
     ("Fashion-MNIST", 28, 60_000, 32, 0.01),
-    ("digits", 8, 1_437, 8, 0.01),
+    ("digits", 8, 1_437, 8, None),
     ("digits", 8, 1_437, 4, None),
 )
 GUARDED_BATCH = 128
