@@ -85,7 +85,8 @@ class Webhook(Config):
 class HealthLimits(Config):
     """When a network counts as dead, saturated or cut off, by how the neurons of each layer are.
 
-    Measured on the first test samples after every epoch.
+    Measured on the first test samples after every epoch, and judged once the chain was trained on 100 batches: until
+    then the norms' running statistics have not settled.
     """
 
     min_rate: float = Field(

@@ -55,6 +55,10 @@ class Current:
         assert self.steps == other.steps
         return Current((*self.terms, *other.terms), self.steps)
 
+    def first(self, num_samples: int) -> "Current":
+        """The current of the first samples of the batch alone, to look at: of no use for a backward pass."""
+        return Current(tuple(Term(term.x[:, :num_samples], term.norm) for term in self.terms), self.steps)
+
     def tensor(self) -> Tensor:
         """The sum itself, `[T, B, *]`."""
         first, *others = (self._summand(term) for term in self.terms)

@@ -1,5 +1,7 @@
 """Whether each layer of neurons still takes part in the computing, and in the learning.
 
+It is looked at in a forward pass that is made anyway, so that it costs next to nothing.
+
 Shapes: T time steps, B batch, * any more axes.
 """
 
@@ -11,17 +13,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
-from tet_core import environment
-from tet_core.config import TrainConfig
 from tet_core.current import Current
-from tet_core.data import Dataset, Samples
-from tet_core.data.loader import in_order
 from tet_core.kernels.inputs import computing_dtype
-from tet_core.neuron import LIF, lif_step
+from tet_core.neuron import LIF
 
-# So many samples tell enough, and take no time beside an epoch.
-NUM_SAMPLES = 32
+# So many samples of the pass tell enough: a layer that fires for none of them, epoch after epoch, is silent. What is
+# looked at is computed once more, and so takes time in proportion; `benchmarks.training.around` says how much.
+NUM_SAMPLES = 8
 
 
 @dataclass(frozen=True)
@@ -38,51 +38,70 @@ class LayerHealth:
     gradient: float
 
 
-@torch.no_grad()
-def layers_health(model: nn.Module, dataset: Dataset, split: Samples, config: TrainConfig) -> dict[str, LayerHealth]:
-    """Look at every layer of spiking neurons on the first samples of a split; layers of ReLUs have no such thing.
+@contextmanager
+def watched(model: nn.Module) -> Iterator[dict[str, LayerHealth]]:
+    """Within this context, the first forward pass tells how every layer of spiking neurons is on its first samples.
+
+    No bit of the pass changes. Layers of ReLUs have no such thing.
 
     Args:
-        model: The network; it is left in evaluation mode.
-        dataset: For the normalisation.
-        split: What to look at, on the model's device.
-        config: T and the precision.
+        model: The network.
 
-    Returns:
-        By the layer's name, in the order in which they run.
+    Yields:
+        By the layer's name, in the order in which they run; filled once the context has ended.
     """
-    model.eval()
-    images, _ = next(iter(in_order(dataset, split, batch_size=NUM_SAMPLES, dtype=environment.dtype(config))))
+    handles: dict[str, RemovableHandle] = {}
+    seen: dict[str, _Seen] = {}
     found: dict[str, LayerHealth] = {}
-    with environment.autocast(config), _watched(model, found):
-        model(dataset.to_input(images, config.T))
-    return found
 
+    def see(name: str, layer: LIF, args: tuple[Any, ...], spikes: Tensor) -> None:
+        handles.pop(name).remove()
+        current = args[0] if isinstance(args[0], Current) else Current.of(args[0])
+        # Copies: a view would hold the whole batch.
+        first = current.first(NUM_SAMPLES).tensor().clone(), spikes[:, :NUM_SAMPLES].clone()
+        seen[name] = _Seen(layer, *first)
 
-@contextmanager
-def _watched(model: nn.Module, found: dict[str, LayerHealth]) -> Iterator[None]:
-    spiking = [(name, module) for name, module in model.named_modules() if isinstance(module, LIF)]
-    handles = [module.register_forward_hook(partial(_look, found, name)) for name, module in spiking]
+    for name, module in model.named_modules():
+        if isinstance(module, LIF):
+            handles[name] = module.register_forward_hook(partial(see, name))
     try:
-        yield
+        yield found
     finally:
-        for handle in handles:
+        for handle in handles.values():
             handle.remove()
+    if seen:
+        # Behind the pass, and all at once: in turns with convolutions it takes twice as long, and a GPU is waited for.
+        figures = torch.stack([figure for each in seen.values() for figure in each.figures()]).view(-1, 2).tolist()
+        found |= {name: LayerHealth(*pair) for name, pair in zip(seen, figures, strict=True)}
 
 
-def _look(found: dict[str, LayerHealth], name: str, layer: LIF, args: tuple[Any, ...], spikes: Tensor) -> None:
-    current = args[0].tensor() if isinstance(args[0], Current) else args[0]
-    found[name] = LayerHealth(float(spikes.mean(dtype=torch.float64)), _let_through(layer, current))
+@dataclass(frozen=True)
+class _Seen:
+    """What a layer was fed with, and what it made of it, `[T, B, *]`."""
 
+    layer: LIF
+    current: Tensor
+    spikes: Tensor
 
-def _let_through(layer: LIF, current: Tensor) -> float:
-    """The mean of the surrogate's derivative over the potentials, by its largest value, which it has at 0."""
-    current = current.to(computing_dtype(current.dtype))
-    v, total = torch.zeros_like(current[0]), 0.0
-    for step in current:
-        u = step + layer.tau * v
-        total += float(layer.surrogate.derivative(u - layer.v_threshold).mean(dtype=torch.float64))
-        _, v = lif_step(
-            v, step, tau=layer.tau, v_threshold=layer.v_threshold, surrogate=layer.surrogate, reset=layer.reset
-        )
-    return total / len(current) / float(layer.surrogate.derivative(torch.zeros(1)))
+    @torch.no_grad()
+    def figures(self) -> tuple[Tensor, Tensor]:
+        """The fields of its `LayerHealth`, on the device."""
+        largest = float(self.layer.surrogate.derivative(torch.zeros(1)))
+        derivatives = self.layer.surrogate.derivative(self._distances())
+        return self.spikes.mean(dtype=torch.float64), derivatives.mean(dtype=torch.float64) / largest
+
+    def _distances(self) -> Tensor:
+        """The potentials' distances to the threshold: computed once more, as in `lif_step`, with the known spikes."""
+        dtype = computing_dtype(self.current.dtype)
+        current, spikes = self.current.to(dtype), self.spikes.to(dtype)
+        tau, v_threshold = float(self.layer.tau), float(self.layer.v_threshold)
+        first, *later = current
+        potentials = [first]
+        # As few calls as can be: of a small network these are what takes time.
+        if self.layer.reset == "hard":
+            for step, kept in zip(later, 1 - spikes, strict=False):
+                potentials.append(torch.addcmul(step, potentials[-1], kept, value=tau))
+        else:
+            for step, taken in zip(later, v_threshold * spikes, strict=False):
+                potentials.append(torch.add(step, potentials[-1] - taken, alpha=tau))
+        return torch.stack(potentials).sub_(v_threshold)

@@ -6,6 +6,7 @@ Shapes: T time steps, B batch, C channels, H and W pixels, K classes.
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,8 +20,9 @@ from tet_core.checkpoint import FORMAT, CheckpointError, EnvironmentMismatch, sn
 from tet_core.config import TrainConfig
 from tet_core.data import Dataset, load_dataset
 from tet_core.data.loader import TrainLoader, split_validation
+from tet_core.energy import VAL_ENERGY_J, energy_j
 from tet_core.evaluation import build, measure, num_correct
-from tet_core.health import LayerHealth, layers_health
+from tet_core.health import LayerHealth, watched
 from tet_core.losses import build_loss
 from tet_core.optimizer import build_optimizer, learning_rate, set_fields, set_learning_rate
 
@@ -34,8 +36,8 @@ class Epoch:
         epochs: How many the stage has.
         metrics: `train/`, `test/` and, with a validation set, `val/` metrics (accuracies as fractions, losses
             averaged over samples), `epoch_time_s` (seconds of the training pass alone) and `samples_per_s`.
-        layers: How each layer of spiking neurons is, as `tet_core.health.layers_health` says; empty unless it was asked
-            for.
+        layers: How each layer of spiking neurons is on the first test samples, as `tet_core.health.watched` says; empty
+            unless it was asked for.
     """
 
     number: int
@@ -76,10 +78,11 @@ class Epochs(Iterator[Epoch]):
 
     Attributes:
         start: What the first of them starts from.
+        num_batches: How many batches each of them trains on.
     """
 
-    def __init__(self, start: Start, epochs: Iterator[Epoch]) -> None:
-        self.start = start
+    def __init__(self, start: Start, num_batches: int, epochs: Iterator[Epoch]) -> None:
+        self.start, self.num_batches = start, num_batches
         self._epochs = epochs
 
     def __next__(self) -> Epoch:
@@ -95,6 +98,7 @@ def train_epochs(
     data_root: Path | None = None,
     on_step: Callable[[], None] | None = None,
     with_layers: bool = False,
+    with_energy: bool = False,
 ) -> Epochs:
     """Train a stage; yields after every epoch.
 
@@ -108,17 +112,23 @@ def train_epochs(
         data_root: As for `load_dataset`.
         on_step: Called after every batch that was trained on or measured. If it raises, training ends there.
         with_layers: Whether each epoch also tells how its layers are; no bit of the training changes.
+        with_energy: Whether each epoch's metrics have `val/energy_j` too: an estimate of the energy for an image, in J,
+            as `tet_core.energy.energy_j` makes it of validation samples; no bit of the training changes.
 
     Returns:
         An iterator with one item an epoch, none if `resume` is of the last one; its `start` says what it begins with.
 
     Raises:
-        ValueError: If `resume` was made under another config or environment (it names what differs), or a checkpoint
-            does not fit the network or the optimiser.
+        ValueError: If `resume` was made under another config or environment (it names what differs), a checkpoint
+            does not fit the network or the optimiser, or the energy is asked for without a validation set.
         DataError: If the data set is missing or damaged.
         FloatingPointError: While iterating, if a loss is not finite; it names epoch, batch and loss. Or if a metric
             of the trained network is not.
     """
+    if with_energy and config.validation == 0:
+        raise ValueError(
+            "validation is 0; it must be above 0 where with_energy is True, to have samples to estimate it on"
+        )
     config = environment.settled(config)
     record = environment.record(config)
     with environment.applied(config):
@@ -130,7 +140,8 @@ def train_epochs(
             start = resume["epoch"]
         elif initial is not None:
             stage.load(initial, with_optimizer=config.inherit == "all")
-    return Epochs(stage.describe(record), _run(stage, config, record, start, with_layers))
+    num_batches = math.ceil(stage.loader.num_samples / config.batch_size)
+    return Epochs(stage.describe(record), num_batches, _run(stage, config, record, start, with_layers, with_energy))
 
 
 def _nothing() -> None:
@@ -138,11 +149,18 @@ def _nothing() -> None:
 
 
 def _run(
-    stage: "_Stage", config: TrainConfig, record: environment.Record, start: int, with_layers: bool
+    stage: "_Stage",
+    config: TrainConfig,
+    record: environment.Record,
+    start: int,
+    with_layers: bool,
+    with_energy: bool,
 ) -> Iterator[Epoch]:
     for number in range(start + 1, config.epochs + 1):
         with environment.applied(config):
-            metrics = stage.train_epoch(number) | stage.measure()
+            metrics = stage.train_epoch(number)
+            measured, layers = stage.measure(with_layers)
+            metrics |= measured | (stage.energy() if with_energy else {})
             _check_finite_metrics(metrics, number)
             checkpoint = {
                 "format": FORMAT,
@@ -154,7 +172,6 @@ def _run(
                 "scaler": stage.scaler.state_dict(),
                 "metrics": dict(metrics),
             }
-            layers = stage.health() if with_layers else {}
         yield Epoch(number, config.epochs, metrics, checkpoint, layers)
 
 
@@ -244,17 +261,22 @@ class _Stage:
         self.scaler.update()
         return loss.detach(), outputs.detach()
 
-    def measure(self) -> dict[str, float]:
-        """Metrics of the test set and, if there is one, of the validation set."""
-        return {
-            f"{name}/{key}": value
-            for name, split in self.splits.items()
-            for key, value in measure(self.model, self.dataset, split, self.config, self.on_step).items()
-        }
+    def measure(self, with_layers: bool) -> tuple[dict[str, float], dict[str, LayerHealth]]:
+        """Metrics of the test set and, if there is one, of the validation set; and how each layer is, if asked for."""
+        # The first pass is one over the first test samples.
+        watching: AbstractContextManager[dict[str, LayerHealth]]
+        watching = watched(self.model) if with_layers else nullcontext({})
+        with watching as layers:
+            metrics = {
+                f"{name}/{key}": value
+                for name, split in self.splits.items()
+                for key, value in measure(self.model, self.dataset, split, self.config, self.on_step).items()
+            }
+        return metrics, layers
 
-    def health(self) -> dict[str, LayerHealth]:
-        """How each layer is, on the first test samples."""
-        return layers_health(self.model, self.dataset, self.splits["test"], self.config)
+    def energy(self) -> dict[str, float]:
+        """Estimated energy for an image of the validation set, in J."""
+        return {VAL_ENERGY_J: energy_j(self.model, self.dataset, self.splits["val"], self.config, self.on_step)}
 
     def _now(self) -> float:
         if self.device.type == "cuda":

@@ -1,16 +1,19 @@
-"""What stands around the steps: starting a process, feeding it, and sweeping a trained network over T.
+"""What stands around the steps: starting a process, feeding it, looking at layers, sweeping a trained network over T.
 
 python -m benchmarks.training.around
 """
 
 import argparse
 import json
+import math
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 
 import torch
@@ -25,9 +28,23 @@ from tet_core.config import AdamConfig, Crop, Flip, TimeSweep, TrainConfig
 from tet_core.data.dataset import Dataset, Split
 from tet_core.data.loader import TrainLoader
 from tet_core.evaluation import evaluate
+from tet_core.health import watched
 from tet_core.optimizer import build_optimizer
+from tet_core.static import repeat_over_time
 
 PACKAGES = ("torch",)
+# What guards are measured on: name, size of an image, training samples, channels of the network, and the most that they
+# may take. Networks of few channels are those of examples and tests: however little there is to compute, each layer
+# takes some calls, about half a millisecond an epoch for all four; they are told.
+GUARDED = (
+    ("digits", 8, 1_437, 32, 0.01),
+    ("Fashion-MNIST", 28, 60_000, 32, 0.01),
+    ("digits", 8, 1_437, 8, None),
+    ("digits", 8, 1_437, 4, None),
+)
+GUARDED_BATCH = 128
+# In a difference of two passes there is more noise than in either: of small data sets so many times the rounds.
+GUARDED_ROUNDS = 10
 # A process that trains two networks of different shapes, and says how long each first step took, and a later one.
 FRESH = """
 import json, time
@@ -137,6 +154,37 @@ def optimising(rounds: int) -> Iterator[Bound]:
     yield Bound("Adam's step over 9 million weights beside torch's", times["ours"].over(times["torch's"]), "x")
 
 
+def guarding(rounds: int) -> Iterator[Bound]:
+    """What it costs to look at all layers once an epoch, in a pass that is made anyway, beside an epoch's steps."""
+    for name, size, num_train, width, limit in GUARDED:
+        model = build_model("vgg_small", num_classes=10, in_channels=1, input_size=size, width=width)
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        optimizer = build_optimizer(AdamConfig(), model.parameters())
+        x = repeat_over_time(torch.rand(GUARDED_BATCH, 1, size, size), 4)
+        looks = {watch: partial(_evaluated, model, x, watch=watch) for watch in (False, True)}
+        step = partial(_stepped, model, optimizer, x)
+        own_rounds = rounds if num_train > 10_000 else GUARDED_ROUNDS * rounds
+        times = in_turns({"step": step, **looks}, own_rounds)
+        pairs = zip(times[True].seconds, times[False].seconds, strict=True)
+        extra = statistics.median(looked - plain for looked, plain in pairs)
+        epoch = math.ceil(num_train / GUARDED_BATCH) * times["step"].median
+        yield Bound(f"guards beside an epoch: {name}, vgg_small of {width} channels", extra / epoch, "x", limit)
+
+
+def _stepped(model: nn.Module, optimizer: torch.optim.Optimizer, x: torch.Tensor) -> None:
+    model.train()
+    optimizer.zero_grad()
+    torch.autograd.backward(model(x).square().mean())
+    optimizer.step()
+
+
+@torch.no_grad()
+def _evaluated(model: nn.Module, x: torch.Tensor, *, watch: bool) -> None:
+    model.eval()
+    with watched(model) if watch else nullcontext():
+        model(x)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, and write the results; 0 only if every bound holds."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training.around", description=__doc__)
@@ -146,7 +194,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     torch.set_num_threads(arguments.threads)
     print(header(f"Around the steps, {arguments.threads} threads, kernels: {kernels.chosen()}", PACKAGES), flush=True)
     about = machine()
-    measured = (feeding, sweeping, optimising)
+    measured = (feeding, guarding, sweeping, optimising)
     bounds = [*starting(), *(bound for measure in measured for bound in measure(arguments.rounds))]
     print("", *(bound.line() for bound in bounds), sep="\n")
     file = write("training_around", PACKAGES, {"about": about, "arguments": vars(arguments), "rows": rows(bounds)})

@@ -109,6 +109,11 @@ class Client:
         headers = {"Content-Type": content_type, "Idempotency-Key": key or uuid.uuid4().hex}
         return self._json("POST", f"/experiments/{experiment_id}/fork", content=body, headers=headers)
 
+    def rerun_best(self, experiment_id: str, wanted: Json, key: str | None = None) -> Json:
+        """Posts a new experiment of what a search has chosen, over the seeds that are wanted."""
+        headers = {"Idempotency-Key": key or uuid.uuid4().hex}
+        return self._json("POST", f"/experiments/{experiment_id}/rerun-best", json=wanted, headers=headers)
+
     def delete(self, experiment_id: str, what: str) -> None:
         """Asks that it, or its checkpoints, be removed."""
         self._request("DELETE", f"/experiments/{experiment_id}", params={"what": what})

@@ -91,6 +91,8 @@ def show(experiment_id: Id, as_json: AsJson = False) -> None:
         )
     if experiment["parents"]:
         out.print(f"from    {', '.join(experiment['parents'])}", markup=False)
+    if experiment.get("rerun_of"):
+        out.print(f"best of {experiment['rerun_of']}", markup=False)
     if experiment.get("failure"):
         for line in explained(experiment["failure"]):
             out.print(line, soft_wrap=True, markup=False)

@@ -1,6 +1,7 @@
-"""`tet pause`, `resume`, `cancel`, `retry`, `fork`, `delete`, `verify`: what becomes of an experiment."""
+"""`tet pause`, `resume`, `cancel`, `retry`, `fork`, `rerun-best`, `delete`, `verify`: what becomes of an experiment."""
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from enum import StrEnum
@@ -16,6 +17,7 @@ from service.cli.output import out, say
 from service.cli.progress import stage_name
 from service.documents import load
 from service.errors import TetError
+from service.spec import MAX_SEEDS
 from service.states import VerificationState
 
 Json = dict[str, Any]
@@ -84,6 +86,41 @@ def _changes(file: Path | None, arm: str | None, stage: int | None) -> Json:
         raise TetError(f"{file} must hold a mapping: the part of the spec that is to be different")
     start = {key: value for key, value in (("arm", arm), ("stage", stage)) if value is not None}
     return {**changes, "start": {**changes.get("start", {}), **start}} if start else dict(changes)
+
+
+def rerun_best(
+    experiment_id: Id,
+    seeds: Annotated[
+        str,
+        typer.Option(metavar="SEEDS", help="Others than the search's own: 10-14, or 10,11,20-22.", show_default=False),
+    ],
+    arm: Annotated[list[str] | None, typer.Option(metavar="NAME", help="This arm alone; may be repeated.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Of the new experiment.")] = None,
+    follow: Follow = False,
+    idempotency_key: Key = None,
+) -> None:
+    """Measure what a search has chosen over seeds that had no part in the choice, as a new experiment."""
+    wanted = {"seeds": numbers(seeds), "name": name, "arms": arm or None}
+    with connected() as client:
+        posted(client, client.rerun_best(experiment_id, wanted, idempotency_key), follow=follow)
+
+
+def numbers(text: str) -> list[int]:
+    """Seeds as they are written: numbers and ranges, both ends included, with commas between them.
+
+    Raises:
+        TetError: It is something else, or more than a spec may have.
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        fitting = re.fullmatch(r"\s*([0-9]{1,10})(?:\s*-\s*([0-9]{1,10}))?\s*", part)
+        first, last = (int(fitting[1]), int(fitting[2] or fitting[1])) if fitting else (0, -1)
+        if first > last:
+            raise TetError(f"--seeds {text!r}: {part!r} must be a number from 0 up, or a range such as 10-14")
+        if len(found) + last - first >= MAX_SEEDS:
+            raise TetError(f"--seeds {text!r}: must be at most {MAX_SEEDS:,} seeds")
+        found += range(first, last + 1)
+    return found
 
 
 def delete(

@@ -45,6 +45,7 @@ app.command()(lifecycle.resume)
 app.command()(lifecycle.cancel)
 app.command()(lifecycle.retry)
 app.command()(lifecycle.fork)
+app.command("rerun-best")(lifecycle.rerun_best)
 app.command()(lifecycle.verify)
 app.command()(lifecycle.delete)
 

@@ -29,6 +29,7 @@ from service.runner.trial import StageTrial
 from service.runner.trial_parts import TrialConfig
 from service.runner.watchdog import Watchdog
 from service.spec import Experiment
+from service.spec_search import ENERGY
 from service.states import WorkState
 from service.storage import ExperimentFolder
 
@@ -191,6 +192,7 @@ class Campaign:
             demand=self._spec.resources.demand(),
             generation=self._ledger.generation,
             limits=self._spec.limits.model_dump(mode="json"),
+            with_energy=self._spec.search is not None and ENERGY in self._spec.search.goal,
         ).as_dict()
 
     def on_round(self, trials: list[Any]) -> None:

@@ -1,12 +1,27 @@
 """Whether a network still computes and learns anything, by what is committed of its layers."""
 
+import math
 from collections.abc import Sequence
 
 from service.runner.stage_folder import Commit, Layer
 from service.spec_blocks import HealthLimits
 
+# By then less than 0.003 % of the norms' running statistics is what they began with. Until then layers that train well
+# may be silent where the network is measured, deep ones of a small data set for several epochs.
+SETTLED_BATCHES = 100
 
-def trouble(commits: Sequence[Commit], limits: HealthLimits) -> str | None:
+
+def first_judged(num_batches: int, epochs_before: int) -> int:
+    """The first epoch of a stage by which its layers may be judged: the norms' running statistics have settled.
+
+    Args:
+        num_batches: How many an epoch trains on.
+        epochs_before: Those that the chain was trained before the stage.
+    """
+    return max(1, math.ceil(SETTLED_BATCHES / num_batches) - epochs_before)
+
+
+def trouble(commits: Sequence[Commit], limits: HealthLimits, first: int = 1) -> str | None:
     """What is wrong, if a layer has been out of range for as many epochs in a row, up to the last, as it may.
 
     What fires never or always is told before what lets no gradient through: the one is a reason for the other.
@@ -14,8 +29,9 @@ def trouble(commits: Sequence[Commit], limits: HealthLimits) -> str | None:
     Args:
         commits: What is committed of the stage, in order.
         limits: The spec's.
+        first: The first epoch that counts, see `first_judged`.
     """
-    latest = commits[-limits.patience :]
+    latest = [commit for commit in commits[-limits.patience :] if commit.epoch >= first]
     if len(latest) < limits.patience:
         return None
     for is_out, in_words in ((_fires_badly, _of_rate), (_lets_nothing_through, _of_gradient)):

@@ -12,6 +12,7 @@ from service.storage import ExperimentFolder, StageFolder
 from tet_core import environment, train_epochs
 from tet_core.analysis import analyse
 from tet_core.config import AnalysisConfig, TrainConfig
+from tet_core.energy import VAL_ENERGY_J
 
 # Metrics that tell how long something took: no part of a metric series.
 TIMES = ("_s", "_per_s")
@@ -65,7 +66,10 @@ class Replay:
     def _steps(self) -> Iterator[Step]:
         initial = None if self._before is None else _last_of(self._before)
         if isinstance(self._plan.config, TrainConfig):
-            epochs = train_epochs(self._plan.config, initial=initial, data_root=self._data_root)
+            with_energy = VAL_ENERGY_J in self._published.commits[0].metrics
+            epochs = train_epochs(
+                self._plan.config, initial=initial, data_root=self._data_root, with_energy=with_energy
+            )
             self._compare_environments(epochs.start.environment)
             for epoch in epochs:
                 yield Step(epoch.number, epoch.metrics, epoch.weights_sha256)

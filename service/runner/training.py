@@ -38,8 +38,12 @@ def _train(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterato
     say(f"attempt {attempt.number} starts behind epoch {resumed_epoch} of {config.epochs}")
     begun_ms = now_ms()
     commits = read_commits(folder)
-    _check_health(commits, limits.health)
-    epochs = train_epochs(config, initial=initial, resume=resume, data_root=data_root, on_step=pulse, with_layers=True)
+    epochs = train_epochs(
+        config, initial=initial, resume=resume, data_root=data_root, on_step=pulse, with_layers=True,
+        with_energy=trial.with_energy,
+    )  # fmt: skip
+    first_judged = health.first_judged(epochs.num_batches, config.epoch_offset)
+    _check_health(commits, limits.health, first_judged)
     attempt.write_started(at_ms=begun_ms, resumed_epoch=resumed_epoch, **asdict(epochs.start))
     gauges = Gauges(trial)
     for epoch in epochs:
@@ -54,7 +58,7 @@ def _train(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterato
         say(_line(commit))
         gauges.set(commit)
         yield report(commit.epoch)
-        _check_health(commits, limits.health)
+        _check_health(commits, limits.health, first_judged)
     with attempt.ending(MODEL):
         _write_model(folder, attempt)
         attempt.finish(state="succeeded", at_ms=now_ms())
@@ -62,9 +66,9 @@ def _train(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterato
     yield report(config.epochs, end="succeeded")
 
 
-def _check_health(commits: list[Commit], limits: HealthLimits | None) -> None:
+def _check_health(commits: list[Commit], limits: HealthLimits | None, first: int) -> None:
     """End a stage whose network is dead, saturated or cut off; by what is committed, so a restart comes to the same."""
-    if limits is not None and (trouble := health.trouble(commits, limits)) is not None:
+    if limits is not None and (trouble := health.trouble(commits, limits, first)) is not None:
         raise StageFailed(FailureType.HEALTH, trouble)
 
 

@@ -35,6 +35,8 @@ class TrialConfig:
     demand: dict[str, float]
     generation: int = 1
     limits: dict[str, Any] = field(default_factory=dict)
+    # Whether each epoch also estimates the energy for an image; it takes a validation set.
+    with_energy: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain values."""

@@ -25,8 +25,17 @@ class Making(Queries):
         idempotency_key: str | None = None,
         body_sha256: str = "",
         preset: str | None = None,
+        rerun_of: str | None = None,
     ) -> ExperimentRow:
-        """Store an experiment as queued, with all its chains and stages; `preset` is the one it was posted by.
+        """Store an experiment as queued, with all its chains and stages.
+
+        Args:
+            spec: what is to be run.
+            chains: its plan.
+            idempotency_key: the client's, if it sent one.
+            body_sha256: what the key is bound to.
+            preset: the preset it was posted by.
+            rerun_of: id of the search whose choice it measures.
 
         Returns:
             The new experiment, or the one that the same key and body made before.
@@ -35,13 +44,13 @@ class Making(Queries):
             Conflict: the key was used with another body.
         """
         if idempotency_key is None:
-            return self._insert(spec, chains, preset)
+            return self._insert(spec, chains, preset, rerun_of)
         known = self.known(idempotency_key, body_sha256)
         if known is not None:
             return known
         try:
             with self._session.begin_nested():
-                row = self._insert(spec, chains, preset)
+                row = self._insert(spec, chains, preset, rerun_of)
                 key = IdempotencyKeyRow(key=idempotency_key, body_sha256=body_sha256, experiment_id=row.id)
                 self._session.add(key)
                 self._session.flush()
@@ -74,8 +83,11 @@ class Making(Queries):
                 "try again a little later, or send a new key"
             ) from None
 
-    def _insert(self, spec: Experiment, chains: Sequence[Chain], preset: str | None) -> ExperimentRow:
-        row = experiment_row(spec, num_stages=sum(len(chain.stages) for chain in chains), preset=preset)
+    def _insert(
+        self, spec: Experiment, chains: Sequence[Chain], preset: str | None, rerun_of: str | None
+    ) -> ExperimentRow:
+        num_stages = sum(len(chain.stages) for chain in chains)
+        row = experiment_row(spec, num_stages=num_stages, preset=preset, rerun_of=rerun_of)
         self._session.add(row)
         self._session.flush()
         # The tables, not the classes: nothing of the many rows is asked for again, and this way costs half.

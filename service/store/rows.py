@@ -16,8 +16,10 @@ def new_experiment_id() -> str:
     return f"{time.time_ns() // 1_000_000:011x}{secrets.token_hex(5)[:9]}"
 
 
-def experiment_row(spec: Experiment, *, num_stages: int, preset: str | None) -> ExperimentRow:
-    """A new experiment, queued; `preset` is the name of the one it was posted by."""
+def experiment_row(
+    spec: Experiment, *, num_stages: int, preset: str | None, rerun_of: str | None = None
+) -> ExperimentRow:
+    """A new experiment, queued; `preset` and `rerun_of` say what it was made of, where it was not a spec alone."""
     now = utc_now()
     return ExperimentRow(
         id=new_experiment_id(),
@@ -25,6 +27,7 @@ def experiment_row(spec: Experiment, *, num_stages: int, preset: str | None) -> 
         description=spec.description,
         labels=dict(spec.labels),
         preset=preset,
+        rerun_of=rerun_of,
         spec=spec.model_dump(mode="json", exclude_unset=True),
         created_at=now,
         state=ExperimentState.QUEUED,

@@ -57,6 +57,8 @@ class ExperimentRow(Table):
     description: Mapped[str] = mapped_column(Text, default="")
     labels: Mapped[dict[str, str]] = mapped_column(default=dict)
     preset: Mapped[str | None] = mapped_column(String(80))
+    # The search whose choice it measures. No foreign key: nothing of it is needed, and it may be deleted.
+    rerun_of: Mapped[str | None] = mapped_column(String(32))
     spec: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]

@@ -19,6 +19,7 @@ from service.presets import catalogue
 from tests.fuzz.looking import Json
 
 NAMES = Path(os.environ["FUZZ_NAMES"])
+ARMS = ["SDT", "TET", "TIT"]
 COUNTS = Path(os.environ["FUZZ_COUNTS"])
 counts: Counter[str] = Counter()
 
@@ -28,6 +29,8 @@ def before_load_schema(context: Any, raw_schema: Json) -> None:
     """Narrows what goes in to what there is."""
     names = json.loads(NAMES.read_text())
     raw_schema["components"]["schemas"]["VerificationRequest"]["properties"]["chain"] = {"enum": names["chains"]}
+    wanted = raw_schema["components"]["schemas"]["RerunRequest"]["properties"]
+    wanted["arms"] = {"type": "array", "minItems": 1, "items": {"enum": ARMS}}
     for path, operations in raw_schema["paths"].items():
         for method, operation in operations.items():
             for parameter in operation.get("parameters", ()):
@@ -42,6 +45,8 @@ def _known(names: Json, path: str, method: str, parameter: str) -> list[Any] | N
             return list(names["doomed"])
         case "experiment_id" if path.endswith("/events"):  # the others' streams end when they do
             return list(names["ended"])
+        case "experiment_id" if path.endswith("/rerun-best"):  # most of the others have nothing to choose
+            return [*names["searched"], *names["experiments"][:1]]
         case "experiment_id":
             return [*names["experiments"], *names["doomed"][:3]]
         case "cursor" if path == "/experiments":

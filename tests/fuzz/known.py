@@ -66,6 +66,10 @@ class Known:
         done = all(chain["stages"][-1]["state"] == "succeeded" for chain in self.view["chains"])
         return 202 if done and self.removal is None else 422
 
+    def status_of_rerun(self) -> int:
+        """How `rerun-best` is answered now: it has no search."""
+        return 404 if self.is_deleted else 409
+
     def status_of_verify(self, chain: int, stage: int) -> int:
         """How `verify` is answered now."""
         if self.is_deleted:

@@ -77,6 +77,10 @@ class Service(RuleBasedStateMachine):
         answer = self._ask(parent, "POST", "/fork", Known.status_of_fork)
         return self._made(answer, (parent,)) if answer.status_code == 202 else multiple()
 
+    @rule(experiment=posted)
+    def rerun_best(self, experiment: str) -> None:
+        self._ask(experiment, "POST", "/rerun-best", Known.status_of_rerun, json={"seeds": [100]})
+
     @rule(experiment=posted, what=st.sampled_from(sorted(REQUESTS)))
     def request(self, experiment: str, what: str) -> None:
         wanted = REQUESTS[what]

@@ -25,7 +25,7 @@ RESTORE_EVERY_S = 1.0
 # A spec has rules that no JSON schema can tell, so one that fits the schema may be refused all the same.
 CONFIG = """\
 [[operations]]
-include-path-regex = "^/experiments(/validate|/[{{]experiment_id[}}]/fork)?$"
+include-path-regex = "^/experiments(/validate|/[{{]experiment_id[}}]/(fork|rerun-best))?$"
 include-method = "POST"
 generation.max-examples = {spec_examples}
 checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "409", "415", "422"]
@@ -41,7 +41,7 @@ class Depth(TypedDict):
 
 
 QUICK: Depth = {"phases": "examples,fuzzing", "examples": 18, "spec_examples": 8}
-# Of 20 operations; some have fewer requests that differ, and scenarios of several requests in a row come on top.
+# Of 21 operations; some have fewer requests that differ, and scenarios of several requests in a row come on top.
 DEEP: Depth = {"phases": "examples,fuzzing,stateful", "examples": 2200, "spec_examples": 600}
 
 

@@ -21,7 +21,9 @@ from service.store.tables import ChainRow, ExperimentRow, LineageRow, OutcomeRow
 from tests.unit.service.test_spec import spec
 
 E = ExperimentState
-# What the rows of an experiment say; `wanted` and such beside its state.
+# Of one arm alone, so that the chains of the others are those of every experiment.
+SEARCH = {"method": "grid", "space": {"arms.TET.loss.lamb": {"choice": [0.05, 0.2]}}}
+# What the rows of an experiment say; `wanted` and such beside its state. `search` is part of its spec.
 KINDS: tuple[dict[str, Any], ...] = (
     *({"state": state} for state in E for _ in range(2)),
     {"state": E.QUEUED, "reason": "waits for a node: a trial needs 1 CPU(s)", "priority": 7},
@@ -33,6 +35,7 @@ KINDS: tuple[dict[str, Any], ...] = (
     {"state": E.SUCCEEDED, "checkpoints_removed_at": utc_now(), "preset": "table1-cifar100-mini"},
     {"state": E.FAILED, "generation": 3, "notify_tries": 2, "notify_error": "it answered 500"},
     {"state": E.CANCELLED, "cleanup": Cleanup.CHECKPOINTS},
+    *({"state": state, "search": SEARCH} for state in (E.QUEUED, E.SUCCEEDED, E.SUCCEEDED, E.FAILED)),
 )
 NUM_DOOMED = 60
 TABLES = (ExperimentRow, ChainRow, StageRow)
@@ -40,10 +43,14 @@ TABLES = (ExperimentRow, ChainRow, StageRow)
 
 @dataclass(frozen=True)
 class Names:
-    """What a client may know: ids, chains, cursors. `ended` are those whose streams of events end."""
+    """What a client may know: ids, chains, cursors.
+
+    `ended` are those whose streams of events end, `searched` those with a search.
+    """
 
     experiments: list[str]
     ended: list[str]
+    searched: list[str]
     # Those that may be deleted; the others are restored from time to time.
     doomed: list[str]
     chains: list[str]
@@ -59,8 +66,9 @@ class Stock:
         made = [self._make(kind) for kind in KINDS]
         doomed = [self._make({"state": state}) for state in sorted(TERMINAL) for _ in range(NUM_DOOMED // 3)]
         ended = [experiment for experiment, kind in zip(made, KINDS, strict=True) if kind["state"] in TERMINAL]
+        searched = [experiment for experiment, kind in zip(made, KINDS, strict=True) if "search" in kind]
         chains = [chain_id(arm, seed, {}) for arm in ("SDT", "TIT") for seed in (0, 1)]
-        self.names = Names(made, ended, doomed, chains, verifications=[1, 2, 3])
+        self.names = Names(made, ended, searched, doomed, chains, verifications=[1, 2, 3])
         self._saved = {table: self._rows(table) for table in TABLES}
 
     def restore(self) -> None:
@@ -83,10 +91,11 @@ class Stock:
             return [dict(row._mapping) for row in connection.execute(query)]
 
     def _make(self, kind: dict[str, Any]) -> str:
-        parsed = parse(spec(seeds=[0, 1]))
+        own = {"validation": 0.1, "search": kind["search"]} if "search" in kind else {}
+        parsed = parse(spec(seeds=[0, 1], **own))
         with self._database.session() as repository:
             row = repository.create_experiment(parsed, plan(parsed))
-            _fill(repository, row, kind)
+            _fill(repository, row, {key: value for key, value in kind.items() if key != "search"})
             experiment_id = row.id
         self._write_logs(experiment_id)
         return experiment_id
@@ -131,6 +140,8 @@ def _fill_work(repository: Repository, experiment_id: str, state: ExperimentStat
             if state is not E.QUEUED:
                 stage.epoch = stage.epochs
                 stage.metrics = {"test/accuracy": 0.5 + 0.1 * chain.seed, "test/loss": 1.0}
+                if chain.hyperparameters:
+                    stage.metrics |= {"val/accuracy": chain.hyperparameters["arms.TET.loss.lamb"]}
                 stage.weights_sha256 = stage.initial_sha256 = f"{chain.seed:064x}"
             if work is WorkState.FAILED:
                 stage.failure = failure(FailureType.OUT_OF_MEMORY, "too large", kind="OutOfMemoryError")

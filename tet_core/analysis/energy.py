@@ -1,30 +1,19 @@
-"""What a trained network computes for an image, and from it an estimate of the energy that this takes.
-
-For every convolution and linear layer, with `operations` a step, `passes` steps and the share `rate` of inputs that
-are not 0:
-
-    stem:   operations * passes         multiplications, whatever the pixels are
-    others: operations * passes * rate  additions if every input was 0 or 1, else multiplications
-    ANN:    operations * passes         multiplications, in every layer: hardware for ANNs skips no zeros
-    energy = additions * addition_pj + multiplications * multiplication_pj
-
-It is an estimate: memory, the neurons themselves and all control are left out, and the prices are those of one
-process. Compare methods by their ratio.
+"""The energy of a trained network, layer by layer, at every T asked for; `tet_core.energy` has the rule.
 
 Two totals are given. `uj_per_image` goes by what each layer was fed with: behind an average pool inputs are not
 binary, so that layer multiplies. `uj_per_image_paper` counts as the paper does: the first layer multiplies, all
 others only add; an ANN multiplies in both.
 
-Source: Deng et al., ICLR 2022, section 5.2 and Fig. 4B; prices: `tet_core.config.ENERGY_TABLES`.
+Source: Deng et al., ICLR 2022, section 5.2 and Fig. 4B.
 """
 
 from collections.abc import Iterator, Sequence
 
 from tet_core.analysis.subject import Record, Row, Subject, finite
-from tet_core.config import ENERGY_TABLES, Energy, EnergyTable, ReluConfig
-from tet_core.operations import LayerTally, NeuronTally, Tallies, tallied
+from tet_core.config import ENERGY_TABLES, Energy, ReluConfig
+from tet_core.energy import layer_record
+from tet_core.operations import NeuronTally, Tallies, tallied
 
-_UJ = 1e-6  # of a pJ
 TOTALS = ("additions", "multiplications", "energy_uj", "energy_uj_paper")
 
 
@@ -47,41 +36,6 @@ def energy_rows(subject: Subject, energy: Energy, done: int = 0) -> Iterator[Row
         layers = [layer_record(tally, len(samples), prices, T, is_ann=is_ann) for tally in tallies.layers]
         neurons = [_neuron_record(tally, T) for tally in tallies.neurons]
         yield Row(row, T, finite(_totals(layers, tallies) | {"energy/accuracy": accuracy}), layers + neurons)
-
-
-def layer_record(tally: LayerTally, num_images: int, prices: EnergyTable, T: int, *, is_ann: bool = False) -> Record:
-    """A layer's line of the table: all counts are for one image, over all of its steps.
-
-    Args:
-        tally: What was counted.
-        num_images: Over how many images.
-        prices: Of one operation.
-        T: How many steps each image was shown for.
-        is_ann: Whether the network has no neurons that fire.
-    """
-    passes = tally.passes / num_images
-    multiplies = tally.is_stem or is_ann
-    executed = tally.operations * passes * (1.0 if multiplies else tally.input_rate)
-    only_adds = tally.is_binary and not multiplies
-    additions, multiplications = (executed, 0.0) if only_adds else (0.0, executed)
-    return {
-        "T": T,
-        "layer": tally.name,
-        "kind": tally.kind,
-        "is_stem": tally.is_stem,
-        "only_adds": only_adds,
-        "operations_per_step": tally.operations,
-        "steps": passes,
-        "rate": tally.input_rate,
-        "additions": additions,
-        "multiplications": multiplications,
-        "energy_uj": _uj(prices, additions, multiplications),
-        "energy_uj_paper": _uj(prices, 0.0, executed) if multiplies else _uj(prices, executed, 0.0),
-    }
-
-
-def _uj(prices: EnergyTable, additions: float, multiplications: float) -> float:
-    return _UJ * (additions * prices.addition_pj + multiplications * prices.multiplication_pj)
 
 
 def _neuron_record(tally: NeuronTally, T: int) -> Record:

@@ -126,7 +126,7 @@ QUERIES: Mapping[str, tuple[str, ...]] = {
     ),
     _ID: ("", "?limit=10", "?cursor=20"),
 }  # fmt: skip
-# Half of what is posted are specs.
+# Half of what is posted are specs. None of what is stored has a search, so nothing can be asked for what it chose.
 POSTS: Mapping[str, Callable[[Mix], tuple[str, object]]] = {
     "/experiments": lambda mix: ("/experiments", mix.new_spec()),
     "/experiments/validate": lambda mix: ("/experiments/validate", mix.new_spec()),

@@ -1,16 +1,18 @@
-"""From the body of a request to a spec."""
+"""From the body of a request to a spec, or to what is asked of one that is there."""
 
 from email.message import Message
 from typing import Annotated
 
 from fastapi import Depends, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from service.documents import MEDIA_TYPES, load
 from service.errors import shown
 from service.presets import catalogue
-from service.spec import Experiment, parse
+from service.spec import MAX_ARMS, MAX_SEEDS, Experiment, Name, parse
+from tet_core.config import Seed
 
 PresetName = Annotated[
     str | None,
@@ -21,6 +23,20 @@ PresetName = Annotated[
         "spec that is to be different: blocks are merged key by key, lists are replaced whole.",
     ),
 ]
+
+
+class RerunRequest(BaseModel):
+    """Over which seeds what a search has chosen is to be measured."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    seeds: Annotated[list[Seed], Field(min_length=1, max_length=MAX_SEEDS)] = Field(
+        description="Others than those of the search, by which was chosen.", examples=[[10, 11, 12, 13, 14]]
+    )
+    name: Name | None = Field(None, description="Of the new experiment; null: the search's, and that it is its best.")
+    arms: Annotated[list[str], Field(min_length=1, max_length=MAX_ARMS)] | None = Field(
+        None, description="Names of those to be measured; null: all. Without the baseline, the first of them is it."
+    )
 
 
 async def _posted_spec(request: Request, preset: PresetName = None) -> Experiment:

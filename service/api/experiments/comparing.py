@@ -26,8 +26,8 @@ def comparison(context: Context, experiment_id: str) -> ComparisonView:
         row = repository.experiment(experiment_id)
         chains = repository.chains(experiment_id)
     spec = parse(row.spec)
-    tried = _tried(chains)
-    best = {arm: found for arm, each in tried.items() if (found := chosen(each)) is not None}
+    tried = tried_by_arm(chains)
+    best = chosen_by_arm(tried)
     results = {arm: found.results for arm, found in best.items()}
     compared = compare([arm.name for arm in spec.arms], spec.baseline_arm, results)
     view = ComparisonView.model_validate(compared, from_attributes=True)
@@ -35,6 +35,11 @@ def comparison(context: Context, experiment_id: str) -> ComparisonView:
         arms = [_with_choice(arm, best.get(arm.name), tried.get(arm.name, [])) for arm in view.arms]
         view = view.model_copy(update={"arms": arms, "front": _front(spec.search, chains, tried)})
     return _with_published(view, row.preset)
+
+
+def chosen_by_arm(tried: Mapping[str, Sequence[Tried]]) -> dict[str, Tried]:
+    """What stands for each arm; one that has no result yet is missing."""
+    return {arm: found for arm, each in tried.items() if (found := chosen(each)) is not None}
 
 
 def _with_choice(arm: ArmResultView, best: Tried | None, tried: Sequence[Tried]) -> ArmResultView:
@@ -86,7 +91,7 @@ def _with_published(view: ComparisonView, name: str | None) -> ComparisonView:
     return view.model_copy(update={"arms": arms, "preset": name, "source": preset.source})
 
 
-def _tried(chains: Iterable[ChainRow]) -> dict[str, list[Tried]]:
+def tried_by_arm(chains: Iterable[ChainRow]) -> dict[str, list[Tried]]:
     """The configurations of each arm of which a chain has succeeded, in the order in which they are proposed."""
     results: dict[tuple[str, str], dict[int, Result]] = {}
     validation: dict[tuple[str, str], dict[int, float]] = {}

@@ -1,12 +1,12 @@
-"""/experiments/{id}/...: pause, resume, cancel, retry, fork, delete, verify."""
+"""/experiments/{id}/...: pause, resume, cancel, retry, fork, rerun-best, delete, verify."""
 
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response
 
 from service.api.context import InContext
-from service.api.experiments import service, verifying
-from service.api.experiments.bodies import PostedChanges
+from service.api.experiments import rerunning, service, verifying
+from service.api.experiments.bodies import PostedChanges, RerunRequest
 from service.api.experiments.parameters import ExperimentId, Key
 from service.api.experiments.schemas import ExperimentView, VerificationPage, VerificationRequest, VerificationView
 from service.api.openapi import MADE, TAKES_CHANGES, answers
@@ -71,6 +71,29 @@ def fork(
     start at another arm or stage. Random draws go on where they were, so a fork equals a longer chain.
     """
     made = service.fork(context, experiment_id, changes, idempotency_key)
+    response.headers["Location"] = f"/experiments/{made.id}"
+    return made
+
+
+@router.post(
+    "/rerun-best",
+    status_code=202,
+    summary="Measure what a search has chosen over new seeds",
+    responses=MADE | answers(400, 404, 409, 413, 422),
+)
+def rerun_best(
+    context: InContext,
+    experiment_id: ExperimentId,
+    wanted: RerunRequest,
+    response: Response,
+    idempotency_key: Key = None,
+) -> ExperimentView:
+    """Posts this search's spec without the search: each arm in its best configuration, over seeds that chose nothing.
+
+    The best of many looks better than it is on the seeds by which it is the best, so none of these is taken. 409 until
+    the search has ended, where there is none, and where an arm has no result to choose from.
+    """
+    made = rerunning.rerun_best(context, experiment_id, wanted, idempotency_key)
     response.headers["Location"] = f"/experiments/{made.id}"
     return made
 

@@ -150,6 +150,7 @@ class ExperimentView(ExperimentSummary):
     """An experiment with its chains."""
 
     parents: list[str] = Field(description="The experiments whose checkpoints it started from.")
+    rerun_of: str | None = Field(None, description="The search whose choice it measures; it may have been deleted.")
     history: list[OutcomeView] = Field(description="How earlier generations ended, oldest first.")
     checkpoints_removed_at: datetime | None = None
     delete_at: datetime | None = Field(None, description="When it is deleted by itself.")

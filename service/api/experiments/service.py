@@ -50,14 +50,34 @@ def submit(context: Context, spec: Experiment, idempotency_key: str | None, pres
     """
     meaning = json.dumps(spec.model_dump(mode="json", exclude_unset=True), sort_keys=True) + (preset or "")
     digest = hashlib.sha256(meaning.encode()).hexdigest()
+    if (known := made_before(context, idempotency_key, digest)) is not None:
+        return known
+    return store(context, spec, idempotency_key, digest, preset=preset)
+
+
+def made_before(context: Context, idempotency_key: str | None, digest: str) -> ExperimentView | None:
+    """What a key has made of the same request already."""
     with context.database.session() as repository:
-        if (known := repository.known(idempotency_key, digest)) is not None:
-            return view(context, known.id)
+        known = repository.known(idempotency_key, digest)
+        experiment_id = None if known is None else known.id
+    return None if experiment_id is None else view(context, experiment_id)
+
+
+def store(
+    context: Context,
+    spec: Experiment,
+    idempotency_key: str | None,
+    digest: str,
+    *,
+    preset: str | None = None,
+    rerun_of: str | None = None,
+) -> ExperimentView:
+    """Stores an experiment, unless it is refused; `digest` is what the key is bound to."""
     check(context, spec)
     with context.database.session() as repository:
         whole = settled(repository, spec)
         row = repository.create_experiment(
-            whole, plan(whole), idempotency_key=idempotency_key, body_sha256=digest, preset=preset
+            whole, plan(whole), idempotency_key=idempotency_key, body_sha256=digest, preset=preset, rerun_of=rerun_of
         )
         experiment_id = row.id
     return view(context, experiment_id)
@@ -162,6 +182,7 @@ def view(context: Context, experiment_id: str, *, after: int = -1, limit: int = 
     return ExperimentView(
         **dict(shown),
         parents=parents,
+        rerun_of=row.rerun_of,
         history=[OutcomeView.model_validate(outcome, from_attributes=True) for outcome in outcomes],
         checkpoints_removed_at=row.checkpoints_removed_at,
         delete_at=row.delete_at,

@@ -8,7 +8,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from service.cli.main import app
-from service.states import ExperimentState
+from service.documents import load
+from service.states import ExperimentState, WorkState
 from service.store.database import Database
 from tests.integration.api.conftest import served, settings_for
 
@@ -150,6 +151,38 @@ def test_pause_and_resume_say_what_comes_next(tet: Tet) -> None:
     tet.end(experiment_id, ExperimentState.FAILED)
     result = tet("pause", experiment_id)
     assert (result.exit_code, "cannot be paused" in result.stderr) == (1, True)
+
+
+def test_what_a_search_has_chosen_is_measured_over_other_seeds(tet: Tet, tmp_path: Path) -> None:
+    search = {"method": "grid", "space": {"optimizer.lr": {"choice": [0.01, 0.02]}}}
+    file = tmp_path / "search.json"
+    example = load(EXAMPLE.read_bytes(), "application/yaml")
+    assert isinstance(example, dict)
+    file.write_text(json.dumps({**example, "search": search, "validation": 0.1}))
+    parent = tet("submit", file).stdout.strip()
+    refused = tet("rerun-best", parent, "--seeds", "10-12")
+    assert (refused.exit_code, "is open until it has ended" in refused.stderr.replace("\n", " ")) == (1, True)
+    with tet.database.session() as repository:
+        for chain in repository.chains(parent):
+            chain.state = WorkState.SUCCEEDED
+            chain.stages[-1].metrics = {"val/accuracy": 0.5, "test/accuracy": 0.5}
+    tet.end(parent, ExperimentState.SUCCEEDED)
+    again = tet("rerun-best", parent, "--seeds", "1,10")
+    assert (again.exit_code, "seeds: must be none of the search's own" in again.stderr) == (1, True)
+    made = tet("rerun-best", parent, "--seeds", "10-12,20", "--arm", "SDT", "--arm", "TET", "--name", "the best")
+    assert made.exit_code == 0, made.output
+    shown = json.loads(tet("show", made.stdout.strip(), "--json").stdout)
+    assert (shown["name"], shown["rerun_of"]) == ("the best", parent)
+    assert {(chain["arm"], chain["seed"]) for chain in shown["chains"]} == {
+        (arm, seed) for arm in ("SDT", "TET") for seed in (10, 11, 12, 20)
+    }
+    assert f"best of {parent}" in tet("show", made.stdout.strip()).stdout
+
+
+@pytest.mark.parametrize("seeds", ["x", "", "3-1", "1,,2", "-1", "1-2-3", "0-1000000000"])
+def test_seeds_that_are_none_are_refused(tet: Tet, seeds: str) -> None:
+    result = tet("rerun-best", "0" * 20, f"--seeds={seeds}")
+    assert (result.exit_code, "must be" in result.stderr) == (1, True), result.output
 
 
 def test_without_an_api_the_error_says_how_to_start_one(monkeypatch: pytest.MonkeyPatch) -> None:

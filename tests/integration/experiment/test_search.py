@@ -50,6 +50,14 @@ def test_arms_are_compared_at_what_is_best_on_validation(stack: LocalStack) -> N
             assert {f"search.{place}": value for place, value in within.items()}.items() <= run.data.params.items()
             assert run.data.params["optimizer.lr"] == str(drawn["optimizer.lr"])
 
+    made = ask(stack, "POST", f"/experiments/{finished.id}/rerun-best", body={"seeds": [7]})
+    measured = run_to_end(stack, made["id"])
+    assert {(chain["arm"], chain["seed"]) for chain in measured.chains} == {("SDT", 7), ("TET", 7)}
+    chosen = {arm["name"]: arm["choice"]["configuration"] for arm in compared["arms"]}
+    for run in measured.runs():
+        assert run.data.params["optimizer.lr"] == str(chosen[run.data.tags["tet.arm"]]["optimizer.lr"])
+        assert "tet.configuration" not in run.data.tags
+
 
 def test_a_search_that_learns_stops_what_leads_nowhere_and_says_why(stack: LocalStack) -> None:
     arm = {"name": "TET", "stages": [{"kind": "train", "T": 1, "epochs": 3, "loss": TET}]}

@@ -1,24 +1,25 @@
 """How layers are, by hand and in a network."""
 
+from typing import Any
+
 import pytest
 import torch
 
 from tests.unit.tet_core.stages import make_config
-from tet_core import environment, health
+from tet_core import environment
 from tet_core.current import Current
 from tet_core.data import load_dataset
-from tet_core.evaluation import build
-from tet_core.health import LayerHealth, layers_health
-from tet_core.neuron import LIF
-from tet_core.surrogate import Arctan, Rectangular, Surrogate, Triangle
+from tet_core.evaluation import build, measure
+from tet_core.health import NUM_SAMPLES, LayerHealth, watched
+from tet_core.neuron import LIF, lif_step
+from tet_core.surrogate import Arctan, Exponential, Rectangular, SigmoidForward, Surrogate, Triangle
 
 
 def look(layer: LIF, *current: float) -> LayerHealth:
-    found: dict[str, LayerHealth] = {}
     x = torch.tensor(current, dtype=torch.float64).view(-1, 1, 1)
-    layer.register_forward_hook(lambda module, args, out: health._look(found, "it", layer, args, out))
-    layer(Current.of(x))
-    return found["it"]
+    with watched(layer) as found:
+        layer(Current.of(x))
+    return found[""]
 
 
 def test_the_share_of_the_gradient_by_hand() -> None:
@@ -44,7 +45,9 @@ def test_every_spiking_layer_of_a_network_is_looked_at_and_left_as_it_was() -> N
     with environment.applied(config):
         model = build(config)
         before = {name: value.clone() for name, value in model.state_dict().items()}
-        found = layers_health(model, dataset, dataset.test, config)
+        expected = measure(model, dataset, dataset.test, config)
+        with watched(model) as found:
+            assert measure(model, dataset, dataset.test, config) == expected
     assert list(found) == [name for name, module in model.named_modules() if isinstance(module, LIF)]
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert not any(module._forward_hooks for module in model.modules())
@@ -53,5 +56,46 @@ def test_every_spiking_layer_of_a_network_is_looked_at_and_left_as_it_was() -> N
 def test_a_network_of_rectifiers_has_nothing_to_tell() -> None:
     config = make_config(T=1, neuron={"name": "relu"})
     dataset = load_dataset(config.dataset)
+    model = build(config)
+    with environment.applied(config), watched(model) as found:
+        measure(model, dataset, dataset.test, config)
+    assert found == {}
+
+
+def test_the_first_samples_of_the_first_pass_are_looked_at() -> None:
+    config = make_config(T=2)
+    dataset = load_dataset(config.dataset)
     with environment.applied(config):
-        assert layers_health(build(config), dataset, dataset.test, config) == {}
+        model = build(config)
+        with watched(model) as of_all:
+            measure(model, dataset, dataset.test, config)
+        with watched(model) as of_some:
+            measure(model, dataset, dataset.test.subset(torch.arange(NUM_SAMPLES)), config)
+    for name, layer in of_all.items():
+        assert layer.firing_rate == pytest.approx(of_some[name].firing_rate, rel=1e-3)
+        assert layer.gradient == pytest.approx(of_some[name].gradient, rel=1e-6)
+
+
+@pytest.mark.parametrize("options", [{}, {"reset": "soft"}, {"learnable_tau": True}, {"learnable_threshold": True}])
+@pytest.mark.parametrize("surrogate", [Triangle(), Exponential(2.0), SigmoidForward(3.0)])
+@torch.no_grad()
+def test_the_potentials_are_those_of_the_neurons(surrogate: Surrogate, options: dict[str, Any]) -> None:
+    layer = LIF(0.7, 0.9, surrogate, **options)
+    current = torch.randn(5, 2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 0.4
+    with watched(layer) as found:
+        layer(current)
+    v, shares, top = torch.zeros(2, 3, dtype=torch.float64), [], float(surrogate.derivative(torch.zeros(1)))
+    for step in current:
+        u = step + layer.tau * v
+        shares.append(surrogate.derivative(u - layer.v_threshold) / top)
+        v = lif_step(
+            v, step, tau=layer.tau, v_threshold=layer.v_threshold, surrogate=surrogate, reset=layer.reset
+        ).v  # fmt: skip
+    assert found[""].gradient == pytest.approx(float(torch.stack(shares).mean()), rel=1e-6)
+
+
+def test_a_pass_that_breaks_off_leaves_no_hooks_behind() -> None:
+    model = build(make_config(T=2))
+    with pytest.raises(RuntimeError), watched(model):
+        model(torch.zeros(2, 1, 3, 8, 8))
+    assert not any(module._forward_hooks for module in model.modules())

@@ -8,8 +8,8 @@ import torch
 from tests.unit.tet_core.analysis.training_once import trained
 from tests.unit.tet_core.stages import make_config
 from tet_core import analyse, fit
-from tet_core.analysis.energy import layer_record
 from tet_core.config import ENERGY_TABLES, Energy
+from tet_core.energy import layer_record
 from tet_core.operations import LayerTally
 
 PRICES = ENERGY_TABLES["horowitz-2014-45nm"]

@@ -1,0 +1,70 @@
+"""Trainings that are well, of many kinds: no guard may stop one."""
+
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from service.runner import health
+from service.runner.stage_folder import Commit, Layer
+from service.spec_blocks import HealthLimits
+from tests.unit.tet_core.stages import make_config
+from tet_core import train_epochs
+from tet_core.training import Epoch
+
+LIMITS = HealthLimits()
+# Of 12 batches each, the norms' statistics settle in the 9th; then the guard looks at three in a row.
+NUM_EPOCHS = 11
+SDT, TET = {"name": "sdt"}, {"name": "tet", "lamb": 0.05, "phi": 1.0}
+SGD = {"name": "sgd", "lr": 0.05}
+LAYERS = [
+    {"kind": "conv", "channels": 8},
+    {"kind": "pool"},
+    {"kind": "residual", "layers": [{"kind": "conv", "channels": 8}]},
+    {"kind": "linear", "features": 32},
+]
+LARGE = {"dataset": {"name": "digits", "input_size": 16}}
+# Twenty of them; what is not said is a small network's (width 4, T = 2) with the paper's neuron and optimiser.
+RUNS: tuple[dict[str, Any], ...] = (
+    *({"loss": loss, "seed": seed} for loss in (SDT, TET) for seed in (0, 1, 2)),
+    {"loss": SDT, "T": 1},
+    {"loss": TET, "T": 6},
+    {"loss": {"name": "tet", "lamb": 0.5, "phi": 0.5}},
+    {"loss": TET, "model": {"name": "vgg_small", "width": 16}},
+    {"loss": SDT, "model": {"name": "vgg_small", "width": 8, "norm": {"name": "bn"}}, "optimizer": SGD},
+    {"loss": TET, "model": {"name": "cnn5", "width": 8, "norm": {"name": "tebn"}}},
+    {"loss": TET, "model": {"name": "vggsnn", "width": 4}, **LARGE},
+    {"loss": TET, "model": {"name": "resnet19", "width": 16}},
+    {"loss": TET, "model": {"name": "sew_resnet34", "width": 8}, **LARGE},
+    {"loss": SDT, "model": {"name": "layers", "layers": LAYERS}},
+    {"loss": TET, "neuron": {"name": "if"}, "surrogate": {"name": "arctan"}},
+    {"loss": SDT, "neuron": {"name": "lif", "tau": 0.9, "reset": "soft"}, "surrogate": {"name": "rectangular"}},
+    {"loss": TET, "neuron": {"name": "lif", "learnable_tau": True, "learnable_threshold": True}},
+    {"loss": TET, "surrogate": {"name": "sigmoid_forward", "k": 4.0}, "precision": "bfloat16", "optimizer": SGD},
+)
+
+
+def commit(epoch: Epoch) -> Commit:
+    layers = {name: Layer(**asdict(layer)) for name, layer in epoch.layers.items()}
+    return Commit(
+        epoch=epoch.number, epochs=epoch.epochs, attempt=1, at_ms=0, metrics=epoch.metrics, checkpoint="",
+        weights_sha256="", layers=layers,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(len(RUNS)))
+def test_a_training_that_is_well_is_left_alone(number: int) -> None:
+    config = make_config(epochs=NUM_EPOCHS, **RUNS[number])
+    epochs = train_epochs(config, with_layers=True)
+    first = health.first_judged(epochs.num_batches, config.epoch_offset)
+    assert first + LIMITS.patience - 1 <= NUM_EPOCHS, "it is never judged"
+    commits: list[Commit] = []
+    for epoch in epochs:
+        commits.append(commit(epoch))
+        assert health.trouble(commits, LIMITS, first) is None
+    accuracies = [each.metrics["train/accuracy"] for each in commits]
+    assert accuracies[-1] > max(0.12, accuracies[0]), "it is not well"
+
+
+def test_there_are_twenty() -> None:
+    assert len(RUNS) == 20
