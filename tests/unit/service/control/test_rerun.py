@@ -169,7 +169,9 @@ def test_a_network_that_all_have_chosen_is_written() -> None:
     raw = search({"model.width": two(4, 8), "model.norm.alpha": two(0.5, 1.0), "optimizer.lr": two(0.01, 0.02)})
     agreeing = 0
     for picks in choices(raw):
-        networks = {tuple(value for place, value in own.values.items() if place.startswith("model")) for own in picks}
+        networks = {
+            tuple(value for place, value in (own.values or {}).items() if place.startswith("model")) for own in picks
+        }
         if len(networks) > 1:
             with pytest.raises(SpecInvalid, match="must be arms that have chosen one network"):
                 rerun_with(raw, picks)
