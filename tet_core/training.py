@@ -13,16 +13,24 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed import ProcessGroup
 
 from tet_core import environment, memory
 from tet_core.checkpoint import FORMAT, CheckpointError, EnvironmentMismatch, snapshot, weights_sha256
 from tet_core.config import TrainConfig
 from tet_core.data import Dataset, load_dataset
 from tet_core.data.loader import TrainLoader, split_validation
+from tet_core.distributed import Workers
 from tet_core.evaluation import build, measure, num_correct
 from tet_core.health import LayerHealth, layers_health
 from tet_core.losses import build_loss
+from tet_core.norm import average_statistics, synchronise
 from tet_core.optimizer import build_optimizer, learning_rate, set_fields, set_learning_rate
+
+# In the record of the environment: the bits depend on it.
+NUM_WORKERS = "num_workers"
+# What checkpoints were trained with that were made before there was a choice.
+_BEFORE = {"sync_norm": True}
 
 
 @dataclass(frozen=True)
@@ -95,10 +103,15 @@ def train_epochs(
     data_root: Path | None = None,
     on_step: Callable[[], None] | None = None,
     with_layers: bool = False,
+    group: ProcessGroup | None = None,
 ) -> Epochs:
     """Train a stage; yields after every epoch.
 
     torch's threads and determinism flags are set while an epoch runs, and are the caller's own in between.
+
+    Several workers train a stage together where each calls this, with the same config and a process group of them all.
+    `config.batch_size` is that of all together, so the experiment is the same with any number of them. All get the
+    same metrics and weights; what is to be written, the first one of the group writes.
 
     Args:
         config: The stage.
@@ -107,7 +120,10 @@ def train_epochs(
         resume: Checkpoint of this very stage; training goes on at the epoch after it.
         data_root: As for `load_dataset`.
         on_step: Called after every batch that was trained on or measured. If it raises, training ends there.
-        with_layers: Whether each epoch also tells how its layers are; no bit of the training changes.
+        with_layers: Whether each epoch also tells how its layers are; no bit of the training changes. Of several
+            workers only the first one tells.
+        group: The workers that share the stage; `initial` and `resume` are taken from the first one. None: this
+            process alone.
 
     Returns:
         An iterator with one item an epoch, none if `resume` is of the last one; its `start` says what it begins with.
@@ -118,11 +134,16 @@ def train_epochs(
         DataError: If the data set is missing or damaged.
         FloatingPointError: While iterating, if a loss is not finite; it names epoch, batch and loss. Or if a metric
             of the trained network is not.
+        WorkersDifferError: If workers have other configs, environments or data.
+        WorkersApartError: Also while iterating, if a worker is lost.
     """
-    config = environment.settled(config)
-    record = environment.record(config)
+    config, workers = environment.settled(config), Workers.of(group)
+    record = environment.record(config) | {NUM_WORKERS: workers.num}
+    workers.check_alike("the config", config.model_dump(mode="json"))
+    workers.check_alike("the environment", record)
+    initial, resume = workers.from_first((initial, resume))
     with environment.applied(config):
-        stage = _Stage(config, load_dataset(config.dataset, data_root, T=config.T), on_step or _nothing)
+        stage = _Stage(config, load_dataset(config.dataset, data_root, T=config.T), on_step or _nothing, workers)
         start = 0
         if resume is not None:
             _check_same(resume, config, record)
@@ -130,7 +151,9 @@ def train_epochs(
             start = resume["epoch"]
         elif initial is not None:
             stage.load(initial, with_optimizer=config.inherit == "all")
-    return Epochs(stage.describe(record), _run(stage, config, record, start, with_layers))
+    described = stage.describe(record)
+    workers.check_alike("the start", (described.initial_sha256, described.dataset["digest"]))
+    return Epochs(described, _run(stage, config, record, start, with_layers and workers.rank == 0))
 
 
 def _nothing() -> None:
@@ -161,10 +184,12 @@ def _run(
 class _Stage:
     """What lives while a stage trains: network, optimiser, data."""
 
-    def __init__(self, config: TrainConfig, dataset: Dataset, on_step: Callable[[], None]) -> None:
-        self.config, self.dataset, self.on_step = config, dataset, on_step
+    def __init__(self, config: TrainConfig, dataset: Dataset, on_step: Callable[[], None], workers: Workers) -> None:
+        self.config, self.dataset, self.on_step, self.workers = config, dataset, on_step, workers
         self.device = environment.device(config)
         self.model = build(config)
+        if config.sync_norm:
+            synchronise(self.model, workers)
         self.optimizer = build_optimizer(config.optimizer, self.model.parameters())
         self.scaler = environment.scaler(config)
         self.loss = build_loss(config.loss)
@@ -177,6 +202,7 @@ class _Stage:
             seed=config.seed,
             device=self.device,
             dtype=environment.dtype(config),
+            workers=workers,
         )
         self.splits = {"test": dataset.test.to(self.device)}
         if len(validation):
@@ -213,43 +239,55 @@ class _Stage:
         config = self.config
         set_learning_rate(self.optimizer, learning_rate(config, number))
         self.model.train()
-        losses, sizes = [], []
+        losses, sizes = [], self.loader.sizes
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
         start = self._now()
-        for images, labels in self.loader.epoch(config.epoch_offset + number):
-            loss, outputs = self._step(images, labels)
+        for (images, labels), size in zip(self.loader.epoch(config.epoch_offset + number), sizes, strict=True):
+            loss, outputs = self._step(images, labels, size)
             losses.append(loss)
-            sizes.append(len(labels))
             correct += num_correct(outputs, labels)
             self.on_step()
-        batch_losses = torch.stack(losses).double().cpu()  # the one point where a GPU is waited for
+        # The one point where a GPU is waited for.
+        batch_losses = self.workers.summed(torch.stack(losses).double()).cpu()
         seconds = self._now() - start
         _check_finite(batch_losses, number, config.loss.name)
+        if not config.sync_norm:
+            average_statistics(self.model, self.workers)
         num_samples = self.loader.num_samples
         return {
             "train/loss": float(batch_losses @ torch.tensor(sizes, dtype=torch.float64)) / num_samples,
-            "train/accuracy": int(correct) / num_samples,
+            "train/accuracy": int(self.workers.summed(correct)) / num_samples,
             "epoch_time_s": seconds,
             "samples_per_s": num_samples / seconds,
         }
 
-    def _step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def _step(self, images: Tensor, labels: Tensor, size: int) -> tuple[Tensor, Tensor]:
+        """Train on this worker's share of a batch of `size`; returns what it adds to the batch's loss, and outputs."""
         with memory.kept(self.config.memory), environment.autocast(self.config):
             outputs: Tensor = self.model(self.dataset.to_input(images, self.config.T))
         outputs = outputs.to(images.dtype)
-        loss = self.loss(outputs, labels)
+        loss = self._loss(outputs, labels, size)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(self.scaler.scale(loss))
+        self.workers.sum_gradients(self.model.parameters())
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return loss.detach(), outputs.detach()
+
+    def _loss(self, outputs: Tensor, labels: Tensor, size: int) -> Tensor:
+        """What this worker's share adds to the mean over the batch."""
+        if len(labels) == size:
+            return self.loss(outputs, labels)
+        if not len(labels):  # gradients of nothing, so that the others find this worker where they are
+            return outputs.sum()
+        return self.loss(outputs, labels) * (len(labels) / size)
 
     def measure(self) -> dict[str, float]:
         """Metrics of the test set and, if there is one, of the validation set."""
         return {
             f"{name}/{key}": value
             for name, split in self.splits.items()
-            for key, value in measure(self.model, self.dataset, split, self.config, self.on_step).items()
+            for key, value in measure(self.model, self.dataset, split, self.config, self.on_step, self.workers).items()
         }
 
     def health(self) -> dict[str, LayerHealth]:
@@ -278,11 +316,16 @@ def _check_finite_metrics(metrics: Mapping[str, float], epoch: int) -> None:
         raise FloatingPointError(f"{', '.join(bad)} after epoch {epoch}; a lower learning rate may help")
 
 
+def _without(key: str, record: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name != key}
+
+
 def _check_same(resume: Mapping[str, Any], config: TrainConfig, record: environment.Record) -> None:
-    lines = environment.differences(resume["config"], config.model_dump(mode="json"))
+    lines = environment.differences(_BEFORE | resume["config"], config.model_dump(mode="json"))
     if lines:
         raise CheckpointError(f"the checkpoint is of another config: {'; '.join(lines)}")
-    lines = environment.differences(resume["environment"], record)
+    # With another number of workers the bits are others too, but the experiment is the same: it may go on.
+    lines = environment.differences(*(_without(NUM_WORKERS, each) for each in (resume["environment"], record)))
     if lines:
         raise EnvironmentMismatch(
             f"the checkpoint was made in another environment, so going on would not give the same bits: "

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from tet_core.distributed import ALONE, Workers
 from tet_core.surrogate import Arctan, Exponential, Rectangular, SigmoidForward, Surrogate, Triangle
 
 # Those that there are kernels for, in the order in which these number them.
@@ -43,10 +44,15 @@ class Neurons:
 
 @dataclass(frozen=True)
 class Moments:
-    """Mean and biased variance of each channel, `[C]`, in the computing type."""
+    """Mean and biased variance of each channel, `[C]`, in the computing type.
+
+    Where they are of what several workers have, `share` says how much of that is this one's, a scalar in float64.
+    """
 
     mean: Tensor
     var: Tensor
+    workers: Workers = ALONE
+    share: Tensor | None = None
 
 
 @dataclass(frozen=True)
