@@ -167,6 +167,9 @@ def _run(
         with environment.applied(config):
             metrics = stage.train_epoch(number) | stage.measure()
             _check_finite_metrics(metrics, number)
+            if stage.workers.are_many:
+                # What one worker computes otherwise than another would go unseen, and into the checkpoint.
+                stage.workers.check_alike(f"the hash after epoch {number}", weights_sha256(stage.model.state_dict()))
             checkpoint = {
                 "format": FORMAT,
                 "config": config.model_dump(mode="json"),

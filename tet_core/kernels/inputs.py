@@ -134,7 +134,8 @@ def empty_steps(like: Tensor, steps: int) -> Tensor:
     step, strides = like.shape[1:], like.stride()[1:]
     if not _is_dense(step, strides):
         return like.new_empty((steps, *step))
-    return like.new_empty_strided((steps, *step), (math.prod(step), *strides))
+    # A stride of 0 says that all steps are one, which those of no sample are not.
+    return like.new_empty_strided((steps, *step), (math.prod(step) or 1, *strides))
 
 
 @cache
