@@ -119,7 +119,7 @@ class Workers:
         for (grads, flat), work in zip(pieces, works, strict=True):
             assert work is not None
             self._talk(work.wait)
-            parts = flat.split([grad.numel() for grad in grads])
+            parts = torch.split(flat, [grad.numel() for grad in grads])
             for grad, part in zip(grads, parts, strict=True):
                 grad.copy_(part.view(grad.shape))
 
@@ -151,7 +151,7 @@ def merged_moments(workers: Workers, mean: Tensor, var: Tensor, count: int) -> t
     """
     own = torch.cat([mean.double(), var.double(), mean.new_full((1,), count, dtype=torch.float64)])
     rows = workers.gathered(own)
-    means, variances, counts = rows.split([len(mean), len(var), 1], dim=1)
+    means, variances, counts = torch.split(rows, [len(mean), len(var), 1], dim=1)
     total = counts.sum()
     weights = counts / total
     merged = (weights * means).sum(0)

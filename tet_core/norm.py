@@ -143,7 +143,8 @@ def average_statistics(model: nn.Module, workers: Workers) -> None:
     buffers = [each for each in model.buffers() if each.is_floating_point()]
     if buffers:
         mean = workers.summed(torch.cat([each.double().flatten() for each in buffers])) / workers.num
-        for each, part in zip(buffers, mean.split([each.numel() for each in buffers]), strict=True):
+        parts = torch.split(mean, [each.numel() for each in buffers])
+        for each, part in zip(buffers, parts, strict=True):
             each.copy_(part.view(each.shape))
 
 

@@ -319,8 +319,8 @@ def _check_finite_metrics(metrics: Mapping[str, float], epoch: int) -> None:
         raise FloatingPointError(f"{', '.join(bad)} after epoch {epoch}; a lower learning rate may help")
 
 
-def _without(key: str, record: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in record.items() if name != key}
+def _of_a_worker(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name != NUM_WORKERS}
 
 
 def _check_same(resume: Mapping[str, Any], config: TrainConfig, record: environment.Record) -> None:
@@ -328,7 +328,7 @@ def _check_same(resume: Mapping[str, Any], config: TrainConfig, record: environm
     if lines:
         raise CheckpointError(f"the checkpoint is of another config: {'; '.join(lines)}")
     # With another number of workers the bits are others too, but the experiment is the same: it may go on.
-    lines = environment.differences(*(_without(NUM_WORKERS, each) for each in (resume["environment"], record)))
+    lines = environment.differences(_of_a_worker(resume["environment"]), _of_a_worker(record))
     if lines:
         raise EnvironmentMismatch(
             f"the checkpoint was made in another environment, so going on would not give the same bits: "

@@ -106,7 +106,8 @@ class Campaign:
 
     def _max_pending(self) -> int:
         resources, cluster = self._spec.resources, ray.cluster_resources()
-        slots = int(min(cluster.get(kind, 0.0) / share for kind, share in resources.demand().items()))
+        room = int(min(cluster.get(kind, 0.0) / share for kind, share in resources.demand().items()))
+        slots = room // resources.workers_per_trial
         spare = min(MAX_PENDING, slots)
         # The scheduler spares processes that are being started only where it has other trials for a free one.
         return max(1, slots + spare if resources.reuse_actors else spare)
@@ -130,6 +131,7 @@ class Campaign:
             config=stage.config.model_dump(mode="json"),
             data_root=None if self._data_root is None else str(self._data_root),
             demand=self._spec.resources.demand(),
+            num_workers=self._spec.resources.workers_per_trial if stage.is_train else 1,
             generation=self._ledger.generation,
             limits=self._spec.limits.model_dump(mode="json"),
         ).as_dict()

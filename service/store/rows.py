@@ -30,7 +30,11 @@ def experiment_row(spec: Experiment, *, num_stages: int, preset: str | None) -> 
         state=ExperimentState.QUEUED,
         priority=spec.priority,
         queued_at=now,
-        demand={"resources": spec.resources.demand(), "if_unplaceable": spec.resources.if_unplaceable},
+        demand={
+            "resources": spec.resources.demand(),
+            "num_workers": spec.resources.workers_per_trial,
+            "if_unplaceable": spec.resources.if_unplaceable,
+        },
         stages_total=num_stages,
     )
 

@@ -48,8 +48,7 @@ def _prepare() -> None:
 def _as_worker(rank: int, num: int, store: str, function: Callable[..., Any], *arguments: Any) -> Any:
     if num == 1:
         return function(None, *arguments)
-    shared = dist.FileStore(store, num)
-    dist.init_process_group("gloo", store=shared, rank=rank, world_size=num, timeout=TIMEOUT)
+    dist.init_process_group("gloo", f"file://{store}", rank=rank, world_size=num, timeout=TIMEOUT)
     try:
         return function(dist.group.WORLD, *arguments)
     finally:
