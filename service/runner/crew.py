@@ -160,6 +160,9 @@ class _Others:
         """End their processes, whatever they are at."""
         self._out.set()
         self._over.set()
+        self._kill_all()
+
+    def _kill_all(self) -> None:
         for each in self._actors:
             with suppress(Exception):
                 ray.kill(each)
@@ -187,8 +190,10 @@ class _Others:
             self._break_off()
 
     def _break_off(self) -> None:
-        """Get the first worker out of a sum in which the others are missed."""
-        if self._group is not None:
+        """Get the first worker out of a sum in which one of the others is missed."""
+        # Gloo notices where a connection ends, and nothing short of a process's end is sure to end one.
+        self._kill_all()
+        if self._group is not None and self._crew.backend == "nccl":
             with suppress(Exception):
                 self._group.abort()
         threading.Thread(target=self._end_process, name="workers-grace", daemon=True).start()
