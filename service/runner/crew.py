@@ -38,6 +38,8 @@ END_S = 30.0
 # than the first worker takes to commit an epoch on a slow storage.
 TIMEOUT_FACTOR, LEAST_TIMEOUT_S, NO_TIMEOUT_S = 2.0, 600.0, 7 * 86_400.0
 
+KIND = WorkersApartError.__name__
+
 
 @dataclass(frozen=True)
 class Crew:
@@ -97,7 +99,11 @@ def gathered(crew: Crew, say: Callable[[str], None]) -> Iterator[ProcessGroup | 
             yield group
         others.finish()
     except WorkersApartError as error:
-        raise WorkerFailed(others.cause(error)) from error
+        raise WorkerFailed(others.cause() or failure(FailureType.NODE_LOST, str(error), kind=KIND)) from error
+    except RuntimeError as error:  # a sum on a GPU that was broken off may be met by whoever reads what came of it
+        if others.have_failed and (cause := others.cause()) is not None:
+            raise WorkerFailed(cause) from error
+        raise
     finally:
         others.end()
 
@@ -149,12 +155,17 @@ class _Others:
         """Wait for them at the end of the stage, for a while."""
         self._watcher.join(END_S)
 
-    def cause(self, error: WorkersApartError) -> dict[str, Any]:
-        """The failure of the worker that the others have lost."""
+    @property
+    def have_failed(self) -> bool:
+        """Whether one of them has ended before its time."""
+        return bool(self._failures)
+
+    def cause(self) -> dict[str, Any] | None:
+        """The failure of the worker that the others have lost; None if nobody tells."""
         self._out.set()
         self._known.wait(CAUSE_S)
         known = [self._told(rank, told) for rank, told in self._failures if not _is_consequence(told)]
-        return known[0] if known else failure(FailureType.NODE_LOST, str(error), kind=type(error).__name__)
+        return known[0] if known else None
 
     def end(self) -> None:
         """End their processes, whatever they are at."""
@@ -164,8 +175,7 @@ class _Others:
 
     def _kill_all(self) -> None:
         for each in self._actors:
-            with suppress(Exception):
-                ray.kill(each)
+            _kill(each)
 
     # -- the thread ----------------------------------------------------------------------------------------------
 
@@ -184,15 +194,18 @@ class _Others:
         if told is None:
             return
         self._failures.append((rank, told))
-        if not _is_consequence(told):
+        # Gloo notices where a connection ends, and nothing short of a process's end is sure to end one. Of who has only
+        # lost another, Ray has still to tell whom: what is killed from here could not be told from that.
+        if _is_consequence(told):
+            _kill(self._actors[rank - 1])
+        else:
             self._known.set()
+            self._kill_all()
         if len(self._failures) == 1 and not self._out.is_set():
             self._break_off()
 
     def _break_off(self) -> None:
         """Get the first worker out of a sum in which one of the others is missed."""
-        # Gloo notices where a connection ends, and nothing short of a process's end is sure to end one.
-        self._kill_all()
         if self._group is not None and self._crew.backend == "nccl":
             with suppress(Exception):
                 self._group.abort()
@@ -209,6 +222,11 @@ class _Others:
         return told | {"message": f"worker {rank} of {self._crew.num}: {told['message']}"}
 
 
+def _kill(actor: Any) -> None:
+    with suppress(Exception):
+        ray.kill(actor)
+
+
 def _is_consequence(told: Mapping[str, Any]) -> bool:
     """Whether a worker failed of another's failure alone."""
-    return told["kind"] == WorkersApartError.__name__
+    return told["kind"] == KIND

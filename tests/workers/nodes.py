@@ -30,18 +30,21 @@ class Nodes:
         self._nodes = [self._add() for _ in range(NUM_NODES)]
         os.environ["RAY_ADDRESS"] = self._cluster.address
 
+    def add_one(self) -> None:
+        """Bring a node up; in the main thread, since Ray sets a signal's handler there."""
+        self._nodes.append(self._add())
+
     def lose_one(self) -> None:
-        """End a node on which a worker is, and bring another one up."""
+        """End a node on which a worker is."""
         lost = next(node for node in self._nodes if any(_is_worker(each) for each in _below(_raylet(node))))
         self._cluster.remove_node(lost, allow_graceful=False)
         self._nodes.remove(lost)
-        self._nodes.append(self._add())
 
     def await_freedom(self) -> float:
         """Seconds until all CPUs are free again and no worker is left."""
         begun = time.monotonic()
         ray.init(address="auto", log_to_driver=False, logging_level="ERROR")
-        until(lambda: ray.available_resources().get("CPU", 0) == NUM_NODES and not workers())
+        until(lambda: ray.available_resources().get("CPU") == ray.cluster_resources().get("CPU") and not workers())
         ray.shutdown()
         return time.monotonic() - begun
 

@@ -77,7 +77,8 @@ class Stage:
 
     def node_lost(self, num: int) -> Promises:
         """A worker's node is lost."""
-        return self.struck("node lost", num, lambda run: self.nodes.lose_one(), "node_lost: worker")
+        self.nodes.add_one()
+        return self.struck("node lost", num, lambda run: self.nodes.lose_one(), "node was lost")
 
     def cancelled(self, num: int) -> Promises:
         """The experiment is cancelled in the middle."""
