@@ -13,10 +13,7 @@ from datetime import timedelta
 import psutil
 import ray
 from torch import distributed as dist
-from torch.distributed import (
-    ProcessGroup,
-    TCPStore,  # type: ignore[attr-defined]
-)
+from torch.distributed import ProcessGroup, TCPStore  # type: ignore[attr-defined]
 
 from tet_core.distributed import WorkersApartError
 
@@ -46,7 +43,7 @@ class Meeting:
 def called(num: int, backend: str, timeout_s: float) -> tuple[Meeting, TCPStore]:
     """Call a meeting on this node; the store lives for as long as it is held."""
     host = ray.util.get_node_ip_address()
-    store = TCPStore(host, 0, num, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=timeout_s))
+    store = _store(host, 0, num, timeout_s, is_master=True)
     return Meeting(host, store.port, num, backend, timeout_s), store
 
 
@@ -66,7 +63,7 @@ def joined(meeting: Meeting, rank: int, store: TCPStore | None = None) -> Iterat
     _take_network(ray.util.get_node_ip_address())
     try:
         if store is None:
-            store = TCPStore(meeting.host, meeting.port, meeting.num, is_master=False, timeout=timeout)
+            store = _store(meeting.host, meeting.port, meeting.num, meeting.timeout_s, is_master=False)
         dist.init_process_group(meeting.backend, store=store, rank=rank, world_size=meeting.num, timeout=timeout)
     except RuntimeError as error:
         raise WorkersApartError(f"worker {rank} of {meeting.num} has not met the others: {error}") from error
@@ -76,6 +73,11 @@ def joined(meeting: Meeting, rank: int, store: TCPStore | None = None) -> Iterat
         yield group
     finally:
         dist.destroy_process_group()
+
+
+def _store(host: str, port: int, num: int, timeout_s: float, *, is_master: bool) -> TCPStore:
+    timeout = timedelta(seconds=timeout_s)
+    return TCPStore(host, port, num, is_master=is_master, wait_for_workers=False, timeout=timeout)
 
 
 def _take_network(address: str) -> None:

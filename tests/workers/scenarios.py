@@ -113,7 +113,7 @@ class Stage:
         _make_images(self.storage / "images")
         damaged = _last_of_first_batch(dataset, self.storage, batch_size=8)
         damaged.write_bytes(damaged.read_bytes()[:40])
-        changes = {"dataset": dataset.model_dump(mode="json"), "batch_size": 8}
+        changes: dict[str, Any] = {"dataset": dataset.model_dump(mode="json"), "batch_size": 8}
         run, kept = self.run(f"{num} broken data", num, **changes)
         failure = run.done.failure or {}
         return kept | {
