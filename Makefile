@@ -20,7 +20,8 @@ TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
 PATHS := service tet_core tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test test-unit test-presets test-chaos test-queue test-search test-fuzz test-gpu bench-setup bench \
+.PHONY: help setup demo up down test test-unit test-presets test-chaos test-queue test-search test-fuzz test-workers test-gpu \
+	bench-setup bench \
 	bench-service check \
 	lint format cluster cluster-down
 
@@ -66,6 +67,9 @@ test-search: setup ## searches on a real stack whose drivers are killed, beside 
 
 test-fuzz: setup ## every order of things, and 20,000 requests from the API's description (about half an hour on 2 cores)
 	$(BIN)/python -m tests.fuzz $(SEED)
+
+test-workers: setup ## trials of 2 and 4 workers on a cluster of several nodes, struck (about 6 minutes on 2 cores); NAMES picks some
+	$(BIN)/python -W ignore -m tests.workers $(NAMES)
 
 test-gpu: setup ## the kernels for GPUs: on a GPU if there is one, else by Triton's interpreter
 	$(BIN)/python -m pytest -c /dev/null --rootdir . --confcutdir tests/gpu tests/gpu

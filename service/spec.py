@@ -37,6 +37,7 @@ from tet_core.config import (
     ScheduleConfig,
     Seed,
     SurrogateConfig,
+    SyncNorm,
     TimeSweep,
     TrainConfig,
     Training,
@@ -71,6 +72,7 @@ class Overrides(Config):
     augmentation: Augmentation | None = Field(None, description="None at every level: the data set's own.")
     precision: Precision | None = None
     memory: Memory | None = None
+    sync_norm: SyncNorm | None = None
     neuron: NeuronConfig | None = None
     surrogate: SurrogateConfig | None = None
 

@@ -15,6 +15,9 @@ ACCELERATOR_PREFIX = "accelerator_type:"
 ACCELERATOR_SHARE = 0.001
 
 
+MAX_WORKERS = 64
+
+
 def _gpus(value: float) -> float:
     if value > 1 and value != int(value):
         raise ValueError("must be a fraction below 1 (several trials share a GPU) or a whole number")
@@ -29,21 +32,30 @@ def _web_address(url: str) -> str:
 
 
 class Resources(Config):
-    """What one trial is given by Ray; `cpus_per_trial` is its number of threads too."""
+    """What one trial is given by Ray; `cpus_per_trial` is its number of threads too.
+
+    Where it has several workers, each of them is given as much.
+    """
 
     cpus_per_trial: int = Field(1, ge=1, le=1024)
     gpus_per_trial: Annotated[float, Field(ge=0, le=64), AfterValidator(_gpus)] = 0.0
     accelerator_type: AcceleratorType | None = Field(
         None, description="Only nodes with this accelerator, by Ray's name for it, such as 'A100'; None: any."
     )
-    workers_per_trial: int = Field(1, ge=1, le=1, description="Data-parallel workers of a trial; only 1 so far.")
+    workers_per_trial: int = Field(
+        1,
+        ge=1,
+        le=MAX_WORKERS,
+        description="Workers that train a stage together, on one node or several: each is given cpus_per_trial and "
+        "gpus_per_trial, and trains on its share of every batch, which stays batch_size in all. Analyses take one.",
+    )
     reuse_actors: bool = Field(False, description="Start trials in used processes: faster for very short trials.")
     if_unplaceable: Literal["wait", "refuse"] = Field(
         "wait", description="Where no node is large enough for a trial: wait in the queue for one, or be refused."
     )
 
     def demand(self) -> dict[str, float]:
-        """What a trial asks of its node, by the names of Ray's resources."""
+        """What a trial asks of a node for each of its workers, by the names of Ray's resources."""
         wanted: dict[str, float] = {"CPU": self.cpus_per_trial}
         if self.gpus_per_trial:
             wanted["GPU"] = self.gpus_per_trial
@@ -85,8 +97,7 @@ class Webhook(Config):
 class HealthLimits(Config):
     """When a network counts as dead, saturated or cut off, by how the neurons of each layer are.
 
-    Measured on the first test samples after every epoch, and judged once the chain was trained on 100 batches: until
-    then the norms' running statistics have not settled.
+    Measured on a few samples of the last whole batch of every epoch.
     """
 
     min_rate: float = Field(
@@ -102,7 +113,7 @@ class HealthLimits(Config):
         description="A layer whose surrogate's derivative is on average no larger than this, as a share of its largest "
         "value, lets no gradient through.",
     )
-    patience: int = Field(3, ge=1, le=10_000, description="Epochs in a row until the stage fails of it.")
+    patience: int = Field(2, ge=1, le=10_000, description="Epochs in a row until the stage fails of it.")
 
 
 class Limits(Config):

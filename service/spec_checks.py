@@ -27,7 +27,7 @@ def cross_faults(raw: object) -> list[FieldError]:
         return []
     checks = (
         _unstorable, _doubled_arms, _doubled_seeds, _baseline, _input_size, _events_have_no_colours, _learnable_tau,
-        _num_chains, _inheritance, _analyses, _health, search_faults,
+        _num_chains, _inheritance, _analyses, _health, _workers, search_faults,
     )  # fmt: skip
     return [fault for check in checks for fault in check(raw)]
 
@@ -207,6 +207,26 @@ def _health(raw: dict[str, Any]) -> Iterator[FieldError]:
     lowest, highest = health.get("min_rate", 0.0), health.get("max_rate", 1.0)
     if type(lowest) in (int, float) and type(highest) in (int, float) and lowest >= highest:
         yield FieldError.at(("limits", "health", "min_rate"), lowest, f"must be below max_rate, which is {highest!r}")
+
+
+def _workers(raw: dict[str, Any]) -> Iterator[FieldError]:
+    """Workers that share a trial need a GPU each, a process each and something to do each."""
+    resources = raw.get("resources")
+    num = resources.get("workers_per_trial") if isinstance(resources, dict) else None
+    if not isinstance(resources, dict) or type(num) is not int or num < 2:
+        return
+    gpus = resources.get("gpus_per_trial")
+    if type(gpus) is float and 0 < gpus < 1:
+        detail = f"must be a whole number where workers_per_trial is {num}: two workers cannot talk on one GPU"
+        yield FieldError.at(("resources", "gpus_per_trial"), gpus, detail)
+    if resources.get("reuse_actors") is True:
+        detail = f"must be false where workers_per_trial is {num}: workers are started anew for every stage"
+        yield FieldError.at(("resources", "reuse_actors"), True, detail)
+    for path, level in _levels(raw):
+        size = level.get("batch_size")
+        if type(size) is int and 1 <= size < num:
+            detail = f"is shared by all workers of a trial: it must be at least workers_per_trial, which is {num}"
+            yield FieldError.at((*path, "batch_size"), size, detail)
 
 
 def _is_analysis(stage: object) -> bool:

@@ -3,6 +3,7 @@
 Shapes: T time steps, B batch, K classes.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tet_core import environment, seed
 from tet_core.config import TrainConfig
 from tet_core.data import Dataset, Samples, load_dataset
 from tet_core.data.loader import in_order, split_validation
+from tet_core.distributed import ALONE, Workers
 from tet_core.losses import build_loss, sdt_loss, tet_loss
 from tet_core.models import build_model
 
@@ -34,6 +36,7 @@ def measure(
     split: Samples,
     config: TrainConfig,
     on_step: Callable[[], None] | None = None,
+    workers: Workers = ALONE,
 ) -> dict[str, float]:
     """Measure a network on a split.
 
@@ -43,12 +46,13 @@ def measure(
         split: What to measure on, on the model's device.
         config: T, the loss and the precision.
         on_step: Called after every batch. If it raises, the measurement ends there.
+        workers: Who shares the batches; all get the same metrics, which do not depend on how many they are.
 
     Returns:
         `loss` (the stage's own), `loss_sdt` (Eq. 7), `loss_tet` (Eq. 9), each averaged over the samples, and
         `accuracy`, a fraction. Computed in float64 from the network's outputs.
     """
-    return measure_prefixes(model, dataset, split, config, (config.T,), on_step)[config.T]
+    return measure_prefixes(model, dataset, split, config, (config.T,), on_step, workers)[config.T]
 
 
 @torch.no_grad()
@@ -59,6 +63,7 @@ def measure_prefixes(
     config: TrainConfig,
     steps: Sequence[int],
     on_step: Callable[[], None] | None = None,
+    workers: Workers = ALONE,
 ) -> dict[int, dict[str, float]]:
     """Measure a network at several T in one pass, that of the largest, whose outputs begin with those of the others.
 
@@ -72,23 +77,31 @@ def measure_prefixes(
         config: The loss and the precision.
         steps: Which T, at least one.
         on_step: As for `measure`.
+        workers: As for `measure`.
 
     Returns:
         For each T what `measure` gives.
     """
     model.eval()
     losses = {"loss": build_loss(config.loss), "loss_sdt": sdt_loss, "loss_tet": _eq_9}
-    sums = torch.zeros(len(steps), len(losses) + 1, dtype=torch.float64, device=split.labels.device)
-    batches = in_order(dataset, split, batch_size=BATCH_SIZE, dtype=environment.dtype(config))
-    for images, labels in batches:
+    # Of each batch, so that they are added up in the same order whoever measured which: to the same bits.
+    num_batches = math.ceil(len(split) / BATCH_SIZE)
+    rows = torch.zeros(
+        num_batches, len(steps), len(losses) + 1, dtype=torch.float64, device=split.labels.device
+    )  # fmt: skip
+    batches = in_order(dataset, split, batch_size=BATCH_SIZE, dtype=environment.dtype(config), workers=workers)
+    for number, (images, labels) in zip(workers.dealt(range(num_batches)), batches, strict=True):
         with environment.autocast(config):
             outputs = model(dataset.to_input(images, max(steps)))
         outputs = outputs.double()
-        for row, T in zip(sums, steps, strict=True):
+        for row, T in zip(rows[number], steps, strict=True):
             values = [loss(outputs[:T], labels) * len(labels) for loss in losses.values()]
             row += torch.stack([*values, num_correct(outputs[:T], labels).double()])
         if on_step is not None:
             on_step()
+    sums = torch.zeros_like(rows[0])
+    for of_batch in workers.summed(rows):
+        sums += of_batch
     means = (sums / len(split)).tolist()
     return {T: dict(zip([*losses, "accuracy"], row, strict=True)) for T, row in zip(steps, means, strict=True)}
 

@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import distributed as dist
+from torch.distributed import ProcessGroup
+
 from tet_core import checkpoint as checkpoints
 from tet_core.config import TrainConfig
+from tet_core.distributed import Workers
 from tet_core.training import Epoch, train_epochs
 
 LAST = "last.pt"
@@ -50,6 +54,7 @@ def fit(
     folder: Path | str | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
     data_root: Path | None = None,
+    group: ProcessGroup | None = None,
 ) -> FitResult:
     """Train a stage.
 
@@ -61,6 +66,7 @@ def fit(
             training goes on from there, to the same bits as if it had never stopped.
         on_epoch: Called after every epoch, once its checkpoint is on the disk. If it raises, training ends there.
         data_root: As for `load_dataset`.
+        group: Workers that share the stage, as for `train_epochs`; the first one keeps the checkpoints.
 
     Returns:
         The last and the best checkpoint and the metrics of the epochs trained.
@@ -79,13 +85,16 @@ def fit(
     """
     key, best_name = ("val/accuracy", BEST) if config.validation else ("test/accuracy", BEST_TEST)
     last = best = None
+    if group is not None and dist.get_rank(group) > 0:
+        folder = None
     if folder is not None:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / LAST).exists():
             last, best = checkpoints.load(folder / LAST), checkpoints.load(folder / best_name)
     history: dict[int, dict[str, float]] = {}
-    for epoch in train_epochs(config, initial=initial, resume=last, data_root=data_root):
+    last, best = Workers.of(group).from_first((last, best))
+    for epoch in train_epochs(config, initial=initial, resume=last, data_root=data_root, group=group):
         last = epoch.checkpoint()
         history[epoch.number] = epoch.metrics
         is_best = best is None or last["metrics"][key] > best["metrics"][key]

@@ -1,6 +1,7 @@
 """Whether each layer of neurons still takes part in the computing, and in the learning.
 
-It is looked at in a forward pass that is made anyway, so that it costs next to nothing.
+It is looked at in a forward pass that is made anyway, so that it costs next to nothing: in training, where norms go by
+the batch, and not in a test, where they go by running statistics that may lag behind what was learnt.
 
 Shapes: T time steps, B batch, * any more axes.
 """
@@ -18,6 +19,7 @@ from torch.utils.hooks import RemovableHandle
 from tet_core.current import Current
 from tet_core.kernels.inputs import computing_dtype
 from tet_core.neuron import LIF
+from tet_core.norm import looked_through
 
 # So many samples of the pass tell enough: a layer that fires for none of them, epoch after epoch, is silent. What is
 # looked at is computed once more, and so takes time in proportion; `benchmarks.training.around` says how much.
@@ -42,7 +44,8 @@ class LayerHealth:
 def watched(model: nn.Module) -> Iterator[dict[str, LayerHealth]]:
     """Within this context, the first forward pass tells how every layer of spiking neurons is on its first samples.
 
-    No bit of the pass changes. Layers of ReLUs have no such thing.
+    No bit of the pass changes. Layers of ReLUs have no such thing. In training, norms are taken to go by the samples
+    that are looked at, where they went by all of the batch: spikes are those of the pass, potentials nearly so.
 
     Args:
         model: The network.
@@ -57,8 +60,9 @@ def watched(model: nn.Module) -> Iterator[dict[str, LayerHealth]]:
     def see(name: str, layer: LIF, args: tuple[Any, ...], spikes: Tensor) -> None:
         handles.pop(name).remove()
         current = args[0] if isinstance(args[0], Current) else Current.of(args[0])
-        # Copies: a view would hold the whole batch.
-        first = current.first(NUM_SAMPLES).tensor().clone(), spikes[:, :NUM_SAMPLES].clone()
+        with torch.no_grad(), looked_through(term.norm for term in current.terms):
+            # Copies: a view would hold the whole batch.
+            first = current.first(NUM_SAMPLES).tensor().clone(), spikes[:, :NUM_SAMPLES].clone()
         seen[name] = _Seen(layer, *first)
 
     for name, module in model.named_modules():

@@ -6,6 +6,8 @@ Source: Zheng et al., "Going Deeper With Directly-Trained Larger Spiking Neural 
 (arXiv:2011.05280); Deng et al., ICLR 2022.
 """
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -13,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tet_core.config import NormConfig, Tdbn, Tebn
+from tet_core.distributed import ALONE, Workers
+from tet_core.norm_of_all import batch_norm_of_all
 from tet_core.static import is_static, repeat_over_time
 
 
@@ -35,6 +39,8 @@ class TdBN(nn.Module):
 
     running_mean: Tensor
     running_var: Tensor
+    # Over whose share of a batch statistics run in training; see `synchronise`.
+    workers: Workers = ALONE
 
     def __init__(
         self,
@@ -63,6 +69,12 @@ class TdBN(nn.Module):
             return functional.batch_norm(
                 x_BCHW, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
             )
+        if self.workers.are_many:
+            y, mean, var, count = batch_norm_of_all(x_BCHW, self.weight, self.bias, self.eps, self.workers)
+            self.track(mean, var, copies * count)
+            return y
+        if not x_BCHW.numel():  # a worker without a share of the batch
+            return (x_BCHW * self.weight.view(-1, 1, 1) + self.bias.view(-1, 1, 1)).to(x_BCHW.dtype)
         # With momentum 1 these receive the batch's own mean and unbiased variance.
         mean, var = torch.zeros_like(self.running_mean), torch.zeros_like(self.running_var)
         y = functional.batch_norm(x_BCHW, mean, var, self.weight, self.bias, training=True, momentum=1.0, eps=self.eps)
@@ -71,14 +83,16 @@ class TdBN(nn.Module):
         return y
 
     @torch.no_grad()
-    def track(self, mean: Tensor, var: Tensor, count: int) -> None:
+    def track(self, mean: Tensor, var: Tensor, count: int | Tensor) -> None:
         """Take a batch into the running statistics.
 
         Args:
             mean: Of each channel, `[C]`.
             var: Of each channel, `[C]`, the biased one.
-            count: How many numbers of a channel they are of, all steps counted.
+            count: How many numbers of a channel they are of, all steps counted; of none nothing is taken.
         """
+        if isinstance(count, int) and count == 0:
+            return
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(var * (count / (count - 1)), self.momentum)
 
@@ -115,6 +129,40 @@ class TEBN(TdBN):
         if isinstance(saved, Tensor) and saved.ndim == 1 and len(saved):
             state_dict[prefix + "scale"] = at_steps(saved, len(self.scale))
         super()._load_from_state_dict(state_dict, prefix, *others)
+
+
+def synchronise(model: nn.Module, workers: Workers) -> None:
+    """Let the norms of a network run their statistics, in training, over what all workers have of a batch."""
+    for module in model.modules():
+        if isinstance(module, TdBN):
+            module.workers = workers
+
+
+@contextmanager
+def looked_through(norms: Iterable[nn.Module | None]) -> Iterator[None]:
+    """Within this context norms go by what they are given alone, whatever other workers have, and keep nothing."""
+    of_batches = [norm for norm in norms if isinstance(norm, TdBN) and norm.training]
+    kept = [(norm, norm.workers, norm.running_mean, norm.running_var) for norm in of_batches]
+    for norm in of_batches:
+        norm.workers = ALONE
+        norm.running_mean, norm.running_var = norm.running_mean.clone(), norm.running_var.clone()
+    try:
+        yield
+    finally:
+        for norm, workers, mean, var in kept:
+            norm.workers, norm.running_mean, norm.running_var = workers, mean, var
+
+
+def average_statistics(model: nn.Module, workers: Workers) -> None:
+    """Put the mean over the workers in the place of each one's running statistics."""
+    if not workers.are_many:
+        return
+    buffers = [each for each in model.buffers() if each.is_floating_point()]
+    if buffers:
+        mean = workers.summed(torch.cat([each.double().flatten() for each in buffers])) / workers.num
+        parts = torch.split(mean, [each.numel() for each in buffers])
+        for each, part in zip(buffers, parts, strict=True):
+            each.copy_(part.view(each.shape))
 
 
 def at_steps(scale: Tensor, num_steps: int) -> Tensor:

@@ -6,7 +6,7 @@ Shapes: T time steps, B batch, C channels, H and W pixels, K classes.
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,17 +14,25 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed import ProcessGroup
 
 from tet_core import environment, memory
 from tet_core.checkpoint import FORMAT, CheckpointError, EnvironmentMismatch, snapshot, weights_sha256
 from tet_core.config import TrainConfig
 from tet_core.data import Dataset, load_dataset
 from tet_core.data.loader import TrainLoader, split_validation
+from tet_core.distributed import Workers
 from tet_core.energy import VAL_ENERGY_J, energy_j
 from tet_core.evaluation import build, measure, num_correct
 from tet_core.health import LayerHealth, watched
 from tet_core.losses import build_loss
+from tet_core.norm import average_statistics, synchronise
 from tet_core.optimizer import build_optimizer, learning_rate, set_fields, set_learning_rate
+
+# In the record of the environment: the bits depend on it.
+NUM_WORKERS = "num_workers"
+# What checkpoints were trained with that were made before there was a choice.
+_BEFORE = {"sync_norm": True}
 
 
 @dataclass(frozen=True)
@@ -36,8 +44,8 @@ class Epoch:
         epochs: How many the stage has.
         metrics: `train/`, `test/` and, with a validation set, `val/` metrics (accuracies as fractions, losses
             averaged over samples), `epoch_time_s` (seconds of the training pass alone) and `samples_per_s`.
-        layers: How each layer of spiking neurons is on the first test samples, as `tet_core.health.watched` says; empty
-            unless it was asked for.
+        layers: How each layer of spiking neurons was on the first samples of the last whole batch, as
+            `tet_core.health.watched` says; empty unless it was asked for.
     """
 
     number: int
@@ -78,11 +86,10 @@ class Epochs(Iterator[Epoch]):
 
     Attributes:
         start: What the first of them starts from.
-        num_batches: How many batches each of them trains on.
     """
 
-    def __init__(self, start: Start, num_batches: int, epochs: Iterator[Epoch]) -> None:
-        self.start, self.num_batches = start, num_batches
+    def __init__(self, start: Start, epochs: Iterator[Epoch]) -> None:
+        self.start = start
         self._epochs = epochs
 
     def __next__(self) -> Epoch:
@@ -99,10 +106,15 @@ def train_epochs(
     on_step: Callable[[], None] | None = None,
     with_layers: bool = False,
     with_energy: bool = False,
+    group: ProcessGroup | None = None,
 ) -> Epochs:
     """Train a stage; yields after every epoch.
 
     torch's threads and determinism flags are set while an epoch runs, and are the caller's own in between.
+
+    Several workers train a stage together where each calls this, with the same config and a process group of them all.
+    `config.batch_size` is that of all together, so the experiment is the same with any number of them. All get the
+    same metrics and weights; what is to be written, the first one of the group writes.
 
     Args:
         config: The stage.
@@ -111,9 +123,12 @@ def train_epochs(
         resume: Checkpoint of this very stage; training goes on at the epoch after it.
         data_root: As for `load_dataset`.
         on_step: Called after every batch that was trained on or measured. If it raises, training ends there.
-        with_layers: Whether each epoch also tells how its layers are; no bit of the training changes.
+        with_layers: Whether each epoch also tells how its layers are; no bit of the training changes. Of several
+            workers only the first one tells.
         with_energy: Whether each epoch's metrics have `val/energy_j` too: an estimate of the energy for an image, in J,
             as `tet_core.energy.energy_j` makes it of validation samples; no bit of the training changes.
+        group: The workers that share the stage; `initial` and `resume` are taken from the first one. None: this
+            process alone.
 
     Returns:
         An iterator with one item an epoch, none if `resume` is of the last one; its `start` says what it begins with.
@@ -124,15 +139,20 @@ def train_epochs(
         DataError: If the data set is missing or damaged.
         FloatingPointError: While iterating, if a loss is not finite; it names epoch, batch and loss. Or if a metric
             of the trained network is not.
+        WorkersDifferError: If workers have other configs, environments or data.
+        WorkersApartError: Also while iterating, if a worker is lost.
     """
     if with_energy and config.validation == 0:
         raise ValueError(
             "validation is 0; it must be above 0 where with_energy is True, to have samples to estimate it on"
         )
-    config = environment.settled(config)
-    record = environment.record(config)
+    config, workers = environment.settled(config), Workers.of(group)
+    record = environment.record(config) | {NUM_WORKERS: workers.num}
+    workers.check_alike("the config", config.model_dump(mode="json"))
+    workers.check_alike("the environment", record)
+    initial, resume = workers.from_first((initial, resume))
     with environment.applied(config):
-        stage = _Stage(config, load_dataset(config.dataset, data_root, T=config.T), on_step or _nothing)
+        stage = _Stage(config, load_dataset(config.dataset, data_root, T=config.T), on_step or _nothing, workers)
         start = 0
         if resume is not None:
             _check_same(resume, config, record)
@@ -140,8 +160,9 @@ def train_epochs(
             start = resume["epoch"]
         elif initial is not None:
             stage.load(initial, with_optimizer=config.inherit == "all")
-    num_batches = math.ceil(stage.loader.num_samples / config.batch_size)
-    return Epochs(stage.describe(record), num_batches, _run(stage, config, record, start, with_layers, with_energy))
+    described = stage.describe(record)
+    workers.check_alike("the start", (described.initial_sha256, described.dataset["digest"]))
+    return Epochs(described, _run(stage, config, record, start, with_layers and workers.rank == 0, with_energy))
 
 
 def _nothing() -> None:
@@ -158,10 +179,12 @@ def _run(
 ) -> Iterator[Epoch]:
     for number in range(start + 1, config.epochs + 1):
         with environment.applied(config):
-            metrics = stage.train_epoch(number)
-            measured, layers = stage.measure(with_layers)
-            metrics |= measured | (stage.energy() if with_energy else {})
+            metrics, layers = stage.train_epoch(number, with_layers)
+            metrics |= stage.measure() | (stage.energy() if with_energy else {})
             _check_finite_metrics(metrics, number)
+            if stage.workers.are_many:
+                # What one worker computes otherwise than another would go unseen, and into the checkpoint.
+                stage.workers.check_alike(f"the hash after epoch {number}", weights_sha256(stage.model.state_dict()))
             checkpoint = {
                 "format": FORMAT,
                 "config": config.model_dump(mode="json"),
@@ -178,10 +201,12 @@ def _run(
 class _Stage:
     """What lives while a stage trains: network, optimiser, data."""
 
-    def __init__(self, config: TrainConfig, dataset: Dataset, on_step: Callable[[], None]) -> None:
-        self.config, self.dataset, self.on_step = config, dataset, on_step
+    def __init__(self, config: TrainConfig, dataset: Dataset, on_step: Callable[[], None], workers: Workers) -> None:
+        self.config, self.dataset, self.on_step, self.workers = config, dataset, on_step, workers
         self.device = environment.device(config)
         self.model = build(config)
+        if config.sync_norm:
+            synchronise(self.model, workers)
         self.optimizer = build_optimizer(config.optimizer, self.model.parameters())
         self.scaler = environment.scaler(config)
         self.loss = build_loss(config.loss)
@@ -194,6 +219,7 @@ class _Stage:
             seed=config.seed,
             device=self.device,
             dtype=environment.dtype(config),
+            workers=workers,
         )
         self.splits = {"test": dataset.test.to(self.device)}
         if len(validation):
@@ -225,54 +251,66 @@ class _Stage:
         num_parameters = sum(parameter.numel() for parameter in self.model.parameters())
         return Start(weights_sha256(self.model.state_dict()), record, data, num_parameters)
 
-    def train_epoch(self, number: int) -> dict[str, float]:
-        """One pass over the training set."""
+    def train_epoch(self, number: int, with_layers: bool) -> tuple[dict[str, float], dict[str, LayerHealth]]:
+        """One pass over the training set; and how each layer was in the last whole batch of it, if asked for."""
         config = self.config
         set_learning_rate(self.optimizer, learning_rate(config, number))
         self.model.train()
-        losses, sizes = [], []
+        losses, sizes = [], self.loader.sizes
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
         start = self._now()
-        for images, labels in self.loader.epoch(config.epoch_offset + number):
-            loss, outputs = self._step(images, labels)
+        layers: dict[str, LayerHealth] = {}
+        watched_at = max(place for place, size in enumerate(sizes) if size == sizes[0]) if with_layers else None
+        batches = self.loader.epoch(config.epoch_offset + number)
+        for place, ((images, labels), size) in enumerate(zip(batches, sizes, strict=True)):
+            with watched(self.model) if place == watched_at else nullcontext(layers) as layers:
+                loss, outputs = self._step(images, labels, size)
             losses.append(loss)
-            sizes.append(len(labels))
             correct += num_correct(outputs, labels)
             self.on_step()
-        batch_losses = torch.stack(losses).double().cpu()  # the one point where a GPU is waited for
+        # The one point where a GPU is waited for.
+        batch_losses = self.workers.summed(torch.stack(losses).double()).cpu()
         seconds = self._now() - start
         _check_finite(batch_losses, number, config.loss.name)
+        if not config.sync_norm:
+            average_statistics(self.model, self.workers)
         num_samples = self.loader.num_samples
-        return {
+        metrics = {
             "train/loss": float(batch_losses @ torch.tensor(sizes, dtype=torch.float64)) / num_samples,
-            "train/accuracy": int(correct) / num_samples,
+            "train/accuracy": int(self.workers.summed(correct)) / num_samples,
             "epoch_time_s": seconds,
             "samples_per_s": num_samples / seconds,
         }
+        return metrics, layers
 
-    def _step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def _step(self, images: Tensor, labels: Tensor, size: int) -> tuple[Tensor, Tensor]:
+        """Train on this worker's share of a batch of `size`; returns what it adds to the batch's loss, and outputs."""
         with memory.kept(self.config.memory), environment.autocast(self.config):
             outputs: Tensor = self.model(self.dataset.to_input(images, self.config.T))
         outputs = outputs.to(images.dtype)
-        loss = self.loss(outputs, labels)
+        loss = self._loss(outputs, labels, size)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(self.scaler.scale(loss))
+        self.workers.sum_gradients(self.model.parameters())
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return loss.detach(), outputs.detach()
 
-    def measure(self, with_layers: bool) -> tuple[dict[str, float], dict[str, LayerHealth]]:
-        """Metrics of the test set and, if there is one, of the validation set; and how each layer is, if asked for."""
-        # The first pass is one over the first test samples.
-        watching: AbstractContextManager[dict[str, LayerHealth]]
-        watching = watched(self.model) if with_layers else nullcontext({})
-        with watching as layers:
-            metrics = {
-                f"{name}/{key}": value
-                for name, split in self.splits.items()
-                for key, value in measure(self.model, self.dataset, split, self.config, self.on_step).items()
-            }
-        return metrics, layers
+    def _loss(self, outputs: Tensor, labels: Tensor, size: int) -> Tensor:
+        """What this worker's share adds to the mean over the batch."""
+        if len(labels) == size:
+            return self.loss(outputs, labels)
+        if not len(labels):  # gradients of nothing, so that the others find this worker where they are
+            return outputs.sum()
+        return self.loss(outputs, labels) * (len(labels) / size)
+
+    def measure(self) -> dict[str, float]:
+        """Metrics of the test set and, if there is one, of the validation set."""
+        return {
+            f"{name}/{key}": value
+            for name, split in self.splits.items()
+            for key, value in measure(self.model, self.dataset, split, self.config, self.on_step, self.workers).items()
+        }
 
     def energy(self) -> dict[str, float]:
         """Estimated energy for an image of the validation set, in J."""
@@ -300,11 +338,16 @@ def _check_finite_metrics(metrics: Mapping[str, float], epoch: int) -> None:
         raise FloatingPointError(f"{', '.join(bad)} after epoch {epoch}; a lower learning rate may help")
 
 
+def _of_a_worker(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name != NUM_WORKERS}
+
+
 def _check_same(resume: Mapping[str, Any], config: TrainConfig, record: environment.Record) -> None:
-    lines = environment.differences(resume["config"], config.model_dump(mode="json"))
+    lines = environment.differences(_BEFORE | resume["config"], config.model_dump(mode="json"))
     if lines:
         raise CheckpointError(f"the checkpoint is of another config: {'; '.join(lines)}")
-    lines = environment.differences(resume["environment"], record)
+    # With another number of workers the bits are others too, but the experiment is the same: it may go on.
+    lines = environment.differences(_of_a_worker(resume["environment"]), _of_a_worker(record))
     if lines:
         raise EnvironmentMismatch(
             f"the checkpoint was made in another environment, so going on would not give the same bits: "

@@ -43,7 +43,7 @@ GUARDED = (
     ("digits", 8, 1_437, 4, None),
 )
 GUARDED_BATCH = 128
-# In a difference of two passes there is more noise than in either: of small data sets so many times the rounds.
+# In a difference of two steps there is more noise than in either: of small data sets so many times the rounds.
 GUARDED_ROUNDS = 10
 # A process that trains two networks of different shapes, and says how long each first step took, and a later one.
 FRESH = """
@@ -155,34 +155,26 @@ def optimising(rounds: int) -> Iterator[Bound]:
 
 
 def guarding(rounds: int) -> Iterator[Bound]:
-    """What it costs to look at all layers once an epoch, in a pass that is made anyway, beside an epoch's steps."""
+    """What it costs to look at all layers once an epoch, in one of its steps, beside all of them."""
     for name, size, num_train, width, limit in GUARDED:
         model = build_model("vgg_small", num_classes=10, in_channels=1, input_size=size, width=width)
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         optimizer = build_optimizer(AdamConfig(), model.parameters())
         x = repeat_over_time(torch.rand(GUARDED_BATCH, 1, size, size), 4)
-        looks = {watch: partial(_evaluated, model, x, watch=watch) for watch in (False, True)}
-        step = partial(_stepped, model, optimizer, x)
-        own_rounds = rounds if num_train > 10_000 else GUARDED_ROUNDS * rounds
-        times = in_turns({"step": step, **looks}, own_rounds)
+        steps = {watch: partial(_stepped, model, optimizer, x, watch=watch) for watch in (False, True)}
+        times = in_turns(steps, rounds if num_train > 10_000 else GUARDED_ROUNDS * rounds)
         pairs = zip(times[True].seconds, times[False].seconds, strict=True)
         extra = statistics.median(looked - plain for looked, plain in pairs)
-        epoch = math.ceil(num_train / GUARDED_BATCH) * times["step"].median
+        epoch = math.ceil(num_train / GUARDED_BATCH) * times[False].median
         yield Bound(f"guards beside an epoch: {name}, vgg_small of {width} channels", extra / epoch, "x", limit)
 
 
-def _stepped(model: nn.Module, optimizer: torch.optim.Optimizer, x: torch.Tensor) -> None:
+def _stepped(model: nn.Module, optimizer: torch.optim.Optimizer, x: torch.Tensor, *, watch: bool) -> None:
     model.train()
     optimizer.zero_grad()
-    torch.autograd.backward(model(x).square().mean())
-    optimizer.step()
-
-
-@torch.no_grad()
-def _evaluated(model: nn.Module, x: torch.Tensor, *, watch: bool) -> None:
-    model.eval()
     with watched(model) if watch else nullcontext():
-        model(x)
+        torch.autograd.backward(model(x).square().mean())
+    optimizer.step()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Does a trial fit on a node of the cluster? One rule, for those who ask and for the queue."""
+"""Does a trial fit on the nodes of the cluster? One rule, for those who ask and for the queue."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,23 +11,29 @@ Nodes = Sequence[Mapping[str, float]] | None
 
 @dataclass(frozen=True)
 class Placement:
-    """Whether the cluster, as it is now, has a node on which a trial fits, in words too."""
+    """Whether the cluster, as it is now, has the nodes on which a trial fits, in words too."""
 
     possible: bool | Literal["unknown"]
     detail: str
 
 
-def placement(demand: Mapping[str, float], nodes: Nodes) -> Placement:
-    """Compares what a trial asks for with what each node offers; a trial lies on one node.
+def placement(demand: Mapping[str, float], nodes: Nodes, num_workers: int = 1) -> Placement:
+    """Compares what a trial asks for with what each node offers; each of its workers lies on one node.
 
     Args:
-        demand: What a trial asks for, by the names of Ray's resources.
+        demand: What each worker of a trial asks for, by the names of Ray's resources.
         nodes: What each living node offers; None where the cluster cannot be asked.
+        num_workers: How many there are.
     """
     words = _words(demand)
     if nodes is None:
         return Placement("unknown", f"Ray does not answer, so nobody knows where {words} are free")
-    fitting = sum(all(node.get(kind, 0) >= need for kind, need in demand.items()) for node in nodes)
+    room = [_room(demand, node) for node in nodes]
+    fitting = sum(count > 0 for count in room)
+    if num_workers > 1:
+        words = f"{num_workers} workers, each of {words}"
+        if fitting and sum(room) < num_workers:
+            return Placement(False, f"a trial needs {words}, and {len(nodes)} node(s) have room for {sum(room)}")
     if fitting:
         return Placement(True, f"a trial of {words} fits on {fitting} of {len(nodes)} node(s)")
     most = {kind: max((node.get(kind, 0) for node in nodes), default=0) for kind in ("CPU", "GPU")}
@@ -35,6 +41,12 @@ def placement(demand: Mapping[str, float], nodes: Nodes) -> Placement:
     kinds = sorted({_accelerator(kind) for node in nodes for kind in node if kind.startswith(ACCELERATOR_PREFIX)})
     has = f"; accelerators: {', '.join(kinds) or 'none'}" if any(map(_is_accelerator, demand)) else ""
     return Placement(False, f"a trial needs {words}, and no node has them: {largest}{has}")
+
+
+def _room(demand: Mapping[str, float], node: Mapping[str, float]) -> int:
+    """How many workers fit on a node while nothing else runs there."""
+    # A hair more: of shares such as 0.1 there are ten in 1.
+    return int(min(node.get(kind, 0) / need + 1e-9 for kind, need in demand.items()))
 
 
 def _words(demand: Mapping[str, float]) -> str:

@@ -38,7 +38,11 @@ class Waiting(Protocol):
 
     @property
     def demand(self) -> Mapping[str, Any]:
-        """What a trial asks for (`resources`), and what to do where no node has it (`if_unplaceable`)."""
+        """What a trial asks for.
+
+        `resources` for each worker, `num_workers` (experiments that older versions took have none: 1), and what to do
+        where there is no room (`if_unplaceable`).
+        """
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ def in_order(queued: Iterable[Waiting], aging_s: float, now: datetime) -> Sequen
 
 
 def _judge(one: Waiting, running: Counter[str], limits: Limits, nodes: Nodes, now: datetime) -> Verdict:
-    found = placement(one.demand["resources"], nodes)
+    found = placement(one.demand["resources"], nodes, one.demand.get("num_workers", 1))
     if found.possible is False:
         long_enough = (now - one.queued_at).total_seconds() >= REFUSED_AFTER_S
         if one.demand["if_unplaceable"] == "refuse" and long_enough:

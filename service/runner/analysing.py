@@ -1,7 +1,7 @@
 """One attempt at an analysis: each row is committed as an epoch of training is, with its records for a checkpoint."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from tet_core.config import AnalysisConfig
 from tet_core.files import write_atomic
 
 
-def run_analysis(trial: TrialConfig) -> Iterator[dict[str, Any]]:
+def run_analysis(trial: TrialConfig) -> Generator[dict[str, Any]]:
     """One attempt, from the newest committed row to the stage's end; yields a report a row."""
     folder = StageFolder(Path(trial.stage_path))
     attempt = Attempt(folder, trial.generation)

@@ -116,8 +116,9 @@ class Campaign:
 
     def _num_slots(self) -> int:
         """How many trials the cluster has room for, as it is now."""
-        cluster = ray.cluster_resources()
-        return int(min(cluster.get(kind, 0.0) / share for kind, share in self._spec.resources.demand().items()))
+        resources, cluster = self._spec.resources, ray.cluster_resources()
+        room = int(min(cluster.get(kind, 0.0) / share for kind, share in resources.demand().items()))
+        return room // resources.workers_per_trial
 
     def _limit_open(self) -> None:
         """How many configurations of a search may be open at once."""
@@ -190,6 +191,7 @@ class Campaign:
             config=stage.config.model_dump(mode="json"),
             data_root=None if self._data_root is None else str(self._data_root),
             demand=self._spec.resources.demand(),
+            num_workers=self._spec.resources.workers_per_trial if stage.is_train else 1,
             generation=self._ledger.generation,
             limits=self._spec.limits.model_dump(mode="json"),
             with_energy=self._spec.search is not None and ENERGY in self._spec.search.goal,

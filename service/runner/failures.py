@@ -28,6 +28,14 @@ class StageFailed(Exception):  # noqa: N818 - named for what it says
         self.type = type_
 
 
+class WorkerFailed(Exception):  # noqa: N818 - named for what it says
+    """One of a trial's workers has failed or was lost; `failure` is of its own telling."""
+
+    def __init__(self, failure: dict[str, Any]) -> None:
+        super().__init__(failure["message"])
+        self.failure = failure
+
+
 def classify(error: BaseException) -> FailureType:
     """The type of an exception in a trial."""
     if isinstance(error, StageFailed):
@@ -37,6 +45,8 @@ def classify(error: BaseException) -> FailureType:
 
 def describe(error: BaseException) -> dict[str, Any]:
     """A failure of an exception in a trial."""
+    if isinstance(error, WorkerFailed):
+        return error.failure
     type_, name = classify(error), type(error).__name__
     message = str(error) or name
     if type_ is FailureType.STORAGE and (found := _passing(error)) is not None and str(found) not in message:
@@ -48,31 +58,32 @@ def describe(error: BaseException) -> dict[str, Any]:
     return failure(type_, message, kind=name, trace="".join(traceback.format_exception(error)))
 
 
-def lost(said: str) -> dict[str, Any]:
-    """The failure of a trial that ended without a word of its own.
+def lost(said: str, whose: str = "the trial's") -> dict[str, Any]:
+    """The failure of a trial, or of one of its workers, that ended without a word of its own.
 
     Args:
         said: What Ray said of it, as Tune wrote it down; empty: nothing.
+        whose: Process or node was lost, in the message.
     """
     if "running low on memory" in said:
         used = re.search(r"was ([\d.]+GB used / [\d.]+GB limit)", said)
         message = f"out of memory: Ray ended the trial, since its node was short of memory ({used[1] if used else '?'})"
         advice = "lower batch_size or T, run fewer trials a node (cpus_per_trial), or take larger nodes"
         return failure(FailureType.OUT_OF_MEMORY, f"{message}; {advice}", kind="OutOfMemoryError", trace=said)
-    return failure(FailureType.NODE_LOST, _lost_in_words(said), trace=said)
+    return failure(FailureType.NODE_LOST, _lost_in_words(said, whose), trace=said)
 
 
-def _lost_in_words(said: str) -> str:
+def _lost_in_words(said: str, whose: str) -> str:
     if "its node has died" in said or "node died" in said.lower():
-        return "the trial's node was lost"
+        return f"{whose} node was lost"
     if "is unavailable" in said:
-        return "the trial's node was lost, or cut off: it does not answer any more"
+        return f"{whose} node was lost, or cut off: it does not answer any more"
     if "creation task" in said:
-        return f"the trial could not begin on its node: {_last_line(said)}"
+        return f"{whose} process could not begin on its node: {_last_line(said)}"
     if "worker process has died" in said:
         detail = re.search(r"Worker exit detail: (.+?)\. ", said + " ")
-        return f"the trial's process was lost: {detail[1]}" if detail else "the trial's process was lost"
-    return f"the trial's process or node was lost{': ' if said else ''}{_last_line(said)}"
+        return f"{whose} process was lost: {detail[1]}" if detail else f"{whose} process was lost"
+    return f"{whose} process or node was lost{': ' if said else ''}{_last_line(said)}"
 
 
 def superseded() -> dict[str, Any]:
@@ -117,7 +128,8 @@ _TESTS: dict[FailureType, Callable[[BaseException], bool]] = {
     FailureType.OUT_OF_MEMORY: _is_memory,
     FailureType.STORAGE: lambda error: _passing(error) is not None,
     FailureType.NOT_FINITE: lambda error: isinstance(error, FloatingPointError),
-    FailureType.ENVIRONMENT: _named("EnvironmentMismatch"),
+    FailureType.ENVIRONMENT: _named("EnvironmentMismatch", "WorkersDifferError"),
+    FailureType.NODE_LOST: _named("WorkersApartError"),
     FailureType.DATA: lambda error: isinstance(error, OSError) or _named("DataError")(error),
     # By the house's rule what was asked for and cannot be is a ValueError, which names field and value.
     FailureType.SPEC: lambda error: isinstance(error, ValueError),

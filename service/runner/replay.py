@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch.distributed import ProcessGroup
+
 from service.plan import Chain, previous_stage
 from service.runner.stage_folder import Commit, read_progress
 from service.runner.trial_parts import load_last
@@ -13,9 +15,12 @@ from tet_core import environment, train_epochs
 from tet_core.analysis import analyse
 from tet_core.config import AnalysisConfig, TrainConfig
 from tet_core.energy import VAL_ENERGY_J
+from tet_core.training import NUM_WORKERS
 
 # Metrics that tell how long something took: no part of a metric series.
 TIMES = ("_s", "_per_s")
+# What stages were trained with that were recorded before there was a choice, and what analyses are.
+_BEFORE = {NUM_WORKERS: 1}
 
 
 class NothingToCompare(ValueError):  # noqa: N818 - named for what it says
@@ -34,13 +39,16 @@ class Step:
 class Replay:
     """One stage of one chain."""
 
-    def __init__(self, folder: ExperimentFolder, chain: Chain, stage: int, data_root: Path | None) -> None:
-        """Look at what the stage has published.
+    def __init__(
+        self, folder: ExperimentFolder, chain: Chain, stage: int, data_root: Path | None,
+        group: ProcessGroup | None = None,
+    ) -> None:  # fmt: skip
+        """Look at what the stage has published; `group` is that of the workers that train it once more.
 
         Raises:
             NothingToCompare: it has published nothing.
         """
-        self._plan, self._data_root = chain.stages[stage], data_root
+        self._plan, self._data_root, self._group = chain.stages[stage], data_root, group
         self._published = read_progress(folder.stage(chain.id, stage))
         if not self._published.commits:
             raise NothingToCompare("the stage has committed nothing that could be compared")
@@ -68,8 +76,9 @@ class Replay:
         if isinstance(self._plan.config, TrainConfig):
             with_energy = VAL_ENERGY_J in self._published.commits[0].metrics
             epochs = train_epochs(
-                self._plan.config, initial=initial, data_root=self._data_root, with_energy=with_energy
-            )
+                self._plan.config, initial=initial, data_root=self._data_root, with_energy=with_energy,
+                group=self._group,
+            )  # fmt: skip
             self._compare_environments(epochs.start.environment)
             for epoch in epochs:
                 yield Step(epoch.number, epoch.metrics, epoch.weights_sha256)
@@ -85,7 +94,7 @@ class Replay:
 
     def _compare_environments(self, now: Mapping[str, str | int | bool]) -> None:
         then = self._published.started[0].environment
-        self._differences: list[str] = environment.differences(then, dict(now))
+        self._differences: list[str] = environment.differences({**_BEFORE, **then}, {**_BEFORE, **now})
 
 
 def _last_of(folder: StageFolder) -> dict[str, Any]:

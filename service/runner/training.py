@@ -1,6 +1,6 @@
 """One attempt at a train stage."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from service.failures import FailureType
 from service.runner import health
 from service.runner.best import best_commit
+from service.runner.crew import Crew, gathered
 from service.runner.failures import StageFailed
 from service.runner.pulse import Pulse
 from service.runner.stage_folder import Attempt, Commit, Layer, read_commits
@@ -17,9 +18,10 @@ from service.storage import MODEL, StageFolder
 from tet_core import checkpoint as checkpoints
 from tet_core import train_epochs
 from tet_core.config import TrainConfig
+from tet_core.training import Epochs
 
 
-def run_training(trial: TrialConfig) -> Iterator[dict[str, Any]]:
+def run_training(trial: TrialConfig) -> Generator[dict[str, Any]]:
     """One attempt, from the newest committed epoch to the stage's end; yields a report an epoch."""
     folder = StageFolder(Path(trial.stage_path))
     attempt = Attempt(folder, trial.generation)
@@ -38,13 +40,26 @@ def _train(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterato
     say(f"attempt {attempt.number} starts behind epoch {resumed_epoch} of {config.epochs}")
     begun_ms = now_ms()
     commits = read_commits(folder)
-    epochs = train_epochs(
-        config, initial=initial, resume=resume, data_root=data_root, on_step=pulse, with_layers=True,
-        with_energy=trial.with_energy,
-    )  # fmt: skip
-    first_judged = health.first_judged(epochs.num_batches, config.epoch_offset)
-    _check_health(commits, limits.health, first_judged)
-    attempt.write_started(at_ms=begun_ms, resumed_epoch=resumed_epoch, **asdict(epochs.start))
+    _check_health(commits, limits.health)
+    with gathered(Crew.of(trial), say) as group:
+        epochs = train_epochs(
+            config, initial=initial, resume=resume, data_root=data_root, on_step=pulse, with_layers=True,
+            with_energy=trial.with_energy, group=group,
+        )  # fmt: skip
+        attempt.write_started(at_ms=begun_ms, resumed_epoch=resumed_epoch, **asdict(epochs.start))
+        yield from _commit_all(trial, attempt, epochs, commits, say)
+    with attempt.ending(MODEL):
+        _write_model(folder, attempt)
+        attempt.finish(state="succeeded", at_ms=now_ms())
+    say("stage complete")
+    yield report(config.epochs, end="succeeded")
+
+
+def _commit_all(
+    trial: TrialConfig, attempt: Attempt, epochs: Epochs, commits: list[Commit], say: Callable[[str], None]
+) -> Iterator[dict[str, Any]]:
+    """Commit every epoch, behind those that are committed, and report it."""
+    health_limits = Limits.model_validate(trial.limits).health
     gauges = Gauges(trial)
     for epoch in epochs:
         checkpoints.save(epoch.checkpoint(), attempt.checkpoint_path(epoch.number))
@@ -58,17 +73,12 @@ def _train(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterato
         say(_line(commit))
         gauges.set(commit)
         yield report(commit.epoch)
-        _check_health(commits, limits.health, first_judged)
-    with attempt.ending(MODEL):
-        _write_model(folder, attempt)
-        attempt.finish(state="succeeded", at_ms=now_ms())
-    say("stage complete")
-    yield report(config.epochs, end="succeeded")
+        _check_health(commits, health_limits)
 
 
-def _check_health(commits: list[Commit], limits: HealthLimits | None, first: int) -> None:
+def _check_health(commits: list[Commit], limits: HealthLimits | None) -> None:
     """End a stage whose network is dead, saturated or cut off; by what is committed, so a restart comes to the same."""
-    if limits is not None and (trouble := health.trouble(commits, limits, first)) is not None:
+    if limits is not None and (trouble := health.trouble(commits, limits)) is not None:
         raise StageFailed(FailureType.HEALTH, trouble)
 
 

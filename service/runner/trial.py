@@ -6,7 +6,7 @@ folder; what is returned to Tune only tells the driver to look there.
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 from ray import tune
@@ -21,13 +21,16 @@ class StageTrial(tune.Trainable):
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
-        """What a trial needs of a node; `tune.with_resources` would hide the class's name from the dashboard."""
-        return tune.PlacementGroupFactory([config["demand"]])
+        """What a trial needs of the nodes; `tune.with_resources` would hide the class's name from the dashboard.
+
+        It is the first of its workers, and starts the others in what is left of this.
+        """
+        return tune.PlacementGroupFactory([config["demand"]] * config.get("num_workers", 1))
 
     def setup(self, config: dict[str, Any]) -> None:
         """Take the configuration; the work begins with the first step, where its errors can be told apart."""
         self._trial = TrialConfig(**config)
-        self._reports: Iterator[dict[str, Any]] | None = None
+        self._reports: Generator[dict[str, Any]] | None = None
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Serve another stage in the same process, where actors are reused."""
@@ -52,6 +55,11 @@ class StageTrial(tune.Trainable):
             # As text: Tune flattens the dictionaries of a result before its searcher sees them.
             return {"epoch": 0, "done": True, "end": "failed", "failure": json.dumps(failure)}
 
+    def cleanup(self) -> None:
+        """End what the attempt has still at work: its other workers."""
+        if self._reports is not None:
+            self._reports.close()
+
     def _say(self, text: str) -> None:
         print(f"{self._trial.label}: {text}", file=sys.stderr, flush=True)
 
@@ -63,7 +71,7 @@ class StageTrial(tune.Trainable):
         """Load nothing: see `save_checkpoint`."""
 
 
-def _run(trial: TrialConfig) -> Iterator[dict[str, Any]]:
+def _run(trial: TrialConfig) -> Generator[dict[str, Any]]:
     """One attempt, from the newest commit to the stage's end; yields a report a commit."""
     # Here, so that a broken installation of what they need fails as a trial, with its reason.
     from service.runner.analysing import run_analysis

@@ -19,7 +19,7 @@ _LOAD_TRIES = 5
 
 @dataclass(frozen=True)
 class TrialConfig:
-    """What the driver tells a trial, as Tune's config: plain values alone."""
+    """What the driver tells a trial, as Tune's config: plain values alone; `demand` is that of each of its workers."""
 
     experiment_id: str
     chain_id: str
@@ -33,6 +33,7 @@ class TrialConfig:
     config: dict[str, Any]
     data_root: str | None
     demand: dict[str, float]
+    num_workers: int = 1
     generation: int = 1
     limits: dict[str, Any] = field(default_factory=dict)
     # Whether each epoch also estimates the energy for an image; it takes a validation set.

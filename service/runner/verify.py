@@ -16,11 +16,12 @@ import ray
 
 from service.plan import Chain, plan
 from service.runner import precision
+from service.runner.crew import Crew, gathered
 from service.runner.failures import describe
 from service.runner.on_a_node import submitted
 from service.runner.replay import Replay
 from service.spec import parse
-from service.spec_blocks import Resources
+from service.spec_blocks import Limits, Resources
 from service.storage import ExperimentFolder
 from tet_core.files import write_atomic
 
@@ -58,15 +59,25 @@ def main(argv: list[str] | None = None) -> int:
 def _on_a_node(resources: Resources, folder: ExperimentFolder, chain: Chain, arguments: Arguments) -> dict[str, Any]:
     """Replay where a trial of the experiment would run, with what a trial is given."""
     ray.init(address="auto", log_to_driver=True, logging_level=logging.WARNING)
-    result: dict[str, Any] = ray.get(submitted(replayed, resources, folder, chain, arguments.stage, arguments.data))
+    num_workers = resources.workers_per_trial if chain.stages[arguments.stage].is_train else 1
+    told = (folder, chain, arguments.stage, arguments.data, resources.demand(), num_workers)
+    result: dict[str, Any] = ray.get(submitted(replayed, resources, *told, num_workers=num_workers))
     ray.shutdown()
     return result
 
 
-def replayed(folder: ExperimentFolder, chain: Chain, stage: int, data_root: Path | None) -> dict[str, Any]:
-    """Replay a stage in this process; what keeps it from being replayed is a result too."""
+def replayed(
+    folder: ExperimentFolder, chain: Chain, stage: int, data_root: Path | None, demand: dict[str, float],
+    num_workers: int,
+) -> dict[str, Any]:  # fmt: skip
+    """Replay a stage in this process, and beside it; what keeps it from being replayed is a result too."""
     try:
-        return Replay(folder, chain, stage, data_root).run()
+        config = chain.stages[stage].config.model_dump(mode="json")
+        root = None if data_root is None else str(data_root)
+        label = f"verification of {chain.id} stage {stage}"
+        crew = Crew(label, num_workers, demand, config, root, Limits().stall_s)
+        with gathered(crew, log.info) as group:
+            return Replay(folder, chain, stage, data_root, group).run()
     except Exception as error:
         failure = describe(error)
         return {"state": "failed", "reason": f"{failure['type']}: {failure['message']}", "failure": failure}

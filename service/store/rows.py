@@ -33,7 +33,11 @@ def experiment_row(
         state=ExperimentState.QUEUED,
         priority=spec.priority,
         queued_at=now,
-        demand={"resources": spec.resources.demand(), "if_unplaceable": spec.resources.if_unplaceable},
+        demand={
+            "resources": spec.resources.demand(),
+            "num_workers": spec.resources.workers_per_trial,
+            "if_unplaceable": spec.resources.if_unplaceable,
+        },
         stages_total=num_stages,
     )
 

@@ -13,6 +13,13 @@ Memory = Annotated[
     Literal["fast", "balanced", "least"],
     Field(description="What is kept for the backward pass: the less, the slower; the bits are the same."),
 ]
+SyncNorm = Annotated[
+    bool,
+    Field(
+        description="With several workers a trial: whether norms run their statistics over all of a batch, as one "
+        "worker's do, or each worker's over its own share. With one worker it makes no difference."
+    ),
+]
 # What users of other libraries write.
 _SHORT_PRECISIONS = {"fp16": "float16", "bf16": "bfloat16", "fp32": "float32", "fp64": "float64"}
 

@@ -5,7 +5,18 @@ from typing import Literal
 from pydantic import Field
 
 from tet_core.config.augmentation import Augmentation
-from tet_core.config.base import BatchSize, Config, Inherit, Memory, NumEpochs, NumSteps, Precision, Seed, Validation
+from tet_core.config.base import (
+    BatchSize,
+    Config,
+    Inherit,
+    Memory,
+    NumEpochs,
+    NumSteps,
+    Precision,
+    Seed,
+    SyncNorm,
+    Validation,
+)
 from tet_core.config.datasets import DatasetConfig
 from tet_core.config.losses import LossConfig
 from tet_core.config.models import ModelConfig
@@ -22,6 +33,7 @@ class Training(Config):
     augmentation: Augmentation = ()
     precision: Precision = "float32"
     memory: Memory = "fast"
+    sync_norm: SyncNorm = True
     neuron: NeuronConfig = LifConfig()
     surrogate: SurrogateConfig = TriangleConfig()
 

@@ -15,6 +15,7 @@ from tet_core import seed
 from tet_core.config import AugmentationStep
 from tet_core.data import augment
 from tet_core.data.dataset import Dataset, Samples
+from tet_core.distributed import ALONE, Workers
 
 # Batches decoded ahead: enough to hide one slow read, and no more memory than that takes.
 PREFETCH = 3
@@ -30,6 +31,8 @@ class Batch(NamedTuple):
 class TrainLoader:
     """The training set, batch by batch; the last batch of an epoch may be smaller.
 
+    Of several workers each gets its share of every batch, which for the last ones may be of no sample.
+
     Args:
         dataset: The data set.
         members: `[M]`, int64: the samples of its training set to train on.
@@ -38,14 +41,15 @@ class TrainLoader:
         seed: The experiment's seed.
         device: Where the images stay and the batches are made.
         dtype: Of the normalised images.
+        workers: Who shares the batches.
     """
 
     def __init__(
         self, dataset: Dataset, members: Tensor, *, batch_size: int, steps: Sequence[AugmentationStep], seed: int,
-        device: torch.device, dtype: torch.dtype,
+        device: torch.device, dtype: torch.dtype, workers: Workers = ALONE,
     ) -> None:  # fmt: skip
         self.dataset, self.batch_size, self.steps, self.seed = dataset, batch_size, steps, seed
-        self.device, self.dtype = device, dtype
+        self.device, self.dtype, self.workers = device, dtype, workers
         self.samples = dataset.train.to(device)
         self.is_member = torch.zeros(len(dataset.train), dtype=torch.bool)
         self.is_member[members] = True
@@ -56,26 +60,38 @@ class TrainLoader:
         order = torch.randperm(len(self.samples), generator=seed.generator(self.seed, "order", epoch))
         return order[self.is_member[order]]
 
+    @property
+    def sizes(self) -> list[int]:
+        """Of the batches of an epoch, all shares counted."""
+        whole, rest = divmod(self.num_samples, self.batch_size)
+        return [self.batch_size] * whole + [rest] * (rest > 0)
+
     def epoch(self, epoch: int) -> Iterator[Batch]:
-        """The batches of an epoch of the chain (from 1)."""
+        """This worker's shares of the batches of an epoch of the chain (from 1)."""
         tables = augment.draw(self.steps, len(self.samples), seed_=self.seed, epoch=epoch)
         tables = tuple(table.to(self.device) for table in tables)
-        for indices, images in taken(self.samples, self.order(epoch).to(self.device), self.batch_size):
+        batches = torch.split(self.order(epoch).to(self.device), self.batch_size)
+        shares = [batch[self.workers.share(len(batch))] for batch in batches]
+        for indices, images in taken(self.samples, shares):
             images = augment.apply(self.steps, tables, indices, images, self.dataset.input_size)
             yield Batch(self.dataset.normalise(images, self.dtype), self.samples.labels[indices])
 
 
-def in_order(dataset: Dataset, samples: Samples, *, batch_size: int, dtype: torch.dtype) -> Iterator[Batch]:
-    """The samples as they lie, normalised and not augmented; what is larger than the input is cropped to its centre."""
-    everything = torch.arange(len(samples), device=samples.labels.device)
-    for indices, images in taken(samples, everything, batch_size):
+def in_order(
+    dataset: Dataset, samples: Samples, *, batch_size: int, dtype: torch.dtype, workers: Workers = ALONE
+) -> Iterator[Batch]:
+    """The samples as they lie, normalised and not augmented; what is larger than the input is cropped to its centre.
+
+    Of several workers each gets whole batches, dealt out one by one.
+    """
+    batches = torch.split(torch.arange(len(samples), device=samples.labels.device), batch_size)
+    for indices, images in taken(samples, workers.dealt(batches)):
         images = augment.apply((), (), indices, images, dataset.input_size)
         yield Batch(dataset.normalise(images, dtype), samples.labels[indices])
 
 
-def taken(samples: Samples, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Indices and samples of each batch of an order; those that have to be decoded are so while others are used."""
-    batches = torch.split(order, batch_size)
+def taken(samples: Samples, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Indices and samples of each batch of indices; those that have to be decoded are so while others are used."""
     if not samples.streams:
         yield from ((indices, samples.take(indices)) for indices in batches)
         return

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from tet_core.distributed import ALONE, Workers
 from tet_core.surrogate import Arctan, Exponential, Rectangular, SigmoidForward, Surrogate, Triangle
 
 # Those that there are kernels for, in the order in which these number them.
@@ -43,10 +44,15 @@ class Neurons:
 
 @dataclass(frozen=True)
 class Moments:
-    """Mean and biased variance of each channel, `[C]`, in the computing type."""
+    """Mean and biased variance of each channel, `[C]`, in the computing type.
+
+    Where they are of what several workers have, `share` says how much of that is this one's, a scalar in float64.
+    """
 
     mean: Tensor
     var: Tensor
+    workers: Workers = ALONE
+    share: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -128,7 +134,8 @@ def empty_steps(like: Tensor, steps: int) -> Tensor:
     step, strides = like.shape[1:], like.stride()[1:]
     if not _is_dense(step, strides):
         return like.new_empty((steps, *step))
-    return like.new_empty_strided((steps, *step), (math.prod(step), *strides))
+    # A stride of 0 says that all steps are one, which those of no sample are not.
+    return like.new_empty_strided((steps, *step), (math.prod(step) or 1, *strides))
 
 
 @cache

@@ -7,6 +7,7 @@ Shapes: T time steps (always axis 0), B batch, C channels, * any more axes.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -19,7 +20,10 @@ from tet_core.kernels.inputs import Fed, Moments, Neurons, aligned, computing_dt
 
 
 def moments(x: Tensor) -> Moments:
-    """Mean and biased variance of each channel of `[T, B, C, *]`, over T, B and *."""
+    """Mean and biased variance of each channel of `[T, B, C, *]`, over T, B and *; of nothing, 0 and 1."""
+    if not x.numel():
+        mean = torch.zeros(x.shape[2], dtype=computing_dtype(x.dtype), device=x.device)
+        return Moments(mean, torch.ones_like(mean))
     found: Moments = _kernels(x).moments(aligned(x))
     return found
 
@@ -73,7 +77,7 @@ def _fed(norms: Sequence[tuple[Moments, float] | None], tensors: Sequence[Tensor
             continue
         found, eps = norm
         weight, bias, mean, var = (_computable(each, x) for each in (weight, bias, found.mean, found.var))
-        fed.append(Fed(x, weight, bias, Moments(mean, var), eps))
+        fed.append(Fed(x, weight, bias, replace(found, mean=mean, var=var), eps))
     return fed
 
 
@@ -98,11 +102,24 @@ def _input_gradients(
         to = of_x
         if of_x is not None and of_x is grad and any(needed[3 * j] for j in range(len(fed)) if j != k):
             to = torch.empty_like(of_x)
-        of_parameters = _kernels(each.x).norm_backward(
-            each, grad if of_x is None else of_x, totals[0], totals[1 + k], to
-        )
+        of_parameters = _norm_backward(each, grad if of_x is None else of_x, totals[[0, 1 + k]], to)
         out += [to, *of_parameters]
     return out
+
+
+def _norm_backward(fed: Fed, grad: Tensor, totals: Tensor, to: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Through a norm; where it is one of several workers' numbers, by their sums."""
+    assert fed.moments is not None
+    share = fed.moments.share
+    if share is None:
+        found: tuple[Tensor, Tensor] = _kernels(fed.x).norm_backward(fed, grad, totals[0], totals[1], to)
+        return found
+    # The kernels divide by the number of numbers here: of a sum over all, this worker's share comes to the same.
+    of_all = fed.moments.workers.summed(totals.clone()) * share
+    _kernels(fed.x).norm_backward(fed, grad, of_all[0], of_all[1], to)
+    # The gradients of the parameters are summed up over the workers later, with all others.
+    inverse = fed.inverse()
+    return (totals[1] * inverse).to(inverse.dtype), totals[0].to(inverse.dtype)
 
 
 def _summed(grad: Tensor) -> Tensor:

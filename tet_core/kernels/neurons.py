@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from tet_core.current import Current, Term
+from tet_core.distributed import merged_moments
 from tet_core.kernels import kernels_for
 from tet_core.kernels.inputs import SURROGATES, Moments, Neurons
 from tet_core.kernels.lif import FusedLIF, moments
@@ -36,8 +37,13 @@ def _moments(term: Term, steps: int) -> Moments:
     if not norm.training:
         return Moments(norm.running_mean, norm.running_var)
     found = moments(x.detach())
-    norm.track(found.mean, found.var, x[0].numel() // x.shape[2] * steps)
-    return found
+    copies, count = steps // x.shape[0], x.numel() // x.shape[2]
+    if not norm.workers.are_many:
+        norm.track(found.mean, found.var, count * copies)
+        return found
+    mean, var, total = merged_moments(norm.workers, found.mean, found.var, count)
+    norm.track(mean, var, total * copies)
+    return Moments(mean, var, norm.workers, count / total)
 
 
 def _parameters(norm: nn.Module | None) -> tuple[Tensor | None, Tensor | None]:

@@ -57,7 +57,7 @@ class ConvNorm(nn.Module):
         steps = x_TBCHW.shape[0]
         x = x_TBCHW[0] if is_static(x_TBCHW) else x_TBCHW.flatten(0, 1)
         y = self.conv(x)
-        shape = (len(y) // x_TBCHW.shape[1], x_TBCHW.shape[1], *y.shape[1:])
+        shape = (1 if is_static(x_TBCHW) else steps, x_TBCHW.shape[1], *y.shape[1:])
         again = memory.computed_again(self.conv, x)
         term = Term(y.view(shape), self.norm, again and (lambda: again().view(shape)))
         return Current((term,), steps)

@@ -84,4 +84,5 @@ def _empty_over_time(x: Tensor) -> Tensor:
     `empty_like` would do but for an input that repeats one step (stride 0 over time): it may put time innermost.
     """
     step = torch.empty_like(x[0])
-    return x.new_empty_strided(x.shape, (step.numel(), *step.stride()))
+    # A stride of 0 says that all steps are one, which those of no sample are not.
+    return x.new_empty_strided(x.shape, (step.numel() or 1, *step.stride()))

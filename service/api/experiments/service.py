@@ -27,7 +27,7 @@ from service.api.experiments.schemas import (
 from service.api.experiments.searching import search_view
 from service.control.jobs import submission_id
 from service.control.lineage import settled
-from service.control.placement import placement
+from service.control.placement import Placement, placement
 from service.control.webhook import is_allowed
 from service.errors import FieldError, NotFound, SpecInvalid
 from service.merge import merged
@@ -95,7 +95,7 @@ def check(context: Context, spec: Experiment) -> None:
         detail = f"must be on a host that the operator allows (TET_WEBHOOK_HOSTS): {listed}"
         faults.append(FieldError.at(("webhook", "url"), spec.webhook.url, detail))
     if spec.resources.if_unplaceable == "refuse":
-        found = placement(spec.resources.demand(), context.jobs.cluster_resources())
+        found = _placement(context, spec)
         if found.possible is False:
             path = ("resources", "if_unplaceable")
             faults.append(FieldError.at(path, "refuse", f"it cannot be placed now: {found.detail}"))
@@ -128,11 +128,15 @@ def validate(context: Context, spec: Experiment) -> Validation:
         num_chains=sum(num_configurations) * len(spec.seeds),
         num_stages=num_stages,
         num_trials=num_stages,
-        placement=PlacementView.model_validate(
-            placement(spec.resources.demand(), context.jobs.cluster_resources()), from_attributes=True
-        ),
+        placement=PlacementView.model_validate(_placement(context, spec), from_attributes=True),
         resolved=resolved(spec),
     )
+
+
+def _placement(context: Context, spec: Experiment) -> Placement:
+    """Whether its trials fit on the cluster as it is now."""
+    resources = spec.resources
+    return placement(resources.demand(), context.jobs.cluster_resources(), resources.workers_per_trial)
 
 
 def resolved(spec: Experiment) -> ResolvedSpec:

@@ -46,7 +46,7 @@ def test_what_is_the_users_is_not_retried_and_what_is_the_clusters_is(scene: Sce
 
 def test_what_was_committed_before_is_kept(scene: Scene) -> None:
     silent, starved = (scene.stage("arms", arm) for arm in ("silent", "starved"))
-    assert silent["epoch"] == 35, "of 3 batches each: layers are judged from the 34th on, and may be silent once"
+    assert silent["epoch"] == 2
     assert starved["epoch"] >= 1
     assert starved["metrics"]["test/accuracy"] > 0
 

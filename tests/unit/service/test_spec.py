@@ -144,7 +144,22 @@ def test_an_integer_is_a_fine_number() -> None:
         ),
         ("model.norm.alpha", {"model": {"name": "vgg_small", "norm": {"name": "tdbn", "alpha": -1}}}, "above 0"),
         ("resources.gpus_per_trial", {"resources": {"gpus_per_trial": 1.5}}, "a fraction below 1"),
-        ("resources.workers_per_trial", {"resources": {"workers_per_trial": 2}}, "at least 1 and at most 1"),
+        ("resources.workers_per_trial", {"resources": {"workers_per_trial": 65}}, "at least 1 and at most 64"),
+        (
+            "resources.gpus_per_trial",
+            {"resources": {"workers_per_trial": 2, "gpus_per_trial": 0.5}},
+            "must be a whole number where workers_per_trial is 2",
+        ),
+        (
+            "resources.reuse_actors",
+            {"resources": {"workers_per_trial": 2, "reuse_actors": True}},
+            "must be false where workers_per_trial is 2",
+        ),
+        (
+            "batch_size",
+            {"resources": {"workers_per_trial": 4}, "batch_size": 3},
+            "must be at least workers_per_trial, which is 4",
+        ),
         ("limits.stall_s", {"limits": {"stall_s": 0.5}}, "at least 1"),
         ("limits.max_time_s", {"limits": {"max_time_s": 0}}, "above 0"),
         ("limits.health.min_rate", {"limits": {"health": {"min_rate": 1}}}, "below max_rate, which is 1.0"),

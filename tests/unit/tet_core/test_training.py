@@ -139,6 +139,14 @@ def test_inheriting_all_takes_this_stages_learning_rate() -> None:
     assert float(last.checkpoint()["optimizer"]["state"][0]["step"]) == 24
 
 
+def test_a_checkpoint_of_before_there_were_several_workers_goes_on() -> None:
+    whole = list(train_epochs(make_config()))
+    old = whole[0].checkpoint()
+    old["config"].pop("sync_norm")
+    old["environment"].pop("num_workers")
+    assert series(train_epochs(make_config(), resume=old)) == series(whole[1:])
+
+
 def test_what_cannot_go_on_says_what_differs() -> None:
     *_, last = train_epochs(make_config(epochs=1))
     checkpoint = last.checkpoint()

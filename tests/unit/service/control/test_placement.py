@@ -30,6 +30,26 @@ def test_a_trial_needs_one_node_that_has_all_it_wants(wanted: dict[str, object],
     assert re.search(detail, found.detail), found.detail
 
 
+@pytest.mark.parametrize(
+    ("wanted", "num", "possible", "detail"),
+    [
+        ({"cpus_per_trial": 1}, 6, True, r"a trial of 6 workers, each of 1 CPU\(s\) and 0 GPU\(s\) fits on 2 of 2"),
+        ({"cpus_per_trial": 1}, 7, False, r"needs 7 workers, each of 1 CPU\(s\) .*, and 2 node\(s\) have room for 6"),
+        ({"cpus_per_trial": 2}, 3, True, "fits on 2 of 2"),
+        # There are six CPUs, but not three in each of two places.
+        ({"cpus_per_trial": 3}, 2, False, "have room for 1"),
+        ({"cpus_per_trial": 1, "gpus_per_trial": 1}, 2, False, "have room for 1"),
+        ({"cpus_per_trial": 8}, 2, False, r"a trial needs 2 workers, each of 8 CPU\(s\) .*, and no node has them"),
+    ],
+)
+def test_every_worker_needs_a_node_and_all_of_them_the_cluster(
+    wanted: dict[str, object], num: int, possible: bool, detail: str
+) -> None:
+    found = placement(Resources.model_validate(wanted).demand(), NODES, num)
+    assert found.possible is possible
+    assert re.search(detail, found.detail), found.detail
+
+
 def test_a_cluster_that_cannot_be_asked_leaves_it_open_and_an_empty_one_does_not() -> None:
     assert placement(Resources().demand(), None).possible == "unknown"
     assert placement(Resources().demand(), []).possible is False

@@ -53,6 +53,9 @@ def test_an_owner_with_a_full_quota_stands_in_nobodys_way() -> None:
 
 
 def test_what_cannot_be_placed_says_why_and_stands_in_nobodys_way() -> None:
+    many = ONE_CPU | {"num_workers": 9}
+    (verdict,) = judge([One("many", demand=many)], {}, limits(1), NODES, NOW)
+    assert verdict.reason.startswith("waits for a node: a trial needs 9 workers, each of 1 CPU(s) and 0 GPU(s), and 1 ")
     verdicts = judge([One("big", 9, demand=TWO_GPUS), One("small")], {}, limits(1), NODES, NOW)
     assert [verdict.turn for verdict in verdicts] == [Turn.WAIT, Turn.GO]
     assert verdicts[0].reason.startswith("waits for a node: a trial needs 1 CPU(s) and 2 GPU(s), and no node has them")

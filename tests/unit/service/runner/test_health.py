@@ -57,15 +57,3 @@ def test_the_reason_is_told_before_what_comes_of_it() -> None:
 def test_what_is_well_is_left_alone() -> None:
     assert health.trouble(commits(*[{"a": WELL}] * 5), HealthLimits(patience=1)) is None
     assert health.trouble([], HealthLimits(patience=1)) is None
-
-
-def test_epochs_before_the_statistics_have_settled_do_not_count() -> None:
-    limits, silent = HealthLimits(patience=2), [{"a": SILENT}] * 4
-    assert health.trouble(commits(*silent[:3]), limits, first=3) is None
-    assert health.trouble(commits(*silent), limits, first=3) is not None
-
-
-def test_statistics_settle_after_a_hundred_batches_of_the_chain() -> None:
-    assert [health.first_judged(*each) for each in ((12, 0), (12, 5), (12, 9), (100, 0), (99, 0), (469, 0))] == [
-        9, 4, 1, 1, 2, 1,
-    ]  # fmt: skip

@@ -17,8 +17,6 @@ from tests.unit.service.runner.test_trial import config, run
 SILENT = {
     "neuron": {"name": "lif", "v_threshold": 1e6},
     "model": {"name": "vgg_small", "width": 2, "norm": {"name": "bn"}},
-    # 103 batches an epoch: layers are judged from the first one on.
-    "batch_size": 14,
 }
 
 
@@ -66,7 +64,7 @@ def test_a_network_that_is_no_use_fails_with_what_it_has(
     model = {"name": "vgg_small", "width": 8, "norm": {"name": "bn"}}
     # With a threshold of nearly 0 every second current fires.
     limits = {"health": {"patience": 1, "max_rate": 0.45 if "saturated" in words else 1.0}}
-    told = config(folder.path, train={"model": model, "T": 2, "epochs": 2, "batch_size": 14, **train}, limits=limits)
+    told = config(folder.path, train={"model": model, "T": 2, "epochs": 2, **train}, limits=limits)
     found = failure(run(StageTrial(told))[-1])
     assert found["type"] == "health"
     assert words in found["message"]

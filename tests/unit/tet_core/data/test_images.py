@@ -136,7 +136,7 @@ def test_batches_are_decoded_ahead_and_not_all_at_once(tmp_path: Path) -> None:
             asked.append(int(indices[0]))
             return samples.take(indices)
 
-    batches = taken(Watched(), torch.arange(30), 2)  # type: ignore[arg-type]
+    batches = taken(Watched(), torch.split(torch.arange(30), 2))  # type: ignore[arg-type]
     indices, images_ = next(batches)
     assert torch.equal(images_, samples.take(indices))
     batches.close()  # type: ignore[attr-defined]

@@ -1,0 +1,114 @@
+"""One experiment on such a cluster, run by a campaign as a driver has it, and struck behind its second epoch."""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from service.plan import plan
+from service.runner.board import Board
+from service.runner.campaign import Campaign
+from service.runner.event_file import EventFile
+from service.runner.ledger import Ledger
+from service.runner.stage_folder import Done, Progress, read_progress
+from service.runner.stop_window import StopWindow
+from service.runner.study import Study
+from service.runner.study_journal import StudyJournal
+from service.runner.takeover import Takeover
+from service.spec import parse
+from service.storage import ExperimentFolder
+from tests.workers.nodes import until, workers
+
+STRUCK_BEHIND = 2
+# 13 batches an epoch, the last of 12 samples; neither 4 nor 2 divides 113.
+SPEC: dict[str, Any] = {
+    "name": "several workers",
+    "dataset": {"name": "digits"},
+    "model": {"name": "vgg_small", "width": 4},
+    "batch_size": 113,
+    "arms": [{"name": "TET", "stages": [{"kind": "train", "T": 2, "epochs": 5, "loss": {"name": "tet"}}]}],
+    "seeds": [0],
+    "limits": {"max_losses": 2},
+}
+SWEEP = {"kind": "time_sweep", "T": [1, 2]}
+
+Strike = Callable[["Run"], None]
+
+
+class Run:
+    """An experiment of one chain."""
+
+    def __init__(self, storage: Path, name: str, num_workers: int, **changes: Any) -> None:
+        self.folder = ExperimentFolder(storage, name)
+        self.folder.driver(1).mkdir(parents=True)
+        document = {**SPEC, **changes, "resources": {"workers_per_trial": num_workers}}
+        self.folder.spec.write_text(json.dumps(document))
+        self.spec = parse(document)
+        (self.chain,) = plan(self.spec)
+        self.cancelled = threading.Event()
+        self.said: list[str] = []
+
+    def to_end(self, strike: Strike | None = None) -> "Run":
+        """Run it."""
+        ledger = Ledger(self.folder, [self.chain], EventFile(self.folder.events(1)))
+        campaign = Campaign(
+            self.folder.experiment_id, self.spec, Board([self.chain]), ledger,
+            Study(self.spec, ledger, StudyJournal(self.folder.search)), self.folder, self.folder.storage, 1,
+            StopWindow(self.cancelled, 10.0), Takeover(self.folder, 1),
+        )  # fmt: skip
+        if strike is not None:
+            threading.Thread(target=self._strike, args=(strike,), daemon=True).start()
+        handler = _Keeping(self.said)
+        logging.getLogger("service.runner").addHandler(handler)
+        campaign.run()
+        logging.getLogger("service.runner").removeHandler(handler)
+        return self
+
+    def progress(self, stage: int = 0) -> Progress:
+        """What is committed of a stage."""
+        return read_progress(self.folder.stage(self.chain.id, stage))
+
+    @property
+    def done(self) -> Done:
+        """The end of the train stage."""
+        done = self.progress().done
+        assert done is not None, self.said
+        return done
+
+    @property
+    def series(self) -> list[tuple[str, dict[str, float]]]:
+        """Weight hash and metrics of each epoch, times apart."""
+        return [
+            (each.weights_sha256, {k: v for k, v in each.metrics.items() if not k.endswith(("_s", "_per_s"))})
+            for each in self.progress().commits
+        ]
+
+    @property
+    def attempts(self) -> list[int]:
+        """Which attempt committed each epoch."""
+        return [each.attempt for each in self.progress().commits]
+
+    def _strike(self, strike: Strike) -> None:
+        until(lambda: len(self.progress().commits) >= STRUCK_BEHIND)
+        strike(self)
+
+
+def seconds_left_behind(run: Run, found: list[float]) -> None:
+    """How long workers are still there behind their stage's end, while the experiment goes on."""
+    until(lambda: run.progress().done)
+    begun = time.monotonic()
+    until(lambda: not workers())
+    if run.progress(1).done is None:
+        found.append(time.monotonic() - begun)
+
+
+class _Keeping(logging.Handler):
+    def __init__(self, said: list[str]) -> None:
+        super().__init__()
+        self._said = said
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._said.append(record.getMessage())

@@ -1,0 +1,106 @@
+"""A Ray cluster of several nodes on this machine, and the processes of trials on it."""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import ray
+from ray.cluster_utils import Cluster
+
+NUM_NODES = 4
+OBJECT_STORE_BYTES = 80 * 1024**2
+WAIT_S = 180.0
+# The longest that something may take that is to happen at once.
+AT_ONCE_S = 10.0
+ENVIRONMENT = {
+    "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+}  # fmt: skip
+
+
+class Nodes:
+    """Nodes of one CPU each, so that every worker of a trial is on another one, and a head of none."""
+
+    def __init__(self) -> None:
+        self._cluster: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+        self._nodes = [self._add() for _ in range(NUM_NODES)]
+        os.environ["RAY_ADDRESS"] = self._cluster.address
+
+    def add_one(self) -> None:
+        """Bring a node up; in the main thread, since Ray sets a signal's handler there."""
+        self._nodes.append(self._add())
+
+    def lose_one(self) -> None:
+        """End a node on which a worker is."""
+        lost = next(node for node in self._nodes if any(_is_worker(each) for each in _below(_raylet(node))))
+        self._cluster.remove_node(lost, allow_graceful=False)
+        self._nodes.remove(lost)
+
+    def await_freedom(self) -> float:
+        """Seconds until all CPUs are free again and no worker is left."""
+        begun = time.monotonic()
+        ray.init(address="auto", log_to_driver=False, logging_level="ERROR")
+        until(lambda: ray.available_resources().get("CPU") == ray.cluster_resources().get("CPU") and not workers())
+        ray.shutdown()
+        return time.monotonic() - begun
+
+    def end(self) -> None:
+        self._cluster.shutdown()
+
+    def _add(self) -> Any:
+        return self._cluster.add_node(num_cpus=1, object_store_memory=OBJECT_STORE_BYTES)
+
+
+@contextmanager
+def nodes() -> Iterator[tuple[Nodes, Path]]:
+    """A cluster within this context, and an empty folder."""
+    os.environ.update(ENVIRONMENT)
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["RAY_TMPDIR"] = home
+        found = Nodes()
+        try:
+            yield found, Path(home) / "storage"
+        finally:
+            found.end()
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    """What a condition gives once it holds."""
+    deadline = time.monotonic() + WAIT_S
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.02)
+    return found
+
+
+def workers() -> list[psutil.Process]:
+    """The processes of workers beside the first one, of all trials."""
+    return [process for process in _below(psutil.Process()) if _is_worker(process)]
+
+
+def first_worker() -> psutil.Process:
+    """The process of a trial itself."""
+    return next(process for process in _below(psutil.Process()) if "StageTrial" in _title(process))
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    return _title(process).startswith("ray::Worker")
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return "" if process.status() == psutil.STATUS_ZOMBIE else " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def _below(process: psutil.Process) -> list[psutil.Process]:
+    return process.children(recursive=True)
+
+
+def _raylet(node: Any) -> psutil.Process:
+    return psutil.Process(node.all_processes["raylet"][0].process.pid)

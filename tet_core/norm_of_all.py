@@ -1,0 +1,74 @@
+"""Batch normalisation by the statistics of what all workers have, on any device: the kernels' way, in plain torch.
+
+It is for what the kernels do not do: networks of ReLUs, learnt neurons, norms with scales of their own.
+
+Shapes: B batch, C channels, H and W pixels.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from tet_core.distributed import Workers, merged_moments
+
+# All but the channels.
+_AXES = (0, 2, 3)
+
+
+def batch_norm_of_all(
+    x_BCHW: Tensor, weight: Tensor, bias: Tensor, eps: float, workers: Workers
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """`weight * (x - mean) / sqrt(var + eps) + bias`, mean and variance being those over all workers.
+
+    Args:
+        x_BCHW: This worker's share, which may be of no sample.
+        weight: `[C]`.
+        bias: `[C]`.
+        eps: Added to the variance.
+        workers: Who.
+
+    Returns:
+        The outcome, of x's type; mean and biased variance, `[C]`; and of how many numbers a channel they are, a scalar.
+    """
+    found: tuple[Tensor, Tensor, Tensor, Tensor] = _NormOfAll.apply(  # type: ignore[no-untyped-call]
+        x_BCHW, weight, bias, eps, workers
+    )
+    return found
+
+
+class _NormOfAll(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float, workers: Workers) -> tuple[Tensor, ...]:
+        wide = x.to(weight.dtype)
+        count = x.numel() // x.shape[1]
+        if count:
+            var, mean = torch.var_mean(wide, _AXES, correction=0)
+        else:
+            mean, var = torch.zeros_like(weight), torch.ones_like(weight)
+        mean, var, total = merged_moments(workers, mean, var, count)
+        inverse = (var + eps).rsqrt()
+        ctx.save_for_backward(x, weight, mean, inverse, total)
+        ctx.workers = workers
+        ctx.mark_non_differentiable(mean, var, total)
+        y = (wide - _spread(mean)) * _spread(inverse * weight) + _spread(bias)
+        return y.to(x.dtype), mean, var, total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """With d = dL/dy: `a * (d - mean(d) - xhat * mean(d * xhat))`, a being `weight / deviation`."""
+        x, weight, mean, inverse, total = ctx.saved_tensors
+        d, centred = grads[0].to(weight.dtype), x.to(weight.dtype) - _spread(mean)
+        sums = torch.stack([d.sum(_AXES, dtype=torch.float64), (d * centred).sum(_AXES, dtype=torch.float64)])
+        of_d, of_dx = ctx.workers.summed(sums.clone()) / total
+        by_x = (inverse.double().square() * of_dx).to(weight.dtype)
+        of_x = (d - _spread(of_d.to(weight.dtype)) - centred * _spread(by_x)) * _spread(inverse * weight)
+        of_bias, of_weight = sums[0].to(weight.dtype), (sums[1] * inverse).to(weight.dtype)
+        return of_x.to(x.dtype), of_weight, of_bias, None, None
+
+
+def _spread(by_channel: Tensor) -> Tensor:
+    """`[C]` beside `[B, C, H, W]`."""
+    return by_channel.view(-1, 1, 1)
