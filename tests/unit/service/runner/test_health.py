@@ -4,7 +4,7 @@ from service.runner import health
 from service.runner.stage_folder import Commit, Layer
 from service.spec_blocks import HealthLimits
 
-WELL, SILENT, CUT_OFF = (0.3, 0.5), (0.0, 0.1), (0.4, 0.0)
+WELL, SILENT, DEAD, CUT_OFF = (0.3, 0.5), (0.0, 0.1), (0.0, 0.0), (0.4, 0.0)
 
 
 def commits(*epochs: dict[str, tuple[float, float]]) -> list[Commit]:
@@ -19,14 +19,22 @@ def commits(*epochs: dict[str, tuple[float, float]]) -> list[Commit]:
 
 def test_it_takes_as_many_epochs_in_a_row_of_one_layer() -> None:
     limits = HealthLimits(patience=2)
-    assert health.trouble(commits({"a": SILENT}), limits) is None
-    assert health.trouble(commits({"a": SILENT}, {"a": WELL}, {"a": SILENT}), limits) is None
-    assert health.trouble(commits({"a": SILENT, "b": WELL}, {"a": WELL, "b": SILENT}), limits) is None
-    last = {"a": WELL, "b": SILENT}
-    assert health.trouble(commits({"a": WELL, "b": WELL}, {"a": SILENT, "b": SILENT}, last), limits) == (
+    assert health.trouble(commits({"a": DEAD}), limits) is None
+    assert health.trouble(commits({"a": DEAD}, {"a": WELL}, {"a": DEAD}), limits) is None
+    assert health.trouble(commits({"a": DEAD, "b": WELL}, {"a": WELL, "b": DEAD}), limits) is None
+    last = {"a": WELL, "b": DEAD}
+    assert health.trouble(commits({"a": WELL, "b": WELL}, {"a": DEAD, "b": DEAD}, last), limits) == (
         "layer b is silent: a firing rate of 0 in each of the last 2 epochs, where limits.health.min_rate is 0; "
         "a lower v_threshold, a larger tau or a norm (tdbn) may help"
     )
+
+
+def test_a_silent_layer_that_lets_a_gradient_through_is_given_longer() -> None:
+    limits = HealthLimits(patience=2)
+    assert health.trouble(commits(*[{"a": SILENT}] * 9), limits) is None
+    said = health.trouble(commits(*[{"a": SILENT}] * 10), limits)
+    assert said is not None
+    assert said.startswith("layer a is silent: a firing rate of 0 in each of the last 10 epochs")
 
 
 def test_a_saturated_layer_is_named_with_its_rate() -> None:
@@ -49,7 +57,7 @@ def test_a_layer_that_lets_no_gradient_through_is_named_with_its_share() -> None
 
 
 def test_the_reason_is_told_before_what_comes_of_it() -> None:
-    said = health.trouble(commits({"a": CUT_OFF, "b": (0.0, 0.0)}), HealthLimits(patience=1))
+    said = health.trouble(commits({"a": CUT_OFF, "b": DEAD}), HealthLimits(patience=1))
     assert said is not None
     assert said.startswith("layer b is silent")
 
