@@ -41,6 +41,7 @@ from tet_core.config import (
     TimeSweep,
     TrainConfig,
     Training,
+    TrainPart,
     Validation,
 )
 
@@ -125,6 +126,7 @@ class Experiment(Overrides):
     retention: Retention = Retention()
     webhook: Webhook | None = None
     validation: Validation = 0.0
+    train_part: TrainPart = 1.0
     deterministic: bool = Field(True, description="Use deterministic kernels, so that GPUs repeat to the bit.")
 
     @property
@@ -197,6 +199,7 @@ def _resolve_train(spec: Experiment, arm: Arm, number: int, seed: int) -> TrainC
             "inherit": stage.inherit,
             "seed": seed,
             "validation": spec.validation,
+            "train_part": spec.train_part,
             "deterministic": spec.deterministic,
             "device": "cuda" if spec.resources.gpus_per_trial > 0 else "cpu",
             "num_threads": spec.resources.cpus_per_trial,

@@ -158,7 +158,9 @@ def evaluate(
     dataset = load_dataset(config.dataset, data_root, T=config.T)
     part = dataset.test
     if split == "val":
-        part = dataset.train.subset(split_validation(dataset.train.labels, config.validation, config.seed)[1])
+        part = dataset.train.subset(
+            split_validation(dataset.train.labels, config.validation, config.seed, config.train_part)[1]
+        )
     with environment.applied(config):
         model = build(config)
         model.load_state_dict(checkpoint["model"])

@@ -32,7 +32,7 @@ from tet_core.optimizer import build_optimizer, learning_rate, set_fields, set_l
 # In the record of the environment: the bits depend on it.
 NUM_WORKERS = "num_workers"
 # What checkpoints were trained with that were made before there was a choice.
-_BEFORE = {"sync_norm": True}
+_BEFORE = {"sync_norm": True, "train_part": 1.0}
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ class _Stage:
         self.optimizer = build_optimizer(config.optimizer, self.model.parameters())
         self.scaler = environment.scaler(config)
         self.loss = build_loss(config.loss)
-        train, validation = split_validation(dataset.train.labels, config.validation, config.seed)
+        train, validation = split_validation(dataset.train.labels, config.validation, config.seed, config.train_part)
         self.loader = TrainLoader(
             dataset,
             train,

@@ -38,6 +38,7 @@ from tet_core.config.base import Precision as Precision
 from tet_core.config.base import Seed as Seed
 from tet_core.config.base import SettledPrecision as SettledPrecision
 from tet_core.config.base import SyncNorm as SyncNorm
+from tet_core.config.base import TrainPart as TrainPart
 from tet_core.config.base import Validation as Validation
 from tet_core.config.datasets import DATASET_ENTRY_POINTS as DATASET_ENTRY_POINTS
 from tet_core.config.datasets import DATASET_NAMES as DATASET_NAMES

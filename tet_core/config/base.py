@@ -48,6 +48,15 @@ NumEpochs = Annotated[int, Field(ge=1, le=MAX_EPOCHS)]
 BatchSize = Annotated[int, Field(ge=1, le=MAX_BATCH_SIZE)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Validation = Annotated[float, Field(ge=0, lt=1, description="Share of the training set kept aside to choose by.")]
+TrainPart = Annotated[
+    float,
+    Field(
+        gt=0,
+        le=1,
+        description="Share of the training set that is used at all, of each class alike, validation included: for "
+        "quick looks and searches.",
+    ),
+]
 Inherit = Literal["weights", "all"]
 
 

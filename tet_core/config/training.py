@@ -15,6 +15,7 @@ from tet_core.config.base import (
     Precision,
     Seed,
     SyncNorm,
+    TrainPart,
     Validation,
 )
 from tet_core.config.datasets import DatasetConfig
@@ -54,6 +55,7 @@ class TrainConfig(Training):
     seed: Seed = 0
     inherit: Inherit = "weights"
     validation: Validation = 0.0
+    train_part: TrainPart = 1.0
     deterministic: bool = True
     device: Literal["cpu", "cuda"] = "cpu"
     num_threads: int = Field(1, ge=1, le=1024)

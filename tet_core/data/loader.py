@@ -113,13 +113,14 @@ def _ahead(take: Callable[[Tensor], Tensor], batches: Sequence[Tensor]) -> Itera
                 future.cancel()
 
 
-def split_validation(labels: Tensor, fraction: float, seed_: int) -> tuple[Tensor, Tensor]:
+def split_validation(labels: Tensor, fraction: float, seed_: int, part: float = 1.0) -> tuple[Tensor, Tensor]:
     """Split a training set by class, at random.
 
     Args:
         labels: `[N]`, int64.
-        fraction: Of each class that goes to validation, rounded to the nearest number of samples.
+        fraction: Of what is used of each class, the share that goes to validation, rounded to the nearest number.
         seed_: The experiment's seed.
+        part: Of each class, the share that is used at all, rounded to the nearest number.
 
     Returns:
         Indices to train on and indices to validate on, each in rising order.
@@ -128,15 +129,18 @@ def split_validation(labels: Tensor, fraction: float, seed_: int) -> tuple[Tenso
         ValueError: If a part would be empty.
     """
     generator = seed.generator(seed_, "validation")
-    is_validation = torch.zeros(len(labels), dtype=torch.bool)
+    is_used, is_validation = torch.zeros(len(labels), dtype=torch.bool), torch.zeros(len(labels), dtype=torch.bool)
     for label in sorted(set(labels.tolist())):
         members = (labels == label).nonzero().flatten()
         shuffled = members[torch.randperm(len(members), generator=generator)]
-        is_validation[shuffled[: round(fraction * len(members))]] = True
-    train, validation = (~is_validation).nonzero().flatten(), is_validation.nonzero().flatten()
+        used = shuffled[: round(part * len(members))]
+        is_used[used] = True
+        is_validation[used[: round(fraction * len(used))]] = True
+    train, validation = (is_used & ~is_validation).nonzero().flatten(), is_validation.nonzero().flatten()
     if len(train) == 0 or (fraction > 0 and len(validation) == 0):
+        of_part = f" and train_part {part}" if part < 1 else ""
         raise ValueError(
-            f"validation is {fraction}; of {len(labels)} samples that leaves {len(train)} to train on and "
+            f"validation is {fraction}{of_part}; of {len(labels)} samples that leaves {len(train)} to train on and "
             f"{len(validation)} to validate on, and both need one at least"
         )
     return train, validation

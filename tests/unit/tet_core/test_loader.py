@@ -93,6 +93,20 @@ def test_the_validation_set_is_stratified_seeded_and_apart() -> None:
     assert len(split_validation(labels, 0.0, 0)[1]) == 0
 
 
+def test_a_part_of_the_training_set_is_stratified_too_and_grows_with_its_share() -> None:
+    labels = load_dataset("digits").train.labels
+    train, validation = split_validation(labels, 0.2, 0, part=0.5)
+    used = [*train.tolist(), *validation.tolist()]
+    assert len(used) == len(set(used))
+    for label in range(10):
+        num_used = round(0.5 * int((labels == label).sum()))
+        assert int((labels[used] == label).sum()) == num_used
+        assert int((labels[validation] == label).sum()) == round(0.2 * num_used)
+    assert set(used) <= set(torch.cat(split_validation(labels, 0.2, 0, part=0.7)).tolist())
+    with pytest.raises(ValueError, match=r"validation is 0\.1 and train_part 0\.001; of 1437 samples that leaves 0 to"):
+        split_validation(labels, 0.1, 0, part=0.001)
+
+
 def test_a_validation_set_of_nothing_or_everything_is_refused() -> None:
     labels = torch.arange(10)
     with pytest.raises(ValueError, match=r"validation is 0\.1; of 10 samples that leaves 10 to train on and 0 to"):
