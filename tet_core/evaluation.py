@@ -158,9 +158,9 @@ def evaluate(
     dataset = load_dataset(config.dataset, data_root, T=config.T)
     part = dataset.test
     if split == "val":
-        part = dataset.train.subset(
-            split_validation(dataset.train.labels, config.validation, config.seed, config.train_part)[1]
-        )
+        labels = dataset.train.labels
+        _, members = split_validation(labels, config.validation, config.seed, config.train_part)
+        part = dataset.train.subset(members)
     with environment.applied(config):
         model = build(config)
         model.load_state_dict(checkpoint["model"])

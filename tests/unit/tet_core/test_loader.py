@@ -103,7 +103,7 @@ def test_a_part_of_the_training_set_is_stratified_too_and_grows_with_its_share()
         assert int((labels[used] == label).sum()) == num_used
         assert int((labels[validation] == label).sum()) == round(0.2 * num_used)
     assert set(used) <= set(torch.cat(split_validation(labels, 0.2, 0, part=0.7)).tolist())
-    with pytest.raises(ValueError, match=r"validation is 0\.1 and train_part 0\.001; of 1437 samples that leaves 0 to"):
+    with pytest.raises(ValueError, match=r"validation is 0\.1 and train_part 0\.001; of 1442 samples that leaves 0 to"):
         split_validation(labels, 0.1, 0, part=0.001)
 
 
