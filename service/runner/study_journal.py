@@ -11,7 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 
 from service.failures import Told
+from service.plan import Chain, settled
 from service.runner.stage_folder import Record
+from service.spec import Experiment
 from tet_core.files import write_once
 
 
@@ -46,6 +48,15 @@ class Decision(Record):
 
 Entry = Proposal | Decision
 _ENTRY: TypeAdapter[Entry] = TypeAdapter(Annotated[Entry, Field(discriminator="type")])
+
+
+def as_proposed(spec: Experiment, chain: Chain, folder: Path) -> Chain:
+    """A chain of the plan as it is run: with what the search has proposed for it, if it learns and has."""
+    if not chain.proposed:
+        for entry in StudyJournal(folder).news():
+            if isinstance(entry, Proposal) and (entry.arm, entry.number) == (chain.arm, chain.number) and entry.values:
+                return settled(spec, chain, entry.values)
+    return chain
 
 
 class StudyJournal:

@@ -20,6 +20,7 @@ from service.runner.crew import Crew, gathered
 from service.runner.failures import describe
 from service.runner.on_a_node import submitted
 from service.runner.replay import Replay
+from service.runner.study_journal import as_proposed
 from service.spec import parse
 from service.spec_blocks import Limits, Resources
 from service.storage import ExperimentFolder
@@ -50,6 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     target = folder.verification(arguments.number)
     target.mkdir(parents=True, exist_ok=True)
     chain = next(chain for chain in plan(spec) if chain.id == arguments.chain)
+    chain = as_proposed(spec, chain, folder.search)
     result = _on_a_node(spec.resources, folder, chain, arguments)
     write_atomic(target / "result.json", json.dumps(result, ensure_ascii=False, indent=1).encode())
     log.info("verification %d: %s %s", arguments.number, result["state"], result["reason"])

@@ -9,7 +9,7 @@ import pytest
 
 from service.plan import plan
 from service.runner.board import StageId
-from service.runner.study_journal import Decision, Proposal
+from service.runner.study_journal import Decision, Proposal, as_proposed
 from service.spec import Experiment, parse
 from service.states import WorkState
 from service.storage import ExperimentFolder
@@ -120,6 +120,16 @@ def test_a_search_that_learns_begins_at_random_and_then_comes_nearer(tmp_path: P
         return sum(0.002 < value < 0.05 for value in values) / len(values)
 
     assert near(tried[10:]) > 1.5 * near(at_random)
+
+
+def test_a_chain_is_found_again_as_it_was_proposed(tmp_path: Path) -> None:
+    experiment = searched("tpe", None, num=12)
+    folder = new_folder(tmp_path, "tpe")
+    player = Player(experiment, folder, 1)
+    list(player.play())
+    for chain in plan(experiment):
+        assert not chain.proposed
+        assert as_proposed(experiment, chain, folder.search) == player.ledger.chains[chain.id]
 
 
 def best(experiment: Experiment, folder: ExperimentFolder) -> tuple[float, str]:
