@@ -102,7 +102,7 @@ def show(experiment_id: Id, as_json: AsJson = False) -> None:
     out.print(tables.chains(experiment))
     for chain in experiment["chains"]:
         if chain["reason"]:
-            out.print(f"{chain['id']} {chain['reason']}", style="cyan", markup=False, soft_wrap=True)
+            out.print(f"{chain['id']} {chain['state']} {chain['reason']}", style="cyan", markup=False, soft_wrap=True)
     for line in failed_stages(experiment):
         out.print(line, style="red", markup=False, soft_wrap=True)
 

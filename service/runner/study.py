@@ -225,7 +225,7 @@ class Study:
         if entry.goes_on:
             self._turns.append(Turn(chains, True))
         else:
-            where = f"stopped at epoch {entry.epoch} of stage {entry.stage + 1}"
+            where = f"at epoch {entry.epoch} of stage {entry.stage + 1}"
             self._end(configuration, chains, Stop(entry.at_ms, f"{where}: {entry.reason}", entry.failure))
 
     def _end(self, configuration: ConfigurationId, chains: tuple[Chain, ...], stop: Stop) -> None:
