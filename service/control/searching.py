@@ -27,11 +27,12 @@ class Best:
 
 @dataclass(frozen=True)
 class ArmSearch:
-    """The search of one arm: how many of its configurations are in each state."""
+    """The search of one arm: how many of its configurations are in each state, and what they took so far."""
 
     name: str
     num_configurations: int
     states: Mapping[WorkState, int]
+    train_time_s: float
     best: Best | None
 
 
@@ -110,7 +111,8 @@ def _arm(name: str, configurations: Sequence[_Configuration]) -> ArmSearch:
     measured = [(value, each) for each in configurations if (value := each.val_accuracy) is not None]
     complete = [(value, each) for value, each in measured if each.state is WorkState.SUCCEEDED]
     best = max(complete or measured, key=lambda each: each[0], default=None)
-    return ArmSearch(name, len(configurations), states, None if best is None else _best(*best, bool(complete)))
+    time_s = sum(stage.train_time_s for of in configurations for chain in of.chains for stage in chain.stages)
+    return ArmSearch(name, len(configurations), states, time_s, None if best is None else _best(*best, bool(complete)))
 
 
 def _best(value: float, configuration: _Configuration, complete: bool) -> Best:

@@ -91,6 +91,7 @@ class ArmSearchView(BaseModel):
         description="How many configurations are in each state.",
         examples=[{"succeeded": 5, "stopped": 11, "running": 2}],
     )
+    train_time_s: float = Field(description="Of all committed epochs of all its chains.")
     best: BestView | None
 
 

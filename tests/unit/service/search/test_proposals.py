@@ -77,11 +77,18 @@ def test_a_grid_has_all_combinations_and_both_ends() -> None:
     assert sorted({each["optimizer.lr"] for each in grid}) == pytest.approx([1e-4, 1e-3, 1e-2])
     assert {each["optimizer.lr"] for each in grid} >= {1e-4, 1e-2}
     assert sorted({each["surrogate.gamma"] for each in grid}) == [0.5, 1.0, 1.5, 2.0]
-    assert grid[0] == {"optimizer.lr": 1e-4, "surrogate.gamma": 0.5, "T": 1, "loss.lamb": 0.01}
+    assert {"optimizer.lr": 1e-4, "surrogate.gamma": 0.5, "T": 1, "loss.lamb": 0.01} in grid
+
+
+def test_a_grid_is_tried_in_an_order_of_its_seed() -> None:
+    space = {"T": Dimension(int_range=(1, 8)), "optimizer.lr": Dimension(log_range=(1e-4, 1e-2), points=4)}
+    orders = [proposals(Search(method="grid", space=space, seed=seed), list(space)) for seed in (0, 0, 1)]
+    assert orders[0] == orders[1] != orders[2]
+    assert sorted(map(str, orders[0])) == sorted(map(str, orders[2]))
+    assert [each["T"] for each in orders[0]] != sorted(each["T"] for each in orders[0])
 
 
 def test_a_grid_over_many_integers_takes_some_of_them() -> None:
     space: dict[str, Any] = {"batch_size": {"int_range": (16, 128), "points": 4}}
-    assert [each["batch_size"] for each in proposals(Search(method="grid", space=space), ["batch_size"])] == [
-        16, 53, 91, 128,
-    ]  # fmt: skip
+    tried = proposals(Search(method="grid", space=space), ["batch_size"])
+    assert sorted(each["batch_size"] for each in tried) == [16, 53, 91, 128]
