@@ -128,6 +128,7 @@ def _search(arm: Json) -> str:
     ended = sum(count for state, count in states.items() if state in DONE)
     told = [f"{states[state]} {state}" for state in (*DONE_IN_ORDER, "running") if states.get(state)]
     line = f"{arm['name']}: {ended}/{num} configurations ended" + (f" ({', '.join(told)})" if told else "")
+    line += f", {duration(arm['train_time_s'])} of training"
     best = arm["best"]
     if best is None:
         return line

@@ -29,5 +29,10 @@ def search_view(row: ExperimentRow, chains: Sequence[ChainRow]) -> SearchView | 
 
 
 def _arm(arm: ArmSearch) -> ArmSearchView:
-    best = None if arm.best is None else BestView.model_validate(arm.best, from_attributes=True)
-    return ArmSearchView(name=arm.name, num_configurations=arm.num_configurations, states=dict(arm.states), best=best)
+    return ArmSearchView(
+        name=arm.name,
+        num_configurations=arm.num_configurations,
+        states=dict(arm.states),
+        train_time_s=arm.train_time_s,
+        best=None if arm.best is None else BestView.model_validate(arm.best, from_attributes=True),
+    )
