@@ -11,11 +11,9 @@ from service.store.tables import ChainRow, StageRow
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def chain(
-    number: int, state: str, epoch: int, accuracy: float | None = None, seed: int = 0, arm: str = "TET"
-) -> ChainRow:
+def chain(number: int, state: str, epoch: int, accuracy: float | None = None, seed: int = 0) -> ChainRow:
     metrics = {} if accuracy is None else {"val/accuracy": accuracy}
-    stage = StageRow(index=0, kind="train", T=2, epochs=10, state=state, epoch=epoch, metrics=metrics)
+    stage = StageRow(index=0, kind="train", T=2, epochs=10, state=state, epoch=epoch, metrics=metrics, train_time_s=0.5)
     return ChainRow(
         id=f"TET{number}{seed}", arm="TET", seed=seed, configuration=number, hyperparameters={"lr": number},
         state=state, stages=[stage],
@@ -29,8 +27,8 @@ def test_configurations_are_counted_over_their_seeds() -> None:
         chain(2, "waiting", 0), chain(2, "waiting", 0, seed=1),
     ]  # fmt: skip
     [arm] = progress(["TET"], chains)
-    assert (arm.num_configurations, dict(arm.states)) == (
-        3, {WorkState.RUNNING: 1, WorkState.STOPPED: 1, WorkState.WAITING: 1},
+    assert (arm.num_configurations, arm.train_time_s, dict(arm.states)) == (
+        3, 3.0, {WorkState.RUNNING: 1, WorkState.STOPPED: 1, WorkState.WAITING: 1},
     )  # fmt: skip
 
 
