@@ -1,6 +1,6 @@
 import pytest
 
-from service.cli.progress import ChainProgress, Pace, counted, duration, epochs
+from service.cli.progress import ChainProgress, Pace, counted, duration, ends_at, epochs, searches
 from tests.unit.service.cli.examples import chain, experiment, stage
 
 
@@ -64,3 +64,35 @@ def test_epochs_are_counted_over_all_chains() -> None:
 )
 def test_durations_read_well(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
+
+
+def searched(**best: object) -> dict[str, object]:
+    states = {"succeeded": 2, "stopped": 5, "running": 1, "waiting": 4}
+    found = {
+        "configuration": {"optimizer.lr": 0.0123456},
+        "val_accuracy": 0.875,
+        "chains": ["a"],
+        "complete": True,
+    } | best
+    arm = {"name": "TET", "num_configurations": 12, "states": states, "train_time_s": 75.0, "best": found}
+    alone = {**arm, "name": "SDT", "num_configurations": 1}
+    return {"search": {"arms": [arm, alone], "expected_end": None}}
+
+
+def test_a_search_is_told_in_a_line_for_each_arm_that_is_searched() -> None:
+    assert searches(searched()) == [
+        "TET: 7/12 configurations ended (2 succeeded, 5 stopped, 1 running), 1:15 of training; best so far: 87.50% on "
+        "validation, optimizer.lr=0.01235"
+    ]
+    assert "; ahead so far: " in searches(searched(complete=False))[0]
+    assert searches(experiment(chain(stage()))) == []
+
+
+def test_when_a_search_ends_is_told_once_it_is_known() -> None:
+    found = searched()
+    assert ends_at(found) is None
+    found["search"] = {"expected_end": "2026-01-02T03:04:05Z"}
+    told = ends_at(found)
+    assert told is not None
+    assert told.startswith("expected to end at ")
+    assert told.endswith(":04:05")
