@@ -96,11 +96,14 @@ def rerun_best(
     ],
     arm: Annotated[list[str] | None, typer.Option(metavar="NAME", help="This arm alone; may be repeated.")] = None,
     name: Annotated[str | None, typer.Option(metavar="NAME", help="Of the new experiment.")] = None,
+    train_part: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="Of the training set, 1 for all of it; else as in the search.")
+    ] = None,
     follow: Follow = False,
     idempotency_key: Key = None,
 ) -> None:
     """Measure what a search has chosen over seeds that had no part in the choice, as a new experiment."""
-    wanted = {"seeds": numbers(seeds), "name": name, "arms": arm or None}
+    wanted = {"seeds": numbers(seeds), "name": name, "arms": arm or None, "train_part": train_part}
     with connected() as client:
         posted(client, client.rerun_best(experiment_id, wanted, idempotency_key), follow=follow)
 

@@ -141,7 +141,10 @@ def _search(arm: Json) -> str:
 def ends_at(experiment: Json) -> str | None:
     """When a search is expected to end, by the clock here; None where there is no telling."""
     end = (experiment.get("search") or {}).get("expected_end")
-    return None if end is None else f"expected to end at {datetime.fromisoformat(end).astimezone():%H:%M:%S}"
+    if end is None:
+        return None
+    at, today = datetime.fromisoformat(end).astimezone(), datetime.now().astimezone().date()
+    return f"expected to end at {at:%H:%M:%S}" + ("" if at.date() == today else f" on {at:%Y-%m-%d}")
 
 
 def duration(seconds: float | None) -> str:

@@ -96,7 +96,10 @@ def expected_end(chains: Iterable[ChainRow], started: datetime, now: datetime) -
         for each in of_arm:
             if each.state not in DONE:
                 left += max((fmean(ended) if ended else each.whole_work) - each.work, 0.0)
-    return now + (now - started) * (left / done)
+    try:
+        return now + (now - started) * (left / done)
+    except OverflowError:  # beyond the calendar
+        return None
 
 
 def _grouped(chains: Iterable[ChainRow]) -> dict[tuple[str, int], _Configuration]:
@@ -108,11 +111,15 @@ def _grouped(chains: Iterable[ChainRow]) -> dict[tuple[str, int], _Configuration
 
 def _arm(name: str, configurations: Sequence[_Configuration]) -> ArmSearch:
     states = Counter(each.state for each in configurations)
-    measured = [(value, each) for each in configurations if (value := each.val_accuracy) is not None]
-    complete = [(value, each) for value, each in measured if each.state is WorkState.SUCCEEDED]
-    best = max(complete or measured, key=lambda each: each[0], default=None)
+    complete = _measured(each for each in configurations if each.state is WorkState.SUCCEEDED)
+    going_on = _measured(each for each in configurations if each.state not in DONE)
+    best = max(complete or going_on, key=lambda each: each[0], default=None)
     time_s = sum(stage.train_time_s for of in configurations for chain in of.chains for stage in chain.stages)
     return ArmSearch(name, len(configurations), states, time_s, None if best is None else _best(*best, bool(complete)))
+
+
+def _measured(configurations: Iterable[_Configuration]) -> list[tuple[float, _Configuration]]:
+    return [(value, each) for each in configurations if (value := each.val_accuracy) is not None]
 
 
 def _best(value: float, configuration: _Configuration, complete: bool) -> Best:

@@ -137,10 +137,16 @@ class Campaign:
 
     def _take(self) -> StageId | Answer:
         """The next stage to run; of a search that learns, now is when its configuration is proposed."""
-        while isinstance(stage := self._board.take(), StageId) and not self._study.settle(stage.chain):
+        while isinstance(stage := self._board.take(), StageId) and not self._settled(stage):
             self._apply_turns()
             self._board.lost(stage)
         return stage
+
+    def _settled(self, stage_id: StageId) -> bool:
+        try:
+            return self._study.settle(stage_id.chain)
+        except BaseException:
+            _die("cannot propose anything for %s", stage_id)
 
     def _goes_on(self, trial: dict[str, Any], result: dict[str, Any]) -> bool:
         """Whether a trial goes on behind what it has committed."""
@@ -204,6 +210,7 @@ class Campaign:
 
     def on_start(self, stage_id: StageId, trial: Any) -> None:
         """A trial has a process, and begins."""
+        self._limit_open()  # the cluster may have grown
         progress = self._ledger.progress(stage_id)
         spent = spent_s(progress.started, progress.commits, self._ledger.generation)
         self._watchdog.began(stage_id, trial.temporary_state.ray_actor, progress.folder, spent)
@@ -245,6 +252,9 @@ class Campaign:
             self._board.failed_for_good(stage_id)
             self._study.failed(chain.id)
         else:
+            # Its trial may have been lost between a commit and the report of it.
+            if going_on and self._study.heard(stage_id) is Verdict.WAIT:
+                self._board.hold(chain.id)
             self._board.lost(stage_id)
         self._apply_turns()
         self._ledger.announce(stage_id, WorkState.WAITING)

@@ -147,6 +147,7 @@ def make_board(spec: Experiment, ledger: Ledger, study: Study) -> Board:
 
 def _outcome(board: Board, ledger: Ledger, outbox: Outbox) -> Outcome:
     """How all of it has ended: in a failure of its chains, in MLflow's refusal, or well."""
+    assert board.over, "Tune has ended, and something is left to run"
     reasons, told = [], None
     if outbox.refusal is not None:
         left = f"{num} points are" if (num := outbox.pending()) else "the end of its runs is"
@@ -162,12 +163,16 @@ def _outcome(board: Board, ledger: Ledger, outbox: Outbox) -> Outcome:
 
 
 def _broken_arms(ledger: Ledger) -> Iterator[tuple[str, Stop]]:
-    """The arms of which nothing has come to its end, with why the last of their chains has not."""
-    stops: dict[str, Stop | None] = {}
+    """The arms of which no configuration has come to its end at every seed, with why one was stopped."""
+    ended: dict[tuple[str, int], bool] = {}
+    stops: dict[str, Stop] = {}
     for chain in ledger.chains.values():
-        stop = ledger.stop_of(chain)
-        stops[chain.arm] = stop if stop is not None and stops.get(chain.arm, stop) is not None else None
-    yield from ((arm, stop) for arm, stop in stops.items() if stop is not None)
+        key, stop = (chain.arm, chain.number), ledger.stop_of(chain)
+        ended[key] = ended.get(key, True) and stop is None
+        if stop is not None and (chain.arm not in stops or stop.failure is not None):
+            stops[chain.arm] = stop
+    well = {arm for (arm, _), is_so in ended.items() if is_so}
+    yield from ((arm, stop) for arm, stop in stops.items() if arm not in well)
 
 
 def _failed(board: Board) -> str:

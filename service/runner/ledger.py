@@ -52,7 +52,9 @@ class Ledger:
         """What was last read of a stage; where a search has stopped it, that is its end."""
         with self._lock:
             known, stop = self._progress[stage], self._stops.get(stage.chain)
-        if stop is None or known.done is not None or not known.num_attempts:
+        # A network may break down while another seed's last epoch is made its end: the stop came first.
+        ended_before = known.done is not None and stop is not None and known.done.at_ms <= stop.at_ms
+        if stop is None or ended_before or not known.num_attempts:
             return known
         return replace(known, done=Done(state="stopped", attempt=known.num_attempts, at_ms=stop.at_ms))
 

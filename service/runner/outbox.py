@@ -111,7 +111,8 @@ class Outbox:
         return sum(
             len(commit.metrics)
             for stage in self._ledger.stages()
-            if not self._shipped[stage].ended  # what a trial commits that is late to hear of its stop is not waited for
+            # What a trial commits that is late to hear of its stop is not waited for.
+            if not self._shipped[stage].ended and stage.chain not in self._ended_chains
             for commit in self._ledger.progress(stage).commits
             if commit.epoch > self._shipped[stage].epoch
         )

@@ -1,5 +1,6 @@
 """How the configurations of a search stand, by what their chains have committed."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from statistics import fmean
 from typing import NamedTuple
@@ -39,11 +40,16 @@ class Standings:
         self._of: dict[ConfigurationId, list[str]] = {}
         for chain in ledger.chains.values():
             self._of.setdefault(configuration_of(chain), []).append(chain.id)
+        self._num_of_arm = Counter(configuration.arm for configuration in self._of)
 
     @property
     def configurations(self) -> Iterable[ConfigurationId]:
         """All of them, in the order in which they are to be tried."""
         return self._of
+
+    def are_several(self, arm: str) -> bool:
+        """Whether an arm has anything to compare a configuration with."""
+        return self._num_of_arm[arm] > 1
 
     def chains(self, configuration: ConfigurationId) -> tuple[Chain, ...]:
         """Those of a configuration, one a seed."""
@@ -54,7 +60,7 @@ class Standings:
 
         All its chains are there, but for those that have failed; None where they are not.
         """
-        if self._rule is None:
+        if self._rule is None or not self.are_several(configuration.arm):
             return None
         chains = [chain for chain in self.chains(configuration) if not self._ledger.failed(chain)]
         if not chains:
@@ -64,7 +70,7 @@ class Standings:
 
     def looks(self, chain: Chain) -> Iterator[Place]:
         """Where early stopping looks at a chain, in order."""
-        if self._rule is not None:
+        if self._rule is not None and self.are_several(chain.arm):
             for stage in chain.train_stages:
                 epochs = range(1, stage.config.epochs)  # behind the last one there is nothing to stop
                 yield from (Place(stage.index, epoch) for epoch in epochs if self._rule.checks(epoch))

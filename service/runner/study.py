@@ -72,6 +72,7 @@ class Study:
         while waiting := [(self._standings.reached_ms(each, place), each, place) for each, place in self._undecided()]:
             _, configuration, place = min(waiting)
             self._decide(configuration, place)
+        self._turns.clear()  # whoever begins now sees where they have led
 
     def settle(self, chain_id: str) -> bool:
         """Make sure that a chain has its hyperparameters; False where nothing is left to try."""
@@ -101,7 +102,7 @@ class Study:
         """
         chain = self._ledger.chains[stage.chain]
         configuration = configuration_of(chain)
-        if sum(each.arm == chain.arm for each in self._standings.configurations) == 1:
+        if not self._standings.are_several(chain.arm):
             return False
         last = self._ledger.progress(stage).last
         place = Place(stage.index, last.epoch if last else 0)

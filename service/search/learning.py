@@ -9,7 +9,7 @@ from service.search.proposals import NUM_AT_RANDOM, Configuration, drawn
 from service.spec_search import Dimension, Search
 
 # What was tried or is refused is proposed anew so often; then one is drawn at random.
-MAX_REDRAWS = 100
+MAX_REDRAWS = 20
 MAX_REFUSED = 10_000
 
 

@@ -12,7 +12,7 @@ from service.documents import MEDIA_TYPES, load
 from service.errors import shown
 from service.presets import catalogue
 from service.spec import MAX_ARMS, MAX_SEEDS, Experiment, Name, parse
-from tet_core.config import Seed
+from tet_core.config import Seed, TrainPart
 
 PresetName = Annotated[
     str | None,
@@ -37,6 +37,7 @@ class RerunRequest(BaseModel):
     arms: Annotated[list[str], Field(min_length=1, max_length=MAX_ARMS)] | None = Field(
         None, description="Names of those to be measured; null: all. Without the baseline, the first of them is it."
     )
+    train_part: TrainPart | None = Field(None, description="Of the new experiment, such as 1; null: the search's.")
 
 
 async def _posted_spec(request: Request, preset: PresetName = None) -> Experiment:

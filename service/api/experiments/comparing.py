@@ -56,24 +56,31 @@ def _front(search: Search, chains: Iterable[ChainRow], tried: Mapping[str, Seque
     if len(search.goal) == 1:
         return None
     goal = search.goal[1]
-    ended = [chain for chain in chains if chain.state == WorkState.SUCCEEDED]
+    own: dict[tuple[str, str], list[ChainRow]] = {}
+    for chain in chains:
+        if chain.state == WorkState.SUCCEEDED:
+            own.setdefault((chain.arm, _key(chain.hyperparameters)), []).append(chain)
+    most = max((len(each.results) for of_arm in tried.values() for each in of_arm), default=0)
     points = []
     for arm, configurations in tried.items():
-        most = max(len(each.results) for each in configurations)
         for each in configurations:
-            own = [chain for chain in ended if chain.arm == arm and chain.hyperparameters == each.configuration]
-            costs = [cost for chain in own if (cost := _cost(chain, goal)) is not None]
+            of_each = own[arm, _key(each.configuration)]
+            costs = [cost for chain in of_each if (cost := _cost(chain, goal)) is not None]
             if len(each.results) == most == len(costs) and each.val_accuracy is not None:
                 shown = FrontPointView(
                     arm=arm,
                     configuration=dict(each.configuration),
-                    chains=[chain.id for chain in own],
+                    chains=[chain.id for chain in of_each],
                     val_accuracy=each.val_accuracy,
                     cost=fmean(costs),
                     test_accuracy=fmean(result.accuracy for result in each.results.values()),
                 )
                 points.append((Point(each.val_accuracy, shown.cost), shown))
     return FrontView(goal=goal, points=[shown for _, shown in front(points)])
+
+
+def _key(configuration: Mapping[str, Any]) -> str:
+    return json.dumps(dict(configuration), sort_keys=True)
 
 
 def _cost(chain: ChainRow, goal: str) -> float | None:
@@ -100,7 +107,7 @@ def tried_by_arm(chains: Iterable[ChainRow]) -> dict[str, list[Tried]]:
         last = next((stage.metrics for stage in reversed(chain.stages) if stage.kind == "train"), {})
         if chain.state != WorkState.SUCCEEDED or ACCURACY not in last:
             continue
-        key = chain.arm, json.dumps(chain.hyperparameters, sort_keys=True)
+        key = chain.arm, _key(chain.hyperparameters)
         time_s = sum(stage.train_time_s for stage in chain.stages)
         values[key] = chain.hyperparameters
         results.setdefault(key, {})[chain.seed] = Result(last[ACCURACY], time_s, chain.stages[0].initial_sha256)

@@ -43,7 +43,8 @@ def rerun_best(context: Context, parent_id: str, wanted: RerunRequest, idempoten
         detail = f"has nothing to choose from for {_listed(missing)}, of which no chain has succeeded"
         raise Conflict(f"experiment {parent_id} {detail}; `arms` may leave it out")
     chosen = {name: best[name].configuration for name in names}
-    spec = rerun(parent.spec, chosen, wanted.seeds, wanted.name or own_name(parent.name))
+    search = parent.spec if wanted.train_part is None else {**parent.spec, "train_part": wanted.train_part}
+    spec = rerun(search, chosen, wanted.seeds, wanted.name or own_name(parent.name))
     return service.store(context, spec, idempotency_key, digest, rerun_of=parent_id)
 
 

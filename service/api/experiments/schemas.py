@@ -102,7 +102,9 @@ class SearchView(BaseModel):
     goal: list[str]
     early_stopping: str | None
     arms: list[ArmSearchView]
-    expected_end: datetime | None = Field(description="If it goes on as so far; null where that cannot be told.")
+    expected_end: datetime | None = Field(
+        description="If it goes on as so far; null where that cannot be told, as behind a pause or a retry."
+    )
 
 
 class ExperimentSummary(BaseModel):
@@ -156,7 +158,9 @@ class ExperimentView(ExperimentSummary):
     checkpoints_removed_at: datetime | None = None
     delete_at: datetime | None = Field(None, description="When it is deleted by itself.")
     webhook: WebhookView | None = None
-    search: SearchView | None = Field(None, description="How far the search is, where there is one.")
+    search: SearchView | None = Field(
+        None, description="How far the search is, where there is one of up to 10,000 chains; not on later pages."
+    )
 
     chains: list[ChainView] = Field(description="At most 1,000 of them.")
     next_cursor: str | None = Field(None, description="Ask with it for the chains that follow; None: these are all.")

@@ -17,7 +17,9 @@ def search_view(row: ExperimentRow, chains: Sequence[ChainRow]) -> SearchView | 
     spec = parse(row.spec)
     assert spec.search is not None
     end = None
-    if row.state == ExperimentState.RUNNING and row.started_at is not None:
+    # Where it was paused, or tried again, what is done was not done since then.
+    at_a_stretch = row.started_at is not None and row.queued_at <= row.started_at and row.generation == 1
+    if row.state == ExperimentState.RUNNING and row.started_at is not None and at_a_stretch:
         end = expected_end(chains, row.started_at, utc_now())
     return SearchView(
         method=spec.search.method,

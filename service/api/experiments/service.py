@@ -41,6 +41,8 @@ from service.store.tables import ChainRow, ExperimentRow
 
 # So many chains are embedded in an experiment; the rest come by cursor.
 MAX_CHAINS_EMBEDDED = 1_000
+# Chains of a search of which a GET tells how far it is.
+MAX_SEARCHED = 10_000
 
 
 def submit(context: Context, spec: Experiment, idempotency_key: str | None, preset: str | None) -> ExperimentView:
@@ -174,13 +176,9 @@ def view(context: Context, experiment_id: str, *, after: int = -1, limit: int = 
     """Shows an experiment with the chains behind position `after`."""
     with context.database.reading() as repository:
         row = repository.experiment(experiment_id)
-        of_search = row.spec.get("search") is not None
-        everything = repository.chains(experiment_id) if of_search else []
-        chains = (
-            [chain for chain in everything if chain.position > after][: limit + 1]
-            if of_search
-            else repository.chains(experiment_id, limit=limit + 1, after=after)
-        )
+        # How far a search is takes all of its chains, a second or so for this many.
+        in_all = row.spec.get("search") is not None and after < 0
+        chains = repository.chains(experiment_id, limit=MAX_SEARCHED + 1 if in_all else limit + 1, after=after)
         outcomes, parents = repository.outcomes(experiment_id), repository.parents(experiment_id)
     shown = summary(context.settings, row)
     return ExperimentView(
@@ -191,7 +189,7 @@ def view(context: Context, experiment_id: str, *, after: int = -1, limit: int = 
         checkpoints_removed_at=row.checkpoints_removed_at,
         delete_at=row.delete_at,
         webhook=_webhook(row),
-        search=search_view(row, everything),
+        search=search_view(row, chains) if in_all and len(chains) <= MAX_SEARCHED else None,
         chains=[_chain(chain) for chain in chains[:limit]],
         next_cursor=str(chains[limit - 1].position) if len(chains) > limit else None,
     )

@@ -46,7 +46,7 @@ def detail(answer: Any, status: int) -> str:
 
 def test_each_arm_is_measured_at_what_the_comparison_shows_it_in(api: Api, spec: Spec) -> None:
     parent = searched(api, spec)
-    answer = rerun(api, parent, {"seeds": [10, 11, 12, 13]})
+    answer = rerun(api, parent, {"seeds": [10, 11, 12, 13], "train_part": 0.5})
     assert answer.status_code == 202, answer.text
     made = answer.json()
     assert answer.headers["Location"] == f"/experiments/{made['id']}"
@@ -58,7 +58,7 @@ def test_each_arm_is_measured_at_what_the_comparison_shows_it_in(api: Api, spec:
     with api.changing() as repository:
         stored = repository.experiment(made["id"]).spec
     assert "search" not in stored
-    assert (stored["validation"], stored["baseline"]) == (0.1, "SDT")
+    assert (stored["validation"], stored["train_part"], stored["baseline"]) == (0.1, 0.5, "SDT")
     lrs = {arm["name"]: arm.get("optimizer", stored.get("optimizer", {})).get("lr") for arm in stored["arms"]}
     chosen = {arm["name"]: arm["choice"] for arm in api.client.get(f"/experiments/{parent}/comparison").json()["arms"]}
     assert lrs == {name: choice["configuration"]["optimizer.lr"] for name, choice in chosen.items()} == LRS

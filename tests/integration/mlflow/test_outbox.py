@@ -16,7 +16,7 @@ from service.plan import Chain, plan
 from service.runner import outbox as module
 from service.runner.board import StageId
 from service.runner.event_file import EventFile
-from service.runner.ledger import Ledger
+from service.runner.ledger import Ledger, Stop
 from service.runner.mlflow_runs import MlflowRuns
 from service.runner.outbox import Outbox
 from service.runner.refusals import Refusals
@@ -67,9 +67,13 @@ class Bench:
             (attempt.path / "model.pt").write_bytes(b"model")
             attempt.finish(state="succeeded", at_ms=2_000 + stage)
 
-    def outbox(self, url: str, refusals: Refusals | None = None) -> Outbox:
+    def ledger(self) -> Ledger:
+        """What is committed by now."""
+        return Ledger(self.folder, [self.chain, *self.others], self.events_file)
+
+    def outbox(self, url: str, refusals: Refusals | None = None, ledger: Ledger | None = None) -> Outbox:
         """An outbox that remembers nothing, as a new driver's."""
-        ledger = Ledger(self.folder, [self.chain, *self.others], self.events_file)
+        ledger = ledger or self.ledger()
         runs = MlflowRuns(url, self.folder.experiment_id, "bench", "what it is for")
         return Outbox(self.folder.experiment_id, ledger, runs, self.events_file, self.folder.spec, refusals)
 
@@ -127,6 +131,28 @@ def test_a_chain_becomes_a_parent_with_a_child_for_each_stage(mlflow_url: str, b
     assert files == {"checkpoints/last.pt", "checkpoints/best_test_epoch.pt"}
     best = client.download_artifacts(first.info.run_id, "checkpoints/best_test_epoch.pt")
     assert Path(best).read_bytes() == b"2"
+
+
+def test_a_chain_that_a_search_has_stopped_says_why_and_keeps_what_it_came_to(mlflow_url: str, bench: Bench) -> None:
+    bench.commit(0, range(1, 3))
+    ledger = bench.ledger()
+    ledger.stop(bench.chain.id, Stop(5_000, "it led nowhere"))
+    assert bench.outbox(mlflow_url, ledger=ledger).finish(NEVER, 0)
+    (parent,), (only,) = runs_of(mlflow_url, bench)
+    assert (parent.info.status, only.info.status, parent.info.end_time) == ("KILLED", "KILLED", 5_000)
+    assert parent.data.tags["tet.stopped"] == "it led nowhere"
+    assert steps(mlflow_url, only) == [1, 2]
+
+
+def test_what_a_trial_commits_that_is_late_to_hear_of_its_stop_is_not_waited_for(mlflow_url: str, bench: Bench) -> None:
+    ledger = bench.ledger()
+    ledger.stop(bench.chain.id, Stop(5_000, "another seed's network broke down"))
+    outbox = bench.outbox(mlflow_url, ledger=ledger)
+    assert outbox.finish(NEVER, 0)  # it has not begun, and there is nothing to ship
+    bench.commit(0, range(1, 2))
+    ledger.refresh(StageId(bench.chain.id, 0))
+    assert outbox.finish(NEVER, 0)
+    assert outbox.pending() == 0
 
 
 def test_shipping_again_draws_nothing_twice(mlflow_url: str, bench: Bench) -> None:

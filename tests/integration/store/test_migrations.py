@@ -13,7 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, select, update
 
 from service.store.database import Database, _alembic
-from service.store.tables import StageRow, Table
+from service.store.tables import ChainRow, StageRow, Table
 from tests.integration.store.test_repository import create
 
 
@@ -73,6 +73,21 @@ def test_failures_from_before_there_were_types_get_one(database: Database) -> No
         {"type": "node_lost"} | (told[0] or {}), {"type": "error"} | (told[1] or {}), told[2], None
     ]  # fmt: skip
     assert set(found.values()) == {None}
+
+
+def test_configurations_of_earlier_searches_are_numbered_within_their_arm(database: Database) -> None:
+    create(database)
+    with database.engine.begin() as connection:
+        chains = connection.execute(select(ChainRow.id, ChainRow.arm, ChainRow.seed).order_by(ChainRow.position)).all()
+        for chain, _, seed in chains:
+            values = {"optimizer.lr": 0.1 if seed else 0.2}
+            connection.execute(update(ChainRow).where(ChainRow.id == chain).values(hyperparameters=values))
+        command.downgrade(_alembic(connection), "0005")
+    database.migrate()
+    with database.engine.connect() as connection:
+        found = connection.execute(select(ChainRow.id, ChainRow.configuration)).all()
+    first = chains[0].seed
+    assert dict(found) == {chain: int((seed > 0) != (first > 0)) for chain, _, seed in chains}
 
 
 def test_a_process_killed_within_a_migration_leaves_the_next_one_to_do_it(database_url: str) -> None:

@@ -122,6 +122,33 @@ def test_a_search_that_learns_begins_at_random_and_then_comes_nearer(tmp_path: P
     assert near(tried[10:]) > 1.5 * near(at_random)
 
 
+def test_an_arm_that_has_nothing_to_be_compared_with_is_never_looked_at(tmp_path: Path) -> None:
+    experiment = searched(space={"arms.TIT.loss.lamb": {"range": [0.0, 1.0]}}, seeds=(0, 1), num=3)
+    folder = new_folder(tmp_path, "one")
+    played(experiment, folder)
+    assert {each.arm for each in entries(folder)} == {"TIT"}
+    attempts = [len(folder.stage(chain.id, 0).attempt_numbers()) for chain in plan(experiment) if chain.arm == "SDT"]
+    assert attempts == [1, 1]
+
+
+def test_a_later_driver_leaves_those_that_wait_waiting(tmp_path: Path) -> None:
+    experiment = searched(seeds=(0, 1), num=3, max_concurrent=1)
+    folder = new_folder(tmp_path, "later")
+    player = Player(experiment, folder, 1)
+    steps = player.play()
+    while "decided" not in next(steps):  # the first seed is at the first rung, and waits
+        pass
+    player.events.close()
+    later = Player(experiment, folder, 2)
+    later.events.close()
+    assert later.study.turns() == []
+    waiting = [chain.id for chain in plan(experiment) if later.study.waits(chain.id)]
+    assert len(waiting) == 1
+    taken = later.board.take()
+    assert isinstance(taken, StageId)
+    assert taken.chain not in waiting
+
+
 def test_a_chain_is_found_again_as_it_was_proposed(tmp_path: Path) -> None:
     experiment = searched("tpe", None, num=12)
     folder = new_folder(tmp_path, "tpe")
