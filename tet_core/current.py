@@ -6,6 +6,7 @@ Shapes: T time steps, B batch, C channels, * any more axes.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from tet_core.norm import TdBN
@@ -55,9 +56,17 @@ class Current:
         assert self.steps == other.steps
         return Current((*self.terms, *other.terms), self.steps)
 
-    def first(self, num_samples: int) -> "Current":
-        """The current of the first samples of the batch alone, to look at: of no use for a backward pass."""
-        return Current(tuple(Term(term.x[:, :num_samples], term.norm) for term in self.terms), self.steps)
+    @torch.no_grad()
+    def first(self, num_samples: int) -> Tensor:
+        """The sum for the first samples of the batch alone, `[T, B, *]`, to look at: see `TdBN.glance`."""
+        first, *others = (self._glance(Term(term.x[:, :num_samples], term.norm)) for term in self.terms)
+        return sum(others, start=first)
+
+    def _glance(self, term: Term) -> Tensor:
+        x = term.x.expand(self.steps, *term.x.shape[1:])
+        if isinstance(term.norm, TdBN):
+            return term.norm.glance(x)
+        return x if term.norm is None else term.norm(x)
 
     def tensor(self) -> Tensor:
         """The sum itself, `[T, B, *]`."""

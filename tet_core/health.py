@@ -9,7 +9,7 @@ Shapes: T time steps, B batch, * any more axes.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -19,11 +19,11 @@ from torch.utils.hooks import RemovableHandle
 from tet_core.current import Current
 from tet_core.kernels.inputs import computing_dtype
 from tet_core.neuron import LIF
-from tet_core.norm import looked_through
+from tet_core.surrogate import Surrogate
 
 # So many samples of the pass tell enough: a layer that fires for none of them, epoch after epoch, is silent. What is
 # looked at is computed once more, and so takes time in proportion; `benchmarks.training.around` says how much.
-NUM_SAMPLES = 8
+NUM_SAMPLES = 4
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,8 @@ def watched(model: nn.Module) -> Iterator[dict[str, LayerHealth]]:
     def see(name: str, layer: LIF, args: tuple[Any, ...], spikes: Tensor) -> None:
         handles.pop(name).remove()
         current = args[0] if isinstance(args[0], Current) else Current.of(args[0])
-        with torch.no_grad(), looked_through(term.norm for term in current.terms):
-            # Copies: a view would hold the whole batch.
-            first = current.first(NUM_SAMPLES).tensor().clone(), spikes[:, :NUM_SAMPLES].clone()
-        seen[name] = _Seen(layer, *first)
+        # Copies: a view would hold the whole batch.
+        seen[name] = _Seen(layer, current.first(NUM_SAMPLES).clone(), spikes[:, :NUM_SAMPLES].detach().clone())
 
     for name, module in model.named_modules():
         if isinstance(module, LIF):
@@ -79,6 +77,12 @@ def watched(model: nn.Module) -> Iterator[dict[str, LayerHealth]]:
         found |= {name: LayerHealth(*pair) for name, pair in zip(seen, figures, strict=True)}
 
 
+@cache
+def _largest(surrogate: Surrogate) -> float:
+    """A surrogate's largest derivative, which it has at the threshold."""
+    return float(surrogate.derivative(torch.zeros(1)))
+
+
 @dataclass(frozen=True)
 class _Seen:
     """What a layer was fed with, and what it made of it, `[T, B, *]`."""
@@ -90,9 +94,9 @@ class _Seen:
     @torch.no_grad()
     def figures(self) -> tuple[Tensor, Tensor]:
         """The fields of its `LayerHealth`, on the device."""
-        largest = float(self.layer.surrogate.derivative(torch.zeros(1)))
         derivatives = self.layer.surrogate.derivative(self._distances())
-        return self.spikes.mean(dtype=torch.float64), derivatives.mean(dtype=torch.float64) / largest
+        shares = derivatives.mean(dtype=torch.float64) / _largest(self.layer.surrogate)  # type: ignore[arg-type]
+        return self.spikes.mean(dtype=torch.float64), shares
 
     def _distances(self) -> Tensor:
         """The potentials' distances to the threshold: computed once more, as in `lif_step`, with the known spikes."""

@@ -6,8 +6,6 @@ Source: Zheng et al., "Going Deeper With Directly-Trained Larger Spiking Neural 
 (arXiv:2011.05280); Deng et al., ICLR 2022.
 """
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -83,6 +81,16 @@ class TdBN(nn.Module):
         return y
 
     @torch.no_grad()
+    def glance(self, x_TBCHW: Tensor) -> Tensor:
+        """Normalise some samples to look at: in training by their own statistics, of which nothing is kept."""
+        if not self.training:
+            return self(x_TBCHW)  # type: ignore[no-any-return]
+        y = functional.batch_norm(
+            x_TBCHW.flatten(0, 1), None, None, self.weight, self.bias, training=True, eps=self.eps
+        )
+        return y.view_as(x_TBCHW)
+
+    @torch.no_grad()
     def track(self, mean: Tensor, var: Tensor, count: int | Tensor) -> None:
         """Take a batch into the running statistics.
 
@@ -124,6 +132,12 @@ class TEBN(TdBN):
         """Normalise and scale `[T, B, C, H, W]`; the output has the input's shape."""
         return scale_steps(super().forward(x_TBCHW), self.scale)
 
+    @torch.no_grad()
+    def glance(self, x_TBCHW: Tensor) -> Tensor:
+        """As of a `TdBN`, and scaled."""
+        looked_at = super().glance(x_TBCHW)
+        return scale_steps(looked_at, self.scale) if self.training else looked_at
+
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
         saved = state_dict.get(prefix + "scale")
         if isinstance(saved, Tensor) and saved.ndim == 1 and len(saved):
@@ -136,21 +150,6 @@ def synchronise(model: nn.Module, workers: Workers) -> None:
     for module in model.modules():
         if isinstance(module, TdBN):
             module.workers = workers
-
-
-@contextmanager
-def looked_through(norms: Iterable[nn.Module | None]) -> Iterator[None]:
-    """Within this context norms go by what they are given alone, whatever other workers have, and keep nothing."""
-    of_batches = [norm for norm in norms if isinstance(norm, TdBN) and norm.training]
-    kept = [(norm, norm.workers, norm.running_mean, norm.running_var) for norm in of_batches]
-    for norm in of_batches:
-        norm.workers = ALONE
-        norm.running_mean, norm.running_var = norm.running_mean.clone(), norm.running_var.clone()
-    try:
-        yield
-    finally:
-        for norm, workers, mean, var in kept:
-            norm.workers, norm.running_mean, norm.running_var = workers, mean, var
 
 
 def average_statistics(model: nn.Module, workers: Workers) -> None:
