@@ -93,6 +93,8 @@ def test_a_search_that_learns_stops_what_leads_nowhere_and_says_why(stack: Local
     reasons = {run.data.tags["tet.chain"]: run.data.tags.get("tet.stopped", "") for run in runs}
     assert reasons == {chain["id"]: chain["reason"] for chain in view.chains}
     assert {run.info.status for run in runs if "tet.stopped" in run.data.tags} == {"KILLED"}
+    drawn = {run.data.tags["tet.chain"]: json.loads(run.data.tags["tet.configuration"]) for run in runs}
+    assert drawn == {chain["id"]: chain["configuration"] for chain in view.chains}
     assert all("val/accuracy" in run.data.metrics for run in runs)
 
 
@@ -113,3 +115,40 @@ def test_a_configuration_that_breaks_down_is_stopped_with_the_diagnosis_and_the_
     well, badly = sorted(view.chains, key=lambda chain: float(chain["configuration"]["optimizer.lr"]))
     assert (well["state"], badly["state"]) == ("succeeded", "stopped")
     assert "not_finite" in badly["reason"]
+
+
+def test_with_two_goals_the_front_says_what_is_best_where_both_count(stack: LocalStack) -> None:
+    arm = {"name": "TET", "stages": [{"kind": "train", "T": 2, "epochs": 1, "loss": TET}]}
+    space = {"arms.TET.T": {"choice": [1, 2]}, "optimizer.lr": {"choice": [1e-6, 1e-3]}}
+    search = {"method": "grid", "space": space, "goal": ["val/accuracy", "val/energy_j"]}
+    body = SPEC | {
+        "name": "goals",
+        "arms": [arm],
+        "baseline": "TET",
+        "seeds": [0, 1],
+        "validation": 0.2,
+        "search": search,
+    }
+    answer = stack.post(body)
+    assert answer.status_code == 202, answer.text
+    view = run_to_end(stack, answer.json()["id"])
+    found: dict[str, list[Json]] = {}
+    for chain in view.chains:
+        found.setdefault(json.dumps(chain["configuration"]), []).append(chain["stages"][-1]["metrics"])
+    told = stack.get(f"/experiments/{view.id}/comparison")["front"]
+    assert told["goal"] == "val/energy_j"
+    points = {
+        key: tuple(fmean(each[name] for each in of_seeds) for name in ("val/accuracy", "val/energy_j"))
+        for key, of_seeds in found.items()
+    }
+    best = {
+        key
+        for key, (accuracy, energy) in points.items()
+        if not any(a >= accuracy and e <= energy and (a, e) != (accuracy, energy) for a, e in points.values())
+    }
+    assert {json.dumps(point["configuration"]) for point in told["points"]} == best
+    for point in told["points"]:
+        assert (point["val_accuracy"], point["cost"]) == pytest.approx(points[json.dumps(point["configuration"])])
+        assert len(point["chains"]) == 2
+    printed = stack.tet("compare", view.id)
+    assert "the front: val/energy_j against val/accuracy" in printed
