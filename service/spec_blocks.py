@@ -113,7 +113,13 @@ class HealthLimits(Config):
         description="A layer whose surrogate's derivative is on average no larger than this, as a share of its largest "
         "value, lets no gradient through.",
     )
-    patience: int = Field(2, ge=1, le=10_000, description="Epochs in a row until the stage fails of it.")
+    patience: int = Field(
+        2,
+        ge=1,
+        le=10_000,
+        description="Epochs in a row until the stage fails of it; five times as "
+        "many of a silent layer that lets a gradient through, since it may wake up.",
+    )
 
 
 class Limits(Config):

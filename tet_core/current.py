@@ -56,6 +56,12 @@ class Current:
         assert self.steps == other.steps
         return Current((*self.terms, *other.terms), self.steps)
 
+    @property
+    def can_be_looked_at(self) -> bool:
+        """Whether `first` leaves everything as it was: a foreign norm may keep statistics of whatever it is given."""
+        norms = [term.norm for term in self.terms if term.norm is not None]
+        return all(isinstance(norm, TdBN) or not norm.training for norm in norms)
+
     @torch.no_grad()
     def first(self, num_samples: int) -> Tensor:
         """The sum for the first samples of the batch alone, `[T, B, *]`, to look at: see `TdBN.glance`."""

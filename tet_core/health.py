@@ -60,8 +60,12 @@ def watched(model: nn.Module) -> Iterator[dict[str, LayerHealth]]:
     def see(name: str, layer: LIF, args: tuple[Any, ...], spikes: Tensor) -> None:
         handles.pop(name).remove()
         current = args[0] if isinstance(args[0], Current) else Current.of(args[0])
-        # Copies: a view would hold the whole batch.
-        seen[name] = _Seen(layer, current.first(NUM_SAMPLES).clone(), spikes[:, :NUM_SAMPLES].detach().clone())
+        if not current.can_be_looked_at:
+            return
+        # Copies: a view would hold the whole batch, and the step to come changes what is learnt.
+        first, fired = current.first(NUM_SAMPLES).clone(), spikes[:, :NUM_SAMPLES].detach().clone()
+        with torch.no_grad():
+            seen[name] = _Seen(layer, first, fired, float(layer.tau), float(layer.v_threshold))
 
     for name, module in model.named_modules():
         if isinstance(module, LIF):
@@ -90,6 +94,8 @@ class _Seen:
     layer: LIF
     current: Tensor
     spikes: Tensor
+    tau: float
+    v_threshold: float
 
     @torch.no_grad()
     def figures(self) -> tuple[Tensor, Tensor]:
@@ -102,7 +108,7 @@ class _Seen:
         """The potentials' distances to the threshold: computed once more, as in `lif_step`, with the known spikes."""
         dtype = computing_dtype(self.current.dtype)
         current, spikes = self.current.to(dtype), self.spikes.to(dtype)
-        tau, v_threshold = float(self.layer.tau), float(self.layer.v_threshold)
+        tau, v_threshold = self.tau, self.v_threshold
         first, *later = current
         potentials = [first]
         # As few calls as can be: of a small network these are what takes time.

@@ -85,10 +85,10 @@ class TdBN(nn.Module):
         """Normalise some samples to look at: in training by their own statistics, of which nothing is kept."""
         if not self.training:
             return self(x_TBCHW)  # type: ignore[no-any-return]
-        y = functional.batch_norm(
-            x_TBCHW.flatten(0, 1), None, None, self.weight, self.bias, training=True, eps=self.eps
-        )
-        return y.view_as(x_TBCHW)
+        # By hand: torch refuses a single number, which is all that a worker's share may be.
+        var, mean = torch.var_mean(x_TBCHW, dim=(0, 1, 3, 4), correction=0)
+        scale = self.weight * (var + self.eps).rsqrt()
+        return torch.addcmul((self.bias - mean * scale).view(-1, 1, 1), x_TBCHW, scale.view(-1, 1, 1))
 
     @torch.no_grad()
     def track(self, mean: Tensor, var: Tensor, count: int | Tensor) -> None:
@@ -153,10 +153,12 @@ def synchronise(model: nn.Module, workers: Workers) -> None:
 
 
 def average_statistics(model: nn.Module, workers: Workers) -> None:
-    """Put the mean over the workers in the place of each one's running statistics."""
+    """Put the mean over the workers in the place of each one's running statistics, where these are its own."""
     if not workers.are_many:
         return
-    buffers = [each for each in model.buffers() if each.is_floating_point()]
+    together = [module for module in model.modules() if isinstance(module, TdBN) and module.workers is not ALONE]
+    apart = {id(each) for module in together for each in module.buffers(recurse=False)}
+    buffers = [each for each in model.buffers() if each.is_floating_point() and id(each) not in apart]
     if buffers:
         mean = workers.summed(torch.cat([each.double().flatten() for each in buffers])) / workers.num
         parts = torch.split(mean, [each.numel() for each in buffers])

@@ -260,7 +260,9 @@ class _Stage:
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
         start = self._now()
         layers: dict[str, LayerHealth] = {}
-        watched_at = max(place for place, size in enumerate(sizes) if size == sizes[0]) if with_layers else None
+        last_whole = max(place for place, size in enumerate(sizes) if size == sizes[0])
+        # Of a batch smaller than the number of workers some have nothing to look at.
+        watched_at = last_whole if with_layers and sizes[0] >= self.workers.num else None
         batches = self.loader.epoch(config.epoch_offset + number)
         for place, ((images, labels), size) in enumerate(zip(batches, sizes, strict=True)):
             with watched(self.model) if place == watched_at else nullcontext(layers) as layers:
@@ -272,8 +274,7 @@ class _Stage:
         batch_losses = self.workers.summed(torch.stack(losses).double()).cpu()
         seconds = self._now() - start
         _check_finite(batch_losses, number, config.loss.name)
-        if not config.sync_norm:
-            average_statistics(self.model, self.workers)
+        average_statistics(self.model, self.workers)
         num_samples = self.loader.num_samples
         metrics = {
             "train/loss": float(batch_losses @ torch.tensor(sizes, dtype=torch.float64)) / num_samples,

@@ -8,6 +8,7 @@ of a sum that will never be complete, and has to be got out of it.
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -78,15 +79,33 @@ class Crew:
         return NO_TIMEOUT_S if self.stall_s is None else max(LEAST_TIMEOUT_S, TIMEOUT_FACTOR * self.stall_s)
 
 
+def _nobody() -> None:
+    """What who is alone has to look at."""
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """All workers of a trial.
+
+    Attributes:
+        group: Theirs; None where there is one alone.
+        check: To be called at every step. Raises WorkersApartError where one of the others has failed: not all work is
+            a sum in which it would be missed.
+    """
+
+    group: ProcessGroup | None = None
+    check: Callable[[], None] = _nobody
+
+
 @contextmanager
-def gathered(crew: Crew, say: Callable[[str], None]) -> Iterator[ProcessGroup | None]:
-    """The group of all workers within this context; None where there is one alone.
+def gathered(crew: Crew, say: Callable[[str], None]) -> Iterator[Gathered]:
+    """All workers, at work within this context.
 
     Raises:
         WorkerFailed: One of the others has failed, or was lost; then its failure is the trial's.
     """
     if crew.num == 1:
-        yield None
+        yield Gathered()
         return
     others = _Others(crew)
     try:
@@ -96,7 +115,13 @@ def gathered(crew: Crew, say: Callable[[str], None]) -> Iterator[ProcessGroup | 
         with joined(meeting, 0, store) as group:
             others.watch(group)
             say(f"{crew.num} workers have met at {meeting.host}:{meeting.port} ({meeting.backend})")
-            yield group
+            try:
+                yield Gathered(group, others.check)
+            except BaseException as error:
+                # The others wait in a sum that this one will not come to: they go first, and then the group.
+                if not isinstance(error, WorkersApartError) and not others.have_failed:
+                    others.end()
+                raise
         others.finish()
     except WorkersApartError as error:
         raise WorkerFailed(others.cause() or failure(FailureType.NODE_LOST, str(error), kind=KIND)) from error
@@ -119,6 +144,7 @@ class _Others:
         # The first worker is out of all sums; the cause of its coming out is known, or will never be; it is all over.
         self._out, self._known, self._over = threading.Event(), threading.Event(), threading.Event()
         self._group: ProcessGroup | None = None
+        self._stepped_at: float | None = None
         self._watcher = threading.Thread(target=self._watch, name="workers", daemon=True)
 
     def start(self) -> None:
@@ -150,6 +176,12 @@ class _Others:
         self._group = group
         if self._failures:  # between the meeting and now
             self._break_off()
+
+    def check(self) -> None:
+        """Take note of a step, and leave what is being done where one of them has failed."""
+        self._stepped_at = time.monotonic()
+        if self._failures:
+            raise WorkersApartError("another worker has failed")
 
     def finish(self) -> None:
         """Wait for them at the end of the stage, for a while."""
@@ -212,7 +244,8 @@ class _Others:
         threading.Thread(target=self._end_process, name="workers-grace", daemon=True).start()
 
     def _end_process(self) -> None:
-        if not self._out.wait(GRACE_S):
+        # Before its first step it loads data, for as long as that takes, and then comes to a sum.
+        if not self._out.wait(GRACE_S if self._stepped_at is not None else self._crew.timeout_s):
             rank, told = self._failures[0]
             text = f"{self._crew.label}: worker {rank} has failed, and this one hangs: {told['message']}"
             print(text, file=sys.stderr, flush=True)

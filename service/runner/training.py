@@ -41,10 +41,15 @@ def _train(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterato
     begun_ms = now_ms()
     commits = read_commits(folder)
     _check_health(commits, limits.health)
-    with gathered(Crew.of(trial), say) as group:
+    with gathered(Crew.of(trial), say) as workers:
+
+        def on_step() -> None:
+            pulse()
+            workers.check()
+
         epochs = train_epochs(
-            config, initial=initial, resume=resume, data_root=data_root, on_step=pulse, with_layers=True,
-            with_energy=trial.with_energy, group=group,
+            config, initial=initial, resume=resume, data_root=data_root, on_step=on_step, with_layers=True,
+            with_energy=trial.with_energy, group=workers.group,
         )  # fmt: skip
         attempt.write_started(at_ms=begun_ms, resumed_epoch=resumed_epoch, **asdict(epochs.start))
         yield from _commit_all(trial, attempt, epochs, commits, say)

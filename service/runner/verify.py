@@ -78,8 +78,8 @@ def replayed(
         root = None if data_root is None else str(data_root)
         label = f"verification of {chain.id} stage {stage}"
         crew = Crew(label, num_workers, demand, config, root, Limits().stall_s)
-        with gathered(crew, log.info) as group:
-            return Replay(folder, chain, stage, data_root, group).run()
+        with gathered(crew, log.info) as workers:
+            return Replay(folder, chain, stage, data_root, workers.group).run()
     except Exception as error:
         failure = describe(error)
         return {"state": "failed", "reason": f"{failure['type']}: {failure['message']}", "failure": failure}

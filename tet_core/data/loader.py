@@ -133,9 +133,12 @@ def split_validation(labels: Tensor, fraction: float, seed_: int, part: float = 
     for label in sorted(set(labels.tolist())):
         members = (labels == label).nonzero().flatten()
         shuffled = members[torch.randperm(len(members), generator=generator)]
-        used = shuffled[: round(part * len(members))]
-        is_used[used] = True
-        is_validation[used[: round(fraction * len(used))]] = True
+        # Whatever the part, what is trained on is never validated on with another part.
+        num_used, first_trained = round(part * len(members)), round(fraction * len(members))
+        num_validation = round(fraction * num_used)
+        validation = shuffled[:num_validation]
+        is_used[torch.cat([validation, shuffled[first_trained:][: num_used - num_validation]])] = True
+        is_validation[validation] = True
     train, validation = (is_used & ~is_validation).nonzero().flatten(), is_validation.nonzero().flatten()
     if len(train) == 0 or (fraction > 0 and len(validation) == 0):
         of_part = f" and train_part {part}" if part < 1 else ""

@@ -102,7 +102,10 @@ def test_a_part_of_the_training_set_is_stratified_too_and_grows_with_its_share()
         num_used = round(0.5 * int((labels == label).sum()))
         assert int((labels[used] == label).sum()) == num_used
         assert int((labels[validation] == label).sum()) == round(0.2 * num_used)
-    assert set(used) <= set(torch.cat(split_validation(labels, 0.2, 0, part=0.7)).tolist())
+    more_trained, more_validated = split_validation(labels, 0.2, 0, part=0.7)
+    assert set(train.tolist()) <= set(more_trained.tolist())
+    assert set(validation.tolist()) <= set(more_validated.tolist())
+    assert not set(train.tolist()) & set(split_validation(labels, 0.2, 0)[1].tolist())
     with pytest.raises(ValueError, match=r"validation is 0\.1 and train_part 0\.001; of 1442 samples that leaves 0 to"):
         split_validation(labels, 0.1, 0, part=0.001)
 
