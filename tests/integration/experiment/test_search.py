@@ -100,21 +100,22 @@ def test_a_search_that_learns_stops_what_leads_nowhere_and_says_why(stack: Local
 
 def test_a_configuration_that_breaks_down_is_stopped_with_the_diagnosis_and_the_others_go_on(stack: LocalStack) -> None:
     arm = {"name": "TET", "stages": [{"kind": "train", "T": 1, "epochs": 3, "loss": TET}]}
-    search = {"method": "grid", "space": {"optimizer.lr": {"choice": [1e-3, 1e12]}}}
     body = SPEC | {
-        "name": "diverging",
-        "arms": [arm],
-        "baseline": "TET",
-        "seeds": [0],
-        "validation": 0.2,
-        "search": search,
-    }
+        # A norm whose weights begin at 1: those of tdbn begin at the threshold, and so follow it.
+        "name": "dying", "model": {"name": "vgg_small", "width": 8, "norm": {"name": "bn"}}, "arms": [arm],
+        "baseline": "TET", "seeds": [0, 1], "validation": 0.2, "limits": {"health": {}},
+        "search": {"method": "grid", "space": {"neuron.v_threshold": {"choice": [1.0, 100.0]}}},
+    }  # fmt: skip
     answer = stack.post(body)
     assert answer.status_code == 202, answer.text
     view = run_to_end(stack, answer.json()["id"])
-    well, badly = sorted(view.chains, key=lambda chain: float(chain["configuration"]["optimizer.lr"]))
-    assert (well["state"], badly["state"]) == ("succeeded", "stopped")
-    assert "not_finite" in badly["reason"]
+    assert view.view["state"] == "succeeded"
+    for chain in view.chains:
+        if chain["configuration"]["neuron.v_threshold"] == 1:
+            assert (chain["state"], chain["reason"]) == ("succeeded", "")
+        else:
+            assert chain["state"] == "stopped"
+            assert "failed: health: layer features.0.lif is silent" in chain["reason"]
 
 
 def test_with_two_goals_the_front_says_what_is_best_where_both_count(stack: LocalStack) -> None:
