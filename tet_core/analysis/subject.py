@@ -11,7 +11,7 @@ from tet_core.checkpoint import weights_sha256
 from tet_core.config import TrainConfig
 from tet_core.data import Dataset, Samples, load_dataset
 from tet_core.evaluation import build, measure_prefixes
-from tet_core.training import Start
+from tet_core.stage import Start
 
 Record = dict[str, str | int | float | bool | None]
 
