@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from tests.unit.tet_core.stages import make_config
-from tet_core import environment, training
+from tet_core import environment, stage
 from tet_core.checkpoint import CheckpointError, EnvironmentMismatch, weights_sha256
 from tet_core.config import TrainConfig
 from tet_core.evaluation import evaluate, measure
@@ -171,7 +171,7 @@ def test_a_network_that_its_last_step_broke_is_no_result(monkeypatch: pytest.Mon
     def breaking(*arguments: Any) -> dict[str, float]:
         return measure(*arguments) | {"loss": float("nan")}
 
-    monkeypatch.setattr(training, "measure", breaking)
+    monkeypatch.setattr(stage, "measure", breaking)
     with pytest.raises(FloatingPointError, match=r"test/loss is nan after epoch 1; a lower learning rate may help"):
         list(train_epochs(make_config()))
 
