@@ -32,8 +32,9 @@ def judged(rule: EarlyStopping, own: History, others: Sequence[History]) -> Judg
 
 
 def _at_a_rung(value: float, others: Sequence[float], factor: int) -> Judgement:
-    """The best `n // factor` of the `n` that were here go on, and one at least; of equals the one that came first."""
-    num_here, room = len(others) + 1, max(1, (len(others) + 1) // factor)
+    """The best `n / factor` of the `n` that were here go on, rounded up; of equals the one that came first."""
+    num_here = len(others) + 1
+    room = -(-num_here // factor)
     place = 1 + sum(other >= value for other in others)
     told = f"{value:.2%} on validation is number {place} of {num_here} that got here"
     return Judgement(place <= room, f"{told}; the best {room} go on" if room > 1 else f"{told}; the best goes on")

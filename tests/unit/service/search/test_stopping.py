@@ -31,6 +31,11 @@ def test_at_a_rung_the_best_third_goes_on(value: float, goes_on: bool) -> None:
     assert judged(ASHA, [value], others).goes_on is goes_on
 
 
+def test_what_goes_on_is_rounded_up() -> None:
+    assert judged(ASHA, [0.5], [[0.9], [0.1], [0.2]]).goes_on  # the second of four
+    assert not judged(ASHA, [0.5], [[0.9], [0.1]]).goes_on  # the second of three
+
+
 def test_of_equals_at_a_rung_the_first_goes_on() -> None:
     assert not judged(ASHA, [0.1], [[0.1], [0.1]]).goes_on
 
