@@ -17,12 +17,14 @@ ARMS = [
     {"name": "SDT", "stages": [{"kind": "train", "T": 1, "epochs": 1, "loss": {"name": "sdt"}}]},
     {"name": "TET", "stages": [{"kind": "train", "T": 1, "epochs": 1, "loss": TET}]},
 ]
+# Many short trials: what takes long is the start of their processes.
+SHORT = SPEC | {"resources": {"cpus_per_trial": 1, "reuse_actors": True}}
 SEARCH = {"method": "random", "num_configurations": 3, "seed": 1, "space": SPACE}
 
 
 def test_arms_are_compared_at_what_is_best_on_validation(stack: LocalStack) -> None:
     changes = {"name": "search", "arms": ARMS, "baseline": "SDT", "seeds": [0, 1], "validation": 0.2, "search": SEARCH}
-    body = SPEC | changes
+    body = SHORT | changes
     said = ask(stack, "POST", "/experiments/validate", 200, body)
     assert (said["num_chains"], said["num_trials"]) == (12, 12)
     answer = stack.post(body)
@@ -62,7 +64,7 @@ def test_arms_are_compared_at_what_is_best_on_validation(stack: LocalStack) -> N
 def test_a_search_that_learns_stops_what_leads_nowhere_and_says_why(stack: LocalStack) -> None:
     arm = {"name": "TET", "stages": [{"kind": "train", "T": 1, "epochs": 3, "loss": TET}]}
     search = {"method": "tpe", "num_configurations": 5, "space": {"optimizer.lr": {"log_range": [1e-5, 3e-2]}}}
-    body = SPEC | {
+    body = SHORT | {
         "name": "asha", "arms": [arm], "baseline": "TET", "seeds": [0, 1], "validation": 0.2, "search": search,
         "early_stopping": {"name": "asha", "grace_epochs": 1, "reduction_factor": 2},
     }  # fmt: skip
@@ -100,7 +102,7 @@ def test_a_search_that_learns_stops_what_leads_nowhere_and_says_why(stack: Local
 
 def test_a_configuration_that_breaks_down_is_stopped_with_the_diagnosis_and_the_others_go_on(stack: LocalStack) -> None:
     arm = {"name": "TET", "stages": [{"kind": "train", "T": 1, "epochs": 3, "loss": TET}]}
-    body = SPEC | {
+    body = SHORT | {
         # A norm whose weights begin at 1: those of tdbn begin at the threshold, and so follow it.
         "name": "dying", "model": {"name": "vgg_small", "width": 8, "norm": {"name": "bn"}}, "arms": [arm],
         "baseline": "TET", "seeds": [0, 1], "validation": 0.2, "limits": {"health": {}},
@@ -122,7 +124,7 @@ def test_with_two_goals_the_front_says_what_is_best_where_both_count(stack: Loca
     arm = {"name": "TET", "stages": [{"kind": "train", "T": 2, "epochs": 1, "loss": TET}]}
     space = {"arms.TET.T": {"choice": [1, 2]}, "optimizer.lr": {"choice": [1e-6, 1e-3]}}
     search = {"method": "grid", "space": space, "goal": ["val/accuracy", "val/energy_j"]}
-    body = SPEC | {
+    body = SHORT | {
         "name": "goals",
         "arms": [arm],
         "baseline": "TET",
