@@ -10,11 +10,15 @@ from service.control.comparison import Result
 
 @dataclass(frozen=True)
 class Tried:
-    """One configuration of an arm: its results by seed, and the validation accuracy at each, where there is one."""
+    """One configuration of an arm: its results by seed, and the validation accuracy at each, where there is one.
+
+    `number` is the configuration's within its arm, from 0.
+    """
 
     configuration: Mapping[str, Any]
     results: Mapping[int, Result]
     validation: Mapping[int, float]
+    number: int = 0
 
     @property
     def val_accuracy(self) -> float | None:

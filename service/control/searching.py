@@ -75,8 +75,8 @@ def _newest(chain: ChainRow, metric: str) -> float | None:
 
 def progress(arms: Sequence[str], chains: Iterable[ChainRow]) -> list[ArmSearch]:
     """How far the search of each arm is."""
-    grouped = _grouped(chains)
-    return [_arm(name, [of for (arm, _), of in grouped.items() if arm == name]) for name in arms]
+    by_arm = _by_arm(chains)
+    return [_arm(name, by_arm.get(name, [])) for name in arms]
 
 
 def expected_end(chains: Iterable[ChainRow], started: datetime, now: datetime) -> datetime | None:
@@ -85,28 +85,29 @@ def expected_end(chains: Iterable[ChainRow], started: datetime, now: datetime) -
     What has not ended is taken to take what the arm's configurations that have ended took on average: with early
     stopping, less than all their epochs.
     """
-    grouped = _grouped(chains)
-    done = sum(configuration.work for configuration in grouped.values())
+    by_arm = _by_arm(chains).values()
+    done = sum(each.work for of_arm in by_arm for each in of_arm)
     if not done or now <= started:
         return None
-    left = 0.0
-    for arm in {arm for arm, _ in grouped}:
-        of_arm = [configuration for (name, _), configuration in grouped.items() if name == arm]
-        ended = [each.work for each in of_arm if each.state in DONE]
-        for each in of_arm:
-            if each.state not in DONE:
-                left += max((fmean(ended) if ended else each.whole_work) - each.work, 0.0)
+    left = sum(map(_work_left, by_arm))
     try:
         return now + (now - started) * (left / done)
     except OverflowError:  # beyond the calendar
         return None
 
 
-def _grouped(chains: Iterable[ChainRow]) -> dict[tuple[str, int], _Configuration]:
-    found: dict[tuple[str, int], list[ChainRow]] = {}
+def _work_left(of_arm: Sequence[_Configuration]) -> float:
+    ended = [each.work for each in of_arm if each.state in DONE]
+    usual = fmean(ended) if ended else None
+    going_on = [each for each in of_arm if each.state not in DONE]
+    return sum(max((each.whole_work if usual is None else usual) - each.work, 0.0) for each in going_on)
+
+
+def _by_arm(chains: Iterable[ChainRow]) -> dict[str, list[_Configuration]]:
+    found: dict[str, dict[int, list[ChainRow]]] = {}
     for chain in chains:
-        found.setdefault((chain.arm, chain.configuration), []).append(chain)
-    return {key: _Configuration(of) for key, of in found.items()}
+        found.setdefault(chain.arm, {}).setdefault(chain.configuration, []).append(chain)
+    return {arm: [_Configuration(of) for of in numbered.values()] for arm, numbered in found.items()}
 
 
 def _arm(name: str, configurations: Sequence[_Configuration]) -> ArmSearch:

@@ -153,15 +153,20 @@ class Campaign:
         stage_id = StageId(trial["chain_id"], trial["stage_index"])
         try:
             self._ledger.refresh(stage_id)
-            verdict = self._study.heard(stage_id)
-            self._apply_turns()
+            verdict = self._heard(stage_id)
         except BaseException:
             _die("cannot decide on a trial of %s", stage_id)
-        if verdict is Verdict.WAIT:
-            self._board.hold(stage_id.chain)
         if verdict is not Verdict.GO_ON:
             self._told_to_end.add(stage_id)
         return verdict is Verdict.GO_ON
+
+    def _heard(self, stage_id: StageId) -> Verdict:
+        """What the study says of a chain by what is committed, which the board then knows too."""
+        verdict = self._study.heard(stage_id)
+        self._apply_turns()  # first: what is decided at one place releases a chain that waits at the next
+        if verdict is Verdict.WAIT:
+            self._board.hold(stage_id.chain)
+        return verdict
 
     def _apply_turns(self) -> None:
         """Act by what the study has decided, here and on other chains."""
@@ -253,8 +258,8 @@ class Campaign:
             self._study.failed(chain.id)
         else:
             # Its trial may have been lost between a commit and the report of it.
-            if going_on and self._study.heard(stage_id) is Verdict.WAIT:
-                self._board.hold(chain.id)
+            if going_on:
+                self._heard(stage_id)
             self._board.lost(stage_id)
         self._apply_turns()
         self._ledger.announce(stage_id, WorkState.WAITING)

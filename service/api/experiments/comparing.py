@@ -1,6 +1,5 @@
 """From an experiment's chains to the comparison of its arms."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
@@ -56,15 +55,15 @@ def _front(search: Search, chains: Iterable[ChainRow], tried: Mapping[str, Seque
     if len(search.goal) == 1:
         return None
     goal = search.goal[1]
-    own: dict[tuple[str, str], list[ChainRow]] = {}
+    own: dict[tuple[str, int], list[ChainRow]] = {}
     for chain in chains:
         if chain.state == WorkState.SUCCEEDED:
-            own.setdefault((chain.arm, _key(chain.hyperparameters)), []).append(chain)
+            own.setdefault((chain.arm, chain.configuration), []).append(chain)
     most = max((len(each.results) for of_arm in tried.values() for each in of_arm), default=0)
     points = []
     for arm, configurations in tried.items():
         for each in configurations:
-            of_each = own[arm, _key(each.configuration)]
+            of_each = own[arm, each.number]
             costs = [cost for chain in of_each if (cost := _cost(chain, goal)) is not None]
             if len(each.results) == most == len(costs) and each.val_accuracy is not None:
                 shown = FrontPointView(
@@ -77,10 +76,6 @@ def _front(search: Search, chains: Iterable[ChainRow], tried: Mapping[str, Seque
                 )
                 points.append((Point(each.val_accuracy, shown.cost), shown))
     return FrontView(goal=goal, points=[shown for _, shown in front(points)])
-
-
-def _key(configuration: Mapping[str, Any]) -> str:
-    return json.dumps(dict(configuration), sort_keys=True)
 
 
 def _cost(chain: ChainRow, goal: str) -> float | None:
@@ -100,14 +95,14 @@ def _with_published(view: ComparisonView, name: str | None) -> ComparisonView:
 
 def tried_by_arm(chains: Iterable[ChainRow]) -> dict[str, list[Tried]]:
     """The configurations of each arm of which a chain has succeeded, in the order in which they are proposed."""
-    results: dict[tuple[str, str], dict[int, Result]] = {}
-    validation: dict[tuple[str, str], dict[int, float]] = {}
-    values: dict[tuple[str, str], Mapping[str, Any]] = {}
+    results: dict[tuple[str, int], dict[int, Result]] = {}
+    validation: dict[tuple[str, int], dict[int, float]] = {}
+    values: dict[tuple[str, int], Mapping[str, Any]] = {}
     for chain in chains:
         last = next((stage.metrics for stage in reversed(chain.stages) if stage.kind == "train"), {})
         if chain.state != WorkState.SUCCEEDED or ACCURACY not in last:
             continue
-        key = chain.arm, _key(chain.hyperparameters)
+        key = chain.arm, chain.configuration
         time_s = sum(stage.train_time_s for stage in chain.stages)
         values[key] = chain.hyperparameters
         results.setdefault(key, {})[chain.seed] = Result(last[ACCURACY], time_s, chain.stages[0].initial_sha256)
@@ -115,5 +110,6 @@ def tried_by_arm(chains: Iterable[ChainRow]) -> dict[str, list[Tried]]:
             validation.setdefault(key, {})[chain.seed] = last[VAL_ACCURACY]
     tried: dict[str, list[Tried]] = {}
     for key, configuration in values.items():
-        tried.setdefault(key[0], []).append(Tried(configuration, results[key], validation.get(key, {})))
+        arm, number = key
+        tried.setdefault(arm, []).append(Tried(configuration, results[key], validation.get(key, {}), number))
     return tried

@@ -85,6 +85,7 @@ class Player:
         yield f"committed {stage} {epoch}"
         self.ledger.refresh(stage)
         verdict = self.study.heard(stage)
+        self._turn()
         if verdict is Verdict.WAIT:
             self.board.hold(stage.chain)
         yield f"decided {stage} {epoch}"
@@ -96,7 +97,6 @@ class Player:
             running.append((stage, attempt))
         else:
             self.board.lost(stage)
-        self._turn()
 
     def _turn(self) -> None:
         for turn in self.study.turns():
