@@ -47,7 +47,12 @@ def test_pauses_and_kills_lose_and_double_nothing(stack: LocalStack, finished: F
         ),
     )
     os.kill(driver_process(experiment_id).pid, signal.SIGKILL)
-    stack.await_experiment(experiment_id, lambda view: view["progress"]["stages_done"] >= 7)
+    # What the dead one has said may be read until the next one is there, so that seven stages prove no revival.
+    revived = f"tet-{experiment_id}-3"
+    stack.await_experiment(
+        experiment_id,
+        lambda view: view["links"]["ray"].endswith(revived) and view["progress"]["stages_done"] >= 7,
+    )
     cancelled_and_retried(stack, experiment_id)
     again = run_to_end(stack, experiment_id)
     # Begun, resumed, revived, retried; and once more where the retry was quicker than the pause that follows it.
