@@ -77,8 +77,10 @@ class Campaign:
         self._watchdog = Watchdog(spec.limits)
         # Tune's own list of its trials, as it was last seen.
         self._trials: list[Any] = []
-        # Stages whose trial the search has told to end.
+        self._scheduler = PatientScheduler(self._goes_on)
+        # Stages whose trial the search has told to end; and chains that it has stopped, of which trials may wait.
         self._told_to_end: set[StageId] = set()
+        self._stopped: set[str] = set()
         # For each stage: losses in a row, and the epoch that was committed at the last one.
         self._losses: dict[StageId, tuple[int, int]] = {}
 
@@ -93,7 +95,7 @@ class Campaign:
             self._trainable,
             tune_config=TuneConfig(
                 search_alg=ChainSearcher(self._take, self._trial_config, self._on_end_or_die),
-                scheduler=PatientScheduler(self._goes_on),
+                scheduler=self._scheduler,
                 num_samples=-1,
                 reuse_actors=resources.reuse_actors,
                 trial_name_creator=lambda trial: trial.config["label"],
@@ -176,6 +178,7 @@ class Campaign:
                     self._board.release(chain.id)
                 else:
                     self._board.stop(chain.id)
+                    self._stopped.add(chain.id)
                     self._announce_stop(self._ledger.chains[chain.id])
 
     def _announce_stop(self, chain: Chain) -> None:
@@ -211,7 +214,21 @@ class Campaign:
     def on_round(self, trials: list[Any]) -> None:
         """Tune is about to handle its next event, or has waited for one for a moment."""
         self._trials = trials
+        self._withdraw()
         self._watchdog.look()
+
+    def _withdraw(self) -> None:
+        """Let no trial begin whose chain was stopped while it waited for a process."""
+        if self._stopped:
+            self._scheduler.withdraw(self._is_wanted)
+            self._stopped.clear()
+
+    def _is_wanted(self, trial: dict[str, Any]) -> bool:
+        stage_id = StageId(trial["chain_id"], trial["stage_index"])
+        if stage_id.chain not in self._stopped:
+            return True
+        self._told_to_end.add(stage_id)
+        return False
 
     def on_start(self, stage_id: StageId, trial: Any) -> None:
         """A trial has a process, and begins."""

@@ -29,6 +29,7 @@ from service.runner.ledger import Ledger, Stop
 from service.runner.mlflow_runs import MlflowRuns
 from service.runner.outbox import Outbox
 from service.runner.refusals import Refusals
+from service.runner.run_content import chain_name
 from service.runner.stop_window import StopWindow
 from service.runner.study import Study
 from service.runner.study_journal import StudyJournal
@@ -176,7 +177,7 @@ def _broken_arms(ledger: Ledger) -> Iterator[tuple[str, Stop]]:
 
 
 def _failed(board: Board) -> str:
-    failed = [f"{chain.arm} seed {chain.seed}" for chain in board.failed_chains]
+    failed = [chain_name(chain) for chain in board.failed_chains]
     shown = ", ".join(failed[:5]) + (f" and {len(failed) - 5} more" if len(failed) > 5 else "")
     return f"{len(failed)} of {board.num_chains} chains failed: {shown}"
 

@@ -28,9 +28,12 @@ class PatientScheduler(FIFOScheduler):
         # Trials that wait, and some that no longer do: those of begun chains, and those of chains to be opened.
         self._going_on: dict[str, Trial] = {}
         self._opening: dict[str, Trial] = {}
+        self._controller: Any = None
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """Tune holds a trial ready."""
+        # What schedulers are shown of it does not tell for whom a process is being started.
+        self._controller = tune_controller._tune_controller
         (self._going_on if trial.config["stage_index"] else self._opening)[trial.trial_id] = trial
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
@@ -40,10 +43,19 @@ class PatientScheduler(FIFOScheduler):
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """The first waiting trial for which no process is being started; None where there is none."""
-        # What schedulers are shown of the controller does not tell for whom a process is being started.
-        controller = tune_controller._tune_controller
-        waiting = (*_waiting(self._going_on), *_waiting(self._opening))
-        return next((trial for trial in waiting if not _is_starting(controller, trial)), None)
+        return next((trial for trial in self._all_waiting() if not _is_starting(self._controller, trial)), None)
+
+    def withdraw(self, is_wanted: Callable[[dict[str, Any]], bool]) -> None:
+        """End those that wait and are no longer wanted, by their configuration: Tune tells its searcher so.
+
+        To be called between Tune's events, when none of them is on its way to a process.
+        """
+        for trial in self._all_waiting():
+            if not is_wanted(trial.config):
+                self._controller.stop_trial(trial)
+
+    def _all_waiting(self) -> list[Trial]:
+        return [*_waiting(self._going_on), *_waiting(self._opening)]
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Tune pickles its scheduler for a restore that is never made; locks and open files must not go along.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from mlflow.entities import Run
 
-from tests.integration.experiment.conftest import TET, Finished, driver_process, run_to_end
+from tests.integration.experiment.conftest import REUSING, TET, Finished, driver_process, run_to_end
 from tests.local_stack import Json, LocalStack
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
@@ -31,6 +31,7 @@ SPEC: Json = {
         }
     ],
     "seeds": [0],
+    "resources": REUSING["resources"],
 }
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.experiment.conftest import KEY, SPEC, Finished, run_to_end
-from tests.local_stack import LocalStack
+from tests.integration.experiment.conftest import KEY, REUSING, SPEC, Finished, ask, run_to_end
+from tests.local_stack import Json, LocalStack
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
@@ -20,17 +20,21 @@ def test_the_same_key_gives_the_same_experiment_and_another_body_a_conflict(fini
     assert other.headers["Content-Type"] == "application/problem+json"
 
 
-def test_while_it_runs_every_chain_shows_stage_epoch_and_accuracy(finished: Finished) -> None:
-    running = [
-        (chain["arm"], stage["T"], stage["epoch"], stage["metrics"]["test/accuracy"])
-        for view in finished.seen
-        if view["state"] == "running"
-        for chain in view["chains"]
-        for stage in chain["stages"]
-        if stage["state"] == "running" and stage["epoch"]
-    ]
-    assert {arm for arm, *_ in running} == {"SDT", "TET", "TIT"}
-    assert all(0 <= accuracy <= 1 for *_, accuracy in running)
+def test_while_it_runs_every_chain_shows_stage_epoch_and_accuracy(stack: LocalStack) -> None:
+    arms = [arm | {"stages": [stage | {"epochs": 10_000} for stage in arm["stages"]]} for arm in SPEC["arms"][1:]]
+    body = SPEC | {"name": "long", "arms": arms, "baseline": "TET", "seeds": [0]}
+    experiment_id = ask(stack, "POST", "/experiments", body=body)["id"]
+
+    def first_stages(view: Json) -> list[Json]:
+        return [chain["stages"][0] for chain in view["chains"]]
+
+    view = stack.await_experiment(experiment_id, lambda view: all(stage["epoch"] for stage in first_stages(view)))
+    ask(stack, "POST", f"/experiments/{experiment_id}/cancel")
+    assert [chain["arm"] for chain in view["chains"]] == ["TET", "TIT"]
+    assert [(stage["state"], stage["T"]) for stage in first_stages(view)] == [("running", T) for T in (4, 2)]
+    assert all(0 <= stage["metrics"]["test/accuracy"] <= 1 for stage in first_stages(view))
+    assert view["state"] == "running"
+    stack.await_experiment(experiment_id, lambda view: view["state"] == "cancelled")
 
 
 def test_nine_chains_and_twelve_stages_succeed(finished: Finished) -> None:
@@ -165,8 +169,10 @@ def test_a_trials_log_has_a_line_an_epoch_in_the_dashboard_and_in_the_api(finish
         assert line.findall(http.get(f"/experiments/{finished.id}/logs?chain={chain}&stage=1").text) == ["1", "2"]
 
 
-def test_two_runs_of_one_spec_are_equal(stack: LocalStack, finished: Finished) -> None:
-    again = run_to_end(stack, stack.post(SPEC).json()["id"])
+def test_two_runs_of_one_spec_are_equal_in_fresh_processes_and_in_used_ones(
+    stack: LocalStack, finished: Finished
+) -> None:
+    again = run_to_end(stack, stack.post(REUSING).json()["id"])
     assert again.id != finished.id
     assert again.hashes() == finished.hashes()
     assert again.series() == finished.series()

@@ -56,7 +56,7 @@ def test_an_experiment_tells_the_failure_of_its_first_failed_stage(scene: Scene)
         view = scene.views[name]
         first = next(chain["stages"][0] for chain in view["chains"] if chain["state"] == "failed")
         assert view["failure"] == {key: first["failure"][key] for key in ("type", "class", "message")}
-    assert scene.views["lost"]["reason"] == "2 of 2 chains failed: killed seed 0, long seed 0"
+    assert scene.views["lost"]["reason"] == "2 of 2 chains failed: killed · seed 0, long · seed 0"
 
 
 def test_drivers_that_die_one_after_the_other_are_the_engine_lost(scene: Scene) -> None:
