@@ -91,10 +91,12 @@ class Gathered:
         group: Theirs; None where there is one alone.
         check: To be called at every step. Raises WorkersApartError where one of the others has failed: not all work is
             a sum in which it would be missed.
+        dismiss: To be called by whoever leaves before the stage's end: the others would wait for it in a sum.
     """
 
     group: ProcessGroup | None = None
     check: Callable[[], None] = _nobody
+    dismiss: Callable[[], None] = _nobody
 
 
 @contextmanager
@@ -116,7 +118,7 @@ def gathered(crew: Crew, say: Callable[[str], None]) -> Iterator[Gathered]:
             others.watch(group)
             say(f"{crew.num} workers have met at {meeting.host}:{meeting.port} ({meeting.backend})")
             try:
-                yield Gathered(group, others.check)
+                yield Gathered(group, others.check, others.end)
             except BaseException as error:
                 # The others wait in a sum that this one will not come to: they go first, and then the group.
                 if not isinstance(error, WorkersApartError) and not others.have_failed:

@@ -79,7 +79,9 @@ def replayed(
         label = f"verification of {chain.id} stage {stage}"
         crew = Crew(label, num_workers, demand, config, root, Limits().stall_s)
         with gathered(crew, log.info) as workers:
-            return Replay(folder, chain, stage, data_root, workers.group).run()
+            result = Replay(folder, chain, stage, data_root, workers.group).run()
+            workers.dismiss()  # it may have ended at an epoch that differs, or behind the last one that is published
+        return result
     except Exception as error:
         failure = describe(error)
         return {"state": "failed", "reason": f"{failure['type']}: {failure['message']}", "failure": failure}

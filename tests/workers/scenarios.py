@@ -1,5 +1,6 @@
 """What can happen to a trial of several workers, and what is promised of it."""
 
+import json
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -92,20 +93,36 @@ class Stage:
         }
 
     def verified(self, num: int) -> Promises:
-        """A stage is replayed by as many workers as it had."""
+        """A stage is replayed by as many workers as it had, and once more where its journal has been changed."""
         if num not in self._undisturbed:
             self.undisturbed(num)
         run = self._undisturbed[num]
-        folder = run.folder
-        verify.main(
-            ["--experiment", folder.experiment_id, "--number", "1", "--chain", run.chain.id, "--stage", "0",
-             "--storage", str(self.storage)]
-        )  # fmt: skip
-        text = (folder.verification(1) / "result.json").read_text()
-        return {
-            "all epochs are equal": '"state": "equal"' in text and '"num_compared": 5' in text,
+        equal = self._replayed(run, 1)
+        kept = {
+            "all epochs are equal": (equal["state"], equal["num_compared"]) == ("equal", 5),
             "all CPUs are free at once": self.nodes.await_freedom() < AT_ONCE_S,
         }
+        commit = run.folder.stage(run.chain.id, 0).commits / "000002.json"
+        true = commit.read_text()
+        commit.write_text(true.replace('"weights_sha256": "', '"weights_sha256": "0'))
+        try:
+            different = self._replayed(run, 2)
+        finally:
+            commit.write_text(true)
+        return kept | {
+            "the epoch that was changed is named": (different["state"], different["num_compared"]) == ("different", 2),
+            "all CPUs are free at once behind it": self.nodes.await_freedom() < AT_ONCE_S,
+        }
+
+    def _replayed(self, run: Run, number: int) -> dict[str, Any]:
+        """What a verification of the stage comes to."""
+        folder = run.folder
+        verify.main(
+            ["--experiment", folder.experiment_id, "--number", str(number), "--chain", run.chain.id, "--stage", "0",
+             "--storage", str(self.storage)]
+        )  # fmt: skip
+        found: dict[str, Any] = json.loads((folder.verification(number) / "result.json").read_bytes())
+        return found
 
     def broken_data(self, num: int) -> Promises:
         """One image is damaged, and it is another worker than the first that comes across it."""
