@@ -48,11 +48,20 @@ class PatientScheduler(FIFOScheduler):
     def withdraw(self, is_wanted: Callable[[dict[str, Any]], bool]) -> None:
         """End those that wait and are no longer wanted, by their configuration: Tune tells its searcher so.
 
-        To be called between Tune's events, when none of them is on its way to a process.
+        To be called between Tune's events. One for which a process is being made ready is taken back from it.
         """
         for trial in self._all_waiting():
             if not is_wanted(trial.config):
+                self._unstage(trial)
                 self._controller.stop_trial(trial)
+
+    def _unstage(self, trial: Trial) -> None:
+        """Take back what Tune has reserved for a trial: it forgets to, and would keep a free process for it."""
+        controller = self._controller
+        controller._resetting_trials.discard(trial)
+        if trial in controller._staged_trials:
+            controller._staged_trials.remove(trial)
+            controller._actor_cache.decrease_max(trial.placement_group_factory)
 
     def _all_waiting(self) -> list[Trial]:
         return [*_waiting(self._going_on), *_waiting(self._opening)]

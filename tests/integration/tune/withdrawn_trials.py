@@ -1,0 +1,102 @@
+"""Run as a program: trials that wait are withdrawn while others run; prints what came of them, as JSON.
+
+Two run, of which one goes on until nothing more happens to the process that served the other.
+"""
+
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+
+from service.runner.scheduler import PatientScheduler
+
+SLOTS, TRIALS = 2, 8
+LONG, SHORT = 0, 1
+WITHIN_S = 60.0
+# Tune's steps, of a tenth of a second each, in which a free process would be given away.
+STEPS = 20
+
+
+class WaitingTrial(tune.Trainable):
+    """The long one reports once it is told to, the others at once."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._folder, self._number = Path(new_config["folder"]), new_config["number"]
+        return True
+
+    def step(self) -> dict[str, Any]:
+        (self._folder / f"{self._number}.began").touch()
+        deadline = time.monotonic() + WITHIN_S
+        # The short one ends when those behind it have been withdrawn.
+        awaited = self._folder / ("end" if self._number == LONG else "withdrawn")
+        while not awaited.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return {"done": True}
+
+
+class Withdrawing(tune.Callback):
+    """Withdraws whatever waits once two are at work, and looks at what is kept after one of them has ended."""
+
+    def __init__(self, scheduler: PatientScheduler, folder: Path) -> None:
+        self.scheduler, self.folder = scheduler, folder
+        self.steps_behind = 0
+        self.told: dict[str, int] = {}
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        running = [trial for trial in trials if trial.status == "RUNNING"]
+        if not (self.folder / "withdrawn").exists():
+            if len(trials) == TRIALS and len(running) == SLOTS:
+                self.scheduler.withdraw(lambda config: config["number"] in (LONG, SHORT))
+                (self.folder / "withdrawn").touch()
+        elif len(running) == 1:
+            self.steps_behind += 1
+            if self.steps_behind == STEPS:
+                controller = self.scheduler._controller
+                self.told = {
+                    "staged": len(controller._staged_trials),
+                    "processes": controller._actor_manager.num_live_actors,
+                }
+                (self.folder / "end").touch()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (tune.Callback, ())
+
+
+def main(folder: Path) -> None:
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(TRIALS)
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+    ray.init(num_cpus=SLOTS, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    scheduler = PatientScheduler()
+    withdrawing = Withdrawing(scheduler, folder)
+    tuner = tune.Tuner(
+        WaitingTrial,
+        param_space={"folder": str(folder), "stage_index": 0, "number": tune.grid_search(list(range(TRIALS)))},
+        tune_config=tune.TuneConfig(scheduler=scheduler, reuse_actors=True),
+        run_config=tune.RunConfig(
+            name="withdrawn",
+            storage_path=f"{folder}/tune",
+            verbose=0,
+            callbacks=[withdrawing],
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+        ),
+    )
+    assert tuner.fit().num_errors == 0
+    ray.shutdown()
+    began = sorted(int(file.stem) for file in folder.glob("*.began"))
+    print(json.dumps({"began": began, **withdrawing.told}), flush=True)
+
+
+if __name__ == "__main__":
+    os.environ["RAY_AUTH_MODE"] = "disabled"
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["RAY_TMPDIR"] = home
+        main(Path(home))
