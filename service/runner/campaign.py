@@ -41,8 +41,9 @@ MAX_PENDING = 16
 # Tune writes the state of all trials every ten seconds or so, for a restore that is never made: a file, and memory,
 # that grow with each trial. It cannot be told not to, but to wait longer than any experiment takes.
 NO_SNAPSHOT_S = 10**9
-# What a search finds out about a configuration, rather than what has gone wrong with an experiment.
-BREAKDOWNS = (FailureType.NOT_FINITE, FailureType.HEALTH)
+# What a search finds out about a configuration, rather than what has gone wrong with an experiment, where the trial
+# itself says so: a trial that Ray ends since its node is short of memory may have been the smallest there.
+BREAKDOWNS = (FailureType.NOT_FINITE, FailureType.HEALTH, FailureType.OUT_OF_MEMORY)
 
 
 class Campaign:
@@ -265,7 +266,8 @@ class Campaign:
         as_told = stage_id in self._told_to_end
         self._told_to_end.discard(stage_id)
         if progress.done is None and going_on and not as_told:
-            self._on_loss(stage_id, verdict or self._failure(stage_id, result))
+            told = verdict is None and bool(result and result.get("failure"))
+            self._on_loss(stage_id, verdict or self._failure(stage_id, result), by_itself=told)
             progress = self._ledger.refresh(stage_id)
         state = progress.done.state if progress.done is not None else None
         if state == "succeeded":
@@ -302,7 +304,7 @@ class Campaign:
         # A headline of Tune's own comes first.
         return Path(file).read_text(errors="replace").partition("\n")[2]
 
-    def _on_loss(self, stage_id: StageId, failure: dict[str, Any]) -> None:
+    def _on_loss(self, stage_id: StageId, failure: dict[str, Any], *, by_itself: bool) -> None:
         """Decide whether a stage whose trial left no marker is tried again; if not, mark it failed."""
         last = self._ledger.progress(stage_id).last
         epoch = last.epoch if last else 0
@@ -310,7 +312,7 @@ class Campaign:
         losses = losses + 1 if epoch == epoch_then else 1
         self._losses[stage_id] = (losses, epoch)
         log.warning("%s: %s: %s", stage_id, failure["type"], failure["message"])
-        if failure["type"] in BREAKDOWNS and self._study.broke(stage_id, failure):
+        if by_itself and failure["type"] in BREAKDOWNS and self._study.broke(stage_id, failure):
             return
         if failure["class"] == "user":
             self._mark_failed(stage_id, failure)

@@ -156,9 +156,12 @@ def _outcome(board: Board, ledger: Ledger, outbox: Outbox) -> Outcome:
         told = headline(failure(FailureType.TRACKING, f"MLflow refuses what is logged: {outbox.refusal}"))
     if board.failed_chains:
         first = ledger.failure(board.failed_chains[0])
-        reasons, told = [_failed(board), *reasons], headline(first) if first is not None else told
+        reasons, told = [_failed(board, ledger), *reasons], headline(first) if first is not None else told
     for arm, stop in _broken_arms(ledger):
-        reasons.append(f"every configuration of {arm!r} was stopped, one of them so: {stop.reason}")
+        reasons.append(
+            f"every configuration of {arm!r} was stopped, one of them so: {stop.reason}; "
+            "that stays so in a retry: search anew"
+        )
         told = told or (headline(stop.failure) if stop.failure is not None else None)
     return Outcome(state="failed" if reasons else "succeeded", reason="; ".join(reasons), failure=told)
 
@@ -176,8 +179,9 @@ def _broken_arms(ledger: Ledger) -> Iterator[tuple[str, Stop]]:
     yield from ((arm, stop) for arm, stop in stops.items() if arm not in well)
 
 
-def _failed(board: Board) -> str:
-    failed = [chain_name(chain) for chain in board.failed_chains]
+def _failed(board: Board, ledger: Ledger) -> str:
+    # The board knows chains as they were before a search had proposed anything for them.
+    failed = [chain_name(ledger.chains[chain.id]) for chain in board.failed_chains]
     shown = ", ".join(failed[:5]) + (f" and {len(failed) - 5} more" if len(failed) > 5 else "")
     return f"{len(failed)} of {board.num_chains} chains failed: {shown}"
 

@@ -12,6 +12,7 @@ from service.runner.best import best_commit, best_key
 from service.runner.stage_folder import Commit, Progress
 from service.search.wording import in_few_digits
 from service.spec_search import ACCURACY as VAL_ACCURACY
+from service.spec_search import ENERGY as VAL_ENERGY
 from service.states import WorkState
 from tet_core.config import TrainConfig
 
@@ -159,14 +160,13 @@ def best_name(commits: Iterable[Commit]) -> str:
 
 
 def points_so_far(progresses: list[Progress]) -> list[Metric]:
-    """Of a parent that was stopped: `val/accuracy` where that was, so that pages which compare runs have it too."""
+    """Of a parent that was stopped: a search's goals where that was, so that pages which compare runs have it too."""
     step = sum(len(progress.commits) for progress in progresses)
     last = [progress.last for progress in progresses if progress.last is not None][-1:]
     return [
-        Metric(key, commit.metrics[key], commit.at_ms, step)
+        Metric(key, value, commit.at_ms, step)
         for commit in last
-        for key in (VAL_ACCURACY,)
-        if key in commit.metrics
+        for key, value in {"train_time_s": _train_time_s(progresses), **_goals(commit)}.items()
     ]
 
 
@@ -188,9 +188,18 @@ def chain_points(progresses: list[Progress]) -> list[Metric]:
     values = {
         "test/accuracy": last.last.metrics["test/accuracy"],
         "test/accuracy_best_test_epoch": max(commit.metrics["test/accuracy"] for commit in last.commits),
-        "train_time_s": sum(progress.train_time_s for progress in progresses),
+        "train_time_s": _train_time_s(progresses),
+        **_goals(last.last),
     }
-    if "val/accuracy" in last.last.metrics:
+    if VAL_ACCURACY in values:
         values["test/accuracy_best_val_epoch"] = best_commit(last.commits).metrics["test/accuracy"]
-        values["val/accuracy"] = last.last.metrics["val/accuracy"]
     return [Metric(key, value, last.done.at_ms, step) for key, value in values.items()]
+
+
+def _train_time_s(progresses: list[Progress]) -> float:
+    return sum(progress.train_time_s for progress in progresses)
+
+
+def _goals(commit: Commit) -> dict[str, float]:
+    """What a search may go by, of an epoch."""
+    return {key: commit.metrics[key] for key in (VAL_ACCURACY, VAL_ENERGY) if key in commit.metrics}

@@ -94,6 +94,11 @@ class Standings:
         chains = [chain for chain in self.chains(configuration) if self.is_at(chain, place)]
         return max(self._commits(chain, place.stage)[place.epoch - 1].at_ms for chain in chains)
 
+    def ends_ms(self, configuration: ConfigurationId) -> list[int]:
+        """When each of its stages ended that has, in ms since 1970."""
+        stages = [StageId(chain.id, stage.index) for chain in self.chains(configuration) for stage in chain.stages]
+        return [done.at_ms for stage in stages if (done := self._ledger.progress(stage).done) is not None]
+
     def outcome(self, configuration: ConfigurationId, goals: Iterable[str]) -> list[float]:
         """Of each goal its value, a mean over the seeds, all of which have succeeded."""
         return [fmean(self._value(chain, goal) for chain in self.chains(configuration)) for goal in goals]

@@ -91,6 +91,17 @@ def test_with_a_validation_set_the_best_goes_by_it(experiment: ExperimentFolder)
     assert (values["test/accuracy_best_val_epoch"], values["val/accuracy"]) == (0.5, 0.6)
 
 
+def test_the_goals_of_a_search_stand_at_the_parent_however_it_has_ended(experiment: ExperimentFolder) -> None:
+    goals = {"val/accuracy": 0.6, "val/energy_j": 1e-6}
+    write(experiment.stage("c", 0), 2, of=2, **goals)
+    ended = {point.key: point.value for point in content.chain_points([read_progress(experiment.stage("c", 0))])}
+    assert ended.items() >= {**goals, "train_time_s": 4.0}.items()
+    write(experiment.stage("stopped", 0), 1, of=2, **goals)
+    so_far = content.points_so_far([read_progress(experiment.stage("stopped", 0))])
+    assert {point.key: point.value for point in so_far} == {**goals, "train_time_s": 2.0}
+    assert {point.step for point in so_far} == {1}
+
+
 @pytest.fixture
 def analysed() -> Chain:
     """A chain of a training, a sweep and a landscape."""

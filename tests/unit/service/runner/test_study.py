@@ -14,6 +14,7 @@ from service.spec import Experiment, parse
 from service.states import WorkState
 from service.storage import ExperimentFolder
 from tests.unit.service.runner.playing import Player, entries, played
+from tests.unit.service.runner.writing import write
 from tests.unit.service.test_spec import spec, tet, train
 
 ASHA = {"name": "asha", "grace_epochs": 1, "reduction_factor": 3}
@@ -147,6 +148,26 @@ def test_a_later_driver_leaves_those_that_wait_waiting(tmp_path: Path) -> None:
     taken = later.board.take()
     assert isinstance(taken, StageId)
     assert taken.chain not in waiting
+
+
+def test_what_had_ended_before_a_breakdown_stays_as_it_ended_whatever_the_clock_of_its_node_says(
+    tmp_path: Path,
+) -> None:
+    experiment = searched(stopping=None, seeds=(0, 1), num=2)
+    player = Player(experiment, new_folder(tmp_path, "clocks"), 1)  # its own clock begins at 1
+    first, second = [chain for chain in plan(experiment) if (chain.arm, chain.number) == ("SDT", 0)]
+    write(player.folder.stage(first.id, 0), 10, of=10)
+    player.ledger.refresh(StageId(first.id, 0))
+    write(player.folder.stage(second.id, 0), 1, of=10)
+    player.ledger.refresh(StageId(second.id, 0))
+    told = {"type": "not_finite", "message": "the loss is nan"}
+    assert player.study.broke(StageId(second.id, 0), told)
+    player.events.close()
+    for driver in (player, Player(experiment, player.folder, 2)):
+        assert driver.ledger.chain_state(first) is WorkState.SUCCEEDED
+        assert driver.ledger.chain_state(second) is WorkState.STOPPED
+        assert driver.ledger.stop_of(first) is None
+    driver.events.close()
 
 
 def test_a_chain_is_found_again_as_it_was_proposed(tmp_path: Path) -> None:
