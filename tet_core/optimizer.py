@@ -1,5 +1,6 @@
 """Optimisers and the learning-rate schedule."""
 
+import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -25,20 +26,35 @@ class _AsTheyLie(torch.optim.Optimizer):
     longer than the step itself.
     """
 
+    # torch keeps its compiler off these and off steps, and loads all of it to say so: a second of every process, which
+    # compiles nothing.
+    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+    zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
+    state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
+
     def step(self, closure: Callable[[], float] | None = None) -> Any:
         """As that of the other class, to the last bit."""
-        if closure is not None:  # it has to see the weights as they are
-            return super().step(closure)
-        with _as_they_lie(self):
-            return super().step()
+        with torch.no_grad():
+            if closure is not None:  # it has to see the weights as they are
+                return self._step(closure)
+            with _as_they_lie(self):
+                return self._step()
+
+    def _step(self, closure: Callable[[], float] | None = None) -> Any:
+        raise NotImplementedError
 
 
 class Adam(_AsTheyLie, torch.optim.Adam):
     """`torch.optim.Adam`."""
 
+    _step = inspect.unwrap(torch.optim.Adam.step)
+
 
 class SGD(_AsTheyLie, torch.optim.SGD):
     """`torch.optim.SGD`."""
+
+    _step = inspect.unwrap(torch.optim.SGD.step)
 
 
 _TO_CHANNELS_LAST, _BACK = (0, 2, 3, 1), (0, 3, 1, 2)

@@ -14,6 +14,18 @@ def test_importing_the_package_or_its_config_loads_no_torch() -> None:
     assert run("import sys, tet_core, tet_core.config; print('torch' in sys.modules)") == "False"
 
 
+def test_training_loads_neither_torchs_compiler_nor_scikit_learn() -> None:
+    """Each takes a second of every trial's process; torch's optimisers load the one, digits would load the other."""
+    code = """
+import sys
+from tet_core import fit
+from tests.unit.tet_core.stages import make_config
+fit(make_config(epochs=1))
+print({"torch._dynamo", "sklearn"} & sys.modules.keys())
+"""
+    assert run(code) == "set()"
+
+
 def test_fit_is_the_function_whatever_was_imported_before() -> None:
     code = "import tet_core.fitting, tet_core.training, tet_core.evaluation; from tet_core import fit, evaluate; "
     assert run(code + "print(callable(fit), callable(evaluate))") == "True True"

@@ -48,6 +48,27 @@ def test_the_optimisers_are_torchs(config: AdamConfig | SgdConfig) -> None:
     torch.testing.assert_close(ours, reference, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("config", [AdamConfig(lr=0.1), SgdConfig(lr=0.1)])
+def test_hooks_run_once_a_step_and_a_closure_is_called_once(config: AdamConfig | SgdConfig) -> None:
+    parameter = nn.Parameter(torch.ones(3))
+    torch.optim.Adam([nn.Parameter(torch.ones(1))])  # torch wraps the step of a class when it makes one of it
+    optimizer = build_optimizer(config, [parameter])
+    seen: list[str] = []
+    optimizer.register_step_pre_hook(lambda *_: seen.append("before"))
+    optimizer.register_step_post_hook(lambda *_: seen.append("after"))
+
+    def closure() -> float:
+        seen.append("closure")
+        optimizer.zero_grad()
+        loss = parameter.square().sum()
+        torch.autograd.backward(loss)
+        return float(loss.detach())
+
+    assert optimizer.step(closure) == 3.0
+    assert seen == ["before", "closure", "after"]
+    assert float(parameter.detach().max()) < 1
+
+
 @pytest.mark.parametrize("config", [AdamConfig(lr=0.1, weight_decay=0.01), SgdConfig(lr=0.1, weight_decay=0.01)])
 @pytest.mark.parametrize("shape", [(128, 64, 3, 3), (256, 256, 1, 1), (4, 4, 3, 3)], ids=str)
 def test_weights_that_are_channels_last_end_at_the_same_bits(
