@@ -94,7 +94,9 @@ class Search(Config):
     space: Annotated[
         dict[Annotated[str, Field(min_length=1, max_length=300)], Dimension],
         Field(min_length=1, max_length=MAX_DIMENSIONS),
-    ] = Field(description="By the number's place in the spec: `optimizer.lr`, `loss.lamb`, `arms.TET.loss.lamb`.")
+    ] = Field(
+        description="By the number's place in the spec: `optimizer.lr`, `augmentation.0.padding`, `arms.TET.loss.lamb`."
+    )
 
     @property
     def learns(self) -> bool:

@@ -97,7 +97,10 @@ class Searched:
         Raises:
             SpecInvalid: The spec refuses it.
         """
-        return ConfiguredArm(values, self._resolved(arm, values))
+        try:
+            return ConfiguredArm(values, self._resolved(arm, values))
+        except (SpecInvalid, UnknownPlaceError) as error:
+            raise SpecInvalid([FieldError.at(_SPACE, values, self._refusal(arm, error))]) from None
 
     @cached_property
     def _own_places(self) -> list[list[str]]:
@@ -168,10 +171,7 @@ class Searched:
         found: dict[tuple[str, ...], Mapping[str, Any]] = {}
         tried = []
         for values in known:
-            try:
-                own = self.configured(index, values)
-            except SpecInvalid as error:
-                raise SpecInvalid([FieldError.at(_SPACE, values, self._refusal(index, error))]) from None
+            own = self.configured(index, values)
             equal = found.setdefault(own.signature, values)
             if equal is not values:
                 detail = f"comes to the same in {self._names[index]!r} as {dict(equal)}: places overlap"
@@ -185,7 +185,9 @@ class Searched:
         document = {**self._common, "arms": [self._arms[index]]}
         return _stages(parse(with_values(document, values, self._names)), 0)
 
-    def _refusal(self, index: int, error: SpecInvalid) -> str:
+    def _refusal(self, index: int, error: SpecInvalid | UnknownPlaceError) -> str:
+        if isinstance(error, UnknownPlaceError):  # what a place is for, the value at another takes away
+            return f"is refused in {self._names[index]!r}: {error}"
         first, *others = error.errors
         more = f" (and {len(others)} more faults)" if others else ""
         field = first.field.replace("arms[0]", f"arms[{index}]")

@@ -1,11 +1,15 @@
-"""Places in a spec by name: `optimizer.lr`, `loss.lamb`, `arms.TET.stages.0.T`; and a spec with other values there."""
+"""Places in a spec by name: `optimizer.lr`, `augmentation.0.padding`, `arms.TET.stages.0.T`; and other values there."""
 
 import copy
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, get_args
 
+from pydantic import TypeAdapter
+
 from service.merge import merged
-from tet_core.config import LossConfig, Training
+from tet_core.config import DatasetConfig, LossConfig, Training
 
 Document = dict[str, Any]
 _DEFAULTS = Training().model_dump(mode="json")
@@ -13,12 +17,14 @@ _DEFAULTS = Training().model_dump(mode="json")
 SETTINGS = tuple(Training.model_fields)
 OF_STAGES = ("T", "epochs", "loss")
 MODEL = "model"
+AUGMENTATION = "augmentation"
 ARMS = "arms."
 STAGES = "stages"
+_DATASET: TypeAdapter[DatasetConfig] = TypeAdapter(DatasetConfig)
 _LOSSES = {get_args(member.model_fields["name"].annotation)[0]: member for member in get_args(get_args(LossConfig)[0])}
 ACCEPTED = (
     f"must begin with a setting ({', '.join(SETTINGS)}), with {', '.join(OF_STAGES)} or with {MODEL}, "
-    f"for all arms or behind '{ARMS}NAME.'"
+    f"for all arms or behind '{ARMS}NAME.'; what stands in a list goes by its number: 'augmentation.0.padding'"
 )
 
 
@@ -29,13 +35,17 @@ class UnknownPlaceError(ValueError):
 def with_values(document: Document, values: Mapping[str, Any], names: Sequence[str]) -> Document:
     """A copy of a spec in which other values stand at some places, whatever their order.
 
+    An element of a list goes by its number, from 0. Since a list replaces the one above it as a whole, an arm or a
+    stage that writes none begins with a copy of the one that holds there (at last the data set's augmentation, or an
+    optimiser's own default); so it does with the name of a block.
+
     Args:
         document: A spec as plain data, without faults, with all of its arms or some.
         values: By place.
         names: Of all arms.
 
     Raises:
-        UnknownPlaceError: A place is not to be found.
+        UnknownPlaceError: A place is not to be found, be it for a value at another: an `sgd` has no `betas`.
     """
     changed = copy.deepcopy(document)
     found = [(*_split(place, names), place, value) for place, value in values.items()]
@@ -85,18 +95,37 @@ def _train_stages(arm: Document) -> Iterator[Document]:
 
 
 def _set_setting(level: Document, keys: list[str], value: Any, above: tuple[Document, ...]) -> None:
-    """At a level of settings; a block that is not there begins with the name that holds there."""
-    if len(keys) == 1:
-        level[keys[0]] = value
+    """At a level of settings; what is not there begins with what holds there: of a block the name, of a list all."""
+    key, *inner = keys
+    if not inner:
+        level[key] = value
         return
-    block = level.get(keys[0])
-    if not isinstance(block, dict) or "name" not in block:
-        around = [each[keys[0]] for each in above if isinstance(each.get(keys[0]), dict)]
-        whole = merged(_DEFAULTS, *({keys[0]: each} for each in around)).get(keys[0])
-        if not isinstance(whole, dict):
-            raise UnknownPlaceError(f"{keys[0]} holds no {keys[1]}")
-        block = level[keys[0]] = {"name": whole["name"], **(block or {})}
-    _set_deep(block, ".".join(keys), keys[1:], value)
+    holding, place = _holding(key, above), ".".join(keys)
+    if isinstance(holding, dict):
+        level[key] = {"name": holding["name"], **(level.get(key) or {})}
+        if len(inner) > 1:
+            level[key][inner[0]] = copy.deepcopy(_within(holding, inner[0], place))
+    elif isinstance(holding, list):
+        level[key] = copy.deepcopy(holding)
+    else:
+        raise UnknownPlaceError(f"{key} holds no {inner[0]}")
+    _set_deep(level, place, keys, value)
+
+
+def _holding(key: str, levels: tuple[Document, ...]) -> Any:
+    """A setting as it holds at the last of some levels, the spec being the first; of a block also what is left out."""
+    defaults = _DEFAULTS
+    if key == AUGMENTATION:
+        defaults = _DATASET.validate_python(levels[0]["dataset"]).card().model_dump(mode="json")
+    holding = merged({key: defaults[key]}, *({key: level.get(key)} for level in levels))[key]
+    return {**_left_out(key, holding.get("name")), **holding} if isinstance(holding, dict) else holding
+
+
+@cache
+def _left_out(key: str, name: str) -> Document:
+    """What the block of that name is where nothing of it is written."""
+    blocks = get_args(Training.model_fields[key].annotation)
+    return next((each().model_dump(mode="json") for each in blocks if each.model_fields["name"].default == name), {})
 
 
 def _set_in_stages(stages: list[Document], place: str, keys: list[str], value: Any) -> None:
@@ -128,10 +157,41 @@ def _set_in_stage(document: Document, arm: Document, place: str, keys: list[str]
 
 
 def _set_deep(document: Document, place: str, keys: list[str], value: Any) -> None:
-    *blocks, last = keys
-    for key in blocks:
-        inner = document.get(key)
-        if not isinstance(inner, dict):
-            raise UnknownPlaceError(f"there is no block {key!r} at {place!r}")
-        document = inner
-    document[last] = value
+    """Within blocks and lists that are there."""
+    *outer, last = keys
+    holder: Any = document
+    for depth, key in enumerate(outer):
+        holder = _within(holder, key, place, ".".join(outer[:depth]))
+    holder[_key(holder, last, ".".join(outer))] = value
+
+
+def _within(holder: Any, key: str, place: str, name: str = "") -> Any:
+    """The block or list behind a key of a block, or behind a number in the list of that name."""
+    found = holder.get(key) if isinstance(holder, dict) else holder[_key(holder, key, name)]
+    if isinstance(found, dict | list):
+        return found
+    others = holder.items() if isinstance(holder, dict) and found is None else ()
+    near = difflib.get_close_matches(key, [each for each, inner in others if isinstance(inner, dict | list)], n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise UnknownPlaceError(f"there is no block {key!r} at {place!r}, and no list{hint}")
+
+
+def _key(holder: Any, key: str, name: str) -> str | int:
+    """As a block takes it, or the list of that name."""
+    if isinstance(holder, dict):
+        return key
+    if key in map(str, range(len(holder))):
+        return int(key)
+    called = [
+        number
+        for number, each in enumerate(holder)
+        if isinstance(each, dict) and key in (each.get("name"), each.get("kind"))
+    ]
+    hint = f"; did you mean {called[0]}?" if called else ""
+    raise UnknownPlaceError(f"{name} has {_elements(len(holder))}{hint}")
+
+
+def _elements(count: int) -> str:
+    if count < 2:
+        return "1 element: 0" if count else "no elements"
+    return f"{count} elements: 0 {'and' if count == 2 else 'to'} {count - 1}"

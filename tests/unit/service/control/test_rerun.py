@@ -12,7 +12,7 @@ from service.errors import SpecInvalid
 from service.search.configurations import ConfiguredArm, configured_arms
 from service.spec import Experiment, StageConfig, parse, resolve_stage
 from tests.unit.service.test_spec import spec, tet, train
-from tet_core.config import TrainConfig
+from tet_core.config import Layers, TrainConfig
 
 Raw = dict[str, Any]
 SEEDS = [10, 11]
@@ -71,6 +71,8 @@ LAYERED: Raw = {
     "baseline": "own",
 }
 
+AUGMENTED: Raw = {"augmentation": [{"name": "crop", "padding": 2}, {"name": "flip"}]}
+
 
 @pytest.mark.parametrize(
     ("space", "changes"),
@@ -86,6 +88,10 @@ LAYERED: Raw = {
         ({"optimizer.name": two("adam", "sgd")}, {**LAYERED, "optimizer": {"name": "sgd", "weight_decay": 0.3}}),
         ({"surrogate.gamma": two(0.5, 2.0), "schedule.lr_min": two(0.0, 1e-4), "loss.phi": two(0.5, 1.0)}, LAYERED),
         ({"arms.in.stages.stages.1.surrogate.gamma": two(0.5, 2.0), "surrogate.gamma": two(0.6, 3.0)}, LAYERED),
+        ({"augmentation.0.padding": two(2, 3)}, {}),
+        ({"optimizer.betas.0": two(0.7, 0.8), "arms.TET.optimizer.betas.1": two(0.9, 0.99)}, {}),
+        ({"augmentation.1.p": two(0.1, 0.2), "arms.TIT.stages.1.augmentation.0.padding": two(3, 4)}, AUGMENTED),
+        ({"arms.other.augmentation.0.padding": two(2, 3), "optimizer.momentum": two(0.1, 0.9)}, LAYERED),
     ],
 )  # fmt: skip
 def test_each_arm_runs_with_what_it_has_chosen_but_for_the_seed(space: Raw, changes: Raw) -> None:
@@ -98,16 +104,20 @@ def test_each_arm_runs_with_what_it_has_chosen_but_for_the_seed(space: Raw, chan
 
 def test_it_holds_for_blocks_at_any_level() -> None:
     draw = random.Random(0)
-    blocks: dict[str, tuple[Raw, ...]] = {
+    blocks: dict[str, tuple[Any, ...]] = {
         "optimizer": ({"name": "adam", "lr": 0.04}, {"name": "sgd", "momentum": 0.4}, {"name": "sgd", "lr": 0.3}),
         "surrogate": ({"name": "triangle", "gamma": 0.8}, {"name": "arctan"}, {"name": "sigmoid_forward", "k": 4.0}),
         "neuron": ({"name": "lif", "tau": 0.3}, {"name": "if"}, {"name": "lif", "reset": "soft"}),
+        "augmentation": ([{"name": "crop", "padding": 2}], [{"name": "crop"}, {"name": "flip", "p": 0.3}]),
     }  # fmt: skip
     places: Raw = {
         "optimizer.lr": two(0.001, 0.002), "optimizer.weight_decay": two(0.01, 0.02), "loss.lamb": two(0.3, 0.4),
         "optimizer.name": two("sgd", "adam"), "surrogate.gamma": two(0.5, 2.0), "neuron.v_threshold": two(0.9, 1.1),
         "neuron.name": two("lif", "if"), "arms.b.optimizer.lr": two(0.003, 0.004), "arms.b.stages.1.epochs": two(3, 4),
         "arms.b.stages.1.neuron.v_threshold": two(0.8, 1.2), "arms.a.surrogate.gamma": two(0.6, 0.7), "T": two(1, 2),
+        "augmentation.0.padding": two(3, 5), "arms.b.augmentation.0.padding": two(6, 7),
+        "arms.a.stages.1.augmentation.1.p": two(0.1, 0.2), "optimizer.betas.0": two(0.5, 0.6),
+        "arms.b.stages.0.optimizer.betas.1": two(0.7, 0.8),
     }  # fmt: skip
 
     def some() -> Raw:
@@ -139,6 +149,26 @@ def test_what_all_have_chosen_alike_stays_where_it_stood() -> None:
     assert "surrogate" not in made
     assert [arm.get("surrogate") for arm in made["arms"]] == [{"name": "triangle", "gamma": g} for g in (0.5, 0.5, 2.0)]
     assert not any("optimizer" in arm for arm in made["arms"])
+
+
+def test_a_list_of_which_arms_have_chosen_differently_is_written_into_each() -> None:
+    raw = search({"augmentation.0.padding": two(2, 3)}, **AUGMENTED)
+    chosen: Raw = {name: {"augmentation.0.padding": padding} for name, padding in (("SDT", 2), ("TET", 3), ("TIT", 3))}
+    made = rerun(raw, chosen, SEEDS, "best").model_dump(mode="json", exclude_unset=True)
+    assert made["augmentation"] == AUGMENTED["augmentation"]
+    three = [{"name": "crop", "padding": 3}, {"name": "flip", "p": 0.5}]
+    assert [arm.get("augmentation") for arm in made["arms"]] == [None, three, three]
+    chosen["SDT"] = chosen["TET"]
+    alike = rerun(raw, chosen, SEEDS, "best").model_dump(mode="json", exclude_unset=True)
+    assert alike["augmentation"] == [{"name": "crop", "padding": 3}, {"name": "flip"}]
+    assert not any("augmentation" in arm for arm in alike["arms"])
+
+
+def test_a_layer_that_all_have_chosen_is_written() -> None:
+    place, pool = "model.layers.0.channels", {"kind": "pool", "size": "global"}
+    raw = search({place: two(6, 8)}, model={"name": "layers", "layers": [{"kind": "conv", "channels": 4}, pool]})
+    made = rerun(raw, {name: {place: 8} for name in ("SDT", "TET", "TIT")}, SEEDS, "best")
+    assert made.model == Layers.model_validate({"layers": [{"kind": "conv", "channels": 8}, pool]})
 
 
 def test_all_else_is_the_searchs() -> None:

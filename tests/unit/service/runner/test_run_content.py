@@ -172,6 +172,22 @@ def test_what_a_search_has_drawn_stands_in_names_tags_and_parameters() -> None:
         validate_param_name(key)
 
 
+def test_what_was_drawn_in_a_list_goes_by_its_number() -> None:
+    of_all, of_stage = "augmentation.0.padding", "arms.TIT.stages.1.augmentation.0.padding"
+    space = {of_all: {"choice": [2, 3]}, of_stage: {"choice": [5, 6]}}
+    raw = spec(seeds=[0], validation=0.1, search={"method": "grid", "space": space})
+    chain = next(chain for chain in plan(parse(raw)) if chain.arm == "TIT")
+    params = content.chain_params(chain)
+    drawn = {place: str(value) for place, value in chain.hyperparameters.items()}
+    assert {key: value for key, value in params.items() if key.startswith("search.")} == {
+        "search.augmentation.0.padding": drawn[of_all],
+        "search.stages.1.augmentation.0.padding": drawn[of_stage],
+    }
+    assert [content.stage_params(stage)[of_all] for stage in chain.stages] == [drawn[of_all], drawn[of_stage]]
+    for key in params:
+        validate_param_name(key)
+
+
 def test_long_choices_are_cut_in_names() -> None:
     choice = {"choice": ["adam", "sgd"]}
     arms = [{"name": "a" * 80, "stages": [train()] * 9}]

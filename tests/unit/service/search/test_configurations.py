@@ -174,6 +174,7 @@ def test_a_value_that_the_spec_refuses_at_one_end_is_named() -> None:
         ("arms.TIT.stages.1", "must be 'stages.NUMBER.'"),
         ("arms.TIT.stages.01.T", "must be 'stages.NUMBER.'"),
         ("model.head.x", "there is no block 'head'"),
+        ("model.nrm.x", "there is no block 'nrm' at 'model.nrm.x', and no list; did you mean 'norm'?"),
         ("optimizer.rate", "is refused in 'SDT': optimizer.rate: unknown key"),
         ("seeds", "must begin with a setting"),
     ],
