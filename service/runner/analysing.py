@@ -8,13 +8,14 @@ from typing import Any
 
 from service.runner.pulse import Pulse
 from service.runner.stage_folder import Attempt, Commit, read_commits, read_progress, read_started
-from service.runner.trial_parts import Gauges, TrialConfig, load_last, logger, now_ms, report
+from service.runner.trial_config import TrialConfig
+from service.runner.trial_parts import Gauges, load_last, logger, now_ms, report
 from service.spec_blocks import Limits
 from service.storage import StageFolder
 from tet_core import environment
-from tet_core.analysis import RESULTS, Record, Row, Rows, analyse, write_results
+from tet_core.analysis import Record, Row, Rows, analyse, write_results
 from tet_core.checkpoint import EnvironmentMismatch
-from tet_core.config import AnalysisConfig
+from tet_core.config import RESULTS, AnalysisConfig
 from tet_core.files import write_atomic
 
 

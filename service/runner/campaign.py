@@ -26,7 +26,7 @@ from service.runner.stop_window import StopWindow, WindowStopper
 from service.runner.study import Study, Verdict
 from service.runner.takeover import Takeover
 from service.runner.trial import StageTrial
-from service.runner.trial_parts import TrialConfig
+from service.runner.trial_config import TrialConfig
 from service.runner.watchdog import Watchdog
 from service.spec import Experiment
 from service.spec_search import ENERGY

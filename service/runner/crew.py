@@ -21,7 +21,7 @@ from torch.distributed import ProcessGroup
 from service.failures import FailureType, failure
 from service.runner.failures import WorkerFailed, lost
 from service.runner.meeting import called, joined
-from service.runner.trial_parts import TrialConfig
+from service.runner.trial_config import TrialConfig
 from service.runner.worker import Worker
 from service.spec_blocks import Limits
 from tet_core.distributed import WorkersApartError

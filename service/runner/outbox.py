@@ -28,7 +28,7 @@ from service.runner.shipped import Shipped
 from service.runner.stage_folder import Progress
 from service.states import WorkState
 from service.storage import MODEL
-from tet_core.analysis import results
+from tet_core.config import RESULTS, TABLE
 
 log = logging.getLogger(__name__)
 
@@ -252,10 +252,10 @@ class Outbox:
 
     def _ship_results(self, run_id: str, folder: Path) -> None:
         """An analysis's table and plot, which the attempt that ended it wrote."""
-        for name in results.RESULTS:
+        for name in RESULTS:
             self._runs.log_file(run_id, folder / name)
         self._runs.log_file(run_id, self._spec_file)
-        self._runs.set_tags(run_id, content.table_tags(results.TABLE))
+        self._runs.set_tags(run_id, content.table_tags(TABLE))
 
     def _upload_as(self, run_id: str, file: Path, name: str) -> None:
         with tempfile.TemporaryDirectory() as folder:

@@ -10,13 +10,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import ray
-import torch
 
 from service.runner.on_a_node import submitted
 from service.spec import Arm, Experiment, TrainStage
 from service.storage import ExperimentFolder
 from tet_core.config import SettledPrecision
-from tet_core.environment import fastest_precision
 from tet_core.files import write_once
 
 log = logging.getLogger("service.runner")
@@ -77,4 +75,9 @@ def _put(level: Level, precision: SettledPrecision) -> Level:
 
 
 def _of_this_node(on_gpu: bool) -> SettledPrecision:
+    # Here: the driver, which trains nothing, is to load no torch.
+    import torch
+
+    from tet_core.environment import fastest_precision
+
     return fastest_precision(torch.device("cuda" if on_gpu else "cpu"))

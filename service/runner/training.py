@@ -12,7 +12,8 @@ from service.runner.crew import Crew, gathered
 from service.runner.failures import StageFailed
 from service.runner.pulse import Pulse
 from service.runner.stage_folder import Attempt, Commit, Layer, read_commits
-from service.runner.trial_parts import Gauges, TrialConfig, load_last, logger, now_ms, report
+from service.runner.trial_config import TrialConfig
+from service.runner.trial_parts import Gauges, load_last, logger, now_ms, report
 from service.spec_blocks import HealthLimits, Limits
 from service.storage import MODEL, StageFolder
 from tet_core import checkpoint as checkpoints

@@ -13,7 +13,7 @@ from ray import tune
 
 from service.runner.failures import describe
 from service.runner.stage_folder import Superseded
-from service.runner.trial_parts import TrialConfig
+from service.runner.trial_config import TrialConfig
 
 
 class StageTrial(tune.Trainable):

@@ -1,47 +1,20 @@
-"""What both kinds of trial are made of: what the driver tells them, the checkpoint they start from, log and gauges."""
+"""What both kinds of trial are made of: the checkpoint they start from, their log and their gauges."""
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ray.util.metrics import Gauge
 
 from service.runner.stage_folder import Commit, read_progress
+from service.runner.trial_config import TrialConfig
 from service.storage import StageFolder
 from tet_core import checkpoint as checkpoints
 
 _TAGS = ("experiment", "arm", "seed", "stage")
 # A reader may find its checkpoint pruned by an attempt that was just being superseded; it then reads the newer commit.
 _LOAD_TRIES = 5
-
-
-@dataclass(frozen=True)
-class TrialConfig:
-    """What the driver tells a trial, as Tune's config: plain values alone; `demand` is that of each of its workers."""
-
-    experiment_id: str
-    chain_id: str
-    label: str
-    arm: str
-    seed: int
-    stage_index: int
-    stage_path: str
-    previous_stage_path: str | None
-    kind: str
-    config: dict[str, Any]
-    data_root: str | None
-    demand: dict[str, float]
-    num_workers: int = 1
-    generation: int = 1
-    limits: dict[str, Any] = field(default_factory=dict)
-    # Whether each epoch also estimates the energy for an image; it takes a validation set.
-    with_energy: bool = False
-
-    def as_dict(self) -> dict[str, Any]:
-        """The same as plain values."""
-        return asdict(self)
 
 
 def report(epoch: int, *, end: str | None = None) -> dict[str, Any]:

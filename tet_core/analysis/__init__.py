@@ -2,10 +2,6 @@
 
 from tet_core.analysis.analysing import Rows as Rows
 from tet_core.analysis.analysing import analyse as analyse
-from tet_core.analysis.results import PLOT as PLOT
-from tet_core.analysis.results import RESULTS as RESULTS
-from tet_core.analysis.results import TABLE as TABLE
-from tet_core.analysis.results import TABLE_CSV as TABLE_CSV
 from tet_core.analysis.results import write_results as write_results
 from tet_core.analysis.subject import Record as Record
 from tet_core.analysis.subject import Row as Row

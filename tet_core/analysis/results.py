@@ -8,11 +8,8 @@ from pathlib import Path
 
 from tet_core.analysis.plots import plot
 from tet_core.analysis.subject import Record
-from tet_core.config import Analysis
+from tet_core.config import PLOT, TABLE, TABLE_CSV, Analysis
 from tet_core.files import write_atomic
-
-TABLE, TABLE_CSV, PLOT = "table.json", "table.csv", "plot.png"
-RESULTS = (TABLE, TABLE_CSV, PLOT)
 
 
 def table_json(records: Sequence[Record]) -> bytes:

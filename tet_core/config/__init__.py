@@ -9,6 +9,10 @@ ICLR 2022; defaults are those of the paper's experiments on CIFAR.
 
 from tet_core.config.analysis import ANALYSES as ANALYSES
 from tet_core.config.analysis import ENERGY_TABLES as ENERGY_TABLES
+from tet_core.config.analysis import PLOT as PLOT
+from tet_core.config.analysis import RESULTS as RESULTS
+from tet_core.config.analysis import TABLE as TABLE
+from tet_core.config.analysis import TABLE_CSV as TABLE_CSV
 from tet_core.config.analysis import Analysis as Analysis
 from tet_core.config.analysis import AnalysisConfig as AnalysisConfig
 from tet_core.config.analysis import Energy as Energy

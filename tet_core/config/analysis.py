@@ -8,6 +8,10 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from tet_core.config.base import MAX_T, Config, NumSteps
 from tet_core.config.training import TrainConfig
 
+# The files that an analysis leaves: its table, for programs and for spreadsheets, and a plot of it.
+TABLE, TABLE_CSV, PLOT = "table.json", "table.csv", "plot.png"
+RESULTS = (TABLE, TABLE_CSV, PLOT)
+
 MAX_SAMPLES = 10_000_000
 MAX_GRID = 201
 
