@@ -6,7 +6,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from service.errors import FieldError, SpecInvalid
-from service.search.places import MODEL, Document, UnknownPlaceError, with_values
+from service.search.places import ARMS, MODEL, Document, UnknownPlaceError, with_values
 from service.search.proposals import NUM_AT_RANDOM, grid_size, num_possible, proposals
 from service.spec import Experiment, StageConfig, parse, resolve_stage
 from service.spec_checks import MAX_CHAINS
@@ -125,7 +125,9 @@ class Searched:
         if place.split(".")[-1] == "precision" and "auto" in values:
             return FieldError.at(path, "auto", "is settled once for an experiment, and so cannot be a choice"), set()
         concerned = set()
-        for index in range(len(self._arms)):
+        for index, name in enumerate(self._names):
+            if f"{ARMS}{name}.{place}" in self._search.space:
+                continue  # searched there by itself
             resolved = []
             for value in values:
                 try:

@@ -224,6 +224,15 @@ def test_the_order_of_the_places_changes_nothing() -> None:
             assert stage.config.optimizer.name == chain.hyperparameters["optimizer.name"]
 
 
+def test_a_place_that_an_arm_searches_by_itself_is_its_own_and_the_others_go_by_that_of_all() -> None:
+    experiment = parse(searched({"optimizer.lr": LR, "arms.TET.optimizer.lr": {"log_range": [0.1, 1.0]}}))
+    assert infeasible(experiment) == []
+    places = [{place for own in each for place in own.values or ()} for each in configured_arms(experiment)]
+    assert places == [{"optimizer.lr"}, {"arms.TET.optimizer.lr"}, {"optimizer.lr"}]
+    raw = searched({"optimizer.lr": LR, **{f"arms.{name}.optimizer.lr": LR for name in ("SDT", "TET", "TIT")}})
+    assert "makes no difference" in refused(raw)['search.space["optimizer.lr"]'].detail
+
+
 def test_places_that_overlap_are_refused() -> None:
     raw = searched({"T": {"int_range": [1, 9]}, "arms.TIT.stages.0.T": {"int_range": [1, 2]}})
     raw["arms"] = [raw["arms"][2] | {"stages": raw["arms"][2]["stages"][:1]}]

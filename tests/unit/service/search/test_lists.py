@@ -182,7 +182,7 @@ def test_a_value_that_the_spec_refuses_is_named_with_its_field(
 
 def test_places_that_overlap_in_a_list_are_refused_as_elsewhere() -> None:
     two, search = {"choice": [1, 2]}, {"method": "grid", "num_configurations": None}
-    raw = searched({"augmentation.0.padding": two, "arms.TET.augmentation.0.padding": two}, search=search)
+    raw = searched({"augmentation.0.padding": two, "arms.TET.stages.0.augmentation.0.padding": two}, search=search)
     assert "places overlap" in refused(raw)["search.space"].detail
 
 
