@@ -31,7 +31,7 @@ POLL_S = 1.0
 # An API that is started anew is away for some seconds; longer than this, and the watcher gives up (not the experiment).
 PATIENCE_S = 60.0
 PLAIN_INTERVAL_S = 5.0
-# Chains that are looked at one by one: ten pages of them, a second or two each time. The whole is that of all.
+# Chains that are looked at one by one: ten pages of them, some seconds each time. The whole is that of all.
 MAX_CHAINS = 10_000
 # Configurations, the last ones to stop, of which the whole reason is told: their rows are cut, and hidden first.
 NUM_STOPS = 2
@@ -52,6 +52,7 @@ def _states(client: Client, experiment_id: str) -> Iterator[Json]:
     """The experiment, again and again until it has ended."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
+        began, rest_s = time.monotonic(), POLL_S
         try:
             experiment = client.experiment(experiment_id, max_chains=MAX_CHAINS)
         except Unreachable:
@@ -59,10 +60,11 @@ def _states(client: Client, experiment_id: str) -> Iterator[Json]:
                 raise
         else:
             deadline = time.monotonic() + PATIENCE_S
+            rest_s = max(POLL_S, time.monotonic() - began)  # an API that takes long has others to answer too
             yield experiment
             if experiment["state"] in TERMINAL:
                 return
-        time.sleep(POLL_S)
+        time.sleep(rest_s)
 
 
 def _live(client: Client, experiment_id: str, console: Console) -> Json:
