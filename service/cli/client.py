@@ -76,10 +76,15 @@ class Client:
                 return
             params["cursor"] = page["next_cursor"]
 
-    def experiment(self, experiment_id: str) -> Json:
-        """One experiment with all of its chains, however many pages they fill."""
+    def experiment(self, experiment_id: str, *, max_chains: int | None = None) -> Json:
+        """One experiment with all of its chains, however many pages they fill; or with the first of them.
+
+        Args:
+            experiment_id: Which.
+            max_chains: Chains from which on no further page is read.
+        """
         experiment = page = self._json("GET", f"/experiments/{experiment_id}")
-        while page.get("next_cursor") is not None:
+        while page.get("next_cursor") is not None and (max_chains is None or len(experiment["chains"]) < max_chains):
             page = self._json("GET", f"/experiments/{experiment_id}", params={"cursor": page["next_cursor"]})
             experiment["chains"] += page["chains"]
         return experiment

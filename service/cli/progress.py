@@ -1,9 +1,10 @@
 """How far an experiment is and how long it will take, read off what `GET /experiments/{id}` says."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from service.search.wording import in_few_digits
@@ -24,6 +25,7 @@ class ChainProgress:
     stage: str
     epoch: str
     accuracy: float | None
+    reason: str  # why it was stopped, where it was
     work_done: int
     work_total: int
 
@@ -47,9 +49,38 @@ class ChainProgress:
             stage=f"{at['index'] + 1}/{len(stages)} ({_kind(at)})",
             epoch=f"{at['epoch']}/{at['epochs']}",
             accuracy=accuracies[-1] if accuracies else None,
+            reason=chain["reason"],
             work_done=sum(stage["epoch"] * (stage["T"] or 1) for stage in stages),
             work_total=sum(stage["epochs"] * (stage["T"] or 1) for stage in stages),
         )
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A configuration that was stopped, and why: of all its seeds it is the same."""
+
+    arm: str
+    reason: str
+    seeds: tuple[int, ...]
+
+
+@dataclass
+class Stops:
+    """Remembers in which order configurations were seen to stop: what is first seen later was stopped later."""
+
+    # By arm and reason: the seed of each chain.
+    _seen: dict[tuple[str, str], dict[str, int]] = field(default_factory=dict)
+
+    def see(self, chains: Iterable[ChainProgress]) -> None:
+        """Takes note of those that were stopped."""
+        for chain in chains:
+            if chain.state == "stopped":
+                self._seen.setdefault((chain.arm, chain.reason), {})[chain.id] = chain.seed
+
+    def newest(self, count: int) -> list[Stop]:
+        """So many of them, the newest first."""
+        newest = islice(reversed(self._seen.items()), count)
+        return [Stop(arm, reason, tuple(seeds.values())) for (arm, reason), seeds in newest]
 
 
 @dataclass
@@ -98,23 +129,11 @@ def _kind(stage: Json) -> str:
     return f"T={stage['T']}" if stage["kind"] == "train" else str(stage["kind"])
 
 
-def epochs(experiment: Json) -> tuple[int, int]:
-    """Epochs done and epochs to be done in all, over the experiment's chains; analyses count by their rows."""
-    stages = [stage for chain in experiment["chains"] for stage in chain["stages"]]
-    return sum(stage["epoch"] for stage in stages), sum(stage["epochs"] for stage in stages)
-
-
 def counted(experiment: Json) -> str:
-    """How far it is, in words: "5/40 epochs", and "3/21 rows" where there are analyses."""
-    stages = [stage for chain in experiment["chains"] for stage in chain["stages"]]
-    words = []
-    for word, some in (
-        ("epochs", [stage for stage in stages if stage["kind"] == "train"]),
-        ("rows", [stage for stage in stages if stage["kind"] != "train"]),
-    ):
-        if some:
-            words.append(f"{sum(stage['epoch'] for stage in some)}/{sum(stage['epochs'] for stage in some)} {word}")
-    return ", ".join(words)
+    """How far all of it is, in words: "5/40 epochs", and "3/21 rows" where there are analyses."""
+    progress = experiment["progress"]
+    words = [word for word in ("epochs", "rows") if progress[f"{word}_total"]]
+    return ", ".join(f"{progress[f'{word}_done']}/{progress[f'{word}_total']} {word}" for word in words)
 
 
 def searches(experiment: Json) -> list[str]:

@@ -6,14 +6,23 @@ from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from service.cli import tables
 from service.cli.client import Client, Unreachable
-from service.cli.progress import ChainProgress, Pace, counted, duration, ends_at, epochs, searches, stage_name
+from service.cli.progress import (
+    ChainProgress,
+    Pace,
+    Stop,
+    Stops,
+    counted,
+    duration,
+    ends_at,
+    searches,
+    stage_name,
+)
 from service.states import TERMINAL
 
 Json = dict[str, Any]
@@ -22,6 +31,14 @@ POLL_S = 1.0
 # An API that is started anew is away for some seconds; longer than this, and the watcher gives up (not the experiment).
 PATIENCE_S = 60.0
 PLAIN_INTERVAL_S = 5.0
+# Chains that are looked at one by one: ten pages of them, some seconds each time. The whole is that of all.
+MAX_CHAINS = 10_000
+# Configurations, the last ones to stop, of which the whole reason is told: their rows are cut, and hidden first.
+NUM_STOPS = 2
+# What stands round the rows: two headings, how many are hidden, the whole, and some to spare.
+LINES_ROUND_ROWS = 6
+# Two arms, and the stops, in two lines each.
+LINES_OF_SEARCHES = 4 + 2 * NUM_STOPS
 
 
 def follow(client: Client, experiment_id: str, console: Console) -> Json:
@@ -35,37 +52,42 @@ def _states(client: Client, experiment_id: str) -> Iterator[Json]:
     """The experiment, again and again until it has ended."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
+        began, rest_s = time.monotonic(), POLL_S
         try:
-            experiment = client.experiment(experiment_id)
+            experiment = client.experiment(experiment_id, max_chains=MAX_CHAINS)
         except Unreachable:
             if time.monotonic() > deadline:
                 raise
         else:
             deadline = time.monotonic() + PATIENCE_S
+            rest_s = max(POLL_S, time.monotonic() - began)  # an API that takes long has others to answer too
             yield experiment
             if experiment["state"] in TERMINAL:
                 return
-        time.sleep(POLL_S)
+        time.sleep(rest_s)
 
 
 def _live(client: Client, experiment_id: str, console: Console) -> Json:
-    pace = Pace()
+    pace, stops = Pace(), Stops()
     experiment: Json = {}
     with Live(console=console, auto_refresh=False) as live:
         for experiment in _states(client, experiment_id):
-            live.update(picture(experiment, pace, console.height - 8), refresh=True)
+            room = console.height - LINES_ROUND_ROWS - (LINES_OF_SEARCHES if experiment.get("search") else 0)
+            live.update(picture(experiment, pace, stops, room), refresh=True)
     return experiment
 
 
-def picture(experiment: Json, pace: Pace, max_rows: int) -> Group:
-    """The live table: a line for each chain, those at work first, and a line for the whole.
+def picture(experiment: Json, pace: Pace, stops: Stops, max_rows: int) -> Group:
+    """The live table: a line for each chain, those at work first, and lines for the whole.
 
     Args:
         experiment: As the API tells it.
         pace: What is known of its speed from earlier calls.
+        stops: What is known from earlier calls of what was stopped.
         max_rows: Chains to show; the others are counted.
     """
     rows = [ChainProgress.of(chain) for chain in experiment["chains"]]
+    stops.see(rows)
     urgency = {"running": 0, "failed": 1, "waiting": 2}
     shown = (
         rows if len(rows) <= max_rows else sorted(rows, key=lambda row: urgency.get(row.state, 3))[: max(max_rows, 1)]
@@ -73,13 +95,30 @@ def picture(experiment: Json, pace: Pace, max_rows: int) -> Group:
     table = Table("arm", "seed", "state", "stage", "epoch", "test acc. %", "", "left", box=None, pad_edge=False)
     for row in shown:
         left = pace.left_s(row.id, row.work_done, row.work_total, running=row.state == "running")
-        bar = ProgressBar(total=max(row.work_total, 1), completed=row.work_done, width=20)
-        cells = (row.stage, row.epoch, tables.percent(row.accuracy), bar, "" if row.ended else duration(left))
-        table.add_row(escape(row.arm), str(row.seed), tables.state(row.state), *cells)
-    hidden = len(rows) - len(shown)
+        cells = (row.stage, row.epoch, tables.percent(row.accuracy), _bar(row), "" if row.ended else duration(left))
+        table.add_row(_in_a_line(row.arm), str(row.seed), tables.state(row.state), *cells)
+    hidden = experiment["progress"]["chains_total"] - len(shown)
     more = [Text(f"… and {hidden} more chains")] if hidden else []
+    stopped = [_stop(stop) for stop in stops.newest(NUM_STOPS)]
     search = [Text(line) for line in searches(experiment)]
-    return Group(_heading(experiment), table, *more, *search, _whole(experiment, rows, pace))
+    return Group(_heading(experiment), table, *more, *stopped, *search, _whole(experiment, rows, pace))
+
+
+def _bar(row: ChainProgress) -> ProgressBar | Text:
+    """How far it is; where it was stopped, why, cut to the width that there is."""
+    if row.ended and row.reason:
+        return _in_a_line(row.reason)
+    return ProgressBar(total=max(row.work_total, 1), completed=row.work_done, width=20)
+
+
+def _stop(stop: Stop) -> Text:
+    seeds = f"seed {stop.seeds[0]}" if len(stop.seeds) == 1 else f"{len(stop.seeds)} seeds"
+    return Text.assemble(tables.state("stopped"), f": {stop.arm}, {seeds}: {stop.reason}")
+
+
+def _in_a_line(text: str) -> Text:
+    """Cut to the width that there is: rows of several lines would push the last lines off the screen."""
+    return Text(text, no_wrap=True, overflow="ellipsis")
 
 
 def _heading(experiment: Json) -> Text:
@@ -90,10 +129,12 @@ def _heading(experiment: Json) -> Text:
 
 
 def _whole(experiment: Json, rows: list[ChainProgress], pace: Pace) -> Text:
-    work = (sum(row.work_done for row in rows), sum(row.work_total for row in rows))
-    left = pace.left_s("", *work, running=any(row.state == "running" for row in rows))
-    stages = experiment["progress"]
-    text = f"{stages['stages_done']}/{stages['stages_total']} stages, {counted(experiment)}"
+    progress = experiment["progress"]
+    text = f"{progress['stages_done']}/{progress['stages_total']} stages, {counted(experiment)}"
+    # Those at work may be among the chains that are not read.
+    unread = progress["chains_total"] > len(rows) and experiment["state"] == "running"
+    running = unread or any(row.state == "running" for row in rows)
+    left = pace.left_s("", progress["work_done"], progress["work_total"], running=running)
     if experiment.get("search"):  # what is left of it depends on what will be stopped: the service knows better
         end = ends_at(experiment)
         return Text(text + (f", {end}" if end is not None else ""))
@@ -103,16 +144,16 @@ def _whole(experiment: Json, rows: list[ChainProgress], pace: Pace) -> Text:
 def _plain(client: Client, experiment_id: str, console: Console) -> Json:
     """A line for each change of a state, and now and then one on how far all of it is."""
     seen: dict[str, str] = {}
-    reported, reported_epochs = time.monotonic(), 0
+    reported, reported_work = time.monotonic(), 0
     experiment: Json = {}
     for experiment in _states(client, experiment_id):
         for key, line in _lines(experiment):
             if seen.get(key) != line:
                 seen[key] = line
                 console.print(line, markup=False)
-        done, _ = epochs(experiment)
-        if done != reported_epochs and time.monotonic() - reported >= PLAIN_INTERVAL_S:
-            reported, reported_epochs = time.monotonic(), done
+        done = experiment["progress"]["work_done"]
+        if done != reported_work and time.monotonic() - reported >= PLAIN_INTERVAL_S:
+            reported, reported_work = time.monotonic(), done
             for line in (counted(experiment), *searches(experiment), *filter(None, [ends_at(experiment)])):
                 console.print(line, markup=False, soft_wrap=True)
     return experiment
@@ -133,5 +174,8 @@ def _lines(experiment: Json) -> Iterator[tuple[str, str]]:
             if stage["state"] == "stopped":
                 result = f": {chain['reason']}"
             yield f"{chain['id']}/{stage['index']}", f"{stage_name(chain, stage)} {stage['state']}{result}"
+    unread = experiment["progress"]["chains_total"] - len(experiment["chains"])
+    if unread > 0:
+        yield "unread", f"… and {unread} more chains, of which no line is written"
     if experiment["state"] in TERMINAL:  # the end comes last
         yield heading

@@ -211,18 +211,22 @@ class Reconciler:
         folder = self._folder(row.id)
         folder.drivers.mkdir(parents=True, exist_ok=True)
         write_atomic(folder.spec, json.dumps(row.spec, ensure_ascii=False, indent=1).encode())
+        now, has_rested = utc_now(), before is ExperimentState.QUEUED
         with self._database.session() as repository:
-            if before is ExperimentState.QUEUED and not repository.has_room(
+            if has_rested and not repository.has_room(
                 row.owner,
                 running=self._settings.max_running,
                 running_per_owner=self._settings.max_running_per_owner,
             ):
                 return  # another reconciler has given its place away since we looked
+            # A driver that follows one that is gone goes on with its stretch.
+            work = repository.extent(row.id).work_done if has_rested else row.work_at_stretch
             repository.advance(
                 row.id, before, ExperimentState.STARTING,
                 seen_attempt=row.driver_attempt, reason=reason, retry_at=None,
                 driver_attempt=row.driver_attempt + 1, epochs_at_start=repository.count_epochs(row.id),
-                started_at=row.started_at or utc_now(),
+                started_at=row.started_at or now,
+                stretch_started_at=now if has_rested else row.stretch_started_at, work_at_stretch=work,
             )  # fmt: skip
 
     def _submit(self, row: ExperimentRow) -> None:

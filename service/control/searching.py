@@ -5,23 +5,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import fmean
-from typing import Any
 
-from service.spec_search import ACCURACY
 from service.states import DONE, WorkState
-from service.store.tables import ChainRow
+from service.store.sums import Searched
 
 
 @dataclass(frozen=True)
 class Best:
-    """The best configuration of an arm so far, and its validation accuracy: a mean over the seeds that are there.
+    """The best configuration of an arm so far, by its number, and its validation accuracy: a mean over its seeds.
 
     As long as none is `complete`, at every seed, it is the one that is ahead of the others.
     """
 
-    configuration: Mapping[str, Any]
+    number: int
     val_accuracy: float
-    chains: tuple[str, ...]
     complete: bool
 
 
@@ -36,93 +33,69 @@ class ArmSearch:
     best: Best | None
 
 
-@dataclass(frozen=True)
-class _Configuration:
-    chains: Sequence[ChainRow]
-
-    @property
-    def state(self) -> WorkState:
-        """What its chains come to together."""
-        states = {WorkState(chain.state) for chain in self.chains}
-        for state in (WorkState.STOPPED, WorkState.FAILED, WorkState.CANCELLED):
-            if state in states:
-                return state
-        if len(states) == 1:
-            return states.pop()
-        return WorkState.RUNNING
-
-    @property
-    def val_accuracy(self) -> float | None:
-        """Of what its chains have come to."""
-        newest = [_newest(chain, ACCURACY) for chain in self.chains]
-        known = [value for value in newest if value is not None]
-        return fmean(known) if known else None
-
-    @property
-    def work(self) -> int:
-        """Epochs times T that are done; an epoch takes about T times as long at T steps."""
-        return sum(stage.epoch * (stage.T or 1) for chain in self.chains for stage in chain.stages)
-
-    @property
-    def whole_work(self) -> int:
-        """Those of all its stages."""
-        return sum(stage.epochs * (stage.T or 1) for chain in self.chains for stage in chain.stages)
-
-
-def _newest(chain: ChainRow, metric: str) -> float | None:
-    return next((stage.metrics[metric] for stage in reversed(chain.stages) if metric in stage.metrics), None)
-
-
-def progress(arms: Sequence[str], chains: Iterable[ChainRow]) -> list[ArmSearch]:
+def progress(arms: Sequence[str], configurations: Iterable[Searched]) -> list[ArmSearch]:
     """How far the search of each arm is."""
-    by_arm = _by_arm(chains)
+    by_arm = _by_arm(configurations)
     return [_arm(name, by_arm.get(name, [])) for name in arms]
 
 
-def expected_end(chains: Iterable[ChainRow], started: datetime, now: datetime) -> datetime | None:
+def expected_end(configurations: Iterable[Searched], since: datetime, work_then: int, now: datetime) -> datetime | None:
     """When the last configuration will have ended, if it goes on as so far; None where there is nothing to tell it by.
 
     What has not ended is taken to take what the arm's configurations that have ended took on average: with early
     stopping, less than all their epochs.
+
+    Args:
+        configurations: those of all arms.
+        since: the begin of what is called so far: it has run at a stretch since then.
+        work_then: how much had been done before, in epochs times T.
+        now: what time it is.
     """
-    by_arm = _by_arm(chains).values()
-    done = sum(each.work for of_arm in by_arm for each in of_arm)
-    if not done or now <= started:
+    by_arm = _by_arm(configurations).values()
+    done = sum(each.work_done for of_arm in by_arm for each in of_arm) - work_then
+    if done <= 0 or now <= since:
         return None
     left = sum(map(_work_left, by_arm))
     try:
-        return now + (now - started) * (left / done)
+        return now + (now - since) * (left / done)
     except OverflowError:  # beyond the calendar
         return None
 
 
-def _work_left(of_arm: Sequence[_Configuration]) -> float:
-    ended = [each.work for each in of_arm if each.state in DONE]
+def _work_left(of_arm: Sequence[Searched]) -> float:
+    ended = [each.work_done for each in of_arm if _state(each) in DONE]
     usual = fmean(ended) if ended else None
-    going_on = [each for each in of_arm if each.state not in DONE]
-    return sum(max((each.whole_work if usual is None else usual) - each.work, 0.0) for each in going_on)
+    going_on = [each for each in of_arm if _state(each) not in DONE]
+    return sum(max((each.work_total if usual is None else usual) - each.work_done, 0.0) for each in going_on)
 
 
-def _by_arm(chains: Iterable[ChainRow]) -> dict[str, list[_Configuration]]:
-    found: dict[str, dict[int, list[ChainRow]]] = {}
-    for chain in chains:
-        found.setdefault(chain.arm, {}).setdefault(chain.configuration, []).append(chain)
-    return {arm: [_Configuration(of) for of in numbered.values()] for arm, numbered in found.items()}
+def _by_arm(configurations: Iterable[Searched]) -> dict[str, list[Searched]]:
+    found: dict[str, list[Searched]] = {}
+    for each in configurations:
+        found.setdefault(each.arm, []).append(each)
+    return found
 
 
-def _arm(name: str, configurations: Sequence[_Configuration]) -> ArmSearch:
-    states = Counter(each.state for each in configurations)
-    complete = _measured(each for each in configurations if each.state is WorkState.SUCCEEDED)
-    going_on = _measured(each for each in configurations if each.state not in DONE)
-    best = max(complete or going_on, key=lambda each: each[0], default=None)
-    time_s = sum(stage.train_time_s for of in configurations for chain in of.chains for stage in chain.stages)
-    return ArmSearch(name, len(configurations), states, time_s, None if best is None else _best(*best, bool(complete)))
+def _state(configuration: Searched) -> WorkState:
+    """What its chains come to together."""
+    for state in (WorkState.STOPPED, WorkState.FAILED, WorkState.CANCELLED):
+        if state in configuration.states:
+            return state
+    return next(iter(configuration.states)) if len(configuration.states) == 1 else WorkState.RUNNING
 
 
-def _measured(configurations: Iterable[_Configuration]) -> list[tuple[float, _Configuration]]:
-    return [(value, each) for each in configurations if (value := each.val_accuracy) is not None]
+def _arm(name: str, configurations: Sequence[Searched]) -> ArmSearch:
+    states = Counter(map(_state, configurations))
+    complete = _measured(each for each in configurations if _state(each) is WorkState.SUCCEEDED)
+    going_on = _measured(each for each in configurations if _state(each) not in DONE)
+    best = max(complete or going_on, key=lambda each: each.val_accuracy, default=None)
+    return ArmSearch(name, len(configurations), states, sum(each.train_time_s for each in configurations), best)
 
 
-def _best(value: float, configuration: _Configuration, complete: bool) -> Best:
-    ids = tuple(chain.id for chain in configuration.chains)
-    return Best(configuration.chains[0].hyperparameters, value, ids, complete)
+def _measured(configurations: Iterable[Searched]) -> list[Best]:
+    complete = frozenset({WorkState.SUCCEEDED})
+    return [
+        Best(each.number, each.val_accuracy, each.states == complete)
+        for each in configurations
+        if each.val_accuracy is not None
+    ]

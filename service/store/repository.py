@@ -12,6 +12,7 @@ from service.events import utc_now
 from service.states import ACTIVE, EXPERIMENT_TRANSITIONS, RESTING, TERMINAL, Cleanup, ExperimentState
 from service.store.making import Making
 from service.store.requests import Requests
+from service.store.sums import Sums
 from service.store.tables import EventRow, ExperimentRow
 from service.store.upkeep import Upkeep
 from service.store.verifications import Verifications
@@ -41,7 +42,7 @@ _LONG_COLUMNS = (ExperimentRow.spec, ExperimentRow.description, ExperimentRow.la
 _ACTIVE_COLUMNS = [getattr(ExperimentRow, each.name) for each in fields(Active)]
 
 
-class Repository(Making, Requests, Upkeep, Verifications, Work):
+class Repository(Making, Requests, Sums, Upkeep, Verifications, Work):
     """Reads and writes of one transaction."""
 
     def experiments(

@@ -82,6 +82,10 @@ class ExperimentRow(Table):
     idle_deaths: Mapped[int] = mapped_column(Integer, default=0)
     epochs_at_start: Mapped[int] = mapped_column(LongInteger, default=0)
     retry_at: Mapped[datetime | None]
+    # The stretch it runs at, which ends with a pause and with its end, but not with a driver that another follows: its
+    # begin, and the epochs times T that were done by then.
+    stretch_started_at: Mapped[datetime | None]
+    work_at_stretch: Mapped[int] = mapped_column(LongInteger, default=0)
     stages_done: Mapped[int] = mapped_column(Integer, default=0)
     stages_total: Mapped[int] = mapped_column(Integer)
     mlflow_experiment_id: Mapped[str | None] = mapped_column(String(64))

@@ -24,6 +24,18 @@ class Progress(BaseModel):
     stages_total: int
 
 
+class WholeProgress(Progress):
+    """How much of an experiment is done, over all its chains, shown or not."""
+
+    chains_total: int
+    epochs_done: int = Field(description="Epochs of training.")
+    epochs_total: int
+    rows_done: int = Field(description="Rows of analyses.")
+    rows_total: int
+    work_done: int = Field(description="Both, times T: an epoch takes about T times as long at T steps.")
+    work_total: int
+
+
 class FailureView(BaseModel):
     """Why something failed; `docs/troubleshooting.md` says of each type what it means and what to do."""
 
@@ -103,7 +115,7 @@ class SearchView(BaseModel):
     early_stopping: str | None
     arms: list[ArmSearchView]
     expected_end: datetime | None = Field(
-        description="If it goes on as so far; null where that cannot be told, as behind a pause or a retry."
+        description="If it goes on as since it last started, was resumed or retried; null until there is a pace."
     )
 
 
@@ -159,8 +171,9 @@ class ExperimentView(ExperimentSummary):
     delete_at: datetime | None = Field(None, description="When it is deleted by itself.")
     webhook: WebhookView | None = None
     search: SearchView | None = Field(
-        None, description="How far the search is, where there is one of up to 10,000 chains; not on later pages."
+        None, description="How far the search is, where there is one; not on later pages."
     )
+    progress: WholeProgress
 
     chains: list[ChainView] = Field(description="At most 1,000 of them.")
     next_cursor: str | None = Field(None, description="Ask with it for the chains that follow; None: these are all.")

@@ -1,40 +1,46 @@
 """How far an experiment's search is, as the API tells it."""
 
-from collections.abc import Sequence
-
 from service.api.experiments.schemas import ArmSearchView, BestView, SearchView
 from service.control.searching import ArmSearch, expected_end, progress
 from service.events import utc_now
 from service.spec import parse
 from service.states import ExperimentState
-from service.store.tables import ChainRow, ExperimentRow
+from service.store.repository import Repository
+from service.store.tables import ExperimentRow
 
 
-def search_view(row: ExperimentRow, chains: Sequence[ChainRow]) -> SearchView | None:
+def search_view(repository: Repository, row: ExperimentRow) -> SearchView | None:
     """How far it is, by all its chains; None where there is no search."""
     if row.spec.get("search") is None:
         return None
     spec = parse(row.spec)
     assert spec.search is not None
+    configurations = repository.searched(row.id)
     end = None
-    # Where it was paused, or tried again, what is done was not done since then.
-    at_a_stretch = row.started_at is not None and row.queued_at <= row.started_at and row.generation == 1
-    if row.state == ExperimentState.RUNNING and row.started_at is not None and at_a_stretch:
-        end = expected_end(chains, row.started_at, utc_now())
+    if row.state == ExperimentState.RUNNING and row.stretch_started_at is not None:
+        end = expected_end(configurations, row.stretch_started_at, row.work_at_stretch, utc_now())
     return SearchView(
         method=spec.search.method,
         goal=list(spec.search.goal),
         early_stopping=None if spec.early_stopping is None else spec.early_stopping.name,
-        arms=[_arm(arm) for arm in progress([arm.name for arm in spec.arms], chains)],
+        arms=[_arm(repository, row.id, arm) for arm in progress([arm.name for arm in spec.arms], configurations)],
         expected_end=end,
     )
 
 
-def _arm(arm: ArmSearch) -> ArmSearchView:
+def _arm(repository: Repository, experiment_id: str, arm: ArmSearch) -> ArmSearchView:
     return ArmSearchView(
         name=arm.name,
         num_configurations=arm.num_configurations,
         states=dict(arm.states),
         train_time_s=arm.train_time_s,
-        best=None if arm.best is None else BestView.model_validate(arm.best, from_attributes=True),
+        best=_best(repository, experiment_id, arm),
     )
+
+
+def _best(repository: Repository, experiment_id: str, arm: ArmSearch) -> BestView | None:
+    best = arm.best
+    if best is None:
+        return None
+    configuration, chains = repository.configuration(experiment_id, arm.name, best.number)
+    return BestView(configuration=configuration, val_accuracy=best.val_accuracy, chains=chains, complete=best.complete)

@@ -23,6 +23,7 @@ from service.api.experiments.schemas import (
     StageView,
     Validation,
     WebhookView,
+    WholeProgress,
 )
 from service.api.experiments.searching import search_view
 from service.control.jobs import submission_id
@@ -37,12 +38,11 @@ from service.settings import Settings
 from service.spec import Experiment, parse, resolve_stage
 from service.states import Cleanup, ExperimentState, WorkState
 from service.store.requests import Wanted
+from service.store.sums import Extent
 from service.store.tables import ChainRow, ExperimentRow
 
 # So many chains are embedded in an experiment; the rest come by cursor.
 MAX_CHAINS_EMBEDDED = 1_000
-# Chains of a search of which a GET tells how far it is.
-MAX_SEARCHED = 10_000
 
 
 def submit(context: Context, spec: Experiment, idempotency_key: str | None, preset: str | None) -> ExperimentView:
@@ -176,20 +176,20 @@ def view(context: Context, experiment_id: str, *, after: int = -1, limit: int = 
     """Shows an experiment with the chains behind position `after`."""
     with context.database.reading() as repository:
         row = repository.experiment(experiment_id)
-        # How far a search is takes all of its chains, a second or so for this many.
-        in_all = row.spec.get("search") is not None and after < 0
-        chains = repository.chains(experiment_id, limit=MAX_SEARCHED + 1 if in_all else limit + 1, after=after)
+        chains = repository.chains(experiment_id, limit=limit + 1, after=after)
+        whole = repository.extent(experiment_id)
+        search = search_view(repository, row) if after < 0 else None
         outcomes, parents = repository.outcomes(experiment_id), repository.parents(experiment_id)
     shown = summary(context.settings, row)
     return ExperimentView(
-        **dict(shown),
+        **{**dict(shown), "progress": _progress(row, whole)},
         parents=parents,
         rerun_of=row.rerun_of,
         history=[OutcomeView.model_validate(outcome, from_attributes=True) for outcome in outcomes],
         checkpoints_removed_at=row.checkpoints_removed_at,
         delete_at=row.delete_at,
         webhook=_webhook(row),
-        search=search_view(row, chains) if in_all and len(chains) <= MAX_SEARCHED else None,
+        search=search,
         chains=[_chain(chain) for chain in chains[:limit]],
         next_cursor=str(chains[limit - 1].position) if len(chains) > limit else None,
     )
@@ -233,6 +233,15 @@ def summary(settings: Settings, row: ExperimentRow) -> ExperimentSummary:
         links=_links(settings, row),
         progress=Progress(stages_done=row.stages_done, stages_total=row.stages_total),
     )
+
+
+def _progress(row: ExperimentRow, whole: Extent) -> WholeProgress:
+    return WholeProgress(
+        stages_done=row.stages_done, stages_total=row.stages_total, chains_total=whole.num_chains,
+        epochs_done=whole.epochs_done, epochs_total=whole.epochs_total,
+        rows_done=whole.rows_done, rows_total=whole.rows_total,
+        work_done=whole.work_done, work_total=whole.work_total,
+    )  # fmt: skip
 
 
 def _webhook(row: ExperimentRow) -> WebhookView | None:

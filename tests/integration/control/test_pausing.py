@@ -69,6 +69,48 @@ def test_what_is_paused_leaves_its_place_to_others_and_goes_on_when_resumed(desk
     assert (desk.row(experiment).state, desk.row(experiment).driver_attempt) == ("starting", 2)
 
 
+def test_a_stretch_begins_with_each_start_behind_a_rest(desk: Desk) -> None:
+    experiment = desk.post()
+    job = desk.run(experiment)
+    chain = desk.first_chain(experiment)
+    first = desk.row(experiment)
+    assert (first.stretch_started_at, first.work_at_stretch) == (first.started_at, 0)
+    desk.say(experiment, StageChanged(chain=chain, stage=0, state=WorkState.RUNNING, epoch=2))
+    desk.ray.end(job)
+    desk.rounds()
+    desk.hurry(experiment)
+    desk.rounds()
+    job = desk.run(experiment)
+    revived = desk.row(experiment)
+    assert revived.driver_attempt == 2
+    assert (revived.stretch_started_at, revived.work_at_stretch) == (first.stretch_started_at, 0), "it goes on"
+
+    desk.want(experiment, "pause")
+    desk.rounds()
+    desk.ray.end(job, "STOPPED")
+    desk.rounds()
+    desk.want(experiment, "run")
+    desk.rounds()
+    job = desk.run(experiment)
+    resumed = desk.row(experiment)
+    assert resumed.started_at == first.started_at
+    assert resumed.stretch_started_at is not None
+    assert resumed.stretch_started_at > resumed.queued_at
+    assert resumed.work_at_stretch == 8, "two epochs at T = 4"
+
+    failed = StageChanged(chain=chain, stage=0, state=WorkState.FAILED, epoch=3)
+    desk.say(experiment, failed, Outcome(state="failed"), attempt=3)
+    desk.ray.end(job)
+    desk.rounds()
+    with desk.database.session() as repository:
+        repository.retry(experiment)
+    desk.run(experiment)
+    retried = desk.row(experiment)
+    assert (retried.generation, retried.work_at_stretch) == (2, 12)
+    assert retried.stretch_started_at is not None
+    assert retried.stretch_started_at > retried.queued_at
+
+
 def test_what_is_resumed_while_it_is_being_paused_stops_first(desk: Desk) -> None:
     experiment = desk.post()
     job = desk.run(experiment)

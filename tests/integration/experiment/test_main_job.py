@@ -38,7 +38,7 @@ def test_while_it_runs_every_chain_shows_stage_epoch_and_accuracy(stack: LocalSt
 
 
 def test_nine_chains_and_twelve_stages_succeed(finished: Finished) -> None:
-    assert finished.view["progress"] == {"stages_done": 12, "stages_total": 12}
+    assert finished.view["progress"].items() >= {"stages_done": 12, "stages_total": 12}.items()
     assert len(finished.chains) == 9
     stages = [stage for chain in finished.chains for stage in chain["stages"]]
     assert len(stages) == 12

@@ -18,7 +18,7 @@ def test_an_experiment_runs_with_its_state_in_postgresql(postgres: Server, tmp_p
         local_stack(tmp_path / "home", TET_DATABASE_URL=url) as stack,
     ):
         done = run_to_end(stack, stack.post(spec).json()["id"])
-        assert done.view["progress"] == {"stages_done": 6, "stages_total": 6}
+        assert done.view["progress"].items() >= {"stages_done": 6, "stages_total": 6}.items()
         compared = stack.get(f"/experiments/{done.id}/comparison")
         assert [(arm["name"], arm["n"]) for arm in compared["arms"]] == [("SDT", 2), ("TIT", 2)]
         assert len(done.runs()) == 10

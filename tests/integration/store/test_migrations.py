@@ -13,7 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, select, update
 
 from service.store.database import Database, _alembic
-from service.store.tables import ChainRow, StageRow, Table
+from service.store.tables import ChainRow, ExperimentRow, StageRow, Table
 from tests.integration.store.test_repository import create
 
 
@@ -88,6 +88,17 @@ def test_configurations_of_earlier_searches_are_numbered_within_their_arm(databa
         found = connection.execute(select(ChainRow.id, ChainRow.configuration)).all()
     first = chains[0].seed
     assert dict(found) == {chain: int((seed > 0) != (first > 0)) for chain, _, seed in chains}
+
+
+def test_of_what_ran_before_there_were_stretches_none_is_known(database: Database) -> None:
+    experiment_id = create(database)
+    with database.engine.begin() as connection:
+        command.downgrade(_alembic(connection), "0006")
+    database.migrate()
+    with database.engine.connect() as connection:
+        stored = select(ExperimentRow.id, ExperimentRow.stretch_started_at, ExperimentRow.work_at_stretch)
+        found = connection.execute(stored).all()
+    assert found == [(experiment_id, None, 0)]
 
 
 def test_a_process_killed_within_a_migration_leaves_the_next_one_to_do_it(database_url: str) -> None:

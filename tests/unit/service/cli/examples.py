@@ -17,12 +17,27 @@ def stage(
     return given | {"index": index, "T": T, "state": state, "epoch": epoch, "epochs": epochs} | more
 
 
-def chain(*stages: Any, arm: str = "TIT", seed: int = 0, state: str = "running") -> Any:
-    return {"id": f"{arm}-{seed}", "arm": arm, "seed": seed, "state": state, "stages": list(stages)}
+def chain(*stages: Any, arm: str = "TIT", seed: int = 0, state: str = "running", reason: str = "") -> Any:
+    given = {"id": f"{arm}-{seed}", "arm": arm, "seed": seed, "state": state, "reason": reason}
+    return given | {"stages": list(stages)}
+
+
+def progress(*chains: Any) -> Any:
+    """What the API tells of all chains of an experiment."""
+    stages = [stage for chain in chains for stage in chain["stages"]]
+    found = {
+        "stages_done": sum(s["state"] == "succeeded" for s in stages),
+        "stages_total": len(stages),
+        "chains_total": len(chains),
+    }
+    for key, end in (("epoch", "done"), ("epochs", "total")):
+        found[f"epochs_{end}"] = sum(s[key] for s in stages if s["kind"] == "train")
+        found[f"rows_{end}"] = sum(s[key] for s in stages if s["kind"] != "train")
+        found[f"work_{end}"] = sum(s[key] * (s["T"] or 1) for s in stages)
+    return found
 
 
 def experiment(*chains: Any, state: str = "running", reason: str = "", name: str = "digits") -> Any:
-    stages = [stage for chain in chains for stage in chain["stages"]]
     return {
         "id": "0198c2f0a5b7d1e2f3a4",
         "name": name,
@@ -31,7 +46,7 @@ def experiment(*chains: Any, state: str = "running", reason: str = "", name: str
         "failure": None,
         "created_at": "2026-01-02T03:04:05.678Z",
         "links": {"mlflow": None, "ray": None},
-        "progress": {"stages_done": sum(s["state"] == "succeeded" for s in stages), "stages_total": len(stages)},
+        "progress": progress(*chains),
         "chains": list(chains),
         "next_cursor": None,
     }

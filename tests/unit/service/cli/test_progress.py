@@ -1,6 +1,6 @@
 import pytest
 
-from service.cli.progress import ChainProgress, Pace, counted, duration, ends_at, epochs, searches
+from service.cli.progress import ChainProgress, Pace, counted, duration, ends_at, searches
 from tests.unit.service.cli.examples import chain, experiment, stage
 
 
@@ -56,7 +56,10 @@ def test_waiting_costs_no_time() -> None:
 
 
 def test_epochs_are_counted_over_all_chains() -> None:
-    assert epochs(experiment(chain(stage(epoch=3)), chain(stage(epoch=5), stage(1, epochs=5)))) == (8, 45)
+    shown = experiment(chain(stage(epoch=3)), chain(stage(epoch=5), stage(1, epochs=5)))
+    assert counted(shown) == "8/45 epochs"
+    shown["progress"] |= {"epochs_done": 80, "epochs_total": 4500}  # of chains on later pages
+    assert counted(shown) == "80/4500 epochs"
 
 
 @pytest.mark.parametrize(

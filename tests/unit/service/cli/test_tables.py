@@ -4,14 +4,14 @@ from typing import Any
 from rich.console import Console, RenderableType
 
 from service.cli import tables
-from service.cli.progress import Pace
+from service.cli.progress import Pace, Stops
 from service.cli.watch import picture
 from tests.unit.service.cli.examples import chain, experiment, stage
 
 
-def shown(renderable: RenderableType) -> list[str]:
+def shown(renderable: RenderableType, width: int = 160) -> list[str]:
     """The lines of what is printed, spaces squeezed."""
-    console = Console(file=io.StringIO(), width=160, color_system=None)
+    console = Console(file=io.StringIO(), width=width, color_system=None)
     console.print(renderable)
     assert isinstance(console.file, io.StringIO)
     return [" ".join(line.split()) for line in console.file.getvalue().splitlines() if line.strip()]
@@ -60,7 +60,8 @@ def test_chains_name_the_weights_they_reached() -> None:
 
 def test_the_picture_has_a_line_for_each_chain_and_one_for_all() -> None:
     running = chain(stage(state="running", epoch=5, metrics={"test/accuracy": 0.5}), arm="SDT")
-    lines = shown(picture(experiment(running, chain(stage(), arm="TET", state="waiting")), Pace(), max_rows=10))
+    both = experiment(running, chain(stage(), arm="TET", state="waiting"))
+    lines = shown(picture(both, Pace(), Stops(), max_rows=10))
     assert lines[0] == "digits running"
     assert lines[2].startswith("SDT 0 running 1/1 (T=4) 5/20 50.00")
     assert lines[3].startswith("TET 0 waiting 1/1 (T=4) 0/20 -")
@@ -70,14 +71,54 @@ def test_the_picture_has_a_line_for_each_chain_and_one_for_all() -> None:
 def test_a_picture_too_small_for_all_chains_shows_those_at_work() -> None:
     waiting = [chain(stage(), arm="TET", seed=seed, state="waiting") for seed in range(5)]
     at_work = chain(stage(state="running", epoch=1), arm="SDT", seed=9)
-    lines = shown(picture(experiment(*waiting, at_work), Pace(), max_rows=2))
+    lines = shown(picture(experiment(*waiting, at_work), Pace(), Stops(), max_rows=2))
     assert lines[2].startswith("SDT 9 running")
     assert "… and 4 more chains" in lines
 
 
+def test_the_whole_is_that_of_all_chains_where_not_all_are_read() -> None:
+    now = [0.0]
+    pace = Pace(clock=lambda: now[0])
+    some = experiment(chain(stage(T=2), arm="SDT", state="waiting"))
+    some["progress"] |= {"chains_total": 30_000, "epochs_total": 600_000, "work_total": 1_200_000}
+    picture(some, pace, Stops(), max_rows=5)
+    now[0] = 100.0
+    some["progress"] |= {"epochs_done": 60_000, "work_done": 120_000}
+    lines = shown(picture(some, pace, Stops(), max_rows=5))
+    assert lines[-2:] == ["… and 29999 more chains", "0/1 stages, 60000/600000 epochs, 15:00 left"]
+
+
+def stopped(arm: str, seed: int, reason: str) -> Any:
+    return chain(stage(state="stopped", epoch=2), arm=arm, seed=seed, state="stopped", reason=reason)
+
+
+def test_the_row_of_a_stopped_chain_says_why_as_far_as_there_is_room() -> None:
+    reason = "epoch 2 of stage 1: 20.00% on validation is number 3 of 3 that got here; the best goes on"
+    both = experiment(stopped("TET [fast]", 0, reason), chain(stage(epoch=5), arm="SDT"))
+    told = f"TET [fast] 0 stopped 1/1 (T=4) 2/20 - {reason}"
+    assert shown(picture(both, Pace(), Stops(), max_rows=5))[2] == told
+    row, other = shown(picture(both, Pace(), Stops(), max_rows=5), width=100)[2:4]
+    assert row.endswith("…")
+    assert told.startswith(row.removesuffix("…"))
+    assert other.startswith("SDT 0 running")
+
+
+def test_the_newest_stops_are_told_though_their_rows_are_hidden() -> None:
+    at_work = [chain(stage(epoch=1), arm="SDT", seed=seed) for seed in range(38)]
+    stops, early = Stops(), stopped("TIT", 9, "the first")
+    picture(experiment(early, *at_work), Pace(), stops, max_rows=10)
+    later = [stopped("TET", 0, "the third"), stopped("TET", 1, "the third"), stopped("SDT", 0, "the second")]
+    picture(experiment(later[2], early, *at_work), Pace(), stops, max_rows=10)
+    lines = shown(picture(experiment(*later, early, *at_work), Pace(), stops, max_rows=10))
+    assert lines[12:15] == [
+        "… and 32 more chains", "stopped: TET, 2 seeds: the third", "stopped: SDT, seed 0: the second"
+    ]  # fmt: skip
+    assert len(lines) == 16
+
+
 def test_the_picture_tells_the_reason_of_the_state() -> None:
     waits = experiment(chain(stage()), reason="3 points wait for MLflow")
-    assert shown(picture(waits, Pace(), 5))[0] == "digits running 3 points wait for MLflow"
+    assert shown(picture(waits, Pace(), Stops(), 5))[0] == "digits running 3 points wait for MLflow"
 
 
 def test_published_numbers_stand_beside_the_measured_ones() -> None:

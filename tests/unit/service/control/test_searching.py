@@ -1,58 +1,69 @@
-"""How far a search is, by its chains."""
+"""How far a search is, by what its configurations' chains come to."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service.control.searching import expected_end, progress
+from service.control.searching import Best, expected_end, progress
 from service.states import WorkState
-from service.store.tables import ChainRow, StageRow
+from service.store.sums import Searched
 
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def chain(number: int, state: str, epoch: int, accuracy: float | None = None, seed: int = 0) -> ChainRow:
-    metrics = {} if accuracy is None else {"val/accuracy": accuracy}
-    stage = StageRow(index=0, kind="train", T=2, epochs=10, state=state, epoch=epoch, metrics=metrics, train_time_s=0.5)
-    return ChainRow(
-        id=f"TET{number}{seed}", arm="TET", seed=seed, configuration=number, hyperparameters={"lr": number},
-        state=state, stages=[stage],
-    )  # fmt: skip
+def searched(number: int, *states: str, done: int = 0, accuracy: float | None = None) -> Searched:
+    return Searched("TET", number, frozenset(map(WorkState, states)), done, 20 * len(states), 0.5, accuracy)
 
 
 def test_configurations_are_counted_over_their_seeds() -> None:
-    chains = [
-        chain(0, "succeeded", 10, 0.5), chain(0, "running", 3, 0.4, seed=1),
-        chain(1, "stopped", 1, 0.1), chain(1, "stopped", 1, 0.1, seed=1),
-        chain(2, "waiting", 0), chain(2, "waiting", 0, seed=1),
-    ]  # fmt: skip
-    [arm] = progress(["TET"], chains)
+    [arm] = progress(
+        ["TET"],
+        [searched(0, "succeeded", "running"), searched(1, "stopped", "stopped"), searched(2, "waiting", "waiting")],
+    )
     assert (arm.num_configurations, arm.train_time_s, dict(arm.states)) == (
-        3, 3.0, {WorkState.RUNNING: 1, WorkState.STOPPED: 1, WorkState.WAITING: 1},
+        3, 1.5, {WorkState.RUNNING: 1, WorkState.STOPPED: 1, WorkState.WAITING: 1},
     )  # fmt: skip
 
 
+def test_one_chain_that_has_ended_badly_ends_its_configuration() -> None:
+    [arm] = progress(["TET"], [searched(0, "succeeded", "failed"), searched(1, "running", "stopped", accuracy=0.9)])
+    assert dict(arm.states) == {WorkState.FAILED: 1, WorkState.STOPPED: 1}
+    assert arm.best is None
+
+
 def test_the_best_is_complete_as_soon_as_one_is() -> None:
-    ahead = [chain(0, "running", 3, 0.7), chain(1, "waiting", 0)]
+    ahead = [searched(0, "running", accuracy=0.7), searched(1, "waiting")]
     [arm] = progress(["TET"], ahead)
-    assert arm.best is not None
-    assert (arm.best.configuration, arm.best.complete) == ({"lr": 0}, False)
-    [arm] = progress(["TET"], [*ahead, chain(2, "succeeded", 10, 0.6)])
-    assert arm.best is not None
-    assert (arm.best.configuration, arm.best.chains, arm.best.complete) == ({"lr": 2}, ("TET20",), True)
+    assert arm.best == Best(0, 0.7, complete=False)
+    [arm] = progress(["TET"], [*ahead, searched(2, "succeeded", accuracy=0.6), searched(3, "succeeded", accuracy=0.6)])
+    assert arm.best == Best(2, 0.6, complete=True)
 
 
 def test_an_arm_of_which_nothing_is_known_has_no_best() -> None:
-    assert [arm.best for arm in progress(["SDT", "TET"], [chain(0, "waiting", 0)])] == [None, None]
+    assert [arm.best for arm in progress(["SDT", "TET"], [searched(0, "waiting")])] == [None, None]
+
+
+# Ended: 20 and 4, 12 on average; left: 12 - 6 of one, 12 of another.
+FOUR = [
+    searched(0, "succeeded", done=20), searched(1, "stopped", done=4), searched(2, "running", done=6),
+    searched(3, "waiting"),
+]  # fmt: skip
 
 
 def test_what_is_left_is_taken_to_go_as_what_has_ended() -> None:
-    # Ended: 10 and 2 epochs, 6 on average; left: 6 - 3 of one, 6 of another; 15 are done in 15 s.
-    chains = [chain(0, "succeeded", 10), chain(1, "stopped", 2), chain(2, "running", 3), chain(3, "waiting", 0)]
-    end = expected_end(chains, BEGUN, BEGUN + timedelta(seconds=15))
+    end = expected_end(FOUR, BEGUN, 0, BEGUN + timedelta(seconds=15))
     assert end is not None
-    assert (end - BEGUN).total_seconds() == pytest.approx(24)
+    assert (end - BEGUN).total_seconds() == pytest.approx(15 + 18 / 2)  # 30 are done in 15 s
 
 
-def test_before_the_first_epoch_there_is_no_telling() -> None:
-    assert expected_end([chain(0, "running", 0)], BEGUN, BEGUN + timedelta(seconds=15)) is None
+def test_what_was_done_before_a_rest_says_nothing_of_the_pace_behind_it() -> None:
+    resumed = BEGUN + timedelta(days=7)
+    end = expected_end(FOUR, resumed, 24, resumed + timedelta(seconds=15))
+    assert end is not None
+    assert (end - resumed).total_seconds() == pytest.approx(15 + 18 / (6 / 15))
+
+
+@pytest.mark.parametrize("work_then", [30, 31])
+def test_before_the_first_epoch_of_a_stretch_there_is_no_telling(work_then: int) -> None:
+    assert expected_end(FOUR, BEGUN, work_then, BEGUN + timedelta(seconds=15)) is None
+    assert expected_end([searched(0, "running")], BEGUN, 0, BEGUN + timedelta(seconds=15)) is None

@@ -1,0 +1,114 @@
+"""What the database adds up over an experiment's chains, on every database alike."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import event
+
+from service.plan import plan
+from service.spec import parse
+from service.states import WorkState
+from service.store.database import Database
+from service.store.sums import Extent, Searched
+from service.store.tables import ChainRow
+from tests.unit.service.test_spec import spec, tet, train
+
+STAGES = [train(T=2, loss=tet()), train(epochs=5, loss=tet()), {"kind": "time_sweep", "T": {"first": 1, "last": 6}}]
+ARMS = [{"name": "SDT", "stages": [train()]}, {"name": "TIT", "stages": STAGES}]
+SPACE = {"optimizer.lr": {"choice": [0.1, 0.01, 0.001]}}
+SEARCH = {"method": "grid", "space": SPACE}
+
+
+def create(database: Database, **changes: Any) -> str:
+    parsed = parse(spec(arms=ARMS, baseline="SDT", seeds=[0, 1], validation=0.1, **changes))
+    with database.session() as repository:
+        return repository.create_experiment(parsed, plan(parsed)).id
+
+
+def done(
+    database: Database, experiment_id: str, arm: str, number: int, seed: int, state: str, *epochs: tuple[int, float]
+) -> None:
+    """Brings a chain on: of each stage the epochs, and the validation accuracy, that it has come to."""
+    with database.session() as repository:
+        for chain in repository.chains(experiment_id):
+            if (chain.arm, chain.configuration, chain.seed) == (arm, number, seed):
+                chain.state = state
+                for row, (epoch, accuracy) in zip(chain.stages, epochs, strict=False):
+                    metrics = {"val/accuracy": accuracy} if row.kind == "train" else {"rows": 1.0}
+                    row.epoch, row.metrics, row.train_time_s = epoch, metrics, 0.5 * epoch
+
+
+def searched(database: Database, experiment_id: str) -> Mapping[tuple[str, int], Searched]:
+    with database.reading() as repository:
+        return {(each.arm, each.number): each for each in repository.searched(experiment_id)}
+
+
+def test_an_experiment_is_as_far_as_all_of_its_stages(database: Database) -> None:
+    create(database)
+    experiment_id = create(database)
+    done(database, experiment_id, "TIT", 0, 0, "running", (20, 0.5), (5, 0.6), (1, 0.0))
+    done(database, experiment_id, "SDT", 0, 1, "running", (3, 0.5))
+    with database.reading() as repository:
+        found = repository.extent(experiment_id)
+        rows = repository.chains(experiment_id)[1].stages[2].epochs
+    assert found == Extent(
+        num_chains=4, epochs_done=28, epochs_total=90, rows_done=1, rows_total=2 * rows,
+        work_done=40 + 20 + 1 + 12, work_total=2 * (80 + 40 + 20 + rows),
+    )  # fmt: skip
+
+
+def test_numbers_beyond_32_bits_are_added_up(database: Database) -> None:
+    experiment_id = create(database)
+    with database.session() as repository:
+        for chain in repository.chains(experiment_id):
+            chain.stages[0].epoch, chain.stages[0].T = 2**31 - 1, 1000
+    with database.reading() as repository:
+        assert repository.extent(experiment_id).work_done == 4000 * (2**31 - 1)
+
+
+def test_configurations_are_summed_up_over_their_chains(database: Database) -> None:
+    experiment_id = create(database, search=SEARCH)
+    done(database, experiment_id, "TIT", 1, 0, "running", (20, 0.5), (2, 0.6))
+    done(database, experiment_id, "TIT", 1, 1, "waiting", (4, 0.4))
+    found = searched(database, experiment_id)
+    assert list(found) == [(arm, number) for arm in ("SDT", "TIT") for number in range(3)]
+    one = found["TIT", 1]
+    assert (set(one.states), one.work_done, one.train_time_s) == (
+        {WorkState.RUNNING, WorkState.WAITING}, 40 + 8 + 8, 13.0,
+    )  # fmt: skip
+    assert one.work_total == found["TIT", 0].work_total > 120
+    assert one.val_accuracy == 0.5, "the mean over the newest of both"
+    assert found["SDT", 0] == Searched("SDT", 0, frozenset({WorkState.WAITING}), 0, 160, 0.0, None)
+
+
+def test_what_was_stopped_has_no_accuracy_to_be_the_best_by(database: Database) -> None:
+    experiment_id = create(database, search=SEARCH)
+    for seed in (0, 1):
+        done(database, experiment_id, "SDT", 2, seed, "stopped", (3, 0.9))
+    assert searched(database, experiment_id)["SDT", 2].val_accuracy is None
+
+
+def test_a_configuration_is_found_by_its_number(database: Database) -> None:
+    experiment_id = create(database, search=SEARCH)
+    with database.reading() as repository:
+        chains = [each for each in repository.chains(experiment_id) if (each.arm, each.configuration) == ("TIT", 2)]
+        found = repository.configuration(experiment_id, "TIT", 2)
+    assert found == (chains[0].hyperparameters, [chain.id for chain in chains])
+    assert len(chains) == 2
+
+
+def test_no_chain_is_loaded_to_add_up(database: Database) -> None:
+    experiment_id = create(database, search=SEARCH)
+    loaded: list[ChainRow] = []
+
+    def note(row: ChainRow, _: object) -> None:
+        loaded.append(row)
+
+    event.listen(ChainRow, "load", note)
+    try:
+        with database.reading() as repository:
+            repository.extent(experiment_id)
+            repository.searched(experiment_id)
+    finally:
+        event.remove(ChainRow, "load", note)
+    assert loaded == []
