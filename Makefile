@@ -68,7 +68,7 @@ test-search: setup ## searches on a real stack whose drivers are killed, beside 
 test-fuzz: setup ## every order of things, and 20,000 requests from the API's description (about half an hour on 2 cores)
 	$(BIN)/python -m tests.fuzz $(SEED)
 
-test-workers: setup ## trials of 2 and 4 workers on a cluster of several nodes, struck (about 6 minutes on 2 cores); NAMES picks some
+test-workers: setup ## trials of 2 and 4 workers on a cluster of several nodes, struck (about 7 minutes on 2 cores); NAMES picks some
 	$(BIN)/python -W ignore -m tests.workers $(NAMES)
 
 test-gpu: setup ## the kernels for GPUs: on a GPU if there is one, else by Triton's interpreter

@@ -1,7 +1,7 @@
 """Where everything of an experiment lies on the shared storage.
 
     experiments/<experiment>/
-        spec.json                          the posted spec and its plan, written before the first submission
+        spec.json                          the spec as it holds, written before each driver
         search/<n>.json                    the n-th thing that a search proposed or decided
         precision.json                     what `precision: auto` stands for, where the spec asks for it
         drivers/<n>/events.jsonl           what the n-th driver said, one JSON object a line; driver.log beside it

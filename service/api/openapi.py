@@ -49,7 +49,7 @@ _SPEC, _CHANGES = ({"$ref": f"#/components/schemas/{name}"} for name in ("Spec",
 
 
 def _body(schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
-    """An endpoint's body, which may be empty: with a preset, or for a fork that changes nothing."""
+    """An endpoint's body, which may be empty: with a preset, or where nothing is changed."""
     content = {media_type: {"schema": schema} for media_type in MEDIA_TYPES}
     content["application/json"] |= {"example": example}
     return {"requestBody": {"required": False, "content": content}}
@@ -58,6 +58,15 @@ def _body(schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
 # For the endpoints that take a spec, or with a preset a part of one; they read the body themselves, to say all that is
 # wrong with it.
 TAKES_SPEC = _body({"anyOf": [_SPEC, _CHANGES]}, EXAMPLE)
+TAKES_RESOURCES = _body(
+    {
+        "title": "ResourcesChanges",
+        "type": "object",
+        "properties": {"resources": {"$ref": "#/components/schemas/Resources"}},
+        "additionalProperties": False,
+    },
+    {"resources": {"workers_per_trial": 4}},
+)
 TAKES_CHANGES = _body(_CHANGES, {"name": "the same with other seeds", "seeds": [3, 4, 5]})
 
 

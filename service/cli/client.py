@@ -101,13 +101,13 @@ class Client:
         """Asks that it be paused."""
         return self._json("POST", f"/experiments/{experiment_id}/pause")
 
-    def resume(self, experiment_id: str) -> Json:
-        """Asks that it go on."""
-        return self._json("POST", f"/experiments/{experiment_id}/resume")
+    def resume(self, experiment_id: str, resources: Json | None = None) -> Json:
+        """Asks that it go on; `resources` is what its trials are given otherwise from now on."""
+        return self._json("POST", f"/experiments/{experiment_id}/resume", **_changing(resources))
 
-    def retry(self, experiment_id: str) -> Json:
-        """Asks that what failed run again."""
-        return self._json("POST", f"/experiments/{experiment_id}/retry")
+    def retry(self, experiment_id: str, resources: Json | None = None) -> Json:
+        """Asks that what failed run again; `resources` as for `resume`."""
+        return self._json("POST", f"/experiments/{experiment_id}/retry", **_changing(resources))
 
     def fork(self, experiment_id: str, body: bytes, content_type: str, key: str | None = None) -> Json:
         """Posts a new experiment that starts where this one ended; the body holds what is different in its spec."""
@@ -170,6 +170,11 @@ def read_spec(path: Path) -> tuple[bytes, str]:
         return path.read_bytes(), CONTENT_TYPES.get(path.suffix.lower(), "application/yaml")  # JSON is YAML too
     except OSError as error:
         raise TetError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _changing(resources: Json | None) -> Json:
+    """A request's body, where there is something to be changed."""
+    return {"json": {"resources": resources}} if resources else {}
 
 
 def _refused(response: httpx.Response) -> Refused:

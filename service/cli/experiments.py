@@ -89,6 +89,10 @@ def show(experiment_id: Id, as_json: AsJson = False) -> None:
         out.print(
             f"before  generation {past['generation']} {past['state']} {past['reason']}", soft_wrap=True, markup=False
         )
+    for past in experiment["resources_history"]:
+        out.print(f"before  {tables.resources(past['resources'])}, until {past['until']}", soft_wrap=True, markup=False)
+    if experiment["resources_history"]:
+        out.print(f"now     {tables.resources(experiment['resources'])}", soft_wrap=True, markup=False)
     if experiment["parents"]:
         out.print(f"from    {', '.join(experiment['parents'])}", markup=False)
     if experiment.get("rerun_of"):

@@ -23,6 +23,11 @@ from service.states import VerificationState
 Json = dict[str, Any]
 
 POLL_S = 1.0
+Workers = Annotated[int | None, typer.Option(metavar="N", help="Workers a trial has from now on; else as before.")]
+Cpus = Annotated[
+    int | None, typer.Option(metavar="N", help="CPUs of each of them, as long as nothing has begun; else as before.")
+]
+Gpus = Annotated[float | None, typer.Option(metavar="N", help="GPUs of each of them; else as before.")]
 _OPEN = (VerificationState.QUEUED, VerificationState.RUNNING)
 
 
@@ -40,10 +45,10 @@ def pause(experiment_id: Id) -> None:
     say(f"{experiment['id']} is {experiment['state']}; it is being paused; go on with: tet resume {experiment['id']}")
 
 
-def resume(experiment_id: Id) -> None:
-    """Put a paused experiment back into the queue; it goes on from its last epochs."""
+def resume(experiment_id: Id, workers: Workers = None, cpus: Cpus = None, gpus: Gpus = None) -> None:
+    """Put a paused experiment back into the queue; it goes on from its last epochs, with other resources if told so."""
     with connected() as client:
-        experiment = client.resume(experiment_id)
+        experiment = client.resume(experiment_id, _resources(workers, cpus, gpus))
     say(f"{experiment['id']} is {experiment['state']}; it goes on when its turn has come")
 
 
@@ -54,11 +59,17 @@ def cancel(experiment_id: Id) -> None:
     say(f"{experiment['id']} is {experiment['state']}; it is being ended")
 
 
-def retry(experiment_id: Id) -> None:
+def retry(experiment_id: Id, workers: Workers = None, cpus: Cpus = None, gpus: Gpus = None) -> None:
     """Run again what failed or was cancelled, in a new generation; what has succeeded stays as it is."""
     with connected() as client:
-        experiment = client.retry(experiment_id)
+        experiment = client.retry(experiment_id, _resources(workers, cpus, gpus))
     say(f"{experiment['id']} is {experiment['state']}, in generation {experiment['generation']}")
+
+
+def _resources(workers: int | None, cpus: int | None, gpus: float | None) -> Json:
+    """The keys of a spec's `resources` that were told."""
+    told = {"workers_per_trial": workers, "cpus_per_trial": cpus, "gpus_per_trial": gpus}
+    return {key: value for key, value in told.items() if value is not None}
 
 
 def fork(

@@ -127,6 +127,13 @@ def presets(rows: list[Json]) -> Table:
     return table
 
 
+def resources(found: Json) -> str:
+    """What a trial is given, in words."""
+    kind = f" of an {found['accelerator_type']}" if found["accelerator_type"] else ""
+    each = f"{found['cpus_per_trial']} CPU(s), {found['gpus_per_trial']:g} GPU(s){kind}"
+    return f"{found['workers_per_trial']} worker(s) a trial, each with {each}"
+
+
 def percent(fraction: float | None) -> str:
     """A fraction in percent."""
     return "-" if fraction is None else f"{100 * fraction:.2f}"

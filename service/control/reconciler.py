@@ -207,12 +207,17 @@ class Reconciler:
     # -- acts --------------------------------------------------------------------------------------------------
 
     def _start(self, row: ExperimentRow, before: ExperimentState, reason: str) -> None:
-        """Store the intent to run the next driver; the next round submits it."""
+        """Store the intent to run the next driver, and the spec as it is now for it; the next round submits it."""
         folder = self._folder(row.id)
-        folder.drivers.mkdir(parents=True, exist_ok=True)
-        write_atomic(folder.spec, json.dumps(row.spec, ensure_ascii=False, indent=1).encode())
-        now, has_rested = utc_now(), before is ExperimentState.QUEUED
         with self._database.session() as repository:
+            held = repository.experiment(row.id, lock=True)
+            if (held.state, held.driver_attempt) != (before, row.driver_attempt):
+                return  # another reconciler has started it since we looked
+            # Under the lock, since its resources may change while it rests: what is late must not overwrite what a
+            # newer driver is about to read.
+            folder.drivers.mkdir(parents=True, exist_ok=True)
+            write_atomic(folder.spec, json.dumps(held.spec, ensure_ascii=False, indent=1).encode())
+            now, has_rested = utc_now(), before is ExperimentState.QUEUED
             if has_rested and not repository.has_room(
                 row.owner,
                 running=self._settings.max_running,

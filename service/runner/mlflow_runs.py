@@ -108,7 +108,10 @@ class MlflowRuns:
             self.client.log_batch(run_id, metrics=points[i : i + MAX_METRICS])
 
     def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
-        """Log parameters; one that is there already has the same value, since a spec never changes."""
+        """Log parameters; one that is there already has the same value.
+
+        MLflow refuses another. A spec's resources may change, but what of them is a parameter only before all runs.
+        """
         items = [Param(key, value[:MAX_VALUE]) for key, value in params.items()]
         for i in range(0, len(items), MAX_PARAMS):
             self.client.log_batch(run_id, params=items[i : i + MAX_PARAMS])

@@ -8,18 +8,22 @@ import argparse
 import json
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
+from torch.distributed import ProcessGroup
 
 from service.plan import Chain, plan
 from service.runner import precision
 from service.runner.crew import Crew, gathered
 from service.runner.failures import describe
 from service.runner.on_a_node import submitted
-from service.runner.replay import Replay
+from service.runner.replay import Replay, parts_of
+from service.runner.stage_folder import read_progress
 from service.runner.study_journal import as_proposed
 from service.spec import parse
 from service.spec_blocks import Limits, Resources
@@ -59,29 +63,35 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _on_a_node(resources: Resources, folder: ExperimentFolder, chain: Chain, arguments: Arguments) -> dict[str, Any]:
-    """Replay where a trial of the experiment would run, with what a trial is given."""
+    """Replay where a trial of the experiment would run, with what a trial is given.
+
+    But for the number of workers: that is what the stage was trained with, whatever the spec has by now.
+    """
     ray.init(address="auto", log_to_driver=True, logging_level=logging.WARNING)
-    num_workers = resources.workers_per_trial if chain.stages[arguments.stage].is_train else 1
-    told = (folder, chain, arguments.stage, arguments.data, resources.demand(), num_workers)
+    parts = parts_of(read_progress(folder.stage(chain.id, arguments.stage)))
+    num_workers = max((part.num_workers for part in parts), default=1)
+    told = (folder, chain, arguments.stage, arguments.data, resources.demand())
     result: dict[str, Any] = ray.get(submitted(replayed, resources, *told, num_workers=num_workers))
     ray.shutdown()
     return result
 
 
 def replayed(
-    folder: ExperimentFolder, chain: Chain, stage: int, data_root: Path | None, demand: dict[str, float],
-    num_workers: int,
-) -> dict[str, Any]:  # fmt: skip
+    folder: ExperimentFolder, chain: Chain, stage: int, data_root: Path | None, demand: dict[str, float]
+) -> dict[str, Any]:
     """Replay a stage in this process, and beside it; what keeps it from being replayed is a result too."""
-    try:
-        config = chain.stages[stage].config.model_dump(mode="json")
-        root = None if data_root is None else str(data_root)
-        label = f"verification of {chain.id} stage {stage}"
-        crew = Crew(label, num_workers, demand, config, root, Limits().stall_s)
+    config = chain.stages[stage].config.model_dump(mode="json")
+    root = None if data_root is None else str(data_root)
+
+    @contextmanager
+    def gather(num: int) -> Iterator[ProcessGroup | None]:
+        crew = Crew(f"verification of {chain.id} stage {stage}", num, demand, config, root, Limits().stall_s)
         with gathered(crew, log.info) as workers:
-            result = Replay(folder, chain, stage, data_root, workers.group).run()
-            workers.dismiss()  # it may have ended at an epoch that differs, or behind the last one that is published
-        return result
+            yield workers.group
+            workers.dismiss()  # a part may end before the stage does
+
+    try:
+        return Replay(folder, chain, stage, data_root, gather).run()
     except Exception as error:
         failure = describe(error)
         return {"state": "failed", "reason": f"{failure['type']}: {failure['message']}", "failure": failure}

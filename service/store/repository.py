@@ -38,7 +38,10 @@ class Active:
     driver_attempt: int
 
 
-_LONG_COLUMNS = (ExperimentRow.spec, ExperimentRow.description, ExperimentRow.labels, ExperimentRow.demand)
+_LONG_COLUMNS = (
+    ExperimentRow.spec, ExperimentRow.description, ExperimentRow.labels, ExperimentRow.demand,
+    ExperimentRow.resources_history,
+)  # fmt: skip
 _ACTIVE_COLUMNS = [getattr(ExperimentRow, each.name) for each in fields(Active)]
 
 
@@ -48,7 +51,7 @@ class Repository(Making, Requests, Sums, Upkeep, Verifications, Work):
     def experiments(
         self, *, limit: int, after: str | None = None, state: str | None = None, name: str | None = None
     ) -> list[ExperimentRow]:
-        """Experiments, newest first, without what may be long in them: specs, descriptions, labels, demands.
+        """Experiments, newest first, without what may be long in them: specs, descriptions, labels and such.
 
         Args:
             limit: how many at most.

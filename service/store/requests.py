@@ -1,13 +1,16 @@
 """What users want of experiments that exist; the reconciler and the housekeeper make it so."""
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 
 from service.errors import Conflict
 from service.events import utc_now
+from service.spec_blocks import Resources
 from service.states import TERMINAL, Cleanup, ExperimentState, WorkState
 from service.store.base import Queries
+from service.store.rows import demand
 from service.store.tables import ChainRow, ExperimentRow, LineageRow, OutcomeRow, StageRow
 
 Wanted = Literal["run", "pause", "cancel"]
@@ -17,19 +20,28 @@ _UNFINISHED = (WorkState.FAILED, WorkState.CANCELLED)
 MAX_NAMED = 5
 
 
+@dataclass(frozen=True)
+class NewResources:
+    """What trials are to be given from now on, checked with the rest of the spec: `before` is what it was made of."""
+
+    before: Resources
+    after: Resources
+
+
 class Requests(Queries):
     """The part of the repository that takes wants."""
 
-    def request(self, experiment_id: str, wanted: Wanted) -> ExperimentRow:
+    def request(self, experiment_id: str, wanted: Wanted, resources: NewResources | None = None) -> ExperimentRow:
         """Want something of an experiment; the reconciler makes it so. To want it again changes nothing.
 
         Args:
             experiment_id: which.
             wanted: "pause", "run" (to resume what is paused) or "cancel".
+            resources: what trials are given from now on, of what is paused; None: as before.
 
         Raises:
             NotFound: there is none of this id.
-            Conflict: it has ended otherwise already, or is being cancelled.
+            Conflict: it has ended otherwise already, or is being cancelled; or it cannot go on with these resources.
         """
         row = self.experiment(experiment_id, lock=True)
         ends_so = wanted == "cancel" and row.state == ExperimentState.CANCELLED
@@ -37,25 +49,43 @@ class Requests(Queries):
             raise Conflict(f"experiment {experiment_id} {_has_ended(row)} and cannot be {_DONE_TO[wanted]}")
         if row.wanted == "cancel" and wanted != "cancel":
             raise Conflict(f"experiment {experiment_id} is being cancelled and cannot be {_DONE_TO[wanted]}")
-        if row.wanted != wanted:
+        changed: dict[str, Any] = {}
+        if resources is not None and not _has(row, resources.after):
+            if row.state != ExperimentState.PAUSED:
+                raise Conflict(
+                    f"experiment {experiment_id} is {row.state}, and its trials hold their resources or are about to: "
+                    "pause it first, and resume it with others once it is paused"
+                )
+            changed = self._give(row, resources)
+        if row.wanted != wanted or changed:
             if wanted == "run":
                 row.queued_at = utc_now()  # it queues behind those that wait already
             row.wanted = wanted
-            self.add_event(experiment_id, "experiment", {"state": row.state, "wanted": wanted})
+            self.add_event(experiment_id, "experiment", {"state": row.state, "wanted": wanted, **changed})
         return row
 
-    def retry(self, experiment_id: str) -> ExperimentRow:
+    def retry(self, experiment_id: str, resources: NewResources | None = None) -> ExperimentRow:
         """Open the next generation of what failed or was cancelled: what has not succeeded runs again.
 
         The outcome so far goes into the history. To ask again, before the new generation has begun, changes nothing.
 
+        Args:
+            experiment_id: which.
+            resources: what trials are given from now on; None: as before.
+
         Raises:
             NotFound: there is none of this id.
-            Conflict: it has not ended, has succeeded, or its checkpoints are gone.
+            Conflict: it has not ended, has succeeded, or its checkpoints are gone; or it cannot go on with these
+                resources.
         """
         row = self.experiment(experiment_id, lock=True)
         has_not_begun = row.state == ExperimentState.QUEUED and row.driver_attempt < row.first_driver
         if has_not_begun and row.generation > 1 and row.wanted != "cancel":
+            if resources is not None and not _has(row, resources.after):
+                raise Conflict(
+                    f"experiment {experiment_id} has been retried already, with other resources: pause it, and resume "
+                    "it with these once it is paused"
+                )
             return row
         if row.state not in (ExperimentState.FAILED, ExperimentState.CANCELLED):
             said = "has succeeded" if row.state == ExperimentState.SUCCEEDED else f"is {row.state}"
@@ -63,10 +93,40 @@ class Requests(Queries):
             raise Conflict(f"experiment {experiment_id} {said}: only what failed or was cancelled can be retried")
         if row.checkpoints_removed_at is not None or row.cleanup is not None:
             raise Conflict(f"experiment {experiment_id} cannot be retried: its checkpoints have been removed")
-        self._open_generation(row)
+        changed = {} if resources is None or _has(row, resources.after) else self._give(row, resources)
+        self._open_generation(row, changed)
         return row
 
-    def _open_generation(self, row: ExperimentRow) -> None:
+    def _give(self, row: ExperimentRow, resources: NewResources) -> dict[str, Any]:
+        """Put other resources in place of a spec's; what is to be told of it.
+
+        Nothing of it runs: its next driver is an ordinary start, which reads the spec as it is then.
+        """
+        if not _has(row, resources.before):
+            raise Conflict(f"the resources of experiment {row.id} were changed meanwhile: look at them, and ask again")
+        fixed = _what_bits_depend_on(resources.before, resources.after)
+        if fixed and self._has_begun(row.id):
+            raise Conflict(
+                f"experiment {row.id} has begun and goes on with {fixed}, on which its bits depend: a fork may have "
+                "others"
+            )
+        held = {"resources": resources.before.model_dump(mode="json"), "generation": row.generation}
+        row.resources_history = [*row.resources_history, {**held, "until": utc_now().isoformat()}]
+        row.spec = {**row.spec, "resources": resources.after.model_dump(mode="json", exclude_unset=True)}
+        row.demand = demand(resources.after)
+        return {"resources": resources.after.model_dump(mode="json")}
+
+    def _has_begun(self, experiment_id: str) -> bool:
+        """Whether something of it was trained, or stands in MLflow."""
+        stage, chain = StageRow.experiment_id == experiment_id, ChainRow.experiment_id == experiment_id
+        begun = or_(StageRow.attempts > 0, StageRow.epoch > 0, StageRow.mlflow_run_id.is_not(None))
+        queries = (
+            select(StageRow.index).where(stage, begun),
+            select(ChainRow.position).where(chain, ChainRow.mlflow_run_id.is_not(None)),
+        )
+        return any(self._session.scalar(query.limit(1)) is not None for query in queries)
+
+    def _open_generation(self, row: ExperimentRow, changed: dict[str, Any]) -> None:
         assert row.finished_at is not None
         self._session.add(
             OutcomeRow(
@@ -84,7 +144,7 @@ class Requests(Queries):
         for table, changes in ((ChainRow, {}), (StageRow, {"failure": None})):
             again = table.experiment_id == row.id, table.state.in_(_UNFINISHED)
             self._session.execute(update(table).where(*again).values(state=WorkState.WAITING, **changes))
-        self.add_event(row.id, "experiment", {"state": row.state, "generation": row.generation})
+        self.add_event(row.id, "experiment", {"state": row.state, "generation": row.generation, **changed})
 
     def remove(self, experiment_id: str, what: Cleanup) -> ExperimentRow:
         """Want something of an experiment that has ended removed; the housekeeper does it.
@@ -119,6 +179,28 @@ class Requests(Queries):
         """How the earlier generations ended, oldest first."""
         query = select(OutcomeRow).where(OutcomeRow.experiment_id == experiment_id)
         return list(self._session.scalars(query.order_by(OutcomeRow.generation)))
+
+
+def _has(row: ExperimentRow, resources: Resources) -> bool:
+    return given(row.spec) == resources
+
+
+def given(spec: dict[str, Any]) -> Resources:
+    """What a stored spec gives a trial."""
+    return Resources.model_validate(spec.get("resources", {}))
+
+
+def _what_bits_depend_on(before: Resources, after: Resources) -> str:
+    """What of the old resources is part of a stage's record, and would be another; empty: nothing.
+
+    The number of workers is not among it: a checkpoint goes on with any.
+    """
+    fixed = []
+    if before.cpus_per_trial != after.cpus_per_trial:
+        fixed.append(f"cpus_per_trial {before.cpus_per_trial} (its threads)")
+    if (before.gpus_per_trial > 0) != (after.gpus_per_trial > 0):
+        fixed.append(f"gpus_per_trial {before.gpus_per_trial:g} (its device)")
+    return " and ".join(fixed)
 
 
 def _has_ended(row: ExperimentRow) -> str:

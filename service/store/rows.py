@@ -7,6 +7,7 @@ from typing import Any
 from service.events import utc_now
 from service.plan import Chain
 from service.spec import Experiment
+from service.spec_blocks import Resources
 from service.states import ExperimentState
 from service.store.tables import ExperimentRow
 
@@ -33,13 +34,19 @@ def experiment_row(
         state=ExperimentState.QUEUED,
         priority=spec.priority,
         queued_at=now,
-        demand={
-            "resources": spec.resources.demand(),
-            "num_workers": spec.resources.workers_per_trial,
-            "if_unplaceable": spec.resources.if_unplaceable,
-        },
+        demand=demand(spec.resources),
         stages_total=num_stages,
+        resources_history=[],
     )
+
+
+def demand(resources: Resources) -> dict[str, Any]:
+    """What the queue knows of a trial; see `service.control.queue.Waiting`."""
+    return {
+        "resources": resources.demand(),
+        "num_workers": resources.workers_per_trial,
+        "if_unplaceable": resources.if_unplaceable,
+    }
 
 
 def chain_values(experiment_id: str, position: int, chain: Chain) -> dict[str, Any]:

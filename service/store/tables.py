@@ -44,7 +44,12 @@ LongInteger = BigInteger().with_variant(Integer(), "sqlite")
 class Table(DeclarativeBase):
     """Base of the tables."""
 
-    type_annotation_map = {datetime: UtcDateTime(), dict[str, Any]: JSON(), dict[str, str]: JSON()}  # noqa: RUF012
+    type_annotation_map = {  # noqa: RUF012
+        datetime: UtcDateTime(),
+        dict[str, Any]: JSON(),
+        dict[str, str]: JSON(),
+        list[dict[str, Any]]: JSON(),
+    }
 
 
 class ExperimentRow(Table):
@@ -74,6 +79,8 @@ class ExperimentRow(Table):
     priority: Mapped[int] = mapped_column(Integer, default=0)
     queued_at: Mapped[datetime]
     demand: Mapped[dict[str, Any]]
+    # What the spec had for `resources` before, oldest first: each with its generation, and until when it held.
+    resources_history: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
     # How often it was begun anew after an end, and the first driver since.
     generation: Mapped[int] = mapped_column(Integer, default=1)
     first_driver: Mapped[int] = mapped_column(Integer, default=1)

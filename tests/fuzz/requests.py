@@ -25,7 +25,7 @@ RESTORE_EVERY_S = 1.0
 # A spec has rules that no JSON schema can tell, so one that fits the schema may be refused all the same.
 CONFIG = """\
 [[operations]]
-include-path-regex = "^/experiments(/validate|/[{{]experiment_id[}}]/(fork|rerun-best))?$"
+include-path-regex = "^/experiments(/validate|/[{{]experiment_id[}}]/(fork|rerun-best|resume|retry))?$"
 include-method = "POST"
 generation.max-examples = {spec_examples}
 checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "409", "415", "422"]

@@ -41,9 +41,10 @@ Strike = Callable[["Run"], None]
 class Run:
     """An experiment of one chain."""
 
-    def __init__(self, storage: Path, name: str, num_workers: int, **changes: Any) -> None:
+    def __init__(self, storage: Path, name: str, num_workers: int, *, driver: int = 1, **changes: Any) -> None:
         self.folder = ExperimentFolder(storage, name)
-        self.folder.driver(1).mkdir(parents=True)
+        self._driver, self._changes = driver, changes
+        self.folder.driver(driver).mkdir(parents=True)
         document = {**SPEC, **changes, "resources": {"workers_per_trial": num_workers}}
         self.folder.spec.write_text(json.dumps(document))
         self.spec = parse(document)
@@ -51,13 +52,18 @@ class Run:
         self.cancelled = threading.Event()
         self.said: list[str] = []
 
+    def resumed(self, num_workers: int) -> "Run":
+        """The same with its next driver, and another number of workers."""
+        folder, driver = self.folder, self._driver + 1
+        return Run(folder.storage, folder.experiment_id, num_workers, driver=driver, **self._changes)
+
     def to_end(self, strike: Strike | None = None) -> "Run":
         """Run it."""
-        ledger = Ledger(self.folder, [self.chain], EventFile(self.folder.events(1)))
+        ledger = Ledger(self.folder, [self.chain], EventFile(self.folder.events(self._driver)))
         campaign = Campaign(
             self.folder.experiment_id, self.spec, Board([self.chain]), ledger,
-            Study(self.spec, ledger, StudyJournal(self.folder.search)), self.folder, self.folder.storage, 1,
-            StopWindow(self.cancelled, 10.0), Takeover(self.folder, 1),
+            Study(self.spec, ledger, StudyJournal(self.folder.search)), self.folder, self.folder.storage,
+            self._driver, StopWindow(self.cancelled, 10.0), Takeover(self.folder, self._driver),
         )  # fmt: skip
         if strike is not None:
             threading.Thread(target=self._strike, args=(strike,), daemon=True).start()

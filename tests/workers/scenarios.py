@@ -3,6 +3,7 @@
 import json
 import signal
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from PIL import Image
 
 from service.runner import verify
+from service.runner.trial_parts import load_last
 from tests.workers.experiment import SPEC, SWEEP, Run, Strike, seconds_left_behind
 from tests.workers.nodes import AT_ONCE_S, Nodes, first_worker, workers
 from tet_core.config import ImageFolder
@@ -20,6 +22,10 @@ from tet_core.data.loader import TrainLoader, split_validation
 # What is promised, and whether it was kept.
 Promises = dict[str, bool]
 FROZEN_S = 25.0
+# Enough that some are left when it is stopped behind the second.
+RESUMED_EPOCHS = 12
+# In float64, over as many epochs.
+ROUNDING = 1e-9
 
 
 class Stage:
@@ -92,12 +98,36 @@ class Stage:
             "nothing is said to be lost": not any("lost" in text for text in run.said),
         }
 
+    def resumed(self, num: int, other: int) -> Promises:
+        """The experiment is stopped in the middle, and goes on with another number of workers."""
+        train = SPEC["arms"][0]["stages"][0] | {"epochs": RESUMED_EPOCHS}
+        changes: dict[str, Any] = {"arms": [{"name": "TET", "stages": [train]}], "precision": "float64"}
+        whole, _ = self.run(f"{num} in one go before {other}", num, **changes)
+        run, kept = self.run(f"{num} resumed by {other}", num, lambda run: run.cancelled.set(), **changes)
+        before = run.series
+        run = run.resumed(other).to_end()
+        verified = self._verified(run)
+        return kept | {
+            "it succeeds": run.done.state == "succeeded" and run.attempts == sorted(run.attempts),
+            "committed epochs stay": 2 <= len(before) < RESUMED_EPOCHS and run.series[: len(before)] == before,
+            "these are those of an undisturbed run": whole.series[: len(before)] == before,
+            "later ones are too, up to rounding": _apart(run, whole) < ROUNDING,
+            "how many workers each attempt had is recorded": [
+                each.environment["num_workers"] for each in run.progress().started
+            ]
+            == [num, other],
+            "a replay by as many is equal to the bit": verified["state"] == "equal"
+            and verified["num_compared"] == RESUMED_EPOCHS,
+            "it says by how many": f"from {len(before) + 1} on by {other} (attempt 2)" in verified["reason"],
+            "all CPUs are free at once again": self.nodes.await_freedom() < AT_ONCE_S,
+        }
+
     def verified(self, num: int) -> Promises:
         """A stage is replayed by as many workers as it had, and once more where its journal has been changed."""
         if num not in self._undisturbed:
             self.undisturbed(num)
         run = self._undisturbed[num]
-        equal = self._replayed(run, 1)
+        equal = self._verified(run)
         kept = {
             "all epochs are equal": (equal["state"], equal["num_compared"]) == ("equal", 5),
             "all CPUs are free at once": self.nodes.await_freedom() < AT_ONCE_S,
@@ -106,7 +136,7 @@ class Stage:
         true = commit.read_text()
         commit.write_text(true.replace('"weights_sha256": "', '"weights_sha256": "0'))
         try:
-            different = self._replayed(run, 2)
+            different = self._verified(run, 2)
         finally:
             commit.write_text(true)
         return kept | {
@@ -114,8 +144,8 @@ class Stage:
             "all CPUs are free at once behind it": self.nodes.await_freedom() < AT_ONCE_S,
         }
 
-    def _replayed(self, run: Run, number: int) -> dict[str, Any]:
-        """What a verification of the stage comes to."""
+    def _verified(self, run: Run, number: int = 1) -> dict[str, Any]:
+        """What the replay of a run's stage has found."""
         folder = run.folder
         verify.main(
             ["--experiment", folder.experiment_id, "--number", str(number), "--chain", run.chain.id, "--stage", "0",
@@ -139,6 +169,20 @@ class Stage:
             "the worker and the file are named": f"worker {num - 1} of {num}: " in failure.get("message", "")
             and damaged.name in failure.get("message", ""),
         }
+
+
+def _apart(one: Run, other: Run) -> float:
+    """The largest difference between the last weights of two runs, or between any metrics, relative to those."""
+    ours, theirs = (load_last(run.folder.stage(run.chain.id, 0)) for run in (one, other))
+    assert ours is not None
+    assert theirs is not None
+    weights = [float((ours["model"][name] - theirs["model"][name]).abs().max()) for name in ours["model"]]
+    pairs = [
+        (value, epoch[1][name])
+        for mine, epoch in zip(one.series, other.series, strict=True)
+        for name, value in mine[1].items()
+    ]
+    return max(*weights, *(abs(a - b) / max(abs(b), 1.0) for a, b in pairs))
 
 
 def _make_images(folder: Path) -> None:
@@ -166,6 +210,8 @@ SCENARIOS: Mapping[str, tuple[Callable[[Stage, int], Promises], int]] = {
     "2 cancelled": (Stage.cancelled, 2),
     "2 broken data": (Stage.broken_data, 2),
     "2 verified": (Stage.verified, 2),
+    "2 resumed by 1": (partial(Stage.resumed, other=1), 2),
+    "1 resumed by 2": (partial(Stage.resumed, other=2), 1),
     "2 first killed": (Stage.first_killed, 2),
     "2 frozen": (Stage.frozen, 2),
     "4 undisturbed": (Stage.undisturbed, 4),

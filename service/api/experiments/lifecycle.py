@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query, Response
 
 from service.api.context import InContext
-from service.api.experiments import rerunning, service, verifying
+from service.api.experiments import rerunning, resuming, service, verifying
 from service.api.experiments.bodies import PostedChanges, RerunRequest
 from service.api.experiments.parameters import ExperimentId, Key
 from service.api.experiments.schemas import ExperimentView, VerificationPage, VerificationRequest, VerificationView
-from service.api.openapi import MADE, TAKES_CHANGES, answers
+from service.api.openapi import MADE, TAKES_CHANGES, TAKES_RESOURCES, answers
 from service.states import Cleanup
 
 router = APIRouter(prefix="/experiments/{experiment_id}", tags=["life cycle"])
@@ -35,20 +35,38 @@ def pause(context: InContext, experiment_id: ExperimentId) -> ExperimentView:
     return service.request(context, experiment_id, "pause")
 
 
-@router.post("/resume", status_code=202, summary="Resume an experiment", responses=answers(404, 409))
-def resume(context: InContext, experiment_id: ExperimentId) -> ExperimentView:
-    """Puts what is paused back into the queue: it goes on from its last epochs, in the same runs. 409 as above."""
-    return service.request(context, experiment_id, "run")
+@router.post(
+    "/resume",
+    status_code=202,
+    summary="Resume an experiment",
+    openapi_extra=TAKES_RESOURCES,
+    responses=answers(400, 404, 409, 413, 415, 422),
+)
+def resume(context: InContext, experiment_id: ExperimentId, changes: PostedChanges) -> ExperimentView:
+    """Puts what is paused back into the queue: it goes on from its last epochs, in the same runs. 409 as above.
+
+    A body may give its trials other `resources` from now on, such as fewer workers once a node is lost for good; keys
+    that are left out stay. With a body, 409 unless it is paused. Once something has begun, `cpus_per_trial`, and
+    whether there is a GPU, stay as they are: bits depend on them, and on the number of workers in the last places.
+    What was given before is kept in `resources_history`.
+    """
+    return resuming.resume(context, experiment_id, changes)
 
 
-@router.post("/retry", status_code=202, summary="Retry what failed", responses=answers(404, 409))
-def retry(context: InContext, experiment_id: ExperimentId) -> ExperimentView:
+@router.post(
+    "/retry",
+    status_code=202,
+    summary="Retry what failed",
+    openapi_extra=TAKES_RESOURCES,
+    responses=answers(400, 404, 409, 413, 415, 422),
+)
+def retry(context: InContext, experiment_id: ExperimentId, changes: PostedChanges) -> ExperimentView:
     """Opens a new generation of what failed or was cancelled: only what has not succeeded runs again.
 
     Stages go on from their last epochs, in the same runs. The outcome so far is kept in `history`. 409 where there is
-    nothing to retry.
+    nothing to retry. A body may give its trials other `resources`, as for `resume`.
     """
-    return service.retry(context, experiment_id)
+    return resuming.retry(context, experiment_id, changes)
 
 
 @router.post(

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.failures import FailureType, Whose
 from service.presets.catalogue import Published
+from service.spec_blocks import Resources
 from service.states import ExperimentState, VerificationState, WorkState
 
 
@@ -151,6 +152,14 @@ class OutcomeView(BaseModel):
     finished_at: datetime
 
 
+class EarlierResources(BaseModel):
+    """What a trial was given before; which attempt of a stage had how many workers, its environment records."""
+
+    resources: Resources
+    generation: int = Field(description="In which generation it was replaced.")
+    until: datetime
+
+
 class WebhookView(BaseModel):
     """Whether the end was told to the address that the spec names."""
 
@@ -167,6 +176,10 @@ class ExperimentView(ExperimentSummary):
     parents: list[str] = Field(description="The experiments whose checkpoints it started from.")
     rerun_of: str | None = Field(None, description="The search whose choice it measures; it may have been deleted.")
     history: list[OutcomeView] = Field(description="How earlier generations ended, oldest first.")
+    resources: Resources = Field(description="What a trial is given from its next start on, with all defaults.")
+    resources_history: list[EarlierResources] = Field(
+        description="What it was given before, oldest first, where it was resumed or retried with others."
+    )
     checkpoints_removed_at: datetime | None = None
     delete_at: datetime | None = Field(None, description="When it is deleted by itself.")
     webhook: WebhookView | None = None

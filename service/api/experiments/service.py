@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from service.api.context import Context
 from service.api.experiments.schemas import (
     ChainView,
+    EarlierResources,
     ExperimentPage,
     ExperimentSummary,
     ExperimentView,
@@ -37,7 +38,7 @@ from service.search.configurations import configured_arms, infeasible
 from service.settings import Settings
 from service.spec import Experiment, parse, resolve_stage
 from service.states import Cleanup, ExperimentState, WorkState
-from service.store.requests import Wanted
+from service.store.requests import Wanted, given
 from service.store.sums import Extent
 from service.store.tables import ChainRow, ExperimentRow
 
@@ -96,13 +97,19 @@ def check(context: Context, spec: Experiment) -> None:
         listed = ", ".join(context.settings.webhook_hosts) or "none so far"
         detail = f"must be on a host that the operator allows (TET_WEBHOOK_HOSTS): {listed}"
         faults.append(FieldError.at(("webhook", "url"), spec.webhook.url, detail))
-    if spec.resources.if_unplaceable == "refuse":
-        found = _placement(context, spec)
-        if found.possible is False:
-            path = ("resources", "if_unplaceable")
-            faults.append(FieldError.at(path, "refuse", f"it cannot be placed now: {found.detail}"))
+    faults += unplaceable(context, spec)
     if faults:
         raise SpecInvalid(faults)
+
+
+def unplaceable(context: Context, spec: Experiment) -> list[FieldError]:
+    """What keeps a spec that is to be refused otherwise from being placed on the cluster as it is now."""
+    if spec.resources.if_unplaceable != "refuse":
+        return []
+    found = _placement(context, spec)
+    if found.possible is not False:
+        return []
+    return [FieldError.at(("resources", "if_unplaceable"), "refuse", f"it cannot be placed now: {found.detail}")]
 
 
 def fork(context: Context, parent_id: str, changes: object, idempotency_key: str | None) -> ExperimentView:
@@ -186,6 +193,8 @@ def view(context: Context, experiment_id: str, *, after: int = -1, limit: int = 
         parents=parents,
         rerun_of=row.rerun_of,
         history=[OutcomeView.model_validate(outcome, from_attributes=True) for outcome in outcomes],
+        resources=given(row.spec),
+        resources_history=[EarlierResources.model_validate(each) for each in row.resources_history],
         checkpoints_removed_at=row.checkpoints_removed_at,
         delete_at=row.delete_at,
         webhook=_webhook(row),
@@ -199,13 +208,6 @@ def request(context: Context, experiment_id: str, wanted: Wanted) -> ExperimentV
     """Wants something of an experiment; to want it again changes nothing."""
     with context.database.session() as repository:
         repository.request(experiment_id, wanted)
-    return view(context, experiment_id)
-
-
-def retry(context: Context, experiment_id: str) -> ExperimentView:
-    """Opens the next generation of what failed or was cancelled."""
-    with context.database.session() as repository:
-        repository.retry(experiment_id)
     return view(context, experiment_id)
 
 

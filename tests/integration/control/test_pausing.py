@@ -1,9 +1,14 @@
 """Pausing and resuming, round by round."""
 
+import json
+
 import pytest
 
+from service.control.reconciler import Reconciler
 from service.events import ChainChanged, Outcome, StageChanged
-from service.states import WorkState
+from service.spec_blocks import Resources
+from service.states import ExperimentState, WorkState
+from service.store.requests import NewResources
 from tests.integration.control.conftest import Desk
 
 
@@ -164,3 +169,42 @@ def test_a_submission_still_on_its_way_cannot_run_once_the_experiment_is_paused(
     assert desk.row(experiment).state == "paused"
     with pytest.raises(FileExistsError):  # a driver's first step
         desk.folder(experiment).driver(1).mkdir(parents=True)
+
+
+TWO = NewResources(Resources(), Resources(workers_per_trial=2))
+
+
+def resume_with_two(desk: Desk, experiment: str) -> None:
+    with desk.database.session() as repository:
+        repository.request(experiment, "run", TWO)
+
+
+def workers_of_spec(desk: Desk, experiment: str) -> int:
+    """As the next driver reads it."""
+    found = json.loads(desk.folder(experiment).spec.read_bytes()).get("resources", {})
+    return int(found.get("workers_per_trial", 1))
+
+
+def test_what_is_resumed_with_other_resources_starts_with_them(desk: Desk) -> None:
+    experiment = paused(desk)
+    resume_with_two(desk, experiment)
+    assert workers_of_spec(desk, experiment) == 1
+    desk.rounds()
+    assert desk.run(experiment) == f"tet-{experiment}-2"
+    assert workers_of_spec(desk, experiment) == 2
+
+
+def test_a_reconciler_that_is_late_does_not_bring_the_old_resources_back(desk: Desk) -> None:
+    """It looked at what was queued; meanwhile that was paused, given others, and started by another one."""
+    experiment = desk.post()
+    seen = desk.row(experiment)
+    desk.want(experiment, "pause")
+    desk.rounds()
+    resume_with_two(desk, experiment)
+    late = Reconciler(desk.database, desk.jobs, desk.settings)
+    desk.rounds()
+    late._start(seen, ExperimentState.QUEUED, "")
+    desk.run(experiment)
+    late._start(seen, ExperimentState.QUEUED, "")
+    assert workers_of_spec(desk, experiment) == 2
+    assert desk.row(experiment).driver_attempt == 1

@@ -1,0 +1,51 @@
+"""Going on with what was paused, failed or cancelled, as it was or with other resources for its trials."""
+
+from service.api.context import Context
+from service.api.experiments import service
+from service.api.experiments.schemas import ExperimentView
+from service.control.resources import regiven
+from service.errors import SpecInvalid
+from service.search.configurations import infeasible
+from service.store.requests import NewResources, given
+
+
+def resume(context: Context, experiment_id: str, changes: object) -> ExperimentView:
+    """Wants what is paused to go on; `changes` is what its trials are given from now on, None where as before.
+
+    Raises:
+        NotFound: There is no such experiment.
+        SpecInvalid: The spec has faults with these resources; with every one.
+        Conflict: It is not paused, or cannot go on with these.
+    """
+    resources = _checked(context, experiment_id, changes)
+    with context.database.session() as repository:
+        repository.request(experiment_id, "run", resources)
+    return service.view(context, experiment_id)
+
+
+def retry(context: Context, experiment_id: str, changes: object) -> ExperimentView:
+    """Opens the next generation of what failed or was cancelled; `changes` as for `resume`.
+
+    Raises:
+        NotFound: There is no such experiment.
+        SpecInvalid: The spec has faults with these resources; with every one.
+        Conflict: There is nothing to retry, or it cannot go on with these.
+    """
+    resources = _checked(context, experiment_id, changes)
+    with context.database.session() as repository:
+        repository.retry(experiment_id, resources)
+    return service.view(context, experiment_id)
+
+
+def _checked(context: Context, experiment_id: str, changes: object) -> NewResources | None:
+    """The resources that are asked for, once the whole spec has no faults with them."""
+    if changes is None or changes == {}:
+        return None
+    with context.database.reading() as repository:
+        row = repository.experiment(experiment_id)
+    spec = regiven(row.spec, changes)
+    before = given(row.spec)
+    # To ask again changes nothing, whatever the cluster is like by now.
+    if spec.resources != before and (faults := infeasible(spec) + service.unplaceable(context, spec)):
+        raise SpecInvalid(faults)
+    return NewResources(before, spec.resources)
