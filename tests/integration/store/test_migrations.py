@@ -43,6 +43,19 @@ def test_many_may_migrate_at_once_and_again(database_url: str) -> None:
     assert migrate(0) is None
 
 
+def test_many_may_open_a_new_file_at_once(tmp_path: Path) -> None:
+    def mode(url: str) -> str:
+        found = Database(url)
+        with found.engine.connect() as connection:
+            mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
+        found.dispose()
+        return str(mode)
+
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(40):
+            assert set(pool.map(mode, [f"sqlite:///{tmp_path}/{number}.db"] * 8)) == {"wal"}
+
+
 def test_a_migration_undone_leaves_nothing(database: Database) -> None:
     with database.engine.begin() as connection:
         command.downgrade(_alembic(connection), "base")
