@@ -52,6 +52,14 @@ class Known:
         may = self.state in (ExperimentState.FAILED, ExperimentState.CANCELLED) and self.removal is None
         return 202 if may else 409
 
+    def status_with_workers(self, what: str, num: int) -> int:
+        """How `resume` or `retry` is answered now that asks for so many workers a trial."""
+        status = self.status_of_request("run") if what == "resume" else self.status_of_retry()
+        if status != 202 or self.view["num_workers"] == num:
+            return status
+        may = self.state is ExperimentState.PAUSED if what == "resume" else self.state in TERMINAL
+        return 202 if may else 409
+
     def status_of_removal(self, others: Collection["Known"]) -> int:
         """How `DELETE` is answered now."""
         if self.is_deleted:
@@ -103,6 +111,7 @@ def check_view(view: Json) -> None:
     stages = [stage for chain in view["chains"] for stage in chain["stages"]]
     done = sum(stage["state"] in SUCCEEDED for stage in stages)
     assert view["progress"] == {"stages_done": done, "stages_total": len(stages)}, view
+    assert all(each["generation"] <= view["generation"] for each in view["resources_history"]), view
     assert len(view["history"]) == view["generation"] - 1, view
     assert all(stage["epoch"] <= stage["epochs"] for stage in stages), view
     states = {each["state"] for chain in view["chains"] for each in (chain, *chain["stages"])}

@@ -8,7 +8,9 @@ from service.settings import Settings
 from service.store.tables import ChainRow, EventRow, ExperimentRow, OutcomeRow, StageRow, Table
 
 Json = dict[str, Any]
-EXPERIMENT = ("state", "reason", "generation", "started_at", "finished_at", "checkpoints_removed_at")
+EXPERIMENT = (
+    "state", "reason", "generation", "started_at", "finished_at", "checkpoints_removed_at", "resources_history"
+)  # fmt: skip
 STAGE = ("state", "epoch", "epochs", "metrics", "weights_sha256", "attempts", "failure")
 OUTCOME = ("generation", "state", "reason", "started_at", "finished_at")
 
@@ -34,7 +36,9 @@ def _rows(connection: Connection, table: type[Table], *order: Any) -> list[Row[A
 
 def _experiment(row: Row[Any]) -> Json:
     progress = {"stages_done": row.stages_done, "stages_total": row.stages_total}
-    return {**{key: getattr(row, key) for key in EXPERIMENT}, "progress": progress, "chains": [], "history": []}
+    shown = {key: getattr(row, key) for key in EXPERIMENT}
+    workers = row.spec.get("resources", {}).get("workers_per_trial", 1)
+    return {**shown, "num_workers": workers, "progress": progress, "chains": [], "history": []}
 
 
 def events(engine: Engine) -> list[Row[Any]]:

@@ -95,6 +95,18 @@ class Service(RuleBasedStateMachine):
         if answer.status_code == 202 and known.state in TERMINAL:
             known.wanted = "run"
 
+    @rule(experiment=posted, what=st.sampled_from(["resume", "retry"]), num=st.integers(1, 3))
+    def go_on_with_workers(self, experiment: str, what: str, num: int) -> None:
+        known = self.known[experiment]
+        resources = {"resources": {"workers_per_trial": num}}
+        answer = self._ask(
+            experiment, "POST", f"/{what}", lambda each: each.status_with_workers(what, num), json=resources
+        )
+        if answer.status_code == 202:
+            known.wanted = "run"
+            self._look()
+            assert known.view["num_workers"] == num
+
     @rule(experiment=posted, chain=st.integers(0, 1), stage=st.integers(0, 1))
     def verify(self, experiment: str, chain: int, stage: int) -> None:
         known = self.known[experiment]
