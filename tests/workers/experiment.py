@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -49,22 +50,28 @@ class Run:
         self.spec = parse(document)
         (self.chain,) = plan(self.spec)
         self.cancelled = threading.Event()
+        self._has_ended = threading.Event()
         self.said: list[str] = []
 
     def to_end(self, strike: Strike | None = None) -> "Run":
-        """Run it."""
+        """Run it; what goes wrong with a strike is raised here."""
         ledger = Ledger(self.folder, [self.chain], EventFile(self.folder.events(1)))
         campaign = Campaign(
             self.folder.experiment_id, self.spec, Board([self.chain]), ledger,
             Study(self.spec, ledger, StudyJournal(self.folder.search)), self.folder, self.folder.storage, 1,
             StopWindow(self.cancelled, 10.0), Takeover(self.folder, 1),
         )  # fmt: skip
-        if strike is not None:
-            threading.Thread(target=self._strike, args=(strike,), daemon=True).start()
         handler = _Keeping(self.said)
         logging.getLogger("service.runner").addHandler(handler)
-        campaign.run()
+        with ThreadPoolExecutor(1) as striking:
+            struck = None if strike is None else striking.submit(self._strike, strike)
+            try:
+                campaign.run()
+            finally:
+                self._has_ended.set()
         logging.getLogger("service.runner").removeHandler(handler)
+        if struck is not None:
+            struck.result()
         return self
 
     def progress(self, stage: int = 0) -> Progress:
@@ -92,7 +99,8 @@ class Run:
         return [each.attempt for each in self.progress().commits]
 
     def _strike(self, strike: Strike) -> None:
-        until(lambda: len(self.progress().commits) >= STRUCK_BEHIND)
+        until(lambda: len(self.progress().commits) >= STRUCK_BEHIND or self._has_ended.is_set())
+        assert len(self.progress().commits) >= STRUCK_BEHIND, f"it ended before it was struck: {self.said}"
         strike(self)
 
 
