@@ -6,12 +6,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from service.settings import Settings
 from tests.ports import free_ports
@@ -20,7 +21,8 @@ Json = dict[str, Any]
 
 PORTS = ("API", "MLFLOW", "RAY_DASHBOARD", "RAY_GCS", "RAY_CLIENT", "RAY_AGENT")
 POLL_S = 0.2
-END_S = 240
+# Far more than it takes, but on a machine that is busy with other things.
+END_S = 600
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,19 @@ class LocalStack:
         answer = httpx.get(self.settings.ray_url + path, headers={"Authorization": f"Bearer {token}"}, timeout=30)
         assert answer.status_code == 200, answer.text
         return answer.json() if "json" in answer.headers["content-type"] else answer.text
+
+    def trial_process(self, label: str) -> psutil.Process | None:
+        """The process of the trial of this label, if one is alive and not stopped."""
+        actors = self.ray("/logical/actors")["data"]["actors"].values()
+        pids = [a["pid"] for a in actors if a["state"] == "ALIVE" and a["reprName"].startswith(label)]
+        return next((found for pid in reversed(pids) if (found := _at_work(pid)) is not None), None)
+
+
+def _at_work(pid: int) -> psutil.Process | None:
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        return None if process.status() in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE) else process
+    return None
 
 
 @contextmanager

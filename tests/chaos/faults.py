@@ -196,6 +196,8 @@ def _kill(name: str, processes: Iterable[psutil.Process]) -> str:
     killed = []
     for process in processes:
         try:
+            if process.status() == psutil.STATUS_ZOMBIE:  # which signals do reach
+                continue
             process.kill()
             killed.append(process.pid)
         except psutil.NoSuchProcess:

@@ -21,7 +21,7 @@ from tests.queue.checks import check_all, table
 from tests.queue.crowd import NUM_EXPERIMENTS, Fate, Member, crowd
 
 MAX_RUNNING = 4
-LIMIT_S = 720
+LIMIT_S = 2_400
 POLL_S = 0.5
 VARIABLES = {
     "TET_MAX_RUNNING": str(MAX_RUNNING),

@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ class Run:
         self.spec = parse(document)
         (self.chain,) = plan(self.spec)
         self.cancelled = threading.Event()
+        self._has_ended = threading.Event()
         self.said: list[str] = []
 
     def resumed(self, num_workers: int) -> "Run":
@@ -58,19 +60,24 @@ class Run:
         return Run(folder.storage, folder.experiment_id, num_workers, driver=driver, **self._changes)
 
     def to_end(self, strike: Strike | None = None) -> "Run":
-        """Run it."""
+        """Run it; what goes wrong with a strike is raised here."""
         ledger = Ledger(self.folder, [self.chain], EventFile(self.folder.events(self._driver)))
         campaign = Campaign(
             self.folder.experiment_id, self.spec, Board([self.chain]), ledger,
             Study(self.spec, ledger, StudyJournal(self.folder.search)), self.folder, self.folder.storage,
             self._driver, StopWindow(self.cancelled, 10.0), Takeover(self.folder, self._driver),
         )  # fmt: skip
-        if strike is not None:
-            threading.Thread(target=self._strike, args=(strike,), daemon=True).start()
         handler = _Keeping(self.said)
         logging.getLogger("service.runner").addHandler(handler)
-        campaign.run()
+        with ThreadPoolExecutor(1) as striking:
+            struck = None if strike is None else striking.submit(self._strike, strike)
+            try:
+                campaign.run()
+            finally:
+                self._has_ended.set()
         logging.getLogger("service.runner").removeHandler(handler)
+        if struck is not None:
+            struck.result()
         return self
 
     def progress(self, stage: int = 0) -> Progress:
@@ -98,7 +105,8 @@ class Run:
         return [each.attempt for each in self.progress().commits]
 
     def _strike(self, strike: Strike) -> None:
-        until(lambda: len(self.progress().commits) >= STRUCK_BEHIND)
+        until(lambda: len(self.progress().commits) >= STRUCK_BEHIND or self._has_ended.is_set())
+        assert len(self.progress().commits) >= STRUCK_BEHIND, f"it ended before it was struck: {self.said}"
         strike(self)
 
 

@@ -14,9 +14,10 @@ from ray.cluster_utils import Cluster
 
 NUM_NODES = 4
 OBJECT_STORE_BYTES = 80 * 1024**2
-WAIT_S = 180.0
+# Both far longer than it takes, but on a machine that is busy with other things.
+WAIT_S = 600.0
 # The longest that something may take that is to happen at once.
-AT_ONCE_S = 10.0
+AT_ONCE_S = 60.0
 ENVIRONMENT = {
     "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
 }  # fmt: skip
@@ -42,11 +43,12 @@ class Nodes:
 
     def await_freedom(self) -> float:
         """Seconds until all CPUs are free again and no worker is left."""
-        begun = time.monotonic()
         ray.init(address="auto", log_to_driver=False, logging_level="ERROR")
+        begun = time.monotonic()
         until(lambda: ray.available_resources().get("CPU") == ray.cluster_resources().get("CPU") and not workers())
+        took_s = time.monotonic() - begun
         ray.shutdown()
-        return time.monotonic() - begun
+        return took_s
 
     def end(self) -> None:
         self._cluster.shutdown()

@@ -51,7 +51,7 @@ class Stage:
         return kept | {
             "it succeeds at once": run.done.state == "succeeded" and run.attempts == [1] * 5,
             "how many workers there were is recorded": run.progress().started[0].environment["num_workers"] == num,
-            "workers end with their stage": all(seconds < AT_ONCE_S for seconds in left),
+            "workers end with their stage": bool(left) and all(seconds < AT_ONCE_S for seconds in left),
             "analyses take one worker": sweep.done is not None and "num_workers" not in sweep.started[0].environment,
         }
 

@@ -54,7 +54,7 @@ def served(settings: Settings, *, reconcile: bool = False) -> Iterator[httpx.Cli
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
-            assert server.up.wait(30), "the API did not start"
+            assert server.up.wait(90), "the API did not start"
             url = f"http://127.0.0.1:{listener.getsockname()[1]}"
             with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
                 yield client

@@ -91,16 +91,16 @@ def test_many_listeners_hear_the_same(api: Api, experiment_id: str) -> None:
         with api.client.stream("GET", f"/experiments/{experiment_id}/events") as answer:
             events = told(answer)
             first = next(events)
-            listening.wait(20)
+            listening.wait(60)
             heard.append([first, *events])
 
     threads = [threading.Thread(target=listen) for _ in range(8)]
     for thread in threads:
         thread.start()
-    listening.wait(20)
+    listening.wait(60)
     end(api, experiment_id)
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert len(heard) == 8
     assert all(events == heard[0] for events in heard)
     assert len(heard[0]) == 2

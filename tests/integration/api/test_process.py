@@ -32,13 +32,13 @@ def test_the_process_serves_and_ends_on_sigterm_with_a_listener_on_the_line(
         assert process.stderr is not None
         lines = iter(process.stderr.readline, "")
         assert any("Uvicorn running" in line for line in lines), "the API did not start"
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20, trust_env=False) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
             assert client.get("/readyz").status_code == 200
             experiment_id = client.post("/experiments", json=spec).json()["id"]
             with client.stream("GET", f"/experiments/{experiment_id}/events") as answer:
                 assert next(answer.iter_lines())
                 process.send_signal(signal.SIGTERM)
-                process.communicate(timeout=20)
+                process.communicate(timeout=60)
     finally:
         if process.poll() is None:
             process.kill()

@@ -107,14 +107,19 @@ def until(stack: LocalStack, path: str, key: str, wanted: set[str]) -> Json:
     return found
 
 
-def driver_process(experiment_id: str) -> psutil.Process:
-    """The driver's own process, not the shell that Ray starts it in."""
-    found = [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if {"service.runner.driver", experiment_id} <= set(process.info["cmdline"] or ())
-    ]
-    return found[-1]
+def driver_process(experiment_id: str, behind: psutil.Process | None = None) -> psutil.Process:
+    """The driver's own process, not the shell that Ray starts it in, once there is one; not that which was killed."""
+    deadline = time.monotonic() + 120
+    while True:
+        found = [
+            process
+            for process in psutil.process_iter(["cmdline"])
+            if {"service.runner.driver", experiment_id} <= set(process.info["cmdline"] or ()) and process != behind
+        ]
+        if found:
+            return found[-1]
+        assert time.monotonic() < deadline, f"no driver of {experiment_id} is alive"
+        time.sleep(0.1)
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,9 @@ import pytest
 from mlflow.entities import Run
 
 from tests.integration.experiment.conftest import REUSING, TET, Finished, driver_process, run_to_end
-from tests.local_stack import Json, LocalStack
+from tests.local_stack import END_S, Json, LocalStack
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow]
+pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(4 * END_S)]
 
 SIZE = 41
 SPEC: Json = {

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.integration.experiment.conftest import KEY, REUSING, SPEC, Finished, ask, run_to_end
-from tests.local_stack import Json, LocalStack
+from tests.local_stack import END_S, Json, LocalStack
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow]
+pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(4 * END_S)]
 
 
 def test_the_same_key_gives_the_same_experiment_and_another_body_a_conflict(finished: Finished) -> None:

@@ -1,12 +1,11 @@
 """One stack on which everything fails at once, each experiment in a way of its own, and what was seen of it."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -14,19 +13,20 @@ import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
-from service.storage import ExperimentFolder
+from service.storage import ExperimentFolder, StageFolder
 from tests.integration.failures import ray_losses
 from tests.local_stack import Json, LocalStack, local_stack
 
 # Far more than it takes, but on a machine that is busy with other things.
-WITHIN_S = 500
+WITHIN_S = 800
 POLL_S = 0.3
 ENDED = ("succeeded", "failed", "cancelled")
 SDT = {"name": "sdt"}
+LOGGED_EPOCHS = 60
 
 
-def arm(name: str, *, epochs: int = 10_000, loss: Json = SDT, **settings: object) -> Json:
-    stage = {"kind": "train", "T": 1, "epochs": epochs, "loss": loss}
+def arm(name: str, *, T: int = 1, epochs: int = 10_000, loss: Json = SDT, **settings: object) -> Json:
+    stage = {"kind": "train", "T": T, "epochs": epochs, "loss": loss}
     return {"name": name, "stages": [stage], **settings}
 
 
@@ -36,11 +36,16 @@ def spec(name: str, *arms: Json, **changes: object) -> Json:
     return whole | {"batch_size": 512} | changes
 
 
+# Epochs of some seconds, and of many: an attempt is harmed before it can commit another.
+SLOW: Json = {"T": 10, "batch_size": 1}
+SLOWER: Json = {"T": 50, "batch_size": 1}
 # In the order in which they run, the longest first.
 SPECS: dict[str, Json] = {
-    "frozen": spec("trials frozen", arm("frozen"), limits={"stall_s": 10, "max_losses": 2}),
-    "lost": spec("trials lost", arm("killed"), arm("long"), limits={"max_losses": 2, "max_time_s": 20}),
-    "tracking": spec("its MLflow experiment is deleted", arm("logged", epochs=60)),
+    # A busy machine takes a while to start a process, which is to be no stall.
+    "frozen": spec("trials frozen", arm("frozen", **SLOW), limits={"stall_s": 20, "max_losses": 2}),
+    "long": spec("at work for too long", arm("long"), limits={"max_time_s": 20}),
+    "lost": spec("trials lost", arm("killed", **SLOWER), limits={"max_losses": 2}),
+    "tracking": spec("its MLflow experiment is deleted", arm("logged", epochs=LOGGED_EPOCHS)),
     "engine": spec("drivers killed", arm("driven")),
     "arms": spec(
         "one arm for each way",
@@ -75,11 +80,13 @@ class Scene:
         self.ids: dict[str, str] = {name: stack.post(each).json()["id"] for name, each in SPECS.items()}
         # As they were last seen: at the end, as they ended.
         self.views: dict[str, Json] = {}
+        # Arms and their attempts.
         self.harmed: set[tuple[str, int]] = set()
         self.ray: subprocess.Popen[str] | None = None
 
     def play(self) -> None:
         """Harm them until all have ended."""
+        frozen: psutil.Process | None = None
         deadline = time.monotonic() + WITHIN_S
         while open_ := [name for name in self.ids if self.views.get(name, {}).get("state") not in ENDED]:
             assert time.monotonic() < deadline, [(name, self.views[name]["state"]) for name in open_]
@@ -91,7 +98,7 @@ class Scene:
             if "engine" in open_:
                 self._kill_driver()
             if "tracking" in open_:
-                self._delete_from_mlflow()
+                frozen = self._delete_from_mlflow(frozen)
             time.sleep(POLL_S)
 
     def stage(self, experiment: str, arm: str) -> Json:
@@ -107,59 +114,61 @@ class Scene:
     # -- harm --------------------------------------------------------------------------------------------------
 
     @staticmethod
-    def _trial_harms() -> tuple[tuple[str, str, Callable[[int], None]], ...]:
+    def _trial_harms() -> tuple[tuple[str, str, Callable[[psutil.Process], None]], ...]:
         return (
-            ("frozen", "frozen", lambda pid: os.kill(pid, signal.SIGSTOP)),
-            ("lost", "killed", lambda pid: os.kill(pid, signal.SIGKILL)),
+            ("frozen", "frozen", psutil.Process.suspend),
+            ("lost", "killed", psutil.Process.kill),
             ("arms", "starved", _starve),
         )
 
-    def _harm_trial(self, experiment: str, arm: str, harm: Callable[[int], None]) -> None:
-        """Stop, kill or starve each new attempt's process as soon as it is at work."""
-        folder = ExperimentFolder(self.stack.settings.storage, self.ids[experiment]).stage(
-            self._chain(experiment, arm)["id"], 0
-        )
+    def _harm_trial(self, experiment: str, arm: str, harm: Callable[[psutil.Process], None]) -> None:
+        """Stop, kill or starve each new attempt's process: once it has begun, or behind the stage's first epoch."""
+        folder = self._stage_folder(experiment, arm)
         attempt = max(folder.attempt_numbers(), default=0)
         if attempt == 0 or (arm, attempt) in self.harmed:
             return
-        if arm == "starved" and not (folder.commits / "000001.json").exists():
+        if arm != "killed" and not _has_an_epoch(folder):
             return
-        if (pid := self._pid(f"{arm} seed=0")) is not None:
+        if (process := self.stack.trial_process(f"{arm} seed=0")) is not None:
+            harm(process)
             self.harmed.add((arm, attempt))
-            harm(pid)
 
-    def _pid(self, label: str) -> int | None:
-        """The process of the trial of this label that is alive, and not one that was harmed before."""
-        actors = self.stack.ray("/logical/actors")["data"]["actors"].values()
-        pids = [a["pid"] for a in actors if a["state"] == "ALIVE" and a["reprName"].startswith(label)]
-        return next((pid for pid in reversed(pids) if _is_at_work(pid)), None)
+    def _stage_folder(self, experiment: str, arm: str) -> StageFolder:
+        storage = ExperimentFolder(self.stack.settings.storage, self.ids[experiment])
+        return storage.stage(self._chain(experiment, arm)["id"], 0)
 
     def _kill_driver(self) -> None:
         for process in psutil.process_iter(["cmdline"]):
             if {"service.runner.driver", self.ids["engine"]} <= set(process.info["cmdline"] or ()):
                 process.kill()
 
-    def _delete_from_mlflow(self) -> None:
-        view = self.views["tracking"]
-        begun = view["links"]["mlflow"] and view["chains"][0]["stages"][0]["epoch"]
-        if begun and ("mlflow", 0) not in self.harmed:
-            self.harmed.add(("mlflow", 0))
+    def _delete_from_mlflow(self, frozen: psutil.Process | None) -> psutil.Process | None:
+        """Delete an experiment there whose trial is frozen meanwhile: it has more to log, however fast it is."""
+        view, harm = self.views["tracking"], ("logged", 1)
+        if harm in self.harmed:
+            return None
+        if frozen is None and _has_an_epoch(self._stage_folder("tracking", "logged")):
+            frozen = self.stack.trial_process("logged seed=0")
+            if frozen is not None:
+                frozen.suspend()
+        if frozen is not None and view["links"]["mlflow"]:
             self.mlflow.delete_experiment(self.mlflow_experiment(view))
+            frozen.resume()
+            self.harmed.add(harm)
+        return frozen
 
     @staticmethod
     def mlflow_experiment(view: Json) -> str:
         return str(view["links"]["mlflow"].split("/experiments/")[1].split("/")[0])
 
 
-def _is_at_work(pid: int) -> bool:
-    with suppress(psutil.NoSuchProcess):
-        return psutil.Process(pid).status() not in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE)
-    return False
+def _has_an_epoch(folder: StageFolder) -> bool:
+    return (folder.commits / "000001.json").exists()
 
 
-def _starve(pid: int) -> None:
+def _starve(process: psutil.Process) -> None:
     """Let a process open no more files."""
-    psutil.Process(pid).rlimit(psutil.RLIMIT_NOFILE, (1, 1))
+    process.rlimit(psutil.RLIMIT_NOFILE, (1, 1))
 
 
 def _write_images(folder: Path) -> None:

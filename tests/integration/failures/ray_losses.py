@@ -13,9 +13,16 @@ CONFIG = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "he
 # Of the machine's memory: whatever else it does, more than that is in use.
 NO_MEMORY = {"memory_usage_threshold": 0.001, "memory_monitor_refresh_ms": 100}
 
+START_S = 120
+# Much sooner, but on a machine that is busy with other things.
+LOST_S = 240
+
 
 class Sleeper:
     """What a trial is to Ray: an actor at work."""
+
+    def is_up(self) -> bool:
+        return True
 
     def work(self) -> None:
         time.sleep(600)
@@ -26,8 +33,9 @@ def said_of_a_lost_node() -> str:
     cluster = Cluster(initialize_head=True, head_node_args=node)
     second = cluster.add_node(num_cpus=1)
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
-    work = ray.remote(num_cpus=1)(Sleeper).remote().work.remote()
-    ray.wait([work], timeout=3)
+    actor = ray.remote(num_cpus=1)(Sleeper).remote()
+    assert ray.get(actor.is_up.remote(), timeout=START_S)
+    work = actor.work.remote()
     cluster.remove_node(second, allow_graceful=False)
     said = _said(work)
     ray.shutdown()
@@ -44,7 +52,9 @@ def said_where_memory_is_short() -> str:
 
 def _said(work: object) -> str:
     try:
-        ray.get(work, timeout=60)
+        ray.get(work, timeout=LOST_S)
+    except ray.exceptions.GetTimeoutError:
+        raise
     except ray.exceptions.RayError as error:
         return str(error)
     raise AssertionError("nothing was lost")

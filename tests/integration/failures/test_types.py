@@ -9,10 +9,10 @@ from service.failures import ABOUT, FailureType
 from service.runner.failures import lost
 from service.storage import ExperimentFolder
 from tests.failure_texts import TEXTS
-from tests.integration.failures.conftest import Scene
+from tests.integration.failures.conftest import LOGGED_EPOCHS, Scene
 from tests.local_stack import Json
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(900)]
 
 TYPES = {
     ("arms", "not finite"): FailureType.NOT_FINITE,
@@ -20,11 +20,14 @@ TYPES = {
     ("arms", "starved"): FailureType.STORAGE,
     ("frozen", "frozen"): FailureType.STALLED,
     ("lost", "killed"): FailureType.NODE_LOST,
-    ("lost", "long"): FailureType.MAX_TIME,
+    ("long", "long"): FailureType.MAX_TIME,
     ("memory", "large"): FailureType.OUT_OF_MEMORY,
     ("data", "broken"): FailureType.DATA,
     ("spec", "foreign"): FailureType.SPEC,
 }
+
+# The attempts that are made of those that are harmed from outside, and each of them is.
+HARMED = {"frozen": (1, 2), "killed": (1, 2), "starved": (1,), "logged": (1,)}
 
 
 @pytest.mark.parametrize(("experiment", "arm"), TYPES)
@@ -39,9 +42,13 @@ def test_a_stage_tells_of_what_type_its_failure_is(scene: Scene, experiment: str
 def test_what_is_the_users_is_not_retried_and_what_is_the_clusters_is(scene: Scene) -> None:
     for experiment, arm in TYPES:
         stage = scene.stage(experiment, arm)
-        attempts = 2 if arm in ("frozen", "killed") else 1
+        attempts = len(HARMED[arm]) if arm in HARMED else 1
         # One more attempt is the driver's own, which takes the stage over to mark it failed.
         assert stage["attempts"] == attempts + 1, (experiment, arm)
+
+
+def test_what_was_to_be_harmed_was(scene: Scene) -> None:
+    assert scene.harmed == {(arm, attempt) for arm, attempts in HARMED.items() for attempt in attempts}
 
 
 def test_what_was_committed_before_is_kept(scene: Scene) -> None:
@@ -52,11 +59,12 @@ def test_what_was_committed_before_is_kept(scene: Scene) -> None:
 
 
 def test_an_experiment_tells_the_failure_of_its_first_failed_stage(scene: Scene) -> None:
-    for name in ("arms", "frozen", "lost", "memory", "data", "spec"):
+    for name in ("arms", "frozen", "long", "lost", "memory", "data", "spec"):
         view = scene.views[name]
         first = next(chain["stages"][0] for chain in view["chains"] if chain["state"] == "failed")
         assert view["failure"] == {key: first["failure"][key] for key in ("type", "class", "message")}
-    assert scene.views["lost"]["reason"] == "2 of 2 chains failed: killed · seed 0, long · seed 0"
+    reason = "3 of 3 chains failed: not finite · seed 0, silent · seed 0, starved · seed 0"
+    assert scene.views["arms"]["reason"] == reason
 
 
 def test_drivers_that_die_one_after_the_other_are_the_engine_lost(scene: Scene) -> None:
@@ -79,7 +87,7 @@ def test_what_mlflow_refuses_for_good_fails_and_a_retry_ships_it(scene: Scene) -
     assert re.fullmatch(TEXTS[FailureType.TRACKING], view["failure"]["message"]), view["failure"]["message"]
     assert re.fullmatch(r"\d+ points are not in MLflow, which refuses: .*", view["reason"])
     (stage,) = view["chains"][0]["stages"]
-    assert (stage["state"], stage["epoch"]) == ("succeeded", 60)
+    assert (stage["state"], stage["epoch"]) == ("succeeded", LOGGED_EPOCHS)
 
     scene.mlflow.restore_experiment(scene.mlflow_experiment(view))
     with scene.stack.http as http:
@@ -88,12 +96,12 @@ def test_what_mlflow_refuses_for_good_fails_and_a_retry_ships_it(scene: Scene) -
     assert (again["state"], again["failure"]) == ("succeeded", None)
     assert again["history"][0]["failure"]["type"] == "tracking"
     history = scene.mlflow.get_metric_history(again["chains"][0]["stages"][0]["mlflow_run_id"], "test/accuracy")
-    assert sorted(point.step for point in history) == list(range(1, 61))
+    assert sorted(point.step for point in history) == list(range(1, LOGGED_EPOCHS + 1))
 
 
 def test_ray_tells_a_lost_node_and_short_memory_apart(scene: Scene) -> None:
     assert scene.ray is not None
-    said: Json = json.loads(scene.ray.communicate(timeout=120)[0].splitlines()[-1])
+    said: Json = json.loads(scene.ray.communicate(timeout=600)[0].splitlines()[-1])
     node, memory = lost(said["node"]), lost(said["memory"])
     assert (node["type"], memory["type"]) == ("node_lost", "out_of_memory")
     assert re.match(r"the trial's node was lost(, or cut off: it does not answer any more)?$", node["message"])
@@ -104,6 +112,6 @@ def test_ray_tells_a_lost_node_and_short_memory_apart(scene: Scene) -> None:
 
 
 def test_a_heartbeat_is_left_by_every_attempt(scene: Scene) -> None:
-    storage = ExperimentFolder(scene.stack.settings.storage, scene.ids["lost"])
-    for chain in scene.views["lost"]["chains"]:
+    storage = ExperimentFolder(scene.stack.settings.storage, scene.ids["arms"])
+    for chain in scene.views["arms"]["chains"]:
         assert (storage.stage(chain["id"], 0).attempt(1) / "heartbeat").exists()

@@ -27,8 +27,8 @@ from tests.integration.mlflow.conftest import reachable_at
 from tests.ports import free_ports
 from tests.unit.service.test_spec import spec, tet, train
 
-# Short: an outbox that cannot ship tries for ever.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
+# Short: an outbox that cannot ship tries for ever. The server's start has a time of its own.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300, func_only=True)]
 
 METRICS = {
     "train/loss": 1.0, "train/accuracy": 0.5, "test/loss": 1.0, "test/loss_sdt": 1.0, "test/loss_tet": 1.0,

@@ -28,7 +28,7 @@ class Stack:
 
     def tet(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.command(*arguments), env={**os.environ, **self.env, **env}, capture_output=True, text=True, timeout=200
+            self.command(*arguments), env={**os.environ, **self.env, **env}, capture_output=True, text=True, timeout=400
         )
 
     def command(self, *arguments: str) -> list[str]:

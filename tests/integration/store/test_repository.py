@@ -1,6 +1,7 @@
 """What the queries promise, on every database alike."""
 
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import pytest
 from sqlalchemy.exc import InvalidRequestError
@@ -210,7 +211,10 @@ def test_pausing_twice_and_resuming_what_runs_change_nothing(database: Database)
 def test_who_cancels_what_is_just_ending_learns_that_it_has_ended(database: Database) -> None:
     experiment_id = create(database)
 
+    on_its_way = Event()
+
     def cancel() -> None:
+        on_its_way.set()  # SQLite keeps it from beginning, PostgreSQL from the row
         with database.session() as repository:
             repository.request(experiment_id, "cancel")
 
@@ -218,6 +222,7 @@ def test_who_cancels_what_is_just_ending_learns_that_it_has_ended(database: Data
         with database.session() as repository:
             repository.experiment(experiment_id, lock=True)
             cancelling = pool.submit(cancel)
+            assert on_its_way.wait(60)
             with pytest.raises(TimeoutError):
                 cancelling.result(timeout=0.3)
             repository.advance(experiment_id, ExperimentState.QUEUED, ExperimentState.FAILED)
@@ -231,7 +236,10 @@ def test_who_cancels_what_is_just_ending_learns_that_it_has_ended(database: Data
 def test_events_are_seen_in_the_order_of_their_numbers(database: Database) -> None:
     experiment_id = create(database)
 
+    on_its_way = Event()
+
     def tell() -> None:
+        on_its_way.set()
         with database.session() as repository:
             repository.experiment(experiment_id, lock=True)
             repository.add_event(experiment_id, "stage", {})
@@ -241,6 +249,7 @@ def test_events_are_seen_in_the_order_of_their_numbers(database: Database) -> No
             repository.request(experiment_id, "cancel")
             repository.events(experiment_id)  # numbered by now, and not yet to be seen
             telling = pool.submit(tell)
+            assert on_its_way.wait(60)
             # A follower that saw the later one first would never look for the earlier one again.
             with pytest.raises(TimeoutError):
                 telling.result(timeout=0.3)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import Any
 
-from tests.integration.tune.short_trials import SECOND_STAGE, SLOTS, TRIALS
+from tests.integration.tune.short_trials import SECOND_STAGE, SERVED_MEANWHILE, SLOTS, TRIALS
 from tests.integration.tune.short_trials import __file__ as program
 
 
@@ -28,7 +28,7 @@ def test_no_process_is_ended_while_it_starts() -> None:
     assert told["processes"] == SLOTS
     # Behind its own, the first process serves those for which none is starting, in their order.
     assert told["order"][0] in range(SLOTS)
-    assert told["order"][1:10] == [*range(SLOTS, SLOTS + 9)]
+    assert told["order"][1:SERVED_MEANWHILE] == [*range(SLOTS, SLOTS + SERVED_MEANWHILE - 1)]
     # What goes on with a chain passes by those that open another.
     assert told["order"].index(SECOND_STAGE) < told["order"].index(SECOND_STAGE - 1)
 

@@ -13,7 +13,7 @@ import torch
 from torch import distributed as dist
 
 MOST = 4
-TIMEOUT = timedelta(seconds=120)
+TIMEOUT = timedelta(seconds=400)
 
 
 class Pool:

@@ -163,10 +163,21 @@ def test_attempts_of_several_processes_get_folders_of_their_own(folder: StageFol
 from pathlib import Path
 from service.runner.stage_folder import Attempt
 from service.storage import StageFolder
+print("ready", flush=True)
+input()
 print(*[Attempt(StageFolder(Path({str(folder.path)!r}))).number for _ in range(20)])
 """
-    command = [sys.executable, "-c", script]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[4]) for _ in range(2)]
+    command, root = [sys.executable, "-c", script], Path(__file__).parents[4]
+    processes = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root) for _ in range(2)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
     numbers = [int(number) for process in processes for number in process.communicate()[0].split()]
     assert sorted(numbers) == list(range(1, 41))
 

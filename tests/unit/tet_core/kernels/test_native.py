@@ -59,13 +59,20 @@ def test_where_a_build_cannot_be_kept_or_loaded_is_told(tmp_path: Path) -> None:
 
 @needs_compiler
 def test_processes_that_come_at_once_build_once(tmp_path: Path) -> None:
-    compiler, calls = tmp_path / "counting", tmp_path / "calls"
-    compiler.write_text(f'#!/bin/sh\n[ "$1" = --version ] || echo build >> {calls}\nexec cc "$@"\n')
+    compiler, calls, there = tmp_path / "counting", tmp_path / "calls", tmp_path / "there"
+    # It is not done before all of them have come.
+    counting = f"""#!/bin/sh
+[ "$1" = --version ] && exec cc --version
+echo build >> {calls}
+for _ in $(seq 600); do [ "$(wc -l < {there})" -eq 3 ] && break; sleep 0.1; done
+exec cc "$@"
+"""
+    compiler.write_text(counting)
     compiler.chmod(0o755)
     given = {**os.environ, "CC": str(compiler), "TET_KERNEL_CACHE": str(tmp_path / "cache")}
-    processes = [
-        subprocess.Popen([sys.executable, "-c", CHOSEN], env=given, stdout=subprocess.PIPE, text=True) for _ in range(3)
-    ]
+    program = f"{LOGGED}; from tet_core import kernels; print('I', file=open({str(there)!r}, 'a', buffering=1));"
+    command = [sys.executable, "-c", f"{program} print(kernels.chosen())"]
+    processes = [subprocess.Popen(command, env=given, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     said = {process.communicate()[0] for process in processes}
     assert len(said) == 1
     assert said.pop().startswith("compiled ")
