@@ -6,15 +6,16 @@ import subprocess
 import sys
 from typing import Any
 
+from tests.integration.tune import short_trials, withdrawn_trials
 from tests.integration.tune.short_trials import SECOND_STAGE, SERVED_MEANWHILE, SLOTS, TRIALS
-from tests.integration.tune.short_trials import __file__ as program
+from tests.integration.tune.withdrawn_trials import LONG, SHORT
 
 
-def run(scheduler: str) -> dict[str, Any]:
-    """The trials' numbers in the order in which they ended, and how many processes were started for them."""
+def run(program: str, *arguments: str) -> dict[str, Any]:
+    """What a program of trials tells of them."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("TET_", "RAY_"))}
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", program, scheduler],
+        [sys.executable, "-W", "ignore", program, *arguments],
         env=environment | {"PYTHONPATH": os.getcwd()}, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
@@ -23,7 +24,7 @@ def run(scheduler: str) -> dict[str, Any]:
 
 
 def test_no_process_is_ended_while_it_starts() -> None:
-    told = run("patient")
+    told = run(short_trials.__file__, "patient")
     assert sorted(told["order"]) == list(range(TRIALS))
     assert told["processes"] == SLOTS
     # Behind its own, the first process serves those for which none is starting, in their order.
@@ -33,6 +34,10 @@ def test_no_process_is_ended_while_it_starts() -> None:
     assert told["order"].index(SECOND_STAGE) < told["order"].index(SECOND_STAGE - 1)
 
 
+def test_what_is_withdrawn_while_it_waits_never_begins_and_keeps_no_process_for_itself() -> None:
+    assert run(withdrawn_trials.__file__) == {"began": [LONG, SHORT], "staged": 0, "processes": 1}
+
+
 def test_tune_by_itself_still_serves_first_those_for_which_processes_are_starting() -> None:
     """Why there is a scheduler of our own; once this fails, it can go."""
-    assert sorted(run("fifo")["order"][:SLOTS]) == list(range(SLOTS))
+    assert sorted(run(short_trials.__file__, "fifo")["order"][:SLOTS]) == list(range(SLOTS))
