@@ -62,7 +62,7 @@ test-chaos: setup ## strike a real stack 100 times and compare (about 40 minutes
 test-queue: setup ## 32 experiments posted at once on a real stack, some cancelled (about 9 minutes on 2 busy cores)
 	$(BIN)/python -m tests.queue $(SEED)
 
-test-search: setup ## searches on a real stack whose drivers are killed, beside one that is left alone (about 10 minutes)
+test-search: setup ## searches on a real stack whose drivers are killed, beside one that is left alone (about 5 minutes)
 	$(BIN)/python -m tests.searching $(SEED)
 
 test-fuzz: setup ## every order of things, and 20,000 requests from the API's description (about half an hour on 2 cores)

@@ -3,7 +3,7 @@
     experiments/<experiment>/
         spec.json                          the spec as it holds, written before each driver
         search/<n>.json                    the n-th thing that a search proposed or decided
-        precision.json                     what `precision: auto` stands for, where the spec asks for it
+        precision-cpu.json, -gpu.json      what `precision: auto` stands for there, where the spec asks for it
         drivers/<n>/events.jsonl           what the n-th driver said, one JSON object a line; driver.log beside it
         verifications/<n>/                 the n-th replay of a stage: result.json, and its log
         chains/<chain>/<stage>/
@@ -72,10 +72,9 @@ class ExperimentFolder:
         """The spec that the drivers run."""
         return self.path / "spec.json"
 
-    @property
-    def precision(self) -> Path:
-        """What `precision: auto` stands for."""
-        return self.path / "precision.json"
+    def precision(self, *, on_gpu: bool) -> Path:
+        """What `precision: auto` stands for; which device it is may change until something has begun."""
+        return self.path / f"precision-{'gpu' if on_gpu else 'cpu'}.json"
 
     @property
     def search(self) -> Path:

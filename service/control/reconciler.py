@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 
 from service.control.decide import Action, decide
 from service.control.driver_job import driver_job
@@ -209,14 +210,19 @@ class Reconciler:
     def _start(self, row: ExperimentRow, before: ExperimentState, reason: str) -> None:
         """Store the intent to run the next driver, and the spec as it is now for it; the next round submits it."""
         folder = self._folder(row.id)
+        folder.drivers.mkdir(parents=True, exist_ok=True)
+        spec = folder.drivers / f"{row.driver_attempt + 1:04d}.spec.json"
+        write_atomic(spec, json.dumps(row.spec, ensure_ascii=False, indent=1).encode())
+        try:
+            self._put_to_start(row, before, reason, spec)
+        finally:
+            spec.unlink(missing_ok=True)
+
+    def _put_to_start(self, row: ExperimentRow, before: ExperimentState, reason: str, spec: Path) -> None:
         with self._database.session() as repository:
             held = repository.experiment(row.id, lock=True)
-            if (held.state, held.driver_attempt) != (before, row.driver_attempt):
-                return  # another reconciler has started it since we looked
-            # Under the lock, since its resources may change while it rests: what is late must not overwrite what a
-            # newer driver is about to read.
-            folder.drivers.mkdir(parents=True, exist_ok=True)
-            write_atomic(folder.spec, json.dumps(held.spec, ensure_ascii=False, indent=1).encode())
+            if (held.state, held.driver_attempt, held.spec) != (before, row.driver_attempt, row.spec):
+                return  # another reconciler has started it since we looked, or it was given other resources
             now, has_rested = utc_now(), before is ExperimentState.QUEUED
             if has_rested and not repository.has_room(
                 row.owner,
@@ -224,6 +230,8 @@ class Reconciler:
                 running_per_owner=self._settings.max_running_per_owner,
             ):
                 return  # another reconciler has given its place away since we looked
+            # Under the lock: what is late must not overwrite what a newer driver is about to read.
+            spec.replace(self._folder(row.id).spec)
             # A driver that follows one that is gone goes on with its stretch.
             work = repository.extent(row.id).work_done if has_rested else row.work_at_stretch
             repository.advance(

@@ -12,10 +12,9 @@ import ray
 from ray import tune
 from ray.tune import Callback, CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 
-from service.failures import FailureType
 from service.plan import Chain, StagePlan, previous_stage
 from service.runner.board import Answer, Board, StageId
-from service.runner.failures import lost, superseded
+from service.runner.failures import is_finding, lost, superseded
 from service.runner.ledger import Ledger
 from service.runner.pulse import spent_s
 from service.runner.run_content import stage_label
@@ -41,9 +40,6 @@ MAX_PENDING = 16
 # Tune writes the state of all trials every ten seconds or so, for a restore that is never made: a file, and memory,
 # that grow with each trial. It cannot be told not to, but to wait longer than any experiment takes.
 NO_SNAPSHOT_S = 10**9
-# What a search finds out about a configuration, rather than what has gone wrong with an experiment, where the trial
-# itself says so: a trial that Ray ends since its node is short of memory may have been the smallest there.
-BREAKDOWNS = (FailureType.NOT_FINITE, FailureType.HEALTH, FailureType.OUT_OF_MEMORY)
 
 
 class Campaign:
@@ -220,16 +216,17 @@ class Campaign:
 
     def _withdraw(self) -> None:
         """Let no trial begin whose chain was stopped while it waited for a process."""
-        if self._stopped:
-            self._scheduler.withdraw(self._is_wanted)
-            self._stopped.clear()
+        while self._stopped:  # the end of one may stop others
+            stopped, self._stopped = self._stopped, set()
 
-    def _is_wanted(self, trial: dict[str, Any]) -> bool:
-        stage_id = StageId(trial["chain_id"], trial["stage_index"])
-        if stage_id.chain not in self._stopped:
-            return True
-        self._told_to_end.add(stage_id)
-        return False
+            def is_wanted(trial: dict[str, Any], stopped: set[str] = stopped) -> bool:
+                stage_id = StageId(trial["chain_id"], trial["stage_index"])
+                if stage_id.chain not in stopped:
+                    return True
+                self._told_to_end.add(stage_id)
+                return False
+
+            self._scheduler.withdraw(is_wanted)
 
     def on_start(self, stage_id: StageId, trial: Any) -> None:
         """A trial has a process, and begins."""
@@ -266,8 +263,7 @@ class Campaign:
         as_told = stage_id in self._told_to_end
         self._told_to_end.discard(stage_id)
         if progress.done is None and going_on and not as_told:
-            told = verdict is None and bool(result and result.get("failure"))
-            self._on_loss(stage_id, verdict or self._failure(stage_id, result), by_itself=told)
+            self._on_loss(stage_id, verdict or self._failure(stage_id, result))
             progress = self._ledger.refresh(stage_id)
         state = progress.done.state if progress.done is not None else None
         if state == "succeeded":
@@ -304,7 +300,7 @@ class Campaign:
         # A headline of Tune's own comes first.
         return Path(file).read_text(errors="replace").partition("\n")[2]
 
-    def _on_loss(self, stage_id: StageId, failure: dict[str, Any], *, by_itself: bool) -> None:
+    def _on_loss(self, stage_id: StageId, failure: dict[str, Any]) -> None:
         """Decide whether a stage whose trial left no marker is tried again; if not, mark it failed."""
         last = self._ledger.progress(stage_id).last
         epoch = last.epoch if last else 0
@@ -312,7 +308,7 @@ class Campaign:
         losses = losses + 1 if epoch == epoch_then else 1
         self._losses[stage_id] = (losses, epoch)
         log.warning("%s: %s: %s", stage_id, failure["type"], failure["message"])
-        if by_itself and failure["type"] in BREAKDOWNS and self._study.broke(stage_id, failure):
+        if is_finding(failure, self._spec.resources.gpus_per_trial) and self._study.broke(stage_id, failure):
             return
         if failure["class"] == "user":
             self._mark_failed(stage_id, failure)

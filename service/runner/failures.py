@@ -16,6 +16,8 @@ _PASSING_ERRNOS = frozenset(
     {errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.ETIMEDOUT, errno.EROFS, errno.ENOTCONN, errno.EMFILE}
     | {errno.ENETUNREACH, errno.EHOSTUNREACH, socket.EAI_AGAIN}
 )
+# What Ray has ended a trial for, rather than what a trial has run into.
+ENDED_FOR_MEMORY = "ray.exceptions.OutOfMemoryError"
 # What is told as a RuntimeError where memory is short: by torch's CPU allocator, by C++, and by CUDA's libraries.
 _NO_MEMORY = re.compile(r"can't allocate memory|bad_alloc|out of memory|_ALLOC_FAILED")
 
@@ -69,7 +71,7 @@ def lost(said: str, whose: str = "the trial's") -> dict[str, Any]:
         used = re.search(r"was ([\d.]+GB used / [\d.]+GB limit)", said)
         message = f"out of memory: Ray ended the trial, since its node was short of memory ({used[1] if used else '?'})"
         advice = "lower batch_size or T, run fewer trials a node (cpus_per_trial), or take larger nodes"
-        return failure(FailureType.OUT_OF_MEMORY, f"{message}; {advice}", kind="OutOfMemoryError", trace=said)
+        return failure(FailureType.OUT_OF_MEMORY, f"{message}; {advice}", kind=ENDED_FOR_MEMORY, trace=said)
     return failure(FailureType.NODE_LOST, _lost_in_words(said, whose), trace=said)
 
 
@@ -84,6 +86,17 @@ def _lost_in_words(said: str, whose: str) -> str:
         detail = re.search(r"Worker exit detail: (.+?)\. ", said + " ")
         return f"{whose} process was lost: {detail[1]}" if detail else f"{whose} process was lost"
     return f"{whose} process or node was lost{': ' if said else ''}{_last_line(said)}"
+
+
+def is_finding(failure: dict[str, Any], gpus_per_trial: float) -> bool:
+    """Whether a failure says something of a configuration, which a search is to find out, and not of where it ran.
+
+    Memory that does not suffice does where nobody shared it: neither on a part of a GPU, nor where Ray ended a trial
+    since its node was short of it, which may have been the smallest there.
+    """
+    if failure["type"] == FailureType.OUT_OF_MEMORY:
+        return failure["kind"] != ENDED_FOR_MEMORY and not 0 < gpus_per_trial < 1
+    return failure["type"] in (FailureType.NOT_FINITE, FailureType.HEALTH)
 
 
 def superseded() -> dict[str, Any]:

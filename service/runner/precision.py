@@ -41,14 +41,16 @@ def settle(folder: ExperimentFolder, spec: Experiment, given_up: Callable[[], bo
     """
     if not asks(spec):
         return spec
-    if not folder.precision.exists():
+    on_gpu = spec.resources.gpus_per_trial > 0
+    file = folder.precision(on_gpu=on_gpu)
+    if not file.exists():
         ray.init(address="auto", log_to_driver=True, logging_level=logging.WARNING)
-        answer = submitted(_of_this_node, spec.resources, spec.resources.gpus_per_trial > 0)
+        answer = submitted(_of_this_node, spec.resources, on_gpu)
         while not ray.wait([answer], timeout=LOOK_EVERY_S)[0]:
             if given_up():
                 ray.shutdown()
                 return spec
-        write_once(folder.precision, json.dumps({"precision": ray.get(answer)}).encode())
+        write_once(file, json.dumps({"precision": ray.get(answer)}).encode())
         ray.shutdown()
     return settled(folder, spec)
 
@@ -57,7 +59,8 @@ def settled(folder: ExperimentFolder, spec: Experiment) -> Experiment:
     """The spec of an experiment that has begun, with `auto` as it was settled."""
     if not asks(spec):
         return spec
-    precision: SettledPrecision = json.loads(folder.precision.read_bytes())["precision"]
+    file = folder.precision(on_gpu=spec.resources.gpus_per_trial > 0)
+    precision: SettledPrecision = json.loads(file.read_bytes())["precision"]
     log.info("precision 'auto' is %s", precision)
     arms = tuple(
         _put(arm, precision).model_copy(

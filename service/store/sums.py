@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, and_, case, cast, func, select
 
+from service.errors import NotFound
 from service.spec_search import ACCURACY
 from service.states import WorkState
 from service.store.base import Queries
@@ -108,8 +109,14 @@ class Sums(Queries):
         return {key: fmean(values.values()) for key, values in newest.items()}
 
     def configuration(self, experiment_id: str, arm: str, number: int) -> tuple[dict[str, Any], list[str]]:
-        """What a search has drawn for one configuration, and the ids of its chains, in the plan's order."""
+        """What a search has drawn for one configuration, and the ids of its chains, in the plan's order.
+
+        Raises:
+            NotFound: the experiment has been deleted meanwhile.
+        """
         this = ChainRow.experiment_id == experiment_id, ChainRow.arm == arm, ChainRow.configuration == number
         query = select(ChainRow.hyperparameters, ChainRow.id).where(*this).order_by(ChainRow.position)
         found = self._session.execute(query).all()
+        if not found:
+            raise NotFound(f"there is no experiment {experiment_id!r}")
         return found[0].hyperparameters, [row.id for row in found]

@@ -46,9 +46,9 @@ def resume(context: InContext, experiment_id: ExperimentId, changes: PostedChang
     """Puts what is paused back into the queue: it goes on from its last epochs, in the same runs. 409 as above.
 
     A body may give its trials other `resources` from now on, such as fewer workers once a node is lost for good; keys
-    that are left out stay. With a body, 409 unless it is paused. Once something has begun, `cpus_per_trial`, and
-    whether there is a GPU, stay as they are: bits depend on them, and on the number of workers in the last places.
-    What was given before is kept in `resources_history`.
+    that are left out stay. With others than before, 409 unless it is paused. Once something has begun,
+    `cpus_per_trial`, and whether there is a GPU, stay as they are: bits depend on them, and on the number of workers in
+    the last places. What was given before is kept in `resources_history`.
     """
     return resuming.resume(context, experiment_id, changes)
 

@@ -26,15 +26,15 @@ class Progress(BaseModel):
 
 
 class WholeProgress(Progress):
-    """How much of an experiment is done, over all its chains, shown or not."""
+    """How much of an experiment is done, over all its chains, shown or not; pages behind a cursor leave that null."""
 
-    chains_total: int
-    epochs_done: int = Field(description="Epochs of training.")
-    epochs_total: int
-    rows_done: int = Field(description="Rows of analyses.")
-    rows_total: int
-    work_done: int = Field(description="Both, times T: an epoch takes about T times as long at T steps.")
-    work_total: int
+    chains_total: int | None = None
+    epochs_done: int | None = Field(None, description="Epochs of training.")
+    epochs_total: int | None = None
+    rows_done: int | None = Field(None, description="Rows of analyses.")
+    rows_total: int | None = None
+    work_done: int | None = Field(None, description="Both, times T: an epoch takes about T times as long at T steps.")
+    work_total: int | None = None
 
 
 class FailureView(BaseModel):

@@ -184,7 +184,8 @@ def view(context: Context, experiment_id: str, *, after: int = -1, limit: int = 
     with context.database.reading() as repository:
         row = repository.experiment(experiment_id)
         chains = repository.chains(experiment_id, limit=limit + 1, after=after)
-        whole = repository.extent(experiment_id)
+        # Once for all pages: of 100,000 chains it takes a good part of a second.
+        whole = repository.extent(experiment_id) if after < 0 else None
         search = search_view(repository, row) if after < 0 else None
         outcomes, parents = repository.outcomes(experiment_id), repository.parents(experiment_id)
     shown = summary(context.settings, row)
@@ -237,7 +238,9 @@ def summary(settings: Settings, row: ExperimentRow) -> ExperimentSummary:
     )
 
 
-def _progress(row: ExperimentRow, whole: Extent) -> WholeProgress:
+def _progress(row: ExperimentRow, whole: Extent | None) -> WholeProgress:
+    if whole is None:
+        return WholeProgress(stages_done=row.stages_done, stages_total=row.stages_total)
     return WholeProgress(
         stages_done=row.stages_done, stages_total=row.stages_total, chains_total=whole.num_chains,
         epochs_done=whole.epochs_done, epochs_total=whole.epochs_total,

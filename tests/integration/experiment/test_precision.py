@@ -23,7 +23,7 @@ def test_it_is_settled_once_and_recorded(stack: LocalStack) -> None:
     finished = run_to_end(stack, answer.json()["id"])
     settled = fastest_precision(torch.device("cpu"))
     folder = ExperimentFolder(stack.settings.storage, finished.id)
-    assert json.loads(folder.precision.read_bytes()) == {"precision": settled}
+    assert json.loads(folder.precision(on_gpu=False).read_bytes()) == {"precision": settled}
     params = {
         (run.data.tags["tet.arm"], run.data.tags["tet.stage"]): run.data.params["precision"]
         for run in finished.runs()

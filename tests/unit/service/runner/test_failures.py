@@ -3,12 +3,13 @@
 import errno
 import json
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import pytest
 
 from service.failures import ABOUT, FailureType
-from service.runner.failures import StageFailed, classify, describe, lost
+from service.runner.failures import StageFailed, WorkerFailed, classify, describe, is_finding, lost
 from tests.ports import free_ports
 from tet_core.checkpoint import CheckpointError, EnvironmentMismatch
 from tet_core.data.dataset import DataError
@@ -146,3 +147,23 @@ SAID = {
 def test_what_ray_says_of_a_lost_trial_is_put_in_words(said: str, type_: FailureType, message: str) -> None:
     found = lost(SAID.get(said, ""))
     assert (found["type"], found["message"]) == (type_, message)
+
+
+@pytest.mark.parametrize(
+    ("failure", "gpus_per_trial", "is_one"),
+    [
+        (describe(FloatingPointError("nan")), 0.5, True),
+        (describe(StageFailed(FailureType.HEALTH, "silent")), 0, True),
+        (describe(MemoryError()), 0, True),
+        (describe(MemoryError()), 2, True),
+        (describe(MemoryError()), 0.5, False),
+        (lost("the node was running low on memory: 1GB"), 1, False),
+        (describe(WorkerFailed(lost("the node was running low on memory: 1GB"))), 1, False),
+        (describe(ValueError("x")), 0, False),
+        (lost("its node has died"), 0, False),
+    ],
+)
+def test_what_says_something_of_a_configuration_and_not_of_where_it_ran(
+    failure: dict[str, Any], gpus_per_trial: float, *, is_one: bool
+) -> None:
+    assert is_finding(failure, gpus_per_trial) is is_one
