@@ -61,6 +61,12 @@ class Client:
         params = {"preset": preset} if preset else {}
         return self._json("POST", "/experiments", content=body, headers=headers, params=params)
 
+    def validate(self, body: bytes, content_type: str, *, preset: str | None = None) -> Json:
+        """What a spec without faults would ask for."""
+        params = {"preset": preset} if preset else {}
+        headers = {"Content-Type": content_type}
+        return self._json("POST", "/experiments/validate", content=body, headers=headers, params=params)
+
     def presets(self) -> list[Json]:
         """The experiments that come with the service."""
         found: list[Json] = self._json("GET", "/presets")["presets"]

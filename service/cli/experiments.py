@@ -1,4 +1,4 @@
-"""`tet submit`, `follow`, `list`, `show`, `compare`, `logs`, `presets`: clients of the API."""
+"""`tet submit`, `validate`, `follow`, `list`, `show`, `compare`, `logs`, `presets`: clients of the API."""
 
 import sys
 import time
@@ -31,21 +31,37 @@ Key = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="The API's own answer, for programs.")]
 
 
-def submit(
-    file: Annotated[
-        Path | None,
-        typer.Argument(metavar="[FILE]", help="The spec, JSON or YAML; with --preset, what is to be different in it."),
-    ] = None,
-    preset: Annotated[str | None, typer.Option(metavar="NAME", help="One of `tet presets`.")] = None,
-    follow: Follow = False,
-    idempotency_key: Key = None,
-) -> None:
+File = Annotated[
+    Path | None,
+    typer.Argument(metavar="[FILE]", help="The spec, JSON or YAML; with --preset, what is to be different in it."),
+]
+Preset = Annotated[str | None, typer.Option(metavar="NAME", help="One of `tet presets`.")]
+
+
+def submit(file: File = None, preset: Preset = None, follow: Follow = False, idempotency_key: Key = None) -> None:
     """Post an experiment: a spec of your own, or a preset."""
-    if file is None and preset is None:
-        raise TetError("what is to be run? Give a FILE, or --preset NAME (`tet presets` lists them)")
-    body, content_type = (b"", "application/json") if file is None else read_spec(file)
+    body, content_type = _read(file, preset)
     with connected() as client:
         posted(client, client.submit(body, content_type, idempotency_key, preset=preset), follow=follow)
+
+
+def validate(file: File = None, preset: Preset = None, as_json: AsJson = False) -> None:
+    """Check a spec, or a preset, without running it: its faults, or what it would ask of the cluster."""
+    body, content_type = _read(file, preset)
+    with connected() as client:
+        found = client.validate(body, content_type, preset=preset)
+    if as_json:
+        print_json(found)
+        return
+    out.print(f"no faults: {found['num_chains']:,} chains, {found['num_stages']:,} stages", markup=False)
+    out.print(found["placement"]["detail"], markup=False, soft_wrap=True)
+
+
+def _read(file: Path | None, preset: str | None) -> tuple[bytes, str]:
+    """What is to be sent, and of which media type."""
+    if file is None and preset is None:
+        raise TetError("what is to be run? Give a FILE, or --preset NAME (`tet presets` lists them)")
+    return (b"", "application/json") if file is None else read_spec(file)
 
 
 def posted(client: Client, experiment: Json, *, follow: bool) -> None:

@@ -67,12 +67,24 @@ def test_another_file_under_the_same_key_is_refused(tet: Tet, tmp_path: Path) ->
     assert "(HTTP 409)" in result.stderr
 
 
-def test_every_fault_of_a_spec_is_listed_by_its_field(tet: Tet, tmp_path: Path) -> None:
+def test_validate_says_what_would_be_run_and_stores_nothing(tet: Tet) -> None:
+    result = tet("validate", EXAMPLE)
+    assert (result.exit_code, result.stdout.splitlines()[0]) == (0, "no faults: 9 chains, 12 stages")
+    assert "Ray does not answer" in result.stdout
+    assert json.loads(tet("validate", EXAMPLE, "--json").stdout)["num_trials"] == 12
+    assert tet("validate", "--preset", "fig4a-time-scalability-mini").exit_code == 0
+    assert json.loads(tet("list", "--json").stdout) == []
+    nothing = tet("validate")
+    assert (nothing.exit_code, nothing.stderr.partition("?")[0]) == (1, "error: what is to be run")
+
+
+@pytest.mark.parametrize("command", ["submit", "validate"])
+def test_every_fault_of_a_spec_is_listed_by_its_field(tet: Tet, tmp_path: Path, command: str) -> None:
     faulty = tmp_path / "faulty.json"
     arm = {"name": "SDT", "stages": [{"kind": "train", "T": 0, "epochs": 1, "loss": {"name": "sdt"}}]}
     spec = {"name": "x", "dataset": {"name": "digits"}, "model": {"name": "vgg_small"}, "arms": [arm], "seeds": []}
     faulty.write_text(json.dumps(spec))
-    result = tet("submit", faulty)
+    result = tet(command, faulty)
     assert result.exit_code == 1
     lines = [line.strip().partition(":")[0] for line in result.stderr.splitlines()]
     assert lines[0] == "error"
