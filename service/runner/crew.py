@@ -16,7 +16,7 @@ from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
-from torch.distributed import ProcessGroup
+from torch.distributed import DistBackendError, DistNetworkError, DistStoreError, ProcessGroup
 
 from service.failures import FailureType, failure
 from service.runner.failures import WorkerFailed, lost
@@ -40,6 +40,8 @@ END_S = 30.0
 TIMEOUT_FACTOR, LEAST_TIMEOUT_S, NO_TIMEOUT_S = 2.0, 600.0, 7 * 86_400.0
 
 KIND = WorkersApartError.__name__
+# What a worker fails of where another one has.
+_CONSEQUENCES = {each.__name__ for each in (WorkersApartError, DistBackendError, DistNetworkError, DistStoreError)}
 
 
 @dataclass(frozen=True)
@@ -264,4 +266,4 @@ def _kill(actor: Any) -> None:
 
 def _is_consequence(told: Mapping[str, Any]) -> bool:
     """Whether a worker failed of another's failure alone."""
-    return told["kind"] == KIND
+    return told["kind"] in _CONSEQUENCES

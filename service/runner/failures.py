@@ -142,7 +142,8 @@ _TESTS: dict[FailureType, Callable[[BaseException], bool]] = {
     FailureType.STORAGE: lambda error: _passing(error) is not None,
     FailureType.NOT_FINITE: lambda error: isinstance(error, FloatingPointError),
     FailureType.ENVIRONMENT: _named("EnvironmentMismatch", "WorkersDifferError"),
-    FailureType.NODE_LOST: _named("WorkersApartError"),
+    # torch's own: what became of a sum on a GPU may be met by whoever reads it.
+    FailureType.NODE_LOST: _named("WorkersApartError", "DistError"),
     FailureType.DATA: lambda error: isinstance(error, OSError) or _named("DataError")(error),
     # By the house's rule what was asked for and cannot be is a ValueError, which names field and value.
     FailureType.SPEC: lambda error: isinstance(error, ValueError),

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.error import URLError
 
 import pytest
+from torch.distributed import DistBackendError
 
 from service.failures import ABOUT, FailureType
 from service.runner.failures import StageFailed, WorkerFailed, classify, describe, is_finding, lost
@@ -27,6 +28,7 @@ T = FailureType
         (FileNotFoundError(errno.ENOENT, "no data"), T.DATA, "user"),
         (FloatingPointError("the loss is nan"), T.NOT_FINITE, "user"),
         (MemoryError(), T.OUT_OF_MEMORY, "user"),
+        (DistBackendError("NCCL communicator was aborted"), T.NODE_LOST, "cluster"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), T.OUT_OF_MEMORY, "user"),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), T.OUT_OF_MEMORY, "user"),
         (RuntimeError("shapes do not match"), T.ERROR, "user"),
