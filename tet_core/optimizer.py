@@ -32,6 +32,8 @@ class _AsTheyLie(torch.optim.Optimizer):
     zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
     state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
     load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
+    # The other class's own.
+    _step: Callable[..., Any]
 
     def step(self, closure: Callable[[], float] | None = None) -> Any:
         """As that of the other class, to the last bit."""
@@ -40,9 +42,6 @@ class _AsTheyLie(torch.optim.Optimizer):
                 return self._step(closure)
             with _as_they_lie(self):
                 return self._step()
-
-    def _step(self, closure: Callable[[], float] | None = None) -> Any:
-        raise NotImplementedError
 
 
 class Adam(_AsTheyLie, torch.optim.Adam):
