@@ -8,8 +8,8 @@ from itertools import zip_longest
 from typing import Any
 
 from service.search.configurations import configured_arms, searched
-from service.spec import Arm, Experiment, StageConfig
-from service.spec_blocks import Start
+from service.spec.blocks import Start
+from service.spec.experiment import Arm, Experiment, StageConfig
 from service.storage import ExperimentFolder, StageFolder
 from tet_core.config import TrainConfig
 
@@ -96,7 +96,7 @@ def plan(spec: Experiment) -> tuple[Chain, ...]:
     Of a search, so come the arms' first configurations, over all seeds, then their second ones.
 
     Args:
-        spec: a spec that `service.spec.parse` accepted.
+        spec: a spec that `service.spec.experiment.parse` accepted.
 
     Returns:
         One chain for each seed and arm, and each configuration of a search.

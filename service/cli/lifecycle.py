@@ -15,9 +15,9 @@ from service.cli.client import Client, read_spec
 from service.cli.experiments import Follow, Id, Key, connected, posted
 from service.cli.output import out, say
 from service.cli.progress import stage_name
-from service.documents import load
+from service.documents.load import load
 from service.errors import TetError
-from service.spec import MAX_SEEDS
+from service.spec.experiment import MAX_SEEDS
 from service.states import VerificationState
 
 Json = dict[str, Any]

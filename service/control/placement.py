@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from service.spec_blocks import ACCELERATOR_PREFIX
+from service.spec.blocks import ACCELERATOR_PREFIX
 
 Nodes = Sequence[Mapping[str, float]] | None
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.documents.yaml import load_yaml
 from service.errors import NotFound, shown
-from service.merge import merged
-from service.yamlspec import load_yaml
+from service.spec.merge import merged
 
 FOLDER = Path(__file__).parent
 MINI = "-mini"

@@ -22,19 +22,19 @@ from service.events import ChainChanged, DriverStarted, Outcome, StageChanged
 from service.failures import FailureType, failure, headline
 from service.plan import Chain, plan
 from service.runner import precision
-from service.runner.board import Board, StageId
-from service.runner.campaign import Campaign
-from service.runner.event_file import EventFile
-from service.runner.ledger import Ledger, Stop
-from service.runner.mlflow_runs import MlflowRuns
-from service.runner.outbox import Outbox
-from service.runner.refusals import Refusals
-from service.runner.run_content import chain_name
-from service.runner.stop_window import StopWindow
-from service.runner.study import Study
-from service.runner.study_journal import StudyJournal
-from service.runner.takeover import Takeover
-from service.runner.trial import StageTrial
+from service.runner.chains.board import Board, StageId
+from service.runner.chains.event_file import EventFile
+from service.runner.chains.journal import StudyJournal
+from service.runner.chains.ledger import Ledger, Stop
+from service.runner.chains.study import Study
+from service.runner.shipping.mlflow_runs import MlflowRuns
+from service.runner.shipping.outbox import Outbox
+from service.runner.shipping.refusals import Refusals
+from service.runner.shipping.run_content import chain_name
+from service.runner.trial.trainable import StageTrial
+from service.runner.tuning.campaign import Campaign
+from service.runner.tuning.stop_window import StopWindow
+from service.runner.tuning.takeover import Takeover
 from service.spec import Experiment, parse
 from service.states import WorkState
 from service.storage import ExperimentFolder

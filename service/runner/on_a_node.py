@@ -7,7 +7,7 @@ import ray
 from ray.util.placement_group import placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from service.spec_blocks import Resources
+from service.spec.blocks import Resources
 
 
 def submitted(

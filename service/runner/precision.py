@@ -12,7 +12,7 @@ from typing import TypeVar
 import ray
 
 from service.runner.on_a_node import submitted
-from service.spec import Arm, Experiment, TrainStage
+from service.spec.experiment import Arm, Experiment, TrainStage
 from service.storage import ExperimentFolder
 from tet_core.config import SettledPrecision
 from tet_core.files import write_once

@@ -19,14 +19,14 @@ from torch.distributed import ProcessGroup
 
 from service.plan import Chain, plan
 from service.runner import precision
-from service.runner.crew import Crew, gathered
+from service.runner.chains.journal import as_proposed
+from service.runner.commits.stage_folder import read_progress
 from service.runner.failures import describe
 from service.runner.on_a_node import submitted
-from service.runner.replay import Replay, parts_of
-from service.runner.stage_folder import read_progress
-from service.runner.study_journal import as_proposed
+from service.runner.trial.workers.crew import Crew, gathered
+from service.runner.verifying.replay import Replay, parts_of
 from service.spec import parse
-from service.spec_blocks import Limits, Resources
+from service.spec.blocks import Limits, Resources
 from service.storage import ExperimentFolder
 from tet_core.files import write_atomic
 

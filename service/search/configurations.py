@@ -8,9 +8,9 @@ from typing import Any
 from service.errors import FieldError, SpecInvalid
 from service.search.places import ARMS, MODEL, Document, UnknownPlaceError, with_values
 from service.search.proposals import NUM_AT_RANDOM, grid_size, num_possible, proposals
-from service.spec import Experiment, StageConfig, parse, resolve_stage
-from service.spec_checks import MAX_CHAINS
-from service.spec_search import Dimension, Search
+from service.spec.checks import MAX_CHAINS
+from service.spec.experiment import Experiment, StageConfig, parse, resolve_stage
+from service.spec.search import Dimension, Search
 
 # Each of them is a spec that is checked: some seconds for so many, when it is posted and once more in the driver.
 MAX_CONFIGURED = 5_000

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from service.search.proposals import NUM_AT_RANDOM, Configuration, drawn
-from service.spec_search import Dimension, Search
+from service.spec.search import Dimension, Search
 
 # What was tried or is refused is proposed anew so often; then one is drawn at random.
 MAX_REDRAWS = 20

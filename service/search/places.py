@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from pydantic import TypeAdapter
 
-from service.merge import merged
+from service.spec.merge import merged
 from tet_core.config import DatasetConfig, LossConfig, Training
 
 Document = dict[str, Any]

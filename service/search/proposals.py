@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from service.spec_search import Dimension, Search
+from service.spec.search import Dimension, Search
 
 Configuration = dict[str, Any]
 # A search that learns draws so many at random first.

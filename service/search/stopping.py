@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
-from service.spec_search import Asha, EarlyStopping
+from service.spec.search import Asha, EarlyStopping
 
 # By epoch, from the first of a stage: mean validation accuracy over the seeds.
 History = Sequence[float]

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from service.search.learning import Seen
 from service.search.proposals import Configuration
-from service.spec_search import Dimension, Search
+from service.spec.search import Dimension, Search
 
 # Of the goals, in their order.
 _DIRECTIONS: tuple[Literal["maximize", "minimize"], ...] = ("maximize", "minimize")

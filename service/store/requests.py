@@ -7,7 +7,7 @@ from sqlalchemy import or_, select, update
 
 from service.errors import Conflict
 from service.events import utc_now
-from service.spec_blocks import Resources
+from service.spec.blocks import Resources
 from service.states import TERMINAL, Cleanup, ExperimentState, WorkState
 from service.store.base import Queries
 from service.store.rows import demand

@@ -7,7 +7,7 @@ from typing import Any
 from service.events import utc_now
 from service.plan import Chain
 from service.spec import Experiment
-from service.spec_blocks import Resources
+from service.spec.blocks import Resources
 from service.states import ExperimentState
 from service.store.tables import ExperimentRow
 

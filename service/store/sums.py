@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, and_, case, cast, func, select
 
 from service.errors import NotFound
-from service.spec_search import ACCURACY
+from service.spec.search import ACCURACY
 from service.states import WorkState
 from service.store.base import Queries
 from service.store.tables import ChainRow, StageRow

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from service.runner.stage_folder import Commit, read_commits
+from service.runner.commits.stage_folder import Commit, read_commits
 from service.storage import ExperimentFolder
 from tests.local_stack import Json, LocalStack
 from tests.queue.crowd import Fate, Member

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from mlflow import MlflowClient
 
 from service.plan import Chain, plan
-from service.runner.study_journal import Decision, Entry, Proposal, StudyJournal
+from service.runner.chains.journal import Decision, Entry, Proposal, StudyJournal
 from service.spec import Experiment
 from service.storage import ExperimentFolder
 from tests.local_stack import Json, LocalStack

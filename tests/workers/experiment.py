@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from service.plan import plan
-from service.runner.board import Board
-from service.runner.campaign import Campaign
-from service.runner.event_file import EventFile
-from service.runner.ledger import Ledger
-from service.runner.stage_folder import Done, Progress, read_progress
-from service.runner.stop_window import StopWindow
-from service.runner.study import Study
-from service.runner.study_journal import StudyJournal
-from service.runner.takeover import Takeover
+from service.runner.chains.board import Board
+from service.runner.chains.event_file import EventFile
+from service.runner.chains.journal import StudyJournal
+from service.runner.chains.ledger import Ledger
+from service.runner.chains.study import Study
+from service.runner.commits.stage_folder import Done, Progress, read_progress
+from service.runner.tuning.campaign import Campaign
+from service.runner.tuning.stop_window import StopWindow
+from service.runner.tuning.takeover import Takeover
 from service.spec import parse
 from service.storage import ExperimentFolder
 from tests.workers.nodes import until, workers

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from service.runner import verify
-from service.runner.trial_parts import load_last
+from service.runner.trial.parts import load_last
 from tests.workers.experiment import SPEC, SWEEP, Run, Strike, seconds_left_behind
 from tests.workers.nodes import AT_ONCE_S, Nodes, first_worker, workers
 from tet_core.config import ImageFolder

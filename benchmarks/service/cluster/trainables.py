@@ -9,7 +9,7 @@ from typing import Any
 
 from ray import tune
 
-from service.runner.stage_folder import Attempt
+from service.runner.commits.stage_folder import Attempt
 from service.storage import StageFolder
 
 WEIGHTS = hashlib.sha256(b"none").hexdigest()
@@ -54,7 +54,7 @@ class ReportTrial(tune.Trainable):
 
 
 def _reports(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """What `service.runner.training` does around its training."""
+    """What `service.runner.trial.training` does around its training."""
     attempt = Attempt(StageFolder(Path(config["stage_path"])), config["generation"])
     attempt.write_started(
         at_ms=_now_ms(), resumed_epoch=0, initial_sha256=WEIGHTS, environment={"torch": "none"},

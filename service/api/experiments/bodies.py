@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from service.documents import MEDIA_TYPES, load
+from service.documents.load import MEDIA_TYPES, load
 from service.errors import shown
 from service.presets import catalogue
-from service.spec import MAX_ARMS, MAX_SEEDS, Experiment, Name, parse
+from service.spec.experiment import MAX_ARMS, MAX_SEEDS, Experiment, Name, parse
 from tet_core.config import Seed, TrainPart
 
 PresetName = Annotated[

@@ -6,13 +6,13 @@ from typing import Any
 
 from service.api.context import Context
 from service.api.experiments.schemas import ArmResultView, ChoiceView, ComparisonView, FrontPointView, FrontView
-from service.control.choice import Tried, chosen
-from service.control.comparison import Result, compare
-from service.control.front import Point, front
 from service.presets.catalogue import presets
+from service.results.choice import Tried, chosen
+from service.results.comparison import Result, compare
+from service.results.pareto import Point, front
 from service.spec import parse
-from service.spec_search import ACCURACY as VAL_ACCURACY
-from service.spec_search import TIME, Search
+from service.spec.search import ACCURACY as VAL_ACCURACY
+from service.spec.search import TIME, Search
 from service.states import WorkState
 from service.store.tables import ChainRow
 

@@ -8,7 +8,7 @@ from service.api.experiments import service
 from service.api.experiments.bodies import RerunRequest
 from service.api.experiments.comparing import chosen_by_arm, tried_by_arm
 from service.api.experiments.schemas import ExperimentView
-from service.control.rerun import own_name, rerun
+from service.derived.rerun import own_name, rerun
 from service.errors import Conflict, FieldError, SpecInvalid
 from service.states import TERMINAL
 from service.store.tables import ExperimentRow

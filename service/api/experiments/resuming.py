@@ -3,7 +3,7 @@
 from service.api.context import Context
 from service.api.experiments import service
 from service.api.experiments.schemas import ExperimentView
-from service.control.resources import regiven
+from service.derived.resources import regiven
 from service.errors import SpecInvalid
 from service.search.configurations import infeasible
 from service.store.requests import NewResources, given

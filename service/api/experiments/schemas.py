@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.failures import FailureType, Whose
 from service.presets.catalogue import Published
-from service.spec_blocks import Resources
+from service.spec.blocks import Resources
 from service.states import ExperimentState, VerificationState, WorkState
 
 

@@ -1,8 +1,8 @@
 """How far an experiment's search is, as the API tells it."""
 
 from service.api.experiments.schemas import ArmSearchView, BestView, SearchView
-from service.control.searching import ArmSearch, expected_end, progress
 from service.events import utc_now
+from service.results.search_progress import ArmSearch, expected_end, progress
 from service.spec import parse
 from service.states import ExperimentState
 from service.store.repository import Repository

@@ -28,15 +28,15 @@ from service.api.experiments.schemas import (
 )
 from service.api.experiments.searching import search_view
 from service.control.jobs import submission_id
-from service.control.lineage import settled
 from service.control.placement import Placement, placement
 from service.control.webhook import is_allowed
+from service.derived.fork import settled
 from service.errors import FieldError, NotFound, SpecInvalid
-from service.merge import merged
 from service.plan import plan
 from service.search.configurations import configured_arms, infeasible
 from service.settings import Settings
-from service.spec import Experiment, parse, resolve_stage
+from service.spec.experiment import Experiment, parse, resolve_stage
+from service.spec.merge import merged
 from service.states import Cleanup, ExperimentState, WorkState
 from service.store.requests import Wanted, given
 from service.store.sums import Extent

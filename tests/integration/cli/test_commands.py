@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from service.cli.main import app
-from service.documents import load
+from service.documents.load import load
 from service.states import ExperimentState, WorkState
 from service.store.database import Database
 from tests.integration.api.conftest import served, settings_for

@@ -6,7 +6,7 @@ import pytest
 
 from service.control.reconciler import Reconciler
 from service.events import ChainChanged, Outcome, StageChanged
-from service.spec_blocks import Resources
+from service.spec.blocks import Resources
 from service.states import ExperimentState, WorkState
 from service.store.requests import NewResources
 from tests.integration.control.conftest import Desk

@@ -13,14 +13,14 @@ from mlflow.entities import Metric, Run
 
 from service.events import EVENT, AnyEvent, OutboxChanged
 from service.plan import Chain, plan
-from service.runner import outbox as module
-from service.runner.board import StageId
-from service.runner.event_file import EventFile
-from service.runner.ledger import Ledger, Stop
-from service.runner.mlflow_runs import MlflowRuns
-from service.runner.outbox import Outbox
-from service.runner.refusals import Refusals
-from service.runner.stage_folder import Attempt
+from service.runner.chains.board import StageId
+from service.runner.chains.event_file import EventFile
+from service.runner.chains.ledger import Ledger, Stop
+from service.runner.commits.stage_folder import Attempt
+from service.runner.shipping import outbox as module
+from service.runner.shipping.mlflow_runs import MlflowRuns
+from service.runner.shipping.outbox import Outbox
+from service.runner.shipping.refusals import Refusals
 from service.spec import parse
 from service.storage import ExperimentFolder
 from tests.integration.mlflow.conftest import reachable_at

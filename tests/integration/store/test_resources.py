@@ -8,7 +8,7 @@ from sqlalchemy import select
 from service.errors import Conflict
 from service.plan import chain_id, plan
 from service.spec import parse
-from service.spec_blocks import Resources
+from service.spec.blocks import Resources
 from service.states import ExperimentState
 from service.store.database import Database
 from service.store.requests import NewResources

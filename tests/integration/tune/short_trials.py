@@ -15,7 +15,7 @@ import ray
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler
 
-from service.runner.scheduler import PatientScheduler
+from service.runner.tuning.scheduler import PatientScheduler
 
 SCHEDULERS = {"fifo": FIFOScheduler, "patient": PatientScheduler}
 SLOTS, TRIALS = 3, 40

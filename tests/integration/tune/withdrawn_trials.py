@@ -13,7 +13,7 @@ from typing import Any
 import ray
 from ray import tune
 
-from service.runner.scheduler import PatientScheduler
+from service.runner.tuning.scheduler import PatientScheduler
 
 SLOTS, TRIALS = 2, 8
 LONG, SHORT = 0, 1

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.documents import load
+from service.documents.json import load_json
+from service.documents.load import load
+from service.documents.yaml import MAX_CHARACTERS, load_yaml
 from service.errors import DocumentInvalid
-from service.jsonspec import load_json
-from service.yamlspec import MAX_CHARACTERS, load_yaml
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join(['*' + before] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from service.documents.yaml import load_yaml
 from service.search.configurations import infeasible
 from service.spec import parse
-from service.yamlspec import load_yaml
 
 FOLDER = Path(__file__).parents[3] / "examples"
 

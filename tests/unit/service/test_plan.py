@@ -1,5 +1,5 @@
 from service.plan import plan
-from service.spec import parse, resolve_stage
+from service.spec.experiment import parse, resolve_stage
 from tests.unit.service.test_spec import spec
 
 

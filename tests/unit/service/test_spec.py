@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import FieldError, SpecInvalid
-from service.spec import Experiment, Overrides, parse, resolve_stage
+from service.spec.experiment import Experiment, Overrides, parse, resolve_stage
 from tet_core.config import AdamConfig, Crop, SgdConfig, Training
 
 

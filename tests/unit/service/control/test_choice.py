@@ -1,7 +1,7 @@
 """Which configuration stands for an arm."""
 
-from service.control.choice import Tried, chosen
-from service.control.comparison import Result
+from service.results.choice import Tried, chosen
+from service.results.comparison import Result
 
 
 def tried(lr: float, validation: dict[int, float], test: float = 0.5) -> Tried:

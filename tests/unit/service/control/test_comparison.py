@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from service.control.comparison import Result, compare, paired_difference
+from service.results.comparison import Result, compare, paired_difference
 
 
 def results(*values: float, first_seed: int = 0, weights: str | None = None) -> dict[int, Result]:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.control.front import Point, front
+from service.results.pareto import Point, front
 
 FEW = st.sampled_from([0.0, 0.25, 0.5, 1.0])
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from service.control.placement import placement
-from service.spec_blocks import Resources
+from service.spec.blocks import Resources
 
 NODES = [{"CPU": 4.0}, {"CPU": 2.0, "GPU": 1.0, "accelerator_type:A100": 1.0}]
 

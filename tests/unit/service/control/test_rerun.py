@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from service.control.rerun import own_name, rerun
+from service.derived.rerun import own_name, rerun
 from service.errors import SpecInvalid
 from service.search.configurations import ConfiguredArm, configured_arms
-from service.spec import Experiment, StageConfig, parse, resolve_stage
+from service.spec.experiment import Experiment, StageConfig, parse, resolve_stage
 from tests.unit.service.test_spec import spec, tet, train
 from tet_core.config import Layers, TrainConfig
 

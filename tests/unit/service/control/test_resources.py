@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from service.control.resources import regiven
+from service.derived.resources import regiven
 from service.errors import SpecInvalid
 from service.spec import parse
 from tests.unit.service.test_spec import spec

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service.control.searching import Best, expected_end, progress
+from service.results.search_progress import Best, expected_end, progress
 from service.states import WorkState
 from service.store.sums import Searched
 

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from service.plan import Chain, plan
-from service.runner.board import Answer, Board, StageId
+from service.runner.chains.board import Answer, Board, StageId
+from service.runner.chains.event_file import EventFile
+from service.runner.chains.journal import Entry, StudyJournal
+from service.runner.chains.ledger import Ledger
+from service.runner.chains.study import Study, Verdict
+from service.runner.commits.stage_folder import Attempt
 from service.runner.driver import make_board
-from service.runner.event_file import EventFile
-from service.runner.ledger import Ledger
-from service.runner.stage_folder import Attempt
-from service.runner.study import Study, Verdict
-from service.runner.study_journal import Entry, StudyJournal
 from service.spec import Experiment
 from service.storage import ExperimentFolder
 from tests.unit.service.runner.writing import METRICS, begin

@@ -2,8 +2,8 @@
 
 import pytest
 
-from service.runner.best import best_commit, best_key
-from service.runner.stage_folder import Commit
+from service.runner.commits.best import best_commit, best_key
+from service.runner.commits.stage_folder import Commit
 
 
 def commits(key: str, *accuracies: float) -> list[Commit]:

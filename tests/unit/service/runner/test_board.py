@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.plan import Chain, StagePlan
-from service.runner.board import Answer, Board, StageId
+from service.runner.chains.board import Answer, Board, StageId
 from tet_core.config import TrainConfig
 
 CONFIG = TrainConfig.model_validate(

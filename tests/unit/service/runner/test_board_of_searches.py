@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from service.plan import Chain
-from service.runner.board import Answer, Board, StageId
+from service.runner.chains.board import Answer, Board, StageId
 from tests.unit.service.runner.test_board import chain, take
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from service.control.ingest import read_lines
 from service.events import EVENT, OutboxChanged, Outcome
-from service.runner.event_file import EventFile
+from service.runner.chains.event_file import EventFile
 
 
 def test_an_event_can_be_read_the_moment_it_was_said(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from service.runner import health
-from service.runner.stage_folder import Commit, Layer
-from service.spec_blocks import HealthLimits
+from service.runner.commits.stage_folder import Commit, Layer
+from service.runner.trial import layer_health
+from service.spec.blocks import HealthLimits
 from tests.unit.tet_core.stages import make_config
 from tet_core import train_epochs
 from tet_core.training import Epoch
@@ -58,7 +58,7 @@ def test_a_training_that_is_well_is_left_alone(number: int) -> None:
     commits: list[Commit] = []
     for epoch in epochs:
         commits.append(commit(epoch))
-        assert health.trouble(commits, LIMITS) is None
+        assert layer_health.trouble(commits, LIMITS) is None
     accuracies = [each.metrics["train/accuracy"] for each in commits]
     assert accuracies[-1] > max(0.12, accuracies[0]), "it is not well"
 

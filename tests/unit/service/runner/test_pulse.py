@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from service.runner.commits.stage_folder import Attempt, Commit, Started
 from service.runner.failures import StageFailed
-from service.runner.pulse import HEARTBEAT, Pulse, last_sign, spent_s
-from service.runner.stage_folder import Attempt, Commit, Started
-from service.spec_blocks import Limits
+from service.runner.trial.heartbeat import HEARTBEAT, Pulse, last_sign, spent_s
+from service.spec.blocks import Limits
 from service.storage import StageFolder
 
 

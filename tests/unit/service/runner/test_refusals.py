@@ -11,7 +11,7 @@ from mlflow.protos.databricks_pb2 import (
 from requests import ConnectionError as Away
 from requests import HTTPError, Response
 
-from service.runner.refusals import Refusals, is_refusal
+from service.runner.shipping.refusals import Refusals, is_refusal
 
 REFUSED = MlflowException("The experiment must be in the 'active' state", INVALID_PARAMETER_VALUE)
 

@@ -11,10 +11,10 @@ import pytest
 from torch.distributed import ProcessGroup
 
 from service.plan import Chain, plan
-from service.runner.replay import Replay, parts_of
-from service.runner.stage_folder import Attempt, read_progress
-from service.runner.trial import StageTrial
-from service.runner.trial_parts import load_last
+from service.runner.commits.stage_folder import Attempt, read_progress
+from service.runner.trial.parts import load_last
+from service.runner.trial.trainable import StageTrial
+from service.runner.verifying.replay import Replay, parts_of
 from service.spec import parse
 from service.storage import ExperimentFolder
 from tests.unit.service.runner.test_trial import config, run

@@ -6,8 +6,8 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from service.plan import Chain
-from service.runner.board import Board, StageId
-from service.runner.searcher import ChainSearcher
+from service.runner.chains.board import Board, StageId
+from service.runner.tuning.searcher import ChainSearcher
 
 Ends = list[tuple[StageId, dict[str, Any] | None]]
 

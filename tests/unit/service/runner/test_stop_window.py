@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from service.runner.stop_window import StopWindow, WindowStopper
+from service.runner.tuning.stop_window import StopWindow, WindowStopper
 
 
 class Clock:

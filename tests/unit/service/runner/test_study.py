@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from service.plan import plan
-from service.runner.board import StageId
-from service.runner.study_journal import Decision, Proposal, as_proposed
+from service.runner.chains.board import StageId
+from service.runner.chains.journal import Decision, Proposal, as_proposed
 from service.spec import Experiment, parse
 from service.states import WorkState
 from service.storage import ExperimentFolder

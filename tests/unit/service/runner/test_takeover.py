@@ -7,7 +7,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from service.runner.takeover import Takeover
+from service.runner.tuning.takeover import Takeover
 from service.storage import ExperimentFolder
 
 

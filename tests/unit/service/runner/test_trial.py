@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from service.runner.board import StageId
-from service.runner.stage_folder import Attempt, read_progress
-from service.runner.trial import StageTrial
-from service.runner.trial_config import TrialConfig
+from service.runner.chains.board import StageId
+from service.runner.commits.stage_folder import Attempt, read_progress
+from service.runner.trial.config import TrialConfig
+from service.runner.trial.trainable import StageTrial
 from service.storage import StageFolder
 from tet_core import checkpoint as checkpoints
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from service.plan import plan
-from service.runner.replay import Replay
-from service.runner.stage_folder import read_progress
-from service.runner.trial import StageTrial
+from service.runner.commits.stage_folder import read_progress
+from service.runner.trial.trainable import StageTrial
+from service.runner.verifying.replay import Replay
 from service.spec import parse
 from service.storage import ExperimentFolder, StageFolder
 from tests.unit.service.runner.test_trial import TRAIN, config, run

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from service.runner.stage_folder import read_progress
-from service.runner.trial import StageTrial
+from service.runner.commits.stage_folder import read_progress
+from service.runner.trial.trainable import StageTrial
 from service.storage import StageFolder
 from tests.unit.service.runner.test_trial import config, run
 
@@ -79,7 +79,10 @@ def test_a_stage_ends_at_the_first_step_behind_its_time(folder: StageFolder) -> 
 
 def test_a_stage_never_goes_on_with_another_instruction_set(folder: StageFolder) -> None:
     first = json.dumps(config(folder.path))
-    program = "import json, sys; from service.runner.trial import StageTrial as T; T(json.loads(sys.argv[1])).step()"
+    program = (
+        "import json, sys; from service.runner.trial.trainable import StageTrial;"
+        "StageTrial(json.loads(sys.argv[1])).step()"
+    )
     environment = {**os.environ, "ATEN_CPU_CAPABILITY": "default", "PYTHONPATH": os.getcwd()}
     subprocess.run([sys.executable, "-c", program, first], env=environment, check=True, capture_output=True)
     found = failure(run(StageTrial(config(folder.path)))[-1])

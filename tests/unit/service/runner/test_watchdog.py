@@ -6,11 +6,11 @@ from unittest.mock import Mock
 
 import pytest
 
-from service.runner.board import StageId
-from service.runner.pulse import HEARTBEAT
-from service.runner.stage_folder import Attempt
-from service.runner.watchdog import LOOK_S, Watchdog
-from service.spec_blocks import Limits
+from service.runner.chains.board import StageId
+from service.runner.commits.stage_folder import Attempt
+from service.runner.trial.heartbeat import HEARTBEAT
+from service.runner.tuning.watchdog import LOOK_S, Watchdog
+from service.spec.blocks import Limits
 from service.storage import StageFolder
 
 STAGE = StageId("c", 0)

@@ -6,7 +6,7 @@ import pytest
 
 from service.search.learning import Seen, proposed
 from service.search.proposals import drawn
-from service.spec_search import Search
+from service.spec.search import Search
 
 SPACE: dict[str, Any] = {
     "optimizer.lr": {"log_range": [1e-4, 1.0]},

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.search.proposals import grid_size, proposals
-from service.spec_search import Dimension, Search
+from service.spec.search import Dimension, Search
 
 SPACE: dict[str, Any] = {
     "optimizer.lr": {"log_range": (1e-4, 1e-2)},

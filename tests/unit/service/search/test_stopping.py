@@ -4,7 +4,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from service.search.stopping import judged
-from service.spec_search import Asha, EarlyStopping, MedianStopping
+from service.spec.search import Asha, EarlyStopping, MedianStopping
 
 RULES: TypeAdapter[EarlyStopping] = TypeAdapter(EarlyStopping)
 ASHA = Asha(name="asha", reduction_factor=3)

@@ -1,0 +1,116 @@
+"""Where the chains of a fork start: settled, when it is posted, against the experiments that it names."""
+
+from collections.abc import Iterator
+
+from service.errors import FieldError, NotFound, SpecInvalid
+from service.plan import chain_id
+from service.spec.blocks import Start
+from service.spec.experiment import Arm, Experiment, TrainStage, parse
+from service.store.repository import Repository
+from service.store.tables import ExperimentRow
+
+# Missing seeds that are named in an error; the others are counted.
+MAX_NAMED = 5
+
+
+def settled(repository: Repository, spec: Experiment) -> Experiment:
+    """Returns the spec with each arm's start in full: experiment, arm, stage, and the epochs that lie before it.
+
+    The experiments named are locked until the transaction ends, so that none is deleted meanwhile.
+
+    Raises:
+        SpecInvalid: An arm cannot start where it says; with every such fault.
+    """
+    if spec.start is None and all(arm.start is None for arm in spec.arms):
+        return spec
+    faults: list[FieldError] = []
+    arms = []
+    for number, arm in enumerate(spec.arms):
+        start = arm.start or spec.start
+        if start is not None:
+            path = ("arms", number, "start") if arm.start is not None else ("start",)
+            finder = _Finder(repository, spec, arm, start, path)
+            found = list(finder.faults())
+            faults += [fault for fault in found if fault not in faults]
+            arm = arm if found else arm.model_copy(update={"start": finder.start()})
+        arms.append(arm)
+    if faults:
+        raise SpecInvalid(faults)
+    raw = spec.model_dump(mode="json", exclude_unset=True, exclude={"start", "arms"})
+    return parse({**raw, "arms": [_dumped(arm) for arm in arms]})
+
+
+def _dumped(arm: Arm) -> dict[str, object]:
+    start = None if arm.start is None else arm.start.model_dump(mode="json")
+    plain = arm.model_dump(mode="json", exclude_unset=True, exclude={"start"})
+    return plain if start is None else {**plain, "start": start}
+
+
+class _Finder:
+    """One arm's start, looked for."""
+
+    def __init__(
+        self, repository: Repository, spec: Experiment, arm: Arm, start: Start, path: tuple[str | int, ...]
+    ) -> None:
+        self._repository, self._spec, self._arm, self._start, self._path = repository, spec, arm, start, path
+        self._name = start.arm if start.arm is not None else arm.name
+        self._stage = -1
+        self._epochs = 0
+
+    def start(self) -> Start:
+        """The start in full, once there are no faults."""
+        return Start(experiment=self._start.experiment, arm=self._name, stage=self._stage, epochs=self._epochs)
+
+    def faults(self) -> Iterator[FieldError]:
+        """What keeps the arm from starting there."""
+        parent = self._parent()
+        if parent is None:
+            yield self._fault("experiment", self._start.experiment, "there is no such experiment")
+            return
+        if parent.cleanup is not None or parent.checkpoints_removed_at is not None:
+            yield self._fault("experiment", self._start.experiment, "its checkpoints have been removed")
+            return
+        theirs = parse(parent.spec)
+        if theirs.search is not None:
+            detail = "it is a search: which of its configurations to go on from would be open"
+            yield self._fault("experiment", parent.id, detail)
+            return
+        if theirs.model != self._spec.model:
+            yield FieldError.at(("model",), self._spec.model.name, f"must be that of experiment {parent.id}")
+        arm = next((arm for arm in theirs.arms if arm.name == self._name), None)
+        if arm is None:
+            names = ", ".join(repr(each.name) for each in theirs.arms[:20])
+            yield self._fault("arm", self._name, f"experiment {parent.id} has the arms {names}")
+            return
+        yield from self._stage_faults(arm)
+        if self._stage >= 0:
+            yield from self._seed_faults(parent)
+
+    def _parent(self) -> ExperimentRow | None:
+        try:
+            return self._repository.experiment(self._start.experiment, lock=True)
+        except NotFound:
+            return None
+
+    def _stage_faults(self, arm: Arm) -> Iterator[FieldError]:
+        trains = {index: stage for index, stage in enumerate(arm.stages) if isinstance(stage, TrainStage)}
+        wanted = max(trains) if self._start.stage is None else self._start.stage
+        if wanted not in trains:
+            listed = ", ".join(map(str, trains))
+            yield self._fault("stage", wanted, f"must be a train stage of {arm.name!r}: {listed}")
+            return
+        before = (arm.start.epochs or 0) if arm.start is not None else 0
+        self._stage = wanted
+        self._epochs = before + sum(stage.epochs for index, stage in trains.items() if index <= wanted)
+
+    def _seed_faults(self, parent: ExperimentRow) -> Iterator[FieldError]:
+        there = self._repository.chains_past(parent.id, self._stage)
+        missing = [seed for seed in self._spec.seeds if chain_id(self._name, seed, {}) not in there]
+        if missing:
+            named = ", ".join(map(str, missing[:MAX_NAMED]))
+            more = f" and {len(missing) - MAX_NAMED} more" if missing[MAX_NAMED:] else ""
+            detail = f"stage {self._stage} of {self._name!r} has not succeeded in experiment {parent.id}"
+            yield FieldError.at(("seeds",), f"{named}{more}", detail)
+
+    def _fault(self, key: str, value: object, detail: str) -> FieldError:
+        return FieldError.at((*self._path, key), value, detail)

@@ -1,0 +1,1 @@
+"""Results of an experiment's chains: the comparison of its arms, and how its search stands."""

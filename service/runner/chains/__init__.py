@@ -1,0 +1,1 @@
+"""The chains of an experiment as its driver knows them, and the search that adds to them."""

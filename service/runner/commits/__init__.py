@@ -1,0 +1,1 @@
+"""What attempts commit to a stage's folder, and how it is read."""

@@ -1,0 +1,1 @@
+"""Shipping: from what is committed on storage to the runs in MLflow."""

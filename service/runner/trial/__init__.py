@@ -1,0 +1,1 @@
+"""A trial: one attempt at one stage, as a Ray actor."""

@@ -1,0 +1,85 @@
+"""One attempt at an analysis: each row is committed as an epoch of training is, with its records for a checkpoint."""
+
+import json
+from collections.abc import Generator, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from service.runner.commits.stage_folder import Attempt, Commit, read_commits, read_progress, read_started
+from service.runner.trial.config import TrialConfig
+from service.runner.trial.heartbeat import Pulse
+from service.runner.trial.parts import Gauges, load_last, logger, now_ms, report
+from service.spec.blocks import Limits
+from service.storage import StageFolder
+from tet_core import environment
+from tet_core.analysis import Record, Row, Rows, analyse, write_results
+from tet_core.checkpoint import EnvironmentMismatch
+from tet_core.config import RESULTS, AnalysisConfig
+from tet_core.files import write_atomic
+
+
+def run_analysis(trial: TrialConfig) -> Generator[dict[str, Any]]:
+    """One attempt, from the newest committed row to the stage's end; yields a report a row."""
+    folder = StageFolder(Path(trial.stage_path))
+    attempt = Attempt(folder, trial.generation)
+    with attempt.at_work():
+        yield from _analyse(trial, folder, attempt)
+
+
+def _analyse(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterator[dict[str, Any]]:
+    pulse = Pulse(attempt, Limits.model_validate(trial.limits))
+    config = AnalysisConfig.model_validate(trial.config)
+    data_root = None if trial.data_root is None else Path(trial.data_root)
+    say = logger(trial.label, folder.trial_log(attempt.number))
+    done = len(read_commits(folder))
+    say(f"attempt {attempt.number} starts behind row {done} of {config.epochs}")
+    begun_ms = now_ms()
+    assert trial.previous_stage_path is not None, "a spec has a train stage before every analysis"
+    checkpoint = load_last(StageFolder(Path(trial.previous_stage_path)))
+    assert checkpoint is not None, "a stage begins once the one before it has ended"
+    rows = analyse(checkpoint, config.analysis, done=done, data_root=data_root, on_step=pulse)
+    _check_environment(folder, rows)
+    attempt.write_started(at_ms=begun_ms, resumed_epoch=done, **asdict(rows.start))
+    gauges = Gauges(trial)
+    for row in rows:
+        commit = _commit(attempt, row, rows)
+        say(_line(commit))
+        gauges.set(commit)
+        yield report(commit.epoch)
+    with attempt.ending(*RESULTS):
+        write_results(attempt.path, config.analysis, _records(folder))
+        attempt.finish(state="succeeded", at_ms=now_ms())
+    say("stage complete")
+    yield report(config.epochs, end="succeeded")
+
+
+def _check_environment(folder: StageFolder, rows: Rows) -> None:
+    """Rows of one table come from one environment, as epochs of one stage do."""
+    started = read_started(folder)
+    lines = environment.differences(started[0].environment, rows.start.environment) if started else []
+    if lines:
+        raise EnvironmentMismatch(
+            f"the rows before were made in another environment, so going on would not give the same bits: "
+            f"{'; '.join(lines)}"
+        )
+
+
+def _commit(attempt: Attempt, row: Row, rows: Rows) -> Commit:
+    file = attempt.row_path(row.number)
+    write_atomic(file, json.dumps(row.records, allow_nan=False).encode())
+    return attempt.commit(
+        epoch=row.number, epochs=rows.total, at_ms=now_ms(), metrics=row.metrics,
+        weights_sha256=rows.start.initial_sha256, file=file, step=row.step,
+    )  # fmt: skip
+
+
+def _records(folder: StageFolder) -> list[Record]:
+    """The lines of the table, of all committed rows, whichever attempts made them."""
+    progress = read_progress(folder)
+    return [record for commit in progress.commits for record in json.loads(progress.checkpoint(commit).read_bytes())]
+
+
+def _line(commit: Commit) -> str:
+    shown = ", ".join(f"{key.partition('/')[2] or key} {value:.6g}" for key, value in commit.metrics.items())
+    return f"row {commit.epoch}/{commit.epochs}: {shown}"

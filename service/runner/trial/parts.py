@@ -1,0 +1,73 @@
+"""What both kinds of trial are made of: the checkpoint they start from, their log and their gauges."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ray.util.metrics import Gauge
+
+from service.runner.commits.stage_folder import Commit, read_progress
+from service.runner.trial.config import TrialConfig
+from service.storage import StageFolder
+from tet_core import checkpoint as checkpoints
+
+_TAGS = ("experiment", "arm", "seed", "stage")
+# A reader may find its checkpoint pruned by an attempt that was just being superseded; it then reads the newer commit.
+_LOAD_TRIES = 5
+
+
+def report(epoch: int, *, end: str | None = None) -> dict[str, Any]:
+    """What a trial tells Tune behind a commit, or at its end."""
+    return {"epoch": epoch, "done": end is not None, "end": end, "failure": None}
+
+
+def load_last(folder: StageFolder) -> dict[str, Any] | None:
+    """The newest checkpoint of a train stage; None if it has none."""
+    for tries_left in reversed(range(_LOAD_TRIES)):
+        progress = read_progress(folder)
+        if progress.last is None:
+            return None
+        try:
+            return checkpoints.load(progress.checkpoint(progress.last))
+        except FileNotFoundError:
+            if tries_left == 0:
+                raise
+    raise AssertionError("unreachable")
+
+
+def logger(label: str, file: Path) -> Callable[[str], None]:
+    """A function that prints a line, which Ray keeps with the actor, and appends it to the attempt's own log."""
+
+    def say(text: str) -> None:
+        line = f"{label}: {text}"
+        print(line, flush=True)
+        with file.open("a", encoding="utf-8") as log:
+            log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {line}\n")
+
+    return say
+
+
+class Gauges:
+    """A trial's progress among Ray's own metrics."""
+
+    def __init__(self, trial: TrialConfig) -> None:
+        # Ray's metrics take ASCII alone, and names of arms may be any text.
+        arm = trial.arm.encode("ascii", "backslashreplace").decode("ascii")
+        values = (trial.experiment_id, arm, str(trial.seed), str(trial.stage_index))
+        self._tags = dict(zip(_TAGS, values, strict=True))
+        self._progress = Gauge("tet_stage_progress", "Committed epochs or rows of the stage, as a fraction.", _TAGS)
+        self._accuracy = Gauge("tet_test_accuracy", "Test accuracy of the newest committed epoch, a fraction.", _TAGS)
+        self._loss = Gauge("tet_train_loss", "Training loss of the newest committed epoch.", _TAGS)
+
+    def set(self, commit: Commit) -> None:
+        """Show a commit; an analysis has neither accuracy nor loss of a training."""
+        self._progress.set(commit.epoch / commit.epochs, self._tags)
+        for gauge, key in ((self._accuracy, "test/accuracy"), (self._loss, "train/loss")):
+            if key in commit.metrics:
+                gauge.set(commit.metrics[key], self._tags)
+
+
+def now_ms() -> int:
+    """The time, in ms since 1970."""
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,112 @@
+"""One attempt at a train stage."""
+
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from service.failures import FailureType
+from service.runner.commits.best import best_commit
+from service.runner.commits.stage_folder import Attempt, Commit, Layer, read_commits
+from service.runner.failures import StageFailed
+from service.runner.trial import layer_health
+from service.runner.trial.config import TrialConfig
+from service.runner.trial.heartbeat import Pulse
+from service.runner.trial.parts import Gauges, load_last, logger, now_ms, report
+from service.runner.trial.workers.crew import Crew, gathered
+from service.spec.blocks import HealthLimits, Limits
+from service.storage import MODEL, StageFolder
+from tet_core import checkpoint as checkpoints
+from tet_core import train_epochs
+from tet_core.config import TrainConfig
+from tet_core.training import Epochs
+
+
+def run_training(trial: TrialConfig) -> Generator[dict[str, Any]]:
+    """One attempt, from the newest committed epoch to the stage's end; yields a report an epoch."""
+    folder = StageFolder(Path(trial.stage_path))
+    attempt = Attempt(folder, trial.generation)
+    with attempt.at_work():
+        yield from _train(trial, folder, attempt)
+
+
+def _train(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterator[dict[str, Any]]:
+    limits = Limits.model_validate(trial.limits)
+    pulse = Pulse(attempt, limits)
+    config = TrainConfig.model_validate(trial.config)
+    data_root = None if trial.data_root is None else Path(trial.data_root)
+    resume, initial = _load_start(trial, folder)
+    say = logger(trial.label, folder.trial_log(attempt.number))
+    resumed_epoch = resume["epoch"] if resume else 0
+    say(f"attempt {attempt.number} starts behind epoch {resumed_epoch} of {config.epochs}")
+    begun_ms = now_ms()
+    commits = read_commits(folder)
+    _check_health(commits, limits.health)
+    with gathered(Crew.of(trial), say) as workers:
+
+        def on_step() -> None:
+            pulse()
+            workers.check()
+
+        epochs = train_epochs(
+            config, initial=initial, resume=resume, data_root=data_root, on_step=on_step, with_layers=True,
+            with_energy=trial.with_energy, group=workers.group,
+        )  # fmt: skip
+        attempt.write_started(at_ms=begun_ms, resumed_epoch=resumed_epoch, **asdict(epochs.start))
+        yield from _commit_all(trial, attempt, epochs, commits, say)
+    with attempt.ending(MODEL):
+        _write_model(folder, attempt)
+        attempt.finish(state="succeeded", at_ms=now_ms())
+    say("stage complete")
+    yield report(config.epochs, end="succeeded")
+
+
+def _commit_all(
+    trial: TrialConfig, attempt: Attempt, epochs: Epochs, commits: list[Commit], say: Callable[[str], None]
+) -> Iterator[dict[str, Any]]:
+    """Commit every epoch, behind those that are committed, and report it."""
+    health_limits = Limits.model_validate(trial.limits).health
+    gauges = Gauges(trial)
+    for epoch in epochs:
+        checkpoints.save(epoch.checkpoint(), attempt.checkpoint_path(epoch.number))
+        commit = attempt.commit(
+            epoch=epoch.number, epochs=epoch.epochs, at_ms=now_ms(), metrics=epoch.metrics,
+            weights_sha256=epoch.weights_sha256,
+            layers={name: Layer(**asdict(layer)) for name, layer in epoch.layers.items()},
+        )  # fmt: skip
+        commits.append(commit)
+        attempt.prune(keep={commit.checkpoint, best_commit(commits).checkpoint})
+        say(_line(commit))
+        gauges.set(commit)
+        yield report(commit.epoch)
+        _check_health(commits, health_limits)
+
+
+def _check_health(commits: list[Commit], limits: HealthLimits | None) -> None:
+    """End a stage whose network is dead, saturated or cut off; by what is committed, so a restart comes to the same."""
+    if limits is not None and (trouble := layer_health.trouble(commits, limits)) is not None:
+        raise StageFailed(FailureType.HEALTH, trouble)
+
+
+def _load_start(trial: TrialConfig, folder: StageFolder) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """The checkpoint of this stage to go on from, and that of the stage before to start from."""
+    resume = load_last(folder)
+    if trial.previous_stage_path is None:
+        return resume, None
+    return resume, load_last(StageFolder(Path(trial.previous_stage_path)))
+
+
+def _write_model(folder: StageFolder, attempt: Attempt) -> None:
+    """Leave the trained network alone, without the optimiser, beside the attempt's other files."""
+    full = load_last(folder)
+    assert full is not None
+    checkpoints.save({**full, "optimizer": {}}, attempt.path / MODEL)
+
+
+def _line(commit: Commit) -> str:
+    m = commit.metrics
+    return (
+        f"epoch {commit.epoch}/{commit.epochs}: train loss {m['train/loss']:.4f}, test loss {m['test/loss']:.4f} "
+        f"(sdt {m['test/loss_sdt']:.4f}, tet {m['test/loss_tet']:.4f}), test accuracy {m['test/accuracy']:.2%}, "
+        f"{m['epoch_time_s']:.2f} s"
+    )

@@ -1,0 +1,1 @@
+"""The workers of a trial that trains on several devices."""

@@ -1,0 +1,52 @@
+"""A worker of a trial beside its first one: a process of its own, maybe on another node.
+
+It trains its share of every batch and writes nothing. Whatever ends it ends its group: the others notice at once.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from service.runner.failures import describe
+from service.runner.trial.workers.meeting import Meeting, joined
+
+
+class Worker:
+    """One worker, as an actor in one of the trial's bundles.
+
+    Args:
+        label: What the dashboard shows.
+        rank: Which worker, from 1: the trial itself is the first one, of rank 0.
+    """
+
+    def __init__(self, label: str, rank: int) -> None:
+        self._label, self._rank = label, rank
+
+    def __repr__(self) -> str:
+        return self._label
+
+    def start(self) -> None:
+        """Answer once the process is there and has loaded what it needs."""
+        import tet_core.training  # noqa: F401
+
+    def train(self, meeting: Meeting, config: dict[str, Any], data_root: str | None) -> dict[str, Any] | None:
+        """Train a stage to its end, beside the others.
+
+        Args:
+            meeting: Where they meet.
+            config: The stage's.
+            data_root: Where the data sets lie.
+
+        Returns:
+            Why it failed; None where it did not.
+        """
+        from tet_core import train_epochs
+        from tet_core.config import TrainConfig
+
+        try:
+            with joined(meeting, self._rank) as group:
+                root = None if data_root is None else Path(data_root)
+                for _ in train_epochs(TrainConfig.model_validate(config), data_root=root, group=group):
+                    pass
+        except Exception as error:
+            return describe(error)
+        return None

@@ -1,0 +1,1 @@
+"""The side that faces Ray Tune: which trials it runs, and when they stop."""
