@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from tet_core.config import TrainConfig as TrainConfig
     from tet_core.data import Dataset as Dataset
     from tet_core.data import load_dataset as load_dataset
-    from tet_core.evaluation import evaluate as evaluate
-    from tet_core.fitting import FitResult as FitResult
-    from tet_core.fitting import fit as fit
     from tet_core.losses import sdt_loss as sdt_loss
     from tet_core.losses import tet_loss as tet_loss
+    from tet_core.measure.evaluation import evaluate as evaluate
+    from tet_core.measure.operations import count_operations as count_operations
     from tet_core.models import build_model as build_model
     from tet_core.neuron import LIF as LIF
     from tet_core.neuron import lif_step as lif_step
-    from tet_core.operations import count_operations as count_operations
-    from tet_core.training import Epoch as Epoch
-    from tet_core.training import train_epochs as train_epochs
+    from tet_core.train.epochs import Epoch as Epoch
+    from tet_core.train.epochs import train_epochs as train_epochs
+    from tet_core.train.fitting import FitResult as FitResult
+    from tet_core.train.fitting import fit as fit
 
 # Where each export lives. No module may bear the name of an export: once it is imported, Python would bind the
 # module to that name here, and `from tet_core import fit` would give a module.
@@ -42,17 +42,17 @@ _EXPORTS = {
     "TrainConfig": "tet_core.config",
     "Dataset": "tet_core.data",
     "load_dataset": "tet_core.data",
-    "evaluate": "tet_core.evaluation",
-    "FitResult": "tet_core.fitting",
-    "fit": "tet_core.fitting",
+    "evaluate": "tet_core.measure.evaluation",
+    "FitResult": "tet_core.train.fitting",
+    "fit": "tet_core.train.fitting",
     "sdt_loss": "tet_core.losses",
     "tet_loss": "tet_core.losses",
     "build_model": "tet_core.models",
     "LIF": "tet_core.neuron",
     "lif_step": "tet_core.neuron",
-    "count_operations": "tet_core.operations",
-    "Epoch": "tet_core.training",
-    "train_epochs": "tet_core.training",
+    "count_operations": "tet_core.measure.operations",
+    "Epoch": "tet_core.train.epochs",
+    "train_epochs": "tet_core.train.epochs",
 }
 
 __all__ = sorted(_EXPORTS)

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from benchmarks.results_file import write
 from tet_core import TrainConfig, fit, load_dataset
-from tet_core.evaluation import build, num_correct
 from tet_core.fold import fold_batchnorm
+from tet_core.measure.evaluation import build, num_correct
 from tet_core.neuron import Neuron
 from tet_core.static import repeat_over_time
 

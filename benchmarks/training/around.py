@@ -27,10 +27,10 @@ from tet_core.analysis import analyse
 from tet_core.config import AdamConfig, Crop, Flip, TimeSweep, TrainConfig
 from tet_core.data.dataset import Dataset, Split
 from tet_core.data.loader import TrainLoader
-from tet_core.evaluation import evaluate
-from tet_core.health import watched
-from tet_core.optimizer import build_optimizer
+from tet_core.measure.evaluation import evaluate
+from tet_core.measure.layer_health import watched
 from tet_core.static import repeat_over_time
+from tet_core.train.optimizer import build_optimizer
 
 PACKAGES = ("torch",)
 # What guards are measured on: name, size of an image, training samples, channels of the network, and the most that they

@@ -13,7 +13,7 @@ from tet_core.analysis.landscape import landscape_rows
 from tet_core.analysis.subject import Row, Subject
 from tet_core.analysis.time_sweep import sweep_rows
 from tet_core.config import Analysis, Landscape, TimeSweep
-from tet_core.stage import Start
+from tet_core.train.stage import Start
 
 
 class Rows(Iterator[Row]):

@@ -1,4 +1,4 @@
-"""The energy of a trained network, layer by layer, at every T asked for; `tet_core.energy` has the rule.
+"""The energy of a trained network, layer by layer, at every T asked for; `tet_core.measure.energy` has the rule.
 
 Two totals are given. `uj_per_image` goes by what each layer was fed with: behind an average pool inputs are not
 binary, so that layer multiplies. `uj_per_image_paper` counts as the paper does: the first layer multiplies, all
@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 
 from tet_core.analysis.subject import Record, Row, Subject, finite
 from tet_core.config import ENERGY_TABLES, Energy, ReluConfig
-from tet_core.energy import layer_record
-from tet_core.operations import NeuronTally, Tallies, tallied
+from tet_core.measure.energy import layer_record
+from tet_core.measure.operations import NeuronTally, Tallies, tallied
 
 TOTALS = ("additions", "multiplications", "energy_uj", "energy_uj_paper")
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from tet_core import seed
 from tet_core.analysis.subject import Record, Row, Subject, finite, number
 from tet_core.config import Landscape
-from tet_core.operations import LAYERS
+from tet_core.measure.operations import LAYERS
 
 LOSSES = ("loss_sdt", "loss_tet")
 

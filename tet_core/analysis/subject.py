@@ -10,8 +10,8 @@ from tet_core import environment, seed
 from tet_core.checkpoint import weights_sha256
 from tet_core.config import TrainConfig
 from tet_core.data import Dataset, Samples, load_dataset
-from tet_core.evaluation import build, measure_prefixes
-from tet_core.stage import Start
+from tet_core.measure.evaluation import build, measure_prefixes
+from tet_core.train.stage import Start
 
 Record = dict[str, str | int | float | bool | None]
 
@@ -86,7 +86,7 @@ class Subject:
         return self.measure_prefixes(dataset, samples, (T,))[T]
 
     def measure_prefixes(self, dataset: Dataset, samples: Samples, steps: Sequence[int]) -> dict[int, dict[str, float]]:
-        """The same at several T, in one pass; see `tet_core.evaluation.measure_prefixes`."""
+        """The same at several T, in one pass; see `tet_core.measure.evaluation.measure_prefixes`."""
         return measure_prefixes(self.model, dataset, samples, self.config, steps, self._on_step)
 
     def start(self) -> Start:

@@ -47,7 +47,7 @@ class Started(Record):
 
 
 class Layer(Record):
-    """How a layer of neurons was after an epoch; see `tet_core.health.LayerHealth`."""
+    """How a layer of neurons was after an epoch; see `tet_core.measure.layer_health.LayerHealth`."""
 
     firing_rate: float
     gradient: float

@@ -19,7 +19,7 @@ from service.storage import MODEL, StageFolder
 from tet_core import checkpoint as checkpoints
 from tet_core import train_epochs
 from tet_core.config import TrainConfig
-from tet_core.training import Epochs
+from tet_core.train.epochs import Epochs
 
 
 def run_training(trial: TrialConfig) -> Generator[dict[str, Any]]:

@@ -20,8 +20,8 @@ from service.storage import ExperimentFolder, StageFolder
 from tet_core import environment, train_epochs
 from tet_core.analysis import analyse
 from tet_core.config import AnalysisConfig, TrainConfig
-from tet_core.energy import VAL_ENERGY_J
-from tet_core.training import NUM_WORKERS
+from tet_core.measure.energy import VAL_ENERGY_J
+from tet_core.train.epochs import NUM_WORKERS
 
 # Metrics that tell how long something took: no part of a metric series.
 TIMES = ("_s", "_per_s")

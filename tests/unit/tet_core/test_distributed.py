@@ -16,11 +16,11 @@ from tet_core.checkpoint import weights_sha256
 from tet_core.config import TrainConfig
 from tet_core.current import Current
 from tet_core.distributed import ALONE, Workers, WorkersApartError, WorkersDifferError
-from tet_core.evaluation import evaluate
+from tet_core.measure.evaluation import evaluate
 from tet_core.neuron import LIF, ReLU
 from tet_core.norm import TEBN, TdBN, synchronise
 from tet_core.static import repeat_over_time
-from tet_core.training import train_epochs
+from tet_core.train.epochs import train_epochs
 
 Checkpoint = dict[str, Any]
 TIMES = ("epoch_time_s", "samples_per_s")

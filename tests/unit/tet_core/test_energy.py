@@ -14,8 +14,8 @@ from tet_core.analysis.subject import Subject
 from tet_core.config import Energy, TrainConfig
 from tet_core.data import Dataset, load_dataset
 from tet_core.data.loader import split_validation
-from tet_core.energy import NUM_SAMPLES, VAL_ENERGY_J, energy_j, spread
-from tet_core.training import Epoch
+from tet_core.measure.energy import NUM_SAMPLES, VAL_ENERGY_J, energy_j, spread
+from tet_core.train.epochs import Epoch
 
 NEURONS: tuple[dict[str, Any], ...] = ({}, {"neuron": {"name": "relu"}, "T": 1, "loss": {"name": "sdt"}})
 

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.tet_core.stages import make_config
 from tet_core import evaluate, fit
 from tet_core.checkpoint import CheckpointError, load
-from tet_core.training import Epoch
+from tet_core.train.epochs import Epoch
 
 
 class StoppedError(Exception):

@@ -9,8 +9,8 @@ from tests.unit.tet_core.stages import make_config
 from tet_core import environment
 from tet_core.current import Current
 from tet_core.data import load_dataset
-from tet_core.evaluation import build, measure
-from tet_core.health import NUM_SAMPLES, LayerHealth, watched
+from tet_core.measure.evaluation import build, measure
+from tet_core.measure.layer_health import NUM_SAMPLES, LayerHealth, watched
 from tet_core.neuron import LIF, lif_step
 from tet_core.surrogate import Arctan, Exponential, Rectangular, SigmoidForward, Surrogate, Triangle
 

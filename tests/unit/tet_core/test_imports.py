@@ -27,7 +27,7 @@ print({"torch._dynamo", "sklearn"} & sys.modules.keys())
 
 
 def test_fit_is_the_function_whatever_was_imported_before() -> None:
-    code = "import tet_core.fitting, tet_core.training, tet_core.evaluation; from tet_core import fit, evaluate; "
+    code = "import tet_core.train.fitting, tet_core.measure.evaluation; from tet_core import fit, evaluate; "
     assert run(code + "print(callable(fit), callable(evaluate))") == "True True"
 
 

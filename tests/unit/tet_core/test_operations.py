@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from tet_core import LIF, build_model, count_operations
-from tet_core.operations import tallied
+from tet_core.measure.operations import tallied
 from tet_core.static import repeat_over_time
 
 

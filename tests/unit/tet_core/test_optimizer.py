@@ -8,7 +8,7 @@ from torch import nn
 
 from tests.unit.tet_core.stages import make_config
 from tet_core.config import AdamConfig, SgdConfig, TrainConfig
-from tet_core.optimizer import build_optimizer, learning_rate
+from tet_core.train.optimizer import build_optimizer, learning_rate
 
 
 def rates(config: TrainConfig) -> list[float]:

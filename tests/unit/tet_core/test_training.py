@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from tests.unit.tet_core.stages import make_config
-from tet_core import environment, stage
+from tet_core import environment
 from tet_core.checkpoint import CheckpointError, EnvironmentMismatch, weights_sha256
 from tet_core.config import TrainConfig
-from tet_core.evaluation import evaluate, measure
+from tet_core.measure.evaluation import evaluate, measure
 from tet_core.models.parts import Network
-from tet_core.training import Epoch, train_epochs
+from tet_core.train import stage
+from tet_core.train.epochs import Epoch, train_epochs
 
 TIMES = ("epoch_time_s", "samples_per_s")
 SDT, TET = {"name": "sdt"}, {"name": "tet"}

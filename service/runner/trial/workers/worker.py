@@ -26,7 +26,7 @@ class Worker:
 
     def start(self) -> None:
         """Answer once the process is there and has loaded what it needs."""
-        import tet_core.training  # noqa: F401
+        import tet_core.train.epochs  # noqa: F401
 
     def train(self, meeting: Meeting, config: dict[str, Any], data_root: str | None) -> dict[str, Any] | None:
         """Train a stage to its end, beside the others.

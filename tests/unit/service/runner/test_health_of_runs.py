@@ -10,7 +10,7 @@ from service.runner.trial import layer_health
 from service.spec.blocks import HealthLimits
 from tests.unit.tet_core.stages import make_config
 from tet_core import train_epochs
-from tet_core.training import Epoch
+from tet_core.train.epochs import Epoch
 
 LIMITS = HealthLimits()
 NUM_EPOCHS = 9

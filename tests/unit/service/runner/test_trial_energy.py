@@ -14,7 +14,7 @@ from service.storage import ExperimentFolder, StageFolder
 from tests.unit.service.runner.test_trial import TRAIN, config, run
 from tet_core import train_epochs
 from tet_core.config import TrainConfig
-from tet_core.energy import VAL_ENERGY_J
+from tet_core.measure.energy import VAL_ENERGY_J
 
 WITH_VALIDATION = {"validation": 0.1}
 

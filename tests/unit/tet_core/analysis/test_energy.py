@@ -9,8 +9,8 @@ from tests.unit.tet_core.analysis.training_once import trained
 from tests.unit.tet_core.stages import make_config
 from tet_core import analyse, fit
 from tet_core.config import ENERGY_TABLES, Energy
-from tet_core.energy import layer_record
-from tet_core.operations import LayerTally
+from tet_core.measure.energy import layer_record
+from tet_core.measure.operations import LayerTally
 
 PRICES = ENERGY_TABLES["horowitz-2014-45nm"]
 

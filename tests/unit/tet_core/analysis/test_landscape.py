@@ -10,7 +10,7 @@ from tet_core import analyse, build_model, load_dataset
 from tet_core.analysis.landscape import axis, direction
 from tet_core.analysis.subject import Subject
 from tet_core.config import Landscape, TrainConfig
-from tet_core.evaluation import build, measure
+from tet_core.measure.evaluation import build, measure
 
 
 def records(**fields: Any) -> list[dict[str, Any]]:

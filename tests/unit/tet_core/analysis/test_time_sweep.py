@@ -5,7 +5,7 @@ import torch
 from tests.unit.tet_core.analysis.training_once import trained
 from tet_core import analyse, load_dataset
 from tet_core.config import TimeSweep, TrainConfig
-from tet_core.evaluation import build, measure
+from tet_core.measure.evaluation import build, measure
 
 
 def test_at_the_trained_T_it_is_the_checkpoint_to_the_last_digit() -> None:

@@ -18,8 +18,8 @@ from tet_core.data.events import pixel
 from tet_core.data.events.recording import frames
 from tet_core.data.events.saccades import intensity, simulate
 from tet_core.data.images import load_folder
-from tet_core.evaluation import build, measure
-from tet_core.training import train_epochs
+from tet_core.measure.evaluation import build, measure
+from tet_core.train.epochs import train_epochs
 
 EVENTS: dict[str, Any] = {"name": "saccades", "base": {"name": "digits"}, "input_size": 16, "threshold": 0.4}
 

@@ -11,7 +11,7 @@ from torch.distributed import ProcessGroup
 from tet_core import checkpoint as checkpoints
 from tet_core.config import TrainConfig
 from tet_core.distributed import Workers
-from tet_core.training import Epoch, train_epochs
+from tet_core.train.epochs import Epoch, train_epochs
 
 LAST = "last.pt"
 # Nothing is chosen on the test set: without a validation set the best epoch by test accuracy is kept too, as in the

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from tet_core.config import ENERGY_TABLES, Energy, EnergyTable, ReluConfig, TrainConfig
 from tet_core.data import Dataset, Samples
-from tet_core.evaluation import measure
-from tet_core.operations import LayerTally, tallied
+from tet_core.measure.evaluation import measure
+from tet_core.measure.operations import LayerTally, tallied
 
 _UJ = 1e-6  # of a pJ
 _J = 1e-6  # of a uJ

@@ -18,12 +18,12 @@ from tet_core.config import TrainConfig
 from tet_core.data import Dataset
 from tet_core.data.loader import TrainLoader, split_validation
 from tet_core.distributed import Workers
-from tet_core.energy import VAL_ENERGY_J, energy_j
-from tet_core.evaluation import build, measure, num_correct
-from tet_core.health import LayerHealth, watched
 from tet_core.losses import build_loss
+from tet_core.measure.energy import VAL_ENERGY_J, energy_j
+from tet_core.measure.evaluation import build, measure, num_correct
+from tet_core.measure.layer_health import LayerHealth, watched
 from tet_core.norm import average_statistics, synchronise
-from tet_core.optimizer import build_optimizer, learning_rate, set_fields, set_learning_rate
+from tet_core.train.optimizer import build_optimizer, learning_rate, set_fields, set_learning_rate
 
 
 @dataclass(frozen=True)

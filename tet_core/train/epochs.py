@@ -14,8 +14,8 @@ from tet_core.checkpoint import FORMAT, CheckpointError, EnvironmentMismatch, sn
 from tet_core.config import TrainConfig
 from tet_core.data import load_dataset
 from tet_core.distributed import Workers
-from tet_core.health import LayerHealth
-from tet_core.stage import Stage, Start
+from tet_core.measure.layer_health import LayerHealth
+from tet_core.train.stage import Stage, Start
 
 # In the record of the environment: the bits depend on it.
 NUM_WORKERS = "num_workers"
@@ -33,7 +33,7 @@ class Epoch:
         metrics: `train/`, `test/` and, with a validation set, `val/` metrics (accuracies as fractions, losses
             averaged over samples), `epoch_time_s` (seconds of the training pass alone) and `samples_per_s`.
         layers: How each layer of spiking neurons was on the first samples of the last whole batch, as
-            `tet_core.health.watched` says; empty unless it was asked for.
+            `tet_core.measure.layer_health.watched` says; empty unless it was asked for.
     """
 
     number: int
@@ -97,7 +97,7 @@ def train_epochs(
         with_layers: Whether each epoch also tells how its layers are; no bit of the training changes. Of several
             workers only the first one tells.
         with_energy: Whether each epoch's metrics have `val/energy_j` too: an estimate of the energy for an image, in J,
-            as `tet_core.energy.energy_j` makes it of validation samples; no bit of the training changes.
+            as `tet_core.measure.energy.energy_j` makes it of validation samples; no bit of the training changes.
         group: The workers that share the stage; `initial` and `resume` are taken from the first one. None: this
             process alone.
 

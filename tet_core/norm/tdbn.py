@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from tet_core.config import NormConfig, Tdbn, Tebn
 from tet_core.distributed import ALONE, Workers
-from tet_core.norm_of_all import batch_norm_of_all
+from tet_core.norm.across_workers import batch_norm_of_all
 from tet_core.static import is_static, repeat_over_time
 
 

@@ -1,0 +1,1 @@
+"""Training one stage: its parts, its epochs, and both as one call."""
