@@ -54,22 +54,22 @@ test-unit: setup ## the quick tests alone
 	$(BIN)/python -m pytest tests/unit $(ARGS)
 
 test-presets: setup ## every preset through a real stack (about 20 minutes on 2 cores); NAMES picks some
-	$(BIN)/python -m tests.presets $(NAMES)
+	$(BIN)/python -m tests.system.presets $(NAMES)
 
 test-chaos: setup ## strike a real stack 100 times and compare (about 40 minutes on 2 cores); SEED and ROUNDS replay some
-	$(BIN)/python -m tests.chaos --seed $(SEED) --rounds $(ROUNDS)
+	$(BIN)/python -m tests.system.chaos --seed $(SEED) --rounds $(ROUNDS)
 
 test-queue: setup ## 32 experiments posted at once on a real stack, some cancelled (about 9 minutes on 2 busy cores)
-	$(BIN)/python -m tests.queue $(SEED)
+	$(BIN)/python -m tests.system.queue $(SEED)
 
 test-search: setup ## searches on a real stack whose drivers are killed, beside one that is left alone (about 5 minutes)
-	$(BIN)/python -m tests.searching $(SEED)
+	$(BIN)/python -m tests.system.searching $(SEED)
 
 test-fuzz: setup ## every order of things, and 20,000 requests from the API's description (about half an hour on 2 cores)
 	$(BIN)/python -m tests.fuzz $(SEED)
 
 test-workers: setup ## trials of 2 and 4 workers on a cluster of several nodes, struck (about 7 minutes on 2 cores); NAMES picks some
-	$(BIN)/python -W ignore -m tests.workers $(NAMES)
+	$(BIN)/python -W ignore -m tests.system.workers $(NAMES)
 
 test-gpu: setup ## the kernels for GPUs: on a GPU if there is one, else by Triton's interpreter
 	$(BIN)/python -m pytest -c /dev/null --rootdir . --confcutdir tests/gpu tests/gpu

@@ -18,7 +18,7 @@ from service.storage import ExperimentFolder
 from service.store.database import Database
 from service.store.repository import Repository
 from service.store.tables import ChainRow, ExperimentRow, LineageRow, OutcomeRow, StageRow, VerificationRow
-from tests.unit.service.test_spec import spec
+from tests.unit.service.spec.test_spec import spec
 
 E = ExperimentState
 # Of one arm alone, so that the chains of the others are those of every experiment.

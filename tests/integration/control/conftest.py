@@ -19,7 +19,7 @@ from service.store.database import Database
 from service.store.requests import Wanted
 from service.store.tables import ExperimentRow
 from tests.serving import running
-from tests.unit.service.test_spec import spec
+from tests.unit.service.spec.test_spec import spec
 
 
 @dataclass

@@ -24,7 +24,7 @@ from service.store.tables import ExperimentRow
 from tests.integration.control.conftest import Desk
 from tests.serving import running
 from tests.unit.service.runner.writing import METRICS
-from tests.unit.service.test_spec import spec
+from tests.unit.service.spec.test_spec import spec
 
 
 class Receiver:

@@ -14,7 +14,7 @@ from service.settings import Settings
 from service.spec import parse
 from service.store.repository import Repository
 from tests.integration.control.conftest import Desk
-from tests.unit.service.test_spec import spec
+from tests.unit.service.spec.test_spec import spec
 
 
 def post(desk: Desk, owner: str = "local", **changes: Any) -> str:

@@ -25,7 +25,7 @@ from service.spec import parse
 from service.storage import ExperimentFolder
 from tests.integration.mlflow.conftest import reachable_at
 from tests.ports import free_ports
-from tests.unit.service.test_spec import spec, tet, train
+from tests.unit.service.spec.test_spec import spec, tet, train
 
 # Short: an outbox that cannot ship tries for ever. The server's start has a time of its own.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300, func_only=True)]

@@ -15,7 +15,7 @@ from service.spec import parse
 from service.states import Cleanup, ExperimentState, WorkState
 from service.store.database import Database
 from service.store.tables import ChainRow, ExperimentRow, StageRow
-from tests.unit.service.test_spec import spec
+from tests.unit.service.spec.test_spec import spec
 
 S = ExperimentState
 # Written by hand, from the design's "queued -> starting -> running -> (pausing -> paused -> queued) -> an end", with

@@ -14,7 +14,7 @@ from service.spec import parse
 from service.states import ExperimentState, WorkState
 from service.store.database import Database
 from service.store.tables import EventRow
-from tests.unit.service.test_spec import spec
+from tests.unit.service.spec.test_spec import spec
 
 SPEC = parse(spec())
 CHAINS = plan(SPEC)

@@ -14,7 +14,7 @@ from service.store.database import Database
 from service.store.requests import NewResources
 from service.store.tables import ChainRow, ExperimentRow, IdempotencyKeyRow
 from tests.integration.store.test_life_cycle import create, end, put
-from tests.unit.service.test_spec import spec
+from tests.unit.service.spec.test_spec import spec
 
 S = ExperimentState
 EIGHT = Resources(workers_per_trial=8)

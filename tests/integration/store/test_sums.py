@@ -11,7 +11,7 @@ from service.states import WorkState
 from service.store.database import Database
 from service.store.sums import Extent, Searched
 from service.store.tables import ChainRow
-from tests.unit.service.test_spec import spec, tet, train
+from tests.unit.service.spec.test_spec import spec, tet, train
 
 STAGES = [train(T=2, loss=tet()), train(epochs=5, loss=tet()), {"kind": "time_sweep", "T": {"first": 1, "last": 6}}]
 ARMS = [{"name": "SDT", "stages": [train()]}, {"name": "TIT", "stages": STAGES}]

@@ -1,6 +1,6 @@
 from service.plan import plan
 from service.spec.experiment import parse, resolve_stage
-from tests.unit.service.test_spec import spec
+from tests.unit.service.spec.test_spec import spec
 
 
 def test_every_arm_and_seed_is_a_chain_of_resolved_stages() -> None:

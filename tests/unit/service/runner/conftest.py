@@ -5,7 +5,7 @@ import pytest
 from service.plan import Chain, plan
 from service.spec import parse
 from service.storage import ExperimentFolder
-from tests.unit.service.test_spec import spec, tet, train
+from tests.unit.service.spec.test_spec import spec, tet, train
 
 ARMS = [
     {"name": "SDT", "stages": [train(epochs=3)]},

@@ -9,7 +9,7 @@ from service.plan import plan
 from service.runner import precision
 from service.spec import Experiment, parse
 from service.storage import ExperimentFolder
-from tests.unit.service.test_spec import spec, tet, train
+from tests.unit.service.spec.test_spec import spec, tet, train
 from tet_core.config import TrainConfig
 from tet_core.files import write_once
 

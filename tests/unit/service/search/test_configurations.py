@@ -9,7 +9,7 @@ from service.plan import plan
 from service.search.configurations import configured_arms, infeasible
 from service.search.places import with_values
 from service.spec.experiment import Experiment, parse, resolve_stage
-from tests.unit.service.test_spec import faults, spec, tet, train
+from tests.unit.service.spec.test_spec import faults, spec, tet, train
 from tet_core.config import SgdConfig, TetLoss, TrainConfig
 
 LR = {"log_range": [1e-4, 1e-2]}

@@ -12,7 +12,7 @@ from service.search.configurations import infeasible
 from service.search.places import UnknownPlaceError, with_values
 from service.spec.experiment import parse, resolve_stage
 from tests.unit.service.search.test_configurations import changed, counts, refused, searched
-from tests.unit.service.test_spec import spec, train
+from tests.unit.service.spec.test_spec import spec, train
 from tet_core.config import AdamConfig, Crop, Flip, Layers, TrainConfig
 
 Raw = dict[str, Any]

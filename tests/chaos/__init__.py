@@ -1,1 +1,0 @@
-"""Faults against a real stack: `python -m tests.chaos`, or `make test-chaos`."""

@@ -1,0 +1,31 @@
+"""Trials of two workers on a cluster of several nodes; `make test-workers` plays more, and with four."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = [pytest.mark.slow]
+
+# What is looked at here, in this order: what is struck is compared with what is not.
+PLAYED = ("2 undisturbed", "2 killed", "2 broken data")
+
+
+@pytest.fixture(scope="module")
+def promises() -> dict[str, dict[str, bool]]:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("TET_", "RAY_"))}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "tests.system.workers", *PLAYED],
+        env=environment | {"PYTHONPATH": os.getcwd()}, capture_output=True, text=True, timeout=850, check=False,
+    )  # fmt: skip
+    assert done.stdout.strip(), done.stderr[-5000:]
+    found: dict[str, dict[str, bool]] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.mark.parametrize("name", PLAYED)
+def test_what_is_promised_of_a_trial_of_two_workers_is_kept(promises: dict[str, dict[str, bool]], name: str) -> None:
+    assert promises[name]
+    assert [promise for promise, is_kept in promises[name].items() if not is_kept] == []

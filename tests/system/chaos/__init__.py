@@ -1,0 +1,1 @@
+"""Faults against a real stack: `python -m tests.system.chaos`, or `make test-chaos`."""

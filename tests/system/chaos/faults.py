@@ -1,0 +1,219 @@
+"""The faults. Each is called with the world and the experiment at work, strikes, and says in words what it did."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+
+import psutil
+
+from service.control.driver_job import ENVIRONMENT
+from tests.system.chaos.world import World
+
+# How long a fault waits for what it is to strike: a driver that is just being started, say.
+PRESENT_S = 60.0
+FROZEN_S = 60.0
+FULL_S = 20.0
+POLL_S = 0.1
+
+Fault = Callable[[World, str, random.Random], str]
+
+
+class NothingToStrike(Exception):  # noqa: N818 - no error of the product
+    """What was to be struck is not there: the experiment has ended."""
+
+
+def _api(world: World, experiment_id: str, draw: random.Random) -> str:
+    return _kill("api", _present(world, experiment_id, lambda: world.component("api")))
+
+
+def _driver(world: World, experiment_id: str, draw: random.Random) -> str:
+    return _kill("driver", _present(world, experiment_id, world.drivers)[:1])
+
+
+def _trial(world: World, experiment_id: str, draw: random.Random) -> str:
+    trials = _present(world, experiment_id, world.trials)
+    return _kill("trial", [draw.choice(trials)])
+
+
+def _node(world: World, experiment_id: str, draw: random.Random) -> str:
+    """A worker node: its raylet alone, or all of it at once, as when the machine loses power."""
+    living = _present(world, experiment_id, lambda: [raylet for node in world.nodes for raylet in node.raylets()])
+    raylet = draw.choice(living)
+    node = next(node for node in world.nodes if raylet in node.raylets())
+    return _kill(node.name, node.processes() if draw.random() < 0.5 else [raylet])
+
+
+def _head(world: World, experiment_id: str, draw: random.Random) -> str:
+    """The head: its GCS alone, or all of it with the driver that runs on it."""
+    family = _present(world, experiment_id, lambda: world.component("ray"))
+    servers = [process for process in family if process.name() == "gcs_server"]
+    return _kill("head", servers if servers and draw.random() < 0.5 else family)
+
+
+def _mlflow(world: World, experiment_id: str, draw: random.Random) -> str:
+    return _kill("mlflow", _present(world, experiment_id, lambda: world.component("mlflow")))
+
+
+def _postgres(world: World, experiment_id: str, draw: random.Random) -> str:
+    def family() -> list[psutil.Process]:
+        leader = world.postgres.leader()
+        return [] if leader is None else [leader, *leader.children()]
+
+    return _kill("postgres", _present(world, experiment_id, family))
+
+
+def _supervisor(world: World, experiment_id: str, draw: random.Random) -> str:
+    """The supervisor; a `tet` command somewhat later brings it back."""
+    said = _kill("supervisor", _present(world, experiment_id, lambda: world.component("supervisor"))[:1])
+    time.sleep(draw.uniform(0, 5))
+    back = subprocess.run(
+        [sys.executable, "-m", "service.cli.main", "status"],
+        env=world.stack.environment, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    return f"{said}; `tet status`: {'another one is there' if 'started another one' in back.stderr else 'back already'}"
+
+
+def _mlflow_frozen(world: World, experiment_id: str, draw: random.Random) -> str:
+    before = world.num_committed(experiment_id)
+    said = _freeze("mlflow", _present(world, experiment_id, lambda: world.component("mlflow")))
+    return f"{said}; {world.num_committed(experiment_id) - before} epochs were committed meanwhile"
+
+
+def _ray_unreachable(world: World, experiment_id: str, draw: random.Random) -> str:
+    """The dashboard, which serves the Jobs API, does not answer: the service cannot see its drivers."""
+
+    def dashboard() -> list[psutil.Process]:
+        return [
+            process for process in world.component("ray") if "dashboard/dashboard.py" in " ".join(process.cmdline())
+        ]
+
+    said = _freeze("Ray's dashboard", _present(world, experiment_id, dashboard))
+    seen = world.look(experiment_id)
+    return (
+        f"{said}; the experiment: {'the API is away' if seen is None else seen['state'] + ', ' + seen['reason'][:60]}"
+    )
+
+
+def _disk_full(world: World, experiment_id: str, draw: random.Random) -> str:
+    _present(world, experiment_id, world.drivers)
+    reasons = set()
+    with world.filler.open("wb") as file:
+        try:
+            while file.write(bytes(1 << 20)):
+                file.flush()
+        except OSError as error:
+            said = f"{file.tell() >> 20} MB written until {error.strerror}"
+    until = time.monotonic() + FULL_S
+    while time.monotonic() < until:
+        seen = world.look(experiment_id)
+        if seen is not None:
+            reasons.add((seen["state"], seen["reason"].partition(":")[0]))
+        time.sleep(POLL_S)
+    world.filler.unlink()
+    told = sorted(state for state, reason in reasons if "storage" in reason or "service cannot go on" in reason)
+    assert told, f"the storage was full, and nobody said so: {sorted(reasons)}"
+    return f"{said}; told as {', '.join(told)}; free again after {FULL_S:.0f} s"
+
+
+def _two_drivers(world: World, experiment_id: str, draw: random.Random) -> str:
+    """A second driver beside the first, as a job that was started twice would be."""
+    _present(world, experiment_id, world.drivers)
+    number = world.folder(experiment_id).driver_numbers()[-1] + 1
+    settings = world.stack.settings
+    command = [
+        sys.executable, "-m", "service.runner.driver", "--experiment", experiment_id, "--attempt", str(number),
+        "--storage", str(settings.storage), "--mlflow-url", settings.mlflow_url,
+        "--stop-window", str(settings.stop_window_s), "--tracking-patience", str(settings.tracking_patience_s),
+    ]  # fmt: skip
+    environment = {
+        **world.stack.environment, **settings.ray_environment(), **ENVIRONMENT,
+        "RAY_ADDRESS": f"127.0.0.1:{settings.ray_gcs_port}",
+    }  # fmt: skip
+    with (settings.home / "second-driver.log").open("ab") as log:
+        subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True).returncode = 0
+    return f"driver {number} started beside driver {number - 1}"
+
+
+def _zombie(world: World, experiment_id: str, draw: random.Random) -> str:
+    """A trial is cut off with its node, its stage goes on elsewhere, and then it wakes up."""
+    trial = draw.choice(_present(world, experiment_id, world.trials))
+    node = next((node for node in world.nodes if trial in node.processes()), None)
+    if node is None:
+        raise NothingToStrike("its node is gone")
+    trial.send_signal(signal.SIGSTOP)
+    others = [process for process in node.processes() if process != trial]
+    said = _kill(node.name, others)
+    before = world.num_committed(experiment_id)
+    until = time.monotonic() + PRESENT_S
+    while world.num_committed(experiment_id) < before + 2 and time.monotonic() < until:
+        time.sleep(POLL_S)
+    committed = world.num_committed(experiment_id) - before
+    try:
+        trial.send_signal(signal.SIGCONT)
+    except psutil.NoSuchProcess:
+        return f"trial {trial.pid} frozen, {said}; it was gone before it woke up"
+    return f"trial {trial.pid} frozen, {said}; woken up after {committed} epochs of others"
+
+
+KILLS: dict[str, Fault] = {
+    "api": _api,
+    "driver": _driver,
+    "trial": _trial,
+    "node": _node,
+    "head": _head,
+    "mlflow": _mlflow,
+    "postgres": _postgres,
+    "supervisor": _supervisor,
+}
+SPECIALS: dict[str, Fault] = {
+    "mlflow frozen": _mlflow_frozen,
+    "disk full": _disk_full,
+    "two drivers": _two_drivers,
+    "zombie": _zombie,
+    "ray unreachable": _ray_unreachable,
+}
+FAULTS = KILLS | SPECIALS
+
+
+def _present(world: World, experiment_id: str, find: Callable[[], list[psutil.Process]]) -> list[psutil.Process]:
+    """What is to be struck, awaited where it is just being started."""
+    until = time.monotonic() + PRESENT_S
+    while time.monotonic() < until:
+        try:
+            if found := find():
+                return found
+        except psutil.NoSuchProcess:
+            continue
+        time.sleep(POLL_S)
+    raise NothingToStrike(f"not there within {PRESENT_S:.0f} s")
+
+
+def _kill(name: str, processes: Iterable[psutil.Process]) -> str:
+    killed = []
+    for process in processes:
+        try:
+            if process.status() == psutil.STATUS_ZOMBIE:  # which signals do reach
+                continue
+            process.kill()
+            killed.append(process.pid)
+        except psutil.NoSuchProcess:
+            continue
+    if not killed:
+        raise NothingToStrike(f"{name} died by itself")
+    return f"SIGKILL {name} {killed[0]}" + (f" and {len(killed) - 1} more" if killed[1:] else "")
+
+
+def _freeze(name: str, processes: list[psutil.Process]) -> str:
+    for process in processes:
+        process.send_signal(signal.SIGSTOP)
+    try:
+        time.sleep(FROZEN_S)
+    finally:
+        for process in processes:
+            if process.is_running():
+                os.kill(process.pid, signal.SIGCONT)
+    return f"{name} frozen for {FROZEN_S:.0f} s"

@@ -1,0 +1,166 @@
+"""All that is struck: a stack under `tet up`, two Ray worker nodes, PostgreSQL, and a storage that can be filled up."""
+
+import ctypes
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from service.cli.stack.process import PidFile
+from service.storage import ExperimentFolder
+from tests.local_stack import Json, LocalStack, local_stack
+from tests.postgres import Server
+from tests.system.chaos.kept import Kept
+from tests.system.chaos.nodes import Node
+
+NUM_NODES = 2
+# A machine that died comes back after so long; time enough for the others to notice.
+DEAD_S = 2.0
+# Small enough to be filled in a moment, and to fit in memory, where it lies.
+STORAGE_BYTES = 400 * 1024**2
+MIN_FREE_BYTES = 40 * 1024**2
+SETTINGS = {
+    "TET_NUM_CPUS": "0",  # trials run on the worker nodes
+    "TET_MIN_FREE_BYTES": str(MIN_FREE_BYTES),
+    # A component is killed far more often here than a stack in use would bear before somebody looks at it.
+    "TET_RESTART_LIMIT": "1000",
+    "TET_RESTART_WINDOW_S": "20",
+}
+# Of Linux's headers.
+CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
+MS_REC, MS_PRIVATE, MNT_DETACH = 0x4000, 0x40000, 2
+
+
+@dataclass
+class Postgres:
+    """The database server, as something that can be kept."""
+
+    server: Server
+    name: str = "postgres"
+
+    def start(self) -> None:
+        """Start it again on the data that it left."""
+        self.server.begin()
+
+    def is_alive(self) -> bool:
+        """Whether its first process runs."""
+        return self.server.leader() is not None
+
+
+@dataclass
+class World:
+    """What there is, and who is who in it."""
+
+    stack: LocalStack
+    postgres: Server
+    nodes: list[Node]
+    filler: Path
+
+    def component(self, name: str) -> list[psutil.Process]:
+        """The processes of a component of the stack, or its supervisor; the first one leads."""
+        record = PidFile(self.stack.settings.home / "run" / f"{name}.json").read()
+        return [] if record is None else record.family()
+
+    def drivers(self) -> list[psutil.Process]:
+        """Drivers of experiments, not the shells that Ray starts them in."""
+        return [process for process in self.processes() if "service.runner.driver" in _command(process)[1:4]]
+
+    def trials(self) -> list[psutil.Process]:
+        """Processes of trials: Ray names a process after what it runs."""
+        named = re.compile(r"ray::.*StageTrial")
+        return [process for process in self.processes() if named.match(" ".join(_command(process)))]
+
+    def processes(self) -> list[psutil.Process]:
+        """Every process of this stack and its nodes: all carry its home in their environment."""
+        home = str(self.stack.settings.home)
+        found = []
+        for process in psutil.process_iter():
+            try:
+                ours = process.environ().get("TET_HOME") == home
+                if ours and process.status() != psutil.STATUS_ZOMBIE and process.pid != os.getpid():
+                    found.append(process)
+            except (psutil.Error, OSError):
+                continue
+        return found
+
+    def folder(self, experiment_id: str) -> ExperimentFolder:
+        """Where an experiment lies."""
+        return ExperimentFolder(self.stack.settings.storage, experiment_id)
+
+    def num_committed(self, experiment_id: str) -> int:
+        """Epochs and rows that are committed, by the storage, which is there whatever is not."""
+        return sum(1 for _ in self.folder(experiment_id).path.glob("chains/*/*/commits/*.json"))
+
+    def look(self, experiment_id: str) -> Json | None:
+        """The experiment as the API shows it; None where the API, or its database, is not there."""
+        with self.stack.http as http:
+            try:
+                answer = http.get(f"/experiments/{experiment_id}")
+            except Exception:  # killed in any state: refused, cut off, or too slow
+                return None
+            return answer.json() if answer.status_code == 200 else None
+
+
+@contextmanager
+def world(folder: Path, say: Callable[[str], None]) -> Iterator[World]:
+    """Everything up; it ends, and nothing of it is left, when the context does."""
+    storage = folder / "storage"
+    storage.mkdir()
+    _mount_small(storage)
+    server = Server.start(durable=True)
+    try:
+        with local_stack(folder / "home", **_settings(server.create("tet"), storage)) as stack:
+            nodes = [Node(f"node-{i}", stack, 1, folder) for i in range(NUM_NODES)]
+            for node in nodes:
+                node.start()
+            kept = Kept([*nodes, Postgres(server)], DEAD_S, say)
+            try:
+                yield World(stack, server, nodes, storage / "filler")
+            finally:
+                kept.stop()
+                for node in nodes:
+                    node.end()
+                if server.leader() is None:
+                    server.begin()
+    finally:
+        server.stop()
+        _call("umount2", str(storage).encode(), MNT_DETACH)
+
+
+def _settings(url: str, storage: Path) -> dict[str, str]:
+    return {**SETTINGS, "TET_DATABASE_URL": url.replace("+psycopg", ""), "TET_STORAGE": str(storage)}
+
+
+def enter_own_mounts() -> None:
+    """Let this process and its children mount file systems that nobody else sees; an ordinary user may do so too.
+
+    Has to be called before any thread is started.
+    """
+    uid, gid = os.getuid(), os.getgid()
+    _call("unshare", CLONE_NEWNS | (CLONE_NEWUSER if uid else 0))
+    if uid:
+        for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+            Path(f"/proc/self/{name}").write_text(text)
+    _call("mount", b"none", b"/", None, MS_REC | MS_PRIVATE, None)
+
+
+def _mount_small(folder: Path) -> None:
+    _call("mount", b"tmpfs", str(folder).encode(), b"tmpfs", 0, f"size={STORAGE_BYTES},mode=777".encode())
+
+
+def _call(name: str, *arguments: object) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if getattr(libc, name)(*arguments) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{name}: {os.strerror(number)}: this machine gives no file systems of one's own")
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []

@@ -1,0 +1,94 @@
+"""Searches on a real stack whose drivers are killed again and again: nothing is proposed twice, lost or taken back.
+
+    python -m tests.system.searching [SEED]
+
+First 64 configurations at random with successive halving, two at a time, their driver killed five times. Then a
+search that learns, with successive halving and one chain at a time, once left alone and once struck: both come to the
+same. Prints what it finds, and ends with 1 if any promise was broken. It ends by itself, in about ten minutes.
+"""
+
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+
+from service.plan import plan
+from service.spec import parse
+from service.storage import ExperimentFolder
+from tests.integration.experiment.conftest import driver_process
+from tests.local_stack import Json, LocalStack, local_stack
+from tests.system.searching.checks import Found, broken_promises, differences
+
+SPEC: Json = {
+    "dataset": {"name": "digits"},
+    "model": {"name": "vgg_small", "width": 4},
+    "validation": 0.2,
+    "batch_size": 256,
+    "arms": [
+        {
+            "name": "TET",
+            "stages": [{"kind": "train", "T": 1, "epochs": 9, "loss": {"name": "tet", "lamb": 0.05, "phi": 1.0}}],
+        }
+    ],
+    "early_stopping": {"name": "asha", "grace_epochs": 1, "reduction_factor": 3},
+    "limits": {"health": {}},
+    "seeds": [0],
+}
+SPACE: Json = {
+    "optimizer.lr": {"log_range": [1e-4, 0.3]},
+    "loss.lamb": {"choice": [0.0, 0.05, 0.2]},
+    "surrogate.gamma": {"range": [0.5, 2.0]},
+}
+MANY: Json = {"name": "64 configurations", "search": {"method": "random", "num_configurations": 64, "space": SPACE}}
+LEARNT: Json = {
+    "name": "learnt",
+    "search": {"method": "tpe", "num_configurations": 24, "space": SPACE, "max_concurrent": 1},
+}
+NUM_KILLS = 5
+LIMIT_S = 900
+POLL_S = 0.3
+
+
+def main(arguments: list[str]) -> int:
+    """Run both; returns the exit status."""
+    draws = random.Random(int(arguments[0]) if arguments else 0)
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="tet-search-") as folder, local_stack(Path(folder)) as stack:
+        many = run(stack, SPEC | MANY, sorted(draws.sample(range(4, 75), NUM_KILLS)))
+        broken = broken_promises(many, plan(parse(SPEC | MANY)))
+        alone = run(stack, SPEC | LEARNT)
+        struck = run(stack, SPEC | LEARNT, sorted(draws.sample(range(2, 45), NUM_KILLS)))
+        broken += broken_promises(struck) + differences(alone, struck)
+    for line in broken:
+        print(f"BROKEN  {line}")
+    told = f"{len(broken)} promises were broken" if broken else "every promise was kept"
+    print(f"{told}, in {time.monotonic() - begun:.0f} s")
+    return 1 if broken else 0
+
+
+def run(stack: LocalStack, spec: Json, kills: Sequence[int] = ()) -> Found:
+    """Run a search to its end, its driver killed whenever so much is in its journal."""
+    answer = stack.post(spec)
+    assert answer.status_code == 202, answer.text
+    found = Found(stack, ExperimentFolder(stack.settings.storage, answer.json()["id"]), parse(spec))
+    driver: psutil.Process | None = None
+    for at in kills:
+        deadline = time.monotonic() + LIMIT_S
+        while len(found.entries()) < at:
+            assert time.monotonic() < deadline, f"no {at} entries in the journal after {LIMIT_S} s"
+            time.sleep(POLL_S)
+        # Several marks may have been passed by now, while the last one killed has no successor yet.
+        driver = driver_process(found.id, behind=driver)
+        driver.kill()
+        found.remember()
+    found.view = stack.await_experiment(found.id, lambda view: view["state"] in ("succeeded", "failed"), LIMIT_S)
+    print(f"{spec['name']}: {found.told()}, its driver killed {len(kills)} times", flush=True)
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,33 @@
+"""Trials of several workers on a Ray cluster of several nodes on this machine, undisturbed and struck.
+
+    python -m tests.system.workers [SCENARIO ...]
+
+Prints what was promised and whether it was kept, and at last all of it as JSON; ends with 1 if a promise was broken.
+"""
+
+import json
+import sys
+import time
+
+from tests.system.workers.nodes import nodes
+from tests.system.workers.scenarios import SCENARIOS, Promises, Stage
+
+
+def main(names: list[str]) -> int:
+    """Play the scenarios of these names, or all; returns the exit status."""
+    found: dict[str, Promises] = {}
+    with nodes() as (cluster, storage):
+        stage = Stage(cluster, storage)
+        for name in names or SCENARIOS:
+            begun = time.monotonic()
+            play, num = SCENARIOS[name]
+            found[name] = play(stage, num)
+            print(f"{name}: {time.monotonic() - begun:.1f} s", file=sys.stderr, flush=True)
+            for promise, is_kept in found[name].items():
+                print(f"  {'kept  ' if is_kept else 'BROKEN'}  {promise}", file=sys.stderr, flush=True)
+    print(json.dumps(found), flush=True)
+    return 0 if all(all(promises.values()) for promises in found.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

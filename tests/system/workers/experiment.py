@@ -1,0 +1,128 @@
+"""One experiment on such a cluster, run by a campaign as a driver has it, and struck behind its second epoch."""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from service.plan import plan
+from service.runner.chains.board import Board
+from service.runner.chains.event_file import EventFile
+from service.runner.chains.journal import StudyJournal
+from service.runner.chains.ledger import Ledger
+from service.runner.chains.study import Study
+from service.runner.commits.stage_folder import Done, Progress, read_progress
+from service.runner.tuning.campaign import Campaign
+from service.runner.tuning.stop_window import StopWindow
+from service.runner.tuning.takeover import Takeover
+from service.spec import parse
+from service.storage import ExperimentFolder
+from tests.system.workers.nodes import until, workers
+
+STRUCK_BEHIND = 2
+# 13 batches an epoch, the last of 12 samples; neither 4 nor 2 divides 113.
+SPEC: dict[str, Any] = {
+    "name": "several workers",
+    "dataset": {"name": "digits"},
+    "model": {"name": "vgg_small", "width": 4},
+    "batch_size": 113,
+    "arms": [{"name": "TET", "stages": [{"kind": "train", "T": 2, "epochs": 5, "loss": {"name": "tet"}}]}],
+    "seeds": [0],
+    "limits": {"max_losses": 2},
+}
+SWEEP = {"kind": "time_sweep", "T": [1, 2]}
+
+Strike = Callable[["Run"], None]
+
+
+class Run:
+    """An experiment of one chain."""
+
+    def __init__(self, storage: Path, name: str, num_workers: int, *, driver: int = 1, **changes: Any) -> None:
+        self.folder = ExperimentFolder(storage, name)
+        self._driver, self._changes = driver, changes
+        self.folder.driver(driver).mkdir(parents=True)
+        document = {**SPEC, **changes, "resources": {"workers_per_trial": num_workers}}
+        self.folder.spec.write_text(json.dumps(document))
+        self.spec = parse(document)
+        (self.chain,) = plan(self.spec)
+        self.cancelled = threading.Event()
+        self._has_ended = threading.Event()
+        self.said: list[str] = []
+
+    def resumed(self, num_workers: int) -> "Run":
+        """The same with its next driver, and another number of workers."""
+        folder, driver = self.folder, self._driver + 1
+        return Run(folder.storage, folder.experiment_id, num_workers, driver=driver, **self._changes)
+
+    def to_end(self, strike: Strike | None = None) -> "Run":
+        """Run it; what goes wrong with a strike is raised here."""
+        ledger = Ledger(self.folder, [self.chain], EventFile(self.folder.events(self._driver)))
+        campaign = Campaign(
+            self.folder.experiment_id, self.spec, Board([self.chain]), ledger,
+            Study(self.spec, ledger, StudyJournal(self.folder.search)), self.folder, self.folder.storage,
+            self._driver, StopWindow(self.cancelled, 10.0), Takeover(self.folder, self._driver),
+        )  # fmt: skip
+        handler = _Keeping(self.said)
+        logging.getLogger("service.runner").addHandler(handler)
+        with ThreadPoolExecutor(1) as striking:
+            struck = None if strike is None else striking.submit(self._strike, strike)
+            try:
+                campaign.run()
+            finally:
+                self._has_ended.set()
+        logging.getLogger("service.runner").removeHandler(handler)
+        if struck is not None:
+            struck.result()
+        return self
+
+    def progress(self, stage: int = 0) -> Progress:
+        """What is committed of a stage."""
+        return read_progress(self.folder.stage(self.chain.id, stage))
+
+    @property
+    def done(self) -> Done:
+        """The end of the train stage."""
+        done = self.progress().done
+        assert done is not None, self.said
+        return done
+
+    @property
+    def series(self) -> list[tuple[str, dict[str, float]]]:
+        """Weight hash and metrics of each epoch, times apart."""
+        return [
+            (each.weights_sha256, {k: v for k, v in each.metrics.items() if not k.endswith(("_s", "_per_s"))})
+            for each in self.progress().commits
+        ]
+
+    @property
+    def attempts(self) -> list[int]:
+        """Which attempt committed each epoch."""
+        return [each.attempt for each in self.progress().commits]
+
+    def _strike(self, strike: Strike) -> None:
+        until(lambda: len(self.progress().commits) >= STRUCK_BEHIND or self._has_ended.is_set())
+        assert len(self.progress().commits) >= STRUCK_BEHIND, f"it ended before it was struck: {self.said}"
+        strike(self)
+
+
+def seconds_left_behind(run: Run, found: list[float]) -> None:
+    """How long workers are still there behind their stage's end, while the experiment goes on."""
+    until(lambda: run.progress().done)
+    begun = time.monotonic()
+    until(lambda: not workers())
+    if run.progress(1).done is None:
+        found.append(time.monotonic() - begun)
+
+
+class _Keeping(logging.Handler):
+    def __init__(self, said: list[str]) -> None:
+        super().__init__()
+        self._said = said
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._said.append(record.getMessage())

@@ -1,0 +1,53 @@
+"""A spec with other resources."""
+
+from typing import Any
+
+import pytest
+
+from service.derived.resources import regiven
+from service.errors import SpecInvalid
+from service.spec import parse
+from tests.unit.service.spec.test_spec import spec
+
+STORED = parse(spec(resources={"workers_per_trial": 8, "accelerator_type": "A100", "gpus_per_trial": 1})).model_dump(
+    mode="json", exclude_unset=True
+)
+
+
+def test_what_is_left_out_stays() -> None:
+    made = regiven(STORED, {"resources": {"workers_per_trial": 4}})
+    assert made == parse({**STORED, "resources": {**STORED["resources"], "workers_per_trial": 4}})
+    assert (made.resources.workers_per_trial, made.resources.accelerator_type) == (4, "A100")
+    assert regiven(STORED, {}) == regiven(STORED, {"resources": {}}) == parse(STORED)
+
+
+def test_what_is_null_goes() -> None:
+    assert regiven(STORED, {"resources": {"accelerator_type": None}}).resources.accelerator_type is None
+
+
+def test_a_spec_that_says_nothing_of_resources_has_the_defaults() -> None:
+    stored = {key: value for key, value in STORED.items() if key != "resources"}
+    assert regiven(stored, {"resources": {"workers_per_trial": 2}}).resources.cpus_per_trial == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "changed_spec", "field", "says"),
+    [
+        ([1], {}, "$", "must be a mapping with the key resources"),
+        ({"epochs": 3}, {}, "epochs", "unknown key; accepted here: resources"),
+        ({"resources": 4}, {}, "resources", "must be a mapping"),
+        ({"resources": None}, {}, "resources", "must be a mapping"),
+        ({"resources": {"workers": 4}}, {}, "resources.workers", "unknown key"),
+        ({"resources": {"workers_per_trial": 0}}, {}, "resources.workers_per_trial", "at least 1 and at most 64"),
+        ({"resources": {"workers_per_trial": "4"}}, {}, "resources.workers_per_trial", "an integer"),
+        ({"resources": {"gpus_per_trial": 0.5}}, {}, "resources.gpus_per_trial", "where workers_per_trial is 8"),
+        ({"resources": {"reuse_actors": True}}, {}, "resources.reuse_actors", "must be false"),
+        ({"resources": {"workers_per_trial": 16}}, {"batch_size": 9}, "batch_size", "which is 16"),
+    ],
+)
+def test_what_it_cannot_be_run_with_is_said_by_field(
+    changes: Any, changed_spec: dict[str, Any], field: str, says: str
+) -> None:
+    with pytest.raises(SpecInvalid) as caught:
+        regiven({**STORED, **changed_spec}, changes)
+    assert [(fault.field, says in fault.detail) for fault in caught.value.errors] == [(field, True)]

@@ -1,0 +1,192 @@
+"""Searches in their course: what is proposed and decided, whoever is killed."""
+
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.plan import plan
+from service.runner.chains.board import StageId
+from service.runner.chains.journal import Decision, Proposal, as_proposed
+from service.spec import Experiment, parse
+from service.states import WorkState
+from service.storage import ExperimentFolder
+from tests.unit.service.runner.chains.playing import Player, entries, played
+from tests.unit.service.runner.writing import write
+from tests.unit.service.spec.test_spec import spec, tet, train
+
+ASHA = {"name": "asha", "grace_epochs": 1, "reduction_factor": 3}
+MEDIAN = {"name": "median", "grace_epochs": 2}
+LR = {"optimizer.lr": {"log_range": [1e-4, 1.0]}}
+ARMS = [
+    {"name": "SDT", "stages": [train(epochs=10)]},
+    {"name": "TIT", "stages": [train(T=2, epochs=4, loss=tet()), train(epochs=3, loss=tet())]},
+]
+
+
+def searched(
+    method: str = "random", stopping: dict[str, Any] | None = ASHA, seeds: tuple[int, ...] = (0,), num: int = 12,
+    space: dict[str, Any] = LR, **others: Any,
+) -> Experiment:  # fmt: skip
+    search = {"method": method, "num_configurations": num, "space": space, **others}
+    if method == "grid":
+        del search["num_configurations"]
+    keys = {} if stopping is None else {"early_stopping": stopping}
+    return parse(spec(arms=ARMS, seeds=list(seeds), search=search, validation=0.1, **keys))
+
+
+def new_folder(path: Path, name: str) -> ExperimentFolder:
+    folder = ExperimentFolder(path, name)
+    folder.path.mkdir(parents=True)
+    return folder
+
+
+def kills(seed: int, most: int) -> Any:
+    draws = random.Random(seed)
+    return iter([draws.randint(0, most) for _ in range(30)])
+
+
+@pytest.mark.parametrize("method", ["random", "grid", "tpe"])
+@pytest.mark.parametrize("stopping", [ASHA, MEDIAN, None], ids=["asha", "median", "none"])
+@pytest.mark.parametrize("seeds", [(0,), (0, 1)], ids=["1 seed", "2 seeds"])
+def test_with_one_chain_at_a_time_a_search_whose_driver_is_killed_again_and_again_equals_the_undisturbed_one(
+    tmp_path: Path, method: str, stopping: dict[str, Any] | None, seeds: tuple[int, ...]
+) -> None:
+    space = {"optimizer.lr": {"log_range": [1e-4, 1.0], "points": 12}} if method == "grid" else LR
+    experiment = searched(method, stopping, seeds, space=space, max_concurrent=1)
+    left_alone, struck = new_folder(tmp_path, "alone"), new_folder(tmp_path, "struck")
+    assert played(experiment, left_alone) == 1
+    assert played(experiment, struck, kill_after=kills(len(seeds), 25)) > 5
+    assert entries(struck) == entries(left_alone)
+    assert best(experiment, struck) == best(experiment, left_alone)
+
+
+@pytest.mark.parametrize("method", ["random", "tpe"])
+@pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)], ids=["1 seed", "3 seeds"])
+def test_with_many_at_a_time_nothing_is_proposed_twice_or_lost_and_no_decision_is_reversed(
+    tmp_path: Path, method: str, seeds: tuple[int, ...]
+) -> None:
+    experiment = searched(method, ASHA, seeds, num=20)
+    folder = new_folder(tmp_path, "struck")
+    kept: list[Any] = []
+    killed = kills(7, 60)
+    for number in range(1, 100):
+        player = Player(experiment, folder, number, slots=4)
+        steps = next(killed, None)
+        for step, _ in enumerate(player.play()):
+            if steps is not None and step >= steps:
+                break
+        else:
+            break
+        player.events.close()
+        now = entries(folder)
+        assert now[: len(kept)] == kept
+        kept = now
+    decided = Counter(
+        (each.arm, each.number, each.stage, each.epoch) for each in entries(folder) if isinstance(each, Decision)
+    )
+    assert set(decided.values()) == {1}
+    proposed = Counter((each.arm, each.number) for each in entries(folder) if isinstance(each, Proposal))
+    assert set(proposed.values()) <= {1}
+    values = [(chain.arm, chain.seed, *chain.hyperparameters.items()) for chain in player.ledger.chains.values()]
+    assert len(set(values)) == len(values) == 2 * 20 * len(seeds)
+    states = {player.ledger.chain_state(chain) for chain in player.ledger.chains.values()}
+    assert states == {WorkState.SUCCEEDED, WorkState.STOPPED}
+
+
+def test_random_proposals_are_the_same_however_the_search_goes() -> None:
+    drawn = [
+        [chain.hyperparameters for chain in plan(searched(num=num, stopping=rule))]
+        for num in (5, 12)
+        for rule in (None, ASHA)
+    ]
+    assert drawn[0] == drawn[1] == drawn[2][: len(drawn[0])] == drawn[3][: len(drawn[0])]
+
+
+def test_a_search_that_learns_begins_at_random_and_then_comes_nearer(tmp_path: Path) -> None:
+    experiment = searched("tpe", None, num=30)
+    folder = new_folder(tmp_path, "tpe")
+    played(experiment, folder)
+    tried = [
+        each.values["optimizer.lr"]
+        for each in entries(folder)
+        if isinstance(each, Proposal) and each.arm == "SDT" and each.values
+    ]
+    at_random = [chain.hyperparameters["optimizer.lr"] for chain in plan(searched(num=10)) if chain.arm == "SDT"]
+    assert tried[:10] == at_random
+
+    def near(values: list[float]) -> float:
+        return sum(0.002 < value < 0.05 for value in values) / len(values)
+
+    assert near(tried[10:]) > 1.5 * near(at_random)
+
+
+def test_an_arm_that_has_nothing_to_be_compared_with_is_never_looked_at(tmp_path: Path) -> None:
+    experiment = searched(space={"arms.TIT.loss.lamb": {"range": [0.0, 1.0]}}, seeds=(0, 1), num=3)
+    folder = new_folder(tmp_path, "one")
+    played(experiment, folder)
+    assert {each.arm for each in entries(folder)} == {"TIT"}
+    attempts = [len(folder.stage(chain.id, 0).attempt_numbers()) for chain in plan(experiment) if chain.arm == "SDT"]
+    assert attempts == [1, 1]
+
+
+def test_a_later_driver_leaves_those_that_wait_waiting(tmp_path: Path) -> None:
+    experiment = searched(seeds=(0, 1), num=3, max_concurrent=1)
+    folder = new_folder(tmp_path, "later")
+    player = Player(experiment, folder, 1)
+    steps = player.play()
+    while "decided" not in next(steps):  # the first seed is at the first rung, and waits
+        pass
+    player.events.close()
+    later = Player(experiment, folder, 2)
+    later.events.close()
+    assert later.study.turns() == []
+    waiting = [chain.id for chain in plan(experiment) if later.study.waits(chain.id)]
+    assert len(waiting) == 1
+    taken = later.board.take()
+    assert isinstance(taken, StageId)
+    assert taken.chain not in waiting
+
+
+def test_what_had_ended_before_a_breakdown_stays_as_it_ended_whatever_the_clock_of_its_node_says(
+    tmp_path: Path,
+) -> None:
+    experiment = searched(stopping=None, seeds=(0, 1), num=2)
+    player = Player(experiment, new_folder(tmp_path, "clocks"), 1)  # its own clock begins at 1
+    first, second = [chain for chain in plan(experiment) if (chain.arm, chain.number) == ("SDT", 0)]
+    write(player.folder.stage(first.id, 0), 10, of=10)
+    player.ledger.refresh(StageId(first.id, 0))
+    write(player.folder.stage(second.id, 0), 1, of=10)
+    player.ledger.refresh(StageId(second.id, 0))
+    told = {"type": "not_finite", "message": "the loss is nan"}
+    assert player.study.broke(StageId(second.id, 0), told)
+    player.events.close()
+    for driver in (player, Player(experiment, player.folder, 2)):
+        assert driver.ledger.chain_state(first) is WorkState.SUCCEEDED
+        assert driver.ledger.chain_state(second) is WorkState.STOPPED
+        assert driver.ledger.stop_of(first) is None
+    driver.events.close()
+
+
+def test_a_chain_is_found_again_as_it_was_proposed(tmp_path: Path) -> None:
+    experiment = searched("tpe", None, num=12)
+    folder = new_folder(tmp_path, "tpe")
+    player = Player(experiment, folder, 1)
+    list(player.play())
+    for chain in plan(experiment):
+        assert not chain.proposed
+        assert as_proposed(experiment, chain, folder.search) == player.ledger.chains[chain.id]
+
+
+def best(experiment: Experiment, folder: ExperimentFolder) -> tuple[float, str]:
+    player = Player(experiment, folder, 1_000)
+    player.events.close()
+    ledger = player.ledger
+    ended = [chain for chain in ledger.chains.values() if ledger.chain_state(chain) is WorkState.SUCCEEDED]
+    return max(
+        (last.metrics["val/accuracy"], chain.id)
+        for chain in ended
+        if (last := ledger.progress(StageId(chain.id, chain.stages[-1].index)).last)
+    )

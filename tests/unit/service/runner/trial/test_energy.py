@@ -1,0 +1,59 @@
+"""A trial that is told to estimate the energy for an image."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.plan import plan
+from service.runner.commits.stage_folder import read_progress
+from service.runner.trial.trainable import StageTrial
+from service.runner.verifying.replay import Replay
+from service.spec import parse
+from service.storage import ExperimentFolder, StageFolder
+from tests.unit.service.runner.trial.test_trainable import TRAIN, config, run
+from tet_core import train_epochs
+from tet_core.config import TrainConfig
+from tet_core.measure.energy import VAL_ENERGY_J
+
+WITH_VALIDATION = {"validation": 0.1}
+
+
+def energies(folder: StageFolder) -> list[float | None]:
+    return [commit.metrics.get(VAL_ENERGY_J) for commit in read_progress(folder).commits]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StageFolder:
+    return StageFolder(tmp_path / "0")
+
+
+def test_each_commit_has_it(folder: StageFolder) -> None:
+    run(StageTrial(config(folder.path, train=WITH_VALIDATION, with_energy=True)))
+    alone = train_epochs(TrainConfig.model_validate(TRAIN | WITH_VALIDATION), with_energy=True)
+    assert energies(folder) == [epoch.metrics[VAL_ENERGY_J] for epoch in alone]
+
+
+def test_it_is_not_estimated_unless_it_is_asked_for(folder: StageFolder) -> None:
+    told = config(folder.path, train=WITH_VALIDATION)
+    assert told["with_energy"] is False
+    run(StageTrial(told))
+    assert energies(folder) == [None] * 3
+
+
+def test_without_a_validation_set_the_stage_says_why_it_fails(folder: StageFolder) -> None:
+    report = run(StageTrial(config(folder.path, with_energy=True)))[-1]
+    assert report["end"] == "failed"
+    assert "validation is 0; it must be above 0 where with_energy is True" in report["failure"]
+
+
+@pytest.mark.parametrize("with_energy", [False, True])
+def test_a_replay_estimates_what_was_estimated(tmp_path: Path, with_energy: bool) -> None:
+    stage: dict[str, Any] = {"kind": "train", "T": 1, "epochs": 2, "loss": {"name": "sdt"}}
+    spec = {"name": "x", "dataset": {"name": "digits"}, "model": {"name": "vgg_small", "width": 2}, "validation": 0.1}
+    (chain,) = plan(parse({**spec, "arms": [{"name": "SDT", "stages": [stage]}], "seeds": [3]}))
+    folder = ExperimentFolder(tmp_path, "e")
+    path, own = folder.stage(chain.id, 0).path, chain.stages[0].config.model_dump(mode="json")
+    run(StageTrial(config(path, config=own, with_energy=with_energy)))
+    found = Replay(folder, chain, 0, None).run()
+    assert (found["state"], found["num_compared"]) == ("equal", 2)

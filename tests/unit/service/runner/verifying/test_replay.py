@@ -1,0 +1,124 @@
+"""A stage that went on with another number of workers, and its replay."""
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch.distributed import ProcessGroup
+
+from service.plan import Chain, plan
+from service.runner.commits.stage_folder import Attempt, read_progress
+from service.runner.trial.parts import load_last
+from service.runner.trial.trainable import StageTrial
+from service.runner.verifying.replay import Replay, parts_of
+from service.spec import parse
+from service.storage import ExperimentFolder
+from tests.unit.service.runner.trial.test_trainable import config, run
+from tests.unit.tet_core.workers import Pool, pool
+from tet_core import checkpoint as checkpoints
+from tet_core import train_epochs
+from tet_core.config import TrainConfig
+from tet_core.distributed import Workers
+
+EPOCHS = 3
+SPEC: dict[str, Any] = {
+    "name": "x", "dataset": {"name": "digits"}, "model": {"name": "vgg_small", "width": 2}, "batch_size": 512,
+    "arms": [{"name": "SDT", "stages": [{"kind": "train", "T": 1, "epochs": EPOCHS, "loss": {"name": "sdt"}}]}],
+    "seeds": [3],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
+    with pool(tmp_path_factory.mktemp("workers")) as found:
+        yield found
+
+
+def chain() -> Chain:
+    (found,) = plan(parse(SPEC))
+    return found
+
+
+def settings() -> TrainConfig:
+    found = chain().stages[0].config
+    assert isinstance(found, TrainConfig)
+    return found
+
+
+def attempt(group: ProcessGroup | None, root: str, epochs: int) -> None:
+    """What a trial does, as one of its workers: so many epochs behind what is committed."""
+    folder = ExperimentFolder(Path(root), "e").stage(chain().id, 0)
+    is_first = Workers.of(group).rank == 0
+    resume = load_last(folder) if is_first else None
+    trained = train_epochs(settings(), resume=resume, group=group)
+    if not is_first:
+        assert len(list(islice(trained, epochs))) == epochs
+        return
+    own = Attempt(folder)
+    own.write_started(at_ms=0, resumed_epoch=resume["epoch"] if resume else 0, **asdict(trained.start))
+    for epoch in islice(trained, epochs):
+        checkpoints.save(epoch.checkpoint(), own.checkpoint_path(epoch.number))
+        own.commit(
+            epoch=epoch.number, epochs=EPOCHS, at_ms=0, metrics=epoch.metrics, weights_sha256=epoch.weights_sha256
+        )
+
+
+def replayed(group: ProcessGroup, root: str, epochs: int) -> dict[str, Any]:
+    """A replay by the first of two workers; the other one is there for so many epochs that both have trained."""
+    if Workers.of(group).rank == 0:
+        folder = ExperimentFolder(Path(root), "e")
+        return Replay(folder, chain(), 0, None, lambda num: nullcontext(group if num == 2 else None)).run()
+    assert len(list(islice(train_epochs(settings(), group=group), epochs))) == epochs
+    return {}
+
+
+def stage(root: Path, workers: Pool, parts: list[tuple[int, int]]) -> ExperimentFolder:
+    for num, epochs in parts:
+        workers.run(num, attempt, str(root), epochs)
+    return ExperimentFolder(root, "e")
+
+
+AS_TRAINED = "replayed with as many workers as it was trained with: "
+
+
+@pytest.mark.parametrize(
+    ("parts", "by_two", "reason"),
+    [
+        ([(1, 1), (2, 2)], 2, AS_TRAINED + "from 1 on by 1 (attempt 1), from 2 on by 2 (attempt 2)"),
+        ([(2, 2), (1, 1)], 2, AS_TRAINED + "from 1 on by 2 (attempt 1), from 3 on by 1 (attempt 2)"),
+        ([(2, 1), (2, 2)], 3, ""),
+    ],
+)
+def test_it_is_replayed_to_the_bit_by_as_many_as_trained_each_epoch(
+    tmp_path: Path, workers: Pool, parts: list[tuple[int, int]], by_two: int, reason: str
+) -> None:
+    folder = stage(tmp_path, workers, parts)
+    progress = read_progress(folder.stage(chain().id, 0))
+    assert [each.environment["num_workers"] for each in progress.started] == [num for num, _ in parts]
+    found = workers.run(2, replayed, str(tmp_path), by_two)[0]
+    assert (found["state"], found["num_compared"], found["reason"]) == ("equal", EPOCHS, reason)
+    assert (found["first_difference"], found["environment"]) == (None, [])
+
+
+def test_a_trial_of_one_goes_on_from_what_two_have_committed(tmp_path: Path, workers: Pool) -> None:
+    folder = stage(tmp_path, workers, [(2, 2)])
+    own = folder.stage(chain().id, 0)
+    reports = run(StageTrial(config(own.path, config=settings().model_dump(mode="json"))))
+    assert [(report["epoch"], report["end"]) for report in reports] == [(3, None), (3, "succeeded")]
+    assert [(part.num_workers, len(part.commits)) for part in parts_of(read_progress(own))] == [(2, 2), (1, 1)]
+
+
+def test_a_difference_is_found_where_it_is(tmp_path: Path, workers: Pool) -> None:
+    folder = stage(tmp_path, workers, [(1, 1), (1, 2)])
+    second = folder.stage(chain().id, 0).commits / "000002.json"
+    text = second.read_text()
+    sha = read_progress(folder.stage(chain().id, 0)).commits[1].weights_sha256
+    second.write_text(text.replace(sha, "0" * 64))
+    found = Replay(folder, chain(), 0, None).run()
+    assert (found["state"], found["num_compared"]) == ("different", 2)
+    assert found["reason"] == "weights_sha256 of 2 differs"
+    assert found["first_difference"]["published"] == "0" * 64

@@ -1,0 +1,86 @@
+"""What of a search, and of an early end, is refused before anything runs."""
+
+from typing import Any
+
+import pytest
+
+from service.plan import plan
+from service.search.configurations import infeasible
+from service.spec import parse
+from tests.unit.service.spec.test_spec import faults, spec, tet, train
+
+SPACE: dict[str, Any] = {"optimizer.lr": {"log_range": [1e-4, 1e-2]}}
+
+
+def searched(stopping: Any = None, space: dict[str, Any] | None = None, **search: Any) -> dict[str, Any]:
+    block = {"method": "random", "num_configurations": 4, "space": space or SPACE} | search
+    extra = {} if stopping is None else {"early_stopping": stopping}
+    return spec(validation=0.1, search=block, **extra)
+
+
+def test_early_ends_are_for_searches() -> None:
+    found = faults(spec(early_stopping={"name": "asha"}))
+    assert "is for a search" in found["early_stopping"].detail
+
+
+@pytest.mark.parametrize("name", ["asha", "median"])
+def test_the_grace_must_leave_something_to_end(name: str) -> None:
+    found = faults(searched({"name": name, "grace_epochs": 20}))
+    assert "the longest has 20" in found["early_stopping.grace_epochs"].detail
+    assert parse(searched({"name": name, "grace_epochs": 19})).early_stopping is not None
+
+
+def test_an_early_end_needs_one_goal() -> None:
+    found = faults(searched({"name": "asha"}, goal=["val/accuracy", "val/energy_j"]))
+    assert "two goals" in found["early_stopping"].detail
+
+
+@pytest.mark.parametrize("place", ["epochs", "arms.TET.epochs", "arms.TIT.stages.0.epochs"])
+def test_an_early_end_needs_equal_epochs(place: str) -> None:
+    found = faults(searched({"name": "asha"}, {place: {"int_range": [2, 20]}}))
+    assert "progress would not be equal" in found["early_stopping"].detail
+
+
+@pytest.mark.parametrize(
+    ("goal", "field"),
+    [
+        (["val/energy_j"], "search.goal[0]"),
+        (["test/accuracy"], "search.goal[0]"),
+        (["val/accuracy", "val/accuracy"], "search.goal[1]"),
+        (["val/accuracy", "val/energy_j", "train_time_s"], "search.goal"),
+        ([], "search.goal"),
+    ],
+)
+def test_goals_that_are_none(goal: list[str], field: str) -> None:
+    assert field in faults(searched(goal=goal))
+
+
+def test_two_goals_are_taken() -> None:
+    for cost in ("val/energy_j", "train_time_s"):
+        assert parse(searched(method="tpe", goal=["val/accuracy", cost])).search is not None
+
+
+def test_unknown_rules_are_refused() -> None:
+    assert faults(searched({"name": "hyperband"}))
+    assert faults(searched({"name": "asha", "reduction_factor": 1}))
+    assert faults(searched({"name": "asha", "min_others": 3}))
+
+
+def test_a_search_that_learns_has_a_number_and_a_limit() -> None:
+    assert "search.num_configurations" in faults(searched(method="tpe", num_configurations=None))
+    assert "1,000" in faults(searched(method="tpe", num_configurations=1_001))["search.num_configurations"].detail
+    assert not infeasible(parse(searched(method="tpe", num_configurations=1_000)))
+
+
+def test_what_a_search_would_learn_has_places_before_it_has_values() -> None:
+    chains = plan(parse(searched(method="tpe", num_configurations=5)))
+    assert len({chain.id for chain in chains}) == len(chains) == 3 * 3 * 5
+    assert not any(chain.proposed or chain.hyperparameters for chain in chains)
+    arms = [{"name": "SDT", "stages": [train()]}, {"name": "TET", "stages": [train(loss=tet())]}]
+    mixed = plan(parse({**searched(method="tpe", space={"arms.TET.loss.lamb": {"range": [0.0, 1.0]}}), "arms": arms}))
+    assert {chain.arm: chain.proposed for chain in mixed} == {"SDT": True, "TET": False}
+
+
+def test_values_that_the_spec_refuses_together_are_found_before_a_search_learns() -> None:
+    space = {"optimizer.name": {"choice": ["adam", "sgd"]}, "optimizer.momentum": {"range": [0.0, 0.9]}}
+    assert infeasible(parse(searched(method="tpe", num_configurations=20, space=space)))
