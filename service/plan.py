@@ -148,9 +148,15 @@ def _stages(arm: Arm, configs: Sequence[StageConfig]) -> tuple[StagePlan, ...]:
 def _chain(of: _Configured, seed: int) -> Chain:
     seeded = tuple(replace(stage, config=_seeded(stage.config, seed)) for stage in of.stages)
     return Chain(
-        chain_id(of.arm.name, seed, of.identity), of.arm.name, seed, seeded, of.values or {},
-        _origin(of.arm.start, seed), of.number, of.values is not None,
-    )  # fmt: skip
+        chain_id(of.arm.name, seed, of.identity),
+        of.arm.name,
+        seed,
+        seeded,
+        of.values or {},
+        _origin(of.arm.start, seed),
+        of.number,
+        of.values is not None,
+    )
 
 
 def _origin(start: Start | None, seed: int) -> Origin | None:

@@ -41,8 +41,12 @@ class LocalStack:
         """What a `tet` command prints; it has to succeed."""
         done = subprocess.run(
             [sys.executable, "-m", "service.cli.main", *arguments],
-            env=self.environment, capture_output=True, text=True, check=False, timeout=300,
-        )  # fmt: skip
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
         assert done.returncode == 0, f"tet {' '.join(arguments)}: {done.stdout}{done.stderr}"
         return done.stdout
 

@@ -52,9 +52,17 @@ def observed(model: nn.Module, images: Tensor) -> tuple[list[Tensor], Tensor]:
 
 def compared(model: dict[str, Any], precision: str) -> dict[str, Any]:
     """One model, trained on digits, before and after folding."""
-    raw = {"dataset": {"name": "digits", "input_size": 16}, "model": model, "T": T, "epochs": EPOCHS, "batch_size": 32,
-           "loss": {"name": "tet"}, "precision": precision, "optimizer": {"name": "adam", "lr": 0.003},
-           **SETTINGS.get(model["name"], {})}  # fmt: skip
+    raw = {
+        "dataset": {"name": "digits", "input_size": 16},
+        "model": model,
+        "T": T,
+        "epochs": EPOCHS,
+        "batch_size": 32,
+        "loss": {"name": "tet"},
+        "precision": precision,
+        "optimizer": {"name": "adam", "lr": 0.003},
+        **SETTINGS.get(model["name"], {}),
+    }
     config = TrainConfig.model_validate(raw)
     network = build(config)
     network.load_state_dict(fit(config).checkpoint["model"])

@@ -48,9 +48,13 @@ def main() -> int:
     for _ in range(NUM_INPUTS):
         current, gradient = drawn(generator)
         theirs = neuron.LIFNode(
-            tau=2.0, decay_input=False, v_reset=0.0, detach_reset=False, step_mode="m",
+            tau=2.0,
+            decay_input=False,
+            v_reset=0.0,
+            detach_reset=False,
+            step_mode="m",
             surrogate_function=surrogate.PiecewiseQuadratic(alpha=1.0),
-        )  # fmt: skip
+        )
         own_spikes, own_gradient = run(LIF(), current, gradient)
         their_spikes, their_gradient = run(theirs, current, gradient)
         num_neuron_steps += current.numel()

@@ -72,9 +72,11 @@ def _process(cache: str) -> dict[str, float]:
     first, *_, steady = told["vggsnn"]
     later_first, *_, later_steady = told["resnet19"]
     return {
-        "import_s": told["imported_at"] - begun, "first_s": first - steady, "reused_s": later_first - later_steady,
+        "import_s": told["imported_at"] - begun,
+        "first_s": first - steady,
+        "reused_s": later_first - later_steady,
         "whole_s": told["imported_at"] - begun + first,
-    }  # fmt: skip
+    }
 
 
 def starting() -> Iterator[Bound]:
@@ -96,9 +98,14 @@ def feeding(rounds: int) -> Iterator[Bound]:
     dataset = Dataset("cifar-like", 10, 3, 32, (125.0,) * 3, (60.0,) * 3, split, split, "drawn")
     size = 32
     loader = TrainLoader(
-        dataset, torch.arange(len(images)), batch_size=size, steps=(Crop(padding=4), Flip()), seed=0,
-        device=torch.device("cpu"), dtype=torch.float32,
-    )  # fmt: skip
+        dataset,
+        torch.arange(len(images)),
+        batch_size=size,
+        steps=(Crop(padding=4), Flip()),
+        seed=0,
+        device=torch.device("cpu"),
+        dtype=torch.float32,
+    )
     model: nn.Module = build_model("vgg_small", num_classes=10, in_channels=3, input_size=32)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     batches = iter(_endless(loader))
@@ -125,11 +132,14 @@ def sweeping(rounds: int) -> Iterator[Bound]:
     """What a sweep over T = 1 to 8 costs beside one evaluation at T = 8."""
     config = TrainConfig.model_validate(
         {
-            "dataset": {"name": "digits", "input_size": 16}, "model": {"name": "vgg_small", "width": 32}, "T": 8,
+            "dataset": {"name": "digits", "input_size": 16},
+            "model": {"name": "vgg_small", "width": 32},
+            "T": 8,
             "epochs": 1,
-            "loss": {"name": "tet"}, "num_threads": torch.get_num_threads(),
+            "loss": {"name": "tet"},
+            "num_threads": torch.get_num_threads(),
         }
-    )  # fmt: skip
+    )
     checkpoint = fit(config).checkpoint
     sweep = TimeSweep(T=tuple(range(1, 9)))
     times = in_turns(

@@ -107,9 +107,13 @@ class LoopNeuron(nn.Module):
 
 def _spikingjelly_neuron() -> nn.Module:
     node: nn.Module = neuron.LIFNode(
-        tau=2.0, decay_input=False, v_reset=0.0, detach_reset=False, step_mode="m",
+        tau=2.0,
+        decay_input=False,
+        v_reset=0.0,
+        detach_reset=False,
+        step_mode="m",
         surrogate_function=surrogate.PiecewiseQuadratic(alpha=1.0),
-    )  # fmt: skip
+    )
     return node
 
 

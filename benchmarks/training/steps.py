@@ -58,8 +58,10 @@ class Measured:
         """As plain data."""
         return {
             **{key: value for key, value in asdict(self).items() if key != "times"},
-            "median_s": self.times.median, "spread": self.times.spread, "seconds": self.times.seconds,
-        }  # fmt: skip
+            "median_s": self.times.median,
+            "spread": self.times.spread,
+            "seconds": self.times.seconds,
+        }
 
 
 class Table:
@@ -207,12 +209,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     (FOLDER / "training_steps.md").write_text(document, encoding="utf-8")
     cells = [cell.as_row() for table in tables for cell in table._cells.values()]
     file = write(
-        "training_steps", PACKAGES,
+        "training_steps",
+        PACKAGES,
         {
-            "about": about, "arguments": vars(arguments), "kernel": kernels.chosen(), "rows": rows(bounds),
+            "about": about,
+            "arguments": vars(arguments),
+            "kernel": kernels.chosen(),
+            "rows": rows(bounds),
             "cells": cells,
         },
-    )  # fmt: skip
+    )
     print(f"written to {file.name}")
     return 0 if all(bound.holds for bound in bounds) else 1
 

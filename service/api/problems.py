@@ -107,16 +107,25 @@ async def _spec_invalid(request: Request, error: SpecInvalid) -> ProblemResponse
     count = f"{error.total} fault" + ("s" if error.total != 1 else "")
     cut = "" if error.total == len(error.errors) else f" (the first {len(error.errors)} are listed)"
     return _at(
-        request, 422, f"{count}{cut}: {listed}{more}",
-        kind="spec-invalid", title="The spec has faults", errors=fields(error.errors),
-    )  # fmt: skip
+        request,
+        422,
+        f"{count}{cut}: {listed}{more}",
+        kind="spec-invalid",
+        title="The spec has faults",
+        errors=fields(error.errors),
+    )
 
 
 async def _document_invalid(request: Request, error: DocumentInvalid) -> ProblemResponse:
     return _at(
-        request, 400, str(error),
-        kind="document-invalid", title="The body cannot be read", line=error.line, column=error.column,
-    )  # fmt: skip
+        request,
+        400,
+        str(error),
+        kind="document-invalid",
+        title="The body cannot be read",
+        line=error.line,
+        column=error.column,
+    )
 
 
 async def _not_found(request: Request, error: NotFound) -> ProblemResponse:

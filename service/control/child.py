@@ -75,8 +75,9 @@ class ControlProcess:
         return subprocess.Popen(
             [sys.executable, "-m", "service.control"],
             env={**os.environ, **self._settings.environment()},
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        )  # fmt: skip
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
 
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
         """Keep its last word until it ends; kill it if none comes for long."""

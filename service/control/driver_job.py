@@ -28,11 +28,24 @@ ENVIRONMENT = {
 def driver_job(settings: Settings, row: ExperimentRow) -> Job:
     """The job of an experiment's newest driver."""
     entrypoint = [
-        sys.executable, "-m", "service.runner.driver",
-        "--experiment", row.id, "--attempt", str(row.driver_attempt),
-        "--generation", str(row.generation), "--storage", str(settings.storage), "--mlflow-url", settings.mlflow_url,
-        "--stop-window", str(settings.stop_window_s), "--tracking-patience", str(settings.tracking_patience_s),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "service.runner.driver",
+        "--experiment",
+        row.id,
+        "--attempt",
+        str(row.driver_attempt),
+        "--generation",
+        str(row.generation),
+        "--storage",
+        str(settings.storage),
+        "--mlflow-url",
+        settings.mlflow_url,
+        "--stop-window",
+        str(settings.stop_window_s),
+        "--tracking-patience",
+        str(settings.tracking_patience_s),
+    ]
     if settings.data is not None:
         entrypoint += ["--data", str(settings.data)]
     return Job(

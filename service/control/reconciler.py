@@ -235,12 +235,18 @@ class Reconciler:
             # A driver that follows one that is gone goes on with its stretch.
             work = repository.extent(row.id).work_done if has_rested else row.work_at_stretch
             repository.advance(
-                row.id, before, ExperimentState.STARTING,
-                seen_attempt=row.driver_attempt, reason=reason, retry_at=None,
-                driver_attempt=row.driver_attempt + 1, epochs_at_start=repository.count_epochs(row.id),
+                row.id,
+                before,
+                ExperimentState.STARTING,
+                seen_attempt=row.driver_attempt,
+                reason=reason,
+                retry_at=None,
+                driver_attempt=row.driver_attempt + 1,
+                epochs_at_start=repository.count_epochs(row.id),
                 started_at=row.started_at or now,
-                stretch_started_at=now if has_rested else row.stretch_started_at, work_at_stretch=work,
-            )  # fmt: skip
+                stretch_started_at=now if has_rested else row.stretch_started_at,
+                work_at_stretch=work,
+            )
 
     def _submit(self, row: ExperimentRow) -> None:
         problem = self._jobs.submit(driver_job(self._settings, row))

@@ -81,10 +81,20 @@ class Replays:
     def _job(self, row: VerificationRow) -> Job:
         name = f"tet-{row.experiment_id}-v{row.number}-{row.job_attempt}"
         entrypoint = [
-            sys.executable, "-m", "service.runner.verify",
-            "--experiment", row.experiment_id, "--number", str(row.number),
-            "--chain", row.chain_id, "--stage", str(row.stage), "--storage", str(self._settings.storage),
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "service.runner.verify",
+            "--experiment",
+            row.experiment_id,
+            "--number",
+            str(row.number),
+            "--chain",
+            row.chain_id,
+            "--stage",
+            str(row.stage),
+            "--storage",
+            str(self._settings.storage),
+        ]
         if self._settings.data is not None:
             entrypoint += ["--data", str(self._settings.data)]
         metadata = {"experiment": row.experiment_id, "verification": str(row.number), "job_name": name}

@@ -111,9 +111,18 @@ def _drive(
     if not board.over:
         stop = StopWindow(cancelled, arguments.stop_window)
         Campaign(
-            arguments.experiment, spec, board, ledger, study, folder, arguments.data, arguments.attempt, stop, takeover,
+            arguments.experiment,
+            spec,
+            board,
+            ledger,
+            study,
+            folder,
+            arguments.data,
+            arguments.attempt,
+            stop,
+            takeover,
             trainable,
-        ).run()  # fmt: skip
+        ).run()
     shipped = outbox.finish(cancelled, CANCEL_SHIPPING_S, takeover.has_come)
     if takeover.has_come():
         return None

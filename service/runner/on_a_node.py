@@ -27,9 +27,12 @@ def submitted(
     """
     demand = resources.demand()
     task = ray.remote(function).options(
-        num_cpus=demand.pop("CPU"), num_gpus=demand.pop("GPU", 0), resources=demand, max_retries=3,
+        num_cpus=demand.pop("CPU"),
+        num_gpus=demand.pop("GPU", 0),
+        resources=demand,
+        max_retries=3,
         scheduling_strategy=_strategy(resources, num_workers),
-    )  # fmt: skip
+    )
     return task.remote(*arguments)
 
 

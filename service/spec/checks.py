@@ -26,9 +26,20 @@ def cross_faults(raw: object) -> list[FieldError]:
     if not isinstance(raw, dict):
         return []
     checks = (
-        _unstorable, _doubled_arms, _doubled_seeds, _baseline, _input_size, _events_have_no_colours, _learnable_tau,
-        _num_chains, _inheritance, _analyses, _health, _workers, search_faults,
-    )  # fmt: skip
+        _unstorable,
+        _doubled_arms,
+        _doubled_seeds,
+        _baseline,
+        _input_size,
+        _events_have_no_colours,
+        _learnable_tau,
+        _num_chains,
+        _inheritance,
+        _analyses,
+        _health,
+        _workers,
+        search_faults,
+    )
     return [fault for check in checks for fault in check(raw)]
 
 

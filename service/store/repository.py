@@ -39,9 +39,12 @@ class Active:
 
 
 _LONG_COLUMNS = (
-    ExperimentRow.spec, ExperimentRow.description, ExperimentRow.labels, ExperimentRow.demand,
+    ExperimentRow.spec,
+    ExperimentRow.description,
+    ExperimentRow.labels,
+    ExperimentRow.demand,
     ExperimentRow.resources_history,
-)  # fmt: skip
+)
 _ACTIVE_COLUMNS = [getattr(ExperimentRow, each.name) for each in fields(Active)]
 
 

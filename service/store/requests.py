@@ -130,11 +130,15 @@ class Requests(Queries):
         assert row.finished_at is not None
         self._session.add(
             OutcomeRow(
-                experiment_id=row.id, generation=row.generation, state=row.state, reason=row.reason,
+                experiment_id=row.id,
+                generation=row.generation,
+                state=row.state,
+                reason=row.reason,
                 failure=row.failure,
-                started_at=row.started_at, finished_at=row.finished_at,
+                started_at=row.started_at,
+                finished_at=row.finished_at,
             )
-        )  # fmt: skip
+        )
         row.generation += 1
         row.first_driver = row.driver_attempt + 1
         row.state, row.wanted, row.reason, row.hold = ExperimentState.QUEUED, "run", "", ""

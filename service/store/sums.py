@@ -79,8 +79,10 @@ class Sums(Queries):
         """The configurations of all arms of a search, in the order of their numbers."""
         accuracies = self._val_accuracies(experiment_id)
         sums: tuple[ColumnElement[Any], ...] = (
-            func.sum(StageRow.epoch * _STEPS), func.sum(StageRow.epochs * _STEPS), func.sum(StageRow.train_time_s)
-        )  # fmt: skip
+            func.sum(StageRow.epoch * _STEPS),
+            func.sum(StageRow.epochs * _STEPS),
+            func.sum(StageRow.train_time_s),
+        )
         key = ChainRow.arm, ChainRow.configuration
         query = select(*key, ChainRow.state, *sums).join(StageRow, _OF_ITS_CHAIN)
         query = query.where(ChainRow.experiment_id == experiment_id).group_by(*key, ChainRow.state)

@@ -23,9 +23,15 @@ class Verifications(Queries):
         newest = select(func.max(VerificationRow.number)).where(VerificationRow.experiment_id == experiment_id)
         number = 1 + (self._session.scalar(newest) or 0)
         row = VerificationRow(
-            experiment_id=experiment_id, number=number, chain_id=chain_id, stage=stage, created_at=utc_now(),
-            state=VerificationState.QUEUED, reason="", job_attempt=1,
-        )  # fmt: skip
+            experiment_id=experiment_id,
+            number=number,
+            chain_id=chain_id,
+            stage=stage,
+            created_at=utc_now(),
+            state=VerificationState.QUEUED,
+            reason="",
+            job_attempt=1,
+        )
         self._session.add(row)
         self._session.flush()
         return row

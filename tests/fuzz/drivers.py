@@ -137,10 +137,14 @@ class Driver:
     def _stage(self, place: Place, otherwise: WorkState) -> StageChanged:
         epoch = self.journal.epochs.get(place, 0)
         return StageChanged(
-            chain=place[0], stage=place[1], epoch=epoch, metrics={"test/accuracy": epoch / 10} if epoch else {},
-            state=self.journal.stage_state(place, self.generation, otherwise), attempts=self.attempt,
+            chain=place[0],
+            stage=place[1],
+            epoch=epoch,
+            metrics={"test/accuracy": epoch / 10} if epoch else {},
+            state=self.journal.stage_state(place, self.generation, otherwise),
+            attempts=self.attempt,
             weights_sha256=f"{epoch:064x}" if epoch else None,
-        )  # fmt: skip
+        )
 
 
 def new_driver(folder: ExperimentFolder, journals: dict[str, Journal], job: dict[str, Any]) -> Driver:

@@ -9,8 +9,14 @@ from service.store.tables import ChainRow, EventRow, ExperimentRow, OutcomeRow, 
 
 Json = dict[str, Any]
 EXPERIMENT = (
-    "state", "reason", "generation", "started_at", "finished_at", "checkpoints_removed_at", "resources_history"
-)  # fmt: skip
+    "state",
+    "reason",
+    "generation",
+    "started_at",
+    "finished_at",
+    "checkpoints_removed_at",
+    "resources_history",
+)
 STAGE = ("state", "epoch", "epochs", "metrics", "weights_sha256", "attempts", "failure")
 OUTCOME = ("generation", "state", "reason", "started_at", "finished_at")
 

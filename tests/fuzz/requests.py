@@ -86,15 +86,37 @@ def run(
         write_names(stock.names, names)
         config.write_text(CONFIG.format(spec_examples=spec_examples))
         command: list[str | Path] = [
-            Path(sys.executable).with_name("schemathesis"), "--config-file", config,
-            "run", f"{http.base_url}/openapi.json", "--checks", "all", "--seed", str(seed), "--phases", phases,
-            "--max-examples", str(examples), "--generation-database", "none", "--no-color",
-            "--suppress-health-check", "all", "--warnings", "off", "--continue-on-failure", "--request-timeout", "30",
-        ]  # fmt: skip
+            Path(sys.executable).with_name("schemathesis"),
+            "--config-file",
+            config,
+            "run",
+            f"{http.base_url}/openapi.json",
+            "--checks",
+            "all",
+            "--seed",
+            str(seed),
+            "--phases",
+            phases,
+            "--max-examples",
+            str(examples),
+            "--generation-database",
+            "none",
+            "--no-color",
+            "--suppress-health-check",
+            "all",
+            "--warnings",
+            "off",
+            "--continue-on-failure",
+            "--request-timeout",
+            "30",
+        ]
         environment = {
-            **os.environ, "SCHEMATHESIS_HOOKS": "tests.fuzz.hooks", "FUZZ_NAMES": str(names),
-            "FUZZ_COUNTS": str(counts), "PYTHONPATH": str(ROOT),
-        }  # fmt: skip
+            **os.environ,
+            "SCHEMATHESIS_HOOKS": "tests.fuzz.hooks",
+            "FUZZ_NAMES": str(names),
+            "FUZZ_COUNTS": str(counts),
+            "PYTHONPATH": str(ROOT),
+        }
         try:
             with _restoring(stock):
                 status, report = _output(command, environment, home, limit_s)

@@ -116,9 +116,15 @@ def _fill(repository: Repository, row: ExperimentRow, kind: dict[str, Any]) -> N
     if state is not E.QUEUED:
         row.driver_attempt, row.started_at = 1, now
     for generation in range(1, row.generation or 1):
-        repository._session.add(OutcomeRow(
-            experiment_id=row.id, generation=generation, state="failed", reason="a chain failed", finished_at=now,
-        ))  # fmt: skip
+        repository._session.add(
+            OutcomeRow(
+                experiment_id=row.id,
+                generation=generation,
+                state="failed",
+                reason="a chain failed",
+                finished_at=now,
+            )
+        )
     if state in TERMINAL:
         row.finished_at = now
         repository.add_event(row.id, "experiment", {"state": state, "reason": ""})
@@ -130,9 +136,12 @@ def _fill(repository: Repository, row: ExperimentRow, kind: dict[str, Any]) -> N
 
 def _fill_work(repository: Repository, experiment_id: str, state: ExperimentState) -> None:
     work = {
-        E.SUCCEEDED: WorkState.SUCCEEDED, E.FAILED: WorkState.FAILED, E.CANCELLED: WorkState.CANCELLED,
-        E.RUNNING: WorkState.RUNNING, E.PAUSING: WorkState.RUNNING,
-    }.get(state, WorkState.WAITING)  # fmt: skip
+        E.SUCCEEDED: WorkState.SUCCEEDED,
+        E.FAILED: WorkState.FAILED,
+        E.CANCELLED: WorkState.CANCELLED,
+        E.RUNNING: WorkState.RUNNING,
+        E.PAUSING: WorkState.RUNNING,
+    }.get(state, WorkState.WAITING)
     for chain in repository.chains(experiment_id):
         chain.state = work
         for stage in chain.stages:
@@ -150,9 +159,14 @@ def _fill_work(repository: Repository, experiment_id: str, state: ExperimentStat
 def _verification(experiment_id: str, index: int, state: VerificationState) -> dict[str, Any]:
     result = {"epochs": 20, "first_difference": None} if state is VerificationState.EQUAL else None
     return {
-        "experiment_id": experiment_id, "number": index + 1, "chain_id": chain_id("TIT", 0, {}), "stage": 0,
-        "state": state, "created_at": utc_now(), "result": result,
-    }  # fmt: skip
+        "experiment_id": experiment_id,
+        "number": index + 1,
+        "chain_id": chain_id("TIT", 0, {}),
+        "stage": 0,
+        "state": state,
+        "created_at": utc_now(),
+        "result": result,
+    }
 
 
 def write_names(names: Names, file: Path) -> None:

@@ -168,9 +168,12 @@ def world(home: Path, database_url: str) -> Iterator[World]:
     """A world, for as long as the context lasts."""
     with job_server() as ray:
         variables = {
-            "TET_HOME": str(home), "TET_DATABASE_URL": database_url, "TET_RAY_URL": ray.url,
-            "TET_MAX_RUNNING": str(MAX_RUNNING), "TET_MLFLOW_URL": "http://127.0.0.1:9",
-        }  # fmt: skip
+            "TET_HOME": str(home),
+            "TET_DATABASE_URL": database_url,
+            "TET_RAY_URL": ray.url,
+            "TET_MAX_RUNNING": str(MAX_RUNNING),
+            "TET_MLFLOW_URL": "http://127.0.0.1:9",
+        }
         settings = Settings.from_environment(variables)
         with served(settings) as http, RayJobs(ray.url, lambda: "token") as jobs:
             database = Database(settings.database_url)

@@ -133,9 +133,13 @@ def test_an_input_that_is_the_same_at_every_step(device: torch.device, norm: boo
     shape = (1, 4, 7, 5, 6)
     norms: list[Norm | None] = [(1 + 0.1 * drawn(1, (7,), device), 0.1 * drawn(2, (7,), device)) if norm else None]
     agree(
-        [drawn(0, shape, device)], norms, Neurons(0.5, 1.0, Triangle(), "hard", False), 4,
-        drawn(3, (4, *shape[1:]), device), 1e-11,
-    )  # fmt: skip
+        [drawn(0, shape, device)],
+        norms,
+        Neurons(0.5, 1.0, Triangle(), "hard", False),
+        4,
+        drawn(3, (4, *shape[1:]), device),
+        1e-11,
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])

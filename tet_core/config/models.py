@@ -147,8 +147,13 @@ ModelConfig = Annotated[
 
 # The smallest input side (pixels) each model takes: what is left at its end is one pixel at least.
 MIN_INPUT_SIZE = {
-    "vgg_small": 8, "vggsnn": 16, "cnn5": 8, "resnet19": 4, "spiking_resnet34": 16, "sew_resnet34": 16,
-}  # fmt: skip
+    "vgg_small": 8,
+    "vggsnn": 16,
+    "cnn5": 8,
+    "resnet19": 4,
+    "spiking_resnet34": 16,
+    "sew_resnet34": 16,
+}
 MAX_POOL_SIZE = 64
 
 

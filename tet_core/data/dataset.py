@@ -168,9 +168,17 @@ class Dataset:
 
 
 def described(
-    card: DatasetCard, train: Samples, test: Samples, *, name: str, mean: tuple[float, ...], std: tuple[float, ...],
-    source: str, T: int | None = None, whole: bool = True,
-) -> Dataset:  # fmt: skip
+    card: DatasetCard,
+    train: Samples,
+    test: Samples,
+    *,
+    name: str,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    source: str,
+    T: int | None = None,
+    whole: bool = True,
+) -> Dataset:
     """A data set of which its card says the rest, once it is what its card says.
 
     Args:

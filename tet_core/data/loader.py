@@ -45,9 +45,17 @@ class TrainLoader:
     """
 
     def __init__(
-        self, dataset: Dataset, members: Tensor, *, batch_size: int, steps: Sequence[AugmentationStep], seed: int,
-        device: torch.device, dtype: torch.dtype, workers: Workers = ALONE,
-    ) -> None:  # fmt: skip
+        self,
+        dataset: Dataset,
+        members: Tensor,
+        *,
+        batch_size: int,
+        steps: Sequence[AugmentationStep],
+        seed: int,
+        device: torch.device,
+        dtype: torch.dtype,
+        workers: Workers = ALONE,
+    ) -> None:
         self.dataset, self.batch_size, self.steps, self.seed = dataset, batch_size, steps, seed
         self.device, self.dtype, self.workers = device, dtype, workers
         self.samples = dataset.train.to(device)

@@ -18,10 +18,14 @@ DTYPES = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "b
 
 class _Neuron(ctypes.Structure):
     _fields_ = [
-        ("surrogate", ctypes.c_int32), ("soft", ctypes.c_int32), ("detached", ctypes.c_int32),
-        ("padding", ctypes.c_int32), ("width", ctypes.c_double), ("tau", ctypes.c_double),
+        ("surrogate", ctypes.c_int32),
+        ("soft", ctypes.c_int32),
+        ("detached", ctypes.c_int32),
+        ("padding", ctypes.c_int32),
+        ("width", ctypes.c_double),
+        ("tau", ctypes.c_double),
         ("threshold", ctypes.c_double),
-    ]  # fmt: skip
+    ]
 
 
 class _Geometry(ctypes.Structure):
@@ -30,9 +34,14 @@ class _Geometry(ctypes.Structure):
 
 class _Input(ctypes.Structure):
     _fields_ = [
-        ("data", ctypes.c_void_p), ("step", ctypes.c_int64), ("weight", ctypes.c_void_p), ("bias", ctypes.c_void_p),
-        ("mean", ctypes.c_void_p), ("var", ctypes.c_void_p), ("eps", ctypes.c_double),
-    ]  # fmt: skip
+        ("data", ctypes.c_void_p),
+        ("step", ctypes.c_int64),
+        ("weight", ctypes.c_void_p),
+        ("bias", ctypes.c_void_p),
+        ("mean", ctypes.c_void_p),
+        ("var", ctypes.c_void_p),
+        ("eps", ctypes.c_double),
+    ]
 
 
 def moments(x: Tensor) -> Moments:
@@ -68,9 +77,18 @@ def backward(
     g = _geometry(fed[0].x, steps, by_channel=are_normed(fed))
     totals = torch.empty(1 + len(fed), g.channels, dtype=torch.float64) if are_normed(fed) else None
     call(
-        "lif_backward", grad.dtype, _inputs(fed), ctypes.c_int(len(fed)), g, _struct(neurons), pointer(grad_spikes),
-        ctypes.c_int64(grad_spikes.stride(0)), ctypes.c_int(summed), pointer(grad), pointer(totals),
-    )  # fmt: skip
+        "lif_backward",
+        grad.dtype,
+        _inputs(fed),
+        ctypes.c_int(len(fed)),
+        g,
+        _struct(neurons),
+        pointer(grad_spikes),
+        ctypes.c_int64(grad_spikes.stride(0)),
+        ctypes.c_int(summed),
+        pointer(grad),
+        pointer(totals),
+    )
     return totals
 
 
@@ -92,9 +110,17 @@ def norm_backward(fed: Fed, grad: Tensor, total: Tensor, total_x: Tensor, out: T
     g = _geometry(x, x.shape[0], by_channel=True)
     of_weight, of_bias = torch.empty(2, g.channels, dtype=computing_dtype(x.dtype))
     call(
-        "norm_backward", x.dtype, _inputs([fed]), g, pointer(grad), pointer(total), pointer(total_x), pointer(out),
-        pointer(of_weight), pointer(of_bias),
-    )  # fmt: skip
+        "norm_backward",
+        x.dtype,
+        _inputs([fed]),
+        g,
+        pointer(grad),
+        pointer(total),
+        pointer(total_x),
+        pointer(out),
+        pointer(of_weight),
+        pointer(of_bias),
+    )
     return of_weight, of_bias
 
 
@@ -123,9 +149,14 @@ def _inputs(fed: Sequence[Fed]) -> Any:
 
 def _struct(neurons: Neurons) -> _Neuron:
     return _Neuron(
-        neurons.kind, neurons.reset == "soft", neurons.detach_reset, 0, neurons.width, neurons.tau,
+        neurons.kind,
+        neurons.reset == "soft",
+        neurons.detach_reset,
+        0,
+        neurons.width,
+        neurons.tau,
         neurons.v_threshold,
-    )  # fmt: skip
+    )
 
 
 def _geometry(x: Tensor, steps: int, *, by_channel: bool) -> _Geometry:

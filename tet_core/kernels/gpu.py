@@ -49,9 +49,16 @@ def backward(
     scratch = grad.new_empty((steps, size), dtype=computing_dtype(grad.dtype))
     if size:
         lif_backward[(triton.cdiv(size, _BLOCK),)](
-            *_inputs(two, steps), grad_spikes, grad_spikes.stride(0), grad, scratch, size,
-            SUMMED=summed, DETACHED=neurons.detach_reset, **_constants(two, neurons, steps, grad.dtype),
-        )  # fmt: skip
+            *_inputs(two, steps),
+            grad_spikes,
+            grad_spikes.stride(0),
+            grad,
+            scratch,
+            size,
+            SUMMED=summed,
+            DETACHED=neurons.detach_reset,
+            **_constants(two, neurons, steps, grad.dtype),
+        )
     if not are_normed(fed):
         return None
     sums = [_channel_sums(each.x, grad, each.moments.mean) for each in fed if each.moments is not None]
@@ -70,9 +77,19 @@ def norm_backward(fed: Fed, grad: Tensor, total: Tensor, total_x: Tensor, out: T
         b = -a * inverse.square() * total_x / n
         c = -a * total / n - b * fed.moments.mean.double()
         combine_channels[(triton.cdiv(size, _BLOCK), g.steps)](
-            fed.x, fed.x.stride(0), grad, grad.stride(0), *(each.to(dtype) for each in (a, b, c)), out, out.stride(0),
-            size, g.channels, g.inner, COMPUTING=_COMPUTING[dtype], BLOCK=_BLOCK,
-        )  # fmt: skip
+            fed.x,
+            fed.x.stride(0),
+            grad,
+            grad.stride(0),
+            *(each.to(dtype) for each in (a, b, c)),
+            out,
+            out.stride(0),
+            size,
+            g.channels,
+            g.inner,
+            COMPUTING=_COMPUTING[dtype],
+            BLOCK=_BLOCK,
+        )
     return (total_x * inverse).to(dtype), total.to(dtype)
 
 
@@ -107,11 +124,18 @@ def _inputs(fed: Sequence[Fed], steps: int) -> list[Any]:
 
 def _constants(fed: Sequence[Fed], neurons: Neurons, steps: int, dtype: torch.dtype) -> dict[str, Any]:
     return {
-        "STEPS": steps, "TWO": len(fed) > 1,
-        "NORMED_0": fed[0].moments is not None, "NORMED_1": fed[-1].moments is not None,
-        "KIND": neurons.kind, "WIDTH": neurons.width, "TAU": neurons.tau, "THRESHOLD": neurons.v_threshold,
-        "SOFT": neurons.reset == "soft", "COMPUTING": _COMPUTING[computing_dtype(dtype)], "BLOCK": _BLOCK,
-    }  # fmt: skip
+        "STEPS": steps,
+        "TWO": len(fed) > 1,
+        "NORMED_0": fed[0].moments is not None,
+        "NORMED_1": fed[-1].moments is not None,
+        "KIND": neurons.kind,
+        "WIDTH": neurons.width,
+        "TAU": neurons.tau,
+        "THRESHOLD": neurons.v_threshold,
+        "SOFT": neurons.reset == "soft",
+        "COMPUTING": _COMPUTING[computing_dtype(dtype)],
+        "BLOCK": _BLOCK,
+    }
 
 
 def _channel_sums(x: Tensor, grad: Tensor, base: Tensor, *, squares: bool = False) -> Tensor:
@@ -127,8 +151,20 @@ def _channel_sums(x: Tensor, grad: Tensor, base: Tensor, *, squares: bool = Fals
     sums = torch.zeros(chunks, 2, g.channels, dtype=base.dtype, device=x.device)
     if x.numel():
         sum_channels[(triton.cdiv(g.channels, block_channels), chunks)](
-            x, 0 if x.shape[0] == 1 else x.stride(0), grad, grad.stride(0), base, sums, num_rows, g.outer, g.channels,
-            g.inner, triton.cdiv(num_rows, chunks), SQUARES=squares, COMPUTING=_COMPUTING[base.dtype],
-            ROWS=block_rows, CHANNELS=block_channels,
-        )  # fmt: skip
+            x,
+            0 if x.shape[0] == 1 else x.stride(0),
+            grad,
+            grad.stride(0),
+            base,
+            sums,
+            num_rows,
+            g.outer,
+            g.channels,
+            g.inner,
+            triton.cdiv(num_rows, chunks),
+            SQUARES=squares,
+            COMPUTING=_COMPUTING[base.dtype],
+            ROWS=block_rows,
+            CHANNELS=block_channels,
+        )
     return sums.sum(0, dtype=torch.float64)

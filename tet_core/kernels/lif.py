@@ -38,9 +38,13 @@ class FusedLIF(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, neurons: Neurons, steps: int, norms: Sequence[tuple[Moments, float] | None],
-        again: Sequence[Callable[[], Tensor] | None], *tensors: Tensor | None,
-    ) -> Tensor:  # fmt: skip
+        ctx: Any,
+        neurons: Neurons,
+        steps: int,
+        norms: Sequence[tuple[Moments, float] | None],
+        again: Sequence[Callable[[], Tensor] | None],
+        *tensors: Tensor | None,
+    ) -> Tensor:
         """Run the neurons from rest."""
         fed = _fed(norms, tensors)
         like = fed[0].x

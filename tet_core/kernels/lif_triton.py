@@ -51,10 +51,24 @@ def _derivative(x, sent, KIND: tl.constexpr, WIDTH: tl.constexpr, COMPUTING: tl.
 
 @triton.jit
 def _advance(
-    x_0, scale_0, shift_0, x_1, scale_1, shift_1, inside, v, TWO: tl.constexpr,
-    NORMED_0: tl.constexpr, NORMED_1: tl.constexpr, KIND: tl.constexpr, WIDTH: tl.constexpr, TAU: tl.constexpr,
-    THRESHOLD: tl.constexpr, SOFT: tl.constexpr, COMPUTING: tl.constexpr,
-):  # fmt: skip
+    x_0,
+    scale_0,
+    shift_0,
+    x_1,
+    scale_1,
+    shift_1,
+    inside,
+    v,
+    TWO: tl.constexpr,
+    NORMED_0: tl.constexpr,
+    NORMED_1: tl.constexpr,
+    KIND: tl.constexpr,
+    WIDTH: tl.constexpr,
+    TAU: tl.constexpr,
+    THRESHOLD: tl.constexpr,
+    SOFT: tl.constexpr,
+    COMPUTING: tl.constexpr,
+):
     """One step of a block, whose inputs lie at x_0 and x_1: u, what is sent, and the next v."""
     current = tl.load(x_0, mask=inside, other=0.0).to(COMPUTING)
     if NORMED_0:
@@ -74,11 +88,30 @@ def _advance(
 
 @triton.jit
 def lif_forward(
-    x_0, step_0, scale_0, shift_0, x_1, step_1, scale_1, shift_1, channels, inner, spikes, size,
-    STEPS: tl.constexpr, TWO: tl.constexpr, NORMED_0: tl.constexpr, NORMED_1: tl.constexpr, KIND: tl.constexpr,
-    WIDTH: tl.constexpr, TAU: tl.constexpr, THRESHOLD: tl.constexpr, SOFT: tl.constexpr, COMPUTING: tl.constexpr,
+    x_0,
+    step_0,
+    scale_0,
+    shift_0,
+    x_1,
+    step_1,
+    scale_1,
+    shift_1,
+    channels,
+    inner,
+    spikes,
+    size,
+    STEPS: tl.constexpr,
+    TWO: tl.constexpr,
+    NORMED_0: tl.constexpr,
+    NORMED_1: tl.constexpr,
+    KIND: tl.constexpr,
+    WIDTH: tl.constexpr,
+    TAU: tl.constexpr,
+    THRESHOLD: tl.constexpr,
+    SOFT: tl.constexpr,
+    COMPUTING: tl.constexpr,
     BLOCK: tl.constexpr,
-):  # fmt: skip
+):
     """Spikes of a block over all steps."""
     index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside, channel = index < size, index // inner % channels
@@ -88,21 +121,59 @@ def lif_forward(
     v = tl.full((BLOCK,), 0.0, COMPUTING)
     for _step in range(STEPS):
         _u, a, v = _advance(
-            at_0, a_0, b_0, at_1, a_1, b_1, inside, v, TWO, NORMED_0, NORMED_1, KIND, WIDTH, TAU, THRESHOLD, SOFT,
+            at_0,
+            a_0,
+            b_0,
+            at_1,
+            a_1,
+            b_1,
+            inside,
+            v,
+            TWO,
+            NORMED_0,
+            NORMED_1,
+            KIND,
+            WIDTH,
+            TAU,
+            THRESHOLD,
+            SOFT,
             COMPUTING,
-        )  # fmt: skip
+        )
         tl.store(to, a.to(spikes.dtype.element_ty), mask=inside)
         at_0, at_1, to = at_0 + step_0, at_1 + step_1, to + size
 
 
 @triton.jit
 def lif_backward(
-    x_0, step_0, scale_0, shift_0, x_1, step_1, scale_1, shift_1, channels, inner, grad_spikes, grad_step, grad,
-    scratch, size, SUMMED: tl.constexpr, DETACHED: tl.constexpr,
-    STEPS: tl.constexpr, TWO: tl.constexpr, NORMED_0: tl.constexpr, NORMED_1: tl.constexpr, KIND: tl.constexpr,
-    WIDTH: tl.constexpr, TAU: tl.constexpr, THRESHOLD: tl.constexpr, SOFT: tl.constexpr, COMPUTING: tl.constexpr,
+    x_0,
+    step_0,
+    scale_0,
+    shift_0,
+    x_1,
+    step_1,
+    scale_1,
+    shift_1,
+    channels,
+    inner,
+    grad_spikes,
+    grad_step,
+    grad,
+    scratch,
+    size,
+    SUMMED: tl.constexpr,
+    DETACHED: tl.constexpr,
+    STEPS: tl.constexpr,
+    TWO: tl.constexpr,
+    NORMED_0: tl.constexpr,
+    NORMED_1: tl.constexpr,
+    KIND: tl.constexpr,
+    WIDTH: tl.constexpr,
+    TAU: tl.constexpr,
+    THRESHOLD: tl.constexpr,
+    SOFT: tl.constexpr,
+    COMPUTING: tl.constexpr,
     BLOCK: tl.constexpr,
-):  # fmt: skip
+):
     """Gradient of the current of a block, from that of its spikes."""
     index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside, channel = index < size, index // inner % channels
@@ -113,9 +184,24 @@ def lif_backward(
     v = tl.full((BLOCK,), 0.0, COMPUTING)
     for _step in range(STEPS):
         u, _a, v = _advance(
-            at_0, a_0, b_0, at_1, a_1, b_1, inside, v, TWO, NORMED_0, NORMED_1, KIND, WIDTH, TAU, THRESHOLD, SOFT,
+            at_0,
+            a_0,
+            b_0,
+            at_1,
+            a_1,
+            b_1,
+            inside,
+            v,
+            TWO,
+            NORMED_0,
+            NORMED_1,
+            KIND,
+            WIDTH,
+            TAU,
+            THRESHOLD,
+            SOFT,
             COMPUTING,
-        )  # fmt: skip
+        )
         tl.store(at_u, u, mask=inside)
         at_0, at_1, at_u, at_a, at_i = at_0 + step_0, at_1 + step_1, at_u + size, at_a + grad_step, at_i + size
     tl.debug_barrier()
@@ -144,9 +230,22 @@ def lif_backward(
 
 @triton.jit
 def sum_channels(
-    x, x_step, grad, grad_step, base, sums, num_rows, outer, channels, inner, chunk_rows,
-    SQUARES: tl.constexpr, COMPUTING: tl.constexpr, ROWS: tl.constexpr, CHANNELS: tl.constexpr,
-):  # fmt: skip
+    x,
+    x_step,
+    grad,
+    grad_step,
+    base,
+    sums,
+    num_rows,
+    outer,
+    channels,
+    inner,
+    chunk_rows,
+    SQUARES: tl.constexpr,
+    COMPUTING: tl.constexpr,
+    ROWS: tl.constexpr,
+    CHANNELS: tl.constexpr,
+):
     """Sums of a chunk of rows over a block of channels."""
     channel = tl.program_id(0) * CHANNELS + tl.arange(0, CHANNELS)
     known = channel < channels
@@ -176,9 +275,21 @@ def sum_channels(
 
 @triton.jit
 def combine_channels(
-    x, x_step, grad, grad_step, a, b, c, out, out_step, size, channels, inner,
-    COMPUTING: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
+    x,
+    x_step,
+    grad,
+    grad_step,
+    a,
+    b,
+    c,
+    out,
+    out_step,
+    size,
+    channels,
+    inner,
+    COMPUTING: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
     """`a * grad + b * x + c` of a block at one step."""
     index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     t = tl.program_id(1).to(tl.int64)

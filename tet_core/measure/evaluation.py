@@ -86,9 +86,7 @@ def measure_prefixes(
     losses = {"loss": build_loss(config.loss), "loss_sdt": sdt_loss, "loss_tet": _eq_9}
     # Of each batch, so that they are added up in the same order whoever measured which: to the same bits.
     num_batches = math.ceil(len(split) / BATCH_SIZE)
-    rows = torch.zeros(
-        num_batches, len(steps), len(losses) + 1, dtype=torch.float64, device=split.labels.device
-    )  # fmt: skip
+    rows = torch.zeros(num_batches, len(steps), len(losses) + 1, dtype=torch.float64, device=split.labels.device)
     batches = in_order(dataset, split, batch_size=BATCH_SIZE, dtype=environment.dtype(config), workers=workers)
     for number, (images, labels) in zip(workers.dealt(range(num_batches)), batches, strict=True):
         with environment.autocast(config):

@@ -85,10 +85,14 @@ def _from_entry_point(config: EntryPointModel, surroundings: Surroundings) -> nn
     """Call the user's own function with everything a network may depend on."""
     build = entry_points.load(ENTRY_POINTS, config.entry_point)
     model = build(
-        num_classes=surroundings.num_classes, in_channels=surroundings.in_channels,
-        input_size=surroundings.input_size, num_steps=surroundings.num_steps,
-        new_neuron=surroundings.new_neuron, new_norm=surroundings.new_norm, **config.options,
-    )  # fmt: skip
+        num_classes=surroundings.num_classes,
+        in_channels=surroundings.in_channels,
+        input_size=surroundings.input_size,
+        num_steps=surroundings.num_steps,
+        new_neuron=surroundings.new_neuron,
+        new_norm=surroundings.new_norm,
+        **config.options,
+    )
     if not isinstance(model, nn.Module):
         raise ValueError(f"entry_point {config.entry_point!r} gave a {type(model).__name__}; it must be an nn.Module")
     return model

@@ -45,9 +45,15 @@ class ConvNorm(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, norm: nn.Module, *, kernel: int = 3, stride: int = 1,
+        self,
+        in_channels: int,
+        out_channels: int,
+        norm: nn.Module,
+        *,
+        kernel: int = 3,
+        stride: int = 1,
         bias: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, bias=bias)
         self.norm = norm
@@ -71,9 +77,16 @@ class Block(ConvNorm):
     """Convolution, norm, neuron: `[T, B, C_in, H, W]` to spikes `[T, B, C_out, H', W']`."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, norm: nn.Module, neuron: Neuron, *, kernel: int = 3,
-        stride: int = 1, bias: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        in_channels: int,
+        out_channels: int,
+        norm: nn.Module,
+        neuron: Neuron,
+        *,
+        kernel: int = 3,
+        stride: int = 1,
+        bias: bool = False,
+    ) -> None:
         super().__init__(in_channels, out_channels, norm, kernel=kernel, stride=stride, bias=bias)
         self.lif = neuron
 

@@ -32,9 +32,12 @@ class ResidualBlock(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, convolutions: Sequence[tuple[int, int, int]], norm: NormConfig,
+        self,
+        in_channels: int,
+        convolutions: Sequence[tuple[int, int, int]],
+        norm: NormConfig,
         surroundings: Surroundings,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         blocks: list[nn.Module] = []
         channels, total_stride = in_channels, 1

@@ -23,15 +23,22 @@ def build_neuron(config: NeuronConfig, surrogate: SurrogateConfig) -> Neuron:
     """Make the layer of neurons that a config names; `relu` has no use for the surrogate."""
     if isinstance(config, LifConfig):
         return LIF(
-            config.tau, config.v_threshold, build_surrogate(surrogate), reset=config.reset,
-            detach_reset=config.detach_reset, learnable_tau=config.learnable_tau,
+            config.tau,
+            config.v_threshold,
+            build_surrogate(surrogate),
+            reset=config.reset,
+            detach_reset=config.detach_reset,
+            learnable_tau=config.learnable_tau,
             learnable_threshold=config.learnable_threshold,
-        )  # fmt: skip
+        )
     if isinstance(config, IfConfig):
         return IF(
-            config.v_threshold, build_surrogate(surrogate), reset=config.reset, detach_reset=config.detach_reset,
+            config.v_threshold,
+            build_surrogate(surrogate),
+            reset=config.reset,
+            detach_reset=config.detach_reset,
             learnable_threshold=config.learnable_threshold,
-        )  # fmt: skip
+        )
     return ReLU()
 
 

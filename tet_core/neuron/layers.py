@@ -126,9 +126,14 @@ class LIF(Neuron):
         v, spikes = torch.zeros_like(current[0]), []
         for step in current:
             a, v = lif_step(
-                v, step, tau=tau, v_threshold=v_threshold, surrogate=self.surrogate, reset=self.reset,
+                v,
+                step,
+                tau=tau,
+                v_threshold=v_threshold,
+                surrogate=self.surrogate,
+                reset=self.reset,
                 detach_reset=self.detach_reset,
-            )  # fmt: skip
+            )
             spikes.append(a)
         return torch.stack(spikes)
 

@@ -85,9 +85,9 @@ def _turn(p: nn.Parameter, state: dict[str, Any], axes: tuple[int, ...]) -> None
     p.grad = None
     p.data = p.data.permute(axes)
     p.grad = grad.permute(axes)
-    state.update({
-        key: each.permute(axes) for key, each in state.items() if isinstance(each, Tensor) and each.shape == shape
-    })  # fmt: skip
+    state.update(
+        {key: each.permute(axes) for key, each in state.items() if isinstance(each, Tensor) and each.shape == shape}
+    )
 
 
 def set_fields(optimizer: torch.optim.Optimizer, config: AdamConfig | SgdConfig) -> None:

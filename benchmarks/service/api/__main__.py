@@ -44,10 +44,18 @@ def asked(service: Service, stored: Stored, rate: float, seconds: float) -> tupl
     count = round((WARM_UP_S + seconds) * rate)
     requests.write_text("\n".join(json.dumps(request.as_dict()) for request in mix.requests(count)))
     subprocess.run(
-        [sys.executable, "-m", "benchmarks.service.api.load", f"--port={service.port}", f"--rate={rate}",
-         f"--requests={requests}", f"--answers={answers}"],
-        env=dict(service.environment), check=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "benchmarks.service.api.load",
+            f"--port={service.port}",
+            f"--rate={rate}",
+            f"--requests={requests}",
+            f"--answers={answers}",
+        ],
+        env=dict(service.environment),
+        check=True,
+    )
     told = [each for each in json.loads(answers.read_text()) if each["number"] >= WARM_UP_S * rate]
     return _latencies(told), mix.not_measured
 
@@ -79,8 +87,11 @@ def passes(service: Service) -> list[Bound]:
     """What the reconciler's passes cost, in a process of their own."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.service.api.passes", "--count", str(PASSES)],
-        env=dict(service.environment), capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        env=dict(service.environment),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     told = json.loads(done.stdout)
     return [
         Bound("a pass of the reconciler, median", median(told["took_s"]), "s", PASS_S),

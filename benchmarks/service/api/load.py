@@ -67,8 +67,16 @@ async def load(port: int, rate: float, requests: list[dict[str, str]]) -> list[d
             async with asyncio.timeout(TIMEOUT_S):
                 status, num_bytes = await client.ask(request["method"], request["path"], request["body"])
         latency = time.monotonic() - due
-        answers.append({"name": request["name"], "status": status, "latency_s": latency, "late_s": late,
-                        "bytes": num_bytes, "number": number})  # fmt: skip
+        answers.append(
+            {
+                "name": request["name"],
+                "status": status,
+                "latency_s": latency,
+                "late_s": late,
+                "bytes": num_bytes,
+                "number": number,
+            }
+        )
 
     async with asyncio.TaskGroup() as group:
         for number, request in enumerate(requests):

@@ -121,11 +121,18 @@ PARAMETERS: Mapping[str, Callable[[Mix], str]] = {
 }
 QUERIES: Mapping[str, tuple[str, ...]] = {
     "/experiments": (
-        "", "?limit=200", "?cursor={cursor}", "?state=running", "?state=failed", "?state=succeeded&cursor={cursor}",
-        "?name=number {text}", "?name=nobody has this name", "?state=failed&name=nobody has this name",
+        "",
+        "?limit=200",
+        "?cursor={cursor}",
+        "?state=running",
+        "?state=failed",
+        "?state=succeeded&cursor={cursor}",
+        "?name=number {text}",
+        "?name=nobody has this name",
+        "?state=failed&name=nobody has this name",
     ),
     _ID: ("", "?limit=10", "?cursor=20"),
-}  # fmt: skip
+}
 # Half of what is posted are specs. None of what is stored has a search, so nothing can be asked for what it chose.
 POSTS: Mapping[str, Callable[[Mix], tuple[str, object]]] = {
     "/experiments": lambda mix: ("/experiments", mix.new_spec()),

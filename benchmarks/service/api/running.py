@@ -55,10 +55,15 @@ def settings_for(home: Path, database_url: str, environment: Mapping[str, str]) 
     api, ray = free_ports(2)
     settings = Settings.model_validate(
         {
-            "home": home, "database_url": database_url, "api_port": api, "ray_url": f"http://127.0.0.1:{ray}",
-            "ray_dashboard_port": ray, "max_running": NUM_RUNNING, "min_free_bytes": 0,
+            "home": home,
+            "database_url": database_url,
+            "api_port": api,
+            "ray_url": f"http://127.0.0.1:{ray}",
+            "ray_dashboard_port": ray,
+            "max_running": NUM_RUNNING,
+            "min_free_bytes": 0,
         }
-    )  # fmt: skip
+    )
     settings.storage.mkdir(parents=True)
     return Service(settings, {**environment, **settings.environment(), "PYTHONPATH": str(ROOT)})
 
@@ -111,9 +116,16 @@ def _tell(folders: list[ExperimentFolder], chain: str, stop: threading.Event) ->
         epoch += 1
         metrics = {"train/loss": 1 / epoch, "test/loss": 1 / epoch, "test/accuracy": 1 - 1 / epoch}
         event = StageChanged(
-            chain=chain, stage=0, state=WorkState.RUNNING, epoch=epoch, metrics=metrics, train_time_s=1.0 * epoch,
-            initial_sha256="0" * 64, weights_sha256=f"{epoch:064x}", attempts=1,
-        )  # fmt: skip
+            chain=chain,
+            stage=0,
+            state=WorkState.RUNNING,
+            epoch=epoch,
+            metrics=metrics,
+            train_time_s=1.0 * epoch,
+            initial_sha256="0" * 64,
+            weights_sha256=f"{epoch:064x}",
+            attempts=1,
+        )
         for folder in folders:
             with folder.events(1).open("a") as file:
                 file.write(event.model_dump_json() + "\n")

@@ -114,10 +114,15 @@ def _dates(state: str, at: Any) -> dict[str, Any]:
     ended = begun and state != ExperimentState.RUNNING
     done = {"succeeded": NUM_STAGES, "failed": NUM_STAGES // 2, "cancelled": 10, "running": 30}.get(state, 0)
     return {
-        "created_at": at, "queued_at": at, "wanted": "pause" if state == ExperimentState.PAUSED else "run",
-        "started_at": at if begun else None, "finished_at": at + timedelta(hours=1) if ended else None,
-        "driver_attempt": int(begun), "stages_done": done, "mlflow_experiment_id": "7" if begun else None,
-    }  # fmt: skip
+        "created_at": at,
+        "queued_at": at,
+        "wanted": "pause" if state == ExperimentState.PAUSED else "run",
+        "started_at": at if begun else None,
+        "finished_at": at + timedelta(hours=1) if ended else None,
+        "driver_attempt": int(begun),
+        "stages_done": done,
+        "mlflow_experiment_id": "7" if begun else None,
+    }
 
 
 def _plain(column: Any) -> bool:

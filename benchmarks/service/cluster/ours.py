@@ -65,10 +65,22 @@ def drive(cluster: Cluster, num_chains: int, *, reuse: bool, ship_along: bool = 
     (port,) = free_ports(1)
     settings = Settings.from_environment({})
     command = [
-        sys.executable, "-m", "benchmarks.service.cluster.driver", "--experiment", experiment_id, "--attempt", "1",
-        "--storage", str(folder.storage), "--mlflow-url", f"http://127.0.0.1:{port}",
-        "--stop-window", str(settings.stop_window_s), "--tracking-patience", str(settings.tracking_patience_s),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "benchmarks.service.cluster.driver",
+        "--experiment",
+        experiment_id,
+        "--attempt",
+        "1",
+        "--storage",
+        str(folder.storage),
+        "--mlflow-url",
+        f"http://127.0.0.1:{port}",
+        "--stop-window",
+        str(settings.stop_window_s),
+        "--tracking-patience",
+        str(settings.tracking_patience_s),
+    ]
     server = mlflow_server(folder.path, cluster.environment, port)
     with ExitStack() as stack:
         if ship_along:

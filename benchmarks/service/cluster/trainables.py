@@ -57,9 +57,13 @@ def _reports(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """What `service.runner.trial.training` does around its training."""
     attempt = Attempt(StageFolder(Path(config["stage_path"])), config["generation"])
     attempt.write_started(
-        at_ms=_now_ms(), resumed_epoch=0, initial_sha256=WEIGHTS, environment={"torch": "none"},
-        dataset={"name": "none", "digest": "0" * 64, "source": "none"}, num_parameters=0,
-    )  # fmt: skip
+        at_ms=_now_ms(),
+        resumed_epoch=0,
+        initial_sha256=WEIGHTS,
+        environment={"torch": "none"},
+        dataset={"name": "none", "digest": "0" * 64, "source": "none"},
+        num_parameters=0,
+    )
     epochs = config["config"]["epochs"]
     for epoch in range(1, epochs + 1):
         attempt.checkpoint_path(epoch).write_bytes(CHECKPOINT)

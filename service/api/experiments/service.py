@@ -242,11 +242,16 @@ def _progress(row: ExperimentRow, whole: Extent | None) -> WholeProgress:
     if whole is None:
         return WholeProgress(stages_done=row.stages_done, stages_total=row.stages_total)
     return WholeProgress(
-        stages_done=row.stages_done, stages_total=row.stages_total, chains_total=whole.num_chains,
-        epochs_done=whole.epochs_done, epochs_total=whole.epochs_total,
-        rows_done=whole.rows_done, rows_total=whole.rows_total,
-        work_done=whole.work_done, work_total=whole.work_total,
-    )  # fmt: skip
+        stages_done=row.stages_done,
+        stages_total=row.stages_total,
+        chains_total=whole.num_chains,
+        epochs_done=whole.epochs_done,
+        epochs_total=whole.epochs_total,
+        rows_done=whole.rows_done,
+        rows_total=whole.rows_total,
+        work_done=whole.work_done,
+        work_total=whole.work_total,
+    )
 
 
 def _webhook(row: ExperimentRow) -> WebhookView | None:
@@ -254,9 +259,12 @@ def _webhook(row: ExperimentRow) -> WebhookView | None:
     if block is None:
         return None
     return WebhookView(
-        url=block["url"], tries=row.notify_tries, error=row.notify_error,
-        delivered_at=row.notified_at, next_try_at=row.notify_at,
-    )  # fmt: skip
+        url=block["url"],
+        tries=row.notify_tries,
+        error=row.notify_error,
+        delivered_at=row.notified_at,
+        next_try_at=row.notify_at,
+    )
 
 
 def _links(settings: Settings, row: ExperimentRow) -> Links:

@@ -125,13 +125,17 @@ def _mlflow(settings: Settings) -> Component:
     hosts = ["localhost:*", "127.0.0.1:*", urlsplit(settings.mlflow_public_url).netloc.rpartition("@")[2]]
     local = settings.mlflow_url == f"http://127.0.0.1:{settings.mlflow_port}"
     command = (
-        sys.executable, "-m", "mlflow", "server",
-        "--host=127.0.0.1", f"--port={settings.mlflow_port}",
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--host=127.0.0.1",
+        f"--port={settings.mlflow_port}",
         f"--backend-store-uri=sqlite:///{settings.home / 'mlflow.db'}",
         f"--artifacts-destination={settings.home / 'mlartifacts'}",
         "--workers=1",  # 250 MB each; one serves tens of batches a second
         f"--allowed-hosts={','.join(dict.fromkeys(hosts))}",
-    )  # fmt: skip
+    )
     return Component(
         name="mlflow",
         url=settings.mlflow_public_url,

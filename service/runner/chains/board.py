@@ -76,11 +76,15 @@ class Board:
     def __post_init__(self) -> None:
         self._lanes = {
             chain.id: _Lane(
-                chain, position, self.done.get(chain.id, 0), failed=chain.id in self.failed,
-                stopped=chain.id in self.stopped, held=chain.id in self.held,
+                chain,
+                position,
+                self.done.get(chain.id, 0),
+                failed=chain.id in self.failed,
+                stopped=chain.id in self.stopped,
+                held=chain.id in self.held,
             )
             for position, chain in enumerate(self.chains)
-        }  # fmt: skip
+        }
         going_on = [lane for lane in self._lanes.values() if not lane.over]
         self._of: dict[tuple[str, int], list[_Lane]] = {}
         for lane in self._lanes.values():

@@ -143,17 +143,25 @@ class Study:
         ]
         judgement = judged(self._spec.early_stopping, own, [each for each in others if each])
         return Decision(
-            **configuration._asdict(), **place._asdict(), goes_on=judgement.goes_on, reason=judgement.reason,
-            at_ms=self._now(configuration), value=own[-1],
-        )  # fmt: skip
+            **configuration._asdict(),
+            **place._asdict(),
+            goes_on=judgement.goes_on,
+            reason=judgement.reason,
+            at_ms=self._now(configuration),
+            value=own[-1],
+        )
 
     def _breakdown(
         self, configuration: ConfigurationId, place: Place, reason: str, failure: Mapping[str, Any]
     ) -> Decision:
         return Decision(
-            **configuration._asdict(), **place._asdict(), goes_on=False, reason=reason,
-            at_ms=self._now(configuration), failure=dict(failure),
-        )  # fmt: skip
+            **configuration._asdict(),
+            **place._asdict(),
+            goes_on=False,
+            reason=reason,
+            at_ms=self._now(configuration),
+            failure=dict(failure),
+        )
 
     def _now(self, configuration: ConfigurationId) -> int:
         """No earlier than what has ended of a configuration, by whichever node's clock: that stays as it ended."""

@@ -211,9 +211,16 @@ class Attempt:
         self.check_newest()
         checkpoint = str((file or self.checkpoint_path(epoch)).relative_to(self.folder.path))
         commit = Commit(
-            epoch=epoch, epochs=epochs, attempt=self.number, at_ms=at_ms, metrics=dict(metrics),
-            checkpoint=checkpoint, weights_sha256=weights_sha256, step=step, layers=dict(layers or {}),
-        )  # fmt: skip
+            epoch=epoch,
+            epochs=epochs,
+            attempt=self.number,
+            at_ms=at_ms,
+            metrics=dict(metrics),
+            checkpoint=checkpoint,
+            weights_sha256=weights_sha256,
+            step=step,
+            layers=dict(layers or {}),
+        )
         name = commit_name(epoch)
         write_atomic(self.path / name, _json(commit))
         _own(self.path / name, self.folder.commits / name)

@@ -69,9 +69,14 @@ def _commit(attempt: Attempt, row: Row, rows: Rows) -> Commit:
     file = attempt.row_path(row.number)
     write_atomic(file, json.dumps(row.records, allow_nan=False).encode())
     return attempt.commit(
-        epoch=row.number, epochs=rows.total, at_ms=now_ms(), metrics=row.metrics,
-        weights_sha256=rows.start.initial_sha256, file=file, step=row.step,
-    )  # fmt: skip
+        epoch=row.number,
+        epochs=rows.total,
+        at_ms=now_ms(),
+        metrics=row.metrics,
+        weights_sha256=rows.start.initial_sha256,
+        file=file,
+        step=row.step,
+    )
 
 
 def _records(folder: StageFolder) -> list[Record]:

@@ -49,9 +49,15 @@ def _train(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterato
             workers.check()
 
         epochs = train_epochs(
-            config, initial=initial, resume=resume, data_root=data_root, on_step=on_step, with_layers=True,
-            with_energy=trial.with_energy, group=workers.group,
-        )  # fmt: skip
+            config,
+            initial=initial,
+            resume=resume,
+            data_root=data_root,
+            on_step=on_step,
+            with_layers=True,
+            with_energy=trial.with_energy,
+            group=workers.group,
+        )
         attempt.write_started(at_ms=begun_ms, resumed_epoch=resumed_epoch, **asdict(epochs.start))
         yield from _commit_all(trial, attempt, epochs, commits, say)
     with attempt.ending(MODEL):
@@ -70,10 +76,13 @@ def _commit_all(
     for epoch in epochs:
         checkpoints.save(epoch.checkpoint(), attempt.checkpoint_path(epoch.number))
         commit = attempt.commit(
-            epoch=epoch.number, epochs=epoch.epochs, at_ms=now_ms(), metrics=epoch.metrics,
+            epoch=epoch.number,
+            epochs=epoch.epochs,
+            at_ms=now_ms(),
+            metrics=epoch.metrics,
             weights_sha256=epoch.weights_sha256,
             layers={name: Layer(**asdict(layer)) for name, layer in epoch.layers.items()},
-        )  # fmt: skip
+        )
         commits.append(commit)
         attempt.prune(keep={commit.checkpoint, best_commit(commits).checkpoint})
         say(_line(commit))

@@ -64,9 +64,13 @@ class Replay:
     """One stage of one chain."""
 
     def __init__(
-        self, folder: ExperimentFolder, chain: Chain, stage: int, data_root: Path | None,
+        self,
+        folder: ExperimentFolder,
+        chain: Chain,
+        stage: int,
+        data_root: Path | None,
         gather: Gather = lambda num: nullcontext(),
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Look at what the stage has published; `gather` is for the workers that train it once more.
 
         Raises:
@@ -111,9 +115,13 @@ class Replay:
         if isinstance(self._plan.config, TrainConfig):
             with_energy = VAL_ENERGY_J in self._published.commits[0].metrics
             epochs = train_epochs(
-                self._plan.config, initial=initial, resume=self._checkpoint, data_root=self._data_root,
-                with_energy=with_energy, group=group,
-            )  # fmt: skip
+                self._plan.config,
+                initial=initial,
+                resume=self._checkpoint,
+                data_root=self._data_root,
+                with_energy=with_energy,
+                group=group,
+            )
             self._compare_environments(epochs.start.environment, part.commits[0].attempt)
             for epoch in epochs:
                 self._checkpoint = epoch.checkpoint()

@@ -109,9 +109,18 @@ def test_a_client_that_asks_first_is_told_before_it_sends(gate: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "content_type", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "*/*",
-                     "application/json; charset=latin-1", "application/jsonx", ";"],
-)  # fmt: skip
+    "content_type",
+    [
+        None,
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "*/*",
+        "application/json; charset=latin-1",
+        "application/jsonx",
+        ";",
+    ],
+)
 def test_only_json_and_yaml_are_taken(gate: Api, content_type: str | None) -> None:
     headers = {} if content_type is None else {"Content-Type": content_type}
     document = problem(gate.client.post("/experiments", content=b"{}", headers=headers), 415)

@@ -184,8 +184,12 @@ def test_a_webhook_goes_to_hosts_that_the_operator_allows_alone(tmp_path: Any, s
             assert "must be an address of the form" in json.dumps(answer.json()), answer.text
         made = posted(api, spec, webhook={"url": "https://lab.example/hook"})
         assert api.client.get(f"/experiments/{made}").json()["webhook"] == {
-            "url": "https://lab.example/hook", "tries": 0, "error": "", "delivered_at": None, "next_try_at": None,
-        }  # fmt: skip
+            "url": "https://lab.example/hook",
+            "tries": 0,
+            "error": "",
+            "delivered_at": None,
+            "next_try_at": None,
+        }
 
 
 def test_what_waits_for_its_turn_shows_owner_and_priority(api: Api, spec: Spec) -> None:

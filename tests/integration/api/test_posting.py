@@ -29,9 +29,18 @@ def test_a_posted_experiment_is_queued_and_found_at_its_location(api: Api, spec:
         (arm, seed) for seed in (0, 1, 2) for arm in ("SDT", "TET", "TIT")
     ]
     assert body["chains"][2]["stages"][1] == {
-        "index": 1, "kind": "train", "T": 4, "state": "waiting", "epoch": 0, "epochs": 5, "metrics": {},
-        "weights_sha256": None, "mlflow_run_id": None, "attempts": 0, "failure": None,
-    }  # fmt: skip
+        "index": 1,
+        "kind": "train",
+        "T": 4,
+        "state": "waiting",
+        "epoch": 0,
+        "epochs": 5,
+        "metrics": {},
+        "weights_sha256": None,
+        "mlflow_run_id": None,
+        "attempts": 0,
+        "failure": None,
+    }
 
 
 def test_the_same_key_gives_the_same_experiment_and_another_body_a_conflict(api: Api, spec: Spec) -> None:
@@ -93,9 +102,15 @@ def test_every_fault_of_a_spec_is_listed_and_nothing_is_stored(api: Api, spec: S
     assert problem["type"] == "urn:tet:problem:spec-invalid"
     found = {error["field"]: error for error in problem["errors"]}
     assert set(found) == {
-        "epoch", "dataset.name", "seeds", "arms[0].stages[0].T", "arms[1].stages[0].loss.lamb", "arms[1].name",
-        "arms[2].stages[0].epochs", "arms[3].stages",
-    }  # fmt: skip
+        "epoch",
+        "dataset.name",
+        "seeds",
+        "arms[0].stages[0].T",
+        "arms[1].stages[0].loss.lamb",
+        "arms[1].name",
+        "arms[2].stages[0].epochs",
+        "arms[3].stages",
+    }
     assert found["arms[0].stages[0].T"] == {
         "field": "arms[0].stages[0].T",
         "pointer": "/arms/0/stages/0/T",

@@ -97,9 +97,16 @@ def test_at_most_a_thousand_chains_are_embedded_and_the_rest_come_by_cursor(api:
     # It is summed up once, for all pages.
     assert rest["progress"] == dict.fromkeys(first["progress"]) | {"stages_done": 0, "stages_total": 1600}
     assert first["progress"] == {
-        "stages_done": 0, "stages_total": 1600, "chains_total": 1200, "epochs_done": 0, "epochs_total": 26_000,
-        "rows_done": 0, "rows_total": 0, "work_done": 0, "work_total": 400 * (80 + 80 + 40 + 20),
-    }  # fmt: skip
+        "stages_done": 0,
+        "stages_total": 1600,
+        "chains_total": 1200,
+        "epochs_done": 0,
+        "epochs_total": 26_000,
+        "rows_done": 0,
+        "rows_total": 0,
+        "work_done": 0,
+        "work_total": 400 * (80 + 80 + 40 + 20),
+    }
     [listed] = api.client.get("/experiments").json()["experiments"]
     assert listed["progress"] == {"stages_done": 0, "stages_total": 1600}
 

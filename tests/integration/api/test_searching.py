@@ -48,9 +48,11 @@ def test_each_arm_tells_its_states_and_its_best(api: Api, spec: Spec) -> None:
     assert sdt["train_time_s"] == 3 * (20 + 2)
     assert tit["train_time_s"] == 3 * (25 + 4)
     assert sdt["best"] == {
-        "configuration": best[0]["configuration"], "val_accuracy": pytest.approx(0.6), "complete": True,
+        "configuration": best[0]["configuration"],
+        "val_accuracy": pytest.approx(0.6),
+        "complete": True,
         "chains": [chain["id"] for chain in best],
-    }  # fmt: skip
+    }
 
 
 def test_it_is_told_on_the_first_page_of_any_length_alone(api: Api, spec: Spec) -> None:

@@ -50,9 +50,13 @@ def settings(tmp_path: Path) -> Settings:
 def started(settings: Settings, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """Python as a child whose standard input stays open."""
     with subprocess.Popen(
-        [sys.executable, *arguments], env={**os.environ, **settings.environment()}, text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    ) as process:  # fmt: skip
+        [sys.executable, *arguments],
+        env={**os.environ, **settings.environment()},
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
         try:
             yield process
         finally:

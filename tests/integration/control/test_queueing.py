@@ -83,9 +83,7 @@ def test_what_is_to_be_refused_fails_with_the_reason(desk: Desk) -> None:
     desk.rounds()
     assert desk.row(experiment).state == "failed"
     assert desk.row(experiment).reason.startswith("it cannot be placed: a trial needs 1 CPU(s) and 2 GPU(s)")
-    assert desk.row(experiment).failure == {
-        "type": "spec", "class": "user", "message": desk.row(experiment).reason
-    }  # fmt: skip
+    assert desk.row(experiment).failure == {"type": "spec", "class": "user", "message": desk.row(experiment).reason}
     assert desk.work_states(experiment) == {"cancelled"}
 
 

@@ -65,9 +65,14 @@ def test_a_search_that_learns_stops_what_leads_nowhere_and_says_why(stack: Local
     arm = {"name": "TET", "stages": [{"kind": "train", "T": 1, "epochs": 3, "loss": TET}]}
     search = {"method": "tpe", "num_configurations": 5, "space": {"optimizer.lr": {"log_range": [1e-5, 3e-2]}}}
     body = REUSING | {
-        "name": "asha", "arms": [arm], "baseline": "TET", "seeds": [0, 1], "validation": 0.2, "search": search,
+        "name": "asha",
+        "arms": [arm],
+        "baseline": "TET",
+        "seeds": [0, 1],
+        "validation": 0.2,
+        "search": search,
         "early_stopping": {"name": "asha", "grace_epochs": 1, "reduction_factor": 2},
-    }  # fmt: skip
+    }
     answer = stack.post(body)
     assert answer.status_code == 202, answer.text
     view = run_to_end(stack, answer.json()["id"])
@@ -104,10 +109,15 @@ def test_a_configuration_that_breaks_down_is_stopped_with_the_diagnosis_and_the_
     arm = {"name": "TET", "stages": [{"kind": "train", "T": 1, "epochs": 3, "loss": TET}]}
     body = REUSING | {
         # A norm whose weights begin at 1: those of tdbn begin at the threshold, and so follow it.
-        "name": "dying", "model": {"name": "vgg_small", "width": 8, "norm": {"name": "bn"}}, "arms": [arm],
-        "baseline": "TET", "seeds": [*range(5)], "validation": 0.2, "limits": {"health": {}},
+        "name": "dying",
+        "model": {"name": "vgg_small", "width": 8, "norm": {"name": "bn"}},
+        "arms": [arm],
+        "baseline": "TET",
+        "seeds": [*range(5)],
+        "validation": 0.2,
+        "limits": {"health": {}},
         "search": {"method": "grid", "space": {"neuron.v_threshold": {"choice": [1.0, 100.0]}}},
-    }  # fmt: skip
+    }
     answer = stack.post(body)
     assert answer.status_code == 202, answer.text
     view = run_to_end(stack, answer.json()["id"])

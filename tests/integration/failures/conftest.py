@@ -196,9 +196,12 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     home: Path = tmp_path_factory.mktemp("failures")
     _write_images(home / "data" / "images")
     settings = {
-        "TET_DATA": str(home / "data"), "TET_NUM_CPUS": "12", "TET_MAX_RUNNING": str(MAX_RUNNING),
-        "TET_MAX_DRIVER_DEATHS": "1", "TET_TRACKING_PATIENCE_S": "4",
-    }  # fmt: skip
+        "TET_DATA": str(home / "data"),
+        "TET_NUM_CPUS": "12",
+        "TET_MAX_RUNNING": str(MAX_RUNNING),
+        "TET_MAX_DRIVER_DEATHS": "1",
+        "TET_TRACKING_PATIENCE_S": "4",
+    }
     with local_stack(home / "stack", **settings) as stack:
         played = Scene(stack)
         played.play()

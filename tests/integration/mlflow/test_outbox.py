@@ -31,9 +31,14 @@ from tests.unit.service.spec.test_spec import spec, tet, train
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300, func_only=True)]
 
 METRICS = {
-    "train/loss": 1.0, "train/accuracy": 0.5, "test/loss": 1.0, "test/loss_sdt": 1.0, "test/loss_tet": 1.0,
-    "epoch_time_s": 0.5, "samples_per_s": 100.0,
-}  # fmt: skip
+    "train/loss": 1.0,
+    "train/accuracy": 0.5,
+    "test/loss": 1.0,
+    "test/loss_sdt": 1.0,
+    "test/loss_tet": 1.0,
+    "epoch_time_s": 0.5,
+    "samples_per_s": 100.0,
+}
 TIT = {"name": "TIT", "stages": [train(T=2, epochs=3, loss=tet()), train(epochs=2, loss=tet())]}
 NEVER = threading.Event()
 
@@ -54,9 +59,13 @@ class Bench:
         config = chain.stages[stage].config
         attempt = Attempt(self.folder.stage(chain.id, stage))
         attempt.write_started(
-            at_ms=1_000, resumed_epoch=epochs.start - 1, initial_sha256="aa", environment={"torch": "2"},
-            dataset={"name": "digits", "digest": "d" * 64, "source": "scikit-learn"}, num_parameters=5,
-        )  # fmt: skip
+            at_ms=1_000,
+            resumed_epoch=epochs.start - 1,
+            initial_sha256="aa",
+            environment={"torch": "2"},
+            dataset={"name": "digits", "digest": "d" * 64, "source": "scikit-learn"},
+            num_parameters=5,
+        )
         for epoch in epochs:
             attempt.checkpoint_path(epoch).write_bytes(b"%d" % epoch)
             metrics = METRICS | {"test/accuracy": 0.9 - abs(epoch - 2) / 10}

@@ -131,8 +131,11 @@ def check_a_dead_supervisor_is_no_harm_and_comes_back(stack: Stack) -> None:
     supervisor.kill()
     supervisor.wait(10)
     assert {name: record.is_alive() for name, record in before.items()} == {
-        "api": True, "mlflow": True, "ray": True, "supervisor": False,
-    }  # fmt: skip
+        "api": True,
+        "mlflow": True,
+        "ray": True,
+        "supervisor": False,
+    }
     os.kill(before["api"].pid or 0, signal.SIGKILL)  # nobody sees it
     listed = stack.tet("status")
     assert "the stack had lost its supervisor: started another one" in listed.stderr

@@ -83,8 +83,11 @@ def test_failures_from_before_there_were_types_get_one(database: Database) -> No
         stored = select(StageRow.chain_id, StageRow.index, StageRow.failure)
         found = {(chain, number): failure for chain, number, failure in connection.execute(stored)}
     assert [found.pop((chain, number)) for chain, number in keys] == [
-        {"type": "node_lost"} | (told[0] or {}), {"type": "error"} | (told[1] or {}), told[2], None
-    ]  # fmt: skip
+        {"type": "node_lost"} | (told[0] or {}),
+        {"type": "error"} | (told[1] or {}),
+        told[2],
+        None,
+    ]
     assert set(found.values()) == {None}
 
 

@@ -147,9 +147,12 @@ def test_neither_chains_nor_what_a_key_stands_for_depend_on_them(database: Datab
     put(database, experiment_id, S.PAUSED)
     with database.session() as repository:
         repository.request(experiment_id, "run", FOUR)
-        assert repository.create_experiment(
-            parsed, plan(parsed), idempotency_key="k", body_sha256="digest of what was posted"
-        ).id == experiment_id  # fmt: skip
+        assert (
+            repository.create_experiment(
+                parsed, plan(parsed), idempotency_key="k", body_sha256="digest of what was posted"
+            ).id
+            == experiment_id
+        )
         keys = repository._session.scalars(select(IdempotencyKeyRow.body_sha256)).all()
         ids = repository._session.scalars(select(ChainRow.id).order_by(ChainRow.position)).all()
     assert keys == ["digest of what was posted"]

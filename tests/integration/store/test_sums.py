@@ -52,9 +52,14 @@ def test_an_experiment_is_as_far_as_all_of_its_stages(database: Database) -> Non
         found = repository.extent(experiment_id)
         rows = repository.chains(experiment_id)[1].stages[2].epochs
     assert found == Extent(
-        num_chains=4, epochs_done=28, epochs_total=90, rows_done=1, rows_total=2 * rows,
-        work_done=40 + 20 + 1 + 12, work_total=2 * (80 + 40 + 20 + rows),
-    )  # fmt: skip
+        num_chains=4,
+        epochs_done=28,
+        epochs_total=90,
+        rows_done=1,
+        rows_total=2 * rows,
+        work_done=40 + 20 + 1 + 12,
+        work_total=2 * (80 + 40 + 20 + rows),
+    )
 
 
 def test_numbers_beyond_32_bits_are_added_up(database: Database) -> None:
@@ -74,8 +79,10 @@ def test_configurations_are_summed_up_over_their_chains(database: Database) -> N
     assert list(found) == [(arm, number) for arm in ("SDT", "TIT") for number in range(3)]
     one = found["TIT", 1]
     assert (set(one.states), one.work_done, one.train_time_s) == (
-        {WorkState.RUNNING, WorkState.WAITING}, 40 + 8 + 8, 13.0,
-    )  # fmt: skip
+        {WorkState.RUNNING, WorkState.WAITING},
+        40 + 8 + 8,
+        13.0,
+    )
     assert one.work_total == found["TIT", 0].work_total > 120
     assert one.val_accuracy == 0.5, "the mean over the newest of both"
     assert found["SDT", 0] == Searched("SDT", 0, frozenset({WorkState.WAITING}), 0, 160, 0.0, None)

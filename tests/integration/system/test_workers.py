@@ -18,8 +18,12 @@ def promises() -> dict[str, dict[str, bool]]:
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("TET_", "RAY_"))}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "tests.system.workers", *PLAYED],
-        env=environment | {"PYTHONPATH": os.getcwd()}, capture_output=True, text=True, timeout=850, check=False,
-    )  # fmt: skip
+        env=environment | {"PYTHONPATH": os.getcwd()},
+        capture_output=True,
+        text=True,
+        timeout=850,
+        check=False,
+    )
     assert done.stdout.strip(), done.stderr[-5000:]
     found: dict[str, dict[str, bool]] = json.loads(done.stdout.splitlines()[-1])
     return found

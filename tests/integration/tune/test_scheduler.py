@@ -16,8 +16,12 @@ def run(program: str, *arguments: str) -> dict[str, Any]:
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("TET_", "RAY_"))}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", program, *arguments],
-        env=environment | {"PYTHONPATH": os.getcwd()}, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+        env=environment | {"PYTHONPATH": os.getcwd()},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return told

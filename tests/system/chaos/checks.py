@@ -129,7 +129,10 @@ def _role(name: str, command: str) -> str:
     if name in ("raylet", "gcs_server"):
         return name.removesuffix("_server")
     parts = {
-        "service.runner": "driver", "service.cli.stack.supervisor": "supervisor", "-m service.api": "api",
-        "-m service.control": "control", "StageTrial": "trial",
-    }  # fmt: skip
+        "service.runner": "driver",
+        "service.cli.stack.supervisor": "supervisor",
+        "-m service.api": "api",
+        "-m service.control": "control",
+        "StageTrial": "trial",
+    }
     return next((role for part, role in parts.items() if part in command), "other")

@@ -72,8 +72,12 @@ def _supervisor(world: World, experiment_id: str, draw: random.Random) -> str:
     time.sleep(draw.uniform(0, 5))
     back = subprocess.run(
         [sys.executable, "-m", "service.cli.main", "status"],
-        env=world.stack.environment, capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+        env=world.stack.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
     return f"{said}; `tet status`: {'another one is there' if 'started another one' in back.stderr else 'back already'}"
 
 
@@ -125,14 +129,28 @@ def _two_drivers(world: World, experiment_id: str, draw: random.Random) -> str:
     number = world.folder(experiment_id).driver_numbers()[-1] + 1
     settings = world.stack.settings
     command = [
-        sys.executable, "-m", "service.runner.driver", "--experiment", experiment_id, "--attempt", str(number),
-        "--storage", str(settings.storage), "--mlflow-url", settings.mlflow_url,
-        "--stop-window", str(settings.stop_window_s), "--tracking-patience", str(settings.tracking_patience_s),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "service.runner.driver",
+        "--experiment",
+        experiment_id,
+        "--attempt",
+        str(number),
+        "--storage",
+        str(settings.storage),
+        "--mlflow-url",
+        settings.mlflow_url,
+        "--stop-window",
+        str(settings.stop_window_s),
+        "--tracking-patience",
+        str(settings.tracking_patience_s),
+    ]
     environment = {
-        **world.stack.environment, **settings.ray_environment(), **ENVIRONMENT,
+        **world.stack.environment,
+        **settings.ray_environment(),
+        **ENVIRONMENT,
         "RAY_ADDRESS": f"127.0.0.1:{settings.ray_gcs_port}",
-    }  # fmt: skip
+    }
     with (settings.home / "second-driver.log").open("ab") as log:
         subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True).returncode = 0
     return f"driver {number} started beside driver {number - 1}"

@@ -31,12 +31,21 @@ class Node:
         agent, agent_grpc, runtime_env, metrics = free_ports(4)
         settings = self.stack.settings
         command = [
-            str(Path(sys.executable).parent / "ray"), "start", "--block", "--log-color=false",
-            f"--address=127.0.0.1:{settings.ray_gcs_port}", f"--num-cpus={self.num_cpus}", "--num-gpus=0",
-            f"--object-store-memory={OBJECT_STORE_BYTES}", "--min-worker-port=0", "--max-worker-port=0",
-            f"--dashboard-agent-listen-port={agent}", f"--dashboard-agent-grpc-port={agent_grpc}",
-            f"--runtime-env-agent-port={runtime_env}", f"--metrics-export-port={metrics}",
-        ]  # fmt: skip
+            str(Path(sys.executable).parent / "ray"),
+            "start",
+            "--block",
+            "--log-color=false",
+            f"--address=127.0.0.1:{settings.ray_gcs_port}",
+            f"--num-cpus={self.num_cpus}",
+            "--num-gpus=0",
+            f"--object-store-memory={OBJECT_STORE_BYTES}",
+            "--min-worker-port=0",
+            "--max-worker-port=0",
+            f"--dashboard-agent-listen-port={agent}",
+            f"--dashboard-agent-grpc-port={agent_grpc}",
+            f"--runtime-env-agent-port={runtime_env}",
+            f"--metrics-export-port={metrics}",
+        ]
         environment = {**self.stack.environment, **settings.ray_environment(), "RAY_USAGE_STATS_ENABLED": "0"}
         with (self.folder / f"{self.name}.log").open("ab") as log:
             self._process = subprocess.Popen(

@@ -63,10 +63,17 @@ class Run:
         """Run it; what goes wrong with a strike is raised here."""
         ledger = Ledger(self.folder, [self.chain], EventFile(self.folder.events(self._driver)))
         campaign = Campaign(
-            self.folder.experiment_id, self.spec, Board([self.chain]), ledger,
-            Study(self.spec, ledger, StudyJournal(self.folder.search)), self.folder, self.folder.storage,
-            self._driver, StopWindow(self.cancelled, 10.0), Takeover(self.folder, self._driver),
-        )  # fmt: skip
+            self.folder.experiment_id,
+            self.spec,
+            Board([self.chain]),
+            ledger,
+            Study(self.spec, ledger, StudyJournal(self.folder.search)),
+            self.folder,
+            self.folder.storage,
+            self._driver,
+            StopWindow(self.cancelled, 10.0),
+            Takeover(self.folder, self._driver),
+        )
         handler = _Keeping(self.said)
         logging.getLogger("service.runner").addHandler(handler)
         with ThreadPoolExecutor(1) as striking:

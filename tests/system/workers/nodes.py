@@ -19,8 +19,10 @@ WAIT_S = 600.0
 # The longest that something may take that is to happen at once.
 AT_ONCE_S = 60.0
 ENVIRONMENT = {
-    "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-}  # fmt: skip
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+}
 
 
 class Nodes:

@@ -148,9 +148,19 @@ class Stage:
         """What the replay of a run's stage has found."""
         folder = run.folder
         verify.main(
-            ["--experiment", folder.experiment_id, "--number", str(number), "--chain", run.chain.id, "--stage", "0",
-             "--storage", str(self.storage)]
-        )  # fmt: skip
+            [
+                "--experiment",
+                folder.experiment_id,
+                "--number",
+                str(number),
+                "--chain",
+                run.chain.id,
+                "--stage",
+                "0",
+                "--storage",
+                str(self.storage),
+            ]
+        )
         found: dict[str, Any] = json.loads((folder.verification(number) / "result.json").read_bytes())
         return found
 

@@ -14,9 +14,12 @@ from tet_core.kernels.bits import pack_bits, unpack_bits
 from tet_core.models import build_model
 
 MODELS: dict[str, tuple[int, int, dict[str, Any]]] = {
-    "vgg_small": (1, 8, {}), "vggsnn": (2, 16, {"width": 8}), "resnet19": (3, 8, {"width": 8}),
-    "sew_resnet34": (3, 32, {"width": 4}), "spiking_resnet34": (3, 32, {"width": 4}),
-}  # fmt: skip
+    "vgg_small": (1, 8, {}),
+    "vggsnn": (2, 16, {"width": 8}),
+    "resnet19": (3, 8, {"width": 8}),
+    "sew_resnet34": (3, 32, {"width": 4}),
+    "spiking_resnet34": (3, 32, {"width": 4}),
+}
 
 
 @pytest.fixture(params=[pytest.param("compiled", marks=needs_compiler), "loop"])

@@ -69,10 +69,12 @@ def test_the_sigmoid_forward_sends_the_sigmoid_with_its_true_gradient(k: float) 
 
 def test_a_config_names_a_surrogate() -> None:
     configs: list[tuple[SurrogateConfig, Surrogate]] = [
-        (TriangleConfig(gamma=2), Triangle(2)), (RectangularConfig(gamma=2), Rectangular(2)),
-        (ExponentialConfig(gamma=2), Exponential(2)), (ArctanConfig(gamma=2), Arctan(2)),
+        (TriangleConfig(gamma=2), Triangle(2)),
+        (RectangularConfig(gamma=2), Rectangular(2)),
+        (ExponentialConfig(gamma=2), Exponential(2)),
+        (ArctanConfig(gamma=2), Arctan(2)),
         (SigmoidForwardConfig(k=2), SigmoidForward(2)),
-    ]  # fmt: skip
+    ]
     for config, expected in configs:
         assert build_surrogate(config) == expected
 

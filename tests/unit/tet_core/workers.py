@@ -26,9 +26,7 @@ class Pool:
         """What `function(group, *arguments)` gives, worker by worker; of one worker the group is None."""
         self._calls += 1
         store = str(self._folder / f"store-{self._calls}")
-        calls = [
-            self._processes.submit(_as_worker, rank, num, store, function, *arguments) for rank in range(num)
-        ]  # fmt: skip
+        calls = [self._processes.submit(_as_worker, rank, num, store, function, *arguments) for rank in range(num)]
         return [call.result(TIMEOUT.total_seconds()) for call in calls]
 
 

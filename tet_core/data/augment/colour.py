@@ -184,7 +184,18 @@ def _identity(images: Tensor) -> Tensor:
 OPERATIONS: dict[str, Callable[[Tensor, float, Tensor], Tensor]] = {
     operation.__name__: operation
     for operation in (
-        invert, solarize, posterize, brightness, contrast, colour, sharpness, autocontrast, equalize, rotate, shear_y,
-        translate_x, translate_y,
+        invert,
+        solarize,
+        posterize,
+        brightness,
+        contrast,
+        colour,
+        sharpness,
+        autocontrast,
+        equalize,
+        rotate,
+        shear_y,
+        translate_x,
+        translate_y,
     )
-}  # fmt: skip
+}

@@ -60,9 +60,7 @@ def load_event_folder(config: EventFolder, root: Path, T: int) -> Dataset:
             pixels beyond `sensor_size`; it names the file.
     """
     folder = root / config.folder
-    listed = list_parts(
-        folder, SUFFIXES, num_classes=config.num_classes, share=config.test, seed_=config.split_seed
-    )  # fmt: skip
+    listed = list_parts(folder, SUFFIXES, num_classes=config.num_classes, share=config.test, seed_=config.split_seed)
     source = f"{folder}, {listed.split}"
     return _dataset(config, config.sensor_size, root, (listed.train, listed.test), source, T)
 

@@ -111,8 +111,10 @@ def test_the_newest_stops_are_told_though_their_rows_are_hidden() -> None:
     picture(experiment(later[2], early, *at_work), Pace(), stops, max_rows=10)
     lines = shown(picture(experiment(*later, early, *at_work), Pace(), stops, max_rows=10))
     assert lines[12:15] == [
-        "… and 32 more chains", "stopped: TET, 2 seeds: the third", "stopped: SDT, seed 0: the second"
-    ]  # fmt: skip
+        "… and 32 more chains",
+        "stopped: TET, 2 seeds: the third",
+        "stopped: SDT, seed 0: the second",
+    ]
     assert len(lines) == 16
 
 

@@ -93,7 +93,7 @@ AUGMENTED: Raw = {"augmentation": [{"name": "crop", "padding": 2}, {"name": "fli
         ({"augmentation.1.p": two(0.1, 0.2), "arms.TIT.stages.1.augmentation.0.padding": two(3, 4)}, AUGMENTED),
         ({"arms.other.augmentation.0.padding": two(2, 3), "optimizer.momentum": two(0.1, 0.9)}, LAYERED),
     ],
-)  # fmt: skip
+)
 def test_each_arm_runs_with_what_it_has_chosen_but_for_the_seed(space: Raw, changes: Raw) -> None:
     raw = search(space, **changes)
     for picks in choices(raw):
@@ -109,16 +109,26 @@ def test_it_holds_for_blocks_at_any_level() -> None:
         "surrogate": ({"name": "triangle", "gamma": 0.8}, {"name": "arctan"}, {"name": "sigmoid_forward", "k": 4.0}),
         "neuron": ({"name": "lif", "tau": 0.3}, {"name": "if"}, {"name": "lif", "reset": "soft"}),
         "augmentation": ([{"name": "crop", "padding": 2}], [{"name": "crop"}, {"name": "flip", "p": 0.3}]),
-    }  # fmt: skip
+    }
     places: Raw = {
-        "optimizer.lr": two(0.001, 0.002), "optimizer.weight_decay": two(0.01, 0.02), "loss.lamb": two(0.3, 0.4),
-        "optimizer.name": two("sgd", "adam"), "surrogate.gamma": two(0.5, 2.0), "neuron.v_threshold": two(0.9, 1.1),
-        "neuron.name": two("lif", "if"), "arms.b.optimizer.lr": two(0.003, 0.004), "arms.b.stages.1.epochs": two(3, 4),
-        "arms.b.stages.1.neuron.v_threshold": two(0.8, 1.2), "arms.a.surrogate.gamma": two(0.6, 0.7), "T": two(1, 2),
-        "augmentation.0.padding": two(3, 5), "arms.b.augmentation.0.padding": two(6, 7),
-        "arms.a.stages.1.augmentation.1.p": two(0.1, 0.2), "optimizer.betas.0": two(0.5, 0.6),
+        "optimizer.lr": two(0.001, 0.002),
+        "optimizer.weight_decay": two(0.01, 0.02),
+        "loss.lamb": two(0.3, 0.4),
+        "optimizer.name": two("sgd", "adam"),
+        "surrogate.gamma": two(0.5, 2.0),
+        "neuron.v_threshold": two(0.9, 1.1),
+        "neuron.name": two("lif", "if"),
+        "arms.b.optimizer.lr": two(0.003, 0.004),
+        "arms.b.stages.1.epochs": two(3, 4),
+        "arms.b.stages.1.neuron.v_threshold": two(0.8, 1.2),
+        "arms.a.surrogate.gamma": two(0.6, 0.7),
+        "T": two(1, 2),
+        "augmentation.0.padding": two(3, 5),
+        "arms.b.augmentation.0.padding": two(6, 7),
+        "arms.a.stages.1.augmentation.1.p": two(0.1, 0.2),
+        "optimizer.betas.0": two(0.5, 0.6),
         "arms.b.stages.0.optimizer.betas.1": two(0.7, 0.8),
-    }  # fmt: skip
+    }
 
     def some() -> Raw:
         return {key: draw.choice(each) for key, each in blocks.items() if draw.random() < 0.4}

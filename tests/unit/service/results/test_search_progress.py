@@ -21,8 +21,10 @@ def test_configurations_are_counted_over_their_seeds() -> None:
         [searched(0, "succeeded", "running"), searched(1, "stopped", "stopped"), searched(2, "waiting", "waiting")],
     )
     assert (arm.num_configurations, arm.train_time_s, dict(arm.states)) == (
-        3, 1.5, {WorkState.RUNNING: 1, WorkState.STOPPED: 1, WorkState.WAITING: 1},
-    )  # fmt: skip
+        3,
+        1.5,
+        {WorkState.RUNNING: 1, WorkState.STOPPED: 1, WorkState.WAITING: 1},
+    )
 
 
 def test_one_chain_that_has_ended_badly_ends_its_configuration() -> None:
@@ -45,9 +47,11 @@ def test_an_arm_of_which_nothing_is_known_has_no_best() -> None:
 
 # Ended: 20 and 4, 12 on average; left: 12 - 6 of one, 12 of another.
 FOUR = [
-    searched(0, "succeeded", done=20), searched(1, "stopped", done=4), searched(2, "running", done=6),
+    searched(0, "succeeded", done=20),
+    searched(1, "stopped", done=4),
+    searched(2, "running", done=6),
     searched(3, "waiting"),
-]  # fmt: skip
+]
 
 
 def test_what_is_left_is_taken_to_go_as_what_has_ended() -> None:

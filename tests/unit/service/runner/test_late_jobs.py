@@ -12,9 +12,19 @@ ID = "0" * 20
 
 def test_a_driver_does_not_bring_back_a_folder_that_is_gone(tmp_path: Path) -> None:
     arguments = [
-        "--experiment", ID, "--attempt", "2", "--storage", str(tmp_path), "--mlflow-url", "http://127.0.0.1:9",
-        "--stop-window", "60", "--tracking-patience", "300",
-    ]  # fmt: skip
+        "--experiment",
+        ID,
+        "--attempt",
+        "2",
+        "--storage",
+        str(tmp_path),
+        "--mlflow-url",
+        "http://127.0.0.1:9",
+        "--stop-window",
+        "60",
+        "--tracking-patience",
+        "300",
+    ]
     with pytest.raises(FileNotFoundError, match="drivers/0002"):
         driver.main(arguments)
     assert not ExperimentFolder(tmp_path, ID).path.exists()

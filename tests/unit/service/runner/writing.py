@@ -17,9 +17,13 @@ def begin(folder: StageFolder, initial_sha256: str = "aa") -> Attempt:
     """An attempt that has written what it starts from."""
     attempt = Attempt(folder)
     attempt.write_started(
-        at_ms=1_000, resumed_epoch=0, initial_sha256=initial_sha256, environment={"torch": "2"},
-        dataset={"name": "digits", "digest": "d", "source": "s"}, num_parameters=5,
-    )  # fmt: skip
+        at_ms=1_000,
+        resumed_epoch=0,
+        initial_sha256=initial_sha256,
+        environment={"torch": "2"},
+        dataset={"name": "digits", "digest": "d", "source": "s"},
+        num_parameters=5,
+    )
     return attempt
 
 

@@ -141,7 +141,7 @@ def test_a_fork_keeps_its_layers_and_may_search_its_augmentation() -> None:
         ("model.layers.pool.size", "model.layers has 3 elements: 0 to 2; did you mean 2?"),
         ("model.layer.0.x", "there is no block 'layer' at 'model.layer.0.x', and no list; did you mean 'layers'?"),
     ],
-)  # fmt: skip
+)
 def test_an_element_that_is_not_there_is_refused_with_those_that_are(place: str, detail: str) -> None:
     raw = searched({place: PADDING}, augmentation=AUGMENTATION, model=NETWORK)
     raw["arms"][0]["augmentation"] = []
@@ -169,7 +169,7 @@ def test_brackets_are_answered_with_how_it_is_written() -> None:
         ("optimizer.betas.1", {"range": [0.9, 1.0]}, 1.0, "optimizer.betas[1]: must be a finite number at least 0 and"),
         ("model.layers.1.layers.0.kernel", {"choice": [3, 4]}, 4, "model.layers[1].layers[0].kernel: must be one of"),
     ],
-)  # fmt: skip
+)
 def test_a_value_that_the_spec_refuses_is_named_with_its_field(
     place: str, dimension: Raw, value: float, words: str
 ) -> None:

@@ -50,12 +50,21 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_data_set_of_another_package_is_trained_on(root: Path) -> None:
     config = TrainConfig.model_validate(
         {
-            "dataset": {"name": "entry_point", "entry_point": "build",
-                        "num_classes": 3, "in_channels": 1, "input_size": 8},
+            "dataset": {
+                "name": "entry_point",
+                "entry_point": "build",
+                "num_classes": 3,
+                "in_channels": 1,
+                "input_size": 8,
+            },
             "model": {"name": "vgg_small", "width": 4},
-            "T": 2, "epochs": 4, "loss": {"name": "tet"}, "batch_size": 16, "optimizer": {"name": "adam", "lr": 0.01},
+            "T": 2,
+            "epochs": 4,
+            "loss": {"name": "tet"},
+            "batch_size": 16,
+            "optimizer": {"name": "adam", "lr": 0.01},
         }
-    )  # fmt: skip
+    )
     assert fit(config, data_root=root).metrics["test/accuracy"] > 0.6
 
 

@@ -98,8 +98,15 @@ def test_wrong_bytes_are_deleted_and_both_sums_named(server: Server, tmp_path: P
 def test_data_that_is_nowhere_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         fashion_mnist.load(tmp_path, debian_folder=tmp_path / "debian", url=NOWHERE)
-    for part in (str(tmp_path / "fashion_mnist"), str(tmp_path / "debian"), "31 MB", NOWHERE, "TET_DATA",
-                 "dataset-fashion-mnist", "train-images-idx3-ubyte.gz"):  # fmt: skip
+    for part in (
+        str(tmp_path / "fashion_mnist"),
+        str(tmp_path / "debian"),
+        "31 MB",
+        NOWHERE,
+        "TET_DATA",
+        "dataset-fashion-mnist",
+        "train-images-idx3-ubyte.gz",
+    ):
         assert part in str(caught.value)
 
 

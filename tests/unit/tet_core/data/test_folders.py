@@ -17,8 +17,19 @@ def tree(root: Path, files: list[str]) -> Path:
 
 
 def test_classes_and_files_come_sorted_numbers_as_numbers(tmp_path: Path) -> None:
-    tree(tmp_path, ["dog/d_10.PNG", "dog/d_2.png", "cat/more/c.png", "cat/b.png", "cat/notes.txt", "cat/.hidden.png",
-                    ".cache/x.png", "readme.png"])  # fmt: skip
+    tree(
+        tmp_path,
+        [
+            "dog/d_10.PNG",
+            "dog/d_2.png",
+            "cat/more/c.png",
+            "cat/b.png",
+            "cat/notes.txt",
+            "cat/.hidden.png",
+            ".cache/x.png",
+            "readme.png",
+        ],
+    )
     files, labels, classes = list_classes(tmp_path, {".png"})
     names = [str(file.relative_to(tmp_path)) for file in files]
     assert names == ["cat/b.png", "cat/more/c.png", "dog/d_2.png", "dog/d_10.PNG"]

@@ -88,9 +88,7 @@ def test_the_potentials_are_those_of_the_neurons(surrogate: Surrogate, options: 
     for step in current:
         u = step + layer.tau * v
         shares.append(surrogate.derivative(u - layer.v_threshold) / top)
-        v = lif_step(
-            v, step, tau=layer.tau, v_threshold=layer.v_threshold, surrogate=surrogate, reset=layer.reset
-        ).v  # fmt: skip
+        v = lif_step(v, step, tau=layer.tau, v_threshold=layer.v_threshold, surrogate=surrogate, reset=layer.reset).v
     assert found[""].gradient == pytest.approx(float(torch.stack(shares).mean()), rel=1e-6)
 
 

@@ -14,13 +14,20 @@ from tet_core.models import build_model
 from tet_core.neuron import ReLU
 
 SIZES = {
-    ("resnet19", 10, 3, 32): 12_630_858, ("vggsnn", 10, 2, 48): 9_271_498, ("cnn5", 10, 3, 32): 1_633_866,
-    ("spiking_resnet34", 1000, 3, 224): 21_797_672, ("sew_resnet34", 1000, 3, 224): 21_797_672,
-}  # fmt: skip
+    ("resnet19", 10, 3, 32): 12_630_858,
+    ("vggsnn", 10, 2, 48): 9_271_498,
+    ("cnn5", 10, 3, 32): 1_633_866,
+    ("spiking_resnet34", 1000, 3, 224): 21_797_672,
+    ("sew_resnet34", 1000, 3, 224): 21_797_672,
+}
 SMALL: dict[str, dict[str, Any]] = {
-    "vgg_small": {"width": 2}, "cnn5": {"width": 2}, "vggsnn": {"width": 2}, "resnet19": {"width": 4, "stem": 2},
-    "spiking_resnet34": {"width": 2}, "sew_resnet34": {"width": 2},
-}  # fmt: skip
+    "vgg_small": {"width": 2},
+    "cnn5": {"width": 2},
+    "vggsnn": {"width": 2},
+    "resnet19": {"width": 4, "stem": 2},
+    "spiking_resnet34": {"width": 2},
+    "sew_resnet34": {"width": 2},
+}
 
 
 @pytest.mark.parametrize(("name", "num_classes", "in_channels", "input_size"), SIZES)
@@ -88,8 +95,15 @@ def test_a_network_of_layers_is_built_as_listed() -> None:
     assert model(torch.rand(2, 3, 2, 17, 17)).shape == (2, 3, 7)
     shapes = [tuple(m.weight.shape) for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     assert shapes == [
-        (4, 2, 5, 5), (4, 4, 3, 3), (4, 4, 3, 3), (6, 4, 3, 3), (6, 6, 3, 3), (6, 4, 1, 1), (12, 6), (7, 12),
-    ]  # fmt: skip
+        (4, 2, 5, 5),
+        (4, 4, 3, 3),
+        (4, 4, 3, 3),
+        (6, 4, 3, 3),
+        (6, 6, 3, 3),
+        (6, 4, 1, 1),
+        (12, 6),
+        (7, 12),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -132,10 +146,13 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_model_of_another_package_is_trained(installed: None) -> None:
     config = TrainConfig.model_validate(
         {
-            "dataset": {"name": "digits"}, "T": 2, "epochs": 1, "loss": {"name": "tet"},
+            "dataset": {"name": "digits"},
+            "T": 2,
+            "epochs": 1,
+            "loss": {"name": "tet"},
             "model": {"name": "entry_point", "entry_point": "lab", "options": {"width": 4}},
         }
-    )  # fmt: skip
+    )
     assert fit(config).metrics["test/accuracy"] > 0.2
 
 

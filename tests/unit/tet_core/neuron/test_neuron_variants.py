@@ -18,9 +18,14 @@ def by_steps(current: Tensor, lif: LIF) -> Tensor:
     v, spikes = torch.zeros_like(current[0]), []
     for step in current:
         a, v = lif_step(
-            v, step, tau=lif.tau, v_threshold=lif.v_threshold, surrogate=lif.surrogate, reset=lif.reset,
+            v,
+            step,
+            tau=lif.tau,
+            v_threshold=lif.v_threshold,
+            surrogate=lif.surrogate,
+            reset=lif.reset,
             detach_reset=lif.detach_reset,
-        )  # fmt: skip
+        )
         spikes.append(a)
     return torch.stack(spikes)
 

@@ -43,10 +43,12 @@ def test_a_checkpoint_of_another_T_is_taken_over() -> None:
 
 def test_time_inheritance_works_with_it_and_with_learnt_constants() -> None:
     fields = {
-        "dataset": {"name": "digits"}, "model": {"name": "vgg_small", "width": 2, "norm": {"name": "tebn"}},
-        "neuron": {"name": "lif", "learnable_tau": True, "learnable_threshold": True}, "loss": {"name": "tet"},
+        "dataset": {"name": "digits"},
+        "model": {"name": "vgg_small", "width": 2, "norm": {"name": "tebn"}},
+        "neuron": {"name": "lif", "learnable_tau": True, "learnable_threshold": True},
+        "loss": {"name": "tet"},
         "epochs": 1,
-    }  # fmt: skip
+    }
     first = fit(TrainConfig.model_validate({**fields, "T": 2}))
     second = fit(TrainConfig.model_validate({**fields, "T": 4}), initial=first.checkpoint)
     scales = [value for name, value in second.checkpoint["model"].items() if name.endswith("scale")]

@@ -224,8 +224,9 @@ def test_in_float16_a_step_whose_gradients_overflow_is_left_out() -> None:
     stage = train_epochs(config)
     (usual,) = stage
     huge = usual.checkpoint() | {
-        "epoch": 0, "scaler": usual.checkpoint()["scaler"] | {"scale": 2.0**100, "_growth_tracker": 0}
-    }  # fmt: skip
+        "epoch": 0,
+        "scaler": usual.checkpoint()["scaler"] | {"scale": 2.0**100, "_growth_tracker": 0},
+    }
     (last,) = train_epochs(config, resume=huge)
     assert last.checkpoint()["scaler"]["scale"] < 2.0**100
     assert all(tensor.isfinite().all() for tensor in last.checkpoint()["model"].values())
@@ -242,9 +243,14 @@ def test_auto_is_settled_before_anything_depends_on_it() -> None:
 
 @pytest.mark.parametrize(
     ("capabilities", "expected"),
-    [({"avx512_f": True}, "float32"), ({"avx512_bf16": True}, "bfloat16"), ({"amx_bf16": True}, "bfloat16"),
-     ({"neon": True, "bf16": True}, "bfloat16"), ({}, "float32")],
-)  # fmt: skip
+    [
+        ({"avx512_f": True}, "float32"),
+        ({"avx512_bf16": True}, "bfloat16"),
+        ({"amx_bf16": True}, "bfloat16"),
+        ({"neon": True, "bf16": True}, "bfloat16"),
+        ({}, "float32"),
+    ],
+)
 def test_auto_is_bfloat16_where_the_processor_has_instructions_for_it(
     monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool], expected: str
 ) -> None:

@@ -27,9 +27,13 @@ ARMS = [
 
 
 def searched(
-    method: str = "random", stopping: dict[str, Any] | None = ASHA, seeds: tuple[int, ...] = (0,), num: int = 12,
-    space: dict[str, Any] = LR, **others: Any,
-) -> Experiment:  # fmt: skip
+    method: str = "random",
+    stopping: dict[str, Any] | None = ASHA,
+    seeds: tuple[int, ...] = (0,),
+    num: int = 12,
+    space: dict[str, Any] = LR,
+    **others: Any,
+) -> Experiment:
     search = {"method": method, "num_configurations": num, "space": space, **others}
     if method == "grid":
         del search["num_configurations"]

@@ -141,9 +141,14 @@ def test_the_points_of_a_row_stand_at_its_own_step(experiment: ExperimentFolder)
     folder = experiment.stage("c", 1)
     attempt = begin(folder)
     attempt.commit(
-        epoch=1, epochs=2, at_ms=5, metrics={"time_sweep/accuracy": 0.5}, weights_sha256="aa",
-        file=attempt.row_path(1), step=7,
-    )  # fmt: skip
+        epoch=1,
+        epochs=2,
+        at_ms=5,
+        metrics={"time_sweep/accuracy": 0.5},
+        weights_sha256="aa",
+        file=attempt.row_path(1),
+        step=7,
+    )
     (point,) = content.points(read_progress(folder).commits)
     assert (point.key, point.step, point.timestamp) == ("time_sweep/accuracy", 7, 5)
     assert read_progress(folder).commits[0].checkpoint == "attempts/0001/row-000001.json"
@@ -165,8 +170,9 @@ def test_what_a_search_has_drawn_stands_in_names_tags_and_parameters() -> None:
     assert json.loads(content.chain_tags(chain)["tet.configuration"]) == dict(chain.hyperparameters)
     params = content.chain_params(chain)
     assert {key: value for key, value in params.items() if key.startswith("search.")} == {
-        "search.optimizer.lr": "0.0123456", "search.loss.lamb": "0.2",
-    }  # fmt: skip
+        "search.optimizer.lr": "0.0123456",
+        "search.loss.lamb": "0.2",
+    }
     assert (params["optimizer.lr"], params["loss.lamb"]) == ("0.0123456", "0.2")
     for key in params:
         validate_param_name(key)

@@ -25,9 +25,16 @@ def attempt(tmp_path: Path) -> Attempt:
 
 def started(attempt: int, at_ms: int, generation: int = 1) -> Started:
     return Started(
-        attempt=attempt, at_ms=at_ms, host="h", resumed_epoch=0, initial_sha256="", environment={}, dataset={},
-        num_parameters=1, generation=generation,
-    )  # fmt: skip
+        attempt=attempt,
+        at_ms=at_ms,
+        host="h",
+        resumed_epoch=0,
+        initial_sha256="",
+        environment={},
+        dataset={},
+        num_parameters=1,
+        generation=generation,
+    )
 
 
 def commit(epoch: int, attempt: int, at_ms: int) -> Commit:

@@ -10,11 +10,17 @@ WELL, SILENT, DEAD, CUT_OFF = (0.3, 0.5), (0.0, 0.1), (0.0, 0.0), (0.4, 0.0)
 def commits(*epochs: dict[str, tuple[float, float]]) -> list[Commit]:
     return [
         Commit(
-            epoch=number, epochs=9, attempt=1, at_ms=0, metrics={}, checkpoint="", weights_sha256="",
+            epoch=number,
+            epochs=9,
+            attempt=1,
+            at_ms=0,
+            metrics={},
+            checkpoint="",
+            weights_sha256="",
             layers={name: Layer(firing_rate=rate, gradient=gradient) for name, (rate, gradient) in layers.items()},
         )
         for number, layers in enumerate(epochs, 1)
-    ]  # fmt: skip
+    ]
 
 
 def test_it_takes_as_many_epochs_in_a_row_of_one_layer() -> None:

@@ -46,9 +46,15 @@ RUNS: tuple[dict[str, Any], ...] = (
 def commit(epoch: Epoch) -> Commit:
     layers = {name: Layer(**asdict(layer)) for name, layer in epoch.layers.items()}
     return Commit(
-        epoch=epoch.number, epochs=epoch.epochs, attempt=1, at_ms=0, metrics=epoch.metrics, checkpoint="",
-        weights_sha256="", layers=layers,
-    )  # fmt: skip
+        epoch=epoch.number,
+        epochs=epoch.epochs,
+        attempt=1,
+        at_ms=0,
+        metrics=epoch.metrics,
+        checkpoint="",
+        weights_sha256="",
+        layers=layers,
+    )
 
 
 @pytest.mark.parametrize("number", range(len(RUNS)))

@@ -15,21 +15,33 @@ from service.storage import StageFolder
 from tet_core import checkpoint as checkpoints
 
 TRAIN = {
-    "dataset": {"name": "digits"}, "model": {"name": "vgg_small", "width": 2}, "T": 1, "epochs": 3,
-    "loss": {"name": "sdt"}, "batch_size": 512, "seed": 3,
-}  # fmt: skip
+    "dataset": {"name": "digits"},
+    "model": {"name": "vgg_small", "width": 2},
+    "T": 1,
+    "epochs": 3,
+    "loss": {"name": "sdt"},
+    "batch_size": 512,
+    "seed": 3,
+}
 
 
 def config(path: Path, **changes: Any) -> dict[str, Any]:
     train = TRAIN | changes.pop("train", {})
     analysis = changes.pop("analysis", None)
     values: dict[str, Any] = {
-        "experiment_id": "e", "chain_id": "c", "label": "SDT seed=3 stage=0 T=1", "arm": "SDT", "seed": 3,
-        "stage_index": 0, "stage_path": str(path), "previous_stage_path": None,
+        "experiment_id": "e",
+        "chain_id": "c",
+        "label": "SDT seed=3 stage=0 T=1",
+        "arm": "SDT",
+        "seed": 3,
+        "stage_index": 0,
+        "stage_path": str(path),
+        "previous_stage_path": None,
         "kind": analysis["kind"] if analysis else "train",
         "config": {"train": train, "analysis": analysis} if analysis else train,
-        "data_root": None, "demand": {"CPU": 1},
-    }  # fmt: skip
+        "data_root": None,
+        "demand": {"CPU": 1},
+    }
     return TrialConfig(**(values | changes)).as_dict()
 
 

@@ -26,10 +26,13 @@ from tet_core.distributed import Workers
 
 EPOCHS = 3
 SPEC: dict[str, Any] = {
-    "name": "x", "dataset": {"name": "digits"}, "model": {"name": "vgg_small", "width": 2}, "batch_size": 512,
+    "name": "x",
+    "dataset": {"name": "digits"},
+    "model": {"name": "vgg_small", "width": 2},
+    "batch_size": 512,
     "arms": [{"name": "SDT", "stages": [{"kind": "train", "T": 1, "epochs": EPOCHS, "loss": {"name": "sdt"}}]}],
     "seeds": [3],
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
