@@ -6,6 +6,7 @@ from service.api.experiments.schemas import ExperimentView
 from service.derived.resources import regiven
 from service.errors import SpecInvalid
 from service.search.configurations import infeasible
+from service.states import Wanted
 from service.store.requests import NewResources, given
 
 
@@ -19,7 +20,7 @@ def resume(context: Context, experiment_id: str, changes: object) -> ExperimentV
     """
     resources = _checked(context, experiment_id, changes)
     with context.database.session() as repository:
-        repository.request(experiment_id, "run", resources)
+        repository.request(experiment_id, Wanted.RUN, resources)
     return service.view(context, experiment_id)
 
 

@@ -37,8 +37,8 @@ from service.search.configurations import configured_arms, infeasible
 from service.settings import Settings
 from service.spec.experiment import Experiment, parse, resolve_stage
 from service.spec.merge import merged
-from service.states import Cleanup, ExperimentState, WorkState
-from service.store.requests import Wanted, given
+from service.states import Cleanup, ExperimentState, Wanted, WorkState
+from service.store.requests import given
 from service.store.sums import Extent
 from service.store.tables import ChainRow, ExperimentRow
 
@@ -225,6 +225,7 @@ def summary(settings: Settings, row: ExperimentRow) -> ExperimentSummary:
         name=row.name,
         state=ExperimentState(row.state),
         reason=row.reason,
+        reason_kind=row.reason_kind,
         failure=None if row.failure is None else FailureView.model_validate(row.failure),
         owner=row.owner,
         priority=row.priority,
