@@ -7,7 +7,7 @@ from datetime import datetime
 from statistics import fmean
 
 from service.states import DONE, WorkState
-from service.store.sums import Searched
+from service.store.sums import ConfigurationTotals
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,15 @@ class ArmSearch:
     best: Best | None
 
 
-def progress(arms: Sequence[str], configurations: Iterable[Searched]) -> list[ArmSearch]:
+def progress(arms: Sequence[str], configurations: Iterable[ConfigurationTotals]) -> list[ArmSearch]:
     """How far the search of each arm is."""
     by_arm = _by_arm(configurations)
     return [_arm(name, by_arm.get(name, [])) for name in arms]
 
 
-def expected_end(configurations: Iterable[Searched], since: datetime, work_then: int, now: datetime) -> datetime | None:
+def expected_end(
+    configurations: Iterable[ConfigurationTotals], since: datetime, work_then: int, now: datetime
+) -> datetime | None:
     """When the last configuration will have ended, if it goes on as so far; None where there is nothing to tell it by.
 
     What has not ended is taken to take what the arm's configurations that have ended took on average: with early
@@ -62,21 +64,21 @@ def expected_end(configurations: Iterable[Searched], since: datetime, work_then:
         return None
 
 
-def _work_left(of_arm: Sequence[Searched]) -> float:
+def _work_left(of_arm: Sequence[ConfigurationTotals]) -> float:
     ended = [each.work_done for each in of_arm if _state(each) in DONE]
     usual = fmean(ended) if ended else None
     going_on = [each for each in of_arm if _state(each) not in DONE]
     return sum(max((each.work_total if usual is None else usual) - each.work_done, 0.0) for each in going_on)
 
 
-def _by_arm(configurations: Iterable[Searched]) -> dict[str, list[Searched]]:
-    found: dict[str, list[Searched]] = {}
+def _by_arm(configurations: Iterable[ConfigurationTotals]) -> dict[str, list[ConfigurationTotals]]:
+    found: dict[str, list[ConfigurationTotals]] = {}
     for each in configurations:
         found.setdefault(each.arm, []).append(each)
     return found
 
 
-def _state(configuration: Searched) -> WorkState:
+def _state(configuration: ConfigurationTotals) -> WorkState:
     """What its chains come to together."""
     for state in (WorkState.STOPPED, WorkState.FAILED, WorkState.CANCELLED):
         if state in configuration.states:
@@ -84,7 +86,7 @@ def _state(configuration: Searched) -> WorkState:
     return next(iter(configuration.states)) if len(configuration.states) == 1 else WorkState.RUNNING
 
 
-def _arm(name: str, configurations: Sequence[Searched]) -> ArmSearch:
+def _arm(name: str, configurations: Sequence[ConfigurationTotals]) -> ArmSearch:
     states = Counter(map(_state, configurations))
     complete = _measured(each for each in configurations if _state(each) is WorkState.SUCCEEDED)
     going_on = _measured(each for each in configurations if _state(each) not in DONE)
@@ -92,7 +94,7 @@ def _arm(name: str, configurations: Sequence[Searched]) -> ArmSearch:
     return ArmSearch(name, len(configurations), states, sum(each.train_time_s for each in configurations), best)
 
 
-def _measured(configurations: Iterable[Searched]) -> list[Best]:
+def _measured(configurations: Iterable[ConfigurationTotals]) -> list[Best]:
     complete = frozenset({WorkState.SUCCEEDED})
     return [
         Best(each.number, each.val_accuracy, each.states == complete)

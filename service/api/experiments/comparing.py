@@ -22,8 +22,8 @@ ACCURACY = "test/accuracy"
 def comparison(context: Context, experiment_id: str) -> ComparisonView:
     """Compares the arms by the chains that have succeeded so far; of a search, each at its best configuration."""
     with context.database.reading() as repository:
-        row = repository.experiment(experiment_id)
-        chains = repository.chains(experiment_id)
+        row = repository.experiments.get(experiment_id)
+        chains = repository.work.chains(experiment_id)
     spec = parse(row.spec)
     tried = tried_by_arm(chains)
     best = chosen_by_arm(tried)

@@ -20,7 +20,7 @@ def resume(context: Context, experiment_id: str, changes: object) -> ExperimentV
     """
     resources = _checked(context, experiment_id, changes)
     with context.database.session() as repository:
-        repository.request(experiment_id, Wanted.RUN, resources)
+        repository.requests.want(experiment_id, Wanted.RUN, resources)
     return service.view(context, experiment_id)
 
 
@@ -34,7 +34,7 @@ def retry(context: Context, experiment_id: str, changes: object) -> ExperimentVi
     """
     resources = _checked(context, experiment_id, changes)
     with context.database.session() as repository:
-        repository.retry(experiment_id, resources)
+        repository.requests.retry(experiment_id, resources)
     return service.view(context, experiment_id)
 
 
@@ -43,7 +43,7 @@ def _checked(context: Context, experiment_id: str, changes: object) -> NewResour
     if changes is None or changes == {}:
         return None
     with context.database.reading() as repository:
-        row = repository.experiment(experiment_id)
+        row = repository.experiments.get(experiment_id)
     spec = regiven(row.spec, changes)
     before = given(row.spec)
     # To ask again changes nothing, whatever the cluster is like by now.

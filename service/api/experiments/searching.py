@@ -15,7 +15,7 @@ def search_view(repository: Repository, row: ExperimentRow) -> SearchView | None
         return None
     spec = parse(row.spec)
     assert spec.search is not None
-    configurations = repository.searched(row.id)
+    configurations = repository.sums.configurations(row.id)
     end = None
     if row.state == ExperimentState.RUNNING and row.stretch_started_at is not None:
         end = expected_end(configurations, row.stretch_started_at, row.work_at_stretch, utc_now())
@@ -42,5 +42,5 @@ def _best(repository: Repository, experiment_id: str, arm: ArmSearch) -> BestVie
     best = arm.best
     if best is None:
         return None
-    configuration, chains = repository.configuration(experiment_id, arm.name, best.number)
+    configuration, chains = repository.work.configuration(experiment_id, arm.name, best.number)
     return BestView(configuration=configuration, val_accuracy=best.val_accuracy, chains=chains, complete=best.complete)

@@ -61,7 +61,7 @@ def submit(context: Context, spec: Experiment, idempotency_key: str | None, pres
 def made_before(context: Context, idempotency_key: str | None, digest: str) -> ExperimentView | None:
     """What a key has made of the same request already."""
     with context.database.session() as repository:
-        known = repository.known(idempotency_key, digest)
+        known = repository.experiments.known(idempotency_key, digest)
         experiment_id = None if known is None else known.id
     return None if experiment_id is None else view(context, experiment_id)
 
@@ -79,7 +79,7 @@ def store(
     check(context, spec)
     with context.database.session() as repository:
         whole = settled(repository, spec)
-        row = repository.create_experiment(
+        row = repository.experiments.create(
             whole, plan(whole), idempotency_key=idempotency_key, body_sha256=digest, preset=preset, rerun_of=rerun_of
         )
         experiment_id = row.id
@@ -115,7 +115,7 @@ def unplaceable(context: Context, spec: Experiment) -> list[FieldError]:
 def fork(context: Context, parent_id: str, changes: object, idempotency_key: str | None) -> ExperimentView:
     """Stores an experiment whose chains start where another's ended; `changes` are merged over the other's spec."""
     with context.database.reading() as repository:
-        parent = repository.experiment(parent_id)
+        parent = repository.experiments.get(parent_id)
     if changes is not None and not isinstance(changes, Mapping):
         raise SpecInvalid(
             [FieldError.at((), changes, "must be a mapping: the part of the spec that is to be different")]
@@ -172,7 +172,7 @@ def page(
     """Lists experiments, newest first; `cursor` is the id of the last one of the page before."""
     with context.database.reading() as repository:
         try:
-            rows = repository.experiments(limit=limit + 1, after=cursor, state=state, name=name)
+            rows = repository.experiments.page(limit=limit + 1, after=cursor, state=state, name=name)
         except NotFound:
             raise HTTPException(422, f"cursor={cursor}: must be the next_cursor of a page that was answered") from None
     shown = [summary(context.settings, row) for row in rows[:limit]]
@@ -182,12 +182,15 @@ def page(
 def view(context: Context, experiment_id: str, *, after: int = -1, limit: int = MAX_CHAINS_EMBEDDED) -> ExperimentView:
     """Shows an experiment with the chains behind position `after`."""
     with context.database.reading() as repository:
-        row = repository.experiment(experiment_id)
-        chains = repository.chains(experiment_id, limit=limit + 1, after=after)
+        row = repository.experiments.get(experiment_id)
+        chains = repository.work.chains(experiment_id, limit=limit + 1, after=after)
         # Once for all pages: of 100,000 chains it takes a good part of a second.
-        whole = repository.extent(experiment_id) if after < 0 else None
+        whole = repository.sums.extent(experiment_id) if after < 0 else None
         search = search_view(repository, row) if after < 0 else None
-        outcomes, parents = repository.outcomes(experiment_id), repository.parents(experiment_id)
+        outcomes, parents = (
+            repository.experiments.outcomes(experiment_id),
+            repository.experiments.parents(experiment_id),
+        )
     shown = summary(context.settings, row)
     return ExperimentView(
         **{**dict(shown), "progress": _progress(row, whole)},
@@ -208,14 +211,14 @@ def view(context: Context, experiment_id: str, *, after: int = -1, limit: int = 
 def request(context: Context, experiment_id: str, wanted: Wanted) -> ExperimentView:
     """Wants something of an experiment; to want it again changes nothing."""
     with context.database.session() as repository:
-        repository.request(experiment_id, wanted)
+        repository.requests.want(experiment_id, wanted)
     return view(context, experiment_id)
 
 
 def remove(context: Context, experiment_id: str, what: Cleanup) -> None:
     """Wants an experiment, or its checkpoints, removed."""
     with context.database.session() as repository:
-        repository.remove(experiment_id, what)
+        repository.requests.remove(experiment_id, what)
 
 
 def summary(settings: Settings, row: ExperimentRow) -> ExperimentSummary:

@@ -6,13 +6,13 @@ import pytest
 
 from service.results.search_progress import Best, expected_end, progress
 from service.states import WorkState
-from service.store.sums import Searched
+from service.store.sums import ConfigurationTotals
 
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def searched(number: int, *states: str, done: int = 0, accuracy: float | None = None) -> Searched:
-    return Searched("TET", number, frozenset(map(WorkState, states)), done, 20 * len(states), 0.5, accuracy)
+def searched(number: int, *states: str, done: int = 0, accuracy: float | None = None) -> ConfigurationTotals:
+    return ConfigurationTotals("TET", number, frozenset(map(WorkState, states)), done, 20 * len(states), 0.5, accuracy)
 
 
 def test_configurations_are_counted_over_their_seeds() -> None:
