@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter
 
 from service.failures import Told
 from service.plan import Chain, settled
-from service.runner.commits.stage_folder import Record
+from service.runner.commits.records import Record
 from service.spec import Experiment
 from tet_core.files import write_once
 

@@ -10,7 +10,8 @@ from service.events import AnyEvent, ChainChanged, ChainSettled, StageChanged
 from service.plan import Chain
 from service.runner.chains.board import StageId
 from service.runner.chains.event_file import EventFile
-from service.runner.commits.stage_folder import Done, Progress, read_commits, read_progress, read_started
+from service.runner.commits.reading import Progress, read_commits, read_progress, read_started
+from service.runner.commits.records import Done
 from service.states import WorkState
 from service.storage import ExperimentFolder
 

@@ -21,7 +21,7 @@ from service.runner.chains.board import StageId
 from service.runner.chains.event_file import EventFile
 from service.runner.chains.ledger import Ledger
 from service.runner.commits.best import best_commit
-from service.runner.commits.stage_folder import Progress
+from service.runner.commits.reading import Progress
 from service.runner.shipping import run_content as content
 from service.runner.shipping.mlflow_runs import MlflowRuns
 from service.runner.shipping.refusals import Refusals, is_refusal

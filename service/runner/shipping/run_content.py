@@ -9,7 +9,8 @@ from mlflow.entities import Metric
 
 from service.plan import Chain, StagePlan
 from service.runner.commits.best import best_commit, best_key
-from service.runner.commits.stage_folder import Commit, Progress
+from service.runner.commits.reading import Progress
+from service.runner.commits.records import Commit
 from service.search.wording import in_few_digits
 from service.spec.search import ACCURACY as VAL_ACCURACY
 from service.spec.search import ENERGY as VAL_ENERGY

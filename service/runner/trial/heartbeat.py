@@ -11,7 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from service.failures import FailureType
-from service.runner.commits.stage_folder import Attempt, Commit, Started, read_commits, read_started
+from service.runner.commits.attempt import Attempt
+from service.runner.commits.reading import read_commits, read_started
+from service.runner.commits.records import Commit, Started
 from service.runner.failures import StageFailed
 from service.spec.blocks import Limits
 

@@ -14,7 +14,8 @@ from typing import Any
 from torch.distributed import ProcessGroup
 
 from service.plan import Chain, previous_stage
-from service.runner.commits.stage_folder import Commit, Progress, read_progress
+from service.runner.commits.reading import Progress, read_progress
+from service.runner.commits.records import Commit
 from service.runner.trial.parts import load_last
 from service.storage import ExperimentFolder, StageFolder
 from tet_core import environment, train_epochs

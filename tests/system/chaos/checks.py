@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from mlflow import MlflowClient
 
-from service.runner.commits.stage_folder import Progress, read_progress
+from service.runner.commits.reading import Progress, read_progress
 from service.storage import StageFolder
 from tests.local_stack import Json
 from tests.system.chaos import fingerprint

@@ -15,7 +15,8 @@ from service.runner.chains.event_file import EventFile
 from service.runner.chains.journal import StudyJournal
 from service.runner.chains.ledger import Ledger
 from service.runner.chains.study import Study
-from service.runner.commits.stage_folder import Done, Progress, read_progress
+from service.runner.commits.reading import Progress, read_progress
+from service.runner.commits.records import Done
 from service.runner.tuning.campaign import Campaign
 from service.runner.tuning.stop_window import StopWindow
 from service.runner.tuning.takeover import Takeover

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from service.runner.commits.stage_folder import Attempt, Commit, Started
+from service.runner.commits.attempt import Attempt
+from service.runner.commits.records import Commit, Started
 from service.runner.failures import StageFailed
 from service.runner.trial.heartbeat import HEARTBEAT, Pulse, last_sign, spent_s
 from service.spec.blocks import Limits
