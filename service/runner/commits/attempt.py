@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from service.runner.commits.reading import read_done
-from service.runner.commits.records import Commit, Done, Layer, Started, commit_name
+from service.runner.commits.records import AttemptStart, Commit, Done, Layer, commit_name
 from service.runner.failures import os_errors
 from service.storage import StageFolder, numbered
 from tet_core.files import link_once, sync_folder, write_atomic
@@ -38,9 +38,9 @@ class Attempt:
         self.number = _exclusive_number(folder)
         self.path = folder.attempt(self.number)
 
-    def write_started(self, **values: Any) -> Started:
+    def write_started(self, **values: Any) -> AttemptStart:
         """Write what this attempt knew when it began."""
-        started = Started(attempt=self.number, host=socket.gethostname(), generation=self.generation, **values)
+        started = AttemptStart(attempt=self.number, host=socket.gethostname(), generation=self.generation, **values)
         write_atomic(self.path / "started.json", _json(started))
         return started
 

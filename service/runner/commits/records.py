@@ -5,13 +5,13 @@ from pydantic import BaseModel, ConfigDict
 from service.failures import Told
 
 
-class Record(BaseModel):
+class StoredRecord(BaseModel):
     """Base of what lies in a stage folder as JSON."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Started(Record):
+class AttemptStart(StoredRecord):
     """What an attempt knew when it began: `started.json`."""
 
     attempt: int
@@ -25,14 +25,14 @@ class Started(Record):
     generation: int = 1
 
 
-class Layer(Record):
+class Layer(StoredRecord):
     """How a layer of neurons was after an epoch; see `tet_core.measure.layer_health.LayerHealth`."""
 
     firing_rate: float
     gradient: float
 
 
-class Commit(Record):
+class Commit(StoredRecord):
     """One epoch of a training, or one row of an analysis: the journal line.
 
     `checkpoint` is the file that it left, a path relative to the stage folder: a checkpoint, or the row's records.
@@ -53,7 +53,7 @@ class Commit(Record):
     layers: dict[str, Layer] = {}
 
 
-class Done(Record):
+class Done(StoredRecord):
     """The end of a stage: the completion marker. `state` is succeeded or failed; `failure` says why.
 
     Where a search has stopped it, it is stopped, by the search's journal, and has no marker.
