@@ -22,6 +22,8 @@ def private_names(files: list[Source]) -> Iterator[Finding]:
     """Find uses of private names of the two packages, and imports of private names from anywhere in the tree."""
     packages = {name for file in python(files, *PACKAGES) for name in _defined(file.tree)} - _PUBLIC
     for file in python(files, *_USERS):
+        if file.is_of_the_rules:
+            continue
         foreign = packages - _defined(file.tree)
         for line, name in sorted(set(_used(file.tree, foreign))):
             yield file.finding(line, f"{name} is private", _CURE)

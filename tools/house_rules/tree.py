@@ -58,6 +58,11 @@ class Source:
         """Return whether it is a module of Python."""
         return self.path.endswith(".py")
 
+    @property
+    def is_of_the_rules(self) -> bool:
+        """Return whether it holds the rules or their tests, which name what is forbidden."""
+        return self.path.startswith(("tools/house_rules/", "tests/unit/tools/house_rules/"))
+
     @cached_property
     def tree(self) -> ast.Module:
         """Return the syntax tree of a module of Python."""

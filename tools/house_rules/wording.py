@@ -24,8 +24,6 @@ _BREAK = r"(?:\s+(?:(?:#|//|>|\*)\s*)?)"
 _PHRASES = {
     phrase: re.compile(rf"\b{_BREAK.join(map(re.escape, phrase.split()))}\b", re.IGNORECASE) for phrase in DIALECT
 }
-# These hold the words themselves.
-_OWN = ("tools/house_rules/wording.py", "tests/unit/tools/house_rules/test_wording.py")
 
 
 def fmt_skips(files: list[Source]) -> Iterator[Finding]:
@@ -33,7 +31,7 @@ def fmt_skips(files: list[Source]) -> Iterator[Finding]:
     places = [
         (file, file.text.count("\n", 0, match.start()) + 1)
         for file in files
-        if file.is_python and file.path not in _OWN
+        if file.is_python and not file.is_of_the_rules
         for match in _FMT_SKIP.finditer(file.text)
     ]
     for number, (file, line) in enumerate(places[MAX_FMT_SKIPS:], MAX_FMT_SKIPS + 1):
@@ -44,7 +42,7 @@ def fmt_skips(files: list[Source]) -> Iterator[Finding]:
 def dialect(files: list[Source]) -> Iterator[Finding]:
     """Find words that make a reader stop."""
     for file in files:
-        for phrase, pattern in _PHRASES.items() if file.path not in _OWN else ():
+        for phrase, pattern in _PHRASES.items() if not file.is_of_the_rules else ():
             for match in pattern.finditer(file.text):
                 line = file.text.count("\n", 0, match.start()) + 1
                 yield file.finding(line, f'"{phrase}" has to be read twice', f"write: {DIALECT[phrase]}")
