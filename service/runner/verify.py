@@ -21,7 +21,7 @@ from service.plan import Chain, plan
 from service.runner import precision
 from service.runner.chains.journal import as_proposed
 from service.runner.commits.reading import read_progress
-from service.runner.failures import describe
+from service.runner.diagnosis import diagnose
 from service.runner.on_a_node import submitted
 from service.runner.trial.workers.crew import Crew, gathered
 from service.runner.verifying.replay import Replay, parts_of
@@ -93,8 +93,8 @@ def replayed(
     try:
         return Replay(folder, chain, stage, data_root, gather).run()
     except Exception as error:
-        failure = describe(error)
-        return {"state": "failed", "reason": f"{failure['type']}: {failure['message']}", "failure": failure}
+        failure = diagnose(error)
+        return {"state": "failed", "reason": f"{failure.type}: {failure.message}", "failure": failure.as_json()}
 
 
 def _parse(argv: list[str] | None) -> Arguments:
