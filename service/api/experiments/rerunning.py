@@ -4,7 +4,7 @@ import hashlib
 import json
 
 from service.api.context import Context
-from service.api.experiments import service
+from service.api.experiments import submitting
 from service.api.experiments.bodies import RerunRequest
 from service.api.experiments.comparing import chosen_by_arm, tried_by_arm
 from service.api.experiments.schemas import ExperimentView
@@ -30,7 +30,7 @@ def rerun_best(context: Context, parent_id: str, wanted: RerunRequest, idempoten
     """
     meaning = json.dumps(["rerun-best", parent_id, wanted.model_dump(mode="json")], sort_keys=True)
     digest = hashlib.sha256(meaning.encode()).hexdigest()
-    if (known := service.made_before(context, idempotency_key, digest)) is not None:
+    if (known := submitting.made_before(context, idempotency_key, digest)) is not None:
         return known
     with context.database.reading() as repository:
         parent = repository.experiment(parent_id)
@@ -45,7 +45,7 @@ def rerun_best(context: Context, parent_id: str, wanted: RerunRequest, idempoten
     chosen = {name: best[name].configuration for name in names}
     search = parent.spec if wanted.train_part is None else {**parent.spec, "train_part": wanted.train_part}
     spec = rerun(search, chosen, wanted.seeds, wanted.name or own_name(parent.name))
-    return service.store(context, spec, idempotency_key, digest, rerun_of=parent_id)
+    return submitting.store(context, spec, idempotency_key, digest, rerun_of=parent_id)
 
 
 def _check_has_chosen(parent: ExperimentRow) -> None:
