@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from service.failures import ABOUT, MAX_LINES, FailureType, failure, headline
+from service.failures import ABOUT, MAX_LINES, Failure, FailureType
 from tests.failure_texts import TEXTS
 from tests.root import ROOT
 
@@ -31,6 +31,6 @@ def test_the_guide_says_whether_it_is_retried(type_: FailureType) -> None:
 
 
 def test_a_failure_keeps_the_end_of_its_traceback_and_has_a_headline() -> None:
-    told = failure(FailureType.ERROR, "broken", kind="KeyError", trace="\n".join(map(str, range(100))))
-    assert told["traceback"].splitlines() == [str(line) for line in range(100 - MAX_LINES, 100)]
-    assert headline(told) == {"type": "error", "class": "user", "message": "broken"}
+    told = Failure.of(FailureType.ERROR, "broken", kind="KeyError", trace="\n".join(map(str, range(100))))
+    assert told.traceback.splitlines() == [str(line) for line in range(100 - MAX_LINES, 100)]
+    assert told.summary.as_json() == {"type": "error", "class": "user", "message": "broken"}

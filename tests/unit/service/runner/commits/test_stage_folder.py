@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from service.failures import headline
+from service.failures import Failure, FailureType
 from service.runner.commits.attempt import Attempt, Superseded
 from service.runner.commits.reading import read_commits, read_progress
 from service.runner.commits.records import Commit, commit_name
@@ -155,7 +155,7 @@ def test_the_marker_is_not_seen_without_every_epoch_before_it(folder: StageFolde
 
 
 def test_a_stage_may_fail_at_any_epoch(folder: StageFolder) -> None:
-    failure = {"type": "not_finite", "class": "user", "kind": "FloatingPointError", "message": "the loss is nan"}
+    failure = Failure.of(FailureType.NOT_FINITE, "the loss is nan", kind="FloatingPointError")
     Attempt(folder).finish(state="failed", at_ms=1, failure=failure)
     done = read_progress(folder).done
     assert done is not None
@@ -224,6 +224,7 @@ def test_a_failure_from_before_there_were_types_gets_one(folder: StageFolder, wh
     folder.done(1).write_text(json.dumps(done))
     progress = read_progress(folder)
     assert progress.done is not None
-    assert progress.done.failure == old | {"type": type_}
-    assert headline(progress.done.failure) == {"type": type_, "class": whose, "message": "gone"}
+    assert progress.done.failure is not None
+    assert progress.done.failure.as_json() == old | {"type": type_}
+    assert progress.done.failure.summary.as_json() == {"type": type_, "class": whose, "message": "gone"}
     assert progress_tags(progress)["tet.failure"] == f"{type_}: gone"
