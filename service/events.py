@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from service.failures import Told
-from service.states import WorkState
+from service.states import ExperimentState, WorkState
 
 
 def utc_now() -> datetime:
@@ -98,7 +98,7 @@ class Outcome(Event):
     """
 
     type: Literal["outcome"] = "outcome"
-    state: Literal["succeeded", "failed", "cancelled"]
+    state: Literal[ExperimentState.SUCCEEDED, ExperimentState.FAILED, ExperimentState.CANCELLED]
     reason: str = ""
     failure: dict[str, Any] | None = None
 

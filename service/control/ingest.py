@@ -5,6 +5,7 @@ Offset and effect change in one transaction, so a crash between two lines repeat
 
 import logging
 from pathlib import Path
+from typing import assert_never
 
 from pydantic import ValidationError
 
@@ -20,7 +21,8 @@ from service.events import (
     RunFound,
     StageChanged,
 )
-from service.states import RESTING, TERMINAL, WORK_TRANSITIONS, ExperimentState, WorkState
+from service.reasons import NO_REASON, Reason, ReasonKind, cancelled, failed, waits_for_mlflow
+from service.states import RESTING, TERMINAL, WORK_TRANSITIONS, ExperimentState, Wanted, WorkState
 from service.storage import ExperimentFolder
 from service.store.database import Database
 from service.store.repository import Repository
@@ -32,7 +34,6 @@ log = logging.getLogger(__name__)
 CHUNK_BYTES = 262_144
 # What a driver of an earlier generation may still tell; how far things are is for the drivers of this one to say.
 _TIMELESS = (RunFound, MlflowExperimentFound)
-WAIT_FOR_MLFLOW = "points wait for MLflow"
 
 
 def ingest(database: Database, folder: ExperimentFolder) -> None:
@@ -88,7 +89,7 @@ def _parse(line: bytes, experiment_id: str, attempt: int) -> AnyEvent | None:
 
 
 def _apply(repository: Repository, row: ExperimentRow, event: AnyEvent, attempt: int) -> None:
-    if isinstance(event, Outcome) and event.state == "cancelled" and attempt < row.driver_attempt:
+    if isinstance(event, Outcome) and event.state is ExperimentState.CANCELLED and attempt < row.driver_attempt:
         return  # a driver that was stopped earlier, heard of late: the newest one may still run
     if isinstance(event, StageChanged | ChainChanged):
         event = event.model_copy(update={"state": _heard_of(row, event.state)})
@@ -100,7 +101,7 @@ def _apply(repository: Repository, row: ExperimentRow, event: AnyEvent, attempt:
 def _told(repository: Repository, row: ExperimentRow, event: AnyEvent) -> bool:
     """Take an event in; whether those who follow the experiment are told."""
     match event:
-        case StageChanged() | ChainChanged() | Outcome() if event.state == "cancelled" and row.wanted != "cancel":
+        case StageChanged() | ChainChanged() | Outcome() if _was_stopped_by_others(row, event):
             # The driver was stopped by somebody else, such as a node that is drained: the next one goes on.
             return False
         case StageChanged():
@@ -119,26 +120,45 @@ def _told(repository: Repository, row: ExperimentRow, event: AnyEvent) -> bool:
             _apply_outbox(row, event)
         case DriverStarted():
             pass
+        case _:
+            assert_never(event)
     return True
+
+
+def _was_stopped_by_others(row: ExperimentRow, event: StageChanged | ChainChanged | Outcome) -> bool:
+    is_cancelled = event.state in (WorkState.CANCELLED, ExperimentState.CANCELLED)
+    return is_cancelled and row.wanted is not Wanted.CANCEL
 
 
 def _apply_outcome(repository: Repository, row: ExperimentRow, event: Outcome) -> bool:
     if row.state in TERMINAL:
         return False
-    before, after = ExperimentState(row.state), ExperimentState(event.state)
-    repository.advance(row.id, before, after, reason=event.reason, failure=event.failure)
-    if event.state != "succeeded":
+    before = ExperimentState(row.state)
+    repository.advance(row.id, before, event.state, reason=_reason(event), failure=event.failure)
+    if event.state is not ExperimentState.SUCCEEDED:
         repository.end_unfinished(row.id, WorkState.CANCELLED)
     return True
+
+
+def _reason(event: Outcome) -> Reason:
+    match event.state:
+        case ExperimentState.SUCCEEDED:
+            return NO_REASON
+        case ExperimentState.FAILED:
+            return failed(event.reason)
+        case ExperimentState.CANCELLED:
+            return cancelled(event.reason)
+        case _:
+            assert_never(event.state)
 
 
 def _apply_outbox(row: ExperimentRow, event: OutboxChanged) -> None:
     if row.state in TERMINAL:
         return
     if event.error:
-        row.reason = f"{event.pending} {WAIT_FOR_MLFLOW}: {event.error}"
-    elif WAIT_FOR_MLFLOW in row.reason:
-        row.reason = ""
+        row.set_reason(waits_for_mlflow(event.pending, event.error))
+    elif row.reason_kind is ReasonKind.WAITS_FOR_MLFLOW:
+        row.set_reason(NO_REASON)
 
 
 def _apply_chain(repository: Repository, row: ExperimentRow, event: ChainChanged) -> bool:

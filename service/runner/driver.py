@@ -36,7 +36,7 @@ from service.runner.tuning.campaign import Campaign
 from service.runner.tuning.stop_window import StopWindow
 from service.runner.tuning.takeover import Takeover
 from service.spec import Experiment, parse
-from service.states import WorkState
+from service.states import ExperimentState, WorkState
 from service.storage import ExperimentFolder
 
 log = logging.getLogger("service.runner")
@@ -129,7 +129,7 @@ def _drive(
     if cancelled.is_set() and not (board.over and shipped):
         outbox.kill_unfinished()
         _announce_cancelled(ledger, events)
-        outcome = Outcome(state="cancelled", reason="cancelled while it ran")
+        outcome = Outcome(state=ExperimentState.CANCELLED, reason="cancelled while it ran")
     else:
         outcome = _outcome(board, ledger, outbox)
     events.append(outcome)
@@ -172,7 +172,11 @@ def _outcome(board: Board, ledger: Ledger, outbox: Outbox) -> Outcome:
             "that stays so in a retry: search anew"
         )
         told = told or (headline(stop.failure) if stop.failure is not None else None)
-    return Outcome(state="failed" if reasons else "succeeded", reason="; ".join(reasons), failure=told)
+    return Outcome(
+        state=ExperimentState.FAILED if reasons else ExperimentState.SUCCEEDED,
+        reason="; ".join(reasons),
+        failure=told,
+    )
 
 
 def _broken_arms(ledger: Ledger) -> Iterator[tuple[str, Stop]]:

@@ -20,7 +20,7 @@ from torch.distributed import ProcessGroup
 from service.plan import Chain, plan
 from service.runner import precision
 from service.runner.chains.journal import as_proposed
-from service.runner.commits.stage_folder import read_progress
+from service.runner.commits.reading import read_progress
 from service.runner.failures import describe
 from service.runner.on_a_node import submitted
 from service.runner.trial.workers.crew import Crew, gathered

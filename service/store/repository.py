@@ -1,7 +1,7 @@
 """Every query of the service. A `Repository` lives as long as one transaction."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -9,7 +9,8 @@ from sqlalchemy import CursorResult, or_, select, text, tuple_, update
 from sqlalchemy.orm import defer
 
 from service.events import utc_now
-from service.states import ACTIVE, EXPERIMENT_TRANSITIONS, RESTING, TERMINAL, Cleanup, ExperimentState
+from service.reasons import NO_REASON, Reason
+from service.states import ACTIVE, EXPERIMENT_TRANSITIONS, RESTING, TERMINAL, Cleanup, ExperimentState, Wanted
 from service.store.making import Making
 from service.store.requests import Requests
 from service.store.sums import Sums
@@ -28,9 +29,9 @@ class Active:
 
     id: str
     state: ExperimentState
-    wanted: str
-    hold: str
-    reason: str
+    wanted: Wanted
+    is_held: bool
+    reason: Reason
     owner: str
     priority: int
     queued_at: datetime
@@ -45,7 +46,19 @@ _LONG_COLUMNS = (
     ExperimentRow.demand,
     ExperimentRow.resources_history,
 )
-_ACTIVE_COLUMNS = [getattr(ExperimentRow, each.name) for each in fields(Active)]
+_ACTIVE_COLUMNS = (
+    ExperimentRow.id,
+    ExperimentRow.state,
+    ExperimentRow.wanted,
+    ExperimentRow.is_held,
+    ExperimentRow.reason_kind,
+    ExperimentRow.reason,
+    ExperimentRow.owner,
+    ExperimentRow.priority,
+    ExperimentRow.queued_at,
+    ExperimentRow.demand,
+    ExperimentRow.driver_attempt,
+)
 
 
 class Repository(Making, Requests, Sums, Upkeep, Verifications, Work):
@@ -88,18 +101,22 @@ class Repository(Making, Requests, Sums, Upkeep, Verifications, Work):
         """Experiments in no terminal state, oldest first; without their specs, which may be long."""
         query = select(*_ACTIVE_COLUMNS).where(ExperimentRow.state.in_(ACTIVE))
         rows = self._session.execute(query.order_by(ExperimentRow.created_at, ExperimentRow.id))
-        return [Active(*(row[0], ExperimentState(row[1]), *row[2:])) for row in rows]
+        return [
+            Active(id_, ExperimentState(state), wanted, is_held, Reason(kind, words), *rest)
+            for id_, state, wanted, is_held, kind, words, *rest in rows
+        ]
 
     def hold_running(self, why: str) -> int:
         """Keep what is starting or running from going on; returns how many that were let go on until now."""
         at_work = ExperimentRow.state.in_((ExperimentState.STARTING, ExperimentState.RUNNING))
-        statement = update(ExperimentRow).where(at_work, ExperimentRow.hold == "").values(hold=why)
+        statement = update(ExperimentRow).where(at_work, ~ExperimentRow.is_held).values(hold=why)
         return cast("CursorResult[Any]", self._session.execute(statement)).rowcount
 
     def release(self) -> None:
         """Let go on what was kept from it; what has ended meanwhile keeps the reason of its end."""
-        held = ExperimentRow.hold != "", ExperimentRow.state.in_(ACTIVE)
-        self._session.execute(update(ExperimentRow).where(*held).values(hold="", reason=""))
+        held = ExperimentRow.is_held, ExperimentRow.state.in_(ACTIVE)
+        nothing = {"hold": "", "reason_kind": NO_REASON.kind, "reason": NO_REASON.words}
+        self._session.execute(update(ExperimentRow).where(*held).values(nothing))
 
     def has_room(self, owner: str, *, running: int, running_per_owner: int | None) -> bool:
         """Whether one more of an owner may run; until this transaction ends, nobody else is told so.
@@ -122,6 +139,7 @@ class Repository(Making, Requests, Sums, Upkeep, Verifications, Work):
         after: ExperimentState,
         *,
         seen_attempt: int | None = None,
+        reason: Reason | None = None,
         **changes: Any,
     ) -> bool:
         """Move an experiment from one state to another, if it is still in the first.
@@ -131,12 +149,15 @@ class Repository(Making, Requests, Sums, Upkeep, Verifications, Work):
             before: the state it was seen in.
             after: the state to come; may be the same, to change other columns alone.
             seen_attempt: the number of the newest driver then; None where it does not matter.
+            reason: why, from now on; None: as before.
             changes: other columns to set in the same step.
 
         Returns:
             False when it had left `before`, or had got another driver, meanwhile; nothing is changed then.
         """
         assert after in EXPERIMENT_TRANSITIONS[before], f"{before} -> {after}"
+        if reason is not None:
+            changes |= {"reason_kind": reason.kind, "reason": reason.words}
         if after != before and after in TERMINAL:
             changes |= self._at_end(experiment_id, after)
         statement = update(ExperimentRow).where(ExperimentRow.id == experiment_id, ExperimentRow.state == before)
@@ -145,9 +166,11 @@ class Repository(Making, Requests, Sums, Upkeep, Verifications, Work):
         result = cast("CursorResult[Any]", self._session.execute(statement.values(state=after, **changes)))
         if result.rowcount == 0:
             return False
-        if after != before or "reason" in changes:
+        if after != before or reason is not None:
+            why = reason or NO_REASON
             told = {"failure": changes["failure"]} if changes.get("failure") else {}
-            self.add_event(experiment_id, "experiment", {"state": after, "reason": changes.get("reason", ""), **told})
+            data = {"state": after, "reason": why.words, "reason_kind": why.kind, **told}
+            self.add_event(experiment_id, "experiment", data)
         return True
 
     def _at_end(self, experiment_id: str, state: ExperimentState) -> dict[str, Any]:

@@ -1,20 +1,20 @@
 """What users want of experiments that exist; the reconciler and the housekeeper make it so."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import or_, select, update
 
 from service.errors import Conflict
 from service.events import utc_now
+from service.reasons import NO_REASON
 from service.spec.blocks import Resources
-from service.states import TERMINAL, Cleanup, ExperimentState, WorkState
+from service.states import TERMINAL, Cleanup, ExperimentState, Wanted, WorkState
 from service.store.base import Queries
 from service.store.rows import demand
 from service.store.tables import ChainRow, ExperimentRow, LineageRow, OutcomeRow, StageRow
 
-Wanted = Literal["run", "pause", "cancel"]
-_DONE_TO: dict[Wanted, str] = {"run": "resumed", "pause": "paused", "cancel": "cancelled"}
+_DONE_TO = {Wanted.RUN: "resumed", Wanted.PAUSE: "paused", Wanted.CANCEL: "cancelled"}
 # What a new generation runs again.
 _UNFINISHED = (WorkState.FAILED, WorkState.CANCELLED)
 MAX_NAMED = 5
@@ -36,7 +36,7 @@ class Requests(Queries):
 
         Args:
             experiment_id: which.
-            wanted: "pause", "run" (to resume what is paused) or "cancel".
+            wanted: what is wanted of it from now on; RUN resumes a paused experiment.
             resources: what trials are given from now on, of what is paused; None: as before.
 
         Raises:
@@ -44,10 +44,10 @@ class Requests(Queries):
             Conflict: it has ended otherwise already, or is being cancelled; or it cannot go on with these resources.
         """
         row = self.experiment(experiment_id, lock=True)
-        ends_so = wanted == "cancel" and row.state == ExperimentState.CANCELLED
+        ends_so = wanted is Wanted.CANCEL and row.state == ExperimentState.CANCELLED
         if row.state in TERMINAL and not ends_so:
             raise Conflict(f"experiment {experiment_id} {_has_ended(row)} and cannot be {_DONE_TO[wanted]}")
-        if row.wanted == "cancel" and wanted != "cancel":
+        if row.wanted is Wanted.CANCEL and wanted is not Wanted.CANCEL:
             raise Conflict(f"experiment {experiment_id} is being cancelled and cannot be {_DONE_TO[wanted]}")
         changed: dict[str, Any] = {}
         if resources is not None and not _has(row, resources.after):
@@ -58,7 +58,7 @@ class Requests(Queries):
                 )
             changed = self._give(row, resources)
         if row.wanted != wanted or changed:
-            if wanted == "run":
+            if wanted is Wanted.RUN:
                 row.queued_at = utc_now()  # it queues behind those that wait already
             row.wanted = wanted
             self.add_event(experiment_id, "experiment", {"state": row.state, "wanted": wanted, **changed})
@@ -80,7 +80,7 @@ class Requests(Queries):
         """
         row = self.experiment(experiment_id, lock=True)
         has_not_begun = row.state == ExperimentState.QUEUED and row.driver_attempt < row.first_driver
-        if has_not_begun and row.generation > 1 and row.wanted != "cancel":
+        if has_not_begun and row.generation > 1 and row.wanted is not Wanted.CANCEL:
             if resources is not None and not _has(row, resources.after):
                 raise Conflict(
                     f"experiment {experiment_id} has been retried already, with other resources: pause it, and resume "
@@ -89,7 +89,7 @@ class Requests(Queries):
             return row
         if row.state not in (ExperimentState.FAILED, ExperimentState.CANCELLED):
             said = "has succeeded" if row.state == ExperimentState.SUCCEEDED else f"is {row.state}"
-            said = "is being cancelled" if row.wanted == "cancel" and row.state not in TERMINAL else said
+            said = "is being cancelled" if row.wanted is Wanted.CANCEL and row.state not in TERMINAL else said
             raise Conflict(f"experiment {experiment_id} {said}: only what failed or was cancelled can be retried")
         if row.checkpoints_removed_at is not None or row.cleanup is not None:
             raise Conflict(f"experiment {experiment_id} cannot be retried: its checkpoints have been removed")
@@ -141,7 +141,8 @@ class Requests(Queries):
         )
         row.generation += 1
         row.first_driver = row.driver_attempt + 1
-        row.state, row.wanted, row.reason, row.hold = ExperimentState.QUEUED, "run", "", ""
+        row.state, row.wanted, row.hold = ExperimentState.QUEUED, Wanted.RUN, ""
+        row.set_reason(NO_REASON)
         row.queued_at, row.started_at, row.finished_at = utc_now(), None, None
         row.failure, row.idle_deaths, row.retry_at = None, 0, None
         row.delete_at, row.notify_at, row.notified_at, row.notify_tries, row.notify_error = None, None, None, 0, ""

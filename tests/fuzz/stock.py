@@ -11,9 +11,10 @@ from sqlalchemy import delete, insert, select, update
 from service.events import utc_now
 from service.failures import FailureType, failure
 from service.plan import chain_id, plan
+from service.reasons import Reason, stopping, waits_for_mlflow, waits_for_node
 from service.settings import Settings
 from service.spec import parse
-from service.states import TERMINAL, Cleanup, ExperimentState, VerificationState, WorkState
+from service.states import TERMINAL, Cleanup, ExperimentState, VerificationState, Wanted, WorkState
 from service.storage import ExperimentFolder
 from service.store.database import Database
 from service.store.repository import Repository
@@ -21,15 +22,21 @@ from service.store.tables import ChainRow, ExperimentRow, LineageRow, OutcomeRow
 from tests.unit.service.spec.test_spec import spec
 
 E = ExperimentState
+
+
+def _reason(reason: Reason) -> dict[str, Any]:
+    return {"reason_kind": reason.kind, "reason": reason.words}
+
+
 # Of one arm alone, so that the chains of the others are those of every experiment.
 SEARCH = {"method": "grid", "space": {"arms.TET.loss.lamb": {"choice": [0.05, 0.2]}}}
 # What the rows of an experiment say; `wanted` and such beside its state. `search` is part of its spec.
 KINDS: tuple[dict[str, Any], ...] = (
     *({"state": state} for state in E for _ in range(2)),
-    {"state": E.QUEUED, "reason": "waits for a node: a trial needs 1 CPU(s)", "priority": 7},
-    {"state": E.RUNNING, "wanted": "cancel", "reason": "Ray was asked to stop the driver"},
-    {"state": E.RUNNING, "reason": "3 points wait for MLflow: ConnectError", "mlflow_experiment_id": "7"},
-    {"state": E.RUNNING, "wanted": "pause"},
+    {"state": E.QUEUED, **_reason(waits_for_node("a trial needs 1 CPU(s)")), "priority": 7},
+    {"state": E.RUNNING, "wanted": Wanted.CANCEL, **_reason(stopping())},
+    {"state": E.RUNNING, **_reason(waits_for_mlflow(3, "ConnectError")), "mlflow_experiment_id": "7"},
+    {"state": E.RUNNING, "wanted": Wanted.PAUSE},
     {"state": E.PAUSED, "hold": "the storage is full"},
     {"state": E.SUCCEEDED, "cleanup": Cleanup.BEST, "delete_at": utc_now() + timedelta(days=365)},
     {"state": E.SUCCEEDED, "checkpoints_removed_at": utc_now(), "preset": "table1-cifar100-mini"},

@@ -15,11 +15,8 @@ from torch import Tensor
 from typing_extensions import Buffer
 
 from tet_core.config import DatasetCard
+from tet_core.errors import DataError as DataError
 from tet_core.static import repeat_over_time
-
-
-class DataError(ValueError):
-    """A data set is missing, damaged, or not what its card says."""
 
 
 class Samples(Protocol):

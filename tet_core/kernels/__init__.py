@@ -8,8 +8,9 @@ from types import ModuleType
 
 from torch import Tensor
 
+from tet_core.errors import NoCompilerError
 from tet_core.kernels import cpu
-from tet_core.kernels.native import NoCompilerError, fingerprint
+from tet_core.kernels.native import fingerprint
 
 log = logging.getLogger(__name__)
 

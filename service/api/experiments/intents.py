@@ -7,8 +7,8 @@ from service.api.experiments.views import view
 from service.derived.resources import regiven
 from service.errors import SpecInvalid
 from service.search.configurations import infeasible
-from service.states import Cleanup
-from service.store.requests import NewResources, Wanted, given
+from service.states import Cleanup, Wanted
+from service.store.requests import NewResources, given
 
 
 def request(context: Context, experiment_id: str, wanted: Wanted) -> ExperimentView:
@@ -34,7 +34,7 @@ def resume(context: Context, experiment_id: str, changes: object) -> ExperimentV
     """
     resources = _checked(context, experiment_id, changes)
     with context.database.session() as repository:
-        repository.request(experiment_id, "run", resources)
+        repository.request(experiment_id, Wanted.RUN, resources)
     return view(context, experiment_id)
 
 

@@ -10,7 +10,7 @@ from service.api.experiments.bodies import PostedChanges, RerunRequest
 from service.api.experiments.parameters import ExperimentId, Key
 from service.api.experiments.schemas import ExperimentView, VerificationPage, VerificationRequest, VerificationView
 from service.api.openapi import MADE, TAKES_CHANGES, TAKES_RESOURCES, answers
-from service.states import Cleanup
+from service.states import Cleanup, Wanted
 
 router = APIRouter(prefix="/experiments/{experiment_id}", tags=["life cycle"])
 
@@ -23,7 +23,7 @@ def cancel(context: InContext, experiment_id: ExperimentId) -> ExperimentView:
 
     Trials at work commit their epoch first, if that takes no longer than the service's `TET_STOP_WINDOW_S`.
     """
-    return intents.request(context, experiment_id, "cancel")
+    return intents.request(context, experiment_id, Wanted.CANCEL)
 
 
 @router.post("/pause", status_code=202, summary="Pause an experiment", responses=answers(404, 409))
@@ -32,7 +32,7 @@ def pause(context: InContext, experiment_id: ExperimentId) -> ExperimentView:
 
     Trials at work commit their epoch first, as for `cancel`. What is paused holds no slot of the queue.
     """
-    return intents.request(context, experiment_id, "pause")
+    return intents.request(context, experiment_id, Wanted.PAUSE)
 
 
 @router.post(

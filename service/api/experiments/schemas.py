@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.failures import FailureType, Whose
 from service.presets.catalogue import Published
+from service.reasons import ReasonKind
 from service.spec.blocks import Resources
 from service.states import ExperimentState, VerificationState, WorkState
 
@@ -127,6 +128,7 @@ class ExperimentSummary(BaseModel):
     name: str
     state: ExperimentState
     reason: str = Field(description="Why it is in this state, where that needs a word.")
+    reason_kind: ReasonKind = Field(description="The same for programs: the words may change, the kinds stay.")
     failure: FailureView | None = Field(
         None, description="Of an experiment that failed: that of the first stage that did, of the engine or of MLflow."
     )

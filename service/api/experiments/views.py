@@ -77,6 +77,7 @@ def summary(settings: Settings, row: ExperimentRow) -> ExperimentSummary:
         name=row.name,
         state=ExperimentState(row.state),
         reason=row.reason,
+        reason_kind=row.reason_kind,
         failure=None if row.failure is None else FailureView.model_validate(row.failure),
         owner=row.owner,
         priority=row.priority,

@@ -12,12 +12,12 @@ from pydantic import Field, TypeAdapter
 
 from service.failures import Told
 from service.plan import Chain, settled
-from service.runner.commits.stage_folder import Record
+from service.runner.commits.records import StoredRecord
 from service.spec import Experiment
 from tet_core.files import write_once
 
 
-class Proposal(Record):
+class Proposal(StoredRecord):
     """What is tried as an arm's configuration of this number; `values` is None where nothing was left to try."""
 
     type: Literal["proposal"] = "proposal"
@@ -27,7 +27,7 @@ class Proposal(Record):
     at_ms: int
 
 
-class Decision(Record):
+class Decision(StoredRecord):
     """Whether a configuration goes on behind an epoch of a stage.
 
     `value` is its validation accuracy there, a mean over its seeds; None where one of its networks broke down, which

@@ -11,7 +11,7 @@ from typing import Any
 
 from ray import tune
 
-from service.runner.commits.stage_folder import Superseded
+from service.runner.commits.attempt import Superseded
 from service.runner.failures import describe
 from service.runner.trial.config import TrialConfig
 

@@ -16,7 +16,7 @@ from service.plan import Chain, StagePlan, previous_stage
 from service.runner.chains.board import Answer, Board, StageId
 from service.runner.chains.ledger import Ledger
 from service.runner.chains.study import Study, Verdict
-from service.runner.commits.stage_folder import Attempt, Superseded
+from service.runner.commits.attempt import Attempt, Superseded
 from service.runner.failures import is_finding, lost, superseded
 from service.runner.shipping.run_content import stage_label
 from service.runner.trial.config import TrialConfig

@@ -14,7 +14,8 @@ from typing import Any
 from torch.distributed import ProcessGroup
 
 from service.plan import Chain, previous_stage
-from service.runner.commits.stage_folder import Commit, Progress, read_progress
+from service.runner.commits.reading import StageProgress, read_progress
+from service.runner.commits.records import Commit
 from service.runner.trial.parts import load_last
 from service.storage import ExperimentFolder, StageFolder
 from tet_core import environment, train_epochs
@@ -53,7 +54,7 @@ class Part:
     commits: tuple[Commit, ...]
 
 
-def parts_of(progress: Progress) -> tuple[Part, ...]:
+def parts_of(progress: StageProgress) -> tuple[Part, ...]:
     """What is committed of a stage, by the number of workers that trained it; of an analysis, one part."""
     numbers = {each.attempt: int(each.environment.get(NUM_WORKERS, 1)) for each in progress.started}
     grouped = groupby(progress.commits, lambda commit: numbers.get(commit.attempt, 1))

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from service.reasons import failed
 from service.states import ExperimentState, WorkState
 from tests.integration.api.conftest import Api, _api
 
@@ -26,7 +27,7 @@ def end(api: Api, experiment_id: str, state: ExperimentState) -> None:
             for stage in chain.stages:
                 stage.epoch = stage.epochs
         repository.end_unfinished(experiment_id, work)
-        repository.advance(experiment_id, ExperimentState.QUEUED, state, reason="so it was")
+        repository.advance(experiment_id, ExperimentState.QUEUED, state, reason=failed("so it was"))
 
 
 def detail(answer: Any, status: int) -> str:

@@ -5,6 +5,7 @@ import pytest
 
 from service.api.experiments import logs
 from service.failures import FailureType, failure, headline
+from service.reasons import failed
 from service.states import ExperimentState
 from service.storage import ExperimentFolder
 from service.store.repository import Repository
@@ -78,9 +79,10 @@ def test_a_failure_is_shown_of_the_stage_and_of_the_experiment_and_of_earlier_ge
         stage = repository.stage(experiment_id, repository.chains(experiment_id, limit=1)[0].id, 0)
         assert stage is not None
         stage.state, stage.failure = "failed", told
-        assert repository.advance(experiment_id, E.QUEUED, E.FAILED, reason="1 failed", failure=headline(told))
+        assert repository.advance(experiment_id, E.QUEUED, E.FAILED, reason=failed("1 failed"), failure=headline(told))
     body = api.client.get(f"/experiments/{experiment_id}").json()
     assert body["chains"][0]["stages"][0]["failure"] == told
+    assert (body["reason"], body["reason_kind"]) == ("1 failed", "failed")
     assert body["failure"] == {"type": "data", "class": "user", "message": "images/2.png: damaged"}
     assert api.client.get("/experiments").json()["experiments"][0]["failure"] == body["failure"]
     again = api.client.post(f"/experiments/{experiment_id}/retry").json()

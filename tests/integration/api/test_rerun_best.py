@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from service.reasons import failed
 from service.states import ExperimentState, WorkState
 from tests.integration.api.conftest import Api
 
@@ -28,7 +29,7 @@ def searched(api: Api, spec: Spec, *, failing: tuple[str, ...] = (), **changes: 
                 # The test set would choose otherwise.
                 stage.metrics = {"val/accuracy": 0.9 if is_best else 0.5, "test/accuracy": 0.3 if is_best else 0.8}
         state = ExperimentState.FAILED if failing else ExperimentState.SUCCEEDED
-        repository.advance(experiment, ExperimentState.QUEUED, state, reason="so it was")
+        repository.advance(experiment, ExperimentState.QUEUED, state, reason=failed("so it was"))
     return experiment
 
 

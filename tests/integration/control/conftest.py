@@ -14,9 +14,9 @@ from service.events import Event
 from service.plan import plan
 from service.settings import Settings
 from service.spec import parse
+from service.states import Wanted
 from service.storage import ExperimentFolder
 from service.store.database import Database
-from service.store.requests import Wanted
 from service.store.tables import ExperimentRow
 from tests.serving import running
 from tests.unit.service.spec.test_spec import spec
@@ -143,7 +143,7 @@ class Desk:
             repository.request(experiment_id, wanted)
 
     def cancel(self, experiment_id: str) -> None:
-        self.want(experiment_id, "cancel")
+        self.want(experiment_id, Wanted.CANCEL)
 
     def first_chain(self, experiment_id: str) -> str:
         with self.database.reading() as repository:

@@ -17,6 +17,7 @@ from service.control import housekeeper, webhook
 from service.control.housekeeper import Housekeeper
 from service.events import utc_now
 from service.plan import plan
+from service.reasons import NO_REASON
 from service.settings import Settings
 from service.spec import parse
 from service.states import Cleanup, ExperimentState
@@ -62,7 +63,7 @@ def ended(desk: Desk, state: ExperimentState = ExperimentState.SUCCEEDED, **chan
     parsed = parse(spec(**changes))
     with desk.database.session() as repository:
         experiment_id = repository.create_experiment(parsed, plan(parsed)).id
-        repository.advance(experiment_id, ExperimentState.QUEUED, state, reason="")
+        repository.advance(experiment_id, ExperimentState.QUEUED, state, reason=NO_REASON)
     return experiment_id
 
 

@@ -10,8 +10,10 @@ from service.control.queue import REFUSED_AFTER_S
 from service.control.reconciler import Reconciler
 from service.events import Outcome
 from service.plan import plan
+from service.reasons import ReasonKind
 from service.settings import Settings
 from service.spec import parse
+from service.states import ExperimentState, Wanted
 from service.store.repository import Repository
 from tests.integration.control.conftest import Desk
 from tests.unit.service.spec.test_spec import spec
@@ -30,7 +32,7 @@ def states(desk: Desk, *ids: str) -> list[str]:
 
 
 def succeed(desk: Desk, experiment_id: str) -> None:
-    desk.say(experiment_id, Outcome(state="succeeded"), attempt=desk.row(experiment_id).driver_attempt)
+    desk.say(experiment_id, Outcome(state=ExperimentState.SUCCEEDED), attempt=desk.row(experiment_id).driver_attempt)
 
 
 def nodes(desk: Desk, *offers: dict[str, float]) -> None:
@@ -97,7 +99,7 @@ def test_a_full_storage_pauses_what_runs_and_lets_it_go_on_once_there_is_room(de
     desk.ray.end(job, "STOPPED")
     desk.rounds(2)
     row = desk.row(experiment)
-    assert (row.state, row.wanted) == ("paused", "run")
+    assert (row.state, row.wanted, row.reason_kind) == ("paused", "run", ReasonKind.STORAGE)
     assert re.match(r"the storage is full: .* MB are free at .*; it goes on by itself once there is room$", row.reason)
     assert desk.row(waiting).state == "queued", "nothing starts meanwhile"
     assert desk.row(waiting).reason.startswith("the storage is full")
@@ -122,7 +124,7 @@ def test_to_resume_by_hand_what_the_service_holds_changes_nothing(desk: Desk) ->
         assert repository.hold_running("full") == 1
     desk.settings = Settings.model_validate({**dict(desk.settings), "min_free_bytes": 2**62})
     desk.rounds()
-    desk.want(experiment, "run")
+    desk.want(experiment, Wanted.RUN)
     desk.rounds(2)
     assert (desk.row(experiment).state, desk.row(experiment).reason) == ("paused", "full")
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from service.control.replays import MAX_A_ROUND, MAX_JOBS, Replays
+from service.states import Wanted
 from service.store.tables import VerificationRow
 from tests.integration.control.conftest import Desk
 
@@ -13,7 +14,7 @@ from tests.integration.control.conftest import Desk
 def asked(desk: Desk) -> str:
     """An experiment of which a stage is to be replayed."""
     experiment = desk.post()
-    desk.want(experiment, "pause")
+    desk.want(experiment, Wanted.PAUSE)
     with desk.database.session() as repository:
         repository.add_verification(experiment, desk.first_chain(experiment), 0)
     return experiment

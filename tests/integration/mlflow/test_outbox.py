@@ -16,7 +16,7 @@ from service.plan import Chain, plan
 from service.runner.chains.board import StageId
 from service.runner.chains.event_file import EventFile
 from service.runner.chains.ledger import Ledger, Stop
-from service.runner.commits.stage_folder import Attempt
+from service.runner.commits.attempt import Attempt
 from service.runner.shipping import outbox as module
 from service.runner.shipping.mlflow_runs import MlflowRuns
 from service.runner.shipping.outbox import Outbox

@@ -11,8 +11,9 @@ from sqlalchemy.exc import IntegrityError
 from service.errors import Conflict, NotFound
 from service.events import utc_now
 from service.plan import chain_id, plan
+from service.reasons import failed
 from service.spec import parse
-from service.states import Cleanup, ExperimentState, WorkState
+from service.states import Cleanup, ExperimentState, Wanted, WorkState
 from service.store.database import Database
 from service.store.tables import ChainRow, ExperimentRow, StageRow
 from tests.unit.service.spec.test_spec import spec
@@ -47,7 +48,7 @@ def put(database: Database, experiment_id: str, state: ExperimentState) -> None:
 def end(database: Database, experiment_id: str, state: ExperimentState) -> None:
     with database.session() as repository:
         before = S(repository.experiment(experiment_id).state)
-        assert repository.advance(experiment_id, before, state, reason="because")
+        assert repository.advance(experiment_id, before, state, reason=failed("because"))
 
 
 @pytest.mark.parametrize(("before", "after"), list(product(S, S)), ids=lambda state: str(state))
@@ -66,13 +67,13 @@ def test_each_pair_of_states_is_taken_or_refused(sqlite: Database, before: S, af
     assert (row.finished_at is not None) == (after in ENDS and after in FOLLOWS[before])
 
 
-@pytest.mark.parametrize("wanted", ["run", "pause", "cancel"])
+@pytest.mark.parametrize("wanted", Wanted)
 @pytest.mark.parametrize("state", S, ids=lambda state: str(state))
-def test_each_want_is_taken_until_the_end_and_refused_after_it(sqlite: Database, state: S, wanted: Any) -> None:
+def test_each_want_is_taken_until_the_end_and_refused_after_it(sqlite: Database, state: S, wanted: Wanted) -> None:
     experiment_id = create(sqlite)
     put(sqlite, experiment_id, state)
     with sqlite.session() as repository:
-        if state not in ENDS or (state, wanted) == (S.CANCELLED, "cancel"):
+        if state not in ENDS or (state, wanted) == (S.CANCELLED, Wanted.CANCEL):
             assert repository.request(experiment_id, wanted).wanted == wanted
         else:
             done_to = {"run": "resumed", "pause": "paused", "cancel": "cancelled"}[wanted]
@@ -214,7 +215,7 @@ def test_what_is_being_cancelled_before_its_new_generation_began_is_not_retried(
     end(sqlite, experiment, S.FAILED)
     with sqlite.session() as repository:
         repository.retry(experiment)
-        repository.request(experiment, "cancel")
+        repository.request(experiment, Wanted.CANCEL)
     with sqlite.session() as repository, pytest.raises(Conflict, match="is being cancelled: only what failed"):
         repository.retry(experiment)
 

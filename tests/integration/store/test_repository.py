@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 from service.errors import Conflict, NotFound
 from service.events import utc_now
 from service.plan import plan
+from service.reasons import failed
 from service.spec import parse
-from service.states import ExperimentState, WorkState
+from service.states import ExperimentState, Wanted, WorkState
 from service.store.database import Database
 from service.store.tables import EventRow
 from tests.unit.service.spec.test_spec import spec
@@ -125,7 +126,9 @@ def test_a_state_changes_only_under_the_driver_it_was_seen_with(database: Databa
     queued, starting = ExperimentState.QUEUED, ExperimentState.STARTING
     with database.session() as repository:
         assert repository.advance(experiment_id, queued, starting, seen_attempt=0, driver_attempt=1)
-        assert not repository.advance(experiment_id, starting, starting, seen_attempt=0, driver_attempt=1, reason="x")
+        assert not repository.advance(
+            experiment_id, starting, starting, seen_attempt=0, driver_attempt=1, reason=failed("x")
+        )
         assert repository.experiment(experiment_id).reason == ""
 
 
@@ -178,31 +181,31 @@ def test_an_event_files_offset_moves_only_from_where_it_was(database: Database) 
 def test_what_has_ended_cannot_be_cancelled_and_cancelling_twice_is_once(database: Database) -> None:
     experiment_id = create(database)
     with database.session() as repository:
-        repository.request(experiment_id, "cancel")
-        repository.request(experiment_id, "cancel")
+        repository.request(experiment_id, Wanted.CANCEL)
+        repository.request(experiment_id, Wanted.CANCEL)
         kinds = [event.data.get("wanted") for event in repository.events(experiment_id)]
         assert kinds.count("cancel") == 1
         repository.advance(experiment_id, ExperimentState.QUEUED, ExperimentState.FAILED)
     with pytest.raises(Conflict, match="has failed and cannot be cancelled"), database.session() as repository:
-        repository.request(experiment_id, "cancel")
+        repository.request(experiment_id, Wanted.CANCEL)
 
 
 def test_what_has_ended_or_is_being_cancelled_can_neither_be_paused_nor_resumed(database: Database) -> None:
     ended, cancelled = create(database), create(database)
     with database.session() as repository:
         repository.advance(ended, ExperimentState.QUEUED, ExperimentState.FAILED)
-        repository.request(cancelled, "cancel")
+        repository.request(cancelled, Wanted.CANCEL)
     for experiment_id, why in ((ended, "has failed"), (cancelled, "is being cancelled")):
         with pytest.raises(Conflict, match=f"{why} and cannot be paused"), database.session() as repository:
-            repository.request(experiment_id, "pause")
+            repository.request(experiment_id, Wanted.PAUSE)
         with pytest.raises(Conflict, match=f"{why} and cannot be resumed"), database.session() as repository:
-            repository.request(experiment_id, "run")
+            repository.request(experiment_id, Wanted.RUN)
 
 
 def test_pausing_twice_and_resuming_what_runs_change_nothing(database: Database) -> None:
     experiment_id = create(database)
     with database.session() as repository:
-        for wanted in ("run", "pause", "pause", "run", "run"):
+        for wanted in (Wanted.RUN, Wanted.PAUSE, Wanted.PAUSE, Wanted.RUN, Wanted.RUN):
             repository.request(experiment_id, wanted)
         told = [event.data.get("wanted") for event in repository.events(experiment_id)]
     assert told == [None, "pause", "run"]
@@ -216,7 +219,7 @@ def test_who_cancels_what_is_just_ending_learns_that_it_has_ended(database: Data
     def cancel() -> None:
         on_its_way.set()  # SQLite keeps it from beginning, PostgreSQL from the row
         with database.session() as repository:
-            repository.request(experiment_id, "cancel")
+            repository.request(experiment_id, Wanted.CANCEL)
 
     with ThreadPoolExecutor(1) as pool:
         with database.session() as repository:
@@ -246,7 +249,7 @@ def test_events_are_seen_in_the_order_of_their_numbers(database: Database) -> No
 
     with ThreadPoolExecutor(1) as pool:
         with database.session() as repository:
-            repository.request(experiment_id, "cancel")
+            repository.request(experiment_id, Wanted.CANCEL)
             repository.events(experiment_id)  # numbered by now, and not yet to be seen
             telling = pool.submit(tell)
             assert on_its_way.wait(60)

@@ -9,7 +9,7 @@ from service.errors import Conflict
 from service.plan import chain_id, plan
 from service.spec import parse
 from service.spec.blocks import Resources
-from service.states import ExperimentState
+from service.states import ExperimentState, Wanted
 from service.store.database import Database
 from service.store.requests import NewResources
 from service.store.tables import ChainRow, ExperimentRow, IdempotencyKeyRow
@@ -48,8 +48,8 @@ def test_what_is_paused_goes_on_with_others_and_keeps_what_it_had(database: Data
     begin(database, experiment_id, attempts=1, epoch=3)
     before = row(database, experiment_id)
     with database.session() as repository:
-        repository.request(experiment_id, "pause")
-        repository.request(experiment_id, "run", FOUR)
+        repository.request(experiment_id, Wanted.PAUSE)
+        repository.request(experiment_id, Wanted.RUN, FOUR)
     after = row(database, experiment_id)
     assert after.spec == {**before.spec, "resources": {"workers_per_trial": 4}}
     assert (after.demand["num_workers"], after.wanted) == (4, "run")
@@ -65,7 +65,7 @@ def test_to_ask_twice_is_to_ask_once(database: Database) -> None:
     for state in (S.PAUSED, S.QUEUED, S.RUNNING):
         put(database, experiment_id, state)
         with database.session() as repository:
-            repository.request(experiment_id, "run", FOUR)
+            repository.request(experiment_id, Wanted.RUN, FOUR)
     assert len(row(database, experiment_id).resources_history) == 1
 
 
@@ -74,7 +74,7 @@ def test_only_what_is_paused_is_resumed_with_others(sqlite: Database, state: S) 
     experiment_id = of_eight(sqlite, state)
     says = "cannot be resumed$" if state in (S.SUCCEEDED, S.FAILED, S.CANCELLED) else f"is {state}, .* pause it first"
     with sqlite.session() as repository, pytest.raises(Conflict, match=says):
-        repository.request(experiment_id, "run", FOUR)
+        repository.request(experiment_id, Wanted.RUN, FOUR)
     assert row(sqlite, experiment_id).spec["resources"] == {"workers_per_trial": 8}
 
 
@@ -107,10 +107,10 @@ def test_of_two_who_change_them_at_once_the_later_one_is_told(sqlite: Database) 
     for other in (FOUR, NewResources(EIGHT, Resources(workers_per_trial=2))):
         with sqlite.session() as repository:
             if other is FOUR:
-                repository.request(experiment_id, "run", other)
+                repository.request(experiment_id, Wanted.RUN, other)
             else:
                 with pytest.raises(Conflict, match="were changed meanwhile"):
-                    repository.request(experiment_id, "run", other)
+                    repository.request(experiment_id, Wanted.RUN, other)
     assert row(sqlite, experiment_id).spec["resources"] == {"workers_per_trial": 4}
 
 
@@ -131,10 +131,10 @@ def test_threads_and_device_change_before_anything_has_begun_alone(
     with database.session() as repository:
         if begun:
             with pytest.raises(Conflict) as caught:
-                repository.request(experiment_id, "run", asked)
+                repository.request(experiment_id, Wanted.RUN, asked)
             assert says in str(caught.value)
         else:
-            repository.request(experiment_id, "run", asked)
+            repository.request(experiment_id, Wanted.RUN, asked)
     assert len(row(database, experiment_id).resources_history) == (not begun)
 
 
@@ -146,7 +146,7 @@ def test_neither_chains_nor_what_a_key_stands_for_depend_on_them(database: Datab
         ).id
     put(database, experiment_id, S.PAUSED)
     with database.session() as repository:
-        repository.request(experiment_id, "run", FOUR)
+        repository.request(experiment_id, Wanted.RUN, FOUR)
         assert (
             repository.create_experiment(
                 parsed, plan(parsed), idempotency_key="k", body_sha256="digest of what was posted"

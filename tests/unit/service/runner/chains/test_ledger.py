@@ -10,7 +10,7 @@ from service.plan import Chain
 from service.runner.chains.board import StageId
 from service.runner.chains.event_file import EventFile
 from service.runner.chains.ledger import Ledger
-from service.runner.commits.stage_folder import Attempt
+from service.runner.commits.attempt import Attempt
 from service.states import WorkState
 from service.storage import ExperimentFolder
 from tests.unit.service.runner.writing import begin, write

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from service.failures import headline
-from service.runner.commits.stage_folder import Attempt, Commit, Superseded, commit_name, read_commits, read_progress
+from service.runner.commits.attempt import Attempt, Superseded
+from service.runner.commits.reading import read_commits, read_progress
+from service.runner.commits.records import Commit, commit_name
 from service.runner.shipping.run_content import progress_tags
 from service.storage import StageFolder
 
@@ -101,9 +103,10 @@ def test_a_process_killed_before_its_link_leaves_the_journal_as_it_was(folder: S
     script = f"""
 import os, signal
 from pathlib import Path
-from service.runner.commits import stage_folder
+from service.runner.commits.attempt import Attempt
+from service.storage import StageFolder
 os.link = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-attempt = stage_folder.Attempt(stage_folder.StageFolder(Path({str(folder.path)!r})))
+attempt = Attempt(StageFolder(Path({str(folder.path)!r})))
 attempt.commit(epoch=2, epochs=9, at_ms=2, metrics={{}}, weights_sha256="00")
 """
     ended = subprocess.run([sys.executable, "-c", script], check=False, cwd=Path(__file__).parents[5])
@@ -161,7 +164,7 @@ def test_a_stage_may_fail_at_any_epoch(folder: StageFolder) -> None:
 def test_attempts_of_several_processes_get_folders_of_their_own(folder: StageFolder) -> None:
     script = f"""
 from pathlib import Path
-from service.runner.commits.stage_folder import Attempt
+from service.runner.commits.attempt import Attempt
 from service.storage import StageFolder
 print("ready", flush=True)
 input()

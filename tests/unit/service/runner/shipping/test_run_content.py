@@ -6,7 +6,8 @@ import pytest
 from mlflow.utils.validation import _validate_param_name as validate_param_name
 
 from service.plan import Chain, plan
-from service.runner.commits.stage_folder import Attempt, read_progress
+from service.runner.commits.attempt import Attempt
+from service.runner.commits.reading import read_progress
 from service.runner.shipping import run_content as content
 from service.spec import parse
 from service.storage import ExperimentFolder

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from service.runner.commits.stage_folder import read_progress
+from service.runner.commits.reading import read_progress
 from service.runner.trial.trainable import StageTrial
 from service.storage import StageFolder
 from tests.unit.service.runner.trial.test_trainable import config, run

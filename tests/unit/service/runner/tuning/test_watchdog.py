@@ -7,7 +7,7 @@ from unittest.mock import Mock
 import pytest
 
 from service.runner.chains.board import StageId
-from service.runner.commits.stage_folder import Attempt
+from service.runner.commits.attempt import Attempt
 from service.runner.trial.heartbeat import HEARTBEAT
 from service.runner.tuning.watchdog import LOOK_S, Watchdog
 from service.spec.blocks import Limits

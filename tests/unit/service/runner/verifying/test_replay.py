@@ -11,7 +11,8 @@ import pytest
 from torch.distributed import ProcessGroup
 
 from service.plan import Chain, plan
-from service.runner.commits.stage_folder import Attempt, read_progress
+from service.runner.commits.attempt import Attempt
+from service.runner.commits.reading import read_progress
 from service.runner.trial.parts import load_last
 from service.runner.trial.trainable import StageTrial
 from service.runner.verifying.replay import Replay, parts_of
