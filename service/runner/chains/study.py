@@ -19,7 +19,8 @@ from service.runner.chains.journal import Decision, Entry, Proposal, StudyJourna
 from service.runner.chains.ledger import Ledger, Stop
 from service.runner.chains.standings import ConfigurationId, Place, Standings, configuration_of
 from service.search.configurations import searched
-from service.search.learning import Seen, proposed
+from service.search.learning import proposed
+from service.search.seen import Seen
 from service.search.stopping import judged
 from service.spec import Experiment
 from service.states import WorkState

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service.documents.yaml import load_yaml
+from service.documents import load_yaml
 from service.search.configurations import infeasible
 from service.spec import parse
 from tests.root import ROOT
