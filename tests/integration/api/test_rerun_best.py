@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from service.reasons import failed
+from service.reasons import Reason, ReasonKind, failed
 from service.states import ExperimentState, WorkState
 from tests.integration.api.conftest import Api
 
@@ -59,7 +59,9 @@ def test_where_every_configuration_lost_a_seed_all_answers_agree_on_the_best(api
             for stage in chain.stages:
                 stage.state, stage.epoch = chain.state, stage.epochs
                 stage.metrics = {"val/accuracy": accuracy or 1.0, "test/accuracy": 0.5}
-        repository.advance(parent, ExperimentState.QUEUED, ExperimentState.FAILED, reason="so it was")
+        repository.advance(
+            parent, ExperimentState.QUEUED, ExperimentState.FAILED, reason=Reason(ReasonKind.FAILED, "so it was")
+        )
     told = api.client.get(f"/experiments/{parent}").json()["search"]["arms"]
     compared = api.client.get(f"/experiments/{parent}/comparison").json()["arms"]
     chosen = {"optimizer.lr": 0.02}
