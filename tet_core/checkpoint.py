@@ -15,18 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tet_core.errors import CheckpointError as CheckpointError
+from tet_core.errors import EnvironmentMismatch as EnvironmentMismatch
 from tet_core.files import write_atomic
 
 FORMAT = 1
 KEYS = ("format", "config", "environment", "epoch", "model", "optimizer", "metrics")
-
-
-class CheckpointError(ValueError):
-    """A checkpoint is damaged, of another format, or does not fit what it is to be used for."""
-
-
-class EnvironmentMismatch(CheckpointError):  # noqa: N818 - it reads better without "Error"
-    """A checkpoint was made in an environment in which other bits come out; another machine may do."""
 
 
 def save(checkpoint: Mapping[str, Any], path: Path | str) -> None:

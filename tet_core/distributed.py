@@ -17,18 +17,13 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
+from tet_core.errors import WorkersApartError as WorkersApartError
+from tet_core.errors import WorkersDifferError as WorkersDifferError
+
 # Gradients travel in pieces of about so many bytes, so that one is copied while another is on its way.
 BUCKET_BYTES = 25 * 1024**2
 
 T_ = TypeVar("T_")
-
-
-class WorkersApartError(RuntimeError):
-    """The workers of a stage have lost each other: one of them has died, failed, or cannot be reached."""
-
-
-class WorkersDifferError(ValueError):
-    """The workers of a stage are not alike, and would not come to the same weights."""
 
 
 @dataclass(frozen=True)

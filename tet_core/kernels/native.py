@@ -18,6 +18,7 @@ from pathlib import Path
 
 import torch
 
+from tet_core.errors import NoCompilerError
 from tet_core.files import only_one
 
 log = logging.getLogger(__name__)
@@ -31,10 +32,6 @@ FLAGS = ("-std=c11", "-O3", "-fopenmp", "-fno-math-errno", "-fno-trapping-math",
 LEVELS = {"AVX512": "-march=x86-64-v4", "AVX2": "-march=x86-64-v3"}
 # It takes seconds; on a machine that is swamped with other work, minutes.
 BUILD_S = 1_800
-
-
-class NoCompilerError(RuntimeError):
-    """The kernels cannot be built here; its text says what was tried."""
 
 
 @cache

@@ -10,7 +10,7 @@ from sse_starlette import EventSourceResponse
 from starlette.concurrency import run_in_threadpool
 
 from service.api.context import InContext
-from service.api.experiments import comparing, logs, service, stream
+from service.api.experiments import comparing, logs, stream, submitting, views
 from service.api.experiments.bodies import PostedSpec, PresetName
 from service.api.experiments.parameters import ChainCursor, Cursor, ExperimentId, Key
 from service.api.experiments.schemas import ComparisonView, ExperimentPage, ExperimentView, Validation
@@ -43,7 +43,7 @@ def post(
     context: InContext, spec: PostedSpec, response: Response, preset: PresetName = None, idempotency_key: Key = None
 ) -> ExperimentView:
     """Stores the experiment and queues it; `Location` says where to look."""
-    made = service.submit(context, spec, idempotency_key, preset)
+    made = submitting.submit(context, spec, idempotency_key, preset)
     response.headers["Location"] = f"/experiments/{made.id}"
     return made
 
@@ -56,7 +56,7 @@ def post(
 )
 def validate(context: InContext, spec: PostedSpec) -> Validation:
     """Answers what posting it would answer, faults included, and what it would ask of the cluster."""
-    return service.validate(context, spec)
+    return submitting.validate(context, spec)
 
 
 @router.get("", summary="List experiments", responses=answers(422))
@@ -76,7 +76,7 @@ def experiments(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> ExperimentPage:
     """Newest first."""
-    return service.page(context, limit=limit, cursor=cursor, state=state, name=name)
+    return views.page(context, limit=limit, cursor=cursor, state=state, name=name)
 
 
 @router.get("/{experiment_id}", summary="Show an experiment", responses=answers(404, 422))
@@ -84,16 +84,16 @@ def experiment(
     context: InContext,
     experiment_id: ExperimentId,
     cursor: ChainCursor = -1,
-    limit: Annotated[int, Query(ge=1, le=service.MAX_CHAINS_EMBEDDED)] = service.MAX_CHAINS_EMBEDDED,
+    limit: Annotated[int, Query(ge=1, le=views.MAX_CHAINS_EMBEDDED)] = views.MAX_CHAINS_EMBEDDED,
 ) -> ExperimentView:
     """Its state, and each chain's stages with what their newest epoch left."""
-    return service.view(context, experiment_id, after=cursor, limit=limit)
+    return views.view(context, experiment_id, after=cursor, limit=limit)
 
 
 @router.get("/{experiment_id}/comparison", summary="Compare an experiment's arms", responses=answers(404))
 def compare(context: InContext, experiment_id: ExperimentId) -> ComparisonView:
     """Each arm over its seeds, and the paired difference to the baseline, by the chains that have succeeded so far."""
-    return comparing.comparison(context, experiment_id)
+    return comparing.comparison_view(context, experiment_id)
 
 
 @router.get(

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query, Response
 
 from service.api.context import InContext
-from service.api.experiments import rerunning, resuming, service, verifying
+from service.api.experiments import intents, rerunning, submitting, verifying
 from service.api.experiments.bodies import PostedChanges, RerunRequest
 from service.api.experiments.parameters import ExperimentId, Key
 from service.api.experiments.schemas import ExperimentView, VerificationPage, VerificationRequest, VerificationView
@@ -23,7 +23,7 @@ def cancel(context: InContext, experiment_id: ExperimentId) -> ExperimentView:
 
     Trials at work commit their epoch first, if that takes no longer than the service's `TET_STOP_WINDOW_S`.
     """
-    return service.request(context, experiment_id, Wanted.CANCEL)
+    return intents.request(context, experiment_id, Wanted.CANCEL)
 
 
 @router.post("/pause", status_code=202, summary="Pause an experiment", responses=answers(404, 409))
@@ -32,7 +32,7 @@ def pause(context: InContext, experiment_id: ExperimentId) -> ExperimentView:
 
     Trials at work commit their epoch first, as for `cancel`. What is paused holds no slot of the queue.
     """
-    return service.request(context, experiment_id, Wanted.PAUSE)
+    return intents.request(context, experiment_id, Wanted.PAUSE)
 
 
 @router.post(
@@ -50,7 +50,7 @@ def resume(context: InContext, experiment_id: ExperimentId, changes: PostedChang
     `cpus_per_trial`, and whether there is a GPU, stay as they are: bits depend on them, and on the number of workers in
     the last places. What was given before is kept in `resources_history`.
     """
-    return resuming.resume(context, experiment_id, changes)
+    return intents.resume(context, experiment_id, changes)
 
 
 @router.post(
@@ -66,7 +66,7 @@ def retry(context: InContext, experiment_id: ExperimentId, changes: PostedChange
     Stages go on from their last epochs, in the same runs. The outcome so far is kept in `history`. 409 where there is
     nothing to retry. A body may give its trials other `resources`, as for `resume`.
     """
-    return resuming.retry(context, experiment_id, changes)
+    return intents.retry(context, experiment_id, changes)
 
 
 @router.post(
@@ -88,7 +88,7 @@ def fork(
     Blocks of the body are merged key by key, lists are replaced whole. By `start`, of the spec or of an arm, chains
     start at another arm or stage. Random draws go on where they were, so a fork equals a longer chain.
     """
-    made = service.fork(context, experiment_id, changes, idempotency_key)
+    made = submitting.fork(context, experiment_id, changes, idempotency_key)
     response.headers["Location"] = f"/experiments/{made.id}"
     return made
 
@@ -135,7 +135,7 @@ def delete(
 
     In MLflow the experiment goes into the trash, from where it can be restored until that is emptied.
     """
-    service.remove(context, experiment_id, Cleanup(what))
+    intents.remove(context, experiment_id, Cleanup(what))
     return Response(status_code=202)
 
 

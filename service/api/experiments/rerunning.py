@@ -4,12 +4,12 @@ import hashlib
 import json
 
 from service.api.context import Context
-from service.api.experiments import service
+from service.api.experiments import submitting
 from service.api.experiments.bodies import RerunRequest
-from service.api.experiments.comparing import chosen_by_arm, tried_by_arm
 from service.api.experiments.schemas import ExperimentView
 from service.derived.rerun import own_name, rerun
 from service.errors import Conflict, FieldError, SpecInvalid
+from service.results.tried import best_by_arm, tried_by_arm
 from service.states import TERMINAL
 from service.store.tables import ExperimentRow
 
@@ -30,14 +30,14 @@ def rerun_best(context: Context, parent_id: str, wanted: RerunRequest, idempoten
     """
     meaning = json.dumps(["rerun-best", parent_id, wanted.model_dump(mode="json")], sort_keys=True)
     digest = hashlib.sha256(meaning.encode()).hexdigest()
-    if (known := service.made_before(context, idempotency_key, digest)) is not None:
+    if (known := submitting.made_before(context, idempotency_key, digest)) is not None:
         return known
     with context.database.reading() as repository:
         parent = repository.experiments.get(parent_id)
         chains = repository.work.chains(parent_id)
     _check_has_chosen(parent)
     names = _wanted_arms(parent, wanted.arms)
-    best = chosen_by_arm(tried_by_arm(chains))
+    best = best_by_arm(tried_by_arm(chains))
     missing = [name for name in names if name not in best]
     if missing:
         detail = f"has nothing to choose from for {_listed(missing)}, of which no chain has succeeded"
@@ -45,7 +45,7 @@ def rerun_best(context: Context, parent_id: str, wanted: RerunRequest, idempoten
     chosen = {name: best[name].configuration for name in names}
     search = parent.spec if wanted.train_part is None else {**parent.spec, "train_part": wanted.train_part}
     spec = rerun(search, chosen, wanted.seeds, wanted.name or own_name(parent.name))
-    return service.store(context, spec, idempotency_key, digest, rerun_of=parent_id)
+    return submitting.store(context, spec, idempotency_key, digest, rerun_of=parent_id)
 
 
 def _check_has_chosen(parent: ExperimentRow) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from service.plan import Chain
 from service.runner.chains.board import StageId
 from service.runner.chains.ledger import Ledger
-from service.runner.commits.stage_folder import Commit
+from service.runner.commits.records import Commit
 from service.search.stopping import History
 from service.spec.search import ACCURACY, TIME, EarlyStopping
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.api.experiments import service
+from service.api.experiments import views
 from service.events import utc_now
 from service.states import ExperimentState, WorkState
 from tests.integration.api.conftest import Api
@@ -90,5 +90,5 @@ def test_a_search_tells_how_far_it_is_whatever_its_size(api: Api, spec: Spec) ->
     answer = api.post({**spec, **random})
     assert answer.status_code == 202, answer.text
     view = answer.json()
-    assert len(view["chains"]) == service.MAX_CHAINS_EMBEDDED < view["progress"]["chains_total"] == 3600
+    assert len(view["chains"]) == views.MAX_CHAINS_EMBEDDED < view["progress"]["chains_total"] == 3600
     assert [arm["states"] for arm in view["search"]["arms"]] == [{"waiting": 400}] * 3

@@ -1,13 +1,27 @@
-"""Going on with what was paused, failed or cancelled, as it was or with other resources for its trials."""
+"""What users want of an experiment that is stored: to pause, cancel or remove it, or that it goes on."""
 
 from service.api.context import Context
-from service.api.experiments import service
 from service.api.experiments.schemas import ExperimentView
+from service.api.experiments.submitting import unplaceable
+from service.api.experiments.views import view
 from service.derived.resources import regiven
 from service.errors import SpecInvalid
 from service.search.configurations import infeasible
-from service.states import Wanted
+from service.states import Cleanup, Wanted
 from service.store.requests import NewResources, given
+
+
+def request(context: Context, experiment_id: str, wanted: Wanted) -> ExperimentView:
+    """Wants something of an experiment; to want it again changes nothing."""
+    with context.database.session() as repository:
+        repository.requests.want(experiment_id, wanted)
+    return view(context, experiment_id)
+
+
+def remove(context: Context, experiment_id: str, what: Cleanup) -> None:
+    """Wants an experiment, or its checkpoints, removed."""
+    with context.database.session() as repository:
+        repository.requests.remove(experiment_id, what)
 
 
 def resume(context: Context, experiment_id: str, changes: object) -> ExperimentView:
@@ -21,7 +35,7 @@ def resume(context: Context, experiment_id: str, changes: object) -> ExperimentV
     resources = _checked(context, experiment_id, changes)
     with context.database.session() as repository:
         repository.requests.want(experiment_id, Wanted.RUN, resources)
-    return service.view(context, experiment_id)
+    return view(context, experiment_id)
 
 
 def retry(context: Context, experiment_id: str, changes: object) -> ExperimentView:
@@ -35,7 +49,7 @@ def retry(context: Context, experiment_id: str, changes: object) -> ExperimentVi
     resources = _checked(context, experiment_id, changes)
     with context.database.session() as repository:
         repository.requests.retry(experiment_id, resources)
-    return service.view(context, experiment_id)
+    return view(context, experiment_id)
 
 
 def _checked(context: Context, experiment_id: str, changes: object) -> NewResources | None:
@@ -47,6 +61,6 @@ def _checked(context: Context, experiment_id: str, changes: object) -> NewResour
     spec = regiven(row.spec, changes)
     before = given(row.spec)
     # To ask again changes nothing, whatever the cluster is like by now.
-    if spec.resources != before and (faults := infeasible(spec) + service.unplaceable(context, spec)):
+    if spec.resources != before and (faults := infeasible(spec) + unplaceable(context, spec)):
         raise SpecInvalid(faults)
     return NewResources(before, spec.resources)

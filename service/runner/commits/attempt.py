@@ -10,159 +10,21 @@ import json
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
-from service.failures import Told
-from service.runner.failures import os_errors
+from service.failures import Failure
+from service.runner.commits.reading import read_done
+from service.runner.commits.records import AttemptStart, Commit, Done, Layer, commit_name
+from service.runner.diagnosis import os_errors
 from service.storage import StageFolder, numbered
 from tet_core.files import link_once, sync_folder, write_atomic
 
 
 class Superseded(Exception):  # noqa: N818 - no error: the other attempt goes on
     """Another attempt owns this stage now; this one has to stop."""
-
-
-class Record(BaseModel):
-    """Base of what lies in a stage folder as JSON."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Started(Record):
-    """What an attempt knew when it began: `started.json`."""
-
-    attempt: int
-    at_ms: int
-    host: str
-    resumed_epoch: int
-    initial_sha256: str
-    environment: dict[str, str | int | bool]
-    dataset: dict[str, str | int]
-    num_parameters: int
-    generation: int = 1
-
-
-class Layer(Record):
-    """How a layer of neurons was after an epoch; see `tet_core.measure.layer_health.LayerHealth`."""
-
-    firing_rate: float
-    gradient: float
-
-
-class Commit(Record):
-    """One epoch of a training, or one row of an analysis: the journal line.
-
-    `checkpoint` is the file that it left, a path relative to the stage folder: a checkpoint, or the row's records.
-    `step` is where its metrics stand on the x axis; None: at `epoch`. `layers` says how each layer of neurons was, by
-    its name; what earlier versions wrote about layers is passed over.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    epoch: int
-    epochs: int
-    attempt: int
-    at_ms: int
-    metrics: dict[str, float]
-    checkpoint: str
-    weights_sha256: str
-    step: int | None = None
-    layers: dict[str, Layer] = {}
-
-
-class Done(Record):
-    """The end of a stage: the completion marker. `state` is succeeded or failed; `failure` says why.
-
-    Where a search has stopped it, it is stopped, by the search's journal, and has no marker.
-    """
-
-    state: str
-    attempt: int
-    at_ms: int
-    failure: Told | None = None
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What is committed of a stage, read from storage; `num_attempts` counts those that were begun."""
-
-    folder: StageFolder
-    commits: tuple[Commit, ...] = ()
-    done: Done | None = None
-    started: tuple[Started, ...] = field(default=())
-    num_attempts: int = 0
-
-    @property
-    def last(self) -> Commit | None:
-        """The newest committed epoch."""
-        return self.commits[-1] if self.commits else None
-
-    @property
-    def train_time_s(self) -> float:
-        """Training time of the committed epochs."""
-        return sum(commit.metrics.get("epoch_time_s", 0.0) for commit in self.commits)
-
-    def checkpoint(self, commit: Commit) -> Path:
-        """Where the checkpoint of an epoch lies."""
-        return self.folder.path / commit.checkpoint
-
-
-def read_commits(folder: StageFolder, after: int = 0) -> list[Commit]:
-    """The committed epochs behind `after`, in order, without a gap.
-
-    A listing that is made while two epochs are committed may hold the second and lack the first (POSIX leaves that
-    open, and NFS makes use of it): what lies behind a gap is left for the next time.
-    """
-    numbers = [number for number in numbered_files(folder.commits) if number > after]
-    return [
-        Commit.model_validate_json((folder.commits / commit_name(number)).read_bytes())
-        for expected, number in enumerate(numbers, after + 1)
-        if number == expected
-    ]
-
-
-def read_progress(folder: StageFolder, generation: int = 1) -> Progress:
-    """All that is committed of a stage, as the experiment's `generation` sees it."""
-    # The marker is read first: whoever sees it sees every commit before it.
-    done = _read_done(folder, generation)
-    commits, started = tuple(read_commits(folder)), tuple(read_started(folder))
-    if done is not None and done.state == "succeeded" and (not commits or commits[-1].epoch < commits[-1].epochs):
-        done = None  # a listing that is behind the marker: both are seen the next time, and none without the other
-    return Progress(folder, commits, done, started, len(folder.attempt_numbers()))
-
-
-def _read_done(folder: StageFolder, generation: int) -> Done | None:
-    """The end of a stage: a success of any generation so far, or a failure of this one."""
-    done = None
-    for number in range(1, generation + 1):
-        marker = folder.done(number)
-        done = Done.model_validate_json(marker.read_bytes()) if marker.exists() else None
-        if done is not None and done.state == "succeeded":
-            break
-    return done
-
-
-def read_started(folder: StageFolder) -> list[Started]:
-    """What each attempt that got as far as beginning wrote then."""
-    files = (folder.attempt(number) / "started.json" for number in numbered(folder.attempts))
-    return [Started.model_validate_json(file.read_bytes()) for file in files if file.exists()]
-
-
-def commit_name(epoch: int) -> str:
-    """File name of an epoch's commit."""
-    return f"{epoch:06d}.json"
-
-
-def numbered_files(folder: Path) -> list[int]:
-    """The epochs that have a commit."""
-    try:
-        return sorted(int(file.stem) for file in folder.iterdir() if file.suffix == ".json" and file.stem.isdigit())
-    except FileNotFoundError:
-        return []
 
 
 class Attempt:
@@ -177,9 +39,9 @@ class Attempt:
         self.number = _exclusive_number(folder)
         self.path = folder.attempt(self.number)
 
-    def write_started(self, **values: Any) -> Started:
+    def write_started(self, **values: Any) -> AttemptStart:
         """Write what this attempt knew when it began."""
-        started = Started(attempt=self.number, host=socket.gethostname(), generation=self.generation, **values)
+        started = AttemptStart(attempt=self.number, host=socket.gethostname(), generation=self.generation, **values)
         write_atomic(self.path / "started.json", _json(started))
         return started
 
@@ -226,7 +88,7 @@ class Attempt:
         _own(self.path / name, self.folder.commits / name)
         return commit
 
-    def finish(self, *, state: str, at_ms: int, failure: dict[str, Any] | None = None) -> Done:
+    def finish(self, *, state: str, at_ms: int, failure: Failure | None = None) -> Done:
         """Write the completion marker.
 
         Raises:
@@ -276,14 +138,14 @@ class Attempt:
             Superseded: there is a newer attempt, or one that was faster.
         """
         self.check_newest()
-        if (done := _read_done(self.folder, self.generation)) is not None:
+        if (done := read_done(self.folder, self.generation)) is not None:
             raise Superseded(f"attempt {done.attempt} has ended the stage at {self.folder.path}")
         try:
             yield
         except Superseded:
             _remove(self.path, files)
             raise
-        owner = _read_done(self.folder, self.generation)
+        owner = read_done(self.folder, self.generation)
         for number in self.folder.attempt_numbers():
             if owner is not None and number != owner.attempt and number <= self.number:
                 _remove(self.folder.attempt(number), files)

@@ -1,0 +1,53 @@
+"""Errors say whose fault they are, and keep saying it between processes."""
+
+import errno
+import pickle
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from tet_core.errors import ConfigError, DataError, EntryPointError, errors_of_entry_point
+
+
+def test_errors_load_no_torch() -> None:
+    code = "import sys, tet_core.errors; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_a_config_error_names_field_value_and_what_is_accepted_also_in_another_process() -> None:
+    error = pickle.loads(pickle.dumps(ConfigError("lamb", 2.0, "it must be from 0 to 1")))
+    assert str(error) == "lamb is 2.0; it must be from 0 to 1"
+    assert (error.field, error.value, error.accepted) == ("lamb", 2.0, "it must be from 0 to 1")
+    assert isinstance(error, ValueError)
+
+
+def test_an_error_of_an_entry_points_code_stays_its_authors() -> None:
+    message = r"^entry_point 'mine' raised ValueError: depth is odd$"
+    with pytest.raises(EntryPointError, match=message) as caught, errors_of_entry_point("mine"):
+        raise ValueError("depth is odd")
+    assert isinstance(caught.value.__cause__, ValueError)
+    assert not isinstance(caught.value, ValueError)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DataError("cat.png: damaged"),
+        ConfigError("width", 0, "it must be 1 or more"),
+        FloatingPointError("the loss is nan"),
+        OSError(errno.ESTALE, "stale file handle"),
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"),
+        torch.distributed.DistError("the others are gone"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_that_says_whose_fault_it_is_passes_unchanged(error: Exception) -> None:
+    with pytest.raises(type(error)) as caught, errors_of_entry_point("mine"):
+        raise error
+    assert caught.value is error

@@ -1,0 +1,118 @@
+"""All errors of this package.
+
+    ValueError
+    ├── ConfigError                 what was asked for is not accepted, or cannot be had here
+    ├── DataError                   a data set is missing, damaged, or not what its card says
+    ├── CheckpointError             a checkpoint is damaged, of another format, or does not fit
+    │   └── EnvironmentMismatch     … was made in an environment that gives other bits
+    └── WorkersDifferError          the workers of a stage do not have the same config, environment or data
+    RuntimeError
+    ├── WorkersApartError           a worker of a stage does not answer the others
+    └── NoCompilerError             the kernels cannot be compiled here
+    FloatingPointError              (Python's own) a loss or a metric is not finite
+    Exception
+    └── EntryPointError             the code of an installed entry point failed: its author's fault
+
+A config itself (`TrainConfig(...)`) raises pydantic's `ValidationError`, which is a ValueError too. Any other
+ValueError that leaves this package is a mistake of its caller, or of this package.
+
+This module loads no torch.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# Of torch, by name, since nothing here loads it: they describe the machine and not the code that meets them.
+_OF_THE_MACHINE = frozenset({"OutOfMemoryError", "DistError", "AcceleratorError"})
+# What torch's CPU allocator, C++ and CUDA's libraries say in a RuntimeError where memory is short.
+_NO_MEMORY = ("can't allocate memory", "bad_alloc", "out of memory", "_ALLOC_FAILED")
+
+
+class ConfigError(ValueError):
+    """A setting that is not accepted.
+
+    Args:
+        field: The setting's name, or its path.
+        value: Its value.
+        accepted: What is accepted, as the rest of the sentence: "it must be from 0 to 1".
+    """
+
+    def __init__(self, field: str, value: object, accepted: str) -> None:
+        super().__init__(field, value, accepted)  # all of them, so that pickle can make it again
+        self.field, self.value, self.accepted = field, value, accepted
+
+    def __str__(self) -> str:
+        return f"{self.field} is {self.value!r}; {self.accepted}"
+
+
+class DataError(ValueError):
+    """A data set that is missing, damaged, or not what its card says."""
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is damaged, of another format, or does not fit what it is to be used for."""
+
+
+class EnvironmentMismatch(CheckpointError):  # noqa: N818 - it reads better without "Error"
+    """A checkpoint made in an environment that gives other bits; another machine may give the same ones."""
+
+
+class WorkersDifferError(ValueError):
+    """Workers of one stage that are not alike, and would not reach the same weights."""
+
+
+class WorkersApartError(RuntimeError):
+    """Workers of one stage that lost each other: one of them died, failed, or cannot be reached."""
+
+
+class NoCompilerError(RuntimeError):
+    """A machine on which the kernels cannot be compiled."""
+
+
+class EntryPointError(Exception):
+    """A failure of the code behind an entry point; its `__cause__` is the author's own error."""
+
+
+# These say by themselves whose fault they are, also where an entry point's code raises them.
+_PASSED_ON = (
+    ConfigError,
+    DataError,
+    CheckpointError,
+    WorkersDifferError,
+    WorkersApartError,
+    NoCompilerError,
+    EntryPointError,
+    FloatingPointError,
+    MemoryError,
+    OSError,
+)
+
+
+@contextmanager
+def errors_of_entry_point(name: str) -> Iterator[None]:
+    """Raise an error of an entry point's code as an `EntryPointError`, so that it is not taken for one of ours.
+
+    Errors that say whose fault they are pass unchanged: those of this module, those of the operating system, a lack of
+    memory, and torch's about its devices and workers.
+
+    Args:
+        name: The entry point's name.
+
+    Raises:
+        EntryPointError: If the code within the context raises anything else; it names the entry point, the author's
+            exception and its message.
+    """
+    try:
+        yield
+    except _PASSED_ON:
+        raise
+    except Exception as error:
+        if _is_of_the_machine(error):
+            raise
+        raise EntryPointError(f"entry_point {name!r} raised {type(error).__name__}: {error}") from error
+
+
+def _is_of_the_machine(error: Exception) -> bool:
+    if any(cls.__name__ in _OF_THE_MACHINE for cls in type(error).__mro__):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
