@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Any
 
-from service.search.configurations import configured_arms, searched
-from service.spec.blocks import Start
+from service.search.configurations import configured_arms, searched_spec
+from service.spec.blocks import StartPoint
 from service.spec.experiment import Arm, Experiment, StageConfig
 from service.storage import ExperimentFolder, StageFolder
 from tet_core.config import TrainConfig
@@ -42,7 +42,7 @@ class Chain:
     """One arm x one seed x one set of hyperparameters: stages that run in order, from fresh weights or an origin.
 
     `number` is that of its configuration among the arm's, from 0. As long as a search has not `proposed` that, it has
-    no hyperparameters, and its stages are as the spec has them; see `settled`.
+    no hyperparameters, and its stages are as the spec has them; see `with_configuration`.
     """
 
     id: str
@@ -113,14 +113,14 @@ def plan(spec: Experiment) -> tuple[Chain, ...]:
     )
 
 
-def settled(spec: Experiment, chain: Chain, values: Mapping[str, Any]) -> Chain:
+def with_configuration(spec: Experiment, chain: Chain, values: Mapping[str, Any]) -> Chain:
     """A chain whose configuration a search has now proposed.
 
     Raises:
         SpecInvalid: The spec refuses the values.
     """
     index = next(index for index, arm in enumerate(spec.arms) if arm.name == chain.arm)
-    stages = _stages(spec.arms[index], searched(spec).configured(index, values).stages)
+    stages = _stages(spec.arms[index], searched_spec(spec).configured(index, values).stages)
     seeded = tuple(replace(stage, config=_seeded(stage.config, chain.seed)) for stage in stages)
     return replace(chain, stages=seeded, hyperparameters=values, proposed=True)
 
@@ -159,7 +159,7 @@ def _chain(of: _Configured, seed: int) -> Chain:
     )
 
 
-def _origin(start: Start | None, seed: int) -> Origin | None:
+def _origin(start: StartPoint | None, seed: int) -> Origin | None:
     if start is None:
         return None
     assert start.arm is not None, "the service settles every arm's start before it plans"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from service.errors import FieldError, NotFound, SpecInvalid
 from service.plan import chain_id
-from service.spec.blocks import Start
+from service.spec.blocks import StartPoint
 from service.spec.experiment import Arm, Experiment, TrainStage, parse
 from service.store.repository import Repository
 from service.store.tables import ExperimentRow
@@ -13,7 +13,7 @@ from service.store.tables import ExperimentRow
 MAX_NAMED = 5
 
 
-def settled(repository: Repository, spec: Experiment) -> Experiment:
+def with_full_starts(repository: Repository, spec: Experiment) -> Experiment:
     """Returns the spec with each arm's start in full: experiment, arm, stage, and the epochs that lie before it.
 
     The experiments named are locked until the transaction ends, so that none is deleted meanwhile.
@@ -50,16 +50,16 @@ class _Finder:
     """One arm's start, looked for."""
 
     def __init__(
-        self, repository: Repository, spec: Experiment, arm: Arm, start: Start, path: tuple[str | int, ...]
+        self, repository: Repository, spec: Experiment, arm: Arm, start: StartPoint, path: tuple[str | int, ...]
     ) -> None:
         self._repository, self._spec, self._arm, self._start, self._path = repository, spec, arm, start, path
         self._name = start.arm if start.arm is not None else arm.name
         self._stage = -1
         self._epochs = 0
 
-    def start(self) -> Start:
+    def start(self) -> StartPoint:
         """The start in full, once there are no faults."""
-        return Start(experiment=self._start.experiment, arm=self._name, stage=self._stage, epochs=self._epochs)
+        return StartPoint(experiment=self._start.experiment, arm=self._name, stage=self._stage, epochs=self._epochs)
 
     def faults(self) -> Iterator[FieldError]:
         """What keeps the arm from starting there."""

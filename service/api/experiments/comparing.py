@@ -4,7 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
 from service.api.context import Context
-from service.api.experiments.schemas import ArmResultView, ChoiceView, ComparisonView, FrontPointView, FrontView
+from service.api.experiments.schemas.comparisons import (
+    ArmResultView,
+    ChoiceView,
+    ComparisonView,
+    FrontPointView,
+    FrontView,
+)
 from service.presets.catalogue import presets
 from service.results.comparison import compare
 from service.results.front import FrontMember, search_front
