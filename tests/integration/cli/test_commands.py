@@ -12,8 +12,9 @@ from service.documents import read_document
 from service.states import ExperimentState, WorkState
 from service.store.database import Database
 from tests.integration.api.conftest import served, settings_for
+from tests.root import ROOT
 
-EXAMPLE = Path(__file__).parents[3] / "examples" / "digits.yaml"
+EXAMPLE = ROOT / "examples" / "digits.yaml"
 
 
 class Tet:

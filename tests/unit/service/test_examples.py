@@ -7,8 +7,9 @@ import pytest
 from service.documents import load_yaml
 from service.search.configurations import infeasible
 from service.spec import parse
+from tests.root import ROOT
 
-FOLDER = Path(__file__).parents[3] / "examples"
+FOLDER = ROOT / "examples"
 
 
 @pytest.mark.parametrize("file", sorted(FOLDER.glob("*.yaml")), ids=lambda file: file.stem)
