@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from service.api.experiments.schemas.chains import FailureView
-from service.api.experiments.schemas.experiments import ExperimentView
+from service.answers.chains import FailureView
+from service.answers.experiments import ExperimentView
 from service.cli.progress import stage_name
 from service.failures import ABOUT
 

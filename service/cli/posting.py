@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from service.api.experiments.schemas.validation import ValidatedSpec
+from service.answers.validation import ValidatedSpec
 from service.cli.client import Client, Json, as_model, read_spec
 from service.cli.options import AsJson, Follow, Id, Key, connected
 from service.cli.output import out, print_json, say
@@ -128,6 +128,6 @@ def parse_seeds(text: str) -> list[int]:
         if first > last:
             raise TetError(f"--seeds {text!r}: {part!r} must be an integer of at least 0, or a range such as 10-14")
         if len(found) + last - first >= MAX_SEEDS:
-            raise TetError(f"--seeds {text!r}: must name at most {MAX_SEEDS:,} seeds")
+            raise TetError(f"--seeds {text!r}: must be at most {MAX_SEEDS:,} seeds")
         found += range(first, last + 1)
     return found

@@ -7,8 +7,8 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from service.api.experiments.schemas.chains import ArmSearchView, ChainView, StageView
-from service.api.experiments.schemas.experiments import ExperimentView
+from service.answers.chains import ArmSearchView, ChainView, StageView
+from service.answers.experiments import ExperimentView
 from service.search.wording import in_few_digits
 from service.states import DONE, WorkState
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from service.api.experiments.schemas.comparisons import ComparisonView
-from service.api.experiments.schemas.experiments import ExperimentSummary, ExperimentView
+from service.answers.comparisons import ComparisonView
+from service.answers.experiments import ExperimentSummary, ExperimentView
 from service.cli import rendering
 from service.cli.client import Client, Refused, as_model
 from service.cli.failing import explained, failed_stages

@@ -8,14 +8,14 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from service.api.experiments.schemas.comparisons import (
+from service.answers.comparisons import (
     ArmResultView,
     ChoiceView,
     ComparisonView,
     FrontView,
     PairedDifferenceView,
 )
-from service.api.experiments.schemas.experiments import ExperimentSummary, ExperimentView
+from service.answers.experiments import ExperimentSummary, ExperimentView
 from service.cli.progress import ChainProgress, configuration_text, duration
 from service.presets.catalogue import Published
 from service.spec.blocks import Resources

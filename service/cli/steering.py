@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from service.api.experiments.schemas.chains import ChainView, StageView
-from service.api.experiments.schemas.experiments import ExperimentView
-from service.api.experiments.schemas.verification import VerificationView
+from service.answers.chains import ChainView, StageView
+from service.answers.experiments import ExperimentView
+from service.answers.verification import VerificationView
 from service.cli import rendering
 from service.cli.client import Client, Json, as_model
 from service.cli.options import Id, connected

@@ -10,8 +10,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from service.api.experiments.schemas.chains import ChainView, StageView
-from service.api.experiments.schemas.experiments import ExperimentView
+from service.answers.chains import ChainView, StageView
+from service.answers.experiments import ExperimentView
 from service.cli import rendering
 from service.cli.client import Client, Unreachable, as_model
 from service.cli.progress import (

@@ -9,13 +9,13 @@ from pydantic import AfterValidator
 from sse_starlette import EventSourceResponse
 from starlette.concurrency import run_in_threadpool
 
+from service.answers.comparisons import ComparisonView
+from service.answers.experiments import ExperimentPage, ExperimentView
+from service.answers.validation import ValidatedSpec
 from service.api.context import InContext
 from service.api.experiments import comparing, logs, stream, submitting, views
 from service.api.experiments.bodies import PostedSpec, PresetName
 from service.api.experiments.parameters import ChainCursor, Cursor, ExperimentId, Key
-from service.api.experiments.schemas.comparisons import ComparisonView
-from service.api.experiments.schemas.experiments import ExperimentPage, ExperimentView
-from service.api.experiments.schemas.validation import ValidatedSpec
 from service.api.openapi import MADE, TAKES_SPEC, answers
 from service.states import ExperimentState
 

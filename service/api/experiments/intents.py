@@ -1,10 +1,10 @@
 """What a user wants of a stored experiment: pause, cancel, resume, retry or remove it. The reconciler does it later."""
 
+from service.answers.experiments import ExperimentView
 from service.api.context import Context
-from service.api.experiments.schemas.experiments import ExperimentView
 from service.api.experiments.submitting import placement_faults
 from service.api.experiments.views import experiment_view
-from service.derived.resources import regiven
+from service.derived.resources import with_resources
 from service.errors import SpecInvalid
 from service.search.configurations import infeasible
 from service.states import Cleanup, Wanted
@@ -58,7 +58,7 @@ def _checked(context: Context, experiment_id: str, changes: object) -> NewResour
         return None
     with context.database.reading() as repository:
         row = repository.experiment(experiment_id)
-    spec = regiven(row.spec, changes)
+    spec = with_resources(row.spec, changes)
     before = given(row.spec)
     # The same resources again are never refused, even if they fit no longer.
     if spec.resources != before and (faults := infeasible(spec) + placement_faults(context, spec)):

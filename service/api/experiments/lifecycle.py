@@ -4,12 +4,12 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response
 
+from service.answers.experiments import ExperimentView
+from service.answers.verification import VerificationPage, VerificationView
 from service.api.context import InContext
 from service.api.experiments import intents, rerunning, submitting, verifying
 from service.api.experiments.bodies import PostedChanges, RerunRequest, VerificationRequest
 from service.api.experiments.parameters import ExperimentId, Key
-from service.api.experiments.schemas.experiments import ExperimentView
-from service.api.experiments.schemas.verification import VerificationPage, VerificationView
 from service.api.openapi import MADE, TAKES_CHANGES, TAKES_RESOURCES, answers
 from service.states import Cleanup, Wanted
 

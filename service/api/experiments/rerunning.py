@@ -3,10 +3,10 @@
 import hashlib
 import json
 
+from service.answers.experiments import ExperimentView
 from service.api.context import Context
 from service.api.experiments import submitting
 from service.api.experiments.bodies import RerunRequest
-from service.api.experiments.schemas.experiments import ExperimentView
 from service.derived.rerun import own_name, rerun
 from service.errors import Conflict, FieldError, SpecInvalid
 from service.results.tried import best_by_arm, tried_by_arm

@@ -4,9 +4,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 
+from service.answers.experiments import ExperimentView
+from service.answers.validation import PlacementView, ResolvedArm, ResolvedSpec, ValidatedSpec
 from service.api.context import Context
-from service.api.experiments.schemas.experiments import ExperimentView
-from service.api.experiments.schemas.validation import PlacementView, ResolvedArm, ResolvedSpec, ValidatedSpec
 from service.api.experiments.views import experiment_view
 from service.control.placement import Placement, placement
 from service.control.webhook import is_allowed

@@ -1,7 +1,7 @@
 """Replays of stages: requests for them, and what they found."""
 
+from service.answers.verification import VerificationPage, VerificationView
 from service.api.context import Context
-from service.api.experiments.schemas.verification import VerificationPage, VerificationView
 from service.errors import Conflict, NotFound
 from service.states import VerificationState
 from service.store.tables import VerificationRow

@@ -2,9 +2,8 @@
 
 from starlette.exceptions import HTTPException
 
-from service.api.context import Context
-from service.api.experiments.schemas.chains import ChainView, FailureView, StageFailureView, StageView
-from service.api.experiments.schemas.experiments import (
+from service.answers.chains import ChainView, FailureView, StageFailureView, StageView
+from service.answers.experiments import (
     EarlierResources,
     ExperimentPage,
     ExperimentSummary,
@@ -15,6 +14,7 @@ from service.api.experiments.schemas.experiments import (
     ProgressView,
     WebhookView,
 )
+from service.api.context import Context
 from service.api.experiments.searching import search_view
 from service.control.jobs import submission_id
 from service.errors import NotFound

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from service.api.experiments.schemas.chains import ArmSearchView, ChainView, SearchView, StageView
-from service.api.experiments.schemas.experiments import ExperimentView, ProgressView
+from service.answers.chains import ArmSearchView, ChainView, SearchView, StageView
+from service.answers.experiments import ExperimentView, ProgressView
 
 
 def stage(

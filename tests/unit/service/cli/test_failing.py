@@ -1,6 +1,6 @@
 """What people are shown of failures."""
 
-from service.api.experiments.schemas.chains import FailureView
+from service.answers.chains import FailureView
 from service.cli.failing import explained, failed_stages
 from service.failures import ABOUT, Failure, FailureType
 from tests.unit.service.cli.examples import chain, experiment, stage

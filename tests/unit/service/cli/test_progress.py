@@ -1,7 +1,7 @@
 import pytest
 
-from service.api.experiments.schemas.chains import ArmSearchView
-from service.api.experiments.schemas.experiments import ExperimentView
+from service.answers.chains import ArmSearchView
+from service.answers.experiments import ExperimentView
 from service.cli.progress import ChainProgress, Pace, counted, duration, ends_at, searches
 from tests.unit.service.cli.examples import chain, counting, experiment, search, stage
 

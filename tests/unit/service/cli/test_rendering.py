@@ -3,8 +3,8 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
-from service.api.experiments.schemas.chains import ChainView
-from service.api.experiments.schemas.comparisons import ComparisonView
+from service.answers.chains import ChainView
+from service.answers.comparisons import ComparisonView
 from service.cli import rendering
 from service.cli.progress import Pace, StoppedConfigurations
 from service.cli.watch import picture

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
-from service.api.experiments.schemas.chains import ChainView, FailureView, SearchView
+from service.answers.chains import ChainView, FailureView, SearchView
 from service.reasons import ReasonKind
 from service.spec.blocks import Resources
 from service.states import ExperimentState

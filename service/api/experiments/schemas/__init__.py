@@ -1,1 +1,0 @@
-"""Answers of the endpoints of experiments. They need pydantic alone, so that the command line can read them too."""
