@@ -151,6 +151,18 @@ def test_the_cluster_passes_on_the_settings_that_its_guide_names() -> None:
     assert named == passed
 
 
+def test_every_room_is_in_the_tree_of_the_architecture() -> None:
+    tree = re.search(
+        r"^## The tree\n\n```text\n(.*?)^```", (ROOT / "docs/architecture.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    assert tree is not None
+    words = set(re.findall(r"[\w./]+", tree[1]))
+    rooms = [path for top in ("service", "service/runner", "tet_core") for path in (ROOT / top).iterdir()]
+    named = {f"{path.name}/" for path in rooms if (path / "__init__.py").exists()}
+    named |= {path.stem for top in ("service", "tet_core") for path in (ROOT / top).glob("*.py")} - {"__init__"}
+    assert sorted(name for name in named if not {name, f"{name}.py"} & words) == []
+
+
 def test_every_decision_is_listed_with_a_status() -> None:
     folder = ROOT / "docs/adr"
     files = sorted(file for file in folder.glob("[0-9]*.md") if not file.name.startswith("000-"))
