@@ -12,6 +12,7 @@ import torch
 
 from tet_core import kernels
 from tet_core.config import SettledPrecision, TrainConfig
+from tet_core.errors import ConfigError
 
 Record = dict[str, str | int | bool]
 
@@ -23,10 +24,10 @@ def device(config: TrainConfig) -> torch.device:
     """The device a config asks for.
 
     Raises:
-        ValueError: If this machine or this build of torch has none.
+        ConfigError: If this machine or this build of torch has none.
     """
     if config.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device is 'cuda'; this machine, or this build of torch, has no CUDA device: use 'cpu'")
+        raise ConfigError("device", "cuda", "this machine, or this build of torch, has no CUDA device: use 'cpu'")
     return torch.device(config.device)
 
 

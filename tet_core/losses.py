@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tet_core.config import SdtLoss, TetLoss
+from tet_core.errors import ConfigError
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -52,11 +53,12 @@ def tet_loss(outputs: Tensor, labels: Tensor, *, lamb: float = 0.05, phi: float 
         Scalar, the mean over the batch.
 
     Raises:
-        ValueError: If the shapes do not fit together, or `lamb` is outside 0 to 1.
+        ConfigError: If `lamb` is outside 0 to 1.
+        ValueError: If the shapes do not fit together.
     """
     _check(outputs, labels)
     if not 0 <= lamb <= 1:
-        raise ValueError(f"lamb is {lamb!r}; it must be from 0 to 1")
+        raise ConfigError("lamb", lamb, "it must be from 0 to 1")
     cross_entropy = functional.cross_entropy(outputs.flatten(0, 1), labels.repeat(outputs.shape[0]))
     if lamb == 0:  # 0 * inf would be nan
         return cross_entropy

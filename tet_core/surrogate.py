@@ -14,6 +14,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from tet_core.errors import ConfigError
+
 
 class Surrogate(Protocol):
     """Any surrogate: a function of the distance to the threshold."""
@@ -38,7 +40,7 @@ class Triangle:
         gamma: Half the width of the base, in units of the membrane potential; the area under it is 1.
 
     Raises:
-        ValueError: If `gamma` is not above 0.
+        ConfigError: If `gamma` is not above 0.
     """
 
     gamma: float = 1.0
@@ -61,7 +63,7 @@ class Rectangular:
         gamma: Half its width, in units of the membrane potential.
 
     Raises:
-        ValueError: If `gamma` is not above 0.
+        ConfigError: If `gamma` is not above 0.
 
     Source: named, without constants, in Deng et al., ICLR 2022, Sec. 3; Wu et al., Frontiers 2018.
     """
@@ -84,7 +86,7 @@ class Exponential:
         gamma: Distance over which it falls by a factor of e, in units of the membrane potential.
 
     Raises:
-        ValueError: If `gamma` is not above 0.
+        ConfigError: If `gamma` is not above 0.
 
     Source: named, without constants, in Deng et al., ICLR 2022, Sec. 3; Shrestha and Orchard, NeurIPS 2018.
     """
@@ -107,7 +109,7 @@ class Arctan:
         gamma: Distance at which it has half its height, in units of the membrane potential.
 
     Raises:
-        ValueError: If `gamma` is not above 0.
+        ConfigError: If `gamma` is not above 0.
 
     Source: Fang et al., ICCV 2021 (arXiv:2007.05785); their alpha is `2 / (pi * gamma)`.
     """
@@ -130,7 +132,7 @@ class SigmoidForward:
         k: Steepness, in one over units of the membrane potential.
 
     Raises:
-        ValueError: If `k` is not above 0.
+        ConfigError: If `k` is not above 0.
 
     Source: Deng et al., ICLR 2022, Table 2.
     """
@@ -152,7 +154,7 @@ class SigmoidForward:
 
 def _check_positive(name: str, value: float) -> None:
     if not value > 0:
-        raise ValueError(f"{name} is {value!r}; it must be above 0")
+        raise ConfigError(name, value, "it must be above 0")
 
 
 class _Spike(torch.autograd.Function):

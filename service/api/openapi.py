@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from service.api.problems import MEDIA_TYPE, Problem
-from service.documents.load import MEDIA_TYPES
+from service.documents import MEDIA_TYPES
 from service.spec import Experiment
 
 DESCRIPTION = """\

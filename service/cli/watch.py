@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from service.cli import tables
+from service.cli import rendering
 from service.cli.client import Client, Unreachable
 from service.cli.progress import (
     ChainProgress,
@@ -95,8 +95,8 @@ def picture(experiment: Json, pace: Pace, stops: Stops, max_rows: int) -> Group:
     table = Table("arm", "seed", "state", "stage", "epoch", "test acc. %", "", "left", box=None, pad_edge=False)
     for row in shown:
         left = pace.left_s(row.id, row.work_done, row.work_total, running=row.state == "running")
-        cells = (row.stage, row.epoch, tables.percent(row.accuracy), _bar(row), "" if row.ended else duration(left))
-        table.add_row(_in_a_line(row.arm), str(row.seed), tables.state(row.state), *cells)
+        cells = (row.stage, row.epoch, rendering.percent(row.accuracy), _bar(row), "" if row.ended else duration(left))
+        table.add_row(_in_a_line(row.arm), str(row.seed), rendering.state(row.state), *cells)
     hidden = experiment["progress"]["chains_total"] - len(shown)
     more = [Text(f"… and {hidden} more chains")] if hidden else []
     stopped = [_stop(stop) for stop in stops.newest(NUM_STOPS)]
@@ -113,7 +113,7 @@ def _bar(row: ChainProgress) -> ProgressBar | Text:
 
 def _stop(stop: Stop) -> Text:
     seeds = f"seed {stop.seeds[0]}" if len(stop.seeds) == 1 else f"{len(stop.seeds)} seeds"
-    return Text.assemble(tables.state("stopped"), f": {stop.arm}, {seeds}: {stop.reason}")
+    return Text.assemble(rendering.state("stopped"), f": {stop.arm}, {seeds}: {stop.reason}")
 
 
 def _in_a_line(text: str) -> Text:
@@ -122,7 +122,7 @@ def _in_a_line(text: str) -> Text:
 
 
 def _heading(experiment: Json) -> Text:
-    heading = Text.assemble((experiment["name"], "bold"), "  ", tables.state(experiment["state"]))
+    heading = Text.assemble((experiment["name"], "bold"), "  ", rendering.state(experiment["state"]))
     if experiment.get("reason"):
         heading.append(f"  {experiment['reason']}", "yellow")
     return heading
@@ -170,7 +170,7 @@ def _lines(experiment: Json) -> Iterator[tuple[str, str]]:
                 continue
             accuracy = stage["metrics"].get("test/accuracy")
             ended = stage["state"] != "running" and accuracy is not None
-            result = f": test accuracy {tables.percent(accuracy)} %" if ended else ""
+            result = f": test accuracy {rendering.percent(accuracy)} %" if ended else ""
             if stage["state"] == "stopped":
                 result = f": {chain['reason']}"
             yield f"{chain['id']}/{stage['index']}", f"{stage_name(chain, stage)} {stage['state']}{result}"

@@ -134,7 +134,8 @@ def _apply_outcome(repository: Repository, row: ExperimentRow, event: Outcome) -
     if row.state in TERMINAL:
         return False
     before = ExperimentState(row.state)
-    repository.advance(row.id, before, event.state, reason=_reason(event), failure=event.failure)
+    failure = None if event.failure is None else event.failure.as_json()
+    repository.advance(row.id, before, event.state, reason=_reason(event), failure=failure)
     if event.state is not ExperimentState.SUCCEEDED:
         repository.end_unfinished(row.id, WorkState.CANCELLED)
     return True
@@ -194,7 +195,7 @@ def _apply_stage(repository: Repository, experiment: ExperimentRow, event: Stage
     row.initial_sha256 = event.initial_sha256
     row.weights_sha256 = event.weights_sha256
     row.attempts = max(row.attempts, event.attempts)
-    row.failure = event.failure
+    row.failure = None if event.failure is None else event.failure.as_json()
     if event.state in (WorkState.SUCCEEDED, WorkState.STOPPED):
         experiment.stages_done = repository.count_done_stages(experiment.id)
     return True

@@ -23,7 +23,7 @@ from service.control.queue import Limits, Turn, Verdict, judge
 from service.control.replays import Replays
 from service.control.storage_watch import StorageWatch
 from service.events import utc_now
-from service.failures import FailureType, failure, headline
+from service.failures import Failure, FailureType
 from service.reasons import (
     NO_REASON,
     Reason,
@@ -313,7 +313,9 @@ class Reconciler:
             self._folder(row.id).driver(row.driver_attempt).mkdir(parents=True, exist_ok=True)
 
     def _fail(self, row: ExperimentRow, type_: FailureType, rest: WorkState, reason: Reason) -> None:
-        self._conclude(row, ExperimentState.FAILED, rest, reason, failure=headline(failure(type_, reason.words)))
+        self._conclude(
+            row, ExperimentState.FAILED, rest, reason, failure=Failure.of(type_, reason.words).summary.as_json()
+        )
 
     def _conclude(
         self, row: ExperimentRow, state: ExperimentState, rest: WorkState, reason: Reason, **changes: object

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.documents.yaml import load_yaml
+from service.documents import load_yaml
 from service.errors import NotFound, shown
 from service.spec.merge import merged
 

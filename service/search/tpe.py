@@ -15,8 +15,8 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from service.search.learning import Seen
 from service.search.proposals import Configuration
+from service.search.seen import Seen
 from service.spec.search import Dimension, Search
 
 # Of the goals, in their order.

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 
 from service.events import utc_now
-from service.failures import FailureType, failure
+from service.failures import Failure, FailureType
 from service.plan import chain_id, plan
 from service.reasons import Reason, stopping, waits_for_mlflow, waits_for_node
 from service.settings import Settings
@@ -160,7 +160,7 @@ def _fill_work(repository: Repository, experiment_id: str, state: ExperimentStat
                     stage.metrics |= {"val/accuracy": chain.hyperparameters["arms.TET.loss.lamb"]}
                 stage.weights_sha256 = stage.initial_sha256 = f"{chain.seed:064x}"
             if work is WorkState.FAILED:
-                stage.failure = failure(FailureType.OUT_OF_MEMORY, "too large", kind="OutOfMemoryError")
+                stage.failure = Failure.of(FailureType.OUT_OF_MEMORY, "too large", kind="OutOfMemoryError").as_json()
 
 
 def _verification(experiment_id: str, index: int, state: VerificationState) -> dict[str, Any]:

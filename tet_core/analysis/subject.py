@@ -10,7 +10,9 @@ from tet_core import environment, seed
 from tet_core.checkpoint import weights_sha256
 from tet_core.config import TrainConfig
 from tet_core.data import Dataset, Samples, load_dataset
-from tet_core.measure.evaluation import build, measure_prefixes
+from tet_core.errors import ConfigError
+from tet_core.measure.evaluation import measure_prefixes
+from tet_core.network import build_network
 from tet_core.train.stage import Start
 
 Record = dict[str, str | int | float | bool | None]
@@ -58,7 +60,7 @@ class Subject:
         self._on_step = on_step
         self.config = TrainConfig.model_validate(checkpoint["config"])
         self.data_root = data_root
-        self.model = build(self.config)
+        self.model = build_network(self.config)
         self.model.load_state_dict(checkpoint["model"])
         self.model.eval()
 
@@ -72,11 +74,11 @@ class Subject:
         All of a split in file order, or `num_samples` of them, drawn by the seed alone: the same for all arms.
 
         Raises:
-            ValueError: If there are fewer samples than asked for.
+            ConfigError: If there are fewer samples than asked for.
         """
         part = dataset.test if split == "test" else dataset.train
         if num_samples is not None and num_samples > len(part):
-            raise ValueError(f"num_samples is {num_samples}; the {split} set of {dataset.name} has {len(part)}")
+            raise ConfigError("num_samples", num_samples, f"the {split} set of {dataset.name} has {len(part)}")
         if num_samples is not None and num_samples < len(part):
             part = part.subset(seed.sample(self.config.seed, f"analysis {split}", len(part), num_samples))
         return part.to(environment.device(self.config))

@@ -20,10 +20,11 @@ from tet_core.config import (
     ImageNet,
     Saccades,
 )
-from tet_core.data.dataset import DataError as DataError
 from tet_core.data.dataset import Dataset as Dataset
 from tet_core.data.dataset import Samples as Samples
 from tet_core.data.dataset import Split as Split
+from tet_core.errors import ConfigError
+from tet_core.errors import DataError as DataError
 
 _CONFIG: TypeAdapter[DatasetConfig] = TypeAdapter(DatasetConfig)
 _MAX_LOADED = 8
@@ -41,19 +42,21 @@ def load_dataset(dataset: str | DatasetConfig, root: Path | str | None = None, *
         The data set on the CPU. Do not write to its tensors: they are shared.
 
     Raises:
-        ValueError: If the name is not known, or events are asked for without T.
+        ConfigError: If the name is not known, events are asked for without T, or no installed package offers the entry
+            point.
         DataError: If it is missing or damaged; says where it was looked for and how to get it.
+        EntryPointError: If the code behind an entry point fails.
 
     Example:
         >>> len(load_dataset("digits").train)
         1442
     """
     if isinstance(dataset, str) and dataset not in DATASET_NAMES:
-        raise ValueError(f"dataset is {dataset!r}; known are {', '.join(DATASET_NAMES)}")
+        raise ConfigError("dataset", dataset, f"known are {', '.join(DATASET_NAMES)}")
     config = _CONFIG.validate_python({"name": dataset}) if isinstance(dataset, str) else dataset
     is_events = config.card().is_events
     if is_events and (T is None or T < 1):
-        raise ValueError(f"T is {T}; {config.name} holds events, which are cut into T frames, at least 1")
+        raise ConfigError("T", T, f"{config.name} holds events, which are cut into T frames, at least 1")
     folder = Path(root) if root is not None else default_root()
     return _load(config.model_dump_json(), folder, T if is_events else None)
 

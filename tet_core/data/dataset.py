@@ -15,6 +15,7 @@ from torch import Tensor
 from typing_extensions import Buffer
 
 from tet_core.config import DatasetCard
+from tet_core.errors import ConfigError
 from tet_core.errors import DataError as DataError
 from tet_core.static import repeat_over_time
 
@@ -155,12 +156,12 @@ class Dataset:
             `[T, B, C, H, W]`.
 
         Raises:
-            ValueError: If the recordings were cut for another T.
+            ConfigError: If the recordings were cut for another T.
         """
         if not self.is_events:
             return repeat_over_time(images, T)
         if images.shape[1] != T:
-            raise ValueError(f"T is {T}; the recordings of {self.name} were cut into {images.shape[1]} frames")
+            raise ConfigError("T", T, f"the recordings of {self.name} were cut into {images.shape[1]} frames")
         return images.transpose(0, 1)
 
 

@@ -16,6 +16,7 @@ from tet_core.config import AugmentationStep
 from tet_core.data import augment
 from tet_core.data.dataset import Dataset, Samples
 from tet_core.distributed import ALONE, Workers
+from tet_core.errors import ConfigError
 
 # Batches decoded ahead: enough to hide one slow read, and no more memory than that takes.
 PREFETCH = 3
@@ -134,7 +135,7 @@ def split_validation(labels: Tensor, fraction: float, seed_: int, part: float = 
         Indices to train on and indices to validate on, each in rising order.
 
     Raises:
-        ValueError: If a part would be empty.
+        ConfigError: If a part would be empty.
     """
     generator = seed.generator(seed_, "validation")
     is_used, is_validation = torch.zeros(len(labels), dtype=torch.bool), torch.zeros(len(labels), dtype=torch.bool)
@@ -149,9 +150,11 @@ def split_validation(labels: Tensor, fraction: float, seed_: int, part: float = 
         is_validation[validation] = True
     train, validation = (is_used & ~is_validation).nonzero().flatten(), is_validation.nonzero().flatten()
     if len(train) == 0 or (fraction > 0 and len(validation) == 0):
-        of_part = f" and train_part {part}" if part < 1 else ""
-        raise ValueError(
-            f"validation is {fraction}{of_part}; of {len(labels)} samples that leaves {len(train)} to train on and "
-            f"{len(validation)} to validate on, and both need one at least"
+        with_part = f"with train_part {part}, " if part < 1 else ""
+        raise ConfigError(
+            "validation",
+            fraction,
+            f"{with_part}of {len(labels)} samples that leaves {len(train)} to train on and {len(validation)} to "
+            "validate on, and both need at least one",
         )
     return train, validation

@@ -8,7 +8,7 @@ from types import ModuleType
 
 from torch import Tensor
 
-from tet_core.errors import NoCompilerError
+from tet_core.errors import ConfigError, NoCompilerError
 from tet_core.kernels import cpu
 from tet_core.kernels.native import fingerprint
 
@@ -29,12 +29,12 @@ def chosen(device: str = "cpu") -> str:
         device: "cpu", whose kernels are built by the machine's C compiler, or "cuda", whose are Triton's.
 
     Raises:
-        ValueError: `TET_KERNELS` is none of auto, compiled and loop.
+        ConfigError: `TET_KERNELS` is none of auto, compiled and loop.
         NoCompilerError: It is `compiled`, and they cannot be built.
     """
     asked = os.environ.get(VARIABLE, AUTO)
     if asked not in (AUTO, COMPILED, LOOP):
-        raise ValueError(f"{VARIABLE} is {asked!r}; it must be {AUTO}, {COMPILED} or {LOOP}")
+        raise ConfigError(VARIABLE, asked, f"it must be {AUTO}, {COMPILED} or {LOOP}")
     if asked == LOOP:
         return LOOP
     try:

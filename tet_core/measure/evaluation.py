@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from tet_core import checkpoint as checkpoints
-from tet_core import environment, seed
+from tet_core import environment
 from tet_core.config import TrainConfig
 from tet_core.data import Dataset, Samples, load_dataset
 from tet_core.data.loader import in_order, split_validation
 from tet_core.distributed import ALONE, Workers
+from tet_core.errors import ConfigError
 from tet_core.losses import build_loss, sdt_loss, tet_loss
-from tet_core.models import build_model
+from tet_core.network import build_network, run_network
 
 # Fixed, whatever a stage trains with: the metrics are sums over batches, and floating-point sums depend on how they
 # are cut. 128 fits caches and small GPUs at any T in use.
@@ -89,9 +90,7 @@ def measure_prefixes(
     rows = torch.zeros(num_batches, len(steps), len(losses) + 1, dtype=torch.float64, device=split.labels.device)
     batches = in_order(dataset, split, batch_size=BATCH_SIZE, dtype=environment.dtype(config), workers=workers)
     for number, (images, labels) in zip(workers.dealt(range(num_batches)), batches, strict=True):
-        with environment.autocast(config):
-            outputs = model(dataset.to_input(images, max(steps)))
-        outputs = outputs.double()
+        outputs = run_network(model, dataset.to_input(images, max(steps)), config).double()
         for row, T in zip(rows[number], steps, strict=True):
             values = [loss(outputs[:T], labels) * len(labels) for loss in losses.values()]
             row += torch.stack([*values, num_correct(outputs[:T], labels).double()])
@@ -108,27 +107,6 @@ def _eq_9(outputs: Tensor, labels: Tensor) -> Tensor:
     return tet_loss(outputs, labels, lamb=0.0)
 
 
-def build(config: TrainConfig) -> nn.Module:
-    """A stage's network with its seed's initial weights, on the stage's device, in its precision."""
-    card = config.dataset.card()
-    fields = {name: getattr(config.model, name) for name in type(config.model).model_fields}
-    # Weights are drawn in float32 on the CPU, so that neither device nor precision changes what a seed means.
-    with seed.initial_weights(config.seed):
-        model = build_model(
-            **fields,
-            num_classes=card.num_classes,
-            in_channels=card.in_channels,
-            input_size=card.input_size,
-            num_steps=config.T,
-            neuron=config.neuron,
-            surrogate=config.surrogate,
-        )
-    # Channels-last is the layout that the convolutions of CPU and GPU work in: no conversion between layers.
-    model = model.to(environment.device(config), environment.dtype(config))
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model
-
-
 def evaluate(
     checkpoint: Mapping[str, Any] | Path | str, *, data_root: Path | None = None, split: str = "test"
 ) -> dict[str, float]:
@@ -143,16 +121,16 @@ def evaluate(
         `test/loss`, `test/loss_sdt`, `test/loss_tet` and `test/accuracy`, or the same under `val/`.
 
     Raises:
-        ValueError: If the split is not known, or the checkpoint's stage had none of that name.
+        ConfigError: If the split is not known, or the checkpoint's stage had none of that name.
         CheckpointError: If the file is damaged.
     """
     if not isinstance(checkpoint, Mapping):
         checkpoint = checkpoints.load(checkpoint)
     config = TrainConfig.model_validate(checkpoint["config"])
     if split not in ("test", "val"):
-        raise ValueError(f"split is {split!r}; it must be 'test' or 'val'")
+        raise ConfigError("split", split, "it must be 'test' or 'val'")
     if split == "val" and config.validation == 0:
-        raise ValueError("split is 'val', but the checkpoint's stage had no validation set (validation was 0)")
+        raise ConfigError("split", split, "the checkpoint's stage had no validation set (validation was 0)")
     dataset = load_dataset(config.dataset, data_root, T=config.T)
     part = dataset.test
     if split == "val":
@@ -160,7 +138,7 @@ def evaluate(
         _, members = split_validation(labels, config.validation, config.seed, config.train_part)
         part = dataset.train.subset(members)
     with environment.applied(config):
-        model = build(config)
+        model = build_network(config)
         model.load_state_dict(checkpoint["model"])
         metrics = measure(model, dataset, part.to(environment.device(config)), config)
     return {f"{split}/{name}": value for name, value in metrics.items()}

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from tet_core import kernels, memory
 from tet_core.current import Current
+from tet_core.errors import ConfigError
 from tet_core.kernels.inputs import SURROGATES, Neurons
 from tet_core.kernels.neurons import can_fuse, fused_spikes
 from tet_core.neuron.loop import SpikeLoop
@@ -35,7 +36,7 @@ class LIF(Neuron):
         learnable_threshold: Train one threshold for the layer, `v_threshold = exp(log_threshold)`.
 
     Raises:
-        ValueError: If `tau` is outside 0 to 1 (or, to be learnt, not strictly within), `v_threshold` is not above 0,
+        ConfigError: If `tau` is outside 0 to 1 (or, to be learnt, not strictly within), `v_threshold` is not above 0,
             or `reset` is not known.
 
     Example:
@@ -57,13 +58,13 @@ class LIF(Neuron):
     ) -> None:
         super().__init__()
         if not 0 <= tau <= 1:
-            raise ValueError(f"tau is {tau!r}; the decay factor must be from 0 to 1")
+            raise ConfigError("tau", tau, "the decay factor must be from 0 to 1")
         if learnable_tau and not 0 < tau < 1:
-            raise ValueError(f"tau is {tau!r}; to be learnt, the decay factor must start strictly between 0 and 1")
+            raise ConfigError("tau", tau, "to be learnt, the decay factor must start strictly between 0 and 1")
         if not v_threshold > 0:
-            raise ValueError(f"v_threshold is {v_threshold!r}; it must be above 0")
+            raise ConfigError("v_threshold", v_threshold, "it must be above 0")
         if reset not in ("hard", "soft"):
-            raise ValueError(f"reset is {reset!r}; it must be 'hard' or 'soft'")
+            raise ConfigError("reset", reset, "it must be 'hard' or 'soft'")
         self._tau, self._v_threshold = tau, v_threshold
         self.surrogate: Surrogate = surrogate or Triangle()
         self.reset, self.detach_reset = reset, detach_reset
@@ -160,7 +161,7 @@ class IF(LIF):
         learnable_threshold: As for `LIF`.
 
     Raises:
-        ValueError: As for `LIF`.
+        ConfigError: As for `LIF`.
     """
 
     def __init__(

@@ -10,10 +10,11 @@ from typing import Any
 from torch.distributed import ProcessGroup
 
 from tet_core import environment
-from tet_core.checkpoint import FORMAT, CheckpointError, EnvironmentMismatch, snapshot, weights_sha256
+from tet_core.checkpoint import FORMAT, snapshot, weights_sha256
 from tet_core.config import TrainConfig
 from tet_core.data import load_dataset
 from tet_core.distributed import Workers
+from tet_core.errors import CheckpointError, ConfigError, EnvironmentMismatch
 from tet_core.measure.layer_health import LayerHealth
 from tet_core.train.stage import Stage, Start
 
@@ -114,9 +115,7 @@ def train_epochs(
         WorkersApartError: Also while iterating, if a worker is lost.
     """
     if with_energy and config.validation == 0:
-        raise ValueError(
-            "validation is 0; it must be above 0 where with_energy is True, to have samples to estimate it on"
-        )
+        raise ConfigError("validation", 0, "it must be above 0 where with_energy is True, to have samples for it")
     config, workers = environment.settled(config), Workers.of(group)
     record = environment.record(config) | {NUM_WORKERS: workers.num}
     workers.check_alike("the config", config.model_dump(mode="json"))

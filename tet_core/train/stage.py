@@ -13,15 +13,17 @@ import torch
 from torch import Tensor
 
 from tet_core import environment, memory
-from tet_core.checkpoint import CheckpointError, snapshot, weights_sha256
+from tet_core.checkpoint import snapshot, weights_sha256
 from tet_core.config import TrainConfig
 from tet_core.data import Dataset
 from tet_core.data.loader import TrainLoader, split_validation
 from tet_core.distributed import Workers
+from tet_core.errors import CheckpointError
 from tet_core.losses import build_loss
 from tet_core.measure.energy import VAL_ENERGY_J, energy_j
-from tet_core.measure.evaluation import build, measure, num_correct
+from tet_core.measure.evaluation import measure, num_correct
 from tet_core.measure.layer_health import LayerHealth, watched
+from tet_core.network import build_network, run_network
 from tet_core.norm import average_statistics, synchronise
 from tet_core.train.optimizer import build_optimizer, learning_rate, set_fields, set_learning_rate
 
@@ -56,7 +58,7 @@ class Stage:
     def __init__(self, config: TrainConfig, dataset: Dataset, on_step: Callable[[], None], workers: Workers) -> None:
         self.config, self.dataset, self.on_step, self.workers = config, dataset, on_step, workers
         self.device = environment.device(config)
-        self.model = build(config)
+        self.model = build_network(config)
         if config.sync_norm:
             synchronise(self.model, workers)
         self.optimizer = build_optimizer(config.optimizer, self.model.parameters())
@@ -138,8 +140,8 @@ class Stage:
 
     def _step(self, images: Tensor, labels: Tensor, size: int) -> tuple[Tensor, Tensor]:
         """Train on this worker's share of a batch of `size`; returns what it adds to the batch's loss, and outputs."""
-        with memory.kept(self.config.memory), environment.autocast(self.config):
-            outputs: Tensor = self.model(self.dataset.to_input(images, self.config.T))
+        with memory.kept(self.config.memory):
+            outputs = run_network(self.model, self.dataset.to_input(images, self.config.T), self.config)
         outputs = outputs.to(images.dtype)
         loss = self._loss(outputs, labels, size)
         self.optimizer.zero_grad(set_to_none=True)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from service.documents.load import MEDIA_TYPES, load
+from service.documents import MEDIA_TYPES, read_document
 from service.errors import shown
 from service.presets import catalogue
 from service.spec.experiment import MAX_ARMS, MAX_SEEDS, Experiment, Name, parse
@@ -45,12 +45,12 @@ async def _posted_spec(request: Request, preset: PresetName = None) -> Experimen
     if preset is None:
         media_type = _media_type(request.headers.get("content-type"))
         # A large document takes a second or two: other requests are served meanwhile.
-        return await run_in_threadpool(lambda: parse(load(body, media_type)))
+        return await run_in_threadpool(lambda: parse(read_document(body, media_type)))
     base = catalogue.preset(preset)
     if not body.strip():
         return await run_in_threadpool(lambda: parse(base.with_changes(None)))
     media_type = _media_type(request.headers.get("content-type"))
-    return await run_in_threadpool(lambda: parse(base.with_changes(load(body, media_type))))
+    return await run_in_threadpool(lambda: parse(base.with_changes(read_document(body, media_type))))
 
 
 async def _posted_changes(request: Request) -> object:
@@ -59,7 +59,7 @@ async def _posted_changes(request: Request) -> object:
     if not body.strip():
         return None
     media_type = _media_type(request.headers.get("content-type"))
-    return await run_in_threadpool(lambda: load(body, media_type))
+    return await run_in_threadpool(lambda: read_document(body, media_type))
 
 
 def _media_type(header: str | None) -> str:

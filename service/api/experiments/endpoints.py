@@ -93,7 +93,7 @@ def experiment(
 @router.get("/{experiment_id}/comparison", summary="Compare an experiment's arms", responses=answers(404))
 def compare(context: InContext, experiment_id: ExperimentId) -> ComparisonView:
     """Each arm over its seeds, and the paired difference to the baseline, by the chains that have succeeded so far."""
-    return comparing.comparison(context, experiment_id)
+    return comparing.comparison_view(context, experiment_id)
 
 
 @router.get(

@@ -6,10 +6,10 @@ import json
 from service.api.context import Context
 from service.api.experiments import submitting
 from service.api.experiments.bodies import RerunRequest
-from service.api.experiments.comparing import chosen_by_arm, tried_by_arm
 from service.api.experiments.schemas import ExperimentView
 from service.derived.rerun import own_name, rerun
 from service.errors import Conflict, FieldError, SpecInvalid
+from service.results.tried import best_by_arm, tried_by_arm
 from service.states import TERMINAL
 from service.store.tables import ExperimentRow
 
@@ -37,7 +37,7 @@ def rerun_best(context: Context, parent_id: str, wanted: RerunRequest, idempoten
         chains = repository.chains(parent_id)
     _check_has_chosen(parent)
     names = _wanted_arms(parent, wanted.arms)
-    best = chosen_by_arm(tried_by_arm(chains))
+    best = best_by_arm(tried_by_arm(chains))
     missing = [name for name in names if name not in best]
     if missing:
         detail = f"has nothing to choose from for {_listed(missing)}, of which no chain has succeeded"

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from service.failures import Told
+from service.failures import Failure
 from service.plan import Chain, settled
 from service.runner.commits.records import StoredRecord
 from service.spec import Experiment
@@ -43,7 +43,7 @@ class Decision(StoredRecord):
     reason: str
     at_ms: int
     value: float | None = None
-    failure: Told | None = None
+    failure: Failure | None = None
 
 
 Entry = Proposal | Decision

@@ -1,12 +1,12 @@
 """What the driver knows of every stage, read from storage; and each change of it, said once as an event."""
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import isfinite
-from typing import Any
 
 from service.events import AnyEvent, ChainChanged, ChainSettled, StageChanged
+from service.failures import Failure
 from service.plan import Chain
 from service.runner.chains.board import StageId
 from service.runner.chains.event_file import EventFile
@@ -25,7 +25,7 @@ class Stop:
 
     at_ms: int
     reason: str
-    failure: Mapping[str, Any] | None = None
+    failure: Failure | None = None
 
 
 class Ledger:
@@ -111,7 +111,7 @@ class Ledger:
         ends = (self.progress(StageId(chain.id, stage.index)).done for stage in chain.stages)
         return any(done is not None and done.state == "failed" for done in ends)
 
-    def failure(self, chain: Chain) -> dict[str, Any] | None:
+    def failure(self, chain: Chain) -> Failure | None:
         """Why the chain has failed: the failure of its first stage that has ended badly."""
         ends = (self.progress(StageId(chain.id, stage.index)).done for stage in chain.stages)
         return next((done.failure for done in ends if done is not None and done.state == "failed"), None)

@@ -12,13 +12,15 @@ from enum import Enum
 from typing import Any
 
 from service.errors import SpecInvalid
+from service.failures import Failure
 from service.plan import Chain, settled
 from service.runner.chains.board import StageId
 from service.runner.chains.journal import Decision, Entry, Proposal, StudyJournal
 from service.runner.chains.ledger import Ledger, Stop
 from service.runner.chains.standings import ConfigurationId, Place, Standings, configuration_of
 from service.search.configurations import searched
-from service.search.learning import Seen, proposed
+from service.search.learning import proposed
+from service.search.seen import Seen
 from service.search.stopping import judged
 from service.spec import Experiment
 from service.states import WorkState
@@ -95,7 +97,7 @@ class Study:
         """A chain has failed for good: the others of its configuration no longer wait for it."""
         self._decide_all(configuration_of(self._ledger.chains[chain_id]))
 
-    def broke(self, stage: StageId, failure: Mapping[str, Any]) -> bool:
+    def broke(self, stage: StageId, failure: Failure) -> bool:
         """A network has diverged or died; whether that ends its configuration and nothing else.
 
         It does where the search has others for the arm: that some of them fail is what it is to find out.
@@ -106,7 +108,7 @@ class Study:
             return False
         last = self._ledger.progress(stage).last
         place = Place(stage.index, last.epoch if last else 0)
-        reason = f"seed {chain.seed} failed: {failure['type']}: {failure['message']}"
+        reason = f"seed {chain.seed} failed: {failure.type}: {failure.message}"
         self._write(
             lambda: None if configuration in self._stopped else self._breakdown(configuration, place, reason, failure)
         )
@@ -151,16 +153,14 @@ class Study:
             value=own[-1],
         )
 
-    def _breakdown(
-        self, configuration: ConfigurationId, place: Place, reason: str, failure: Mapping[str, Any]
-    ) -> Decision:
+    def _breakdown(self, configuration: ConfigurationId, place: Place, reason: str, failure: Failure) -> Decision:
         return Decision(
             **configuration._asdict(),
             **place._asdict(),
             goes_on=False,
             reason=reason,
             at_ms=self._now(configuration),
-            failure=dict(failure),
+            failure=failure,
         )
 
     def _now(self, configuration: ConfigurationId) -> int:

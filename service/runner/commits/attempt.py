@@ -15,9 +15,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from service.failures import Failure
 from service.runner.commits.reading import read_done
 from service.runner.commits.records import AttemptStart, Commit, Done, Layer, commit_name
-from service.runner.failures import os_errors
+from service.runner.diagnosis import os_errors
 from service.storage import StageFolder, numbered
 from tet_core.files import link_once, sync_folder, write_atomic
 
@@ -87,7 +88,7 @@ class Attempt:
         _own(self.path / name, self.folder.commits / name)
         return commit
 
-    def finish(self, *, state: str, at_ms: int, failure: dict[str, Any] | None = None) -> Done:
+    def finish(self, *, state: str, at_ms: int, failure: Failure | None = None) -> Done:
         """Write the completion marker.
 
         Raises:

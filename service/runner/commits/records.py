@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from service.failures import Told
+from service.failures import Failure
 
 
 class StoredRecord(BaseModel):
@@ -62,7 +62,7 @@ class Done(StoredRecord):
     state: str
     attempt: int
     at_ms: int
-    failure: Told | None = None
+    failure: Failure | None = None
 
 
 def commit_name(epoch: int) -> str:

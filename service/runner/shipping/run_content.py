@@ -90,7 +90,7 @@ def progress_tags(progress: StageProgress) -> dict[str, str]:
     if progress.last and progress.done:
         tags["tet.weights_sha256"] = progress.last.weights_sha256
     if progress.done and progress.done.failure:
-        tags["tet.failure"] = f"{progress.done.failure['type']}: {progress.done.failure['message']}"
+        tags["tet.failure"] = f"{progress.done.failure.type}: {progress.done.failure.message}"
     return tags
 
 

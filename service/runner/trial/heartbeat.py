@@ -14,7 +14,7 @@ from service.failures import FailureType
 from service.runner.commits.attempt import Attempt
 from service.runner.commits.reading import read_commits, read_started
 from service.runner.commits.records import AttemptStart, Commit
-from service.runner.failures import StageFailed
+from service.runner.diagnosis import StageFailed
 from service.spec.blocks import Limits
 
 HEARTBEAT = "heartbeat"

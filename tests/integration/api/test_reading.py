@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from service.api.experiments import logs
-from service.failures import FailureType, failure, headline
+from service.failures import Failure, FailureType
 from service.reasons import failed
 from service.states import ExperimentState
 from service.storage import ExperimentFolder
@@ -74,14 +74,16 @@ def test_a_running_experiment_shows_each_stage_and_links_to_see_more(api: Api, s
 
 def test_a_failure_is_shown_of_the_stage_and_of_the_experiment_and_of_earlier_generations(api: Api, spec: Spec) -> None:
     experiment_id = post(api, spec)
-    told = failure(FailureType.DATA, "images/2.png: damaged", kind="DataError", trace="Traceback ...")
+    told = Failure.of(FailureType.DATA, "images/2.png: damaged", kind="DataError", trace="Traceback ...")
     with api.changing() as repository:
         stage = repository.stage(experiment_id, repository.chains(experiment_id, limit=1)[0].id, 0)
         assert stage is not None
-        stage.state, stage.failure = "failed", told
-        assert repository.advance(experiment_id, E.QUEUED, E.FAILED, reason=failed("1 failed"), failure=headline(told))
+        stage.state, stage.failure = "failed", told.as_json()
+        assert repository.advance(
+            experiment_id, E.QUEUED, E.FAILED, reason=failed("1 failed"), failure=told.summary.as_json()
+        )
     body = api.client.get(f"/experiments/{experiment_id}").json()
-    assert body["chains"][0]["stages"][0]["failure"] == told
+    assert body["chains"][0]["stages"][0]["failure"] == told.as_json()
     assert (body["reason"], body["reason_kind"]) == ("1 failed", "failed")
     assert body["failure"] == {"type": "data", "class": "user", "message": "images/2.png: damaged"}
     assert api.client.get("/experiments").json()["experiments"][0]["failure"] == body["failure"]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from service.reasons import failed
+from service.reasons import Reason, ReasonKind, failed
 from service.states import ExperimentState, WorkState
 from tests.integration.api.conftest import Api
 
@@ -43,6 +43,35 @@ def detail(answer: Any, status: int) -> str:
     assert answer.headers["Content-Type"] == "application/problem+json"
     found: str = answer.json()["detail"]
     return found
+
+
+def test_where_every_configuration_lost_a_seed_all_answers_agree_on_the_best(api: Api, spec: Spec) -> None:
+    space = {"optimizer.lr": {"choice": [0.01, 0.02, 0.03]}}
+    answer = api.post({**spec, "validation": 0.1, "search": {"method": "grid", "space": space}})
+    assert answer.status_code == 202, answer.text
+    parent: str = answer.json()["id"]
+    # Of three seeds: one with a high accuracy, two with a lower one, two with the lowest one.
+    accuracies = {0.01: (0.99, None, None), 0.02: (0.8, None, 0.8), 0.03: (None, 0.7, 0.7)}
+    with api.changing() as repository:
+        for chain in repository.chains(parent):
+            accuracy = accuracies[chain.hyperparameters["optimizer.lr"]][chain.seed]
+            chain.state = WorkState.FAILED if accuracy is None else WorkState.SUCCEEDED
+            for stage in chain.stages:
+                stage.state, stage.epoch = chain.state, stage.epochs
+                stage.metrics = {"val/accuracy": accuracy or 1.0, "test/accuracy": 0.5}
+        repository.advance(
+            parent, ExperimentState.QUEUED, ExperimentState.FAILED, reason=Reason(ReasonKind.FAILED, "so it was")
+        )
+    told = api.client.get(f"/experiments/{parent}").json()["search"]["arms"]
+    compared = api.client.get(f"/experiments/{parent}/comparison").json()["arms"]
+    chosen = {"optimizer.lr": 0.02}
+    assert [arm["best"]["configuration"] for arm in told] == [chosen] * 3
+    assert [(arm["best"]["val_accuracy"], arm["best"]["complete"]) for arm in told] == [(0.8, False)] * 3
+    assert [(arm["choice"]["configuration"], arm["choice"]["val_accuracy"]) for arm in compared] == [(chosen, 0.8)] * 3
+    made = rerun(api, parent, {"seeds": [10]})
+    assert made.status_code == 202, made.text
+    with api.changing() as repository:
+        assert repository.experiment(made.json()["id"]).spec["optimizer"]["lr"] == 0.02
 
 
 def test_each_arm_is_measured_at_what_the_comparison_shows_it_in(api: Api, spec: Spec) -> None:

@@ -8,12 +8,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from service.cli.main import app
-from service.documents.load import load
+from service.documents import read_document
 from service.states import ExperimentState, WorkState
 from service.store.database import Database
 from tests.integration.api.conftest import served, settings_for
+from tests.root import ROOT
 
-EXAMPLE = Path(__file__).parents[3] / "examples" / "digits.yaml"
+EXAMPLE = ROOT / "examples" / "digits.yaml"
 
 
 class Tet:
@@ -168,7 +169,7 @@ def test_pause_and_resume_say_what_comes_next(tet: Tet) -> None:
 def test_what_a_search_has_chosen_is_measured_over_other_seeds(tet: Tet, tmp_path: Path) -> None:
     search = {"method": "grid", "space": {"optimizer.lr": {"choice": [0.01, 0.02]}}}
     file = tmp_path / "search.json"
-    example = load(EXAMPLE.read_bytes(), "application/yaml")
+    example = read_document(EXAMPLE.read_bytes(), "application/yaml")
     assert isinstance(example, dict)
     file.write_text(json.dumps({**example, "search": search, "validation": 0.1}))
     parent = tet("submit", file).stdout.strip()

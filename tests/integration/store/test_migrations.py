@@ -16,6 +16,7 @@ from service.reasons import Reason, ReasonKind
 from service.store.database import Database, _alembic
 from service.store.tables import ChainRow, ExperimentRow, StageRow, Table
 from tests.integration.store.test_repository import create
+from tests.root import ROOT
 
 
 def test_the_migrations_make_the_tables_that_the_code_reads(database: Database) -> None:
@@ -167,7 +168,7 @@ def killing(name, *arguments, **named):
 op.create_table = killing
 Database({database_url!r}).migrate()
 """
-    ended = subprocess.run([sys.executable, "-c", script], check=False, cwd=Path(__file__).parents[3])
+    ended = subprocess.run([sys.executable, "-c", script], check=False, cwd=ROOT)
     assert ended.returncode == -signal.SIGKILL
     found = Database(database_url)
     found.migrate()

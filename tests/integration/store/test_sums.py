@@ -85,7 +85,16 @@ def test_configurations_are_summed_up_over_their_chains(database: Database) -> N
     )
     assert one.work_total == found["TIT", 0].work_total > 120
     assert one.val_accuracy == 0.5, "the mean over the newest of both"
+    assert (one.num_succeeded, one.succeeded_val_accuracy) == (0, None)
     assert found["SDT", 0] == Searched("SDT", 0, frozenset({WorkState.WAITING}), 0, 160, 0.0, None)
+
+
+def test_what_has_succeeded_is_summed_up_by_itself(database: Database) -> None:
+    experiment_id = create(database, search=SEARCH)
+    done(database, experiment_id, "SDT", 0, 0, "succeeded", (20, 0.9))
+    done(database, experiment_id, "SDT", 0, 1, "running", (10, 0.5))
+    one = searched(database, experiment_id)["SDT", 0]
+    assert (one.num_succeeded, one.succeeded_val_accuracy, one.val_accuracy) == (1, 0.9, 0.7)
 
 
 def test_what_was_stopped_has_no_accuracy_to_be_the_best_by(database: Database) -> None:

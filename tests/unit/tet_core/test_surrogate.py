@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tet_core.errors import ConfigError
 from tet_core.surrogate import Triangle, spike
 
 
@@ -35,5 +36,5 @@ def test_it_leaves_its_argument_alone() -> None:
 
 
 def test_gamma_must_be_above_zero() -> None:
-    with pytest.raises(ValueError, match=r"gamma is 0\.0; it must be above 0"):
+    with pytest.raises(ConfigError, match=r"gamma is 0\.0; it must be above 0"):
         Triangle(0.0)

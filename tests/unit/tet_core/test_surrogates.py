@@ -15,6 +15,7 @@ from tet_core.config import (
     SurrogateConfig,
     TriangleConfig,
 )
+from tet_core.errors import ConfigError
 from tet_core.neuron import build_surrogate
 from tet_core.surrogate import (
     Arctan,
@@ -81,5 +82,5 @@ def test_a_config_names_a_surrogate() -> None:
 
 @pytest.mark.parametrize("kind", [Triangle, Rectangular, Exponential, Arctan, SigmoidForward])
 def test_a_width_that_is_not_above_0_is_named(kind: type) -> None:
-    with pytest.raises(ValueError, match=r"(gamma|k) is 0; it must be above 0"):
+    with pytest.raises(ConfigError, match=r"(gamma|k) is 0; it must be above 0"):
         kind(0)

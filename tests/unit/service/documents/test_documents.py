@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.documents import read_document
 from service.documents.json import load_json
-from service.documents.load import load
 from service.documents.yaml import MAX_CHARACTERS, load_yaml
 from service.errors import DocumentInvalid
 
@@ -128,7 +128,7 @@ def test_json_may_nest_as_deep_as_the_limit() -> None:
 
 def test_bytes_that_are_no_utf_8_are_refused() -> None:
     with pytest.raises(DocumentInvalid, match="byte 2 is not"):
-        load(b'{"\xff": 1}', "application/json")
+        read_document(b'{"\xff": 1}', "application/json")
 
 
 plain = st.recursive(

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from service.search.learning import Seen, proposed
+from service.search.learning import proposed
 from service.search.proposals import drawn
+from service.search.seen import Seen
 from service.spec.search import Search
 
 SPACE: dict[str, Any] = {

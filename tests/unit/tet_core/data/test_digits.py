@@ -7,6 +7,7 @@ from sklearn.datasets import load_digits
 from tet_core.config import Digits
 from tet_core.data import Dataset, Split, load_dataset
 from tet_core.data.dataset import DataError, check
+from tet_core.errors import ConfigError
 
 
 @pytest.fixture
@@ -63,5 +64,5 @@ def test_a_data_set_unlike_its_card_is_refused(digits: Dataset) -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"dataset is 'mnist'; known are digits, fashion_mnist, cifar10, "):
+    with pytest.raises(ConfigError, match=r"dataset is 'mnist'; known are digits, fashion_mnist, cifar10, "):
         load_dataset("mnist")

@@ -14,6 +14,7 @@ from tet_core.analysis.subject import Subject
 from tet_core.config import Energy, TrainConfig
 from tet_core.data import Dataset, load_dataset
 from tet_core.data.loader import split_validation
+from tet_core.errors import ConfigError
 from tet_core.measure.energy import NUM_SAMPLES, VAL_ENERGY_J, energy_j, spread
 from tet_core.train.epochs import Epoch
 
@@ -77,7 +78,7 @@ def test_it_is_the_same_each_time_and_after_a_resumption() -> None:
 
 
 def test_without_a_validation_set_it_cannot_be_asked_for() -> None:
-    with pytest.raises(ValueError, match="validation is 0; it must be above 0 where with_energy is True"):
+    with pytest.raises(ConfigError, match="validation is 0; it must be above 0 where with_energy is True"):
         train_epochs(make_config(), with_energy=True)
 
 

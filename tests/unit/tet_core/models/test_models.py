@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from tet_core.config import LifConfig
+from tet_core.errors import ConfigError
 from tet_core.models import build_model
 from tet_core.static import repeat_over_time
 
@@ -76,9 +77,9 @@ def test_the_neurons_constants_reach_neurons_and_norms() -> None:
 
 
 def test_what_cannot_be_built_is_named() -> None:
-    with pytest.raises(ValueError, match=r"input_size is 7: 'vgg_small' takes inputs of 8x8 pixels and more"):
+    with pytest.raises(ConfigError, match=r"input_size is 7; 'vgg_small' takes inputs of 8x8 pixels and more"):
         build_model("vgg_small", num_classes=10, in_channels=1, input_size=7)
-    with pytest.raises(ValueError, match=r"num_classes is 0"):
+    with pytest.raises(ConfigError, match=r"num_classes is 0"):
         build_model("vgg_small", num_classes=0, in_channels=1, input_size=8)
     with pytest.raises(ValueError, match=r"vgg_large"):
         build_model("vgg_large", num_classes=10, in_channels=1, input_size=8)

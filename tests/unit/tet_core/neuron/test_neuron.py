@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tet_core.errors import ConfigError
 from tet_core.neuron import LIF, lif_step
 from tet_core.static import repeat_over_time
 from tet_core.surrogate import Triangle
@@ -126,9 +127,9 @@ def test_it_keeps_shape_and_dtype(dtype: torch.dtype) -> None:
 
 
 def test_wrong_constants_and_shapes_are_named() -> None:
-    with pytest.raises(ValueError, match=r"tau is 1\.5; the decay factor must be from 0 to 1"):
+    with pytest.raises(ConfigError, match=r"tau is 1\.5; the decay factor must be from 0 to 1"):
         LIF(tau=1.5)
-    with pytest.raises(ValueError, match=r"v_threshold is 0; it must be above 0"):
+    with pytest.raises(ConfigError, match=r"v_threshold is 0; it must be above 0"):
         LIF(v_threshold=0)
     with pytest.raises(ValueError, match=r"current has shape \(0, 2\)"):
         LIF()(torch.zeros(0, 2))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tet_core.config import IfConfig, LifConfig, NeuronConfig, ReluConfig, SigmoidForwardConfig, TriangleConfig
+from tet_core.errors import ConfigError
 from tet_core.neuron import IF, LIF, Neuron, ReLU, build_neuron, lif_step
 from tet_core.static import repeat_over_time
 from tet_core.surrogate import Arctan, Exponential, Rectangular, SigmoidForward, Surrogate, Triangle
@@ -117,7 +118,7 @@ def test_a_config_names_a_neuron(config: NeuronConfig, kind: type[nn.Module]) ->
 
 
 def test_what_cannot_be_is_named() -> None:
-    with pytest.raises(ValueError, match="tau is 1; to be learnt, the decay factor must start strictly between"):
+    with pytest.raises(ConfigError, match="tau is 1; to be learnt, the decay factor must start strictly between"):
         LIF(1, learnable_tau=True)
-    with pytest.raises(ValueError, match="reset is 'none'; it must be 'hard' or 'soft'"):
+    with pytest.raises(ConfigError, match="reset is 'none'; it must be 'hard' or 'soft'"):
         LIF(reset="none")  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ import pytest
 from tests.unit.tet_core.stages import make_config
 from tet_core import evaluate, fit
 from tet_core.checkpoint import CheckpointError, load
+from tet_core.errors import ConfigError
 from tet_core.train.epochs import Epoch
 
 
@@ -70,9 +71,9 @@ def test_a_checkpoint_evaluated_alone_gives_the_logged_numbers_to_the_last_digit
 
 def test_a_split_that_is_not_there_is_named() -> None:
     result = fit(make_config(epochs=1))
-    with pytest.raises(ValueError, match="split is 'train'; it must be 'test' or 'val'"):
+    with pytest.raises(ConfigError, match="split is 'train'; it must be 'test' or 'val'"):
         evaluate(result.checkpoint, split="train")
-    with pytest.raises(ValueError, match="had no validation set"):
+    with pytest.raises(ConfigError, match="had no validation set"):
         evaluate(result.checkpoint, split="val")
 
 

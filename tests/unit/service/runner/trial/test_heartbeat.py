@@ -6,7 +6,7 @@ import pytest
 
 from service.runner.commits.attempt import Attempt
 from service.runner.commits.records import AttemptStart, Commit
-from service.runner.failures import StageFailed
+from service.runner.diagnosis import StageFailed
 from service.runner.trial.heartbeat import HEARTBEAT, Pulse, last_sign, spent_s
 from service.spec.blocks import Limits
 from service.storage import StageFolder

@@ -46,8 +46,8 @@ def test_a_trial_that_makes_no_step_is_ended_once(watch: Watch) -> None:
     assert watch.after(20) == ["actor"]
     verdict = watch.dog.ended(STAGE)
     assert verdict is not None
-    assert (verdict["type"], verdict["class"]) == ("stalled", "cluster")
-    assert verdict["message"] == "the trial made no step for 10 s (limits.stall_s)"
+    assert (verdict.type, verdict.whose) == ("stalled", "cluster")
+    assert verdict.message == "the trial made no step for 10 s (limits.stall_s)"
     assert watch.dog.ended(STAGE) is None
 
 
@@ -75,8 +75,8 @@ def test_a_trial_that_does_not_end_itself_in_time_is_ended(tmp_path: Path) -> No
     assert watch.after(2) == ["actor"]
     verdict = watch.dog.ended(STAGE)
     assert verdict is not None
-    assert verdict["type"] == "max_time"
-    assert verdict["message"] == (
+    assert verdict.type == "max_time"
+    assert verdict.message == (
         "the stage was at work for 26.0 s; limits.max_time_s is 20, and it did not end by itself"
     )
 

@@ -1,20 +1,18 @@
-"""`tet submit`, `validate`, `follow`, `list`, `show`, `compare`, `logs`, `presets`: clients of the API."""
+"""`tet follow`, `list`, `show`, `compare`, `logs`, `presets`: what the API says of experiments, for people."""
 
 import sys
 import time
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from service.cli import tables
-from service.cli.client import Client, Refused, read_spec
+from service.cli import rendering
+from service.cli.client import Client, Refused
 from service.cli.failing import explained, failed_stages
+from service.cli.options import AsJson, Id, connected
 from service.cli.output import err, out, print_json, say
 from service.cli.progress import searches
-from service.cli.up import bring_supervisor_back
 from service.cli.watch import follow as watch
-from service.errors import TetError
 from service.presets import catalogue
 from service.settings import Settings
 
@@ -23,60 +21,11 @@ Json = dict[str, Any]
 # How often somebody who follows a log asks for more where there was none.
 LOG_POLL_S = 1.0
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="The experiment's id.")]
-Follow = Annotated[bool, typer.Option("--follow", "-f", help="Watch it until it ends.")]
-Key = Annotated[
-    str | None, typer.Option(metavar="KEY", help="The same key and content again give the same experiment.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="The API's own answer, for programs.")]
-
-
-File = Annotated[
-    Path | None,
-    typer.Argument(metavar="[FILE]", help="The spec, JSON or YAML; with --preset, what is to be different in it."),
-]
-Preset = Annotated[str | None, typer.Option(metavar="NAME", help="One of `tet presets`.")]
-
-
-def submit(file: File = None, preset: Preset = None, follow: Follow = False, idempotency_key: Key = None) -> None:
-    """Post an experiment: a spec of your own, or a preset."""
-    body, content_type = _read(file, preset)
-    with connected() as client:
-        posted(client, client.submit(body, content_type, idempotency_key, preset=preset), follow=follow)
-
-
-def validate(file: File = None, preset: Preset = None, as_json: AsJson = False) -> None:
-    """Check a spec, or a preset, without running it: its faults, or what it would ask of the cluster."""
-    body, content_type = _read(file, preset)
-    with connected() as client:
-        found = client.validate(body, content_type, preset=preset)
-    if as_json:
-        print_json(found)
-        return
-    out.print(f"no faults: {found['num_chains']:,} chains, {found['num_stages']:,} stages", markup=False)
-    out.print(found["placement"]["detail"], markup=False, soft_wrap=True)
-
-
-def _read(file: Path | None, preset: str | None) -> tuple[bytes, str]:
-    """What is to be sent, and of which media type."""
-    if file is None and preset is None:
-        raise TetError("what is to be run? Give a FILE, or --preset NAME (`tet presets` lists them)")
-    return (b"", "application/json") if file is None else read_spec(file)
-
-
-def posted(client: Client, experiment: Json, *, follow: bool) -> None:
-    """Prints a new experiment's id, or watches it to its end."""
-    if follow:
-        _follow(client, experiment["id"])
-        return
-    out.print(experiment["id"])
-    say(f"watch it: tet follow {experiment['id']}")
-
 
 def follow(experiment_id: Id) -> None:
     """Watch an experiment until it ends; the exit status is 0 if it succeeds."""
     with connected() as client:
-        _follow(client, experiment_id)
+        follow_to_end(client, experiment_id)
 
 
 def list_experiments(
@@ -89,7 +38,7 @@ def list_experiments(
     if as_json:
         print_json(rows)
     else:
-        out.print(tables.experiments(rows))
+        out.print(rendering.experiments(rows))
 
 
 def show(experiment_id: Id, as_json: AsJson = False) -> None:
@@ -100,15 +49,17 @@ def show(experiment_id: Id, as_json: AsJson = False) -> None:
         print_json(experiment)
         return
     out.print(experiment["name"], style="bold", markup=False)
-    out.print("state  ", tables.state(experiment["state"]), experiment.get("reason") or "", soft_wrap=True)
+    out.print("state  ", rendering.state(experiment["state"]), experiment.get("reason") or "", soft_wrap=True)
     for past in experiment["history"]:
         out.print(
             f"before  generation {past['generation']} {past['state']} {past['reason']}", soft_wrap=True, markup=False
         )
     for past in experiment["resources_history"]:
-        out.print(f"before  {tables.resources(past['resources'])}, until {past['until']}", soft_wrap=True, markup=False)
+        out.print(
+            f"before  {rendering.resources(past['resources'])}, until {past['until']}", soft_wrap=True, markup=False
+        )
     if experiment["resources_history"]:
-        out.print(f"now     {tables.resources(experiment['resources'])}", soft_wrap=True, markup=False)
+        out.print(f"now     {rendering.resources(experiment['resources'])}", soft_wrap=True, markup=False)
     if experiment["parents"]:
         out.print(f"from    {', '.join(experiment['parents'])}", markup=False)
     if experiment.get("rerun_of"):
@@ -119,7 +70,7 @@ def show(experiment_id: Id, as_json: AsJson = False) -> None:
     _print_links(experiment)
     for line in searches(experiment):
         out.print(line, markup=False, soft_wrap=True)
-    out.print(tables.chains(experiment))
+    out.print(rendering.chains(experiment))
     for chain in experiment["chains"]:
         if chain["reason"]:
             out.print(f"{chain['id']} {chain['state']} {chain['reason']}", style="cyan", markup=False, soft_wrap=True)
@@ -182,17 +133,10 @@ def presets(
     if as_json:
         print_json(rows)
     else:
-        out.print(tables.presets(rows))
+        out.print(rendering.presets(rows))
 
 
-def connected() -> Client:
-    """A connection to the API that the settings name; a stack that has lost its supervisor gets another one."""
-    settings = Settings.from_environment()
-    bring_supervisor_back(settings)
-    return Client(settings.api_url)
-
-
-def _follow(client: Client, experiment_id: str) -> None:
+def follow_to_end(client: Client, experiment_id: str) -> None:
     """Watches, then prints the comparison and where to look; exits with 1 unless the experiment succeeded."""
     try:
         experiment = watch(client, experiment_id, out)
@@ -216,13 +160,13 @@ def _follow(client: Client, experiment_id: str) -> None:
 
 
 def _print_comparison(compared: Json) -> None:
-    out.print(tables.comparison(compared))
+    out.print(rendering.comparison(compared))
     for arm in compared["arms"]:
         refused = (arm.get("versus_baseline") or {}).get("reason")
         if refused:
             out.print(f"{arm['name']} is not paired: {refused}", markup=False)
     if compared.get("front"):
-        out.print(tables.front(compared["front"]))
+        out.print(rendering.front(compared["front"]))
 
 
 def _print_links(experiment: Json) -> None:

@@ -3,7 +3,7 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
-from service.cli import tables
+from service.cli import rendering
 from service.cli.progress import Pace, Stops
 from service.cli.watch import picture
 from tests.unit.service.cli.examples import chain, experiment, stage
@@ -25,7 +25,7 @@ def arm(name: str, **values: Any) -> dict[str, Any]:
 def test_a_comparison_reads_in_percent_and_percentage_points() -> None:
     versus = {"difference": 0.01234, "low": -0.00111, "high": 0.02579, "n": 3}
     lines = shown(
-        tables.comparison(
+        rendering.comparison(
             {
                 "baseline": "SDT",
                 "arms": [
@@ -42,19 +42,19 @@ def test_a_comparison_reads_in_percent_and_percentage_points() -> None:
 def test_what_is_not_known_is_a_dash() -> None:
     versus = {"difference": 0.01, "low": None, "high": None, "n": 1}
     compared = {"baseline": "SDT", "arms": [arm("SDT"), arm("TET", n=1, mean=0.5, versus_baseline=versus)]}
-    lines = shown(tables.comparison(compared))
+    lines = shown(rendering.comparison(compared))
     assert "SDT (baseline) 0 - ± - - - - -" in lines
     assert "TET 1 50.00 ± - - +1.00 - 1" in lines
 
 
 def test_names_are_printed_as_they_are() -> None:
-    lines = shown(tables.experiments([experiment(name="[bold]SDT → TET[/]")]))
+    lines = shown(rendering.experiments([experiment(name="[bold]SDT → TET[/]")]))
     assert "0198c2f0a5b7d1e2f3a4 [bold]SDT → TET[/] running 0/0 2026-01-02 03:04:05" in lines
 
 
 def test_chains_name_the_weights_they_reached() -> None:
     done = stage(state="succeeded", epoch=20, metrics={"test/accuracy": 0.98765}, weights_sha256="0123456789abcdef")
-    lines = shown(tables.chains(experiment(chain(done, arm="SDT", seed=2, state="succeeded"))))
+    lines = shown(rendering.chains(experiment(chain(done, arm="SDT", seed=2, state="succeeded"))))
     assert "SDT-2 SDT 2 succeeded 1/1 (T=4) 20/20 98.77 0123456789ab" in lines
 
 
@@ -130,7 +130,7 @@ def test_published_numbers_stand_beside_the_measured_ones() -> None:
         {**values, "name": "TET", "published": {"mean": 0.7411, "std": None, "n": None}},
         {**values, "name": "mine", "published": None},
     ]
-    text = "\n".join(shown(tables.comparison({"baseline": "SDT", "arms": arms, "source": "the paper, Table 1"})))
+    text = "\n".join(shown(rendering.comparison({"baseline": "SDT", "arms": arms, "source": "the paper, Table 1"})))
     assert "70.86 ± 0.22" in text
     assert "74.11" in text
     assert "published: the paper, Table 1; there it is the best test epoch, here the last one" in text

@@ -19,7 +19,7 @@ _LOADERS: dict[str, Callable[[str], object]] = {
 MEDIA_TYPES = tuple(_LOADERS)
 
 
-def load(body: bytes, media_type: str) -> object:
+def read_document(body: bytes, media_type: str) -> object:
     """Reads a document of one of `MEDIA_TYPES`.
 
     Raises:

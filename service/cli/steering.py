@@ -1,23 +1,17 @@
-"""`tet pause`, `resume`, `cancel`, `retry`, `fork`, `rerun-best`, `delete`, `verify`: what becomes of an experiment."""
+"""`tet pause`, `resume`, `cancel`, `retry`, `delete`, `verify`: what is asked of an experiment that exists."""
 
-import json
-import re
 import time
-from collections.abc import Mapping
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from service.cli import tables
-from service.cli.client import Client, read_spec
-from service.cli.experiments import Follow, Id, Key, connected, posted
+from service.cli import rendering
+from service.cli.client import Client
+from service.cli.options import Id, connected
 from service.cli.output import out, say
 from service.cli.progress import stage_name
-from service.documents.load import load
 from service.errors import TetError
-from service.spec.experiment import MAX_SEEDS
 from service.states import VerificationState
 
 Json = dict[str, Any]
@@ -72,71 +66,6 @@ def _resources(workers: int | None, cpus: int | None, gpus: float | None) -> Jso
     return {key: value for key, value in told.items() if value is not None}
 
 
-def fork(
-    experiment_id: Id,
-    file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="What is to be different in its spec, JSON or YAML.")
-    ] = None,
-    arm: Annotated[str | None, typer.Option(metavar="NAME", help="Start every arm at this arm of it.")] = None,
-    stage: Annotated[int | None, typer.Option(metavar="INDEX", help="Start at this stage, from 0.")] = None,
-    follow: Follow = False,
-    idempotency_key: Key = None,
-) -> None:
-    """Post a new experiment that starts from the checkpoints of one that exists."""
-    body = json.dumps(_changes(file, arm, stage)).encode()
-    with connected() as client:
-        posted(client, client.fork(experiment_id, body, "application/json", idempotency_key), follow=follow)
-
-
-def _changes(file: Path | None, arm: str | None, stage: int | None) -> Json:
-    changes: object = {}
-    if file is not None:
-        body, content_type = read_spec(file)
-        changes = load(body, content_type)
-    if not isinstance(changes, Mapping):
-        raise TetError(f"{file} must hold a mapping: the part of the spec that is to be different")
-    start = {key: value for key, value in (("arm", arm), ("stage", stage)) if value is not None}
-    return {**changes, "start": {**changes.get("start", {}), **start}} if start else dict(changes)
-
-
-def rerun_best(
-    experiment_id: Id,
-    seeds: Annotated[
-        str,
-        typer.Option(metavar="SEEDS", help="Others than the search's own: 10-14, or 10,11,20-22.", show_default=False),
-    ],
-    arm: Annotated[list[str] | None, typer.Option(metavar="NAME", help="This arm alone; may be repeated.")] = None,
-    name: Annotated[str | None, typer.Option(metavar="NAME", help="Of the new experiment.")] = None,
-    train_part: Annotated[
-        float | None, typer.Option(metavar="SHARE", help="Of the training set, 1 for all of it; else as in the search.")
-    ] = None,
-    follow: Follow = False,
-    idempotency_key: Key = None,
-) -> None:
-    """Measure what a search has chosen over seeds that had no part in the choice, as a new experiment."""
-    wanted = {"seeds": numbers(seeds), "name": name, "arms": arm or None, "train_part": train_part}
-    with connected() as client:
-        posted(client, client.rerun_best(experiment_id, wanted, idempotency_key), follow=follow)
-
-
-def numbers(text: str) -> list[int]:
-    """Seeds as they are written: numbers and ranges, both ends included, with commas between them.
-
-    Raises:
-        TetError: It is something else, or more than a spec may have.
-    """
-    found: list[int] = []
-    for part in text.split(","):
-        fitting = re.fullmatch(r"\s*([0-9]{1,10})(?:\s*-\s*([0-9]{1,10}))?\s*", part)
-        first, last = (int(fitting[1]), int(fitting[2] or fitting[1])) if fitting else (0, -1)
-        if first > last:
-            raise TetError(f"--seeds {text!r}: {part!r} must be a number from 0 up, or a range such as 10-14")
-        if len(found) + last - first >= MAX_SEEDS:
-            raise TetError(f"--seeds {text!r}: must be at most {MAX_SEEDS:,} seeds")
-        found += range(first, last + 1)
-    return found
-
-
 def delete(
     experiment_id: Id,
     what: Annotated[What, typer.Option(help="All of it, or its checkpoints alone.")] = What.EVERYTHING,
@@ -170,7 +99,7 @@ def verify(
             found = _ended(client, experiment_id, verification["number"])
             failed += found["state"] != VerificationState.EQUAL
             name = stage_name(of_chain, of_stage)
-            out.print(f"{name}:", tables.state(found["state"]), found["reason"], soft_wrap=True)
+            out.print(f"{name}:", rendering.state(found["state"]), found["reason"], soft_wrap=True)
     if failed:
         raise typer.Exit(1)
 

@@ -5,7 +5,7 @@ from typing import Any, Self
 import pytest
 from typer.testing import CliRunner
 
-from service.cli import lifecycle
+from service.cli import steering
 from service.cli.main import app
 
 
@@ -44,7 +44,7 @@ def test_what_is_told_and_no_more_is_asked_for(
     monkeypatch: pytest.MonkeyPatch, command: str, options: list[str], resources: Any
 ) -> None:
     client = Asked()
-    monkeypatch.setattr(lifecycle, "connected", lambda: client)
+    monkeypatch.setattr(steering, "connected", lambda: client)
     done = CliRunner().invoke(app, [command, "0" * 20, *options])
     assert done.exit_code == 0, done.output
     assert client.calls == [(command, resources)]
