@@ -13,14 +13,14 @@ import typer
 
 from service.cli.main import app
 from service.settings import Settings, variable
+from tests.root import ROOT
 
-ROOT = Path(__file__).parents[2]
 # The template's links are there to be replaced.
 PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")} - {ROOT / "docs/adr/000-template.md"})
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
 # Documented first; to be removed with the commit that adds them.
-COMING = {"coverage", "test-fast", "test-upgrade"}
+COMING = {"test-upgrade"}
 COMMANDS = set(typer.main.get_group(app).commands)
 # Variables that are no settings of the service: each node reads these for itself.
 OF_NODES = {"TET_KERNELS", "TET_KERNEL_CACHE"}
@@ -132,6 +132,17 @@ def exists(dotted: str) -> bool:
             return False
         held = getattr(held, name)
     return True
+
+
+def test_every_test_that_a_recipe_names_exists() -> None:
+    defined = {
+        name
+        for file in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE)
+    }
+    named = {code for code in in_code(ROOT / "CONTRIBUTING.md") if re.fullmatch(r"test_\w+", code)}
+    assert named
+    assert named - defined == set()
 
 
 @each_page
