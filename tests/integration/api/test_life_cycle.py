@@ -7,7 +7,7 @@ import pytest
 
 from service.reasons import failed
 from service.states import ExperimentState, WorkState
-from tests.integration.api.conftest import Api, _api
+from tests.integration.api.conftest import Api, serving_api
 
 Spec = dict[str, Any]
 
@@ -174,7 +174,9 @@ def test_replays_are_listed_page_by_page(api: Api, spec: Spec) -> None:
 
 
 def test_a_webhook_goes_to_hosts_that_the_operator_allows_alone(tmp_path: Any, spec: Spec) -> None:
-    with _api(tmp_path / "home", f"sqlite:///{tmp_path / 'tet.db'}", webhook_hosts=("lab.example", "x:8443")) as api:
+    with serving_api(
+        tmp_path / "home", f"sqlite:///{tmp_path / 'tet.db'}", webhook_hosts=("lab.example", "x:8443")
+    ) as api:
         for path in ("/experiments", "/experiments/validate"):
             body = {**spec, "webhook": {"url": "http://169.254.169.254/latest"}}
             (fault,) = api.client.post(path, json=body).json()["errors"]
