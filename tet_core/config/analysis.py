@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from tet_core.config.base import MAX_T, Config, NumSteps
-from tet_core.config.training import TrainConfig
+from tet_core.config.shared import MAX_T, Config, NumSteps
+from tet_core.config.train_config import TrainConfig
 
 # The files that an analysis leaves: its table, for programs and for spreadsheets, and a plot of it.
 TABLE, TABLE_CSV, PLOT = "table.json", "table.csv", "plot.png"

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import AfterValidator, Field
 
 from tet_core.config.augmentation import AugmentationStep, Crop, Flip, ResizedCrop, Roll
-from tet_core.config.base import Config, Seed
+from tet_core.config.shared import Config, Seed
 
 DATASET_ENTRY_POINTS = "tet.datasets"
 DVS_SENSOR = 128  # pixels of a side of the camera that recorded CIFAR10-DVS

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tet_core.config.base import Config
+from tet_core.config.shared import Config
 
 Threshold = Annotated[float, Field(gt=0, le=1e6, description="The neuron fires when u is strictly above it.")]
 Width = Annotated[float, Field(gt=0, le=1e6)]

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tet_core.config.base import Config
+from tet_core.config.shared import Config
 
 
 class AdamConfig(Config):

@@ -84,9 +84,9 @@ def _load(config_json: str, root: Path, T: int | None) -> Dataset:
 
             return cifar.load(config, root)
         case EntryPointDataset():
-            from tet_core.data import entry_point
+            from tet_core.data import installed
 
-            return entry_point.load(config, root, T)
+            return installed.load(config, root, T)
         case ImageNet():
             from tet_core.data import images
 

@@ -21,8 +21,8 @@ from tet_core.config import (
     misfit,
 )
 from tet_core.errors import ConfigError, EntryPointError
-from tet_core.models import layers, resnet, vgg
-from tet_core.models.parts import Surroundings
+from tet_core.models import layer_list, resnet, vgg
+from tet_core.models.building_blocks import Surroundings
 
 _CONFIG: TypeAdapter[ModelConfig] = TypeAdapter(ModelConfig)
 _BUILDERS: dict[str, Callable[[Any, Surroundings], nn.Module]] = {
@@ -32,7 +32,7 @@ _BUILDERS: dict[str, Callable[[Any, Surroundings], nn.Module]] = {
     "resnet19": resnet.resnet19,
     "spiking_resnet34": resnet.spiking_resnet34,
     "sew_resnet34": resnet.sew_resnet34,
-    "layers": layers.layers,
+    "layers": layer_list.layers,
 }
 
 

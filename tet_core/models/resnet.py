@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from tet_core.config import NormConfig, ResNet19, SewResNet34, SpikingResNet34
 from tet_core.current import Current
-from tet_core.models.parts import Block, ConvNorm, LinearBlock, Network, Pool, Surroundings, pooled
+from tet_core.models.building_blocks import Block, ConvNorm, LinearBlock, Network, Pool, Surroundings, pooled
 
 RESNET34_BLOCKS = (3, 4, 6, 3)
 

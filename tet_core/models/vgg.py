@@ -6,7 +6,7 @@ Source: Deng et al., ICLR 2022 (VGGSNN, for DVS-CIFAR10); vgg_small and cnn5 are
 from torch import nn
 
 from tet_core.config import Cnn5, NormConfig, VggSmall, VggSnn
-from tet_core.models.parts import Block, Network, Pool, Surroundings
+from tet_core.models.building_blocks import Block, Network, Pool, Surroundings
 
 # In a layout: a 2x2 average pool. Any other number is the output channels of a block.
 POOL = 0

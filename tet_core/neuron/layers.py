@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from tet_core import kernels, memory
 from tet_core.current import Current
 from tet_core.errors import ConfigError
+from tet_core.kernels.fused import can_fuse, fused_spikes
 from tet_core.kernels.inputs import SURROGATES, Neurons
-from tet_core.kernels.neurons import can_fuse, fused_spikes
 from tet_core.neuron.loop import SpikeLoop
 from tet_core.neuron.step import Reset, lif_step
 from tet_core.static import each_step

@@ -9,7 +9,7 @@ import torch
 from tests.unit.tet_core.stages import make_config
 from tests.unit.tet_core.train.test_epochs import series
 from tet_core import environment, train_epochs
-from tet_core.analysis.energy import energy_rows
+from tet_core.analysis.energy_rows import energy_rows
 from tet_core.analysis.subject import Subject
 from tet_core.config import Energy, TrainConfig
 from tet_core.data import Dataset, load_dataset

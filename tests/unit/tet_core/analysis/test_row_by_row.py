@@ -11,7 +11,7 @@ import pytest
 from tests.unit.tet_core.analysis.training_once import trained
 from tet_core import analyse, write_results
 from tet_core import checkpoint as checkpoints
-from tet_core.analysis.results import table_csv, table_json
+from tet_core.analysis.result_files import table_csv, table_json
 from tet_core.config import Analysis, Energy, Landscape, TimeSweep
 
 ANALYSES: list[Analysis] = [

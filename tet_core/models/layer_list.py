@@ -3,7 +3,7 @@
 from torch import nn
 
 from tet_core.config import ConvLayer, LayerConfig, Layers, PoolLayer, ResidualLayer, size_behind
-from tet_core.models.parts import Block, LinearBlock, Network, Pool, Surroundings
+from tet_core.models.building_blocks import Block, LinearBlock, Network, Pool, Surroundings
 from tet_core.models.resnet import ResidualBlock
 
 

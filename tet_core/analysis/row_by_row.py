@@ -8,7 +8,7 @@ from typing import Any
 
 from tet_core import checkpoint as checkpoints
 from tet_core import environment
-from tet_core.analysis.energy import energy_rows
+from tet_core.analysis.energy_rows import energy_rows
 from tet_core.analysis.landscape import landscape_rows
 from tet_core.analysis.subject import Row, Subject
 from tet_core.analysis.time_sweep import sweep_rows

@@ -127,7 +127,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A distribution with a model of its own, as pip would leave it."""
     (tmp_path / "lab_net.py").write_text(
         "from torch import nn\n"
-        "from tet_core.models.parts import Block, Network\n"
+        "from tet_core.models.building_blocks import Block, Network\n"
         "from tet_core.config import Tdbn\n"
         "def build(*, num_classes, in_channels, input_size, num_steps, new_neuron, new_norm, width):\n"
         "    block = Block(in_channels, width, new_norm(Tdbn(), width), new_neuron())\n"

@@ -5,7 +5,12 @@ from typing import Literal
 from pydantic import Field
 
 from tet_core.config.augmentation import Augmentation
-from tet_core.config.base import (
+from tet_core.config.datasets import DatasetConfig
+from tet_core.config.losses import LossConfig
+from tet_core.config.models import ModelConfig
+from tet_core.config.neurons import LifConfig, NeuronConfig, SurrogateConfig, TriangleConfig
+from tet_core.config.optimizers import AdamConfig, OptimizerConfig, ScheduleConfig
+from tet_core.config.shared import (
     BatchSize,
     Config,
     Inherit,
@@ -18,11 +23,6 @@ from tet_core.config.base import (
     TrainPart,
     Validation,
 )
-from tet_core.config.datasets import DatasetConfig
-from tet_core.config.losses import LossConfig
-from tet_core.config.models import ModelConfig
-from tet_core.config.neurons import LifConfig, NeuronConfig, SurrogateConfig, TriangleConfig
-from tet_core.config.optimizers import AdamConfig, OptimizerConfig, ScheduleConfig
 
 
 class Training(Config):
