@@ -23,7 +23,7 @@ FORMAT = 1
 KEYS = ("format", "config", "environment", "epoch", "model", "optimizer", "metrics")
 
 
-def save(checkpoint: Mapping[str, Any], path: Path | str) -> None:
+def save_checkpoint(checkpoint: Mapping[str, Any], path: Path | str) -> None:
     """Write a checkpoint so that, whatever dies, the path holds the old file or the whole new one.
 
     Args:
@@ -42,7 +42,7 @@ def save(checkpoint: Mapping[str, Any], path: Path | str) -> None:
         raise
 
 
-def load(path: Path | str) -> dict[str, Any]:
+def load_checkpoint(path: Path | str) -> dict[str, Any]:
     """Read a checkpoint; its tensors come to the CPU.
 
     Raises:

@@ -14,7 +14,7 @@ from tet_core import kernels
 from tet_core.config import SettledPrecision, TrainConfig
 from tet_core.errors import ConfigError
 
-Record = dict[str, str | int | bool]
+EnvironmentRecord = dict[str, str | int | bool]
 
 # What autocast computes in, by precision; the others need none.
 _AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -46,7 +46,7 @@ def fastest_precision(where: torch.device) -> SettledPrecision:
     return "bfloat16" if any(has.get(name, False) for name in ("amx_bf16", "avx512_bf16", "bf16")) else "float32"
 
 
-def settled(config: TrainConfig) -> TrainConfig:
+def resolve_precision(config: TrainConfig) -> TrainConfig:
     """The same config with what `auto` stands for on this machine."""
     if config.precision != "auto":
         return config
@@ -58,16 +58,16 @@ def dtype(config: TrainConfig) -> torch.dtype:
     return torch.float64 if config.precision == "float64" else torch.float32
 
 
-def record(config: TrainConfig) -> Record:
+def record_of(config: TrainConfig) -> EnvironmentRecord:
     """What the bits of a stage depend on beyond its config."""
     where = device(config)
     return {
         "torch": str(torch.__version__),  # a subclass of str there, which a checkpoint may not hold
         "device": torch.cuda.get_device_name(where) if where.type == "cuda" else "cpu",
-        "kernel": kernels.chosen(where.type),
+        "kernel": kernels.in_use(where.type),
         "num_threads": config.num_threads,
         "instruction_set": torch.backends.cpu.get_cpu_capability(),
-        "precision": settled(config).precision,
+        "precision": resolve_precision(config).precision,
         "deterministic": config.deterministic,
     }
 
@@ -121,10 +121,10 @@ def _deterministic_cuda() -> Iterator[None]:
 
 def autocast(config: TrainConfig) -> AbstractContextManager[Any]:
     """For `bfloat16` and `float16`: convolutions and linear layers compute in it; otherwise nothing."""
-    narrow = _AUTOCAST.get(settled(config).precision)
+    narrow = _AUTOCAST.get(resolve_precision(config).precision)
     return nullcontext() if narrow is None else torch.autocast(config.device, dtype=narrow)
 
 
 def scaler(config: TrainConfig) -> torch.amp.GradScaler:
     """For `float16`: scales losses, so that small gradients do not vanish; otherwise it does nothing."""
-    return torch.amp.GradScaler(config.device, enabled=settled(config).precision == "float16")
+    return torch.amp.GradScaler(config.device, enabled=resolve_precision(config).precision == "float16")

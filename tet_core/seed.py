@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import torch
 
 
-def key(seed: int, purpose: str, epoch: int = 0) -> int:
+def draw_key(seed: int, purpose: str, epoch: int = 0) -> int:
     """A 64-bit key: the first eight bytes of SHA-256 over the three, so that near seeds give unrelated draws."""
     digest = hashlib.sha256(f"{seed}/{purpose}/{epoch}".encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)
@@ -28,7 +28,7 @@ def generator(seed: int, purpose: str, epoch: int = 0) -> torch.Generator:
     Returns:
         A generator on the CPU, whatever device the draws are used on: their bits differ between devices.
     """
-    return torch.Generator().manual_seed(key(seed, purpose, epoch))
+    return torch.Generator().manual_seed(draw_key(seed, purpose, epoch))
 
 
 def sample(seed: int, purpose: str, total: int, number: int) -> torch.Tensor:

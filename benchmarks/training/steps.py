@@ -193,7 +193,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args(argv)
     torch.set_num_threads(arguments.threads)
-    title = header(f"Training steps, {arguments.threads} threads, kernels: {kernels.chosen()}", PACKAGES)
+    title = header(f"Training steps, {arguments.threads} threads, kernels: {kernels.in_use()}", PACKAGES)
     print(title, flush=True)
     about = machine()
     tables = [measure(network, arguments.T, arguments.rounds) for network in arguments.networks]
@@ -214,7 +214,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         {
             "about": about,
             "arguments": vars(arguments),
-            "kernel": kernels.chosen(),
+            "kernel": kernels.in_use(),
             "rows": rows(bounds),
             "cells": cells,
         },

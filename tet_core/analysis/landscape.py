@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from tet_core import seed
-from tet_core.analysis.subject import Record, Row, Subject, finite, number
+from tet_core.analysis.subject import Record, Row, Subject, finite, finite_or_none
 from tet_core.config import Landscape
 from tet_core.measure.operations import LAYERS
 
@@ -95,7 +95,7 @@ def landscape_rows(subject: Subject, landscape: Landscape, done: int = 0) -> Ite
             _move(weights, origin, (alpha, d1), (at[row], d2))
             found = subject.measure(dataset, samples, T)
             place: Record = {"row": row + 1, "column": column + 1, "alpha": alpha, "beta": at[row]}
-            records.append(place | {key: number(found[key]) for key in (*LOSSES, "accuracy")})
+            records.append(place | {key: finite_or_none(found[key]) for key in (*LOSSES, "accuracy")})
         _move(weights, origin)
         yield Row(row + 1, row + 1, _summary(records, is_central=2 * row == landscape.size - 1), records)
 

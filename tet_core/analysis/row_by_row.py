@@ -13,7 +13,7 @@ from tet_core.analysis.landscape import landscape_rows
 from tet_core.analysis.subject import Row, Subject
 from tet_core.analysis.time_sweep import sweep_rows
 from tet_core.config import Analysis, Landscape, TimeSweep
-from tet_core.train.stage import Start
+from tet_core.train.stage import StageStart
 
 
 class Rows(Iterator[Row]):
@@ -24,7 +24,7 @@ class Rows(Iterator[Row]):
         total: How many rows the analysis has, those left out included.
     """
 
-    def __init__(self, start: Start, total: int, rows: Iterator[Row]) -> None:
+    def __init__(self, start: StageStart, total: int, rows: Iterator[Row]) -> None:
         self.start, self.total = start, total
         self._rows = rows
 
@@ -69,12 +69,12 @@ def analyse(
         [1, 2, 4]
     """
     if not isinstance(checkpoint, Mapping):
-        checkpoint = checkpoints.load(checkpoint)
+        checkpoint = checkpoints.load_checkpoint(checkpoint)
     total = analysis.num_rows()
     if not 0 <= done <= total:
         raise ValueError(f"done is {done}; the {analysis.kind} has {total} rows")
     subject = Subject(checkpoint, data_root, on_step)
-    return Rows(subject.start(), total, _timed(subject, _rows(subject, analysis, done)))
+    return Rows(subject.describe_start(), total, _timed(subject, _rows(subject, analysis, done)))
 
 
 def _rows(subject: Subject, analysis: Analysis, done: int) -> Iterator[Row]:

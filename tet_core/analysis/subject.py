@@ -13,7 +13,7 @@ from tet_core.data import Dataset, Samples, load_dataset
 from tet_core.errors import ConfigError
 from tet_core.measure.evaluation import measure_prefixes
 from tet_core.network import build_network
-from tet_core.train.stage import Start
+from tet_core.train.stage import StageStart
 
 Record = dict[str, str | int | float | bool | None]
 
@@ -40,7 +40,7 @@ def finite(metrics: Mapping[str, float]) -> dict[str, float]:
     return {key: value for key, value in metrics.items() if isfinite(value)}
 
 
-def number(value: float) -> float | None:
+def finite_or_none(value: float) -> float | None:
     """A number for the table, which is JSON and has no word for infinity."""
     return value if isfinite(value) else None
 
@@ -91,10 +91,10 @@ class Subject:
         """The same at several T, in one pass; see `tet_core.measure.evaluation.measure_prefixes`."""
         return measure_prefixes(self.model, dataset, samples, self.config, steps, self._on_step)
 
-    def start(self) -> Start:
+    def describe_start(self) -> StageStart:
         """What is analysed, and in which environment; the hash is that of the analysed weights."""
         dataset = self.dataset(self.config.T)
         data = {"name": dataset.name, "digest": dataset.digest, "source": dataset.source}
         num_parameters = sum(parameter.numel() for parameter in self.model.parameters())
         sha256 = weights_sha256(self.model.state_dict())
-        return Start(sha256, environment.record(self.config), data, num_parameters)
+        return StageStart(sha256, environment.record_of(self.config), data, num_parameters)

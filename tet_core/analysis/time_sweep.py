@@ -5,7 +5,7 @@ Source: Deng et al., ICLR 2022, section 5.2 and Fig. 4A.
 
 from collections.abc import Iterator, Sequence
 
-from tet_core.analysis.subject import Record, Row, Subject, finite, number
+from tet_core.analysis.subject import Record, Row, Subject, finite, finite_or_none
 from tet_core.config import EntryPointModel, TimeSweep
 
 
@@ -23,7 +23,7 @@ def sweep_rows(subject: Subject, sweep: TimeSweep, done: int = 0) -> Iterator[Ro
     """
     for row, (T, found) in enumerate(_measured(subject, sweep.T, done), done + 1):
         record: Record = {"T": T, "trained_T": subject.config.T}
-        record |= {key: number(value) for key, value in found.items()}
+        record |= {key: finite_or_none(value) for key, value in found.items()}
         yield Row(row, T, finite({f"time_sweep/{key}": value for key, value in found.items()}), [record])
 
 

@@ -74,19 +74,19 @@ def _load(config_json: str, root: Path, T: int | None) -> Dataset:
         case Digits():
             from tet_core.data import digits
 
-            return digits.load(config)
+            return digits.load_digits(config)
         case FashionMnist():
             from tet_core.data import fashion_mnist
 
-            return fashion_mnist.load(root)
+            return fashion_mnist.load_fashion_mnist(root)
         case Cifar10() | Cifar100():
             from tet_core.data import cifar
 
-            return cifar.load(config, root)
+            return cifar.load_cifar(config, root)
         case EntryPointDataset():
             from tet_core.data import installed
 
-            return installed.load(config, root, T)
+            return installed.load_installed(config, root, T)
         case ImageNet():
             from tet_core.data import images
 

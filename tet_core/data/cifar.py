@@ -72,7 +72,7 @@ _PUBLISHED = {
 }
 
 
-def load(config: Cifar10 | Cifar100, root: Path, *, url: str = URL) -> Dataset:
+def load_cifar(config: Cifar10 | Cifar100, root: Path, *, url: str = URL) -> Dataset:
     """Load CIFAR-10 or CIFAR-100.
 
     Args:

@@ -191,13 +191,13 @@ def described(
         whole: Whether the numbers of samples have to be the card's; else any will do.
 
     Raises:
-        DataError: As for `check`.
+        DataError: As for `check_against_card`.
     """
     dataset = Dataset(name, card.num_classes, card.in_channels, card.input_size, mean, std, train, test, source, T)
-    return check(dataset, card if whole else card.model_copy(update={"num_train": None, "num_test": None}))
+    return check_against_card(dataset, card if whole else card.model_copy(update={"num_train": None, "num_test": None}))
 
 
-def check(dataset: Dataset, card: DatasetCard) -> Dataset:
+def check_against_card(dataset: Dataset, card: DatasetCard) -> Dataset:
     """Return the data set if it is what its card says.
 
     Raises:

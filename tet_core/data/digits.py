@@ -26,7 +26,7 @@ SIZE = 8  # pixels of a side, as scanned
 TEST_FRACTION = 5  # one fifth, rounded down within each class
 
 
-def load(config: Digits | None = None) -> Dataset:
+def load_digits(config: Digits | None = None) -> Dataset:
     """Load digits from scikit-learn.
 
     Args:

@@ -47,7 +47,7 @@ VALUES_SHA256 = {
 MEAN, STD = 72.9404, 90.0212
 
 
-def load(root: Path, *, debian_folder: Path = DEBIAN_FOLDER, url: str = URL) -> Dataset:
+def load_fashion_mnist(root: Path, *, debian_folder: Path = DEBIAN_FOLDER, url: str = URL) -> Dataset:
     """Load Fashion-MNIST.
 
     Args:
@@ -59,14 +59,14 @@ def load(root: Path, *, debian_folder: Path = DEBIAN_FOLDER, url: str = URL) -> 
         DataError: If it is nowhere and cannot be downloaded, or a file is damaged; it names the file.
     """
     card = FashionMnist().card()
-    folder = find(root, debian_folder, url)
+    folder = find_or_download(root, debian_folder, url)
     train_images, train_labels, test_images, test_labels = (_read_checked(folder / file.name) for file in FILES)
     train = Split(train_images.unsqueeze(1), train_labels.to(int64))
     test = Split(test_images.unsqueeze(1), test_labels.to(int64))
     return described(card, train, test, name="fashion_mnist", mean=(MEAN,), std=(STD,), source=str(folder))
 
 
-def find(root: Path, debian_folder: Path, url: str) -> Path:
+def find_or_download(root: Path, debian_folder: Path, url: str) -> Path:
     """The folder with all four files, downloading them where there is none.
 
     Raises:
@@ -89,7 +89,7 @@ def find(root: Path, debian_folder: Path, url: str) -> Path:
 
 
 def _read_checked(path: Path) -> Tensor:
-    values = idx.read(path)
+    values = idx.read_idx(path)
     digest = hashlib.sha256(values.numpy().data).hexdigest()
     if digest != VALUES_SHA256[path.name]:
         raise DataError(

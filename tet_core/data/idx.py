@@ -20,7 +20,7 @@ from tet_core.data.dataset import DataError
 _UINT8 = 8
 
 
-def read(path: Path) -> Tensor:
+def read_idx(path: Path) -> Tensor:
     """Read a gzipped IDX file of bytes.
 
     Args:

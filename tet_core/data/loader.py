@@ -86,7 +86,7 @@ class TrainLoader:
             yield Batch(self.dataset.normalise(images, self.dtype), self.samples.labels[indices])
 
 
-def in_order(
+def evaluation_batches(
     dataset: Dataset, samples: Samples, *, batch_size: int, dtype: torch.dtype, workers: Workers = ALONE
 ) -> Iterator[Batch]:
     """The samples as they lie, normalised and not augmented; what is larger than the input is cropped to its centre.

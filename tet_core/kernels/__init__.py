@@ -20,7 +20,7 @@ DEVICES = ("cpu", "cuda")
 
 
 @cache
-def chosen(device: str = "cpu") -> str:
+def in_use(device: str = "cpu") -> str:
     """Which kernels this process uses on a kind of device: "loop", or "compiled" with what the build depends on.
 
     `TET_KERNELS` says which: `auto`, the default, takes the loop where nothing can be built, with one warning.
@@ -49,7 +49,7 @@ def chosen(device: str = "cpu") -> str:
 def kernels_for(x: Tensor) -> ModuleType | None:
     """The kernels that this process uses for a tensor's device and type: `cpu` or `gpu`; None: the loop."""
     device = x.device.type
-    if device not in DEVICES or chosen(device) == LOOP:
+    if device not in DEVICES or in_use(device) == LOOP:
         return None
     module = cpu if device == "cpu" else _gpu()
     return module if x.dtype in module.DTYPES else None
@@ -58,7 +58,7 @@ def kernels_for(x: Tensor) -> ModuleType | None:
 @cache
 def tell_loop(device: str, reason: str) -> None:
     """Say once in a process that neurons run as a loop although there are kernels for the device, and why."""
-    if chosen(device) != LOOP:
+    if in_use(device) != LOOP:
         log.warning("a layer of neurons runs in plain torch, which is slower: %s", reason)
 
 

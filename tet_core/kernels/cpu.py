@@ -48,14 +48,14 @@ def moments(x: Tensor) -> Moments:
     """Mean and biased variance of each channel of `[T, B, C, *]`, whose steps are dense, over T, B and *."""
     g = _geometry(x, x.shape[0], by_channel=True)
     mean, var = torch.empty(2, g.channels, dtype=computing_dtype(x.dtype))
-    call("moments", x.dtype, pointer(x), ctypes.c_int64(x.stride(0)), g, pointer(mean), pointer(var))
+    call_kernel("moments", x.dtype, pointer(x), ctypes.c_int64(x.stride(0)), g, pointer(mean), pointer(var))
     return Moments(mean, var)
 
 
 def forward(fed: Sequence[Fed], neurons: Neurons, spikes: Tensor) -> None:
     """Run the neurons from rest over the sum of their inputs, and write the spikes `[T, B, *]`."""
     g = _geometry(fed[0].x, spikes.shape[0], by_channel=are_normed(fed))
-    call("lif_forward", spikes.dtype, _inputs(fed), ctypes.c_int(len(fed)), g, _struct(neurons), pointer(spikes))
+    call_kernel("lif_forward", spikes.dtype, _inputs(fed), ctypes.c_int(len(fed)), g, _struct(neurons), pointer(spikes))
 
 
 def backward(
@@ -76,7 +76,7 @@ def backward(
     """
     g = _geometry(fed[0].x, steps, by_channel=are_normed(fed))
     totals = torch.empty(1 + len(fed), g.channels, dtype=torch.float64) if are_normed(fed) else None
-    call(
+    call_kernel(
         "lif_backward",
         grad.dtype,
         _inputs(fed),
@@ -109,7 +109,7 @@ def norm_backward(fed: Fed, grad: Tensor, total: Tensor, total_x: Tensor, out: T
     x = fed.x
     g = _geometry(x, x.shape[0], by_channel=True)
     of_weight, of_bias = torch.empty(2, g.channels, dtype=computing_dtype(x.dtype))
-    call(
+    call_kernel(
         "norm_backward",
         x.dtype,
         _inputs([fed]),
@@ -124,7 +124,7 @@ def norm_backward(fed: Fed, grad: Tensor, total: Tensor, total_x: Tensor, out: T
     return of_weight, of_bias
 
 
-def call(name: str, dtype: torch.dtype, *arguments: Any) -> None:
+def call_kernel(name: str, dtype: torch.dtype, *arguments: Any) -> None:
     """Call the kernel of this name for tensors of a type."""
     getattr(library(), f"{name}_{DTYPES[dtype]}")(*arguments)
 

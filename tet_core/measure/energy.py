@@ -46,7 +46,7 @@ def energy_j(
         config: T, the neuron and the precision.
         on_step: Called after every batch. If it raises, the counting ends there.
     """
-    samples = split.subset(spread(len(split)).to(split.labels.device))
+    samples = split.subset(evenly_spaced(len(split)).to(split.labels.device))
     with tallied(model) as tallies:
         measure(model, dataset, samples, config, on_step)
     prices, is_ann = ENERGY_TABLES[Energy().table], isinstance(config.neuron, ReluConfig)
@@ -54,7 +54,7 @@ def energy_j(
     return _J * sum(float(record["energy_uj"] or 0) for record in records)
 
 
-def spread(num_there: int) -> Tensor:
+def evenly_spaced(num_there: int) -> Tensor:
     """Which of so many samples are counted, `[M]`, int64: from the first on, in even distances."""
     count = min(NUM_SAMPLES, num_there)
     return torch.arange(count) * num_there // count

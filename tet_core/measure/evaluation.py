@@ -15,7 +15,7 @@ from tet_core import checkpoint as checkpoints
 from tet_core import environment
 from tet_core.config import TrainConfig
 from tet_core.data import Dataset, Samples, load_dataset
-from tet_core.data.loader import in_order, split_validation
+from tet_core.data.loader import evaluation_batches, split_validation
 from tet_core.distributed import ALONE, Workers
 from tet_core.errors import ConfigError
 from tet_core.losses import build_loss, sdt_loss, tet_loss
@@ -88,7 +88,8 @@ def measure_prefixes(
     # Of each batch, so that they are added up in the same order whoever measured which: to the same bits.
     num_batches = math.ceil(len(split) / BATCH_SIZE)
     rows = torch.zeros(num_batches, len(steps), len(losses) + 1, dtype=torch.float64, device=split.labels.device)
-    batches = in_order(dataset, split, batch_size=BATCH_SIZE, dtype=environment.dtype(config), workers=workers)
+    dtype = environment.dtype(config)
+    batches = evaluation_batches(dataset, split, batch_size=BATCH_SIZE, dtype=dtype, workers=workers)
     for number, (images, labels) in zip(workers.dealt(range(num_batches)), batches, strict=True):
         outputs = run_network(model, dataset.to_input(images, max(steps)), config).double()
         for row, T in zip(rows[number], steps, strict=True):
@@ -125,7 +126,7 @@ def evaluate(
         CheckpointError: If the file is damaged.
     """
     if not isinstance(checkpoint, Mapping):
-        checkpoint = checkpoints.load(checkpoint)
+        checkpoint = checkpoints.load_checkpoint(checkpoint)
     config = TrainConfig.model_validate(checkpoint["config"])
     if split not in ("test", "val"):
         raise ConfigError("split", split, "it must be 'test' or 'val'")

@@ -86,7 +86,7 @@ def build_model(
 
 def _from_entry_point(config: EntryPointModel, surroundings: Surroundings) -> nn.Module:
     """Call the user's own function with everything a network may depend on."""
-    model = entry_points.call(
+    model = entry_points.call_entry_point(
         ENTRY_POINTS,
         config.entry_point,
         config.options,

@@ -16,7 +16,7 @@ from tet_core.data import load_dataset
 from tet_core.distributed import Workers
 from tet_core.errors import CheckpointError, ConfigError, EnvironmentMismatch
 from tet_core.measure.layer_health import LayerHealth
-from tet_core.train.stage import Stage, Start
+from tet_core.train.stage import Stage, StageStart
 
 # In the record of the environment: the bits depend on it.
 NUM_WORKERS = "num_workers"
@@ -60,7 +60,7 @@ class Epochs(Iterator[Epoch]):
         start: What the first of them starts from.
     """
 
-    def __init__(self, start: Start, epochs: Iterator[Epoch]) -> None:
+    def __init__(self, start: StageStart, epochs: Iterator[Epoch]) -> None:
         self.start = start
         self._epochs = epochs
 
@@ -116,8 +116,8 @@ def train_epochs(
     """
     if with_energy and config.validation == 0:
         raise ConfigError("validation", 0, "it must be above 0 where with_energy is True, to have samples for it")
-    config, workers = environment.settled(config), Workers.of(group)
-    record = environment.record(config) | {NUM_WORKERS: workers.num}
+    config, workers = environment.resolve_precision(config), Workers.of(group)
+    record = environment.record_of(config) | {NUM_WORKERS: workers.num}
     workers.check_alike("the config", config.model_dump(mode="json"))
     workers.check_alike("the environment", record)
     initial, resume = workers.from_first((initial, resume))
@@ -126,11 +126,11 @@ def train_epochs(
         start = 0
         if resume is not None:
             _check_same(resume, config, record)
-            stage.load(resume, with_optimizer=True)
+            stage.take_over(resume, with_optimizer=True)
             start = resume["epoch"]
         elif initial is not None:
-            stage.load(initial, with_optimizer=config.inherit == "all")
-    described = stage.describe(record)
+            stage.take_over(initial, with_optimizer=config.inherit == "all")
+    described = stage.describe_start(record)
     workers.check_alike("the start", (described.initial_sha256, described.dataset["digest"]))
     return Epochs(described, _run(stage, config, record, start, with_layers and workers.rank == 0, with_energy))
 
@@ -142,7 +142,7 @@ def _nothing() -> None:
 def _run(
     stage: Stage,
     config: TrainConfig,
-    record: environment.Record,
+    record: environment.EnvironmentRecord,
     start: int,
     with_layers: bool,
     with_energy: bool,
@@ -179,7 +179,7 @@ def _of_a_worker(record: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in record.items() if name != NUM_WORKERS}
 
 
-def _check_same(resume: Mapping[str, Any], config: TrainConfig, record: environment.Record) -> None:
+def _check_same(resume: Mapping[str, Any], config: TrainConfig, record: environment.EnvironmentRecord) -> None:
     lines = environment.differences(_BEFORE | resume["config"], config.model_dump(mode="json"))
     if lines:
         raise CheckpointError(f"the checkpoint is of another config: {'; '.join(lines)}")

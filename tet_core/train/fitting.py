@@ -91,7 +91,7 @@ def fit(
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / LAST).exists():
-            last, best = checkpoints.load(folder / LAST), checkpoints.load(folder / best_name)
+            last, best = checkpoints.load_checkpoint(folder / LAST), checkpoints.load_checkpoint(folder / best_name)
     history: dict[int, dict[str, float]] = {}
     last, best = Workers.of(group).from_first((last, best))
     for epoch in train_epochs(config, initial=initial, resume=last, data_root=data_root, group=group):
@@ -102,8 +102,8 @@ def fit(
             best = last
         if folder is not None:
             if is_best:  # first, so that a folder with a last one always has its best one too
-                checkpoints.save(last, folder / best_name)
-            checkpoints.save(last, folder / LAST)
+                checkpoints.save_checkpoint(last, folder / best_name)
+            checkpoints.save_checkpoint(last, folder / LAST)
         if on_epoch is not None:
             on_epoch(epoch)
     assert last is not None

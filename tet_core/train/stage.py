@@ -29,18 +29,18 @@ from tet_core.train.optimizer import build_optimizer, learning_rate, set_fields,
 
 
 @dataclass(frozen=True)
-class Start:
+class StageStart:
     """What a stage is about to train with.
 
     Attributes:
         initial_sha256: Hash of the weights and buffers that the next epoch starts from.
-        environment: What the bits depend on beyond the config; see `tet_core.environment.record`.
+        environment: What the bits depend on beyond the config; see `tet_core.environment.record_of`.
         dataset: `name`, `digest` (of the content) and `source` (where it came from) of the data.
         num_parameters: Trainable numbers of the network.
     """
 
     initial_sha256: str
-    environment: environment.Record
+    environment: environment.EnvironmentRecord
     dataset: dict[str, str]
     num_parameters: int
 
@@ -79,7 +79,7 @@ class Stage:
         if len(validation):
             self.splits["val"] = dataset.train.subset(validation).to(self.device)
 
-    def load(self, checkpoint: Mapping[str, Any], *, with_optimizer: bool) -> None:
+    def take_over(self, checkpoint: Mapping[str, Any], *, with_optimizer: bool) -> None:
         """Take over weights and, if asked, the optimiser's state, with this stage's settings."""
         try:
             self.model.load_state_dict(checkpoint["model"])
@@ -99,11 +99,11 @@ class Stage:
             if self.scaler.is_enabled() and (scale := checkpoint.get("scaler")):
                 self.scaler.load_state_dict(dict(scale))
 
-    def describe(self, record: environment.Record) -> Start:
+    def describe_start(self, record: environment.EnvironmentRecord) -> StageStart:
         """What it would train with now."""
         data = {"name": self.dataset.name, "digest": self.dataset.digest, "source": self.dataset.source}
         num_parameters = sum(parameter.numel() for parameter in self.model.parameters())
-        return Start(weights_sha256(self.model.state_dict()), record, data, num_parameters)
+        return StageStart(weights_sha256(self.model.state_dict()), record, data, num_parameters)
 
     def train_epoch(self, number: int, with_layers: bool) -> tuple[dict[str, float], dict[str, LayerHealth]]:
         """One pass over the training set; and how each layer was in the last whole batch of it, if asked for."""

@@ -31,7 +31,7 @@ _SPECIAL = 1 << 15
 _TEXT = bytes(range(0x20, 0x7F)) + b"\t"
 
 
-def read(path: Path) -> Events:
+def read_aedat(path: Path) -> Events:
     """Read a recording, in the order of the file.
 
     Raises:
@@ -39,7 +39,7 @@ def read(path: Path) -> Events:
             names the file.
 
     Example:
-        >>> read(Path("cifar10_cat_0.aedat")).t  # doctest: +SKIP
+        >>> read_aedat(Path("cifar10_cat_0.aedat")).t  # doctest: +SKIP
     """
     try:
         content = path.read_bytes()

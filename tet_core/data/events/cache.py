@@ -39,7 +39,7 @@ class Frames(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Job:
+class FrameRequest:
     """Which frames are asked for, and how to make them if they are not there.
 
     Attributes:
@@ -74,7 +74,7 @@ class Job:
         return hashlib.sha256(self.full_recipe.encode()).hexdigest()
 
 
-def cached(job: Job, root: Path) -> Frames:
+def cached(request: FrameRequest, root: Path) -> Frames:
     """Open a cache; make it first where there is none, or one that is damaged.
 
     Looked for, and made, under the data root; where that cannot be written, under the user's own cache folder
@@ -85,7 +85,7 @@ def cached(job: Job, root: Path) -> Frames:
     """
     places = list(dict.fromkeys([root / FOLDER, _own_cache() / "tet_core" / FOLDER]))
     for place in places:
-        if (found := _open(place / job.key, job)) is not None:
+        if (found := _open(place / request.key, request)) is not None:
             return found
     refusals: dict[Path, OSError] = {}
     for place in places:
@@ -96,17 +96,17 @@ def cached(job: Job, root: Path) -> Frames:
         except OSError as error:
             refusals[place] = error
             continue
-        return _made(job, place)
+        return _made(request, place)
     told = "; ".join(f"{place}: {error.strerror or error}" for place, error in refusals.items())
     last = refusals[places[-1]]
-    raise DataError(f"{job.name}: the frames of its recordings have no place to be kept in: {told}") from last
+    raise DataError(f"{request.name}: the frames of its recordings have no place to be kept in: {told}") from last
 
 
 def _own_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
-def _open(folder: Path, job: Job) -> Frames | None:
+def _open(folder: Path, request: FrameRequest) -> Frames | None:
     """What is there, if it is whole."""
     try:
         # Copy on write: torch takes no array that must not be written to. Nothing here writes.
@@ -114,30 +114,32 @@ def _open(folder: Path, job: Job) -> Frames | None:
         sha256 = np.load(folder / "sha256.npy")
     except (OSError, ValueError, EOFError):  # not there; cut short; not an array's header
         return None
-    expected = (job.shape, np.dtype(COUNT), (job.num_samples, 32), np.dtype(np.uint8))
+    expected = (request.shape, np.dtype(COUNT), (request.num_samples, 32), np.dtype(np.uint8))
     return Frames(frames, sha256) if (frames.shape, frames.dtype, sha256.shape, sha256.dtype) == expected else None
 
 
-def _made(job: Job, place: Path) -> Frames:
-    target, prefix = place / job.key, f".{job.key}."
+def _made(request: FrameRequest, place: Path) -> Frames:
+    target, prefix = place / request.key, f".{request.key}."
     try:
-        with only_one(place / f"{prefix}lock", lambda: _say_waiting(job.name)) as alone:
-            if (found := _open(target, job)) is not None:
+        with only_one(place / f"{prefix}lock", lambda: _say_waiting(request.name)) as alone:
+            if (found := _open(target, request)) is not None:
                 return found  # another made it while we waited
             if alone:
                 _remove_leftovers(place, prefix)
             temporary = place / f"{prefix}{secrets.token_hex(4)}.tmp"
             temporary.mkdir()
             try:
-                _write(job, temporary)
-                _put_in_place(temporary, target, job)
+                _write(request, temporary)
+                _put_in_place(temporary, target, request)
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
             sync_folder(place)
     except OSError as error:
-        size = int(np.prod(job.shape)) * np.dtype(COUNT).itemsize / 1e6
-        raise DataError(f"{job.name}: its frames ({size:.0f} MB) could not be written to {place}: {error}") from error
-    found = _open(target, job)
+        size = int(np.prod(request.shape)) * np.dtype(COUNT).itemsize / 1e6
+        raise DataError(
+            f"{request.name}: its frames ({size:.0f} MB) could not be written to {place}: {error}"
+        ) from error
+    found = _open(target, request)
     if found is None:
         raise DataError(f"{target}: cannot be read back, although it was just written; is the disk sound?")
     return found
@@ -149,41 +151,41 @@ def _remove_leftovers(place: Path, prefix: str) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _put_in_place(temporary: Path, target: Path, job: Job) -> None:
-    if target.exists() and _open(target, job) is None:  # damaged; who has it open keeps it
+def _put_in_place(temporary: Path, target: Path, request: FrameRequest) -> None:
+    if target.exists() and _open(target, request) is None:  # damaged; who has it open keeps it
         target.rename(temporary / "damaged")
         # The rename below moves the folder as it stands, so what was damaged goes out first.
         shutil.rmtree(temporary / "damaged")
     try:
         temporary.rename(target)
     except OSError:
-        if _open(target, job) is None:  # else another writer was first, where locks do not reach
+        if _open(target, request) is None:  # else another writer was first, where locks do not reach
             raise
 
 
-def _write(job: Job, folder: Path) -> None:
+def _write(request: FrameRequest, folder: Path) -> None:
     """Write all three files; not through a memory map, which dies of a full disk instead of raising."""
-    sums = np.empty((job.num_samples, 32), np.uint8)
+    sums = np.empty((request.num_samples, 32), np.uint8)
     done = 0
     with (folder / "frames.npy").open("wb") as file:
-        header = {"descr": np.dtype(COUNT).str, "fortran_order": False, "shape": job.shape}
+        header = {"descr": np.dtype(COUNT).str, "fortran_order": False, "shape": request.shape}
         np.lib.format.write_array_header_2_0(file, header)
-        for frames in job.make():
-            assert frames.shape == job.shape[1:]
+        for frames in request.make():
+            assert frames.shape == request.shape[1:]
             assert frames.dtype == COUNT
             content = np.ascontiguousarray(frames).tobytes()
             file.write(content)
             sums[done] = np.frombuffer(hashlib.sha256(content).digest(), np.uint8)
             done += 1
-            _report(job.name, done, job.num_samples)
-        assert done == job.num_samples
+            _report(request.name, done, request.num_samples)
+        assert done == request.num_samples
         file.flush()
         os.fsync(file.fileno())
     with (folder / "sha256.npy").open("wb") as file:
         np.save(file, sums)
         file.flush()
         os.fsync(file.fileno())
-    (folder / "recipe.json").write_text(job.full_recipe)
+    (folder / "recipe.json").write_text(request.full_recipe)
     sync_folder(folder)
 
 

@@ -31,7 +31,7 @@ _GREY_LEVELS = 1 << 16  # scaled intensities are rounded so: which bits a machin
 _CORNERS = ((-1.0, -1.0), (1.0, 0.0), (-1.0, 1.0), (-1.0, -1.0))
 
 
-class Path(NamedTuple):
+class Trajectory(NamedTuple):
     """Where the image is, and when.
 
     Attributes:
@@ -45,7 +45,7 @@ class Path(NamedTuple):
     column: Floats
 
 
-def path(size: int) -> Path:
+def trajectory(size: int) -> Trajectory:
     """The closed path of three saccades on a sensor of `size` pixels a side."""
     reach = size * (1 - IMAGE_SHARE) / 2
     corners = np.array(_CORNERS) * reach
@@ -53,10 +53,10 @@ def path(size: int) -> Path:
     steps = int(np.ceil(longest * _STEPS_PER_PIXEL))
     share = np.arange(NUM_SACCADES * steps + 1) / steps
     row, column = (np.interp(share, np.arange(NUM_SACCADES + 1), corners[:, axis]) for axis in (0, 1))
-    return Path(share * SACCADE_US, row, column)
+    return Trajectory(share * SACCADE_US, row, column)
 
 
-def record(images: Floats, size: int, threshold: float) -> list[Events]:
+def record_images(images: Floats, size: int, threshold: float) -> list[Events]:
     """Record still images.
 
     Args:
@@ -67,7 +67,7 @@ def record(images: Floats, size: int, threshold: float) -> list[Events]:
     Returns:
         B recordings of 0.3 s, in the order of time.
     """
-    way = path(size)
+    way = trajectory(size)
     seen = (np.log(BLACK + frame) for frame in _moved(images, size, way))
     return fired(seen, way.t, threshold)
 
@@ -114,7 +114,7 @@ def _by_image(image: Ints, events: Events, num_images: int) -> list[Events]:
     return [Events(*(values[first:end] for values in in_order)) for first, end in pairwise(bounds)]
 
 
-def _moved(images: Floats, size: int, way: Path) -> Iterator[Floats]:
+def _moved(images: Floats, size: int, way: Trajectory) -> Iterator[Floats]:
     """What the sensor sees at each point of the path: `[B, S, S]`."""
     side = max(round(size * IMAGE_SHARE), 1)
     margin = int(np.ceil(max(np.abs(way.row).max(), np.abs(way.column).max()))) + 1

@@ -18,7 +18,7 @@ from torch import Tensor
 from tet_core.config import DvsCifar10, EventFolder
 from tet_core.data.dataset import DataError, Dataset
 from tet_core.data.events import aedat
-from tet_core.data.events.cache import Job
+from tet_core.data.events.cache import FrameRequest
 from tet_core.data.events.recording import Slicing, frames
 from tet_core.data.events.samples import of_frames
 from tet_core.data.folders import Listing, list_classes, list_parts
@@ -79,8 +79,8 @@ def _dataset(
     def make() -> Iterator[NDArray[np.int16]]:
         return _frames_of(files, T, config.slicing, sensor_size, config.input_size)
 
-    job = Job(config.name, recipe, len(files), T, config.input_size, make)
-    return of_frames(config.card(), job, root, listed[0].labels, listed[1].labels, source)
+    request = FrameRequest(config.name, recipe, len(files), T, config.input_size, make)
+    return of_frames(config.card(), request, root, listed[0].labels, listed[1].labels, source)
 
 
 def _frames_of(
@@ -89,7 +89,7 @@ def _frames_of(
     """The frames of one file after another."""
 
     def of_one(path: Path) -> NDArray[np.int16]:
-        events = aedat.read(path)
+        events = aedat.read_aedat(path)
         if len(events.t) == 0:
             raise DataError(f"{path}: an empty recording: it holds no events; leave the file out")
         return frames(events, T, slicing, sensor_size=sensor_size, input_size=input_size, name=str(path))

@@ -16,7 +16,7 @@ from tet_core.config import Saccades
 from tet_core.data.augment import geometry
 from tet_core.data.dataset import Dataset, Samples
 from tet_core.data.events import pixel
-from tet_core.data.events.cache import Job
+from tet_core.data.events.cache import FrameRequest
 from tet_core.data.events.recording import frames
 from tet_core.data.events.samples import of_frames
 from tet_core.data.images import ImageFiles
@@ -54,9 +54,9 @@ def simulate(config: Saccades, base: Dataset, root: Path, T: int) -> Dataset:
         for samples in (base.train, base.test):
             yield from _frames(config, base, samples, T)
 
-    job = Job(name, recipe, len(base.train) + len(base.test), T, card.input_size, make)
+    request = FrameRequest(name, recipe, len(base.train) + len(base.test), T, card.input_size, make)
     source = f"events simulated from {base.name} ({base.source}), threshold {config.threshold}"
-    return of_frames(card, job, root, base.train.labels, base.test.labels, source)
+    return of_frames(card, request, root, base.train.labels, base.test.labels, source)
 
 
 def _times(samples: Samples) -> str | None:
@@ -72,7 +72,7 @@ def _frames(config: Saccades, base: Dataset, samples: Samples, T: int) -> Iterat
     white = config.base.card().white
     for indices in torch.split(torch.arange(len(samples)), max(_BATCH_PIXELS // size**2, 1)):
         images = geometry.centre_crop(samples.take(indices), base.input_size)
-        for events in pixel.record(intensity(images.numpy(), white), size, config.threshold):
+        for events in pixel.record_images(intensity(images.numpy(), white), size, config.threshold):
             yield frames(events, T, config.slicing, sensor_size=size, input_size=size, name=base.name)
 
 

@@ -15,7 +15,7 @@ from typing_extensions import Buffer
 
 from tet_core.config import DatasetCard
 from tet_core.data.dataset import Dataset, described
-from tet_core.data.events.cache import Frames, Job, cached
+from tet_core.data.events.cache import FrameRequest, Frames, cached
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class FrameSamples:
 
 
 def of_frames(
-    card: DatasetCard, job: Job, root: Path, train_labels: Tensor, test_labels: Tensor, source: str
+    card: DatasetCard, request: FrameRequest, root: Path, train_labels: Tensor, test_labels: Tensor, source: str
 ) -> Dataset:
     """The data set of cached frames, which are made first where they are not there.
 
@@ -70,18 +70,18 @@ def of_frames(
 
     Args:
         card: What is known of it; it may have other numbers of samples.
-        job: Its frames, the training samples' first.
+        request: Its frames, the training samples' first.
         root: The data root, for the cache.
         train_labels: `[N]`, int64.
         test_labels: `[M]`, int64.
         source: As for `Dataset`.
 
     Raises:
-        DataError: As for `cached`, and for what `job` reads.
+        DataError: As for `cached`, and for what `request` reads.
     """
-    train, test = parts(cached(job, root), train_labels, test_labels)
+    train, test = parts(cached(request, root), train_labels, test_labels)
     return described(
-        card, train, test, name=job.name, mean=(0.0, 0.0), std=(1.0, 1.0), source=source, T=job.T, whole=False
+        card, train, test, name=request.name, mean=(0.0, 0.0), std=(1.0, 1.0), source=source, T=request.T, whole=False
     )
 
 
