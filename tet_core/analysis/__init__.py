@@ -1,4 +1,4 @@
-"""Analyses of a trained network: other numbers of time steps, the loss around it, the energy it takes."""
+"""Analyses of a trained network: other numbers of time steps, the loss landscape, the energy."""
 
 from tet_core.analysis.result_files import write_results as write_results
 from tet_core.analysis.row_by_row import Rows as Rows

@@ -1,7 +1,7 @@
-"""What a training stage can be asked for: names, fields, defaults and limits.
+"""The settings of a stage: names, fields, defaults and limits.
 
-This package loads no torch, so that a service can check a spec without it. Its classes are the only
-place where a limit or a default is written down; everything else reads them.
+This package loads no torch, so that a service can check a spec without it. A limit or a default is written only here;
+everything else reads it from these classes.
 
 Source: Deng et al., "Temporal Efficient Training of Spiking Neural Network via Gradient Re-weighting",
 ICLR 2022; defaults are those of the paper's experiments on CIFAR.

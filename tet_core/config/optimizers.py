@@ -1,4 +1,4 @@
-"""Optimisers and learning-rate schedules."""
+"""Settings of the optimisers and of the learning-rate schedule."""
 
 from typing import Annotated, Literal
 

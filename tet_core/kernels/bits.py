@@ -12,7 +12,10 @@ _WEIGHTS = torch.tensor([1 << i for i in range(8)], dtype=torch.uint8)
 
 
 def pack_bits(spikes: Tensor) -> Tensor:
-    """Where a dense tensor is not 0, in the order of its memory.
+    """Return which numbers of a dense tensor are not 0, as bits in the order of its memory.
+
+    Args:
+        spikes: n numbers of any shape, dense in memory.
 
     Returns:
         `[ceil(n / 8)]`, uint8.
@@ -28,7 +31,7 @@ def pack_bits(spikes: Tensor) -> Tensor:
 
 
 def unpack_bits(bits: Tensor, size: int, dtype: torch.dtype) -> Tensor:
-    """The tensor `[size]` of 0 and 1 that was packed."""
+    """Return the tensor `[size]` of 0 and 1 that was packed."""
     out = torch.empty(size, dtype=dtype, device=bits.device)
     if kernels_for(out) is cpu:
         call_kernel("unpack", dtype, pointer(bits), ctypes.c_int64(size), pointer(out))

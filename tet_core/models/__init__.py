@@ -51,10 +51,10 @@ def build_model(
 
     Args:
         name: As in `tet_core.config`: "vgg_small", "vggsnn", "resnet19", …
-        num_classes: K, classes to tell apart.
+        num_classes: K, number of classes.
         in_channels: C, channels of the input.
         input_size: H = W, side of the input in pixels.
-        num_steps: T that it is trained at; only TEBN, which learns a scale a step, depends on it.
+        num_steps: T that it is trained at; only TEBN depends on it, which learns a scale for each step.
         neuron: The neuron's constants; the paper's by default.
         surrogate: The surrogate gradient; the paper's by default.
         **fields: The model's own fields, as in `tet_core.config` (`width`, `norm`).
@@ -85,7 +85,7 @@ def build_model(
 
 
 def _from_entry_point(config: EntryPointModel, surroundings: Surroundings) -> nn.Module:
-    """Call the user's own function with everything a network may depend on."""
+    """Call the function behind an entry point with everything that a network may depend on."""
     model = entry_points.call_entry_point(
         ENTRY_POINTS,
         config.entry_point,

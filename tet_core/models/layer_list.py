@@ -1,4 +1,4 @@
-"""A network of the user's own, from the list of layers in its config."""
+"""A network built from the list of layers in its config."""
 
 from torch import nn
 
@@ -8,7 +8,7 @@ from tet_core.models.resnet import ResidualBlock
 
 
 def layers(config: Layers, surroundings: Surroundings) -> nn.Module:
-    """The layers in their order, then the head; PyTorch's default weights, convolutions without bias."""
+    """Return the layers in their order, then the head; PyTorch's default weights, convolutions without bias."""
     features: list[nn.Module] = []
     channels, size = surroundings.in_channels, surroundings.input_size
     for layer in config.layers:
@@ -21,7 +21,7 @@ def layers(config: Layers, surroundings: Surroundings) -> nn.Module:
 def _layer(
     layer: LayerConfig, channels: int, size: int, config: Layers, surroundings: Surroundings
 ) -> tuple[nn.Module, int]:
-    """The layer, and the channels behind it."""
+    """Return a layer, and the number of channels of its output."""
     if isinstance(layer, PoolLayer):
         return Pool(None if layer.size == "global" else layer.size, layer.mode), channels
     if isinstance(layer, ConvLayer):

@@ -1,4 +1,4 @@
-"""Neurons: one step of them, and layers that run them over a sequence."""
+"""Neurons: one step, and layers that run them over a sequence."""
 
 from tet_core.config import (
     ArctanConfig,
@@ -20,7 +20,7 @@ from tet_core.surrogate import Arctan, Exponential, Rectangular, SigmoidForward,
 
 
 def build_neuron(config: NeuronConfig, surrogate: SurrogateConfig) -> Neuron:
-    """Make the layer of neurons that a config names; `relu` has no use for the surrogate."""
+    """Return the layer of neurons that a config names; `relu` does not use the surrogate."""
     if isinstance(config, LifConfig):
         return LIF(
             config.tau,
@@ -43,7 +43,7 @@ def build_neuron(config: NeuronConfig, surrogate: SurrogateConfig) -> Neuron:
 
 
 def build_surrogate(config: SurrogateConfig) -> Surrogate:
-    """Make the surrogate that a config names."""
+    """Return the surrogate that a config names."""
     if isinstance(config, TriangleConfig):
         return Triangle(config.gamma)
     if isinstance(config, RectangularConfig):

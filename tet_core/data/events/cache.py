@@ -1,10 +1,9 @@
-"""Frames of a whole data set on disk, made once, whoever asks for them first.
+"""A cache on disk of the frames of whole data sets, made by the first process that needs them.
 
 A cache is a folder `<data root>/.frames/<key>/` with `frames.npy` `[N, T, 2, S, S]`, int16, `sha256.npy` `[N, 32]` (of
-each sample's frames) and `recipe.json` (what it was made of). The key is the SHA-256 of the recipe, so what shapes the
-frames is part of their name, and nothing has to be compared or made invalid. A writer fills a folder of its own and
-renames it once it is whole; writers of one key wait for each other, and what a writer that was killed left behind is
-removed by the next.
+each sample's frames) and `recipe.json`, which names everything that the frames depend on. The key is the SHA-256 of the
+recipe, so a cache is never out of date. A writer fills a temporary folder and renames it when it is whole. Writers of
+one key wait for each other, and each removes the folders that killed writers left.
 """
 
 import hashlib
@@ -26,9 +25,9 @@ from tet_core.data.dataset import DataError
 from tet_core.data.events.recording import COUNT, NUM_POLARITIES
 from tet_core.files import only_one, sync_folder
 
-FORMAT = 1  # of the folder and of how frames are made: a change of either makes new caches
+FORMAT = 1  # version of the folder and of how frames are made: a change of either makes new caches
 FOLDER = ".frames"
-_UPDATES = 20  # lines of progress in all
+_UPDATES = 20  # how many lines of progress are printed in all
 
 
 class Frames(NamedTuple):
@@ -40,15 +39,15 @@ class Frames(NamedTuple):
 
 @dataclass(frozen=True)
 class FrameRequest:
-    """Which frames are asked for, and how to make them if they are not there.
+    """The frames of a data set that are needed, and how to make them if they are not in the cache.
 
     Attributes:
-        name: Of the data set, for people.
-        recipe: All that shapes the frames, as plain values.
+        name: Name of the data set, to be shown to people.
+        recipe: Everything that the frames depend on, as plain values.
         num_samples: N.
-        T: Frames a sample.
+        T: Number of frames a sample.
         input_size: S.
-        make: Gives the frames `[T, 2, S, S]` of one sample after another.
+        make: Returns the frames `[T, 2, S, S]` of one sample after another.
     """
 
     name: str
@@ -60,28 +59,28 @@ class FrameRequest:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of all frames."""
+        """Shape of all frames, `[N, T, 2, S, S]`."""
         return (self.num_samples, self.T, NUM_POLARITIES, self.input_size, self.input_size)
 
     @property
     def full_recipe(self) -> str:
-        """The recipe with what every cache depends on, as JSON with sorted keys."""
+        """The recipe, with shape and format, as JSON with sorted keys."""
         return json.dumps({**self.recipe, "shape": self.shape, "format": FORMAT}, sort_keys=True, indent=1)
 
     @property
     def key(self) -> str:
-        """What the cache is called."""
+        """Name of the cache's folder."""
         return hashlib.sha256(self.full_recipe.encode()).hexdigest()
 
 
 def cached(request: FrameRequest, root: Path) -> Frames:
-    """Open a cache; make it first where there is none, or one that is damaged.
+    """Open a cache; make it first if it is missing or damaged.
 
-    Looked for, and made, under the data root; where that cannot be written, under the user's own cache folder
+    It is looked for, and made, under the data root; if that cannot be written, under the user's cache folder
     (`$XDG_CACHE_HOME`, else `~/.cache`).
 
     Raises:
-        DataError: If no place can be written, the disk is full, or a recording cannot be read.
+        DataError: If neither place can be written, the disk is full, or a recording cannot be read.
     """
     places = list(dict.fromkeys([root / FOLDER, _own_cache() / "tet_core" / FOLDER]))
     for place in places:
@@ -91,15 +90,15 @@ def cached(request: FrameRequest, root: Path) -> Frames:
     for place in places:
         try:
             place.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=place):  # permissions do not tell of a read-only mount
+            with tempfile.TemporaryFile(dir=place):  # permissions do not show a read-only mount
                 pass
         except OSError as error:
             refusals[place] = error
             continue
         return _made(request, place)
-    told = "; ".join(f"{place}: {error.strerror or error}" for place, error in refusals.items())
+    tried = "; ".join(f"{place}: {error.strerror or error}" for place, error in refusals.items())
     last = refusals[places[-1]]
-    raise DataError(f"{request.name}: the frames of its recordings have no place to be kept in: {told}") from last
+    raise DataError(f"{request.name}: the frames of its recordings cannot be stored: {tried}") from last
 
 
 def _own_cache() -> Path:
@@ -107,12 +106,12 @@ def _own_cache() -> Path:
 
 
 def _open(folder: Path, request: FrameRequest) -> Frames | None:
-    """What is there, if it is whole."""
+    """Return the cache in a folder if it is whole."""
     try:
-        # Copy on write: torch takes no array that must not be written to. Nothing here writes.
+        # Copy on write, since torch takes no read-only array. Nothing here writes.
         frames = np.load(folder / "frames.npy", mmap_mode="c")
         sha256 = np.load(folder / "sha256.npy")
-    except (OSError, ValueError, EOFError):  # not there; cut short; not an array's header
+    except (OSError, ValueError, EOFError):  # missing; cut short; no array's header
         return None
     expected = (request.shape, np.dtype(COUNT), (request.num_samples, 32), np.dtype(np.uint8))
     return Frames(frames, sha256) if (frames.shape, frames.dtype, sha256.shape, sha256.dtype) == expected else None
@@ -123,7 +122,7 @@ def _made(request: FrameRequest, place: Path) -> Frames:
     try:
         with only_one(place / f"{prefix}lock", lambda: _say_waiting(request.name)) as alone:
             if (found := _open(target, request)) is not None:
-                return found  # another made it while we waited
+                return found  # another process made it while we waited
             if alone:
                 _remove_leftovers(place, prefix)
             temporary = place / f"{prefix}{secrets.token_hex(4)}.tmp"
@@ -146,25 +145,25 @@ def _made(request: FrameRequest, place: Path) -> Frames:
 
 
 def _remove_leftovers(place: Path, prefix: str) -> None:
-    """Folders of writers that died: all others would hold the lock that we hold."""
+    """Remove the folders of writers that died: a living writer would hold the lock that we hold."""
     for leftover in place.glob(f"{prefix}*.tmp"):
         shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _put_in_place(temporary: Path, target: Path, request: FrameRequest) -> None:
-    if target.exists() and _open(target, request) is None:  # damaged; who has it open keeps it
+    if target.exists() and _open(target, request) is None:  # damaged; processes that have it open keep it
         target.rename(temporary / "damaged")
-        # The rename below moves the folder as it stands, so what was damaged goes out first.
+        # The rename below moves the whole folder, so the damaged cache is removed from it first.
         shutil.rmtree(temporary / "damaged")
     try:
         temporary.rename(target)
     except OSError:
-        if _open(target, request) is None:  # else another writer was first, where locks do not reach
+        if _open(target, request) is None:  # otherwise another writer was first, on a file system without locks
             raise
 
 
 def _write(request: FrameRequest, folder: Path) -> None:
-    """Write all three files; not through a memory map, which dies of a full disk instead of raising."""
+    """Write all three files, not through a memory map, with which a full disk kills the process."""
     sums = np.empty((request.num_samples, 32), np.uint8)
     done = 0
     with (folder / "frames.npy").open("wb") as file:

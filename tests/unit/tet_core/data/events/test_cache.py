@@ -162,7 +162,8 @@ def test_where_the_root_cannot_be_written_the_users_own_cache_takes_it(tmp_path:
 def test_where_nothing_can_be_written_both_places_are_named(tmp_path: Path, own_cache: Path) -> None:
     (tmp_path / "root").write_text("")
     own_cache.write_text("")
-    with pytest.raises(DataError, match=f"no place to be kept in: {tmp_path}/root/.*; {own_cache}/tet_core/") as caught:
+    message = f"recordings cannot be stored: {tmp_path}/root/.*; {own_cache}/tet_core/"
+    with pytest.raises(DataError, match=message) as caught:
         cached(request(Maker()), tmp_path / "root")
     assert isinstance(caught.value.__cause__, NotADirectoryError)
 
