@@ -7,6 +7,8 @@ Source: Deng et al., ICLR 2022, Eq. 7-13.
 """
 
 from collections.abc import Callable
+from functools import partial
+from typing import assert_never
 
 from torch import Tensor
 from torch.nn import functional
@@ -67,10 +69,13 @@ def tet_loss(outputs: Tensor, labels: Tensor, *, lamb: float = 0.05, phi: float 
 
 def build_loss(config: SdtLoss | TetLoss) -> Loss:
     """Return the loss that a config names: a function of (outputs, labels)."""
-    if isinstance(config, SdtLoss):
-        return sdt_loss
-    lamb, phi = config.lamb, config.phi
-    return lambda outputs, labels: tet_loss(outputs, labels, lamb=lamb, phi=phi)
+    match config:
+        case SdtLoss():
+            return sdt_loss
+        case TetLoss():
+            return partial(tet_loss, lamb=config.lamb, phi=config.phi)
+        case unknown:
+            assert_never(unknown)
 
 
 def _check(outputs: Tensor, labels: Tensor) -> None:

@@ -2,12 +2,12 @@
 
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, assert_never
 
 from matplotlib.figure import Figure
 
 from tet_core.analysis.subject import Record
-from tet_core.config import Analysis, Landscape, TimeSweep
+from tet_core.config import Analysis, Energy, Landscape, TimeSweep
 
 
 def plot(analysis: Analysis, records: Sequence[Record]) -> bytes:
@@ -18,12 +18,15 @@ def plot(analysis: Analysis, records: Sequence[Record]) -> bytes:
         records: The records of all its rows, in their order.
     """
     figure = Figure(figsize=(10, 4), layout="constrained")
-    if isinstance(analysis, TimeSweep):
-        _sweep(figure, records)
-    elif isinstance(analysis, Landscape):
-        _landscape(figure, analysis, records)
-    else:
-        _energy(figure, records)
+    match analysis:
+        case TimeSweep():
+            _sweep(figure, records)
+        case Landscape():
+            _landscape(figure, analysis, records)
+        case Energy():
+            _energy(figure, records)
+        case unknown:
+            assert_never(unknown)
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=120)
     return stream.getvalue()

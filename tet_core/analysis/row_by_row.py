@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 from tet_core import checkpoint as checkpoints
 from tet_core import environment
@@ -12,7 +12,7 @@ from tet_core.analysis.energy_rows import energy_rows
 from tet_core.analysis.landscape import landscape_rows
 from tet_core.analysis.subject import Row, Subject
 from tet_core.analysis.time_sweep import sweep_rows
-from tet_core.config import Analysis, Landscape, TimeSweep
+from tet_core.config import Analysis, Energy, Landscape, TimeSweep
 from tet_core.train.stage import StageStart
 
 
@@ -79,11 +79,15 @@ def analyse(
 
 
 def _rows(subject: Subject, analysis: Analysis, done: int) -> Iterator[Row]:
-    if isinstance(analysis, TimeSweep):
-        return sweep_rows(subject, analysis, done)
-    if isinstance(analysis, Landscape):
-        return landscape_rows(subject, analysis, done)
-    return energy_rows(subject, analysis, done)
+    match analysis:
+        case TimeSweep():
+            return sweep_rows(subject, analysis, done)
+        case Landscape():
+            return landscape_rows(subject, analysis, done)
+        case Energy():
+            return energy_rows(subject, analysis, done)
+        case unknown:
+            assert_never(unknown)
 
 
 def _timed(subject: Subject, rows: Iterator[Row]) -> Iterator[Row]:

@@ -1,7 +1,7 @@
 """Settings of the analyses of a trained network, and an analysis stage with everything resolved."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, assert_never
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -134,11 +134,15 @@ class AnalysisConfig(Config):
     @property
     def T(self) -> int | None:
         """How many steps the network is run for; None if the analysis varies them."""
-        if isinstance(self.analysis, Landscape):
-            return self.train.T
-        if isinstance(self.analysis, Energy):
-            return self.train.T if self.analysis.T is None else None
-        return None
+        match self.analysis:
+            case Landscape():
+                return self.train.T
+            case Energy(T=None):
+                return self.train.T
+            case Energy() | TimeSweep():
+                return None
+            case unknown:
+                assert_never(unknown)
 
     @property
     def epochs(self) -> int:

@@ -1,6 +1,6 @@
 """Settings of the models and their norms, and which input sizes each model fits, computed without torch."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, assert_never
 
 from pydantic import Field
 
@@ -177,10 +177,10 @@ def _misfit_of_layers(layers: tuple[LayerConfig, ...], size: int) -> str | None:
     for index, layer in enumerate(layers):
         if flat and not isinstance(layer, LinearLayer):
             return f"layers[{index}]: only linear layers can follow a linear layer, not {layer.kind!r}"
-        if isinstance(layer, PoolLayer):
-            if layer.size != "global" and not 2 <= layer.size <= MAX_POOL_SIZE:
+        if isinstance(layer, PoolLayer) and layer.size != "global":
+            if not 2 <= layer.size <= MAX_POOL_SIZE:
                 return f"layers[{index}].size: must be 2 to {MAX_POOL_SIZE} or 'global', not {layer.size}"
-            if layer.size != "global" and layer.size > size:
+            if layer.size > size:
                 return f"layers[{index}].size: a pool of {layer.size}x{layer.size} gets only {size}x{size} pixels"
         flat = isinstance(layer, LinearLayer)
         size = size_behind(layer, size)
@@ -189,12 +189,16 @@ def _misfit_of_layers(layers: tuple[LayerConfig, ...], size: int) -> str | None:
 
 def size_behind(layer: LayerConfig, size: int) -> int:
     """Return the side of a layer's output, in pixels, if its input has `size` x `size` pixels."""
-    if isinstance(layer, ConvLayer):
-        return (size - 1) // layer.stride + 1  # padded by half its kernel
-    if isinstance(layer, PoolLayer):
-        return 1 if layer.size == "global" else size // layer.size
-    if isinstance(layer, ResidualLayer):
-        for inner in layer.layers:
-            size = size_behind(inner, size)
-        return size
-    return 1
+    match layer:
+        case ConvLayer():
+            return (size - 1) // layer.stride + 1  # padded by half its kernel
+        case PoolLayer():
+            return 1 if layer.size == "global" else size // layer.size
+        case ResidualLayer():
+            for inner in layer.layers:
+                size = size_behind(inner, size)
+            return size
+        case LinearLayer():
+            return 1
+        case unknown:
+            assert_never(unknown)

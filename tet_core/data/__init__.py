@@ -3,6 +3,7 @@
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import assert_never
 
 from pydantic import TypeAdapter
 
@@ -98,6 +99,8 @@ def _load(config_json: str, root: Path, T: int | None) -> Dataset:
         case DvsCifar10() | EventFolder() | Saccades():
             assert T is not None, "load_dataset refuses events without it"
             return _load_events(config, root, T)
+        case unknown:
+            assert_never(unknown)
 
 
 def _load_events(config: DvsCifar10 | EventFolder | Saccades, root: Path, T: int) -> Dataset:
@@ -114,3 +117,5 @@ def _load_events(config: DvsCifar10 | EventFolder | Saccades, root: Path, T: int
             from tet_core.data.events import saccades
 
             return saccades.simulate(config, _load(config.base.model_dump_json(), root, None), root, T)
+        case unknown:
+            assert_never(unknown)

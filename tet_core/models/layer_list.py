@@ -1,8 +1,10 @@
 """A network built from the list of layers in its config."""
 
+from typing import assert_never
+
 from torch import nn
 
-from tet_core.config import ConvLayer, LayerConfig, Layers, PoolLayer, ResidualLayer, size_behind
+from tet_core.config import ConvLayer, LayerConfig, Layers, LinearLayer, PoolLayer, ResidualLayer, size_behind
 from tet_core.models.building_blocks import Block, LinearBlock, Network, Pool, Surroundings
 from tet_core.models.resnet import ResidualBlock
 
@@ -22,14 +24,18 @@ def _layer(
     layer: LayerConfig, channels: int, size: int, config: Layers, surroundings: Surroundings
 ) -> tuple[nn.Module, int]:
     """Return a layer, and the number of channels of its output."""
-    if isinstance(layer, PoolLayer):
-        return Pool(None if layer.size == "global" else layer.size, layer.mode), channels
-    if isinstance(layer, ConvLayer):
-        norm = surroundings.new_norm(config.norm, layer.channels)
-        neuron = surroundings.new_neuron()
-        block = Block(channels, layer.channels, norm, neuron, kernel=layer.kernel, stride=layer.stride)
-        return block, layer.channels
-    if isinstance(layer, ResidualLayer):
-        convolutions = [(inner.channels, inner.kernel, inner.stride) for inner in layer.layers]
-        return ResidualBlock(channels, convolutions, config.norm, surroundings), convolutions[-1][0]
-    return LinearBlock(channels * size * size, layer.features, surroundings.new_neuron()), layer.features
+    match layer:
+        case PoolLayer():
+            return Pool(None if layer.size == "global" else layer.size, layer.mode), channels
+        case ConvLayer():
+            norm = surroundings.new_norm(config.norm, layer.channels)
+            neuron = surroundings.new_neuron()
+            block = Block(channels, layer.channels, norm, neuron, kernel=layer.kernel, stride=layer.stride)
+            return block, layer.channels
+        case ResidualLayer():
+            convolutions = [(inner.channels, inner.kernel, inner.stride) for inner in layer.layers]
+            return ResidualBlock(channels, convolutions, config.norm, surroundings), convolutions[-1][0]
+        case LinearLayer():
+            return LinearBlock(channels * size * size, layer.features, surroundings.new_neuron()), layer.features
+        case unknown:
+            assert_never(unknown)

@@ -6,13 +6,13 @@ Source: Zheng et al., "Going Deeper With Directly-Trained Larger Spiking Neural 
 (arXiv:2011.05280); Deng et al., ICLR 2022.
 """
 
-from typing import Any
+from typing import Any, assert_never
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tet_core.config import NormConfig, Tdbn, Tebn
+from tet_core.config import Bn, NormConfig, Tdbn, Tebn
 from tet_core.distributed import ALONE, Workers
 from tet_core.norm.across_workers import batch_norm_of_all
 from tet_core.static import is_static, repeat_over_time
@@ -185,8 +185,12 @@ def build_norm(config: NormConfig, num_channels: int, *, v_threshold: float, num
         v_threshold: Threshold of the neurons that follow.
         num_steps: T, for a norm that learns a scale of each step.
     """
-    if isinstance(config, Tebn):
-        return TEBN(num_channels, num_steps, v_threshold=v_threshold, alpha=config.alpha)
-    if isinstance(config, Tdbn):
-        return TdBN(num_channels, v_threshold=v_threshold, alpha=config.alpha)
-    return TdBN(num_channels)  # weight 1
+    match config:
+        case Tebn():
+            return TEBN(num_channels, num_steps, v_threshold=v_threshold, alpha=config.alpha)
+        case Tdbn():
+            return TdBN(num_channels, v_threshold=v_threshold, alpha=config.alpha)
+        case Bn():
+            return TdBN(num_channels)  # weight 1
+        case unknown:
+            assert_never(unknown)

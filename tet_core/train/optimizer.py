@@ -4,7 +4,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, assert_never
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +15,13 @@ from tet_core.config import AdamConfig, SgdConfig, TrainConfig
 def build_optimizer(config: AdamConfig | SgdConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     """Return the optimiser that a config names (weight decay is added to the gradient, not decoupled)."""
     # fused: one kernel for all parameters; otherwise a small network's step is mostly overhead
-    kind = Adam if isinstance(config, AdamConfig) else SGD
-    return kind(parameters, fused=True, **_fields(config))
+    match config:
+        case AdamConfig():
+            return Adam(parameters, fused=True, **_fields(config))
+        case SgdConfig():
+            return SGD(parameters, fused=True, **_fields(config))
+        case unknown:
+            assert_never(unknown)
 
 
 class _AsTheyLie(torch.optim.Optimizer):
@@ -107,10 +112,14 @@ def learning_rate(config: TrainConfig, number: int) -> float:
         number: The epoch, from 1.
     """
     lr, lr_min = config.optimizer.lr, config.schedule.lr_min
-    if config.schedule.name == "constant":
-        return lr
-    done, length = config.schedule_offset + number - 1, config.schedule_epochs or config.epochs
-    return lr_min + (lr - lr_min) * (1 + math.cos(math.pi * done / length)) / 2
+    match config.schedule.name:
+        case "constant":
+            return lr
+        case "cosine":
+            done, length = config.schedule_offset + number - 1, config.schedule_epochs or config.epochs
+            return lr_min + (lr - lr_min) * (1 + math.cos(math.pi * done / length)) / 2
+        case unknown:
+            assert_never(unknown)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
