@@ -62,7 +62,7 @@ class ImageFiles:
         paths = [self.root / self.names[index] for index in indices.tolist()]
         if not paths:
             return torch.empty((0, self.channels, self.side, self.side), dtype=torch.uint8, device=self.device)
-        decoded = _pool().map(lambda path: decode(path, self.side, self.channels), paths)
+        decoded = _pool(num_threads()).map(lambda path: decode(path, self.side, self.channels), paths)
         images = torch.stack(list(decoded))
         # From pinned memory the copy runs while the GPU computes.
         return images.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else images
@@ -83,12 +83,17 @@ class ImageFiles:
             yield f"{name}\0{(self.root / name).stat().st_size}\0{label}\n".encode("utf-8", "surrogateescape")
 
 
-@cache
-def _pool() -> ThreadPoolExecutor:
-    """Return threads that decode, which Pillow lets run in parallel. Ray sets OMP_NUM_THREADS to a trial's CPUs."""
+def num_threads() -> int:
+    """Return how many threads decode: `OMP_NUM_THREADS`, which Ray sets to a trial's CPUs, else the process's CPUs."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     number = int(asked) if asked.isdecimal() else len(os.sched_getaffinity(0))
-    return ThreadPoolExecutor(min(max(number, 1), _MAX_THREADS), thread_name_prefix="decode")
+    return min(max(number, 1), _MAX_THREADS)
+
+
+@cache
+def _pool(number: int) -> ThreadPoolExecutor:
+    """Return that many threads, kept for the process: Pillow lets them decode in parallel."""
+    return ThreadPoolExecutor(number, thread_name_prefix="decode")
 
 
 def decode(path: Path, side: int, channels: int) -> Tensor:

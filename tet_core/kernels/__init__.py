@@ -24,7 +24,8 @@ def in_use(device: str = "cpu") -> str:
     """Return the kernels that this process uses on a kind of device: "loop", or "compiled" and the build's fingerprint.
 
     `TET_KERNELS` chooses them: `compiled`, `loop`, or `auto`, the default: compiled kernels, or the loop, with one
-    warning, if they cannot be built.
+    warning, if they cannot be built. The choice is made once in a process; tests that change it call
+    `in_use.cache_clear()`.
 
     Args:
         device: "cpu", whose kernels the machine's C compiler builds, or "cuda", whose kernels Triton builds.
