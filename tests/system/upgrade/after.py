@@ -6,8 +6,9 @@ from pathlib import Path
 
 from tests.system.upgrade import comparing
 from tests.system.upgrade.before import Before, Stored
+from tests.system.upgrade.reading import answers, take
 from tests.system.upgrade.report import Found, say
-from tests.system.upgrade.results import Results, answers, take
+from tests.system.upgrade.results import Results
 from tests.system.upgrade.stack import Json, Stack
 
 Promise = tuple[str, Callable[[], Found]]

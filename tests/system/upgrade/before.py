@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from tests.system.upgrade.reading import answers, take
 from tests.system.upgrade.report import say
-from tests.system.upgrade.results import Results, answers, take
+from tests.system.upgrade.results import Results
 from tests.system.upgrade.specs import (
     DIGITS,
     FAILED,
@@ -95,7 +96,7 @@ def _fail(stack: Stack) -> str:
 
 def _is_to_fail(view: Json) -> bool:
     """Whether a chain has ended, and another one is between its first and its last epoch."""
-    stages = [chain["stages"][0] for chain in view["chains"]]
+    stages = _stages(view)
     at_work = (0 < stage["epoch"] < stage["epochs"] // 2 for stage in stages)
     return any(stage["state"] == "succeeded" for stage in stages) and any(at_work)
 
@@ -103,16 +104,20 @@ def _is_to_fail(view: Json) -> bool:
 def _pause(stack: Stack, spec: Json, count: Callable[[Json], int], after: int) -> str:
     experiment_id = stack.submit(spec)
     stack.await_view(experiment_id, f"at work, {after} on its way", lambda view: count(view) >= after)
-    stack.tet("pause", experiment_id)
-    view = stack.await_state(experiment_id, "paused")
-    states = [stage["state"] for chain in view["chains"] for stage in chain["stages"]]
-    if "waiting" not in states or _num_epochs(view) == 0:
-        raise StackError(f"{view['name']!r} was not paused in its middle: its stages are {', '.join(states)}")
+    stack.pause(experiment_id)
+    stages = _stages(stack.await_state(experiment_id, "paused"))
+    if all(stage["attempts"] for stage in stages) or not any(stage["epoch"] for stage in stages):
+        states = ", ".join(f"{stage['state']} at {stage['epoch']} of {stage['epochs']}" for stage in stages)
+        raise StackError(f"{spec['name']!r} was not paused in its middle: its stages are {states}")
     return experiment_id
 
 
+def _stages(view: Json) -> list[Json]:
+    return [stage for chain in view["chains"] for stage in chain["stages"]]
+
+
 def _num_epochs(view: Json) -> int:
-    return sum(int(stage["epoch"]) for chain in view["chains"] for stage in chain["stages"])
+    return sum(int(stage["epoch"]) for stage in _stages(view))
 
 
 def _num_ended(view: Json) -> int:
@@ -126,7 +131,8 @@ def _stored(stack: Stack, experiment_id: str) -> Stored:
 
 
 def _progress(stored: Stored) -> str:
-    done = sum(state.startswith("succeeded") for state in stored.results.states.values())
-    begun = sum(attempts > 0 for attempts in stored.results.attempts.values())
-    total = len(stored.results.states)
-    return f"{done} of {total} stages succeeded, {total - begun} not begun; {stored.results.told()}"
+    stages = _stages(stored.answers["experiment"])
+    done = sum(stage["state"] == "succeeded" for stage in stages)
+    begun = sum(stage["attempts"] > 0 for stage in stages) - done
+    told = f"of {len(stages)} stages {done} succeeded, {begun} were begun, {len(stages) - done - begun} were not"
+    return f"{told}; {stored.results.told()}"
