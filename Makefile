@@ -20,7 +20,8 @@ TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
 PATHS := service tet_core tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test test-unit test-presets test-chaos test-queue test-search test-fuzz test-workers test-gpu \
+.PHONY: help setup demo up down test test-unit test-presets test-chaos test-queue test-search test-fuzz test-workers \
+	test-upgrade test-gpu \
 	bench-setup bench \
 	bench-service check \
 	lint format cluster cluster-down
@@ -70,6 +71,9 @@ test-fuzz: setup ## every order of things, and 20,000 requests from the API's de
 
 test-workers: setup ## trials of 2 and 4 workers on a cluster of several nodes, struck (about 7 minutes on 2 cores); NAMES picks some
 	$(BIN)/python -W ignore -m tests.system.workers $(NAMES)
+
+test-upgrade: setup ## what the version before has stored, under this one, bit by bit (about 13 minutes on 2 cores, and 3 to install)
+	$(BIN)/python -m tests.system.upgrade
 
 test-gpu: setup ## the kernels for GPUs: on a GPU if there is one, else by Triton's interpreter
 	$(BIN)/python -m pytest -c /dev/null --rootdir . --confcutdir tests/gpu tests/gpu
