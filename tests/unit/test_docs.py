@@ -20,7 +20,6 @@ PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")} - {ROOT / "d
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
 # Documented first; to be removed with the commit that adds them.
-COMING = {"test-upgrade"}
 COMMANDS = set(typer.main.get_group(app).commands)
 # Variables that are no settings of the service: each node reads these for itself.
 OF_NODES = {"TET_KERNELS", "TET_KERNEL_CACHE"}
@@ -83,7 +82,7 @@ def test_every_command_and_every_target_exists(page: Path) -> None:
     begin = r"^(?:\$ )?(?:\.venv/bin/)?"
     commands = {found[1] for line in lines if (found := re.match(begin + r"tet ([a-z][a-z-]*)", line))}
     targets = {found[1] for line in lines if (found := re.match(begin + r"make ([a-z][a-z-]*)", line))}
-    assert (commands - COMMANDS, targets - TARGETS - COMING) == (set(), set())
+    assert (commands - COMMANDS, targets - TARGETS) == (set(), set())
 
 
 def test_every_command_is_in_a_guide() -> None:
