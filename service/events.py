@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from service.failures import Told
-from service.states import WorkState
+from service.failures import Failure, FailureSummary
+from service.states import ExperimentState, WorkState
 
 
 def utc_now() -> datetime:
@@ -62,7 +62,7 @@ class StageChanged(Event):
     initial_sha256: str | None = None
     weights_sha256: str | None = None
     attempts: int = 0
-    failure: Told | None = None
+    failure: Failure | None = None
 
 
 class ChainSettled(Event):
@@ -94,13 +94,13 @@ class OutboxChanged(Event):
 class Outcome(Event):
     """The driver's last word: all markers are there (or a chain failed), and the outbox is empty.
 
-    `failure` is {"type", "class", "message"} of the first stage that failed, or of MLflow's refusal.
+    `failure` is that of the first stage that failed, or MLflow's refusal.
     """
 
     type: Literal["outcome"] = "outcome"
-    state: Literal["succeeded", "failed", "cancelled"]
+    state: Literal[ExperimentState.SUCCEEDED, ExperimentState.FAILED, ExperimentState.CANCELLED]
     reason: str = ""
-    failure: dict[str, Any] | None = None
+    failure: FailureSummary | None = None
 
 
 AnyEvent = Annotated[

@@ -1,19 +1,18 @@
-"""What an experiment can fail of: each type, whose it is, what it means, and what to do about it.
+"""The failures of an experiment: each type, who can cure it, what it means, and what to do about it.
 
-Plain data, shared by all: the runner decides the type, the store keeps it, the API and `tet` show it. A failure is
-stored and told as a dictionary: {"type", "class", "kind", "message", "traceback"}. `kind` is the exception's name,
-None where there was none.
+Plain data that all parts share: the runner chooses the type, the store keeps the failure, the API and `tet` show it.
+The JSON form is {"type", "class", "kind", "message", "traceback"}; an experiment shows "type", "class" and "message".
 
-What is the user's a retry would only repeat: it is never retried. What is the cluster's a retry may cure: it is
-retried, within a budget of its own. `docs/troubleshooting.md` has a section for each type.
+A retry would only repeat a failure of the user's, so those are never retried. A retry may cure a failure of the
+cluster's, so those are retried within a budget. `docs/troubleshooting.md` has a section for each type.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import AfterValidator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from service.errors import printable
 
@@ -45,11 +44,11 @@ class FailureType(StrEnum):
 
 @dataclass(frozen=True)
 class About:
-    """A type of failure, for people.
+    """The explanation of a type of failure, for people.
 
     Attributes:
         whose: "user": never retried; "cluster": retried within a budget.
-        meaning: What has happened.
+        meaning: What happened.
         advice: What to do.
     """
 
@@ -63,13 +62,13 @@ _T = FailureType
 ABOUT: Mapping[FailureType, About] = {
     _T.SPEC: About(
         "user",
-        "What the spec asks for cannot be built on the node, or fits none of the cluster's nodes.",
+        "The spec asks for something that cannot be built on the node, or that fits none of the cluster's nodes.",
         "Install what is missing on every node, or post a spec (or a fork) that asks for something else.",
     ),
     _T.DATA: About(
         "user",
         "A data set, or a file that the stage needs, is missing, damaged, or not what its card says.",
-        "Put the data in order where the message says (TET_DATA), then retry.",
+        "Repair the data where the message says (TET_DATA), then retry.",
     ),
     _T.OUT_OF_MEMORY: About(
         "user",
@@ -78,93 +77,123 @@ ABOUT: Mapping[FailureType, About] = {
     ),
     _T.NOT_FINITE: About(
         "user",
-        "A loss or a metric has become infinite or not a number.",
+        "A loss or a metric became infinite or not a number.",
         "Lower optimizer.lr, or look at the loss's settings: fork with that.",
     ),
     _T.HEALTH: About(
         "user",
-        "A layer of neurons has been silent, has fired all the time or has let no gradient through, for as many epochs "
+        "A layer of neurons was silent, fired all the time or let no gradient through, for as many epochs "
         "as limits.health allows.",
         "Silent: lower v_threshold, raise tau or optimizer.lr, take a norm (tdbn). Saturated: the other way round.",
     ),
     _T.MAX_TIME: About(
         "user",
-        "The stage was at work for longer than limits.max_time_s; what it has committed is kept.",
+        "The stage ran for longer than limits.max_time_s; its committed epochs are kept.",
         "Retry to give it as much time again, from its last epoch; or fork with a larger limit.",
     ),
     _T.ERROR: About(
         "user",
-        "The trial's code failed in a way that nobody foresaw.",
-        "Read the traceback, and the trial's log (tet logs ID --chain CHAIN). Of this project: please report it.",
+        "The trial's code failed in a way that was not foreseen.",
+        "Read the traceback and the trial's log (tet logs ID --chain CHAIN). If the message names an entry point, the "
+        "fault is in its package. Otherwise it is a fault of this project: please report it.",
     ),
     _T.STALLED: About(
         "cluster",
-        "The trial made no step for limits.stall_s, was ended, and so were those that followed it.",
+        "The trial made no step for limits.stall_s and was ended; so were the attempts after it.",
         "Look at the node (a hanging GPU, a file system that does not answer), or raise limits.stall_s; then retry.",
     ),
     _T.NODE_LOST: About(
         "cluster",
-        "The trial's process or node was lost, and so were those that followed it.",
+        "The trial's process or node was lost, and so were those of the attempts after it.",
         "Look at the node: the kernel's log for a process killed for memory, Ray's dashboard for the node; then retry.",
     ),
     _T.STORAGE: About(
         "cluster",
-        "The shared storage, or the network, has failed the trial, and those that followed it.",
-        "Make the storage (TET_STORAGE) whole again: room, quota, mount; then retry.",
+        "The shared storage or the network failed during the trial, and during the attempts after it.",
+        "Repair the storage (TET_STORAGE): room, quota, mount; then retry.",
     ),
     _T.ENVIRONMENT: About(
         "cluster",
-        "No trial found a node on which the stage would go on to the same bits.",
-        "Bring back a node as the stage began on (the message names what differs), then retry; or post it anew.",
+        "No trial found a node on which the stage would give the same bits.",
+        "Bring back a node like the one the stage started on (the message names what differs), then retry; or post the "
+        "experiment again.",
     ),
     _T.ENGINE_LOST: About(
         "cluster",
-        "Driver after driver has died, or Ray has lost their jobs, without an epoch in between.",
+        "Several drivers in a row died, or Ray lost their jobs, with no epoch committed in between.",
         "Look at the driver's log (tet logs ID) and at Ray's head; then retry.",
     ),
     _T.TRACKING: About(
         "cluster",
-        "MLflow refuses what is to be logged and keeps refusing it; all of it is on the storage.",
-        "Restore the experiment in MLflow, or put right what the message names, then retry: everything is shipped.",
+        "MLflow keeps refusing what is logged; everything is still on the storage.",
+        "Restore the experiment in MLflow, or correct what the message names, then retry: everything is shipped then.",
     ),
 }
 
 
-def failure(type_: FailureType, message: str, *, kind: str | None = None, trace: str = "") -> dict[str, Any]:
-    """A failure as it is stored and told.
+class _Typed(BaseModel):
+    """Base of the two forms of a failure. `whose` is "class" in JSON."""
 
-    Args:
-        type_: Which it is.
-        message: What happened, in words.
-        kind: The exception's name, where there is one.
-        trace: Its traceback, or what else is known; the last lines are kept.
-    """
-    lines = [line[:MAX_MESSAGE] for line in trace.splitlines()[-MAX_LINES:]]
-    return {
-        "type": type_.value,
-        "class": ABOUT[type_].whose,
-        "kind": kind,
-        "message": _storable(message[:MAX_MESSAGE]),
-        "traceback": _storable("\n".join(lines)),
-    }
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True)
 
+    type: FailureType
+    whose: Whose = Field(alias="class")
 
-def headline(told: Mapping[str, Any]) -> dict[str, Any]:
-    """What an experiment tells of a failure of one of its stages."""
-    return {key: told[key] for key in ("type", "class", "message")}
+    @model_validator(mode="before")
+    @classmethod
+    def _add_type(cls, stored: Any) -> Any:
+        """Give a type to a failure that was stored before there were types."""
+        if isinstance(stored, Mapping) and "type" not in stored:
+            return {**stored, "type": _T.NODE_LOST if stored.get("class") == "cluster" else _T.ERROR}
+        return stored
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the failure as it is stored and served."""
+        return self.model_dump(mode="json")
 
 
-def typed(told: Mapping[str, Any]) -> dict[str, Any]:
-    """A failure with a type, where it may be one that was stored before there were any."""
-    if "type" in told:
-        return dict(told)
-    return {"type": (_T.NODE_LOST if told.get("class") == "cluster" else _T.ERROR).value, **told}
+class FailureSummary(_Typed):
+    """The failure of an experiment: that of its first failed stage, or of the experiment as a whole."""
+
+    message: str
 
 
-# A failure as a field of what is read back.
-Told = Annotated[dict[str, Any], AfterValidator(typed)]
+class Failure(_Typed):
+    """The failure of a stage. `kind` is the exception's name, None where there was no exception."""
+
+    kind: str | None = None
+    message: str
+    traceback: str = ""
+
+    @classmethod
+    def of(cls, type_: FailureType, message: str, *, kind: str | None = None, trace: str = "") -> Self:
+        """Make a failure whose text is short enough, and clean enough, to be stored.
+
+        Args:
+            type_: Which type it is.
+            message: What happened, in words.
+            kind: The exception's name, where there is one.
+            trace: Its traceback, or what else is known; the last lines are kept.
+        """
+        lines = [line[:MAX_MESSAGE] for line in trace.splitlines()[-MAX_LINES:]]
+        return cls(
+            type=type_,
+            whose=ABOUT[type_].whose,
+            kind=kind,
+            message=_storable(message[:MAX_MESSAGE]),
+            traceback=_storable("\n".join(lines)),
+        )
+
+    def with_message(self, message: str) -> Self:
+        """Return the same failure in other words."""
+        return self.model_copy(update={"message": message})
+
+    @property
+    def summary(self) -> FailureSummary:
+        """What an experiment shows of the failure of one of its stages."""
+        return FailureSummary(type=self.type, whose=self.whose, message=self.message)
 
 
 def _storable(text: str) -> str:
-    """Text that a file and a database take: neither lone surrogates (of a file's name, say) nor NUL."""
+    """Return text that a file and a database take: no lone surrogates (from a file's name, say) and no NUL."""
     return printable(text).replace("\x00", "\\x00")

@@ -28,10 +28,18 @@ class WorkState(StrEnum):
     STOPPED = "stopped"
 
 
-class Cleanup(StrEnum):
-    """What is to be removed of an experiment that has ended."""
+class Wanted(StrEnum):
+    """What is wanted of an experiment."""
 
-    BEST = "best"  # the checkpoints of its stages, but for the last ones
+    RUN = "run"
+    PAUSE = "pause"
+    CANCEL = "cancel"
+
+
+class Cleanup(StrEnum):
+    """What to remove of an experiment that has ended."""
+
+    BEST = "best"  # each stage's checkpoints except the last one
     CHECKPOINTS = "checkpoints"  # all checkpoints; metrics and journals stay
     EVERYTHING = "everything"
 
@@ -48,13 +56,13 @@ class VerificationState(StrEnum):
 
 _E, _W = ExperimentState, WorkState
 
-# What follows itself has changed in something else, such as the reason.
+# A state that follows itself: something else has changed, such as the reason.
 EXPERIMENT_TRANSITIONS: Mapping[ExperimentState, frozenset[ExperimentState]] = {
-    # The driver of one that was paused may be heard of late: what it ended has ended, in the queue too.
+    # The last event of a driver may be read late: what it ended has ended, even if it was paused and queued since.
     _E.QUEUED: frozenset({_E.QUEUED, _E.STARTING, _E.PAUSED, _E.SUCCEEDED, _E.FAILED, _E.CANCELLED}),
     _E.STARTING: frozenset({_E.STARTING, _E.RUNNING, _E.PAUSING, _E.PAUSED, _E.SUCCEEDED, _E.FAILED, _E.CANCELLED}),
     _E.RUNNING: frozenset({_E.STARTING, _E.RUNNING, _E.PAUSING, _E.PAUSED, _E.SUCCEEDED, _E.FAILED, _E.CANCELLED}),
-    # A driver may reach its outcome while it is being stopped. What is resumed queues like what is new.
+    # A driver may reach its outcome while it is being stopped. A resumed experiment queues like a new one.
     _E.PAUSING: frozenset({_E.PAUSING, _E.PAUSED, _E.QUEUED, _E.SUCCEEDED, _E.FAILED, _E.CANCELLED}),
     _E.PAUSED: frozenset({_E.PAUSED, _E.QUEUED, _E.SUCCEEDED, _E.FAILED, _E.CANCELLED}),
     _E.SUCCEEDED: frozenset(),
@@ -64,7 +72,7 @@ EXPERIMENT_TRANSITIONS: Mapping[ExperimentState, frozenset[ExperimentState]] = {
 
 WORK_TRANSITIONS: Mapping[WorkState, frozenset[WorkState]] = {
     _W.WAITING: frozenset(_W),
-    _W.RUNNING: frozenset(_W),  # back to waiting too: a stage whose trial was lost waits for its next attempt
+    _W.RUNNING: frozenset(_W),  # back to waiting too: after its trial is lost, a stage waits for its next attempt
     _W.SUCCEEDED: frozenset(),
     _W.FAILED: frozenset(),
     _W.CANCELLED: frozenset(),
@@ -73,6 +81,6 @@ WORK_TRANSITIONS: Mapping[WorkState, frozenset[WorkState]] = {
 
 TERMINAL = frozenset({_E.SUCCEEDED, _E.FAILED, _E.CANCELLED})
 ACTIVE = frozenset(_E) - TERMINAL
-# No driver of theirs is about, and none has been asked for.
+# These have no driver, and none was asked for.
 RESTING = frozenset({_E.QUEUED, _E.PAUSED})
 DONE = frozenset({_W.SUCCEEDED, _W.FAILED, _W.CANCELLED, _W.STOPPED})

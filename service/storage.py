@@ -12,7 +12,7 @@
             done.json                      hard link to the winning attempt's end: the completion marker
             done-0002.json                 the same of the second generation, where the first one failed
 
-Paths alone; the rules of committing live in `service.runner.commits.stage_folder`.
+Paths alone; the rules of committing live in `service.runner.commits.attempt`.
 """
 
 from dataclasses import dataclass

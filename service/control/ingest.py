@@ -5,6 +5,7 @@ Offset and effect change in one transaction, so a crash between two lines repeat
 
 import logging
 from pathlib import Path
+from typing import assert_never
 
 from pydantic import ValidationError
 
@@ -20,7 +21,8 @@ from service.events import (
     RunFound,
     StageChanged,
 )
-from service.states import RESTING, TERMINAL, WORK_TRANSITIONS, ExperimentState, WorkState
+from service.reasons import NO_REASON, Reason, ReasonKind, cancelled, failed, waits_for_mlflow
+from service.states import RESTING, TERMINAL, WORK_TRANSITIONS, ExperimentState, Wanted, WorkState
 from service.storage import ExperimentFolder
 from service.store.database import Database
 from service.store.repository import Repository
@@ -32,7 +34,6 @@ log = logging.getLogger(__name__)
 CHUNK_BYTES = 262_144
 # What a driver of an earlier generation may still tell; how far things are is for the drivers of this one to say.
 _TIMELESS = (RunFound, MlflowExperimentFound)
-WAIT_FOR_MLFLOW = "points wait for MLflow"
 
 
 def ingest(database: Database, folder: ExperimentFolder) -> None:
@@ -45,14 +46,14 @@ def ingest(database: Database, folder: ExperimentFolder) -> None:
 def _ingest_chunk(database: Database, folder: ExperimentFolder, attempt: int) -> bool:
     experiment_id = folder.experiment_id
     with database.reading() as repository:
-        before = repository.event_offset(experiment_id, attempt)
+        before = repository.event_offsets.get(experiment_id, attempt)
     lines, after = read_lines(folder.events(attempt), before)
     if not lines:
         return False
     with database.session() as repository:
-        if not repository.move_event_offset(experiment_id, attempt, before, after):
+        if not repository.event_offsets.move(experiment_id, attempt, before, after):
             return False
-        row = repository.experiment(experiment_id, lock=True)
+        row = repository.experiments.get(experiment_id, lock=True)
         for line in lines:
             event = _parse(line, experiment_id, attempt)
             if event is not None and (attempt >= row.first_driver or isinstance(event, _TIMELESS)):
@@ -88,19 +89,19 @@ def _parse(line: bytes, experiment_id: str, attempt: int) -> AnyEvent | None:
 
 
 def _apply(repository: Repository, row: ExperimentRow, event: AnyEvent, attempt: int) -> None:
-    if isinstance(event, Outcome) and event.state == "cancelled" and attempt < row.driver_attempt:
+    if isinstance(event, Outcome) and event.state is ExperimentState.CANCELLED and attempt < row.driver_attempt:
         return  # a driver that was stopped earlier, heard of late: the newest one may still run
     if isinstance(event, StageChanged | ChainChanged):
         event = event.model_copy(update={"state": _heard_of(row, event.state)})
     if _told(repository, row, event):
         data = event.model_dump(mode="json", exclude={"at", "type"})
-        repository.add_event(row.id, event.type, data, event.at)
+        repository.events.add(row.id, event.type, data, event.at)
 
 
 def _told(repository: Repository, row: ExperimentRow, event: AnyEvent) -> bool:
     """Take an event in; whether those who follow the experiment are told."""
     match event:
-        case StageChanged() | ChainChanged() | Outcome() if event.state == "cancelled" and row.wanted != "cancel":
+        case StageChanged() | ChainChanged() | Outcome() if _was_stopped_by_others(row, event):
             # The driver was stopped by somebody else, such as a node that is drained: the next one goes on.
             return False
         case StageChanged():
@@ -119,30 +120,50 @@ def _told(repository: Repository, row: ExperimentRow, event: AnyEvent) -> bool:
             _apply_outbox(row, event)
         case DriverStarted():
             pass
+        case _:
+            assert_never(event)
     return True
+
+
+def _was_stopped_by_others(row: ExperimentRow, event: StageChanged | ChainChanged | Outcome) -> bool:
+    is_cancelled = event.state in (WorkState.CANCELLED, ExperimentState.CANCELLED)
+    return is_cancelled and row.wanted is not Wanted.CANCEL
 
 
 def _apply_outcome(repository: Repository, row: ExperimentRow, event: Outcome) -> bool:
     if row.state in TERMINAL:
         return False
-    before, after = ExperimentState(row.state), ExperimentState(event.state)
-    repository.advance(row.id, before, after, reason=event.reason, failure=event.failure)
-    if event.state != "succeeded":
-        repository.end_unfinished(row.id, WorkState.CANCELLED)
+    before = ExperimentState(row.state)
+    failure = None if event.failure is None else event.failure.as_json()
+    repository.transitions.advance(row.id, before, event.state, reason=_reason(event), failure=failure)
+    if event.state is not ExperimentState.SUCCEEDED:
+        repository.work.end_unfinished(row.id, WorkState.CANCELLED)
     return True
+
+
+def _reason(event: Outcome) -> Reason:
+    match event.state:
+        case ExperimentState.SUCCEEDED:
+            return NO_REASON
+        case ExperimentState.FAILED:
+            return failed(event.reason)
+        case ExperimentState.CANCELLED:
+            return cancelled(event.reason)
+        case _:
+            assert_never(event.state)
 
 
 def _apply_outbox(row: ExperimentRow, event: OutboxChanged) -> None:
     if row.state in TERMINAL:
         return
     if event.error:
-        row.reason = f"{event.pending} {WAIT_FOR_MLFLOW}: {event.error}"
-    elif WAIT_FOR_MLFLOW in row.reason:
-        row.reason = ""
+        row.set_reason(waits_for_mlflow(event.pending, event.error))
+    elif row.reason_kind is ReasonKind.WAITS_FOR_MLFLOW:
+        row.set_reason(NO_REASON)
 
 
 def _apply_chain(repository: Repository, row: ExperimentRow, event: ChainChanged) -> bool:
-    chain = repository.chain(row.id, event.chain)
+    chain = repository.work.chain(row.id, event.chain)
     if chain is None or not _may_become(chain.state, event.state):
         return False
     chain.state = event.state
@@ -151,19 +172,19 @@ def _apply_chain(repository: Repository, row: ExperimentRow, event: ChainChanged
 
 
 def _apply_settled(repository: Repository, row: ExperimentRow, event: ChainSettled) -> bool:
-    chain = repository.chain(row.id, event.chain)
+    chain = repository.work.chain(row.id, event.chain)
     if chain is None or chain.hyperparameters == event.hyperparameters:
         return False
     chain.hyperparameters = event.hyperparameters
     for index, values in enumerate(event.stages):
-        stage = repository.stage(row.id, event.chain, index)
+        stage = repository.work.stage(row.id, event.chain, index)
         if stage is not None:
             stage.T, stage.epochs = values["T"], values["epochs"] or stage.epochs
     return True
 
 
 def _apply_stage(repository: Repository, experiment: ExperimentRow, event: StageChanged) -> bool:
-    row = repository.stage(experiment.id, event.chain, event.stage)
+    row = repository.work.stage(experiment.id, event.chain, event.stage)
     # A zombie driver may speak late: what is ended stays, and epochs only grow.
     if row is None or not _may_become(row.state, event.state) or event.epoch < row.epoch:
         return False
@@ -174,17 +195,17 @@ def _apply_stage(repository: Repository, experiment: ExperimentRow, event: Stage
     row.initial_sha256 = event.initial_sha256
     row.weights_sha256 = event.weights_sha256
     row.attempts = max(row.attempts, event.attempts)
-    row.failure = event.failure
+    row.failure = None if event.failure is None else event.failure.as_json()
     if event.state in (WorkState.SUCCEEDED, WorkState.STOPPED):
-        experiment.stages_done = repository.count_done_stages(experiment.id)
+        experiment.stages_done = repository.work.count_done_stages(experiment.id)
     return True
 
 
 def _apply_run(repository: Repository, experiment_id: str, event: RunFound) -> None:
     row = (
-        repository.chain(experiment_id, event.chain)
+        repository.work.chain(experiment_id, event.chain)
         if event.stage is None
-        else repository.stage(experiment_id, event.chain, event.stage)
+        else repository.work.stage(experiment_id, event.chain, event.stage)
     )
     if row is not None:
         row.mlflow_run_id = event.run_id

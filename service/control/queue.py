@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from service.control.placement import Nodes, placement
+from service.reasons import NO_REASON, Reason, failed, waits_for_node, waits_for_owner
 
 # A cluster that has just come up is still gathering its nodes: nothing is refused for want of one before that.
 REFUSED_AFTER_S = 60.0
@@ -74,7 +75,7 @@ class Verdict:
 
     id: str
     turn: Turn
-    reason: str = ""
+    reason: Reason = NO_REASON
 
 
 def judge(
@@ -116,11 +117,11 @@ def _judge(one: Waiting, running: Counter[str], limits: Limits, nodes: Nodes, no
     if found.possible is False:
         long_enough = (now - one.queued_at).total_seconds() >= REFUSED_AFTER_S
         if one.demand["if_unplaceable"] == "refuse" and long_enough:
-            return Verdict(one.id, Turn.REFUSE, f"it cannot be placed: {found.detail}")
-        return Verdict(one.id, Turn.WAIT, f"waits for a node: {found.detail}")
+            return Verdict(one.id, Turn.REFUSE, failed(f"it cannot be placed: {found.detail}"))
+        return Verdict(one.id, Turn.WAIT, waits_for_node(found.detail))
     if running.total() >= limits.running:
         return Verdict(one.id, Turn.WAIT)
     quota = limits.running_per_owner
     if quota is not None and running[one.owner] >= quota:
-        return Verdict(one.id, Turn.WAIT, f"waits: {one.owner} may run {quota} at once, and does")
+        return Verdict(one.id, Turn.WAIT, waits_for_owner(one.owner, quota))
     return Verdict(one.id, Turn.GO)

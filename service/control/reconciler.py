@@ -12,6 +12,7 @@ from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import assert_never
 
 from service.control.decide import Action, decide
 from service.control.driver_job import driver_job
@@ -22,12 +23,25 @@ from service.control.queue import Limits, Turn, Verdict, judge
 from service.control.replays import Replays
 from service.control.storage_watch import StorageWatch
 from service.events import utc_now
-from service.failures import FailureType, failure, headline
+from service.failures import Failure, FailureType
+from service.reasons import (
+    NO_REASON,
+    Reason,
+    ReasonKind,
+    cancelled,
+    driver_lost,
+    failed,
+    ray_refused,
+    ray_silent,
+    service_trouble,
+    stopping,
+    storage_trouble,
+)
 from service.settings import Settings
-from service.states import RESTING, ExperimentState, WorkState
+from service.states import RESTING, ExperimentState, Wanted, WorkState
 from service.storage import ExperimentFolder
 from service.store.database import Database
-from service.store.repository import Active
+from service.store.experiment_queries import Active
 from service.store.tables import ExperimentRow
 from tet_core.files import write_atomic
 
@@ -39,7 +53,8 @@ MAX_BACKOFF_S = 60.0
 STALE_AFTER_S = 60.0
 # What the nodes offer changes slowly, and asking costs a call of tens of ms.
 NODES_KNOWN_FOR_S = 2.0
-TROUBLE = "the service cannot go on with it"
+# Any other reason is over once the driver is seen to run.
+WHILE_RUNNING = frozenset({ReasonKind.NONE, ReasonKind.WAITS_FOR_MLFLOW})
 
 
 class Reconciler:
@@ -88,7 +103,7 @@ class Reconciler:
     def reconcile(self) -> None:
         """One round over all experiments that have not ended; what goes wrong with one is no matter of the others."""
         with self._database.reading() as repository:
-            active = repository.active()
+            active = repository.experiments.active()
         self._hold_or_release(active)
         for one in active:
             if _only_waits(one):
@@ -106,19 +121,19 @@ class Reconciler:
     def _hold_or_release(self, active: list[Active]) -> None:
         """Where the storage is full, what runs is paused before it fails; it goes on once there is room."""
         trouble = self._storage.trouble()
-        if trouble is None and any(one.hold for one in active):
+        if trouble is None and any(one.is_held for one in active):
             with self._database.session() as repository:
-                repository.release()
-        elif trouble is not None and any(one.state not in RESTING and not one.hold for one in active):
+                repository.transitions.release_held()
+        elif trouble is not None and any(one.state not in RESTING and not one.is_held for one in active):
             with self._database.session() as repository:
-                num_held = repository.hold_running(f"{trouble}; it goes on by itself once there is room")
+                num_held = repository.transitions.hold_running(f"{trouble}; it goes on by itself once there is room")
             log.warning("%d experiments are held: %s", num_held, trouble)
 
     def _serve_queue(self) -> None:
         """Let start whose turn it is; tell the others why not, where that needs a word."""
         with self._database.reading() as repository:
-            active = repository.active()
-        queued = {one.id: one for one in active if one.state is ExperimentState.QUEUED and one.wanted == "run"}
+            active = repository.experiments.active()
+        queued = {one.id: one for one in active if one.state is ExperimentState.QUEUED and one.wanted is Wanted.RUN}
         trouble = self._storage.trouble()
         limits = Limits(
             running=0 if trouble else self._settings.max_running,
@@ -130,16 +145,19 @@ class Reconciler:
             known = queued[verdict.id]
             if verdict.turn is not Turn.WAIT:
                 self._take_from_queue(verdict)
-            elif (reason := verdict.reason or trouble or "") != known.reason:
+                continue
+            waits_for_its_turn = verdict.reason.kind is ReasonKind.NONE
+            reason = storage_trouble(trouble) if trouble and waits_for_its_turn else verdict.reason
+            if reason != known.reason:
                 with self._database.session() as repository:
-                    repository.advance(known.id, known.state, known.state, reason=reason)
+                    repository.transitions.advance(known.id, known.state, known.state, reason=reason)
 
     def _take_from_queue(self, verdict: Verdict) -> None:
         with self._database.reading() as repository:
-            row = repository.experiment(verdict.id)
+            row = repository.experiments.get(verdict.id)
         try:
             if verdict.turn is Turn.GO:
-                self._start(row, ExperimentState.QUEUED, "")
+                self._start(row, ExperimentState.QUEUED, NO_REASON)
             else:
                 self._fail(row, FailureType.SPEC, WorkState.CANCELLED, verdict.reason)
         except Exception as error:
@@ -157,14 +175,14 @@ class Reconciler:
         """Let its users see what is in the way, if the database takes it: it may lie on the same disk."""
         with suppress(Exception):
             with self._database.reading() as repository:
-                row = repository.experiment(experiment_id)
+                row = repository.experiments.get(experiment_id)
             if row.finished_at is None:
-                self._note(row, f"{TROUBLE}: {type(error).__name__}: {error}; it is tried again and again")
+                self._note(row, service_trouble(error))
 
     def _look_after(self, experiment_id: str) -> None:
         ingest(self._database, self._folder(experiment_id))
         with self._database.reading() as repository:
-            row = repository.experiment(experiment_id)
+            row = repository.experiments.get(experiment_id)
         if row.finished_at is None:
             self._reconcile_one(row)
 
@@ -176,38 +194,38 @@ class Reconciler:
             # It may have said its last word between our reading and our looking.
             ingest(self._database, self._folder(row.id))
             with self._database.reading() as repository:
-                row = repository.experiment(row.id)
+                row = repository.experiments.get(row.id)
             if row.finished_at is not None:
                 return
-        action = decide(_wanted(row), state, seen.status)
-        if action is Action.SUBMIT:
-            self._submit(row)
-        elif action is Action.NOTE_RUNNING:
-            if (
-                state is not ExperimentState.RUNNING
-                or row.reason.startswith(("Ray ", TROUBLE))
-                or row.retry_at is not None
-            ):
-                self._advance(row, ExperimentState.RUNNING, reason="", retry_at=None)
-        elif action is Action.REVIVE:
-            self._revive(row, state, submission, seen)
-        elif action is Action.STOP:
-            self._stop_driver(row, state, submission)
-        elif action is Action.PAUSE:
-            self._fence(row)
-            self._rest(row, state, ExperimentState.PAUSED, row.hold)
-        elif action is Action.QUEUE:
-            self._fence(row)
-            self._rest(row, state, ExperimentState.QUEUED, "")
-        elif action is Action.CANCEL:
-            self._fence(row)
-            self._conclude(row, ExperimentState.CANCELLED, WorkState.CANCELLED, "cancelled")
-        elif action is Action.NOTE_UNKNOWN:
-            self._note(row, f"Ray does not answer: {seen.message}")
+        match decide(_wanted(row), state, seen.status):
+            case Action.NONE | Action.ENQUEUE:
+                pass
+            case Action.SUBMIT:
+                self._submit(row)
+            case Action.NOTE_RUNNING:
+                if state is ExperimentState.STARTING or row.reason_kind not in WHILE_RUNNING or row.retry_at:
+                    self._advance(row, ExperimentState.RUNNING, reason=NO_REASON, retry_at=None)
+            case Action.REVIVE:
+                self._revive(row, state, submission, seen)
+            case Action.STOP:
+                self._stop_driver(row, state, submission)
+            case Action.PAUSE:
+                self._fence(row)
+                self._rest(row, state, ExperimentState.PAUSED, storage_trouble(row.hold) if row.is_held else NO_REASON)
+            case Action.QUEUE:
+                self._fence(row)
+                self._rest(row, state, ExperimentState.QUEUED, NO_REASON)
+            case Action.CANCEL:
+                self._fence(row)
+                self._conclude(row, ExperimentState.CANCELLED, WorkState.CANCELLED, cancelled())
+            case Action.NOTE_UNKNOWN:
+                self._note(row, ray_silent(seen.message))
+            case action:
+                assert_never(action)
 
     # -- acts --------------------------------------------------------------------------------------------------
 
-    def _start(self, row: ExperimentRow, before: ExperimentState, reason: str) -> None:
+    def _start(self, row: ExperimentRow, before: ExperimentState, reason: Reason) -> None:
         """Store the intent to run the next driver, and the spec as it is now for it; the next round submits it."""
         folder = self._folder(row.id)
         folder.drivers.mkdir(parents=True, exist_ok=True)
@@ -218,13 +236,13 @@ class Reconciler:
         finally:
             spec.unlink(missing_ok=True)
 
-    def _put_to_start(self, row: ExperimentRow, before: ExperimentState, reason: str, spec: Path) -> None:
+    def _put_to_start(self, row: ExperimentRow, before: ExperimentState, reason: Reason, spec: Path) -> None:
         with self._database.session() as repository:
-            held = repository.experiment(row.id, lock=True)
+            held = repository.experiments.get(row.id, lock=True)
             if (held.state, held.driver_attempt, held.spec) != (before, row.driver_attempt, row.spec):
                 return  # another reconciler has started it since we looked, or it was given other resources
             now, has_rested = utc_now(), before is ExperimentState.QUEUED
-            if has_rested and not repository.has_room(
+            if has_rested and not repository.transitions.has_room(
                 row.owner,
                 running=self._settings.max_running,
                 running_per_owner=self._settings.max_running_per_owner,
@@ -233,8 +251,8 @@ class Reconciler:
             # Under the lock: what is late must not overwrite what a newer driver is about to read.
             spec.replace(self._folder(row.id).spec)
             # A driver that follows one that is gone goes on with its stretch.
-            work = repository.extent(row.id).work_done if has_rested else row.work_at_stretch
-            repository.advance(
+            work = repository.sums.extent(row.id).work_done if has_rested else row.work_at_stretch
+            repository.transitions.advance(
                 row.id,
                 before,
                 ExperimentState.STARTING,
@@ -242,7 +260,7 @@ class Reconciler:
                 reason=reason,
                 retry_at=None,
                 driver_attempt=row.driver_attempt + 1,
-                epochs_at_start=repository.count_epochs(row.id),
+                epochs_at_start=repository.work.count_epochs(row.id),
                 started_at=row.started_at or now,
                 stretch_started_at=now if has_rested else row.stretch_started_at,
                 work_at_stretch=work,
@@ -251,66 +269,74 @@ class Reconciler:
     def _submit(self, row: ExperimentRow) -> None:
         problem = self._jobs.submit(driver_job(self._settings, row))
         if problem is not None:
-            self._note(row, f"Ray did not take the job: {problem}")
+            self._note(row, ray_refused(problem))
 
     def _revive(self, row: ExperimentRow, state: ExperimentState, submission: str, seen: Observation) -> None:
         """A driver is gone without an outcome: start the next one, after a while if it got nowhere."""
         if row.retry_at is not None:
             if utc_now() >= row.retry_at:
-                self._start(row, state, row.reason)
+                self._start(row, state, row.current_reason())
             return
         self._keep_job_log(row, submission)
         with self._database.reading() as repository:
-            progressed = repository.count_epochs(row.id) > row.epochs_at_start
+            progressed = repository.work.count_epochs(row.id) > row.epochs_at_start
         deaths = 0 if progressed else row.idle_deaths + 1
         what = f"driver {row.driver_attempt} is gone ({seen.message or 'Ray does not know its job'})"
         if deaths > self._settings.max_driver_deaths:
-            reason = f"{what}; {deaths} drivers in a row have died without committing an epoch"
+            reason = failed(f"{what}; {deaths} drivers in a row have died without committing an epoch")
             self._fail(row, FailureType.ENGINE_LOST, WorkState.FAILED, reason)
             return
         wait_s = 0.0 if progressed else min(2.0 ** (deaths - 1), MAX_BACKOFF_S)
         retry_at = utc_now() + timedelta(seconds=wait_s)
         log.warning("experiment %s: %s; the next one starts in %.0f s", row.id, what, wait_s)
-        self._advance(row, state, reason=f"{what}; the next one is starting", idle_deaths=deaths, retry_at=retry_at)
+        self._advance(row, state, reason=driver_lost(what), idle_deaths=deaths, retry_at=retry_at)
 
     def _stop_driver(self, row: ExperimentRow, state: ExperimentState, submission: str) -> None:
         """Ask Ray to stop the driver; what is to be paused is `pausing` from then on."""
-        reason = self._jobs.stop(submission) or row.hold or "Ray was asked to stop the driver"
-        after = ExperimentState.PAUSING if _wanted(row) == "pause" else state
-        if (after, reason) != (state, row.reason):
+        answer = self._jobs.stop(submission)
+        reason = storage_trouble(row.hold) if row.is_held and answer is None else stopping(answer)
+        after = ExperimentState.PAUSING if _wanted(row) is Wanted.PAUSE else state
+        if (after, reason) != (state, row.current_reason()):
             self._advance(row, after, reason=reason)
 
-    def _rest(self, row: ExperimentRow, state: ExperimentState, after: ExperimentState, reason: str) -> None:
+    def _rest(self, row: ExperimentRow, state: ExperimentState, after: ExperimentState, reason: Reason) -> None:
         """Nothing runs any more: what had begun waits for the next driver, which starts with a clean record."""
         with self._database.session() as repository:
-            if repository.advance(
+            if repository.transitions.advance(
                 row.id, state, after, seen_attempt=row.driver_attempt, reason=reason, idle_deaths=0, retry_at=None
             ):
-                repository.rest_running(row.id)
+                repository.work.rest_running(row.id)
 
     def _fence(self, row: ExperimentRow) -> None:
         """Keep a submission that is still on its way to Ray from running: a driver stops if its folder is there."""
         if row.driver_attempt > 0:
             self._folder(row.id).driver(row.driver_attempt).mkdir(parents=True, exist_ok=True)
 
-    def _fail(self, row: ExperimentRow, type_: FailureType, rest: WorkState, reason: str) -> None:
-        self._conclude(row, ExperimentState.FAILED, rest, reason, failure=headline(failure(type_, reason)))
+    def _fail(self, row: ExperimentRow, type_: FailureType, rest: WorkState, reason: Reason) -> None:
+        self._conclude(
+            row, ExperimentState.FAILED, rest, reason, failure=Failure.of(type_, reason.words).summary.as_json()
+        )
 
     def _conclude(
-        self, row: ExperimentRow, state: ExperimentState, rest: WorkState, reason: str, **changes: object
+        self, row: ExperimentRow, state: ExperimentState, rest: WorkState, reason: Reason, **changes: object
     ) -> None:
         with self._database.session() as repository:
             before = ExperimentState(row.state)
-            if repository.advance(row.id, before, state, seen_attempt=row.driver_attempt, reason=reason, **changes):
-                repository.end_unfinished(row.id, rest)
+            if repository.transitions.advance(
+                row.id, before, state, seen_attempt=row.driver_attempt, reason=reason, **changes
+            ):
+                repository.work.end_unfinished(row.id, rest)
 
-    def _note(self, row: ExperimentRow, reason: str) -> None:
-        if reason != row.reason:
+    def _note(self, row: ExperimentRow, reason: Reason) -> None:
+        if reason != row.current_reason():
             self._advance(row, ExperimentState(row.state), reason=reason)
 
-    def _advance(self, row: ExperimentRow, after: ExperimentState, **changes: object) -> None:
+    def _advance(self, row: ExperimentRow, after: ExperimentState, *, reason: Reason, **changes: object) -> None:
         with self._database.session() as repository:
-            repository.advance(row.id, ExperimentState(row.state), after, seen_attempt=row.driver_attempt, **changes)
+            before = ExperimentState(row.state)
+            repository.transitions.advance(
+                row.id, before, after, seen_attempt=row.driver_attempt, reason=reason, **changes
+            )
 
     def _keep_job_log(self, row: ExperimentRow, submission: str) -> None:
         """Copy what the job printed to storage: Ray forgets it with the node."""
@@ -323,11 +349,13 @@ class Reconciler:
         return ExperimentFolder(self._settings.storage, experiment_id)
 
 
-def _wanted(row: ExperimentRow) -> str:
+def _wanted(row: ExperimentRow) -> Wanted:
     """What is wanted of it now: what the service itself holds is to pause, whatever its user wants beside the end."""
-    return "pause" if row.hold and row.wanted == "run" else row.wanted
+    return Wanted.PAUSE if row.is_held and row.wanted is Wanted.RUN else row.wanted
 
 
 def _only_waits(one: Active) -> bool:
     """Whether there is nothing to look at: it is in the queue, and no driver of it can be heard of."""
-    return one.state is ExperimentState.QUEUED and one.wanted == "run" and one.driver_attempt == 0 and not one.hold
+    return (
+        one.state is ExperimentState.QUEUED and one.wanted is Wanted.RUN and one.driver_attempt == 0 and not one.is_held
+    )

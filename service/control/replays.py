@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import sys
+from typing import assert_never
 
 from service.control.driver_job import ENVIRONMENT
 from service.control.jobs import Job, JobStatus, RayJobs
@@ -32,7 +33,7 @@ class Replays:
     def look_after(self) -> None:
         """Submit what is asked for, and take in what was found; where there is much of both, a part in each round."""
         with self._database.reading() as repository:
-            open_rows = repository.open_verifications()
+            open_rows = repository.verifications.open()
         num_rounds = max(1, math.ceil(len(open_rows) / MAX_A_ROUND))
         self._round = (self._round + 1) % num_rounds
         for row in open_rows[self._round :: num_rounds]:
@@ -46,19 +47,29 @@ class Replays:
             return
         job = self._job(row)
         seen = self._jobs.observe(job.submission_id)
-        if seen.status is JobStatus.ABSENT:
-            problem = self._jobs.submit(job)
-            self._change(row, reason=f"Ray did not take the job: {problem}" if problem else "")
-        elif seen.status is JobStatus.RUNNING:
-            self._change(row, state=VerificationState.RUNNING, reason="")
-        elif seen.status is JobStatus.UNKNOWN:
-            self._change(row, reason=f"Ray does not answer: {seen.message}")
-        elif seen.status is JobStatus.ENDED and not self._take_result(row):
-            if row.job_attempt < MAX_JOBS:
-                self._change(row, job_attempt=row.job_attempt + 1, reason=f"its job is gone ({seen.message})")
-            else:
-                reason = f"{MAX_JOBS} jobs have ended without a result; the last one: {seen.message}"
-                self._change(row, state=VerificationState.FAILED, reason=reason, finished_at=utc_now())
+        match seen.status:
+            case JobStatus.ABSENT:
+                problem = self._jobs.submit(job)
+                self._change(row, reason=f"Ray did not take the job: {problem}" if problem else "")
+            case JobStatus.PENDING:
+                pass
+            case JobStatus.RUNNING:
+                self._change(row, state=VerificationState.RUNNING, reason="")
+            case JobStatus.UNKNOWN:
+                self._change(row, reason=f"Ray does not answer: {seen.message}")
+            case JobStatus.ENDED:
+                if not self._take_result(row):  # it may have been written since we looked
+                    self._follow_lost_job(row, seen.message)
+            case _:
+                assert_never(seen.status)
+
+    def _follow_lost_job(self, row: VerificationRow, message: str) -> None:
+        """Let another job follow one that ended without a result, or give up."""
+        if row.job_attempt < MAX_JOBS:
+            self._change(row, job_attempt=row.job_attempt + 1, reason=f"its job is gone ({message})")
+        else:
+            reason = f"{MAX_JOBS} jobs have ended without a result; the last one: {message}"
+            self._change(row, state=VerificationState.FAILED, reason=reason, finished_at=utc_now())
 
     def _take_result(self, row: VerificationRow) -> bool:
         file = ExperimentFolder(self._settings.storage, row.experiment_id).verification(row.number) / "result.json"
@@ -74,7 +85,7 @@ class Replays:
         if all(getattr(row, key) == value for key, value in changes.items()):
             return
         with self._database.session() as repository:
-            fresh = repository.verification(row.experiment_id, row.number)
+            fresh = repository.verifications.get(row.experiment_id, row.number)
             for key, value in changes.items():
                 setattr(fresh, key, value)
 

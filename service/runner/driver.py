@@ -19,7 +19,7 @@ from ray import tune
 
 from service import signals
 from service.events import ChainChanged, DriverStarted, Outcome, StageChanged
-from service.failures import FailureType, failure, headline
+from service.failures import Failure, FailureType
 from service.plan import Chain, plan
 from service.runner import precision
 from service.runner.chains.board import Board, StageId
@@ -36,7 +36,7 @@ from service.runner.tuning.campaign import Campaign
 from service.runner.tuning.stop_window import StopWindow
 from service.runner.tuning.takeover import Takeover
 from service.spec import Experiment, parse
-from service.states import WorkState
+from service.states import ExperimentState, WorkState
 from service.storage import ExperimentFolder
 
 log = logging.getLogger("service.runner")
@@ -129,7 +129,7 @@ def _drive(
     if cancelled.is_set() and not (board.over and shipped):
         outbox.kill_unfinished()
         _announce_cancelled(ledger, events)
-        outcome = Outcome(state="cancelled", reason="cancelled while it ran")
+        outcome = Outcome(state=ExperimentState.CANCELLED, reason="cancelled while it ran")
     else:
         outcome = _outcome(board, ledger, outbox)
     events.append(outcome)
@@ -162,17 +162,21 @@ def _outcome(board: Board, ledger: Ledger, outbox: Outbox) -> Outcome:
     if outbox.refusal is not None:
         left = f"{num} points are" if (num := outbox.pending()) else "the end of its runs is"
         reasons = [f"{left} not in MLflow, which refuses: {outbox.refusal}"]
-        told = headline(failure(FailureType.TRACKING, f"MLflow refuses what is logged: {outbox.refusal}"))
+        told = Failure.of(FailureType.TRACKING, f"MLflow refuses what is logged: {outbox.refusal}").summary
     if board.failed_chains:
         first = ledger.failure(board.failed_chains[0])
-        reasons, told = [_failed(board, ledger), *reasons], headline(first) if first is not None else told
+        reasons, told = [_failed(board, ledger), *reasons], first.summary if first is not None else told
     for arm, stop in _broken_arms(ledger):
         reasons.append(
             f"every configuration of {arm!r} was stopped, one of them so: {stop.reason}; "
             "that stays so in a retry: search anew"
         )
-        told = told or (headline(stop.failure) if stop.failure is not None else None)
-    return Outcome(state="failed" if reasons else "succeeded", reason="; ".join(reasons), failure=told)
+        told = told or (stop.failure.summary if stop.failure is not None else None)
+    return Outcome(
+        state=ExperimentState.FAILED if reasons else ExperimentState.SUCCEEDED,
+        reason="; ".join(reasons),
+        failure=told,
+    )
 
 
 def _broken_arms(ledger: Ledger) -> Iterator[tuple[str, Stop]]:

@@ -20,11 +20,11 @@ from torch.distributed import ProcessGroup
 from service.plan import Chain, plan
 from service.runner import precision
 from service.runner.chains.journal import as_proposed
-from service.runner.commits.stage_folder import read_progress
-from service.runner.failures import describe
+from service.runner.commits.reading import read_progress
+from service.runner.diagnosis import diagnose
 from service.runner.on_a_node import submitted
 from service.runner.trial.workers.crew import Crew, gathered
-from service.runner.verifying.replay import Replay, parts_of
+from service.runner.verifying.replay import Replay, segments_of
 from service.spec import parse
 from service.spec.blocks import Limits, Resources
 from service.storage import ExperimentFolder
@@ -68,7 +68,7 @@ def _on_a_node(resources: Resources, folder: ExperimentFolder, chain: Chain, arg
     But for the number of workers: that is what the stage was trained with, whatever the spec has by now.
     """
     ray.init(address="auto", log_to_driver=True, logging_level=logging.WARNING)
-    parts = parts_of(read_progress(folder.stage(chain.id, arguments.stage)))
+    parts = segments_of(read_progress(folder.stage(chain.id, arguments.stage)))
     num_workers = max((part.num_workers for part in parts), default=1)
     told = (folder, chain, arguments.stage, arguments.data, resources.demand())
     result: dict[str, Any] = ray.get(submitted(replayed, resources, *told, num_workers=num_workers))
@@ -93,8 +93,8 @@ def replayed(
     try:
         return Replay(folder, chain, stage, data_root, gather).run()
     except Exception as error:
-        failure = describe(error)
-        return {"state": "failed", "reason": f"{failure['type']}: {failure['message']}", "failure": failure}
+        failure = diagnose(error)
+        return {"state": "failed", "reason": f"{failure.type}: {failure.message}", "failure": failure.as_json()}
 
 
 def _parse(argv: list[str] | None) -> Arguments:

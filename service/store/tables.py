@@ -1,48 +1,19 @@
-"""The tables. Migrations in `migrations/` are what makes them; a test holds the two together."""
+"""The tables. The migrations in `migrations/` make them; a test compares the two."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    DateTime,
-    Dialect,
-    Float,
-    ForeignKey,
-    ForeignKeyConstraint,
-    Index,
-    Integer,
-    String,
-    Text,
-)
+from sqlalchemy import JSON, Float, ForeignKey, ForeignKeyConstraint, Index, Integer, String, Text
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
-from sqlalchemy.types import TypeDecorator
 
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """A time that is always aware and in UTC, on SQLite too, which keeps no zone."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """To the database: in UTC."""
-        return None if value is None else value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """From the database: aware."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-# SQLite numbers rows by itself only where the type is called INTEGER, which holds 64 bits there anyway.
-LongInteger = BigInteger().with_variant(Integer(), "sqlite")
+from service.reasons import Reason, ReasonKind
+from service.states import Wanted
+from service.store.columns import EnumText, LongInteger, UtcDateTime
 
 
 class Table(DeclarativeBase):
-    """Base of the tables."""
+    """The base of the tables."""
 
     type_annotation_map = {  # noqa: RUF012
         datetime: UtcDateTime(),
@@ -53,7 +24,7 @@ class Table(DeclarativeBase):
 
 
 class ExperimentRow(Table):
-    """One experiment: what is wanted of it, and what was last observed."""
+    """One experiment: what is wanted of it, and what was observed last."""
 
     __tablename__ = "experiments"
 
@@ -62,51 +33,66 @@ class ExperimentRow(Table):
     description: Mapped[str] = mapped_column(Text, default="")
     labels: Mapped[dict[str, str]] = mapped_column(default=dict)
     preset: Mapped[str | None] = mapped_column(String(80))
-    # The search whose choice it measures. No foreign key: nothing of it is needed, and it may be deleted.
+    # The search whose choice it measures. No foreign key: the search may be deleted.
     rerun_of: Mapped[str | None] = mapped_column(String(32))
     spec: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     state: Mapped[str] = mapped_column(String(16), index=True)
+    # Why it is in this state: the words for people, and the kind, on which decisions depend. See `set_reason`.
     reason: Mapped[str] = mapped_column(Text, default="")
+    reason_kind: Mapped[ReasonKind] = mapped_column(EnumText(ReasonKind), default=ReasonKind.NONE)
     failure: Mapped[dict[str, Any] | None]
-    wanted: Mapped[str] = mapped_column(String(16), default="run")
-    # Why the service itself keeps it from running, in words; empty: it does not.
+    wanted: Mapped[Wanted] = mapped_column(EnumText(Wanted, 16), default=Wanted.RUN)
+    # Why the service itself keeps it from running, in words; empty if it does not. See `is_held`.
     hold: Mapped[str] = mapped_column(Text, default="")
-    # The queue: whose it is, what goes first, since when it waits, and what a trial of it asks of a node.
+    # The queue: its owner, its priority, since when it waits, and what one of its trials needs on a node.
     owner: Mapped[str] = mapped_column(String(80), default="local")
     priority: Mapped[int] = mapped_column(Integer, default=0)
     queued_at: Mapped[datetime]
     demand: Mapped[dict[str, Any]]
-    # What the spec had for `resources` before, oldest first: each with its generation, and until when it held.
+    # Earlier values of the spec's `resources`, oldest first, each with its generation and the time of its end.
     resources_history: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
-    # How often it was begun anew after an end, and the first driver since.
+    # 1, and one more for each retry; and the number of this generation's first driver.
     generation: Mapped[int] = mapped_column(Integer, default=1)
     first_driver: Mapped[int] = mapped_column(Integer, default=1)
-    # The driver: how many were submitted, and how many in a row died without leaving anything new behind.
+    # The number of the newest driver, and how many in a row died without committing an epoch.
     driver_attempt: Mapped[int] = mapped_column(Integer, default=0)
     idle_deaths: Mapped[int] = mapped_column(Integer, default=0)
     epochs_at_start: Mapped[int] = mapped_column(LongInteger, default=0)
     retry_at: Mapped[datetime | None]
-    # The stretch it runs at, which ends with a pause and with its end, but not with a driver that another follows: its
-    # begin, and the epochs times T that were done by then.
+    # The current stretch: from leaving the queue to the next pause or the end, over all drivers between. Its start, and
+    # the epochs times T that were done before it.
     stretch_started_at: Mapped[datetime | None]
     work_at_stretch: Mapped[int] = mapped_column(LongInteger, default=0)
     stages_done: Mapped[int] = mapped_column(Integer, default=0)
     stages_total: Mapped[int] = mapped_column(Integer)
     mlflow_experiment_id: Mapped[str | None] = mapped_column(String(64))
-    # After its end: what is to be removed, what has been, and when it goes by itself.
+    # After its end: what to remove, when its checkpoints were removed, and when all of it is to be deleted.
     cleanup: Mapped[str | None] = mapped_column(String(16), index=True)
     checkpoints_removed_at: Mapped[datetime | None]
     delete_at: Mapped[datetime | None] = mapped_column(index=True)
-    # Telling of its end: when the next try is due, how many there were, and how the last one went.
+    # The webhook: when the next try is due, how many there were, the last one's error, and when one succeeded.
     notify_at: Mapped[datetime | None] = mapped_column(index=True)
     notify_tries: Mapped[int] = mapped_column(Integer, default=0)
     notify_error: Mapped[str] = mapped_column(Text, default="")
     notified_at: Mapped[datetime | None]
 
     __table_args__ = (Index("ix_experiments_newest", "created_at", "id"),)
+
+    @hybrid_property
+    def is_held(self) -> bool:
+        """Whether the service itself keeps it from running, whatever the user wants."""
+        return self.hold != ""
+
+    def current_reason(self) -> Reason:
+        """Return the kind and the words together."""
+        return Reason(self.reason_kind, self.reason)
+
+    def set_reason(self, reason: Reason) -> None:
+        """Set the kind and the words together."""
+        self.reason_kind, self.reason = reason.kind, reason.words
 
 
 class OutcomeRow(Table):
@@ -124,7 +110,7 @@ class OutcomeRow(Table):
 
 
 class LineageRow(Table):
-    """An experiment that starts from another's checkpoints: while it is there, the other cannot be deleted."""
+    """An experiment that starts from a parent's checkpoints: while it exists, the parent cannot be deleted."""
 
     __tablename__ = "lineage"
 
@@ -133,7 +119,7 @@ class LineageRow(Table):
 
 
 class VerificationRow(Table):
-    """One replay of a stage: what was asked, the job that does it, and what it found."""
+    """One replay of a stage: the stage, the job, and the result."""
 
     __tablename__ = "verifications"
 
@@ -161,8 +147,9 @@ class ChainRow(Table):
     seed: Mapped[int] = mapped_column(Integer)
     hyperparameters: Mapped[dict[str, Any]] = mapped_column(default=dict)
     state: Mapped[str] = mapped_column(String(16), default="waiting")
-    # The number of its configuration within the arm, from 0; and why a search has stopped it.
+    # The number of its configuration within the arm, from 0.
     configuration: Mapped[int] = mapped_column(Integer, default=0)
+    # Why a search stopped it; empty if none did.
     reason: Mapped[str] = mapped_column(Text, default="")
     mlflow_run_id: Mapped[str | None] = mapped_column(String(64))
     stages: Mapped[list["StageRow"]] = relationship(order_by="StageRow.index", lazy="selectin", viewonly=True)
@@ -171,7 +158,7 @@ class ChainRow(Table):
 
 
 class StageRow(Table):
-    """One stage of one chain, with what its newest committed epoch left."""
+    """One stage of one chain, with the values of its newest committed epoch."""
 
     __tablename__ = "stages"
 
@@ -202,7 +189,7 @@ class StageRow(Table):
 
 
 class EventRow(Table):
-    """One thing that happened, in the order in which the service learnt of it: the event stream."""
+    """One event of the stream that clients follow, numbered in the order in which the service stored it."""
 
     __tablename__ = "events"
 
@@ -216,7 +203,7 @@ class EventRow(Table):
 
 
 class EventFileRow(Table):
-    """How far one driver's event file has been read."""
+    """How many bytes of one driver's event file were read."""
 
     __tablename__ = "event_files"
 
@@ -226,7 +213,7 @@ class EventFileRow(Table):
 
 
 class IdempotencyKeyRow(Table):
-    """A client's key, and the experiment that its first request made."""
+    """A client's key, and the experiment that its first request created."""
 
     __tablename__ = "idempotency_keys"
 

@@ -12,7 +12,7 @@ from typing import Any
 from service.events import ChainChanged, DriverStarted, Event, Outcome, StageChanged
 from service.plan import Chain, plan
 from service.spec import parse
-from service.states import WorkState
+from service.states import ExperimentState, WorkState
 from service.storage import ExperimentFolder
 
 Place = tuple[str, int]  # a chain's id, and the index of a stage
@@ -106,7 +106,7 @@ class Driver:
             return
         self.journal.commit(*ahead)
         self.unsaid += [*self._about(ahead[0], WorkState.WAITING), *self._all(WorkState.CANCELLED)]
-        self._conclude(Outcome(state="cancelled", reason="cancelled while it ran"))
+        self._conclude(Outcome(state=ExperimentState.CANCELLED, reason="cancelled while it ran"))
 
     def say(self) -> None:
         """Appends what is unsaid to its event file, if that is still there."""
@@ -117,7 +117,11 @@ class Driver:
 
     def _end(self) -> None:
         bad = any(generation == self.generation for _, generation in self.journal.failed)
-        self._conclude(Outcome(state="failed", reason="a chain failed") if bad else Outcome(state="succeeded"))
+        self._conclude(
+            Outcome(state=ExperimentState.FAILED, reason="a chain failed")
+            if bad
+            else Outcome(state=ExperimentState.SUCCEEDED)
+        )
 
     def _conclude(self, outcome: Outcome) -> None:
         self.unsaid.append(outcome)

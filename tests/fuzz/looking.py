@@ -11,6 +11,7 @@ Json = dict[str, Any]
 EXPERIMENT = (
     "state",
     "reason",
+    "reason_kind",
     "generation",
     "started_at",
     "finished_at",

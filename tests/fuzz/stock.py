@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import delete, insert, select, update
+from sqlalchemy.orm import object_session
 
 from service.events import utc_now
-from service.failures import FailureType, failure
+from service.failures import Failure, FailureType
 from service.plan import chain_id, plan
+from service.reasons import Reason, stopping, waits_for_mlflow, waits_for_node
 from service.settings import Settings
 from service.spec import parse
-from service.states import TERMINAL, Cleanup, ExperimentState, VerificationState, WorkState
+from service.states import TERMINAL, Cleanup, ExperimentState, VerificationState, Wanted, WorkState
 from service.storage import ExperimentFolder
 from service.store.database import Database
 from service.store.repository import Repository
@@ -21,15 +23,21 @@ from service.store.tables import ChainRow, ExperimentRow, LineageRow, OutcomeRow
 from tests.unit.service.spec.test_spec import spec
 
 E = ExperimentState
+
+
+def _reason(reason: Reason) -> dict[str, Any]:
+    return {"reason_kind": reason.kind, "reason": reason.words}
+
+
 # Of one arm alone, so that the chains of the others are those of every experiment.
 SEARCH = {"method": "grid", "space": {"arms.TET.loss.lamb": {"choice": [0.05, 0.2]}}}
 # What the rows of an experiment say; `wanted` and such beside its state. `search` is part of its spec.
 KINDS: tuple[dict[str, Any], ...] = (
     *({"state": state} for state in E for _ in range(2)),
-    {"state": E.QUEUED, "reason": "waits for a node: a trial needs 1 CPU(s)", "priority": 7},
-    {"state": E.RUNNING, "wanted": "cancel", "reason": "Ray was asked to stop the driver"},
-    {"state": E.RUNNING, "reason": "3 points wait for MLflow: ConnectError", "mlflow_experiment_id": "7"},
-    {"state": E.RUNNING, "wanted": "pause"},
+    {"state": E.QUEUED, **_reason(waits_for_node("a trial needs 1 CPU(s)")), "priority": 7},
+    {"state": E.RUNNING, "wanted": Wanted.CANCEL, **_reason(stopping())},
+    {"state": E.RUNNING, **_reason(waits_for_mlflow(3, "ConnectError")), "mlflow_experiment_id": "7"},
+    {"state": E.RUNNING, "wanted": Wanted.PAUSE},
     {"state": E.PAUSED, "hold": "the storage is full"},
     {"state": E.SUCCEEDED, "cleanup": Cleanup.BEST, "delete_at": utc_now() + timedelta(days=365)},
     {"state": E.SUCCEEDED, "checkpoints_removed_at": utc_now(), "preset": "table1-cifar100-mini"},
@@ -94,7 +102,7 @@ class Stock:
         own = {"validation": 0.1, "search": kind["search"]} if "search" in kind else {}
         parsed = parse(spec(seeds=[0, 1], **own))
         with self._database.session() as repository:
-            row = repository.create_experiment(parsed, plan(parsed))
+            row = repository.experiments.create(parsed, plan(parsed))
             _fill(repository, row, {key: value for key, value in kind.items() if key != "search"})
             experiment_id = row.id
         self._write_logs(experiment_id)
@@ -112,11 +120,12 @@ def _fill(repository: Repository, row: ExperimentRow, kind: dict[str, Any]) -> N
     """Makes a new experiment one of this kind."""
     for key, value in kind.items():
         setattr(row, key, value)
-    state, now = E(row.state), utc_now()
+    state, now, session = E(row.state), utc_now(), object_session(row)
+    assert session is not None
     if state is not E.QUEUED:
         row.driver_attempt, row.started_at = 1, now
     for generation in range(1, row.generation or 1):
-        repository._session.add(
+        session.add(
             OutcomeRow(
                 experiment_id=row.id,
                 generation=generation,
@@ -127,11 +136,11 @@ def _fill(repository: Repository, row: ExperimentRow, kind: dict[str, Any]) -> N
         )
     if state in TERMINAL:
         row.finished_at = now
-        repository.add_event(row.id, "experiment", {"state": state, "reason": ""})
+        repository.events.add(row.id, "experiment", {"state": state, "reason": ""})
     _fill_work(repository, row.id, state)
     states = (VerificationState.EQUAL, VerificationState.RUNNING, VerificationState.FAILED)
-    repository._session.execute(insert(VerificationRow), [_verification(row.id, *each) for each in enumerate(states)])
-    row.stages_done = repository.count_done_stages(row.id)
+    session.execute(insert(VerificationRow), [_verification(row.id, *each) for each in enumerate(states)])
+    row.stages_done = repository.work.count_done_stages(row.id)
 
 
 def _fill_work(repository: Repository, experiment_id: str, state: ExperimentState) -> None:
@@ -142,7 +151,7 @@ def _fill_work(repository: Repository, experiment_id: str, state: ExperimentStat
         E.RUNNING: WorkState.RUNNING,
         E.PAUSING: WorkState.RUNNING,
     }.get(state, WorkState.WAITING)
-    for chain in repository.chains(experiment_id):
+    for chain in repository.work.chains(experiment_id):
         chain.state = work
         for stage in chain.stages:
             stage.state, stage.attempts = work, 1
@@ -153,7 +162,7 @@ def _fill_work(repository: Repository, experiment_id: str, state: ExperimentStat
                     stage.metrics |= {"val/accuracy": chain.hyperparameters["arms.TET.loss.lamb"]}
                 stage.weights_sha256 = stage.initial_sha256 = f"{chain.seed:064x}"
             if work is WorkState.FAILED:
-                stage.failure = failure(FailureType.OUT_OF_MEMORY, "too large", kind="OutOfMemoryError")
+                stage.failure = Failure.of(FailureType.OUT_OF_MEMORY, "too large", kind="OutOfMemoryError").as_json()
 
 
 def _verification(experiment_id: str, index: int, state: VerificationState) -> dict[str, Any]:

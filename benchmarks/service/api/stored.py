@@ -14,7 +14,7 @@ from service.events import utc_now
 from service.plan import Chain, plan
 from service.presets import catalogue
 from service.spec import Experiment, parse
-from service.states import ExperimentState
+from service.states import ExperimentState, Wanted
 from service.store.database import Database
 from service.store.rows import experiment_row
 from service.store.tables import ExperimentRow
@@ -116,7 +116,7 @@ def _dates(state: str, at: Any) -> dict[str, Any]:
     return {
         "created_at": at,
         "queued_at": at,
-        "wanted": "pause" if state == ExperimentState.PAUSED else "run",
+        "wanted": Wanted.PAUSE if state == ExperimentState.PAUSED else Wanted.RUN,
         "started_at": at if begun else None,
         "finished_at": at + timedelta(hours=1) if ended else None,
         "driver_attempt": int(begun),

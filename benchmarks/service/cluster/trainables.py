@@ -9,7 +9,7 @@ from typing import Any
 
 from ray import tune
 
-from service.runner.commits.stage_folder import Attempt
+from service.runner.commits.attempt import Attempt
 from service.storage import StageFolder
 
 WEIGHTS = hashlib.sha256(b"none").hexdigest()

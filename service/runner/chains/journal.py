@@ -10,14 +10,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from service.failures import Told
-from service.plan import Chain, settled
-from service.runner.commits.stage_folder import Record
+from service.failures import Failure
+from service.plan import Chain, with_configuration
+from service.runner.commits.records import StoredRecord
 from service.spec import Experiment
 from tet_core.files import write_once
 
 
-class Proposal(Record):
+class Proposal(StoredRecord):
     """What is tried as an arm's configuration of this number; `values` is None where nothing was left to try."""
 
     type: Literal["proposal"] = "proposal"
@@ -27,7 +27,7 @@ class Proposal(Record):
     at_ms: int
 
 
-class Decision(Record):
+class Decision(StoredRecord):
     """Whether a configuration goes on behind an epoch of a stage.
 
     `value` is its validation accuracy there, a mean over its seeds; None where one of its networks broke down, which
@@ -43,7 +43,7 @@ class Decision(Record):
     reason: str
     at_ms: int
     value: float | None = None
-    failure: Told | None = None
+    failure: Failure | None = None
 
 
 Entry = Proposal | Decision
@@ -55,7 +55,7 @@ def as_proposed(spec: Experiment, chain: Chain, folder: Path) -> Chain:
     if not chain.proposed:
         for entry in StudyJournal(folder).news():
             if isinstance(entry, Proposal) and (entry.arm, entry.number) == (chain.arm, chain.number) and entry.values:
-                return settled(spec, chain, entry.values)
+                return with_configuration(spec, chain, entry.values)
     return chain
 
 

@@ -1,16 +1,17 @@
 """What the driver knows of every stage, read from storage; and each change of it, said once as an event."""
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import isfinite
-from typing import Any
 
 from service.events import AnyEvent, ChainChanged, ChainSettled, StageChanged
+from service.failures import Failure
 from service.plan import Chain
 from service.runner.chains.board import StageId
 from service.runner.chains.event_file import EventFile
-from service.runner.commits.stage_folder import Done, Progress, read_commits, read_progress, read_started
+from service.runner.commits.reading import StageProgress, read_commits, read_progress, read_started
+from service.runner.commits.records import Done
 from service.states import WorkState
 from service.storage import ExperimentFolder
 
@@ -24,7 +25,7 @@ class Stop:
 
     at_ms: int
     reason: str
-    failure: Mapping[str, Any] | None = None
+    failure: Failure | None = None
 
 
 class Ledger:
@@ -48,7 +49,7 @@ class Ledger:
         """Every stage of the experiment."""
         return [StageId(chain.id, stage.index) for chain in self.chains.values() for stage in chain.stages]
 
-    def progress(self, stage: StageId) -> Progress:
+    def progress(self, stage: StageId) -> StageProgress:
         """What was last read of a stage; where a search has stopped it, that is its end."""
         with self._lock:
             known, stop = self._progress[stage], self._stops.get(stage.chain)
@@ -58,7 +59,7 @@ class Ledger:
             return known
         return replace(known, done=Done(state="stopped", attempt=known.num_attempts, at_ms=stop.at_ms))
 
-    def refresh(self, stage: StageId) -> Progress:
+    def refresh(self, stage: StageId) -> StageProgress:
         """Read what has been committed since."""
         with self._lock:
             known = self._progress[stage]
@@ -89,7 +90,7 @@ class Ledger:
         return self._stops.get(chain.id) if self.chain_state(chain) is WorkState.STOPPED else None
 
     @staticmethod
-    def _grown(known: Progress) -> Progress:
+    def _grown(known: StageProgress) -> StageProgress:
         newest = known.last.epoch if known.last else 0
         commits = (*known.commits, *read_commits(known.folder, after=newest))
         started, num_attempts = tuple(read_started(known.folder)), len(known.folder.attempt_numbers())
@@ -110,7 +111,7 @@ class Ledger:
         ends = (self.progress(StageId(chain.id, stage.index)).done for stage in chain.stages)
         return any(done is not None and done.state == "failed" for done in ends)
 
-    def failure(self, chain: Chain) -> dict[str, Any] | None:
+    def failure(self, chain: Chain) -> Failure | None:
         """Why the chain has failed: the failure of its first stage that has ended badly."""
         ends = (self.progress(StageId(chain.id, stage.index)).done for stage in chain.stages)
         return next((done.failure for done in ends if done is not None and done.state == "failed"), None)

@@ -12,13 +12,15 @@ from enum import Enum
 from typing import Any
 
 from service.errors import SpecInvalid
-from service.plan import Chain, settled
+from service.failures import Failure
+from service.plan import Chain, with_configuration
 from service.runner.chains.board import StageId
 from service.runner.chains.journal import Decision, Entry, Proposal, StudyJournal
 from service.runner.chains.ledger import Ledger, Stop
 from service.runner.chains.standings import ConfigurationId, Place, Standings, configuration_of
-from service.search.configurations import searched
-from service.search.learning import Seen, proposed
+from service.search.configurations import searched_spec
+from service.search.learning import next_configuration
+from service.search.seen import Seen
 from service.search.stopping import judged
 from service.spec import Experiment
 from service.states import WorkState
@@ -95,7 +97,7 @@ class Study:
         """A chain has failed for good: the others of its configuration no longer wait for it."""
         self._decide_all(configuration_of(self._ledger.chains[chain_id]))
 
-    def broke(self, stage: StageId, failure: Mapping[str, Any]) -> bool:
+    def broke(self, stage: StageId, failure: Failure) -> bool:
         """A network has diverged or died; whether that ends its configuration and nothing else.
 
         It does where the search has others for the arm: that some of them fail is what it is to find out.
@@ -106,7 +108,7 @@ class Study:
             return False
         last = self._ledger.progress(stage).last
         place = Place(stage.index, last.epoch if last else 0)
-        reason = f"seed {chain.seed} failed: {failure['type']}: {failure['message']}"
+        reason = f"seed {chain.seed} failed: {failure.type}: {failure.message}"
         self._write(
             lambda: None if configuration in self._stopped else self._breakdown(configuration, place, reason, failure)
         )
@@ -151,16 +153,14 @@ class Study:
             value=own[-1],
         )
 
-    def _breakdown(
-        self, configuration: ConfigurationId, place: Place, reason: str, failure: Mapping[str, Any]
-    ) -> Decision:
+    def _breakdown(self, configuration: ConfigurationId, place: Place, reason: str, failure: Failure) -> Decision:
         return Decision(
             **configuration._asdict(),
             **place._asdict(),
             goes_on=False,
             reason=reason,
             at_ms=self._now(configuration),
-            failure=dict(failure),
+            failure=failure,
         )
 
     def _now(self, configuration: ConfigurationId) -> int:
@@ -184,7 +184,7 @@ class Study:
         arm = next(index for index, each in enumerate(self._spec.arms) if each.name == configuration.arm)
         earlier = sorted(each for each in self._proposals if each.arm == configuration.arm)
         seen = [self._seen(each, values) for each in earlier if (values := self._proposals[each]) is not None]
-        of_spec = searched(self._spec)
+        of_spec = searched_spec(self._spec)
         signatures = {of_spec.configured(arm, each.values).signature for each in seen}
 
         def is_new(values: Mapping[str, Any]) -> bool:
@@ -193,7 +193,7 @@ class Study:
             except SpecInvalid:
                 return False
 
-        values = proposed(self._spec.search, of_spec.space(arm), configuration.arm, seen, is_new)
+        values = next_configuration(self._spec.search, of_spec.space(arm), configuration.arm, seen, is_new)
         return Proposal(**configuration._asdict(), values=values, at_ms=self._clock())
 
     def _seen(self, configuration: ConfigurationId, values: Mapping[str, Any]) -> Seen:
@@ -232,7 +232,7 @@ class Study:
                 self._end(configuration, chains, Stop(entry.at_ms, "nothing else was left to try"))
             else:
                 for chain in chains:
-                    self._ledger.settle(settled(self._spec, chain, entry.values))
+                    self._ledger.settle(with_configuration(self._spec, chain, entry.values))
             return
         self._decisions.setdefault(configuration, {})[Place(entry.stage, entry.epoch)] = entry
         if entry.goes_on:

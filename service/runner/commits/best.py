@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from service.runner.commits.stage_folder import Commit
+from service.runner.commits.records import Commit
 
 
 def best_commit(commits: Sequence[Commit]) -> Commit:

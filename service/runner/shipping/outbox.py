@@ -21,7 +21,7 @@ from service.runner.chains.board import StageId
 from service.runner.chains.event_file import EventFile
 from service.runner.chains.ledger import Ledger
 from service.runner.commits.best import best_commit
-from service.runner.commits.stage_folder import Progress
+from service.runner.commits.reading import StageProgress
 from service.runner.shipping import run_content as content
 from service.runner.shipping.mlflow_runs import MlflowRuns
 from service.runner.shipping.refusals import Refusals, is_refusal
@@ -223,7 +223,7 @@ class Outbox:
             now.write(progress.folder)
             self._shipped[stage_id] = now
 
-    def _ship_end(self, chain: Chain, stage: StagePlan, progress: Progress) -> None:
+    def _ship_end(self, chain: Chain, stage: StagePlan, progress: StageProgress) -> None:
         assert progress.done is not None
         run_id = self._stage_run(chain, stage, progress)
         if progress.done.state == "succeeded":
@@ -234,7 +234,7 @@ class Outbox:
         self._runs.set_tags(run_id, content.progress_tags(progress))
         self._runs.end(run_id, content.status(WorkState(progress.done.state)), progress.done.at_ms)
 
-    def _ship_files(self, run_id: str, chain: Chain, stage: StagePlan, progress: Progress) -> None:
+    def _ship_files(self, run_id: str, chain: Chain, stage: StagePlan, progress: StageProgress) -> None:
         assert progress.last is not None
         assert progress.done is not None
         best = progress.checkpoint(best_commit(progress.commits))
@@ -291,7 +291,7 @@ class Outbox:
             self._announce(chain.id, None, run_id)
         return run_id
 
-    def _stage_run(self, chain: Chain, stage: StagePlan, progress: Progress) -> str:
+    def _stage_run(self, chain: Chain, stage: StagePlan, progress: StageProgress) -> str:
         parent = self._chain_run(chain)
         tags = content.stage_tags(self._experiment_id, chain, stage, parent)
         run_id = self._runs.run(
@@ -304,7 +304,7 @@ class Outbox:
             self._announce(chain.id, stage.index, run_id)
         return run_id
 
-    def _describe_stage(self, run_id: str, stage: StagePlan, progress: Progress, tags: dict[str, str]) -> None:
+    def _describe_stage(self, run_id: str, stage: StagePlan, progress: StageProgress, tags: dict[str, str]) -> None:
         self._runs.set_tags(run_id, tags)  # again: whoever made the run may have known another parent
         self._runs.log_params(run_id, content.stage_params(stage))
         if progress.started:
@@ -318,5 +318,5 @@ class Outbox:
         self._known.add((chain, stage))
 
 
-def _start_ms(progress: Progress) -> int:
+def _start_ms(progress: StageProgress) -> int:
     return progress.started[0].at_ms if progress.started else time.time_ns() // 1_000_000

@@ -9,7 +9,8 @@ from mlflow.entities import Metric
 
 from service.plan import Chain, StagePlan
 from service.runner.commits.best import best_commit, best_key
-from service.runner.commits.stage_folder import Commit, Progress
+from service.runner.commits.reading import StageProgress
+from service.runner.commits.records import Commit
 from service.search.wording import in_few_digits
 from service.spec.search import ACCURACY as VAL_ACCURACY
 from service.spec.search import ENERGY as VAL_ENERGY
@@ -78,7 +79,7 @@ def table_tags(path: str) -> dict[str, str]:
     return {"mlflow.loggedArtifacts": json.dumps([{"path": path, "type": "table"}])}
 
 
-def progress_tags(progress: Progress) -> dict[str, str]:
+def progress_tags(progress: StageProgress) -> dict[str, str]:
     """Tags of a child run that follow the attempts."""
     tags = {"tet.attempt": str(progress.num_attempts)}
     if progress.started:
@@ -89,7 +90,7 @@ def progress_tags(progress: Progress) -> dict[str, str]:
     if progress.last and progress.done:
         tags["tet.weights_sha256"] = progress.last.weights_sha256
     if progress.done and progress.done.failure:
-        tags["tet.failure"] = f"{progress.done.failure['type']}: {progress.done.failure['message']}"
+        tags["tet.failure"] = f"{progress.done.failure.type}: {progress.done.failure.message}"
     return tags
 
 
@@ -159,7 +160,7 @@ def best_name(commits: Iterable[Commit]) -> str:
     return f"best_{best_key(list(commits)).split('/')[0]}_epoch"
 
 
-def points_so_far(progresses: list[Progress]) -> list[Metric]:
+def points_so_far(progresses: list[StageProgress]) -> list[Metric]:
     """Of a parent that was stopped: a search's goals where that was, so that pages which compare runs have it too."""
     step = sum(len(progress.commits) for progress in progresses)
     last = [progress.last for progress in progresses if progress.last is not None][-1:]
@@ -170,7 +171,7 @@ def points_so_far(progresses: list[Progress]) -> list[Metric]:
     ]
 
 
-def chain_points(progresses: list[Progress]) -> list[Metric]:
+def chain_points(progresses: list[StageProgress]) -> list[Metric]:
     """The parent's points, once all its stages have ended: step is the chain's number of epochs.
 
     Args:
@@ -196,7 +197,7 @@ def chain_points(progresses: list[Progress]) -> list[Metric]:
     return [Metric(key, value, last.done.at_ms, step) for key, value in values.items()]
 
 
-def _train_time_s(progresses: list[Progress]) -> float:
+def _train_time_s(progresses: list[StageProgress]) -> float:
     return sum(progress.train_time_s for progress in progresses)
 
 

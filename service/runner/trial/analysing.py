@@ -6,7 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from service.runner.commits.stage_folder import Attempt, Commit, read_commits, read_progress, read_started
+from service.runner.commits.attempt import Attempt
+from service.runner.commits.reading import read_commits, read_progress, read_started
+from service.runner.commits.records import Commit
 from service.runner.trial.config import TrialConfig
 from service.runner.trial.heartbeat import Pulse
 from service.runner.trial.parts import Gauges, load_last, logger, now_ms, report

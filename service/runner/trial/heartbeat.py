@@ -11,8 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from service.failures import FailureType
-from service.runner.commits.stage_folder import Attempt, Commit, Started, read_commits, read_started
-from service.runner.failures import StageFailed
+from service.runner.commits.attempt import Attempt
+from service.runner.commits.reading import read_commits, read_started
+from service.runner.commits.records import AttemptStart, Commit
+from service.runner.diagnosis import StageFailed
 from service.spec.blocks import Limits
 
 HEARTBEAT = "heartbeat"
@@ -63,7 +65,7 @@ def over_time(at_work_s: float, longest_s: float) -> str:
     return f"the stage was at work for {at_work_s:.1f} s; limits.max_time_s is {longest_s:g}"
 
 
-def spent_s(started: Iterable[Started], commits: Iterable[Commit], generation: int) -> float:
+def spent_s(started: Iterable[AttemptStart], commits: Iterable[Commit], generation: int) -> float:
     """Seconds that a generation's attempts at a stage were at work, as far as their commits tell."""
     last: dict[int, int] = {}
     for commit in commits:

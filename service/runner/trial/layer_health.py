@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from service.runner.commits.stage_folder import Commit, Layer
+from service.runner.commits.records import Commit, Layer
 from service.spec.blocks import HealthLimits
 
 # A silent layer that lets a gradient through may wake up, as last layers without a norm do in their first epochs: it is

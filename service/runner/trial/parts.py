@@ -7,7 +7,8 @@ from typing import Any
 
 from ray.util.metrics import Gauge
 
-from service.runner.commits.stage_folder import Commit, read_progress
+from service.runner.commits.reading import read_progress
+from service.runner.commits.records import Commit
 from service.runner.trial.config import TrialConfig
 from service.storage import StageFolder
 from tet_core import checkpoint as checkpoints

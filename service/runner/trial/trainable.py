@@ -4,15 +4,14 @@ Tune calls `step` once an epoch, or once a row of an analysis. Everything that m
 folder; what is returned to Tune only tells the driver to look there.
 """
 
-import json
 import sys
 from collections.abc import Generator
 from typing import Any
 
 from ray import tune
 
-from service.runner.commits.stage_folder import Superseded
-from service.runner.failures import describe
+from service.runner.commits.attempt import Superseded
+from service.runner.diagnosis import diagnose
 from service.runner.trial.config import TrialConfig
 
 
@@ -50,10 +49,10 @@ class StageTrial(tune.Trainable):
             self._say(str(error))
             return {"epoch": 0, "done": True, "end": "lost", "failure": None}
         except Exception as error:
-            failure = describe(error)
-            self._say(f"failed: {failure['type']}: {failure['message']}\n{failure['traceback']}")
+            failure = diagnose(error)
+            self._say(f"failed: {failure.type}: {failure.message}\n{failure.traceback}")
             # As text: Tune flattens the dictionaries of a result before its searcher sees them.
-            return {"epoch": 0, "done": True, "end": "failed", "failure": json.dumps(failure)}
+            return {"epoch": 0, "done": True, "end": "failed", "failure": failure.model_dump_json()}
 
     def cleanup(self) -> None:
         """End what the attempt has still at work: its other workers."""

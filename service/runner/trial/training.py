@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from service.failures import FailureType
+from service.runner.commits.attempt import Attempt
 from service.runner.commits.best import best_commit
-from service.runner.commits.stage_folder import Attempt, Commit, Layer, read_commits
-from service.runner.failures import StageFailed
+from service.runner.commits.reading import read_commits
+from service.runner.commits.records import Commit, Layer
+from service.runner.diagnosis import StageFailed
 from service.runner.trial import layer_health
 from service.runner.trial.config import TrialConfig
 from service.runner.trial.heartbeat import Pulse

@@ -1,6 +1,5 @@
 """Runs what the board offers as trials of one Tuner, and tells the board how each ended."""
 
-import json
 import logging
 import os
 import time
@@ -12,12 +11,13 @@ import ray
 from ray import tune
 from ray.tune import Callback, CheckpointConfig, FailureConfig, RunConfig, TuneConfig
 
+from service.failures import Failure
 from service.plan import Chain, StagePlan, previous_stage
 from service.runner.chains.board import Answer, Board, StageId
 from service.runner.chains.ledger import Ledger
 from service.runner.chains.study import Study, Verdict
-from service.runner.commits.stage_folder import Attempt, Superseded
-from service.runner.failures import is_finding, lost, superseded
+from service.runner.commits.attempt import Attempt, Superseded
+from service.runner.diagnosis import diagnose_lost, diagnose_superseded, is_of_configuration
 from service.runner.shipping.run_content import stage_label
 from service.runner.trial.config import TrialConfig
 from service.runner.trial.heartbeat import spent_s
@@ -283,14 +283,13 @@ class Campaign:
             "%s: trial ended, stage %s", stage_label(chain, stage), progress.done.state if progress.done else "open"
         )
 
-    def _failure(self, stage_id: StageId, result: dict[str, Any] | None) -> dict[str, Any]:
+    def _failure(self, stage_id: StageId, result: dict[str, Any] | None) -> Failure:
         """Why a trial ended without the stage's end, from its last result; there is none where it was lost."""
         if result is None:
-            return lost(self._said(stage_id))
+            return diagnose_lost(self._said(stage_id))
         if result.get("failure"):
-            failure: dict[str, Any] = json.loads(result["failure"])
-            return failure
-        return superseded()
+            return Failure.model_validate_json(result["failure"])
+        return diagnose_superseded()
 
     def _said(self, stage_id: StageId) -> str:
         """What Ray said of the newest trial at a stage: Tune writes it down before it tells its searcher."""
@@ -300,24 +299,24 @@ class Campaign:
         # A headline of Tune's own comes first.
         return Path(file).read_text(errors="replace").partition("\n")[2]
 
-    def _on_loss(self, stage_id: StageId, failure: dict[str, Any]) -> None:
+    def _on_loss(self, stage_id: StageId, failure: Failure) -> None:
         """Decide whether a stage whose trial left no marker is tried again; if not, mark it failed."""
         last = self._ledger.progress(stage_id).last
         epoch = last.epoch if last else 0
         losses, epoch_then = self._losses.get(stage_id, (0, -1))
         losses = losses + 1 if epoch == epoch_then else 1
         self._losses[stage_id] = (losses, epoch)
-        log.warning("%s: %s: %s", stage_id, failure["type"], failure["message"])
-        if is_finding(failure, self._spec.resources.gpus_per_trial) and self._study.broke(stage_id, failure):
+        log.warning("%s: %s: %s", stage_id, failure.type, failure.message)
+        if is_of_configuration(failure, self._spec.resources.gpus_per_trial) and self._study.broke(stage_id, failure):
             return
-        if failure["class"] == "user":
+        if failure.whose == "user":
             self._mark_failed(stage_id, failure)
         elif losses >= self._spec.limits.max_losses:
             count = f"{losses} times in a row" if losses > 1 else "once"
-            told = f"{failure['message']} ({count}, with no epoch in between; limits.max_losses is {losses})"
-            self._mark_failed(stage_id, failure | {"message": told})
+            told = f"{failure.message} ({count}, with no epoch in between; limits.max_losses is {losses})"
+            self._mark_failed(stage_id, failure.with_message(told))
 
-    def _mark_failed(self, stage_id: StageId, failure: dict[str, Any]) -> None:
+    def _mark_failed(self, stage_id: StageId, failure: Failure) -> None:
         try:
             attempt = Attempt(self._folder.stage(stage_id.chain, stage_id.index), self._ledger.generation)
             attempt.finish(state="failed", at_ms=time.time_ns() // 1_000_000, failure=failure)

@@ -14,7 +14,7 @@ from typing import Any
 
 import ray
 
-from service.failures import FailureType, failure
+from service.failures import Failure, FailureType
 from service.runner.chains.board import StageId
 from service.runner.trial.heartbeat import last_sign, over_time
 from service.spec.blocks import Limits
@@ -38,7 +38,7 @@ class _Watched:
     begun: float
     sign: tuple[int, int]
     changed: float
-    verdict: dict[str, Any] | None = None
+    verdict: Failure | None = None
 
 
 class Watchdog:
@@ -70,7 +70,7 @@ class Watchdog:
         now = self._clock()
         self._watched[stage] = _Watched(actor, folder, spent_s, begun=now, sign=_sign(folder), changed=now)
 
-    def ended(self, stage: StageId) -> dict[str, Any] | None:
+    def ended(self, stage: StageId) -> Failure | None:
         """A trial is no longer at work; the failure for which it was ended from here, if it was."""
         watched = self._watched.pop(stage, None)
         return None if watched is None else watched.verdict
@@ -83,20 +83,20 @@ class Watchdog:
         self._next_look = now + self._interval_s
         for stage, watched in self._watched.items():
             if watched.verdict is None and (verdict := self._judge(watched, now)) is not None:
-                log.warning("%s: %s; its process is ended", stage, verdict["message"])
+                log.warning("%s: %s; its process is ended", stage, verdict.message)
                 watched.verdict = verdict
                 self._kill(watched.actor)
 
-    def _judge(self, watched: _Watched, now: float) -> dict[str, Any] | None:
+    def _judge(self, watched: _Watched, now: float) -> Failure | None:
         sign = _sign(watched.folder)
         if sign != watched.sign:
             watched.sign, watched.changed = sign, now
         stall_s, longest_s = self._limits.stall_s, self._limits.max_time_s
         at_work_s = watched.spent_s + now - watched.begun
         if longest_s is not None and at_work_s > longest_s + self._grace_s:
-            return failure(FailureType.MAX_TIME, f"{over_time(at_work_s, longest_s)}, and it did not end by itself")
+            return Failure.of(FailureType.MAX_TIME, f"{over_time(at_work_s, longest_s)}, and it did not end by itself")
         if stall_s is not None and now - watched.changed > stall_s:
-            return failure(FailureType.STALLED, f"the trial made no step for {stall_s:g} s (limits.stall_s)")
+            return Failure.of(FailureType.STALLED, f"the trial made no step for {stall_s:g} s (limits.stall_s)")
         return None
 
 

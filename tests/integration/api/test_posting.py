@@ -22,7 +22,8 @@ def test_a_posted_experiment_is_queued_and_found_at_its_location(api: Api, spec:
     body = answer.json()
     assert answer.headers["Location"] == f"/experiments/{body['id']}"
     assert api.client.get(answer.headers["Location"]).json() == body
-    assert (body["name"], body["state"], body["reason"]) == ("digits: SDT, TET, TIT", "queued", "")
+    assert (body["name"], body["state"]) == ("digits: SDT, TET, TIT", "queued")
+    assert (body["reason"], body["reason_kind"]) == ("", "none")
     assert body["links"] == {"mlflow": None, "ray": None}
     assert body["progress"].items() >= {"stages_done": 0, "stages_total": 12}.items()
     assert [(chain["arm"], chain["seed"]) for chain in body["chains"]] == [

@@ -8,7 +8,8 @@ import pytest
 from service.control import ingest as module
 from service.control.ingest import ingest
 from service.events import ChainChanged, MlflowExperimentFound, OutboxChanged, Outcome, RunFound, StageChanged
-from service.states import WorkState
+from service.reasons import NO_REASON, Reason, ReasonKind, waits_for_mlflow
+from service.states import ExperimentState, WorkState
 from service.store.tables import ChainRow, StageRow
 from tests.integration.control.conftest import Desk
 
@@ -22,7 +23,7 @@ def experiment(desk: Desk) -> str:
 
 def chain_of(desk: Desk, experiment: str) -> ChainRow:
     with desk.database.reading() as repository:
-        return repository.chains(experiment)[0]
+        return repository.work.chains(experiment)[0]
 
 
 def stage_of(desk: Desk, experiment: str) -> StageRow:
@@ -33,7 +34,7 @@ def take_in(desk: Desk, experiment: str) -> int:
     """Takes in what is new; how many events the stream then has."""
     ingest(desk.database, desk.folder(experiment))
     with desk.database.reading() as repository:
-        return len(repository.events(experiment))
+        return len(repository.events.after(experiment))
 
 
 def stage(desk: Desk, experiment: str, **changes: Any) -> StageChanged:
@@ -115,16 +116,17 @@ def test_runs_chains_and_the_mlflow_experiment_are_noted(desk: Desk, experiment:
 def test_points_that_wait_for_mlflow_are_the_reason(desk: Desk, experiment: str) -> None:
     desk.say(experiment, OutboxChanged(pending=12, error="refused"))
     take_in(desk, experiment)
+    assert desk.row(experiment).current_reason() == waits_for_mlflow(12, "refused")
     assert desk.row(experiment).reason == "12 points wait for MLflow: refused"
     desk.say(experiment, OutboxChanged(pending=0))
     take_in(desk, experiment)
-    assert desk.row(experiment).reason == ""
+    assert desk.row(experiment).current_reason() == NO_REASON
 
 
 def test_the_first_outcome_stays(desk: Desk, experiment: str) -> None:
     failure = {"type": "data", "class": "user", "message": "damaged"}
-    failed = Outcome(state="failed", reason="1 of 9 chains failed", failure=failure)
-    desk.say(experiment, failed, Outcome(state="succeeded"))
+    failed = Outcome(state=ExperimentState.FAILED, reason="1 of 9 chains failed", failure=failure)
+    desk.say(experiment, failed, Outcome(state=ExperimentState.SUCCEEDED))
     take_in(desk, experiment)
     assert desk.row(experiment).failure == failure
     assert (desk.row(experiment).state, desk.row(experiment).reason) == ("failed", "1 of 9 chains failed")
@@ -161,7 +163,7 @@ def test_a_cancelled_driver_is_believed_only_where_cancelling_was_asked_for(desk
     events = [
         stage(desk, experiment, state=WorkState.CANCELLED),
         ChainChanged(chain=chain_of(desk, experiment).id, state=WorkState.CANCELLED),
-        Outcome(state="cancelled", reason="cancelled while it ran"),
+        Outcome(state=ExperimentState.CANCELLED, reason="cancelled while it ran"),
     ]
     before = take_in(desk, experiment)
     desk.say(experiment, *events)
@@ -176,16 +178,16 @@ def test_a_cancelled_driver_is_believed_only_where_cancelling_was_asked_for(desk
 
 def test_news_of_the_outbox_leave_other_reasons_alone(desk: Desk, experiment: str) -> None:
     with desk.database.session() as repository:
-        repository.experiment(experiment).reason = "Ray was asked to stop the driver"
+        repository.experiments.get(experiment).set_reason(Reason(ReasonKind.STOPPING, "9 points wait for MLflow: x"))
     desk.say(experiment, OutboxChanged(pending=0))
     take_in(desk, experiment)
-    assert desk.row(experiment).reason == "Ray was asked to stop the driver"
+    assert desk.row(experiment).current_reason() == Reason(ReasonKind.STOPPING, "9 points wait for MLflow: x")
 
 
 def test_an_ended_experiment_is_told_of_no_second_outcome(desk: Desk, experiment: str) -> None:
-    desk.say(experiment, Outcome(state="succeeded"))
+    desk.say(experiment, Outcome(state=ExperimentState.SUCCEEDED))
     before = take_in(desk, experiment)
-    desk.say(experiment, Outcome(state="failed"), OutboxChanged(pending=3, error="away"), attempt=2)
+    desk.say(experiment, Outcome(state=ExperimentState.FAILED), OutboxChanged(pending=3, error="away"), attempt=2)
     assert take_in(desk, experiment) == before + 1  # what waits for MLflow is told, and is no reason any more
     assert (desk.row(experiment).state, desk.row(experiment).reason) == ("succeeded", "")
 
@@ -193,11 +195,11 @@ def test_an_ended_experiment_is_told_of_no_second_outcome(desk: Desk, experiment
 def test_a_driver_that_was_stopped_earlier_ends_nothing_while_the_next_one_runs(desk: Desk, experiment: str) -> None:
     desk.run(experiment)
     with desk.database.session() as repository:
-        repository.experiment(experiment).driver_attempt = 2
+        repository.experiments.get(experiment).driver_attempt = 2
     desk.cancel(experiment)
-    desk.say(experiment, Outcome(state="cancelled"), attempt=1)
+    desk.say(experiment, Outcome(state=ExperimentState.CANCELLED), attempt=1)
     ingest(desk.database, desk.folder(experiment))
     assert desk.row(experiment).state == "running"
-    desk.say(experiment, Outcome(state="cancelled"), attempt=2)
+    desk.say(experiment, Outcome(state=ExperimentState.CANCELLED), attempt=2)
     ingest(desk.database, desk.folder(experiment))
     assert desk.row(experiment).state == "cancelled"

@@ -6,18 +6,19 @@ import pytest
 
 from service.control.reconciler import Reconciler
 from service.events import ChainChanged, Outcome, StageChanged
+from service.reasons import NO_REASON
 from service.spec.blocks import Resources
-from service.states import ExperimentState, WorkState
+from service.states import ExperimentState, Wanted, WorkState
 from service.store.requests import NewResources
 from tests.integration.control.conftest import Desk
 
 
 def test_what_is_queued_is_paused_at_once_and_queues_again(desk: Desk) -> None:
     experiment = desk.post()
-    desk.want(experiment, "pause")
+    desk.want(experiment, Wanted.PAUSE)
     desk.rounds(3)
     assert (desk.row(experiment).state, desk.ray.posts) == ("paused", [])
-    desk.want(experiment, "run")
+    desk.want(experiment, Wanted.RUN)
     desk.rounds()
     desk.run(experiment)
     assert desk.ray.posts == [f"tet-{experiment}-1"]
@@ -30,12 +31,17 @@ def paused(desk: Desk) -> str:
     chain = desk.first_chain(experiment)
     running = {"chain": chain, "state": WorkState.RUNNING}
     desk.say(experiment, StageChanged(stage=0, epoch=2, **running), ChainChanged(**running))
-    desk.want(experiment, "pause")
+    desk.want(experiment, Wanted.PAUSE)
     desk.rounds()
     assert (desk.row(experiment).state, desk.ray.stops) == ("pausing", [job])
     # What every driver says that is stopped.
     ended = {"chain": chain, "state": WorkState.CANCELLED}
-    desk.say(experiment, StageChanged(stage=0, epoch=3, **ended), ChainChanged(**ended), Outcome(state="cancelled"))
+    desk.say(
+        experiment,
+        StageChanged(stage=0, epoch=3, **ended),
+        ChainChanged(**ended),
+        Outcome(state=ExperimentState.CANCELLED),
+    )
     desk.ray.end(job, "STOPPED")
     desk.rounds()
     assert desk.row(experiment).state == "paused"
@@ -57,18 +63,20 @@ def test_a_driver_that_outlived_its_pause_has_nothing_running(desk: Desk) -> Non
     desk.rounds()
     assert desk.work_states(experiment) == {"waiting"}
     with desk.database.reading() as repository:
-        assert repository.chains(experiment)[0].stages[0].epoch == 4, "its epoch is committed all the same"
-        told = [event.data["state"] for event in repository.events(experiment) if event.type in ("stage", "chain")]
+        assert repository.work.chains(experiment)[0].stages[0].epoch == 4, "its epoch is committed all the same"
+        told = [
+            event.data["state"] for event in repository.events.after(experiment) if event.type in ("stage", "chain")
+        ]
     assert told[-2:] == ["waiting", "waiting"]
 
 
 def test_what_is_paused_leaves_its_place_to_others_and_goes_on_when_resumed(desk: Desk) -> None:
     experiment, other = paused(desk), desk.post()
     job = desk.run(other)
-    desk.want(experiment, "run")
+    desk.want(experiment, Wanted.RUN)
     desk.rounds(3)
     assert desk.row(experiment).state == "queued"
-    desk.say(other, Outcome(state="succeeded"))
+    desk.say(other, Outcome(state=ExperimentState.SUCCEEDED))
     desk.ray.end(job, "SUCCEEDED")
     desk.rounds(3)
     assert (desk.row(experiment).state, desk.row(experiment).driver_attempt) == ("starting", 2)
@@ -90,11 +98,11 @@ def test_a_stretch_begins_with_each_start_behind_a_rest(desk: Desk) -> None:
     assert revived.driver_attempt == 2
     assert (revived.stretch_started_at, revived.work_at_stretch) == (first.stretch_started_at, 0), "it goes on"
 
-    desk.want(experiment, "pause")
+    desk.want(experiment, Wanted.PAUSE)
     desk.rounds()
     desk.ray.end(job, "STOPPED")
     desk.rounds()
-    desk.want(experiment, "run")
+    desk.want(experiment, Wanted.RUN)
     desk.rounds()
     job = desk.run(experiment)
     resumed = desk.row(experiment)
@@ -104,11 +112,11 @@ def test_a_stretch_begins_with_each_start_behind_a_rest(desk: Desk) -> None:
     assert resumed.work_at_stretch == 8, "two epochs at T = 4"
 
     failed = StageChanged(chain=chain, stage=0, state=WorkState.FAILED, epoch=3)
-    desk.say(experiment, failed, Outcome(state="failed"), attempt=3)
+    desk.say(experiment, failed, Outcome(state=ExperimentState.FAILED), attempt=3)
     desk.ray.end(job)
     desk.rounds()
     with desk.database.session() as repository:
-        repository.retry(experiment)
+        repository.requests.retry(experiment)
     desk.run(experiment)
     retried = desk.row(experiment)
     assert (retried.generation, retried.work_at_stretch) == (2, 12)
@@ -119,9 +127,9 @@ def test_a_stretch_begins_with_each_start_behind_a_rest(desk: Desk) -> None:
 def test_what_is_resumed_while_it_is_being_paused_stops_first(desk: Desk) -> None:
     experiment = desk.post()
     job = desk.run(experiment)
-    desk.want(experiment, "pause")
+    desk.want(experiment, Wanted.PAUSE)
     desk.rounds()
-    desk.want(experiment, "run")
+    desk.want(experiment, Wanted.RUN)
     desk.rounds(2)
     assert desk.row(experiment).state == "pausing"
     desk.ray.end(job, "STOPPED")
@@ -136,7 +144,7 @@ def test_what_is_paused_can_be_cancelled(desk: Desk, state: str) -> None:
     else:
         experiment = desk.post()
         job = desk.run(experiment)
-        desk.want(experiment, "pause")
+        desk.want(experiment, Wanted.PAUSE)
         desk.rounds()
         desk.ray.end(job, "STOPPED")
     desk.cancel(experiment)
@@ -147,7 +155,7 @@ def test_what_is_paused_can_be_cancelled(desk: Desk, state: str) -> None:
 
 def test_a_driver_that_is_heard_of_after_the_pause_has_succeeded_all_the_same(desk: Desk) -> None:
     experiment = paused(desk)
-    desk.say(experiment, Outcome(state="succeeded"))
+    desk.say(experiment, Outcome(state=ExperimentState.SUCCEEDED))
     desk.rounds()
     assert desk.row(experiment).state == "succeeded"
 
@@ -155,7 +163,7 @@ def test_a_driver_that_is_heard_of_after_the_pause_has_succeeded_all_the_same(de
 def test_what_cannot_be_seen_is_not_paused_yet(desk: Desk) -> None:
     experiment = desk.post()
     desk.run(experiment)
-    desk.want(experiment, "pause")
+    desk.want(experiment, Wanted.PAUSE)
     desk.ray.broken = True
     desk.rounds(3)
     assert desk.row(experiment).state == "running"
@@ -164,7 +172,7 @@ def test_what_cannot_be_seen_is_not_paused_yet(desk: Desk) -> None:
 def test_a_submission_still_on_its_way_cannot_run_once_the_experiment_is_paused(desk: Desk) -> None:
     experiment = desk.post()
     desk.rounds()
-    desk.want(experiment, "pause")
+    desk.want(experiment, Wanted.PAUSE)
     desk.rounds()
     assert desk.row(experiment).state == "paused"
     with pytest.raises(FileExistsError):  # a driver's first step
@@ -176,7 +184,7 @@ TWO = NewResources(Resources(), Resources(workers_per_trial=2))
 
 def resume_with_two(desk: Desk, experiment: str) -> None:
     with desk.database.session() as repository:
-        repository.request(experiment, "run", TWO)
+        repository.requests.want(experiment, Wanted.RUN, TWO)
 
 
 def workers_of_spec(desk: Desk, experiment: str) -> int:
@@ -198,13 +206,13 @@ def test_a_reconciler_that_is_late_does_not_bring_the_old_resources_back(desk: D
     """It looked at what was queued; meanwhile that was paused, given others, and started by another one."""
     experiment = desk.post()
     seen = desk.row(experiment)
-    desk.want(experiment, "pause")
+    desk.want(experiment, Wanted.PAUSE)
     desk.rounds()
     resume_with_two(desk, experiment)
     late = Reconciler(desk.database, desk.jobs, desk.settings)
     desk.rounds()
-    late._start(seen, ExperimentState.QUEUED, "")
+    late._start(seen, ExperimentState.QUEUED, NO_REASON)
     desk.run(experiment)
-    late._start(seen, ExperimentState.QUEUED, "")
+    late._start(seen, ExperimentState.QUEUED, NO_REASON)
     assert workers_of_spec(desk, experiment) == 2
     assert desk.row(experiment).driver_attempt == 1

@@ -10,9 +10,11 @@ from service.control.queue import REFUSED_AFTER_S
 from service.control.reconciler import Reconciler
 from service.events import Outcome
 from service.plan import plan
+from service.reasons import ReasonKind
 from service.settings import Settings
 from service.spec import parse
-from service.store.repository import Repository
+from service.states import ExperimentState, Wanted
+from service.store.experiment_queries import Experiments
 from tests.integration.control.conftest import Desk
 from tests.unit.service.spec.test_spec import spec
 
@@ -20,7 +22,7 @@ from tests.unit.service.spec.test_spec import spec
 def post(desk: Desk, owner: str = "local", **changes: Any) -> str:
     parsed = parse(spec(**changes))
     with desk.database.session() as repository:
-        row = repository.create_experiment(parsed, plan(parsed))
+        row = repository.experiments.create(parsed, plan(parsed))
         row.owner = owner
         return row.id
 
@@ -30,7 +32,7 @@ def states(desk: Desk, *ids: str) -> list[str]:
 
 
 def succeed(desk: Desk, experiment_id: str) -> None:
-    desk.say(experiment_id, Outcome(state="succeeded"), attempt=desk.row(experiment_id).driver_attempt)
+    desk.say(experiment_id, Outcome(state=ExperimentState.SUCCEEDED), attempt=desk.row(experiment_id).driver_attempt)
 
 
 def nodes(desk: Desk, *offers: dict[str, float]) -> None:
@@ -78,7 +80,7 @@ def test_what_is_to_be_refused_fails_with_the_reason(desk: Desk) -> None:
     desk.rounds()
     assert desk.row(experiment).state == "queued"
     with desk.database.session() as repository:
-        row = repository.experiment(experiment)
+        row = repository.experiments.get(experiment)
         row.queued_at = row.queued_at.fromtimestamp(row.queued_at.timestamp() - REFUSED_AFTER_S, row.queued_at.tzinfo)
     desk.rounds()
     assert desk.row(experiment).state == "failed"
@@ -97,7 +99,7 @@ def test_a_full_storage_pauses_what_runs_and_lets_it_go_on_once_there_is_room(de
     desk.ray.end(job, "STOPPED")
     desk.rounds(2)
     row = desk.row(experiment)
-    assert (row.state, row.wanted) == ("paused", "run")
+    assert (row.state, row.wanted, row.reason_kind) == ("paused", "run", ReasonKind.STORAGE)
     assert re.match(r"the storage is full: .* MB are free at .*; it goes on by itself once there is room$", row.reason)
     assert desk.row(waiting).state == "queued", "nothing starts meanwhile"
     assert desk.row(waiting).reason.startswith("the storage is full")
@@ -119,10 +121,10 @@ def test_to_resume_by_hand_what_the_service_holds_changes_nothing(desk: Desk) ->
     experiment = post(desk)
     desk.ray.end(desk.run(experiment), "STOPPED")
     with desk.database.session() as repository:
-        assert repository.hold_running("full") == 1
+        assert repository.transitions.hold_running("full") == 1
     desk.settings = Settings.model_validate({**dict(desk.settings), "min_free_bytes": 2**62})
     desk.rounds()
-    desk.want(experiment, "run")
+    desk.want(experiment, Wanted.RUN)
     desk.rounds(2)
     assert (desk.row(experiment).state, desk.row(experiment).reason) == ("paused", "full")
 
@@ -140,13 +142,13 @@ def test_what_cannot_be_started_keeps_nobody_else_from_starting(desk: Desk, monk
 def test_a_round_over_many_that_wait_asks_for_their_specs_of_none(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     first, *_ = [post(desk) for _ in range(20)]
     asked: list[str] = []
-    true = Repository.experiment
+    true = Experiments.get
 
-    def counting(self: Repository, experiment_id: str, *, lock: bool = False) -> Any:
+    def counting(self: Experiments, experiment_id: str, *, lock: bool = False) -> Any:
         asked.append(experiment_id)
         return true(self, experiment_id, lock=lock)
 
-    monkeypatch.setattr(Repository, "experiment", counting)
+    monkeypatch.setattr(Experiments, "get", counting)
     desk.rounds()
     assert set(asked) == {first}
 
@@ -190,5 +192,9 @@ def test_two_reconcilers_leave_each_owner_its_quota(desk: Desk) -> None:
     desk.rounds()
     with desk.database.session() as repository:
         limits = {"running": 3, "running_per_owner": 1}
-        assert [repository.has_room(owner, **limits) for owner in ("ann", "bob", "cid")] == [False, False, True]
-        assert not repository.has_room("cid", running=2, running_per_owner=None)
+        assert [repository.transitions.has_room(owner, **limits) for owner in ("ann", "bob", "cid")] == [
+            False,
+            False,
+            True,
+        ]
+        assert not repository.transitions.has_room("cid", running=2, running_per_owner=None)

@@ -11,13 +11,15 @@ from service.control.decide import TABLE, decide
 from service.control.jobs import Job, JobStatus, Observation, RayJobs
 from service.control.reconciler import Reconciler
 from service.events import ChainChanged, Outcome, StageChanged
-from service.states import ACTIVE, RESTING, ExperimentState, WorkState
-from service.store.repository import Repository
+from service.reasons import NO_REASON, Reason, ReasonKind, cancelled, stopping
+from service.states import ACTIVE, RESTING, ExperimentState, Wanted, WorkState
+from service.store.event_log import EventLog, EventOffsets
+from service.store.transitions import Transitions
 from tests.integration.control.conftest import Desk
 
 
 def test_every_pair_that_can_occur_has_its_action() -> None:
-    for wanted in ("run", "pause", "cancel"):
+    for wanted in Wanted:
         for state in ACTIVE:
             seen = [JobStatus.ABSENT] if state in RESTING else list(JobStatus)
             assert all(decide(wanted, state, status) for status in seen)
@@ -64,10 +66,22 @@ def test_a_ray_that_does_not_answer_changes_nothing_but_the_reason(desk: Desk) -
     desk.rounds(3)
     row = desk.row(experiment)
     assert (row.state, row.driver_attempt) == ("running", 1)
-    assert row.reason == "Ray does not answer: HTTP 503: the head is busy"
+    assert row.current_reason() == Reason(ReasonKind.RAY_SILENT, "Ray does not answer: HTTP 503: the head is busy")
     desk.ray.broken = False
     desk.rounds()
     assert (desk.row(experiment).state, desk.row(experiment).reason) == ("running", "")
+
+
+@pytest.mark.parametrize("kind", ReasonKind)
+def test_what_happens_to_a_reason_depends_on_its_kind_and_not_on_its_words(desk: Desk, kind: ReasonKind) -> None:
+    experiment = desk.post()
+    desk.run(experiment)
+    for words in ("Ray does not answer: so it says", "3 points wait for MLflow: so it says"):
+        with desk.database.session() as repository:
+            repository.experiments.get(experiment).set_reason(Reason(kind, words))
+        desk.rounds()
+        stays = kind in (ReasonKind.NONE, ReasonKind.WAITS_FOR_MLFLOW)
+        assert desk.row(experiment).current_reason() == (Reason(kind, words) if stays else NO_REASON)
 
 
 @pytest.mark.parametrize("gone", ["ended", "forgotten"])
@@ -79,6 +93,7 @@ def test_a_driver_that_is_gone_without_an_outcome_is_followed_by_the_next(desk: 
     else:
         del desk.ray.jobs[job]  # the head was restarted, and keeps its records in memory
     desk.rounds()
+    assert desk.row(experiment).reason_kind is ReasonKind.DRIVER_LOST
     assert "driver 1 is gone" in desk.row(experiment).reason
     desk.hurry(experiment)
     desk.rounds(2)
@@ -125,7 +140,7 @@ def test_a_committed_epoch_makes_the_count_of_idle_deaths_start_anew(desk: Desk)
 def test_the_drivers_outcome_ends_the_experiment_even_if_ray_says_it_failed(desk: Desk) -> None:
     experiment = desk.post()
     job = desk.run(experiment)
-    desk.say(experiment, Outcome(state="succeeded"))
+    desk.say(experiment, Outcome(state=ExperimentState.SUCCEEDED))
     desk.ray.end(job)
     desk.rounds(2)
     assert desk.row(experiment).state == "succeeded"
@@ -137,7 +152,7 @@ def test_only_as_many_run_at_once_as_the_settings_say(desk: Desk) -> None:
     job = desk.run(first)
     desk.rounds(3)
     assert desk.row(second).state == "queued"
-    desk.say(first, Outcome(state="succeeded"))
+    desk.say(first, Outcome(state=ExperimentState.SUCCEEDED))
     desk.ray.end(job, "SUCCEEDED")
     desk.rounds(3)
     assert desk.row(second).state == "starting"
@@ -158,9 +173,10 @@ def test_what_runs_is_stopped_and_then_cancelled(desk: Desk) -> None:
     desk.cancel(experiment)
     desk.rounds()
     assert (desk.row(experiment).state, desk.ray.stops) == ("running", [job])
+    assert desk.row(experiment).current_reason() == stopping()
     desk.ray.end(job, "STOPPED")
     desk.rounds()
-    assert desk.row(experiment).state == "cancelled"
+    assert (desk.row(experiment).state, desk.row(experiment).current_reason()) == ("cancelled", cancelled())
     assert desk.work_states(experiment) == {"cancelled"}
 
 
@@ -176,7 +192,7 @@ def test_what_cannot_be_seen_is_not_cancelled_yet(desk: Desk) -> None:
 def test_a_driver_that_succeeded_before_its_cancellation_was_seen_has_succeeded(desk: Desk) -> None:
     experiment = desk.post()
     job = desk.run(experiment)
-    desk.say(experiment, Outcome(state="succeeded"))
+    desk.say(experiment, Outcome(state=ExperimentState.SUCCEEDED))
     desk.cancel(experiment)
     desk.ray.end(job, "SUCCEEDED")
     desk.rounds()
@@ -191,7 +207,7 @@ def test_a_driver_that_somebody_else_stopped_is_followed_by_the_next(desk: Desk)
         experiment,
         StageChanged(chain=chain, stage=0, state=WorkState.CANCELLED),
         ChainChanged(chain=chain, state=WorkState.CANCELLED),
-        Outcome(state="cancelled", reason="cancelled while it ran"),
+        Outcome(state=ExperimentState.CANCELLED, reason="cancelled while it ran"),
     )
     desk.ray.end(job, "STOPPED")
     desk.rounds()
@@ -249,7 +265,7 @@ def test_a_reconciler_that_slept_changes_nothing_of_what_went_on_without_it(desk
     desk.run(experiment)
     seen = Observation(JobStatus.ENDED, "FAILED: it died")
     slept._revive(stale, ExperimentState.RUNNING, f"tet-{experiment}-1", seen)
-    slept._start(stale, ExperimentState.RUNNING, "")
+    slept._start(stale, ExperimentState.RUNNING, NO_REASON)
     row = desk.row(experiment)
     assert (row.state, row.driver_attempt, row.idle_deaths, row.reason) == ("running", 2, 1, "")
 
@@ -279,11 +295,11 @@ ACTS = [
     (RayJobs, "submit", 2),
     (RayJobs, "observe", 1),
     (RayJobs, "logs", 1),
-    (Repository, "advance", 1),
-    (Repository, "advance", 2),
-    (Repository, "advance", 3),
-    (Repository, "move_event_offset", 1),
-    (Repository, "add_event", 1),
+    (Transitions, "advance", 1),
+    (Transitions, "advance", 2),
+    (Transitions, "advance", 3),
+    (EventOffsets, "move", 1),
+    (EventLog, "add", 1),
 ]
 
 
@@ -323,11 +339,11 @@ def test_a_reconciler_killed_at_any_act_is_taken_over_by_the_next(
     rounds(("running", 1))
     desk.ray.end(f"tet-{experiment}-1")
     rounds(("running", 2))
-    desk.say(experiment, Outcome(state="succeeded"), attempt=2)
+    desk.say(experiment, Outcome(state=ExperimentState.SUCCEEDED), attempt=2)
     desk.ray.end(f"tet-{experiment}-2", "SUCCEEDED")
     rounds(("succeeded", 2))
     assert calls >= nth
     assert list(desk.ray.jobs) == [f"tet-{experiment}-1", f"tet-{experiment}-2"]
     with desk.database.reading() as repository:
-        told = [event.data["state"] for event in repository.events(experiment) if event.type == "experiment"]
+        told = [event.data["state"] for event in repository.events.after(experiment) if event.type == "experiment"]
     assert (told[0], told[-1], told.count("succeeded")) == ("queued", "succeeded", 1)

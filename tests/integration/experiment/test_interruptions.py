@@ -5,7 +5,7 @@ import time
 import psutil
 import pytest
 
-from service.runner.commits.stage_folder import read_commits
+from service.runner.commits.reading import read_commits
 from service.storage import ExperimentFolder
 from tests.integration.experiment.conftest import SPEC, Finished, driver_process, run_to_end
 from tests.local_stack import END_S, Json, LocalStack

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from service.failures import ABOUT, FailureType
-from service.runner.failures import lost
+from service.runner.diagnosis import diagnose_lost
 from service.storage import ExperimentFolder
 from tests.failure_texts import TEXTS
 from tests.integration.failures.conftest import LOGGED_EPOCHS, Scene
@@ -102,12 +102,12 @@ def test_what_mlflow_refuses_for_good_fails_and_a_retry_ships_it(scene: Scene) -
 def test_ray_tells_a_lost_node_and_short_memory_apart(scene: Scene) -> None:
     assert scene.ray is not None
     said: Json = json.loads(scene.ray.communicate(timeout=600)[0].splitlines()[-1])
-    node, memory = lost(said["node"]), lost(said["memory"])
-    assert (node["type"], memory["type"]) == ("node_lost", "out_of_memory")
-    assert re.match(r"the trial's node was lost(, or cut off: it does not answer any more)?$", node["message"])
+    node, memory = diagnose_lost(said["node"]), diagnose_lost(said["memory"])
+    assert (node.type, memory.type) == ("node_lost", "out_of_memory")
+    assert re.match(r"the trial's node was lost(, or cut off: it does not answer any more)?$", node.message)
     assert re.match(
         r"out of memory: Ray ended the trial, since its node was short of memory \([\d.]+GB used / [\d.]+GB limit\); ",
-        memory["message"],
+        memory.message,
     )
 
 

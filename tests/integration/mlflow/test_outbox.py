@@ -12,11 +12,12 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Run
 
 from service.events import EVENT, AnyEvent, OutboxChanged
+from service.failures import Failure, FailureType
 from service.plan import Chain, plan
 from service.runner.chains.board import StageId
 from service.runner.chains.event_file import EventFile
 from service.runner.chains.ledger import Ledger, Stop
-from service.runner.commits.stage_folder import Attempt
+from service.runner.commits.attempt import Attempt
 from service.runner.shipping import outbox as module
 from service.runner.shipping.mlflow_runs import MlflowRuns
 from service.runner.shipping.outbox import Outbox
@@ -354,7 +355,7 @@ def test_cancelled_runs_are_closed(mlflow_url: str, bench: Bench) -> None:
 
 def test_a_failed_stage_says_why(mlflow_url: str, bench: Bench) -> None:
     bench.commit(0, range(1, 3))
-    failure = {"type": "not_finite", "class": "user", "kind": "FloatingPointError", "message": "the loss is nan"}
+    failure = Failure.of(FailureType.NOT_FINITE, "the loss is nan", kind="FloatingPointError")
     Attempt(bench.folder.stage(bench.chain.id, 0)).finish(state="failed", at_ms=3_000, failure=failure)
     assert bench.outbox(mlflow_url).finish(NEVER, 0)
     (parent,), (child,) = runs_of(mlflow_url, bench)

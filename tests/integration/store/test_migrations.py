@@ -12,9 +12,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, select, update
 
+from service.reasons import Reason, ReasonKind
 from service.store.database import Database, _alembic
 from service.store.tables import ChainRow, ExperimentRow, StageRow, Table
 from tests.integration.store.test_repository import create
+from tests.root import ROOT
 
 
 def test_the_migrations_make_the_tables_that_the_code_reads(database: Database) -> None:
@@ -117,6 +119,42 @@ def test_of_what_ran_before_there_were_stretches_none_is_known(database: Databas
     assert found == [(experiment_id, None, 0)]
 
 
+# As the version before stored them: state, reason, hold; and the kind that each is given.
+REASONS = [
+    ("queued", "", "", ReasonKind.NONE),
+    ("running", "", "", ReasonKind.NONE),
+    ("queued", "waits for a node: a trial needs 1 CPU(s)", "", ReasonKind.WAITS_FOR_NODE),
+    ("queued", "waits: ann may run 1 at once, and does", "", ReasonKind.WAITS_FOR_OWNER),
+    ("queued", "the storage is full: 1 MB are free at /s, and 268 MB have to be", "", ReasonKind.STORAGE),
+    ("queued", "the storage cannot be written: No space left on device (/s)", "", ReasonKind.STORAGE),
+    ("paused", "the disk; it goes on", "the disk; it goes on", ReasonKind.STORAGE),
+    ("running", "the service cannot go on with it: OSError: no; it is tried again and again", "", ReasonKind.TROUBLE),
+    ("running", "Ray does not answer: HTTP 503: the head is busy", "", ReasonKind.RAY_SILENT),
+    ("starting", "Ray did not take the job: HTTP 500: no", "", ReasonKind.RAY_REFUSED),
+    ("starting", "driver 1 is gone (FAILED: it died); the next one is starting", "", ReasonKind.DRIVER_LOST),
+    ("running", "12 points wait for MLflow: refused", "", ReasonKind.WAITS_FOR_MLFLOW),
+    ("pausing", "Ray was asked to stop the driver", "", ReasonKind.STOPPING),
+    ("pausing", "HTTP 503: the head is busy", "", ReasonKind.STOPPING),
+    ("succeeded", "", "", ReasonKind.NONE),
+    ("failed", "3 of 9 chains failed", "", ReasonKind.FAILED),
+    ("cancelled", "cancelled while it ran", "", ReasonKind.CANCELLED),
+]
+
+
+def test_reasons_of_the_version_before_get_their_kind_and_keep_their_words(database: Database) -> None:
+    ids = [create(database) for _ in REASONS]
+    with database.engine.begin() as connection:
+        command.downgrade(_alembic(connection), "0008")
+        assert "reason_kind" not in {column["name"] for column in inspect(connection).get_columns("experiments")}
+        for experiment_id, (state, words, hold, _) in zip(ids, REASONS, strict=True):
+            values = {"state": state, "reason": words, "hold": hold}
+            connection.execute(update(ExperimentRow).where(ExperimentRow.id == experiment_id).values(values))
+    database.migrate()
+    with database.reading() as repository:
+        rows = [repository.experiments.get(experiment_id) for experiment_id in ids]
+    assert [row.current_reason() for row in rows] == [Reason(kind, words) for _, words, _, kind in REASONS]
+
+
 def test_a_process_killed_within_a_migration_leaves_the_next_one_to_do_it(database_url: str) -> None:
     script = f"""
 import os, signal
@@ -130,7 +168,7 @@ def killing(name, *arguments, **named):
 op.create_table = killing
 Database({database_url!r}).migrate()
 """
-    ended = subprocess.run([sys.executable, "-c", script], check=False, cwd=Path(__file__).parents[3])
+    ended = subprocess.run([sys.executable, "-c", script], check=False, cwd=ROOT)
     assert ended.returncode == -signal.SIGKILL
     found = Database(database_url)
     found.migrate()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from mlflow import MlflowClient
 
-from service.runner.commits.stage_folder import Progress, read_progress
+from service.runner.commits.reading import StageProgress, read_progress
 from service.storage import StageFolder
 from tests.local_stack import Json
 from tests.system.chaos import fingerprint
@@ -42,7 +42,7 @@ def _storage_against_mlflow(world: World, experiment_id: str) -> Iterator[str] |
     return wrong
 
 
-def _stage(progress: Progress, stage: Json, client: MlflowClient) -> Iterator[str]:
+def _stage(progress: StageProgress, stage: Json, client: MlflowClient) -> Iterator[str]:
     if progress.last is None or progress.done is None:
         yield "its journal has no end"
         return
@@ -64,7 +64,7 @@ def _stage(progress: Progress, stage: Json, client: MlflowClient) -> Iterator[st
     yield from _attempts(progress.folder)
 
 
-def _weights(progress: Progress) -> Iterator[str]:
+def _weights(progress: StageProgress) -> Iterator[str]:
     assert progress.last is not None
     state = checkpoints.load_checkpoint(progress.checkpoint(progress.last))
     if (digest := checkpoints.weights_sha256(state["model"])) != progress.last.weights_sha256:

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from service.runner.commits.stage_folder import Commit, read_commits
+from service.runner.commits.reading import read_commits
+from service.runner.commits.records import Commit
 from service.storage import ExperimentFolder
 from tests.local_stack import Json, LocalStack
 from tests.system.queue.crowd import Fate, Member

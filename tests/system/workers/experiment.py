@@ -15,7 +15,8 @@ from service.runner.chains.event_file import EventFile
 from service.runner.chains.journal import StudyJournal
 from service.runner.chains.ledger import Ledger
 from service.runner.chains.study import Study
-from service.runner.commits.stage_folder import Done, Progress, read_progress
+from service.runner.commits.reading import StageProgress, read_progress
+from service.runner.commits.records import Done
 from service.runner.tuning.campaign import Campaign
 from service.runner.tuning.stop_window import StopWindow
 from service.runner.tuning.takeover import Takeover
@@ -87,7 +88,7 @@ class Run:
             struck.result()
         return self
 
-    def progress(self, stage: int = 0) -> Progress:
+    def progress(self, stage: int = 0) -> StageProgress:
         """What is committed of a stage."""
         return read_progress(self.folder.stage(self.chain.id, stage))
 

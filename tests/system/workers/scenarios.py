@@ -172,12 +172,13 @@ class Stage:
         damaged.write_bytes(damaged.read_bytes()[:40])
         changes: dict[str, Any] = {"dataset": dataset.model_dump(mode="json"), "batch_size": 8}
         run, kept = self.run(f"{num} broken data", num, **changes)
-        failure = run.done.failure or {}
+        failure = run.done.failure
+        assert failure is not None
         return kept | {
-            "it fails of the user's data": (failure.get("type"), failure.get("class")) == ("data", "user"),
+            "it fails of the user's data": (failure.type, failure.whose) == ("data", "user"),
             "it is not tried again": run.progress().num_attempts == 2,  # one more is the driver's own
-            "the worker and the file are named": f"worker {num - 1} of {num}: " in failure.get("message", "")
-            and damaged.name in failure.get("message", ""),
+            "the worker and the file are named": f"worker {num - 1} of {num}: " in failure.message
+            and damaged.name in failure.message,
         }
 
 

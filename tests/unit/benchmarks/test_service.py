@@ -11,7 +11,7 @@ from benchmarks.service.cluster.ours import spec_of
 from benchmarks.service.cluster.trainables import ReportTrial
 from benchmarks.service.measured import Measured
 from service.plan import plan
-from service.runner.commits.stage_folder import read_progress
+from service.runner.commits.reading import read_progress
 from service.storage import StageFolder
 
 

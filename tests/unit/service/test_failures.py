@@ -1,14 +1,14 @@
 """Every type of failure is explained: as data, and in the documentation, with the text that people read."""
 
 import re
-from pathlib import Path
 
 import pytest
 
-from service.failures import ABOUT, MAX_LINES, FailureType, failure, headline
+from service.failures import ABOUT, MAX_LINES, Failure, FailureType
 from tests.failure_texts import TEXTS
+from tests.root import ROOT
 
-GUIDE = (Path(__file__).parents[3] / "docs" / "troubleshooting.md").read_text()
+GUIDE = (ROOT / "docs" / "troubleshooting.md").read_text()
 SECTIONS = dict(re.findall(r"^### `(\w+)`\n(.*?)(?=^##|\Z)", GUIDE, re.MULTILINE | re.DOTALL))
 
 
@@ -31,6 +31,6 @@ def test_the_guide_says_whether_it_is_retried(type_: FailureType) -> None:
 
 
 def test_a_failure_keeps_the_end_of_its_traceback_and_has_a_headline() -> None:
-    told = failure(FailureType.ERROR, "broken", kind="KeyError", trace="\n".join(map(str, range(100))))
-    assert told["traceback"].splitlines() == [str(line) for line in range(100 - MAX_LINES, 100)]
-    assert headline(told) == {"type": "error", "class": "user", "message": "broken"}
+    told = Failure.of(FailureType.ERROR, "broken", kind="KeyError", trace="\n".join(map(str, range(100))))
+    assert told.traceback.splitlines() == [str(line) for line in range(100 - MAX_LINES, 100)]
+    assert told.summary.as_json() == {"type": "error", "class": "user", "message": "broken"}

@@ -18,8 +18,8 @@ import ray
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from torch.distributed import DistBackendError, DistNetworkError, DistStoreError, ProcessGroup
 
-from service.failures import FailureType, failure
-from service.runner.failures import WorkerFailed, lost
+from service.failures import Failure, FailureType
+from service.runner.diagnosis import WorkerFailed, diagnose_lost
 from service.runner.trial.config import TrialConfig
 from service.runner.trial.workers.meeting import called, joined
 from service.runner.trial.workers.worker import Worker
@@ -128,7 +128,7 @@ def gathered(crew: Crew, say: Callable[[str], None]) -> Iterator[Gathered]:
                 raise
         others.finish()
     except WorkersApartError as error:
-        raise WorkerFailed(others.cause() or failure(FailureType.NODE_LOST, str(error), kind=KIND)) from error
+        raise WorkerFailed(others.cause() or Failure.of(FailureType.NODE_LOST, str(error), kind=KIND)) from error
     except RuntimeError as error:  # a sum on a GPU that was broken off may be met by whoever reads what came of it
         if others.have_failed and (cause := others.cause()) is not None:
             raise WorkerFailed(cause) from error
@@ -144,7 +144,7 @@ class _Others:
         self._crew = crew
         self._actors: list[Any] = []
         self._tasks: dict[Any, int] = {}
-        self._failures: list[tuple[int, dict[str, Any]]] = []
+        self._failures: list[tuple[int, Failure]] = []
         # The first worker is out of all sums; the cause of its coming out is known, or will never be; it is all over.
         self._out, self._known, self._over = threading.Event(), threading.Event(), threading.Event()
         self._group: ProcessGroup | None = None
@@ -166,7 +166,7 @@ class _Others:
             try:
                 ray.get(each.start.remote())
             except ray.exceptions.RayError as error:
-                raise WorkerFailed(self._told(rank, lost(str(error), "its"))) from error
+                raise WorkerFailed(self._told(rank, diagnose_lost(str(error), "its"))) from error
 
     def send(self, meeting: Any) -> None:
         """Send them to the meeting; from now on their ends are watched."""
@@ -196,7 +196,7 @@ class _Others:
         """Whether one of them has ended before its time."""
         return bool(self._failures)
 
-    def cause(self) -> dict[str, Any] | None:
+    def cause(self) -> Failure | None:
         """The failure of the worker that the others have lost; None if nobody tells."""
         self._out.set()
         self._known.wait(CAUSE_S)
@@ -226,7 +226,7 @@ class _Others:
         try:
             told = ray.get(task)
         except ray.exceptions.RayError as error:
-            told = lost(str(error), "its")
+            told = diagnose_lost(str(error), "its")
         if told is None:
             return
         self._failures.append((rank, told))
@@ -251,12 +251,12 @@ class _Others:
         # Before its first step it loads data, for as long as that takes, and then comes to a sum.
         if not self._out.wait(GRACE_S if self._stepped_at is not None else self._crew.timeout_s):
             rank, told = self._failures[0]
-            text = f"{self._crew.label}: worker {rank} has failed, and this one hangs: {told['message']}"
+            text = f"{self._crew.label}: worker {rank} has failed, and this one hangs: {told.message}"
             print(text, file=sys.stderr, flush=True)
             os._exit(1)
 
-    def _told(self, rank: int, told: dict[str, Any]) -> dict[str, Any]:
-        return told | {"message": f"worker {rank} of {self._crew.num}: {told['message']}"}
+    def _told(self, rank: int, told: Failure) -> Failure:
+        return told.with_message(f"worker {rank} of {self._crew.num}: {told.message}")
 
 
 def _kill(actor: Any) -> None:
@@ -264,6 +264,6 @@ def _kill(actor: Any) -> None:
         ray.kill(actor)
 
 
-def _is_consequence(told: Mapping[str, Any]) -> bool:
+def _is_consequence(told: Failure) -> bool:
     """Whether a worker failed of another's failure alone."""
-    return told["kind"] in _CONSEQUENCES
+    return told.kind in _CONSEQUENCES

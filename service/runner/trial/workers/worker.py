@@ -6,7 +6,8 @@ It trains its share of every batch and writes nothing. Whatever ends it ends its
 from pathlib import Path
 from typing import Any
 
-from service.runner.failures import describe
+from service.failures import Failure
+from service.runner.diagnosis import diagnose
 from service.runner.trial.workers.meeting import Meeting, joined
 
 
@@ -28,7 +29,7 @@ class Worker:
         """Answer once the process is there and has loaded what it needs."""
         import tet_core.train.epochs  # noqa: F401
 
-    def train(self, meeting: Meeting, config: dict[str, Any], data_root: str | None) -> dict[str, Any] | None:
+    def train(self, meeting: Meeting, config: dict[str, Any], data_root: str | None) -> Failure | None:
         """Train a stage to its end, beside the others.
 
         Args:
@@ -48,5 +49,5 @@ class Worker:
                 for _ in train_epochs(TrainConfig.model_validate(config), data_root=root, group=group):
                     pass
         except Exception as error:
-            return describe(error)
+            return diagnose(error)
         return None

@@ -3,8 +3,6 @@
 import sqlalchemy as sa
 from alembic import op
 
-from service.failures import typed
-
 revision = "0004"
 down_revision = "0003"
 
@@ -21,7 +19,8 @@ def upgrade() -> None:
     for *key, told in connection.execute(sa.select(STAGES).where(STAGES.c.failure.is_not(None))).all():
         if told is not None and "type" not in told:  # None: a JSON null
             this = [STAGES.c[name] == value for name, value in zip(KEY, key, strict=True)]
-            connection.execute(sa.update(STAGES).where(*this).values(failure=typed(told)))
+            type_ = "node_lost" if told.get("class") == "cluster" else "error"
+            connection.execute(sa.update(STAGES).where(*this).values(failure={"type": type_, **told}))
 
 
 def downgrade() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.control.queue import REFUSED_AFTER_S, Limits, Turn, judge
+from service.reasons import NO_REASON, Reason, ReasonKind
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NODES = [{"CPU": 8.0, "GPU": 1.0}]
@@ -42,23 +43,26 @@ def test_no_more_run_than_are_allowed() -> None:
     queued = [One(f"e{number}", 10 - number) for number in range(5)]
     verdicts = judge(queued, {"local": 2}, limits(4), NODES, NOW)
     assert [verdict.turn for verdict in verdicts] == [Turn.GO, Turn.GO, Turn.WAIT, Turn.WAIT, Turn.WAIT]
-    assert {verdict.reason for verdict in verdicts} == {""}
+    assert {verdict.reason for verdict in verdicts} == {NO_REASON}
 
 
 def test_an_owner_with_a_full_quota_stands_in_nobodys_way() -> None:
     queued = One("a1", 3, owner="ann"), One("a2", 2, owner="ann"), One("b1", 1, owner="bob")
     verdicts = judge(queued, {}, limits(3, per_owner=1), NODES, NOW)
     assert [verdict.turn for verdict in verdicts] == [Turn.GO, Turn.WAIT, Turn.GO]
-    assert verdicts[1].reason == "waits: ann may run 1 at once, and does"
+    assert verdicts[1].reason == Reason(ReasonKind.WAITS_FOR_OWNER, "waits: ann may run 1 at once, and does")
 
 
 def test_what_cannot_be_placed_says_why_and_stands_in_nobodys_way() -> None:
     many = ONE_CPU | {"num_workers": 9}
     (verdict,) = judge([One("many", demand=many)], {}, limits(1), NODES, NOW)
-    assert verdict.reason.startswith("waits for a node: a trial needs 9 workers, each of 1 CPU(s) and 0 GPU(s), and 1 ")
+    assert verdict.reason.kind is ReasonKind.WAITS_FOR_NODE
+    words = "waits for a node: a trial needs 9 workers, each of 1 CPU(s) and 0 GPU(s), and 1 "
+    assert verdict.reason.words.startswith(words)
     verdicts = judge([One("big", 9, demand=TWO_GPUS), One("small")], {}, limits(1), NODES, NOW)
     assert [verdict.turn for verdict in verdicts] == [Turn.WAIT, Turn.GO]
-    assert verdicts[0].reason.startswith("waits for a node: a trial needs 1 CPU(s) and 2 GPU(s), and no node has them")
+    words = "waits for a node: a trial needs 1 CPU(s) and 2 GPU(s), and no node has them"
+    assert verdicts[0].reason.words.startswith(words)
 
 
 def test_what_is_to_be_refused_is_given_the_time_that_a_cluster_needs_to_gather() -> None:
@@ -66,7 +70,8 @@ def test_what_is_to_be_refused_is_given_the_time_that_a_cluster_needs_to_gather(
     early, late = One("early", REFUSED_AFTER_S - 1, demand=demand), One("late", REFUSED_AFTER_S, demand=demand)
     verdicts = {verdict.id: verdict for verdict in judge([early, late], {}, limits(), NODES, NOW)}
     assert (verdicts["early"].turn, verdicts["late"].turn) == (Turn.WAIT, Turn.REFUSE)
-    assert verdicts["late"].reason.startswith("it cannot be placed: a trial needs")
+    assert verdicts["late"].reason.kind is ReasonKind.FAILED
+    assert verdicts["late"].reason.words.startswith("it cannot be placed: a trial needs")
 
 
 def test_a_cluster_that_cannot_be_asked_keeps_nobody_waiting() -> None:

@@ -1,6 +1,6 @@
 """What trials leave in a stage folder, written without training."""
 
-from service.runner.commits.stage_folder import Attempt
+from service.runner.commits.attempt import Attempt
 from service.storage import StageFolder
 
 METRICS = {

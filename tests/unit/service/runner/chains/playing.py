@@ -15,7 +15,7 @@ from service.runner.chains.event_file import EventFile
 from service.runner.chains.journal import Entry, StudyJournal
 from service.runner.chains.ledger import Ledger
 from service.runner.chains.study import Study, Verdict
-from service.runner.commits.stage_folder import Attempt
+from service.runner.commits.attempt import Attempt
 from service.runner.driver import make_board
 from service.spec import Experiment
 from service.storage import ExperimentFolder

@@ -6,12 +6,13 @@ from pathlib import Path
 from service.control.ingest import read_lines
 from service.events import EVENT, OutboxChanged, Outcome
 from service.runner.chains.event_file import EventFile
+from service.states import ExperimentState
 
 
 def test_an_event_can_be_read_the_moment_it_was_said(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     file = EventFile(path)
-    file.append(Outcome(state="failed", reason="zwei\nZeilen"))
+    file.append(Outcome(state=ExperimentState.FAILED, reason="zwei\nZeilen"))
     lines, offset = read_lines(path, 0)
     assert [EVENT.validate_json(line).type for line in lines] == ["outcome"]
     assert offset == path.stat().st_size

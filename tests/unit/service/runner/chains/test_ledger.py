@@ -6,16 +6,17 @@ from pathlib import Path
 import pytest
 
 from service.events import EVENT, AnyEvent, ChainChanged, StageChanged
+from service.failures import Failure, FailureType
 from service.plan import Chain
 from service.runner.chains.board import StageId
 from service.runner.chains.event_file import EventFile
 from service.runner.chains.ledger import Ledger
-from service.runner.commits.stage_folder import Attempt
+from service.runner.commits.attempt import Attempt
 from service.states import WorkState
 from service.storage import ExperimentFolder
 from tests.unit.service.runner.writing import begin, write
 
-FAILURE = {"type": "spec", "class": "user", "kind": "ValueError", "message": "no"}
+FAILURE = Failure.of(FailureType.NOT_FINITE, "the loss is nan", kind="FloatingPointError")
 
 
 @pytest.fixture

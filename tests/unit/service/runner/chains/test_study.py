@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from service.failures import Failure, FailureType
 from service.plan import plan
 from service.runner.chains.board import StageId
 from service.runner.chains.journal import Decision, Proposal, as_proposed
@@ -164,8 +165,7 @@ def test_what_had_ended_before_a_breakdown_stays_as_it_ended_whatever_the_clock_
     player.ledger.refresh(StageId(first.id, 0))
     write(player.folder.stage(second.id, 0), 1, of=10)
     player.ledger.refresh(StageId(second.id, 0))
-    told = {"type": "not_finite", "message": "the loss is nan"}
-    assert player.study.broke(StageId(second.id, 0), told)
+    assert player.study.broke(StageId(second.id, 0), Failure.of(FailureType.NOT_FINITE, "the loss is nan"))
     player.events.close()
     for driver in (player, Player(experiment, player.folder, 2)):
         assert driver.ledger.chain_state(first) is WorkState.SUCCEEDED

@@ -3,7 +3,7 @@
 import pytest
 
 from service.runner.commits.best import best_commit, best_key
-from service.runner.commits.stage_folder import Commit
+from service.runner.commits.records import Commit
 
 
 def commits(key: str, *accuracies: float) -> list[Commit]:

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from service.failures import headline
-from service.runner.commits.stage_folder import Attempt, Commit, Superseded, commit_name, read_commits, read_progress
+from service.failures import Failure, FailureType
+from service.runner.commits.attempt import Attempt, Superseded
+from service.runner.commits.reading import read_commits, read_progress
+from service.runner.commits.records import Commit, commit_name
 from service.runner.shipping.run_content import progress_tags
 from service.storage import StageFolder
+from tests.root import ROOT
 
 
 @pytest.fixture
@@ -101,12 +104,13 @@ def test_a_process_killed_before_its_link_leaves_the_journal_as_it_was(folder: S
     script = f"""
 import os, signal
 from pathlib import Path
-from service.runner.commits import stage_folder
+from service.runner.commits.attempt import Attempt
+from service.storage import StageFolder
 os.link = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-attempt = stage_folder.Attempt(stage_folder.StageFolder(Path({str(folder.path)!r})))
+attempt = Attempt(StageFolder(Path({str(folder.path)!r})))
 attempt.commit(epoch=2, epochs=9, at_ms=2, metrics={{}}, weights_sha256="00")
 """
-    ended = subprocess.run([sys.executable, "-c", script], check=False, cwd=Path(__file__).parents[5])
+    ended = subprocess.run([sys.executable, "-c", script], check=False, cwd=ROOT)
     assert ended.returncode == -9
     assert [found.epoch for found in read_commits(folder)] == [1]
     assert (folder.attempt(2) / commit_name(2)).exists()
@@ -151,7 +155,7 @@ def test_the_marker_is_not_seen_without_every_epoch_before_it(folder: StageFolde
 
 
 def test_a_stage_may_fail_at_any_epoch(folder: StageFolder) -> None:
-    failure = {"type": "not_finite", "class": "user", "kind": "FloatingPointError", "message": "the loss is nan"}
+    failure = Failure.of(FailureType.NOT_FINITE, "the loss is nan", kind="FloatingPointError")
     Attempt(folder).finish(state="failed", at_ms=1, failure=failure)
     done = read_progress(folder).done
     assert done is not None
@@ -161,13 +165,13 @@ def test_a_stage_may_fail_at_any_epoch(folder: StageFolder) -> None:
 def test_attempts_of_several_processes_get_folders_of_their_own(folder: StageFolder) -> None:
     script = f"""
 from pathlib import Path
-from service.runner.commits.stage_folder import Attempt
+from service.runner.commits.attempt import Attempt
 from service.storage import StageFolder
 print("ready", flush=True)
 input()
 print(*[Attempt(StageFolder(Path({str(folder.path)!r}))).number for _ in range(20)])
 """
-    command, root = [sys.executable, "-c", script], Path(__file__).parents[5]
+    command, root = [sys.executable, "-c", script], ROOT
     processes = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root) for _ in range(2)
     ]
@@ -220,6 +224,7 @@ def test_a_failure_from_before_there_were_types_gets_one(folder: StageFolder, wh
     folder.done(1).write_text(json.dumps(done))
     progress = read_progress(folder)
     assert progress.done is not None
-    assert progress.done.failure == old | {"type": type_}
-    assert headline(progress.done.failure) == {"type": type_, "class": whose, "message": "gone"}
+    assert progress.done.failure is not None
+    assert progress.done.failure.as_json() == old | {"type": type_}
+    assert progress.done.failure.summary.as_json() == {"type": type_, "class": whose, "message": "gone"}
     assert progress_tags(progress)["tet.failure"] == f"{type_}: gone"

@@ -5,8 +5,10 @@ import json
 import pytest
 from mlflow.utils.validation import _validate_param_name as validate_param_name
 
+from service.failures import Failure, FailureType
 from service.plan import Chain, plan
-from service.runner.commits.stage_folder import Attempt, read_progress
+from service.runner.commits.attempt import Attempt
+from service.runner.commits.reading import read_progress
 from service.runner.shipping import run_content as content
 from service.spec import parse
 from service.storage import ExperimentFolder
@@ -65,7 +67,7 @@ def test_tags_follow_the_attempts(experiment: ExperimentFolder) -> None:
 
 
 def test_a_failure_is_a_tag(experiment: ExperimentFolder) -> None:
-    failure = {"type": "spec", "class": "user", "kind": "ValueError", "message": "no such thing"}
+    failure = Failure.of(FailureType.SPEC, "no such thing", kind="ConfigError")
     Attempt(experiment.stage("c", 0)).finish(state="failed", at_ms=1, failure=failure)
     tags = content.progress_tags(read_progress(experiment.stage("c", 0)))
     assert tags == {"tet.attempt": "1", "tet.failure": "spec: no such thing"}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from service.plan import plan
-from service.runner.commits.stage_folder import read_progress
+from service.runner.commits.reading import read_progress
 from service.runner.trial.trainable import StageTrial
 from service.runner.verifying.replay import Replay
 from service.spec import parse

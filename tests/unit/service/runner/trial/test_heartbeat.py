@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from service.runner.commits.stage_folder import Attempt, Commit, Started
-from service.runner.failures import StageFailed
+from service.runner.commits.attempt import Attempt
+from service.runner.commits.records import AttemptStart, Commit
+from service.runner.diagnosis import StageFailed
 from service.runner.trial.heartbeat import HEARTBEAT, Pulse, last_sign, spent_s
 from service.spec.blocks import Limits
 from service.storage import StageFolder
@@ -23,8 +24,8 @@ def attempt(tmp_path: Path) -> Attempt:
     return Attempt(StageFolder(tmp_path / "0"))
 
 
-def started(attempt: int, at_ms: int, generation: int = 1) -> Started:
-    return Started(
+def started(attempt: int, at_ms: int, generation: int = 1) -> AttemptStart:
+    return AttemptStart(
         attempt=attempt,
         at_ms=at_ms,
         host="h",

@@ -1,6 +1,6 @@
 """When a network counts as dead, saturated or cut off."""
 
-from service.runner.commits.stage_folder import Commit, Layer
+from service.runner.commits.records import Commit, Layer
 from service.runner.trial import layer_health
 from service.spec.blocks import HealthLimits
 

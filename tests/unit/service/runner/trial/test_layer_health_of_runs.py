@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.runner.commits.stage_folder import Commit, Layer
+from service.runner.commits.records import Commit, Layer
 from service.runner.trial import layer_health
 from service.spec.blocks import HealthLimits
 from tests.unit.tet_core.stages import make_config

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from service.runner.chains.board import StageId
-from service.runner.commits.stage_folder import Attempt, read_progress
+from service.runner.commits.attempt import Attempt
+from service.runner.commits.reading import read_progress
 from service.runner.trial.config import TrialConfig
 from service.runner.trial.trainable import StageTrial
 from service.storage import StageFolder

@@ -11,10 +11,11 @@ import pytest
 from torch.distributed import ProcessGroup
 
 from service.plan import Chain, plan
-from service.runner.commits.stage_folder import Attempt, read_progress
+from service.runner.commits.attempt import Attempt
+from service.runner.commits.reading import read_progress
 from service.runner.trial.parts import load_last
 from service.runner.trial.trainable import StageTrial
-from service.runner.verifying.replay import Replay, parts_of
+from service.runner.verifying.replay import Replay, segments_of
 from service.spec import parse
 from service.storage import ExperimentFolder
 from tests.unit.service.runner.trial.test_trainable import config, run
@@ -112,7 +113,7 @@ def test_a_trial_of_one_goes_on_from_what_two_have_committed(tmp_path: Path, wor
     own = folder.stage(chain().id, 0)
     reports = run(StageTrial(config(own.path, config=settings().model_dump(mode="json"))))
     assert [(report["epoch"], report["end"]) for report in reports] == [(3, None), (3, "succeeded")]
-    assert [(part.num_workers, len(part.commits)) for part in parts_of(read_progress(own))] == [(2, 2), (1, 1)]
+    assert [(part.num_workers, len(part.commits)) for part in segments_of(read_progress(own))] == [(2, 2), (1, 1)]
 
 
 def test_a_difference_is_found_where_it_is(tmp_path: Path, workers: Pool) -> None:

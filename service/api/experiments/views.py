@@ -1,0 +1,159 @@
+"""From stored rows to answers: experiments, their chains and stages."""
+
+from starlette.exceptions import HTTPException
+
+from service.answers.chains import ChainView, FailureView, StageFailureView, StageView
+from service.answers.experiments import (
+    EarlierResources,
+    ExperimentPage,
+    ExperimentSummary,
+    ExperimentView,
+    Links,
+    OutcomeView,
+    ProgressSummary,
+    ProgressView,
+    WebhookView,
+)
+from service.api.context import Context
+from service.api.experiments.searching import search_view
+from service.control.jobs import submission_id
+from service.errors import NotFound
+from service.settings import Settings
+from service.states import ExperimentState, WorkState
+from service.store.requests import given
+from service.store.sums import Extent
+from service.store.tables import ChainRow, ExperimentRow
+
+# An answer holds at most so many chains; the rest come by cursor.
+MAX_CHAINS_EMBEDDED = 1_000
+
+
+def experiment_page(
+    context: Context, *, limit: int, cursor: str | None, state: ExperimentState | None, name: str | None
+) -> ExperimentPage:
+    """List experiments, newest first; `cursor` is the id of the last one of the page before."""
+    with context.database.reading() as repository:
+        try:
+            rows = repository.experiments.page(limit=limit + 1, after=cursor, state=state, name=name)
+        except NotFound:
+            raise HTTPException(422, f"cursor={cursor}: must be the next_cursor of an earlier page") from None
+    shown = [experiment_summary(context.settings, row) for row in rows[:limit]]
+    return ExperimentPage(experiments=shown, next_cursor=shown[-1].id if len(rows) > limit else None)
+
+
+def experiment_view(
+    context: Context, experiment_id: str, *, after: int = -1, limit: int = MAX_CHAINS_EMBEDDED
+) -> ExperimentView:
+    """Show an experiment, with the chains after position `after`."""
+    with context.database.reading() as repository:
+        row = repository.experiments.get(experiment_id)
+        chains = repository.work.chains(experiment_id, limit=limit + 1, after=after)
+        # On the first page only: for 100,000 chains it takes a good part of a second.
+        whole = repository.sums.extent(experiment_id) if after < 0 else None
+        search = search_view(repository, row) if after < 0 else None
+        outcomes, parents = (
+            repository.experiments.outcomes(experiment_id),
+            repository.experiments.parents(experiment_id),
+        )
+    shown = experiment_summary(context.settings, row)
+    return ExperimentView(
+        **{**dict(shown), "progress": _progress(row, whole)},
+        parents=parents,
+        rerun_of=row.rerun_of,
+        history=[OutcomeView.model_validate(outcome, from_attributes=True) for outcome in outcomes],
+        resources=given(row.spec),
+        resources_history=[EarlierResources.model_validate(each) for each in row.resources_history],
+        checkpoints_removed_at=row.checkpoints_removed_at,
+        delete_at=row.delete_at,
+        webhook=_webhook(row),
+        search=search,
+        chains=[_chain_view(chain) for chain in chains[:limit]],
+        next_cursor=str(chains[limit - 1].position) if len(chains) > limit else None,
+    )
+
+
+def experiment_summary(settings: Settings, row: ExperimentRow) -> ExperimentSummary:
+    """Show an experiment without its chains."""
+    return ExperimentSummary(
+        id=row.id,
+        name=row.name,
+        state=ExperimentState(row.state),
+        reason=row.reason,
+        reason_kind=row.reason_kind,
+        failure=None if row.failure is None else FailureView.model_validate(row.failure),
+        owner=row.owner,
+        priority=row.priority,
+        generation=row.generation,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        preset=row.preset,
+        links=_links(settings, row),
+        progress=ProgressSummary(stages_done=row.stages_done, stages_total=row.stages_total),
+    )
+
+
+def _progress(row: ExperimentRow, whole: Extent | None) -> ProgressView:
+    if whole is None:
+        return ProgressView(stages_done=row.stages_done, stages_total=row.stages_total)
+    return ProgressView(
+        stages_done=row.stages_done,
+        stages_total=row.stages_total,
+        chains_total=whole.num_chains,
+        epochs_done=whole.epochs_done,
+        epochs_total=whole.epochs_total,
+        rows_done=whole.rows_done,
+        rows_total=whole.rows_total,
+        work_done=whole.work_done,
+        work_total=whole.work_total,
+    )
+
+
+def _webhook(row: ExperimentRow) -> WebhookView | None:
+    block = row.spec.get("webhook")
+    if block is None:
+        return None
+    return WebhookView(
+        url=block["url"],
+        tries=row.notify_tries,
+        error=row.notify_error,
+        delivered_at=row.notified_at,
+        next_try_at=row.notify_at,
+    )
+
+
+def _links(settings: Settings, row: ExperimentRow) -> Links:
+    links = Links()
+    if row.mlflow_experiment_id is not None:
+        links.mlflow = f"{settings.mlflow_public_url}/#/experiments/{row.mlflow_experiment_id}/runs"
+    if row.driver_attempt > 0:
+        links.ray = f"{settings.ray_public_url}/#/jobs/{submission_id(row.id, row.driver_attempt)}"
+    return links
+
+
+def _chain_view(row: ChainRow) -> ChainView:
+    stages = [
+        StageView(
+            index=stage.index,
+            kind=stage.kind,
+            T=stage.T,
+            state=WorkState(stage.state),
+            epoch=stage.epoch,
+            epochs=stage.epochs,
+            metrics=stage.metrics,
+            weights_sha256=stage.weights_sha256,
+            mlflow_run_id=stage.mlflow_run_id,
+            attempts=stage.attempts,
+            failure=None if stage.failure is None else StageFailureView.model_validate(stage.failure),
+        )
+        for stage in row.stages
+    ]
+    return ChainView(
+        id=row.id,
+        arm=row.arm,
+        seed=row.seed,
+        configuration=row.hyperparameters,
+        reason=row.reason,
+        state=WorkState(row.state),
+        stages=stages,
+    )

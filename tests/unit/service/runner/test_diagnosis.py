@@ -1,0 +1,206 @@
+"""Which type of failure it is, and whose."""
+
+import errno
+import json
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+from torch.distributed import DistBackendError
+
+from service.errors import FieldError, SpecInvalid
+from service.failures import ABOUT, Failure, FailureType
+from service.runner.diagnosis import (
+    StageFailed,
+    WorkerFailed,
+    diagnose,
+    diagnose_lost,
+    failure_type,
+    is_of_configuration,
+)
+from tests.ports import free_ports
+from tet_core.data.download import RemoteFile, download
+from tet_core.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    EntryPointError,
+    EnvironmentMismatch,
+    WorkersApartError,
+    WorkersDifferError,
+    errors_of_entry_point,
+)
+
+T = FailureType
+
+
+@pytest.mark.parametrize(
+    ("error", "type_", "whose"),
+    [
+        (ConfigError("device", "cuda", "this machine has no CUDA device"), T.SPEC, "user"),
+        (SpecInvalid([FieldError.at(["seeds"], [], "must hold a seed")]), T.SPEC, "user"),
+        (ValueError("operands could not be broadcast together"), T.ERROR, "user"),
+        (WorkersDifferError("worker 1 has another torch"), T.ENVIRONMENT, "cluster"),
+        (WorkersApartError("another worker has failed"), T.NODE_LOST, "cluster"),
+        (CheckpointError("does not fit"), T.SPEC, "user"),
+        (DataError("digits: the train set is empty"), T.DATA, "user"),
+        (FileNotFoundError(errno.ENOENT, "no data"), T.DATA, "user"),
+        (FloatingPointError("the loss is nan"), T.NOT_FINITE, "user"),
+        (MemoryError(), T.OUT_OF_MEMORY, "user"),
+        (DistBackendError("NCCL communicator was aborted"), T.NODE_LOST, "cluster"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), T.OUT_OF_MEMORY, "user"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), T.OUT_OF_MEMORY, "user"),
+        (RuntimeError("shapes do not match"), T.ERROR, "user"),
+        (KeyError("layers.3"), T.ERROR, "user"),
+        (OSError(errno.ENOSPC, "no space left on device"), T.STORAGE, "cluster"),
+        (OSError(errno.ESTALE, "stale file handle"), T.STORAGE, "cluster"),
+        (ConnectionResetError("gone"), T.STORAGE, "cluster"),
+        (TimeoutError("timed out"), T.STORAGE, "cluster"),
+        (URLError(OSError(errno.ENETUNREACH, "unreachable")), T.STORAGE, "cluster"),
+        (EnvironmentMismatch("another instruction set"), T.ENVIRONMENT, "cluster"),
+        (StageFailed(T.MAX_TIME, "too long"), T.MAX_TIME, "user"),
+    ],
+)
+def test_a_failure_has_a_type_and_is_the_users_or_the_clusters(
+    error: BaseException, type_: FailureType, whose: str
+) -> None:
+    assert failure_type(error) is type_
+    assert diagnose(error).whose == whose == ABOUT[type_].whose
+
+
+def caused(error: Exception, cause: OSError, *, openly: bool) -> Exception:
+    try:
+        try:
+            raise cause
+        except OSError as first:
+            raise error from (first if openly else None)
+    except type(error) as found:
+        return found
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE])
+def test_what_came_of_a_storage_that_failed_for_a_while_is_the_clusters(number: int) -> None:
+    cause = OSError(number, "it is away")
+    for error in (DataError("digits: cannot be read"), RuntimeError("unexpected pos 704 vs 598")):
+        told = diagnose(caused(error, cause, openly=True))
+        assert (told.type, told.whose) == ("storage", "cluster")
+        assert told.message == f"{error} (OSError: [Errno {number}] it is away)"
+
+
+def test_what_came_of_a_file_that_is_not_there_stays_the_users() -> None:
+    missing = FileNotFoundError(errno.ENOENT, "no such file")
+    assert failure_type(caused(DataError("cannot be read"), missing, openly=True)) is T.DATA
+    assert failure_type(caused(DataError("no such file"), OSError(errno.EIO, "x"), openly=False)) is T.DATA
+
+
+def test_memory_and_what_the_service_found_out_go_before_storage() -> None:
+    full = OSError(errno.ENOSPC, "full")
+    assert failure_type(caused(MemoryError(), full, openly=True)) is T.OUT_OF_MEMORY
+    assert failure_type(caused(StageFailed(T.HEALTH, "silent"), full, openly=True)) is T.HEALTH
+
+
+def test_a_download_that_is_refused_its_connection_is_the_clusters(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    with pytest.raises(DataError, match="Connection refused") as caught:
+        download(f"http://127.0.0.1:{port}/", RemoteFile("a", 1, "0"), tmp_path)
+    assert failure_type(caught.value) is T.STORAGE
+
+
+def test_a_failure_is_described_with_its_message_and_where_it_came_from() -> None:
+    try:
+        raise FloatingPointError("the sdt loss is nan in epoch 3")
+    except FloatingPointError as error:
+        found = diagnose(error)
+    assert (found.type, found.whose, found.kind) == ("not_finite", "user", "FloatingPointError")
+    assert found.message == "the sdt loss is nan in epoch 3"
+    assert "test_diagnosis.py" in found.traceback
+
+
+@pytest.mark.parametrize("raised", [ValueError("width is 3"), RuntimeError("shapes do not match"), KeyError("norm")])
+def test_an_error_of_an_entry_point_stays_its_authors(raised: Exception) -> None:
+    with pytest.raises(EntryPointError) as caught, errors_of_entry_point("mine"):
+        raise raised
+    found = diagnose(caught.value)
+    assert (found.type, found.whose, found.kind) == ("error", "user", type(raised).__name__)
+    assert found.message == f"entry_point 'mine' raised {type(raised).__name__}: {raised}"
+    assert "test_diagnosis.py" in found.traceback
+
+
+def test_data_that_an_entry_point_finds_damaged_are_the_users() -> None:
+    with pytest.raises(DataError) as caught, errors_of_entry_point("mine"):
+        raise DataError("mine: the train set is empty")
+    assert failure_type(caught.value) is T.DATA
+
+
+def test_a_failures_text_can_be_stored_whatever_it_quotes() -> None:
+    found = diagnose(FileNotFoundError("no file \udcff\x00" + "x" * 100_000))
+    assert found.message.startswith("no file \\udcff\\x00xxx")
+    assert len(found.message) < 3_000
+    assert len(found.traceback) < 50_000
+    json.dumps(found.as_json(), ensure_ascii=False).encode()
+
+
+def test_out_of_memory_says_what_to_do() -> None:
+    assert "lower batch_size or T" in diagnose(MemoryError("4 GB")).message
+
+
+def test_every_type_is_explained() -> None:
+    assert set(ABOUT) == set(FailureType)
+    assert all(about.meaning.endswith(".") and about.advice.endswith(".") for about in ABOUT.values())
+
+
+# What Ray 2.60 said of actors that were lost in these ways.
+HEAD = "The actor died unexpectedly before finishing this task.\n\tclass_name: A\n\tpid: 1\n"
+SAID = {
+    "process": HEAD
+    + "The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR Worker exit "
+    "detail: Worker unexpectedly exits with a connection error code 2. End of file. Some common causes: ...",
+    "node": HEAD + "The actor is dead because its node has died. Node Id: 84c0",
+    "cut off": "The actor 63b8 is unavailable: RpcError: RPC error: Socket closed.",
+    "memory": "1 worker(s) were killed due to the node running low on memory. Memory on the node (IP: 192.0.2.2) "
+    "was 6.71GB used / 23.54GB limit (0.284893)\nOOM kill reason: ...",
+}
+
+
+@pytest.mark.parametrize(
+    ("said", "type_", "message"),
+    [
+        (
+            "process",
+            T.NODE_LOST,
+            "the trial's process was lost: Worker unexpectedly exits with a connection error code 2",
+        ),
+        ("node", T.NODE_LOST, "the trial's node was lost"),
+        ("cut off", T.NODE_LOST, "the trial's node was lost, or cut off: it does not answer any more"),
+        (
+            "memory",
+            T.OUT_OF_MEMORY,
+            "out of memory: Ray ended the trial, since its node was short of memory (6.71GB used / 23.54GB limit); "
+            "lower batch_size or T, run fewer trials a node (cpus_per_trial), or take larger nodes",
+        ),
+        ("nothing", T.NODE_LOST, "the trial's process or node was lost"),
+    ],
+)
+def test_what_ray_says_of_a_lost_trial_is_put_in_words(said: str, type_: FailureType, message: str) -> None:
+    found = diagnose_lost(SAID.get(said, ""))
+    assert (found.type, found.message) == (type_, message)
+
+
+@pytest.mark.parametrize(
+    ("failure", "gpus_per_trial", "is_one"),
+    [
+        (diagnose(FloatingPointError("nan")), 0.5, True),
+        (diagnose(StageFailed(FailureType.HEALTH, "silent")), 0, True),
+        (diagnose(MemoryError()), 0, True),
+        (diagnose(MemoryError()), 2, True),
+        (diagnose(MemoryError()), 0.5, False),
+        (diagnose_lost("the node was running low on memory: 1GB"), 1, False),
+        (diagnose(WorkerFailed(diagnose_lost("the node was running low on memory: 1GB"))), 1, False),
+        (diagnose(ValueError("x")), 0, False),
+        (diagnose_lost("its node has died"), 0, False),
+    ],
+)
+def test_what_says_something_of_a_configuration_and_not_of_where_it_ran(
+    failure: Failure, gpus_per_trial: float, *, is_one: bool
+) -> None:
+    assert is_of_configuration(failure, gpus_per_trial) is is_one

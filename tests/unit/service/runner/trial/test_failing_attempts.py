@@ -1,0 +1,122 @@
+"""How one attempt fails: by limits, in an environment of another kind, in a network of somebody else's."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.runner.commits.reading import read_progress
+from service.runner.trial.trainable import StageTrial
+from service.storage import StageFolder
+from tests.unit.service.runner.trial.test_trainable import config, run
+
+SILENT = {
+    "neuron": {"name": "lif", "v_threshold": 1e6},
+    "model": {"name": "vgg_small", "width": 2, "norm": {"name": "bn"}},
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StageFolder:
+    return StageFolder(tmp_path / "0")
+
+
+def failure(report: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(report["failure"])
+    return found
+
+
+def test_a_network_that_is_silent_for_too_long_fails_with_its_epochs_kept(folder: StageFolder) -> None:
+    silent = config(folder.path, train=SILENT, limits={"health": {"patience": 2}})
+    found = failure(run(StageTrial(silent))[-1])
+    assert found["type"] == "health"
+    assert found["message"].startswith(
+        "layer features.0.lif is silent: a firing rate of 0 in each of the last 2 epochs"
+    )
+    progress = read_progress(folder)
+    assert [commit.layers["features.0.lif"].firing_rate for commit in progress.commits] == [0.0, 0.0]
+    # Killed before it could be marked as failed, it comes to the same.
+    assert failure(run(StageTrial(silent))[-1])["message"] == found["message"]
+    assert len(read_progress(folder).commits) == 2
+
+
+EASY = {"name": "lif", "v_threshold": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("train", "words"),
+    [
+        ({"neuron": {"name": "lif", "v_threshold": 1e4}}, "is silent: a firing rate of 0 in the last epoch"),
+        ({"neuron": {"name": "lif", "v_threshold": 1e-6}}, "is saturated: a firing rate of 0."),
+        ({"surrogate": {"name": "rectangular", "gamma": 1e-6}, "neuron": EASY}, "lets no gradient through: "),
+        ({"optimizer": {"name": "adam", "lr": 1e3}, "neuron": EASY}, "lets no gradient through: "),
+    ],
+    ids=["dead", "saturated", "cut off", "blown up"],
+)
+def test_a_network_that_is_no_use_fails_with_what_it_has(
+    folder: StageFolder, train: dict[str, Any], words: str
+) -> None:
+    # A norm whose weights begin at 1: those of tdbn begin at the threshold, and so follow it.
+    model = {"name": "vgg_small", "width": 8, "norm": {"name": "bn"}}
+    # With a threshold of nearly 0 every second current fires.
+    limits = {"health": {"patience": 1, "max_rate": 0.45 if "saturated" in words else 1.0}}
+    told = config(folder.path, train={"model": model, "T": 2, "epochs": 2, **train}, limits=limits)
+    found = failure(run(StageTrial(told))[-1])
+    assert found["type"] == "health"
+    assert words in found["message"]
+
+
+def test_a_stage_ends_at_the_first_step_behind_its_time(folder: StageFolder) -> None:
+    run(StageTrial(config(folder.path)), steps=1)
+    found = failure(run(StageTrial(config(folder.path, limits={"max_time_s": 1e-6})))[-1])
+    assert (found["type"], found["class"], found["kind"]) == ("max_time", "user", None)
+    assert len(read_progress(folder).commits) == 1, "what was committed stays"
+
+
+def test_a_stage_never_goes_on_with_another_instruction_set(folder: StageFolder) -> None:
+    first = json.dumps(config(folder.path))
+    program = (
+        "import json, sys; from service.runner.trial.trainable import StageTrial;"
+        "StageTrial(json.loads(sys.argv[1])).step()"
+    )
+    environment = {**os.environ, "ATEN_CPU_CAPABILITY": "default", "PYTHONPATH": os.getcwd()}
+    subprocess.run([sys.executable, "-c", program, first], env=environment, check=True, capture_output=True)
+    found = failure(run(StageTrial(config(folder.path)))[-1])
+    assert (found["type"], found["class"]) == ("environment", "cluster")
+    assert "instruction_set: saved 'DEFAULT', now '" in found["message"]
+
+
+def test_what_nobody_foresaw_is_told_with_its_traceback(
+    folder: StageFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _install_broken_net(tmp_path / "site", monkeypatch)
+    model = {"name": "entry_point", "entry_point": "broken"}
+    found = failure(run(StageTrial(config(folder.path, train={"model": model})))[-1])
+    assert (found["type"], found["class"], found["kind"]) == ("error", "user", "RuntimeError")
+    assert found["message"].endswith("mat1 and mat2 shapes cannot be multiplied (512x64 and 7x10)")
+    assert "broken_net.py" in found["traceback"]
+
+
+def _install_broken_net(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package that offers a network with a fault."""
+    info = site / "broken_net-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-net\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[tet.models]\nbroken = broken_net:build\n")
+    (site / "broken_net.py").write_text(
+        "import torch\n"
+        "class Broken(torch.nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.head = torch.nn.Linear(7, 10)\n"
+        "    def forward(self, x):\n"
+        "        return self.head(x.flatten(2)[0])\n"
+        "def build(**asked):\n"
+        "    return Broken()\n"
+    )
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.delitem(sys.modules, "broken_net", raising=False)
