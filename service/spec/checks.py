@@ -1,8 +1,7 @@
-"""Faults that lie between fields, found on the raw data.
+"""Faults between fields, found in the raw data.
 
-pydantic skips the checks of a whole model once one of its fields has failed, and a user who posts a spec wants
-every fault in one answer. So these checks read the plain data, and pass over whatever is malformed: that is
-reported field by field.
+pydantic skips the checks of a whole model once one of its fields has failed, but a user wants every fault in one
+answer. So these checks read the plain data, and skip malformed fields, which pydantic reports one by one.
 """
 
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ _DEFAULTS = Training().model_dump(mode="json")
 
 
 def cross_faults(raw: object) -> list[FieldError]:
-    """Returns the faults of `raw` that no single field shows."""
+    """Return the faults of `raw` that no single field shows."""
     if not isinstance(raw, dict):
         return []
     checks = (
@@ -44,7 +43,7 @@ def cross_faults(raw: object) -> list[FieldError]:
 
 
 def _unstorable(raw: dict[str, Any]) -> Iterator[FieldError]:
-    """NUL and lone surrogates are valid in JSON, and no database takes them."""
+    """Refuse NUL and lone surrogates, which are valid in JSON, but which no database stores."""
     for path, text in _texts(raw):
         if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
             yield FieldError.at(path, text, "must hold no NUL character and no unpaired surrogate")
@@ -105,7 +104,7 @@ def _input_size(raw: dict[str, Any]) -> Iterator[FieldError]:
 
 
 def _dataset(raw: dict[str, Any]) -> DatasetConfig | None:
-    """The data set, if it is one."""
+    """Return the data set, if it is a valid one."""
     try:
         return _DATASET.validate_python(raw.get("dataset"))
     except ValidationError:
@@ -113,7 +112,7 @@ def _dataset(raw: dict[str, Any]) -> DatasetConfig | None:
 
 
 def _events_have_no_colours(raw: dict[str, Any]) -> Iterator[FieldError]:
-    """AutoAugment changes brightness and contrast, which counts of events have not."""
+    """Refuse AutoAugment for events: it changes brightness and contrast, which counts of events do not have."""
     dataset = _dataset(raw)
     if dataset is None or not dataset.card().is_events:
         return
@@ -121,12 +120,12 @@ def _events_have_no_colours(raw: dict[str, Any]) -> Iterator[FieldError]:
     for path, level in _levels(raw):
         for index, step in _items(level, "augmentation"):
             if _name_of(step) == name:
-                detail = f"is for still images, and {dataset.name!r} holds events; for these there are 'roll', 'nda'"
+                detail = f"is for still images, and {dataset.name!r} holds events; use 'roll' or 'nda'"
                 yield FieldError.at((*path, "augmentation", index, "name"), name, detail)
 
 
 def _learnable_tau(raw: dict[str, Any]) -> Iterator[FieldError]:
-    """A decay factor that is learnt starts strictly between 0 and 1."""
+    """Refuse a learnable decay factor that does not start strictly between 0 and 1."""
     for path, level in _levels(raw):
         neuron = level.get("neuron")
         if isinstance(neuron, dict) and neuron.get("learnable_tau") is True and neuron.get("tau") in (0, 1):
@@ -135,7 +134,7 @@ def _learnable_tau(raw: dict[str, Any]) -> Iterator[FieldError]:
 
 
 def _levels(raw: dict[str, Any]) -> Iterator[tuple[tuple[str | int, ...], dict[str, Any]]]:
-    """Every place where settings can stand: the top level, the arms, their stages."""
+    """Yield every level that may hold settings: the spec, its arms, their stages."""
     yield (), raw
     for number, arm in _items(raw, "arms"):
         if isinstance(arm, dict):
@@ -155,7 +154,7 @@ def _num_chains(raw: dict[str, Any]) -> Iterator[FieldError]:
 def _inheritance(raw: dict[str, Any]) -> Iterator[FieldError]:
     for number, arm in _items(raw, "arms"):
         stages = _items(arm, "stages") if isinstance(arm, dict) else []
-        # Analyses leave the network as it is: a stage goes on from the train stage before it.
+        # Analyses do not change the network: a stage continues from the train stage before it.
         trains = [(index, stage) for index, stage in stages if not _is_analysis(stage)]
         for place, (index, stage) in enumerate(trains):
             if isinstance(stage, dict) and stage.get("inherit") == "all":
@@ -166,9 +165,9 @@ def _inheritance(raw: dict[str, Any]) -> Iterator[FieldError]:
 def _inherits_all(
     levels: tuple[Any, Any], path: tuple[str | int, ...], stage: dict[str, Any], before: Any
 ) -> Iterator[FieldError]:
-    """`inherit: all` goes on with the optimiser and the schedule of the stage before: there must be one, alike."""
+    """Check `inherit: all`, which continues the optimiser and schedule of the stage before: both must be alike."""
     if before is None:
-        yield FieldError.at((*path, "inherit"), "all", "the first stage has nothing to inherit; leave this key out")
+        yield FieldError.at((*path, "inherit"), "all", "must be left out in the first stage: it has nothing to inherit")
         return
     if (fault := _other_steps(levels[0], stage, before)) is not None:
         yield FieldError.at((*path, "T"), stage.get("T"), fault)
@@ -179,12 +178,12 @@ def _inherits_all(
     }
     for key, (mine, theirs) in pairs.items():
         if mine != theirs:
-            detail = f"a stage that inherits 'all' goes on with the {key} of the stage before, {theirs!r}, not {mine!r}"
+            detail = f"must be {theirs!r}, the {key} of the stage before, since this one inherits 'all'; it is {mine!r}"
             yield FieldError.at((*path, key), stage.get(key), detail)
 
 
 def _analyses(raw: dict[str, Any]) -> Iterator[FieldError]:
-    """An analysis needs a trained network, and as many samples as it asks for."""
+    """Check that an analysis has a trained network, and as many samples as it asks for."""
     for number, arm in _items(raw, "arms"):
         stages = _items(arm, "stages") if isinstance(arm, dict) else []
         for index, stage in stages:
@@ -192,7 +191,7 @@ def _analyses(raw: dict[str, Any]) -> Iterator[FieldError]:
                 continue
             path = ("arms", number, "stages", index)
             if all(_is_analysis(before) for _, before in stages[:index]):
-                detail = "an analysis reads what a train stage left: put one before it in this arm"
+                detail = "must come after a train stage of this arm: an analysis reads the network that it has trained"
                 yield FieldError.at((*path, "kind"), stage["kind"], detail)
             yield from _num_samples(raw, stage, path)
 
@@ -205,12 +204,12 @@ def _num_samples(raw: dict[str, Any], stage: dict[str, Any], path: tuple[str | i
     card = dataset.card()
     most = card.num_train if split == "train" else card.num_test
     if most is not None and wanted > most:
-        detail = f"the {split} set of {dataset.name!r} has {most:,} samples"
+        detail = f"must be at most {most:,}, the size of the {split} set of {dataset.name!r}"
         yield FieldError.at((*path, "num_samples"), wanted, detail)
 
 
 def _health(raw: dict[str, Any]) -> Iterator[FieldError]:
-    """A range of firing rates has room between its ends."""
+    """Check that the lowest firing rate is below the highest one."""
     limits = raw.get("limits")
     health = limits.get("health") if isinstance(limits, dict) else None
     if not isinstance(health, dict):
@@ -221,22 +220,22 @@ def _health(raw: dict[str, Any]) -> Iterator[FieldError]:
 
 
 def _workers(raw: dict[str, Any]) -> Iterator[FieldError]:
-    """Workers that share a trial need a GPU each, a process each and something to do each."""
+    """Check that each worker of a trial has whole GPUs, a process and at least one sample of every batch."""
     resources = raw.get("resources")
     num = resources.get("workers_per_trial") if isinstance(resources, dict) else None
     if not isinstance(resources, dict) or type(num) is not int or num < 2:
         return
     gpus = resources.get("gpus_per_trial")
     if type(gpus) is float and 0 < gpus < 1:
-        detail = f"must be a whole number where workers_per_trial is {num}: two workers cannot talk on one GPU"
+        detail = f"must be a whole number where workers_per_trial is {num}: two workers cannot share a GPU"
         yield FieldError.at(("resources", "gpus_per_trial"), gpus, detail)
     if resources.get("reuse_actors") is True:
-        detail = f"must be false where workers_per_trial is {num}: workers are started anew for every stage"
+        detail = f"must be false where workers_per_trial is {num}: every stage starts new workers"
         yield FieldError.at(("resources", "reuse_actors"), True, detail)
     for path, level in _levels(raw):
         size = level.get("batch_size")
         if type(size) is int and 1 <= size < num:
-            detail = f"is shared by all workers of a trial: it must be at least workers_per_trial, which is {num}"
+            detail = f"must be at least workers_per_trial, which is {num}: all workers share every batch"
             yield FieldError.at((*path, "batch_size"), size, detail)
 
 
@@ -245,12 +244,12 @@ def _is_analysis(stage: object) -> bool:
 
 
 def _other_steps(raw: dict[str, Any], stage: dict[str, Any], before: Any) -> str | None:
-    """What is wrong where TEBN's scales, one for each step, cannot go on with their optimiser's state."""
+    """Return what is wrong if TEBN's scales, one for each time step, cannot continue with their optimiser's state."""
     model = raw.get("model")
     norm = _name_of(model.get("norm")) if isinstance(model, dict) else None
     if norm != "tebn" or not isinstance(before, dict) or stage.get("T") == before.get("T"):
         return None
-    return f"must be {before.get('T')!r}, as in the stage before: it inherits 'all', and the norm is 'tebn'"
+    return f"must be {before.get('T')!r}, as in the stage before, since this one inherits 'all' and the norm is 'tebn'"
 
 
 def _settings(*levels: Any) -> dict[str, Any]:
