@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from service.errors import FieldError
+from service.spec.raw import Path, items
 from service.spec.search import ACCURACY, KINDS, MAX_CONFIGURATIONS, MAX_LEARNT
 
-Path = tuple[str | int, ...]
 GRID, DRAWN = "grid", ("random", "tpe")
 # The smallest width of a range, relative and absolute: a wider one has more numbers than are ever drawn.
 NARROWEST, SMALLEST = 1e-9, 1e-250
@@ -80,13 +80,7 @@ def _early_stopping(raw: dict[str, Any], stopping: dict[str, Any]) -> Iterator[F
 
 def _longest_stage(raw: dict[str, Any]) -> int | None:
     """Return the epochs of the longest train stage; None if no stage has valid ones."""
-    arms = raw.get("arms")
-    stages = [
-        stage
-        for arm in (arms if isinstance(arms, list | tuple) else ())
-        if isinstance(arm, dict) and isinstance(arm.get("stages"), list | tuple)
-        for stage in arm["stages"]
-    ]
+    stages = [stage for _, arm in items(raw, "arms") if isinstance(arm, dict) for _, stage in items(arm, "stages")]
     epochs = [stage.get("epochs") for stage in stages if isinstance(stage, dict) and stage.get("kind") == "train"]
     return max((each for each in epochs if type(each) is int), default=None)
 

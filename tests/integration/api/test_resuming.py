@@ -3,10 +3,8 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import update
 
 from service.states import ExperimentState
-from service.store.tables import ExperimentRow
 from tests.integration.api.conftest import Api
 from tests.integration.api.test_life_cycle import detail, end, posted
 
@@ -27,8 +25,8 @@ def paused(api: Api, spec: Spec, *, begun: bool = True, **changes: Any) -> str:
 
 def put(api: Api, experiment: str, state: ExperimentState) -> None:
     with api.changing() as repository:
-        statement = update(ExperimentRow).where(ExperimentRow.id == experiment)
-        repository._session.execute(statement.values(state=state, wanted="pause" if state == "paused" else "run"))
+        row = repository.experiment(experiment)
+        row.state, row.wanted = state, "pause" if state is ExperimentState.PAUSED else "run"
 
 
 def test_what_is_paused_goes_on_with_fewer_workers_and_shows_what_it_had(api: Api, spec: Spec) -> None:
