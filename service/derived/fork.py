@@ -85,7 +85,7 @@ class _Finder:
 
     def _parent(self) -> ExperimentRow | None:
         try:
-            return self._repository.experiment(self._start.experiment, lock=True)
+            return self._repository.experiments.get(self._start.experiment, lock=True)
         except NotFound:
             return None
 
@@ -101,7 +101,7 @@ class _Finder:
         self._epochs = before + sum(stage.epochs for index, stage in trains.items() if index <= wanted)
 
     def _seed_faults(self, parent: ExperimentRow) -> Iterator[FieldError]:
-        there = self._repository.chains_past(parent.id, self._stage)
+        there = self._repository.work.chains_past(parent.id, self._stage)
         missing = [seed for seed in self._spec.seeds if chain_id(self._name, seed, {}) not in there]
         if missing:
             named = ", ".join(map(str, missing[:MAX_NAMED]))

@@ -8,7 +8,7 @@ from statistics import fmean
 
 from service.results.choice import best_of
 from service.states import DONE, WorkState
-from service.store.sums import Searched
+from service.store.sums import ConfigurationTotals
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,15 @@ class ArmSearch:
     best: Best | None
 
 
-def arm_searches(arms: Sequence[str], configurations: Iterable[Searched]) -> list[ArmSearch]:
+def arm_searches(arms: Sequence[str], configurations: Iterable[ConfigurationTotals]) -> list[ArmSearch]:
     """Return how far the search of each arm is."""
     by_arm = _by_arm(configurations)
     return [_arm_search(name, by_arm.get(name, [])) for name in arms]
 
 
-def expected_end(configurations: Iterable[Searched], since: datetime, work_then: int, now: datetime) -> datetime | None:
+def expected_end(
+    configurations: Iterable[ConfigurationTotals], since: datetime, work_then: int, now: datetime
+) -> datetime | None:
     """Return when the last configuration will have ended, at the pace so far; None as long as there is no pace.
 
     A configuration that has not ended is expected to need the average work of the arm's configurations that have ended.
@@ -69,21 +71,21 @@ def expected_end(configurations: Iterable[Searched], since: datetime, work_then:
         return None
 
 
-def _work_left(of_arm: Sequence[Searched]) -> float:
+def _work_left(of_arm: Sequence[ConfigurationTotals]) -> float:
     ended = [each.work_done for each in of_arm if _state(each) in DONE]
     usual = fmean(ended) if ended else None
     going_on = [each for each in of_arm if _state(each) not in DONE]
     return sum(max((each.work_total if usual is None else usual) - each.work_done, 0.0) for each in going_on)
 
 
-def _by_arm(configurations: Iterable[Searched]) -> dict[str, list[Searched]]:
-    found: dict[str, list[Searched]] = {}
+def _by_arm(configurations: Iterable[ConfigurationTotals]) -> dict[str, list[ConfigurationTotals]]:
+    found: dict[str, list[ConfigurationTotals]] = {}
     for each in configurations:
         found.setdefault(each.arm, []).append(each)
     return found
 
 
-def _state(configuration: Searched) -> WorkState:
+def _state(configuration: ConfigurationTotals) -> WorkState:
     """Return the state of a configuration as a whole: one chain that ended without success ends it."""
     for state in (WorkState.STOPPED, WorkState.FAILED, WorkState.CANCELLED):
         if state in configuration.states:
@@ -91,7 +93,7 @@ def _state(configuration: Searched) -> WorkState:
     return next(iter(configuration.states)) if len(configuration.states) == 1 else WorkState.RUNNING
 
 
-def _arm_search(name: str, configurations: Sequence[Searched]) -> ArmSearch:
+def _arm_search(name: str, configurations: Sequence[ConfigurationTotals]) -> ArmSearch:
     states = Counter(map(_state, configurations))
     train_time_s = sum(each.train_time_s for each in configurations)
     best = _best(map(_Measured, configurations)) or _ahead(configurations)
@@ -102,7 +104,7 @@ def _arm_search(name: str, configurations: Sequence[Searched]) -> ArmSearch:
 class _Measured:
     """A configuration by its chains that have succeeded."""
 
-    of: Searched
+    of: ConfigurationTotals
 
     @property
     def num_results(self) -> int:
@@ -120,7 +122,7 @@ def _best(configurations: Iterable[_Measured]) -> Best | None:
     return Best(best.of.number, best.val_accuracy, best.of.states == {WorkState.SUCCEEDED})
 
 
-def _ahead(configurations: Iterable[Searched]) -> Best | None:
+def _ahead(configurations: Iterable[ConfigurationTotals]) -> Best | None:
     """Return the configuration with the highest accuracy among those that still run."""
     running = (each for each in configurations if _state(each) not in DONE)
     ahead = [Best(each.number, each.val_accuracy, False) for each in running if each.val_accuracy is not None]

@@ -1,4 +1,4 @@
-"""What the many chains of an experiment come to; the database adds up, and no chain is loaded for it."""
+"""Sums over the chains of an experiment. The database adds up; no chain is loaded."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,17 +6,16 @@ from statistics import fmean
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, and_, case, cast, func, select
+from sqlalchemy.orm import Session
 
-from service.errors import NotFound
 from service.spec.search import ACCURACY
 from service.states import WorkState
-from service.store.base import Queries
 from service.store.tables import ChainRow, StageRow
 
-# A stage without a T counts as one step. In 64 bits: PostgreSQL multiplies in as many as the factors have.
+# A stage without a T counts as one step. In 64 bits: PostgreSQL multiplies with the width of the factors.
 _STEPS = func.coalesce(cast(StageRow.T, BigInteger), 1)
 _OF_ITS_CHAIN = and_(StageRow.experiment_id == ChainRow.experiment_id, StageRow.chain_id == ChainRow.id)
-# Chains that have ended otherwise make nothing the best of its arm.
+# Only a configuration whose chains are in these states can be the best of its arm.
 _IN_THE_RUNNING = (WorkState.WAITING, WorkState.RUNNING, WorkState.SUCCEEDED)
 # By arm and configuration.
 _Accuracies = Mapping[tuple[str, int], float]
@@ -24,9 +23,9 @@ _Accuracies = Mapping[tuple[str, int], float]
 
 @dataclass(frozen=True)
 class Extent:
-    """How much is to be done in all, and how much of it is: epochs of training, and rows of analyses.
+    """How much there is to do, and how much is done: epochs of training, and rows of analyses.
 
-    Work is both, times T: an epoch takes about T times as long at T steps.
+    Work is the sum of both, each times its T: with T steps an epoch takes about T times as long.
     """
 
     num_chains: int
@@ -39,17 +38,17 @@ class Extent:
 
 
 @dataclass(frozen=True)
-class Searched:
+class ConfigurationTotals:
     """One configuration of an arm's search, over its chains.
 
     Attributes:
         arm: The arm's name.
-        number: The configuration's within its arm, from 0.
-        states: Those of its chains.
-        work_done: Epochs times T.
-        work_total: The same of all its stages.
-        train_time_s: Of all committed epochs of its chains.
-        val_accuracy: Mean over the newest of its chains that may still make it the best; None where there is none.
+        number: The configuration's number within its arm, from 0.
+        states: The states of its chains.
+        work_done: Committed epochs times T.
+        work_total: All its epochs times T.
+        train_time_s: Time of all committed epochs of its chains.
+        val_accuracy: Mean over the newest values of the chains that may still make it the best; None without any.
         num_succeeded: Number of its chains that have succeeded.
         succeeded_val_accuracy: Mean over these; None where there is none.
     """
@@ -65,11 +64,14 @@ class Searched:
     succeeded_val_accuracy: float | None = None
 
 
-class Sums(Queries):
-    """The part of the repository that adds up."""
+class Sums:
+    """Sums over the chains of an experiment."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     def extent(self, experiment_id: str) -> Extent:
-        """How much of an experiment is done."""
+        """Return how much of an experiment is done."""
         trains = StageRow.kind == "train"
         columns = (StageRow.epoch, StageRow.epochs)
         sums = (
@@ -81,8 +83,8 @@ class Sums(Queries):
         chains = select(func.count()).select_from(ChainRow).where(ChainRow.experiment_id == experiment_id)
         return Extent(self._session.scalar(chains) or 0, *(int(each or 0) for each in found))
 
-    def searched(self, experiment_id: str) -> list[Searched]:
-        """The configurations of all arms of a search, in the order of their numbers."""
+    def configurations(self, experiment_id: str) -> list[ConfigurationTotals]:
+        """Return the configurations of all arms of a search, in the order of their numbers."""
         newest, of_succeeded = self._val_accuracies(experiment_id)
         sums: tuple[ColumnElement[Any], ...] = (
             func.sum(StageRow.epoch * _STEPS),
@@ -100,7 +102,7 @@ class Sums(Queries):
         for (arm, number), of_each in parts.items():
             states, counts, done, total, time_s = zip(*of_each, strict=True)
             found.append(
-                Searched(
+                ConfigurationTotals(
                     arm,
                     number,
                     frozenset(states),
@@ -115,9 +117,9 @@ class Sums(Queries):
         return found
 
     def _val_accuracies(self, experiment_id: str) -> tuple[_Accuracies, _Accuracies]:
-        """Means over the chains in the running, and over those that have succeeded; by arm and configuration.
+        """Return means over the chains that may be the best, and over those that have succeeded.
 
-        The means are `fmean`'s, as in the comparison.
+        Both are by arm and configuration, and computed by `fmean` as in the comparison.
         """
         columns = ChainRow.arm, ChainRow.configuration, ChainRow.id, ChainRow.state
         query = (
@@ -135,19 +137,6 @@ class Sums(Queries):
             if state == WorkState.SUCCEEDED:
                 of_succeeded.setdefault((arm, number), {})[chain] = value
         return _means(newest), _means(of_succeeded)
-
-    def configuration(self, experiment_id: str, arm: str, number: int) -> tuple[dict[str, Any], list[str]]:
-        """What a search has drawn for one configuration, and the ids of its chains, in the plan's order.
-
-        Raises:
-            NotFound: the experiment has been deleted meanwhile.
-        """
-        this = ChainRow.experiment_id == experiment_id, ChainRow.arm == arm, ChainRow.configuration == number
-        query = select(ChainRow.hyperparameters, ChainRow.id).where(*this).order_by(ChainRow.position)
-        found = self._session.execute(query).all()
-        if not found:
-            raise NotFound(f"there is no experiment {experiment_id!r}")
-        return found[0].hyperparameters, [row.id for row in found]
 
 
 def _means(values: Mapping[tuple[str, int], Mapping[str, float]]) -> _Accuracies:

@@ -23,8 +23,8 @@ from service.store.tables import ChainRow
 def comparison_view(context: Context, experiment_id: str) -> ComparisonView:
     """Compare the arms by the chains that have succeeded so far; of a search, each arm at its best configuration."""
     with context.database.reading() as repository:
-        row = repository.experiment(experiment_id)
-        chains = repository.chains(experiment_id)
+        row = repository.experiments.get(experiment_id)
+        chains = repository.work.chains(experiment_id)
     spec = parse(row.spec)
     tried = tried_by_arm(chains)
     best = best_by_arm(tried)

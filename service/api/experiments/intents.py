@@ -14,14 +14,14 @@ from service.store.requests import NewResources, given
 def request(context: Context, experiment_id: str, wanted: Wanted) -> ExperimentView:
     """Store what is wanted of an experiment; to want it again changes nothing."""
     with context.database.session() as repository:
-        repository.request(experiment_id, wanted)
+        repository.requests.want(experiment_id, wanted)
     return experiment_view(context, experiment_id)
 
 
 def remove(context: Context, experiment_id: str, what: Cleanup) -> None:
     """Store that an experiment, or its checkpoints, are to be removed."""
     with context.database.session() as repository:
-        repository.remove(experiment_id, what)
+        repository.requests.remove(experiment_id, what)
 
 
 def resume(context: Context, experiment_id: str, changes: object) -> ExperimentView:
@@ -34,7 +34,7 @@ def resume(context: Context, experiment_id: str, changes: object) -> ExperimentV
     """
     resources = _checked(context, experiment_id, changes)
     with context.database.session() as repository:
-        repository.request(experiment_id, Wanted.RUN, resources)
+        repository.requests.want(experiment_id, Wanted.RUN, resources)
     return experiment_view(context, experiment_id)
 
 
@@ -48,7 +48,7 @@ def retry(context: Context, experiment_id: str, changes: object) -> ExperimentVi
     """
     resources = _checked(context, experiment_id, changes)
     with context.database.session() as repository:
-        repository.retry(experiment_id, resources)
+        repository.requests.retry(experiment_id, resources)
     return experiment_view(context, experiment_id)
 
 
@@ -57,7 +57,7 @@ def _checked(context: Context, experiment_id: str, changes: object) -> NewResour
     if changes is None or changes == {}:
         return None
     with context.database.reading() as repository:
-        row = repository.experiment(experiment_id)
+        row = repository.experiments.get(experiment_id)
     spec = with_resources(row.spec, changes)
     before = given(row.spec)
     # The same resources again are never refused, even if they fit no longer.

@@ -69,8 +69,8 @@ def find_logs(context: Context, experiment_id: str, chain: str | None, stage: in
         NotFound: There is no such experiment, chain or stage, or it has written no log yet.
     """
     with context.database.reading() as repository:
-        repository.experiment(experiment_id)
-        known = repository.chain(experiment_id, chain) if chain is not None else None
+        repository.experiments.get(experiment_id)
+        known = repository.work.chain(experiment_id, chain) if chain is not None else None
         num_stages = len(known.stages) if known is not None else 0
     folder = ExperimentFolder(context.settings.storage, experiment_id)
     if chain is None:

@@ -33,8 +33,8 @@ def rerun_best(context: Context, parent_id: str, wanted: RerunRequest, idempoten
     if (known := submitting.made_before(context, idempotency_key, digest)) is not None:
         return known
     with context.database.reading() as repository:
-        parent = repository.experiment(parent_id)
-        chains = repository.chains(parent_id)
+        parent = repository.experiments.get(parent_id)
+        chains = repository.work.chains(parent_id)
     _check_has_chosen(parent)
     names = _wanted_arms(parent, wanted.arms)
     best = best_by_arm(tried_by_arm(chains))

@@ -15,7 +15,7 @@ def search_view(repository: Repository, row: ExperimentRow) -> SearchView | None
         return None
     spec = parse(row.spec)
     assert spec.search is not None
-    configurations = repository.searched(row.id)
+    configurations = repository.sums.configurations(row.id)
     names = [arm.name for arm in spec.arms]
     end = None
     if row.state == ExperimentState.RUNNING and row.stretch_started_at is not None:
@@ -43,5 +43,5 @@ def _best_view(repository: Repository, experiment_id: str, arm: ArmSearch) -> Be
     best = arm.best
     if best is None:
         return None
-    configuration, chains = repository.configuration(experiment_id, arm.name, best.number)
+    configuration, chains = repository.work.configuration(experiment_id, arm.name, best.number)
     return BestView(configuration=configuration, val_accuracy=best.val_accuracy, chains=chains, complete=best.complete)

@@ -43,8 +43,8 @@ async def event_stream(database: Database, experiment_id: str, after: int) -> As
 def newer(database: Database, experiment_id: str, after: int) -> tuple[list[EventRow], bool]:
     """Return the events that follow, and whether the experiment has ended: read together, so that none is missed."""
     with database.reading() as repository:
-        ended = repository.experiment(experiment_id).state in TERMINAL
-        return repository.events(experiment_id, after=after, limit=PAGE), ended
+        ended = repository.experiments.get(experiment_id).state in TERMINAL
+        return repository.events.after(experiment_id, after, limit=PAGE), ended
 
 
 def _sent(row: EventRow) -> ServerSentEvent:

@@ -33,7 +33,7 @@ def submit(context: Context, spec: Experiment, idempotency_key: str | None, pres
 def made_before(context: Context, idempotency_key: str | None, digest: str) -> ExperimentView | None:
     """Return the experiment that an earlier request with the same key and digest made; None if there is none."""
     with context.database.session() as repository:
-        known = repository.known(idempotency_key, digest)
+        known = repository.experiments.known(idempotency_key, digest)
         experiment_id = None if known is None else known.id
     return None if experiment_id is None else experiment_view(context, experiment_id)
 
@@ -51,7 +51,7 @@ def store_experiment(
     refuse_unrunnable(context, spec)
     with context.database.session() as repository:
         whole = with_full_starts(repository, spec)
-        row = repository.create_experiment(
+        row = repository.experiments.create(
             whole, plan(whole), idempotency_key=idempotency_key, body_sha256=digest, preset=preset, rerun_of=rerun_of
         )
         experiment_id = row.id
@@ -93,7 +93,7 @@ def placement_faults(context: Context, spec: Experiment) -> list[FieldError]:
 def fork(context: Context, parent_id: str, changes: object, idempotency_key: str | None) -> ExperimentView:
     """Store an experiment whose chains start where another's ended; `changes` are merged over the other's spec."""
     with context.database.reading() as repository:
-        parent = repository.experiment(parent_id)
+        parent = repository.experiments.get(parent_id)
     if changes is not None and not isinstance(changes, Mapping):
         raise SpecInvalid([FieldError.at((), changes, "must be a mapping: the part of the spec that changes")])
     arms = [{key: value for key, value in arm.items() if key != "start"} for arm in parent.spec["arms"]]

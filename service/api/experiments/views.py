@@ -34,7 +34,7 @@ def experiment_page(
     """List experiments, newest first; `cursor` is the id of the last one of the page before."""
     with context.database.reading() as repository:
         try:
-            rows = repository.experiments(limit=limit + 1, after=cursor, state=state, name=name)
+            rows = repository.experiments.page(limit=limit + 1, after=cursor, state=state, name=name)
         except NotFound:
             raise HTTPException(422, f"cursor={cursor}: must be the next_cursor of an earlier page") from None
     shown = [experiment_summary(context.settings, row) for row in rows[:limit]]
@@ -46,12 +46,15 @@ def experiment_view(
 ) -> ExperimentView:
     """Show an experiment, with the chains after position `after`."""
     with context.database.reading() as repository:
-        row = repository.experiment(experiment_id)
-        chains = repository.chains(experiment_id, limit=limit + 1, after=after)
+        row = repository.experiments.get(experiment_id)
+        chains = repository.work.chains(experiment_id, limit=limit + 1, after=after)
         # On the first page only: for 100,000 chains it takes a good part of a second.
-        whole = repository.extent(experiment_id) if after < 0 else None
+        whole = repository.sums.extent(experiment_id) if after < 0 else None
         search = search_view(repository, row) if after < 0 else None
-        outcomes, parents = repository.outcomes(experiment_id), repository.parents(experiment_id)
+        outcomes, parents = (
+            repository.experiments.outcomes(experiment_id),
+            repository.experiments.parents(experiment_id),
+        )
     shown = experiment_summary(context.settings, row)
     return ExperimentView(
         **{**dict(shown), "progress": _progress(row, whole)},

@@ -7,7 +7,7 @@ import pytest
 
 from service.reasons import failed
 from service.states import ExperimentState, WorkState
-from tests.integration.api.conftest import Api, _api
+from tests.integration.api.conftest import Api, serving_api
 
 Spec = dict[str, Any]
 
@@ -23,11 +23,11 @@ def end(api: Api, experiment_id: str, state: ExperimentState) -> None:
     """What the reconciler would do; everything of a success has succeeded."""
     work = WorkState.SUCCEEDED if state is ExperimentState.SUCCEEDED else WorkState.FAILED
     with api.changing() as repository:
-        for chain in repository.chains(experiment_id):
+        for chain in repository.work.chains(experiment_id):
             for stage in chain.stages:
                 stage.epoch = stage.epochs
-        repository.end_unfinished(experiment_id, work)
-        repository.advance(experiment_id, ExperimentState.QUEUED, state, reason=failed("so it was"))
+        repository.work.end_unfinished(experiment_id, work)
+        repository.transitions.advance(experiment_id, ExperimentState.QUEUED, state, reason=failed("so it was"))
 
 
 def detail(answer: Any, status: int) -> str:
@@ -63,7 +63,7 @@ def test_a_fork_starts_where_the_other_ended(api: Api, spec: Spec) -> None:
     assert answer.json()["parents"] == [parent]
     assert {(chain["arm"], chain["seed"]) for chain in answer.json()["chains"]} == {("TET", 1), ("TET", 2)}
     with api.changing() as repository:
-        stored = repository.experiment(answer.json()["id"]).spec
+        stored = repository.experiments.get(answer.json()["id"]).spec
     assert "start" not in stored
     assert stored["arms"][0]["start"] == {"experiment": parent, "arm": "TIT", "stage": 1, "epochs": 25}
 
@@ -76,7 +76,7 @@ def test_a_fork_of_a_fork_counts_the_epochs_of_both(api: Api, spec: Spec) -> Non
     grandchild = api.client.post(f"/experiments/{child}/fork").json()
     assert grandchild["parents"] == [child]
     with api.changing() as repository:
-        arms = repository.experiment(grandchild["id"]).spec["arms"]
+        arms = repository.experiments.get(grandchild["id"]).spec["arms"]
     assert [arm["start"]["epochs"] for arm in arms] == [40, 40, 50]
 
 
@@ -174,7 +174,9 @@ def test_replays_are_listed_page_by_page(api: Api, spec: Spec) -> None:
 
 
 def test_a_webhook_goes_to_hosts_that_the_operator_allows_alone(tmp_path: Any, spec: Spec) -> None:
-    with _api(tmp_path / "home", f"sqlite:///{tmp_path / 'tet.db'}", webhook_hosts=("lab.example", "x:8443")) as api:
+    with serving_api(
+        tmp_path / "home", f"sqlite:///{tmp_path / 'tet.db'}", webhook_hosts=("lab.example", "x:8443")
+    ) as api:
         for path in ("/experiments", "/experiments/validate"):
             body = {**spec, "webhook": {"url": "http://169.254.169.254/latest"}}
             (fault,) = api.client.post(path, json=body).json()["errors"]

@@ -20,7 +20,7 @@ def searched(api: Api, spec: Spec, *, failing: tuple[str, ...] = (), **changes: 
     assert answer.status_code == 202, answer.text
     experiment: str = answer.json()["id"]
     with api.changing() as repository:
-        for chain in repository.chains(experiment):
+        for chain in repository.work.chains(experiment):
             values = chain.hyperparameters
             is_best = values["optimizer.lr"] == LRS[chain.arm] and values.get("arms.TET.loss.lamb", 0.2) == 0.2
             chain.state = WorkState.FAILED if chain.arm in failing else WorkState.SUCCEEDED
@@ -29,7 +29,7 @@ def searched(api: Api, spec: Spec, *, failing: tuple[str, ...] = (), **changes: 
                 # The test set would choose otherwise.
                 stage.metrics = {"val/accuracy": 0.9 if is_best else 0.5, "test/accuracy": 0.3 if is_best else 0.8}
         state = ExperimentState.FAILED if failing else ExperimentState.SUCCEEDED
-        repository.advance(experiment, ExperimentState.QUEUED, state, reason=failed("so it was"))
+        repository.transitions.advance(experiment, ExperimentState.QUEUED, state, reason=failed("so it was"))
     return experiment
 
 
@@ -53,13 +53,15 @@ def test_where_every_configuration_lost_a_seed_all_answers_agree_on_the_best(api
     # Of three seeds: one with a high accuracy, two with a lower one, two with the lowest one.
     accuracies = {0.01: (0.99, None, None), 0.02: (0.8, None, 0.8), 0.03: (None, 0.7, 0.7)}
     with api.changing() as repository:
-        for chain in repository.chains(parent):
+        for chain in repository.work.chains(parent):
             accuracy = accuracies[chain.hyperparameters["optimizer.lr"]][chain.seed]
             chain.state = WorkState.FAILED if accuracy is None else WorkState.SUCCEEDED
             for stage in chain.stages:
                 stage.state, stage.epoch = chain.state, stage.epochs
                 stage.metrics = {"val/accuracy": accuracy or 1.0, "test/accuracy": 0.5}
-        repository.advance(parent, ExperimentState.QUEUED, ExperimentState.FAILED, reason=failed("so it was"))
+        repository.transitions.advance(
+            parent, ExperimentState.QUEUED, ExperimentState.FAILED, reason=failed("so it was")
+        )
     told = api.client.get(f"/experiments/{parent}").json()["search"]["arms"]
     compared = api.client.get(f"/experiments/{parent}/comparison").json()["arms"]
     chosen = {"optimizer.lr": 0.02}
@@ -69,7 +71,7 @@ def test_where_every_configuration_lost_a_seed_all_answers_agree_on_the_best(api
     made = rerun(api, parent, {"seeds": [10]})
     assert made.status_code == 202, made.text
     with api.changing() as repository:
-        assert repository.experiment(made.json()["id"]).spec["optimizer"]["lr"] == 0.02
+        assert repository.experiments.get(made.json()["id"]).spec["optimizer"]["lr"] == 0.02
 
 
 def test_each_arm_is_measured_at_what_the_comparison_shows_it_in(api: Api, spec: Spec) -> None:
@@ -84,7 +86,7 @@ def test_each_arm_is_measured_at_what_the_comparison_shows_it_in(api: Api, spec:
     ]
     assert all(chain["configuration"] == {} for chain in made["chains"])
     with api.changing() as repository:
-        stored = repository.experiment(made["id"]).spec
+        stored = repository.experiments.get(made["id"]).spec
     assert "search" not in stored
     assert (stored["validation"], stored["train_part"], stored["baseline"]) == (0.1, 0.5, "SDT")
     lrs = {arm["name"]: arm.get("optimizer", stored.get("optimizer", {})).get("lr") for arm in stored["arms"]}
@@ -142,7 +144,7 @@ def test_networks_that_differ_are_measured_one_by_one(api: Api, spec: Spec) -> N
     space = {"model.width": {"choice": [4, 8]}, **SPACE}
     parent = searched(api, spec, search={"method": "grid", "space": space})
     with api.changing() as repository:
-        for chain in repository.chains(parent):
+        for chain in repository.work.chains(parent):
             right = chain.hyperparameters["model.width"] == (8 if chain.arm == "TIT" else 4)
             chain.stages[-1].metrics = chain.stages[-1].metrics | {"val/accuracy": 0.9 if right else 0.1}
     answer = rerun(api, parent, {"seeds": [10]})
@@ -152,7 +154,7 @@ def test_networks_that_differ_are_measured_one_by_one(api: Api, spec: Spec) -> N
     for arms, width in ((["SDT", "TET"], 4), (["TIT"], 8)):
         made = rerun(api, parent, {"seeds": [10], "arms": arms}).json()["id"]
         with api.changing() as repository:
-            assert repository.experiment(made).spec["model"]["width"] == width
+            assert repository.experiments.get(made).spec["model"]["width"] == width
 
 
 def test_without_a_search_nothing_was_chosen(api: Api, spec: Spec) -> None:

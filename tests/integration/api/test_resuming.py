@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from service.states import ExperimentState
+from service.states import ExperimentState, Wanted
 from tests.integration.api.conftest import Api
 from tests.integration.api.test_life_cycle import detail, end, posted
 
@@ -18,15 +18,15 @@ def paused(api: Api, spec: Spec, *, begun: bool = True, **changes: Any) -> str:
     put(api, experiment, ExperimentState.PAUSED)
     if begun:
         with api.changing() as repository:
-            stage = repository.chains(experiment)[0].stages[0]
+            stage = repository.work.chains(experiment)[0].stages[0]
             stage.epoch, stage.attempts = 3, 1
     return experiment
 
 
 def put(api: Api, experiment: str, state: ExperimentState) -> None:
     with api.changing() as repository:
-        row = repository.experiment(experiment)
-        row.state, row.wanted = state, "pause" if state is ExperimentState.PAUSED else "run"
+        row = repository.experiments.get(experiment)
+        row.state, row.wanted = state, Wanted.PAUSE if state is ExperimentState.PAUSED else Wanted.RUN
 
 
 def test_what_is_paused_goes_on_with_fewer_workers_and_shows_what_it_had(api: Api, spec: Spec) -> None:

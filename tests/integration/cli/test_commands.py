@@ -35,8 +35,8 @@ class Tet:
     def end(self, experiment_id: str, state: ExperimentState) -> None:
         """Ends an experiment, as the reconciler would."""
         with self.database.session() as repository:
-            before = repository.experiment(experiment_id).state
-            assert repository.advance(experiment_id, ExperimentState(before), state)
+            before = repository.experiments.get(experiment_id).state
+            assert repository.transitions.advance(experiment_id, ExperimentState(before), state)
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ def test_what_a_search_has_chosen_is_measured_over_other_seeds(tet: Tet, tmp_pat
     refused = tet("rerun-best", parent, "--seeds", "10-12")
     assert (refused.exit_code, "are open until it has ended" in refused.stderr.replace("\n", " ")) == (1, True)
     with tet.database.session() as repository:
-        for chain in repository.chains(parent):
+        for chain in repository.work.chains(parent):
             chain.state = WorkState.SUCCEEDED
             chain.stages[-1].metrics = {"val/accuracy": 0.5, "test/accuracy": 0.5}
     tet.end(parent, ExperimentState.SUCCEEDED)

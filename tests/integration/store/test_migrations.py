@@ -151,7 +151,7 @@ def test_reasons_of_the_version_before_get_their_kind_and_keep_their_words(datab
             connection.execute(update(ExperimentRow).where(ExperimentRow.id == experiment_id).values(values))
     database.migrate()
     with database.reading() as repository:
-        rows = [repository.experiment(experiment_id) for experiment_id in ids]
+        rows = [repository.experiments.get(experiment_id) for experiment_id in ids]
     assert [row.current_reason() for row in rows] == [Reason(kind, words) for _, words, _, kind in REASONS]
 
 

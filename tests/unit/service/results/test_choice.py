@@ -7,7 +7,7 @@ from service.results.comparison import Result
 from service.results.search_progress import Best, arm_searches
 from service.results.tried import Tried
 from service.states import WorkState
-from service.store.sums import Searched
+from service.store.sums import ConfigurationTotals
 
 
 def tried(lr: float, validation: dict[int, float], test: float = 0.5) -> Tried:
@@ -34,11 +34,13 @@ def test_where_nothing_has_come_to_an_end_there_is_no_choice() -> None:
     assert best_of([tried(0.1, {})]) is None
 
 
-def summed(number: int, tried: Tried, num_seeds: int, others: WorkState) -> Searched:
+def summed(number: int, tried: Tried, num_seeds: int, others: WorkState) -> ConfigurationTotals:
     """The same configuration as the database sums it up; the chains without a result are in another state."""
     states = {WorkState.SUCCEEDED} if tried.results else set()
     states |= {others} if len(tried.results) < num_seeds else set()
-    return Searched("TET", number, frozenset(states), 0, 1, 0.0, None, len(tried.results), tried.val_accuracy)
+    return ConfigurationTotals(
+        "TET", number, frozenset(states), 0, 1, 0.0, None, len(tried.results), tried.val_accuracy
+    )
 
 
 @pytest.mark.parametrize("others", [WorkState.FAILED, WorkState.CANCELLED, WorkState.RUNNING])

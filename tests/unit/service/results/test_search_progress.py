@@ -6,16 +6,16 @@ import pytest
 
 from service.results.search_progress import Best, arm_searches, expected_end
 from service.states import WorkState
-from service.store.sums import Searched
+from service.store.sums import ConfigurationTotals
 
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def searched(number: int, *states: str, done: int = 0, accuracy: float | None = None) -> Searched:
+def searched(number: int, *states: str, done: int = 0, accuracy: float | None = None) -> ConfigurationTotals:
     num_succeeded = states.count("succeeded")
     of_succeeded = accuracy if num_succeeded else None
     found = frozenset(map(WorkState, states))
-    return Searched("TET", number, found, done, 20 * len(states), 0.5, accuracy, num_succeeded, of_succeeded)
+    return ConfigurationTotals("TET", number, found, done, 20 * len(states), 0.5, accuracy, num_succeeded, of_succeeded)
 
 
 def test_configurations_are_counted_over_their_seeds() -> None:
