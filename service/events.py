@@ -65,7 +65,7 @@ class StageChanged(Event):
     failure: Failure | None = None
 
 
-class ChainSettled(Event):
+class ChainConfigured(Event):
     """What a search has proposed for a chain, and what its stages then are: T (None: several) and epochs of each."""
 
     type: Literal["settled"] = "settled"
@@ -108,7 +108,7 @@ AnyEvent = Annotated[
     | MlflowExperimentFound
     | RunFound
     | StageChanged
-    | ChainSettled
+    | ChainConfigured
     | ChainChanged
     | OutboxChanged
     | Outcome,

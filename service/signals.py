@@ -4,7 +4,7 @@ import signal
 import threading
 
 
-def sets(event: threading.Event, *numbers: signal.Signals) -> None:
+def set_on(event: threading.Event, *numbers: signal.Signals) -> None:
     """Set an event when one of these signals comes; to be called in the main thread.
 
     A handler runs in the main thread, wherever that is: within `event.wait` it would wait for itself. So it leaves the

@@ -37,7 +37,7 @@ def main() -> int:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     ended = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches parent and child: the parent says when it is over
-    signals.sets(ended, signal.SIGTERM)
+    signals.set_on(ended, signal.SIGTERM)
     threading.Thread(target=_await_parent, args=(ended,), name="parent", daemon=True).start()
     settings = Settings.from_environment()
     database = Database(settings.database_url)

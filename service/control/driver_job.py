@@ -3,7 +3,7 @@
 import math
 import sys
 
-from service.control.jobs import Job, submission_id
+from service.control.jobs import RayJob, submission_id
 from service.settings import Settings
 from service.store.tables import ExperimentRow
 
@@ -25,7 +25,7 @@ ENVIRONMENT = {
 }
 
 
-def driver_job(settings: Settings, row: ExperimentRow) -> Job:
+def driver_job(settings: Settings, row: ExperimentRow) -> RayJob:
     """The job of an experiment's newest driver."""
     entrypoint = [
         sys.executable,
@@ -48,7 +48,7 @@ def driver_job(settings: Settings, row: ExperimentRow) -> Job:
     ]
     if settings.data is not None:
         entrypoint += ["--data", str(settings.data)]
-    return Job(
+    return RayJob(
         submission_id(row.id, row.driver_attempt),
         tuple(entrypoint),
         metadata={"experiment": row.id, "name": row.name, "job_name": row.name, "driver": str(row.driver_attempt)},

@@ -4,10 +4,10 @@ A thread of its own, since a slow web address, or a file system with a million f
 """
 
 import logging
-import threading
 import time
 
 from service.control import webhook
+from service.control.background import BackgroundThread
 from service.control.removal import remove_checkpoints, remove_folder, remove_from_mlflow
 from service.errors import Conflict, NotFound
 from service.events import utc_now
@@ -25,50 +25,28 @@ RETRY_S = 30.0
 NOTICES_A_ROUND = 20
 
 
-class Housekeeper:
-    """The thread, and one round of its work. Every step may be repeated, by two of them at once too."""
+class Housekeeper(BackgroundThread):
+    """The thread, and one round of its work. Every step may be repeated, even by two of them at once."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
+        super().__init__("housekeeper", INTERVAL_S)
         self._database, self._settings = database, settings
         self._not_before: dict[str, float] = {}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="housekeeper", daemon=True)
 
-    def start(self) -> None:
-        """Begin to work in the background."""
-        self._thread.start()
-
-    def ask_to_stop(self) -> None:
-        """End the thread after the step it is in."""
-        self._stop.set()
-
-    def ended_within(self, wait_s: float) -> bool:
-        """Whether the thread is at its end, now or after a wait of at most `wait_s`."""
-        self._thread.join(wait_s)
-        return not self._thread.is_alive()
-
-    def _work(self) -> None:
-        while not self._stop.is_set():
-            try:
-                self.tidy()
-            except Exception:  # a round that fails must not end the service
-                log.exception("a round of the housekeeper failed; the next one follows")
-            self._stop.wait(INTERVAL_S)
-
-    def tidy(self) -> None:
+    def round(self) -> None:
         """One round: what has outlived its time, what is to be removed, who is to be told."""
         self._expire()
         with self._database.reading() as repository:
             rows = repository.upkeep.to_clean()
         for row in rows:
-            if self._stop.is_set():
+            if self.is_asked_to_stop:
                 return
             if time.monotonic() >= self._not_before.get(row.id, 0.0):
                 self._clean_or_later(row)
         with self._database.reading() as repository:
             due = repository.upkeep.to_notify(utc_now(), NOTICES_A_ROUND)
         for row in due:
-            if not self._stop.is_set():
+            if not self.is_asked_to_stop:
                 self._notify(row)
 
     def _expire(self) -> None:

@@ -13,7 +13,7 @@ from service.events import (
     EVENT,
     AnyEvent,
     ChainChanged,
-    ChainSettled,
+    ChainConfigured,
     DriverStarted,
     MlflowExperimentFound,
     OutboxChanged,
@@ -108,8 +108,8 @@ def _told(repository: Repository, row: ExperimentRow, event: AnyEvent) -> bool:
             return _apply_stage(repository, row, event)
         case ChainChanged():
             return _apply_chain(repository, row, event)
-        case ChainSettled():
-            return _apply_settled(repository, row, event)
+        case ChainConfigured():
+            return _apply_configuration(repository, row, event)
         case Outcome():
             return _apply_outcome(repository, row, event)
         case RunFound():
@@ -171,7 +171,7 @@ def _apply_chain(repository: Repository, row: ExperimentRow, event: ChainChanged
     return True
 
 
-def _apply_settled(repository: Repository, row: ExperimentRow, event: ChainSettled) -> bool:
+def _apply_configuration(repository: Repository, row: ExperimentRow, event: ChainConfigured) -> bool:
     chain = repository.work.chain(row.id, event.chain)
     if chain is None or chain.hyperparameters == event.hyperparameters:
         return False

@@ -52,7 +52,7 @@ class Observation:
 
 
 @dataclass(frozen=True)
-class Job:
+class RayJob:
     """What to run: an entry point with its arguments, under a submission id of our own making."""
 
     submission_id: str
@@ -95,7 +95,7 @@ class RayJobs:
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
             return Observation(JobStatus.UNKNOWN, f"{type(error).__name__}: {error}")
 
-    def submit(self, job: Job) -> str | None:
+    def submit(self, job: RayJob) -> str | None:
         """Submit a job; what Ray said if it did not plainly take it. Only `observe` tells whether it has the job."""
         body = {
             "entrypoint": shlex.join(job.entrypoint),

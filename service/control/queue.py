@@ -47,7 +47,7 @@ class Waiting(Protocol):
 
 
 @dataclass(frozen=True)
-class Limits:
+class QueueLimits:
     """What an operator allows.
 
     Attributes:
@@ -61,26 +61,26 @@ class Limits:
     aging_s: float
 
 
-class Turn(Enum):
+class Admission(Enum):
     """What becomes of one that waits."""
 
-    GO = "go"
+    START = "start"
     WAIT = "wait"
     REFUSE = "refuse"
 
 
 @dataclass(frozen=True)
-class Verdict:
+class QueueVerdict:
     """What becomes of one that waits, and why, where that needs a word."""
 
     id: str
-    turn: Turn
+    admission: Admission
     reason: Reason = NO_REASON
 
 
 def judge(
-    queued: Iterable[Waiting], running: Mapping[str, int], limits: Limits, nodes: Nodes, now: datetime
-) -> list[Verdict]:
+    queued: Iterable[Waiting], running: Mapping[str, int], limits: QueueLimits, nodes: Nodes, now: datetime
+) -> list[QueueVerdict]:
     """Says of each that waits whether it goes now.
 
     Args:
@@ -95,15 +95,15 @@ def judge(
     """
     counts = Counter(running)
     verdicts = []
-    for one in in_order(queued, limits.aging_s, now):
+    for one in queue_order(queued, limits.aging_s, now):
         verdict = _judge(one, counts, limits, nodes, now)
-        if verdict.turn is Turn.GO:
+        if verdict.admission is Admission.START:
             counts[one.owner] += 1
         verdicts.append(verdict)
     return verdicts
 
 
-def in_order(queued: Iterable[Waiting], aging_s: float, now: datetime) -> Sequence[Waiting]:
+def queue_order(queued: Iterable[Waiting], aging_s: float, now: datetime) -> Sequence[Waiting]:
     """Those that wait, in the order in which they go."""
 
     def rank(one: Waiting) -> tuple[float, datetime, str]:
@@ -112,16 +112,16 @@ def in_order(queued: Iterable[Waiting], aging_s: float, now: datetime) -> Sequen
     return sorted(queued, key=rank)
 
 
-def _judge(one: Waiting, running: Counter[str], limits: Limits, nodes: Nodes, now: datetime) -> Verdict:
+def _judge(one: Waiting, running: Counter[str], limits: QueueLimits, nodes: Nodes, now: datetime) -> QueueVerdict:
     found = placement(one.demand["resources"], nodes, one.demand.get("num_workers", 1))
     if found.possible is False:
         long_enough = (now - one.queued_at).total_seconds() >= REFUSED_AFTER_S
         if one.demand["if_unplaceable"] == "refuse" and long_enough:
-            return Verdict(one.id, Turn.REFUSE, failed(f"it cannot be placed: {found.detail}"))
-        return Verdict(one.id, Turn.WAIT, waits_for_node(found.detail))
+            return QueueVerdict(one.id, Admission.REFUSE, failed(f"it cannot be placed: {found.detail}"))
+        return QueueVerdict(one.id, Admission.WAIT, waits_for_node(found.detail))
     if running.total() >= limits.running:
-        return Verdict(one.id, Turn.WAIT)
+        return QueueVerdict(one.id, Admission.WAIT)
     quota = limits.running_per_owner
     if quota is not None and running[one.owner] >= quota:
-        return Verdict(one.id, Turn.WAIT, waits_for_owner(one.owner, quota))
-    return Verdict(one.id, Turn.GO)
+        return QueueVerdict(one.id, Admission.WAIT, waits_for_owner(one.owner, quota))
+    return QueueVerdict(one.id, Admission.START)

@@ -7,7 +7,7 @@ import sys
 from typing import assert_never
 
 from service.control.driver_job import ENVIRONMENT
-from service.control.jobs import Job, JobStatus, RayJobs
+from service.control.jobs import JobStatus, RayJob, RayJobs
 from service.events import utc_now
 from service.settings import Settings
 from service.states import VerificationState
@@ -89,7 +89,7 @@ class Replays:
             for key, value in changes.items():
                 setattr(fresh, key, value)
 
-    def _job(self, row: VerificationRow) -> Job:
+    def _job(self, row: VerificationRow) -> RayJob:
         name = f"tet-{row.experiment_id}-v{row.number}-{row.job_attempt}"
         entrypoint = [
             sys.executable,
@@ -109,4 +109,4 @@ class Replays:
         if self._settings.data is not None:
             entrypoint += ["--data", str(self._settings.data)]
         metadata = {"experiment": row.experiment_id, "verification": str(row.number), "job_name": name}
-        return Job(name, tuple(entrypoint), metadata, ENVIRONMENT)
+        return RayJob(name, tuple(entrypoint), metadata, ENVIRONMENT)

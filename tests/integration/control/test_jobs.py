@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from service.control.jobs import Job, JobStatus, RayJobs, submission_id, token_from
+from service.control.jobs import JobStatus, RayJob, RayJobs, submission_id, token_from
 from tests.integration.control.conftest import Desk
 
-JOB = Job("tet-e-1", ("python", "-m", "it's one", "argument"), {"name": "é"}, {"A": "1"})
+JOB = RayJob("tet-e-1", ("python", "-m", "it's one", "argument"), {"name": "é"}, {"A": "1"})
 
 
 @pytest.mark.parametrize(

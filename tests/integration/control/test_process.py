@@ -89,7 +89,7 @@ def test_it_ends_in_order_on_sigterm_while_its_parent_lives(settings: Settings) 
 
 
 @pytest.mark.parametrize(
-    ("hanging", "left"), [("Housekeeper.tidy", "Housekeeper"), ("Reconciler.reconcile", "Reconciler")]
+    ("hanging", "left"), [("Housekeeper.round", "Housekeeper"), ("Reconciler.round", "Reconciler")]
 )
 def test_what_hangs_is_left_and_the_other_has_ended(settings: Settings, hanging: str, left: str) -> None:
     script = f"{HANGING}{hanging} = hang; hurried({left}); sys.exit(control.main())"
@@ -103,7 +103,7 @@ def test_what_hangs_is_left_and_the_other_has_ended(settings: Settings, hanging:
 
 def test_it_leaves_where_the_reconciler_hangs_for_long(settings: Settings) -> None:
     short = "reconciler.STALE_AFTER_S = control.GIVE_UP_AFTER_S = control.TELL_EVERY_S = 0.05"
-    script = f"{HANGING}Reconciler.reconcile = hang; {short}; sys.exit(control.main())"
+    script = f"{HANGING}Reconciler.round = hang; {short}; sys.exit(control.main())"
     with started(settings, "-c", script) as process:
         assert process.wait(60) == 1
         silent = r"the reconciler has been silent for \d+ s; a new process is to take over"
