@@ -1,10 +1,11 @@
-"""Does what is to be done after an experiment's end: removes what is not to be kept, and tells those who asked.
+"""The housekeeper: removes what is not to be kept of ended experiments, and delivers their webhooks.
 
-A thread of its own, since a slow web address, or a file system with a million files, must not keep experiments waiting.
+A thread of its own: a slow web address, or a file system with a million files, must not delay other experiments.
 """
 
 import logging
 import time
+from typing import assert_never
 
 from service.control import webhook
 from service.control.background import BackgroundThread
@@ -20,7 +21,7 @@ from service.store.tables import ExperimentRow
 log = logging.getLogger(__name__)
 
 INTERVAL_S = 1.0
-# What could not be done is tried again this much later.
+# A removal that failed is tried again so much later.
 RETRY_S = 30.0
 NOTICES_A_ROUND = 20
 
@@ -34,7 +35,7 @@ class Housekeeper(BackgroundThread):
         self._not_before: dict[str, float] = {}
 
     def round(self) -> None:
-        """One round: what has outlived its time, what is to be removed, who is to be told."""
+        """Do one round: delete what has expired, remove what is to be removed, deliver due webhooks."""
         self._expire()
         with self._database.reading() as repository:
             rows = repository.upkeep.to_clean()
@@ -56,8 +57,8 @@ class Housekeeper(BackgroundThread):
             try:
                 with self._database.session() as repository:
                     repository.requests.remove(experiment_id, Cleanup.EVERYTHING)
-                log.info("experiment %s has outlived its time and is deleted", experiment_id)
-            except Conflict:  # another one starts from its checkpoints: it goes after that one
+                log.info("experiment %s has expired and is being deleted", experiment_id)
+            except Conflict:  # another experiment starts from its checkpoints, and has to be deleted first
                 continue
             except NotFound:
                 continue
@@ -68,25 +69,32 @@ class Housekeeper(BackgroundThread):
         except OSError as error:
             problem = f"{type(error).__name__}: {error}"
         if problem is not None:
-            log.warning("experiment %s could not be cleaned up: %s; it is tried again", row.id, problem)
+            log.warning("experiment %s could not be cleaned up: %s; trying again later", row.id, problem)
             self._not_before[row.id] = time.monotonic() + RETRY_S
 
     def _clean(self, row: ExperimentRow) -> str | None:
-        """Remove what is to be removed; what went wrong, in words, or None."""
+        """Remove what is to be removed; return what went wrong, or None."""
         folder, what = ExperimentFolder(self._settings.storage, row.id), Cleanup(row.cleanup or "")
-        if what is not Cleanup.EVERYTHING:
-            return self._remove_checkpoints(folder, what)
+        match what:
+            case Cleanup.BEST | Cleanup.CHECKPOINTS:
+                return self._remove_checkpoints(folder, what)
+            case Cleanup.EVERYTHING:
+                return self._delete(folder, row)
+            case _:
+                assert_never(what)
+
+    def _delete(self, folder: ExperimentFolder, row: ExperimentRow) -> str | None:
         remove_folder(folder)
         problem = remove_from_mlflow(self._settings, row.mlflow_experiment_id)
         if problem is None:
             with self._database.session() as repository:
                 repository.upkeep.delete(row.id)
-            log.info("experiment %s is deleted", row.id)
+            log.info("experiment %s was deleted", row.id)
         return problem
 
     def _remove_checkpoints(self, folder: ExperimentFolder, what: Cleanup) -> str | None:
         with self._database.session() as repository:
-            # Locked, so that no fork begins to start from what is being removed.
+            # Locked, so that no fork is created while its checkpoints are removed.
             row = repository.upkeep.locked(folder.experiment_id)
             if row is None or row.cleanup != what:
                 return None
@@ -115,4 +123,4 @@ class Housekeeper(BackgroundThread):
             fresh.notified_at = None if problem else now
             fresh.notify_at = webhook.next_try(fresh.notify_tries, now) if problem else None
         if problem:
-            log.warning("experiment %s: its webhook was not taken: %s", row.id, problem)
+            log.warning("experiment %s: its webhook was not delivered: %s", row.id, problem)

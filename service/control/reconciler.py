@@ -20,14 +20,7 @@ from service.control.replays import Replays
 from service.control.storage_watch import StorageWatch
 from service.events import utc_now
 from service.failures import FailureType
-from service.reasons import (
-    NO_REASON,
-    ReasonKind,
-    cancelled,
-    ray_silent,
-    service_trouble,
-    storage_trouble,
-)
+from service.reasons import NO_REASON, Reason, ReasonKind, cancelled, ray_silent, service_trouble, storage_trouble
 from service.settings import Settings
 from service.states import RESTING, ExperimentState, Wanted, WorkState
 from service.storage import ExperimentFolder
@@ -99,21 +92,26 @@ class Reconciler(BackgroundThread):
         queued = {one.id: one for one in active if one.state is ExperimentState.QUEUED and one.wanted is Wanted.RUN}
         trouble = self._storage.trouble()
         limits = QueueLimits(
-            running=0 if trouble else self._settings.max_running,
+            running=0 if trouble is not None else self._settings.max_running,
             running_per_owner=self._settings.max_running_per_owner,
             aging_s=self._settings.priority_aging_s,
         )
         running = Counter(one.owner for one in active if one.state not in RESTING)
         for verdict in judge(queued.values(), running, limits, self._cluster(), utc_now()):
-            known = queued[verdict.id]
-            if verdict.admission is not Admission.WAIT:
-                self._take_from_queue(verdict)
-                continue
-            waits_for_its_turn = verdict.reason.kind is ReasonKind.NONE
-            reason = storage_trouble(trouble) if trouble and waits_for_its_turn else verdict.reason
-            if reason != known.reason:
-                with self._database.session() as repository:
-                    repository.transitions.advance(known.id, known.state, known.state, reason=reason)
+            match verdict.admission:
+                case Admission.WAIT:
+                    self._note_wait(queued[verdict.id], verdict.reason, trouble)
+                case Admission.START | Admission.REFUSE:
+                    self._take_from_queue(verdict)
+                case _:
+                    assert_never(verdict.admission)
+
+    def _note_wait(self, one: Active, reason: Reason, trouble: str | None) -> None:
+        if trouble is not None and reason.kind is ReasonKind.NONE:
+            reason = storage_trouble(trouble)
+        if reason != one.reason:
+            with self._database.session() as repository:
+                repository.transitions.advance(one.id, one.state, one.state, reason=reason)
 
     def _take_from_queue(self, verdict: QueueVerdict) -> None:
         with self._database.reading() as repository:
@@ -160,6 +158,9 @@ class Reconciler(BackgroundThread):
                 row = repository.experiments.get(row.id)
             if row.finished_at is not None:
                 return
+        self._act(row, state, submission, seen)
+
+    def _act(self, row: ExperimentRow, state: ExperimentState, submission: str, seen: Observation) -> None:
         match decide(wanted_now(row), state, seen.status):
             case Action.NONE | Action.ENQUEUE:
                 pass
@@ -174,9 +175,8 @@ class Reconciler(BackgroundThread):
                 self._acts.stop_driver(row, state, submission)
             case Action.PAUSE:
                 self._acts.fence(row)
-                self._acts.rest(
-                    row, state, ExperimentState.PAUSED, storage_trouble(row.hold) if row.is_held else NO_REASON
-                )
+                reason = storage_trouble(row.hold) if row.is_held else NO_REASON
+                self._acts.rest(row, state, ExperimentState.PAUSED, reason)
             case Action.QUEUE:
                 self._acts.fence(row)
                 self._acts.rest(row, state, ExperimentState.QUEUED, NO_REASON)

@@ -85,7 +85,7 @@ def test_it_ends_in_order_on_sigterm_while_its_parent_lives(settings: Settings) 
         assert first_word(process) == "\n"
         process.terminate()
         assert process.wait(60) == 0
-        assert "left in the middle" not in errors(process)
+        assert "ended in the middle" not in errors(process)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_what_hangs_is_left_and_the_other_has_ended(settings: Settings, hanging:
         assert process.stdin is not None
         process.stdin.close()
         assert process.wait(60) == 0
-        assert f"left in the middle of its work: {left}\n" in errors(process)
+        assert f"ended in the middle of its work: {left}\n" in errors(process)
 
 
 def test_it_leaves_where_the_reconciler_hangs_for_long(settings: Settings) -> None:
@@ -106,7 +106,7 @@ def test_it_leaves_where_the_reconciler_hangs_for_long(settings: Settings) -> No
     script = f"{HANGING}Reconciler.round = hang; {short}; sys.exit(control.main())"
     with started(settings, "-c", script) as process:
         assert process.wait(60) == 1
-        silent = r"the reconciler has been silent for \d+ s; a new process is to take over"
+        silent = r"the reconciler has been silent for \d+ s; a new process takes over"
         assert re.search(silent, errors(process))
 
 
