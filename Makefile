@@ -81,6 +81,9 @@ test-fuzz: setup ## every order of things, and 20,000 requests from the API's de
 test-workers: setup ## trials of 2 and 4 workers on a cluster of several nodes, struck; NAMES picks some (7 minutes)
 	$(BIN)/python -W ignore -m tests.system.workers $(NAMES)
 
+test-upgrade: setup ## open under this version what an earlier one has stored, compare bit by bit (16 minutes the first time, then 13)
+	$(BIN)/python -m tests.system.upgrade
+
 test-gpu: setup ## the kernels for GPUs: on a GPU if there is one, else by Triton's interpreter (2 minutes)
 	$(BIN)/python -m pytest -c /dev/null --rootdir . --confcutdir tests/gpu tests/gpu
 

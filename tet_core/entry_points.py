@@ -8,7 +8,7 @@ from typing import Any
 from tet_core.errors import ConfigError, errors_of_entry_point
 
 
-def call(group: str, name: str, options: Mapping[str, Any], **arguments: Any) -> Any:
+def call_entry_point(group: str, name: str, options: Mapping[str, Any], **arguments: Any) -> Any:
     """Call the function that an installed package offers under a name, and return what it returns.
 
     Args:

@@ -43,7 +43,7 @@ def run_network(model: nn.Module, x_TBCHW: Tensor, config: TrainConfig) -> Tenso
 
     Args:
         model: The network.
-        x_TBCHW: `[T, B, C, H, W]`, of the network's type and on its device.
+        x_TBCHW: `[T, B, C, H, W]`, of the network's dtype, on its device.
         config: The stage.
 
     Returns:

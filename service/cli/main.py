@@ -1,4 +1,4 @@
-"""`tet`: the command line. Each command is one function of a module beside this one."""
+"""`tet`, the command line. Each command is a function in one of the modules beside this one."""
 
 import sys
 
@@ -10,10 +10,13 @@ from service.errors import TetError
 
 
 class Group(typer.core.TyperGroup):
-    """Turns the project's own errors into one message and exit status 1; anything else is a bug and shows its trace."""
+    """A group of commands that prints the project's own errors as one message, with exit status 1.
+
+    Any other exception is a bug and shows its trace.
+    """
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
-        """Runs the command."""
+        """Run the command."""
         try:
             return super().invoke(ctx)
         except TetError as error:

@@ -1,24 +1,26 @@
-"""`tet follow`, `list`, `show`, `compare`, `logs`, `presets`: what the API says of experiments, for people."""
+"""`tet follow`, `list`, `show`, `compare`, `logs`, `presets`: what the API answers about experiments, for people."""
 
 import sys
 import time
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Annotated
 
 import typer
 
+from service.answers.comparisons import ComparisonView
+from service.answers.experiments import ExperimentSummary, ExperimentView
 from service.cli import rendering
-from service.cli.client import Client, Refused
+from service.cli.client import Client, Refused, as_model
 from service.cli.failing import explained, failed_stages
 from service.cli.options import AsJson, Id, connected
 from service.cli.output import err, out, print_json, say
 from service.cli.progress import searches
-from service.cli.watch import follow as watch
+from service.cli.watch import watch
 from service.presets import catalogue
 from service.settings import Settings
+from service.states import TERMINAL, ExperimentState
 
-Json = dict[str, Any]
-
-# How often somebody who follows a log asks for more where there was none.
+# How long `tet logs --follow` waits, s, before it asks again after an empty answer.
 LOG_POLL_S = 1.0
 
 
@@ -38,59 +40,61 @@ def list_experiments(
     if as_json:
         print_json(rows)
     else:
-        out.print(rendering.experiments(rows))
+        out.print(rendering.experiment_table([as_model(ExperimentSummary, row) for row in rows]))
 
 
 def show(experiment_id: Id, as_json: AsJson = False) -> None:
     """Show an experiment and its chains."""
     with connected() as client:
-        experiment = client.experiment(experiment_id)
+        answer = client.experiment(experiment_id)
     if as_json:
-        print_json(experiment)
+        print_json(answer)
         return
-    out.print(experiment["name"], style="bold", markup=False)
-    out.print("state  ", rendering.state(experiment["state"]), experiment.get("reason") or "", soft_wrap=True)
-    for past in experiment["history"]:
-        out.print(
-            f"before  generation {past['generation']} {past['state']} {past['reason']}", soft_wrap=True, markup=False
-        )
-    for past in experiment["resources_history"]:
-        out.print(
-            f"before  {rendering.resources(past['resources'])}, until {past['until']}", soft_wrap=True, markup=False
-        )
-    if experiment["resources_history"]:
-        out.print(f"now     {rendering.resources(experiment['resources'])}", soft_wrap=True, markup=False)
-    if experiment["parents"]:
-        out.print(f"from    {', '.join(experiment['parents'])}", markup=False)
-    if experiment.get("rerun_of"):
-        out.print(f"best of {experiment['rerun_of']}", markup=False)
-    if experiment.get("failure"):
-        for line in explained(experiment["failure"]):
-            out.print(line, soft_wrap=True, markup=False)
+    experiment = as_model(ExperimentView, answer)
+    out.print(experiment.name, style="bold", markup=False)
+    out.print("state  ", rendering.coloured(experiment.state), experiment.reason, soft_wrap=True)
+    for line in _past(experiment):
+        out.print(line, soft_wrap=True, markup=False)
+    for line in explained(experiment.failure) if experiment.failure is not None else ():
+        out.print(line, soft_wrap=True, markup=False)
     _print_links(experiment)
     for line in searches(experiment):
         out.print(line, markup=False, soft_wrap=True)
-    out.print(rendering.chains(experiment))
-    for chain in experiment["chains"]:
-        if chain["reason"]:
-            out.print(f"{chain['id']} {chain['state']} {chain['reason']}", style="cyan", markup=False, soft_wrap=True)
+    out.print(rendering.chain_table(experiment))
+    for chain in experiment.chains:
+        if chain.reason:
+            out.print(f"{chain.id} {chain.state} {chain.reason}", style="cyan", markup=False, soft_wrap=True)
     for line in failed_stages(experiment):
         out.print(line, style="red", markup=False, soft_wrap=True)
+
+
+def _past(experiment: ExperimentView) -> Iterator[str]:
+    """Yield lines on earlier generations and resources, and on the experiments that this one comes from."""
+    for outcome in experiment.history:
+        yield f"before  generation {outcome.generation} {outcome.state} {outcome.reason}"
+    for earlier in experiment.resources_history:
+        yield f"before  {rendering.resources_text(earlier.resources)}, until {earlier.until.isoformat()}"
+    if experiment.resources_history:
+        yield f"now     {rendering.resources_text(experiment.resources)}"
+    if experiment.parents:
+        yield f"from    {', '.join(experiment.parents)}"
+    if experiment.rerun_of:
+        yield f"best of {experiment.rerun_of}"
 
 
 def compare(experiment_id: Id, as_json: AsJson = False) -> None:
     """Compare an experiment's arms: accuracy, time, and the paired difference to the baseline."""
     with connected() as client:
-        compared = client.comparison(experiment_id)
+        answer = client.comparison(experiment_id)
     if as_json:
-        print_json(compared)
+        print_json(answer)
     else:
-        _print_comparison(compared)
+        _print_comparison(as_model(ComparisonView, answer))
 
 
 def logs(
     experiment_id: Id,
-    chain: Annotated[str | None, typer.Option(metavar="CHAIN", help="A chain's id: the log of its trial.")] = None,
+    chain: Annotated[str | None, typer.Option(metavar="CHAIN", help="A chain's id, for the log of its trial.")] = None,
     stage: Annotated[int | None, typer.Option(metavar="INDEX", help="The chain's stage, from 0.")] = None,
     tail: Annotated[int | None, typer.Option(metavar="LINES", help="Only this many lines from the end.")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the experiment has ended.")] = False,
@@ -103,8 +107,8 @@ def logs(
         text, cursor = client.logs(experiment_id, **which, **({} if tail is None else {"tail": tail}))
         _print_bytes(text)
         while follow:
-            # Asked first: what an experiment that has ended has printed, it has printed by now.
-            ended = client.experiment(experiment_id)["finished_at"] is not None
+            # Ask for the state first: once the experiment has ended, its log is complete.
+            ended = as_model(ExperimentView, client.experiment(experiment_id, max_chains=0)).state in TERMINAL
             text, following = client.logs(experiment_id, **which, cursor=cursor)
             _print_bytes(text)
             if ended and following == cursor:
@@ -115,29 +119,29 @@ def logs(
 
 
 def _print_bytes(text: bytes) -> None:
-    """As they are: a part may end in the middle of a character."""
+    """Print bytes as they are: an answer may end in the middle of a character."""
     sys.stdout.buffer.write(text)
     sys.stdout.buffer.flush()
 
 
 def presets(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Print this one's file.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Print the file of this preset.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the presets: one for each table and figure of the paper, and a small twin of each."""
     if name is not None:
-        print(catalogue.text(name), end="")
+        print(catalogue.preset_text(name), end="")
         return
     with connected() as client:
         rows = client.presets()
     if as_json:
         print_json(rows)
     else:
-        out.print(rendering.presets(rows))
+        out.print(rendering.preset_table(rows))
 
 
 def follow_to_end(client: Client, experiment_id: str) -> None:
-    """Watches, then prints the comparison and where to look; exits with 1 unless the experiment succeeded."""
+    """Watch an experiment, then print the comparison and the links; exit with 1 unless it succeeded."""
     try:
         experiment = watch(client, experiment_id, out)
     except KeyboardInterrupt:
@@ -146,35 +150,33 @@ def follow_to_end(client: Client, experiment_id: str) -> None:
     for line in failed_stages(experiment):
         err.print(line, style="red", markup=False, soft_wrap=True)
     try:
-        _print_comparison(client.comparison(experiment_id))
+        _print_comparison(as_model(ComparisonView, client.comparison(experiment_id)))
     except Refused as refusal:
         say(str(refusal))
     _print_links(experiment)
-    if experiment["state"] != "succeeded":
-        told = experiment["reason"] not in ("", experiment["state"])
-        reason = f": {experiment['reason']}" if told else ""
-        err.print(f"{experiment['state']}{reason}", style="bold red", markup=False)
-        if experiment.get("failure"):
+    if experiment.state is not ExperimentState.SUCCEEDED:
+        reason = f": {experiment.reason}" if experiment.reason not in ("", experiment.state) else ""
+        err.print(f"{experiment.state}{reason}", style="bold red", markup=False)
+        if experiment.failure is not None:
             say(f"what it means, and what to do: tet show {experiment_id}")
         raise typer.Exit(1)
 
 
-def _print_comparison(compared: Json) -> None:
-    out.print(rendering.comparison(compared))
-    for arm in compared["arms"]:
-        refused = (arm.get("versus_baseline") or {}).get("reason")
-        if refused:
-            out.print(f"{arm['name']} is not paired: {refused}", markup=False)
-    if compared.get("front"):
-        out.print(rendering.front(compared["front"]))
+def _print_comparison(compared: ComparisonView) -> None:
+    out.print(rendering.comparison_table(compared))
+    for arm in compared.arms:
+        if arm.versus_baseline is not None and arm.versus_baseline.reason:
+            out.print(f"{arm.name} is not paired: {arm.versus_baseline.reason}", markup=False)
+    if compared.front is not None:
+        out.print(rendering.front_table(compared.front))
 
 
-def _print_links(experiment: Json) -> None:
-    links = experiment.get("links") or {}
+def _print_links(experiment: ExperimentView) -> None:
     base = Settings.from_environment().api_url
-    for name, url in (
-        ("API", f"{base}/experiments/{experiment['id']}"),
-        ("MLflow", links.get("mlflow")),
-        ("Ray", links.get("ray")),
-    ):
+    links = {
+        "API": f"{base}/experiments/{experiment.id}",
+        "MLflow": experiment.links.mlflow,
+        "Ray": experiment.links.ray,
+    }
+    for name, url in links.items():
         out.print(f"{name:<8} {url or '-'}", markup=False, soft_wrap=True)

@@ -1,7 +1,6 @@
-"""From the bytes of a body or a file to plain data: what JSON and YAML have in common.
+"""From the bytes of a body or a file to plain data.
 
-A document may be hostile: its text must be UTF-8, and it may nest only so deep, since everything behind this
-point walks it recursively.
+A document may be hostile. Its text must be UTF-8, and its depth is limited, since later code walks it recursively.
 """
 
 from collections.abc import Callable
@@ -20,7 +19,7 @@ MEDIA_TYPES = tuple(_LOADERS)
 
 
 def read_document(body: bytes, media_type: str) -> object:
-    """Reads a document of one of `MEDIA_TYPES`.
+    """Read a document of one of `MEDIA_TYPES`.
 
     Raises:
         DocumentInvalid: It is not well-formed; the error says where.

@@ -100,7 +100,7 @@ def preset(name: str) -> Preset:
         raise NotFound(f"there is no preset {shown(name)!r}; there are: {', '.join(presets())}") from None
 
 
-def text(name: str) -> str:
+def preset_text(name: str) -> str:
     """A preset's file, comments and all.
 
     Raises:

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 
-from service.search.proposals import NUM_AT_RANDOM, Configuration, drawn
+from service.search.proposals import NUM_AT_RANDOM, Configuration, random_configurations
 from service.search.seen import Seen
 from service.spec.search import Dimension, Search
 
@@ -12,7 +12,7 @@ MAX_REDRAWS = 20
 MAX_REFUSED = 10_000
 
 
-def proposed(
+def next_configuration(
     search: Search,
     space: Mapping[str, Dimension],
     arm: str,
@@ -33,11 +33,11 @@ def proposed(
     """
     if len(seen) >= NUM_AT_RANDOM:
         # Here: Optuna takes a while to load, and the first ones need it not.
-        from service.search.tpe import learnt
+        from service.search.tpe import tpe_configuration
 
         for again in range(MAX_REDRAWS):
-            configuration = learnt(search, space, f"{search.seed}/{arm}/{len(seen)}/{again}", seen)
+            configuration = tpe_configuration(search, space, f"{search.seed}/{arm}/{len(seen)}/{again}", seen)
             if accepted(configuration):
                 return configuration
-    at_random = itertools.islice(drawn(space, search.seed), MAX_REFUSED)
+    at_random = itertools.islice(random_configurations(space, search.seed), MAX_REFUSED)
     return next((configuration for configuration in at_random if accepted(configuration)), None)

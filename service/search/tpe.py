@@ -23,7 +23,7 @@ from service.spec.search import Dimension, Search
 _DIRECTIONS: tuple[Literal["maximize", "minimize"], ...] = ("maximize", "minimize")
 
 
-def learnt(search: Search, space: Mapping[str, Dimension], key: str, seen: Sequence[Seen]) -> Configuration:
+def tpe_configuration(search: Search, space: Mapping[str, Dimension], key: str, seen: Sequence[Seen]) -> Configuration:
     """The next configuration.
 
     Args:

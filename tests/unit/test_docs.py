@@ -13,14 +13,13 @@ import typer
 
 from service.cli.main import app
 from service.settings import Settings, variable
+from tests.root import ROOT
 
-ROOT = Path(__file__).parents[2]
 # The template's links are there to be replaced.
 PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")} - {ROOT / "docs/adr/000-template.md"})
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
 # Documented first; to be removed with the commit that adds them.
-COMING = {"coverage", "test-fast", "test-upgrade"}
 COMMANDS = set(typer.main.get_group(app).commands)
 # Variables that are no settings of the service: each node reads these for itself.
 OF_NODES = {"TET_KERNELS", "TET_KERNEL_CACHE"}
@@ -83,7 +82,7 @@ def test_every_command_and_every_target_exists(page: Path) -> None:
     begin = r"^(?:\$ )?(?:\.venv/bin/)?"
     commands = {found[1] for line in lines if (found := re.match(begin + r"tet ([a-z][a-z-]*)", line))}
     targets = {found[1] for line in lines if (found := re.match(begin + r"make ([a-z][a-z-]*)", line))}
-    assert (commands - COMMANDS, targets - TARGETS - COMING) == (set(), set())
+    assert (commands - COMMANDS, targets - TARGETS) == (set(), set())
 
 
 def test_every_command_is_in_a_guide() -> None:
@@ -134,6 +133,17 @@ def exists(dotted: str) -> bool:
     return True
 
 
+def test_every_test_that_a_recipe_names_exists() -> None:
+    defined = {
+        name
+        for file in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE)
+    }
+    named = {code for code in in_code(ROOT / "CONTRIBUTING.md") if re.fullmatch(r"test_\w+", code)}
+    assert named
+    assert named - defined == set()
+
+
 @each_page
 def test_every_variable_is_a_setting(page: Path) -> None:
     known = {variable(name) for name in Settings.model_fields} | OF_NODES | OF_COMPOSE
@@ -149,6 +159,18 @@ def test_the_cluster_passes_on_the_settings_that_its_guide_names() -> None:
     named = set(re.findall(r"`(TET_[A-Z_]+)`", section[1]))
     passed = set(re.findall(r"^      (TET_[A-Z_]+): \$\{\1:-\}$", compose, re.MULTILINE))
     assert named == passed
+
+
+def test_every_room_is_in_the_tree_of_the_architecture() -> None:
+    tree = re.search(
+        r"^## The tree\n\n```text\n(.*?)^```", (ROOT / "docs/architecture.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    assert tree is not None
+    words = set(re.findall(r"[\w./]+", tree[1]))
+    rooms = [path for top in ("service", "service/runner", "tet_core") for path in (ROOT / top).iterdir()]
+    named = {f"{path.name}/" for path in rooms if (path / "__init__.py").exists()}
+    named |= {path.stem for top in ("service", "tet_core") for path in (ROOT / top).glob("*.py")} - {"__init__"}
+    assert sorted(name for name in named if not {name, f"{name}.py"} & words) == []
 
 
 def test_every_decision_is_listed_with_a_status() -> None:

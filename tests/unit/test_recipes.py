@@ -2,7 +2,6 @@
 
 import math
 import re
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -12,6 +11,7 @@ from service import events
 from service.events import Event
 from service.presets.catalogue import MINI, presets
 from service.spec.experiment import Stage, TrainStage
+from tests.root import ROOT
 from tests.unit.tet_core.stages import make_config
 from tet_core import train_epochs
 from tet_core.config import (
@@ -35,7 +35,6 @@ from tet_core.models import build_model
 from tet_core.neuron import build_neuron, build_surrogate
 from tet_core.train.optimizer import build_optimizer, learning_rate
 
-ROOT = Path(__file__).parents[2]
 GUIDES = ROOT / "docs" / "guides"
 
 

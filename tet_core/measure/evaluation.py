@@ -1,4 +1,4 @@
-"""Measuring a network on a data set: both losses and the accuracy.
+"""Measuring a network on a data set: its losses and its accuracy.
 
 Shapes: T time steps, B batch, K classes.
 """
@@ -15,19 +15,27 @@ from tet_core import checkpoint as checkpoints
 from tet_core import environment
 from tet_core.config import TrainConfig
 from tet_core.data import Dataset, Samples, load_dataset
-from tet_core.data.loader import in_order, split_validation
+from tet_core.data.loader import evaluation_batches, split_validation
 from tet_core.distributed import ALONE, Workers
 from tet_core.errors import ConfigError
 from tet_core.losses import build_loss, sdt_loss, tet_loss
 from tet_core.network import build_network, run_network
 
-# Fixed, whatever a stage trains with: the metrics are sums over batches, and floating-point sums depend on how they
-# are cut. 128 fits caches and small GPUs at any T in use.
+# The same for all stages: the metrics are sums over batches, and floating-point sums depend on how they are cut.
+# 128 fits caches and small GPUs at any T in use.
 BATCH_SIZE = 128
 
 
 def num_correct(outputs: Tensor, labels: Tensor) -> Tensor:
-    """How many of a batch are right: argmax over classes of the time-mean of outputs `[T, B, K]`; scalar int64."""
+    """Return how many samples of a batch are right: argmax over classes of the time-mean of outputs `[T, B, K]`.
+
+    Args:
+        outputs: `[T, B, K]`.
+        labels: `[B]`, int64.
+
+    Returns:
+        Scalar, int64, on the device of `outputs`.
+    """
     return (outputs.mean(0).argmax(1) == labels).sum()
 
 
@@ -47,7 +55,7 @@ def measure(
         split: What to measure on, on the model's device.
         config: T, the loss and the precision.
         on_step: Called after every batch. If it raises, the measurement ends there.
-        workers: Who shares the batches; all get the same metrics, which do not depend on how many they are.
+        workers: The workers that share the batches; all get the same metrics, with any number of workers.
 
     Returns:
         `loss` (the stage's own), `loss_sdt` (Eq. 7), `loss_tet` (Eq. 9), each averaged over the samples, and
@@ -66,29 +74,30 @@ def measure_prefixes(
     on_step: Callable[[], None] | None = None,
     workers: Workers = ALONE,
 ) -> dict[int, dict[str, float]]:
-    """Measure a network at several T in one pass, that of the largest, whose outputs begin with those of the others.
+    """Measure a network at several T in one pass over the largest, whose first outputs are those of the smaller ones.
 
-    That is so of a network whose step depends on the input up to that step alone, and of an input whose steps do not
-    depend on T: still images, not recordings that are sliced anew for every T.
+    This holds for networks whose output at a step depends only on the input up to that step, and for inputs whose steps
+    do not depend on T: still images, but not recordings, which are sliced again for every T.
 
     Args:
         model: As for `measure`.
         dataset: As for `measure`.
         split: As for `measure`.
         config: The loss and the precision.
-        steps: Which T, at least one.
+        steps: The numbers of time steps T, at least one.
         on_step: As for `measure`.
         workers: As for `measure`.
 
     Returns:
-        For each T what `measure` gives.
+        By T, what `measure` returns.
     """
     model.eval()
     losses = {"loss": build_loss(config.loss), "loss_sdt": sdt_loss, "loss_tet": _eq_9}
-    # Of each batch, so that they are added up in the same order whoever measured which: to the same bits.
+    # One row a batch: they are added in the same order whichever worker measured which, so the bits are the same.
     num_batches = math.ceil(len(split) / BATCH_SIZE)
     rows = torch.zeros(num_batches, len(steps), len(losses) + 1, dtype=torch.float64, device=split.labels.device)
-    batches = in_order(dataset, split, batch_size=BATCH_SIZE, dtype=environment.dtype(config), workers=workers)
+    dtype = environment.dtype(config)
+    batches = evaluation_batches(dataset, split, batch_size=BATCH_SIZE, dtype=dtype, workers=workers)
     for number, (images, labels) in zip(workers.dealt(range(num_batches)), batches, strict=True):
         outputs = run_network(model, dataset.to_input(images, max(steps)), config).double()
         for row, T in zip(rows[number], steps, strict=True):
@@ -110,7 +119,7 @@ def _eq_9(outputs: Tensor, labels: Tensor) -> Tensor:
 def evaluate(
     checkpoint: Mapping[str, Any] | Path | str, *, data_root: Path | None = None, split: str = "test"
 ) -> dict[str, float]:
-    """Measure a checkpoint alone, from nothing but its own config; equals what training logged to the last digit.
+    """Measure a checkpoint, from its own config only; equals what training logged to the last digit.
 
     Args:
         checkpoint: A checkpoint, or the path of one.
@@ -125,7 +134,7 @@ def evaluate(
         CheckpointError: If the file is damaged.
     """
     if not isinstance(checkpoint, Mapping):
-        checkpoint = checkpoints.load(checkpoint)
+        checkpoint = checkpoints.load_checkpoint(checkpoint)
     config = TrainConfig.model_validate(checkpoint["config"])
     if split not in ("test", "val"):
         raise ConfigError("split", split, "it must be 'test' or 'val'")

@@ -21,8 +21,8 @@ from tet_core.config import (
     misfit,
 )
 from tet_core.errors import ConfigError, EntryPointError
-from tet_core.models import layers, resnet, vgg
-from tet_core.models.parts import Surroundings
+from tet_core.models import layer_list, resnet, vgg
+from tet_core.models.building_blocks import Surroundings
 
 _CONFIG: TypeAdapter[ModelConfig] = TypeAdapter(ModelConfig)
 _BUILDERS: dict[str, Callable[[Any, Surroundings], nn.Module]] = {
@@ -32,7 +32,7 @@ _BUILDERS: dict[str, Callable[[Any, Surroundings], nn.Module]] = {
     "resnet19": resnet.resnet19,
     "spiking_resnet34": resnet.spiking_resnet34,
     "sew_resnet34": resnet.sew_resnet34,
-    "layers": layers.layers,
+    "layers": layer_list.layers,
 }
 
 
@@ -51,10 +51,10 @@ def build_model(
 
     Args:
         name: As in `tet_core.config`: "vgg_small", "vggsnn", "resnet19", …
-        num_classes: K, classes to tell apart.
+        num_classes: K, number of classes.
         in_channels: C, channels of the input.
         input_size: H = W, side of the input in pixels.
-        num_steps: T that it is trained at; only TEBN, which learns a scale a step, depends on it.
+        num_steps: T that it is trained at; only TEBN depends on it, which learns a scale for each step.
         neuron: The neuron's constants; the paper's by default.
         surrogate: The surrogate gradient; the paper's by default.
         **fields: The model's own fields, as in `tet_core.config` (`width`, `norm`).
@@ -85,8 +85,8 @@ def build_model(
 
 
 def _from_entry_point(config: EntryPointModel, surroundings: Surroundings) -> nn.Module:
-    """Call the user's own function with everything a network may depend on."""
-    model = entry_points.call(
+    """Call the function behind an entry point with everything that a network may depend on."""
+    model = entry_points.call_entry_point(
         ENTRY_POINTS,
         config.entry_point,
         config.options,

@@ -14,6 +14,7 @@ from tools.house_rules.tree import PACKAGES, Finding, Source, python
 # Last words of names that hold sentences: row.reason, last_message, failure["detail"].
 SENTENCES = frozenset({"reason", "reasons", "message", "msg", "detail", "details", "said", "told", "trouble", "why"})
 # As attributes alone: a variable `text` is mostly what is to be parsed, `response.text` is what somebody answers.
+# A longer name counts too: `ray_text`.
 _ATTRIBUTES = SENTENCES | {"text"}
 _ERRORS = frozenset({"error", "exception", "exc", "err", "failure"})
 _TESTS = frozenset({"startswith", "endswith", "find", "rfind", "index", "count", "casefold", "__contains__"})
@@ -112,7 +113,7 @@ class _Scope:
     def _is_sentence(self, node: ast.expr) -> bool:
         match node:
             case ast.Name(id=name):
-                return name in self.sentences or _last_word(name) in SENTENCES
+                return name in self.sentences or _last_word(name) in SENTENCES or name.endswith("_text")
             case ast.Attribute(attr=attr):
                 return _last_word(attr) in _ATTRIBUTES
             case ast.Subscript(slice=ast.Constant(value=str(key))):
@@ -173,7 +174,7 @@ def _is_fixed(node: ast.expr) -> bool:
         case ast.JoinedStr():
             return True
         case ast.Name(id=name) | ast.Attribute(attr=name):
-            return name.isupper()
+            return name.isupper() or name == "phrase"  # HTTPStatus.NOT_FOUND.phrase
         case ast.Tuple(elts=elements) | ast.List(elts=elements) | ast.Set(elts=elements):
             return any(map(_is_fixed, elements))
     return False

@@ -3,10 +3,16 @@
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
+from service.answers.comparisons import (
+    ArmResultView,
+    ChoiceView,
+    ComparisonView,
+    FrontPointView,
+    FrontView,
+)
 from service.api.context import Context
-from service.api.experiments.schemas import ArmResultView, ChoiceView, ComparisonView, FrontPointView, FrontView
 from service.presets.catalogue import presets
-from service.results.comparison import compare
+from service.results.comparison import compare_arms
 from service.results.front import FrontMember, search_front
 from service.results.tried import Tried, best_by_arm, tried_by_arm
 from service.spec import parse
@@ -23,7 +29,7 @@ def comparison_view(context: Context, experiment_id: str) -> ComparisonView:
     tried = tried_by_arm(chains)
     best = best_by_arm(tried)
     results = {arm: found.results for arm, found in best.items()}
-    compared = compare([arm.name for arm in spec.arms], spec.baseline_arm, results)
+    compared = compare_arms([arm.name for arm in spec.arms], spec.baseline_arm, results)
     view = ComparisonView.model_validate(compared, from_attributes=True)
     if spec.search is not None:
         arms = [_with_choice(arm, best.get(arm.name), tried.get(arm.name, [])) for arm in view.arms]

@@ -1,6 +1,6 @@
 """The progress of an experiment's search, as the API answers it."""
 
-from service.api.experiments.schemas import ArmSearchView, BestView, SearchView
+from service.answers.chains import ArmSearchView, BestView, SearchView
 from service.events import utc_now
 from service.results.search_progress import ArmSearch, arm_searches, expected_end
 from service.spec import parse

@@ -13,13 +13,13 @@ from typing import Any
 
 from service.errors import SpecInvalid
 from service.failures import Failure
-from service.plan import Chain, settled
+from service.plan import Chain, with_configuration
 from service.runner.chains.board import StageId
 from service.runner.chains.journal import Decision, Entry, Proposal, StudyJournal
 from service.runner.chains.ledger import Ledger, Stop
 from service.runner.chains.standings import ConfigurationId, Place, Standings, configuration_of
-from service.search.configurations import searched
-from service.search.learning import proposed
+from service.search.configurations import searched_spec
+from service.search.learning import next_configuration
 from service.search.seen import Seen
 from service.search.stopping import judged
 from service.spec import Experiment
@@ -184,7 +184,7 @@ class Study:
         arm = next(index for index, each in enumerate(self._spec.arms) if each.name == configuration.arm)
         earlier = sorted(each for each in self._proposals if each.arm == configuration.arm)
         seen = [self._seen(each, values) for each in earlier if (values := self._proposals[each]) is not None]
-        of_spec = searched(self._spec)
+        of_spec = searched_spec(self._spec)
         signatures = {of_spec.configured(arm, each.values).signature for each in seen}
 
         def is_new(values: Mapping[str, Any]) -> bool:
@@ -193,7 +193,7 @@ class Study:
             except SpecInvalid:
                 return False
 
-        values = proposed(self._spec.search, of_spec.space(arm), configuration.arm, seen, is_new)
+        values = next_configuration(self._spec.search, of_spec.space(arm), configuration.arm, seen, is_new)
         return Proposal(**configuration._asdict(), values=values, at_ms=self._clock())
 
     def _seen(self, configuration: ConfigurationId, values: Mapping[str, Any]) -> Seen:
@@ -232,7 +232,7 @@ class Study:
                 self._end(configuration, chains, Stop(entry.at_ms, "nothing else was left to try"))
             else:
                 for chain in chains:
-                    self._ledger.settle(settled(self._spec, chain, entry.values))
+                    self._ledger.settle(with_configuration(self._spec, chain, entry.values))
             return
         self._decisions.setdefault(configuration, {})[Place(entry.stage, entry.epoch)] = entry
         if entry.goes_on:

@@ -7,7 +7,7 @@ import pytest
 
 from service.reasons import failed
 from service.states import ExperimentState, WorkState
-from tests.integration.api.conftest import Api, _api
+from tests.integration.api.conftest import Api, serving_api
 
 Spec = dict[str, Any]
 
@@ -92,10 +92,10 @@ def test_one_key_forks_once(api: Api, spec: Spec) -> None:
 @pytest.mark.parametrize(
     ("changes", "field", "says"),
     [
-        ({"start": {"experiment": "0" * 20}}, "start.experiment", "there is no such experiment"),
-        ({"start": {"arm": "ANN"}}, "start.arm", "has the arms 'SDT', 'TET', 'TIT'"),
+        ({"start": {"experiment": "0" * 20}}, "start.experiment", "must name an experiment"),
+        ({"start": {"arm": "ANN"}}, "start.arm", "'SDT', 'TET', 'TIT'"),
         ({"start": {"stage": 1}}, "start.stage", "must be a train stage of 'SDT': 0"),
-        ({"seeds": [0, 7, 8]}, "seeds", "stage 0 of 'SDT' has not succeeded"),
+        ({"seeds": [0, 7, 8]}, "seeds", "must be seeds at which stage 0 of 'SDT'"),
         ({"model": {"name": "vgg_small", "width": 8}}, "model", "must be that of experiment"),
         ({"start": {"experiment": "x"}}, "start.experiment", "must be"),
         ({"epoch": 3}, "epoch", "unknown key"),
@@ -114,7 +114,7 @@ def test_a_fork_of_what_has_not_ended_waits_for_nothing_and_is_refused(api: Api,
     parent = posted(api, spec)
     answer = api.client.post(f"/experiments/{parent}/fork")
     assert answer.status_code == 422
-    assert "has not succeeded in experiment" in answer.json()["errors"][0]["detail"]
+    assert "must be seeds at which stage" in answer.json()["errors"][0]["detail"]
 
 
 def test_a_body_that_is_no_part_of_a_spec_is_refused(api: Api, spec: Spec) -> None:
@@ -174,7 +174,9 @@ def test_replays_are_listed_page_by_page(api: Api, spec: Spec) -> None:
 
 
 def test_a_webhook_goes_to_hosts_that_the_operator_allows_alone(tmp_path: Any, spec: Spec) -> None:
-    with _api(tmp_path / "home", f"sqlite:///{tmp_path / 'tet.db'}", webhook_hosts=("lab.example", "x:8443")) as api:
+    with serving_api(
+        tmp_path / "home", f"sqlite:///{tmp_path / 'tet.db'}", webhook_hosts=("lab.example", "x:8443")
+    ) as api:
         for path in ("/experiments", "/experiments/validate"):
             body = {**spec, "webhook": {"url": "http://169.254.169.254/latest"}}
             (fault,) = api.client.post(path, json=body).json()["errors"]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from service.reasons import Reason, ReasonKind, failed
+from service.reasons import failed
 from service.states import ExperimentState, WorkState
 from tests.integration.api.conftest import Api
 
@@ -60,7 +60,7 @@ def test_where_every_configuration_lost_a_seed_all_answers_agree_on_the_best(api
                 stage.state, stage.epoch = chain.state, stage.epochs
                 stage.metrics = {"val/accuracy": accuracy or 1.0, "test/accuracy": 0.5}
         repository.transitions.advance(
-            parent, ExperimentState.QUEUED, ExperimentState.FAILED, reason=Reason(ReasonKind.FAILED, "so it was")
+            parent, ExperimentState.QUEUED, ExperimentState.FAILED, reason=failed("so it was")
         )
     told = api.client.get(f"/experiments/{parent}").json()["search"]["arms"]
     compared = api.client.get(f"/experiments/{parent}/comparison").json()["arms"]
@@ -159,20 +159,18 @@ def test_networks_that_differ_are_measured_one_by_one(api: Api, spec: Spec) -> N
 
 def test_without_a_search_nothing_was_chosen(api: Api, spec: Spec) -> None:
     experiment = api.post(spec).json()["id"]
-    assert "has no search, and so nothing was chosen" in detail(rerun(api, experiment, {"seeds": [10]}), 409)
+    assert "has no search, so nothing was chosen" in detail(rerun(api, experiment, {"seeds": [10]}), 409)
 
 
 def test_a_search_that_goes_on_may_still_choose_otherwise(api: Api, spec: Spec) -> None:
     experiment = api.post({**spec, **SEARCH}).json()["id"]
-    assert "is queued: which configurations are its best is open until" in detail(
-        rerun(api, experiment, {"seeds": [10]}), 409
-    )
+    assert "is queued: its best configurations are open until" in detail(rerun(api, experiment, {"seeds": [10]}), 409)
 
 
 def test_an_arm_without_a_result_may_be_left_out(api: Api, spec: Spec) -> None:
     parent = searched(api, spec, failing=("TIT",))
     said = detail(rerun(api, parent, {"seeds": [10]}), 409)
     assert said.endswith(
-        "has nothing to choose from for 'TIT', of which no chain has succeeded; `arms` may leave it out"
+        "has no result of 'TIT' to choose from, since no chain of it has succeeded; `arms` may leave it out"
     )
     assert rerun(api, parent, {"seeds": [10], "arms": ["SDT", "TET"]}).status_code == 202

@@ -15,7 +15,7 @@ from tet_core.checkpoint import CheckpointError, EnvironmentMismatch, weights_sh
 from tet_core.config import TrainConfig
 from tet_core.errors import ConfigError
 from tet_core.measure.evaluation import evaluate, measure
-from tet_core.models.parts import Network
+from tet_core.models.building_blocks import Network
 from tet_core.train import stage
 from tet_core.train.epochs import Epoch, train_epochs
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.tet_core.stages import make_config
 from tet_core import evaluate, fit
-from tet_core.checkpoint import CheckpointError, load
+from tet_core.checkpoint import CheckpointError, load_checkpoint
 from tet_core.errors import ConfigError
 from tet_core.train.epochs import Epoch
 
@@ -53,7 +53,7 @@ def test_the_best_epoch_is_chosen_by_validation_or_else_says_that_it_is_of_the_t
     result = fit(make_config(epochs=3, validation=0.1), folder=tmp_path / "validated")
     accuracies = {number: metrics["val/accuracy"] for number, metrics in result.history.items()}
     assert result.best["epoch"] == max(accuracies, key=lambda number: (accuracies[number], -number))
-    assert load(tmp_path / "validated" / "best.pt")["epoch"] == result.best["epoch"]
+    assert load_checkpoint(tmp_path / "validated" / "best.pt")["epoch"] == result.best["epoch"]
     fit(make_config(epochs=1), folder=tmp_path / "plain")
     assert sorted(path.name for path in (tmp_path / "plain").iterdir()) == ["best_test.pt", "last.pt"]
 

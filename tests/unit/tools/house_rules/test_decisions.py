@@ -25,14 +25,15 @@ from tools.house_rules.decisions import decisions_by_text
         "_DIED.search(str(error))",
         "_DIED.search((told or '') + '.')",
         '"no job" in response.text',
+        '"died" in ray_text.lower()',
+        "reason == HTTPStatus.NOT_FOUND.phrase",
         'row.reason[:4] == "Ray "',
         'str(error).find("died") >= 0',
     ],
 )
 def test_a_decision_by_text_is_found(tree: Tree, expression: str) -> None:
-    code = (
-        f"def decide(row, failure, self, error, last_message, reason, said, told, response):\n    return {expression}\n"
-    )
+    parameters = "row, failure, self, error, last_message, reason, said, told, response, ray_text"
+    code = f"def decide({parameters}):\n    return {expression}\n"
     findings = list(decisions_by_text(tree({"service/control/it.py": code}), {}))
     assert {(found.path, found.line) for found in findings} == {("service/control/it.py", 2)}
     assert all("decides by text (service.control.it.decide)" in found.what for found in findings)

@@ -55,7 +55,7 @@ def test_a_data_set_has_the_frames_of_each_images_own_recording(root: Path) -> N
     dataset, digits = load_dataset(config(), root, T=2), load_dataset("digits")
     for part, still in ((dataset.train, digits.train), (dataset.test, digits.test)):
         indices = torch.tensor([0, 100, 354])
-        recordings = pixel.record(intensity(still.take(indices).numpy(), 16), 16, 0.4)
+        recordings = pixel.record_images(intensity(still.take(indices).numpy(), 16), 16, 0.4)
         for index, events in zip(indices, recordings, strict=True):
             expected = frames(events, 2, "count", sensor_size=16, input_size=16, name="digit")
             assert torch.equal(part.take(index[None])[0], torch.from_numpy(expected))

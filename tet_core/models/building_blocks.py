@@ -1,4 +1,4 @@
-"""What the networks are made of: convolution with norm, blocks, pools, and what they are built for.
+"""The modules that networks are made of: convolution with norm, block, pool, head; and what a network is built for.
 
 Shapes: T time steps, B batch, C channels, H and W pixels.
 """
@@ -19,7 +19,7 @@ from tet_core.static import each_step, is_static
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a network is built for: the data's shape, how many steps it is trained at, and the kind of neuron."""
+    """What a network is built for: the data's shape, the number of steps, and the kind of neuron."""
 
     num_classes: int
     in_channels: int
@@ -29,19 +29,19 @@ class Surroundings:
     surrogate: SurrogateConfig
 
     def new_neuron(self) -> Neuron:
-        """A fresh layer of neurons."""
+        """Return a new layer of neurons."""
         return build_neuron(self.neuron, self.surrogate)
 
     def new_norm(self, config: NormConfig, num_channels: int) -> nn.Module:
-        """A fresh norm in front of such a layer."""
-        v_threshold = getattr(self.neuron, "v_threshold", 1.0)  # an ANN starts as the network with the default one
+        """Return a new norm for the input of such a layer."""
+        v_threshold = getattr(self.neuron, "v_threshold", 1.0)  # an ANN: as with the default threshold
         return build_norm(config, num_channels, v_threshold=v_threshold, num_steps=self.num_steps)
 
 
 class ConvNorm(nn.Module):
     """Convolution, padded by half its kernel, and norm over time and batch.
 
-    `[T, B, C_in, H, W]` to `[T, B, C_out, H', W']`; what folding a norm into its convolution looks for.
+    `[T, B, C_in, H, W]` to `[T, B, C_out, H', W']`. `tet_core.fold` folds the norm into the convolution.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class ConvNorm(nn.Module):
         self.norm = norm
 
     def current(self, x_TBCHW: Tensor) -> Current:
-        """The neurons' input, its norm still to come."""
+        """Return the neurons' input, with its norm not yet applied."""
         steps = x_TBCHW.shape[0]
         x = x_TBCHW[0] if is_static(x_TBCHW) else x_TBCHW.flatten(0, 1)
         y = self.conv(x)
@@ -69,7 +69,7 @@ class ConvNorm(nn.Module):
         return Current((term,), steps)
 
     def forward(self, x_TBCHW: Tensor) -> Tensor:
-        """The neurons' input."""
+        """Return the neurons' input."""
         return self.current(x_TBCHW).tensor()
 
 
@@ -91,24 +91,24 @@ class Block(ConvNorm):
         self.lif = neuron
 
     def forward(self, x_TBCHW: Tensor) -> Tensor:
-        """Spikes of the block."""
+        """Return the spikes of the block."""
         out: Tensor = self.lif(self.current(x_TBCHW))
         return out
 
 
 def pooled(x_TBCHW: Tensor, pool: Callable[[Tensor], Tensor]) -> Tensor:
-    """Apply a pool for `[N, C, H, W]` to every step, so that it can be done again in place of being kept."""
+    """Apply a pool for `[N, C, H, W]` to every step, so that its output can be computed again instead of kept."""
     out = each_step(pool, x_TBCHW)
     memory.note_pool(out, x_TBCHW, lambda x: each_step(pool, x))
     return out
 
 
 class Pool(nn.Module):
-    """Pool every step over windows of `size` x `size` pixels (None: over all); a last row that is short is dropped.
+    """A pool over windows of `size` x `size` pixels (None: over all), at every step; an incomplete window is dropped.
 
     Args:
         size: Side of a window.
-        mode: "avg", whose output is not binary, or "max", whose output is.
+        mode: "avg", whose output is not binary, or "max", whose output is binary if its input is.
     """
 
     def __init__(self, size: int | None = 2, mode: str = "avg") -> None:
@@ -116,18 +116,18 @@ class Pool(nn.Module):
         self.size, self.mode = size, mode
 
     def forward(self, x_TBCHW: Tensor) -> Tensor:
-        """`[T, B, C, H, W]` to `[T, B, C, H // size, W // size]`."""
+        """Return `[T, B, C, H // size, W // size]`."""
         size = self.size or x_TBCHW.shape[-1]
         pool: Callable[..., Tensor] = functional.avg_pool2d if self.mode == "avg" else functional.max_pool2d
         return pooled(x_TBCHW, lambda x: pool(x, size))
 
     def extra_repr(self) -> str:
-        """The window, for `print(model)`."""
+        """Return the window, for `print(model)`."""
         return f"{self.size or 'global'}, {self.mode}"
 
 
 class LinearBlock(nn.Module):
-    """Linear layer and neuron: `[T, B, *]`, flattened behind B, to spikes `[T, B, features]`."""
+    """Linear layer and neuron: `[T, B, *]`, flattened after B, to spikes `[T, B, features]`."""
 
     def __init__(self, in_features: int, features: int, neuron: Neuron) -> None:
         super().__init__()
@@ -135,17 +135,17 @@ class LinearBlock(nn.Module):
         self.lif = neuron
 
     def forward(self, x: Tensor) -> Tensor:
-        """Spikes of the layer."""
+        """Return the spikes of the layer."""
         out: Tensor = self.lif(each_step(self.linear, x.flatten(2)))
         return out
 
 
 class Network(nn.Module):
-    """Layers in a row, then the head: a linear layer with no leak and no firing.
+    """Layers in sequence, then the head: a linear layer without neurons.
 
     Args:
         features: The layers.
-        num_features: Numbers a sample and step where they end.
+        num_features: How many numbers a sample has at a step after the last layer.
         num_classes: K.
     """
 
@@ -155,5 +155,5 @@ class Network(nn.Module):
         self.head = nn.Linear(num_features, num_classes)
 
     def forward(self, x_TBCHW: Tensor) -> Tensor:
-        """`[T, B, C, H, W]` to outputs O `[T, B, K]`; one image repeated T times may come as a view of stride 0."""
+        """Return outputs O `[T, B, K]`; a still image may be given as a view that repeats it (stride 0 over time)."""
         return each_step(self.head, self.features(x_TBCHW).flatten(2))

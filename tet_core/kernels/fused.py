@@ -1,4 +1,4 @@
-"""A layer of neurons with the norms in front of it, as one operation."""
+"""A layer of neurons with the norms of its inputs, run by a kernel as one operation."""
 
 from torch import Tensor, nn
 
@@ -12,12 +12,12 @@ from tet_core.surrogate import Surrogate
 
 
 def can_fuse(current: Current, surrogate: Surrogate) -> bool:
-    """Whether there is a kernel for all of it, and this process uses kernels."""
+    """Return whether this process uses kernels that can run a current with a surrogate."""
     return type(surrogate) in SURROGATES and kernels_for(current.terms[0].x) is not None
 
 
 def fused_spikes(current: Current, neurons: Neurons) -> Tensor:
-    """Spikes `[T, B, *]`; what no kernel can do of the sum is done before."""
+    """Return spikes `[T, B, *]`; summands that no kernel can normalise are normalised before."""
     terms = [term if term.is_fusible else Term(_normed(term, current.steps)) for term in current.terms]
     norms = [None if term.norm is None else (_moments(term, current.steps), term.norm.eps) for term in terms]
     tensors = [tensor for term in terms for tensor in (term.x, *_parameters(term.norm))]
@@ -31,7 +31,7 @@ def _normed(term: Term, steps: int) -> Tensor:
 
 
 def _moments(term: Term, steps: int) -> Moments:
-    """What a norm compares its input with; in training that of the batch, which it takes into its statistics."""
+    """Return the moments that a norm uses: in training the batch's, which also update its running statistics."""
     norm, x = term.norm, term.x
     assert isinstance(norm, TdBN)
     if not norm.training:

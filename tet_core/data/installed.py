@@ -13,11 +13,11 @@ from typing_extensions import Buffer
 
 from tet_core import entry_points
 from tet_core.config import DATASET_ENTRY_POINTS, EntryPointDataset
-from tet_core.data.dataset import Dataset, Samples, Split, check
+from tet_core.data.dataset import Dataset, Samples, Split, check_against_card
 from tet_core.errors import DataError, errors_of_entry_point
 
 
-def load(config: EntryPointDataset, root: Path, T: int | None) -> Dataset:
+def load_installed(config: EntryPointDataset, root: Path, T: int | None) -> Dataset:
     """Call what a package offers under `tet.datasets`, and check that it gives what the spec says.
 
     It is called with `root` (the data root), `T` (None for still images) and the spec's options, and returns a
@@ -28,7 +28,7 @@ def load(config: EntryPointDataset, root: Path, T: int | None) -> Dataset:
         DataError: If what it gives is no data set, or another one than the spec says.
         EntryPointError: If its code fails.
     """
-    dataset = entry_points.call(DATASET_ENTRY_POINTS, config.entry_point, config.options, root=root, T=T)
+    dataset = entry_points.call_entry_point(DATASET_ENTRY_POINTS, config.entry_point, config.options, root=root, T=T)
     name = f"entry_point {config.entry_point!r}"
     if not isinstance(dataset, Dataset):
         raise DataError(f"{name} gave a {type(dataset).__name__}; it must be a tet_core.Dataset")
@@ -38,7 +38,7 @@ def load(config: EntryPointDataset, root: Path, T: int | None) -> Dataset:
         if expected != given:
             raise DataError(f"{name} gave {field} {given}; the spec says {expected}")
     train, test = (_guarded(samples, config.entry_point) for samples in (dataset.train, dataset.test))
-    return check(replace(dataset, train=train, test=test), config.card())
+    return check_against_card(replace(dataset, train=train, test=test), config.card())
 
 
 def _guarded(samples: Samples, name: str) -> Samples:

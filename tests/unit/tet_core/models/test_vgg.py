@@ -1,4 +1,4 @@
-"""The networks."""
+"""The VGG-like networks, and what all models share with them."""
 
 from itertools import pairwise
 from typing import Any

@@ -1,11 +1,16 @@
-"""A training stage with everything resolved."""
+"""The settings of a training stage, with everything resolved."""
 
 from typing import Literal
 
 from pydantic import Field
 
 from tet_core.config.augmentation import Augmentation
-from tet_core.config.base import (
+from tet_core.config.datasets import DatasetConfig
+from tet_core.config.losses import LossConfig
+from tet_core.config.models import ModelConfig
+from tet_core.config.neurons import LifConfig, NeuronConfig, SurrogateConfig, TriangleConfig
+from tet_core.config.optimizers import AdamConfig, OptimizerConfig, ScheduleConfig
+from tet_core.config.shared import (
     BatchSize,
     Config,
     Inherit,
@@ -18,15 +23,10 @@ from tet_core.config.base import (
     TrainPart,
     Validation,
 )
-from tet_core.config.datasets import DatasetConfig
-from tet_core.config.losses import LossConfig
-from tet_core.config.models import ModelConfig
-from tet_core.config.neurons import LifConfig, NeuronConfig, SurrogateConfig, TriangleConfig
-from tet_core.config.optimizers import AdamConfig, OptimizerConfig, ScheduleConfig
 
 
 class Training(Config):
-    """How a stage is trained; the spec's top level, an arm and a stage may each set any of these."""
+    """The settings of a training that the spec's top level, an arm and a stage may each set."""
 
     optimizer: OptimizerConfig = AdamConfig()
     schedule: ScheduleConfig = ScheduleConfig()
@@ -40,7 +40,7 @@ class Training(Config):
 
 
 class TrainConfig(Training):
-    """One training stage with everything resolved: all that `tet_core.fit` needs to know.
+    """One training stage with everything resolved: all settings that `tet_core.fit` needs.
 
     `epoch_offset` counts the chain's epochs before this stage: random draws are keyed by the chain's epoch, so that
     all arms of a seed see the same data order and augmentation. `schedule_epochs` and `schedule_offset` place the

@@ -1,4 +1,4 @@
-"""What an analysis leaves for people: its table, for programs and for spreadsheets, and a plot of it."""
+"""The files that an analysis leaves: its table, for programs and for spreadsheets, and a plot."""
 
 import csv
 import io
@@ -13,14 +13,14 @@ from tet_core.files import write_atomic
 
 
 def table_json(records: Sequence[Record]) -> bytes:
-    """The table as `{"columns": [...], "data": [[...], ...]}`, the layout that pandas calls "split"."""
+    """Return the table as `{"columns": [...], "data": [[...], ...]}`, the layout that pandas calls "split"."""
     columns = list(records[0])
     data = [[record[column] for column in columns] for record in records]
     return json.dumps({"columns": columns, "data": data}, allow_nan=False).encode()
 
 
 def table_csv(records: Sequence[Record]) -> bytes:
-    """The table as comma-separated values with a header; numbers come back to the last digit."""
+    """Return the table as comma-separated values with a header; numbers are written to the last digit."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
     writer.writeheader()
@@ -33,8 +33,8 @@ def write_results(folder: Path, analysis: Analysis, records: Sequence[Record]) -
 
     Args:
         folder: Where; it must exist.
-        analysis: What the records are of.
-        records: Of all its rows, in their order.
+        analysis: The analysis.
+        records: The records of all its rows, in their order.
     """
     write_atomic(folder / TABLE, table_json(records))
     write_atomic(folder / TABLE_CSV, table_csv(records))

@@ -11,7 +11,7 @@ import pytest
 from tests.unit.tet_core.analysis.training_once import trained
 from tet_core import analyse, write_results
 from tet_core import checkpoint as checkpoints
-from tet_core.analysis.results import table_csv, table_json
+from tet_core.analysis.result_files import table_csv, table_json
 from tet_core.config import Analysis, Energy, Landscape, TimeSweep
 
 ANALYSES: list[Analysis] = [
@@ -23,7 +23,7 @@ ANALYSES: list[Analysis] = [
 
 
 def test_a_checkpoint_file_is_enough(tmp_path: Path) -> None:
-    checkpoints.save(trained(), tmp_path / "last.pt")
+    checkpoints.save_checkpoint(trained(), tmp_path / "last.pt")
     rows = analyse(tmp_path / "last.pt", TimeSweep(T=(2,)))
     assert rows.start.initial_sha256 == checkpoints.weights_sha256(trained())
     assert rows.start.dataset["name"] == "digits"

@@ -32,10 +32,10 @@ def choose(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
 
     def chosen(which: str) -> None:
         monkeypatch.setenv(VARIABLE, which)
-        kernels.chosen.cache_clear()
+        kernels.in_use.cache_clear()
 
     yield chosen
-    kernels.chosen.cache_clear()
+    kernels.in_use.cache_clear()
 
 
 def outcome(layer: nn.Module, current: Callable[[Tensor], Any], x: Tensor, grad: Tensor) -> dict[str, Tensor]:
@@ -107,10 +107,10 @@ def _both_without_fixture(layer: LIF, x: Tensor, grad: Tensor) -> tuple[dict[str
 
         def choose(which: str) -> None:
             patch.setenv(VARIABLE, which)
-            kernels.chosen.cache_clear()
+            kernels.in_use.cache_clear()
 
         found = both(choose, layer, x, grad)
-    kernels.chosen.cache_clear()
+    kernels.in_use.cache_clear()
     return found
 
 

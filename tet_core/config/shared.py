@@ -1,4 +1,4 @@
-"""What every configuration shares: its base class, and numbers with their limits."""
+"""The base class of every configuration, and the fields that several of them have, with their limits."""
 
 from typing import Annotated, Literal
 
@@ -20,7 +20,7 @@ SyncNorm = Annotated[
         "worker's do, or each worker's over its own share. With one worker it makes no difference."
     ),
 ]
-# What users of other libraries write.
+# Short names, as in other libraries.
 _SHORT_PRECISIONS = {"fp16": "float16", "bf16": "bfloat16", "fp32": "float32", "fp64": "float64"}
 
 
@@ -40,7 +40,7 @@ Precision = Annotated[
     Field(
         description="What convolutions and linear layers compute in (weights stay float32): bf16, or fp16 with a loss "
         "that is scaled, by autocast. 'auto' is bf16 where the device computes in it, on other GPUs with tensor cores "
-        "fp16, else fp32; it is settled once for an experiment."
+        "fp16, else fp32; it is resolved once for an experiment."
     ),
 ]
 NumSteps = Annotated[int, Field(ge=1, le=MAX_T, description="How many time steps the network is run for.")]

@@ -1,8 +1,8 @@
 """The energy of a trained network, layer by layer, at every T asked for; `tet_core.measure.energy` has the rule.
 
-Two totals are given. `uj_per_image` goes by what each layer was fed with: behind an average pool inputs are not
-binary, so that layer multiplies. `uj_per_image_paper` counts as the paper does: the first layer multiplies, all
-others only add; an ANN multiplies in both.
+There are two totals. `uj_per_image` depends on the inputs of each layer: after an average pool they are not binary, so
+that layer multiplies. `uj_per_image_paper` counts as the paper does: the first layer multiplies, all others only add.
+An ANN multiplies in both.
 
 Source: Deng et al., ICLR 2022, section 5.2 and Fig. 4B.
 """
@@ -18,12 +18,12 @@ TOTALS = ("additions", "multiplications", "energy_uj", "energy_uj_paper")
 
 
 def energy_rows(subject: Subject, energy: Energy, done: int = 0) -> Iterator[Row]:
-    """Count a pass over the samples at every T asked for, one a row.
+    """Yield a row for every T asked for, each counted in one pass over the samples.
 
     Args:
         subject: The network.
-        energy: Which T, the samples and the prices.
-        done: Rows to leave out at the beginning.
+        energy: The numbers of time steps T, the samples and the prices.
+        done: How many of the first rows to leave out.
     """
     prices = ENERGY_TABLES[energy.table]
     is_ann = isinstance(subject.config.neuron, ReluConfig)
@@ -39,7 +39,7 @@ def energy_rows(subject: Subject, energy: Energy, done: int = 0) -> Iterator[Row
 
 
 def _neuron_record(tally: NeuronTally, T: int) -> Record:
-    """A layer of neurons: how often they fire; it has no operations that are counted."""
+    """Return the line of a layer of neurons: how often they fire. Their operations are not counted."""
     record: Record = {"T": T, "layer": tally.name, "kind": "neuron"}
     record |= dict.fromkeys(("is_stem", "only_adds", "operations_per_step", "steps"))
     record["rate"] = tally.firing_rate
