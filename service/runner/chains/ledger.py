@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import isfinite
 
-from service.events import AnyEvent, ChainChanged, ChainSettled, StageChanged
+from service.events import AnyEvent, ChainChanged, ChainConfigured, StageChanged
 from service.failures import Failure
 from service.plan import Chain
 from service.runner.chains.board import StageId
@@ -73,7 +73,7 @@ class Ledger:
         """A search has proposed the chain's hyperparameters: it and its stages are now as they will be run."""
         self.chains[chain.id] = chain
         self._events.append(
-            ChainSettled(
+            ChainConfigured(
                 chain=chain.id,
                 hyperparameters=dict(chain.hyperparameters),
                 stages=[{"T": stage.config.T, "epochs": stage.config.epochs} for stage in chain.stages],
