@@ -1,4 +1,4 @@
-# Short ways to the usual things; `make help` lists them. Everything is installed into .venv/ of this checkout.
+# Short ways to the usual things; `make help` lists them, with how long each takes. Everything is installed into .venv/ of this checkout.
 
 PYTHON ?= python3.11
 # The index to take torch from; empty: where pip looks anyway. Machines without a GPU save 3 GB with PyTorch's CPU index.
@@ -17,18 +17,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
-PATHS := service tet_core tests benchmarks
+PATHS := service tet_core tests tools benchmarks
+# What the tests reach, of each process; deleted before each `make coverage`.
+COVERAGE := .coverage
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test test-unit test-presets test-chaos test-queue test-search test-fuzz test-workers test-gpu \
-	bench-setup bench \
-	bench-service check \
-	lint format cluster cluster-down
+# Every target is a name, none a file.
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
-help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+help: ## list the targets, with how long each takes on 2 cores (at once)
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
 
-setup: $(STAMP) ## install everything into .venv/
+setup: $(STAMP) ## install everything into .venv/ (1 to 5 minutes the first time, then at once)
 
 # torch first and alone, so that its index is asked for torch only.
 $(STAMP): pyproject.toml constraints.txt
@@ -38,68 +38,83 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: setup up ## run the demo experiment and print its comparison; the stack stays up
+demo: setup up ## run the demo experiment and print its comparison; the stack stays up (3 minutes)
 	$(BIN)/tet submit $(SPEC) --follow
 
-up: setup ## start Ray, MLflow and the API
+up: setup ## start Ray, MLflow and the API (half a minute)
 	$(BIN)/tet up
 
-down: ## stop what `up` or `demo` started
+down: ## stop what `up` or `demo` started (10 seconds)
 	@if test -x $(BIN)/tet; then $(BIN)/tet down; else echo "nothing is installed in $(VENV), so nothing is up"; fi
 
-test: setup ## all tests (those on PostgreSQL are skipped where it is not installed)
+test: setup ## all tests; those on PostgreSQL are skipped where it is not installed (12 minutes)
 	$(BIN)/python -m pytest -n $(JOBS) --no-loadscope-reorder $(ARGS)
 
-test-unit: setup ## the quick tests alone
+test-fast: setup ## tests that start no stack and are quick: after each change (90 seconds)
+	$(BIN)/python -m pytest tests/unit -n $(JOBS) -m "not slow and not stack" -p no:schemathesis $(ARGS)
+
+test-unit: setup ## tests of single parts, the slow ones too (4 minutes)
 	$(BIN)/python -m pytest tests/unit $(ARGS)
 
-test-presets: setup ## every preset through a real stack (about 20 minutes on 2 cores); NAMES picks some
+coverage: setup ## all tests under coverage.py: what they do not reach; fails under 90 % of lines, 80 % of branches (25 minutes)
+	rm -rf $(COVERAGE) && mkdir $(COVERAGE)
+	$(BIN)/coverage run -m pytest -n $(JOBS) --no-loadscope-reorder $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage json --quiet -o $(COVERAGE)/coverage.json
+	$(BIN)/python -m tools.coverage_report $(COVERAGE)/coverage.json
+
+test-presets: setup ## every preset through a real stack; NAMES picks some (20 minutes)
 	$(BIN)/python -m tests.system.presets $(NAMES)
 
-test-chaos: setup ## strike a real stack 100 times and compare (about 40 minutes on 2 cores); SEED and ROUNDS replay some
+test-chaos: setup ## strike a real stack 100 times and compare; SEED and ROUNDS replay some (40 minutes)
 	$(BIN)/python -m tests.system.chaos --seed $(SEED) --rounds $(ROUNDS)
 
-test-queue: setup ## 32 experiments posted at once on a real stack, some cancelled (about 9 minutes on 2 busy cores)
+test-queue: setup ## post 32 experiments at once to a real stack, cancel some (9 minutes)
 	$(BIN)/python -m tests.system.queue $(SEED)
 
-test-search: setup ## searches on a real stack whose drivers are killed, beside one that is left alone (about 5 minutes)
+test-search: setup ## searches on a real stack whose drivers are killed, beside one that is left alone (5 minutes)
 	$(BIN)/python -m tests.system.searching $(SEED)
 
-test-fuzz: setup ## every order of things, and 20,000 requests from the API's description (about half an hour on 2 cores)
+test-fuzz: setup ## every order of things, and 20,000 requests from the API's description (30 minutes)
 	$(BIN)/python -m tests.fuzz $(SEED)
 
-test-workers: setup ## trials of 2 and 4 workers on a cluster of several nodes, struck (about 7 minutes on 2 cores); NAMES picks some
+test-workers: setup ## trials of 2 and 4 workers on a cluster of several nodes, struck; NAMES picks some (7 minutes)
 	$(BIN)/python -W ignore -m tests.system.workers $(NAMES)
 
-test-gpu: setup ## the kernels for GPUs: on a GPU if there is one, else by Triton's interpreter
+test-upgrade: setup ## open under this version what an earlier one has stored, compare bit by bit (16 minutes the first time, then 13)
+	$(BIN)/python -m tests.system.upgrade
+
+test-gpu: setup ## the kernels for GPUs: on a GPU if there is one, else by Triton's interpreter (2 minutes)
 	$(BIN)/python -m pytest -c /dev/null --rootdir . --confcutdir tests/gpu tests/gpu
 
-bench-setup: setup ## install the libraries that we are measured and checked against
+bench-setup: setup ## install the libraries that we are measured and checked against (2 minutes the first time)
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[bench]'
 
-check: bench-setup ## longer checks: folding on every model, SpikingJelly's LIF, tonic's AEDAT reader; writes benchmarks/results
+check: bench-setup ## compare with SpikingJelly's LIF and tonic's AEDAT reader, fold every model; writes benchmarks/results (5 minutes)
 	$(BIN)/python -m benchmarks.checks.folding
 	$(BIN)/python -m benchmarks.checks.spikingjelly_lif
 	$(BIN)/python -m benchmarks.checks.tonic_aedat
 
-bench: bench-setup ## what a training step takes beside the plain convolutions and other libraries (20 minutes on 2 idle cores)
+bench: bench-setup ## what a training step takes beside plain convolutions and other libraries (20 minutes, nothing else running)
 	$(BIN)/python -m benchmarks.training
 
 bench-service: setup ## what the service costs: 1,000 chains beside bare Tune, the API over 1,000,000 stage rows (20 minutes)
 	$(BIN)/python -m benchmarks.service
 
-lint: setup ## ruff, types, import walls
+lint: setup ## ruff, types, import contracts, dependencies, rules of the house (1 minute)
 	$(BIN)/ruff check $(PATHS)
 	$(BIN)/ruff format --check $(PATHS)
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/deptry service tet_core
+	$(BIN)/deptry tests tools benchmarks --ignore DEP002,DEP004
 
-format: setup ## bring the code into shape
+format: setup ## bring the code into shape (1 second)
 	$(BIN)/ruff check --fix $(PATHS)
 	$(BIN)/ruff format $(PATHS)
 
-cluster: setup ## run the demo experiment on a cluster of containers (head, WORKERS workers, MLflow, PostgreSQL)
+cluster: setup ## run the demo experiment on a cluster of containers: head, WORKERS workers, MLflow, PostgreSQL (10 minutes)
 	TET=$(BIN)/tet deploy/cluster up
 
-cluster-down: ## stop that cluster and remove its data
+cluster-down: ## stop that cluster and remove its data (10 seconds)
 	deploy/cluster down

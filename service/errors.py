@@ -1,10 +1,10 @@
-"""Every error the service raises on purpose, in one tree.
+"""The errors that the service raises on purpose, in one tree.
 
     TetError
     ├── DocumentInvalid     a body or a file is not well-formed JSON or YAML
     ├── SpecInvalid         well-formed, but not a spec that can be run: every fault at once
-    ├── NotFound            no such experiment
-    └── Conflict            the request does not fit the state of things
+    ├── NotFound            no such experiment, chain, stage or preset
+    └── Conflict            the request does not fit the state of what it is about
 
 Anything else that reaches a user is a bug.
 """
@@ -17,16 +17,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-# Longest text (characters) of an offending value that an error repeats.
+# Number of characters of a wrong value that an error repeats.
 MAX_VALUE_LENGTH = 80
 
 
 class TetError(Exception):
-    """Base of the service's own errors; `str()` is fit to be shown to a user."""
+    """Base of the service's own errors; users may see their text."""
 
 
 class DocumentInvalid(TetError, ValueError):
-    """A document is not well-formed; `line` and `column` count from 1, None where they are not known."""
+    """A document is not well-formed; `line` and `column` count from 1, and are None if unknown."""
 
     def __init__(self, detail: str, *, line: int | None = None, column: int | None = None) -> None:
         self.detail = detail
@@ -43,7 +43,7 @@ class FieldError:
     Attributes:
         field: The place as a person writes it, `arms[0].stages[0].T`; `$` is the whole document.
         pointer: The same as a JSON pointer (RFC 6901), `/arms/0/stages/0/T`.
-        value: What stood there, cut to 80 characters; None where nothing stood.
+        value: The value there, cut to 80 characters; None if there was none.
         detail: What is wrong with it and what is accepted.
     """
 
@@ -54,7 +54,7 @@ class FieldError:
 
     @classmethod
     def at(cls, path: Iterable[str | int], value: Any, detail: str) -> "FieldError":
-        """Makes the error of the value at `path`, a sequence of keys and indices from the root."""
+        """Make the error of the value at `path`, a sequence of keys and indices from the root."""
         parts = tuple(path)
         return cls(_dotted(parts), _pointer(parts), shown(value), printable(detail))
 
@@ -72,7 +72,7 @@ class SpecInvalid(TetError, ValueError):
 
 
 class NotFound(TetError, LookupError):
-    """What was asked for is not there."""
+    """The thing that a request asks for does not exist."""
 
 
 class Conflict(TetError):
@@ -80,12 +80,12 @@ class Conflict(TetError):
 
 
 def printable(text: str) -> str:
-    """Returns `text` with lone surrogates escaped, so that it can be encoded as UTF-8."""
+    """Return `text` with lone surrogates escaped, so that it can be encoded as UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def shown(value: Any) -> str | int | float | bool | None:
-    """Returns `value` in a form short and safe enough to stand in an error: a scalar, or text cut to 80 characters."""
+    """Return `value` in a form that is short and safe enough for an error: a scalar, or text cut to 80 characters."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int) and abs(value) < 2**53:

@@ -1,4 +1,4 @@
-"""From a spec to the chains it asks for, each with its stages fully resolved."""
+"""From a spec to its chains, each with its stages fully resolved."""
 
 import hashlib
 import json
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Any
 
-from service.search.configurations import configured_arms, searched
-from service.spec.blocks import Start
+from service.search.configurations import configured_arms, searched_spec
+from service.spec.blocks import StartPoint
 from service.spec.experiment import Arm, Experiment, StageConfig
 from service.storage import ExperimentFolder, StageFolder
 from tet_core.config import TrainConfig
@@ -16,7 +16,7 @@ from tet_core.config import TrainConfig
 
 @dataclass(frozen=True)
 class StagePlan:
-    """One step of a chain: what kind it is, and the configuration it runs with."""
+    """One stage of a chain: its kind, and the configuration it runs with."""
 
     index: int
     kind: str
@@ -30,7 +30,7 @@ class StagePlan:
 
 @dataclass(frozen=True)
 class Origin:
-    """A stage of another experiment's chain, whose last checkpoint a chain starts from."""
+    """A stage of another experiment's chain; its last checkpoint is where a chain starts."""
 
     experiment: str
     chain: str
@@ -41,8 +41,8 @@ class Origin:
 class Chain:
     """One arm x one seed x one set of hyperparameters: stages that run in order, from fresh weights or an origin.
 
-    `number` is that of its configuration among the arm's, from 0. As long as a search has not `proposed` that, it has
-    no hyperparameters, and its stages are as the spec has them; see `settled`.
+    `number` is the number of its configuration within the arm, from 0. Until a search has proposed the configuration
+    (`proposed`), the chain has no hyperparameters, and its stages are as in the spec; see `with_configuration`.
     """
 
     id: str
@@ -55,7 +55,7 @@ class Chain:
     proposed: bool = True
 
     def train_before(self, index: int) -> int | None:
-        """Index of the last train stage before a stage: what it inherits from, or analyses; None if there is none."""
+        """Return the index of the last train stage before a stage: the one that it inherits from, or analyses."""
         return max((stage.index for stage in self.stages[:index] if stage.is_train), default=None)
 
     @property
@@ -65,21 +65,21 @@ class Chain:
 
 
 def chain_id(arm: str, seed: int, hyperparameters: Mapping[str, Any]) -> str:
-    """The chain's id: 16 hex digits of a hash of what makes it what it is."""
+    """Return the chain's id: 16 hex digits of a hash of arm, seed and hyperparameters."""
     identity = json.dumps([arm, seed, dict(hyperparameters)], sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 
 def previous_stage(folder: ExperimentFolder, chain: Chain, index: int) -> StageFolder | None:
-    """What a stage goes on from, or looks at: a stage of its own chain, or of the one that it was forked from.
+    """Return the folder of the stage that a stage continues or analyses, in its own chain or the one it forked from.
 
     Args:
-        folder: The experiment's.
+        folder: The folder of the experiment.
         chain: The chain.
-        index: Which of its stages.
+        index: The index of the stage in the chain.
 
     Returns:
-        The stage's folder; None where it starts from fresh weights.
+        The folder; None if the stage starts from fresh weights.
     """
     before = chain.train_before(index)
     if before is not None:
@@ -91,18 +91,18 @@ def previous_stage(folder: ExperimentFolder, chain: Chain, index: int) -> StageF
 
 
 def plan(spec: Experiment) -> tuple[Chain, ...]:
-    """Every chain of an experiment, seed by seed, so that the arms of one seed come side by side.
+    """Return every chain of an experiment, seed by seed, so that the arms of one seed are side by side.
 
-    Of a search, so come the arms' first configurations, over all seeds, then their second ones.
+    In a search the first configuration of each arm comes first, over all seeds, then the second one, and so on.
 
     Args:
-        spec: a spec that `service.spec.experiment.parse` accepted.
+        spec: A spec that `service.spec.experiment.parse` accepted.
 
     Returns:
-        One chain for each seed and arm, and each configuration of a search.
+        One chain for each seed, arm and configuration.
     """
-    # A stage is settled once for each arm and configuration: their seeds differ in nothing else, and a spec may ask for
-    # 100,000 chains.
+    # Resolve a stage once for each arm and configuration: its seeds differ in nothing else, and a spec may have 100,000
+    # chains.
     arms = [
         [_Configured(arm, number, own.values, _stages(arm, own.stages)) for number, own in enumerate(configured)]
         for arm, configured in zip(spec.arms, configured_arms(spec), strict=True)
@@ -113,21 +113,21 @@ def plan(spec: Experiment) -> tuple[Chain, ...]:
     )
 
 
-def settled(spec: Experiment, chain: Chain, values: Mapping[str, Any]) -> Chain:
-    """A chain whose configuration a search has now proposed.
+def with_configuration(spec: Experiment, chain: Chain, values: Mapping[str, Any]) -> Chain:
+    """Return a chain with the configuration that a search has proposed for it.
 
     Raises:
         SpecInvalid: The spec refuses the values.
     """
     index = next(index for index, arm in enumerate(spec.arms) if arm.name == chain.arm)
-    stages = _stages(spec.arms[index], searched(spec).configured(index, values).stages)
+    stages = _stages(spec.arms[index], searched_spec(spec).configured(index, values).stages)
     seeded = tuple(replace(stage, config=_seeded(stage.config, chain.seed)) for stage in stages)
     return replace(chain, stages=seeded, hyperparameters=values, proposed=True)
 
 
 @dataclass(frozen=True)
 class _Configured:
-    """An arm in one of its configurations; it has no values yet where they are to be proposed."""
+    """An arm in one of its configurations; `values` is None until a search has proposed them."""
 
     arm: Arm
     number: int
@@ -136,7 +136,7 @@ class _Configured:
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """What tells it from the arm's others, from the beginning to the end."""
+        """What tells it from the other configurations of the arm, also before it has values."""
         return {"search.number": self.number} if self.values is None else self.values
 
 
@@ -159,10 +159,10 @@ def _chain(of: _Configured, seed: int) -> Chain:
     )
 
 
-def _origin(start: Start | None, seed: int) -> Origin | None:
+def _origin(start: StartPoint | None, seed: int) -> Origin | None:
     if start is None:
         return None
-    assert start.arm is not None, "the service settles every arm's start before it plans"
+    assert start.arm is not None, "the service completes every arm's start before it plans"
     assert start.stage is not None
     return Origin(start.experiment, chain_id(start.arm, seed, {}), start.stage)
 

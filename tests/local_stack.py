@@ -16,6 +16,7 @@ import psutil
 
 from service.settings import Settings
 from tests.ports import free_ports
+from tests.root import ROOT
 
 Json = dict[str, Any]
 
@@ -106,7 +107,7 @@ def local_stack(home: Path, **variables: str) -> Iterator[LocalStack]:
     ports = {f"TET_{name}_PORT": str(port) for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True)}
     own = {"TET_HOME": str(home), "TET_NUM_CPUS": "2", **ports, **variables}
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("TET_", "RAY_"))}
-    environment = {**inherited, **own, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**inherited, **own, "PYTHONPATH": str(ROOT)}
     stack = LocalStack(Settings.from_environment(own), environment)
     stack.tet("up")
     try:

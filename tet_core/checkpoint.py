@@ -1,8 +1,8 @@
 """Checkpoints: plain dictionaries, written in one step, read without running code from the file.
 
-A checkpoint holds {"format", "config", "environment", "epoch", "model", "optimizer", "scaler", "metrics"}; of tensors,
-str, int, float, bool, None, dict and list alone, so that `torch.load(path, weights_only=True)` reads it anywhere. The
-scaler of losses has a state with float16 alone, and older checkpoints have none.
+A checkpoint holds {"format", "config", "environment", "epoch", "model", "optimizer", "scaler", "metrics"}, made of
+tensors, str, int, float, bool, None, dict and list only, so that `torch.load(path, weights_only=True)` reads it
+anywhere. The loss scaler has a state only with float16; older checkpoints have no "scaler".
 """
 
 import hashlib
@@ -23,27 +23,27 @@ FORMAT = 1
 KEYS = ("format", "config", "environment", "epoch", "model", "optimizer", "metrics")
 
 
-def save(checkpoint: Mapping[str, Any], path: Path | str) -> None:
-    """Write a checkpoint so that, whatever dies, the path holds the old file or the whole new one.
+def save_checkpoint(checkpoint: Mapping[str, Any], path: Path | str) -> None:
+    """Write a checkpoint in one step: after a crash the path holds the old file or the whole new one.
 
     Args:
         checkpoint: What to write.
         path: Where; its folder must exist.
 
     Raises:
-        OSError: If the disk is full, say.
+        OSError: If it cannot be written, for instance because the disk is full.
     """
     try:
         write_atomic(Path(path), lambda stream: torch.save(dict(checkpoint), stream))
     except RuntimeError as error:
-        # torch closes its archive all the same, and complains of what a failed write left out of it.
+        # After a failed write torch still closes its archive, and raises an error of its own about what is missing.
         if isinstance(error.__context__, OSError):
             raise error.__context__ from None
         raise
 
 
-def load(path: Path | str) -> dict[str, Any]:
-    """Read a checkpoint; its tensors come to the CPU.
+def load_checkpoint(path: Path | str) -> dict[str, Any]:
+    """Read a checkpoint; its tensors are on the CPU.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -67,7 +67,7 @@ def load(path: Path | str) -> dict[str, Any]:
 
 
 def _check_sums(path: Path | str) -> None:
-    """Check the CRC of every part of the file: torch writes them and does not look at them when it reads."""
+    """Check the CRC of every part of the file: torch writes them, and does not check them when it reads."""
     with zipfile.ZipFile(path) as archive:
         bad = archive.testzip()
     if bad is not None:
@@ -75,7 +75,7 @@ def _check_sums(path: Path | str) -> None:
 
 
 def weights_sha256(weights: Mapping[str, Any]) -> str:
-    """SHA-256 (hex) over names, dtypes, shapes and bytes of a network's weights and buffers, by sorted name.
+    """Return the SHA-256 (hex) over names, dtypes, shapes and bytes of a network's weights and buffers, by sorted name.
 
     Args:
         weights: A checkpoint, or a module's `state_dict()`; on any device, in any memory layout.
@@ -91,7 +91,7 @@ def weights_sha256(weights: Mapping[str, Any]) -> str:
 
 
 def snapshot(value: Any) -> Any:
-    """A copy on the CPU of nested dicts and lists with tensors, for a checkpoint that later training cannot change."""
+    """Return a copy on the CPU of nested dicts and lists with tensors, which later training cannot change."""
     if isinstance(value, Tensor):
         return value.detach().to("cpu", copy=True)
     if isinstance(value, Mapping):

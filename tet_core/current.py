@@ -1,4 +1,4 @@
-"""What a layer of neurons is fed with, not yet summed up: normalising, adding and firing are then one pass over memory.
+"""The input of a layer of neurons as a sum not yet computed, so that one pass over memory normalises, adds and fires.
 
 Shapes: T time steps, B batch, C channels, * any more axes.
 """
@@ -15,12 +15,12 @@ from tet_core.static import is_static
 
 @dataclass(frozen=True)
 class Term:
-    """One of the inputs that are summed.
+    """One summand of a current.
 
     Attributes:
         x: `[T, B, *]`, or `[1, B, *]` where every step is the same.
-        norm: What x goes through first; None: nothing.
-        again: Computes x once more, bit by bit, so that it need not be kept; None: it has to be.
+        norm: The norm that x goes through before it is added; None: it has none.
+        again: Computes x again, to the same bits, so that it need not be kept; None: x must be kept.
     """
 
     x: Tensor
@@ -29,8 +29,8 @@ class Term:
 
     @property
     def is_fusible(self) -> bool:
-        """Whether a kernel can do what is left to do to x."""
-        # In evaluation mode the kernels know no gradient of a norm.
+        """Whether a kernel can normalise and add x."""
+        # In evaluation mode the kernels have no gradient of a norm.
         norm = self.norm
         return norm is None or (type(norm) is TdBN and (norm.training or not self.x.requires_grad))
 
@@ -40,7 +40,7 @@ class Current:
     """The current I of a layer of neurons: a sum over T steps.
 
     Attributes:
-        terms: What is summed, at least one.
+        terms: The summands, at least one.
         steps: T.
     """
 
@@ -49,7 +49,7 @@ class Current:
 
     @classmethod
     def of(cls, x: Tensor, norm: nn.Module | None = None) -> "Current":
-        """The current of one input `[T, B, *]`."""
+        """Return the current of one input `[T, B, *]`."""
         return cls((Term(x[:1] if is_static(x) else x, norm),), x.shape[0])
 
     def __add__(self, other: "Current") -> "Current":
@@ -58,13 +58,13 @@ class Current:
 
     @property
     def can_be_looked_at(self) -> bool:
-        """Whether `first` leaves everything as it was: a foreign norm may keep statistics of whatever it is given."""
+        """Whether `first` changes nothing: a norm that is not ours may keep statistics of every input."""
         norms = [term.norm for term in self.terms if term.norm is not None]
         return all(isinstance(norm, TdBN) or not norm.training for norm in norms)
 
     @torch.no_grad()
     def first(self, num_samples: int) -> Tensor:
-        """The sum for the first samples of the batch alone, `[T, B, *]`, to look at: see `TdBN.glance`."""
+        """Return the sum for the first samples of the batch only, `[T, num_samples, *]`; see `TdBN.glance`."""
         first, *others = (self._glance(Term(term.x[:, :num_samples], term.norm)) for term in self.terms)
         return sum(others, start=first)
 
@@ -75,7 +75,7 @@ class Current:
         return x if term.norm is None else term.norm(x)
 
     def tensor(self) -> Tensor:
-        """The sum itself, `[T, B, *]`."""
+        """Return the sum, `[T, B, *]`."""
         first, *others = (self._summand(term) for term in self.terms)
         for other in others:
             first = first + other

@@ -1,10 +1,10 @@
-"""The workers that train one stage together, as one of them sees them.
+"""The workers that train one stage together, seen from one of them.
 
-Each has a process of its own, the whole network, and a share of every batch. What is summed up over the workers is so
-in an order that depends on their number alone: a stage that goes on from a checkpoint comes to the same bits as one
-that was never stopped. Whoever calls makes the process group, over whatever network there is.
+Each worker is a process with the whole network and a share of every batch. Sums over the workers are added in an order
+that depends only on their number, so a stage that is resumed gives the same bits as one that was never stopped. The
+caller makes the process group.
 
-A worker that is alone computes as if this module was not there.
+A single worker computes as if this module did not exist.
 
 Shapes: C channels, W workers.
 """
@@ -20,7 +20,7 @@ from torch import distributed as dist
 from tet_core.errors import WorkersApartError as WorkersApartError
 from tet_core.errors import WorkersDifferError as WorkersDifferError
 
-# Gradients travel in pieces of about so many bytes, so that one is copied while another is on its way.
+# Size of the pieces in which gradients are sent: one is copied while another is on its way.
 BUCKET_BYTES = 25 * 1024**2
 
 T_ = TypeVar("T_")
@@ -31,9 +31,9 @@ class Workers:
     """All workers of a stage.
 
     Attributes:
-        group: What they talk over; None: this process is the only one.
-        rank: Which of them this process is, from 0; the first one is who writes and reports.
-        num: W.
+        group: Their process group; None: this process is the only worker.
+        rank: Which of them this process is, from 0; worker 0 writes and reports.
+        num: W, how many they are.
     """
 
     group: dist.ProcessGroup | None = None
@@ -42,30 +42,30 @@ class Workers:
 
     @classmethod
     def of(cls, group: dist.ProcessGroup | None) -> "Workers":
-        """Those of a process group; None: this process alone."""
+        """Return the workers of a process group; None: this process alone."""
         return ALONE if group is None else cls(group, dist.get_rank(group), dist.get_world_size(group))
 
     @property
     def are_many(self) -> bool:
-        """Whether there is anybody to talk to."""
+        """Whether there are other workers."""
         return self.num > 1
 
     def share(self, size: int) -> slice:
-        """The part of a batch of this size that is this worker's; parts differ by one sample at most."""
+        """Return this worker's part of a batch of this size; the parts differ by at most one sample."""
         return slice(size * self.rank // self.num, size * (self.rank + 1) // self.num)
 
     def dealt(self, items: Sequence[T_]) -> Sequence[T_]:
-        """Those of some items that are this worker's, dealt out one by one."""
+        """Return this worker's items, dealt out one by one."""
         return items[self.rank :: self.num]
 
     def summed(self, x: Tensor) -> Tensor:
-        """The sum over all workers of a dense tensor, in its place."""
+        """Replace a dense tensor by its sum over all workers, and return it."""
         if self.are_many:
             self._talk(lambda: dist.all_reduce(x, group=self.group))
         return x
 
     def gathered(self, x: Tensor) -> Tensor:
-        """What each worker has: `[*]` to `[W, *]`, in their order."""
+        """Return the tensors of all workers, in their order: `[*]` to `[W, *]`."""
         if not self.are_many:
             return x.unsqueeze(0)
         rows = [torch.empty_like(x) for _ in range(self.num)]
@@ -73,7 +73,7 @@ class Workers:
         return torch.stack(rows)
 
     def from_first(self, value: T_) -> T_:
-        """What the first worker was given, to all of them."""
+        """Return the value that worker 0 was given, on all workers."""
         if not self.are_many:
             return value
         box: list[Any] = [value if self.rank == 0 else None]
@@ -82,10 +82,14 @@ class Workers:
         return found
 
     def check_alike(self, what: str, value: object) -> None:
-        """Make sure that all workers have the same.
+        """Check that all workers have the same value.
+
+        Args:
+            what: What the value is, for the message.
+            value: This worker's value.
 
         Raises:
-            WorkersDifferError: If not; it names the first that differs, and both values.
+            WorkersDifferError: If they differ; it names the first worker that does, and both values.
         """
         if not self.are_many:
             return
@@ -99,10 +103,10 @@ class Workers:
                 )
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Put the sum over all workers in the place of each gradient.
+        """Replace each gradient by its sum over all workers.
 
-        The pieces that they travel in are always the same. With pieces that depend on what happened before (as DDP's,
-        which orders them anew after its first step), those of a resumed stage would be summed up in another order.
+        The gradients are always cut into the same pieces. If the pieces depended on earlier steps (DDP orders them
+        again after its first step), a resumed stage would add in another order, and give other bits.
         """
         if not self.are_many:
             return
@@ -132,17 +136,17 @@ ALONE = Workers()
 
 
 def merged_moments(workers: Workers, mean: Tensor, var: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean and biased variance of each channel over what all workers have.
+    """Return mean and biased variance of each channel over the numbers of all workers.
 
     Args:
-        workers: Who.
-        mean: `[C]`, of what this worker has.
-        var: `[C]`, the same.
-        count: Of how many numbers a channel they are; 0: this worker has none, and `mean` and `var` are any numbers.
+        workers: The workers.
+        mean: `[C]`, mean of this worker's numbers.
+        var: `[C]`, biased variance of this worker's numbers.
+        count: How many numbers a channel this worker has; if 0, `mean` and `var` are ignored.
 
     Returns:
-        Both, `[C]`, in the types they came in, and the number of numbers, a scalar in float64: nobody has to wait for
-        a GPU to know it.
+        Both, `[C]`, in the types of `mean` and `var`, and how many numbers a channel all workers have: a float64 scalar
+        on the device, so that the CPU need not wait for it.
     """
     own = torch.cat([mean.double(), var.double(), mean.new_full((1,), count, dtype=torch.float64)])
     rows = workers.gathered(own)
@@ -155,7 +159,7 @@ def merged_moments(workers: Workers, mean: Tensor, var: Tensor, count: int) -> t
 
 
 def _buckets(grads: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """The gradients in their order, cut where the type changes or a piece is full."""
+    """Yield the gradients in their order, cut where the type changes or a piece is full."""
     bucket: list[Tensor] = []
     size = 0
     for grad in grads:

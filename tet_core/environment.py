@@ -1,6 +1,6 @@
-"""The environment in which training gives the same bits, and the context that sets it up.
+"""The environment that the bits of a training depend on, and the context that sets it up.
 
-Two runs of one config give equal bits where their records are equal.
+Two runs of one config give equal bits if the records of their environments are equal.
 """
 
 import os
@@ -12,32 +12,34 @@ import torch
 
 from tet_core import kernels
 from tet_core.config import SettledPrecision, TrainConfig
+from tet_core.errors import ConfigError
 
-Record = dict[str, str | int | bool]
+EnvironmentRecord = dict[str, str | int | bool]
 
-# What autocast computes in, by precision; the others need none.
+# The type that autocast computes in, by precision; the other precisions need no autocast.
 _AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def device(config: TrainConfig) -> torch.device:
-    """The device a config asks for.
+    """Return the device that a config asks for.
 
     Raises:
-        ValueError: If this machine or this build of torch has none.
+        ConfigError: If this machine or this build of torch has none.
     """
     if config.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device is 'cuda'; this machine, or this build of torch, has no CUDA device: use 'cpu'")
+        raise ConfigError("device", "cuda", "this machine, or this build of torch, has no CUDA device: use 'cpu'")
     return torch.device(config.device)
 
 
 def fastest_precision(where: torch.device) -> SettledPrecision:
-    """The narrowest precision, fit to train in, that a device's own instructions compute in.
+    """Return the narrowest precision that a device computes in by its own instructions and that is fit for training.
 
-    bfloat16 where there are such; on GPUs that have them for float16 alone (compute capability 7), that; else float32.
+    bfloat16 if the device has instructions for it; float16 on GPUs that have them only for that (compute capability 7);
+    else float32.
     """
     if where.type == "cuda":
         if not torch.cuda.is_available():
-            return "float32"  # whoever trains there is told that there is none
+            return "float32"  # training there fails with an error of its own: there is no CUDA device
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return "bfloat16"
         return "float16" if torch.cuda.get_device_capability(where) >= (7, 0) else "float32"
@@ -45,34 +47,34 @@ def fastest_precision(where: torch.device) -> SettledPrecision:
     return "bfloat16" if any(has.get(name, False) for name in ("amx_bf16", "avx512_bf16", "bf16")) else "float32"
 
 
-def settled(config: TrainConfig) -> TrainConfig:
-    """The same config with what `auto` stands for on this machine."""
+def resolve_precision(config: TrainConfig) -> TrainConfig:
+    """Return the config with `precision: auto` replaced by the precision it means on this machine."""
     if config.precision != "auto":
         return config
     return config.model_copy(update={"precision": fastest_precision(device(config))})
 
 
 def dtype(config: TrainConfig) -> torch.dtype:
-    """Of weights and images; the narrow precisions are for what autocast computes in them alone."""
+    """Return the type of weights and images; only autocast computes in the narrower precisions."""
     return torch.float64 if config.precision == "float64" else torch.float32
 
 
-def record(config: TrainConfig) -> Record:
-    """What the bits of a stage depend on beyond its config."""
+def record_of(config: TrainConfig) -> EnvironmentRecord:
+    """Return what the bits of a stage depend on besides its config."""
     where = device(config)
     return {
-        "torch": str(torch.__version__),  # a subclass of str there, which a checkpoint may not hold
+        "torch": str(torch.__version__),  # torch's own subclass of str, which a checkpoint must not hold
         "device": torch.cuda.get_device_name(where) if where.type == "cuda" else "cpu",
-        "kernel": kernels.chosen(where.type),
+        "kernel": kernels.in_use(where.type),
         "num_threads": config.num_threads,
         "instruction_set": torch.backends.cpu.get_cpu_capability(),
-        "precision": settled(config).precision,
+        "precision": resolve_precision(config).precision,
         "deterministic": config.deterministic,
     }
 
 
 def differences(saved: Mapping[str, Any], asked: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """What differs between two records or configs, a line each, with the field's path and both values."""
+    """Return the differences of two records or configs, a line each, with the field's path and both values."""
     lines: list[str] = []
     for key in sorted({*saved, *asked}):
         old, new = saved.get(key), asked.get(key)
@@ -85,7 +87,7 @@ def differences(saved: Mapping[str, Any], asked: Mapping[str, Any], prefix: str 
 
 @contextmanager
 def applied(config: TrainConfig) -> Iterator[None]:
-    """Within this context torch has the threads and the determinism a config asks for; then what it had before."""
+    """Set torch's threads and determinism as a config asks, within this context; restore them at its end."""
     threads = torch.get_num_threads()
     torch.set_num_threads(config.num_threads)
     try:
@@ -97,7 +99,7 @@ def applied(config: TrainConfig) -> Iterator[None]:
 
 @contextmanager
 def _deterministic_cuda() -> Iterator[None]:
-    """Deterministic algorithms alone. On a CPU all that we use are deterministic anyway."""
+    """Allow only deterministic algorithms. On a CPU all that we use are deterministic anyway."""
     algorithms = torch.are_deterministic_algorithms_enabled()
     benchmark, deterministic = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
     fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
@@ -106,7 +108,7 @@ def _deterministic_cuda() -> Iterator[None]:
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = workspace or ":4096:8"
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
-    # We never read memory that was not written, so it need not be filled at a cost.
+    # We never read memory that was not written, so filling it would only cost time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
         yield
@@ -119,11 +121,11 @@ def _deterministic_cuda() -> Iterator[None]:
 
 
 def autocast(config: TrainConfig) -> AbstractContextManager[Any]:
-    """For `bfloat16` and `float16`: convolutions and linear layers compute in it; otherwise nothing."""
-    narrow = _AUTOCAST.get(settled(config).precision)
+    """Return a context in which convolutions and linear layers compute in a config's `bfloat16` or `float16`."""
+    narrow = _AUTOCAST.get(resolve_precision(config).precision)
     return nullcontext() if narrow is None else torch.autocast(config.device, dtype=narrow)
 
 
 def scaler(config: TrainConfig) -> torch.amp.GradScaler:
-    """For `float16`: scales losses, so that small gradients do not vanish; otherwise it does nothing."""
-    return torch.amp.GradScaler(config.device, enabled=settled(config).precision == "float16")
+    """Return a loss scaler, which keeps small gradients from vanishing in `float16`; otherwise it does nothing."""
+    return torch.amp.GradScaler(config.device, enabled=resolve_precision(config).precision == "float16")

@@ -1,4 +1,4 @@
-"""Files that several processes write: a reader, or a machine that loses power, sees all of one or nothing."""
+"""Files that several processes write: after a crash, as for any reader, a file is there whole or not at all."""
 
 import fcntl
 import os
@@ -10,14 +10,14 @@ from typing import BinaryIO
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object] | bytes) -> None:
-    """Write a file by way of a temporary one beside it: fsync, rename, fsync of the folder.
+    """Write a file through a temporary one beside it: fsync, rename, fsync of the folder.
 
     Args:
-        path: where; a file already there is replaced. Its folder has to exist.
-        write: the content, or a function that writes it to the open file.
+        path: Where; a file already there is replaced. Its folder must exist.
+        write: The content, or a function that writes it to the open file.
 
     Raises:
-        OSError: the disk is full, or the folder is missing or read-only; nothing is left behind.
+        OSError: If the disk is full, or the folder is missing or read-only; nothing is left behind.
     """
     with _temporary(path) as temporary:
         with temporary.open("wb") as file:
@@ -29,17 +29,17 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object] | bytes) -> Non
 
 
 def write_once(path: Path, content: bytes) -> bool:
-    """Write a file, whole, unless it is there already: of several writers the first one wins.
+    """Write a whole file unless it is there already: of several writers the first one wins.
 
     Args:
-        path: where; its folder has to exist.
-        content: what to write.
+        path: Where; its folder must exist.
+        content: What to write.
 
     Returns:
-        Whether it is ours.
+        Whether this call wrote it.
 
     Raises:
-        OSError: as for `write_atomic`.
+        OSError: As for `write_atomic`.
     """
     with _temporary(path) as temporary:
         write_atomic(temporary, content)
@@ -47,10 +47,10 @@ def write_once(path: Path, content: bytes) -> bool:
 
 
 def link_once(source: Path, target: Path) -> bool:
-    """Give a file that is on disk a second name, by link(2); whether that is ours, and not another's that was faster.
+    """Give a file on disk a second name by link(2); return False if another process was first.
 
     Raises:
-        OSError: the folder is missing or read-only, or the file is on another file system.
+        OSError: If the folder is missing or read-only, or the file is on another file system.
     """
     try:
         os.link(source, target)
@@ -64,7 +64,7 @@ def link_once(source: Path, target: Path) -> bool:
 
 @contextmanager
 def _temporary(path: Path) -> Iterator[Path]:
-    # A random name keeps writers of one path apart, on one machine or several; the last rename wins, whole.
+    # A random name keeps the writers of one path apart, also on several machines; the last rename wins.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
@@ -74,14 +74,14 @@ def _temporary(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def only_one(lock: Path, on_wait: Callable[[], object] = lambda: None) -> Iterator[bool]:
-    """Wait for, then hold, a lock among processes; the system frees it when a process dies.
+    """Wait for a lock among processes, and hold it within this context; the system frees it if the process dies.
 
     Args:
         lock: Its file, which is made and stays.
-        on_wait: Called if another process holds it.
+        on_wait: Called if another process holds the lock.
 
-    Returns:
-        A context; it gives False where the file system knows no locks, and nobody is kept out.
+    Yields:
+        Whether the lock is held: False if the file system has no locks, so that others are not kept out.
     """
     with lock.open("w") as handle:
         held = True
@@ -96,7 +96,7 @@ def only_one(lock: Path, on_wait: Callable[[], object] = lambda: None) -> Iterat
 
 
 def sync_folder(folder: Path) -> None:
-    """Make what was created, renamed or linked in `folder` survive a power cut."""
+    """Make sure that what was created, renamed or linked in `folder` survives a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

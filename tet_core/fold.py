@@ -9,10 +9,10 @@ from tet_core.norm import TEBN, TdBN, scale_steps
 
 
 class StepScale(nn.Module):
-    """What is left of a folded TEBN: the scale of each time step.
+    """The part of a folded TEBN that cannot be folded: the scale of each time step.
 
     Args:
-        scale: `[T]`; beyond T the last one holds.
+        scale: `[T]`; steps after T use the last one.
     """
 
     scale: Tensor
@@ -27,23 +27,23 @@ class StepScale(nn.Module):
 
 
 def fold_batchnorm(model: nn.Module) -> nn.Module:
-    """A copy of a network for inference, each norm folded into its convolution (Eq. 6).
+    """Return a copy of a network for inference, each norm folded into its convolution (Eq. 6).
 
         W' = W * weight / sqrt(running_var + eps)
         b' = bias + (b - running_mean) * weight / sqrt(running_var + eps)
 
-    Exact in real arithmetic. In float64 every spike agrees; in float32 a few in 100,000 potentials lie so near to the
-    threshold that they fall on its other side, and what they change spreads through the layers behind.
+    Exact in real arithmetic. In float64 every spike agrees. In float32 a few in 100,000 potentials are so near to the
+    threshold that rounding moves them across it, and each of these spikes can change others in later layers.
 
     Args:
-        model: Any network of `tet_core.models`, or another one whose convolutions and norms stand together as the
-            attributes `conv` and `norm` of a module. It is left as it is.
+        model: A network of `tet_core.models`, or another one in which each convolution and its norm are the attributes
+            `conv` and `norm` of one module. It is not changed.
 
     Returns:
-        A network of the same shape in evaluation mode, without norms (of a TEBN the scales by step are left).
+        The same network in evaluation mode, without norms (a TEBN leaves its scale of each step).
 
     Raises:
-        ValueError: If a norm is left over that stands behind no convolution.
+        ValueError: If a norm follows no convolution; it names all such norms.
 
     Source: Deng et al., ICLR 2022, Eq. 6.
     """
@@ -55,7 +55,7 @@ def fold_batchnorm(model: nn.Module) -> nn.Module:
             module.norm = StepScale(norm.scale) if isinstance(norm, TEBN) else nn.Identity()
     left = [name for name, module in folded.named_modules() if isinstance(module, TdBN | nn.BatchNorm2d)]
     if left:
-        raise ValueError(f"these norms stand behind no convolution that they could be folded into: {', '.join(left)}")
+        raise ValueError(f"these norms follow no convolution that they could be folded into: {', '.join(left)}")
     return folded
 
 

@@ -7,17 +7,20 @@ Source: Deng et al., ICLR 2022, Eq. 7-13.
 """
 
 from collections.abc import Callable
+from functools import partial
+from typing import assert_never
 
 from torch import Tensor
 from torch.nn import functional
 
 from tet_core.config import SdtLoss, TetLoss
+from tet_core.errors import ConfigError
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def sdt_loss(outputs: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of the time-mean output: `L_SDT = CE(mean_t O(t), y)` (Eq. 7).
+    """Return the cross-entropy of the time-mean output: `L_SDT = CE(mean_t O(t), y)` (Eq. 7).
 
     Its gradient gives every step the same weight: `dL/dO(t) = (S(mean_t O(t)) - y) / T` (Eq. 8), here also over B.
 
@@ -36,11 +39,11 @@ def sdt_loss(outputs: Tensor, labels: Tensor) -> Tensor:
 
 
 def tet_loss(outputs: Tensor, labels: Tensor, *, lamb: float = 0.05, phi: float = 1.0) -> Tensor:
-    """Cross-entropy at every step: `(1 - lamb) * mean_t CE(O(t), y) + lamb * mean((O - phi)^2)` (Eq. 9, 12, 13).
+    """Return `(1 - lamb) * mean_t CE(O(t), y) + lamb * mean((O - phi)^2)` (Eq. 9, 12, 13).
 
-    The first term's gradient gives every step its own weight: `dL/dO(t) = (S(O(t)) - y) / T` (Eq. 10), here also
-    over B. The second term's mean runs over all of `[T, B, K]`. With `lamb` = 0 this is L_TET of Eq. 9, and
-    L_SDT <= L_TET for any outputs (Lemma 4.1).
+    The first term is the cross-entropy at every step; its gradient gives every step its own weight:
+    `dL/dO(t) = (S(O(t)) - y) / T` (Eq. 10), here also over B. The second term's mean runs over all of `[T, B, K]`. With
+    `lamb` = 0 this is L_TET of Eq. 9, and L_SDT <= L_TET for any outputs (Lemma 4.1).
 
     Args:
         outputs: `[T, B, K]`, floating point.
@@ -52,11 +55,12 @@ def tet_loss(outputs: Tensor, labels: Tensor, *, lamb: float = 0.05, phi: float 
         Scalar, the mean over the batch.
 
     Raises:
-        ValueError: If the shapes do not fit together, or `lamb` is outside 0 to 1.
+        ConfigError: If `lamb` is outside 0 to 1.
+        ValueError: If the shapes do not fit together.
     """
     _check(outputs, labels)
     if not 0 <= lamb <= 1:
-        raise ValueError(f"lamb is {lamb!r}; it must be from 0 to 1")
+        raise ConfigError("lamb", lamb, "it must be from 0 to 1")
     cross_entropy = functional.cross_entropy(outputs.flatten(0, 1), labels.repeat(outputs.shape[0]))
     if lamb == 0:  # 0 * inf would be nan
         return cross_entropy
@@ -64,11 +68,14 @@ def tet_loss(outputs: Tensor, labels: Tensor, *, lamb: float = 0.05, phi: float 
 
 
 def build_loss(config: SdtLoss | TetLoss) -> Loss:
-    """Make the loss that a config names: a function of (outputs, labels)."""
-    if isinstance(config, SdtLoss):
-        return sdt_loss
-    lamb, phi = config.lamb, config.phi
-    return lambda outputs, labels: tet_loss(outputs, labels, lamb=lamb, phi=phi)
+    """Return the loss that a config names: a function of (outputs, labels)."""
+    match config:
+        case SdtLoss():
+            return sdt_loss
+        case TetLoss():
+            return partial(tet_loss, lamb=config.lamb, phi=config.phi)
+        case unknown:
+            assert_never(unknown)
 
 
 def _check(outputs: Tensor, labels: Tensor) -> None:

@@ -1,7 +1,7 @@
-"""What is kept between forward and backward, and in how little memory: no gradient changes by a bit.
+"""Memory between the forward and the backward pass: what is kept there in fewer bytes, to the same gradients.
 
-Spikes are 0 or 1, and are kept as bits; a pool of spikes is computed again from them; at the lowest level so are the
-inputs of norms, from the spikes in front of their convolutions.
+Spikes are 0 or 1, so they are kept as bits. Pools of spikes are computed again from these bits. At the lowest level the
+inputs of norms are too, from the spikes that their convolutions got.
 
 Shapes: T time steps, B batch, C channels, H and W pixels.
 """
@@ -27,12 +27,12 @@ Pack = Callable[[Tensor], Any]
 
 @contextmanager
 def kept(level: Memory, watched: Callable[[Pack], Pack] | None = None) -> Iterator[None]:
-    """Within this context what is run for training keeps no more than a level says, until its backward pass.
+    """Keep no more than a level says of the forward passes within this context, until their backward pass.
 
     Args:
-        level: "fast": all as it is. "balanced": spikes as bits. "least": spikes alone; what the norms saw is computed
-            again in the backward pass.
-        watched: Wraps what is asked of each tensor that is to be kept, to count it; see `tensors_of`.
+        level: "fast": everything is kept. "balanced": spikes are kept as bits. "least": only spikes are kept; the
+            inputs of norms are computed again in the backward pass.
+        watched: Wraps the function that is called for each tensor to keep, in order to count; see `tensors_of`.
     """
     if level == "fast" and watched is None:
         yield
@@ -48,7 +48,7 @@ def kept(level: Memory, watched: Callable[[Pack], Pack] | None = None) -> Iterat
 
 
 def tensors_of(kept_tensor: Any) -> Iterator[Tensor]:
-    """The tensors that stay alive for one that is kept."""
+    """Yield the tensors that stay in memory for a tensor that is kept."""
     if isinstance(kept_tensor, _Packed):
         whole = kept_tensor.whole
         yield from [whole.bits] if isinstance(whole, _Bits) else tensors_of(whole.source)
@@ -57,19 +57,19 @@ def tensors_of(kept_tensor: Any) -> Iterator[Tensor]:
 
 
 def note_spikes(spikes: Tensor) -> None:
-    """Say that a tensor holds nothing but 0 and 1."""
+    """Note that a tensor holds only 0 and 1."""
     if (store := _ACTIVE.get()) is not None:
         store.note(spikes, lambda known: _Bits(pack_bits(known.detach()), known.dtype, known.numel()))
 
 
 def note_pool(pooled: Tensor, source: Tensor, pool: Callable[[Tensor], Tensor]) -> None:
-    """Say that a tensor is what `pool` makes of another one."""
+    """Note that a tensor is the result of `pool` on another one."""
     if (store := _ACTIVE.get()) is not None and isinstance(kept_source := store.pack(source.detach()), _Packed):
         store.note(pooled, lambda known: _Again(kept_source, pool))
 
 
 def computed_again(layer: nn.Conv2d, x: Tensor) -> Callable[[], Tensor] | None:
-    """How to compute what a convolution makes of its input, bit by bit; None where it is to be kept instead."""
+    """Return a function that computes a convolution's output again, to the same bits; None if the output is kept."""
     store = _ACTIVE.get()
     if store is None or not store.recomputes:
         return None
@@ -87,7 +87,7 @@ def computed_again(layer: nn.Conv2d, x: Tensor) -> Callable[[], Tensor] | None:
 
 @dataclass(frozen=True)
 class _Bits:
-    """A dense tensor of 0 and 1, as it lies in memory."""
+    """A dense tensor of 0 and 1 in the order of its memory, as bits."""
 
     bits: Tensor
     dtype: torch.dtype
@@ -99,7 +99,7 @@ class _Bits:
 
 @dataclass(frozen=True)
 class _Again:
-    """A dense tensor that is computed anew from another one."""
+    """A dense tensor that is computed again from another one."""
 
     source: "_Packed"
     function: Callable[[Tensor], Tensor]
@@ -111,7 +111,7 @@ class _Again:
 
 @dataclass(frozen=True)
 class _Packed:
-    """A view of such a tensor."""
+    """A view of a tensor that is kept so."""
 
     whole: _Bits | _Again
     shape: torch.Size
@@ -120,7 +120,7 @@ class _Packed:
 
 @dataclass
 class _Noted:
-    """A tensor that is known, alive for as long as its storage is, and how to keep it; made when first asked for."""
+    """A noted tensor, which lives as long as its storage, and how to keep it; `made` is filled when first needed."""
 
     tensor: "weakref.ref[Tensor]"
     version: int
@@ -130,7 +130,7 @@ class _Noted:
 
 @dataclass
 class _Store:
-    """The tensors that are known, by where they lie."""
+    """The noted tensors, by their address."""
 
     recomputes: bool
     _noted: dict[int, _Noted] = field(default_factory=dict)
@@ -140,12 +140,12 @@ class _Store:
             self._noted[tensor.data_ptr()] = _Noted(weakref.ref(tensor), tensor._version, make)
 
     def pack(self, tensor: Tensor) -> Any:
-        """What is kept of a tensor: itself, or less."""
+        """Return what is kept of a tensor: itself, or less."""
         noted = self._noted.get(tensor.data_ptr())
         if noted is None:
             return tensor
         known = noted.tensor()
-        # What lies at the same place may be another tensor by now, or have been changed since.
+        # The address may belong to another tensor by now, or the tensor may have changed since.
         if known is None or known._version != noted.version or known.dtype != tensor.dtype:
             del self._noted[tensor.data_ptr()]
             return tensor
@@ -163,7 +163,7 @@ def _unpack(kept_tensor: Any) -> Tensor:
 
 
 def _fills_storage(tensor: Tensor) -> bool:
-    """Whether it is all of its memory, in some order of axes."""
+    """Return whether a tensor fills its whole storage, in some order of axes."""
     if tensor.storage_offset() or tensor.untyped_storage().nbytes() != tensor.numel() * tensor.element_size():
         return False
     strides = sorted((stride, size) for stride, size in zip(tensor.stride(), tensor.shape, strict=True) if size > 1)

@@ -1,7 +1,7 @@
-"""Inputs that are the same at every time step: a view that repeats one step, and layers that compute it once.
+"""Static inputs, which are the same at every time step: a view that repeats one step, and layers that compute it once.
 
-A still image is fed to a spiking network T times. As a view with stride 0 over time it costs the memory of one
-step, and the layers before the first neuron, which have no state, need to see it once only.
+A spiking network gets a still image T times. As a view with stride 0 over time the copies need the memory of one step,
+and the layers before the first neuron, which have no state, compute only one step.
 
 Shapes: T time steps (axis 0), B batch, * any more axes.
 """
@@ -12,17 +12,17 @@ from torch import Tensor
 
 
 def repeat_over_time(x: Tensor, T: int) -> Tensor:
-    """View `[B, *]` as `[T, B, *]` without copying (stride 0 over time)."""
+    """Return `[B, *]` as a view `[T, B, *]`, without copying (stride 0 over time)."""
     return x.unsqueeze(0).expand(T, *x.shape)
 
 
 def is_static(x: Tensor) -> bool:
-    """Whether every step of `[T, B, *]` is one and the same memory."""
+    """Return whether all steps of `[T, B, *]` share the same memory."""
     return x.shape[0] > 1 and x.stride(0) == 0
 
 
 def each_step(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Apply a stateless layer for `[N, *]` to every step of `[T, B, *]`; to one step only where all are the same."""
+    """Apply a stateless layer for `[N, *]` to every step of `[T, B, *]`; if the input is static, to one step only."""
     if is_static(x):
         return repeat_over_time(layer(x[0]), x.shape[0])
     y = layer(x.flatten(0, 1))

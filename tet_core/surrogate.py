@@ -1,6 +1,6 @@
-"""Surrogate gradients: what stands in for the derivative of the spike in the backward pass.
+"""Surrogate gradients, which replace the derivative of the spike in the backward pass.
 
-Every one of them is scaled so that the area under it is 1, as is that under the derivative of a step.
+Each is scaled so that the area under it is 1, as is the area under the derivative of a step.
 
 Shapes: every function here is elementwise and keeps the shape and dtype of its argument.
 
@@ -14,12 +14,14 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from tet_core.errors import ConfigError
+
 
 class Surrogate(Protocol):
     """Any surrogate: a function of the distance to the threshold."""
 
     def derivative(self, x: Tensor) -> Tensor:
-        """Stand-in for da/du.
+        """Return what replaces da/du.
 
         Args:
             x: `u - v_threshold`, any shape, floating point; in units of the membrane potential.
@@ -38,7 +40,7 @@ class Triangle:
         gamma: Half the width of the base, in units of the membrane potential; the area under it is 1.
 
     Raises:
-        ValueError: If `gamma` is not above 0.
+        ConfigError: If `gamma` is not above 0.
     """
 
     gamma: float = 1.0
@@ -47,7 +49,7 @@ class Triangle:
         _check_positive("gamma", self.gamma)
 
     def derivative(self, x: Tensor) -> Tensor:
-        """Eq. 5 at `x = u - v_threshold`; see `Surrogate.derivative`."""
+        """Return Eq. 5 at `x = u - v_threshold`; see `Surrogate.derivative`."""
         height = x.abs().neg_().add_(self.gamma).clamp_min_(0.0)
         # Dividing by 1 changes no bit and would cost one more pass over memory.
         return height if self.gamma == 1.0 else height.div_(self.gamma**2)
@@ -58,10 +60,10 @@ class Rectangular:
     """The rectangle: `1 / (2 * gamma)` where `|u - v_threshold| < gamma`, else 0.
 
     Attributes:
-        gamma: Half its width, in units of the membrane potential.
+        gamma: Half the width, in units of the membrane potential.
 
     Raises:
-        ValueError: If `gamma` is not above 0.
+        ConfigError: If `gamma` is not above 0.
 
     Source: named, without constants, in Deng et al., ICLR 2022, Sec. 3; Wu et al., Frontiers 2018.
     """
@@ -72,7 +74,7 @@ class Rectangular:
         _check_positive("gamma", self.gamma)
 
     def derivative(self, x: Tensor) -> Tensor:
-        """The rectangle at `x = u - v_threshold`; see `Surrogate.derivative`."""
+        """Return the rectangle at `x = u - v_threshold`; see `Surrogate.derivative`."""
         return (x.abs() < self.gamma).to(x.dtype).div_(2 * self.gamma)
 
 
@@ -84,7 +86,7 @@ class Exponential:
         gamma: Distance over which it falls by a factor of e, in units of the membrane potential.
 
     Raises:
-        ValueError: If `gamma` is not above 0.
+        ConfigError: If `gamma` is not above 0.
 
     Source: named, without constants, in Deng et al., ICLR 2022, Sec. 3; Shrestha and Orchard, NeurIPS 2018.
     """
@@ -95,7 +97,7 @@ class Exponential:
         _check_positive("gamma", self.gamma)
 
     def derivative(self, x: Tensor) -> Tensor:
-        """The exponential at `x = u - v_threshold`; see `Surrogate.derivative`."""
+        """Return the exponential at `x = u - v_threshold`; see `Surrogate.derivative`."""
         return x.abs().div_(-self.gamma).exp_().div_(2 * self.gamma)
 
 
@@ -107,7 +109,7 @@ class Arctan:
         gamma: Distance at which it has half its height, in units of the membrane potential.
 
     Raises:
-        ValueError: If `gamma` is not above 0.
+        ConfigError: If `gamma` is not above 0.
 
     Source: Fang et al., ICCV 2021 (arXiv:2007.05785); their alpha is `2 / (pi * gamma)`.
     """
@@ -118,7 +120,7 @@ class Arctan:
         _check_positive("gamma", self.gamma)
 
     def derivative(self, x: Tensor) -> Tensor:
-        """The derivative of the arctangent at `x = u - v_threshold`; see `Surrogate.derivative`."""
+        """Return the derivative of the arctangent at `x = u - v_threshold`; see `Surrogate.derivative`."""
         return x.div(self.gamma).square_().add_(1).reciprocal_().div_(math.pi * self.gamma)
 
 
@@ -130,7 +132,7 @@ class SigmoidForward:
         k: Steepness, in one over units of the membrane potential.
 
     Raises:
-        ValueError: If `k` is not above 0.
+        ConfigError: If `k` is not above 0.
 
     Source: Deng et al., ICLR 2022, Table 2.
     """
@@ -141,18 +143,18 @@ class SigmoidForward:
         _check_positive("k", self.k)
 
     def forward(self, x: Tensor) -> Tensor:
-        """What a neuron sends at `x = u - v_threshold`, between 0 and 1; shape and dtype of `x`."""
+        """Return what a neuron sends at `x = u - v_threshold`, between 0 and 1, of the shape and dtype of `x`."""
         return torch.sigmoid(self.k * x)
 
     def derivative(self, x: Tensor) -> Tensor:
-        """`k * sigmoid(k * x) * (1 - sigmoid(k * x))`; see `Surrogate.derivative`."""
+        """Return `k * sigmoid(k * x) * (1 - sigmoid(k * x))`; see `Surrogate.derivative`."""
         a = self.forward(x)
         return self.k * a * (1 - a)
 
 
 def _check_positive(name: str, value: float) -> None:
     if not value > 0:
-        raise ValueError(f"{name} is {value!r}; it must be above 0")
+        raise ConfigError(name, value, "it must be above 0")
 
 
 class _Spike(torch.autograd.Function):
@@ -175,8 +177,8 @@ def spike(u: Tensor, v_threshold: float | Tensor, surrogate: Surrogate) -> Tenso
 
     Args:
         u: Membrane potential, any shape, floating point.
-        v_threshold: The threshold, in units of `u`; as a scalar tensor it gets a gradient too.
-        surrogate: Stands in for da/du in the backward pass.
+        v_threshold: The threshold, in units of `u`; a scalar tensor gets a gradient too.
+        surrogate: Replaces da/du in the backward pass.
 
     Returns:
         Spikes of the shape and dtype of `u`: 0 or 1, or between them with `SigmoidForward`.

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from benchmarks.results_file import write
 from tet_core import TrainConfig, fit, load_dataset
 from tet_core.fold import fold_batchnorm
-from tet_core.measure.evaluation import build, num_correct
+from tet_core.measure.evaluation import num_correct
+from tet_core.network import build_network
 from tet_core.neuron import Neuron
 from tet_core.static import repeat_over_time
 
@@ -64,7 +65,7 @@ def compared(model: dict[str, Any], precision: str) -> dict[str, Any]:
         **SETTINGS.get(model["name"], {}),
     }
     config = TrainConfig.model_validate(raw)
-    network = build(config)
+    network = build_network(config)
     network.load_state_dict(fit(config).checkpoint["model"])
     test = load_dataset(config.dataset).test
     dtype = next(network.parameters()).dtype

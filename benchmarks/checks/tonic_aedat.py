@@ -54,7 +54,7 @@ def by_tonic(path: Path) -> Any:
 
 def num_differences(path: Path) -> tuple[int, dict[str, int]]:
     """How many events a file has, and in how many of them t, x, y and p differ."""
-    own, theirs = aedat.read(path), by_tonic(path)
+    own, theirs = aedat.read_aedat(path), by_tonic(path)
     if len(own.t) != len(theirs):
         raise ValueError(f"{path.name}: we read {len(own.t)} events, tonic {len(theirs)}")
     return len(theirs), {axis: int(np.sum(getattr(own, axis) != theirs[axis])) for axis in own._fields}

@@ -194,7 +194,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args(argv)
     torch.set_num_threads(arguments.threads)
-    print(header(f"Around the steps, {arguments.threads} threads, kernels: {kernels.chosen()}", PACKAGES), flush=True)
+    print(header(f"Around the steps, {arguments.threads} threads, kernels: {kernels.in_use()}", PACKAGES), flush=True)
     about = machine()
     measured = (feeding, guarding, sweeping, optimising)
     bounds = [*starting(), *(bound for measure in measured for bound in measure(arguments.rounds))]

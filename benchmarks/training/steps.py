@@ -69,16 +69,16 @@ class Table:
 
     def __init__(self, network: str, measured: Sequence[Measured]) -> None:
         self.network = network
-        self._cells = {(each.T, each.precision, each.contender): each for each in measured}
+        self.cells = {(each.T, each.precision, each.contender): each for each in measured}
 
     def at(self, T: int, precision: str, contender: str) -> Measured:
         """One cell."""
-        return self._cells[T, precision, contender]
+        return self.cells[T, precision, contender]
 
     @property
     def steps(self) -> list[int]:
         """Every T."""
-        return sorted({T for T, _, _ in self._cells})
+        return sorted({T for T, _, _ in self.cells})
 
     def fastest(self, T: int, precision: str, contenders: Sequence[str]) -> Measured:
         """The one of several that took the shortest."""
@@ -147,7 +147,7 @@ class Table:
         """How far the allocator and the process's growth are apart at most."""
         apart = [
             abs(cell.grown_bytes / cell.held_bytes - 1)
-            for cell in self._cells.values()
+            for cell in self.cells.values()
             if cell.grown_bytes is not None and cell.held_bytes > CHECKED_FROM_MB * MB
         ]
         return Bound(f"{self.network} T={CHECKED_T}: bytes, process beside allocator", max(apart), "x", 0.15)
@@ -193,7 +193,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args(argv)
     torch.set_num_threads(arguments.threads)
-    title = header(f"Training steps, {arguments.threads} threads, kernels: {kernels.chosen()}", PACKAGES)
+    title = header(f"Training steps, {arguments.threads} threads, kernels: {kernels.in_use()}", PACKAGES)
     print(title, flush=True)
     about = machine()
     tables = [measure(network, arguments.T, arguments.rounds) for network in arguments.networks]
@@ -207,14 +207,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0 if all(bound.holds for bound in bounds) else 1
     document = f"```\n{title}\n```\n{text}\n{legend}\n\n```\n" + "\n".join(lines) + "\n```\n"
     (FOLDER / "training_steps.md").write_text(document, encoding="utf-8")
-    cells = [cell.as_row() for table in tables for cell in table._cells.values()]
+    cells = [cell.as_row() for table in tables for cell in table.cells.values()]
     file = write(
         "training_steps",
         PACKAGES,
         {
             "about": about,
             "arguments": vars(arguments),
-            "kernel": kernels.chosen(),
+            "kernel": kernels.in_use(),
             "rows": rows(bounds),
             "cells": cells,
         },

@@ -1,4 +1,4 @@
-"""Runs the API: `python -m service.api`, with the settings of the environment."""
+"""The API's process: `python -m service.api`, with the settings of the environment."""
 
 import gc
 import logging
@@ -9,15 +9,15 @@ import uvicorn
 from service.api.app import create_app
 from service.settings import Settings, SettingsInvalid
 
-# How long, s, one thread computes before another one may. With Python's own 5 ms, an answer that the event loop sends
-# in four short steps waits up to 20 ms beside a large spec that is being checked.
+# Seconds after which Python switches to another thread. With its default of 5 ms, an answer that the event loop sends
+# in four short steps takes up to 20 ms while a large spec is being checked.
 SWITCH_INTERVAL_S = 0.0005
-# Streams of events end at once on SIGTERM; other requests are given this long.
+# Seconds that requests may take after SIGTERM; streams of events end at once.
 GRACE_S = 5
 
 
 def main() -> int:
-    """Serves until a signal; returns the exit status."""
+    """Serve until a signal; return the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
@@ -27,7 +27,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     app = create_app(settings)
-    # What has been imported stays. To look through it again and again for garbage would stop every answer for 0.1 s.
+    # Imported objects stay. The garbage collector must not scan them: each scan would stop all answers for 0.1 s.
     gc.collect()
     gc.freeze()
     uvicorn.run(

@@ -1,4 +1,4 @@
-"""Puts the API together: parts, guards, problem documents, routes."""
+"""The application: its parts, guards, problem documents and routes."""
 
 import os
 from collections.abc import AsyncIterator
@@ -20,11 +20,11 @@ from service.store.database import Database
 
 
 def create_app(settings: Settings, *, reconcile: bool = True) -> FastAPI:
-    """Makes the API; its lifespan migrates the database and runs the control process.
+    """Make the API; its lifespan migrates the database and runs the control process.
 
     Args:
-        settings: Where everything is.
-        reconcile: Whether experiments are driven too; without, the API only stores and tells.
+        settings: Addresses, paths and limits.
+        reconcile: Whether experiments are run too; if not, the API only stores and answers.
     """
     app = FastAPI(
         title="TET experiments",

@@ -1,4 +1,4 @@
-"""What endpoints work with, made once by the app and asked for by type."""
+"""The parts of the service that endpoints use; the app makes them once, endpoints ask for them by type."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -21,7 +21,7 @@ class Context:
     control: ControlProcess | None
 
 
-# Not a plain function, though it awaits nothing: FastAPI would run that in a thread, which takes longer than its work.
+# Async though it awaits nothing: FastAPI runs a plain function in a thread, which takes longer than its work.
 async def _context(request: Request) -> Context:
     context = request.app.state.context
     assert isinstance(context, Context)

@@ -1,4 +1,4 @@
-"""/docs, with its script and style served from here: a machine without the internet shows it too.
+"""/docs, with its script and style served from here, so that it also works without the internet.
 
 FastAPI's own page loads Swagger UI from a CDN. The package fastapi-swagger carries the same files.
 """
@@ -10,7 +10,7 @@ from fastapi.staticfiles import StaticFiles
 
 
 def install(app: FastAPI) -> None:
-    """Adds /docs and the files it needs to `app`."""
+    """Add /docs and its files to `app`."""
     app.mount("/docs/assets", StaticFiles(packages=[("fastapi_swagger", "resources")]), name="docs-assets")
 
     @app.get("/docs", include_in_schema=False)

@@ -1,7 +1,7 @@
-"""What stands before every endpoint, as plain ASGI middlewares: Host and Origin are checked, bodies are bounded.
+"""Guards before every endpoint, as plain ASGI middlewares: they check Host and Origin, and limit the size of bodies.
 
-Access is open on loopback, so the browser of the person at the machine is what must be kept out: a page of another
-site may neither reach the API under a name of its own (DNS rebinding: Host) nor send it requests (Origin).
+Access is open on loopback, so the danger is the browser of the person at the machine. A page of another site must not
+reach the API under its own host name (DNS rebinding, seen in Host), nor send it requests (seen in Origin).
 """
 
 from collections.abc import Collection
@@ -14,22 +14,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api.problems import problem, shortened
 from service.errors import shown
 
-# How much of a body that is too large is thrown away, and for how long, before the connection is closed on it.
+# Of a body that is too large, read at most so many bytes, for at most so long, before the connection closes.
 DISCARD_BYTES = 64 * 1_048_576
 DISCARD_S = 10.0
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
 class HostGuard:
-    """Refuses requests whose Host is not ours (421) or whose Origin is another site (403)."""
+    """A guard that refuses requests with a foreign Host (421) or the Origin of another site (403)."""
 
     def __init__(self, app: ASGIApp, allowed_hosts: Collection[str] = ()) -> None:
-        """Guards `app`; `allowed_hosts` are names (any port) or name:port, besides those of loopback."""
+        """Guard `app`; `allowed_hosts` are names (with any port) or name:port, besides those of loopback."""
         self._app = app
         self._allowed = {host.lower() for host in (*LOOPBACK, *allowed_hosts)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes a request on, or answers it."""
+        """Pass a request on, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -41,7 +41,7 @@ class HostGuard:
             detail = f"this service answers to {names}, not to Host {shown(', '.join(hosts))!r}; see TET_ALLOWED_HOSTS"
             await problem(421, detail, instance=instance)(scope, receive, send)
         elif any(not self._is_ours(origin, hosts[0]) for origin in origins):
-            detail = f"requests of other sites are not taken, and Origin is {shown(', '.join(origins))!r}"
+            detail = f"requests from other sites are refused, and Origin is {shown(', '.join(origins))!r}"
             await problem(403, detail, instance=instance)(scope, receive, send)
         else:
             await self._app(scope, receive, _no_sniffing(send))
@@ -51,7 +51,7 @@ class HostGuard:
         return host in self._allowed or _name(host) in self._allowed
 
     def _is_ours(self, origin: str, host: str) -> bool:
-        """An origin is ours if it is the very host that was asked, or a host that the operator allowed."""
+        """Whether an origin is the host that was asked, or a host that the operator allows."""
         if not origin.lower().startswith(("http://", "https://")):
             return False
         netloc = origin.lower().partition("://")[2]
@@ -59,10 +59,10 @@ class HostGuard:
 
 
 class BodyLimit:
-    """Refuses bodies beyond `max_bytes` (413), by what they claim and by what they are.
+    """A guard that refuses bodies of more than `max_bytes` (413), by their Content-Length and by their real size.
 
-    What is left of such a body is read and thrown away, within limits: a connection that is closed while its client
-    still sends loses the answer too.
+    The rest of such a body is read and dropped, within limits: if a connection closes while its client still sends, the
+    client loses the answer too.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
@@ -70,13 +70,13 @@ class BodyLimit:
         self._max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes a request on, counting its body as it comes in."""
+        """Pass a request on, and count the bytes of its body."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
         if self._is_beyond(headers.get("content-length", "")):
-            # A client that waits to be told so sends nothing, and needs nothing to be thrown away.
+            # A client that waits for "100 Continue" has sent no body yet.
             if headers.get("expect", "").lower() != "100-continue":
                 await _discard(receive)
             response = problem(413, self._detail(), instance=shortened(scope["path"]), headers={"Connection": "close"})
@@ -91,7 +91,7 @@ class BodyLimit:
             if num_bytes > self._max_bytes:
                 if message.get("more_body", False):
                     await _discard(receive)
-                # Whoever reads the body is an endpoint, so this becomes a problem document on its way out.
+                # An endpoint reads the body, so this error becomes a problem document.
                 raise HTTPException(413, self._detail(), headers={"Connection": "close"})
             return message
 
@@ -115,7 +115,7 @@ async def _discard(receive: Receive) -> None:
 
 
 def _name(host: str) -> str:
-    """Returns a host without its port: `[::1]:8000` is `[::1]`."""
+    """Return a host without its port: `[::1]:8000` is `[::1]`."""
     name, colon, port = host.rpartition(":")
     return name if colon and port.isdigit() else host
 

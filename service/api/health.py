@@ -1,4 +1,4 @@
-"""/healthz and /readyz: is the process there, and can it do its work?"""
+"""/healthz and /readyz: whether the process runs, and whether the service works."""
 
 import tempfile
 from collections.abc import Callable
@@ -16,20 +16,20 @@ router = APIRouter(tags=["health"])
 
 
 class Health(BaseModel):
-    """A component works."""
+    """The answer of a service that works."""
 
     status: str = "ok"
 
 
-@router.get("/healthz", summary="Is the process there?")
+@router.get("/healthz", summary="Does the process run?")
 async def healthz() -> Health:
-    """Answers as long as the process serves requests."""
+    """Answer as long as the process serves requests."""
     return Health()
 
 
-@router.get("/readyz", summary="Can the service do its work?", response_model=Health, responses=answers(503))
+@router.get("/readyz", summary="Does the service work?", response_model=Health, responses=answers(503))
 def readyz(context: InContext) -> Health | JSONResponse:
-    """Checks that the database is reachable and migrated, the storage writable, and the reconciler at work."""
+    """Check that the database is reachable and migrated, that the storage takes files, and that the reconciler runs."""
     checks: dict[str, Callable[[Context], str | None]] = {
         "database": _database,
         "storage": _storage,

@@ -1,4 +1,4 @@
-"""The API's description: what FastAPI derives, and what it cannot know of bodies that we read ourselves."""
+"""The OpenAPI description: what FastAPI derives, and the bodies that the endpoints read themselves."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from service.api.problems import MEDIA_TYPE, Problem
-from service.documents.load import MEDIA_TYPES
+from service.documents import MEDIA_TYPES
 from service.spec import Experiment
 
 DESCRIPTION = """\
@@ -19,11 +19,11 @@ Errors are problem documents (RFC 9457). Bodies are JSON or YAML 1.2; unknown ke
 _ANSWERS = {
     400: "The body is not well-formed.",
     404: "There is no such experiment or preset.",
-    409: "The request does not fit the experiment's state, or the key was used for another body.",
+    409: "The request does not fit the experiment's state, or the key was used with another body.",
     413: "The body is too large.",
-    415: "The body is of another type than JSON or YAML.",
+    415: "The body is neither JSON nor YAML.",
     422: "The request or the spec has faults; all of them are listed.",
-    503: "A part of the service is not there.",
+    503: "A part of the service does not work.",
 }
 
 
@@ -49,14 +49,14 @@ _SPEC, _CHANGES = ({"$ref": f"#/components/schemas/{name}"} for name in ("Spec",
 
 
 def _body(schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
-    """An endpoint's body, which may be empty: with a preset, or where nothing is changed."""
+    """Return the description of a body, which may be empty: with a preset, or without changes."""
     content = {media_type: {"schema": schema} for media_type in MEDIA_TYPES}
     content["application/json"] |= {"example": example}
     return {"requestBody": {"required": False, "content": content}}
 
 
-# For the endpoints that take a spec, or with a preset a part of one; they read the body themselves, to say all that is
-# wrong with it.
+# For endpoints that take a spec, or with a preset a part of one. They read the body themselves, to report all faults at
+# once.
 TAKES_SPEC = _body({"anyOf": [_SPEC, _CHANGES]}, EXAMPLE)
 TAKES_RESOURCES = _body(
     {
@@ -71,19 +71,19 @@ TAKES_CHANGES = _body(_CHANGES, {"name": "the same with other seeds", "seeds": [
 
 
 def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Returns FastAPI's `responses` for the problems that an endpoint answers with."""
+    """Return FastAPI's `responses` for the problems that an endpoint answers with."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": _ANSWERS[status], "content": content} for status in statuses}
 
 
-# Beside a 202: where what was made, or will be, is to be seen.
+# For a 202: the address of what was made, or will be.
 MADE: dict[int | str, dict[str, Any]] = {
-    202: {"headers": {"Location": {"description": "Where to look.", "schema": {"type": "string"}}}}
+    202: {"headers": {"Location": {"description": "The address of what was made.", "schema": {"type": "string"}}}}
 }
 
 
 def install(app: FastAPI) -> None:
-    """Makes `app` describe itself with the schemas of specs and problems."""
+    """Make `app` describe itself with the schemas of specs and problems."""
 
     def describe() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -108,18 +108,18 @@ def _describe(app: FastAPI) -> dict[str, Any]:
 
 
 def _changes(spec: dict[str, Any]) -> dict[str, Any]:
-    """The schema of a part of a spec: no key is required, neither of the whole nor of a block, which is merged."""
+    """Return the schema of a part of a spec: it is merged, so no key of the spec or of a block is required."""
     return {
         "title": "SpecChanges",
         "type": "object",
-        "description": "The part of a spec that is to be different: blocks are merged, lists are replaced whole.",
+        "description": "The part of a spec that changes: blocks are merged, lists are replaced whole.",
         "properties": {key: _loosened(each) for key, each in spec["properties"].items()},
         "additionalProperties": False,
     }
 
 
 def _loosened(schema: dict[str, Any]) -> dict[str, Any]:
-    """A key's schema; of a block any part will do, and what the whole has to hold is found out once it is merged."""
+    """Return a key's schema, in which a block may be any part of one: the merged spec is checked later."""
     if "anyOf" in schema:
         return {**schema, "anyOf": [_loosened(each) for each in schema["anyOf"]]}
     if "$ref" in schema or "oneOf" in schema:
@@ -128,7 +128,7 @@ def _loosened(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _drop_fastapi_errors(document: dict[str, Any]) -> None:
-    """Takes out the 422 that FastAPI adds to every endpoint with parameters: ours are problem documents."""
+    """Remove the 422 that FastAPI adds to every endpoint with parameters: ours are problem documents."""
     for unused in ("HTTPValidationError", "ValidationError"):
         document["components"]["schemas"].pop(unused, None)
     for operations in document["paths"].values():

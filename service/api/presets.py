@@ -19,15 +19,19 @@ class PresetView(BaseModel):
     name: str = Field(examples=["table1-cifar100"])
     title: str
     reproduces: str = Field(description="The paper's table or figure.", examples=["Table 1"])
-    needs: str = Field(description="The data, and where they have to lie.")
-    mini: bool = Field(description="Whether it is the small twin of another: the same arms, minutes on two cores.")
+    needs: str = Field(description="The data, and where they must be.")
+    mini: bool = Field(
+        description="Whether it is the small twin of another preset: the same arms, minutes on two cores."
+    )
     arms: list[str]
-    num_trials: int = Field(description="Trials that Ray would run if none had to be repeated.")
-    published: Mapping[str, Published] = Field(description="By arm: what the paper has for it, as fractions.")
-    source: str | None = Field(description="Where that was published.")
-    choices: Mapping[str, str] = Field(description="What the paper does not give, and why we chose what stands there.")
+    num_trials: int = Field(description="Number of trials that Ray would run if none had to be repeated.")
+    published: Mapping[str, Published] = Field(description="The paper's number for each arm, a fraction.")
+    source: str | None = Field(description="The publication of these numbers.")
+    choices: Mapping[str, str] = Field(
+        description="Settings that the paper does not give, and why we chose these values."
+    )
     notes: str
-    spec: Mapping[str, Any] = Field(description="What `POST /experiments?preset=NAME` posts.")
+    spec: Mapping[str, Any] = Field(description="The spec that `POST /experiments?preset=NAME` posts.")
 
 
 class PresetList(BaseModel):
@@ -38,13 +42,13 @@ class PresetList(BaseModel):
 
 @router.get("", summary="List the presets")
 def presets() -> PresetList:
-    """One for each table and figure of the paper, and a small twin of each."""
+    """List the presets: one for each table and figure of the paper, and a small twin of each."""
     return PresetList(presets=[_view(preset) for preset in catalogue.presets().values()])
 
 
 @router.get("/{name}", summary="Show a preset", responses=answers(404))
 def preset(name: Annotated[str, Path(description="The preset's name.")]) -> PresetView:
-    """Its spec, the published numbers, and our choices."""
+    """Show a preset's spec, the published numbers, and our choices."""
     return _view(catalogue.preset(name))
 
 

@@ -1,4 +1,4 @@
-"""Every error as a problem document (RFC 9457), whoever raised it: our code, FastAPI, or nobody on purpose."""
+"""Every error as a problem document (RFC 9457): those that our code raises, those of FastAPI, and unexpected ones."""
 
 import logging
 import secrets
@@ -19,16 +19,16 @@ from service.errors import Conflict, DocumentInvalid, FieldError, NotFound, Spec
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-# Names of kinds of problems; they resolve to nothing and are only compared.
+# Prefix of the names of problem types. Programs compare these names; they are no addresses.
 TYPE_PREFIX = "urn:tet:problem:"
 
 
 class FieldProblem(BaseModel):
-    """One fault of what was sent."""
+    """A fault of what was sent."""
 
-    field: str = Field(description="Where, as a person writes it.", examples=["arms[0].stages[0].T"])
-    pointer: str | None = Field(None, description="The same as a JSON pointer.", examples=["/arms/0/stages/0/T"])
-    value: str | int | float | bool | None = Field(None, description="What stood there, shortened.", examples=[0])
+    field: str = Field(description="The place, as a person writes it.", examples=["arms[0].stages[0].T"])
+    pointer: str | None = Field(None, description="The same place as a JSON pointer.", examples=["/arms/0/stages/0/T"])
+    value: str | int | float | bool | None = Field(None, description="The value there, shortened.", examples=[0])
     detail: str = Field(
         description="What is wrong, and what is accepted.",
         examples=["must be an integer at least 1 and at most 1,000"],
@@ -36,20 +36,22 @@ class FieldProblem(BaseModel):
 
 
 class Problem(BaseModel):
-    """What went wrong (RFC 9457)."""
+    """A problem document (RFC 9457)."""
 
     type: str = Field("about:blank", description="The kind of problem.", examples=[TYPE_PREFIX + "spec-invalid"])
     title: str = Field(description="The kind of problem, in words.", examples=["The spec has faults"])
     status: int = Field(examples=[422])
     detail: str = Field(description="This problem, in words.", examples=["1 fault: arms[0].stages[0].T"])
     instance: str | None = Field(None, description="The path that was asked for.", examples=["/experiments"])
-    errors: list[FieldProblem] | None = Field(None, description="Every fault, where a document or query has some.")
-    line: int | None = Field(None, description="Where a document is not well-formed, from 1.")
-    column: int | None = Field(None)
+    errors: list[FieldProblem] | None = Field(
+        None, description="Every fault of a document or a query; null if the problem is another one."
+    )
+    line: int | None = Field(None, description="The line where a document is not well-formed, from 1.")
+    column: int | None = Field(None, description="The column there, from 1.")
 
 
 class ProblemResponse(JSONResponse):
-    """Sends a problem document."""
+    """A response that holds a problem document."""
 
     media_type = MEDIA_TYPE
 
@@ -64,7 +66,7 @@ def problem(
     headers: Mapping[str, str] | None = None,
     **members: Any,
 ) -> ProblemResponse:
-    """Makes the response of a problem; `kind` names it for programs where the status alone does not say enough."""
+    """Return the response for a problem; `kind` names it for programs where the status alone is not enough."""
     document = Problem(
         type="about:blank" if kind is None else TYPE_PREFIX + kind,
         title=title or HTTPStatus(status).phrase,
@@ -77,7 +79,7 @@ def problem(
 
 
 def install(app: FastAPI) -> None:
-    """Makes `app` answer every error with a problem document."""
+    """Make `app` answer every error with a problem document."""
     handlers: Mapping[type[Exception], Any] = {
         SpecInvalid: _spec_invalid,
         DocumentInvalid: _document_invalid,
@@ -94,7 +96,7 @@ def install(app: FastAPI) -> None:
 
 
 def fields(errors: Sequence[FieldError]) -> list[FieldProblem]:
-    """Returns faults as a problem document lists them."""
+    """Return faults in the form that a problem document lists."""
     return [
         FieldProblem(field=error.field, pointer=error.pointer, value=error.value, detail=error.detail)
         for error in errors
@@ -151,12 +153,12 @@ async def _http(request: Request, error: HTTPException) -> ProblemResponse:
         detail = f"there is nothing at {shortened(request.url.path)}; /docs lists what there is"
     if error.status_code == 405:
         headers["Allow"] = ", ".join(_methods_at(request))
-        detail = f"{request.method} is not taken at {shortened(request.url.path)}; accepted: {headers['Allow']}"
+        detail = f"{request.method} is not allowed at {shortened(request.url.path)}; accepted: {headers['Allow']}"
     return _at(request, error.status_code, detail, headers=headers)
 
 
 def _methods_at(request: Request) -> list[str]:
-    """Every method that a path takes: the router knows only those of the first route that fits."""
+    """Return every method that a path takes; the router knows only those of the first route that fits."""
     methods = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
     scopes = {method: {**request.scope, "method": method} for method in methods}
     fits = {method: [route.matches(scope)[0] for route in request.app.routes] for method, scope in scopes.items()}
@@ -171,7 +173,7 @@ async def _database_away(request: Request, error: Exception) -> ProblemResponse:
 async def _unexpected(request: Request, error: Exception) -> ProblemResponse:
     mark = secrets.token_hex(4)
     log.error("error %s in %s %s", mark, request.method, request.url.path, exc_info=error)
-    return _at(request, 500, f"an unexpected error; the service's log has it under {mark}")
+    return _at(request, 500, f"an unexpected error; find {mark} in the service's log")
 
 
 def _at(request: Request, status: int, detail: str, **members: Any) -> ProblemResponse:
@@ -179,5 +181,5 @@ def _at(request: Request, status: int, detail: str, **members: Any) -> ProblemRe
 
 
 def shortened(path: str) -> str:
-    """Returns a path short enough to be repeated."""
+    """Return a path that is short enough for an error message."""
     return printable(path if len(path) <= 200 else path[:199] + "…")

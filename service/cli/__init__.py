@@ -1,1 +1,1 @@
-"""`tet`: the command line, a client of the API, and the keeper of a local stack."""
+"""`tet`, the command line: a client of the API, which also starts and ends a local stack."""

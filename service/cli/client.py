@@ -1,17 +1,20 @@
-"""The API as the command line uses it."""
+"""A client of the API, for the command line."""
 
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx
+from pydantic import BaseModel, ValidationError
 
 from service.errors import TetError
 
+# An answer of the API as it came: for programs that ask for JSON. What decides anything is read by `as_model` first.
 Json = dict[str, Any]
+Model = TypeVar("Model", bound=BaseModel)
 
 CONTENT_TYPES = {".json": "application/json", ".yaml": "application/yaml", ".yml": "application/yaml"}
 TRIES = 4
@@ -19,7 +22,7 @@ TIMEOUT_S = 30.0
 
 
 class Unreachable(TetError):  # noqa: N818 - named for what it says
-    """Nobody answers where the API should be."""
+    """No API answers at its address."""
 
 
 class Refused(TetError):  # noqa: N818
@@ -27,7 +30,7 @@ class Refused(TetError):  # noqa: N818
 
     Attributes:
         status: The HTTP status.
-        problem: The document; empty if the answer was no problem document.
+        problem: The document; empty if the answer is not one.
     """
 
     def __init__(self, status: int, problem: Json, fallback: str) -> None:
@@ -53,27 +56,27 @@ class Client:
         self._http.close()
 
     def submit(self, body: bytes, content_type: str, key: str | None = None, *, preset: str | None = None) -> Json:
-        """Posts a spec as it is, or changes to a preset, and returns the new experiment.
+        """Post a spec, or changes to a preset, and return the new experiment.
 
-        A key is made up if none is given, so that trying again after a lost answer cannot post it twice.
+        Without a key, make one: a second try after a lost answer then cannot post the spec twice.
         """
         headers = {"Content-Type": content_type, "Idempotency-Key": key or uuid.uuid4().hex}
         params = {"preset": preset} if preset else {}
         return self._json("POST", "/experiments", content=body, headers=headers, params=params)
 
     def validate(self, body: bytes, content_type: str, *, preset: str | None = None) -> Json:
-        """What a spec without faults would ask for."""
+        """Return what a spec would ask of the cluster."""
         params = {"preset": preset} if preset else {}
         headers = {"Content-Type": content_type}
         return self._json("POST", "/experiments/validate", content=body, headers=headers, params=params)
 
     def presets(self) -> list[Json]:
-        """The experiments that come with the service."""
+        """Return the experiments that come with the service."""
         found: list[Json] = self._json("GET", "/presets")["presets"]
         return found
 
     def experiments(self, *, state: str | None = None, limit: int = 100) -> Iterator[Json]:
-        """Every experiment, newest first, page by page."""
+        """Yield every experiment, newest first, page by page."""
         params: Json = {"limit": limit} | ({"state": state} if state else {})
         while True:
             page = self._json("GET", "/experiments", params=params)
@@ -83,11 +86,11 @@ class Client:
             params["cursor"] = page["next_cursor"]
 
     def experiment(self, experiment_id: str, *, max_chains: int | None = None) -> Json:
-        """One experiment with all of its chains, however many pages they fill; or with the first of them.
+        """Return an experiment with its chains, page by page.
 
         Args:
-            experiment_id: Which.
-            max_chains: Chains from which on no further page is read.
+            experiment_id: The experiment's id.
+            max_chains: Read no further page once there are so many chains; None: read all pages.
         """
         experiment = page = self._json("GET", f"/experiments/{experiment_id}")
         while page.get("next_cursor") is not None and (max_chains is None or len(experiment["chains"]) < max_chains):
@@ -96,49 +99,49 @@ class Client:
         return experiment
 
     def comparison(self, experiment_id: str) -> Json:
-        """How its arms compare, so far as they have ended."""
+        """Return how its arms compare, by the chains that have succeeded so far."""
         return self._json("GET", f"/experiments/{experiment_id}/comparison")
 
     def cancel(self, experiment_id: str) -> Json:
-        """Asks that it be ended."""
+        """Ask the service to end it."""
         return self._json("POST", f"/experiments/{experiment_id}/cancel")
 
     def pause(self, experiment_id: str) -> Json:
-        """Asks that it be paused."""
+        """Ask the service to pause it."""
         return self._json("POST", f"/experiments/{experiment_id}/pause")
 
     def resume(self, experiment_id: str, resources: Json | None = None) -> Json:
-        """Asks that it go on; `resources` is what its trials are given otherwise from now on."""
+        """Ask the service to resume it; `resources` are the keys that change for its trials from now on."""
         return self._json("POST", f"/experiments/{experiment_id}/resume", **_changing(resources))
 
     def retry(self, experiment_id: str, resources: Json | None = None) -> Json:
-        """Asks that what failed run again; `resources` as for `resume`."""
+        """Ask the service to run again what failed; `resources` as for `resume`."""
         return self._json("POST", f"/experiments/{experiment_id}/retry", **_changing(resources))
 
     def fork(self, experiment_id: str, body: bytes, content_type: str, key: str | None = None) -> Json:
-        """Posts a new experiment that starts where this one ended; the body holds what is different in its spec."""
+        """Post a new experiment that starts where this one ended; the body holds the changes to its spec."""
         headers = {"Content-Type": content_type, "Idempotency-Key": key or uuid.uuid4().hex}
         return self._json("POST", f"/experiments/{experiment_id}/fork", content=body, headers=headers)
 
     def rerun_best(self, experiment_id: str, wanted: Json, key: str | None = None) -> Json:
-        """Posts a new experiment of what a search has chosen, over the seeds that are wanted."""
+        """Post a new experiment that measures what a search has chosen, over other seeds."""
         headers = {"Idempotency-Key": key or uuid.uuid4().hex}
         return self._json("POST", f"/experiments/{experiment_id}/rerun-best", json=wanted, headers=headers)
 
     def delete(self, experiment_id: str, what: str) -> None:
-        """Asks that it, or its checkpoints, be removed."""
+        """Ask the service to remove it, or its checkpoints."""
         self._request("DELETE", f"/experiments/{experiment_id}", params={"what": what})
 
     def verify(self, experiment_id: str, chain: str, stage: int) -> Json:
-        """Asks that a stage be replayed."""
+        """Ask the service to replay a stage."""
         return self._json("POST", f"/experiments/{experiment_id}/verify", json={"chain": chain, "stage": stage})
 
     def verification(self, experiment_id: str, number: int) -> Json:
-        """How a replay stands."""
+        """Return the state of a replay."""
         return self._json("GET", f"/experiments/{experiment_id}/verifications/{number}")
 
     def logs(self, experiment_id: str, **params: str | int) -> tuple[bytes, str]:
-        """What its driver, or one of its trials, printed; and the cursor behind it."""
+        """Return what its driver, or one of its trials, printed, and the cursor for what follows."""
         response = self._request("GET", f"/experiments/{experiment_id}/logs", params=params)
         return response.content, response.headers["X-Next-Cursor"]
 
@@ -153,7 +156,7 @@ class Client:
             except httpx.ConnectError as error:
                 raise Unreachable(f"no API answers at {self.url} ({error}): `tet up` starts one here") from None
             except httpx.TransportError as error:
-                # Every request may be sent twice: reading changes nothing, wanting twice neither, posts have keys.
+                # Each request may be sent twice: a second read or wish changes nothing, and posts have keys.
                 if attempt == TRIES:
                     raise Unreachable(
                         f"the API at {self.url} does not answer: {error or type(error).__name__}"
@@ -166,11 +169,28 @@ class Client:
         raise AssertionError("unreachable")
 
 
-def read_spec(path: Path) -> tuple[bytes, str]:
-    """A spec's bytes as they lie in the file, and their content type.
+def as_model(model: type[Model], answer: Json) -> Model:
+    """Read an answer of the API.
 
     Raises:
-        TetError: the file cannot be read.
+        TetError: It has another form, as that of another version of the service may have.
+    """
+    try:
+        return model.model_validate(answer)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise TetError(
+            f"the API answered in a form that this `tet` does not know ({place}: {first['msg']}): "
+            "run `tet` and the service in one version"
+        ) from None
+
+
+def read_spec(path: Path) -> tuple[bytes, str]:
+    """Return the bytes of a spec's file, and their content type.
+
+    Raises:
+        TetError: The file cannot be read.
     """
     try:
         return path.read_bytes(), CONTENT_TYPES.get(path.suffix.lower(), "application/yaml")  # JSON is YAML too
@@ -179,7 +199,7 @@ def read_spec(path: Path) -> tuple[bytes, str]:
 
 
 def _changing(resources: Json | None) -> Json:
-    """A request's body, where there is something to be changed."""
+    """Return the arguments of a request with changed resources; none where nothing changes."""
     return {"json": {"resources": resources}} if resources else {}
 
 
@@ -194,6 +214,6 @@ def _refused(response: httpx.Response) -> Refused:
 
 
 def _fault(error: Json) -> str:
-    """One line for one fault of a spec: where it is, what is wrong, what stood there."""
+    """Return one line for one fault of a spec: the field, what is accepted, and the value that was sent."""
     got = f" (got {error['value']!r})" if error.get("value") is not None else ""
     return f"  {error.get('field', '$')}: {error.get('detail', '')}{got}"

@@ -1,28 +1,27 @@
 """What people are shown of failures: what happened, whose it is, and what to do."""
 
 from collections.abc import Iterator
-from typing import Any
 
+from service.answers.chains import FailureView
+from service.answers.experiments import ExperimentView
 from service.cli.progress import stage_name
-from service.failures import ABOUT, FailureType
-
-Json = dict[str, Any]
+from service.failures import ABOUT
 
 _FATE = {"user": "it is not retried by itself", "cluster": "it was retried as often as it may be"}
 
 
-def failed_stages(experiment: Json) -> Iterator[str]:
-    """A line for each stage that has failed."""
-    for chain in experiment["chains"]:
-        for stage in chain["stages"]:
-            if failure := stage.get("failure"):
-                yield f"{stage_name(chain, stage)}: {failure['type']}: {failure['message']}"
+def failed_stages(experiment: ExperimentView) -> Iterator[str]:
+    """Yield a line for each stage that has failed."""
+    for chain in experiment.chains:
+        for stage in chain.stages:
+            if stage.failure is not None:
+                yield f"{stage_name(chain, stage)}: {stage.failure.type}: {stage.failure.message}"
 
 
-def explained(failure: Json) -> Iterator[str]:
-    """An experiment's failure: its type with whose it is, what it means, what to do."""
-    about = ABOUT[FailureType(failure["type"])]
-    yield f"failure {failure['type']}, the {failure['class']}'s: {_FATE[failure['class']]}"
-    yield f"        {failure['message']}"
+def explained(failure: FailureView) -> Iterator[str]:
+    """Yield the lines that explain an experiment's failure: its type and whose it is, what it means, what to do."""
+    about = ABOUT[failure.type]
+    yield f"failure {failure.type}, the {failure.class_}'s: {_FATE[failure.class_]}"
+    yield f"        {failure.message}"
     yield f"means   {about.meaning}"
     yield f"do      {about.advice}"

@@ -1,19 +1,22 @@
-"""`tet`: the command line. Each command is one function of a module beside this one."""
+"""`tet`, the command line. Each command is a function in one of the modules beside this one."""
 
 import sys
 
 import typer
 
-from service.cli import experiments, lifecycle, up
+from service.cli import posting, reading, steering, up
 from service.cli.output import fail
 from service.errors import TetError
 
 
 class Group(typer.core.TyperGroup):
-    """Turns the project's own errors into one message and exit status 1; anything else is a bug and shows its trace."""
+    """A group of commands that prints the project's own errors as one message, with exit status 1.
+
+    Any other exception is a bug and shows its trace.
+    """
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
-        """Runs the command."""
+        """Run the command."""
         try:
             return super().invoke(ctx)
         except TetError as error:
@@ -33,22 +36,22 @@ app = typer.Typer(
 app.command()(up.up)
 app.command()(up.down)
 app.command()(up.status)
-app.command()(experiments.submit)
-app.command()(experiments.validate)
-app.command()(experiments.follow)
-app.command("list")(experiments.list_experiments)
-app.command()(experiments.show)
-app.command()(experiments.compare)
-app.command()(experiments.logs)
-app.command()(experiments.presets)
-app.command()(lifecycle.pause)
-app.command()(lifecycle.resume)
-app.command()(lifecycle.cancel)
-app.command()(lifecycle.retry)
-app.command()(lifecycle.fork)
-app.command("rerun-best")(lifecycle.rerun_best)
-app.command()(lifecycle.verify)
-app.command()(lifecycle.delete)
+app.command()(posting.submit)
+app.command()(posting.validate)
+app.command()(reading.follow)
+app.command("list")(reading.list_experiments)
+app.command()(reading.show)
+app.command()(reading.compare)
+app.command()(reading.logs)
+app.command()(reading.presets)
+app.command()(steering.pause)
+app.command()(steering.resume)
+app.command()(steering.cancel)
+app.command()(steering.retry)
+app.command()(posting.fork)
+app.command("rerun-best")(posting.rerun_best)
+app.command()(steering.verify)
+app.command()(steering.delete)
 
 if __name__ == "__main__":
     sys.exit(app())

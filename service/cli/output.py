@@ -1,4 +1,4 @@
-"""What the command line prints: results on standard output, everything else on standard error."""
+"""Output of the command line: results on standard output, everything else on standard error."""
 
 import json
 import sys
@@ -7,22 +7,22 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-# A pipe has no width: wide enough there that no table is cut.
+# A pipe has no width of its own; in 200 columns no table is cut.
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
 err = Console(stderr=True, highlight=False)
 
 
 def say(text: str) -> None:
-    """A word on what is going on."""
+    """Print what is going on."""
     err.print(text, markup=False, soft_wrap=True)
 
 
 def fail(text: str) -> None:
-    """Why a command could not do what it was asked."""
+    """Print why a command failed."""
     first, newline, rest = text.partition("\n")
     err.print(f"[bold red]error:[/] {escape(first)}{newline}{escape(rest)}", soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
-    """A result for programs."""
+    """Print a result for programs."""
     print(json.dumps(value, ensure_ascii=False, indent=2))

@@ -1,31 +1,39 @@
-"""How far an experiment is and how long it will take, read off what `GET /experiments/{id}` says."""
+"""How far an experiment is, and how long it will take, from what `GET /experiments/{id}` answers."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from typing import Any
 
+from service.answers.chains import ArmSearchView, ChainView, StageView
+from service.answers.experiments import ExperimentView
 from service.search.wording import in_few_digits
-from service.states import DONE
+from service.states import DONE, WorkState
 
-Json = dict[str, Any]
-DONE_IN_ORDER = ("succeeded", "stopped", "failed", "cancelled")
+# The order in which the states of a search's configurations are counted up.
+_COUNTED_STATES = (
+    WorkState.SUCCEEDED,
+    WorkState.STOPPED,
+    WorkState.FAILED,
+    WorkState.CANCELLED,
+    WorkState.RUNNING,
+)
 
 
 @dataclass(frozen=True)
 class ChainProgress:
-    """Where one chain is. Work is counted in epochs times T, since an epoch takes about T times as long at T steps."""
+    """How far one chain is. Work is epochs times T, since an epoch takes about T times as long at T time steps."""
 
     id: str
-    arm: str  # with what a search has drawn
+    arm: str  # with the values of its configuration in a search
     seed: int
-    state: str
+    state: WorkState
     stage: str
     epoch: str
     accuracy: float | None
-    reason: str  # why it was stopped, where it was
+    reason: str  # why it was stopped; empty where it was not
     work_done: int
     work_total: int
 
@@ -35,29 +43,28 @@ class ChainProgress:
         return self.state in DONE
 
     @classmethod
-    def of(cls, chain: Json) -> "ChainProgress":
-        """Reads one of an experiment's chains."""
-        stages = chain["stages"]
-        at = next((stage for stage in stages if stage["state"] not in DONE), stages[-1])
-        trained = [stage for stage in stages if stage["kind"] == "train" and stage.get("metrics")]
-        accuracies = [stage["metrics"].get("test/accuracy") for stage in trained]
+    def of(cls, chain: ChainView) -> "ChainProgress":
+        """Read one of an experiment's chains."""
+        stages = chain.stages
+        at = next((stage for stage in stages if stage.state not in DONE), stages[-1])
+        accuracies = [each.metrics.get("test/accuracy") for each in stages if each.kind == "train" and each.metrics]
         return cls(
-            id=chain["id"],
-            arm=_arm(chain),
-            seed=chain["seed"],
-            state=chain["state"],
-            stage=f"{at['index'] + 1}/{len(stages)} ({_kind(at)})",
-            epoch=f"{at['epoch']}/{at['epochs']}",
+            id=chain.id,
+            arm=_arm_name(chain),
+            seed=chain.seed,
+            state=chain.state,
+            stage=f"{at.index + 1}/{len(stages)} ({_kind(at)})",
+            epoch=f"{at.epoch}/{at.epochs}",
             accuracy=accuracies[-1] if accuracies else None,
-            reason=chain["reason"],
-            work_done=sum(stage["epoch"] * (stage["T"] or 1) for stage in stages),
-            work_total=sum(stage["epochs"] * (stage["T"] or 1) for stage in stages),
+            reason=chain.reason,
+            work_done=sum(stage.epoch * (stage.T or 1) for stage in stages),
+            work_total=sum(stage.epochs * (stage.T or 1) for stage in stages),
         )
 
 
 @dataclass(frozen=True)
-class Stop:
-    """A configuration that was stopped, and why: of all its seeds it is the same."""
+class StoppedConfiguration:
+    """A configuration that was stopped, and the reason, which all of its seeds share."""
 
     arm: str
     reason: str
@@ -65,39 +72,39 @@ class Stop:
 
 
 @dataclass
-class Stops:
-    """Remembers in which order configurations were seen to stop: what is first seen later was stopped later."""
+class StoppedConfigurations:
+    """The stopped configurations, in the order in which they were first seen: about that in which they stopped."""
 
     # By arm and reason: the seed of each chain.
     _seen: dict[tuple[str, str], dict[str, int]] = field(default_factory=dict)
 
     def see(self, chains: Iterable[ChainProgress]) -> None:
-        """Takes note of those that were stopped."""
+        """Remember those that were stopped."""
         for chain in chains:
-            if chain.state == "stopped":
+            if chain.state is WorkState.STOPPED:
                 self._seen.setdefault((chain.arm, chain.reason), {})[chain.id] = chain.seed
 
-    def newest(self, count: int) -> list[Stop]:
-        """So many of them, the newest first."""
+    def newest(self, count: int) -> list[StoppedConfiguration]:
+        """Return the last `count` of them, the newest first."""
         newest = islice(reversed(self._seen.items()), count)
-        return [Stop(arm, reason, tuple(seeds.values())) for (arm, reason), seeds in newest]
+        return [StoppedConfiguration(arm, reason, tuple(seeds.values())) for (arm, reason), seeds in newest]
 
 
 @dataclass
 class Pace:
-    """Estimates the time left from the work done since it was first asked about a chain."""
+    """An estimate of the time left, from the work done since the first question about it."""
 
     clock: Callable[[], float] = time.monotonic
     _first: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     def left_s(self, key: str, done: int, total: int, *, running: bool = True) -> float | None:
-        """Seconds until `done` reaches `total`; None while no progress has been seen.
+        """Return the seconds until `done` reaches `total`; None as long as no progress has been seen.
 
         Args:
             key: What the work belongs to.
             done: Work done by now.
             total: All the work.
-            running: Time counts from the first call that says so.
+            running: Whether it runs now; the time before the first call with a running one does not count.
         """
         if not running:
             return None
@@ -108,66 +115,63 @@ class Pace:
         return (total - done) * (now - began) / (done - before)
 
 
-def stage_name(chain: Json, stage: Json) -> str:
-    """A stage as people speak of it."""
-    where = f"stage {stage['index'] + 1}/{len(chain['stages'])}"
-    return f"{_arm(chain)}, seed {chain['seed']}, {where} ({_kind(stage)})"
+def stage_name(chain: ChainView, stage: StageView) -> str:
+    """Return a stage's name for people: arm, seed, number and kind."""
+    where = f"stage {stage.index + 1}/{len(chain.stages)}"
+    return f"{_arm_name(chain)}, seed {chain.seed}, {where} ({_kind(stage)})"
 
 
-def configuration(values: Json) -> str:
-    """What a search has drawn, in a line."""
+def configuration_text(values: Mapping[str, Any]) -> str:
+    """Return the values of a configuration in a line."""
     return ", ".join(in_few_digits(values))
 
 
-def _arm(chain: Json) -> str:
-    """The arm's name, with what a search has drawn."""
-    values = configuration(chain.get("configuration") or {})
-    return f"{chain['arm']} ({values})" if values else str(chain["arm"])
+def _arm_name(chain: ChainView) -> str:
+    """Return the arm's name, with the values of its configuration in a search."""
+    values = configuration_text(chain.configuration)
+    return f"{chain.arm} ({values})" if values else chain.arm
 
 
-def _kind(stage: Json) -> str:
-    return f"T={stage['T']}" if stage["kind"] == "train" else str(stage["kind"])
+def _kind(stage: StageView) -> str:
+    return f"T={stage.T}" if stage.kind == "train" else stage.kind
 
 
-def counted(experiment: Json) -> str:
-    """How far all of it is, in words: "5/40 epochs", and "3/21 rows" where there are analyses."""
-    progress = experiment["progress"]
-    words = [word for word in ("epochs", "rows") if progress[f"{word}_total"]]
-    return ", ".join(f"{progress[f'{word}_done']}/{progress[f'{word}_total']} {word}" for word in words)
+def counted(experiment: ExperimentView) -> str:
+    """Return how far all of it is: "5/40 epochs", and "3/21 rows" where there are analyses."""
+    whole = experiment.progress
+    counts = (("epochs", whole.epochs_done, whole.epochs_total), ("rows", whole.rows_done, whole.rows_total))
+    return ", ".join(f"{done}/{total} {unit}" for unit, done, total in counts if total)
 
 
-def searches(experiment: Json) -> list[str]:
-    """How far a search is, a line for each arm that has several configurations; none without a search."""
-    found = experiment.get("search")
-    return [] if found is None else [_search(arm) for arm in found["arms"] if arm["num_configurations"] > 1]
+def searches(experiment: ExperimentView) -> list[str]:
+    """Return a line on the search of each arm that has several configurations; none without a search."""
+    if experiment.search is None:
+        return []
+    return [_search_line(arm) for arm in experiment.search.arms if arm.num_configurations > 1]
 
 
-def _search(arm: Json) -> str:
-    states, num = arm["states"], arm["num_configurations"]
-    ended = sum(count for state, count in states.items() if state in DONE)
-    told = [f"{states[state]} {state}" for state in (*DONE_IN_ORDER, "running") if states.get(state)]
-    line = f"{arm['name']}: {ended}/{num} configurations ended" + (f" ({', '.join(told)})" if told else "")
-    line += f", {duration(arm['train_time_s'])} of training"
-    best = arm["best"]
+def _search_line(arm: ArmSearchView) -> str:
+    ended = sum(count for state, count in arm.states.items() if state in DONE)
+    counts = [f"{count} {state}" for state in _COUNTED_STATES if (count := arm.states.get(state))]
+    line = f"{arm.name}: {ended}/{arm.num_configurations} configurations ended"
+    line += (f" ({', '.join(counts)})" if counts else "") + f", {duration(arm.train_time_s)} of training"
+    best = arm.best
     if best is None:
         return line
-    values = configuration(best["configuration"])
-    return (
-        f"{line}; {'best' if best['complete'] else 'ahead'} so far: {best['val_accuracy']:.2%} on validation, {values}"
-    )
+    word, values = "best" if best.complete else "ahead", configuration_text(best.configuration)
+    return f"{line}; {word} so far: {best.val_accuracy:.2%} on validation, {values}"
 
 
-def ends_at(experiment: Json) -> str | None:
-    """When a search is expected to end, by the clock here; None where there is no telling."""
-    end = (experiment.get("search") or {}).get("expected_end")
-    if end is None:
+def ends_at(experiment: ExperimentView) -> str | None:
+    """Return when a search is expected to end, in local time; None as long as nothing is known of that."""
+    if experiment.search is None or experiment.search.expected_end is None:
         return None
-    at, today = datetime.fromisoformat(end).astimezone(), datetime.now().astimezone().date()
+    at, today = experiment.search.expected_end.astimezone(), datetime.now().astimezone().date()
     return f"expected to end at {at:%H:%M:%S}" + ("" if at.date() == today else f" on {at:%Y-%m-%d}")
 
 
 def duration(seconds: float | None) -> str:
-    """A duration as people say it: 8.4 s, 2:05, 3:02:05; "-" if there is none."""
+    """Return a duration as people write it: 8.4 s, 2:05, 3:02:05; "-" if there is none."""
     if seconds is None:
         return "-"
     if seconds < 60:

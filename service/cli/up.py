@@ -12,15 +12,16 @@ from rich.table import Table
 
 from service.cli.output import out, print_json, say
 from service.cli.stack import stack, supervising
+from service.cli.stack.home import settings_digest
 from service.settings import Settings
 
 
 def up(
-    supervise: Annotated[bool, typer.Option(help="Start anew what dies, until `tet down`.")] = True,
+    supervise: Annotated[bool, typer.Option(help="Restart components that die, until `tet down`.")] = True,
 ) -> None:
     """Start Ray, MLflow and the API on this machine, and wait until each of them answers."""
     settings = Settings.from_environment()
-    signal.signal(signal.SIGTERM, _exit)  # so that being asked to end cleans up as Ctrl-C does
+    signal.signal(signal.SIGTERM, _exit)  # clean up as after Ctrl-C
     stack.up(settings, say, supervise=supervise)
     out.print(f"API      {settings.api_url}/docs", soft_wrap=True)
     out.print(f"MLflow   {settings.mlflow_public_url}", soft_wrap=True)
@@ -30,29 +31,30 @@ def up(
 
 
 def down() -> None:
-    """End the stack: every process that `tet up` started, and whatever these have started."""
+    """End the stack: every process that `tet up` started, and all of their children."""
     stack.down(Settings.from_environment(), say)
 
 
-def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
-    """Ask each component whether it does its work; the exit status is 0 if all of them do."""
+def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False) -> None:
+    """Ask each component whether it works; the exit status is 0 if all of them do."""
     settings = Settings.from_environment()
     bring_supervisor_back(settings)
-    components, supervisor = stack.status(settings), supervising.pid(settings)
+    components, supervisor = stack.status(settings), supervising.supervisor_pid(settings)
     if as_json:
         told = {"pid": supervisor, "healthy": supervisor is not None}
         print_json({"components": [_plain(component) for component in components], "supervisor": told})
     else:
         out.print(_table(components))
-        out.print(f"supervisor {'process ' + str(supervisor) if supervisor else 'not running: what dies stays dead'}")
+        watched = f"process {supervisor}" if supervisor else "not running: components that die are not restarted"
+        out.print(f"supervisor {watched}")
     if not all(component.healthy for component in components):
         raise typer.Exit(1)
 
 
 def bring_supervisor_back(settings: Settings) -> None:
-    """Where the stack has lost its supervisor, starts another one."""
-    if supervising.revive(settings, stack.digest(settings)):
-        say("the stack had lost its supervisor: started another one")
+    """Start another supervisor if the stack has lost its own."""
+    if supervising.revive_supervisor(settings, settings_digest(settings)):
+        say("the stack had lost its supervisor, so another one was started")
 
 
 def _plain(component: stack.Status) -> dict[str, Any]:

@@ -59,25 +59,25 @@ class Housekeeper:
         """One round: what has outlived its time, what is to be removed, who is to be told."""
         self._expire()
         with self._database.reading() as repository:
-            rows = repository.to_clean()
+            rows = repository.upkeep.to_clean()
         for row in rows:
             if self._stop.is_set():
                 return
             if time.monotonic() >= self._not_before.get(row.id, 0.0):
                 self._clean_or_later(row)
         with self._database.reading() as repository:
-            due = repository.to_notify(utc_now(), NOTICES_A_ROUND)
+            due = repository.upkeep.to_notify(utc_now(), NOTICES_A_ROUND)
         for row in due:
             if not self._stop.is_set():
                 self._notify(row)
 
     def _expire(self) -> None:
         with self._database.reading() as repository:
-            ids = repository.outlived(utc_now())
+            ids = repository.upkeep.expired(utc_now())
         for experiment_id in ids:
             try:
                 with self._database.session() as repository:
-                    repository.remove(experiment_id, Cleanup.EVERYTHING)
+                    repository.requests.remove(experiment_id, Cleanup.EVERYTHING)
                 log.info("experiment %s has outlived its time and is deleted", experiment_id)
             except Conflict:  # another one starts from its checkpoints: it goes after that one
                 continue
@@ -102,17 +102,17 @@ class Housekeeper:
         problem = remove_from_mlflow(self._settings, row.mlflow_experiment_id)
         if problem is None:
             with self._database.session() as repository:
-                repository.forget(row.id)
+                repository.upkeep.delete(row.id)
             log.info("experiment %s is deleted", row.id)
         return problem
 
     def _remove_checkpoints(self, folder: ExperimentFolder, what: Cleanup) -> str | None:
         with self._database.session() as repository:
             # Locked, so that no fork begins to start from what is being removed.
-            row = repository.row(folder.experiment_id)
+            row = repository.upkeep.locked(folder.experiment_id)
             if row is None or row.cleanup != what:
                 return None
-            if repository.heirs(row.id):
+            if repository.experiments.heirs(row.id):
                 return "another experiment starts from its checkpoints"
             remove_checkpoints(folder, what)
             row.cleanup = None
@@ -129,7 +129,7 @@ class Housekeeper:
             now=now,
         )
         with self._database.session() as repository:
-            fresh = repository.row(row.id)
+            fresh = repository.upkeep.locked(row.id)
             if fresh is None or fresh.generation != row.generation or fresh.notify_at is None:
                 return
             fresh.notify_tries += 1

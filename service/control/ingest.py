@@ -46,14 +46,14 @@ def ingest(database: Database, folder: ExperimentFolder) -> None:
 def _ingest_chunk(database: Database, folder: ExperimentFolder, attempt: int) -> bool:
     experiment_id = folder.experiment_id
     with database.reading() as repository:
-        before = repository.event_offset(experiment_id, attempt)
+        before = repository.event_offsets.get(experiment_id, attempt)
     lines, after = read_lines(folder.events(attempt), before)
     if not lines:
         return False
     with database.session() as repository:
-        if not repository.move_event_offset(experiment_id, attempt, before, after):
+        if not repository.event_offsets.move(experiment_id, attempt, before, after):
             return False
-        row = repository.experiment(experiment_id, lock=True)
+        row = repository.experiments.get(experiment_id, lock=True)
         for line in lines:
             event = _parse(line, experiment_id, attempt)
             if event is not None and (attempt >= row.first_driver or isinstance(event, _TIMELESS)):
@@ -95,7 +95,7 @@ def _apply(repository: Repository, row: ExperimentRow, event: AnyEvent, attempt:
         event = event.model_copy(update={"state": _heard_of(row, event.state)})
     if _told(repository, row, event):
         data = event.model_dump(mode="json", exclude={"at", "type"})
-        repository.add_event(row.id, event.type, data, event.at)
+        repository.events.add(row.id, event.type, data, event.at)
 
 
 def _told(repository: Repository, row: ExperimentRow, event: AnyEvent) -> bool:
@@ -135,9 +135,9 @@ def _apply_outcome(repository: Repository, row: ExperimentRow, event: Outcome) -
         return False
     before = ExperimentState(row.state)
     failure = None if event.failure is None else event.failure.as_json()
-    repository.advance(row.id, before, event.state, reason=_reason(event), failure=failure)
+    repository.transitions.advance(row.id, before, event.state, reason=_reason(event), failure=failure)
     if event.state is not ExperimentState.SUCCEEDED:
-        repository.end_unfinished(row.id, WorkState.CANCELLED)
+        repository.work.end_unfinished(row.id, WorkState.CANCELLED)
     return True
 
 
@@ -163,7 +163,7 @@ def _apply_outbox(row: ExperimentRow, event: OutboxChanged) -> None:
 
 
 def _apply_chain(repository: Repository, row: ExperimentRow, event: ChainChanged) -> bool:
-    chain = repository.chain(row.id, event.chain)
+    chain = repository.work.chain(row.id, event.chain)
     if chain is None or not _may_become(chain.state, event.state):
         return False
     chain.state = event.state
@@ -172,19 +172,19 @@ def _apply_chain(repository: Repository, row: ExperimentRow, event: ChainChanged
 
 
 def _apply_settled(repository: Repository, row: ExperimentRow, event: ChainSettled) -> bool:
-    chain = repository.chain(row.id, event.chain)
+    chain = repository.work.chain(row.id, event.chain)
     if chain is None or chain.hyperparameters == event.hyperparameters:
         return False
     chain.hyperparameters = event.hyperparameters
     for index, values in enumerate(event.stages):
-        stage = repository.stage(row.id, event.chain, index)
+        stage = repository.work.stage(row.id, event.chain, index)
         if stage is not None:
             stage.T, stage.epochs = values["T"], values["epochs"] or stage.epochs
     return True
 
 
 def _apply_stage(repository: Repository, experiment: ExperimentRow, event: StageChanged) -> bool:
-    row = repository.stage(experiment.id, event.chain, event.stage)
+    row = repository.work.stage(experiment.id, event.chain, event.stage)
     # A zombie driver may speak late: what is ended stays, and epochs only grow.
     if row is None or not _may_become(row.state, event.state) or event.epoch < row.epoch:
         return False
@@ -197,15 +197,15 @@ def _apply_stage(repository: Repository, experiment: ExperimentRow, event: Stage
     row.attempts = max(row.attempts, event.attempts)
     row.failure = None if event.failure is None else event.failure.as_json()
     if event.state in (WorkState.SUCCEEDED, WorkState.STOPPED):
-        experiment.stages_done = repository.count_done_stages(experiment.id)
+        experiment.stages_done = repository.work.count_done_stages(experiment.id)
     return True
 
 
 def _apply_run(repository: Repository, experiment_id: str, event: RunFound) -> None:
     row = (
-        repository.chain(experiment_id, event.chain)
+        repository.work.chain(experiment_id, event.chain)
         if event.stage is None
-        else repository.stage(experiment_id, event.chain, event.stage)
+        else repository.work.stage(experiment_id, event.chain, event.stage)
     )
     if row is not None:
         row.mlflow_run_id = event.run_id

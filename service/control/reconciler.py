@@ -41,7 +41,7 @@ from service.settings import Settings
 from service.states import RESTING, ExperimentState, Wanted, WorkState
 from service.storage import ExperimentFolder
 from service.store.database import Database
-from service.store.repository import Active
+from service.store.experiment_queries import Active
 from service.store.tables import ExperimentRow
 from tet_core.files import write_atomic
 
@@ -103,7 +103,7 @@ class Reconciler:
     def reconcile(self) -> None:
         """One round over all experiments that have not ended; what goes wrong with one is no matter of the others."""
         with self._database.reading() as repository:
-            active = repository.active()
+            active = repository.experiments.active()
         self._hold_or_release(active)
         for one in active:
             if _only_waits(one):
@@ -123,16 +123,16 @@ class Reconciler:
         trouble = self._storage.trouble()
         if trouble is None and any(one.is_held for one in active):
             with self._database.session() as repository:
-                repository.release()
+                repository.transitions.release_held()
         elif trouble is not None and any(one.state not in RESTING and not one.is_held for one in active):
             with self._database.session() as repository:
-                num_held = repository.hold_running(f"{trouble}; it goes on by itself once there is room")
+                num_held = repository.transitions.hold_running(f"{trouble}; it goes on by itself once there is room")
             log.warning("%d experiments are held: %s", num_held, trouble)
 
     def _serve_queue(self) -> None:
         """Let start whose turn it is; tell the others why not, where that needs a word."""
         with self._database.reading() as repository:
-            active = repository.active()
+            active = repository.experiments.active()
         queued = {one.id: one for one in active if one.state is ExperimentState.QUEUED and one.wanted is Wanted.RUN}
         trouble = self._storage.trouble()
         limits = Limits(
@@ -150,11 +150,11 @@ class Reconciler:
             reason = storage_trouble(trouble) if trouble and waits_for_its_turn else verdict.reason
             if reason != known.reason:
                 with self._database.session() as repository:
-                    repository.advance(known.id, known.state, known.state, reason=reason)
+                    repository.transitions.advance(known.id, known.state, known.state, reason=reason)
 
     def _take_from_queue(self, verdict: Verdict) -> None:
         with self._database.reading() as repository:
-            row = repository.experiment(verdict.id)
+            row = repository.experiments.get(verdict.id)
         try:
             if verdict.turn is Turn.GO:
                 self._start(row, ExperimentState.QUEUED, NO_REASON)
@@ -175,14 +175,14 @@ class Reconciler:
         """Let its users see what is in the way, if the database takes it: it may lie on the same disk."""
         with suppress(Exception):
             with self._database.reading() as repository:
-                row = repository.experiment(experiment_id)
+                row = repository.experiments.get(experiment_id)
             if row.finished_at is None:
                 self._note(row, service_trouble(error))
 
     def _look_after(self, experiment_id: str) -> None:
         ingest(self._database, self._folder(experiment_id))
         with self._database.reading() as repository:
-            row = repository.experiment(experiment_id)
+            row = repository.experiments.get(experiment_id)
         if row.finished_at is None:
             self._reconcile_one(row)
 
@@ -194,7 +194,7 @@ class Reconciler:
             # It may have said its last word between our reading and our looking.
             ingest(self._database, self._folder(row.id))
             with self._database.reading() as repository:
-                row = repository.experiment(row.id)
+                row = repository.experiments.get(row.id)
             if row.finished_at is not None:
                 return
         match decide(_wanted(row), state, seen.status):
@@ -238,11 +238,11 @@ class Reconciler:
 
     def _put_to_start(self, row: ExperimentRow, before: ExperimentState, reason: Reason, spec: Path) -> None:
         with self._database.session() as repository:
-            held = repository.experiment(row.id, lock=True)
+            held = repository.experiments.get(row.id, lock=True)
             if (held.state, held.driver_attempt, held.spec) != (before, row.driver_attempt, row.spec):
                 return  # another reconciler has started it since we looked, or it was given other resources
             now, has_rested = utc_now(), before is ExperimentState.QUEUED
-            if has_rested and not repository.has_room(
+            if has_rested and not repository.transitions.has_room(
                 row.owner,
                 running=self._settings.max_running,
                 running_per_owner=self._settings.max_running_per_owner,
@@ -251,8 +251,8 @@ class Reconciler:
             # Under the lock: what is late must not overwrite what a newer driver is about to read.
             spec.replace(self._folder(row.id).spec)
             # A driver that follows one that is gone goes on with its stretch.
-            work = repository.extent(row.id).work_done if has_rested else row.work_at_stretch
-            repository.advance(
+            work = repository.sums.extent(row.id).work_done if has_rested else row.work_at_stretch
+            repository.transitions.advance(
                 row.id,
                 before,
                 ExperimentState.STARTING,
@@ -260,7 +260,7 @@ class Reconciler:
                 reason=reason,
                 retry_at=None,
                 driver_attempt=row.driver_attempt + 1,
-                epochs_at_start=repository.count_epochs(row.id),
+                epochs_at_start=repository.work.count_epochs(row.id),
                 started_at=row.started_at or now,
                 stretch_started_at=now if has_rested else row.stretch_started_at,
                 work_at_stretch=work,
@@ -279,7 +279,7 @@ class Reconciler:
             return
         self._keep_job_log(row, submission)
         with self._database.reading() as repository:
-            progressed = repository.count_epochs(row.id) > row.epochs_at_start
+            progressed = repository.work.count_epochs(row.id) > row.epochs_at_start
         deaths = 0 if progressed else row.idle_deaths + 1
         what = f"driver {row.driver_attempt} is gone ({seen.message or 'Ray does not know its job'})"
         if deaths > self._settings.max_driver_deaths:
@@ -302,10 +302,10 @@ class Reconciler:
     def _rest(self, row: ExperimentRow, state: ExperimentState, after: ExperimentState, reason: Reason) -> None:
         """Nothing runs any more: what had begun waits for the next driver, which starts with a clean record."""
         with self._database.session() as repository:
-            if repository.advance(
+            if repository.transitions.advance(
                 row.id, state, after, seen_attempt=row.driver_attempt, reason=reason, idle_deaths=0, retry_at=None
             ):
-                repository.rest_running(row.id)
+                repository.work.rest_running(row.id)
 
     def _fence(self, row: ExperimentRow) -> None:
         """Keep a submission that is still on its way to Ray from running: a driver stops if its folder is there."""
@@ -322,8 +322,10 @@ class Reconciler:
     ) -> None:
         with self._database.session() as repository:
             before = ExperimentState(row.state)
-            if repository.advance(row.id, before, state, seen_attempt=row.driver_attempt, reason=reason, **changes):
-                repository.end_unfinished(row.id, rest)
+            if repository.transitions.advance(
+                row.id, before, state, seen_attempt=row.driver_attempt, reason=reason, **changes
+            ):
+                repository.work.end_unfinished(row.id, rest)
 
     def _note(self, row: ExperimentRow, reason: Reason) -> None:
         if reason != row.current_reason():
@@ -332,7 +334,9 @@ class Reconciler:
     def _advance(self, row: ExperimentRow, after: ExperimentState, *, reason: Reason, **changes: object) -> None:
         with self._database.session() as repository:
             before = ExperimentState(row.state)
-            repository.advance(row.id, before, after, seen_attempt=row.driver_attempt, reason=reason, **changes)
+            repository.transitions.advance(
+                row.id, before, after, seen_attempt=row.driver_attempt, reason=reason, **changes
+            )
 
     def _keep_job_log(self, row: ExperimentRow, submission: str) -> None:
         """Copy what the job printed to storage: Ray forgets it with the node."""

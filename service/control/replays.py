@@ -33,7 +33,7 @@ class Replays:
     def look_after(self) -> None:
         """Submit what is asked for, and take in what was found; where there is much of both, a part in each round."""
         with self._database.reading() as repository:
-            open_rows = repository.open_verifications()
+            open_rows = repository.verifications.open()
         num_rounds = max(1, math.ceil(len(open_rows) / MAX_A_ROUND))
         self._round = (self._round + 1) % num_rounds
         for row in open_rows[self._round :: num_rounds]:
@@ -85,7 +85,7 @@ class Replays:
         if all(getattr(row, key) == value for key, value in changes.items()):
             return
         with self._database.session() as repository:
-            fresh = repository.verification(row.experiment_id, row.number)
+            fresh = repository.verifications.get(row.experiment_id, row.number)
             for key, value in changes.items():
                 setattr(fresh, key, value)
 

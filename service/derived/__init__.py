@@ -1,1 +1,1 @@
-"""New specs from stored ones: a fork, a rerun of the best, other resources."""
+"""New specs from stored ones: a fork, a rerun of what a search chose, other resources."""

@@ -1,25 +1,25 @@
-"""Where the chains of a fork start: settled, when it is posted, against the experiments that it names."""
+"""The start points of a fork's chains, looked up in the experiments that its spec names when it is posted."""
 
 from collections.abc import Iterator
 
 from service.errors import FieldError, NotFound, SpecInvalid
 from service.plan import chain_id
-from service.spec.blocks import Start
+from service.spec.blocks import StartPoint
 from service.spec.experiment import Arm, Experiment, TrainStage, parse
 from service.store.repository import Repository
 from service.store.tables import ExperimentRow
 
-# Missing seeds that are named in an error; the others are counted.
+# Number of missing seeds that an error names; it counts the others.
 MAX_NAMED = 5
 
 
-def settled(repository: Repository, spec: Experiment) -> Experiment:
-    """Returns the spec with each arm's start in full: experiment, arm, stage, and the epochs that lie before it.
+def with_full_starts(repository: Repository, spec: Experiment) -> Experiment:
+    """Return the spec with each arm's start in full: experiment, arm, stage, and the epochs before it.
 
-    The experiments named are locked until the transaction ends, so that none is deleted meanwhile.
+    The named experiments are locked until the transaction ends, so that none is deleted meanwhile.
 
     Raises:
-        SpecInvalid: An arm cannot start where it says; with every such fault.
+        SpecInvalid: An arm cannot start where its spec says; the error holds every such fault.
     """
     if spec.start is None and all(arm.start is None for arm in spec.arms):
         return spec
@@ -47,40 +47,37 @@ def _dumped(arm: Arm) -> dict[str, object]:
 
 
 class _Finder:
-    """One arm's start, looked for."""
+    """The search for the start point of one arm."""
 
     def __init__(
-        self, repository: Repository, spec: Experiment, arm: Arm, start: Start, path: tuple[str | int, ...]
+        self, repository: Repository, spec: Experiment, arm: Arm, start: StartPoint, path: tuple[str | int, ...]
     ) -> None:
         self._repository, self._spec, self._arm, self._start, self._path = repository, spec, arm, start, path
         self._name = start.arm if start.arm is not None else arm.name
         self._stage = -1
         self._epochs = 0
 
-    def start(self) -> Start:
-        """The start in full, once there are no faults."""
-        return Start(experiment=self._start.experiment, arm=self._name, stage=self._stage, epochs=self._epochs)
+    def start(self) -> StartPoint:
+        """Return the start in full; valid once `faults` has found none."""
+        return StartPoint(experiment=self._start.experiment, arm=self._name, stage=self._stage, epochs=self._epochs)
 
     def faults(self) -> Iterator[FieldError]:
-        """What keeps the arm from starting there."""
+        """Yield what keeps the arm from starting there."""
         parent = self._parent()
         if parent is None:
-            yield self._fault("experiment", self._start.experiment, "there is no such experiment")
-            return
-        if parent.cleanup is not None or parent.checkpoints_removed_at is not None:
-            yield self._fault("experiment", self._start.experiment, "its checkpoints have been removed")
+            yield self._fault("experiment", self._start.experiment, "must name an experiment; there is none")
             return
         theirs = parse(parent.spec)
-        if theirs.search is not None:
-            detail = "it is a search: which of its configurations to go on from would be open"
+        if (detail := _no_parent(parent, theirs)) is not None:
             yield self._fault("experiment", parent.id, detail)
             return
         if theirs.model != self._spec.model:
-            yield FieldError.at(("model",), self._spec.model.name, f"must be that of experiment {parent.id}")
+            detail = f"must be that of experiment {parent.id}, {theirs.model.name!r} with all of its settings"
+            yield FieldError.at(("model",), self._spec.model.name, detail)
         arm = next((arm for arm in theirs.arms if arm.name == self._name), None)
         if arm is None:
             names = ", ".join(repr(each.name) for each in theirs.arms[:20])
-            yield self._fault("arm", self._name, f"experiment {parent.id} has the arms {names}")
+            yield self._fault("arm", self._name, f"must be an arm of experiment {parent.id}: {names}")
             return
         yield from self._stage_faults(arm)
         if self._stage >= 0:
@@ -88,7 +85,7 @@ class _Finder:
 
     def _parent(self) -> ExperimentRow | None:
         try:
-            return self._repository.experiment(self._start.experiment, lock=True)
+            return self._repository.experiments.get(self._start.experiment, lock=True)
         except NotFound:
             return None
 
@@ -104,13 +101,22 @@ class _Finder:
         self._epochs = before + sum(stage.epochs for index, stage in trains.items() if index <= wanted)
 
     def _seed_faults(self, parent: ExperimentRow) -> Iterator[FieldError]:
-        there = self._repository.chains_past(parent.id, self._stage)
+        there = self._repository.work.chains_past(parent.id, self._stage)
         missing = [seed for seed in self._spec.seeds if chain_id(self._name, seed, {}) not in there]
         if missing:
             named = ", ".join(map(str, missing[:MAX_NAMED]))
             more = f" and {len(missing) - MAX_NAMED} more" if missing[MAX_NAMED:] else ""
-            detail = f"stage {self._stage} of {self._name!r} has not succeeded in experiment {parent.id}"
+            detail = f"must be seeds at which stage {self._stage} of {self._name!r} in {parent.id} has succeeded"
             yield FieldError.at(("seeds",), f"{named}{more}", detail)
 
     def _fault(self, key: str, value: object, detail: str) -> FieldError:
         return FieldError.at((*self._path, key), value, detail)
+
+
+def _no_parent(parent: ExperimentRow, spec: Experiment) -> str | None:
+    """Return why no chain can start at an experiment; None if one can."""
+    if parent.cleanup is not None or parent.checkpoints_removed_at is not None:
+        return "must have its checkpoints; they have been removed"
+    if spec.search is not None:
+        return "must not be a search, which has many configurations; fork the experiment of its rerun-best"
+    return None

@@ -1,4 +1,4 @@
-"""From a search to an experiment of what it has chosen: each arm in its best configuration, over other seeds."""
+"""From a search to an experiment that measures its choice: each arm in its best configuration, over other seeds."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,35 +8,34 @@ from service.search.places import MODEL, SETTINGS, Document, with_values
 from service.spec.experiment import MAX_NAME_LENGTH, Experiment, StageConfig, parse, resolve_stage, resolve_training
 from tet_core.config import Training
 
-# What a spec has for choosing alone: a chain that is to be measured is trained to its end.
+# Keys of a spec that only a search needs; a chain that is measured is trained to its end.
 OF_CHOOSING = ("search", "early_stopping")
 BEST = " (best)"
-# Seeds that are named in an error; the others are counted.
+# Number of seeds that an error names; it counts the others.
 MAX_NAMED = 5
 
 Values = Mapping[str, Any]
 
 
 def own_name(name: str) -> str:
-    """What the experiment is called if nobody says so: by the search."""
+    """Return the default name of the new experiment, which follows from the search's name."""
     return name[: MAX_NAME_LENGTH - len(BEST)] + BEST
 
 
 def rerun(search: Document, chosen: Mapping[str, Values], seeds: Sequence[int], name: str) -> Experiment:
-    """Writes what was chosen into a search's spec.
+    """Return a search's spec with the chosen values written into it.
 
-    What all arms have chosen alike stays where it stood; else it is written into each of them. Every stage resolves to
-    what the search ran it with, but for the seed.
+    A value that all arms share stays at its place; else it is written into each arm. Every stage resolves to the same
+    configuration as in the search, except for the seed.
 
     Args:
-        search: Its spec as plain data, without faults.
-        chosen: By the name of an arm, its values by place; arms that are not here are left out.
-        seeds: Over which to run.
-        name: Of the new experiment.
+        search: The spec of the search as plain data, without faults.
+        chosen: By the name of an arm, its values by place; other arms are left out.
+        seeds: The new seeds.
+        name: The name of the new experiment.
 
     Raises:
-        SpecInvalid: A seed is one of the search's, arms have chosen different networks, or the spec that comes of it
-            has faults.
+        SpecInvalid: A seed is one of the search's, the arms have chosen different networks, or the new spec has faults.
     """
     _check_seeds(search["seeds"], seeds)
     common = {key: value for key, value in search.items() if key not in (*OF_CHOOSING, "arms", "baseline")}
@@ -56,9 +55,9 @@ def rerun(search: Document, chosen: Mapping[str, Values], seeds: Sequence[int], 
 
 
 def _alone(search: Document, common: Document, chosen: Mapping[str, Values], seed: int) -> list[Document]:
-    """Each arm in a spec of its own, in which a place that all arms share is the arm's own."""
+    """Return a spec for each arm alone, in which even a place that all arms share belongs to the arm."""
     names = [arm["name"] for arm in search["arms"]]
-    # In full, as in the search: a place may be within a block that is left out.
+    # With all defaults, as in the search: a place may be within a block that the spec leaves out.
     model = parse({**common, "arms": search["arms"]}).model.model_dump(mode="json")
     whole = {**common, MODEL: model, "seeds": [seed]}
     arms = [arm for arm in search["arms"] if arm["name"] in chosen]
@@ -66,7 +65,7 @@ def _alone(search: Document, common: Document, chosen: Mapping[str, Values], see
 
 
 def _write(document: Document, key: str, alone: Sequence[Document]) -> None:
-    """Writes one setting, which stands at the top of each arm's own spec, into the spec of all of them."""
+    """Write a setting from the top level of each arm's own spec into the spec of all arms."""
     found = [each.get(key) for each in alone]
     if all(value == found[0] for value in found):
         if found[0] is not None:
@@ -79,10 +78,10 @@ def _write(document: Document, key: str, alone: Sequence[Document]) -> None:
 
 
 def _in_full(alone: Document, key: str) -> Any:
-    """A setting as it holds in the only arm of a spec.
+    """Return a setting as it holds in the only arm of a spec, with all of its defaults.
 
-    With all of its defaults: what is left out of an arm's block would be taken from the block of the same name above
-    it, which another arm may have left for another name.
+    Without the defaults, keys that an arm's block leaves out would come from the block of the same name above it. That
+    block is not the one of the search if another arm has chosen another name.
     """
     levels = ({name: level[name] for name in SETTINGS if name in level} for level in (alone, alone["arms"][0]))
     settings = Training.model_validate(resolve_training(parse(alone).dataset, *levels))
@@ -99,12 +98,12 @@ def _check_seeds(theirs: Sequence[int], seeds: Sequence[int]) -> None:
     if again:
         more = f" and {len(again) - MAX_NAMED} more" if again[MAX_NAMED:] else ""
         named = ", ".join(map(str, again[:MAX_NAMED])) + more
-        detail = "must be none of the search's own seeds: on those by which it was chosen, a choice looks too good"
+        detail = "must be none of the search's own seeds: a choice looks too good on the seeds that made it"
         raise SpecInvalid([FieldError.at(("seeds",), named, detail)])
 
 
 def _check_networks(alone: Sequence[Document], chosen: Mapping[str, Values]) -> None:
-    """Arms share one network, so they cannot run side by side with what each has chosen of it."""
+    """Refuse arms that have chosen different networks, since all arms of an experiment share one."""
     first, *others = alone
     other = next((each for each in others if each[MODEL] != first[MODEL]), None)
     if other is None:
@@ -115,5 +114,5 @@ def _check_networks(alone: Sequence[Document], chosen: Mapping[str, Values]) -> 
         for place, value in chosen[one].items()
         if place.split(".")[0] == MODEL and value != chosen[another][place]
     )
-    detail = f"must be arms that have chosen one network, since all of an experiment share it: {told}"
+    detail = f"must be arms that have chosen the same network, since all arms of an experiment share it: {told}"
     raise SpecInvalid([FieldError.at(("arms",), [*chosen], detail)])

@@ -1,4 +1,4 @@
-"""A spec with other resources: all that may change of one that is there."""
+"""A stored spec with other resources: the only part of it that may change."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,17 +9,17 @@ from service.spec import Experiment, parse
 KEY = "resources"
 
 
-def regiven(spec: Mapping[str, Any], changes: object) -> Experiment:
-    """A stored spec with what is asked for, key by key, over its own resources.
+def with_resources(spec: Mapping[str, Any], changes: object) -> Experiment:
+    """Return a stored spec with other resources; keys that are left out stay.
 
-    A key that is null takes the place of the old one too: no accelerator in particular, say.
+    A key that is null replaces the old one too: it may stand for "any accelerator", for example.
 
     Args:
-        spec: As plain data, without faults.
-        changes: What was posted: `{"resources": {...}}`.
+        spec: The spec as plain data, without faults.
+        changes: The posted document: `{"resources": {...}}`.
 
     Raises:
-        SpecInvalid: That is something else, or the spec has faults with these resources; with every one.
+        SpecInvalid: The document has another form, or the spec has faults with these resources; the error holds all.
     """
     if faults := list(_faults(changes)):
         raise SpecInvalid(faults)
@@ -29,11 +29,11 @@ def regiven(spec: Mapping[str, Any], changes: object) -> Experiment:
 
 def _faults(changes: object) -> Iterator[FieldError]:
     if not isinstance(changes, Mapping):
-        yield FieldError.at((), changes, f"must be a mapping with the key {KEY}: what its trials are given from now on")
+        yield FieldError.at((), changes, f"must be a mapping with the key {KEY}: the new resources of its trials")
         return
     for key, value in changes.items():
         if key != KEY:
-            detail = f"unknown key; accepted here: {KEY}. All else of a spec stays as it was posted: to change it, fork"
+            detail = f"unknown key; accepted here: {KEY}. To change another part of the spec, fork the experiment"
             yield FieldError.at((key,), value, detail)
     if not isinstance(changes.get(KEY, {}), Mapping):
         yield FieldError.at((KEY,), changes[KEY], "must be a mapping: the keys of the spec's resources that change")

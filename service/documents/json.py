@@ -1,18 +1,18 @@
-"""Reading JSON (RFC 8259) that may be hostile."""
+"""A reader for JSON (RFC 8259) that may be hostile."""
 
 import json
 from typing import Any
 
 from service.errors import DocumentInvalid, shown
 
-# A spec nests 8 levels deep; behind this point everything may walk it recursively.
+# A spec nests 8 levels deep. Up to this depth later code can walk a document recursively.
 MAX_DEPTH = 64
 
 
 def load_json(text: str) -> object:
-    """Reads one JSON document into plain data.
+    """Read one JSON document into plain data.
 
-    `NaN` and `Infinity`, which JSON does not know, come through as floats: a spec refuses them by field.
+    `NaN` and `Infinity`, which are no JSON, are read as floats: a spec refuses them by field.
 
     Raises:
         DocumentInvalid: It is not well-formed, names a key twice, nests deeper than 64 levels or holds an integer

@@ -1,7 +1,7 @@
-"""Reading YAML 1.2 that may be hostile.
+"""A reader for YAML 1.2 that may be hostile.
 
-ruamel.yaml splits the text into events; plain data are built of them here, without recursion, so that every limit
-is checked before memory is spent. Scalars follow the core schema of YAML 1.2.2 (section 10.3.2): `1e-3` is a
+ruamel.yaml splits the text into events. This module builds plain data from them without recursion, and checks every
+limit before it uses memory. Scalars follow the core schema of YAML 1.2.2 (section 10.3.2): `1e-3` is a
 number, `no`, `on` and `2026-01-01` are text. Merge keys (`<<`) belong to YAML 1.1 and are keys like any other.
 """
 
@@ -29,7 +29,7 @@ from service.errors import DocumentInvalid, shown
 
 # The parser is pure Python and reads some 200 kB a second.
 MAX_CHARACTERS = 262_144
-# Counted with every alias expanded: a document of these many values is no spec.
+# Values of a document, with every alias expanded. No spec has so many.
 MAX_NODES = 250_000
 
 _CORE_SCHEMA: tuple[tuple[re.Pattern[str], Callable[[str], Any]], ...] = (
@@ -48,7 +48,7 @@ _HIGH = re.compile("[\ud800-\udbff]")
 
 
 def load_yaml(text: str) -> object:
-    """Reads one YAML document into plain data; an empty one is None.
+    """Read one YAML document into plain data; an empty one is None.
 
     Raises:
         DocumentInvalid: It is not well-formed, holds more than one document, a tag, a key twice, a key that is no
@@ -73,7 +73,7 @@ def load_yaml(text: str) -> object:
 
 @dataclass
 class _Node:
-    """A value, with how many values it holds and how deep it nests, itself counted."""
+    """A value, with the number of values in it and its depth, itself included."""
 
     value: Any
     size: int = 1
@@ -82,7 +82,7 @@ class _Node:
 
 @dataclass
 class _Open:
-    """A mapping or sequence whose end has not come yet, and the key that waits for its value."""
+    """A mapping or sequence that is not complete yet, and the key that waits for its value."""
 
     node: _Node
     anchor: str | None
@@ -91,7 +91,7 @@ class _Open:
 
 
 class _Builder:
-    """Builds plain data from events, one document of them."""
+    """A builder of plain data from the events of one document."""
 
     def __init__(self) -> None:
         self._open: list[_Open] = []
@@ -119,7 +119,7 @@ class _Builder:
 
     def _take(self, event: NodeEvent) -> None:
         if (tag := getattr(event, "tag", None)) is not None:
-            _refuse(f"tags are not taken, and {shown(str(tag))!r} is one", event.start_mark)
+            _refuse(f"must hold no tags, and {shown(str(tag))!r} is one", event.start_mark)
         if isinstance(event, MappingStartEvent | SequenceStartEvent):
             node = _Node({} if isinstance(event, MappingStartEvent) else [])
             self._count(node, event.start_mark)
@@ -159,7 +159,7 @@ class _Builder:
             self._anchors[anchor] = node
 
     def _place(self, node: _Node, mark: StringMark) -> None:
-        """Puts a finished value where it belongs: into the innermost open one, as its key, value or item."""
+        """Put a finished value into the innermost open one, as its key, value or item."""
         if not self._open:
             self._root = node
             return
@@ -195,7 +195,7 @@ def _scalar(event: ScalarEvent) -> Any:
 
 
 def _paired(text: str) -> str:
-    r"""Joins surrogates that were written as two escapes, "\ud83d\ude00", as JSON writers do."""
+    r"""Join surrogates that were written as two escapes, "\ud83d\ude00", as JSON writers do."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass") if _HIGH.search(text) else text
 
 

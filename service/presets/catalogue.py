@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.documents.yaml import load_yaml
+from service.documents import load_yaml
 from service.errors import NotFound, shown
 from service.spec.merge import merged
 
@@ -100,7 +100,7 @@ def preset(name: str) -> Preset:
         raise NotFound(f"there is no preset {shown(name)!r}; there are: {', '.join(presets())}") from None
 
 
-def text(name: str) -> str:
+def preset_text(name: str) -> str:
     """A preset's file, comments and all.
 
     Raises:

@@ -1,1 +1,1 @@
-"""Results of an experiment's chains: the comparison of its arms, and how its search stands."""
+"""Results of an experiment's chains: the comparison of its arms, and the progress and choice of its search."""

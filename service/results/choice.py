@@ -1,38 +1,32 @@
-"""Which of an arm's configurations stands for it: the one that is best on the validation set, over its seeds."""
+"""The rule that says which configuration stands for an arm of a search: one for comparison, progress and rerun-best."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from statistics import fmean
-from typing import Any
-
-from service.results.comparison import Result
+from collections.abc import Iterable
+from typing import Protocol, TypeVar
 
 
-@dataclass(frozen=True)
-class Tried:
-    """One configuration of an arm: its results by seed, and the validation accuracy at each, where there is one.
+class Candidate(Protocol):
+    """A configuration of an arm, as far as the choice looks at it."""
 
-    `number` is the configuration's within its arm, from 0.
-    """
-
-    configuration: Mapping[str, Any]
-    results: Mapping[int, Result]
-    validation: Mapping[int, float]
-    number: int = 0
+    @property
+    def num_results(self) -> int:
+        """Return the number of seeds at which its chain has succeeded."""
 
     @property
     def val_accuracy(self) -> float | None:
-        """Mean over the seeds; None without a validation set."""
-        return fmean(self.validation.values()) if self.validation else None
+        """Return the mean validation accuracy over these seeds; None where there is none."""
 
 
-def chosen(tried: Iterable[Tried]) -> Tried | None:
-    """The best by validation accuracy among those with results at the most seeds; the first of equals.
+C = TypeVar("C", bound=Candidate)
 
-    A mean over fewer seeds is no match for one over more: as long as seeds are missing, or where a chain has failed,
-    its configuration waits behind those that are complete.
+
+def best_of(candidates: Iterable[C]) -> C | None:
+    """Return the configuration with the highest validation accuracy, among those with results at the most seeds.
+
+    So a configuration with results at all its seeds goes before every other one. Where each has lost a seed, or waits
+    for one, those with the most results are compared: a mean over fewer seeds is no match for one over more, since it
+    may owe its height to one lucky seed. Of equals the first one is taken; without any result there is no choice.
     """
-    candidates = [each for each in tried if each.results]
-    most = max((len(each.results) for each in candidates), default=0)
-    complete = [each for each in candidates if len(each.results) == most]
+    with_results = [each for each in candidates if each.num_results]
+    most = max((each.num_results for each in with_results), default=0)
+    complete = [each for each in with_results if each.num_results == most]
     return max(complete, key=lambda each: each.val_accuracy or 0.0, default=None)

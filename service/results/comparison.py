@@ -1,7 +1,7 @@
-"""The answer of an experiment: each arm over its seeds, and each arm against the baseline, seed by seed.
+"""The comparison of an experiment: each arm over its seeds, and each arm against the baseline, seed by seed.
 
 At one seed all arms share initial weights, data order and augmentation draws, so their difference at that seed is
-free of what the seed alone explains. The interval is Student's t over those differences.
+free of the effect of the seed. The interval is Student's t over these differences.
 """
 
 import math
@@ -16,12 +16,12 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Result:
-    """What one chain came to.
+    """The result of one chain.
 
     Attributes:
         accuracy: Test accuracy after its last epoch, a fraction.
         train_time_s: Time of all its committed epochs.
-        initial_sha256: Hash of the weights that its first stage started from; None where it was not recorded.
+        initial_sha256: Hash of the weights that its first stage started from; None if it was not recorded.
     """
 
     accuracy: float
@@ -33,8 +33,8 @@ class Result:
 class PairedDifference:
     """An arm's accuracy minus the baseline's, over the `n` seeds present in both.
 
-    `low` and `high` bound the 95 % interval of the mean difference; None below two pairs. Where the pairing broke,
-    `reason` says how, and there is no number.
+    `low` and `high` bound the 95 % interval of the mean difference; they are None below two pairs. If the arms cannot
+    be paired, `reason` says why, and there are no numbers.
     """
 
     difference: float | None
@@ -65,23 +65,23 @@ class Comparison:
     arms: tuple[ArmResult, ...]
 
 
-def compare(arms: Sequence[str], baseline: str, results: Mapping[str, Mapping[int, Result]]) -> Comparison:
-    """Compares the arms by the chains that have succeeded so far.
+def compare_arms(arms: Sequence[str], baseline: str, results: Mapping[str, Mapping[int, Result]]) -> Comparison:
+    """Compare the arms by the chains that have succeeded so far.
 
     Args:
-        arms: Names of all arms, in the order in which they are told.
-        baseline: Which of them the others are compared with.
-        results: For each arm, the result at each seed; an arm without any may be missing.
+        arms: Names of all arms, in the order of the answer.
+        baseline: The name of the arm that the others are compared with.
+        results: For each arm, the result at each seed; an arm without results may be missing.
     """
     of_baseline = results.get(baseline, {})
-    told = []
+    compared = []
     for name in arms:
         versus = None if name == baseline else paired_difference(results.get(name, {}), of_baseline)
-        told.append(_arm(name, results.get(name, {}), versus))
-    return Comparison(baseline, tuple(told))
+        compared.append(_arm_result(name, results.get(name, {}), versus))
+    return Comparison(baseline, tuple(compared))
 
 
-def _arm(name: str, results: Mapping[int, Result], versus: PairedDifference | None) -> ArmResult:
+def _arm_result(name: str, results: Mapping[int, Result], versus: PairedDifference | None) -> ArmResult:
     values = tuple(result.accuracy for result in results.values())
     return ArmResult(
         name=name,
@@ -95,7 +95,7 @@ def _arm(name: str, results: Mapping[int, Result], versus: PairedDifference | No
 
 
 def paired_difference(results: Mapping[int, Result], baseline: Mapping[int, Result]) -> PairedDifference:
-    """Takes the mean of results minus baseline over common seeds, with its 95 % interval.
+    """Return the mean of results minus baseline over common seeds, with its 95 % interval.
 
     mean(d) ± t(0.975, n - 1) * std(d) / sqrt(n), for the differences d at n seeds.
     """

@@ -1,4 +1,4 @@
-"""How far a search is: what of each arm has ended and how, what is best so far, and when all of it will have ended."""
+"""The progress of a search: what has ended in each arm and how, which configuration is best, when the rest will end."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,15 +6,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from statistics import fmean
 
+from service.results.choice import best_of
 from service.states import DONE, WorkState
-from service.store.sums import Searched
+from service.store.sums import ConfigurationTotals
 
 
 @dataclass(frozen=True)
 class Best:
-    """The best configuration of an arm so far, by its number, and its validation accuracy: a mean over its seeds.
+    """The best configuration of an arm so far, by its number, and its mean validation accuracy.
 
-    As long as none is `complete`, at every seed, it is the one that is ahead of the others.
+    As soon as a chain of the arm has succeeded, it is the configuration that the comparison shows, and the mean is over
+    the seeds with a result. Until then it is the one that is ahead of the others that still run.
+
+    Attributes:
+        number: The configuration's within its arm, from 0.
+        val_accuracy: A fraction.
+        complete: Whether all of its chains have succeeded.
     """
 
     number: int
@@ -24,7 +31,7 @@ class Best:
 
 @dataclass(frozen=True)
 class ArmSearch:
-    """The search of one arm: how many of its configurations are in each state, and what they took so far."""
+    """The search of one arm: how many of its configurations are in each state, and their training time so far."""
 
     name: str
     num_configurations: int
@@ -33,23 +40,25 @@ class ArmSearch:
     best: Best | None
 
 
-def progress(arms: Sequence[str], configurations: Iterable[Searched]) -> list[ArmSearch]:
-    """How far the search of each arm is."""
+def arm_searches(arms: Sequence[str], configurations: Iterable[ConfigurationTotals]) -> list[ArmSearch]:
+    """Return how far the search of each arm is."""
     by_arm = _by_arm(configurations)
-    return [_arm(name, by_arm.get(name, [])) for name in arms]
+    return [_arm_search(name, by_arm.get(name, [])) for name in arms]
 
 
-def expected_end(configurations: Iterable[Searched], since: datetime, work_then: int, now: datetime) -> datetime | None:
-    """When the last configuration will have ended, if it goes on as so far; None where there is nothing to tell it by.
+def expected_end(
+    configurations: Iterable[ConfigurationTotals], since: datetime, work_then: int, now: datetime
+) -> datetime | None:
+    """Return when the last configuration will have ended, at the pace so far; None as long as there is no pace.
 
-    What has not ended is taken to take what the arm's configurations that have ended took on average: with early
-    stopping, less than all their epochs.
+    A configuration that has not ended is expected to need the average work of the arm's configurations that have ended.
+    With early stopping that is less than all of its epochs.
 
     Args:
-        configurations: those of all arms.
-        since: the begin of what is called so far: it has run at a stretch since then.
-        work_then: how much had been done before, in epochs times T.
-        now: what time it is.
+        configurations: Those of all arms.
+        since: When the search was last started, resumed or retried: the pace is measured from here.
+        work_then: Work done before that, in epochs times T.
+        now: The time now.
     """
     by_arm = _by_arm(configurations).values()
     done = sum(each.work_done for of_arm in by_arm for each in of_arm) - work_then
@@ -62,40 +71,59 @@ def expected_end(configurations: Iterable[Searched], since: datetime, work_then:
         return None
 
 
-def _work_left(of_arm: Sequence[Searched]) -> float:
+def _work_left(of_arm: Sequence[ConfigurationTotals]) -> float:
     ended = [each.work_done for each in of_arm if _state(each) in DONE]
     usual = fmean(ended) if ended else None
     going_on = [each for each in of_arm if _state(each) not in DONE]
     return sum(max((each.work_total if usual is None else usual) - each.work_done, 0.0) for each in going_on)
 
 
-def _by_arm(configurations: Iterable[Searched]) -> dict[str, list[Searched]]:
-    found: dict[str, list[Searched]] = {}
+def _by_arm(configurations: Iterable[ConfigurationTotals]) -> dict[str, list[ConfigurationTotals]]:
+    found: dict[str, list[ConfigurationTotals]] = {}
     for each in configurations:
         found.setdefault(each.arm, []).append(each)
     return found
 
 
-def _state(configuration: Searched) -> WorkState:
-    """What its chains come to together."""
+def _state(configuration: ConfigurationTotals) -> WorkState:
+    """Return the state of a configuration as a whole: one chain that ended without success ends it."""
     for state in (WorkState.STOPPED, WorkState.FAILED, WorkState.CANCELLED):
         if state in configuration.states:
             return state
     return next(iter(configuration.states)) if len(configuration.states) == 1 else WorkState.RUNNING
 
 
-def _arm(name: str, configurations: Sequence[Searched]) -> ArmSearch:
+def _arm_search(name: str, configurations: Sequence[ConfigurationTotals]) -> ArmSearch:
     states = Counter(map(_state, configurations))
-    complete = _measured(each for each in configurations if _state(each) is WorkState.SUCCEEDED)
-    going_on = _measured(each for each in configurations if _state(each) not in DONE)
-    best = max(complete or going_on, key=lambda each: each.val_accuracy, default=None)
-    return ArmSearch(name, len(configurations), states, sum(each.train_time_s for each in configurations), best)
+    train_time_s = sum(each.train_time_s for each in configurations)
+    best = _best(map(_Measured, configurations)) or _ahead(configurations)
+    return ArmSearch(name, len(configurations), states, train_time_s, best)
 
 
-def _measured(configurations: Iterable[Searched]) -> list[Best]:
-    complete = frozenset({WorkState.SUCCEEDED})
-    return [
-        Best(each.number, each.val_accuracy, each.states == complete)
-        for each in configurations
-        if each.val_accuracy is not None
-    ]
+@dataclass(frozen=True)
+class _Measured:
+    """A configuration by its chains that have succeeded."""
+
+    of: ConfigurationTotals
+
+    @property
+    def num_results(self) -> int:
+        return self.of.num_succeeded
+
+    @property
+    def val_accuracy(self) -> float | None:
+        return self.of.succeeded_val_accuracy
+
+
+def _best(configurations: Iterable[_Measured]) -> Best | None:
+    best = best_of(configurations)
+    if best is None or best.val_accuracy is None:
+        return None
+    return Best(best.of.number, best.val_accuracy, best.of.states == {WorkState.SUCCEEDED})
+
+
+def _ahead(configurations: Iterable[ConfigurationTotals]) -> Best | None:
+    """Return the configuration with the highest accuracy among those that still run."""
+    running = (each for each in configurations if _state(each) not in DONE)
+    ahead = [Best(each.number, each.val_accuracy, False) for each in running if each.val_accuracy is not None]
+    return max(ahead, key=lambda each: each.val_accuracy, default=None)

@@ -45,20 +45,22 @@ def configured_arms(spec: Experiment) -> tuple[tuple[ConfiguredArm, ...], ...]:
     """
     if spec.search is None:
         return tuple((ConfiguredArm({}, _stages(spec, index)),) for index in range(len(spec.arms)))
-    return searched(spec).arms
+    return searched_spec(spec).arms
 
 
-def searched(spec: Experiment) -> "Searched":
+def searched_spec(spec: Experiment) -> "SearchedSpec":
     """A spec with its search."""
-    return _searched(spec.model_dump_json(exclude_unset=True, exclude={"labels", "description", "webhook", "priority"}))
+    return _searched_spec(
+        spec.model_dump_json(exclude_unset=True, exclude={"labels", "description", "webhook", "priority"})
+    )
 
 
 @lru_cache(maxsize=4)  # a spec is checked, and then planned
-def _searched(text: str) -> "Searched":
-    return Searched(Experiment.model_validate_json(text))
+def _searched_spec(text: str) -> "SearchedSpec":
+    return SearchedSpec(Experiment.model_validate_json(text))
 
 
-class Searched:
+class SearchedSpec:
     """A spec with a search.
 
     Args:

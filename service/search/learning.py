@@ -2,10 +2,9 @@
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
 
-from service.search.proposals import NUM_AT_RANDOM, Configuration, drawn
+from service.search.proposals import NUM_AT_RANDOM, Configuration, random_configurations
+from service.search.seen import Seen
 from service.spec.search import Dimension, Search
 
 # What was tried or is refused is proposed anew so often; then one is drawn at random.
@@ -13,25 +12,7 @@ MAX_REDRAWS = 20
 MAX_REFUSED = 10_000
 
 
-@dataclass(frozen=True)
-class Seen:
-    """A configuration that was proposed before, and what has become of it.
-
-    Attributes:
-        values: By place.
-        state: "complete", with its `outcome`; "stopped" before its end, with its `progress`; "broken", where the
-            network diverged or died; "running" as long as there is no end, and "failed" where there will be none.
-        outcome: Of each goal, its value.
-        progress: Validation accuracy, a fraction, by the number of epochs when it was looked at.
-    """
-
-    values: Mapping[str, Any]
-    state: Literal["complete", "stopped", "broken", "running", "failed"]
-    outcome: Sequence[float] = ()
-    progress: Mapping[int, float] = field(default_factory=dict)
-
-
-def proposed(
+def next_configuration(
     search: Search,
     space: Mapping[str, Dimension],
     arm: str,
@@ -52,11 +33,11 @@ def proposed(
     """
     if len(seen) >= NUM_AT_RANDOM:
         # Here: Optuna takes a while to load, and the first ones need it not.
-        from service.search.tpe import learnt
+        from service.search.tpe import tpe_configuration
 
         for again in range(MAX_REDRAWS):
-            configuration = learnt(search, space, f"{search.seed}/{arm}/{len(seen)}/{again}", seen)
+            configuration = tpe_configuration(search, space, f"{search.seed}/{arm}/{len(seen)}/{again}", seen)
             if accepted(configuration):
                 return configuration
-    at_random = itertools.islice(drawn(space, search.seed), MAX_REFUSED)
+    at_random = itertools.islice(random_configurations(space, search.seed), MAX_REFUSED)
     return next((configuration for configuration in at_random if accepted(configuration)), None)

@@ -33,7 +33,7 @@ def proposals(search: Search, places: Sequence[str], *, at_most: int | None = No
         return _shuffled(tuple(_grid(space)), search.seed)
     assert search.num_configurations is not None
     wanted = search.num_configurations if at_most is None else min(at_most, search.num_configurations)
-    return tuple(itertools.islice(drawn(space, search.seed), wanted))
+    return tuple(itertools.islice(random_configurations(space, search.seed), wanted))
 
 
 def num_possible(space: Mapping[str, Dimension]) -> int:
@@ -73,7 +73,7 @@ def _points(dimension: Dimension) -> list[Any]:
     return list(dict.fromkeys([low, *inner, high]))
 
 
-def drawn(space: Mapping[str, Dimension], seed: int) -> Iterator[Configuration]:
+def random_configurations(space: Mapping[str, Dimension], seed: int) -> Iterator[Configuration]:
     """Configurations at random, no two of them equal, until there are no others."""
     seen: set[tuple[Any, ...]] = set()
     for number in range(num_possible(space)):

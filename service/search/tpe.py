@@ -15,15 +15,15 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from service.search.learning import Seen
 from service.search.proposals import Configuration
+from service.search.seen import Seen
 from service.spec.search import Dimension, Search
 
 # Of the goals, in their order.
 _DIRECTIONS: tuple[Literal["maximize", "minimize"], ...] = ("maximize", "minimize")
 
 
-def learnt(search: Search, space: Mapping[str, Dimension], key: str, seen: Sequence[Seen]) -> Configuration:
+def tpe_configuration(search: Search, space: Mapping[str, Dimension], key: str, seen: Sequence[Seen]) -> Configuration:
     """The next configuration.
 
     Args:

@@ -64,7 +64,7 @@ class Resources(Config):
         return wanted
 
 
-class Start(Config):
+class StartPoint(Config):
     """Where chains start instead of from fresh weights: at what another experiment's chains of the same seeds left."""
 
     experiment: ExperimentId

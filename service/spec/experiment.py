@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationError
 
 from service.errors import FieldError, SpecInvalid
-from service.spec.blocks import Limits, Resources, Retention, Start, Webhook
+from service.spec.blocks import Limits, Resources, Retention, StartPoint, Webhook
 from service.spec.checks import cross_faults
 from service.spec.faults import faults_of
 from service.spec.merge import merged
@@ -101,7 +101,7 @@ class Arm(Overrides):
 
     name: Name
     stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=MAX_STAGES)]
-    start: Start | None = Field(None, description="Where its chains start; None: as the experiment says.")
+    start: StartPoint | None = Field(None, description="Where its chains start; None: as the experiment says.")
 
 
 class Experiment(Overrides):
@@ -122,7 +122,7 @@ class Experiment(Overrides):
     resources: Resources = Resources()
     limits: Limits = Limits()
     priority: int = Field(0, ge=-100, le=100, description="In the queue, what has more goes first.")
-    start: Start | None = Field(None, description="Where all chains start; None: from fresh weights.")
+    start: StartPoint | None = Field(None, description="Where all chains start; None: from fresh weights.")
     retention: Retention = Retention()
     webhook: Webhook | None = None
     validation: Validation = 0.0

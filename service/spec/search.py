@@ -119,7 +119,7 @@ class Asha(Config):
         3, ge=2, le=100, description="One of so many goes on; the rungs are so many times apart."
     )
 
-    def checks(self, epoch: int) -> bool:
+    def judges_at(self, epoch: int) -> bool:
         """Whether an epoch of a stage is a rung."""
         rung = self.grace_epochs
         while rung < epoch:
@@ -141,7 +141,7 @@ class MedianStopping(Config):
         3, ge=1, le=1_000, description="How many other configurations of the arm must have got so far."
     )
 
-    def checks(self, epoch: int) -> bool:
+    def judges_at(self, epoch: int) -> bool:
         """Whether there is a look at an epoch of a stage."""
         return epoch >= self.grace_epochs and (epoch - self.grace_epochs) % self.interval_epochs == 0
 

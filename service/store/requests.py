@@ -4,15 +4,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import or_, select, update
+from sqlalchemy.orm import Session
 
 from service.errors import Conflict
 from service.events import utc_now
 from service.reasons import NO_REASON
 from service.spec.blocks import Resources
 from service.states import TERMINAL, Cleanup, ExperimentState, Wanted, WorkState
-from service.store.base import Queries
+from service.store.event_log import EventLog
+from service.store.experiment_queries import Experiments
 from service.store.rows import demand
-from service.store.tables import ChainRow, ExperimentRow, LineageRow, OutcomeRow, StageRow
+from service.store.tables import ChainRow, ExperimentRow, OutcomeRow, StageRow
 
 _DONE_TO = {Wanted.RUN: "resumed", Wanted.PAUSE: "paused", Wanted.CANCEL: "cancelled"}
 # What a new generation runs again.
@@ -28,10 +30,13 @@ class NewResources:
     after: Resources
 
 
-class Requests(Queries):
-    """The part of the repository that takes wants."""
+class Requests:
+    """Requests of users, taken or refused."""
 
-    def request(self, experiment_id: str, wanted: Wanted, resources: NewResources | None = None) -> ExperimentRow:
+    def __init__(self, session: Session, experiments: Experiments, events: EventLog) -> None:
+        self._session, self._experiments, self._events = session, experiments, events
+
+    def want(self, experiment_id: str, wanted: Wanted, resources: NewResources | None = None) -> ExperimentRow:
         """Want something of an experiment; the reconciler makes it so. To want it again changes nothing.
 
         Args:
@@ -43,7 +48,7 @@ class Requests(Queries):
             NotFound: there is none of this id.
             Conflict: it has ended otherwise already, or is being cancelled; or it cannot go on with these resources.
         """
-        row = self.experiment(experiment_id, lock=True)
+        row = self._experiments.get(experiment_id, lock=True)
         ends_so = wanted is Wanted.CANCEL and row.state == ExperimentState.CANCELLED
         if row.state in TERMINAL and not ends_so:
             raise Conflict(f"experiment {experiment_id} {_has_ended(row)} and cannot be {_DONE_TO[wanted]}")
@@ -61,7 +66,7 @@ class Requests(Queries):
             if wanted is Wanted.RUN:
                 row.queued_at = utc_now()  # it queues behind those that wait already
             row.wanted = wanted
-            self.add_event(experiment_id, "experiment", {"state": row.state, "wanted": wanted, **changed})
+            self._events.add(experiment_id, "experiment", {"state": row.state, "wanted": wanted, **changed})
         return row
 
     def retry(self, experiment_id: str, resources: NewResources | None = None) -> ExperimentRow:
@@ -78,7 +83,7 @@ class Requests(Queries):
             Conflict: it has not ended, has succeeded, or its checkpoints are gone; or it cannot go on with these
                 resources.
         """
-        row = self.experiment(experiment_id, lock=True)
+        row = self._experiments.get(experiment_id, lock=True)
         has_not_begun = row.state == ExperimentState.QUEUED and row.driver_attempt < row.first_driver
         if has_not_begun and row.generation > 1 and row.wanted is not Wanted.CANCEL:
             if resources is not None and not _has(row, resources.after):
@@ -149,7 +154,7 @@ class Requests(Queries):
         for table, changes in ((ChainRow, {}), (StageRow, {"failure": None})):
             again = table.experiment_id == row.id, table.state.in_(_UNFINISHED)
             self._session.execute(update(table).where(*again).values(state=WorkState.WAITING, **changes))
-        self.add_event(row.id, "experiment", {"state": row.state, "generation": row.generation, **changed})
+        self._events.add(row.id, "experiment", {"state": row.state, "generation": row.generation, **changed})
 
     def remove(self, experiment_id: str, what: Cleanup) -> ExperimentRow:
         """Want something of an experiment that has ended removed; the housekeeper does it.
@@ -158,32 +163,17 @@ class Requests(Queries):
             NotFound: there is none of this id, or it is being deleted already.
             Conflict: it has not ended, or another experiment starts from its checkpoints.
         """
-        row = self.experiment(experiment_id, lock=True)
+        row = self._experiments.get(experiment_id, lock=True)
         if row.state not in TERMINAL:
             raise Conflict(f"experiment {experiment_id} is {row.state}: cancel it, and remove it once it has ended")
-        heirs = self.heirs(experiment_id)
+        heirs = self._experiments.heirs(experiment_id)
         if heirs:
             named = ", ".join(heirs[:MAX_NAMED]) + (f" and {len(heirs) - MAX_NAMED} more" if heirs[MAX_NAMED:] else "")
             raise Conflict(f"experiment {experiment_id} is what {named} started from: delete these first")
         if what is Cleanup.EVERYTHING or row.checkpoints_removed_at is None:
             row.cleanup = what
-            self.add_event(experiment_id, "experiment", {"state": row.state, "cleanup": what})
+            self._events.add(experiment_id, "experiment", {"state": row.state, "cleanup": what})
         return row
-
-    def heirs(self, experiment_id: str) -> list[str]:
-        """Ids of the experiments that start from this one's checkpoints."""
-        query = select(LineageRow.experiment_id).where(LineageRow.parent_id == experiment_id)
-        return list(self._session.scalars(query.order_by(LineageRow.experiment_id)))
-
-    def parents(self, experiment_id: str) -> list[str]:
-        """Ids of the experiments whose checkpoints this one starts from."""
-        query = select(LineageRow.parent_id).where(LineageRow.experiment_id == experiment_id)
-        return list(self._session.scalars(query.order_by(LineageRow.parent_id)))
-
-    def outcomes(self, experiment_id: str) -> list[OutcomeRow]:
-        """How the earlier generations ended, oldest first."""
-        query = select(OutcomeRow).where(OutcomeRow.experiment_id == experiment_id)
-        return list(self._session.scalars(query.order_by(OutcomeRow.generation)))
 
 
 def _has(row: ExperimentRow, resources: Resources) -> bool:

@@ -1,69 +1,15 @@
 """The tables. The migrations in `migrations/` make them; a test compares the two."""
 
-from datetime import UTC, datetime
-from enum import StrEnum
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    DateTime,
-    Dialect,
-    Float,
-    ForeignKey,
-    ForeignKeyConstraint,
-    Index,
-    Integer,
-    String,
-    Text,
-)
+from sqlalchemy import JSON, Float, ForeignKey, ForeignKeyConstraint, Index, Integer, String, Text
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
-from sqlalchemy.types import TypeDecorator
 
 from service.reasons import Reason, ReasonKind
 from service.states import Wanted
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """A time that is always aware and in UTC, even on SQLite, which stores no zone."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Convert a time to UTC for the database."""
-        return None if value is None else value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Make a time from the database aware."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-class EnumText(TypeDecorator[StrEnum]):
-    """A member of a `StrEnum`, stored as its value."""
-
-    impl = String
-    cache_ok = True
-
-    def __init__(self, members: type[StrEnum], length: int = 32) -> None:
-        """Take the enum, and the length of the column."""
-        super().__init__(length)
-        self.members = members
-
-    def process_bind_param(self, value: StrEnum | str | None, dialect: Dialect) -> str | None:
-        """Give the database the value; a text must be one of them."""
-        return None if value is None else self.members(value).value
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> StrEnum | None:
-        """Return the member of a stored value."""
-        return None if value is None else self.members(value)
-
-
-# SQLite numbers rows itself only if the column's type is called INTEGER, which has 64 bits there anyway.
-LongInteger = BigInteger().with_variant(Integer(), "sqlite")
+from service.store.columns import EnumText, LongInteger, UtcDateTime
 
 
 class Table(DeclarativeBase):

@@ -1,35 +1,38 @@
-"""What the service does by itself for experiments that have ended: cleaning up, and telling of the end."""
+"""Work on experiments that have ended: what to remove, and whom to notify."""
 
 from datetime import datetime
 
 from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
 
-from service.store.base import Queries
 from service.store.tables import ExperimentRow
 
 
-class Upkeep(Queries):
-    """The part of the repository that the housekeeper works with."""
+class Upkeep:
+    """What the housekeeper reads, and the last of its steps."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     def to_clean(self) -> list[ExperimentRow]:
-        """Experiments of which something is to be removed."""
+        """Return the experiments of which something is to be removed."""
         query = select(ExperimentRow).where(ExperimentRow.cleanup.is_not(None))
         return list(self._session.scalars(query.order_by(ExperimentRow.id)))
 
-    def outlived(self, now: datetime) -> list[str]:
-        """Ids of the experiments whose time has come to be deleted."""
+    def expired(self, now: datetime) -> list[str]:
+        """Return the ids of the experiments that are due to be deleted."""
         query = select(ExperimentRow.id).where(ExperimentRow.delete_at <= now, ExperimentRow.cleanup.is_(None))
         return list(self._session.scalars(query.order_by(ExperimentRow.id)))
 
     def to_notify(self, now: datetime, limit: int) -> list[ExperimentRow]:
-        """Experiments whose end somebody is to be told of now."""
+        """Return the experiments whose webhook is due."""
         query = select(ExperimentRow).where(ExperimentRow.notify_at <= now)
         return list(self._session.scalars(query.order_by(ExperimentRow.notify_at).limit(limit)))
 
-    def row(self, experiment_id: str) -> ExperimentRow | None:
-        """One experiment, even while it is being deleted; locked until this transaction ends."""
+    def locked(self, experiment_id: str) -> ExperimentRow | None:
+        """Return one experiment, even if it is being deleted; lock it until this transaction ends."""
         return self._session.get(ExperimentRow, experiment_id, with_for_update=True)
 
-    def forget(self, experiment_id: str) -> None:
-        """Delete all that the database has of an experiment."""
+    def delete(self, experiment_id: str) -> None:
+        """Delete an experiment from the database."""
         self._session.execute(delete(ExperimentRow).where(ExperimentRow.id == experiment_id))

@@ -19,8 +19,8 @@ from typing import TypedDict
 from service.store.database import Database
 from tests.fuzz.stock import Stock, write_names
 from tests.integration.api.conftest import served, settings_for
+from tests.root import ROOT
 
-ROOT = Path(__file__).parents[2]
 RESTORE_EVERY_S = 1.0
 # A spec has rules that no JSON schema can tell, so one that fits the schema may be refused all the same.
 CONFIG = """\

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import delete, insert, select, update
+from sqlalchemy.orm import object_session
 
 from service.events import utc_now
 from service.failures import Failure, FailureType
@@ -101,7 +102,7 @@ class Stock:
         own = {"validation": 0.1, "search": kind["search"]} if "search" in kind else {}
         parsed = parse(spec(seeds=[0, 1], **own))
         with self._database.session() as repository:
-            row = repository.create_experiment(parsed, plan(parsed))
+            row = repository.experiments.create(parsed, plan(parsed))
             _fill(repository, row, {key: value for key, value in kind.items() if key != "search"})
             experiment_id = row.id
         self._write_logs(experiment_id)
@@ -119,11 +120,12 @@ def _fill(repository: Repository, row: ExperimentRow, kind: dict[str, Any]) -> N
     """Makes a new experiment one of this kind."""
     for key, value in kind.items():
         setattr(row, key, value)
-    state, now = E(row.state), utc_now()
+    state, now, session = E(row.state), utc_now(), object_session(row)
+    assert session is not None
     if state is not E.QUEUED:
         row.driver_attempt, row.started_at = 1, now
     for generation in range(1, row.generation or 1):
-        repository._session.add(
+        session.add(
             OutcomeRow(
                 experiment_id=row.id,
                 generation=generation,
@@ -134,11 +136,11 @@ def _fill(repository: Repository, row: ExperimentRow, kind: dict[str, Any]) -> N
         )
     if state in TERMINAL:
         row.finished_at = now
-        repository.add_event(row.id, "experiment", {"state": state, "reason": ""})
+        repository.events.add(row.id, "experiment", {"state": state, "reason": ""})
     _fill_work(repository, row.id, state)
     states = (VerificationState.EQUAL, VerificationState.RUNNING, VerificationState.FAILED)
-    repository._session.execute(insert(VerificationRow), [_verification(row.id, *each) for each in enumerate(states)])
-    row.stages_done = repository.count_done_stages(row.id)
+    session.execute(insert(VerificationRow), [_verification(row.id, *each) for each in enumerate(states)])
+    row.stages_done = repository.work.count_done_stages(row.id)
 
 
 def _fill_work(repository: Repository, experiment_id: str, state: ExperimentState) -> None:
@@ -149,7 +151,7 @@ def _fill_work(repository: Repository, experiment_id: str, state: ExperimentStat
         E.RUNNING: WorkState.RUNNING,
         E.PAUSING: WorkState.RUNNING,
     }.get(state, WorkState.WAITING)
-    for chain in repository.chains(experiment_id):
+    for chain in repository.work.chains(experiment_id):
         chain.state = work
         for stage in chain.stages:
             stage.state, stage.attempts = work, 1

@@ -1,10 +1,10 @@
-"""The loss around a trained network: L_SDT and L_TET on one grid of weights in a random plane.
+"""The loss landscape of a trained network: L_SDT and L_TET on one grid of weights in a random plane.
 
     w(alpha, beta) = w + alpha * d1 + beta * d2
 
-The directions d1 and d2 are Gaussian, and filter-normalised: each filter of a direction has the norm of the filter it
-moves, so that networks of different weight scales can be compared. Only weights of convolutions and linear layers
-move. Biases and all that belongs to a normalisation stay, its running statistics too, as in the source ("biasbn").
+The directions d1 and d2 are Gaussian and filter-normalised: each filter of a direction has the norm of the filter that
+it moves, so that networks with other scales of weights can be compared. Only the weights of convolutions and linear
+layers move. Biases and norms stay, with their running statistics, as in the source ("biasbn").
 
 Source: Li et al., "Visualizing the Loss Landscape of Neural Nets", NeurIPS 2018 (arXiv:1712.09913), section 4;
 Deng et al., ICLR 2022, Fig. 2.
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from tet_core import seed
-from tet_core.analysis.subject import Record, Row, Subject, finite, number
+from tet_core.analysis.subject import Record, Row, Subject, finite, finite_or_none
 from tet_core.config import Landscape
 from tet_core.measure.operations import LAYERS
 
@@ -24,30 +24,30 @@ LOSSES = ("loss_sdt", "loss_tet")
 
 
 def axis(landscape: Landscape) -> list[float]:
-    """The coordinates of a side, from -extent to extent; the one in the middle is exactly 0."""
+    """Return the coordinates of a side of the grid, from -extent to extent; the middle one is exactly 0."""
     last = landscape.size - 1
     return [landscape.extent * (2 * i - last) / last for i in range(landscape.size)]
 
 
 def direction(model: nn.Module, seed_: int, which: int) -> dict[str, Tensor]:
-    """One filter-normalised direction.
+    """Return one filter-normalised direction.
 
-    The Gaussian draws depend on seed, direction and the weight's name alone: arms of one seed share them, and each
-    scales them to its own weights.
+    The Gaussian draws depend only on the seed, the direction and the weight's name: arms of one seed share them, and
+    each scales them to its own weights.
 
     Args:
-        model: The network that it starts from.
+        model: The network at the origin of the grid.
         seed_: The experiment's seed.
         which: 1 or 2.
 
     Returns:
-        For each weight by name, a tensor of its shape, float64, on its device.
+        By the weight's name, a tensor of its shape, float64, on its device.
     """
     found = {}
     for name, weight in _weights(model).items():
         generator = seed.generator(seed_, f"landscape {which} {name}")
         draw = torch.randn(weight.shape, generator=generator, dtype=torch.float64).to(weight.device)
-        # A filter, or a linear layer's row, is all that leads into one output; none of Gaussian draws has norm 0.
+        # A filter, or a row of a linear layer, leads into one output. No Gaussian draw has norm 0.
         norms = weight.detach().double().flatten(1).norm(dim=1) / draw.flatten(1).norm(dim=1)
         found[name] = draw * norms.view(-1, *[1] * (weight.ndim - 1))
     return found
@@ -64,7 +64,7 @@ def _weights(model: nn.Module) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def _move(weights: dict[str, Tensor], origin: dict[str, Tensor], *steps: tuple[float, dict[str, Tensor]]) -> None:
-    """Put the weights where the steps lead from the origin; computed in float64, so (0, 0) is the origin itself."""
+    """Set the weights to the origin plus the steps, computed in float64, so that (0, 0) is exactly the origin."""
     for name, weight in weights.items():
         target = origin[name]
         for length, along in steps:
@@ -73,15 +73,15 @@ def _move(weights: dict[str, Tensor], origin: dict[str, Tensor], *steps: tuple[f
 
 
 def landscape_rows(subject: Subject, landscape: Landscape, done: int = 0) -> Iterator[Row]:
-    """Measure the grid row by row: alpha runs within a row, beta from row to row.
+    """Yield the rows of the grid, measured one by one: alpha changes within a row, beta between rows.
 
-    With all test samples, the centre is the checkpoint's `test/loss_sdt` and `test/loss_tet` to the last digit. The
-    network has its own weights again whenever a row is given.
+    With all test samples, the centre equals the checkpoint's `test/loss_sdt` and `test/loss_tet` to the last digit. The
+    network has its own weights again when a row is yielded.
 
     Args:
         subject: The network.
         landscape: The grid, and the samples.
-        done: Rows to leave out at the beginning.
+        done: How many of the first rows to leave out.
     """
     weights, at = _weights(subject.model), axis(landscape)
     origin = {name: weight.detach().double() for name, weight in weights.items()}
@@ -95,13 +95,13 @@ def landscape_rows(subject: Subject, landscape: Landscape, done: int = 0) -> Ite
             _move(weights, origin, (alpha, d1), (at[row], d2))
             found = subject.measure(dataset, samples, T)
             place: Record = {"row": row + 1, "column": column + 1, "alpha": alpha, "beta": at[row]}
-            records.append(place | {key: number(found[key]) for key in (*LOSSES, "accuracy")})
+            records.append(place | {key: finite_or_none(found[key]) for key in (*LOSSES, "accuracy")})
         _move(weights, origin)
         yield Row(row + 1, row + 1, _summary(records, is_central=2 * row == landscape.size - 1), records)
 
 
 def _summary(records: list[Record], *, is_central: bool) -> dict[str, float]:
-    """The extremes of a row, and the centre in the row that has it."""
+    """Return the extremes of a row, and in the middle row the values at the centre."""
     metrics: dict[str, float] = {}
     for loss in LOSSES:
         values = [float(value) for record in records if (value := record[loss]) is not None]

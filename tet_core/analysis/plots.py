@@ -2,40 +2,43 @@
 
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, assert_never
 
 from matplotlib.figure import Figure
 
 from tet_core.analysis.subject import Record
-from tet_core.config import Analysis, Landscape, TimeSweep
+from tet_core.config import Analysis, Energy, Landscape, TimeSweep
 
 
 def plot(analysis: Analysis, records: Sequence[Record]) -> bytes:
-    """A PNG of an analysis.
+    """Return a plot of an analysis as PNG.
 
     Args:
-        analysis: What the records are of.
-        records: Of all its rows, in their order.
+        analysis: The analysis.
+        records: The records of all its rows, in their order.
     """
     figure = Figure(figsize=(10, 4), layout="constrained")
-    if isinstance(analysis, TimeSweep):
-        _sweep(figure, records)
-    elif isinstance(analysis, Landscape):
-        _landscape(figure, analysis, records)
-    else:
-        _energy(figure, records)
+    match analysis:
+        case TimeSweep():
+            _sweep(figure, records)
+        case Landscape():
+            _landscape(figure, analysis, records)
+        case Energy():
+            _energy(figure, records)
+        case unknown:
+            assert_never(unknown)
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=120)
     return stream.getvalue()
 
 
 def _numbers(records: Sequence[Record], key: str) -> list[float]:
-    """A column; what is not known leaves a gap in a plot."""
+    """Return a column; a value that is None becomes nan, which leaves a gap in the plot."""
     return [float("nan") if (value := record[key]) is None else float(value) for record in records]
 
 
 def _sweep(figure: Figure, records: Sequence[Record]) -> None:
-    """Accuracy, and both losses, against T; the T of the training is marked (Fig. 4A)."""
+    """Draw the accuracy and both losses against T; the T of the training is marked (Fig. 4A)."""
     records = sorted(records, key=lambda record: float(record["T"] or 0))
     T, trained = _numbers(records, "T"), float(records[0]["trained_T"] or 0)
     left, right = figure.subplots(1, 2)
@@ -52,7 +55,7 @@ def _sweep(figure: Figure, records: Sequence[Record]) -> None:
 
 
 def _landscape(figure: Figure, landscape: Landscape, records: Sequence[Record]) -> None:
-    """Contours of both losses around the same minimum (Fig. 2)."""
+    """Draw both losses around the same minimum (Fig. 2)."""
     size = landscape.size
     x, y = _numbers(records[:size], "alpha"), _numbers(records[::size], "beta")
     for axes, key, label in zip(figure.subplots(1, 2), ("loss_sdt", "loss_tet"), ("L_SDT", "L_TET"), strict=True):
@@ -65,7 +68,7 @@ def _landscape(figure: Figure, landscape: Landscape, records: Sequence[Record]) 
 
 
 def _energy(figure: Figure, records: Sequence[Record]) -> None:
-    """The estimate for an image layer by layer, at the largest T (Fig. 4B is made of the totals)."""
+    """Draw the estimate for an image, layer by layer, at the largest T (Fig. 4B shows the totals)."""
     largest = max(float(record["T"] or 0) for record in records)
     layers = [record for record in records if record["T"] == largest and record["kind"] != "neuron"]
     names = [str(record["layer"]) for record in layers]

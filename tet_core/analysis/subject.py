@@ -1,4 +1,4 @@
-"""The trained network that is analysed, its data, and the rows in which every analysis gives its results."""
+"""The trained network that is analysed, its data, and the rows that every analysis yields."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,21 +10,23 @@ from tet_core import environment, seed
 from tet_core.checkpoint import weights_sha256
 from tet_core.config import TrainConfig
 from tet_core.data import Dataset, Samples, load_dataset
-from tet_core.measure.evaluation import build, measure_prefixes
-from tet_core.train.stage import Start
+from tet_core.errors import ConfigError
+from tet_core.measure.evaluation import measure_prefixes
+from tet_core.network import build_network
+from tet_core.train.stage import StageStart
 
 Record = dict[str, str | int | float | bool | None]
 
 
 @dataclass(frozen=True)
 class Row:
-    """What an analysis can be stopped behind, and gone on from: it depends on no other row.
+    """A part of an analysis that depends on no other part: between rows an analysis can be stopped and resumed.
 
     Attributes:
         number: From 1.
-        step: Where its metrics stand on the x axis: T in a sweep, else the number.
+        step: The position of its metrics on the x axis: T in a sweep, else the number.
         metrics: Finite numbers, under the analysis's name; `row_time_s` is added by `analyse`.
-        records: Its lines of the table, as plain values; a number that is not finite is None.
+        records: Its lines of the table, as plain values; None stands for a number that is not finite.
     """
 
     number: int
@@ -34,20 +36,20 @@ class Row:
 
 
 def finite(metrics: Mapping[str, float]) -> dict[str, float]:
-    """The metrics that are finite numbers: far from a minimum a loss may overflow."""
+    """Return the metrics that are finite numbers: far from a minimum a loss may overflow."""
     return {key: value for key, value in metrics.items() if isfinite(value)}
 
 
-def number(value: float) -> float | None:
-    """A number for the table, which is JSON and has no word for infinity."""
+def finite_or_none(value: float) -> float | None:
+    """Return a number for the table, which is JSON and has no infinity: None if it is not finite."""
     return value if isfinite(value) else None
 
 
 class Subject:
-    """A network as its checkpoint left it, in evaluation mode.
+    """The network of a checkpoint, in evaluation mode.
 
     Args:
-        checkpoint: Of a training stage.
+        checkpoint: Checkpoint of a training stage.
         data_root: As for `load_dataset`.
         on_step: Called after every batch that was measured.
     """
@@ -58,41 +60,41 @@ class Subject:
         self._on_step = on_step
         self.config = TrainConfig.model_validate(checkpoint["config"])
         self.data_root = data_root
-        self.model = build(self.config)
+        self.model = build_network(self.config)
         self.model.load_state_dict(checkpoint["model"])
         self.model.eval()
 
     def dataset(self, T: int) -> Dataset:
-        """The data set for T steps: recordings of events are sliced anew for every T, still images stay."""
+        """Return the data set for T steps: recordings of events are sliced again for every T, still images are not."""
         return load_dataset(self.config.dataset, self.data_root, T=T)
 
     def samples(self, dataset: Dataset, split: str, num_samples: int | None) -> Samples:
-        """The samples to measure on, on the network's device.
+        """Return the samples to measure on, on the network's device.
 
-        All of a split in file order, or `num_samples` of them, drawn by the seed alone: the same for all arms.
+        These are all of a split in file order, or `num_samples` of them, drawn by the seed only: the same for all arms.
 
         Raises:
-            ValueError: If there are fewer samples than asked for.
+            ConfigError: If there are fewer samples than asked for.
         """
         part = dataset.test if split == "test" else dataset.train
         if num_samples is not None and num_samples > len(part):
-            raise ValueError(f"num_samples is {num_samples}; the {split} set of {dataset.name} has {len(part)}")
+            raise ConfigError("num_samples", num_samples, f"the {split} set of {dataset.name} has {len(part)}")
         if num_samples is not None and num_samples < len(part):
             part = part.subset(seed.sample(self.config.seed, f"analysis {split}", len(part), num_samples))
         return part.to(environment.device(self.config))
 
     def measure(self, dataset: Dataset, samples: Samples, T: int) -> dict[str, float]:
-        """`loss`, `loss_sdt`, `loss_tet` and `accuracy` at T steps, in the batches in which training measures."""
+        """Return `loss`, `loss_sdt`, `loss_tet` and `accuracy` at T steps, in the same batches as during training."""
         return self.measure_prefixes(dataset, samples, (T,))[T]
 
     def measure_prefixes(self, dataset: Dataset, samples: Samples, steps: Sequence[int]) -> dict[int, dict[str, float]]:
-        """The same at several T, in one pass; see `tet_core.measure.evaluation.measure_prefixes`."""
+        """Return the same at several T, in one pass; see `tet_core.measure.evaluation.measure_prefixes`."""
         return measure_prefixes(self.model, dataset, samples, self.config, steps, self._on_step)
 
-    def start(self) -> Start:
-        """What is analysed, and in which environment; the hash is that of the analysed weights."""
+    def describe_start(self) -> StageStart:
+        """Return what is analysed, and in which environment; the hash is that of the analysed weights."""
         dataset = self.dataset(self.config.T)
         data = {"name": dataset.name, "digest": dataset.digest, "source": dataset.source}
         num_parameters = sum(parameter.numel() for parameter in self.model.parameters())
         sha256 = weights_sha256(self.model.state_dict())
-        return Start(sha256, environment.record(self.config), data, num_parameters)
+        return StageStart(sha256, environment.record_of(self.config), data, num_parameters)

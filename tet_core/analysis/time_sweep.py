@@ -5,30 +5,30 @@ Source: Deng et al., ICLR 2022, section 5.2 and Fig. 4A.
 
 from collections.abc import Iterator, Sequence
 
-from tet_core.analysis.subject import Record, Row, Subject, finite, number
+from tet_core.analysis.subject import Record, Row, Subject, finite, finite_or_none
 from tet_core.config import EntryPointModel, TimeSweep
 
 
 def sweep_rows(subject: Subject, sweep: TimeSweep, done: int = 0) -> Iterator[Row]:
-    """Measure the test set at every T of the sweep, one a row.
+    """Yield a row for every T of the sweep, measured on the test set.
 
-    Still images are measured at all T in one pass, which takes as long as the largest T alone: the first row comes
-    when all are there. A recording of events is sliced anew for every T, so that each T sees the whole of it, and a
-    network of the user's own may look ahead: these are measured T by T.
+    Still images are measured at all T in one pass, which takes as long as the largest T alone: all rows are ready when
+    the first is yielded. A recording of events is sliced again for every T, so that each T covers the whole recording,
+    and the network of an entry point may look ahead in time: these are measured one T after the other.
 
     Args:
         subject: The network.
-        sweep: Which T.
-        done: Rows to leave out at the beginning.
+        sweep: The numbers of time steps T.
+        done: How many of the first rows to leave out.
     """
     for row, (T, found) in enumerate(_measured(subject, sweep.T, done), done + 1):
         record: Record = {"T": T, "trained_T": subject.config.T}
-        record |= {key: number(value) for key, value in found.items()}
+        record |= {key: finite_or_none(value) for key, value in found.items()}
         yield Row(row, T, finite({f"time_sweep/{key}": value for key, value in found.items()}), [record])
 
 
 def _measured(subject: Subject, steps: Sequence[int], done: int) -> Iterator[tuple[int, dict[str, float]]]:
-    """Each T but the first `done` with its metrics."""
+    """Yield each T with its metrics, without the first `done`."""
     if done == len(steps):
         return
     whole = subject.dataset(max(steps))
@@ -37,6 +37,6 @@ def _measured(subject: Subject, steps: Sequence[int], done: int) -> Iterator[tup
             dataset = subject.dataset(T)
             yield T, subject.measure(dataset, subject.samples(dataset, "test", None), T)
         return
-    # All of them, whatever is done: so the bits do not depend on where a sweep was interrupted.
+    # All T, also those already done: so the bits do not depend on where a sweep was interrupted.
     found = subject.measure_prefixes(whole, subject.samples(whole, "test", None), steps)
     yield from list(found.items())[done:]

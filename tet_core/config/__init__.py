@@ -1,7 +1,7 @@
-"""What a training stage can be asked for: names, fields, defaults and limits.
+"""The settings of a stage: names, fields, defaults and limits.
 
-This package loads no torch, so that a service can check a spec without it. Its classes are the only
-place where a limit or a default is written down; everything else reads them.
+This package loads no torch, so that a service can check a spec without it. A limit or a default is written only here;
+everything else reads it from these classes.
 
 Source: Deng et al., "Temporal Efficient Training of Spiking Neural Network via Gradient Re-weighting",
 ICLR 2022; defaults are those of the paper's experiments on CIFAR.
@@ -28,22 +28,6 @@ from tet_core.config.augmentation import Flip as Flip
 from tet_core.config.augmentation import Nda as Nda
 from tet_core.config.augmentation import ResizedCrop as ResizedCrop
 from tet_core.config.augmentation import Roll as Roll
-from tet_core.config.base import MAX_BATCH_SIZE as MAX_BATCH_SIZE
-from tet_core.config.base import MAX_EPOCHS as MAX_EPOCHS
-from tet_core.config.base import MAX_SEED as MAX_SEED
-from tet_core.config.base import MAX_T as MAX_T
-from tet_core.config.base import BatchSize as BatchSize
-from tet_core.config.base import Config as Config
-from tet_core.config.base import Inherit as Inherit
-from tet_core.config.base import Memory as Memory
-from tet_core.config.base import NumEpochs as NumEpochs
-from tet_core.config.base import NumSteps as NumSteps
-from tet_core.config.base import Precision as Precision
-from tet_core.config.base import Seed as Seed
-from tet_core.config.base import SettledPrecision as SettledPrecision
-from tet_core.config.base import SyncNorm as SyncNorm
-from tet_core.config.base import TrainPart as TrainPart
-from tet_core.config.base import Validation as Validation
 from tet_core.config.datasets import DATASET_ENTRY_POINTS as DATASET_ENTRY_POINTS
 from tet_core.config.datasets import DATASET_NAMES as DATASET_NAMES
 from tet_core.config.datasets import DVS_SENSOR as DVS_SENSOR
@@ -103,5 +87,21 @@ from tet_core.config.optimizers import AdamConfig as AdamConfig
 from tet_core.config.optimizers import OptimizerConfig as OptimizerConfig
 from tet_core.config.optimizers import ScheduleConfig as ScheduleConfig
 from tet_core.config.optimizers import SgdConfig as SgdConfig
-from tet_core.config.training import TrainConfig as TrainConfig
-from tet_core.config.training import Training as Training
+from tet_core.config.shared import MAX_BATCH_SIZE as MAX_BATCH_SIZE
+from tet_core.config.shared import MAX_EPOCHS as MAX_EPOCHS
+from tet_core.config.shared import MAX_SEED as MAX_SEED
+from tet_core.config.shared import MAX_T as MAX_T
+from tet_core.config.shared import BatchSize as BatchSize
+from tet_core.config.shared import Config as Config
+from tet_core.config.shared import Inherit as Inherit
+from tet_core.config.shared import Memory as Memory
+from tet_core.config.shared import NumEpochs as NumEpochs
+from tet_core.config.shared import NumSteps as NumSteps
+from tet_core.config.shared import Precision as Precision
+from tet_core.config.shared import Seed as Seed
+from tet_core.config.shared import SettledPrecision as SettledPrecision
+from tet_core.config.shared import SyncNorm as SyncNorm
+from tet_core.config.shared import TrainPart as TrainPart
+from tet_core.config.shared import Validation as Validation
+from tet_core.config.train_config import TrainConfig as TrainConfig
+from tet_core.config.train_config import Training as Training

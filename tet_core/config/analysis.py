@@ -1,12 +1,12 @@
-"""Analyses of a trained network: what each may be asked for, and one with everything resolved."""
+"""Settings of the analyses of a trained network, and an analysis stage with everything resolved."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, assert_never
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from tet_core.config.base import MAX_T, Config, NumSteps
-from tet_core.config.training import TrainConfig
+from tet_core.config.shared import MAX_T, Config, NumSteps
+from tet_core.config.train_config import TrainConfig
 
 # The files that an analysis leaves: its table, for programs and for spreadsheets, and a plot of it.
 TABLE, TABLE_CSV, PLOT = "table.json", "table.csv", "plot.png"
@@ -24,7 +24,7 @@ class StepRange(Config):
 
 
 def _expanded(value: object) -> object:
-    """A range as the list it stands for; anything else as it is."""
+    """Return a range as the list it stands for; any other value unchanged."""
     if not isinstance(value, Mapping):
         return value
     ends = [value.get(key) for key in ("first", "last")]
@@ -58,13 +58,13 @@ NumSamples = Annotated[int, Field(ge=1, le=MAX_SAMPLES)]
 
 
 class TimeSweep(Config):
-    """The network measured at other numbers of time steps, without any fine-tuning (Fig. 4A)."""
+    """The network measured at other numbers of time steps, without fine-tuning (Fig. 4A)."""
 
     kind: Literal["time_sweep"] = "time_sweep"
     T: Steps
 
     def num_rows(self) -> int:
-        """One for each number of steps."""
+        """Return how many rows there are: one for each number of steps."""
         return len(self.T)
 
 
@@ -82,19 +82,19 @@ class Landscape(Config):
     num_samples: NumSamples | None = Field(None, description="How many of them, drawn by the seed; None: all.")
 
     def num_rows(self) -> int:
-        """One for each row of the grid."""
+        """Return how many rows there are: one for each row of the grid."""
         return self.size
 
 
 class EnergyTable(Config):
-    """What one operation costs, in pJ; a multiplication is counted with the addition that follows it."""
+    """The energy of one operation, in pJ; a multiplication includes the addition that follows it."""
 
     addition_pj: float
     multiplication_pj: float
     source: str
 
 
-# Numbers of a version never change: another source, or another process, is another name.
+# The numbers under a name never change: another source, or another process, gets another name.
 ENERGY_TABLES = {
     "horowitz-2014-45nm": EnergyTable(
         addition_pj=0.9,
@@ -106,7 +106,7 @@ ENERGY_TABLES = {
 
 
 class Energy(Config):
-    """Operations and firing rate of every layer, and from them an estimate of an image's energy (Fig. 4B)."""
+    """Operations and firing rate of every layer, and from them the estimated energy of an image (Fig. 4B)."""
 
     kind: Literal["energy"] = "energy"
     T: Steps | None = Field(None, description="Numbers of time steps, a list or {first, last}; None: as trained.")
@@ -114,7 +114,7 @@ class Energy(Config):
     table: Literal["horowitz-2014-45nm"] = "horowitz-2014-45nm"
 
     def num_rows(self) -> int:
-        """One for each number of steps."""
+        """Return how many rows there are: one for each number of steps."""
         return 1 if self.T is None else len(self.T)
 
 
@@ -133,14 +133,18 @@ class AnalysisConfig(Config):
 
     @property
     def T(self) -> int | None:
-        """How many steps the network is run for; None where the analysis varies them."""
-        if isinstance(self.analysis, Landscape):
-            return self.train.T
-        if isinstance(self.analysis, Energy):
-            return self.train.T if self.analysis.T is None else None
-        return None
+        """How many steps the network is run for; None if the analysis varies them."""
+        match self.analysis:
+            case Landscape():
+                return self.train.T
+            case Energy(T=None):
+                return self.train.T
+            case Energy() | TimeSweep():
+                return None
+            case unknown:
+                assert_never(unknown)
 
     @property
     def epochs(self) -> int:
-        """How many rows it is committed in, each as an epoch of training is."""
+        """How many rows it has; each is committed as an epoch of training is."""
         return self.analysis.num_rows()

@@ -1,28 +1,28 @@
-"""The steps of an augmentation."""
+"""Settings of the steps of an augmentation."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tet_core.config.base import Config
+from tet_core.config.shared import Config
 
 
 class Crop(Config):
-    """Zero-pad every side by `padding` pixels, then crop back at a random place."""
+    """A crop at a random place, after zero-padding every side by `padding` pixels."""
 
     name: Literal["crop"] = "crop"
     padding: int = Field(4, ge=1, le=128)
 
 
 class Flip(Config):
-    """Mirror left and right with probability `p`."""
+    """A mirroring of left and right, with probability `p`."""
 
     name: Literal["flip"] = "flip"
     p: float = Field(0.5, ge=0, le=1)
 
 
 class ResizedCrop(Config):
-    """Cut a random rectangle out and stretch it to the model's input size, as is usual for ImageNet."""
+    """A random rectangle, stretched to the model's input size, as is usual for ImageNet."""
 
     name: Literal["resized_crop"] = "resized_crop"
     min_area: float = Field(0.08, gt=0, le=1, description="Least share of the image; the largest is all of it.")
@@ -30,20 +30,20 @@ class ResizedCrop(Config):
 
 
 class Cutout(Config):
-    """Blacken a square at a random centre; where it reaches over the edge it is cut off (DeVries and Taylor 2017)."""
+    """A black square at a random centre, cut off at the edges of the image (DeVries and Taylor 2017)."""
 
     name: Literal["cutout"] = "cutout"
     size: int = Field(16, ge=1, le=1024, description="Side of the square in pixels.")
 
 
 class AutoAugment(Config):
-    """The policy that was found for CIFAR-10, 25 pairs of operations (Cubuk et al. 2019); for still images alone."""
+    """The policy found for CIFAR-10, 25 pairs of operations (Cubuk et al. 2019); only for still images."""
 
     name: Literal["autoaugment"] = "autoaugment"
 
 
 class Roll(Config):
-    """Shift by up to `pixels` in both axes; what leaves at one side comes back at the other."""
+    """A shift by up to `pixels` in both axes; pixels that leave at one side come back at the other."""
 
     name: Literal["roll"] = "roll"
     pixels: int = Field(5, ge=1, le=512)

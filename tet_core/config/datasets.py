@@ -1,28 +1,28 @@
-"""Data sets: what each may be asked for, and what is known of it without loading it."""
+"""Settings of the data sets, and what is known of each without loading it."""
 
 from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field
 
 from tet_core.config.augmentation import AugmentationStep, Crop, Flip, ResizedCrop, Roll
-from tet_core.config.base import Config, Seed
+from tet_core.config.shared import Config, Seed
 
 DATASET_ENTRY_POINTS = "tet.datasets"
 DVS_SENSOR = 128  # pixels of a side of the camera that recorded CIFAR10-DVS
 
 
 class DatasetCard(Config):
-    """What is known of a data set without loading it.
+    """The facts about a data set that are known without loading it.
 
     Attributes:
         num_classes: K.
-        in_channels: C; of events 2, one a polarity.
-        input_size: H = W of what the model gets, in pixels.
-        num_train: Samples of the training set; None where only the nodes know.
-        num_test: The same of the test set.
+        in_channels: C; for events 2, one a polarity.
+        input_size: H = W of the model's input, in pixels.
+        num_train: Samples of the training set; None if only the nodes know it.
+        num_test: The same for the test set.
         is_events: Whether a sample is a recording of events, cut into T frames, and not one still image.
-        white: The largest value of a still image's pixel.
-        augmentation: What a spec that sets none gets.
+        white: The largest value that a pixel of a still image has.
+        augmentation: The default of a spec that sets none.
     """
 
     num_classes: int
@@ -48,9 +48,9 @@ FolderPath = Annotated[
     AfterValidator(_inside),
 ]
 NumClasses = Annotated[int, Field(ge=1, le=100_000, description="K: how many class folders there are.")]
-InputSize = Annotated[int, Field(ge=1, le=1024, description="Side of what the model gets, in pixels.")]
+InputSize = Annotated[int, Field(ge=1, le=1024, description="Side of the model's input, in pixels.")]
 TestShare = Annotated[
-    float, Field(gt=0, lt=1, description="Share of each class that is tested on, where no split is given.")
+    float, Field(gt=0, lt=1, description="Share of each class that is the test set, if no split is given.")
 ]
 Slicing = Annotated[
     Literal["count", "time"],
@@ -65,7 +65,7 @@ class Digits(Config):
     input_size: Literal[8, 16, 32] = Field(8, description="Side in pixels; above 8 each pixel is repeated.")
 
     def card(self) -> DatasetCard:
-        """What is known of it."""
+        """Return what is known of it."""
         return DatasetCard(
             num_classes=10,
             in_channels=1,
@@ -83,7 +83,7 @@ class FashionMnist(Config):
     name: Literal["fashion_mnist"] = "fashion_mnist"
 
     def card(self) -> DatasetCard:
-        """What is known of it."""
+        """Return what is known of it."""
         return DatasetCard(
             num_classes=10,
             in_channels=1,
@@ -96,7 +96,7 @@ class FashionMnist(Config):
 
 class _Cifar(Config):
     def card(self) -> DatasetCard:
-        """What is known of it."""
+        """Return what is known of it."""
         return DatasetCard(
             num_classes=100 if isinstance(self, Cifar100) else 10,
             in_channels=3,
@@ -128,7 +128,7 @@ class ImageNet(Config):
     num_classes: NumClasses = 1000
 
     def card(self) -> DatasetCard:
-        """What is known of it; a selection of classes has other counts."""
+        """Return what is known of it; a selection of classes has other counts."""
         whole = self.num_classes == 1000
         return DatasetCard(
             num_classes=self.num_classes,
@@ -141,7 +141,7 @@ class ImageNet(Config):
 
 
 class ImageFolder(Config):
-    """Still images of the user's own: one folder a class, or `train` and `test` with one folder a class each."""
+    """Still images from the user's folders: one a class, or `train` and `test` with one a class each."""
 
     name: Literal["image_folder"] = "image_folder"
     folder: FolderPath
@@ -149,10 +149,10 @@ class ImageFolder(Config):
     input_size: InputSize
     in_channels: Literal[1, 3] = Field(3, description="3: colour, 1: grey.")
     test: TestShare = 0.2
-    split_seed: Seed = Field(0, description="What the split is drawn by, where none is given.")
+    split_seed: Seed = Field(0, description="Seed of the split, if none is given.")
 
     def card(self) -> DatasetCard:
-        """What is known of it."""
+        """Return what is known of it."""
         return DatasetCard(
             num_classes=self.num_classes,
             in_channels=self.in_channels,
@@ -169,7 +169,7 @@ class DvsCifar10(Config):
     slicing: Slicing = "count"
 
     def card(self) -> DatasetCard:
-        """What is known of it."""
+        """Return what is known of it."""
         return DatasetCard(
             num_classes=10,
             in_channels=2,
@@ -182,7 +182,7 @@ class DvsCifar10(Config):
 
 
 class EventFolder(Config):
-    """Recordings of the user's own (AEDAT 2.0): folders as for `image_folder`."""
+    """Recordings of events (AEDAT 2.0) from the user's folders, laid out as for `image_folder`."""
 
     name: Literal["event_folder"] = "event_folder"
     folder: FolderPath
@@ -191,10 +191,10 @@ class EventFolder(Config):
     sensor_size: Annotated[int, Field(ge=1, le=128, description="Side of the camera's array, in pixels.")] = DVS_SENSOR
     slicing: Slicing = "count"
     test: TestShare = 0.2
-    split_seed: Seed = Field(0, description="What the split is drawn by, where none is given.")
+    split_seed: Seed = Field(0, description="Seed of the split, if none is given.")
 
     def card(self) -> DatasetCard:
-        """What is known of it."""
+        """Return what is known of it."""
         return DatasetCard(
             num_classes=self.num_classes,
             in_channels=2,
@@ -208,7 +208,7 @@ StillConfig = Annotated[Digits | FashionMnist | Cifar10 | Cifar100 | ImageFolder
 
 
 class Saccades(Config):
-    """Simulated events: each still image is moved before a model of an event camera, as CIFAR10-DVS was recorded."""
+    """Simulated events: a model of an event camera records each still image while it moves, as for CIFAR10-DVS."""
 
     name: Literal["saccades"] = "saccades"
     base: StillConfig = Field(description="The still images.")
@@ -217,7 +217,7 @@ class Saccades(Config):
     slicing: Slicing = "count"
 
     def card(self) -> DatasetCard:
-        """What is known of it; an image that may be mirrored may be so as events."""
+        """Return what is known of it; its events may be mirrored if its images may."""
         still = self.base.card()
         flips = tuple(step for step in still.augmentation if isinstance(step, Flip))
         return DatasetCard(
@@ -243,7 +243,7 @@ class EntryPointDataset(Config):
     options: dict[str, str | int | float | bool] = Field({}, description="Passed to it as keyword arguments.")
 
     def card(self) -> DatasetCard:
-        """What is known of it: what the spec says."""
+        """Return what the spec says of it."""
         return DatasetCard(
             num_classes=self.num_classes,
             in_channels=self.in_channels,

@@ -1,10 +1,10 @@
-"""The losses a stage can be trained with."""
+"""Settings of the losses."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tet_core.config.base import Config
+from tet_core.config.shared import Config
 
 
 class SdtLoss(Config):
@@ -18,7 +18,7 @@ class TetLoss(Config):
 
     name: Literal["tet"] = "tet"
     lamb: float = Field(0.05, ge=0, le=1, description="Weight of the regulariser (lambda in Eq. 13).")
-    phi: float = Field(1.0, description="Level the regulariser pulls every output to (phi in Eq. 12).")
+    phi: float = Field(1.0, description="Level to which the regulariser pulls every output (phi in Eq. 12).")
 
 
 LossConfig = Annotated[SdtLoss | TetLoss, Field(discriminator="name")]

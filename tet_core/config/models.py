@@ -1,10 +1,10 @@
-"""Models, the normalisation within them, and what inputs they fit. Shapes are settled here without torch."""
+"""Settings of the models and their norms, and which input sizes each model fits, computed without torch."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, assert_never
 
 from pydantic import Field
 
-from tet_core.config.base import Config
+from tet_core.config.shared import Config
 
 ENTRY_POINTS = "tet.models"
 
@@ -17,7 +17,7 @@ class Tdbn(Config):
 
 
 class Bn(Config):
-    """Batch normalisation over time and batch, weight 1 at first, whatever the threshold."""
+    """Batch normalisation over time and batch, weight 1 at first for any threshold."""
 
     name: Literal["bn"] = "bn"
 
@@ -74,7 +74,7 @@ class ResNet19(_Normed):
 
 
 class SpikingResNet34(_Normed):
-    """Spiking-ResNet-34 for ImageNet: neurons behind the additions."""
+    """Spiking-ResNet-34 for ImageNet: neurons after the additions."""
 
     name: Literal["spiking_resnet34"] = "spiking_resnet34"
     width: int = Field(64, ge=1, le=1024, description="Channels of the stem and the first blocks.")
@@ -105,10 +105,10 @@ class PoolLayer(Config):
 
 
 class ResidualLayer(Config):
-    """Convolutions beside a shortcut: their sum goes into the last neuron.
+    """Convolutions beside a shortcut; the sum of both goes into the last neuron.
 
-    The last convolution's norm is followed by the sum; where channels or size change, the shortcut is a 1x1
-    convolution with norm.
+    The sum follows the last convolution's norm. If channels or size change, the shortcut is a 1x1 convolution with
+    norm.
     """
 
     kind: Literal["residual"]
@@ -126,7 +126,7 @@ LayerConfig = Annotated[ConvLayer | PoolLayer | ResidualLayer | LinearLayer, Fie
 
 
 class Layers(_Normed):
-    """A network of the user's own, layer by layer; the head, a linear layer to the classes, is added."""
+    """A network that the user lists layer by layer; the head, a linear layer to the classes, is added."""
 
     name: Literal["layers"] = "layers"
     layers: Annotated[tuple[LayerConfig, ...], Field(min_length=1, max_length=256)]
@@ -145,7 +145,7 @@ ModelConfig = Annotated[
     Field(discriminator="name"),
 ]
 
-# The smallest input side (pixels) each model takes: what is left at its end is one pixel at least.
+# The smallest input side (pixels) of each model: at least one pixel is left at its end.
 MIN_INPUT_SIZE = {
     "vgg_small": 8,
     "vggsnn": 16,
@@ -158,9 +158,9 @@ MAX_POOL_SIZE = 64
 
 
 def misfit(model: ModelConfig, input_size: int) -> str | None:
-    """Why a model does not fit inputs of `input_size` x `input_size` pixels, in words; None where it does.
+    """Return why a model does not fit inputs of `input_size` x `input_size` pixels; None if it fits.
 
-    What an entry point fits, only the nodes know.
+    Which inputs the model of an entry point fits is known only on the nodes.
     """
     if isinstance(model, Layers):
         return _misfit_of_layers(model.layers, input_size)
@@ -177,10 +177,10 @@ def _misfit_of_layers(layers: tuple[LayerConfig, ...], size: int) -> str | None:
     for index, layer in enumerate(layers):
         if flat and not isinstance(layer, LinearLayer):
             return f"layers[{index}]: only linear layers can follow a linear layer, not {layer.kind!r}"
-        if isinstance(layer, PoolLayer):
-            if layer.size != "global" and not 2 <= layer.size <= MAX_POOL_SIZE:
+        if isinstance(layer, PoolLayer) and layer.size != "global":
+            if not 2 <= layer.size <= MAX_POOL_SIZE:
                 return f"layers[{index}].size: must be 2 to {MAX_POOL_SIZE} or 'global', not {layer.size}"
-            if layer.size != "global" and layer.size > size:
+            if layer.size > size:
                 return f"layers[{index}].size: a pool of {layer.size}x{layer.size} gets only {size}x{size} pixels"
         flat = isinstance(layer, LinearLayer)
         size = size_behind(layer, size)
@@ -188,13 +188,17 @@ def _misfit_of_layers(layers: tuple[LayerConfig, ...], size: int) -> str | None:
 
 
 def size_behind(layer: LayerConfig, size: int) -> int:
-    """Side of what leaves a layer that gets `size` x `size` pixels."""
-    if isinstance(layer, ConvLayer):
-        return (size - 1) // layer.stride + 1  # padded by half its kernel
-    if isinstance(layer, PoolLayer):
-        return 1 if layer.size == "global" else size // layer.size
-    if isinstance(layer, ResidualLayer):
-        for inner in layer.layers:
-            size = size_behind(inner, size)
-        return size
-    return 1
+    """Return the side of a layer's output, in pixels, if its input has `size` x `size` pixels."""
+    match layer:
+        case ConvLayer():
+            return (size - 1) // layer.stride + 1  # padded by half its kernel
+        case PoolLayer():
+            return 1 if layer.size == "global" else size // layer.size
+        case ResidualLayer():
+            for inner in layer.layers:
+                size = size_behind(inner, size)
+            return size
+        case LinearLayer():
+            return 1
+        case unknown:
+            assert_never(unknown)

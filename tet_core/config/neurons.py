@@ -1,10 +1,10 @@
-"""Neurons and surrogate gradients."""
+"""Settings of the neurons and their surrogate gradients."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tet_core.config.base import Config
+from tet_core.config.shared import Config
 
 Threshold = Annotated[float, Field(gt=0, le=1e6, description="The neuron fires when u is strictly above it.")]
 Width = Annotated[float, Field(gt=0, le=1e6)]
@@ -32,7 +32,7 @@ class IfConfig(_Firing):
 
 
 class ReluConfig(Config):
-    """max(0, I) in place of a neuron: the ANN of any model."""
+    """max(0, I) in place of a neuron, which turns any model into its ANN."""
 
     name: Literal["relu"] = "relu"
 
@@ -69,7 +69,7 @@ class ArctanConfig(Config):
 
 
 class SigmoidForwardConfig(Config):
-    """The sigmoid in the forward pass too, in place of the step: nothing is surrogate (Table 2)."""
+    """The sigmoid instead of the step, also in the forward pass, with its true gradient (Table 2)."""
 
     name: Literal["sigmoid_forward"] = "sigmoid_forward"
     k: float = Field(1.0, gt=0, le=1e6, description="Steepness: sigmoid(k * (u - v_threshold)).")

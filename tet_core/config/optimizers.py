@@ -1,10 +1,10 @@
-"""Optimisers and learning-rate schedules."""
+"""Settings of the optimisers and of the learning-rate schedule."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tet_core.config.base import Config
+from tet_core.config.shared import Config
 
 
 class AdamConfig(Config):

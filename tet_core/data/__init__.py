@@ -3,6 +3,7 @@
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import assert_never
 
 from pydantic import TypeAdapter
 
@@ -20,70 +21,73 @@ from tet_core.config import (
     ImageNet,
     Saccades,
 )
-from tet_core.data.dataset import DataError as DataError
 from tet_core.data.dataset import Dataset as Dataset
 from tet_core.data.dataset import Samples as Samples
 from tet_core.data.dataset import Split as Split
+from tet_core.errors import ConfigError
+from tet_core.errors import DataError as DataError
 
 _CONFIG: TypeAdapter[DatasetConfig] = TypeAdapter(DatasetConfig)
 _MAX_LOADED = 8
 
 
 def load_dataset(dataset: str | DatasetConfig, root: Path | str | None = None, *, T: int | None = None) -> Dataset:
-    """Load a data set; a second call for the same one in a process gives the same object.
+    """Load a data set; later calls for the same one in a process return the same object.
 
     Args:
         dataset: Its name, or a config that names it.
-        root: Folder with one folder a data set; by default `$TET_DATA`, else `~/.cache/tet_core`.
-        T: How many frames recordings of events are cut into; still images have no use for it.
+        root: Folder with a folder for each data set; by default `$TET_DATA`, else `~/.cache/tet_core`.
+        T: How many frames recordings of events are cut into; not used for still images.
 
     Returns:
         The data set on the CPU. Do not write to its tensors: they are shared.
 
     Raises:
-        ValueError: If the name is not known, or events are asked for without T.
-        DataError: If it is missing or damaged; says where it was looked for and how to get it.
+        ConfigError: If the name is not known, events are asked for without T, or no installed package offers the entry
+            point.
+        DataError: If it is missing or damaged; it says where it was looked for and how to get it.
+        EntryPointError: If the code behind an entry point fails.
 
     Example:
         >>> len(load_dataset("digits").train)
         1442
     """
     if isinstance(dataset, str) and dataset not in DATASET_NAMES:
-        raise ValueError(f"dataset is {dataset!r}; known are {', '.join(DATASET_NAMES)}")
+        raise ConfigError("dataset", dataset, f"known are {', '.join(DATASET_NAMES)}")
     config = _CONFIG.validate_python({"name": dataset}) if isinstance(dataset, str) else dataset
     is_events = config.card().is_events
     if is_events and (T is None or T < 1):
-        raise ValueError(f"T is {T}; {config.name} holds events, which are cut into T frames, at least 1")
+        raise ConfigError("T", T, f"{config.name} holds events, which are cut into T frames, at least 1")
     folder = Path(root) if root is not None else default_root()
     return _load(config.model_dump_json(), folder, T if is_events else None)
 
 
 def default_root() -> Path:
-    """The data root where none is given: `$TET_DATA`, else `~/.cache/tet_core`."""
+    """Return the data root to use if none is given: `$TET_DATA`, else `~/.cache/tet_core`."""
     return Path(os.environ.get("TET_DATA") or Path.home() / ".cache" / "tet_core")
 
 
 @lru_cache(_MAX_LOADED)
 def _load(config_json: str, root: Path, T: int | None) -> Dataset:
-    # Each is imported where it is needed: some take a second, or packages that the others do without.
+    # Each is imported only when needed: some take a second, or need packages that the others do not.
     config = _CONFIG.validate_json(config_json)
     match config:
         case Digits():
             from tet_core.data import digits
 
-            return digits.load(config)
+            return digits.load_digits(config)
         case FashionMnist():
             from tet_core.data import fashion_mnist
 
-            return fashion_mnist.load(root)
+            return fashion_mnist.load_fashion_mnist(root)
         case Cifar10() | Cifar100():
             from tet_core.data import cifar
 
-            return cifar.load(config, root)
+            return cifar.load_cifar(config, root)
         case EntryPointDataset():
-            from tet_core.data import entry_point
+            from tet_core.data import installed
 
-            return entry_point.load(config, root, T)
+            return installed.load_installed(config, root, T)
         case ImageNet():
             from tet_core.data import images
 
@@ -95,6 +99,8 @@ def _load(config_json: str, root: Path, T: int | None) -> Dataset:
         case DvsCifar10() | EventFolder() | Saccades():
             assert T is not None, "load_dataset refuses events without it"
             return _load_events(config, root, T)
+        case unknown:
+            assert_never(unknown)
 
 
 def _load_events(config: DvsCifar10 | EventFolder | Saccades, root: Path, T: int) -> Dataset:
@@ -111,3 +117,5 @@ def _load_events(config: DvsCifar10 | EventFolder | Saccades, root: Path, T: int
             from tet_core.data.events import saccades
 
             return saccades.simulate(config, _load(config.base.model_dump_json(), root, None), root, T)
+        case unknown:
+            assert_never(unknown)

@@ -1,7 +1,7 @@
-"""CIFAR-10 and CIFAR-100 from the files as they are published, in their python or their binary version.
+"""CIFAR-10 and CIFAR-100 from the published files, in their python or their binary version.
 
-Looked for in `<data root>/cifar10` and `<data root>/cifar100`, there or in the folder that the archive unpacks to;
-else the archive is looked for there, else downloaded.
+The files are looked for in `<data root>/cifar10` or `<data root>/cifar100`, or in the folder there that the archive
+unpacks to. If they are missing, the archive is looked for in the same place, and otherwise downloaded.
 
 Source: Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
 """
@@ -32,7 +32,7 @@ _PIXELS = 3 * 32 * 32
 
 @dataclass(frozen=True)
 class _Published:
-    """How one of the two is published: its folders, its files by part, the archive, and statistics over pixels."""
+    """How one of the two is published: its folders, its files by part, its archive, the statistics of its pixels."""
 
     python_folder: str
     binary_folder: str
@@ -72,16 +72,16 @@ _PUBLISHED = {
 }
 
 
-def load(config: Cifar10 | Cifar100, root: Path, *, url: str = URL) -> Dataset:
+def load_cifar(config: Cifar10 | Cifar100, root: Path, *, url: str = URL) -> Dataset:
     """Load CIFAR-10 or CIFAR-100.
 
     Args:
-        config: Which of them.
+        config: Which of the two.
         root: The data root.
-        url: Where to download from, with the slash at its end.
+        url: Where to download from, with a slash at its end.
 
     Raises:
-        DataError: If it is nowhere and cannot be downloaded, or a file is damaged; it names the file.
+        DataError: If it is not found and cannot be downloaded, or a file is damaged; it names the file.
     """
     published, card = _PUBLISHED[config.name], config.card()
     folder, parts, read = _find(config.name, published, root, url)
@@ -96,7 +96,7 @@ def _in_levels(values: tuple[float, float, float]) -> tuple[float, ...]:
 
 
 def _unlike(found: int, published: int | None) -> str:
-    """A selection of the files may be trained on, and nobody shall take it for the whole."""
+    """Return a remark for `source` if the files hold a selection, which must not be taken for the whole set."""
     return "" if found == published else f" ({found:,} of {published:,} samples: not the published set)"
 
 
@@ -106,7 +106,7 @@ _Reader = Callable[[Path, _Published, int], Split]
 def _find(
     name: str, published: _Published, root: Path, url: str
 ) -> tuple[Path, tuple[tuple[str, ...], tuple[str, ...]], _Reader]:
-    """The folder with all files, their names by part, and what reads them."""
+    """Return the folder with all files, their names by part, and the function that reads them."""
     own = root / name
     found = _present(published, own)
     if found is None:
@@ -138,7 +138,7 @@ def _present(published: _Published, own: Path) -> tuple[Path, tuple[tuple[str, .
 
 
 def _unpack(own: Path, published: _Published, url: str) -> None:
-    """Take the files out of the archive, which is downloaded if it is not there; several processes may be at it."""
+    """Take the files out of the archive, downloading it if necessary; several processes may call this at once."""
     archive, target = download(url, published.archive, own), own / published.python_folder
     with only_one(own / ".unpack.lock"), tempfile.TemporaryDirectory(prefix=".unpack-", dir=own) as temporary:
         if _present(published, own) is not None:  # another process was faster
@@ -157,7 +157,7 @@ def _unpack(own: Path, published: _Published, url: str) -> None:
 
 
 def _take_out(tar: tarfile.TarFile, name: str, target: Path) -> None:
-    """Write one file of an archive by our own name for it: what else an archive says of places is not heard."""
+    """Write one file of an archive under our own name for it: the paths in the archive are ignored."""
     content = tar.extractfile(name)
     if content is None:
         raise tarfile.TarError(f"{name} is no file")
@@ -170,7 +170,7 @@ def _joined(splits: list[Split]) -> Split:
 
 
 def _as_split(path: Path, pixels: Tensor, labels: Tensor, num_classes: int) -> Split:
-    """A split of a file's records, `pixels` `[N, 3072]` (red, green, blue, each row by row)."""
+    """Return the split of a file's records, `pixels` `[N, 3072]` (red, green, blue, each row by row)."""
     wrong = ((labels < 0) | (labels >= num_classes)).nonzero().flatten()
     if len(wrong):
         first = int(wrong[0])
@@ -200,19 +200,19 @@ def _read_pickle(path: Path, published: _Published, num_classes: int) -> Split:
         raise DataError(f"{path}: not a batch of CIFAR: 'data' must be uint8 of [N, {_PIXELS}]")
     if not isinstance(labels, list) or len(labels) != len(pixels) or any(type(label) is not int for label in labels):
         raise DataError(f"{path}: not a batch of CIFAR: {published.labels_key!r} must be {len(pixels)} integers")
-    # A copy: what numpy unpickles may not be writable, and torch wants memory of its own.
+    # A copy: an array that numpy unpickles may not be writable, which torch needs.
     return _as_split(path, torch.from_numpy(pixels.copy()), torch.tensor(labels, dtype=torch.int64), num_classes)
 
 
 def _encoded(text: str, encoding: str) -> bytes:
-    """How Python 3 writes bytes in protocol 2; no other codec is looked up."""
+    """Return bytes as Python 3 pickles them in protocol 2; no other codec is looked up."""
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"refused: encoding {encoding!r}")
     return text.encode("latin1")
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows arrays of numpy and plain containers, and refuses to look up anything else: a pickle is a program."""
+    """An unpickler of numpy's arrays and plain containers, which refuses all other names: a pickle is a program."""
 
     _KNOWN: ClassVar[dict[tuple[str, str], Any]] = {
         ("numpy", "ndarray"): np.ndarray,
@@ -223,7 +223,7 @@ class _Unpickler(pickle.Unpickler):
     }
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
-        """One of the few that a batch needs."""
+        """Return one of the few objects that a batch needs."""
         try:
             return self._KNOWN[module_name, global_name]
         except KeyError:

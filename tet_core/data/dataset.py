@@ -1,4 +1,4 @@
-"""What a data set is here: samples with their labels, and how to make a network's input of them.
+"""A data set: samples with their labels, and how a network's input is made of them.
 
 Shapes: N samples, B of a batch, T time steps, C channels, H and W pixels.
 """
@@ -15,12 +15,13 @@ from torch import Tensor
 from typing_extensions import Buffer
 
 from tet_core.config import DatasetCard
+from tet_core.errors import ConfigError
 from tet_core.errors import DataError as DataError
 from tet_core.static import repeat_over_time
 
 
 class Samples(Protocol):
-    """Samples of a training or a test set, wherever they lie."""
+    """Samples of a training or a test set, in memory or in files."""
 
     @property
     def labels(self) -> Tensor:
@@ -29,16 +30,16 @@ class Samples(Protocol):
 
     @property
     def streams(self) -> bool:
-        """Whether `take` has to read or decode, so that the next batch is better asked for ahead."""
+        """Whether `take` has to read or decode, so that batches should be fetched ahead."""
         ...
 
     def __len__(self) -> int: ...
 
     def take(self, indices: Tensor) -> Tensor:
-        """The samples at `indices` `[B]`, int64, in that order.
+        """Return the samples at `indices` `[B]`, int64, in that order.
 
         Returns:
-            Still images `[B, C, H, W]`, uint8 (H and W may be larger than the input: the rest is cropped away), or
+            Still images `[B, C, H, W]`, uint8 (H and W may be larger than the input, which is cropped from them), or
             frames of events `[B, T, C, H, W]`, counts as integers; on the device of `to`.
 
         Raises:
@@ -47,15 +48,15 @@ class Samples(Protocol):
         ...
 
     def subset(self, indices: Tensor) -> Self:
-        """The samples at `indices` `[M]`, int64, in that order."""
+        """Return the samples at `indices` `[M]`, int64, in that order."""
         ...
 
     def to(self, device: torch.device) -> Self:
-        """The same samples, given on a device."""
+        """Return the same samples, whose `take` gives tensors on a device."""
         ...
 
     def content(self) -> Iterator[Buffer]:
-        """The bytes that tell these samples from others, piece by piece; of large ones not every pixel."""
+        """Yield bytes that distinguish these samples from others; large data sets leave out pixels."""
         ...
 
 
@@ -71,19 +72,19 @@ class Split:
         return self.images.shape[0]
 
     def take(self, indices: Tensor) -> Tensor:
-        """The images at `indices` `[B]`."""
+        """Return the images at `indices` `[B]`."""
         return self.images[indices]
 
     def to(self, device: torch.device) -> "Split":
-        """The same split on a device."""
+        """Return the same split on a device."""
         return Split(self.images.to(device), self.labels.to(device))
 
     def subset(self, indices: Tensor) -> "Split":
-        """The samples at `indices` `[M]`, int64, in that order."""
+        """Return the samples at `indices` `[M]`, int64, in that order."""
         return Split(self.images[indices], self.labels[indices])
 
     def content(self) -> Iterator[Buffer]:
-        """All shapes, images and labels."""
+        """Yield all shapes, images and labels."""
         for tensor in (self.images, self.labels):
             yield repr((str(tensor.dtype), tuple(tensor.shape))).encode()
             yield tensor.cpu().contiguous().numpy().data
@@ -94,15 +95,15 @@ class Dataset:
     """A data set.
 
     Attributes:
-        name: As in a spec; of simulated events it says so.
+        name: As in a spec; for simulated events it says that they are.
         num_classes: K.
         in_channels: C.
-        input_size: H = W of what the network gets, in pixels.
-        mean: Of each channel of the training set, in the samples' own units.
-        std: The same for the standard deviation.
+        input_size: H = W of the network's input, in pixels.
+        mean: Mean of each channel of the training set, in the units of the samples.
+        std: Standard deviation of each channel, in the same units.
         train: The training set, in file order.
         test: The test set, in file order.
-        source: Where it came from, for people.
+        source: Where it came from, to be shown to people.
         T: How many frames a sample of events was cut into; None for still images.
     """
 
@@ -119,7 +120,7 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over what tells both sets from others, in hex."""
+        """SHA-256 (hex) over the content of both sets."""
         sha = hashlib.sha256()
         for piece in chain(self.train.content(), self.test.content()):
             sha.update(piece)
@@ -131,11 +132,11 @@ class Dataset:
         return self.T is not None
 
     def normalise(self, images: Tensor, dtype: torch.dtype) -> Tensor:
-        """`(images - mean) / std`, by channel.
+        """Return `(images - mean) / std`, by channel.
 
         Args:
             images: `[B, C, H, W]` or `[B, T, C, H, W]`, on any device.
-            dtype: Of the result.
+            dtype: The type of the result.
 
         Returns:
             The same shape, on the same device.
@@ -145,7 +146,7 @@ class Dataset:
         return images.to(dtype).sub_(mean).div_(std)
 
     def to_input(self, images: Tensor, T: int) -> Tensor:
-        """What the network gets: a still image T times (a view), or a recording's own frames.
+        """Return the network's input: a still image T times (a view), or the frames of a recording.
 
         Args:
             images: `[B, C, H, W]`, or frames `[B, T, C, H, W]`.
@@ -155,12 +156,12 @@ class Dataset:
             `[T, B, C, H, W]`.
 
         Raises:
-            ValueError: If the recordings were cut for another T.
+            ConfigError: If the recordings were cut for another T.
         """
         if not self.is_events:
             return repeat_over_time(images, T)
         if images.shape[1] != T:
-            raise ValueError(f"T is {T}; the recordings of {self.name} were cut into {images.shape[1]} frames")
+            raise ConfigError("T", T, f"the recordings of {self.name} were cut into {images.shape[1]} frames")
         return images.transpose(0, 1)
 
 
@@ -176,7 +177,7 @@ def described(
     T: int | None = None,
     whole: bool = True,
 ) -> Dataset:
-    """A data set of which its card says the rest, once it is what its card says.
+    """Return a data set whose other fields are those of its card, after checking it against the card.
 
     Args:
         card: What is known of it.
@@ -187,17 +188,17 @@ def described(
         std: As for `Dataset`.
         source: As for `Dataset`.
         T: As for `Dataset`.
-        whole: Whether the numbers of samples have to be the card's; else any will do.
+        whole: Whether the numbers of samples must be the card's; otherwise any are accepted.
 
     Raises:
-        DataError: As for `check`.
+        DataError: As for `check_against_card`.
     """
     dataset = Dataset(name, card.num_classes, card.in_channels, card.input_size, mean, std, train, test, source, T)
-    return check(dataset, card if whole else card.model_copy(update={"num_train": None, "num_test": None}))
+    return check_against_card(dataset, card if whole else card.model_copy(update={"num_train": None, "num_test": None}))
 
 
-def check(dataset: Dataset, card: DatasetCard) -> Dataset:
-    """Return the data set if it is what its card says.
+def check_against_card(dataset: Dataset, card: DatasetCard) -> Dataset:
+    """Return a data set after checking it against its card.
 
     Raises:
         DataError: If a size differs from the card's, a set is empty, or a label is out of range.
@@ -209,7 +210,7 @@ def check(dataset: Dataset, card: DatasetCard) -> Dataset:
         labels = samples.labels
         if len(samples) == 0:
             raise DataError(f"{dataset.name}: the {part} set is empty ({dataset.source})")
-        # Samples that are decoded are looked at when they are taken.
+        # Samples that are decoded are checked when they are taken.
         found = shape if samples.streams else tuple(samples.take(torch.zeros(1, dtype=torch.int64)).shape[1:])
         expected = len(samples) if number is None else number
         if (len(samples), *found) != (expected, *shape) or tuple(labels.shape) != (expected,):

@@ -1,8 +1,8 @@
 """The digits data set: 1,797 real scans of handwritten digits, 8x8 pixels of 17 grey levels.
 
-It ships with scikit-learn, so nothing is downloaded. The file has no train/test split of its own. Ours: the last
-fifth of each class, in file order, is the test set. Scans that follow one another come from the same writer, so
-these are mostly writers that were not trained on; a random split would test on the writers it trained on.
+It is part of scikit-learn, so nothing is downloaded. It has no train/test split, so we make one: the last fifth of each
+class, in file order, is the test set. Neighbouring scans come from the same writer, so the writers of the test set are
+mostly not in the training set; with a random split they would be.
 
 Source: Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998.
 """
@@ -16,27 +16,27 @@ from torch import Tensor
 from tet_core.config import Digits
 from tet_core.data.dataset import Dataset, Split, described
 
-# Mean and standard deviation over all pixels of our training set, in grey levels (0 to 16). Written down, not
-# computed at load, so that a checkpoint's network sees the same numbers on any machine.
+# Mean and standard deviation over all pixels of our training set, in grey levels (0 to 16). Constants, so that a
+# checkpoint's network gets the same numbers on any machine.
 MEAN, STD = 4.8851, 6.0073
 
-# What `sklearn.datasets.load_digits` reads: a scan a line, its pixels and its class.
+# The file that `sklearn.datasets.load_digits` reads: on each line the pixels of a scan and its class.
 FILE = "sklearn/datasets/data/digits.csv.gz"
 SIZE = 8  # pixels of a side, as scanned
 TEST_FRACTION = 5  # one fifth, rounded down within each class
 
 
-def load(config: Digits | None = None) -> Dataset:
+def load_digits(config: Digits | None = None) -> Dataset:
     """Load digits from scikit-learn.
 
     Args:
-        config: The size that is asked for; 8x8, as scanned, by default.
+        config: The size of the images; 8x8, as scanned, by default.
 
     Raises:
         DataError: If the installed scikit-learn holds another data set under this name.
     """
     card = (config or Digits()).card()
-    # Its file alone: to import scikit-learn takes a second of every trial's process.
+    # Only its file is read: importing scikit-learn would take a second of every trial's process.
     package = distribution("scikit-learn")
     raw = torch.from_numpy(np.loadtxt(str(package.locate_file(FILE)), dtype=np.uint8, delimiter=","))
     scale = card.input_size // SIZE
@@ -51,7 +51,7 @@ def load(config: Digits | None = None) -> Dataset:
 
 
 def _last_fifth_of_each_class(labels: Tensor, num_classes: int) -> Tensor:
-    """Mask `[N]` of the test samples."""
+    """Return the mask `[N]` of the test samples."""
     is_test = torch.zeros_like(labels, dtype=torch.bool)
     for label in range(num_classes):
         members = (labels == label).nonzero().flatten()

@@ -1,4 +1,4 @@
-"""Downloads that can be trusted: checked by their sum, resumed where they broke off, put in place in one step."""
+"""Downloads that are checked by their checksum, resumed where they broke off, and put in place in one step."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ from tet_core.data.dataset import DataError
 from tet_core.files import only_one
 
 _CHUNK_BYTES = 1 << 20
-_TIMEOUT_S = 30.0  # of silence on the connection, not of the whole download
+_TIMEOUT_S = 30.0  # of silence on the connection, not for the whole download
 
 _SUM_NAMES = {"sha256": "SHA-256", "md5": "MD5"}
 
@@ -22,7 +22,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file to download: its name, its size and the sum (hex) of its bytes, by what its publisher sums with."""
+    """A file to download: its name, its size and the checksum (hex) of its bytes, by the publisher's algorithm."""
 
     name: str
     num_bytes: int
@@ -31,13 +31,13 @@ class RemoteFile:
 
 
 def download(base_url: str, file: RemoteFile, folder: Path, progress: Progress | None = None) -> Path:
-    """Put a file into a folder, unless it is there already.
+    """Download a file into a folder, unless it is there already.
 
-    Bytes go to `<name>.part` first; a later call goes on where that one ends. The file appears under its own name
-    only when it is whole and its checksum is right. Several processes may call this for one folder at once.
+    Bytes go to `<name>.part` first, and a later call continues where that file ends. The file appears under its own
+    name only when it is whole and its checksum is right. Several processes may call this for one folder at once.
 
     Args:
-        base_url: Where the file is, with the slash at its end.
+        base_url: Where the file is, with a slash at its end.
         file: What to get.
         folder: Where to put it; made if it is missing.
         progress: Called with (name, bytes so far, bytes in all); a line on stderr by default.
@@ -46,7 +46,7 @@ def download(base_url: str, file: RemoteFile, folder: Path, progress: Progress |
         The file's path.
 
     Raises:
-        DataError: If it cannot be had, or its bytes are wrong (they are deleted then).
+        DataError: If the download fails, or its bytes are wrong (then they are deleted).
     """
     target = folder / file.name
     try:
@@ -61,7 +61,7 @@ def download(base_url: str, file: RemoteFile, folder: Path, progress: Progress |
 
 
 def _complete(url: str, file: RemoteFile, part: Path, progress: Progress) -> None:
-    """Fetch what is missing of `part` and check the whole."""
+    """Fetch the missing bytes of `part`, and check the whole file."""
     have = part.stat().st_size if part.exists() else 0
     if have < file.num_bytes:
         _fetch(url, file, part, have, progress)
@@ -83,7 +83,7 @@ def _complete(url: str, file: RemoteFile, part: Path, progress: Progress) -> Non
 def _fetch(url: str, file: RemoteFile, part: Path, have: int, progress: Progress) -> None:
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:
-        resumed = response.status == 206  # a server that knows no ranges answers 200 and sends everything
+        resumed = response.status == 206  # a server without ranges answers 200 and sends everything
         done = have if resumed else 0
         with part.open("ab" if resumed else "wb") as out:
             while chunk := response.read(_CHUNK_BYTES):
@@ -91,7 +91,7 @@ def _fetch(url: str, file: RemoteFile, part: Path, have: int, progress: Progress
                 done += len(chunk)
                 progress(file.name, done, file.num_bytes)
                 if done > file.num_bytes:
-                    return  # longer than it should be: the checksum will say so
+                    return  # longer than it should be: the checksum will be wrong
             out.flush()
             os.fsync(out.fileno())
 

@@ -1,7 +1,7 @@
 """Fashion-MNIST: 70,000 pictures of clothes, 28x28 grey pixels, 10 classes, with its own train/test split.
 
-Looked for in `<data root>/fashion_mnist`, then where Debian's package dataset-fashion-mnist puts it, else downloaded
-into the data root.
+It is looked for in `<data root>/fashion_mnist`, then in the folder of Debian's package dataset-fashion-mnist; otherwise
+it is downloaded into the data root.
 
 Source: Xiao, Rasul, Vollgraf: "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms",
 arXiv:1708.07747.
@@ -18,7 +18,7 @@ from tet_core.data.dataset import DataError, Dataset, Split, described
 from tet_core.data.download import RemoteFile, download
 
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
-URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"  # the authors' own; it speaks no HTTPS
+URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"  # the authors' server, which has no HTTPS
 SIZE = "31 MB"
 
 # The authors publish MD5 sums; these are the SHA-256 sums of the files that have them.
@@ -35,7 +35,7 @@ FILES = (
     RemoteFile("t10k-labels-idx1-ubyte.gz", 5_148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
 )
 
-# SHA-256 of the values alone: Debian's files are compressed anew, what they hold is the same.
+# SHA-256 of the values only: Debian's files are compressed again, but hold the same values.
 VALUES_SHA256 = {
     "train-images-idx3-ubyte.gz": "2e487a6c89124f78f2d7521542223cafe96f7123c3ca13d447772ac6ecbb3012",
     "train-labels-idx1-ubyte.gz": "657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7",
@@ -47,30 +47,30 @@ VALUES_SHA256 = {
 MEAN, STD = 72.9404, 90.0212
 
 
-def load(root: Path, *, debian_folder: Path = DEBIAN_FOLDER, url: str = URL) -> Dataset:
+def load_fashion_mnist(root: Path, *, debian_folder: Path = DEBIAN_FOLDER, url: str = URL) -> Dataset:
     """Load Fashion-MNIST.
 
     Args:
         root: The data root.
-        debian_folder: Where Debian's package puts the files.
-        url: Where to download from, with the slash at its end.
+        debian_folder: The folder of Debian's package.
+        url: Where to download from, with a slash at its end.
 
     Raises:
-        DataError: If it is nowhere and cannot be downloaded, or a file is damaged; it names the file.
+        DataError: If it is not found and cannot be downloaded, or a file is damaged; it names the file.
     """
     card = FashionMnist().card()
-    folder = find(root, debian_folder, url)
+    folder = find_or_download(root, debian_folder, url)
     train_images, train_labels, test_images, test_labels = (_read_checked(folder / file.name) for file in FILES)
     train = Split(train_images.unsqueeze(1), train_labels.to(int64))
     test = Split(test_images.unsqueeze(1), test_labels.to(int64))
     return described(card, train, test, name="fashion_mnist", mean=(MEAN,), std=(STD,), source=str(folder))
 
 
-def find(root: Path, debian_folder: Path, url: str) -> Path:
-    """The folder with all four files, downloading them where there is none.
+def find_or_download(root: Path, debian_folder: Path, url: str) -> Path:
+    """Return the folder with all four files; download them if there is none.
 
     Raises:
-        DataError: If they are nowhere and cannot be downloaded.
+        DataError: If they are not found and cannot be downloaded.
     """
     own = root / "fashion_mnist"
     for folder in (own, debian_folder):
@@ -89,7 +89,7 @@ def find(root: Path, debian_folder: Path, url: str) -> Path:
 
 
 def _read_checked(path: Path) -> Tensor:
-    values = idx.read(path)
+    values = idx.read_idx(path)
     digest = hashlib.sha256(values.numpy().data).hexdigest()
     if digest != VALUES_SHA256[path.name]:
         raise DataError(

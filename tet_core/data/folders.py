@@ -1,8 +1,8 @@
 """Data sets that are folders of files: one folder a class, with a split that is given or drawn by a seed.
 
-Either `folder/train/<class>/...` and `folder/test/<class>/...`, or `folder/<class>/...` alone. A class is numbered by
-the place of its name among the sorted names; files come sorted by name, runs of digits as numbers, so that neither
-depends on the file system.
+The files are in `folder/train/<class>/...` and `folder/test/<class>/...`, or in `folder/<class>/...`. A class has the
+number of its name among the sorted names. Files are sorted by name, runs of digits as numbers. So neither depends on
+the file system.
 """
 
 import os
@@ -17,8 +17,8 @@ from torch import Tensor
 from tet_core import seed
 from tet_core.data.dataset import DataError
 
-GIVEN = ("train", "test")  # folders of a split that is given
-_EXAMPLES = 5  # names that an error shows before it says how many more there are
+GIVEN = ("train", "test")  # the folders of a given split
+_EXAMPLES = 5  # how many names an error shows before "and N more"
 
 
 class Listing(NamedTuple):
@@ -27,7 +27,7 @@ class Listing(NamedTuple):
     Attributes:
         files: N paths, class by class.
         labels: `[N]`, int64.
-        classes: K names; a label is a place in them.
+        classes: K names; a label is an index into them.
     """
 
     files: list[Path]
@@ -35,12 +35,12 @@ class Listing(NamedTuple):
     classes: list[str]
 
     def pick(self, indices: Tensor) -> "Listing":
-        """The files at `indices` `[M]`, int64, in that order."""
+        """Return the files at `indices` `[M]`, int64, in that order."""
         return Listing([self.files[place] for place in indices.tolist()], self.labels[indices], self.classes)
 
 
 class Parts(NamedTuple):
-    """What is trained and what is tested on, and for people how it was split."""
+    """The files of the training and of the test set, and how they were split, to be shown to people."""
 
     train: Listing
     test: Listing
@@ -48,20 +48,20 @@ class Parts(NamedTuple):
 
 
 def natural(text: str) -> list[tuple[int, str]]:
-    """A sort key by which `a_2` comes before `a_10`."""
+    """Return a sort key by which `a_2` comes before `a_10`."""
     return [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in re.split(r"(\d+)", text)]
 
 
 def list_classes(folder: Path, suffixes: Collection[str], classes: Sequence[str] | None = None) -> Listing:
-    """All files of the class folders in a folder, those in sub folders of a class too; hidden ones are left out.
+    """Return all files of the class folders in a folder, also those in their subfolders, but no hidden ones.
 
     Args:
-        folder: With one folder a class in it.
-        suffixes: Which files count, in lower case with the dot: `.aedat`; written in any case in a file's name.
-        classes: Names of the class folders, in the order of the labels; by default all that are there, sorted.
+        folder: A folder with one folder a class in it.
+        suffixes: Endings of the files to list, in lower case with the dot: `.aedat`; a file's name may have any case.
+        classes: Names of the class folders, in the order of the labels; by default all that exist, sorted.
 
     Raises:
-        DataError: If the folder is not there, has no class folders, or a class has no such file; it names the folder.
+        DataError: If the folder is missing, has no class folders, or a class has no such file; it names the folder.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
@@ -93,17 +93,17 @@ def _files_under(folder: Path, suffixes: Collection[str]) -> list[Path]:
 
 
 def seeded_split(labels: Tensor, share: float, seed_: int) -> tuple[Tensor, Tensor]:
-    """Draw a share of each class, at least one sample of it, and leave at least one.
+    """Draw a share of each class; at least one sample is drawn, and at least one is left.
 
-    Each class has draws of its own: what is added to one class moves no sample of another.
+    Each class has its own draws: samples added to one class change nothing in another.
 
     Args:
         labels: `[N]`, int64.
-        share: Of each class, rounded to the nearest number of samples.
-        seed_: The data set's, not the experiment's: all seeds of an experiment see one split.
+        share: The share of each class to draw, rounded to the nearest number of samples.
+        seed_: The data set's seed, not the experiment's: all seeds of an experiment have the same split.
 
     Returns:
-        The indices of the others and of the drawn ones, each in rising order.
+        The indices of the samples that are left and of those drawn, each in rising order.
 
     Raises:
         DataError: If a class has one sample only.
@@ -120,23 +120,23 @@ def seeded_split(labels: Tensor, share: float, seed_: int) -> tuple[Tensor, Tens
 
 
 def list_parts(folder: Path, suffixes: Collection[str], *, num_classes: int, share: float, seed_: int) -> Parts:
-    """The training and the test files of a folder, by its own split if it has one, else by a drawn one.
+    """Return the training and the test files of a folder, by its own split if it has one, else by a drawn one.
 
     Args:
-        folder: With the folders `train` and `test` in it, or with class folders.
+        folder: A folder with the folders `train` and `test` in it, or with class folders.
         suffixes: As for `list_classes`.
-        num_classes: K; there have to be as many class folders.
+        num_classes: K; there must be as many class folders.
         share: As for `seeded_split`.
         seed_: As for `seeded_split`.
 
     Raises:
-        DataError: If a folder is missing or empty, the classes of both parts differ, or there are not K.
+        DataError: If a folder is missing or empty, the classes of both parts differ, or there are not K of them.
     """
     present = [name for name in GIVEN if (folder / name).is_dir()]
     if len(present) == 1:
         raise DataError(
             f"{folder}: there is a folder {present[0]!r} and no other of {' and '.join(GIVEN)}; "
-            f"expected both, or class folders that are not called so"
+            f"expected both, or class folders with other names"
         )
     if present:
         return given_parts(folder, suffixes, num_classes=num_classes)
@@ -147,16 +147,16 @@ def list_parts(folder: Path, suffixes: Collection[str], *, num_classes: int, sha
 
 
 def given_parts(folder: Path, suffixes: Collection[str], *, num_classes: int, names: tuple[str, str] = GIVEN) -> Parts:
-    """The training and the test files of a folder that holds a folder of classes for each.
+    """Return the training and the test files of a folder that has a folder of classes for each.
 
     Args:
-        folder: With the folders `names` in it.
+        folder: A folder with the folders `names` in it.
         suffixes: As for `list_classes`.
-        num_classes: K; there have to be as many class folders.
-        names: Of the training and of the test folder.
+        num_classes: K; there must be as many class folders.
+        names: The names of the training and of the test folder.
 
     Raises:
-        DataError: If a folder is missing or empty, the classes of both parts differ, or there are not K.
+        DataError: If a folder is missing or empty, the classes of both parts differ, or there are not K of them.
     """
     train_folder, test_folder = (folder / name for name in names)
     train, test = list_classes(train_folder, suffixes), list_classes(test_folder, suffixes)

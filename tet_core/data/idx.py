@@ -1,4 +1,4 @@
-"""Reader for IDX files, the format of MNIST and its kin, gzipped.
+"""Reader for gzipped IDX files, the format of MNIST and of data sets like it.
 
 Layout, big-endian: two zero bytes, one byte of type (8: uint8), one byte with the number of axes, a uint32 for each
 axis, then the values in C order.
@@ -20,17 +20,17 @@ from tet_core.data.dataset import DataError
 _UINT8 = 8
 
 
-def read(path: Path) -> Tensor:
+def read_idx(path: Path) -> Tensor:
     """Read a gzipped IDX file of bytes.
 
     Args:
         path: The file.
 
     Returns:
-        uint8 tensor of the file's shape, in memory of its own.
+        A uint8 tensor of the file's shape.
 
     Raises:
-        DataError: If the file is not there, damaged, cut short, too long, or not IDX of uint8; it names the file.
+        DataError: If the file is missing, damaged, cut short, too long, or not IDX of uint8; it names the file.
     """
     content = _unzip(path)
     if len(content) < 4 or content[:3] != bytes((0, 0, _UINT8)):

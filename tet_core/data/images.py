@@ -1,7 +1,7 @@
-"""Image files that are decoded while training, never all of them in memory; ImageNet, and folders of the user's own.
+"""Image files, decoded during training so that they need not fit into memory: ImageNet, and the user's folders.
 
-Every image is decoded to a square canvas: its shorter side is scaled to the canvas, the middle is cut out. The rest,
-random crops included, is done on the device for whole batches (`tet_core.data.augment`).
+Every image is decoded to a square canvas: its shorter side is scaled to the canvas, and the middle is cut out. Random
+crops and all other augmentation are done on the device for whole batches (`tet_core.data.augment`).
 
 Source: Russakovsky et al., "ImageNet Large Scale Visual Recognition Challenge", IJCV 2015.
 """
@@ -25,11 +25,11 @@ from tet_core.data.dataset import DataError, Dataset, described
 from tet_core.data.folders import Listing, Parts, given_parts, list_parts
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp"))
-# Of ImageNet's training set, as everybody has them; of pixels from 0 to 1. One grey channel gets round numbers.
+# Of ImageNet's training set, the numbers in common use, for pixels from 0 to 1; for one grey channel round numbers.
 _MEAN, _STD = {3: (0.485, 0.456, 0.406), 1: (0.5,)}, {3: (0.229, 0.224, 0.225), 1: (0.25,)}
 _MAX_THREADS = 16
 
-# An image of more than 89 million pixels is an attack or a mistake; Pillow only warns, and goes on.
+# An image of more than 89 million pixels is an attack or a mistake; Pillow would only warn.
 warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
@@ -38,12 +38,12 @@ class ImageFiles:
     """Samples that are decoded when they are taken.
 
     Attributes:
-        root: What `names` are relative to.
-        names: N files.
+        root: The folder that `names` are relative to.
+        names: The paths of N files.
         labels: `[N]`, int64.
-        side: Of the canvas, in pixels.
+        side: Side of the canvas, in pixels.
         channels: 3 for colour, 1 for grey.
-        device: Where batches are given.
+        device: The device of the batches.
     """
 
     root: Path
@@ -62,33 +62,38 @@ class ImageFiles:
         paths = [self.root / self.names[index] for index in indices.tolist()]
         if not paths:
             return torch.empty((0, self.channels, self.side, self.side), dtype=torch.uint8, device=self.device)
-        decoded = _pool().map(lambda path: decode(path, self.side, self.channels), paths)
+        decoded = _pool(num_threads()).map(lambda path: decode(path, self.side, self.channels), paths)
         images = torch.stack(list(decoded))
-        # From pinned memory the copy runs beside what the GPU is at.
+        # From pinned memory the copy runs while the GPU computes.
         return images.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else images
 
     def subset(self, indices: Tensor) -> "ImageFiles":
-        """The samples at `indices` `[M]`."""
+        """Return the samples at `indices` `[M]`."""
         names = tuple(self.names[index] for index in indices.tolist())
         return ImageFiles(self.root, names, self.labels[indices], self.side, self.channels, self.device)
 
     def to(self, device: torch.device) -> "ImageFiles":
-        """The same samples, given on a device."""
+        """Return the same samples, whose batches are on a device."""
         return ImageFiles(self.root, self.names, self.labels.to(device), self.side, self.channels, device)
 
     def content(self) -> Iterator[Buffer]:
-        """Names, sizes and labels: reading the pixels would take as long as an epoch."""
+        """Yield names, sizes and labels: reading the pixels would take as long as an epoch."""
         yield f"{self.side} {self.channels}".encode()
         for name, label in zip(self.names, self.labels.tolist(), strict=True):
             yield f"{name}\0{(self.root / name).stat().st_size}\0{label}\n".encode("utf-8", "surrogateescape")
 
 
-@cache
-def _pool() -> ThreadPoolExecutor:
-    """Threads that decode: Pillow lets others run meanwhile. Ray sets OMP_NUM_THREADS to a trial's own CPUs."""
+def num_threads() -> int:
+    """Return how many threads decode: `OMP_NUM_THREADS`, which Ray sets to a trial's CPUs, else the process's CPUs."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     number = int(asked) if asked.isdecimal() else len(os.sched_getaffinity(0))
-    return ThreadPoolExecutor(min(max(number, 1), _MAX_THREADS), thread_name_prefix="decode")
+    return min(max(number, 1), _MAX_THREADS)
+
+
+@cache
+def _pool(number: int) -> ThreadPoolExecutor:
+    """Return that many threads, kept for the process: Pillow lets them decode in parallel."""
+    return ThreadPoolExecutor(number, thread_name_prefix="decode")
 
 
 def decode(path: Path, side: int, channels: int) -> Tensor:
@@ -96,18 +101,18 @@ def decode(path: Path, side: int, channels: int) -> Tensor:
 
     Args:
         path: The file, of any format that Pillow reads.
-        side: Of the result, in pixels.
+        side: Side of the result, in pixels.
         channels: 3 for colour, 1 for grey; transparency is dropped.
 
     Returns:
         `[C, side, side]`, uint8.
 
     Raises:
-        DataError: If the file is missing, damaged, cut short, no image, or larger than any real one; it names the file.
+        DataError: If the file is missing, damaged, cut short, no image, or too large for a real one; it names the file.
     """
     try:
         with Image.open(path) as image:
-            image.draft("RGB" if channels == 3 else "L", (side, side))  # JPEG: decode no finer than is needed
+            image.draft("RGB" if channels == 3 else "L", (side, side))  # JPEG: decode no finer than needed
             scaled = _shorter_to(_of_mode(image, channels), side)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
@@ -118,7 +123,7 @@ def decode(path: Path, side: int, channels: int) -> Tensor:
 
 
 def _of_mode(image: Image.Image, channels: int) -> Image.Image:
-    """In colour or grey; of 16 bits the upper eight are kept, where Pillow would cut off."""
+    """Return an image in colour or grey; of 16 bits the upper eight are kept, where Pillow would clip."""
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
     return image.convert("RGB" if channels == 3 else "L")
@@ -134,9 +139,9 @@ def _shorter_to(image: Image.Image, side: int) -> Image.Image:
 
 
 def load_imagenet(config: ImageNet, root: Path) -> Dataset:
-    """ImageNet: folders `train` and `val` with one folder a class, named by WordNet id.
+    """Load ImageNet: folders `train` and `val` with one folder a class, named by WordNet id.
 
-    Its canvas is larger than the input by 256 to 224, as is usual: training crops at random, testing in the middle.
+    As usual, its canvas is larger than the input by 256/224: training crops at random, testing crops the middle.
 
     Raises:
         DataError: If it is missing, or its classes are not as many as asked for; it names the folder.
@@ -155,7 +160,7 @@ def load_imagenet(config: ImageNet, root: Path) -> Dataset:
 
 
 def load_folder(config: ImageFolder, root: Path) -> Dataset:
-    """The user's own images.
+    """Load images from a user's folder.
 
     Raises:
         DataError: If the folder is missing or empty, or its classes are not as many as asked for; it names the folder.
@@ -175,7 +180,7 @@ def _dataset(config: ImageNet | ImageFolder, folder: Path, parts: Parts, *, side
     train, test = (_files(folder, part, side, card.in_channels) for part in (parts.train, parts.test))
     mean, std = (tuple(255 * value for value in values[card.in_channels]) for values in (_MEAN, _STD))
     source = f"{folder}, {parts.split}"
-    # A part of ImageNet is known by its counts.
+    # A selection of ImageNet is recognised by its numbers of samples.
     return described(card, train, test, name=config.name, mean=mean, std=std, source=source, whole=False)
 
 

@@ -1,4 +1,4 @@
-"""Batches of a training set in an order, and with an augmentation, that depend on seed and epoch alone.
+"""Batches of a training set, whose order and augmentation depend only on the seed and the epoch.
 
 Shapes: N samples, B batch, C channels, H and W pixels.
 """
@@ -16,13 +16,14 @@ from tet_core.config import AugmentationStep
 from tet_core.data import augment
 from tet_core.data.dataset import Dataset, Samples
 from tet_core.distributed import ALONE, Workers
+from tet_core.errors import ConfigError
 
-# Batches decoded ahead: enough to hide one slow read, and no more memory than that takes.
+# How many batches are decoded ahead: enough to hide one slow read, without using more memory than that.
 PREFETCH = 3
 
 
 class Batch(NamedTuple):
-    """Normalised images `[B, C, H, W]`, of events frames `[B, T, C, H, W]`, and labels `[B]`."""
+    """Normalised images `[B, C, H, W]` (for events frames `[B, T, C, H, W]`) and labels `[B]`."""
 
     images: Tensor
     labels: Tensor
@@ -31,17 +32,17 @@ class Batch(NamedTuple):
 class TrainLoader:
     """The training set, batch by batch; the last batch of an epoch may be smaller.
 
-    Of several workers each gets its share of every batch, which for the last ones may be of no sample.
+    With several workers each gets its share of every batch; a share of a small batch may have no sample.
 
     Args:
         dataset: The data set.
-        members: `[M]`, int64: the samples of its training set to train on.
+        members: `[M]`, int64: indices of the training set's samples to train on.
         batch_size: B.
         steps: The augmentation.
         seed: The experiment's seed.
-        device: Where the images stay and the batches are made.
-        dtype: Of the normalised images.
-        workers: Who shares the batches.
+        device: The device of the images and the batches.
+        dtype: The type of the normalised images.
+        workers: The workers that share the batches.
     """
 
     def __init__(
@@ -64,18 +65,18 @@ class TrainLoader:
         self.num_samples = len(members)
 
     def order(self, epoch: int) -> Tensor:
-        """The order of the samples in an epoch of the chain: `[M]`, int64."""
+        """Return the order of the samples in an epoch of the chain: `[M]`, int64."""
         order = torch.randperm(len(self.samples), generator=seed.generator(self.seed, "order", epoch))
         return order[self.is_member[order]]
 
     @property
     def sizes(self) -> list[int]:
-        """Of the batches of an epoch, all shares counted."""
+        """Sizes of the batches of an epoch, over all workers."""
         whole, rest = divmod(self.num_samples, self.batch_size)
         return [self.batch_size] * whole + [rest] * (rest > 0)
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
-        """This worker's shares of the batches of an epoch of the chain (from 1)."""
+        """Yield this worker's shares of the batches of an epoch of the chain (from 1)."""
         tables = augment.draw(self.steps, len(self.samples), seed_=self.seed, epoch=epoch)
         tables = tuple(table.to(self.device) for table in tables)
         batches = torch.split(self.order(epoch).to(self.device), self.batch_size)
@@ -85,12 +86,12 @@ class TrainLoader:
             yield Batch(self.dataset.normalise(images, self.dtype), self.samples.labels[indices])
 
 
-def in_order(
+def evaluation_batches(
     dataset: Dataset, samples: Samples, *, batch_size: int, dtype: torch.dtype, workers: Workers = ALONE
 ) -> Iterator[Batch]:
-    """The samples as they lie, normalised and not augmented; what is larger than the input is cropped to its centre.
+    """Yield the samples in their order, normalised, not augmented, and cropped to the centre if larger than the input.
 
-    Of several workers each gets whole batches, dealt out one by one.
+    With several workers each gets whole batches, dealt out one by one.
     """
     batches = torch.split(torch.arange(len(samples), device=samples.labels.device), batch_size)
     for indices, images in taken(samples, workers.dealt(batches)):
@@ -99,7 +100,7 @@ def in_order(
 
 
 def taken(samples: Samples, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Indices and samples of each batch of indices; those that have to be decoded are so while others are used."""
+    """Yield indices and samples of each batch of indices; samples that must be decoded are decoded ahead."""
     if not samples.streams:
         yield from ((indices, samples.take(indices)) for indices in batches)
         return
@@ -107,7 +108,7 @@ def taken(samples: Samples, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor,
 
 
 def _ahead(take: Callable[[Tensor], Tensor], batches: Sequence[Tensor]) -> Iterator[Tensor]:
-    """Results in order, each begun `PREFETCH` batches before it is asked for."""
+    """Yield results in order, each started `PREFETCH` batches before it is needed."""
     with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as reader:
         pending = deque(reader.submit(take, indices) for indices in batches[:PREFETCH])
         try:
@@ -122,26 +123,26 @@ def _ahead(take: Callable[[Tensor], Tensor], batches: Sequence[Tensor]) -> Itera
 
 
 def split_validation(labels: Tensor, fraction: float, seed_: int, part: float = 1.0) -> tuple[Tensor, Tensor]:
-    """Split a training set by class, at random.
+    """Split a training set at random, each class in the same proportions.
 
     Args:
         labels: `[N]`, int64.
-        fraction: Of what is used of each class, the share that goes to validation, rounded to the nearest number.
+        fraction: The share of the used samples of each class that goes to validation, rounded to the nearest number.
         seed_: The experiment's seed.
-        part: Of each class, the share that is used at all, rounded to the nearest number.
+        part: The share of each class that is used at all, rounded to the nearest number.
 
     Returns:
         Indices to train on and indices to validate on, each in rising order.
 
     Raises:
-        ValueError: If a part would be empty.
+        ConfigError: If a part would be empty.
     """
     generator = seed.generator(seed_, "validation")
     is_used, is_validation = torch.zeros(len(labels), dtype=torch.bool), torch.zeros(len(labels), dtype=torch.bool)
     for label in sorted(set(labels.tolist())):
         members = (labels == label).nonzero().flatten()
         shuffled = members[torch.randperm(len(members), generator=generator)]
-        # Whatever the part, what is trained on is never validated on with another part.
+        # A sample that is trained on with one part is never validated on with another part.
         num_used, first_trained = round(part * len(members)), round(fraction * len(members))
         num_validation = round(fraction * num_used)
         validation = shuffled[:num_validation]
@@ -149,9 +150,11 @@ def split_validation(labels: Tensor, fraction: float, seed_: int, part: float = 
         is_validation[validation] = True
     train, validation = (is_used & ~is_validation).nonzero().flatten(), is_validation.nonzero().flatten()
     if len(train) == 0 or (fraction > 0 and len(validation) == 0):
-        of_part = f" and train_part {part}" if part < 1 else ""
-        raise ValueError(
-            f"validation is {fraction}{of_part}; of {len(labels)} samples that leaves {len(train)} to train on and "
-            f"{len(validation)} to validate on, and both need one at least"
+        with_part = f"with train_part {part}, " if part < 1 else ""
+        raise ConfigError(
+            "validation",
+            fraction,
+            f"{with_part}of {len(labels)} samples that leaves {len(train)} to train on and {len(validation)} to "
+            "validate on, and both need at least one",
         )
     return train, validation

@@ -1,4 +1,4 @@
-"""Compiled kernels, where this machine can build them; the loops in plain torch elsewhere."""
+"""The choice between compiled kernels, if this machine can build them, and the loop in plain torch."""
 
 import logging
 import os
@@ -8,7 +8,7 @@ from types import ModuleType
 
 from torch import Tensor
 
-from tet_core.errors import NoCompilerError
+from tet_core.errors import ConfigError, NoCompilerError
 from tet_core.kernels import cpu
 from tet_core.kernels.native import fingerprint
 
@@ -20,21 +20,23 @@ DEVICES = ("cpu", "cuda")
 
 
 @cache
-def chosen(device: str = "cpu") -> str:
-    """Which kernels this process uses on a kind of device: "loop", or "compiled" with what the build depends on.
+def in_use(device: str = "cpu") -> str:
+    """Return the kernels that this process uses on a kind of device: "loop", or "compiled" and the build's fingerprint.
 
-    `TET_KERNELS` says which: `auto`, the default, takes the loop where nothing can be built, with one warning.
+    `TET_KERNELS` chooses them: `compiled`, `loop`, or `auto`, the default: compiled kernels, or the loop, with one
+    warning, if they cannot be built. The choice is made once in a process; tests that change it call
+    `in_use.cache_clear()`.
 
     Args:
-        device: "cpu", whose kernels are built by the machine's C compiler, or "cuda", whose are Triton's.
+        device: "cpu", whose kernels the machine's C compiler builds, or "cuda", whose kernels Triton builds.
 
     Raises:
-        ValueError: `TET_KERNELS` is none of auto, compiled and loop.
-        NoCompilerError: It is `compiled`, and they cannot be built.
+        ConfigError: If `TET_KERNELS` is none of auto, compiled and loop.
+        NoCompilerError: If it is `compiled`, and they cannot be built.
     """
     asked = os.environ.get(VARIABLE, AUTO)
     if asked not in (AUTO, COMPILED, LOOP):
-        raise ValueError(f"{VARIABLE} is {asked!r}; it must be {AUTO}, {COMPILED} or {LOOP}")
+        raise ConfigError(VARIABLE, asked, f"it must be {AUTO}, {COMPILED} or {LOOP}")
     if asked == LOOP:
         return LOOP
     try:
@@ -47,33 +49,33 @@ def chosen(device: str = "cpu") -> str:
 
 
 def kernels_for(x: Tensor) -> ModuleType | None:
-    """The kernels that this process uses for a tensor's device and type: `cpu` or `gpu`; None: the loop."""
+    """Return the kernels for a tensor's device and dtype: module `cpu` or `gpu`; None: the loop."""
     device = x.device.type
-    if device not in DEVICES or chosen(device) == LOOP:
+    if device not in DEVICES or in_use(device) == LOOP:
         return None
     module = cpu if device == "cpu" else _gpu()
     return module if x.dtype in module.DTYPES else None
 
 
 @cache
-def tell_loop(device: str, reason: str) -> None:
-    """Say once in a process that neurons run as a loop although there are kernels for the device, and why."""
-    if chosen(device) != LOOP:
+def warn_of_loop(device: str, reason: str) -> None:
+    """Warn once in a process that neurons run as a loop although the device has kernels, and why."""
+    if in_use(device) != LOOP:
         log.warning("a layer of neurons runs in plain torch, which is slower: %s", reason)
 
 
 @cache
 def _gpu() -> ModuleType:
-    """Loaded where it is asked for: Triton is not installed everywhere."""
+    """Import the kernels of GPUs only when they are needed: Triton is not installed everywhere."""
     return import_module("tet_core.kernels.gpu")
 
 
 def _triton() -> str:
-    """Which Triton there is, once it has shown that it can work here: it builds what it loads kernels with."""
+    """Return Triton's version, after checking that it works here: that builds the code by which it loads kernels."""
     try:
         _gpu()
         triton = import_module("triton")
         triton.runtime.driver.active.get_current_device()
-    except Exception as error:  # no Triton, no C compiler, no headers of Python, no driver: each in its own words
+    except Exception as error:  # no Triton, no C compiler, no headers of Python, no driver: each raises another error
         raise NoCompilerError(f"Triton does not work here: {type(error).__name__}: {error}") from error
     return f"triton {triton.__version__}"

@@ -6,13 +6,16 @@ import torch
 from torch import Tensor
 
 from tet_core.kernels import cpu, kernels_for
-from tet_core.kernels.cpu import call, pointer
+from tet_core.kernels.cpu import call_kernel, pointer
 
 _WEIGHTS = torch.tensor([1 << i for i in range(8)], dtype=torch.uint8)
 
 
 def pack_bits(spikes: Tensor) -> Tensor:
-    """Where a dense tensor is not 0, in the order of its memory.
+    """Return which numbers of a dense tensor are not 0, as bits in the order of its memory.
+
+    Args:
+        spikes: n numbers of any shape, dense in memory.
 
     Returns:
         `[ceil(n / 8)]`, uint8.
@@ -20,7 +23,7 @@ def pack_bits(spikes: Tensor) -> Tensor:
     size = spikes.numel()
     if kernels_for(spikes) is cpu:
         bits = torch.empty((size + 7) // 8, dtype=torch.uint8)
-        call("pack", spikes.dtype, pointer(spikes), ctypes.c_int64(size), pointer(bits))
+        call_kernel("pack", spikes.dtype, pointer(spikes), ctypes.c_int64(size), pointer(bits))
         return bits
     set_ = torch.zeros((size + 7) // 8 * 8, dtype=torch.uint8, device=spikes.device)
     set_[:size] = spikes.as_strided((size,), (1,)) != 0
@@ -28,10 +31,10 @@ def pack_bits(spikes: Tensor) -> Tensor:
 
 
 def unpack_bits(bits: Tensor, size: int, dtype: torch.dtype) -> Tensor:
-    """The tensor `[size]` of 0 and 1 that was packed."""
+    """Return the tensor `[size]` of 0 and 1 that was packed."""
     out = torch.empty(size, dtype=dtype, device=bits.device)
     if kernels_for(out) is cpu:
-        call("unpack", dtype, pointer(bits), ctypes.c_int64(size), pointer(out))
+        call_kernel("unpack", dtype, pointer(bits), ctypes.c_int64(size), pointer(out))
         return out
     set_ = (bits.unsqueeze(1) & _WEIGHTS.to(bits.device)) != 0
     return out.copy_(set_.flatten()[:size])

@@ -1,4 +1,4 @@
-"""Neurons, with the norms in front of them, by the compiled kernels.
+"""Neurons, with the norms of their inputs, by the kernels compiled from C.
 
 Shapes: T time steps (always axis 0), B batch, C channels, * any more axes.
 """
@@ -45,38 +45,38 @@ class _Input(ctypes.Structure):
 
 
 def moments(x: Tensor) -> Moments:
-    """Mean and biased variance of each channel of `[T, B, C, *]`, whose steps are dense, over T, B and *."""
+    """Return mean and biased variance of each channel of `[T, B, C, *]`, whose steps are dense, over T, B and *."""
     g = _geometry(x, x.shape[0], by_channel=True)
     mean, var = torch.empty(2, g.channels, dtype=computing_dtype(x.dtype))
-    call("moments", x.dtype, pointer(x), ctypes.c_int64(x.stride(0)), g, pointer(mean), pointer(var))
+    call_kernel("moments", x.dtype, pointer(x), ctypes.c_int64(x.stride(0)), g, pointer(mean), pointer(var))
     return Moments(mean, var)
 
 
 def forward(fed: Sequence[Fed], neurons: Neurons, spikes: Tensor) -> None:
-    """Run the neurons from rest over the sum of their inputs, and write the spikes `[T, B, *]`."""
+    """Run the neurons from a potential of 0 over the sum of their inputs, and write the spikes `[T, B, *]`."""
     g = _geometry(fed[0].x, spikes.shape[0], by_channel=are_normed(fed))
-    call("lif_forward", spikes.dtype, _inputs(fed), ctypes.c_int(len(fed)), g, _struct(neurons), pointer(spikes))
+    call_kernel("lif_forward", spikes.dtype, _inputs(fed), ctypes.c_int(len(fed)), g, _struct(neurons), pointer(spikes))
 
 
 def backward(
     fed: Sequence[Fed], neurons: Neurons, steps: int, grad_spikes: Tensor, summed: bool, grad: Tensor
 ) -> Tensor | None:
-    """Run them backwards, and write the gradient of the current.
+    """Run the neurons backwards, and write the gradient of the current.
 
     Args:
         fed: The inputs.
         neurons: The constants.
         steps: T.
         grad_spikes: `[T, B, *]`, laid out as the first input.
-        summed: Whether only the sum over the steps is asked for.
-        grad: `[T, B, *]`, or `[1, B, *]` where it is summed.
+        summed: Whether to write only the sum over the steps.
+        grad: Where it is written: `[T, B, *]`, or `[1, B, *]` if summed.
 
     Returns:
         `[1 + number of inputs, C]`: the sum of dL/dI, and of dL/dI * (x - mean) for each input; None without norms.
     """
     g = _geometry(fed[0].x, steps, by_channel=are_normed(fed))
     totals = torch.empty(1 + len(fed), g.channels, dtype=torch.float64) if are_normed(fed) else None
-    call(
+    call_kernel(
         "lif_backward",
         grad.dtype,
         _inputs(fed),
@@ -93,15 +93,15 @@ def backward(
 
 
 def norm_backward(fed: Fed, grad: Tensor, total: Tensor, total_x: Tensor, out: Tensor | None) -> tuple[Tensor, Tensor]:
-    """dL/dx of a norm, with d = dL/dI: `a * (d - mean(d) - xhat * mean(d * xhat))`, a being `weight / deviation`.
+    """Write dL/dx of a norm: `a * (d - mean(d) - xhat * mean(d * xhat))`, with d = dL/dI and a = weight / deviation.
 
     Args:
         fed: The input.
-        grad: dL/dI, `[T, B, *]` as x. Of an x of one step it is the sum over the steps, and n counts one of them:
-            then the same holds.
+        grad: dL/dI, `[T, B, *]` as x. If x has one step, the sum over all steps; means then divide by the numbers of
+            one step, which gives the same.
         total: `[C]`: the sum of d over all steps.
-        total_x: `[C]`: that of d * (x - mean).
-        out: Where dL/dx is written, may be `grad`; None: nowhere.
+        total_x: `[C]`: the sum of d * (x - mean).
+        out: Where dL/dx is written; may be `grad`; None: it is not.
 
     Returns:
         dL/dweight and dL/dbias, `[C]`.
@@ -109,7 +109,7 @@ def norm_backward(fed: Fed, grad: Tensor, total: Tensor, total_x: Tensor, out: T
     x = fed.x
     g = _geometry(x, x.shape[0], by_channel=True)
     of_weight, of_bias = torch.empty(2, g.channels, dtype=computing_dtype(x.dtype))
-    call(
+    call_kernel(
         "norm_backward",
         x.dtype,
         _inputs([fed]),
@@ -124,18 +124,18 @@ def norm_backward(fed: Fed, grad: Tensor, total: Tensor, total_x: Tensor, out: T
     return of_weight, of_bias
 
 
-def call(name: str, dtype: torch.dtype, *arguments: Any) -> None:
-    """Call the kernel of this name for tensors of a type."""
+def call_kernel(name: str, dtype: torch.dtype, *arguments: Any) -> None:
+    """Call the kernel of a name for tensors of a type."""
     getattr(library(), f"{name}_{DTYPES[dtype]}")(*arguments)
 
 
 def pointer(x: Tensor | None) -> ctypes.c_void_p:
-    """Where its memory begins; NULL for None."""
+    """Return the address of a tensor's first element; NULL for None."""
     return ctypes.c_void_p(None if x is None else x.data_ptr())
 
 
 def _inputs(fed: Sequence[Fed]) -> Any:
-    """The kernels' view of the inputs, which have to outlive it."""
+    """Return the inputs as the kernels read them; the tensors must outlive it."""
     array = (_Input * len(fed))()
     for each, view in zip(fed, array, strict=True):
         view.data, view.step = each.x.data_ptr(), each.step

@@ -1,4 +1,4 @@
-"""Neurons, with the norms in front of them, by the Triton kernels; the functions are those of `tet_core.kernels.cpu`.
+"""Neurons, with the norms of their inputs, by the Triton kernels; the functions are those of `tet_core.kernels.cpu`.
 
 Shapes: T time steps (always axis 0), B batch, C channels, * any more axes.
 """
@@ -17,14 +17,14 @@ from tet_core.kernels.lif_triton import combine_channels, lif_backward, lif_forw
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 _COMPUTING = {torch.float32: tl.float32, torch.float64: tl.float64}
 _BLOCK = 1024
-# Of the sums by channel, a block of rows and channels; of a row there is one number a channel.
+# Rows and channels of a block in the sums by channel; a row has one number a channel.
 _ROWS, _CHANNELS = 64, 32
 _ROWS_CONTIGUOUS, _CHANNELS_CONTIGUOUS = 1024, 1
 _MAX_CHUNKS = 128
 
 
 def moments(x: Tensor) -> Moments:
-    """Mean and biased variance of each channel of `[T, B, C, *]`, whose steps are dense, over T, B and *."""
+    """Return mean and biased variance of each channel of `[T, B, C, *]`, whose steps are dense, over T, B and *."""
     dtype = computing_dtype(x.dtype)
     base = x[0, 0].flatten(1)[:, 0].to(dtype).contiguous()
     mean, square = _channel_sums(x, x, base, squares=True) / (x.numel() // x.shape[2])
@@ -32,7 +32,7 @@ def moments(x: Tensor) -> Moments:
 
 
 def forward(fed: Sequence[Fed], neurons: Neurons, spikes: Tensor) -> None:
-    """Run the neurons from rest over the sum of their inputs, and write the spikes `[T, B, *]`."""
+    """Run the neurons from a potential of 0 over the sum of their inputs, and write the spikes `[T, B, *]`."""
     fed = _at_most_two(fed, spikes.shape[0])
     steps, size = spikes.shape[0], spikes[0].numel()
     if size:
@@ -44,7 +44,7 @@ def forward(fed: Sequence[Fed], neurons: Neurons, spikes: Tensor) -> None:
 def backward(
     fed: Sequence[Fed], neurons: Neurons, steps: int, grad_spikes: Tensor, summed: bool, grad: Tensor
 ) -> Tensor | None:
-    """Run them backwards, and write the gradient of the current; returns the sums of the norms' gradients."""
+    """Run the neurons backwards, write the gradient of the current, and return the sums of the norms' gradients."""
     two, size = _at_most_two(fed, steps), grad[0].numel()
     scratch = grad.new_empty((steps, size), dtype=computing_dtype(grad.dtype))
     if size:
@@ -67,7 +67,7 @@ def backward(
 
 
 def norm_backward(fed: Fed, grad: Tensor, total: Tensor, total_x: Tensor, out: Tensor | None) -> tuple[Tensor, Tensor]:
-    """dL/dx of a norm, written to `out`; returns dL/dweight and dL/dbias."""
+    """Write dL/dx of a norm to `out`, and return dL/dweight and dL/dbias."""
     assert fed.moments is not None
     assert fed.weight is not None
     dtype, inverse = fed.moments.mean.dtype, fed.inverse().double()
@@ -94,7 +94,7 @@ def norm_backward(fed: Fed, grad: Tensor, total: Tensor, total_x: Tensor, out: T
 
 
 def _at_most_two(fed: Sequence[Fed], steps: int) -> list[Fed]:
-    """The same sum of at most two inputs, which is what the kernels know: what is more is summed before."""
+    """Return at most two inputs of the same sum, as the kernels need: further ones are added to the second."""
     first, *others = fed
     if len(others) < 2:
         return [first, *others]
@@ -113,7 +113,7 @@ def _whole(fed: Fed, steps: int) -> Tensor:
 
 
 def _inputs(fed: Sequence[Fed], steps: int) -> list[Any]:
-    """The kernels' first arguments; where an input or a norm is not there, something stands in that is not read."""
+    """Return the kernels' first arguments; a missing input or norm is replaced by a tensor that is not read."""
     arguments: list[Any] = []
     for each in (fed[0], fed[-1]):
         scale, shift = each.affine() or (each.x, each.x)
@@ -139,9 +139,10 @@ def _constants(fed: Sequence[Fed], neurons: Neurons, steps: int, dtype: torch.dt
 
 
 def _channel_sums(x: Tensor, grad: Tensor, base: Tensor, *, squares: bool = False) -> Tensor:
-    """Sums over T, B and * of each channel, `[2, C]`, float64.
+    """Return sums over T, B and * of each channel, `[2, C]`, float64.
 
-    Of `x - base` and its square, or of `grad` and `grad * (x - base)`. An x of one step stands for all steps of grad.
+    The sums are of `x - base` and its square, or of `grad` and `grad * (x - base)`. An x of one step is used for all
+    steps of grad.
     """
     steps = x.shape[0] if squares else grad.shape[0]
     g = geometry(x, steps, by_channel=True)

@@ -1,4 +1,4 @@
-"""What neurons are fed with, and how it lies in memory, whatever kernels run them.
+"""The inputs of neurons and their layout in memory, the same for all kernels.
 
 Shapes: T time steps (always axis 0), B batch, C channels, * any more axes.
 """
@@ -15,7 +15,7 @@ from torch import Tensor
 from tet_core.distributed import ALONE, Workers
 from tet_core.surrogate import Arctan, Exponential, Rectangular, SigmoidForward, Surrogate, Triangle
 
-# Those that there are kernels for, in the order in which these number them.
+# The surrogates that the kernels know, by the number that they have there.
 SURROGATES: tuple[type, ...] = (Triangle, Rectangular, Exponential, Arctan, SigmoidForward)
 
 
@@ -31,12 +31,12 @@ class Neurons:
 
     @property
     def kind(self) -> int:
-        """The surrogate's number."""
+        """The surrogate's number in the kernels."""
         return SURROGATES.index(type(self.surrogate))
 
     @property
     def width(self) -> float:
-        """The surrogate's one constant."""
+        """The surrogate's constant."""
         surrogate = self.surrogate
         width: float = surrogate.k if isinstance(surrogate, SigmoidForward) else getattr(surrogate, "gamma")  # noqa: B009
         return width
@@ -46,7 +46,7 @@ class Neurons:
 class Moments:
     """Mean and biased variance of each channel, `[C]`, in the computing type.
 
-    Where they are of what several workers have, `share` says how much of that is this one's, a scalar in float64.
+    If they are over several workers' numbers, `share` is the part that this worker has of them, a float64 scalar.
     """
 
     mean: Tensor
@@ -57,9 +57,9 @@ class Moments:
 
 @dataclass(frozen=True)
 class Fed:
-    """An input, and what is done to it: `(x - mean) / sqrt(var + eps) * weight + bias`, or nothing.
+    """An input and its norm, `(x - mean) / sqrt(var + eps) * weight + bias`, or an input without a norm.
 
-    x is `[T, B, *]`, or `[1, B, *]` where every step is the same; weight and bias are `[C]`, in the computing type.
+    x is `[T, B, *]`, or `[1, B, *]` if every step is the same; weight and bias are `[C]`, in the computing type.
     """
 
     x: Tensor
@@ -70,16 +70,16 @@ class Fed:
 
     @property
     def step(self) -> int:
-        """Elements from one step to the next; 0 where all of them are one."""
+        """Stride from one step to the next, in elements; 0 if all steps share one."""
         return 0 if self.x.shape[0] == 1 else self.x.stride(0)
 
     def inverse(self) -> Tensor:
-        """`1 / sqrt(var + eps)` of each channel, `[C]`, where there is a norm."""
+        """Return `1 / sqrt(var + eps)` of each channel, `[C]`; there must be a norm."""
         assert self.moments is not None
         return (self.moments.var + self.eps).rsqrt()
 
     def affine(self) -> tuple[Tensor, Tensor] | None:
-        """Scale and shift of each channel, `[C]`, that do the same as the norm; None where there is none."""
+        """Return scale and shift of each channel, `[C]`, equal to the norm; None if there is no norm."""
         if self.moments is None:
             return None
         assert self.weight is not None
@@ -89,7 +89,7 @@ class Fed:
 
 
 class Geometry(NamedTuple):
-    """How a kernel walks through `[T, B, *]`: a step as `[outer, channels, inner]`; channels-last has inner = 1."""
+    """How a kernel reads `[T, B, *]`: a step is `[outer, channels, inner]`; channels-last has inner = 1."""
 
     steps: int
     outer: int
@@ -98,7 +98,7 @@ class Geometry(NamedTuple):
 
 
 def geometry(x: Tensor, steps: int, *, by_channel: bool) -> Geometry:
-    """That of a tensor whose steps are dense: by channel, axis 2, only where something depends on it."""
+    """Return the geometry of a tensor whose steps are dense; by channel (axis 2) only if something depends on it."""
     _, batch, *sizes = x.shape
     size = math.prod(sizes)
     if not by_channel:
@@ -111,17 +111,17 @@ def geometry(x: Tensor, steps: int, *, by_channel: bool) -> Geometry:
 
 
 def are_normed(fed: Sequence[Fed]) -> bool:
-    """Whether any of the inputs goes through a norm."""
+    """Return whether any of the inputs has a norm."""
     return any(each.moments is not None for each in fed)
 
 
 def computing_dtype(dtype: torch.dtype) -> torch.dtype:
-    """What the kernels compute in, for tensors of a type."""
+    """Return the type that the kernels compute in, for tensors of a type."""
     return torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
 
 
 def aligned(x: Tensor, like: Tensor | None = None) -> Tensor:
-    """`x` itself if each of its steps is dense (and laid out as those of `like`), else a copy that is."""
+    """Return `x` itself if each of its steps is dense (and laid out as those of `like`), else such a copy."""
     step, strides = x.shape[1:], x.stride()[1:]
     as_asked = like is None or strides == like.stride()[1:]
     if as_asked and _is_dense(step, strides) and x.stride(0) >= math.prod(step):
@@ -130,17 +130,17 @@ def aligned(x: Tensor, like: Tensor | None = None) -> Tensor:
 
 
 def empty_steps(like: Tensor, steps: int) -> Tensor:
-    """An empty tensor of so many steps, time outermost, each laid out as those of `like` if these are dense."""
+    """Return an empty tensor of `steps` steps, time outermost, each laid out as those of `like` if these are dense."""
     step, strides = like.shape[1:], like.stride()[1:]
     if not _is_dense(step, strides):
         return like.new_empty((steps, *step))
-    # A stride of 0 says that all steps are one, which those of no sample are not.
+    # Without samples a step has no numbers; a stride of 0 would mark the tensor as static.
     return like.new_empty_strided((steps, *step), (math.prod(step) or 1, *strides))
 
 
 @cache
 def _is_dense(shape: Sequence[int], strides: Sequence[int]) -> bool:
-    """Whether a step fills its memory: contiguous, or channels-last."""
+    """Return whether a step is dense in memory: contiguous, or channels-last."""
     if len(shape) == 4:
         batch, channels, *sizes = shape
         in_memory = (batch, *sizes, channels), (strides[0], *strides[2:], strides[1])
@@ -150,7 +150,7 @@ def _is_dense(shape: Sequence[int], strides: Sequence[int]) -> bool:
 
 @cache
 def _is_contiguous(shape: Sequence[int], strides: Sequence[int]) -> bool:
-    """Whether the last axis is innermost; the stride of an axis of one number says nothing."""
+    """Return whether the last axis is innermost; the stride of an axis of size 1 does not matter."""
     if 0 in shape:
         return True
     expected = 1

@@ -1,7 +1,6 @@
-"""Neurons, with the norms in front of them, as one operation.
+"""Neurons, with the norms of their inputs, as one operation.
 
-For the backward pass the inputs are kept, which the norms need anyway, and nothing else: potentials and spikes are
-computed again there.
+For the backward pass only the inputs are kept, which the norms need anyway. Potentials and spikes are computed again.
 
 Shapes: T time steps (always axis 0), B batch, C channels, * any more axes.
 """
@@ -20,7 +19,7 @@ from tet_core.kernels.inputs import Fed, Moments, Neurons, aligned, computing_dt
 
 
 def moments(x: Tensor) -> Moments:
-    """Mean and biased variance of each channel of `[T, B, C, *]`, over T, B and *; of nothing, 0 and 1."""
+    """Return mean and biased variance of each channel of `[T, B, C, *]`, over T, B and *; 0 and 1 if it is empty."""
     if not x.numel():
         mean = torch.zeros(x.shape[2], dtype=computing_dtype(x.dtype), device=x.device)
         return Moments(mean, torch.ones_like(mean))
@@ -29,11 +28,11 @@ def moments(x: Tensor) -> Moments:
 
 
 class FusedLIF(torch.autograd.Function):
-    """Spikes `[T, B, *]` of neurons whose current is a sum of inputs, each of them normalised or not.
+    """Spikes `[T, B, *]` of neurons whose current is a sum of inputs, each with or without a norm.
 
-    The tensors are, for each input, x `[T, B, *]`, or `[1, B, *]` where every step is the same, and weight and bias
-    `[C]`, None where x is taken as it is. `norms` has, for each input, its moments and eps, or None; `again` how x is
-    computed again in the backward pass, or None where it is kept.
+    The tensors are, for each input, x `[T, B, *]` (or `[1, B, *]` if every step is the same), and weight and bias
+    `[C]`, or None without a norm. `norms` has, for each input, its moments and eps, or None; `again` the function that
+    computes x again in the backward pass, or None if x is kept.
     """
 
     @staticmethod
@@ -45,7 +44,7 @@ class FusedLIF(torch.autograd.Function):
         again: Sequence[Callable[[], Tensor] | None],
         *tensors: Tensor | None,
     ) -> Tensor:
-        """Run the neurons from rest."""
+        """Run the neurons from a potential of 0."""
         fed = _fed(norms, tensors)
         like = fed[0].x
         spikes = empty_steps(like, steps)
@@ -58,7 +57,7 @@ class FusedLIF(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        """Run them backwards."""
+        """Run the neurons backwards."""
         tensors = list(ctx.saved_tensors)
         for k, make in enumerate(ctx.again):
             tensors[3 * k] = make() if make else tensors[3 * k]
@@ -86,7 +85,7 @@ def _fed(norms: Sequence[tuple[Moments, float] | None], tensors: Sequence[Tensor
 
 
 def _computable(by_channel: Tensor | None, x: Tensor) -> Tensor:
-    """As the kernels for x read it."""
+    """Return a parameter as the kernels for x read it."""
     assert by_channel is not None
     return by_channel.detach().to(computing_dtype(x.dtype)).contiguous()
 
@@ -94,7 +93,7 @@ def _computable(by_channel: Tensor | None, x: Tensor) -> Tensor:
 def _input_gradients(
     needed: Sequence[bool], fed: Sequence[Fed], steps: int, grad: Tensor, totals: Tensor | None
 ) -> list[Tensor | None]:
-    """Gradients of x, weight and bias of each input, from that of the current and the sums over it."""
+    """Return the gradients of x, weight and bias of each input, from the current's gradient and the sums over it."""
     out: list[Tensor | None] = []
     for k, each in enumerate(fed):
         of_x = None
@@ -112,22 +111,22 @@ def _input_gradients(
 
 
 def _norm_backward(fed: Fed, grad: Tensor, totals: Tensor, to: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Through a norm; where it is one of several workers' numbers, by their sums."""
+    """Write dL/dx of a norm, whose sums may be over all workers; return the gradients of its parameters."""
     assert fed.moments is not None
     share = fed.moments.share
     if share is None:
         found: tuple[Tensor, Tensor] = _kernels(fed.x).norm_backward(fed, grad, totals[0], totals[1], to)
         return found
-    # The kernels divide by the number of numbers here: of a sum over all, this worker's share comes to the same.
+    # The kernels divide by this worker's count: its share of the sum over all workers gives the same quotient.
     of_all = fed.moments.workers.summed(totals.clone()) * share
     _kernels(fed.x).norm_backward(fed, grad, of_all[0], of_all[1], to)
-    # The gradients of the parameters are summed up over the workers later, with all others.
+    # The parameters' gradients are summed over the workers later, with all others.
     inverse = fed.inverse()
     return (totals[1] * inverse).to(inverse.dtype), totals[0].to(inverse.dtype)
 
 
 def _summed(grad: Tensor) -> Tensor:
-    """Over time, laid out as each step is: `Tensor.sum` would choose a layout of its own."""
+    """Return the sum over time, in the layout of a step: `Tensor.sum` may choose another layout."""
     return torch.sum(grad, 0, keepdim=True, out=empty_steps(grad, 1))
 
 

@@ -1,11 +1,11 @@
-"""The Triton kernels; `tet_core.kernels.gpu` tells what each does, and launches them.
+"""The Triton kernels; `tet_core.kernels.gpu` documents and launches them.
 
-Each program owns a block of neurons and runs them over all steps. For the backward pass it runs them forwards once
-more and leaves the potentials in a scratch tensor, which only it reads again. Sums by channel are added up chunk by
-chunk in a fixed order: no atomics, so two runs give the same bits.
+Each program runs a block of neurons over all steps. For the backward pass it first runs them forwards again, and
+writes the potentials to a scratch tensor that only it reads. Sums by channel are added chunk by chunk in a fixed order,
+without atomics, so two runs give the same bits.
 
-Arguments in capitals are known when a kernel is compiled: constants of the neurons are among them, since Triton would
-pass them in float32, whatever is computed in.
+Arguments in capitals are known when a kernel is compiled. The constants of the neurons are among them, since Triton
+would pass them in float32 whatever type it computes in.
 """
 
 import triton
@@ -17,7 +17,7 @@ _PI = tl.constexpr(3.14159265358979323846)
 
 @triton.jit
 def _affine(scale, shift, channel, inside, NORMED: tl.constexpr, COMPUTING: tl.constexpr):
-    """Scale and shift of each neuron of a block; 1 and 0 without a norm."""
+    """Return scale and shift of each neuron of a block; 1 and 0 without a norm."""
     if NORMED:
         return tl.load(scale + channel, mask=inside, other=1.0), tl.load(shift + channel, mask=inside, other=0.0)
     else:
@@ -26,7 +26,7 @@ def _affine(scale, shift, channel, inside, NORMED: tl.constexpr, COMPUTING: tl.c
 
 @triton.jit
 def _fired(x, KIND: tl.constexpr, WIDTH: tl.constexpr, COMPUTING: tl.constexpr):
-    """What a neuron sends at x = u - threshold."""
+    """Return what a neuron sends at x = u - threshold."""
     if KIND == SIGMOID_FORWARD:
         return 1.0 / (1.0 + tl.exp(-WIDTH * x))
     else:
@@ -35,7 +35,7 @@ def _fired(x, KIND: tl.constexpr, WIDTH: tl.constexpr, COMPUTING: tl.constexpr):
 
 @triton.jit
 def _derivative(x, sent, KIND: tl.constexpr, WIDTH: tl.constexpr, COMPUTING: tl.constexpr):
-    """Stand-in for da/du at x = u - threshold; `sent` is what was sent there."""
+    """Return what replaces da/du at x = u - threshold; `sent` is what the neuron sent."""
     far = tl.abs(x)
     if KIND == TRIANGLE:
         return tl.where(far < WIDTH, (WIDTH - far) / (WIDTH * WIDTH), 0.0)
@@ -69,7 +69,7 @@ def _advance(
     SOFT: tl.constexpr,
     COMPUTING: tl.constexpr,
 ):
-    """One step of a block, whose inputs lie at x_0 and x_1: u, what is sent, and the next v."""
+    """Run one step of a block with its inputs at x_0 and x_1; return u, what is sent, and the next v."""
     current = tl.load(x_0, mask=inside, other=0.0).to(COMPUTING)
     if NORMED_0:
         current = current * scale_0 + shift_0
@@ -112,7 +112,7 @@ def lif_forward(
     COMPUTING: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Spikes of a block over all steps."""
+    """Write the spikes of a block over all steps."""
     index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside, channel = index < size, index // inner % channels
     a_0, b_0 = _affine(scale_0, shift_0, channel, inside, NORMED_0, COMPUTING)
@@ -174,12 +174,12 @@ def lif_backward(
     COMPUTING: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Gradient of the current of a block, from that of its spikes."""
+    """Write the gradient of a block's current, from that of its spikes."""
     index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside, channel = index < size, index // inner % channels
     a_0, b_0 = _affine(scale_0, shift_0, channel, inside, NORMED_0, COMPUTING)
     a_1, b_1 = _affine(scale_1, shift_1, channel, inside, NORMED_1, COMPUTING)
-    # The pointers walk forth and back: a product of step and size may not fit into 32 bits.
+    # The pointers are moved step by step: a product of step and size may not fit into 32 bits.
     at_0, at_1, at_u, at_a, at_i = x_0 + index, x_1 + index, scratch + index, grad_spikes + index, grad + index
     v = tl.full((BLOCK,), 0.0, COMPUTING)
     for _step in range(STEPS):
@@ -246,7 +246,7 @@ def sum_channels(
     ROWS: tl.constexpr,
     CHANNELS: tl.constexpr,
 ):
-    """Sums of a chunk of rows over a block of channels."""
+    """Write the sums of a chunk of rows over a block of channels."""
     channel = tl.program_id(0) * CHANNELS + tl.arange(0, CHANNELS)
     known = channel < channels
     against = tl.load(base + channel, mask=known, other=0.0)
@@ -290,7 +290,7 @@ def combine_channels(
     COMPUTING: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """`a * grad + b * x + c` of a block at one step."""
+    """Write `a * grad + b * x + c` of a block at one step."""
     index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     t = tl.program_id(1).to(tl.int64)
     inside, channel = index < size, index // inner % channels

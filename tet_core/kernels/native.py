@@ -1,7 +1,7 @@
 """The compiled kernels: built once a machine by its C compiler, then loaded by every process.
 
-A build takes some seconds and fits all shapes and types. It depends on the source, the compiler and the instruction
-set alone, and is kept in a folder under a name computed from these.
+A build takes some seconds and fits all shapes and types. It depends only on the source, the compiler and the
+instruction set, and is kept in a folder under a name computed from these.
 """
 
 import ctypes
@@ -28,18 +28,18 @@ SOURCES = ("lif.c", "lif_typed.h")
 CACHE_VARIABLE = "TET_KERNEL_CACHE"
 COMPILERS = ("cc", "gcc", "clang")
 FLAGS = ("-std=c11", "-O3", "-fopenmp", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
-# By what torch uses of the processor: machines of one level give the same bits.
+# By the instruction set that torch uses: machines of one level give the same bits.
 LEVELS = {"AVX512": "-march=x86-64-v4", "AVX2": "-march=x86-64-v3"}
-# It takes seconds; on a machine that is swamped with other work, minutes.
+# A build takes seconds; on a machine that is busy with other work, minutes.
 BUILD_S = 1_800
 
 
 @cache
 def library() -> ctypes.CDLL:
-    """The kernels, built if this machine has no build of them yet.
+    """Return the kernels; build them if this machine has no build of them yet.
 
     Raises:
-        NoCompilerError: They cannot be built.
+        NoCompilerError: If they cannot be built.
     """
     compiler = _compiler()
     flags = [*FLAGS, *([level] if (level := LEVELS.get(torch.backends.cpu.get_cpu_capability())) else [])]
@@ -48,13 +48,13 @@ def library() -> ctypes.CDLL:
     name = hashlib.sha256("\0".join(told).encode()).hexdigest()[:16]
     try:
         loaded = ctypes.CDLL(str(_built([*compiler, *flags], cache_folder() / f"{name}.so")))
-    except OSError as error:  # a full disk, a folder that is not ours, one that nothing may be run from
+    except OSError as error:  # a full disk, a folder that is not ours, a mount that allows no execution
         raise NoCompilerError(f"{error}; {CACHE_VARIABLE} may name another folder") from error
     return loaded
 
 
 def fingerprint() -> str:
-    """What the build depends on, as 16 hexadecimal digits.
+    """Return what the build depends on, as 16 hexadecimal digits.
 
     Raises:
         NoCompilerError: As for `library`.
@@ -63,9 +63,9 @@ def fingerprint() -> str:
 
 
 def cache_folder() -> Path:
-    """Where builds are kept, a folder of this user's alone: `TET_KERNEL_CACHE`, else below the user's cache folder.
+    """Return the folder of builds, which belongs to this user: `TET_KERNEL_CACHE`, else one in the user's cache folder.
 
-    Where that cannot be written, as in some containers, one among the temporary files.
+    If the cache folder cannot be written, as in some containers, it is one among the temporary files.
     """
     if chosen := os.environ.get(CACHE_VARIABLE):
         folder = Path(chosen)
@@ -74,7 +74,7 @@ def cache_folder() -> Path:
     try:
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tet" / "kernels"
         folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError):  # the latter: nobody knows the user's home
+    except (OSError, RuntimeError):  # the latter: the user's home is not known
         folder = Path(tempfile.gettempdir()) / f"tet-kernels-{os.getuid()}"
         folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid() or not os.access(folder, os.W_OK):

@@ -1,4 +1,4 @@
-"""What a network computes for an image, and from it an estimate of the energy that this takes.
+"""An estimate of the energy that a network takes for an image, from what it computes.
 
 For every convolution and linear layer, with `operations` a step, `passes` steps and the share `rate` of inputs that
 are not 0:
@@ -9,7 +9,7 @@ are not 0:
     energy = additions * addition_pj + multiplications * multiplication_pj
 
 It is an estimate: memory, the neurons themselves and all control are left out, and the prices are those of one
-process. Compare methods by their ratio.
+manufacturing process. Compare methods by the ratio of their estimates.
 
 Source: Deng et al., ICLR 2022, section 5.2; prices: `tet_core.config.ENERGY_TABLES`.
 """
@@ -26,27 +26,27 @@ from tet_core.measure.operations import LayerTally, tallied
 
 _UJ = 1e-6  # of a pJ
 _J = 1e-6  # of a uJ
-# What the estimate is called among the metrics of an epoch.
+# The name of the estimate among the metrics of an epoch.
 VAL_ENERGY_J = "val/energy_j"
-# Of a split's samples so many are counted: on digits, means over other ones of so many differ by 0.2 to 0.4 % (one
-# standard deviation) from that over all.
+# How many samples of a split are counted. On digits the mean over 256 samples differs from that over all by 0.2 to
+# 0.4 % (one standard deviation over draws of 256).
 NUM_SAMPLES = 256
 
 
 def energy_j(
     model: nn.Module, dataset: Dataset, split: Samples, config: TrainConfig, on_step: Callable[[], None] | None = None
 ) -> float:
-    """Estimate the energy for an image, in J, on 256 samples of a split: `uj_per_image` of the analysis on them.
+    """Return the estimated energy for an image, in J, on 256 samples of a split: the analysis's `uj_per_image`.
 
     Args:
         model: The network; it is left in evaluation mode.
         dataset: For the normalisation.
-        split: What to count on, on the model's device: samples in even distances, since many data sets are in the order
-            of their classes; all of them where there are fewer.
+        split: What to count on, on the model's device. Samples at even distances are taken, since many data sets are
+            in the order of their classes; all of them if there are fewer than 256.
         config: T, the neuron and the precision.
         on_step: Called after every batch. If it raises, the counting ends there.
     """
-    samples = split.subset(spread(len(split)).to(split.labels.device))
+    samples = split.subset(evenly_spaced(len(split)).to(split.labels.device))
     with tallied(model) as tallies:
         measure(model, dataset, samples, config, on_step)
     prices, is_ann = ENERGY_TABLES[Energy().table], isinstance(config.neuron, ReluConfig)
@@ -54,8 +54,8 @@ def energy_j(
     return _J * sum(float(record["energy_uj"] or 0) for record in records)
 
 
-def spread(num_there: int) -> Tensor:
-    """Which of so many samples are counted, `[M]`, int64: from the first on, in even distances."""
+def evenly_spaced(num_there: int) -> Tensor:
+    """Return the indices `[M]`, int64, of the samples to count among `num_there`: the first, then at even distances."""
     count = min(NUM_SAMPLES, num_there)
     return torch.arange(count) * num_there // count
 
@@ -63,14 +63,14 @@ def spread(num_there: int) -> Tensor:
 def layer_record(
     tally: LayerTally, num_images: int, prices: EnergyTable, T: int, *, is_ann: bool = False
 ) -> dict[str, str | int | float | bool | None]:
-    """A layer's line of the table: all counts are for one image, over all of its steps.
+    """Return a layer's line of the table; all counts are for one image, over all its steps.
 
     Args:
-        tally: What was counted.
-        num_images: Over how many images.
-        prices: Of one operation.
+        tally: What was counted in the layer.
+        num_images: How many images were counted.
+        prices: Energy of one operation.
         T: How many steps each image was shown for.
-        is_ann: Whether the network has no neurons that fire.
+        is_ann: Whether the network is an ANN, whose neurons do not fire.
     """
     passes = tally.passes / num_images
     multiplies = tally.is_stem or is_ann

@@ -1,4 +1,4 @@
-"""Measuring a network on a data set: both losses and the accuracy.
+"""Measuring a network on a data set: its losses and its accuracy.
 
 Shapes: T time steps, B batch, K classes.
 """
@@ -12,21 +12,30 @@ import torch
 from torch import Tensor, nn
 
 from tet_core import checkpoint as checkpoints
-from tet_core import environment, seed
+from tet_core import environment
 from tet_core.config import TrainConfig
 from tet_core.data import Dataset, Samples, load_dataset
-from tet_core.data.loader import in_order, split_validation
+from tet_core.data.loader import evaluation_batches, split_validation
 from tet_core.distributed import ALONE, Workers
+from tet_core.errors import ConfigError
 from tet_core.losses import build_loss, sdt_loss, tet_loss
-from tet_core.models import build_model
+from tet_core.network import build_network, run_network
 
-# Fixed, whatever a stage trains with: the metrics are sums over batches, and floating-point sums depend on how they
-# are cut. 128 fits caches and small GPUs at any T in use.
+# The same for all stages: the metrics are sums over batches, and floating-point sums depend on how they are cut.
+# 128 fits caches and small GPUs at any T in use.
 BATCH_SIZE = 128
 
 
 def num_correct(outputs: Tensor, labels: Tensor) -> Tensor:
-    """How many of a batch are right: argmax over classes of the time-mean of outputs `[T, B, K]`; scalar int64."""
+    """Return how many samples of a batch are right: argmax over classes of the time-mean of outputs `[T, B, K]`.
+
+    Args:
+        outputs: `[T, B, K]`.
+        labels: `[B]`, int64.
+
+    Returns:
+        Scalar, int64, on the device of `outputs`.
+    """
     return (outputs.mean(0).argmax(1) == labels).sum()
 
 
@@ -46,7 +55,7 @@ def measure(
         split: What to measure on, on the model's device.
         config: T, the loss and the precision.
         on_step: Called after every batch. If it raises, the measurement ends there.
-        workers: Who shares the batches; all get the same metrics, which do not depend on how many they are.
+        workers: The workers that share the batches; all get the same metrics, with any number of workers.
 
     Returns:
         `loss` (the stage's own), `loss_sdt` (Eq. 7), `loss_tet` (Eq. 9), each averaged over the samples, and
@@ -65,33 +74,32 @@ def measure_prefixes(
     on_step: Callable[[], None] | None = None,
     workers: Workers = ALONE,
 ) -> dict[int, dict[str, float]]:
-    """Measure a network at several T in one pass, that of the largest, whose outputs begin with those of the others.
+    """Measure a network at several T in one pass over the largest, whose first outputs are those of the smaller ones.
 
-    That is so of a network whose step depends on the input up to that step alone, and of an input whose steps do not
-    depend on T: still images, not recordings that are sliced anew for every T.
+    This holds for networks whose output at a step depends only on the input up to that step, and for inputs whose steps
+    do not depend on T: still images, but not recordings, which are sliced again for every T.
 
     Args:
         model: As for `measure`.
         dataset: As for `measure`.
         split: As for `measure`.
         config: The loss and the precision.
-        steps: Which T, at least one.
+        steps: The numbers of time steps T, at least one.
         on_step: As for `measure`.
         workers: As for `measure`.
 
     Returns:
-        For each T what `measure` gives.
+        By T, what `measure` returns.
     """
     model.eval()
     losses = {"loss": build_loss(config.loss), "loss_sdt": sdt_loss, "loss_tet": _eq_9}
-    # Of each batch, so that they are added up in the same order whoever measured which: to the same bits.
+    # One row a batch: they are added in the same order whichever worker measured which, so the bits are the same.
     num_batches = math.ceil(len(split) / BATCH_SIZE)
     rows = torch.zeros(num_batches, len(steps), len(losses) + 1, dtype=torch.float64, device=split.labels.device)
-    batches = in_order(dataset, split, batch_size=BATCH_SIZE, dtype=environment.dtype(config), workers=workers)
+    dtype = environment.dtype(config)
+    batches = evaluation_batches(dataset, split, batch_size=BATCH_SIZE, dtype=dtype, workers=workers)
     for number, (images, labels) in zip(workers.dealt(range(num_batches)), batches, strict=True):
-        with environment.autocast(config):
-            outputs = model(dataset.to_input(images, max(steps)))
-        outputs = outputs.double()
+        outputs = run_network(model, dataset.to_input(images, max(steps)), config).double()
         for row, T in zip(rows[number], steps, strict=True):
             values = [loss(outputs[:T], labels) * len(labels) for loss in losses.values()]
             row += torch.stack([*values, num_correct(outputs[:T], labels).double()])
@@ -108,31 +116,10 @@ def _eq_9(outputs: Tensor, labels: Tensor) -> Tensor:
     return tet_loss(outputs, labels, lamb=0.0)
 
 
-def build(config: TrainConfig) -> nn.Module:
-    """A stage's network with its seed's initial weights, on the stage's device, in its precision."""
-    card = config.dataset.card()
-    fields = {name: getattr(config.model, name) for name in type(config.model).model_fields}
-    # Weights are drawn in float32 on the CPU, so that neither device nor precision changes what a seed means.
-    with seed.initial_weights(config.seed):
-        model = build_model(
-            **fields,
-            num_classes=card.num_classes,
-            in_channels=card.in_channels,
-            input_size=card.input_size,
-            num_steps=config.T,
-            neuron=config.neuron,
-            surrogate=config.surrogate,
-        )
-    # Channels-last is the layout that the convolutions of CPU and GPU work in: no conversion between layers.
-    model = model.to(environment.device(config), environment.dtype(config))
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model
-
-
 def evaluate(
     checkpoint: Mapping[str, Any] | Path | str, *, data_root: Path | None = None, split: str = "test"
 ) -> dict[str, float]:
-    """Measure a checkpoint alone, from nothing but its own config; equals what training logged to the last digit.
+    """Measure a checkpoint, from its own config only; equals what training logged to the last digit.
 
     Args:
         checkpoint: A checkpoint, or the path of one.
@@ -143,16 +130,16 @@ def evaluate(
         `test/loss`, `test/loss_sdt`, `test/loss_tet` and `test/accuracy`, or the same under `val/`.
 
     Raises:
-        ValueError: If the split is not known, or the checkpoint's stage had none of that name.
+        ConfigError: If the split is not known, or the checkpoint's stage had none of that name.
         CheckpointError: If the file is damaged.
     """
     if not isinstance(checkpoint, Mapping):
-        checkpoint = checkpoints.load(checkpoint)
+        checkpoint = checkpoints.load_checkpoint(checkpoint)
     config = TrainConfig.model_validate(checkpoint["config"])
     if split not in ("test", "val"):
-        raise ValueError(f"split is {split!r}; it must be 'test' or 'val'")
+        raise ConfigError("split", split, "it must be 'test' or 'val'")
     if split == "val" and config.validation == 0:
-        raise ValueError("split is 'val', but the checkpoint's stage had no validation set (validation was 0)")
+        raise ConfigError("split", split, "the checkpoint's stage had no validation set (validation was 0)")
     dataset = load_dataset(config.dataset, data_root, T=config.T)
     part = dataset.test
     if split == "val":
@@ -160,7 +147,7 @@ def evaluate(
         _, members = split_validation(labels, config.validation, config.seed, config.train_part)
         part = dataset.train.subset(members)
     with environment.applied(config):
-        model = build(config)
+        model = build_network(config)
         model.load_state_dict(checkpoint["model"])
         metrics = measure(model, dataset, part.to(environment.device(config)), config)
     return {f"{split}/{name}": value for name, value in metrics.items()}

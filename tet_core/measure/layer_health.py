@@ -1,7 +1,7 @@
-"""Whether each layer of neurons still takes part in the computing, and in the learning.
+"""The health of each layer of neurons: whether it still fires, and still lets gradients through.
 
-It is looked at in a forward pass that is made anyway, so that it costs next to nothing: in training, where norms go by
-the batch, and not in a test, where they go by running statistics that may lag behind what was learnt.
+It is measured in a forward pass of the training, so that it costs almost nothing and norms use the statistics of the
+batch. In a test they would use running statistics, which may lag behind the weights.
 
 Shapes: T time steps, B batch, * any more axes.
 """
@@ -21,19 +21,19 @@ from tet_core.kernels.inputs import computing_dtype
 from tet_core.neuron import LIF
 from tet_core.surrogate import Surrogate
 
-# So many samples of the pass tell enough: a layer that fires for none of them, epoch after epoch, is silent. What is
-# looked at is computed once more, and so takes time in proportion; `benchmarks.training.around` says how much.
+# How many samples of the pass are looked at. A layer that fires for none of them, epoch after epoch, is silent. Their
+# potentials are computed again, which takes time in proportion; `benchmarks.training.around` measures how much.
 NUM_SAMPLES = 4
 
 
 @dataclass(frozen=True)
 class LayerHealth:
-    """What one layer of spiking neurons did, on average over its neurons, samples and steps.
+    """The health of one layer of spiking neurons, on average over its neurons, samples and steps.
 
     Attributes:
         firing_rate: Spikes for each neuron and step, 0 to 1.
-        gradient: The surrogate's derivative at the potentials, as a share of its largest value, 0 to 1: how much of a
-            gradient comes through. At 0 the layers in front of it learn nothing.
+        gradient: The surrogate's derivative at the potentials, as a share of its largest value, 0 to 1: the part of a
+            gradient that passes. At 0 the layers before this one learn nothing.
     """
 
     firing_rate: float
@@ -42,16 +42,16 @@ class LayerHealth:
 
 @contextmanager
 def watched(model: nn.Module) -> Iterator[dict[str, LayerHealth]]:
-    """Within this context, the first forward pass tells how every layer of spiking neurons is on its first samples.
+    """Measure the health of every layer of spiking neurons in the first forward pass within this context.
 
-    No bit of the pass changes. Layers of ReLUs have no such thing. In training, norms are taken to go by the samples
-    that are looked at, where they went by all of the batch: spikes are those of the pass, potentials nearly so.
+    No bit of the pass changes. Layers of ReLUs are left out. The spikes are those of the pass. The potentials are
+    nearly those of the pass: in training, norms use the statistics of the samples looked at, not of the whole batch.
 
     Args:
         model: The network.
 
     Yields:
-        By the layer's name, in the order in which they run; filled once the context has ended.
+        Health by the layer's name, in the order in which they run; filled when the context ends.
     """
     handles: dict[str, RemovableHandle] = {}
     seen: dict[str, _Seen] = {}
@@ -62,7 +62,7 @@ def watched(model: nn.Module) -> Iterator[dict[str, LayerHealth]]:
         current = args[0] if isinstance(args[0], Current) else Current.of(args[0])
         if not current.can_be_looked_at:
             return
-        # Copies: a view would hold the whole batch, and the step to come changes what is learnt.
+        # Copies: a view would keep the whole batch in memory, and the next step changes the weights.
         first, fired = current.first(NUM_SAMPLES).clone(), spikes[:, :NUM_SAMPLES].detach().clone()
         with torch.no_grad():
             seen[name] = _Seen(layer, first, fired, float(layer.tau), float(layer.v_threshold))
@@ -76,20 +76,20 @@ def watched(model: nn.Module) -> Iterator[dict[str, LayerHealth]]:
         for handle in handles.values():
             handle.remove()
     if seen:
-        # Behind the pass, and all at once: in turns with convolutions it takes twice as long, and a GPU is waited for.
+        # After the pass, for all layers at once: between convolutions it takes twice as long, and waits for the GPU.
         figures = torch.stack([figure for each in seen.values() for figure in each.figures()]).view(-1, 2).tolist()
         found |= {name: LayerHealth(*pair) for name, pair in zip(seen, figures, strict=True)}
 
 
 @cache
 def _largest(surrogate: Surrogate) -> float:
-    """A surrogate's largest derivative, which it has at the threshold."""
+    """Return a surrogate's largest derivative, which is at the threshold."""
     return float(surrogate.derivative(torch.zeros(1)))
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """What a layer was fed with, and what it made of it, `[T, B, *]`."""
+    """The current and the spikes of a layer, `[T, B, *]`."""
 
     layer: LIF
     current: Tensor
@@ -99,19 +99,19 @@ class _Seen:
 
     @torch.no_grad()
     def figures(self) -> tuple[Tensor, Tensor]:
-        """The fields of its `LayerHealth`, on the device."""
+        """Return the fields of its `LayerHealth`, on the device."""
         derivatives = self.layer.surrogate.derivative(self._distances())
         shares = derivatives.mean(dtype=torch.float64) / _largest(self.layer.surrogate)  # type: ignore[arg-type]
         return self.spikes.mean(dtype=torch.float64), shares
 
     def _distances(self) -> Tensor:
-        """The potentials' distances to the threshold: computed once more, as in `lif_step`, with the known spikes."""
+        """Return the potentials' distances to the threshold, computed as in `lif_step` from the known spikes."""
         dtype = computing_dtype(self.current.dtype)
         current, spikes = self.current.to(dtype), self.spikes.to(dtype)
         tau, v_threshold = self.tau, self.v_threshold
         first, *later = current
         potentials = [first]
-        # As few calls as can be: of a small network these are what takes time.
+        # As few calls as possible: in a small network the calls themselves take the time.
         if self.layer.reset == "hard":
             for step, kept in zip(later, 1 - spikes, strict=False):
                 potentials.append(torch.addcmul(step, potentials[-1], kept, value=tau))

@@ -1,7 +1,7 @@
-"""Counting what a network computes: the operations of its convolutions and linear layers, and what they were fed.
+"""Counting what a network computes: the operations of its convolutions and linear layers, and their inputs.
 
-An operation is one weight applied to one input. Where the input is 0 or 1 it is an addition, and no operation at all
-for a 0 if the hardware is driven by events. Positions in the padding count like any other.
+An operation is one weight applied to one input. If the input is 1 it is an addition; if it is 0, hardware that is
+driven by events does nothing. Positions in the padding count like any other.
 
 Shapes: T time steps, B batch, C channels, H and W pixels.
 """
@@ -22,17 +22,17 @@ LAYERS = (nn.Conv2d, nn.Linear)
 
 @dataclass
 class LayerTally:
-    """What one convolution or linear layer was asked to do.
+    """The counts of one convolution or linear layer.
 
     Attributes:
         name: As in `model.named_modules()`.
         kind: "conv" or "linear".
-        is_stem: Whether it ran before any neuron: it is fed with pixels, and multiplies.
-        operations: Of one image at one step.
-        passes: Images times steps that it ran for; a still image repeated T times passes a stem once.
-        num_inputs: Numbers it was fed with.
-        num_nonzero: Those of them that are not 0.
-        is_binary: Whether every input was 0 or 1, so that it only added.
+        is_stem: Whether it ran before any neuron: its inputs are pixels, so it multiplies.
+        operations: How many one image takes at one step.
+        passes: Images times steps that it ran for; a still image repeated T times counts once in the stem.
+        num_inputs: How many numbers its inputs had.
+        num_nonzero: How many of them were not 0.
+        is_binary: Whether every input was 0 or 1, so that the layer only added.
     """
 
     name: str
@@ -66,11 +66,11 @@ class NeuronTally:
 
 @dataclass
 class Tallies:
-    """What `tallied` counts, layer by layer in the order in which they first ran."""
+    """The counts of `tallied`, layer by layer in the order in which they first ran."""
 
     layers: list[LayerTally] = field(default_factory=list)
     neurons: list[NeuronTally] = field(default_factory=list)
-    # Whether a neuron has run in the forward pass under way: what runs before the first one is the stem.
+    # Whether a neuron ran in the current forward pass: layers before the first one are the stem.
     _neuron_ran: bool = False
 
     def _begin(self, module: nn.Module, args: tuple[Any, ...]) -> None:
@@ -100,10 +100,10 @@ class Tallies:
 
 @contextmanager
 def tallied(model: nn.Module) -> Iterator[Tallies]:
-    """Within this context every forward pass of the model is counted; afterwards it is as it was.
+    """Count every forward pass of a model within this context; afterwards the model is as before.
 
     Args:
-        model: A network of this library; `[T, B, C, H, W]` to `[T, B, K]`.
+        model: A network whose neurons are those of this package, `[T, B, C, H, W]` to `[T, B, K]`.
     """
     tallies = Tallies()
     handles = [model.register_forward_pre_hook(tallies._begin)]
@@ -122,11 +122,11 @@ def tallied(model: nn.Module) -> Iterator[Tallies]:
 
 @dataclass(frozen=True)
 class Operations:
-    """What one step of one image costs at most, by layer.
+    """The operations of one step of one image, by layer, if every neuron fires.
 
     Attributes:
         layers: Name and operations of every layer, in the order in which they ran.
-        stem: Names of the layers that are fed with pixels.
+        stem: Names of the layers whose inputs are pixels.
     """
 
     layers: dict[str, int]
@@ -134,12 +134,12 @@ class Operations:
 
     @property
     def multiplications(self) -> int:
-        """Operations of the stem, which multiplies whatever fires."""
+        """Operations of the stem, which multiplies in any case."""
         return sum(self.layers[name] for name in self.stem)
 
     @property
     def synaptic(self) -> int:
-        """Operations of all other layers, were every neuron to fire."""
+        """Operations of all other layers, if every neuron fires."""
         return sum(self.layers.values()) - self.multiplications
 
 
@@ -148,11 +148,11 @@ def count_operations(model: nn.Module, input_shape: Sequence[int]) -> Operations
     """Count the operations of every convolution and linear layer at one step of one image.
 
     Args:
-        model: The network; it is run once in evaluation mode, and left in the mode it was in.
+        model: The network; it runs once in evaluation mode, and keeps its mode.
         input_shape: `(C, H, W)`.
 
     Returns:
-        Operations by layer, and which of them are the stem's.
+        Operations by layer, and which layers are the stem.
 
     Raises:
         ValueError: If `input_shape` is not three numbers from 1 up.

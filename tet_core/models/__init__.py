@@ -20,8 +20,9 @@ from tet_core.config import (
     TriangleConfig,
     misfit,
 )
-from tet_core.models import layers, resnet, vgg
-from tet_core.models.parts import Surroundings
+from tet_core.errors import ConfigError, EntryPointError
+from tet_core.models import layer_list, resnet, vgg
+from tet_core.models.building_blocks import Surroundings
 
 _CONFIG: TypeAdapter[ModelConfig] = TypeAdapter(ModelConfig)
 _BUILDERS: dict[str, Callable[[Any, Surroundings], nn.Module]] = {
@@ -31,7 +32,7 @@ _BUILDERS: dict[str, Callable[[Any, Surroundings], nn.Module]] = {
     "resnet19": resnet.resnet19,
     "spiking_resnet34": resnet.spiking_resnet34,
     "sew_resnet34": resnet.sew_resnet34,
-    "layers": layers.layers,
+    "layers": layer_list.layers,
 }
 
 
@@ -50,10 +51,10 @@ def build_model(
 
     Args:
         name: As in `tet_core.config`: "vgg_small", "vggsnn", "resnet19", …
-        num_classes: K, classes to tell apart.
+        num_classes: K, number of classes.
         in_channels: C, channels of the input.
         input_size: H = W, side of the input in pixels.
-        num_steps: T that it is trained at; only TEBN, which learns a scale a step, depends on it.
+        num_steps: T that it is trained at; only TEBN depends on it, which learns a scale for each step.
         neuron: The neuron's constants; the paper's by default.
         surrogate: The surrogate gradient; the paper's by default.
         **fields: The model's own fields, as in `tet_core.config` (`width`, `norm`).
@@ -62,7 +63,9 @@ def build_model(
         A module from `[T, B, C, H, W]` to outputs `[T, B, K]`; the prediction is argmax of their mean over time.
 
     Raises:
-        ValueError: If the name or a field is not known or out of range, or the model does not fit the input.
+        ConfigError: If the model does not fit the input, or no installed package offers the entry point.
+        pydantic.ValidationError: If the name or a field is not known or out of range.
+        EntryPointError: If the code behind an entry point fails, or returns no module.
 
     Example:
         >>> model = build_model("vgg_small", num_classes=10, in_channels=1, input_size=8, width=32)
@@ -70,9 +73,9 @@ def build_model(
     config = _CONFIG.validate_python({"name": name, **fields})
     for field, value in (("num_classes", num_classes), ("in_channels", in_channels), ("input_size", input_size)):
         if value < 1:
-            raise ValueError(f"{field} is {value}; {name} takes 1 and more")
+            raise ConfigError(field, value, f"{name} takes 1 and more")
     if (fault := misfit(config, input_size)) is not None:
-        raise ValueError(f"input_size is {input_size}: {fault}")
+        raise ConfigError("input_size", input_size, fault)
     surroundings = Surroundings(
         num_classes, in_channels, input_size, num_steps, neuron or LifConfig(), surrogate or TriangleConfig()
     )
@@ -82,17 +85,20 @@ def build_model(
 
 
 def _from_entry_point(config: EntryPointModel, surroundings: Surroundings) -> nn.Module:
-    """Call the user's own function with everything a network may depend on."""
-    build = entry_points.load(ENTRY_POINTS, config.entry_point)
-    model = build(
+    """Call the function behind an entry point with everything that a network may depend on."""
+    model = entry_points.call_entry_point(
+        ENTRY_POINTS,
+        config.entry_point,
+        config.options,
         num_classes=surroundings.num_classes,
         in_channels=surroundings.in_channels,
         input_size=surroundings.input_size,
         num_steps=surroundings.num_steps,
         new_neuron=surroundings.new_neuron,
         new_norm=surroundings.new_norm,
-        **config.options,
     )
     if not isinstance(model, nn.Module):
-        raise ValueError(f"entry_point {config.entry_point!r} gave a {type(model).__name__}; it must be an nn.Module")
+        raise EntryPointError(
+            f"entry_point {config.entry_point!r} gave a {type(model).__name__}; it must be an nn.Module"
+        )
     return model

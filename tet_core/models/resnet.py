@@ -14,21 +14,21 @@ from torch.nn import functional
 
 from tet_core.config import NormConfig, ResNet19, SewResNet34, SpikingResNet34
 from tet_core.current import Current
-from tet_core.models.parts import Block, ConvNorm, LinearBlock, Network, Pool, Surroundings, pooled
+from tet_core.models.building_blocks import Block, ConvNorm, LinearBlock, Network, Pool, Surroundings, pooled
 
 RESNET34_BLOCKS = (3, 4, 6, 3)
 
 
 class ResidualBlock(nn.Module):
-    """Convolutions beside a shortcut; what both bring to the last neuron is added in front of it.
+    """Convolutions beside a shortcut; the sum of both goes into the last neuron.
 
-    The shortcut is the input itself, or where channels or size change a 1x1 convolution with norm and no neuron.
+    The shortcut is the input itself or, if channels or size change, a 1x1 convolution with norm and no neuron.
 
     Args:
         in_channels: C of the input.
         convolutions: (channels, kernel, stride) of each convolution.
-        norm: The kind of norm.
-        surroundings: For norms and neurons.
+        norm: The settings of the norms.
+        surroundings: What the network is built for.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class ResidualBlock(nn.Module):
         self.lif = surroundings.new_neuron()
 
     def forward(self, x_TBCHW: Tensor) -> Tensor:
-        """`[T, B, C_in, H, W]` to spikes `[T, B, C_out, H', W']`."""
+        """Return spikes `[T, B, C_out, H', W']` of `[T, B, C_in, H, W]`."""
         *blocks, last = self.convolutions
         assert isinstance(last, ConvNorm)
         y = x_TBCHW
@@ -72,8 +72,8 @@ class ResidualBlock(nn.Module):
 class SewBlock(nn.Module):
     """Two blocks beside a shortcut whose *spikes* are added: `y = spikes(x) + shortcut(x)` (ADD of the SEW paper).
 
-    The output counts spikes, and is no longer binary. The shortcut is the input itself, or where channels or size
-    change a 1x1 convolution with norm and neuron.
+    The output counts spikes, so it is not binary. The shortcut is the input itself or, if channels or size change, a
+    1x1 convolution with norm and neuron.
     """
 
     def __init__(
@@ -90,25 +90,25 @@ class SewBlock(nn.Module):
         self.projection: nn.Module | None = block(in_channels, 1, stride) if changes else None
 
     def forward(self, x_TBCHW: Tensor) -> Tensor:
-        """`[T, B, C_in, H, W]` to sums of spikes `[T, B, C_out, H', W']`."""
+        """Return sums of spikes `[T, B, C_out, H', W']` of `[T, B, C_in, H, W]`."""
         y: Tensor = self.convolutions(x_TBCHW)
         return y + (x_TBCHW if self.projection is None else self.projection(x_TBCHW))
 
 
 class StemPool(nn.Module):
-    """3x3 max pool of stride 2, padded by 1: of spikes it makes spikes."""
+    """3x3 max pool of stride 2, padded by 1; the pool of spikes is spikes."""
 
     def forward(self, x_TBCHW: Tensor) -> Tensor:
-        """`[T, B, C, H, W]` to half the size, rounded up."""
+        """Return `[T, B, C, H, W]` pooled to half the size, rounded up."""
         return pooled(x_TBCHW, lambda x: functional.max_pool2d(x, 3, 2, 1))
 
 
 def resnet19(config: ResNet19, surroundings: Surroundings) -> nn.Module:
-    """The paper's ResNet-19: 12,630,858 parameters at 10 classes.
+    """Return the paper's ResNet-19: 12,630,858 parameters at 10 classes.
 
-    3x3 stem, 3 blocks of `width` channels, 3 of twice as many, 2 of four times as many (the last two groups begin
+    3x3 stem, 3 blocks of `width` channels, 3 of twice as many, 2 of four times as many (the last two groups start
     with stride 2), global average pool, a linear layer with neurons, the head. Convolutions have no bias; neurons
-    come behind the additions; weights are PyTorch's default.
+    follow the additions; weights are PyTorch's default.
     """
     w = config.width
     norm = config.norm
@@ -127,7 +127,7 @@ def resnet19(config: ResNet19, surroundings: Surroundings) -> nn.Module:
 
 
 def spiking_resnet34(config: SpikingResNet34, surroundings: Surroundings) -> nn.Module:
-    """ResNet-34 with neurons in place of its rectifiers: 21,797,672 parameters at 3 channels and 1,000 classes."""
+    """Return ResNet-34 with neurons instead of rectifiers: 21,797,672 parameters at 3 channels and 1,000 classes."""
 
     def block(c_in: int, channels: int, stride: int) -> nn.Module:
         return ResidualBlock(c_in, ((channels, 3, stride), (channels, 3, 1)), config.norm, surroundings)
@@ -136,7 +136,7 @@ def spiking_resnet34(config: SpikingResNet34, surroundings: Surroundings) -> nn.
 
 
 def sew_resnet34(config: SewResNet34, surroundings: Surroundings) -> nn.Module:
-    """SEW-ResNet-34 with element-wise ADD: as many parameters as `spiking_resnet34`.
+    """Return SEW-ResNet-34 with element-wise ADD: as many parameters as `spiking_resnet34`.
 
     The SEW paper uses IF neurons; here the neuron is the spec's, as for every model (`neuron: {name: if}`).
     """

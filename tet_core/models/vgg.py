@@ -1,30 +1,30 @@
 """The VGG-like networks: blocks of convolution, norm and neuron, pools or strides between them, one linear head.
 
-Source: Deng et al., ICLR 2022 (VGGSNN, for DVS-CIFAR10); vgg_small and cnn5 are ours, of the same make.
+Source: Deng et al., ICLR 2022 (VGGSNN, for DVS-CIFAR10); vgg_small and cnn5 are ours, made in the same way.
 """
 
 from torch import nn
 
 from tet_core.config import Cnn5, NormConfig, VggSmall, VggSnn
-from tet_core.models.parts import Block, Network, Pool, Surroundings
+from tet_core.models.building_blocks import Block, Network, Pool, Surroundings
 
 # In a layout: a 2x2 average pool. Any other number is the output channels of a block.
 POOL = 0
 
 
 def vgg_small(config: VggSmall, surroundings: Surroundings) -> nn.Module:
-    """Two blocks, pool, two blocks of twice the channels, pool, linear; PyTorch's default weights.
+    """Return two blocks, pool, two blocks of twice the channels, pool, linear; PyTorch's default weights.
 
-    The convolutions have no bias: the norm behind each would take it away again.
+    The convolutions have no bias: the norm after each would remove it.
     """
     w = config.width
     return _vgg((w, w, POOL, 2 * w, 2 * w, POOL), config.norm, surroundings)
 
 
 def cnn5(config: Cnn5, surroundings: Surroundings) -> nn.Module:
-    """The five-layer network of Table 2: four blocks, pools behind all but the first, linear; default weights.
+    """Return the five-layer network of Table 2: four blocks, pools after all but the first, linear; default weights.
 
-    Deviation: the paper does not define the network. Ours doubles the channels from `width` on, and has 1.63 M
+    Deviation: the paper does not define the network. Ours doubles the channels from block to block, and has 1.63 M
     parameters at 32x32x3 and 10 classes.
     """
     w = config.width
@@ -32,9 +32,9 @@ def cnn5(config: Cnn5, surroundings: Surroundings) -> nn.Module:
 
 
 def vggsnn(config: VggSnn, surroundings: Surroundings) -> nn.Module:
-    """The paper's VGGSNN; convolutions with bias, Kaiming-normal weights by fan-out, as in the authors' code.
+    """Return the paper's VGGSNN: convolutions with bias, Kaiming-normal weights by fan-out, as in the authors' code.
 
-    9.27 M parameters at 2 channels of 48x48 and 10 classes. In its second form strides take the place of the pools.
+    9.27 M parameters at 2 channels of 48x48 and 10 classes. With `downsample: stride`, strides replace the pools.
     """
     w = config.width
     layout = (w, 2 * w, POOL, 4 * w, 4 * w, POOL, 8 * w, 8 * w, POOL, 8 * w, 8 * w, POOL)

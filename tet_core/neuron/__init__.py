@@ -1,4 +1,6 @@
-"""Neurons: one step of them, and layers that run them over a sequence."""
+"""Neurons: one step, and layers that run them over a sequence."""
+
+from typing import assert_never
 
 from tet_core.config import (
     ArctanConfig,
@@ -7,6 +9,8 @@ from tet_core.config import (
     LifConfig,
     NeuronConfig,
     RectangularConfig,
+    ReluConfig,
+    SigmoidForwardConfig,
     SurrogateConfig,
     TriangleConfig,
 )
@@ -20,34 +24,44 @@ from tet_core.surrogate import Arctan, Exponential, Rectangular, SigmoidForward,
 
 
 def build_neuron(config: NeuronConfig, surrogate: SurrogateConfig) -> Neuron:
-    """Make the layer of neurons that a config names; `relu` has no use for the surrogate."""
-    if isinstance(config, LifConfig):
-        return LIF(
-            config.tau,
-            config.v_threshold,
-            build_surrogate(surrogate),
-            reset=config.reset,
-            detach_reset=config.detach_reset,
-            learnable_tau=config.learnable_tau,
-            learnable_threshold=config.learnable_threshold,
-        )
-    if isinstance(config, IfConfig):
-        return IF(
-            config.v_threshold,
-            build_surrogate(surrogate),
-            reset=config.reset,
-            detach_reset=config.detach_reset,
-            learnable_threshold=config.learnable_threshold,
-        )
-    return ReLU()
+    """Return the layer of neurons that a config names; `relu` does not use the surrogate."""
+    match config:
+        case LifConfig():
+            return LIF(
+                config.tau,
+                config.v_threshold,
+                build_surrogate(surrogate),
+                reset=config.reset,
+                detach_reset=config.detach_reset,
+                learnable_tau=config.learnable_tau,
+                learnable_threshold=config.learnable_threshold,
+            )
+        case IfConfig():
+            return IF(
+                config.v_threshold,
+                build_surrogate(surrogate),
+                reset=config.reset,
+                detach_reset=config.detach_reset,
+                learnable_threshold=config.learnable_threshold,
+            )
+        case ReluConfig():
+            return ReLU()
+        case unknown:
+            assert_never(unknown)
 
 
 def build_surrogate(config: SurrogateConfig) -> Surrogate:
-    """Make the surrogate that a config names."""
-    if isinstance(config, TriangleConfig):
-        return Triangle(config.gamma)
-    if isinstance(config, RectangularConfig):
-        return Rectangular(config.gamma)
-    if isinstance(config, ExponentialConfig):
-        return Exponential(config.gamma)
-    return Arctan(config.gamma) if isinstance(config, ArctanConfig) else SigmoidForward(config.k)
+    """Return the surrogate that a config names."""
+    match config:
+        case TriangleConfig():
+            return Triangle(config.gamma)
+        case RectangularConfig():
+            return Rectangular(config.gamma)
+        case ExponentialConfig():
+            return Exponential(config.gamma)
+        case ArctanConfig():
+            return Arctan(config.gamma)
+        case SigmoidForwardConfig():
+            return SigmoidForward(config.k)
+        case unknown:
+            assert_never(unknown)

@@ -1,4 +1,4 @@
-"""Neurons as layers over a whole sequence; they keep no state between calls.
+"""Neurons as layers over a whole sequence, without state between calls.
 
 Shapes: T time steps (always axis 0), B batch, * any more axes. `[T, B, *]` in, `[T, B, *]` out.
 """
@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from tet_core import kernels, memory
 from tet_core.current import Current
+from tet_core.errors import ConfigError
+from tet_core.kernels.fused import can_fuse, fused_spikes
 from tet_core.kernels.inputs import SURROGATES, Neurons
-from tet_core.kernels.neurons import can_fuse, fused_spikes
 from tet_core.neuron.loop import SpikeLoop
 from tet_core.neuron.step import Reset, lif_step
 from tet_core.static import each_step
@@ -19,7 +20,7 @@ from tet_core.surrogate import SigmoidForward, Surrogate, Triangle
 
 
 class Neuron(nn.Module):
-    """Base of every layer of neurons, by which hooks and analyses find them."""
+    """The base class of every layer of neurons; hooks and analyses find the layers by it."""
 
 
 class LIF(Neuron):
@@ -28,15 +29,15 @@ class LIF(Neuron):
     Args:
         tau: Decay factor of the potential at each step, 0 to 1 (not a time constant).
         v_threshold: The neuron fires when its potential is strictly above this.
-        surrogate: Stands in for the derivative of the spike; the triangle with gamma = 1 by default.
-        reset: "hard" to 0 (the paper's), or "soft" by subtraction of the threshold.
-        detach_reset: Whether the gradient stops at the spikes within the reset. The paper's does not.
+        surrogate: Replaces the derivative of the spike; the triangle with gamma = 1 by default.
+        reset: "hard" to 0 (as in the paper), or "soft" by subtraction of the threshold.
+        detach_reset: Whether the gradient stops at the spikes within the reset. In the paper it does not.
         learnable_tau: Train one decay factor for the layer, `tau = sigmoid(tau_logit)`.
         learnable_threshold: Train one threshold for the layer, `v_threshold = exp(log_threshold)`.
 
     Raises:
-        ValueError: If `tau` is outside 0 to 1 (or, to be learnt, not strictly within), `v_threshold` is not above 0,
-            or `reset` is not known.
+        ConfigError: If `tau` is outside 0 to 1 (or not strictly between, if it is learnt), `v_threshold` is not above
+            0, or `reset` is not known.
 
     Example:
         >>> import torch
@@ -57,13 +58,13 @@ class LIF(Neuron):
     ) -> None:
         super().__init__()
         if not 0 <= tau <= 1:
-            raise ValueError(f"tau is {tau!r}; the decay factor must be from 0 to 1")
+            raise ConfigError("tau", tau, "the decay factor must be from 0 to 1")
         if learnable_tau and not 0 < tau < 1:
-            raise ValueError(f"tau is {tau!r}; to be learnt, the decay factor must start strictly between 0 and 1")
+            raise ConfigError("tau", tau, "to be learnt, the decay factor must start strictly between 0 and 1")
         if not v_threshold > 0:
-            raise ValueError(f"v_threshold is {v_threshold!r}; it must be above 0")
+            raise ConfigError("v_threshold", v_threshold, "it must be above 0")
         if reset not in ("hard", "soft"):
-            raise ValueError(f"reset is {reset!r}; it must be 'hard' or 'soft'")
+            raise ConfigError("reset", reset, "it must be 'hard' or 'soft'")
         self._tau, self._v_threshold = tau, v_threshold
         self.surrogate: Surrogate = surrogate or Triangle()
         self.reset, self.detach_reset = reset, detach_reset
@@ -72,22 +73,22 @@ class LIF(Neuron):
 
     @property
     def tau(self) -> float | Tensor:
-        """The decay factor: a number, or a scalar tensor where it is learnt."""
+        """The decay factor: a number, or a scalar tensor if it is learnt."""
         return self._tau if self.tau_logit is None else self.tau_logit.sigmoid()
 
     @property
     def v_threshold(self) -> float | Tensor:
-        """The threshold: a number, or a scalar tensor where it is learnt."""
+        """The threshold: a number, or a scalar tensor if it is learnt."""
         return self._v_threshold if self.log_threshold is None else self.log_threshold.exp()
 
     def forward(self, current: Tensor | Current) -> Tensor:
-        """Run the neurons from rest.
+        """Run the neurons from a potential of 0.
 
         Args:
-            current: Pre-synaptic input `[T, B, *]`, floating point; or what it is the sum of.
+            current: Pre-synaptic input `[T, B, *]`, floating point; or its summands.
 
         Returns:
-            Spikes, 0 or 1, of the shape and dtype of the current.
+            Spikes, 0 or 1 (between them with `SigmoidForward`), of the shape and dtype of the current.
 
         Raises:
             ValueError: If there is no time axis or T is 0.
@@ -106,7 +107,7 @@ class LIF(Neuron):
         if not learnt and can_fuse(current, self.surrogate):
             neurons = Neurons(self._tau, self._v_threshold, self.surrogate, self.reset, self.detach_reset)
             return fused_spikes(current, neurons)
-        self._tell_loop(current.terms[0].x, learnt)
+        self._warn_of_loop(current.terms[0].x, learnt)
         if learnt or isinstance(self.surrogate, SigmoidForward):
             return self._by_steps(current.tensor())
         out: Tensor = SpikeLoop.apply(  # type: ignore[no-untyped-call]
@@ -114,12 +115,12 @@ class LIF(Neuron):
         )
         return out
 
-    def _tell_loop(self, x: Tensor, learnt: bool) -> None:
+    def _warn_of_loop(self, x: Tensor, learnt: bool) -> None:
         reason = "its decay factor or threshold is learnt" if learnt else f"there is no kernel for {x.dtype}"
         if not learnt and type(self.surrogate) not in SURROGATES:
             reason = f"there is no kernel for the surrogate {type(self.surrogate).__name__}"
         if x.device.type in kernels.DEVICES:
-            kernels.tell_loop(x.device.type, reason)
+            kernels.warn_of_loop(x.device.type, reason)
 
     def _by_steps(self, current: Tensor) -> Tensor:
         tau, v_threshold = self.tau, self.v_threshold
@@ -138,7 +139,7 @@ class LIF(Neuron):
         return torch.stack(spikes)
 
     def extra_repr(self) -> str:
-        """The constants, for `print(model)`."""
+        """Return the constants, for `print(model)`."""
         with torch.no_grad():
             tau, v_threshold = float(self.tau), float(self.v_threshold)
         words = [f"tau={tau:g}", f"v_threshold={v_threshold:g}", f"surrogate={self.surrogate}"]
@@ -150,7 +151,7 @@ class LIF(Neuron):
 
 
 class IF(LIF):
-    """A layer of integrate-and-fire neurons: a LIF that forgets nothing (tau = 1).
+    """A layer of integrate-and-fire neurons: LIF neurons without leak (tau = 1).
 
     Args:
         v_threshold: As for `LIF`.
@@ -160,7 +161,7 @@ class IF(LIF):
         learnable_threshold: As for `LIF`.
 
     Raises:
-        ValueError: As for `LIF`.
+        ConfigError: As for `LIF`.
     """
 
     def __init__(
@@ -178,8 +179,8 @@ class IF(LIF):
 
 
 class ReLU(Neuron):
-    """max(0, I) in place of a neuron: it makes of any model here its ANN, with no state and no spikes."""
+    """max(0, I) in place of a neuron, without state or spikes: it turns any model here into its ANN."""
 
     def forward(self, current: Tensor | Current) -> Tensor:
-        """`[T, B, *]` to `[T, B, *]`; what is the same at every step is computed once."""
+        """Return max(0, I), `[T, B, *]`; a static input is computed once."""
         return each_step(torch.relu, current if isinstance(current, Tensor) else current.tensor())

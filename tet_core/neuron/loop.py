@@ -1,4 +1,4 @@
-"""The loop over time, with a backward pass of its own that keeps one tensor a step.
+"""The loop over time in plain torch, with a backward pass of its own that keeps one tensor a step.
 
 Shapes: T time steps (always axis 0), B batch, * any more axes.
 """
@@ -15,24 +15,24 @@ from tet_core.surrogate import Surrogate
 
 
 class SpikeLoop(torch.autograd.Function):
-    """`lif_step` over a sequence with its exact gradient, of which only u is kept for the backward pass.
+    """`lif_step` over a sequence, with its exact gradient; only u is kept for the backward pass.
 
-    With s = surrogate.derivative(u - v_threshold), going back from t = T to 1:
+    With s = surrogate.derivative(u - v_threshold), from t = T back to 1:
 
         dL/du(t) = g_a(t) * s + g_v(t) * dv/du(t)
         g_v(t-1) = tau * dL/du(t)
 
-    where dv/du holds the path through the reset: (1 - a) - u * s for a hard reset, 1 - v_threshold * s for a soft
-    one; with the reset detached, 1 - a and 1. The spikes are not kept: u says which neuron fired.
+    where dv/du includes the path through the reset: (1 - a) - u * s for a hard reset, 1 - v_threshold * s for a soft
+    one; with the reset detached, 1 - a and 1. The spikes are not kept: u tells which neuron fired.
 
-    Potentials and gradients between the steps are of the computing type: float32 where the current is bfloat16.
+    Potentials and gradients between the steps have the computing type: float32 for a current in bfloat16.
     """
 
     @staticmethod
     def forward(
         ctx: Any, current: Tensor, tau: float, v_threshold: float, surrogate: Surrogate, reset: Reset, detached: bool
     ) -> Tensor:
-        """Run the loop; the arguments are those of `lif_step`."""
+        """Run the loop from a potential of 0; the arguments are those of `lif_step`."""
         keep, computing = ctx.needs_input_grad[0], computing_dtype(current.dtype)
         spikes = _empty_over_time(current)
         potentials: list[Tensor] = []
@@ -44,7 +44,7 @@ class SpikeLoop(torch.autograd.Function):
             a = spikes[t].to(computing)
             if keep:
                 potentials.append(u)
-            # The first: u * (1 - a), which is u or exactly 0.
+            # The hard reset: u * (1 - a), which is u or exactly 0.
             v = torch.addcmul(u, u, a, value=-1) if reset == "hard" else torch.sub(u, a, alpha=v_threshold)
         ctx.save_for_backward(*potentials)
         ctx.tau, ctx.v_threshold, ctx.surrogate, ctx.reset, ctx.detached = tau, v_threshold, surrogate, reset, detached
@@ -53,7 +53,7 @@ class SpikeLoop(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None, None, None, None]:
-        """Run it backwards; only the current gets a gradient."""
+        """Run the loop backwards; only the current gets a gradient."""
         grad_spikes, potentials = grad_outputs[0], ctx.saved_tensors
         grad_current, dtype = grad_spikes.new_empty(0), grad_spikes.dtype
         grad_v: Tensor | None = None
@@ -71,7 +71,7 @@ class SpikeLoop(torch.autograd.Function):
 
 
 def _through_reset(u: Tensor, s: Tensor, v_threshold: float, reset: Reset, detached: bool) -> Tensor:
-    """dv/du of one step."""
+    """Return dv/du of one step."""
     if reset == "soft":
         return torch.ones_like(u) if detached else (s * -v_threshold).add_(1)
     kept = (u <= v_threshold).to(u.dtype)
@@ -79,10 +79,10 @@ def _through_reset(u: Tensor, s: Tensor, v_threshold: float, reset: Reset, detac
 
 
 def _empty_over_time(x: Tensor) -> Tensor:
-    """An empty tensor of the shape of `x`, time outermost, each step laid out in memory as the steps of `x` are.
+    """Return an empty tensor of the shape of `x`, time outermost, each step in the memory layout of a step of `x`.
 
-    `empty_like` would do but for an input that repeats one step (stride 0 over time): it may put time innermost.
+    `empty_like` may put time innermost for an input that repeats one step (stride 0 over time).
     """
     step = torch.empty_like(x[0])
-    # A stride of 0 says that all steps are one, which those of no sample are not.
+    # Without samples a step has no numbers; a stride of 0 would mark the tensor as static.
     return x.new_empty_strided(x.shape, (step.numel() or 1, *step.stride()))

@@ -1,4 +1,4 @@
-"""One step of an integrate-and-fire neuron: the definition that everything else is held against.
+"""One step of an integrate-and-fire neuron: the definition that all other code is tested against.
 
 Equations, for a step t (Deng et al., ICLR 2022, Eq. 1-3), with a hard reset:
 
@@ -20,10 +20,10 @@ Reset = Literal["hard", "soft"]
 
 
 class LIFStep(NamedTuple):
-    """What one step leaves behind, each of the current's shape.
+    """The outcome of one step, both of the current's shape.
 
     Attributes:
-        spikes: 0 or 1 (between them with a forward that is no step, see `tet_core.surrogate.SigmoidForward`).
+        spikes: 0 or 1 (between them with `tet_core.surrogate.SigmoidForward`).
         v: The potential after the reset; the next step starts from it.
     """
 
@@ -41,18 +41,18 @@ def lif_step(
     reset: Reset = "hard",
     detach_reset: bool = False,
 ) -> LIFStep:
-    """One step of the neuron (Eq. 1-3), differentiable by autograd in every tensor it is given.
+    """Run one step of the neuron (Eq. 1-3), differentiable by autograd in all tensors.
 
-    The layers compute the same over a sequence; where nothing is learnt, with a backward pass of their own.
+    The layers compute the same over a sequence; if no constant is learnt, with a backward pass of their own.
 
     Args:
         v: Potential after the step before, `[B, *]`; zeros at first.
         current: Pre-synaptic input I(t), `[B, *]`.
         tau: Decay factor of the potential at each step, 0 to 1 (not a time constant); 1 gives the IF neuron.
         v_threshold: The neuron fires when its potential is strictly above this.
-        surrogate: Stands in for the derivative of the spike; the triangle with gamma = 1 by default.
+        surrogate: Replaces the derivative of the spike; the triangle with gamma = 1 by default.
         reset: "hard" to 0, or "soft" by subtraction of the threshold.
-        detach_reset: Whether the gradient stops at the spikes within the reset. The paper's does not.
+        detach_reset: Whether the gradient stops at the spikes within the reset. In the paper it does not.
 
     Returns:
         Spikes and the potential after the reset.

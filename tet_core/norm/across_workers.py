@@ -1,6 +1,7 @@
-"""Batch normalisation by the statistics of what all workers have, on any device: the kernels' way, in plain torch.
+"""Batch normalisation by the statistics of all workers' shares, in plain torch on any device.
 
-It is for what the kernels do not do: networks of ReLUs, learnt neurons, norms with scales of their own.
+The kernels do the same for most networks. This is for the others: networks of ReLUs, learnt neurons, norms with scales
+of their own.
 
 Shapes: B batch, C channels, H and W pixels.
 """
@@ -13,24 +14,25 @@ from torch.autograd.function import once_differentiable
 
 from tet_core.distributed import Workers, merged_moments
 
-# All but the channels.
+# All axes but the channels.
 _AXES = (0, 2, 3)
 
 
 def batch_norm_of_all(
     x_BCHW: Tensor, weight: Tensor, bias: Tensor, eps: float, workers: Workers
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """`weight * (x - mean) / sqrt(var + eps) + bias`, mean and variance being those over all workers.
+    """Return `weight * (x - mean) / sqrt(var + eps) + bias`, with mean and variance over all workers.
 
     Args:
-        x_BCHW: This worker's share, which may be of no sample.
+        x_BCHW: This worker's share, which may have no sample.
         weight: `[C]`.
         bias: `[C]`.
         eps: Added to the variance.
-        workers: Who.
+        workers: The workers.
 
     Returns:
-        The outcome, of x's type; mean and biased variance, `[C]`; and of how many numbers a channel they are, a scalar.
+        The normalised share, of x's dtype; mean and biased variance, `[C]`; and how many numbers a channel they are of,
+        a scalar.
     """
     found: tuple[Tensor, Tensor, Tensor, Tensor] = _NormOfAll.apply(  # type: ignore[no-untyped-call]
         x_BCHW, weight, bias, eps, workers
@@ -58,7 +60,7 @@ class _NormOfAll(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        """With d = dL/dy: `a * (d - mean(d) - xhat * mean(d * xhat))`, a being `weight / deviation`."""
+        """Return `a * (d - mean(d) - xhat * mean(d * xhat))`, with d = dL/dy and a = weight / deviation."""
         x, weight, mean, inverse, total = ctx.saved_tensors
         d, centred = grads[0].to(weight.dtype), x.to(weight.dtype) - _spread(mean)
         sums = torch.stack([d.sum(_AXES, dtype=torch.float64), (d * centred).sum(_AXES, dtype=torch.float64)])
@@ -70,5 +72,5 @@ class _NormOfAll(torch.autograd.Function):
 
 
 def _spread(by_channel: Tensor) -> Tensor:
-    """`[C]` beside `[B, C, H, W]`."""
+    """Return `[C]` as a view that broadcasts to `[B, C, H, W]`."""
     return by_channel.view(-1, 1, 1)

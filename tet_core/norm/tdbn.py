@@ -6,13 +6,13 @@ Source: Zheng et al., "Going Deeper With Directly-Trained Larger Spiking Neural 
 (arXiv:2011.05280); Deng et al., ICLR 2022.
 """
 
-from typing import Any
+from typing import Any, assert_never
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tet_core.config import NormConfig, Tdbn, Tebn
+from tet_core.config import Bn, NormConfig, Tdbn, Tebn
 from tet_core.distributed import ALONE, Workers
 from tet_core.norm.across_workers import batch_norm_of_all
 from tet_core.static import is_static, repeat_over_time
@@ -24,20 +24,20 @@ class TdBN(nn.Module):
     The weight starts at `alpha * v_threshold`, the bias at 0. Normalisation uses the biased variance, the running
     variance is the unbiased one, as in `torch.nn.BatchNorm2d`.
 
-    An input that repeats one step T times (stride 0 over time) is normalised once and repeated; the running
-    variance is corrected for the T-fold count, so that the outcome is that of T copies.
+    A static input, which repeats one step T times, is normalised once and repeated. The running variance is corrected
+    for the T-fold count, so that the result is that of T copies.
 
     Args:
         num_channels: C.
         v_threshold: Threshold of the neurons that follow.
-        alpha: Factor on the threshold; 1 where one path leads into the neuron.
+        alpha: Factor on the threshold; 1 if one path leads into the neuron.
         eps: Added to the variance.
         momentum: Weight of the newest batch in the running statistics.
     """
 
     running_mean: Tensor
     running_var: Tensor
-    # Over whose share of a batch statistics run in training; see `synchronise`.
+    # The workers over whose shares of a batch the statistics run in training; see `synchronise`.
     workers: Workers = ALONE
 
     def __init__(
@@ -82,22 +82,22 @@ class TdBN(nn.Module):
 
     @torch.no_grad()
     def glance(self, x_TBCHW: Tensor) -> Tensor:
-        """Normalise some samples to look at: in training by their own statistics, of which nothing is kept."""
+        """Normalise a few samples, in training by their own statistics, and leave the running statistics unchanged."""
         if not self.training:
             return self(x_TBCHW)  # type: ignore[no-any-return]
-        # By hand: torch refuses a single number, which is all that a worker's share may be.
+        # Not by `batch_norm`: torch refuses a single number a channel, which a worker's share may be.
         var, mean = torch.var_mean(x_TBCHW, dim=(0, 1, 3, 4), correction=0)
         scale = self.weight * (var + self.eps).rsqrt()
         return torch.addcmul((self.bias - mean * scale).view(-1, 1, 1), x_TBCHW, scale.view(-1, 1, 1))
 
     @torch.no_grad()
     def track(self, mean: Tensor, var: Tensor, count: int | Tensor) -> None:
-        """Take a batch into the running statistics.
+        """Update the running statistics by a batch.
 
         Args:
-            mean: Of each channel, `[C]`.
-            var: Of each channel, `[C]`, the biased one.
-            count: How many numbers of a channel they are of, all steps counted; of none nothing is taken.
+            mean: Mean of each channel, `[C]`.
+            var: Biased variance of each channel, `[C]`.
+            count: How many numbers a channel they are of, over all steps; 0: nothing is updated.
         """
         if isinstance(count, int) and count == 0:
             return
@@ -105,15 +105,15 @@ class TdBN(nn.Module):
         self.running_var.lerp_(var * (count / (count - 1)), self.momentum)
 
     def extra_repr(self) -> str:
-        """The sizes, for `print(model)`."""
+        """Return the sizes, for `print(model)`."""
         return f"{self.weight.numel()}, eps={self.eps}, momentum={self.momentum}"
 
 
 class TEBN(TdBN):
     """tdBN, then a learnt scale for each time step: `y(t) = scale[t] * tdBN(x)(t)`; the scales start at 1.
 
-    At a step beyond the trained ones the last scale holds; a checkpoint of another T is taken over so: cut, or its
-    last scale repeated.
+    Steps after the trained ones use the last scale. The scales of a checkpoint of another T are cut, or its last one is
+    repeated.
 
     Args:
         num_channels: C.
@@ -134,7 +134,7 @@ class TEBN(TdBN):
 
     @torch.no_grad()
     def glance(self, x_TBCHW: Tensor) -> Tensor:
-        """As of a `TdBN`, and scaled."""
+        """Normalise a few samples as a `TdBN` does, and scale them."""
         looked_at = super().glance(x_TBCHW)
         return scale_steps(looked_at, self.scale) if self.training else looked_at
 
@@ -146,14 +146,14 @@ class TEBN(TdBN):
 
 
 def synchronise(model: nn.Module, workers: Workers) -> None:
-    """Let the norms of a network run their statistics, in training, over what all workers have of a batch."""
+    """Let the norms of a network compute their statistics, in training, over all workers' shares of a batch."""
     for module in model.modules():
         if isinstance(module, TdBN):
             module.workers = workers
 
 
 def average_statistics(model: nn.Module, workers: Workers) -> None:
-    """Put the mean over the workers in the place of each one's running statistics, where these are its own."""
+    """Replace the running statistics that each worker has of its own by their mean over the workers."""
     if not workers.are_many:
         return
     together = [module for module in model.modules() if isinstance(module, TdBN) and module.workers is not ALONE]
@@ -167,7 +167,7 @@ def average_statistics(model: nn.Module, workers: Workers) -> None:
 
 
 def at_steps(scale: Tensor, num_steps: int) -> Tensor:
-    """The scales `[T]` of the first `num_steps` steps; beyond T the last one holds."""
+    """Return the scales `[T]` for `num_steps` steps: cut, or the last one repeated."""
     return scale[torch.arange(num_steps, device=scale.device).clamp_max(len(scale) - 1)]
 
 
@@ -177,16 +177,20 @@ def scale_steps(x_TBCHW: Tensor, scale: Tensor) -> Tensor:
 
 
 def build_norm(config: NormConfig, num_channels: int, *, v_threshold: float, num_steps: int) -> TdBN:
-    """Make the norm that a config names.
+    """Return the norm that a config names.
 
     Args:
-        config: Which.
+        config: The norm's settings.
         num_channels: C.
         v_threshold: Threshold of the neurons that follow.
-        num_steps: T, for what learns something by step.
+        num_steps: T, for a norm that learns a scale of each step.
     """
-    if isinstance(config, Tebn):
-        return TEBN(num_channels, num_steps, v_threshold=v_threshold, alpha=config.alpha)
-    if isinstance(config, Tdbn):
-        return TdBN(num_channels, v_threshold=v_threshold, alpha=config.alpha)
-    return TdBN(num_channels)  # weight 1
+    match config:
+        case Tebn():
+            return TEBN(num_channels, num_steps, v_threshold=v_threshold, alpha=config.alpha)
+        case Tdbn():
+            return TdBN(num_channels, v_threshold=v_threshold, alpha=config.alpha)
+        case Bn():
+            return TdBN(num_channels)  # weight 1
+        case unknown:
+            assert_never(unknown)

@@ -1,1 +1,5 @@
-"""Training one stage: its parts, its epochs, and both as one call."""
+"""Training one stage: its parts (`stage`), its epochs (`epochs`), and all of it in one call (`fitting`).
+
+Nothing is imported here, so that each module loads only what it needs; `tet_core` itself exports `fit` and
+`train_epochs`.
+"""

@@ -10,30 +10,31 @@ from typing import Any
 from torch.distributed import ProcessGroup
 
 from tet_core import environment
-from tet_core.checkpoint import FORMAT, CheckpointError, EnvironmentMismatch, snapshot, weights_sha256
+from tet_core.checkpoint import FORMAT, snapshot, weights_sha256
 from tet_core.config import TrainConfig
 from tet_core.data import load_dataset
 from tet_core.distributed import Workers
+from tet_core.errors import CheckpointError, ConfigError, EnvironmentMismatch
 from tet_core.measure.layer_health import LayerHealth
-from tet_core.train.stage import Stage, Start
+from tet_core.train.stage import Stage, StageStart
 
-# In the record of the environment: the bits depend on it.
+# A field of the environment's record: the bits depend on it.
 NUM_WORKERS = "num_workers"
-# What checkpoints were trained with that were made before there was a choice.
+# Values of fields that older checkpoints lack, since there was no choice then.
 _BEFORE = {"sync_norm": True, "train_part": 1.0}
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch left behind.
+    """The outcome of one epoch.
 
     Attributes:
         number: The epoch, from 1 within its stage.
-        epochs: How many the stage has.
+        epochs: How many epochs the stage has.
         metrics: `train/`, `test/` and, with a validation set, `val/` metrics (accuracies as fractions, losses
-            averaged over samples), `epoch_time_s` (seconds of the training pass alone) and `samples_per_s`.
-        layers: How each layer of spiking neurons was on the first samples of the last whole batch, as
-            `tet_core.measure.layer_health.watched` says; empty unless it was asked for.
+            averaged over samples), `epoch_time_s` (seconds of the training pass only) and `samples_per_s`.
+        layers: The health of each layer of spiking neurons on the first samples of the last whole batch, as
+            `tet_core.measure.layer_health.watched` gives it; empty unless it was asked for.
     """
 
     number: int
@@ -43,7 +44,7 @@ class Epoch:
     layers: dict[str, LayerHealth] = field(default_factory=dict)
 
     def checkpoint(self) -> dict[str, Any]:
-        """All that it takes to go on from here bit by bit; later epochs do not change it."""
+        """Return all that is needed to continue from here to the same bits; later epochs do not change it."""
         return self._checkpoint
 
     @cached_property
@@ -53,13 +54,13 @@ class Epoch:
 
 
 class Epochs(Iterator[Epoch]):
-    """The epochs of a stage still to be trained: each `next` trains one.
+    """The epochs of a stage that are still to be trained: each `next` trains one.
 
     Attributes:
         start: What the first of them starts from.
     """
 
-    def __init__(self, start: Start, epochs: Iterator[Epoch]) -> None:
+    def __init__(self, start: StageStart, epochs: Iterator[Epoch]) -> None:
         self.start = start
         self._epochs = epochs
 
@@ -79,46 +80,46 @@ def train_epochs(
     with_energy: bool = False,
     group: ProcessGroup | None = None,
 ) -> Epochs:
-    """Train a stage; yields after every epoch.
+    """Train a stage, an epoch at a time.
 
-    torch's threads and determinism flags are set while an epoch runs, and are the caller's own in between.
+    torch's threads and determinism flags are set while an epoch runs, and restored between epochs.
 
-    Several workers train a stage together where each calls this, with the same config and a process group of them all.
-    `config.batch_size` is that of all together, so the experiment is the same with any number of them. All get the
-    same metrics and weights; what is to be written, the first one of the group writes.
+    Several workers train a stage together if each calls this with the same config and their process group.
+    `config.batch_size` is that of all workers together, so the experiment is the same with any number of them. All get
+    the same metrics and weights; worker 0 writes the files.
 
     Args:
         config: The stage.
-        initial: Checkpoint of the chain's stage before. Its weights are taken over; with `config.inherit` = "all"
-            the optimiser's state too.
-        resume: Checkpoint of this very stage; training goes on at the epoch after it.
+        initial: Checkpoint of the chain's stage before. Its weights are loaded; with `config.inherit` = "all" the
+            optimiser's state too.
+        resume: Checkpoint of this stage; training continues at the epoch after it.
         data_root: As for `load_dataset`.
         on_step: Called after every batch that was trained on or measured. If it raises, training ends there.
-        with_layers: Whether each epoch also tells how its layers are; no bit of the training changes. Of several
-            workers only the first one tells.
-        with_energy: Whether each epoch's metrics have `val/energy_j` too: an estimate of the energy for an image, in J,
-            as `tet_core.measure.energy.energy_j` makes it of validation samples; no bit of the training changes.
-        group: The workers that share the stage; `initial` and `resume` are taken from the first one. None: this
-            process alone.
+        with_layers: Whether each epoch also has the health of its layers, on worker 0; no bit of the training changes.
+        with_energy: Whether each epoch's metrics have `val/energy_j` too, the energy estimate of an image in J that
+            `tet_core.measure.energy.energy_j` makes from validation samples; no bit of the training changes.
+        group: The workers that share the stage; `initial` and `resume` are taken from worker 0. None: this process
+            alone.
 
     Returns:
-        An iterator with one item an epoch, none if `resume` is of the last one; its `start` says what it begins with.
+        An iterator with one item an epoch, none if `resume` is of the last one; its `start` says what it starts from.
 
     Raises:
-        ValueError: If `resume` was made under another config or environment (it names what differs), a checkpoint
-            does not fit the network or the optimiser, or the energy is asked for without a validation set.
+        ConfigError: If the device is missing, a split leaves no samples, the model does not fit the data, or the energy
+            is asked for without a validation set.
+        CheckpointError: If `resume` is of another config (it names what differs), or a checkpoint does not fit the
+            network or the optimiser.
+        EnvironmentMismatch: If `resume` was made in another environment; it names what differs.
         DataError: If the data set is missing or damaged.
-        FloatingPointError: While iterating, if a loss is not finite; it names epoch, batch and loss. Or if a metric
-            of the trained network is not.
-        WorkersDifferError: If workers have other configs, environments or data.
-        WorkersApartError: Also while iterating, if a worker is lost.
+        EntryPointError: If the code behind an entry point fails; while iterating too.
+        FloatingPointError: While iterating, if a loss (it names epoch, batch and loss) or a metric is not finite.
+        WorkersDifferError: If the workers' configs, environments or data differ.
+        WorkersApartError: If a worker is lost; while iterating too.
     """
     if with_energy and config.validation == 0:
-        raise ValueError(
-            "validation is 0; it must be above 0 where with_energy is True, to have samples to estimate it on"
-        )
-    config, workers = environment.settled(config), Workers.of(group)
-    record = environment.record(config) | {NUM_WORKERS: workers.num}
+        raise ConfigError("validation", 0, "it must be above 0 where with_energy is True, to have samples for it")
+    config, workers = environment.resolve_precision(config), Workers.of(group)
+    record = environment.record_of(config) | {NUM_WORKERS: workers.num}
     workers.check_alike("the config", config.model_dump(mode="json"))
     workers.check_alike("the environment", record)
     initial, resume = workers.from_first((initial, resume))
@@ -127,23 +128,23 @@ def train_epochs(
         start = 0
         if resume is not None:
             _check_same(resume, config, record)
-            stage.load(resume, with_optimizer=True)
+            stage.take_over(resume, with_optimizer=True)
             start = resume["epoch"]
         elif initial is not None:
-            stage.load(initial, with_optimizer=config.inherit == "all")
-    described = stage.describe(record)
+            stage.take_over(initial, with_optimizer=config.inherit == "all")
+    described = stage.describe_start(record)
     workers.check_alike("the start", (described.initial_sha256, described.dataset["digest"]))
     return Epochs(described, _run(stage, config, record, start, with_layers and workers.rank == 0, with_energy))
 
 
 def _nothing() -> None:
-    """What is done after a batch where nobody wants to know."""
+    """Do nothing after a batch: the default of `on_step`."""
 
 
 def _run(
     stage: Stage,
     config: TrainConfig,
-    record: environment.Record,
+    record: environment.EnvironmentRecord,
     start: int,
     with_layers: bool,
     with_energy: bool,
@@ -154,7 +155,7 @@ def _run(
             metrics |= stage.measure() | (stage.energy() if with_energy else {})
             _check_finite_metrics(metrics, number)
             if stage.workers.are_many:
-                # What one worker computes otherwise than another would go unseen, and into the checkpoint.
+                # Without this check, weights that differ between workers would go into the checkpoint unseen.
                 stage.workers.check_alike(f"the hash after epoch {number}", weights_sha256(stage.model.state_dict()))
             checkpoint = {
                 "format": FORMAT,
@@ -170,7 +171,7 @@ def _run(
 
 
 def _check_finite_metrics(metrics: Mapping[str, float], epoch: int) -> None:
-    """The last step of an epoch can break a network whose losses were finite until then."""
+    """Check the metrics: the last step of an epoch can break a network whose losses were finite until then."""
     bad = [f"{name} is {value}" for name, value in metrics.items() if not math.isfinite(value)]
     if bad:
         raise FloatingPointError(f"{', '.join(bad)} after epoch {epoch}; a lower learning rate may help")
@@ -180,11 +181,11 @@ def _of_a_worker(record: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in record.items() if name != NUM_WORKERS}
 
 
-def _check_same(resume: Mapping[str, Any], config: TrainConfig, record: environment.Record) -> None:
+def _check_same(resume: Mapping[str, Any], config: TrainConfig, record: environment.EnvironmentRecord) -> None:
     lines = environment.differences(_BEFORE | resume["config"], config.model_dump(mode="json"))
     if lines:
         raise CheckpointError(f"the checkpoint is of another config: {'; '.join(lines)}")
-    # With another number of workers the bits are others too, but the experiment is the same: it may go on.
+    # Another number of workers gives other bits too, but the experiment is the same, so it may continue.
     lines = environment.differences(_of_a_worker(resume["environment"]), _of_a_worker(record))
     if lines:
         raise EnvironmentMismatch(

@@ -1,4 +1,4 @@
-"""Training one stage from beginning to end, with its checkpoints in a folder."""
+"""Training one stage from its first epoch to its last, with its checkpoints in a folder."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,20 +14,20 @@ from tet_core.distributed import Workers
 from tet_core.train.epochs import Epoch, train_epochs
 
 LAST = "last.pt"
-# Nothing is chosen on the test set: without a validation set the best epoch by test accuracy is kept too, as in the
-# paper's own tables, but under a name that says so.
+# Nothing is chosen on the test set. Without a validation set the best epoch by test accuracy is kept, as in the
+# paper's tables, but under a name that says so.
 BEST = "best.pt"
 BEST_TEST = "best_test.pt"
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a stage ended with.
+    """The outcome of a stage.
 
     Attributes:
         checkpoint: Of the last epoch.
-        best: Of the best epoch: by `val/accuracy` if there is a validation set, else by `test/accuracy` (then it is
-            only to be reported, not chosen). The earliest of equals.
+        best: Of the best epoch: by `val/accuracy` if there is a validation set, else by `test/accuracy` (then it may be
+            reported, but nothing may be chosen by it). Of equal epochs, the earliest.
         history: The metrics of every epoch that this call trained, by epoch.
     """
 
@@ -37,7 +37,7 @@ class FitResult:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Of the last epoch."""
+        """Metrics of the last epoch."""
         metrics: dict[str, float] = self.checkpoint["metrics"]
         return metrics
 
@@ -63,17 +63,18 @@ def fit(
         initial: Checkpoint of the stage before, as for `train_epochs`.
         folder: Where to keep checkpoints after every epoch: `last.pt`, and `best.pt` (by validation accuracy) or,
             without a validation set, `best_test.pt`. Made if it is missing. If it holds a `last.pt` of this stage,
-            training goes on from there, to the same bits as if it had never stopped.
+            training continues from there, to the same bits as if it had never stopped.
         on_epoch: Called after every epoch, once its checkpoint is on the disk. If it raises, training ends there.
         data_root: As for `load_dataset`.
-        group: Workers that share the stage, as for `train_epochs`; the first one keeps the checkpoints.
+        group: Workers that share the stage, as for `train_epochs`; worker 0 keeps the checkpoints.
 
     Returns:
         The last and the best checkpoint and the metrics of the epochs trained.
 
     Raises:
-        ValueError: As for `train_epochs`, and if a checkpoint in the folder is damaged.
-        FloatingPointError: If a loss is not finite.
+        CheckpointError: As for `train_epochs`, and if a checkpoint in the folder is damaged.
+        ConfigError, DataError, EntryPointError, FloatingPointError, WorkersDifferError, WorkersApartError: As for
+            `train_epochs`.
 
     Example:
         >>> from tet_core import TrainConfig, fit
@@ -91,7 +92,7 @@ def fit(
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / LAST).exists():
-            last, best = checkpoints.load(folder / LAST), checkpoints.load(folder / best_name)
+            last, best = checkpoints.load_checkpoint(folder / LAST), checkpoints.load_checkpoint(folder / best_name)
     history: dict[int, dict[str, float]] = {}
     last, best = Workers.of(group).from_first((last, best))
     for epoch in train_epochs(config, initial=initial, resume=last, data_root=data_root, group=group):
@@ -101,9 +102,9 @@ def fit(
         if is_best:
             best = last
         if folder is not None:
-            if is_best:  # first, so that a folder with a last one always has its best one too
-                checkpoints.save(last, folder / best_name)
-            checkpoints.save(last, folder / LAST)
+            if is_best:  # before the last one, so that a folder that has a last one also has its best one
+                checkpoints.save_checkpoint(last, folder / best_name)
+            checkpoints.save_checkpoint(last, folder / LAST)
         if on_epoch is not None:
             on_epoch(epoch)
     assert last is not None

@@ -4,7 +4,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, assert_never
 
 import torch
 from torch import Tensor, nn
@@ -13,51 +13,56 @@ from tet_core.config import AdamConfig, SgdConfig, TrainConfig
 
 
 def build_optimizer(config: AdamConfig | SgdConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """Make the optimiser that a config names (weight decay is added to the gradient, not decoupled)."""
-    # fused: one kernel for all parameters; a small network's step is mostly overhead otherwise
-    kind = Adam if isinstance(config, AdamConfig) else SGD
-    return kind(parameters, fused=True, **_fields(config))
+    """Return the optimiser that a config names (weight decay is added to the gradient, not decoupled)."""
+    # fused: one kernel for all parameters; otherwise a small network's step is mostly overhead
+    match config:
+        case AdamConfig():
+            return Adam(parameters, fused=True, **_fields(config))
+        case SgdConfig():
+            return SGD(parameters, fused=True, **_fields(config))
+        case unknown:
+            assert_never(unknown)
 
 
 class _AsTheyLie(torch.optim.Optimizer):
-    """Gives the step of another class weights, gradients and state in the order in which they lie in memory.
+    """An optimiser whose step gets weights, gradients and state in their order in memory.
 
-    torch's fused steps on CPUs (2.13) copy every gradient that is channels-last, and make no use of the copy: it takes
+    torch's fused steps on CPUs (2.13) copy every gradient that is channels-last, and do not use the copy: this takes
     longer than the step itself.
     """
 
-    # torch keeps its compiler off these and off steps, and loads all of it to say so: a second of every process, which
-    # compiles nothing.
+    # torch wraps these methods, and its steps, to keep its compiler off them. The wrapper loads the whole compiler,
+    # which takes a second of every process, and nothing here is compiled: so they are unwrapped.
     add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
     zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
     state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
     load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
-    # The other class's own.
+    # The step of torch's class.
     _step: Callable[..., Any]
 
     def step(self, closure: Callable[[], float] | None = None) -> Any:
-        """As that of the other class, to the last bit."""
+        """Do the step of torch's class, to the same bits."""
         with torch.no_grad():
-            if closure is not None:  # it has to see the weights as they are
+            if closure is not None:  # it must see the weights in their own shape
                 return self._step(closure)
             with _as_they_lie(self):
                 return self._step()
 
 
 class Adam(_AsTheyLie, torch.optim.Adam):
-    """`torch.optim.Adam`."""
+    """`torch.optim.Adam`, in the order of memory."""
 
     _step = inspect.unwrap(torch.optim.Adam.step)
 
 
 class SGD(_AsTheyLie, torch.optim.SGD):
-    """`torch.optim.SGD`."""
+    """`torch.optim.SGD`, in the order of memory."""
 
     _step = inspect.unwrap(torch.optim.SGD.step)
 
 
 _TO_CHANNELS_LAST, _BACK = (0, 2, 3, 1), (0, 3, 1, 2)
-# For fewer numbers the copies take less time than avoiding them.
+# Smaller tensors are copied faster than turned.
 _LARGE = 1 << 16
 
 
@@ -91,26 +96,30 @@ def _turn(p: nn.Parameter, state: dict[str, Any], axes: tuple[int, ...]) -> None
 
 
 def set_fields(optimizer: torch.optim.Optimizer, config: AdamConfig | SgdConfig) -> None:
-    """Give an optimiser whose state came from an earlier stage this stage's settings."""
+    """Set an optimiser's settings to a config's; its state may come from an earlier stage with others."""
     for group in optimizer.param_groups:
         group.update(_fields(config))
 
 
 def learning_rate(config: TrainConfig, number: int) -> float:
-    """The learning rate of a stage's epoch.
+    """Return the learning rate of a stage's epoch.
 
-    `cosine`: `lr_min + (lr - lr_min) * (1 + cos(pi * done / length)) / 2`, where `done` counts the epochs of the
-    schedule before this one and `length` all of them. A closed form: there is no state to save.
+    `constant`: `lr`. `cosine`: `lr_min + (lr - lr_min) * (1 + cos(pi * done / length)) / 2`, where `done` is the number
+    of epochs of the schedule before this one and `length` that of all. There is no state to save.
 
     Args:
         config: The stage.
         number: The epoch, from 1.
     """
     lr, lr_min = config.optimizer.lr, config.schedule.lr_min
-    if config.schedule.name == "constant":
-        return lr
-    done, length = config.schedule_offset + number - 1, config.schedule_epochs or config.epochs
-    return lr_min + (lr - lr_min) * (1 + math.cos(math.pi * done / length)) / 2
+    match config.schedule.name:
+        case "constant":
+            return lr
+        case "cosine":
+            done, length = config.schedule_offset + number - 1, config.schedule_epochs or config.epochs
+            return lr_min + (lr - lr_min) * (1 + math.cos(math.pi * done / length)) / 2
+        case unknown:
+            assert_never(unknown)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:

@@ -1,4 +1,4 @@
-"""What lives while a stage trains: network, optimiser and data, and one pass of them.
+"""A stage while it trains: its network, optimiser and data, and one pass over the data.
 
 Shapes: T time steps, B batch, C channels, H and W pixels, K classes.
 """
@@ -13,32 +13,34 @@ import torch
 from torch import Tensor
 
 from tet_core import environment, memory
-from tet_core.checkpoint import CheckpointError, snapshot, weights_sha256
+from tet_core.checkpoint import snapshot, weights_sha256
 from tet_core.config import TrainConfig
 from tet_core.data import Dataset
 from tet_core.data.loader import TrainLoader, split_validation
 from tet_core.distributed import Workers
+from tet_core.errors import CheckpointError
 from tet_core.losses import build_loss
 from tet_core.measure.energy import VAL_ENERGY_J, energy_j
-from tet_core.measure.evaluation import build, measure, num_correct
+from tet_core.measure.evaluation import measure, num_correct
 from tet_core.measure.layer_health import LayerHealth, watched
+from tet_core.network import build_network, run_network
 from tet_core.norm import average_statistics, synchronise
 from tet_core.train.optimizer import build_optimizer, learning_rate, set_fields, set_learning_rate
 
 
 @dataclass(frozen=True)
-class Start:
-    """What a stage is about to train with.
+class StageStart:
+    """The state that a stage starts from.
 
     Attributes:
         initial_sha256: Hash of the weights and buffers that the next epoch starts from.
-        environment: What the bits depend on beyond the config; see `tet_core.environment.record`.
+        environment: What the bits depend on besides the config; see `tet_core.environment.record_of`.
         dataset: `name`, `digest` (of the content) and `source` (where it came from) of the data.
-        num_parameters: Trainable numbers of the network.
+        num_parameters: How many trainable numbers the network has.
     """
 
     initial_sha256: str
-    environment: environment.Record
+    environment: environment.EnvironmentRecord
     dataset: dict[str, str]
     num_parameters: int
 
@@ -47,16 +49,16 @@ class Stage:
     """A stage that is being trained.
 
     Args:
-        config: What it trains with.
-        dataset: On what.
+        config: Its settings.
+        dataset: Its data.
         on_step: Called after every batch that was trained on or measured.
-        workers: Who shares it.
+        workers: The workers that share it.
     """
 
     def __init__(self, config: TrainConfig, dataset: Dataset, on_step: Callable[[], None], workers: Workers) -> None:
         self.config, self.dataset, self.on_step, self.workers = config, dataset, on_step, workers
         self.device = environment.device(config)
-        self.model = build(config)
+        self.model = build_network(config)
         if config.sync_norm:
             synchronise(self.model, workers)
         self.optimizer = build_optimizer(config.optimizer, self.model.parameters())
@@ -77,8 +79,12 @@ class Stage:
         if len(validation):
             self.splits["val"] = dataset.train.subset(validation).to(self.device)
 
-    def load(self, checkpoint: Mapping[str, Any], *, with_optimizer: bool) -> None:
-        """Take over weights and, if asked, the optimiser's state, with this stage's settings."""
+    def take_over(self, checkpoint: Mapping[str, Any], *, with_optimizer: bool) -> None:
+        """Load the weights of a checkpoint and, if asked, its optimiser's state; the settings stay this stage's.
+
+        Raises:
+            CheckpointError: If the weights do not fit the network, or the state is that of another optimiser.
+        """
         try:
             self.model.load_state_dict(checkpoint["model"])
         except RuntimeError as error:
@@ -91,20 +97,20 @@ class Stage:
                 raise CheckpointError(
                     f"optimizer is {name!r}, the checkpoint's {saved!r}; its state needs the same one"
                 )
-            # A copy: torch takes the tensors themselves, and training would change the checkpoint.
+            # A copy: torch keeps the tensors themselves, so training would change the checkpoint.
             self.optimizer.load_state_dict(snapshot(checkpoint["optimizer"]))
             set_fields(self.optimizer, self.config.optimizer)
             if self.scaler.is_enabled() and (scale := checkpoint.get("scaler")):
                 self.scaler.load_state_dict(dict(scale))
 
-    def describe(self, record: environment.Record) -> Start:
-        """What it would train with now."""
+    def describe_start(self, record: environment.EnvironmentRecord) -> StageStart:
+        """Return the state that the next epoch starts from."""
         data = {"name": self.dataset.name, "digest": self.dataset.digest, "source": self.dataset.source}
         num_parameters = sum(parameter.numel() for parameter in self.model.parameters())
-        return Start(weights_sha256(self.model.state_dict()), record, data, num_parameters)
+        return StageStart(weights_sha256(self.model.state_dict()), record, data, num_parameters)
 
     def train_epoch(self, number: int, with_layers: bool) -> tuple[dict[str, float], dict[str, LayerHealth]]:
-        """One pass over the training set; and how each layer was in the last whole batch of it, if asked for."""
+        """Train one epoch; return its metrics and, if asked for, the health of each layer in its last whole batch."""
         config = self.config
         set_learning_rate(self.optimizer, learning_rate(config, number))
         self.model.train()
@@ -113,7 +119,7 @@ class Stage:
         start = self._now()
         layers: dict[str, LayerHealth] = {}
         last_whole = max(place for place, size in enumerate(sizes) if size == sizes[0])
-        # Of a batch smaller than the number of workers some have nothing to look at.
+        # If a batch is smaller than the number of workers, some have no sample to look at.
         watched_at = last_whole if with_layers and sizes[0] >= self.workers.num else None
         batches = self.loader.epoch(config.epoch_offset + number)
         for place, ((images, labels), size) in enumerate(zip(batches, sizes, strict=True)):
@@ -122,7 +128,7 @@ class Stage:
             losses.append(loss)
             correct += num_correct(outputs, labels)
             self.on_step()
-        # The one point where a GPU is waited for.
+        # The only point at which the CPU waits for the GPU.
         batch_losses = self.workers.summed(torch.stack(losses).double()).cpu()
         seconds = self._now() - start
         _check_finite(batch_losses, number, config.loss.name)
@@ -137,9 +143,9 @@ class Stage:
         return metrics, layers
 
     def _step(self, images: Tensor, labels: Tensor, size: int) -> tuple[Tensor, Tensor]:
-        """Train on this worker's share of a batch of `size`; returns what it adds to the batch's loss, and outputs."""
-        with memory.kept(self.config.memory), environment.autocast(self.config):
-            outputs: Tensor = self.model(self.dataset.to_input(images, self.config.T))
+        """Train on this worker's share of a batch of `size`; return its part of the batch's loss, and the outputs."""
+        with memory.kept(self.config.memory):
+            outputs = run_network(self.model, self.dataset.to_input(images, self.config.T), self.config)
         outputs = outputs.to(images.dtype)
         loss = self._loss(outputs, labels, size)
         self.optimizer.zero_grad(set_to_none=True)
@@ -150,15 +156,15 @@ class Stage:
         return loss.detach(), outputs.detach()
 
     def _loss(self, outputs: Tensor, labels: Tensor, size: int) -> Tensor:
-        """What this worker's share adds to the mean over the batch."""
+        """Return this worker's part of the mean loss over the batch."""
         if len(labels) == size:
             return self.loss(outputs, labels)
-        if not len(labels):  # gradients of nothing, so that the others find this worker where they are
+        if not len(labels):  # zero gradients, so that this worker takes part in the sums of the others
             return outputs.sum()
         return self.loss(outputs, labels) * (len(labels) / size)
 
     def measure(self) -> dict[str, float]:
-        """Metrics of the test set and, if there is one, of the validation set."""
+        """Return the metrics of the test set and, if there is one, of the validation set."""
         return {
             f"{name}/{key}": value
             for name, split in self.splits.items()
@@ -166,7 +172,7 @@ class Stage:
         }
 
     def energy(self) -> dict[str, float]:
-        """Estimated energy for an image of the validation set, in J."""
+        """Return the estimated energy for an image of the validation set, in J."""
         return {VAL_ENERGY_J: energy_j(self.model, self.dataset, self.splits["val"], self.config, self.on_step)}
 
     def _now(self) -> float:

@@ -1,4 +1,4 @@
-"""From the body of a request to a spec, or to what is asked of one that is there."""
+"""From the body of a request to a spec, or to another request."""
 
 from email.message import Message
 from typing import Annotated
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from service.documents.load import MEDIA_TYPES, load
+from service.documents import MEDIA_TYPES, read_document
 from service.errors import shown
 from service.presets import catalogue
 from service.spec.experiment import MAX_ARMS, MAX_SEEDS, Experiment, Name, parse
@@ -19,47 +19,62 @@ PresetName = Annotated[
     Query(
         alias="preset",
         max_length=80,
-        description="Take this preset's spec (see `GET /presets`). The body may then be empty, or hold the part of a "
-        "spec that is to be different: blocks are merged key by key, lists are replaced whole.",
+        description="Take the spec of this preset (see `GET /presets`). The body may "
+        "then be empty, or hold the part of "
+        "the spec that changes: blocks are merged key by key, lists are replaced whole.",
     ),
 ]
 
 
 class RerunRequest(BaseModel):
-    """Over which seeds what a search has chosen is to be measured."""
+    """A request to measure what a search has chosen, over new seeds."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     seeds: Annotated[list[Seed], Field(min_length=1, max_length=MAX_SEEDS)] = Field(
-        description="Others than those of the search, by which was chosen.", examples=[[10, 11, 12, 13, 14]]
+        description="New seeds: none of the search's own, since those made the choice.", examples=[[10, 11, 12, 13, 14]]
     )
-    name: Name | None = Field(None, description="Of the new experiment; null: the search's, and that it is its best.")
+    name: Name | None = Field(
+        None, description="The name of the new experiment; null: the search's name with ' (best)'."
+    )
     arms: Annotated[list[str], Field(min_length=1, max_length=MAX_ARMS)] | None = Field(
-        None, description="Names of those to be measured; null: all. Without the baseline, the first of them is it."
+        None,
+        description="Names of the arms to measure; null: all. Without the baseline, the first of them is the baseline.",
     )
-    train_part: TrainPart | None = Field(None, description="Of the new experiment, such as 1; null: the search's.")
+    train_part: TrainPart | None = Field(
+        None, description="The share of the training set, such as 1; null: as in the search."
+    )
+
+
+class VerificationRequest(BaseModel):
+    """A request to replay a stage."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    chain: str = Field(pattern="^[0-9a-f]{1,32}$", description="The chain's id.")
+    stage: int = Field(ge=0, le=99, description="The stage's index in the chain, from 0.")
 
 
 async def _posted_spec(request: Request, preset: PresetName = None) -> Experiment:
     body = await request.body()
     if preset is None:
         media_type = _media_type(request.headers.get("content-type"))
-        # A large document takes a second or two: other requests are served meanwhile.
-        return await run_in_threadpool(lambda: parse(load(body, media_type)))
+        # A large document takes a second or two; meanwhile the event loop serves other requests.
+        return await run_in_threadpool(lambda: parse(read_document(body, media_type)))
     base = catalogue.preset(preset)
     if not body.strip():
         return await run_in_threadpool(lambda: parse(base.with_changes(None)))
     media_type = _media_type(request.headers.get("content-type"))
-    return await run_in_threadpool(lambda: parse(base.with_changes(load(body, media_type))))
+    return await run_in_threadpool(lambda: parse(base.with_changes(read_document(body, media_type))))
 
 
 async def _posted_changes(request: Request) -> object:
-    """A part of a spec as plain data; None where the body is empty."""
+    """Read a part of a spec as plain data; None if the body is empty."""
     body = await request.body()
     if not body.strip():
         return None
     media_type = _media_type(request.headers.get("content-type"))
-    return await run_in_threadpool(lambda: load(body, media_type))
+    return await run_in_threadpool(lambda: read_document(body, media_type))
 
 
 def _media_type(header: str | None) -> str:
@@ -70,7 +85,7 @@ def _media_type(header: str | None) -> str:
     if header and media_type in MEDIA_TYPES and str(charset).lower() in ("utf-8", "utf8"):
         return media_type
     sent = f"Content-Type {shown(header)!r}" if header else "no Content-Type"
-    detail = f"a body comes as {', '.join(MEDIA_TYPES)}, in UTF-8; this one came with {sent}"
+    detail = f"a body must be {', '.join(MEDIA_TYPES)}, in UTF-8; this one came with {sent}"
     raise HTTPException(415, detail, headers={"Accept-Post": ", ".join(MEDIA_TYPES)})
 
 

@@ -1,44 +1,40 @@
-"""From an experiment's chains to the comparison of its arms."""
+"""The comparison of an experiment's arms, as the API answers it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
-from typing import Any
 
+from service.answers.comparisons import (
+    ArmResultView,
+    ChoiceView,
+    ComparisonView,
+    FrontPointView,
+    FrontView,
+)
 from service.api.context import Context
-from service.api.experiments.schemas import ArmResultView, ChoiceView, ComparisonView, FrontPointView, FrontView
 from service.presets.catalogue import presets
-from service.results.choice import Tried, chosen
-from service.results.comparison import Result, compare
-from service.results.pareto import Point, front
+from service.results.comparison import compare_arms
+from service.results.front import FrontMember, search_front
+from service.results.tried import Tried, best_by_arm, tried_by_arm
 from service.spec import parse
-from service.spec.search import ACCURACY as VAL_ACCURACY
-from service.spec.search import TIME, Search
-from service.states import WorkState
+from service.spec.search import Search
 from service.store.tables import ChainRow
 
-ACCURACY = "test/accuracy"
 
-
-def comparison(context: Context, experiment_id: str) -> ComparisonView:
-    """Compares the arms by the chains that have succeeded so far; of a search, each at its best configuration."""
+def comparison_view(context: Context, experiment_id: str) -> ComparisonView:
+    """Compare the arms by the chains that have succeeded so far; of a search, each arm at its best configuration."""
     with context.database.reading() as repository:
-        row = repository.experiment(experiment_id)
-        chains = repository.chains(experiment_id)
+        row = repository.experiments.get(experiment_id)
+        chains = repository.work.chains(experiment_id)
     spec = parse(row.spec)
     tried = tried_by_arm(chains)
-    best = chosen_by_arm(tried)
+    best = best_by_arm(tried)
     results = {arm: found.results for arm, found in best.items()}
-    compared = compare([arm.name for arm in spec.arms], spec.baseline_arm, results)
+    compared = compare_arms([arm.name for arm in spec.arms], spec.baseline_arm, results)
     view = ComparisonView.model_validate(compared, from_attributes=True)
     if spec.search is not None:
         arms = [_with_choice(arm, best.get(arm.name), tried.get(arm.name, [])) for arm in view.arms]
-        view = view.model_copy(update={"arms": arms, "front": _front(spec.search, chains, tried)})
+        view = view.model_copy(update={"arms": arms, "front": _front_view(spec.search, chains, tried)})
     return _with_published(view, row.preset)
-
-
-def chosen_by_arm(tried: Mapping[str, Sequence[Tried]]) -> dict[str, Tried]:
-    """What stands for each arm; one that has no result yet is missing."""
-    return {arm: found for arm, each in tried.items() if (found := chosen(each)) is not None}
 
 
 def _with_choice(arm: ArmResultView, best: Tried | None, tried: Sequence[Tried]) -> ArmResultView:
@@ -50,66 +46,30 @@ def _with_choice(arm: ArmResultView, best: Tried | None, tried: Sequence[Tried])
     return arm.model_copy(update={"choice": choice})
 
 
-def _front(search: Search, chains: Iterable[ChainRow], tried: Mapping[str, Sequence[Tried]]) -> FrontView | None:
-    """Of a search with two goals: what no other configuration beats, over all arms, of those with the most seeds."""
+def _front_view(search: Search, chains: Iterable[ChainRow], tried: Mapping[str, Sequence[Tried]]) -> FrontView | None:
+    """Show the front of a search with two goals; None with one goal."""
     if len(search.goal) == 1:
         return None
     goal = search.goal[1]
-    own: dict[tuple[str, int], list[ChainRow]] = {}
-    for chain in chains:
-        if chain.state == WorkState.SUCCEEDED:
-            own.setdefault((chain.arm, chain.configuration), []).append(chain)
-    most = max((len(each.results) for of_arm in tried.values() for each in of_arm), default=0)
-    points = []
-    for arm, configurations in tried.items():
-        for each in configurations:
-            of_each = own[arm, each.number]
-            costs = [cost for chain in of_each if (cost := _cost(chain, goal)) is not None]
-            if len(each.results) == most == len(costs) and each.val_accuracy is not None:
-                shown = FrontPointView(
-                    arm=arm,
-                    configuration=dict(each.configuration),
-                    chains=[chain.id for chain in of_each],
-                    val_accuracy=each.val_accuracy,
-                    cost=fmean(costs),
-                    test_accuracy=fmean(result.accuracy for result in each.results.values()),
-                )
-                points.append((Point(each.val_accuracy, shown.cost), shown))
-    return FrontView(goal=goal, points=[shown for _, shown in front(points)])
+    return FrontView(goal=goal, points=[_front_point(member) for member in search_front(goal, chains, tried)])
 
 
-def _cost(chain: ChainRow, goal: str) -> float | None:
-    if goal == TIME:
-        return sum(stage.train_time_s for stage in chain.stages)
-    return next((stage.metrics.get(goal) for stage in reversed(chain.stages) if stage.kind == "train"), None)
+def _front_point(member: FrontMember) -> FrontPointView:
+    assert member.tried.val_accuracy is not None
+    return FrontPointView(
+        arm=member.arm,
+        configuration=dict(member.tried.configuration),
+        chains=list(member.chains),
+        val_accuracy=member.tried.val_accuracy,
+        cost=member.cost,
+        test_accuracy=fmean(result.accuracy for result in member.tried.results.values()),
+    )
 
 
 def _with_published(view: ComparisonView, name: str | None) -> ComparisonView:
-    """Beside what was measured, what the paper has for it."""
+    """Put the numbers of the paper beside those that were measured."""
     preset = presets().get(name or "")
-    if preset is None:  # posted by none, or by one that a later version of the service has dropped
+    if preset is None:  # posted without a preset, or with one that a later version of the service has dropped
         return view
     arms = [arm.model_copy(update={"published": preset.published.get(arm.name)}) for arm in view.arms]
     return view.model_copy(update={"arms": arms, "preset": name, "source": preset.source})
-
-
-def tried_by_arm(chains: Iterable[ChainRow]) -> dict[str, list[Tried]]:
-    """The configurations of each arm of which a chain has succeeded, in the order in which they are proposed."""
-    results: dict[tuple[str, int], dict[int, Result]] = {}
-    validation: dict[tuple[str, int], dict[int, float]] = {}
-    values: dict[tuple[str, int], Mapping[str, Any]] = {}
-    for chain in chains:
-        last = next((stage.metrics for stage in reversed(chain.stages) if stage.kind == "train"), {})
-        if chain.state != WorkState.SUCCEEDED or ACCURACY not in last:
-            continue
-        key = chain.arm, chain.configuration
-        time_s = sum(stage.train_time_s for stage in chain.stages)
-        values[key] = chain.hyperparameters
-        results.setdefault(key, {})[chain.seed] = Result(last[ACCURACY], time_s, chain.stages[0].initial_sha256)
-        if VAL_ACCURACY in last:
-            validation.setdefault(key, {})[chain.seed] = last[VAL_ACCURACY]
-    tried: dict[str, list[Tried]] = {}
-    for key, configuration in values.items():
-        arm, number = key
-        tried.setdefault(arm, []).append(Tried(configuration, results[key], validation.get(key, {}), number))
-    return tried

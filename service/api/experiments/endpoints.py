@@ -9,11 +9,13 @@ from pydantic import AfterValidator
 from sse_starlette import EventSourceResponse
 from starlette.concurrency import run_in_threadpool
 
+from service.answers.comparisons import ComparisonView
+from service.answers.experiments import ExperimentPage, ExperimentView
+from service.answers.validation import ValidatedSpec
 from service.api.context import InContext
 from service.api.experiments import comparing, logs, stream, submitting, views
 from service.api.experiments.bodies import PostedSpec, PresetName
 from service.api.experiments.parameters import ChainCursor, Cursor, ExperimentId, Key
-from service.api.experiments.schemas import ComparisonView, ExperimentPage, ExperimentView, Validation
 from service.api.openapi import MADE, TAKES_SPEC, answers
 from service.states import ExperimentState
 
@@ -42,7 +44,7 @@ def _no_control_characters(text: str) -> str:
 def post(
     context: InContext, spec: PostedSpec, response: Response, preset: PresetName = None, idempotency_key: Key = None
 ) -> ExperimentView:
-    """Stores the experiment and queues it; `Location` says where to look."""
+    """Store the experiment and queue it; `Location` is its address."""
     made = submitting.submit(context, spec, idempotency_key, preset)
     response.headers["Location"] = f"/experiments/{made.id}"
     return made
@@ -54,20 +56,20 @@ def post(
     openapi_extra=TAKES_SPEC,
     responses=answers(400, 404, 413, 415, 422),
 )
-def validate(context: InContext, spec: PostedSpec) -> Validation:
-    """Answers what posting it would answer, faults included, and what it would ask of the cluster."""
+def validate(context: InContext, spec: PostedSpec) -> ValidatedSpec:
+    """Check a spec as a post would, faults included, and say what it would ask of the cluster. Nothing is stored."""
     return submitting.validate(context, spec)
 
 
 @router.get("", summary="List experiments", responses=answers(422))
 def experiments(
     context: InContext,
-    state: Annotated[ExperimentState | None, Query(description="Only those in this state.")] = None,
+    state: Annotated[ExperimentState | None, Query(description="Only experiments in this state.")] = None,
     name: Annotated[
         str | None,
         Query(
             max_length=80,
-            description="Only those whose name holds this text, in any case.",
+            description="Only experiments whose name contains this text; upper and lower case are equal.",
             json_schema_extra={"pattern": NO_CONTROL_CHARACTERS},
         ),
         AfterValidator(lambda text: text if text is None else _no_control_characters(text)),
@@ -75,8 +77,8 @@ def experiments(
     cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> ExperimentPage:
-    """Newest first."""
-    return views.page(context, limit=limit, cursor=cursor, state=state, name=name)
+    """List the experiments, newest first."""
+    return views.experiment_page(context, limit=limit, cursor=cursor, state=state, name=name)
 
 
 @router.get("/{experiment_id}", summary="Show an experiment", responses=answers(404, 422))
@@ -86,14 +88,17 @@ def experiment(
     cursor: ChainCursor = -1,
     limit: Annotated[int, Query(ge=1, le=views.MAX_CHAINS_EMBEDDED)] = views.MAX_CHAINS_EMBEDDED,
 ) -> ExperimentView:
-    """Its state, and each chain's stages with what their newest epoch left."""
-    return views.view(context, experiment_id, after=cursor, limit=limit)
+    """Show the experiment's state, its progress, and each chain's stages with their newest committed epoch."""
+    return views.experiment_view(context, experiment_id, after=cursor, limit=limit)
 
 
 @router.get("/{experiment_id}/comparison", summary="Compare an experiment's arms", responses=answers(404))
 def compare(context: InContext, experiment_id: ExperimentId) -> ComparisonView:
-    """Each arm over its seeds, and the paired difference to the baseline, by the chains that have succeeded so far."""
-    return comparing.comparison(context, experiment_id)
+    """Compare each arm with the baseline, seed by seed, over the chains that have succeeded so far.
+
+    Of a search, each arm stands at its best configuration by val/accuracy.
+    """
+    return comparing.comparison_view(context, experiment_id)
 
 
 @router.get(
@@ -102,7 +107,7 @@ def compare(context: InContext, experiment_id: ExperimentId) -> ComparisonView:
     response_class=EventSourceResponse,
     responses={
         200: {"description": "Events as they come, until the experiment ends.", "content": {"text/event-stream": {}}},
-        204: {"description": "The experiment has ended, and all its events were told: do not reconnect."},
+        204: {"description": "The experiment has ended, and all of its events were sent: do not reconnect."},
         **answers(404, 422),
     },
 )
@@ -110,14 +115,14 @@ async def events(
     context: InContext,
     experiment_id: ExperimentId,
     last_event_id: Annotated[
-        int, Header(alias="Last-Event-ID", ge=0, le=MAX_EVENT_ID, description="Tell what came after this event.")
+        int, Header(alias="Last-Event-ID", ge=0, le=MAX_EVENT_ID, description="Send only events after this one.")
     ] = 0,
 ) -> Response:
-    """Server-sent events, oldest first: `experiment`, `chain`, `stage` and others, each a fact in full."""
+    """Stream server-sent events, oldest first: `experiment`, `chain`, `stage` and others, each complete in itself."""
     found, ended = await run_in_threadpool(stream.newer, context.database, experiment_id, last_event_id)
     if ended and not found:
         return Response(status_code=204)
-    return stream.response(context.database, experiment_id, last_event_id)
+    return stream.event_response(context.database, experiment_id, last_event_id)
 
 
 @router.get(
@@ -129,7 +134,7 @@ async def events(
             "description": "The log as it is now.",
             "content": {"text/plain": {}},
             "headers": {
-                "X-Next-Cursor": {"description": "Ask with it for what follows.", "schema": {"type": "string"}},
+                "X-Next-Cursor": {"description": "The cursor for what follows.", "schema": {"type": "string"}},
             },
         },
         **answers(404, 422),
@@ -139,23 +144,25 @@ def log(
     context: InContext,
     experiment_id: ExperimentId,
     chain: Annotated[
-        str | None, Query(pattern="^[0-9a-f]{1,32}$", description="Of this chain; else the driver's.")
+        str | None, Query(pattern="^[0-9a-f]{1,32}$", description="The log of this chain; else the driver's.")
     ] = None,
-    stage: Annotated[int | None, Query(ge=0, le=99, description="Of this stage; else the last one begun.")] = None,
+    stage: Annotated[
+        int | None, Query(ge=0, le=99, description="The log of this stage; else of the last stage that has started.")
+    ] = None,
     tail: Annotated[int | None, Query(ge=0, le=100_000, description="Only this many lines from the end.")] = None,
     cursor: Annotated[
         str | None,
         Query(
             pattern=logs.CURSOR_PATTERN,
-            description="`X-Next-Cursor` of the answer before; `0.1.0` begins with the first log.",
+            description="`X-Next-Cursor` of the answer before; `0.1.0` starts with the first log.",
         ),
     ] = None,
 ) -> StreamingResponse:
-    """The newest log of the driver, or of a chain's stage; by cursor all of them, from the oldest to the newest.
+    """Read the newest log of the driver, or of a chain's stage; by cursor all logs, from the oldest to the newest.
 
-    The last answer's cursor may be asked with again: what was written since follows. `tail` counts without a cursor.
+    Send the last answer's cursor again to get what was written since. `tail` is ignored if there is a cursor.
     """
-    found = logs.find(context, experiment_id, chain, stage)
-    part = logs.newest(found, tail) if cursor is None else logs.behind(found, logs.Cursor.parse(cursor))
+    found = logs.find_logs(context, experiment_id, chain, stage)
+    part = logs.newest_slice(found, tail) if cursor is None else logs.slice_after(found, logs.Cursor.from_text(cursor))
     headers = {"X-Next-Cursor": str(part.next)}
     return StreamingResponse(part.read(), media_type="text/plain; charset=utf-8", headers=headers)

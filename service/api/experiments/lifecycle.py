@@ -4,33 +4,34 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response
 
+from service.answers.experiments import ExperimentView
+from service.answers.verification import VerificationPage, VerificationView
 from service.api.context import InContext
 from service.api.experiments import intents, rerunning, submitting, verifying
-from service.api.experiments.bodies import PostedChanges, RerunRequest
+from service.api.experiments.bodies import PostedChanges, RerunRequest, VerificationRequest
 from service.api.experiments.parameters import ExperimentId, Key
-from service.api.experiments.schemas import ExperimentView, VerificationPage, VerificationRequest, VerificationView
 from service.api.openapi import MADE, TAKES_CHANGES, TAKES_RESOURCES, answers
 from service.states import Cleanup, Wanted
 
 router = APIRouter(prefix="/experiments/{experiment_id}", tags=["life cycle"])
 
-Number = Annotated[int, Path(ge=1, le=2**31 - 1, description="The verification's number, from 1.")]
+Number = Annotated[int, Path(ge=1, le=2**31 - 1, description="The number of the verification, from 1.")]
 
 
 @router.post("/cancel", status_code=202, summary="Cancel an experiment", responses=answers(404, 409))
 def cancel(context: InContext, experiment_id: ExperimentId) -> ExperimentView:
-    """Wants it cancelled, which takes effect a little later; 409 once it has succeeded or failed.
+    """Cancel the experiment, which takes effect a little later; 409 once it has succeeded or failed.
 
-    Trials at work commit their epoch first, if that takes no longer than the service's `TET_STOP_WINDOW_S`.
+    Running trials commit their epoch first, if that takes no longer than the service's `TET_STOP_WINDOW_S`.
     """
     return intents.request(context, experiment_id, Wanted.CANCEL)
 
 
 @router.post("/pause", status_code=202, summary="Pause an experiment", responses=answers(404, 409))
 def pause(context: InContext, experiment_id: ExperimentId) -> ExperimentView:
-    """Wants it paused, which takes effect a little later; 409 once it has ended or is being cancelled.
+    """Pause the experiment, which takes effect a little later; 409 once it has ended or is being cancelled.
 
-    Trials at work commit their epoch first, as for `cancel`. What is paused holds no slot of the queue.
+    Running trials commit their epoch first, as for `cancel`. A paused experiment does not count as a running one.
     """
     return intents.request(context, experiment_id, Wanted.PAUSE)
 
@@ -43,12 +44,13 @@ def pause(context: InContext, experiment_id: ExperimentId) -> ExperimentView:
     responses=answers(400, 404, 409, 413, 415, 422),
 )
 def resume(context: InContext, experiment_id: ExperimentId, changes: PostedChanges) -> ExperimentView:
-    """Puts what is paused back into the queue: it goes on from its last epochs, in the same runs. 409 as above.
+    """Put a paused experiment back into the queue: it continues from its last epochs, in the same MLflow runs.
 
-    A body may give its trials other `resources` from now on, such as fewer workers once a node is lost for good; keys
-    that are left out stay. With others than before, 409 unless it is paused. Once something has begun,
-    `cpus_per_trial`, and whether there is a GPU, stay as they are: bits depend on them, and on the number of workers in
-    the last places. What was given before is kept in `resources_history`.
+    409 once it has ended or is being cancelled. A body may give its trials other `resources` from now on, such as fewer
+    workers after a node is lost for good; keys that are left out stay. Other resources than before need a paused
+    experiment, else the answer is 409. Once a stage has started, `cpus_per_trial`, and whether there is a GPU, cannot
+    change, since the bits of the results depend on them. The number of workers can: it changes the last digits of a
+    result at most. Earlier resources are kept in `resources_history`.
     """
     return intents.resume(context, experiment_id, changes)
 
@@ -61,10 +63,10 @@ def resume(context: InContext, experiment_id: ExperimentId, changes: PostedChang
     responses=answers(400, 404, 409, 413, 415, 422),
 )
 def retry(context: InContext, experiment_id: ExperimentId, changes: PostedChanges) -> ExperimentView:
-    """Opens a new generation of what failed or was cancelled: only what has not succeeded runs again.
+    """Open a new generation of an experiment that failed or was cancelled: only what has not succeeded runs again.
 
-    Stages go on from their last epochs, in the same runs. The outcome so far is kept in `history`. 409 where there is
-    nothing to retry. A body may give its trials other `resources`, as for `resume`.
+    Stages continue from their last epochs, in the same MLflow runs. The outcome so far is kept in `history`. 409 if
+    there is nothing to retry. A body may give its trials other `resources`, as for `resume`.
     """
     return intents.retry(context, experiment_id, changes)
 
@@ -83,10 +85,10 @@ def fork(
     response: Response,
     idempotency_key: Key = None,
 ) -> ExperimentView:
-    """Posts this experiment's spec, with what the body changes, to start where this experiment's chains ended.
+    """Post this experiment's spec, with the changes of the body, to start where this experiment's chains ended.
 
-    Blocks of the body are merged key by key, lists are replaced whole. By `start`, of the spec or of an arm, chains
-    start at another arm or stage. Random draws go on where they were, so a fork equals a longer chain.
+    Blocks of the body are merged key by key, lists are replaced whole. `start`, in the spec or in an arm, names another
+    arm or stage to start from. Random draws continue where they were, so a fork equals a longer chain.
     """
     made = submitting.fork(context, experiment_id, changes, idempotency_key)
     response.headers["Location"] = f"/experiments/{made.id}"
@@ -96,7 +98,7 @@ def fork(
 @router.post(
     "/rerun-best",
     status_code=202,
-    summary="Measure what a search has chosen over new seeds",
+    summary="Measure what a search has chosen, over new seeds",
     responses=MADE | answers(400, 404, 409, 413, 422),
 )
 def rerun_best(
@@ -106,10 +108,10 @@ def rerun_best(
     response: Response,
     idempotency_key: Key = None,
 ) -> ExperimentView:
-    """Posts this search's spec without the search: each arm in its best configuration, over seeds that chose nothing.
+    """Post this search's spec without the search: each arm in its best configuration, over new seeds.
 
-    The best of many looks better than it is on the seeds by which it is the best, so none of these is taken. 409 until
-    the search has ended, where there is none, and where an arm has no result to choose from.
+    The best of many configurations looks better than it is on the seeds that chose it, so these are refused. 409 if the
+    experiment has no search or has not ended, and if an arm has no result to choose from.
     """
     made = rerunning.rerun_best(context, experiment_id, wanted, idempotency_key)
     response.headers["Location"] = f"/experiments/{made.id}"
@@ -128,12 +130,13 @@ def delete(
     experiment_id: ExperimentId,
     what: Annotated[
         Literal["everything", "checkpoints"],
-        Query(description="'everything': its files, its rows and its MLflow experiment; 'checkpoints': these alone."),
+        Query(description="'everything': its files, its rows and its MLflow experiment; 'checkpoints': only these."),
     ] = "everything",
 ) -> Response:
-    """Wants it gone, which takes a moment; 409 until it has ended, and while another starts from its checkpoints.
+    """Delete the experiment, which takes a moment.
 
-    In MLflow the experiment goes into the trash, from where it can be restored until that is emptied.
+    409 until it has ended, and while another experiment starts from its checkpoints. In MLflow it goes into
+    the trash, and can be restored until the trash is emptied.
     """
     intents.remove(context, experiment_id, Cleanup(what))
     return Response(status_code=202)
@@ -143,9 +146,9 @@ def delete(
 def verify(
     context: InContext, experiment_id: ExperimentId, wanted: VerificationRequest, response: Response
 ) -> VerificationView:
-    """Trains or analyses a stage once more, from where it started, and compares every number and every bit.
+    """Train or analyse a stage again, from where it started, and compare every number and every bit.
 
-    It takes as long as the stage took. `Location` says where the answer will be.
+    It takes as long as the stage took. `Location` is the address of the answer.
     """
     made = verifying.verify(context, experiment_id, wanted.chain, wanted.stage)
     response.headers["Location"] = f"/experiments/{experiment_id}/verifications/{made.number}"
@@ -159,11 +162,11 @@ def verifications(
     cursor: Annotated[int, Query(ge=0, le=2**31 - 1, description="`next_cursor` of the page before.")] = 0,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> VerificationPage:
-    """Oldest first."""
-    return verifying.page(context, experiment_id, after=cursor, limit=limit)
+    """List the replays of this experiment, oldest first."""
+    return verifying.verification_page(context, experiment_id, after=cursor, limit=limit)
 
 
 @router.get("/verifications/{number}", summary="Show a replay", responses=answers(404, 422))
 def verification(context: InContext, experiment_id: ExperimentId, number: Number) -> VerificationView:
-    """`equal`, or `different` with the first difference, once it has ended."""
-    return verifying.view(context, experiment_id, number)
+    """Show a replay: `equal`, or `different` with the first difference, once it has ended."""
+    return verifying.verification_view(context, experiment_id, number)

@@ -1,4 +1,4 @@
-"""Logs of an experiment: files on the shared storage, found by what they belong to, read whole or from a cursor on."""
+"""Logs of an experiment: files on the shared storage, found by chain and stage, read whole or from a cursor on."""
 
 import os
 import re
@@ -12,14 +12,14 @@ from service.errors import NotFound
 from service.storage import ExperimentFolder
 
 _BLOCK_BYTES = 65_536
-# What one answer holds at most of a log that is read by cursor.
+# Size limit of an answer for a log that is read by cursor.
 PAGE_BYTES = 1_048_576
 CURSOR_PATTERN = r"^[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,18}$"
 
 
 @dataclass(frozen=True, order=True)
 class Log:
-    """One log: of a driver (`stage` 0), or of one attempt at a stage; later ones are larger."""
+    """The log of a driver (`stage` 0), or of one attempt at a stage; of two, the later one is larger."""
 
     stage: int
     number: int
@@ -28,15 +28,15 @@ class Log:
 
 @dataclass(frozen=True)
 class Cursor:
-    """A place in the logs: which one, and from which byte on."""
+    """A position in the logs: which log, and the byte in it."""
 
     stage: int
     number: int
     start: int
 
     @classmethod
-    def parse(cls, text: str) -> Self:
-        """The place that a cursor names; it matches `CURSOR_PATTERN`."""
+    def from_text(cls, text: str) -> Self:
+        """Read a cursor from its text, which matches `CURSOR_PATTERN`."""
         return cls(*map(int, re.findall("[0-9]+", text)))
 
     def __str__(self) -> str:
@@ -44,8 +44,8 @@ class Cursor:
 
 
 @dataclass(frozen=True)
-class Part:
-    """What one answer tells: some bytes of a log, and where to go on."""
+class LogSlice:
+    """The part of a log that one answer holds, and the cursor for what follows."""
 
     log: Log
     start: int
@@ -53,7 +53,7 @@ class Part:
     next: Cursor
 
     def read(self) -> Iterator[bytes]:
-        """Yields its bytes."""
+        """Yield its bytes."""
         with self.log.path.open("rb") as file:
             file.seek(self.start)
             position = self.start
@@ -62,15 +62,15 @@ class Part:
                 yield block
 
 
-def find(context: Context, experiment_id: str, chain: str | None, stage: int | None) -> list[Log]:
-    """Returns the logs of the drivers, or of a chain's stage (of all its stages, if None), oldest first; at least one.
+def find_logs(context: Context, experiment_id: str, chain: str | None, stage: int | None) -> list[Log]:
+    """Return the logs of the drivers, or of a chain's stage (of all its stages, if None), oldest first; at least one.
 
     Raises:
-        NotFound: There is no such experiment, chain or stage, or it has written nothing yet.
+        NotFound: There is no such experiment, chain or stage, or it has written no log yet.
     """
     with context.database.reading() as repository:
-        repository.experiment(experiment_id)
-        known = repository.chain(experiment_id, chain) if chain is not None else None
+        repository.experiments.get(experiment_id)
+        known = repository.work.chain(experiment_id, chain) if chain is not None else None
         num_stages = len(known.stages) if known is not None else 0
     folder = ExperimentFolder(context.settings.storage, experiment_id)
     if chain is None:
@@ -91,22 +91,22 @@ def _written(logs: list[Log], whose: str) -> list[Log]:
     return found
 
 
-def newest(logs: list[Log], tail: int | None) -> Part:
-    """Returns the newest log as it is now, or its last `tail` lines."""
+def newest_slice(logs: list[Log], tail: int | None) -> LogSlice:
+    """Return the newest log as it is now, or its last `tail` lines."""
     log = logs[-1]
     with log.path.open("rb") as file:
         end = file.seek(0, os.SEEK_END)
         start = 0 if tail is None else _start_of_last(file.fileno(), end, tail)
-    return Part(log, start, end, Cursor(log.stage, log.number, end))
+    return LogSlice(log, start, end, Cursor(log.stage, log.number, end))
 
 
-def behind(logs: list[Log], cursor: Cursor) -> Part:
-    """Returns what follows a cursor in its log, at most `PAGE_BYTES`; behind its end the next log begins.
+def slice_after(logs: list[Log], cursor: Cursor) -> LogSlice:
+    """Return what follows a cursor in its log, at most `PAGE_BYTES`; after its end the next log follows.
 
-    Numbers may be missing: a cursor at the beginning of no log means the beginning of the next one there is.
+    Numbers of logs may be missing: a cursor to the start of a missing log means the start of the next one.
 
     Raises:
-        NotFound: The cursor is of none of these logs, or lies behind the end of one.
+        NotFound: The cursor belongs to none of these logs, or lies after the end of one.
     """
     named = (cursor.stage, cursor.number)
     place = next((i for i, log in enumerate(logs) if (log.stage, log.number) >= named), None)
@@ -119,14 +119,14 @@ def behind(logs: list[Log], cursor: Cursor) -> Part:
     following = Cursor(logs[place].stage, logs[place].number, end)
     if end == size and place + 1 < len(logs):
         following = Cursor(logs[place + 1].stage, logs[place + 1].number, 0)
-    return Part(logs[place], cursor.start, end, following)
+    return LogSlice(logs[place], cursor.start, end, following)
 
 
 def _start_of_last(descriptor: int, end: int, num_lines: int) -> int:
-    """Returns where the last lines of a file begin, reading it backwards."""
+    """Return where the last lines of a file begin, reading it backwards."""
     if num_lines == 0:
         return end
-    # The newline that ends the last line begins no other one.
+    # Skip the newline at the end of the last line.
     position, wanted = end - 1, num_lines
     while position > 0:
         start = max(0, position - _BLOCK_BYTES)

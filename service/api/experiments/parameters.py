@@ -1,4 +1,4 @@
-"""What endpoints of experiments take besides bodies: ids, keys, cursors."""
+"""Parameters of the endpoints of experiments: ids, keys, cursors."""
 
 import re
 from typing import Annotated
@@ -10,11 +10,11 @@ from service.errors import NotFound, shown
 ID = "^[0-9a-f]{20}$"
 
 
-# Awaits nothing: see `service.api.context`.
+# Async though it awaits nothing: see `service.api.context`.
 async def _id(
     experiment_id: Annotated[str, Path(description="The experiment's id.", json_schema_extra={"pattern": ID})],
 ) -> str:
-    # Nothing else was ever given out; some texts, such as NUL, a database would not even look for.
+    # No other form of id exists, and a database refuses even to look for some texts, such as NUL.
     if re.fullmatch(ID, experiment_id) is None:
         raise NotFound(f"there is no experiment {shown(experiment_id)!r}")
     return experiment_id
@@ -26,8 +26,8 @@ Key = Annotated[
     Header(
         alias="Idempotency-Key",
         pattern=r"^[\x21-\x7e]{1,255}$",
-        description="1 to 255 visible ASCII characters of the client's choice. The same key with the same spec gives "
-        "the experiment that the first request made; with another spec, 409.",
+        description="1 to 255 visible ASCII characters that the client chooses. The same key with the same spec gives "
+        "the experiment that the first request made; with another spec, the answer is 409.",
     ),
 ]
 Cursor = Annotated[str | None, Query(pattern=ID, description="`next_cursor` of the page before.")]

@@ -1,64 +1,64 @@
-"""Measuring over new seeds what a search has chosen."""
+"""A new experiment that measures, over new seeds, what a search has chosen."""
 
 import hashlib
 import json
 
+from service.answers.experiments import ExperimentView
 from service.api.context import Context
 from service.api.experiments import submitting
 from service.api.experiments.bodies import RerunRequest
-from service.api.experiments.comparing import chosen_by_arm, tried_by_arm
-from service.api.experiments.schemas import ExperimentView
 from service.derived.rerun import own_name, rerun
 from service.errors import Conflict, FieldError, SpecInvalid
+from service.results.tried import best_by_arm, tried_by_arm
 from service.states import TERMINAL
 from service.store.tables import ExperimentRow
 
-# Names that an error repeats.
+# Number of names that an error repeats.
 MAX_NAMED = 20
 
 
 def rerun_best(context: Context, parent_id: str, wanted: RerunRequest, idempotency_key: str | None) -> ExperimentView:
-    """Stores an experiment of each arm in the configuration that the comparison shows it in.
+    """Store an experiment in which each arm has the configuration that the comparison shows.
 
-    The key is bound to what is asked for, not to the spec that comes of it: what was made once is found again when the
+    The key is bound to the request, not to the spec that follows from it: the experiment is found again even if the
     search has been retried or deleted since.
 
     Raises:
         NotFound: There is no such experiment.
-        Conflict: It has no search, has not ended, or has nothing to choose from for an arm; or the key is taken.
-        SpecInvalid: The seeds or arms asked for are none that can be run.
+        Conflict: It has no search, has not ended, or an arm has no result; or the key is taken.
+        SpecInvalid: These seeds or arms cannot be run.
     """
     meaning = json.dumps(["rerun-best", parent_id, wanted.model_dump(mode="json")], sort_keys=True)
     digest = hashlib.sha256(meaning.encode()).hexdigest()
     if (known := submitting.made_before(context, idempotency_key, digest)) is not None:
         return known
     with context.database.reading() as repository:
-        parent = repository.experiment(parent_id)
-        chains = repository.chains(parent_id)
+        parent = repository.experiments.get(parent_id)
+        chains = repository.work.chains(parent_id)
     _check_has_chosen(parent)
     names = _wanted_arms(parent, wanted.arms)
-    best = chosen_by_arm(tried_by_arm(chains))
+    best = best_by_arm(tried_by_arm(chains))
     missing = [name for name in names if name not in best]
     if missing:
-        detail = f"has nothing to choose from for {_listed(missing)}, of which no chain has succeeded"
+        detail = f"has no result of {_listed(missing)} to choose from, since no chain of it has succeeded"
         raise Conflict(f"experiment {parent_id} {detail}; `arms` may leave it out")
     chosen = {name: best[name].configuration for name in names}
     search = parent.spec if wanted.train_part is None else {**parent.spec, "train_part": wanted.train_part}
     spec = rerun(search, chosen, wanted.seeds, wanted.name or own_name(parent.name))
-    return submitting.store(context, spec, idempotency_key, digest, rerun_of=parent_id)
+    return submitting.store_experiment(context, spec, idempotency_key, digest, rerun_of=parent_id)
 
 
 def _check_has_chosen(parent: ExperimentRow) -> None:
     if parent.spec.get("search") is None:
-        detail = "has no search, and so nothing was chosen: post its spec with other seeds"
+        detail = "has no search, so nothing was chosen: post its spec with other seeds"
         raise Conflict(f"experiment {parent.id} {detail}")
     if parent.state not in TERMINAL:
-        detail = "which configurations are its best is open until it has ended"
+        detail = "its best configurations are open until it has ended"
         raise Conflict(f"experiment {parent.id} is {parent.state}: {detail}")
 
 
 def _wanted_arms(parent: ExperimentRow, wanted: list[str] | None) -> list[str]:
-    """Names of the arms, in the search's order."""
+    """Return the names of the arms, in the search's order."""
     names = [arm["name"] for arm in parent.spec["arms"]]
     if wanted is None:
         return names

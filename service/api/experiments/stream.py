@@ -1,4 +1,4 @@
-"""The stream of an experiment's events, read from the database for as long as somebody listens."""
+"""The stream of an experiment's events, read from the database as long as a client listens."""
 
 import asyncio
 import json
@@ -12,24 +12,24 @@ from service.states import TERMINAL
 from service.store.database import Database
 from service.store.tables import EventRow
 
-# How long a listener waits for news at most, when there are none.
+# Interval between two looks for new events, s.
 POLL_INTERVAL_S = 0.25
 PAGE = 500
-# Proxies and clients take a connection for dead on which nothing comes.
+# Proxies and clients close a connection that stays silent for long.
 HEARTBEAT_S = 15.0
 
 
-def response(database: Database, experiment_id: str, after: int) -> EventSourceResponse:
-    """Makes the response that tells all events from behind event `after`."""
-    return EventSourceResponse(events(database, experiment_id, after), ping=HEARTBEAT_S)
+def event_response(database: Database, experiment_id: str, after: int) -> EventSourceResponse:
+    """Return the response that streams all events after event `after`."""
+    return EventSourceResponse(event_stream(database, experiment_id, after), ping=HEARTBEAT_S)
 
 
-async def events(database: Database, experiment_id: str, after: int) -> AsyncIterator[ServerSentEvent]:
-    """Yields events from behind event `after`; ends once the experiment has, and all was told, or it was deleted."""
+async def event_stream(database: Database, experiment_id: str, after: int) -> AsyncIterator[ServerSentEvent]:
+    """Yield the events after event `after`, until the experiment has ended and all were sent, or it was deleted."""
     while True:
         try:
             rows, ended = await run_in_threadpool(newer, database, experiment_id, after)
-        except NotFound:  # it was deleted while somebody listened
+        except NotFound:  # it was deleted while a client listened
             return
         for row in rows:
             yield _sent(row)
@@ -41,10 +41,10 @@ async def events(database: Database, experiment_id: str, after: int) -> AsyncIte
 
 
 def newer(database: Database, experiment_id: str, after: int) -> tuple[list[EventRow], bool]:
-    """Returns the events that follow, and whether the experiment has ended; of one moment, so that none is missed."""
+    """Return the events that follow, and whether the experiment has ended: read together, so that none is missed."""
     with database.reading() as repository:
-        ended = repository.experiment(experiment_id).state in TERMINAL
-        return repository.events(experiment_id, after=after, limit=PAGE), ended
+        ended = repository.experiments.get(experiment_id).state in TERMINAL
+        return repository.events.after(experiment_id, after, limit=PAGE), ended
 
 
 def _sent(row: EventRow) -> ServerSentEvent:

@@ -1,15 +1,16 @@
-"""From a request to stored rows: checks of what was posted, and the experiments that are made of it."""
+"""From a request to stored rows: check what was posted, and store the experiment."""
 
 import hashlib
 import json
 from collections.abc import Mapping
 
+from service.answers.experiments import ExperimentView
+from service.answers.validation import PlacementView, ResolvedArm, ResolvedSpec, ValidatedSpec
 from service.api.context import Context
-from service.api.experiments.schemas import ExperimentView, PlacementView, ResolvedArm, ResolvedSpec, Validation
-from service.api.experiments.views import view
+from service.api.experiments.views import experiment_view
 from service.control.placement import Placement, placement
 from service.control.webhook import is_allowed
-from service.derived.fork import settled
+from service.derived.fork import with_full_starts
 from service.errors import FieldError, SpecInvalid
 from service.plan import plan
 from service.search.configurations import configured_arms, infeasible
@@ -18,26 +19,26 @@ from service.spec.merge import merged
 
 
 def submit(context: Context, spec: Experiment, idempotency_key: str | None, preset: str | None) -> ExperimentView:
-    """Stores an experiment, or finds the one that the same key and spec made before.
+    """Store an experiment, or find the one that the same key and spec made before.
 
-    The key is bound to what the body means, not to its bytes: the same spec in YAML is the same body.
+    The key is bound to the meaning of the body, not to its bytes: the same spec in YAML is the same body.
     """
     meaning = json.dumps(spec.model_dump(mode="json", exclude_unset=True), sort_keys=True) + (preset or "")
     digest = hashlib.sha256(meaning.encode()).hexdigest()
     if (known := made_before(context, idempotency_key, digest)) is not None:
         return known
-    return store(context, spec, idempotency_key, digest, preset=preset)
+    return store_experiment(context, spec, idempotency_key, digest, preset=preset)
 
 
 def made_before(context: Context, idempotency_key: str | None, digest: str) -> ExperimentView | None:
-    """What a key has made of the same request already."""
+    """Return the experiment that an earlier request with the same key and digest made; None if there is none."""
     with context.database.session() as repository:
-        known = repository.known(idempotency_key, digest)
+        known = repository.experiments.known(idempotency_key, digest)
         experiment_id = None if known is None else known.id
-    return None if experiment_id is None else view(context, experiment_id)
+    return None if experiment_id is None else experiment_view(context, experiment_id)
 
 
-def store(
+def store_experiment(
     context: Context,
     spec: Experiment,
     idempotency_key: str | None,
@@ -46,81 +47,85 @@ def store(
     preset: str | None = None,
     rerun_of: str | None = None,
 ) -> ExperimentView:
-    """Stores an experiment, unless it is refused; `digest` is what the key is bound to."""
-    check(context, spec)
+    """Store an experiment, unless it has faults; `digest` is what the key is bound to."""
+    refuse_unrunnable(context, spec)
     with context.database.session() as repository:
-        whole = settled(repository, spec)
-        row = repository.create_experiment(
+        whole = with_full_starts(repository, spec)
+        row = repository.experiments.create(
             whole, plan(whole), idempotency_key=idempotency_key, body_sha256=digest, preset=preset, rerun_of=rerun_of
         )
         experiment_id = row.id
-    return view(context, experiment_id)
+    return experiment_view(context, experiment_id)
 
 
-def check(context: Context, spec: Experiment) -> None:
-    """Refuses what this service, or the cluster as it is now, will not run.
+def refuse_unrunnable(context: Context, spec: Experiment) -> None:
+    """Refuse a spec that this service, or the cluster as it is now, will not run.
 
     Raises:
-        SpecInvalid: With every such fault.
+        SpecInvalid: The spec has such faults; the error holds all of them.
     """
     faults = infeasible(spec)
     if spec.webhook is not None and not is_allowed(spec.webhook.url, context.settings.webhook_hosts):
-        listed = ", ".join(context.settings.webhook_hosts) or "none so far"
-        detail = f"must be on a host that the operator allows (TET_WEBHOOK_HOSTS): {listed}"
+        listed = ", ".join(context.settings.webhook_hosts) or "none"
+        detail = f"must be on a host that the operator allows; TET_WEBHOOK_HOSTS lists {listed}"
         faults.append(FieldError.at(("webhook", "url"), spec.webhook.url, detail))
-    faults += unplaceable(context, spec)
+    faults += placement_faults(context, spec)
     if faults:
         raise SpecInvalid(faults)
 
 
-def unplaceable(context: Context, spec: Experiment) -> list[FieldError]:
-    """What keeps a spec that is to be refused otherwise from being placed on the cluster as it is now."""
+def placement_faults(context: Context, spec: Experiment) -> list[FieldError]:
+    """Return why a spec cannot be placed on the cluster now, if it asks to be refused in that case."""
     if spec.resources.if_unplaceable != "refuse":
         return []
     found = _placement(context, spec)
     if found.possible is not False:
         return []
-    return [FieldError.at(("resources", "if_unplaceable"), "refuse", f"it cannot be placed now: {found.detail}")]
+    return [
+        FieldError.at(
+            ("resources", "if_unplaceable"),
+            "refuse",
+            f"the trials cannot be placed now: {found.detail}; 'wait' queues the experiment",
+        )
+    ]
 
 
 def fork(context: Context, parent_id: str, changes: object, idempotency_key: str | None) -> ExperimentView:
-    """Stores an experiment whose chains start where another's ended; `changes` are merged over the other's spec."""
+    """Store an experiment whose chains start where another's ended; `changes` are merged over the other's spec."""
     with context.database.reading() as repository:
-        parent = repository.experiment(parent_id)
+        parent = repository.experiments.get(parent_id)
     if changes is not None and not isinstance(changes, Mapping):
-        raise SpecInvalid(
-            [FieldError.at((), changes, "must be a mapping: the part of the spec that is to be different")]
-        )
+        raise SpecInvalid([FieldError.at((), changes, "must be a mapping: the part of the spec that changes")])
     arms = [{key: value for key, value in arm.items() if key != "start"} for arm in parent.spec["arms"]]
     base = {**parent.spec, "arms": arms, "start": {"experiment": parent_id}}
     return submit(context, parse(merged(base, changes or {})), idempotency_key, None)
 
 
-def validate(context: Context, spec: Experiment) -> Validation:
-    """Says what a spec without faults would ask for."""
-    check(context, spec)
+def validate(context: Context, spec: Experiment) -> ValidatedSpec:
+    """Return what a spec without faults would ask of the cluster."""
+    refuse_unrunnable(context, spec)
     with context.database.session() as repository:
-        spec = settled(repository, spec)
+        spec = with_full_starts(repository, spec)
     num_configurations = [len(each) for each in configured_arms(spec)]
     pairs = zip(spec.arms, num_configurations, strict=True)
     num_stages = sum(len(arm.stages) * count for arm, count in pairs) * len(spec.seeds)
-    return Validation(
+    return ValidatedSpec(
         num_chains=sum(num_configurations) * len(spec.seeds),
         num_stages=num_stages,
         num_trials=num_stages,
         placement=PlacementView.model_validate(_placement(context, spec), from_attributes=True),
-        resolved=resolved(spec),
+        resolved=resolved_spec(spec),
     )
 
 
 def _placement(context: Context, spec: Experiment) -> Placement:
-    """Whether its trials fit on the cluster as it is now."""
+    """Return whether its trials fit on the cluster as it is now."""
     resources = spec.resources
     return placement(resources.demand(), context.jobs.cluster_resources(), resources.workers_per_trial)
 
 
-def resolved(spec: Experiment) -> ResolvedSpec:
-    """Settles every stage of every arm, as the first seed would run it."""
+def resolved_spec(spec: Experiment) -> ResolvedSpec:
+    """Resolve every stage of every arm, as the first seed would run it."""
     arms = [
         ResolvedArm(
             name=arm.name,

@@ -1,47 +1,47 @@
-"""Asking for replays of stages, and what they found."""
+"""Replays of stages: requests for them, and what they found."""
 
+from service.answers.verification import VerificationPage, VerificationView
 from service.api.context import Context
-from service.api.experiments.schemas import VerificationPage, VerificationView
 from service.errors import Conflict, NotFound
 from service.states import VerificationState
 from service.store.tables import VerificationRow
 
 
 def verify(context: Context, experiment_id: str, chain_id: str, stage: int) -> VerificationView:
-    """Asks for a replay; where the same one is under way, it is that one.
+    """Ask for a replay; if the same one is waiting or running already, return that one.
 
     Raises:
         NotFound: There is no such experiment, chain or stage.
-        Conflict: The stage has committed nothing, or the checkpoints are gone.
+        Conflict: The stage has committed nothing, or the checkpoints have been removed.
     """
     with context.database.session() as repository:
-        experiment = repository.experiment(experiment_id)
-        row = repository.stage(experiment_id, chain_id, stage)
+        experiment = repository.experiments.get(experiment_id)
+        row = repository.work.stage(experiment_id, chain_id, stage)
         if row is None:
             raise NotFound(f"experiment {experiment_id} has no stage {stage} of a chain {chain_id!r}")
         if row.epoch == 0:
-            raise Conflict(f"stage {stage} of chain {chain_id} has committed nothing that could be compared")
+            raise Conflict(f"stage {stage} of chain {chain_id} has committed no epoch that could be compared")
         if experiment.checkpoints_removed_at is not None:
             raise Conflict(f"experiment {experiment_id} cannot be verified: its checkpoints have been removed")
-        return _view(repository.add_verification(experiment_id, chain_id, stage))
+        return _view(repository.verifications.add(experiment_id, chain_id, stage))
 
 
-def page(context: Context, experiment_id: str, *, after: int, limit: int) -> VerificationPage:
-    """Lists an experiment's verifications, oldest first, from behind number `after`."""
+def verification_page(context: Context, experiment_id: str, *, after: int, limit: int) -> VerificationPage:
+    """List an experiment's verifications after number `after`, oldest first."""
     with context.database.reading() as repository:
-        repository.experiment(experiment_id)
-        rows = repository.verifications(experiment_id, after=after, limit=limit + 1)
+        repository.experiments.get(experiment_id)
+        rows = repository.verifications.page(experiment_id, after=after, limit=limit + 1)
     return VerificationPage(
         verifications=[_view(row) for row in rows[:limit]],
         next_cursor=str(rows[limit - 1].number) if len(rows) > limit else None,
     )
 
 
-def view(context: Context, experiment_id: str, number: int) -> VerificationView:
-    """Shows one verification."""
+def verification_view(context: Context, experiment_id: str, number: int) -> VerificationView:
+    """Show one verification."""
     with context.database.reading() as repository:
-        repository.experiment(experiment_id)
-        return _view(repository.verification(experiment_id, number))
+        repository.experiments.get(experiment_id)
+        return _view(repository.verifications.get(experiment_id, number))
 
 
 def _view(row: VerificationRow) -> VerificationView:

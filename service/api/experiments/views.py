@@ -1,23 +1,20 @@
-"""From stored rows to what is answered: experiments, their chains and stages."""
+"""From stored rows to answers: experiments, their chains and stages."""
 
 from starlette.exceptions import HTTPException
 
-from service.api.context import Context
-from service.api.experiments.schemas import (
-    ChainView,
+from service.answers.chains import ChainView, FailureView, StageFailureView, StageView
+from service.answers.experiments import (
     EarlierResources,
     ExperimentPage,
     ExperimentSummary,
     ExperimentView,
-    FailureView,
     Links,
     OutcomeView,
-    Progress,
-    StageFailureView,
-    StageView,
+    ProgressSummary,
+    ProgressView,
     WebhookView,
-    WholeProgress,
 )
+from service.api.context import Context
 from service.api.experiments.searching import search_view
 from service.control.jobs import submission_id
 from service.errors import NotFound
@@ -27,33 +24,38 @@ from service.store.requests import given
 from service.store.sums import Extent
 from service.store.tables import ChainRow, ExperimentRow
 
-# So many chains are embedded in an experiment; the rest come by cursor.
+# An answer holds at most so many chains; the rest come by cursor.
 MAX_CHAINS_EMBEDDED = 1_000
 
 
-def page(
+def experiment_page(
     context: Context, *, limit: int, cursor: str | None, state: ExperimentState | None, name: str | None
 ) -> ExperimentPage:
-    """Lists experiments, newest first; `cursor` is the id of the last one of the page before."""
+    """List experiments, newest first; `cursor` is the id of the last one of the page before."""
     with context.database.reading() as repository:
         try:
-            rows = repository.experiments(limit=limit + 1, after=cursor, state=state, name=name)
+            rows = repository.experiments.page(limit=limit + 1, after=cursor, state=state, name=name)
         except NotFound:
-            raise HTTPException(422, f"cursor={cursor}: must be the next_cursor of a page that was answered") from None
-    shown = [summary(context.settings, row) for row in rows[:limit]]
+            raise HTTPException(422, f"cursor={cursor}: must be the next_cursor of an earlier page") from None
+    shown = [experiment_summary(context.settings, row) for row in rows[:limit]]
     return ExperimentPage(experiments=shown, next_cursor=shown[-1].id if len(rows) > limit else None)
 
 
-def view(context: Context, experiment_id: str, *, after: int = -1, limit: int = MAX_CHAINS_EMBEDDED) -> ExperimentView:
-    """Shows an experiment with the chains behind position `after`."""
+def experiment_view(
+    context: Context, experiment_id: str, *, after: int = -1, limit: int = MAX_CHAINS_EMBEDDED
+) -> ExperimentView:
+    """Show an experiment, with the chains after position `after`."""
     with context.database.reading() as repository:
-        row = repository.experiment(experiment_id)
-        chains = repository.chains(experiment_id, limit=limit + 1, after=after)
-        # Once for all pages: of 100,000 chains it takes a good part of a second.
-        whole = repository.extent(experiment_id) if after < 0 else None
+        row = repository.experiments.get(experiment_id)
+        chains = repository.work.chains(experiment_id, limit=limit + 1, after=after)
+        # On the first page only: for 100,000 chains it takes a good part of a second.
+        whole = repository.sums.extent(experiment_id) if after < 0 else None
         search = search_view(repository, row) if after < 0 else None
-        outcomes, parents = repository.outcomes(experiment_id), repository.parents(experiment_id)
-    shown = summary(context.settings, row)
+        outcomes, parents = (
+            repository.experiments.outcomes(experiment_id),
+            repository.experiments.parents(experiment_id),
+        )
+    shown = experiment_summary(context.settings, row)
     return ExperimentView(
         **{**dict(shown), "progress": _progress(row, whole)},
         parents=parents,
@@ -65,13 +67,13 @@ def view(context: Context, experiment_id: str, *, after: int = -1, limit: int = 
         delete_at=row.delete_at,
         webhook=_webhook(row),
         search=search,
-        chains=[_chain(chain) for chain in chains[:limit]],
+        chains=[_chain_view(chain) for chain in chains[:limit]],
         next_cursor=str(chains[limit - 1].position) if len(chains) > limit else None,
     )
 
 
-def summary(settings: Settings, row: ExperimentRow) -> ExperimentSummary:
-    """Shows an experiment without its chains."""
+def experiment_summary(settings: Settings, row: ExperimentRow) -> ExperimentSummary:
+    """Show an experiment without its chains."""
     return ExperimentSummary(
         id=row.id,
         name=row.name,
@@ -87,14 +89,14 @@ def summary(settings: Settings, row: ExperimentRow) -> ExperimentSummary:
         finished_at=row.finished_at,
         preset=row.preset,
         links=_links(settings, row),
-        progress=Progress(stages_done=row.stages_done, stages_total=row.stages_total),
+        progress=ProgressSummary(stages_done=row.stages_done, stages_total=row.stages_total),
     )
 
 
-def _progress(row: ExperimentRow, whole: Extent | None) -> WholeProgress:
+def _progress(row: ExperimentRow, whole: Extent | None) -> ProgressView:
     if whole is None:
-        return WholeProgress(stages_done=row.stages_done, stages_total=row.stages_total)
-    return WholeProgress(
+        return ProgressView(stages_done=row.stages_done, stages_total=row.stages_total)
+    return ProgressView(
         stages_done=row.stages_done,
         stages_total=row.stages_total,
         chains_total=whole.num_chains,
@@ -129,7 +131,7 @@ def _links(settings: Settings, row: ExperimentRow) -> Links:
     return links
 
 
-def _chain(row: ChainRow) -> ChainView:
+def _chain_view(row: ChainRow) -> ChainView:
     stages = [
         StageView(
             index=stage.index,

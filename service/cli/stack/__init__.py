@@ -1,1 +1,1 @@
-"""The local stack: Ray, MLflow and the API as processes of this machine, started and ended as one."""
+"""The local stack: Ray, MLflow and the API as processes on this machine, started and ended together."""

@@ -1,4 +1,4 @@
-"""What the stack is made of: for each component its command, ports, question and patience."""
+"""The components of the stack: for each its command, its ports, its health check and its time limits."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ from service.cli.stack.ports import Port
 from service.cli.stack.process import PidFile
 from service.settings import Settings
 
-# Bytes; trials exchange numbers, not tensors, and a third of the machine's memory (Ray's habit) is better used by them.
+# Bytes. Trials exchange numbers, not tensors; Ray's default is a third of the machine's memory, which trials need.
 OBJECT_STORE_BYTES = 256 * 1024**2
 
 
@@ -22,14 +22,15 @@ class Component:
     """One part of the stack.
 
     Attributes:
-        name: As `tet status` names it.
-        url: Where people open it.
-        command: What starts it here; None if the settings say that it runs elsewhere.
-        ports: What it will listen on.
-        check: Raises probe.Unhealthy unless it truly answers.
-        start_s: How long it may take until it does, on a slow and busy machine.
-        stop_s: How long it may take to end by itself.
-        scratch: A folder of its own that is removed once it has ended.
+        name: The name in `tet status`.
+        url: The address for people.
+        command: The command that starts it here; None if the settings say that it runs elsewhere.
+        ports: The ports that it listens on.
+        check: A function that raises probe.Unhealthy unless the component works.
+        home: The stack's folder.
+        start_s: The time it may take until it answers, on a slow and busy machine.
+        stop_s: The time it may take to end by itself.
+        scratch: A folder of its own, which is removed once it has ended.
     """
 
     name: str
@@ -44,16 +45,16 @@ class Component:
 
     @property
     def pid_file(self) -> PidFile:
-        """Where its process is remembered."""
+        """The file that names its process."""
         return PidFile(self.home / "run" / f"{self.name}.json")
 
     @property
     def log(self) -> Path:
-        """Where what it prints goes."""
+        """The file with its output."""
         return self.home / "logs" / f"{self.name}.log"
 
     def trouble(self, settings: Settings) -> str | None:
-        """Why it does not do its work; None if it does."""
+        """Return why it does not work; None if it does."""
         try:
             self.check(settings)
         except probe.Unhealthy as reason:
@@ -62,28 +63,28 @@ class Component:
 
 
 def components(settings: Settings) -> tuple[Component, ...]:
-    """The stack's components in the order in which they are started."""
+    """Return the stack's components, in the order in which they are started."""
     return (_ray(settings), _mlflow(settings), _api(settings))
 
 
 def ray_scratch(settings: Settings) -> Path:
-    """Ray's folder for sockets and logs: not under `home`, since a socket's path may be 107 bytes long at most."""
+    """Return Ray's folder for sockets and logs: not under `home`, since a socket's path has at most 107 bytes."""
     return Path("/tmp") / f"tet-{hashlib.sha256(str(settings.home).encode()).hexdigest()[:8]}"
 
 
-def environment(settings: Settings) -> dict[str, str]:
-    """The environment of every component: ours, our settings made explicit, and Ray's token."""
+def component_environment(settings: Settings) -> dict[str, str]:
+    """Return the environment of every component: our own, with the settings in full and Ray's token."""
     env = {name: value for name, value in os.environ.items() if name not in ("RAY_AUTH_TOKEN", "RAY_ADDRESS")}
     env |= settings.environment() | settings.ray_environment()
     env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env.get('PATH', os.defpath)}"
-    for name in ("no_proxy", "NO_PROXY"):  # they talk to each other on loopback
+    for name in ("no_proxy", "NO_PROXY"):  # components talk to each other on loopback
         env[name] = ",".join(filter(None, [env.get(name), "127.0.0.1", "localhost"]))
     return env | {
         "PYTHONUNBUFFERED": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # the only node need not be drained; 15 s otherwise
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # its queue for judging language models: five processes
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # a queue for judging language models, of five processes
     }
 
 
@@ -94,7 +95,7 @@ def _ray(settings: Settings) -> Component:
         "dashboard-port": settings.ray_dashboard_port,
         "ray-client-server-port": settings.ray_client_port,
         "dashboard-agent-listen-port": settings.ray_agent_port,
-        # 0: any free port. Ray's own range, 10002-19999, would be shared with a second stack.
+        # 0 is any free port. Ray's own range, 10002-19999, would collide with that of a second stack.
         "min-worker-port": 0,
         "max-worker-port": 0,
         "temp-dir": ray_scratch(settings),
@@ -158,5 +159,5 @@ def _api(settings: Settings) -> Component:
 
 
 def _script(name: str) -> str:
-    """A console script of this environment."""
+    """Return the path of a console script of this environment."""
     return str(Path(sys.executable).parent / name)

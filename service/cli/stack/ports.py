@@ -1,4 +1,4 @@
-"""Is a port free, and if not, who holds it?"""
+"""Ports that components need: whether they are free, and which process holds them."""
 
 import socket
 from dataclasses import dataclass
@@ -8,17 +8,17 @@ import psutil
 
 @dataclass(frozen=True)
 class Port:
-    """A port that a component wants: the address it will listen on, and the variable that moves it."""
+    """A port that a component needs: its number and host, and the variable that changes it."""
 
     number: int
     variable: str
     host: str = "127.0.0.1"
 
     def is_free(self) -> bool:
-        """Whether one can listen there now."""
+        """Whether a process could listen there now."""
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections being closed do not matter
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # closing connections do not matter
             try:
                 probe.bind((self.host, self.number))
                 probe.listen(1)
@@ -27,14 +27,14 @@ class Port:
         return True
 
     def complaint(self) -> str:
-        """Says that the port is taken, by whom where that can be known, and what to set."""
+        """Return a message: the port is taken, by which process if that is known, and what to set."""
         holder = _holder(self.number)
         by = f" by {holder}" if holder else ""
         return f"port {self.number} is taken{by}: free it, or set {self.variable} to another"
 
 
 def _holder(number: int) -> str | None:
-    """The process that listens on the port, if this user may know."""
+    """Return the process that listens on the port, if this user may see it."""
     try:
         connections = psutil.net_connections(kind="tcp")
     except (psutil.Error, OSError):

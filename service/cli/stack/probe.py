@@ -1,7 +1,7 @@
-"""Does a component truly do its work? Each question is one that its users ask, never a mere sign of life.
+"""Health checks of the components. Each makes a request that users make, since a process can live and not work.
 
-`python -m service.cli.stack.probe NAME` asks one of them and exits with 1 if the answer is no: a container's health
-check, under the names and with the token that the other containers use.
+`python -m service.cli.stack.probe NAME` runs one of them and exits with 1 if it fails. Containers use it as their
+health check, with the names and the token that the other containers use.
 """
 
 import os
@@ -17,29 +17,29 @@ TIMEOUT_S = 5.0
 
 
 class Unhealthy(Exception):  # noqa: N818 - an answer, not an error of this program
-    """Why a component does not do its work."""
+    """The reason why a component does not work."""
 
 
 def ray(settings: Settings) -> None:
-    """Asks the Jobs API for its list, with our token, and looks for a living node."""
+    """Ask the Jobs API for its list, with our token, and look for a living node."""
     _ask("GET", f"{settings.ray_url}/api/jobs/", headers=_token(settings))
     if not _living_nodes(settings):
         raise Unhealthy("no node is alive")
 
 
 def ray_node(settings: Settings) -> None:
-    """Asks the head whether the node on this machine is alive."""
+    """Ask the head whether the node on this machine is alive."""
     if socket.gethostname() not in _living_nodes(settings):
         raise Unhealthy(f"the head knows no living node on {socket.gethostname()}")
 
 
 def mlflow(settings: Settings) -> None:
-    """Searches its experiments: /health is green even where every call is refused for its host name."""
+    """Search MLflow's experiments: /health is green even where every call is refused for its host name."""
     _ask("POST", f"{settings.mlflow_url}/api/2.0/mlflow/experiments/search", json={"max_results": 1})
 
 
 def api(settings: Settings) -> None:
-    """Asks whether the API is ready to take experiments."""
+    """Ask whether the API is ready to take experiments."""
     _ask("GET", f"{settings.api_url}/readyz")
 
 
@@ -47,7 +47,7 @@ CHECKS = {"ray": ray, "ray-node": ray_node, "mlflow": mlflow, "api": api}
 
 
 def main(name: str) -> int:
-    """Asks the question `name`; returns the exit status."""
+    """Run the check `name`; return the exit status."""
     try:
         CHECKS[name](Settings.from_environment())
     except Unhealthy as reason:
@@ -57,13 +57,13 @@ def main(name: str) -> int:
 
 
 def _living_nodes(settings: Settings) -> list[str]:
-    """The host names of Ray's living nodes. One that has just joined has none yet, until its agent has reported."""
+    """Return the host names of Ray's living nodes; a node that has just joined has no name until its agent reports."""
     url = f"{settings.ray_url}/nodes?view=summary"
     answer = _ask("GET", url, headers=_token(settings))
     try:
         nodes = [node for node in answer["data"]["summary"] if node.get("raylet", {}).get("state") == "ALIVE"]
     except (KeyError, TypeError, AttributeError):
-        raise Unhealthy(f"{url} answers in a form that is not known: {str(answer)[:200]}") from None
+        raise Unhealthy(f"{url} answers in an unknown form: {str(answer)[:200]}") from None
     return [node["hostname"] for node in nodes if "hostname" in node]
 
 
@@ -82,7 +82,7 @@ def _ask(method: str, url: str, **arguments: Any) -> Any:
 
 
 def _token(settings: Settings) -> dict[str, str]:
-    """The header that Ray asks for: the token of our own file or, in a container, of the environment."""
+    """Return Ray's header, with the token of our own file or, in a container, of the environment."""
     try:
         token = settings.ray_token_file.read_text().strip()
     except OSError as error:

@@ -1,9 +1,9 @@
-"""A background process that we started, found again later and ended with all that it started.
+"""A background process that was started here, and its family: both are found again later and ended together.
 
-A pid file remembers the process by its pid and by when it was born, since a pid alone may belong to somebody else by
-now. Its family is never looked for by name. It is: its descendants; the members of the session that it opened; and
-whoever carries its mark in the environment, which children inherit even where they open a session of their own (a Ray
-job's driver does) or lost their parent.
+A pid file names the process by its pid and by the time of its birth, since another process may have the pid by now.
+Its family is never looked for by name. The family is: its descendants; the members of the session that it opened; and
+all processes with its mark in their environment. Children inherit the mark even if they open a session of their own, as
+the driver of a Ray job does, or lose their parent.
 """
 
 import contextlib
@@ -22,17 +22,17 @@ import psutil
 
 MARK = "TET_STACK_PROCESS"
 
-# Ray's own watchers, which end a job's driver after its supervisor, look once a second.
+# Ray ends a job's driver after the job's supervisor has ended; it looks once a second.
 ORPHANS_GRACE_S = 3.0
 KILL_S = 10.0
 
 
 @dataclass(frozen=True)
-class Record:
-    """What a pid file says of a process.
+class ProcessRecord:
+    """The content of a pid file.
 
     Attributes:
-        pid: The process, which leads a session of its own; None while it is about to be started.
+        pid: The process, which leads a session of its own; None just before it is started.
         birth: See `birth`.
         mark: The value of `MARK` in its environment and, by inheritance, in its children's.
         settings: A digest of the settings that it was started with.
@@ -44,11 +44,11 @@ class Record:
     settings: str
 
     def is_alive(self) -> bool:
-        """Whether that very process, not a later one with its pid, still runs."""
+        """Whether this very process, not a later one with its pid, still runs."""
         return self.pid is not None and birth(self.pid) == self.birth
 
     def family(self) -> list[psutil.Process]:
-        """The process and everything that it started and that still runs, youngest last."""
+        """Return the process and all of its family that still run, the youngest last."""
         if not _same_boot(self.birth):
             return []
         found = {process.pid: process for process in self._tree()}
@@ -58,7 +58,7 @@ class Record:
         return [process for process in found.values() if process.pid != os.getpid() and _runs(process)]
 
     def _tree(self) -> list[psutil.Process]:
-        """The process and its descendants; nobody once it has ended."""
+        """Return the process and its descendants; nothing once it has ended."""
         try:
             if not self.is_alive():
                 return []
@@ -77,15 +77,15 @@ class Record:
             return False
 
     def stop(self, grace_s: float) -> None:
-        """Asks the process to end, then whoever of its family is left, and ends by force who still does not.
+        """Ask the process to end, then the rest of its family, and kill those that still run.
 
         Args:
-            grace_s: How long the process may take to end, in seconds; the others get `ORPHANS_GRACE_S` after that.
+            grace_s: Seconds that the process may take to end; its family gets `ORPHANS_GRACE_S` after that.
 
         Raises:
-            TimeoutError: somebody outlived SIGKILL (a process stuck in the kernel).
+            TimeoutError: A process outlived SIGKILL, because it is stuck in the kernel.
         """
-        family = self.family()  # taken before the process dies, since orphans lose their place in the tree
+        family = self.family()  # looked for before the process dies: orphans lose their place in the tree
         leaders = [process for process in family if process.pid == self.pid and self.is_alive()]
         _end(leaders, signal.SIGTERM, grace_s)
         _end(family, signal.SIGTERM, ORPHANS_GRACE_S)
@@ -96,43 +96,43 @@ class Record:
 
 @dataclass(frozen=True)
 class PidFile:
-    """Where one process is remembered."""
+    """A file that names one process."""
 
     path: Path
 
-    def read(self) -> Record | None:
-        """The remembered process, alive or not; None where none is remembered or the file is unreadable."""
+    def read(self) -> ProcessRecord | None:
+        """Return the named process, alive or not; None if the file names none or cannot be read."""
         try:
-            return Record(**json.loads(self.path.read_text()))
+            return ProcessRecord(**json.loads(self.path.read_text()))
         except (FileNotFoundError, ValueError, TypeError):
             return None
 
-    def write(self, record: Record) -> None:
-        """Remembers `record` in one step, so that no reader sees half of it."""
+    def write(self, record: ProcessRecord) -> None:
+        """Write `record` in one step, so that no reader sees half of it."""
         temporary = self.path.with_suffix(".new")
         temporary.write_text(json.dumps(asdict(record), indent=1))
         temporary.replace(self.path)
 
     def remove(self) -> None:
-        """Forgets the process."""
+        """Remove the file."""
         self.path.unlink(missing_ok=True)
 
 
 @dataclass
-class Started:
-    """A process just started: its record, and how to learn that it has ended."""
+class StartedProcess:
+    """A process that was just started: its record, and its exit status once it has ended."""
 
-    record: Record
+    record: ProcessRecord
     popen: subprocess.Popen[bytes]
 
     @classmethod
     def start(
         cls, command: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path, pid_file: PidFile, settings: str
     ) -> Self:
-        """Starts `command` in a session of its own and remembers it; what it prints goes to `log`."""
+        """Start `command` in a session of its own, with its output in `log`, and write its pid file."""
         mark = uuid.uuid4().hex
-        # First the mark: were this process killed in the very next moment, the child could still be found by it.
-        pid_file.write(Record(None, f"{_boot()}:", mark, settings))
+        # Write the mark first: if this process is killed in the next moment, the child can still be found by it.
+        pid_file.write(ProcessRecord(None, f"{_boot()}:", mark, settings))
         with log.open("wb") as output:
             popen = subprocess.Popen(
                 command,
@@ -141,23 +141,23 @@ class Started:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # a Ctrl-C in the terminal is for `tet`, not for it
+                start_new_session=True,  # a Ctrl-C in the terminal must not reach it
             )
-        record = Record(popen.pid, birth(popen.pid) or "", mark, settings)
+        record = ProcessRecord(popen.pid, birth(popen.pid) or "", mark, settings)
         pid_file.write(record)
         return cls(record, popen)
 
     def exit_status(self) -> int | None:
-        """How it ended, negative for a signal; None while it runs."""
+        """Return how it ended, negative for a signal; None while it runs."""
         return self.popen.poll()
 
 
 def _end(processes: list[psutil.Process], signum: int, patience_s: float) -> list[psutil.Process]:
-    """Sends a signal to those that still run, and returns those that run after `patience_s` seconds at most."""
+    """Send a signal to those that still run; return those that run after at most `patience_s` seconds."""
     left = [process for process in processes if _runs(process)]
     for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):
-            process.send_signal(signum)  # psutil makes sure that the pid is still the same process
+            process.send_signal(signum)  # psutil checks that the pid still is the same process
     deadline = time.monotonic() + patience_s
     while left and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -166,9 +166,9 @@ def _end(processes: list[psutil.Process], signum: int, patience_s: float) -> lis
 
 
 def birth(pid: int) -> str | None:
-    """What tells the process `pid` from any other that ever had this pid; None when no such process runs.
+    """Return a text that no other process with this pid ever had; None if no such process runs.
 
-    On Linux the boot's id and the start in clock ticks: wall-clock times move when the clock is set.
+    On Linux it is the id of the boot and the start in clock ticks, since wall-clock times move when the clock is set.
     """
     try:
         process = psutil.Process(pid)

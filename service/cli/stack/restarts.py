@@ -1,4 +1,4 @@
-"""How often a component was started anew, and whether and when it may be again: the policy and its memory."""
+"""The restarts of components: how often there were any, and when the next one is allowed."""
 
 import json
 from collections.abc import Mapping
@@ -8,17 +8,17 @@ from typing import Self
 
 from tet_core.files import write_atomic
 
-# The first restart within the window waits for nothing; then the wait doubles from the first to the last of these.
+# The first restart within the window comes at once; then the wait doubles, from the first of these to the last.
 FIRST_WAIT_S, LAST_WAIT_S = 1.0, 60.0
 
 
 @dataclass(frozen=True)
 class Policy:
-    """How often a component is started anew before somebody has to look at it.
+    """The number of restarts after which a person has to look at a component.
 
     Attributes:
         limit: Restarts within the window.
-        window_s: What lies longer back does not count.
+        window_s: Length of the window, s; earlier restarts do not count.
     """
 
     limit: int
@@ -27,13 +27,13 @@ class Policy:
 
 @dataclass(frozen=True)
 class Restarts:
-    """One component's past; times are seconds since 1970.
+    """The restarts of one component; times are seconds since 1970.
 
     Attributes:
         count: Restarts since `tet up`.
-        recent: When those were that still count.
-        at: When the last one was; None if there was none.
-        reason: Why it was, or why the next one will be.
+        recent: Times of those that still count.
+        at: Time of the last one; None if there was none.
+        reason: The reason of the last one; once given up, the reason for that.
         given_up: Whether there will be no more.
     """
 
@@ -44,7 +44,7 @@ class Restarts:
     given_up: bool = False
 
     def due_at(self, policy: Policy, now: float) -> float | None:
-        """When a component that is found dead now may be started anew; None: not again."""
+        """Return when a component that is dead now may be restarted; None if it may not."""
         recent = self._recent(policy, now)
         if self.given_up or len(recent) >= policy.limit:
             return None
@@ -53,14 +53,14 @@ class Restarts:
         return recent[-1] + min(FIRST_WAIT_S * 2.0 ** (len(recent) - 1), LAST_WAIT_S)
 
     def restarted(self, policy: Policy, now: float, reason: str) -> Self:
-        """It was started anew."""
+        """Return the restarts with one more."""
         recent = (*self._recent(policy, now), now)
         return replace(self, count=self.count + 1, recent=recent, at=now, reason=reason)
 
     def give_up(self, policy: Policy, reason: str) -> Self:
-        """It will not be started anew."""
-        told = f"given up after {policy.limit} restarts in {policy.window_s:.0f} s: {reason}; `tet up` starts it again"
-        return replace(self, given_up=True, reason=told)
+        """Return the restarts with the end of them."""
+        reason = f"given up after {policy.limit} restarts in {policy.window_s:.0f} s: {reason}; `tet up` resets it"
+        return replace(self, given_up=True, reason=reason)
 
     def _recent(self, policy: Policy, now: float) -> tuple[float, ...]:
         return tuple(at for at in self.recent if now - at < policy.window_s)
@@ -68,12 +68,12 @@ class Restarts:
 
 @dataclass(frozen=True)
 class RestartsFile:
-    """Where the past of all components lies: it outlives the supervisor."""
+    """The file with the restarts of all components; it outlives the supervisor."""
 
     path: Path
 
     def read(self) -> dict[str, Restarts]:
-        """The past by component; nothing where none is remembered or the file is unreadable."""
+        """Return the restarts by component; nothing if there is no file or it cannot be read."""
         try:
             found = json.loads(self.path.read_bytes())
             return {name: Restarts(**{**past, "recent": tuple(past["recent"])}) for name, past in found.items()}
@@ -81,11 +81,11 @@ class RestartsFile:
             return {}
 
     def write(self, restarts: Mapping[str, Restarts]) -> None:
-        """Remembers it in one step."""
+        """Write the file in one step."""
         write_atomic(self.path, json.dumps({name: asdict(past) for name, past in restarts.items()}).encode())
 
     def forget(self, names: list[str]) -> None:
-        """Forgets the past of some components, which begin anew."""
+        """Remove the restarts of some components, which start from zero."""
         left = {name: past for name, past in self.read().items() if name not in names}
         if left:
             self.write(left)

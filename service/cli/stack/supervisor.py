@@ -1,8 +1,8 @@
-"""Keeps the local stack up: what dies, or answers no more, is started anew, with longer and longer waits in between.
+"""The supervisor of the local stack: it restarts components that die or do not answer, after longer and longer waits.
 
-`python -m service.cli.stack.supervisor` runs it under the settings of its environment until it is told to end or the
-stack is down. There is one for each stack: it holds a lock for as long as it lives. The components are not its own
-to end: where it dies, they go on, and the next `tet` command starts another one, which reads what they left in `run/`.
+`python -m service.cli.stack.supervisor` runs it with the settings of its environment until it gets a signal or the
+stack is down. Each stack has one: it holds a lock as long as it lives. The components do not depend on it: if it dies
+they keep running, and the next `tet` command starts another one, which reads the files in `run/`.
 """
 
 import contextlib
@@ -17,23 +17,24 @@ from logging.handlers import RotatingFileHandler
 from typing import TextIO
 
 from service import signals
-from service.cli.stack import stack
 from service.cli.stack.component import Component, components
-from service.cli.stack.process import MARK, Record, Started, birth
+from service.cli.stack.home import Busy, locked, settings_digest
+from service.cli.stack.process import MARK, ProcessRecord, StartedProcess, birth
 from service.cli.stack.restarts import Policy, Restarts
+from service.cli.stack.starting import restart
 from service.cli.stack.supervising import pid_file, restarts_file
 from service.settings import Settings
 
 log = logging.getLogger("supervisor")
 
 LOOK_EVERY_S = 1.0
-# To ask a component costs it something, and a frozen one keeps the asker waiting.
+# A question costs the component some work, and a frozen one lets the supervisor wait for its answer.
 ASK_EVERY_S = 5.0
 LOG_BYTES = 1_000_000
 
 
 class Supervisor:
-    """Looks at each component in turn, and remembers since when it has not answered."""
+    """A loop that looks at each component in turn, and remembers since when it has not answered."""
 
     def __init__(self, settings: Settings, stop: threading.Event) -> None:
         self._settings, self._stop = settings, stop
@@ -42,11 +43,11 @@ class Supervisor:
         self._asked_at: dict[str, float] = {}
         self._silent_since: dict[str, float] = {}
         self._coming_up: set[str] = set()
-        # What was started from here: only a parent learns how a process ended.
-        self._started: dict[str, Started] = {}
+        # The components that were started from here: only the parent of a process learns how it ended.
+        self._started: dict[str, StartedProcess] = {}
 
     def run(self) -> None:
-        """Look after the stack until told to stop, or until it is down."""
+        """Look after the stack until `stop` is set, or the stack is down."""
         while not self._stop.is_set():
             own = [component for component in components(self._settings) if component.command is not None]
             if not any(component.pid_file.path.exists() for component in own):
@@ -55,7 +56,7 @@ class Supervisor:
             for component in own:
                 try:
                     self._look_at(component)
-                except Exception:  # a full disk, say: the others are looked after all the same
+                except Exception:  # such as a full disk: look after the others all the same
                     log.exception("%s could not be looked after", component.name)
             self._stop.wait(LOOK_EVERY_S)
 
@@ -75,8 +76,8 @@ class Supervisor:
         elif time.time() >= due_at:
             self._restart(component, record, past, fault)
 
-    def _fault(self, component: Component, record: Record) -> str | None:
-        """What is wrong with a component; None if it does its work, or has not been silent for long."""
+    def _fault(self, component: Component, record: ProcessRecord) -> str | None:
+        """Return what is wrong with a component; None if it works, or has not been silent for long."""
         name, now = component.name, time.monotonic()
         if not record.is_alive():
             return self._obituary(component)
@@ -100,13 +101,13 @@ class Supervisor:
             return "it died"
         return f"it was killed by {signal.Signals(-status).name}" if status < 0 else f"it ended with status {status}"
 
-    def _restart(self, component: Component, record: Record, past: Restarts, fault: str) -> None:
-        """Start a component anew, unless somebody else is at work on the stack: then there is another round."""
-        with contextlib.suppress(stack.Busy), stack.locked(self._settings):
+    def _restart(self, component: Component, record: ProcessRecord, past: Restarts, fault: str) -> None:
+        """Restart a component, unless another process works on the stack: then try again in the next round."""
+        with contextlib.suppress(Busy), locked(self._settings):
             if component.pid_file.read() != record:
                 return
-            log.warning("%s: %s; starting it anew", component.name, fault)
-            self._started[component.name] = stack.restart(component, self._settings)
+            log.warning("%s: %s; restarting it", component.name, fault)
+            self._started[component.name] = restart(component, self._settings)
             self._silent_since.pop(component.name, None)
             self._coming_up.add(component.name)
             self._remember(component, past.restarted(self._policy, time.time(), fault))
@@ -116,22 +117,23 @@ class Supervisor:
 
 
 def main() -> int:
-    """Supervise, unless somebody does already."""
+    """Supervise the stack, unless another supervisor does already; return the exit status."""
     settings = Settings.from_environment()
     logging.basicConfig(
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(message)s",
         handlers=[RotatingFileHandler(settings.home / "logs" / "supervisor.log", maxBytes=LOG_BYTES, backupCount=1)],
     )
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would tell of every question
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log every question
     stop = threading.Event()
     signals.sets(stop, signal.SIGTERM, signal.SIGINT)
     with (settings.home / "supervisor.lock").open("w") as lock:
         if not _is_ours(lock):
             return 0
-        own = Record(os.getpid(), birth(os.getpid()) or "", os.environ.get(MARK, ""), stack.digest(settings))
+        pid = os.getpid()
+        own = ProcessRecord(pid, birth(pid) or "", os.environ.get(MARK, ""), settings_digest(settings))
         pid_file(settings).write(own)
-        log.info("looking after the stack, as process %d", os.getpid())
+        log.info("looking after the stack, as process %d", pid)
         try:
             Supervisor(settings, stop).run()
         finally:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 
 from service.failures import Failure
-from service.plan import Chain, settled
+from service.plan import Chain, with_configuration
 from service.runner.commits.records import StoredRecord
 from service.spec import Experiment
 from tet_core.files import write_once
@@ -57,7 +57,7 @@ def as_proposed(spec: Experiment, chain: Chain, folder: Path) -> Chain:
     if not chain.proposed:
         for entry in StudyJournal(folder).news():
             if isinstance(entry, Proposal) and (entry.arm, entry.number) == (chain.arm, chain.number) and entry.values:
-                return settled(spec, chain, entry.values)
+                return with_configuration(spec, chain, entry.values)
     return chain
 
 

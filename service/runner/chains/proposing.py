@@ -9,8 +9,9 @@ from service.plan import Chain
 from service.runner.chains.journal import Decision
 from service.runner.chains.ledger import Ledger
 from service.runner.chains.standings import ConfigurationId, Place, Standings
-from service.search.configurations import searched
-from service.search.learning import Seen, proposed
+from service.search.configurations import searched_spec
+from service.search.learning import next_configuration
+from service.search.seen import Seen
 from service.spec import Experiment
 from service.states import WorkState
 
@@ -49,7 +50,7 @@ class Proposer:
         arm = next(index for index, each in enumerate(self._spec.arms) if each.name == configuration.arm)
         earlier = sorted(each for each in self._memory.proposals if each.arm == configuration.arm)
         seen = [self._seen(each, values) for each in earlier if (values := self._memory.proposals[each]) is not None]
-        of_spec = searched(self._spec)
+        of_spec = searched_spec(self._spec)
         signatures = {of_spec.configured(arm, each.values).signature for each in seen}
 
         def is_new(values: Mapping[str, Any]) -> bool:
@@ -58,7 +59,7 @@ class Proposer:
             except SpecInvalid:
                 return False
 
-        return proposed(self._spec.search, of_spec.space(arm), configuration.arm, seen, is_new)
+        return next_configuration(self._spec.search, of_spec.space(arm), configuration.arm, seen, is_new)
 
     def _seen(self, configuration: ConfigurationId, values: Mapping[str, Any]) -> Seen:
         assert self._spec.search is not None

@@ -73,7 +73,7 @@ class Standings:
         if self._rule is not None and self.are_several(chain.arm):
             for stage in chain.train_stages:
                 epochs = range(1, stage.config.epochs)  # after the last one there is nothing to stop
-                yield from (Place(stage.index, epoch) for epoch in epochs if self._rule.checks(epoch))
+                yield from (Place(stage.index, epoch) for epoch in epochs if self._rule.judges_at(epoch))
 
     def is_at(self, chain: Chain, place: Place) -> bool:
         """Return whether a chain has reached a place."""

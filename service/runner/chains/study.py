@@ -12,7 +12,7 @@ from enum import Enum
 from typing import assert_never
 
 from service.failures import Failure
-from service.plan import Chain, settled
+from service.plan import Chain, with_configuration
 from service.runner.chains.board import StageId
 from service.runner.chains.journal import Decision, Entry, Proposal, StudyJournal
 from service.runner.chains.ledger import ChainStop, Ledger
@@ -211,7 +211,7 @@ class Study:
                     self._stop(configuration, chains, ChainStop(entry.at_ms, "nothing else was left to try"))
                     return
                 for chain in chains:
-                    self._ledger.set_proposed(settled(self._spec, chain, entry.values))
+                    self._ledger.set_proposed(with_configuration(self._spec, chain, entry.values))
             case Decision():
                 self._memory.decisions.setdefault(configuration, {})[Place(entry.stage, entry.epoch)] = entry
                 if entry.goes_on:

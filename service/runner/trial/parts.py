@@ -30,7 +30,7 @@ def load_last(folder: StageFolder) -> dict[str, Any] | None:
         if progress.last is None:
             return None
         try:
-            return checkpoints.load(progress.checkpoint(progress.last))
+            return checkpoints.load_checkpoint(progress.checkpoint(progress.last))
         except FileNotFoundError:
             if tries_left == 0:
                 raise

@@ -78,7 +78,7 @@ def _commit_all(
     health_limits = Limits.model_validate(trial.limits).health
     gauges = Gauges(trial)
     for epoch in epochs:
-        checkpoints.save(epoch.checkpoint(), attempt.checkpoint_path(epoch.number))
+        checkpoints.save_checkpoint(epoch.checkpoint(), attempt.checkpoint_path(epoch.number))
         commit = attempt.commit(
             epoch=epoch.number,
             epochs=epoch.epochs,
@@ -113,7 +113,7 @@ def _write_model(folder: StageFolder, attempt: Attempt) -> None:
     """Write the trained network, without the optimiser, beside the attempt's other files."""
     full = load_last(folder)
     assert full is not None
-    checkpoints.save({**full, "optimizer": {}}, attempt.path / MODEL)
+    checkpoints.save_checkpoint({**full, "optimizer": {}}, attempt.path / MODEL)
 
 
 def _line(commit: Commit) -> str:

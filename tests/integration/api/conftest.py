@@ -71,7 +71,7 @@ def settings_for(home: Path, database_url: str, **changes: Any) -> Settings:
 
 
 @contextmanager
-def _api(home: Path, database_url: str, **changes: Any) -> Iterator[Api]:
+def serving_api(home: Path, database_url: str, **changes: Any) -> Iterator[Api]:
     settings = settings_for(home, database_url, **changes)
     with served(settings) as client:
         database = Database(settings.database_url)
@@ -84,7 +84,7 @@ def _api(home: Path, database_url: str, **changes: Any) -> Iterator[Api]:
 @pytest.fixture
 def api(tmp_path: Path, database_url: str) -> Iterator[Api]:
     """The API without a reconciler, on each kind of database."""
-    with _api(tmp_path / "home", database_url) as api:
+    with serving_api(tmp_path / "home", database_url) as api:
         yield api
 
 
@@ -92,7 +92,7 @@ def api(tmp_path: Path, database_url: str) -> Iterator[Api]:
 def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """The API on SQLite, one for many tests that never get to the database; it also answers to the name tet.lab."""
     home = tmp_path_factory.mktemp("gate")
-    with _api(home, f"sqlite:///{home / 'tet.db'}", allowed_hosts=("tet.lab", "proxy.lab:8443")) as api:
+    with serving_api(home, f"sqlite:///{home / 'tet.db'}", allowed_hosts=("tet.lab", "proxy.lab:8443")) as api:
         yield api
 
 

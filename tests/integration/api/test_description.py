@@ -1,13 +1,13 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from service.spec import parse
 from tests.integration.api.conftest import Api
+from tests.root import ROOT
 
 
 def test_the_api_describes_bodies_answers_and_problems(gate: Api, spec: dict[str, Any]) -> None:
@@ -56,7 +56,5 @@ def test_the_page_of_the_documentation_needs_no_other_host(gate: Api) -> None:
 def test_importing_the_app_loads_no_torch_no_ray_and_no_mlflow(module: str) -> None:
     heavy = ("torch", "ray", "mlflow")
     code = f"import sys, {module}; print(*[name for name in {heavy} if name in sys.modules])"
-    output = subprocess.run(
-        [sys.executable, "-c", code], cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True
-    ).stdout
+    output = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert output.strip() == ""

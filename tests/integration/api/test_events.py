@@ -33,7 +33,7 @@ def experiment_id(api: Api, spec: Spec) -> str:
 
 def end(api: Api, experiment_id: str) -> None:
     with api.changing() as repository:
-        assert repository.advance(experiment_id, E.QUEUED, E.CANCELLED)
+        assert repository.transitions.advance(experiment_id, E.QUEUED, E.CANCELLED)
 
 
 def test_events_come_as_they_happen_until_the_experiment_ends(api: Api, experiment_id: str) -> None:
@@ -43,7 +43,7 @@ def test_events_come_as_they_happen_until_the_experiment_ends(api: Api, experime
         _, kind, data = next(events)
         assert (kind, data["state"]) == ("experiment", "queued")
         with api.changing() as repository:
-            repository.add_event(experiment_id, "stage", {"chain": "c", "stage": 0, "epoch": 1, "name": "é 😀"})
+            repository.events.add(experiment_id, "stage", {"chain": "c", "stage": 0, "epoch": 1, "name": "é 😀"})
         number, kind, data = next(events)
         assert (kind, data["epoch"], data["name"]) == ("stage", 1, "é 😀")
         end(api, experiment_id)
@@ -55,7 +55,7 @@ def test_events_come_as_they_happen_until_the_experiment_ends(api: Api, experime
 def test_a_listener_that_comes_back_hears_what_it_missed_and_nothing_twice(api: Api, experiment_id: str) -> None:
     with api.changing() as repository:
         for epoch in range(1, 1201):
-            repository.add_event(experiment_id, "stage", {"epoch": epoch})
+            repository.events.add(experiment_id, "stage", {"epoch": epoch})
     end(api, experiment_id)
     path = f"/experiments/{experiment_id}/events"
     with api.client.stream("GET", path) as answer:
@@ -111,5 +111,5 @@ def test_a_listener_whose_experiment_is_deleted_hears_the_end_of_the_stream(api:
         events = told(answer)
         next(events)
         with api.changing() as repository:
-            repository.forget(experiment_id)
+            repository.upkeep.delete(experiment_id)
         assert list(events) == []

@@ -86,7 +86,7 @@ def test_a_request_that_fails_by_a_bug_tells_nothing_but_where_to_look(
     def page(*_: object, **__: object) -> None:
         raise RuntimeError("the secret of the house")
 
-    monkeypatch.setattr("service.api.experiments.views.page", page)
+    monkeypatch.setattr("service.api.experiments.views.experiment_page", page)
     with served(settings) as client:
         answer = client.get("/experiments")
     assert answer.status_code == 500

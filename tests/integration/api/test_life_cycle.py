@@ -7,7 +7,7 @@ import pytest
 
 from service.reasons import failed
 from service.states import ExperimentState, WorkState
-from tests.integration.api.conftest import Api, _api
+from tests.integration.api.conftest import Api, serving_api
 
 Spec = dict[str, Any]
 
@@ -23,11 +23,11 @@ def end(api: Api, experiment_id: str, state: ExperimentState) -> None:
     """What the reconciler would do; everything of a success has succeeded."""
     work = WorkState.SUCCEEDED if state is ExperimentState.SUCCEEDED else WorkState.FAILED
     with api.changing() as repository:
-        for chain in repository.chains(experiment_id):
+        for chain in repository.work.chains(experiment_id):
             for stage in chain.stages:
                 stage.epoch = stage.epochs
-        repository.end_unfinished(experiment_id, work)
-        repository.advance(experiment_id, ExperimentState.QUEUED, state, reason=failed("so it was"))
+        repository.work.end_unfinished(experiment_id, work)
+        repository.transitions.advance(experiment_id, ExperimentState.QUEUED, state, reason=failed("so it was"))
 
 
 def detail(answer: Any, status: int) -> str:
@@ -63,7 +63,7 @@ def test_a_fork_starts_where_the_other_ended(api: Api, spec: Spec) -> None:
     assert answer.json()["parents"] == [parent]
     assert {(chain["arm"], chain["seed"]) for chain in answer.json()["chains"]} == {("TET", 1), ("TET", 2)}
     with api.changing() as repository:
-        stored = repository.experiment(answer.json()["id"]).spec
+        stored = repository.experiments.get(answer.json()["id"]).spec
     assert "start" not in stored
     assert stored["arms"][0]["start"] == {"experiment": parent, "arm": "TIT", "stage": 1, "epochs": 25}
 
@@ -76,7 +76,7 @@ def test_a_fork_of_a_fork_counts_the_epochs_of_both(api: Api, spec: Spec) -> Non
     grandchild = api.client.post(f"/experiments/{child}/fork").json()
     assert grandchild["parents"] == [child]
     with api.changing() as repository:
-        arms = repository.experiment(grandchild["id"]).spec["arms"]
+        arms = repository.experiments.get(grandchild["id"]).spec["arms"]
     assert [arm["start"]["epochs"] for arm in arms] == [40, 40, 50]
 
 
@@ -92,10 +92,10 @@ def test_one_key_forks_once(api: Api, spec: Spec) -> None:
 @pytest.mark.parametrize(
     ("changes", "field", "says"),
     [
-        ({"start": {"experiment": "0" * 20}}, "start.experiment", "there is no such experiment"),
-        ({"start": {"arm": "ANN"}}, "start.arm", "has the arms 'SDT', 'TET', 'TIT'"),
+        ({"start": {"experiment": "0" * 20}}, "start.experiment", "must name an experiment"),
+        ({"start": {"arm": "ANN"}}, "start.arm", "'SDT', 'TET', 'TIT'"),
         ({"start": {"stage": 1}}, "start.stage", "must be a train stage of 'SDT': 0"),
-        ({"seeds": [0, 7, 8]}, "seeds", "stage 0 of 'SDT' has not succeeded"),
+        ({"seeds": [0, 7, 8]}, "seeds", "must be seeds at which stage 0 of 'SDT'"),
         ({"model": {"name": "vgg_small", "width": 8}}, "model", "must be that of experiment"),
         ({"start": {"experiment": "x"}}, "start.experiment", "must be"),
         ({"epoch": 3}, "epoch", "unknown key"),
@@ -114,7 +114,7 @@ def test_a_fork_of_what_has_not_ended_waits_for_nothing_and_is_refused(api: Api,
     parent = posted(api, spec)
     answer = api.client.post(f"/experiments/{parent}/fork")
     assert answer.status_code == 422
-    assert "has not succeeded in experiment" in answer.json()["errors"][0]["detail"]
+    assert "must be seeds at which stage" in answer.json()["errors"][0]["detail"]
 
 
 def test_a_body_that_is_no_part_of_a_spec_is_refused(api: Api, spec: Spec) -> None:
@@ -174,7 +174,9 @@ def test_replays_are_listed_page_by_page(api: Api, spec: Spec) -> None:
 
 
 def test_a_webhook_goes_to_hosts_that_the_operator_allows_alone(tmp_path: Any, spec: Spec) -> None:
-    with _api(tmp_path / "home", f"sqlite:///{tmp_path / 'tet.db'}", webhook_hosts=("lab.example", "x:8443")) as api:
+    with serving_api(
+        tmp_path / "home", f"sqlite:///{tmp_path / 'tet.db'}", webhook_hosts=("lab.example", "x:8443")
+    ) as api:
         for path in ("/experiments", "/experiments/validate"):
             body = {**spec, "webhook": {"url": "http://169.254.169.254/latest"}}
             (fault,) = api.client.post(path, json=body).json()["errors"]

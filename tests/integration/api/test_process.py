@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from tests.root import ROOT
 
 
 def command() -> list[str]:

@@ -23,7 +23,7 @@ def post(api: Api, spec: Spec, **changes: Any) -> str:
 
 def bring(repository: Repository, experiment_id: str, *states: E) -> None:
     for before, after in zip([E.QUEUED, *states[:-1]], states, strict=True):
-        assert repository.advance(experiment_id, before, after)
+        assert repository.transitions.advance(experiment_id, before, after)
 
 
 def test_experiments_are_listed_newest_first_page_by_page(api: Api, spec: Spec) -> None:
@@ -56,10 +56,12 @@ def test_a_running_experiment_shows_each_stage_and_links_to_see_more(api: Api, s
     experiment_id = post(api, spec)
     metrics = {"test/accuracy": 0.95, "train/loss": 0.1}
     with api.changing() as repository:
-        assert repository.advance(experiment_id, E.QUEUED, E.STARTING, driver_attempt=1, mlflow_experiment_id="7")
-        chain = repository.chains(experiment_id, limit=1)[0]
+        assert repository.transitions.advance(
+            experiment_id, E.QUEUED, E.STARTING, driver_attempt=1, mlflow_experiment_id="7"
+        )
+        chain = repository.work.chains(experiment_id, limit=1)[0]
         chain.state = "running"
-        stage = repository.stage(experiment_id, chain.id, 0)
+        stage = repository.work.stage(experiment_id, chain.id, 0)
         assert stage is not None
         stage.state, stage.epoch, stage.metrics, stage.attempts = "running", 3, metrics, 1
     body = api.client.get(f"/experiments/{experiment_id}").json()
@@ -76,10 +78,10 @@ def test_a_failure_is_shown_of_the_stage_and_of_the_experiment_and_of_earlier_ge
     experiment_id = post(api, spec)
     told = Failure.of(FailureType.DATA, "images/2.png: damaged", kind="DataError", trace="Traceback ...")
     with api.changing() as repository:
-        stage = repository.stage(experiment_id, repository.chains(experiment_id, limit=1)[0].id, 0)
+        stage = repository.work.stage(experiment_id, repository.work.chains(experiment_id, limit=1)[0].id, 0)
         assert stage is not None
         stage.state, stage.failure = "failed", told.as_json()
-        assert repository.advance(
+        assert repository.transitions.advance(
             experiment_id, E.QUEUED, E.FAILED, reason=failed("1 failed"), failure=told.summary.as_json()
         )
     body = api.client.get(f"/experiments/{experiment_id}").json()
@@ -120,8 +122,8 @@ def test_a_queued_experiment_can_be_cancelled_again_and_again(api: Api, spec: Sp
     for _ in range(2):
         assert api.client.post(f"/experiments/{experiment_id}/cancel").status_code == 202
     with api.database.reading() as repository:
-        assert repository.experiment(experiment_id).wanted == "cancel"
-        assert len(repository.events(experiment_id)) == 2
+        assert repository.experiments.get(experiment_id).wanted == "cancel"
+        assert len(repository.events.after(experiment_id)) == 2
     with api.changing() as repository:
         bring(repository, experiment_id, E.CANCELLED)
     again = api.client.post(f"/experiments/{experiment_id}/cancel")
@@ -133,7 +135,7 @@ def test_an_experiment_is_paused_and_resumed_again_and_again(api: Api, spec: Spe
     for act, wanted in (("pause", "pause"), ("pause", "pause"), ("resume", "run"), ("resume", "run")):
         assert api.client.post(f"/experiments/{experiment_id}/{act}").status_code == 202
         with api.database.reading() as repository:
-            assert repository.experiment(experiment_id).wanted == wanted
+            assert repository.experiments.get(experiment_id).wanted == wanted
     with api.changing() as repository:
         bring(repository, experiment_id, E.STARTING, E.RUNNING, E.SUCCEEDED)
     for act in ("pause", "resume"):
@@ -162,12 +164,12 @@ def test_an_experiment_that_is_not_there_is_not_found(gate: Api, experiment_id: 
 
 def finish(repository: Repository, experiment_id: str, accuracies: dict[tuple[str, int], float]) -> None:
     """Lets chains succeed, with the last stage at this accuracy, the ones before it at none of interest."""
-    for chain in repository.chains(experiment_id):
+    for chain in repository.work.chains(experiment_id):
         accuracy = accuracies.get((chain.arm, chain.seed))
         if accuracy is not None:
             chain.state = "succeeded"
             for stage in chain.stages:
-                row = repository.stage(experiment_id, chain.id, stage.index)
+                row = repository.work.stage(experiment_id, chain.id, stage.index)
                 assert row is not None
                 row.metrics = {"test/accuracy": accuracy if stage is chain.stages[-1] else 0.1, "test/loss": 1.0}
                 row.train_time_s = 2.0

@@ -20,7 +20,7 @@ def searched(api: Api, spec: Spec, *, failing: tuple[str, ...] = (), **changes: 
     assert answer.status_code == 202, answer.text
     experiment: str = answer.json()["id"]
     with api.changing() as repository:
-        for chain in repository.chains(experiment):
+        for chain in repository.work.chains(experiment):
             values = chain.hyperparameters
             is_best = values["optimizer.lr"] == LRS[chain.arm] and values.get("arms.TET.loss.lamb", 0.2) == 0.2
             chain.state = WorkState.FAILED if chain.arm in failing else WorkState.SUCCEEDED
@@ -29,7 +29,7 @@ def searched(api: Api, spec: Spec, *, failing: tuple[str, ...] = (), **changes: 
                 # The test set would choose otherwise.
                 stage.metrics = {"val/accuracy": 0.9 if is_best else 0.5, "test/accuracy": 0.3 if is_best else 0.8}
         state = ExperimentState.FAILED if failing else ExperimentState.SUCCEEDED
-        repository.advance(experiment, ExperimentState.QUEUED, state, reason=failed("so it was"))
+        repository.transitions.advance(experiment, ExperimentState.QUEUED, state, reason=failed("so it was"))
     return experiment
 
 
@@ -45,6 +45,35 @@ def detail(answer: Any, status: int) -> str:
     return found
 
 
+def test_where_every_configuration_lost_a_seed_all_answers_agree_on_the_best(api: Api, spec: Spec) -> None:
+    space = {"optimizer.lr": {"choice": [0.01, 0.02, 0.03]}}
+    answer = api.post({**spec, "validation": 0.1, "search": {"method": "grid", "space": space}})
+    assert answer.status_code == 202, answer.text
+    parent: str = answer.json()["id"]
+    # Of three seeds: one with a high accuracy, two with a lower one, two with the lowest one.
+    accuracies = {0.01: (0.99, None, None), 0.02: (0.8, None, 0.8), 0.03: (None, 0.7, 0.7)}
+    with api.changing() as repository:
+        for chain in repository.work.chains(parent):
+            accuracy = accuracies[chain.hyperparameters["optimizer.lr"]][chain.seed]
+            chain.state = WorkState.FAILED if accuracy is None else WorkState.SUCCEEDED
+            for stage in chain.stages:
+                stage.state, stage.epoch = chain.state, stage.epochs
+                stage.metrics = {"val/accuracy": accuracy or 1.0, "test/accuracy": 0.5}
+        repository.transitions.advance(
+            parent, ExperimentState.QUEUED, ExperimentState.FAILED, reason=failed("so it was")
+        )
+    told = api.client.get(f"/experiments/{parent}").json()["search"]["arms"]
+    compared = api.client.get(f"/experiments/{parent}/comparison").json()["arms"]
+    chosen = {"optimizer.lr": 0.02}
+    assert [arm["best"]["configuration"] for arm in told] == [chosen] * 3
+    assert [(arm["best"]["val_accuracy"], arm["best"]["complete"]) for arm in told] == [(0.8, False)] * 3
+    assert [(arm["choice"]["configuration"], arm["choice"]["val_accuracy"]) for arm in compared] == [(chosen, 0.8)] * 3
+    made = rerun(api, parent, {"seeds": [10]})
+    assert made.status_code == 202, made.text
+    with api.changing() as repository:
+        assert repository.experiments.get(made.json()["id"]).spec["optimizer"]["lr"] == 0.02
+
+
 def test_each_arm_is_measured_at_what_the_comparison_shows_it_in(api: Api, spec: Spec) -> None:
     parent = searched(api, spec)
     answer = rerun(api, parent, {"seeds": [10, 11, 12, 13], "train_part": 0.5})
@@ -57,7 +86,7 @@ def test_each_arm_is_measured_at_what_the_comparison_shows_it_in(api: Api, spec:
     ]
     assert all(chain["configuration"] == {} for chain in made["chains"])
     with api.changing() as repository:
-        stored = repository.experiment(made["id"]).spec
+        stored = repository.experiments.get(made["id"]).spec
     assert "search" not in stored
     assert (stored["validation"], stored["train_part"], stored["baseline"]) == (0.1, 0.5, "SDT")
     lrs = {arm["name"]: arm.get("optimizer", stored.get("optimizer", {})).get("lr") for arm in stored["arms"]}
@@ -115,7 +144,7 @@ def test_networks_that_differ_are_measured_one_by_one(api: Api, spec: Spec) -> N
     space = {"model.width": {"choice": [4, 8]}, **SPACE}
     parent = searched(api, spec, search={"method": "grid", "space": space})
     with api.changing() as repository:
-        for chain in repository.chains(parent):
+        for chain in repository.work.chains(parent):
             right = chain.hyperparameters["model.width"] == (8 if chain.arm == "TIT" else 4)
             chain.stages[-1].metrics = chain.stages[-1].metrics | {"val/accuracy": 0.9 if right else 0.1}
     answer = rerun(api, parent, {"seeds": [10]})
@@ -125,25 +154,23 @@ def test_networks_that_differ_are_measured_one_by_one(api: Api, spec: Spec) -> N
     for arms, width in ((["SDT", "TET"], 4), (["TIT"], 8)):
         made = rerun(api, parent, {"seeds": [10], "arms": arms}).json()["id"]
         with api.changing() as repository:
-            assert repository.experiment(made).spec["model"]["width"] == width
+            assert repository.experiments.get(made).spec["model"]["width"] == width
 
 
 def test_without_a_search_nothing_was_chosen(api: Api, spec: Spec) -> None:
     experiment = api.post(spec).json()["id"]
-    assert "has no search, and so nothing was chosen" in detail(rerun(api, experiment, {"seeds": [10]}), 409)
+    assert "has no search, so nothing was chosen" in detail(rerun(api, experiment, {"seeds": [10]}), 409)
 
 
 def test_a_search_that_goes_on_may_still_choose_otherwise(api: Api, spec: Spec) -> None:
     experiment = api.post({**spec, **SEARCH}).json()["id"]
-    assert "is queued: which configurations are its best is open until" in detail(
-        rerun(api, experiment, {"seeds": [10]}), 409
-    )
+    assert "is queued: its best configurations are open until" in detail(rerun(api, experiment, {"seeds": [10]}), 409)
 
 
 def test_an_arm_without_a_result_may_be_left_out(api: Api, spec: Spec) -> None:
     parent = searched(api, spec, failing=("TIT",))
     said = detail(rerun(api, parent, {"seeds": [10]}), 409)
     assert said.endswith(
-        "has nothing to choose from for 'TIT', of which no chain has succeeded; `arms` may leave it out"
+        "has no result of 'TIT' to choose from, since no chain of it has succeeded; `arms` may leave it out"
     )
     assert rerun(api, parent, {"seeds": [10], "arms": ["SDT", "TET"]}).status_code == 202

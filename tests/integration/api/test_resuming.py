@@ -3,10 +3,8 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import update
 
-from service.states import ExperimentState
-from service.store.tables import ExperimentRow
+from service.states import ExperimentState, Wanted
 from tests.integration.api.conftest import Api
 from tests.integration.api.test_life_cycle import detail, end, posted
 
@@ -20,15 +18,15 @@ def paused(api: Api, spec: Spec, *, begun: bool = True, **changes: Any) -> str:
     put(api, experiment, ExperimentState.PAUSED)
     if begun:
         with api.changing() as repository:
-            stage = repository.chains(experiment)[0].stages[0]
+            stage = repository.work.chains(experiment)[0].stages[0]
             stage.epoch, stage.attempts = 3, 1
     return experiment
 
 
 def put(api: Api, experiment: str, state: ExperimentState) -> None:
     with api.changing() as repository:
-        statement = update(ExperimentRow).where(ExperimentRow.id == experiment)
-        repository._session.execute(statement.values(state=state, wanted="pause" if state == "paused" else "run"))
+        row = repository.experiments.get(experiment)
+        row.state, row.wanted = state, Wanted.PAUSE if state is ExperimentState.PAUSED else Wanted.RUN
 
 
 def test_what_is_paused_goes_on_with_fewer_workers_and_shows_what_it_had(api: Api, spec: Spec) -> None:

@@ -21,14 +21,14 @@ def searching(api: Api, spec: Spec) -> str:
     assert answer.status_code == 202, answer.text
     experiment: str = answer.json()["id"]
     with api.changing() as repository:
-        for chain in repository.chains(experiment):
+        for chain in repository.work.chains(experiment):
             chain.state = (WorkState.SUCCEEDED, WorkState.STOPPED, WorkState.WAITING)[chain.configuration]
             for stage in chain.stages:
                 stage.epoch = (stage.epochs, 2, 0)[chain.configuration]
                 stage.metrics = {"val/accuracy": 0.5 + 0.1 * chain.seed} if stage.epoch else {}
                 stage.train_time_s = float(stage.epoch)
-        repository.advance(experiment, ExperimentState.QUEUED, ExperimentState.STARTING)
-        repository.advance(experiment, ExperimentState.STARTING, ExperimentState.RUNNING)
+        repository.transitions.advance(experiment, ExperimentState.QUEUED, ExperimentState.STARTING)
+        repository.transitions.advance(experiment, ExperimentState.STARTING, ExperimentState.RUNNING)
     return experiment
 
 
@@ -68,7 +68,7 @@ def test_the_end_is_told_by_what_was_done_since_it_was_started_last(api: Api, sp
     def told(work_then: int) -> float | None:
         """Hours from now, of a stretch that began an hour ago."""
         with api.changing() as repository:
-            row = repository.experiment(experiment)
+            row = repository.experiments.get(experiment)
             row.stretch_started_at, row.work_at_stretch = utc_now() - timedelta(hours=1), work_then
         end = search(api, experiment)["expected_end"]
         return None if end is None else (datetime.fromisoformat(end) - utc_now()).total_seconds() / 3600
@@ -80,7 +80,7 @@ def test_the_end_is_told_by_what_was_done_since_it_was_started_last(api: Api, sp
     assert told(done - 100) == pytest.approx(left / 100, rel=0.01)
     assert told(done) is None, "nothing has been done since"
     with api.changing() as repository:
-        repository.advance(experiment, ExperimentState.RUNNING, ExperimentState.PAUSING)
+        repository.transitions.advance(experiment, ExperimentState.RUNNING, ExperimentState.PAUSING)
     assert told(0) is None
 
 

@@ -122,11 +122,11 @@ class Desk:
     def post(self) -> str:
         parsed = parse(spec())
         with self.database.session() as repository:
-            return repository.create_experiment(parsed, plan(parsed)).id
+            return repository.experiments.create(parsed, plan(parsed)).id
 
     def row(self, experiment_id: str) -> ExperimentRow:
         with self.database.reading() as repository:
-            return repository.experiment(experiment_id)
+            return repository.experiments.get(experiment_id)
 
     def folder(self, experiment_id: str) -> ExperimentFolder:
         return ExperimentFolder(self.settings.storage, experiment_id)
@@ -140,19 +140,19 @@ class Desk:
 
     def want(self, experiment_id: str, wanted: Wanted) -> None:
         with self.database.session() as repository:
-            repository.request(experiment_id, wanted)
+            repository.requests.want(experiment_id, wanted)
 
     def cancel(self, experiment_id: str) -> None:
         self.want(experiment_id, Wanted.CANCEL)
 
     def first_chain(self, experiment_id: str) -> str:
         with self.database.reading() as repository:
-            return repository.chains(experiment_id)[0].id
+            return repository.work.chains(experiment_id)[0].id
 
     def work_states(self, experiment_id: str) -> set[str]:
         """States of all chains and stages."""
         with self.database.reading() as repository:
-            chains = repository.chains(experiment_id)
+            chains = repository.work.chains(experiment_id)
         stages = {stage.state for chain in chains for stage in chain.stages}
         return stages | {chain.state for chain in chains}
 
@@ -170,7 +170,7 @@ class Desk:
         row = self.row(experiment_id)
         assert row.retry_at is not None
         with self.database.session() as repository:
-            repository.experiment(experiment_id).retry_at = row.created_at
+            repository.experiments.get(experiment_id).retry_at = row.created_at
 
 
 @pytest.fixture

@@ -62,8 +62,8 @@ def receiver() -> Iterator[tuple[Receiver, str]]:
 def ended(desk: Desk, state: ExperimentState = ExperimentState.SUCCEEDED, **changes: Any) -> str:
     parsed = parse(spec(**changes))
     with desk.database.session() as repository:
-        experiment_id = repository.create_experiment(parsed, plan(parsed)).id
-        repository.advance(experiment_id, ExperimentState.QUEUED, state, reason=NO_REASON)
+        experiment_id = repository.experiments.create(parsed, plan(parsed)).id
+        repository.transitions.advance(experiment_id, ExperimentState.QUEUED, state, reason=NO_REASON)
     return experiment_id
 
 
@@ -87,7 +87,7 @@ def files(folder: Path) -> list[str]:
 
 def row(desk: Desk, experiment_id: str) -> ExperimentRow | None:
     with desk.database.session() as repository:
-        return repository.row(experiment_id)
+        return repository.upkeep.locked(experiment_id)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_an_experiment_that_has_outlived_its_time_goes_with_all_that_it_left(des
     experiment, young = (ended(desk, retention={"delete_after_days": 1}) for _ in range(2))
     folder = write_checkpoints(desk, experiment)
     with desk.database.session() as repository:
-        repository.experiment(experiment).delete_at = utc_now() - timedelta(seconds=1)
+        repository.experiments.get(experiment).delete_at = utc_now() - timedelta(seconds=1)
     Housekeeper(desk.database, desk.settings).tidy()
     assert not folder.exists()
     assert list((desk.settings.storage / "trash").iterdir()) == []
@@ -127,7 +127,7 @@ def test_a_removal_that_was_cut_off_is_ended_by_the_next(desk: Desk) -> None:
     experiment = ended(desk)
     folder = write_checkpoints(desk, experiment)
     with desk.database.session() as repository:
-        repository.remove(experiment, Cleanup.EVERYTHING)
+        repository.requests.remove(experiment, Cleanup.EVERYTHING)
     trash = desk.settings.storage / "trash" / experiment
     trash.parent.mkdir()
     folder.rename(trash)  # so far the first one came
@@ -143,8 +143,8 @@ def test_as_long_as_mlflow_is_away_the_experiment_is_not_forgotten(
 ) -> None:
     experiment = ended(desk)
     with desk.database.session() as repository:
-        repository.experiment(experiment).mlflow_experiment_id = "7"
-        repository.remove(experiment, Cleanup.EVERYTHING)
+        repository.experiments.get(experiment).mlflow_experiment_id = "7"
+        repository.requests.remove(experiment, Cleanup.EVERYTHING)
     away = Settings.model_validate({**dict(desk.settings), "mlflow_url": "http://127.0.0.1:9"})
     Housekeeper(desk.database, away).tidy()
     assert row(desk, experiment) is not None
@@ -189,7 +189,7 @@ def test_who_does_not_take_it_is_told_again_later_and_in_the_end_no_more(
         assert known.notify_error == f"it answered {status}"
         assert known.notify_tries == min(tries, webhook.MAX_TRIES)
         with desk.database.session() as repository:
-            fresh = repository.experiment(experiment)
+            fresh = repository.experiments.get(experiment)
             fresh.notify_at = None if fresh.notify_at is None else utc_now()
     assert len(found.told) == webhook.MAX_TRIES
     assert set(found.paths) == {"/"}, "a redirect leads nowhere"

@@ -23,7 +23,7 @@ def experiment(desk: Desk) -> str:
 
 def chain_of(desk: Desk, experiment: str) -> ChainRow:
     with desk.database.reading() as repository:
-        return repository.chains(experiment)[0]
+        return repository.work.chains(experiment)[0]
 
 
 def stage_of(desk: Desk, experiment: str) -> StageRow:
@@ -34,7 +34,7 @@ def take_in(desk: Desk, experiment: str) -> int:
     """Takes in what is new; how many events the stream then has."""
     ingest(desk.database, desk.folder(experiment))
     with desk.database.reading() as repository:
-        return len(repository.events(experiment))
+        return len(repository.events.after(experiment))
 
 
 def stage(desk: Desk, experiment: str, **changes: Any) -> StageChanged:
@@ -178,7 +178,7 @@ def test_a_cancelled_driver_is_believed_only_where_cancelling_was_asked_for(desk
 
 def test_news_of_the_outbox_leave_other_reasons_alone(desk: Desk, experiment: str) -> None:
     with desk.database.session() as repository:
-        repository.experiment(experiment).set_reason(Reason(ReasonKind.STOPPING, "9 points wait for MLflow: x"))
+        repository.experiments.get(experiment).set_reason(Reason(ReasonKind.STOPPING, "9 points wait for MLflow: x"))
     desk.say(experiment, OutboxChanged(pending=0))
     take_in(desk, experiment)
     assert desk.row(experiment).current_reason() == Reason(ReasonKind.STOPPING, "9 points wait for MLflow: x")
@@ -195,7 +195,7 @@ def test_an_ended_experiment_is_told_of_no_second_outcome(desk: Desk, experiment
 def test_a_driver_that_was_stopped_earlier_ends_nothing_while_the_next_one_runs(desk: Desk, experiment: str) -> None:
     desk.run(experiment)
     with desk.database.session() as repository:
-        repository.experiment(experiment).driver_attempt = 2
+        repository.experiments.get(experiment).driver_attempt = 2
     desk.cancel(experiment)
     desk.say(experiment, Outcome(state=ExperimentState.CANCELLED), attempt=1)
     ingest(desk.database, desk.folder(experiment))

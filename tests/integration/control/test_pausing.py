@@ -63,8 +63,10 @@ def test_a_driver_that_outlived_its_pause_has_nothing_running(desk: Desk) -> Non
     desk.rounds()
     assert desk.work_states(experiment) == {"waiting"}
     with desk.database.reading() as repository:
-        assert repository.chains(experiment)[0].stages[0].epoch == 4, "its epoch is committed all the same"
-        told = [event.data["state"] for event in repository.events(experiment) if event.type in ("stage", "chain")]
+        assert repository.work.chains(experiment)[0].stages[0].epoch == 4, "its epoch is committed all the same"
+        told = [
+            event.data["state"] for event in repository.events.after(experiment) if event.type in ("stage", "chain")
+        ]
     assert told[-2:] == ["waiting", "waiting"]
 
 
@@ -114,7 +116,7 @@ def test_a_stretch_begins_with_each_start_behind_a_rest(desk: Desk) -> None:
     desk.ray.end(job)
     desk.rounds()
     with desk.database.session() as repository:
-        repository.retry(experiment)
+        repository.requests.retry(experiment)
     desk.run(experiment)
     retried = desk.row(experiment)
     assert (retried.generation, retried.work_at_stretch) == (2, 12)
@@ -182,7 +184,7 @@ TWO = NewResources(Resources(), Resources(workers_per_trial=2))
 
 def resume_with_two(desk: Desk, experiment: str) -> None:
     with desk.database.session() as repository:
-        repository.request(experiment, Wanted.RUN, TWO)
+        repository.requests.want(experiment, Wanted.RUN, TWO)
 
 
 def workers_of_spec(desk: Desk, experiment: str) -> int:

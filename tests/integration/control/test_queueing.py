@@ -14,7 +14,7 @@ from service.reasons import ReasonKind
 from service.settings import Settings
 from service.spec import parse
 from service.states import ExperimentState, Wanted
-from service.store.repository import Repository
+from service.store.experiment_queries import Experiments
 from tests.integration.control.conftest import Desk
 from tests.unit.service.spec.test_spec import spec
 
@@ -22,7 +22,7 @@ from tests.unit.service.spec.test_spec import spec
 def post(desk: Desk, owner: str = "local", **changes: Any) -> str:
     parsed = parse(spec(**changes))
     with desk.database.session() as repository:
-        row = repository.create_experiment(parsed, plan(parsed))
+        row = repository.experiments.create(parsed, plan(parsed))
         row.owner = owner
         return row.id
 
@@ -80,7 +80,7 @@ def test_what_is_to_be_refused_fails_with_the_reason(desk: Desk) -> None:
     desk.rounds()
     assert desk.row(experiment).state == "queued"
     with desk.database.session() as repository:
-        row = repository.experiment(experiment)
+        row = repository.experiments.get(experiment)
         row.queued_at = row.queued_at.fromtimestamp(row.queued_at.timestamp() - REFUSED_AFTER_S, row.queued_at.tzinfo)
     desk.rounds()
     assert desk.row(experiment).state == "failed"
@@ -121,7 +121,7 @@ def test_to_resume_by_hand_what_the_service_holds_changes_nothing(desk: Desk) ->
     experiment = post(desk)
     desk.ray.end(desk.run(experiment), "STOPPED")
     with desk.database.session() as repository:
-        assert repository.hold_running("full") == 1
+        assert repository.transitions.hold_running("full") == 1
     desk.settings = Settings.model_validate({**dict(desk.settings), "min_free_bytes": 2**62})
     desk.rounds()
     desk.want(experiment, Wanted.RUN)
@@ -142,13 +142,13 @@ def test_what_cannot_be_started_keeps_nobody_else_from_starting(desk: Desk, monk
 def test_a_round_over_many_that_wait_asks_for_their_specs_of_none(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     first, *_ = [post(desk) for _ in range(20)]
     asked: list[str] = []
-    true = Repository.experiment
+    true = Experiments.get
 
-    def counting(self: Repository, experiment_id: str, *, lock: bool = False) -> Any:
+    def counting(self: Experiments, experiment_id: str, *, lock: bool = False) -> Any:
         asked.append(experiment_id)
         return true(self, experiment_id, lock=lock)
 
-    monkeypatch.setattr(Repository, "experiment", counting)
+    monkeypatch.setattr(Experiments, "get", counting)
     desk.rounds()
     assert set(asked) == {first}
 
@@ -192,5 +192,9 @@ def test_two_reconcilers_leave_each_owner_its_quota(desk: Desk) -> None:
     desk.rounds()
     with desk.database.session() as repository:
         limits = {"running": 3, "running_per_owner": 1}
-        assert [repository.has_room(owner, **limits) for owner in ("ann", "bob", "cid")] == [False, False, True]
-        assert not repository.has_room("cid", running=2, running_per_owner=None)
+        assert [repository.transitions.has_room(owner, **limits) for owner in ("ann", "bob", "cid")] == [
+            False,
+            False,
+            True,
+        ]
+        assert not repository.transitions.has_room("cid", running=2, running_per_owner=None)

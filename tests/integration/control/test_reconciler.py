@@ -13,7 +13,8 @@ from service.control.reconciler import Reconciler
 from service.events import ChainChanged, Outcome, StageChanged
 from service.reasons import NO_REASON, Reason, ReasonKind, cancelled, stopping
 from service.states import ACTIVE, RESTING, ExperimentState, Wanted, WorkState
-from service.store.repository import Repository
+from service.store.event_log import EventLog, EventOffsets
+from service.store.transitions import Transitions
 from tests.integration.control.conftest import Desk
 
 
@@ -77,7 +78,7 @@ def test_what_happens_to_a_reason_depends_on_its_kind_and_not_on_its_words(desk:
     desk.run(experiment)
     for words in ("Ray does not answer: so it says", "3 points wait for MLflow: so it says"):
         with desk.database.session() as repository:
-            repository.experiment(experiment).set_reason(Reason(kind, words))
+            repository.experiments.get(experiment).set_reason(Reason(kind, words))
         desk.rounds()
         stays = kind in (ReasonKind.NONE, ReasonKind.WAITS_FOR_MLFLOW)
         assert desk.row(experiment).current_reason() == (Reason(kind, words) if stays else NO_REASON)
@@ -294,11 +295,11 @@ ACTS = [
     (RayJobs, "submit", 2),
     (RayJobs, "observe", 1),
     (RayJobs, "logs", 1),
-    (Repository, "advance", 1),
-    (Repository, "advance", 2),
-    (Repository, "advance", 3),
-    (Repository, "move_event_offset", 1),
-    (Repository, "add_event", 1),
+    (Transitions, "advance", 1),
+    (Transitions, "advance", 2),
+    (Transitions, "advance", 3),
+    (EventOffsets, "move", 1),
+    (EventLog, "add", 1),
 ]
 
 
@@ -344,5 +345,5 @@ def test_a_reconciler_killed_at_any_act_is_taken_over_by_the_next(
     assert calls >= nth
     assert list(desk.ray.jobs) == [f"tet-{experiment}-1", f"tet-{experiment}-2"]
     with desk.database.reading() as repository:
-        told = [event.data["state"] for event in repository.events(experiment) if event.type == "experiment"]
+        told = [event.data["state"] for event in repository.events.after(experiment) if event.type == "experiment"]
     assert (told[0], told[-1], told.count("succeeded")) == ("queued", "succeeded", 1)

@@ -16,13 +16,13 @@ def asked(desk: Desk) -> str:
     experiment = desk.post()
     desk.want(experiment, Wanted.PAUSE)
     with desk.database.session() as repository:
-        repository.add_verification(experiment, desk.first_chain(experiment), 0)
+        repository.verifications.add(experiment, desk.first_chain(experiment), 0)
     return experiment
 
 
 def seen(desk: Desk, experiment: str) -> VerificationRow:
     with desk.database.reading() as repository:
-        return repository.verification(experiment, 1)
+        return repository.verifications.get(experiment, 1)
 
 
 def write_result(desk: Desk, experiment: str, **result: object) -> None:
@@ -35,7 +35,7 @@ def test_many_are_looked_at_in_turn_so_that_a_round_stays_short(desk: Desk, aske
     chain = desk.first_chain(asked)
     with desk.database.session() as repository:
         for stage in range(1, 2 * MAX_A_ROUND + 1):
-            repository.add_verification(asked, chain, stage)
+            repository.verifications.add(asked, chain, stage)
     replays = Replays(desk.database, desk.jobs, desk.settings)
     submitted = []
     for _ in range(3):

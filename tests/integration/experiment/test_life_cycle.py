@@ -57,7 +57,7 @@ def check_checkpoints_go_at_the_end(stack: LocalStack, forked: Finished) -> None
     refused = ask(stack, "POST", f"/experiments/{forked.id}/verify", 409, {"chain": chain, "stage": 0})
     assert "its checkpoints have been removed" in refused["detail"]
     refused = ask(stack, "POST", f"/experiments/{forked.id}/fork", 422, TIT_ONLY)
-    assert refused["errors"][0]["detail"] == "its checkpoints have been removed"
+    assert refused["errors"][0]["detail"] == "must have its checkpoints; they have been removed"
 
 
 def check_deletion_leaves_nothing(stack: LocalStack, forked: Finished) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from service.cli.stack.process import PidFile, Record
+from service.cli.stack.process import PidFile, ProcessRecord
 from service.settings import Settings
 from tests.ports import free_ports
 
@@ -34,7 +34,7 @@ class Stack:
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "service.cli.main", *arguments]
 
-    def records(self) -> dict[str, Record]:
+    def records(self) -> dict[str, ProcessRecord]:
         """The components that are remembered."""
         found = {path.stem: PidFile(path).read() for path in (self.settings.home / "run").glob("*.json")}
         return {name: record for name, record in found.items() if record is not None}

@@ -17,7 +17,7 @@ import pytest
 
 from service.cli.stack.component import ray_scratch
 from service.cli.stack.ports import Port
-from service.cli.stack.process import Record
+from service.cli.stack.process import ProcessRecord
 from tests.integration.stack.conftest import Stack
 
 # A test of many commands, each of which may take minutes on a machine that is busy with other things.
@@ -47,7 +47,7 @@ def awaited(look: Callable[[], Any], holds: Callable[[Any], Any]) -> Any:
     return found
 
 
-def assert_nothing_is_left(stack: Stack, records: dict[str, Record]) -> None:
+def assert_nothing_is_left(stack: Stack, records: dict[str, ProcessRecord]) -> None:
     assert {name: record.family() for name, record in records.items() if record.family()} == {}
     assert stack.records() == {}
     assert not ray_scratch(stack.settings).exists()
@@ -76,7 +76,7 @@ def test_a_stack_comes_up_is_mended_and_goes(stack: Stack) -> None:
     assert (again.returncode, again.stderr.strip()) == (0, "nothing is up")
 
 
-def check_all_is_healthy(stack: Stack, records: dict[str, Record]) -> None:
+def check_all_is_healthy(stack: Stack, records: dict[str, ProcessRecord]) -> None:
     awaited(lambda: stack.tet("status"), lambda shown: shown.returncode == 0)
     found = awaited(lambda: status(stack), is_healthy)
     assert found["supervisor"]["pid"] == records["supervisor"].pid
@@ -99,7 +99,7 @@ def check_only_we_are_let_in(stack: Stack) -> None:
     assert stranger.status_code == 403
 
 
-def check_up_again_starts_nothing(stack: Stack, records: dict[str, Record]) -> None:
+def check_up_again_starts_nothing(stack: Stack, records: dict[str, ProcessRecord]) -> None:
     again = stack.tet("up", "--no-supervise")
     assert again.returncode == 0
     assert stack.records() == {name: record for name, record in records.items() if name != "supervisor"}
@@ -113,7 +113,7 @@ def check_other_settings_are_refused(stack: Stack) -> None:
     assert "`tet down` first" in other.stderr
 
 
-def check_a_dead_component_is_started_anew(stack: Stack, before: dict[str, Record]) -> None:
+def check_a_dead_component_is_started_anew(stack: Stack, before: dict[str, ProcessRecord]) -> None:
     os.kill(before["mlflow"].pid or 0, signal.SIGKILL)
     found = restarted(stack, "mlflow")
     assert (found["restarts"], found["last_restart"]["reason"], found["given_up"]) == (1, "it died", False)
@@ -138,7 +138,7 @@ def check_a_dead_supervisor_is_no_harm_and_comes_back(stack: Stack) -> None:
     }
     os.kill(before["api"].pid or 0, signal.SIGKILL)  # nobody sees it
     listed = stack.tet("status")
-    assert "the stack had lost its supervisor: started another one" in listed.stderr
+    assert "the stack had lost its supervisor, so another one was started" in listed.stderr
     found = restarted(stack, "api")
     assert found["restarts"] == 1
     assert components(stack)["mlflow"]["restarts"] == 1, "what was is remembered"

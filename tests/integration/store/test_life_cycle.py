@@ -5,7 +5,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from service.errors import Conflict, NotFound
@@ -15,7 +15,7 @@ from service.reasons import failed
 from service.spec import parse
 from service.states import Cleanup, ExperimentState, Wanted, WorkState
 from service.store.database import Database
-from service.store.tables import ChainRow, ExperimentRow, StageRow
+from service.store.tables import ChainRow, StageRow
 from tests.unit.service.spec.test_spec import spec
 
 S = ExperimentState
@@ -35,20 +35,19 @@ FOLLOWS = {
 def create(database: Database, **changes: Any) -> str:
     parsed = parse(spec(**changes))
     with database.session() as repository:
-        return repository.create_experiment(parsed, plan(parsed)).id
+        return repository.experiments.create(parsed, plan(parsed)).id
 
 
 def put(database: Database, experiment_id: str, state: ExperimentState) -> None:
     """Into a state, whatever the table says."""
     with database.session() as repository:
-        statement = update(ExperimentRow).where(ExperimentRow.id == experiment_id)
-        repository._session.execute(statement.values(state=state))
+        repository.experiments.get(experiment_id).state = state
 
 
 def end(database: Database, experiment_id: str, state: ExperimentState) -> None:
     with database.session() as repository:
-        before = S(repository.experiment(experiment_id).state)
-        assert repository.advance(experiment_id, before, state, reason=failed("because"))
+        before = S(repository.experiments.get(experiment_id).state)
+        assert repository.transitions.advance(experiment_id, before, state, reason=failed("because"))
 
 
 @pytest.mark.parametrize(("before", "after"), list(product(S, S)), ids=lambda state: str(state))
@@ -57,12 +56,12 @@ def test_each_pair_of_states_is_taken_or_refused(sqlite: Database, before: S, af
     put(sqlite, experiment_id, before)
     with sqlite.session() as repository:
         if after in FOLLOWS[before]:
-            assert repository.advance(experiment_id, before, after)
+            assert repository.transitions.advance(experiment_id, before, after)
         else:
             with pytest.raises(AssertionError, match=f"^{before} -> {after}$"):
-                repository.advance(experiment_id, before, after)
+                repository.transitions.advance(experiment_id, before, after)
     with sqlite.reading() as repository:
-        row = repository.experiment(experiment_id)
+        row = repository.experiments.get(experiment_id)
     assert row.state == (after if after in FOLLOWS[before] else before)
     assert (row.finished_at is not None) == (after in ENDS and after in FOLLOWS[before])
 
@@ -74,11 +73,11 @@ def test_each_want_is_taken_until_the_end_and_refused_after_it(sqlite: Database,
     put(sqlite, experiment_id, state)
     with sqlite.session() as repository:
         if state not in ENDS or (state, wanted) == (S.CANCELLED, Wanted.CANCEL):
-            assert repository.request(experiment_id, wanted).wanted == wanted
+            assert repository.requests.want(experiment_id, wanted).wanted == wanted
         else:
             done_to = {"run": "resumed", "pause": "paused", "cancel": "cancelled"}[wanted]
             with pytest.raises(Conflict, match=f"(has|is) {state} and cannot be {done_to}$"):
-                repository.request(experiment_id, wanted)
+                repository.requests.want(experiment_id, wanted)
 
 
 @pytest.mark.parametrize("state", S, ids=lambda state: str(state))
@@ -90,15 +89,15 @@ def test_only_what_failed_or_was_cancelled_is_retried(sqlite: Database, state: S
         put(sqlite, experiment_id, state)
     with sqlite.session() as repository:
         if state in (S.FAILED, S.CANCELLED):
-            assert repository.retry(experiment_id).state == "queued"
+            assert repository.requests.retry(experiment_id).state == "queued"
         else:
             with pytest.raises(Conflict, match="only what failed or was cancelled can be retried"):
-                repository.retry(experiment_id)
+                repository.requests.retry(experiment_id)
 
 
 def work(database: Database, experiment_id: str) -> dict[tuple[str, int], tuple[str, Any]]:
     with database.reading() as repository:
-        chains = repository.chains(experiment_id)
+        chains = repository.work.chains(experiment_id)
     return {(c.arm, c.seed): (c.state, [(s.state, s.epoch, s.failure) for s in c.stages]) for c in chains}
 
 
@@ -111,22 +110,22 @@ def test_a_new_generation_runs_again_what_has_not_succeeded_and_nothing_else(dat
             (failed, 1, "failed", 3),
             (done, 0, "succeeded", 20),
         ):
-            row = repository.stage(experiment_id, chain, index)
+            row = repository.work.stage(experiment_id, chain, index)
             assert row is not None
             row.state, row.epoch, row.failure = state, epoch, {"kind": "X"} if state == "failed" else None
         for chain, state in ((failed, "failed"), (done, "succeeded")):
-            found = repository.chain(experiment_id, chain)
+            found = repository.work.chain(experiment_id, chain)
             assert found is not None
             found.state = state
-        repository.end_unfinished(experiment_id, WorkState.CANCELLED)
+        repository.work.end_unfinished(experiment_id, WorkState.CANCELLED)
     end(database, experiment_id, S.FAILED)
     before = work(database, experiment_id)
     with database.session() as repository:
-        again = repository.retry(experiment_id)
+        again = repository.requests.retry(experiment_id)
         assert (again.state, again.wanted, again.generation, again.finished_at) == ("queued", "run", 2, None)
     with database.session() as repository:
-        assert repository.retry(experiment_id).generation == 2, "asked again, before it has begun"
-        (past,) = repository.outcomes(experiment_id)
+        assert repository.requests.retry(experiment_id).generation == 2, "asked again, before it has begun"
+        (past,) = repository.experiments.outcomes(experiment_id)
     assert (past.generation, past.state, past.reason) == (1, "failed", "because")
     after = work(database, experiment_id)
     assert after["SDT", 1] == before["SDT", 1]
@@ -142,38 +141,38 @@ def test_what_others_started_from_cannot_be_removed_until_they_are(database: Dat
     end(database, parent, S.SUCCEEDED)
     for what in (Cleanup.EVERYTHING, Cleanup.CHECKPOINTS):
         with database.session() as repository, pytest.raises(Conflict, match=f"is what {child} started from"):
-            repository.remove(parent, what)
+            repository.requests.remove(parent, what)
     # Even a hand at the database cannot: the row is held.
     with pytest.raises(IntegrityError), database.session() as repository:
-        repository.forget(parent)
+        repository.upkeep.delete(parent)
     with database.session() as repository:
-        repository.forget(child)
-        repository.remove(parent, Cleanup.EVERYTHING)
+        repository.upkeep.delete(child)
+        repository.requests.remove(parent, Cleanup.EVERYTHING)
     with database.reading() as repository:
         with pytest.raises(NotFound, match="there is no experiment"):
-            repository.experiment(parent)
-        assert repository.experiments(limit=10) == []
-        assert [row.id for row in repository.to_clean()] == [parent]
+            repository.experiments.get(parent)
+        assert repository.experiments.page(limit=10) == []
+        assert [row.id for row in repository.upkeep.to_clean()] == [parent]
 
 
 def test_what_runs_cannot_be_removed(database: Database) -> None:
     experiment_id = create(database)
     with database.session() as repository, pytest.raises(Conflict, match="is queued: cancel it, and remove it once"):
-        repository.remove(experiment_id, Cleanup.EVERYTHING)
+        repository.requests.remove(experiment_id, Cleanup.EVERYTHING)
 
 
 def test_to_forget_an_experiment_leaves_no_row_of_it(database: Database) -> None:
     experiment_id, other = create(database), create(database)
     with database.session() as repository:
-        repository.move_event_offset(experiment_id, 1, 0, 10)
-        repository.add_verification(experiment_id, chain_id("SDT", 0, {}), 0)
-        repository.forget(experiment_id)
-    with database.reading() as repository:
+        repository.event_offsets.move(experiment_id, 1, 0, 10)
+        repository.verifications.add(experiment_id, chain_id("SDT", 0, {}), 0)
+        repository.upkeep.delete(experiment_id)
+    with database.engine.connect() as connection:
         columns = ChainRow.experiment_id, StageRow.experiment_id
-        left = [set(repository._session.scalars(select(column))) for column in columns]
-        assert left == [{other}, {other}]
-        assert repository.events(experiment_id) == []
-        assert repository.verifications(experiment_id) == []
+        assert [set(connection.scalars(select(column))) for column in columns] == [{other}, {other}]
+    with database.reading() as repository:
+        assert repository.events.after(experiment_id) == []
+        assert repository.verifications.page(experiment_id) == []
 
 
 @pytest.mark.parametrize(
@@ -189,35 +188,35 @@ def test_the_end_says_what_is_to_go_and_when(sqlite: Database, state: S, checkpo
     experiment_id = create(sqlite, retention={"checkpoints": checkpoints, "delete_after_days": 2})
     end(sqlite, experiment_id, state)
     with sqlite.reading() as repository:
-        row = repository.experiment(experiment_id)
+        row = repository.experiments.get(experiment_id)
         assert row.cleanup == cleanup
         assert row.finished_at is not None
         assert row.delete_at == row.finished_at + timedelta(days=2)
-        assert repository.outlived(utc_now()) == []
-        assert repository.outlived(utc_now() + timedelta(days=3)) == ([experiment_id] if cleanup is None else [])
+        assert repository.upkeep.expired(utc_now()) == []
+        assert repository.upkeep.expired(utc_now() + timedelta(days=3)) == ([experiment_id] if cleanup is None else [])
 
 
 def test_the_same_replay_is_asked_for_once_while_it_is_open(database: Database) -> None:
     experiment_id, chain = create(database), chain_id("SDT", 0, {})
     with database.session() as repository:
-        first = repository.add_verification(experiment_id, chain, 0)
-        assert repository.add_verification(experiment_id, chain, 0).number == first.number == 1
+        first = repository.verifications.add(experiment_id, chain, 0)
+        assert repository.verifications.add(experiment_id, chain, 0).number == first.number == 1
         first.state = "equal"
-        assert repository.add_verification(experiment_id, chain, 0).number == 2
-        assert [row.number for row in repository.open_verifications()] == [2]
-        assert [row.number for row in repository.verifications(experiment_id, after=1)] == [2]
+        assert repository.verifications.add(experiment_id, chain, 0).number == 2
+        assert [row.number for row in repository.verifications.open()] == [2]
+        assert [row.number for row in repository.verifications.page(experiment_id, after=1)] == [2]
         with pytest.raises(NotFound, match="has no verification 3"):
-            repository.verification(experiment_id, 3)
+            repository.verifications.get(experiment_id, 3)
 
 
 def test_what_is_being_cancelled_before_its_new_generation_began_is_not_retried(sqlite: Database) -> None:
     experiment = create(sqlite)
     end(sqlite, experiment, S.FAILED)
     with sqlite.session() as repository:
-        repository.retry(experiment)
-        repository.request(experiment, Wanted.CANCEL)
+        repository.requests.retry(experiment)
+        repository.requests.want(experiment, Wanted.CANCEL)
     with sqlite.session() as repository, pytest.raises(Conflict, match="is being cancelled: only what failed"):
-        repository.retry(experiment)
+        repository.requests.retry(experiment)
 
 
 def test_the_room_that_is_left_is_counted_without_what_rests(database: Database) -> None:
@@ -225,7 +224,7 @@ def test_the_room_that_is_left_is_counted_without_what_rests(database: Database)
     put(database, running, S.RUNNING)
     put(database, paused, S.PAUSED)
     with database.session() as repository:
-        assert not repository.has_room("local", running=1, running_per_owner=None)
-        assert repository.has_room("local", running=2, running_per_owner=None)
-        assert not repository.has_room("local", running=2, running_per_owner=1)
-        assert repository.experiment(queued).state == S.QUEUED
+        assert not repository.transitions.has_room("local", running=1, running_per_owner=None)
+        assert repository.transitions.has_room("local", running=2, running_per_owner=None)
+        assert not repository.transitions.has_room("local", running=2, running_per_owner=1)
+        assert repository.experiments.get(queued).state == S.QUEUED

@@ -16,6 +16,7 @@ from service.reasons import Reason, ReasonKind
 from service.store.database import Database, _alembic
 from service.store.tables import ChainRow, ExperimentRow, StageRow, Table
 from tests.integration.store.test_repository import create
+from tests.root import ROOT
 
 
 def test_the_migrations_make_the_tables_that_the_code_reads(database: Database) -> None:
@@ -150,7 +151,7 @@ def test_reasons_of_the_version_before_get_their_kind_and_keep_their_words(datab
             connection.execute(update(ExperimentRow).where(ExperimentRow.id == experiment_id).values(values))
     database.migrate()
     with database.reading() as repository:
-        rows = [repository.experiment(experiment_id) for experiment_id in ids]
+        rows = [repository.experiments.get(experiment_id) for experiment_id in ids]
     assert [row.current_reason() for row in rows] == [Reason(kind, words) for _, words, _, kind in REASONS]
 
 
@@ -167,7 +168,7 @@ def killing(name, *arguments, **named):
 op.create_table = killing
 Database({database_url!r}).migrate()
 """
-    ended = subprocess.run([sys.executable, "-c", script], check=False, cwd=Path(__file__).parents[3])
+    ended = subprocess.run([sys.executable, "-c", script], check=False, cwd=ROOT)
     assert ended.returncode == -signal.SIGKILL
     found = Database(database_url)
     found.migrate()

@@ -23,14 +23,14 @@ CHAINS = plan(SPEC)
 
 def create(database: Database, key: str | None = None, body: str = "body") -> str:
     with database.session() as repository:
-        return repository.create_experiment(SPEC, CHAINS, idempotency_key=key, body_sha256=body).id
+        return repository.experiments.create(SPEC, CHAINS, idempotency_key=key, body_sha256=body).id
 
 
 def test_a_new_experiment_is_queued_with_all_its_chains_and_stages(database: Database) -> None:
     experiment_id = create(database)
     with database.reading() as repository:
-        row = repository.experiment(experiment_id)
-        chains = repository.chains(experiment_id)
+        row = repository.experiments.get(experiment_id)
+        chains = repository.work.chains(experiment_id)
     assert (row.state, row.wanted, row.stages_total) == ("queued", "run", 12)
     assert row.created_at.tzinfo is not None
     assert [(chain.arm, chain.seed, len(chain.stages)) for chain in chains][:3] == [
@@ -46,7 +46,7 @@ def test_one_key_makes_one_experiment_however_many_ask_at_once(database: Databas
         ids = set(pool.map(lambda _: create(database, key="k"), range(16)))
     assert len(ids) == 1
     with database.reading() as repository:
-        assert len(repository.experiments(limit=100)) == 1
+        assert len(repository.experiments.page(limit=100)) == 1
 
 
 def test_one_key_with_another_body_is_a_conflict(database: Database) -> None:
@@ -69,23 +69,23 @@ def test_one_key_raced_for_with_two_bodies_goes_to_one_of_them(database: Databas
     assert len(ids) == 1
     assert len({body for body, experiment_id in found if experiment_id is not None}) == 1
     with database.reading() as repository:
-        assert [row.id for row in repository.experiments(limit=100)] == list(ids)
+        assert [row.id for row in repository.experiments.page(limit=100)] == list(ids)
 
 
 def test_pages_hold_still_while_experiments_are_added(database: Database) -> None:
     ids = [create(database) for _ in range(5)]
     with database.reading() as repository:
-        first = [row.id for row in repository.experiments(limit=2)]
+        first = [row.id for row in repository.experiments.page(limit=2)]
     create(database)
     with database.reading() as repository:
-        rest = [row.id for row in repository.experiments(limit=10, after=first[-1])]
+        rest = [row.id for row in repository.experiments.page(limit=10, after=first[-1])]
     assert first + rest == ids[::-1]
 
 
 def test_chains_come_by_position(database: Database) -> None:
     experiment_id = create(database)
     with database.reading() as repository:
-        chains = repository.chains(experiment_id, limit=4, after=2)
+        chains = repository.work.chains(experiment_id, limit=4, after=2)
     assert [chain.position for chain in chains] == [3, 4, 5, 6]
     assert [[stage.index for stage in chain.stages] for chain in chains] == [[0], [0], [0, 1], [0]]
     assert all(stage.chain_id == chain.id for chain in chains for stage in chain.stages)
@@ -94,7 +94,7 @@ def test_chains_come_by_position(database: Database) -> None:
 def test_a_list_leaves_out_what_may_be_long(database: Database) -> None:
     create(database)
     with database.reading() as repository:
-        (row,) = repository.experiments(limit=10)
+        (row,) = repository.experiments.page(limit=10)
         assert row.name == SPEC.name
         with pytest.raises(InvalidRequestError, match=r"'ExperimentRow\.spec' is not available"):
             _ = row.spec
@@ -103,33 +103,33 @@ def test_a_list_leaves_out_what_may_be_long(database: Database) -> None:
 def test_it_is_known_which_chains_are_past_a_stage(database: Database) -> None:
     experiment_id, chain = create(database), CHAINS[2]
     with database.session() as repository:
-        stage = repository.stage(experiment_id, chain.id, 1)
+        stage = repository.work.stage(experiment_id, chain.id, 1)
         assert stage is not None
         stage.state = WorkState.SUCCEEDED
     with database.reading() as repository:
-        assert repository.chains_past(experiment_id, 1) == {chain.id}
-        assert repository.chains_past(experiment_id, 0) == set()
+        assert repository.work.chains_past(experiment_id, 1) == {chain.id}
+        assert repository.work.chains_past(experiment_id, 0) == set()
 
 
 def test_a_state_changes_only_from_where_it_was_seen(database: Database) -> None:
     experiment_id = create(database)
     queued, starting = ExperimentState.QUEUED, ExperimentState.STARTING
     with database.session() as repository:
-        assert repository.advance(experiment_id, queued, starting, driver_attempt=1)
+        assert repository.transitions.advance(experiment_id, queued, starting, driver_attempt=1)
     with database.session() as repository:
-        assert not repository.advance(experiment_id, queued, starting, driver_attempt=2)
-        assert repository.experiment(experiment_id).driver_attempt == 1
+        assert not repository.transitions.advance(experiment_id, queued, starting, driver_attempt=2)
+        assert repository.experiments.get(experiment_id).driver_attempt == 1
 
 
 def test_a_state_changes_only_under_the_driver_it_was_seen_with(database: Database) -> None:
     experiment_id = create(database)
     queued, starting = ExperimentState.QUEUED, ExperimentState.STARTING
     with database.session() as repository:
-        assert repository.advance(experiment_id, queued, starting, seen_attempt=0, driver_attempt=1)
-        assert not repository.advance(
+        assert repository.transitions.advance(experiment_id, queued, starting, seen_attempt=0, driver_attempt=1)
+        assert not repository.transitions.advance(
             experiment_id, starting, starting, seen_attempt=0, driver_attempt=1, reason=failed("x")
         )
-        assert repository.experiment(experiment_id).reason == ""
+        assert repository.experiments.get(experiment_id).reason == ""
 
 
 def test_of_many_who_advance_at_once_one_succeeds(database: Database) -> None:
@@ -137,7 +137,7 @@ def test_of_many_who_advance_at_once_one_succeeds(database: Database) -> None:
 
     def advance(_: int) -> bool:
         with database.session() as repository:
-            return repository.advance(experiment_id, ExperimentState.QUEUED, ExperimentState.STARTING)
+            return repository.transitions.advance(experiment_id, ExperimentState.QUEUED, ExperimentState.STARTING)
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(advance, range(16))) == 1
@@ -146,23 +146,23 @@ def test_of_many_who_advance_at_once_one_succeeds(database: Database) -> None:
 def test_a_terminal_state_cannot_be_left(database: Database) -> None:
     experiment_id = create(database)
     with database.session() as repository:
-        repository.advance(experiment_id, ExperimentState.QUEUED, ExperimentState.CANCELLED)
-        assert repository.experiment(experiment_id).finished_at is not None
+        repository.transitions.advance(experiment_id, ExperimentState.QUEUED, ExperimentState.CANCELLED)
+        assert repository.experiments.get(experiment_id).finished_at is not None
     for after in ExperimentState:
         with pytest.raises(AssertionError, match="cancelled -> "), database.session() as repository:
-            repository.advance(experiment_id, ExperimentState.CANCELLED, after)
+            repository.transitions.advance(experiment_id, ExperimentState.CANCELLED, after)
 
 
 def test_ending_the_unfinished_leaves_what_had_ended(database: Database) -> None:
     experiment_id = create(database)
     with database.session() as repository:
-        done = repository.stage(experiment_id, CHAINS[0].id, 0)
+        done = repository.work.stage(experiment_id, CHAINS[0].id, 0)
         assert done is not None
         done.state = WorkState.SUCCEEDED
-        repository.end_unfinished(experiment_id, WorkState.CANCELLED)
+        repository.work.end_unfinished(experiment_id, WorkState.CANCELLED)
     with database.reading() as repository:
-        states = [stage.state for chain in repository.chains(experiment_id) for stage in chain.stages]
-        assert repository.count_done_stages(experiment_id) == 1
+        states = [stage.state for chain in repository.work.chains(experiment_id) for stage in chain.stages]
+        assert repository.work.count_done_stages(experiment_id) == 1
     assert sorted(states) == ["cancelled"] * 11 + ["succeeded"]
 
 
@@ -171,43 +171,43 @@ def test_an_event_files_offset_moves_only_from_where_it_was(database: Database) 
 
     def move(before: int, after: int) -> bool:
         with database.session() as repository:
-            return repository.move_event_offset(experiment_id, 1, before, after)
+            return repository.event_offsets.move(experiment_id, 1, before, after)
 
     assert [move(0, 10), move(0, 20), move(10, 30), move(10, 40)] == [True, False, True, False]
     with database.reading() as repository:
-        assert repository.event_offset(experiment_id, 1) == 30
+        assert repository.event_offsets.get(experiment_id, 1) == 30
 
 
 def test_what_has_ended_cannot_be_cancelled_and_cancelling_twice_is_once(database: Database) -> None:
     experiment_id = create(database)
     with database.session() as repository:
-        repository.request(experiment_id, Wanted.CANCEL)
-        repository.request(experiment_id, Wanted.CANCEL)
-        kinds = [event.data.get("wanted") for event in repository.events(experiment_id)]
+        repository.requests.want(experiment_id, Wanted.CANCEL)
+        repository.requests.want(experiment_id, Wanted.CANCEL)
+        kinds = [event.data.get("wanted") for event in repository.events.after(experiment_id)]
         assert kinds.count("cancel") == 1
-        repository.advance(experiment_id, ExperimentState.QUEUED, ExperimentState.FAILED)
+        repository.transitions.advance(experiment_id, ExperimentState.QUEUED, ExperimentState.FAILED)
     with pytest.raises(Conflict, match="has failed and cannot be cancelled"), database.session() as repository:
-        repository.request(experiment_id, Wanted.CANCEL)
+        repository.requests.want(experiment_id, Wanted.CANCEL)
 
 
 def test_what_has_ended_or_is_being_cancelled_can_neither_be_paused_nor_resumed(database: Database) -> None:
     ended, cancelled = create(database), create(database)
     with database.session() as repository:
-        repository.advance(ended, ExperimentState.QUEUED, ExperimentState.FAILED)
-        repository.request(cancelled, Wanted.CANCEL)
+        repository.transitions.advance(ended, ExperimentState.QUEUED, ExperimentState.FAILED)
+        repository.requests.want(cancelled, Wanted.CANCEL)
     for experiment_id, why in ((ended, "has failed"), (cancelled, "is being cancelled")):
         with pytest.raises(Conflict, match=f"{why} and cannot be paused"), database.session() as repository:
-            repository.request(experiment_id, Wanted.PAUSE)
+            repository.requests.want(experiment_id, Wanted.PAUSE)
         with pytest.raises(Conflict, match=f"{why} and cannot be resumed"), database.session() as repository:
-            repository.request(experiment_id, Wanted.RUN)
+            repository.requests.want(experiment_id, Wanted.RUN)
 
 
 def test_pausing_twice_and_resuming_what_runs_change_nothing(database: Database) -> None:
     experiment_id = create(database)
     with database.session() as repository:
         for wanted in (Wanted.RUN, Wanted.PAUSE, Wanted.PAUSE, Wanted.RUN, Wanted.RUN):
-            repository.request(experiment_id, wanted)
-        told = [event.data.get("wanted") for event in repository.events(experiment_id)]
+            repository.requests.want(experiment_id, wanted)
+        told = [event.data.get("wanted") for event in repository.events.after(experiment_id)]
     assert told == [None, "pause", "run"]
 
 
@@ -219,21 +219,21 @@ def test_who_cancels_what_is_just_ending_learns_that_it_has_ended(database: Data
     def cancel() -> None:
         on_its_way.set()  # SQLite keeps it from beginning, PostgreSQL from the row
         with database.session() as repository:
-            repository.request(experiment_id, Wanted.CANCEL)
+            repository.requests.want(experiment_id, Wanted.CANCEL)
 
     with ThreadPoolExecutor(1) as pool:
         with database.session() as repository:
-            repository.experiment(experiment_id, lock=True)
+            repository.experiments.get(experiment_id, lock=True)
             cancelling = pool.submit(cancel)
             assert on_its_way.wait(60)
             with pytest.raises(TimeoutError):
                 cancelling.result(timeout=0.3)
-            repository.advance(experiment_id, ExperimentState.QUEUED, ExperimentState.FAILED)
+            repository.transitions.advance(experiment_id, ExperimentState.QUEUED, ExperimentState.FAILED)
         with pytest.raises(Conflict, match="has failed and cannot be cancelled"):
             cancelling.result(timeout=30)
     with database.reading() as repository:
-        assert repository.experiment(experiment_id).wanted == "run"
-        assert [event.data["state"] for event in repository.events(experiment_id)] == ["queued", "failed"]
+        assert repository.experiments.get(experiment_id).wanted == "run"
+        assert [event.data["state"] for event in repository.events.after(experiment_id)] == ["queued", "failed"]
 
 
 def test_events_are_seen_in_the_order_of_their_numbers(database: Database) -> None:
@@ -244,13 +244,13 @@ def test_events_are_seen_in_the_order_of_their_numbers(database: Database) -> No
     def tell() -> None:
         on_its_way.set()
         with database.session() as repository:
-            repository.experiment(experiment_id, lock=True)
-            repository.add_event(experiment_id, "stage", {})
+            repository.experiments.get(experiment_id, lock=True)
+            repository.events.add(experiment_id, "stage", {})
 
     with ThreadPoolExecutor(1) as pool:
         with database.session() as repository:
-            repository.request(experiment_id, Wanted.CANCEL)
-            repository.events(experiment_id)  # numbered by now, and not yet to be seen
+            repository.requests.want(experiment_id, Wanted.CANCEL)
+            repository.events.after(experiment_id)  # numbered by now, and not yet to be seen
             telling = pool.submit(tell)
             assert on_its_way.wait(60)
             # A follower that saw the later one first would never look for the earlier one again.
@@ -258,7 +258,7 @@ def test_events_are_seen_in_the_order_of_their_numbers(database: Database) -> No
                 telling.result(timeout=0.3)
         telling.result(timeout=30)
     with database.reading() as repository:
-        events = repository.events(experiment_id)
+        events = repository.events.after(experiment_id)
     assert [(event.type, event.data.get("wanted")) for event in events[1:]] == [
         ("experiment", "cancel"),
         ("stage", None),
@@ -269,10 +269,10 @@ def test_followers_read_on_from_where_they_were(database: Database) -> None:
     experiment_id = create(database)
     with database.session() as repository:
         for number in range(5):
-            repository.add_event(experiment_id, "stage", {"epoch": number})
+            repository.events.add(experiment_id, "stage", {"epoch": number})
     with database.reading() as repository:
-        first = repository.events(experiment_id, limit=3)
-        rest = repository.events(experiment_id, after=first[-1].id)
+        first = repository.events.after(experiment_id, limit=3)
+        rest = repository.events.after(experiment_id, first[-1].id)
     assert [event.data.get("epoch") for event in [*first, *rest]] == [None, 0, 1, 2, 3, 4]
     assert all(event.at.tzinfo is not None for event in rest)
 
@@ -283,10 +283,10 @@ def test_numbers_beyond_32_bits_fit(database: Database) -> None:
     with Session(database.engine) as session, session.begin():
         session.add(EventRow(id=large, experiment_id=experiment_id, at=utc_now(), type="stage", data={}))
     with database.session() as repository:
-        assert [event.id for event in repository.events(experiment_id, after=large - 1)] == [large]
-        assert repository.move_event_offset(experiment_id, 1, 0, large)
-        assert repository.event_offset(experiment_id, 1) == large
-        repository.experiment(experiment_id).epochs_at_start = large
+        assert [event.id for event in repository.events.after(experiment_id, large - 1)] == [large]
+        assert repository.event_offsets.move(experiment_id, 1, 0, large)
+        assert repository.event_offsets.get(experiment_id, 1) == large
+        repository.experiments.get(experiment_id).epochs_at_start = large
 
 
 def test_of_many_who_read_an_event_file_at_once_one_moves_its_offset(database: Database) -> None:
@@ -294,7 +294,7 @@ def test_of_many_who_read_an_event_file_at_once_one_moves_its_offset(database: D
 
     def move(_: int) -> bool:
         with database.session() as repository:
-            return repository.move_event_offset(experiment_id, 1, 0, 10)
+            return repository.event_offsets.move(experiment_id, 1, 0, 10)
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(move, range(16))) == 1
@@ -303,28 +303,28 @@ def test_of_many_who_read_an_event_file_at_once_one_moves_its_offset(database: D
 def test_experiments_are_found_by_state_and_by_a_part_of_their_name(database: Database) -> None:
     parsed = parse(spec(name="100% of Fläche"))
     with database.session() as repository:
-        found = repository.create_experiment(parsed, plan(parsed)).id
+        found = repository.experiments.create(parsed, plan(parsed)).id
     other = create(database)
     with database.session() as repository:
-        repository.advance(other, ExperimentState.QUEUED, ExperimentState.CANCELLED)
+        repository.transitions.advance(other, ExperimentState.QUEUED, ExperimentState.CANCELLED)
 
         def ids(**wanted: str) -> list[str]:
-            return [row.id for row in repository.experiments(limit=10, **wanted)]
+            return [row.id for row in repository.experiments.page(limit=10, **wanted)]
 
         assert ids(name="0% OF") == [found]
         assert ids(name="_") == []
         assert ids(state="cancelled") == [other]
-        assert [row.id for row in repository.active()] == [found]
+        assert [row.id for row in repository.experiments.active()] == [found]
 
 
 def test_an_error_undoes_the_whole_transaction(database: Database) -> None:
     with pytest.raises(ZeroDivisionError), database.session() as repository:  # noqa: PT012
-        repository.create_experiment(SPEC, CHAINS)
+        repository.experiments.create(SPEC, CHAINS)
         _ = 1 / 0
     with database.reading() as repository:
-        assert repository.experiments(limit=10) == []
+        assert repository.experiments.page(limit=10) == []
 
 
 def test_an_unknown_experiment_is_not_found(database: Database) -> None:
     with pytest.raises(NotFound, match="there is no experiment 'nothing'"), database.reading() as repository:
-        repository.experiment("nothing")
+        repository.experiments.get("nothing")

@@ -29,13 +29,13 @@ def of_eight(database: Database, state: ExperimentState) -> str:
 
 def row(database: Database, experiment_id: str) -> ExperimentRow:
     with database.reading() as repository:
-        return repository.experiment(experiment_id)
+        return repository.experiments.get(experiment_id)
 
 
 def begin(database: Database, experiment_id: str, **stage: Any) -> None:
     """A stage, or with `run` a chain, of which there is something."""
     with database.session() as repository:
-        first = repository.chains(experiment_id)[0]
+        first = repository.work.chains(experiment_id)[0]
         if "run" in stage:
             first.mlflow_run_id = stage["run"]
         for key, value in stage.items():
@@ -48,15 +48,15 @@ def test_what_is_paused_goes_on_with_others_and_keeps_what_it_had(database: Data
     begin(database, experiment_id, attempts=1, epoch=3)
     before = row(database, experiment_id)
     with database.session() as repository:
-        repository.request(experiment_id, Wanted.PAUSE)
-        repository.request(experiment_id, Wanted.RUN, FOUR)
+        repository.requests.want(experiment_id, Wanted.PAUSE)
+        repository.requests.want(experiment_id, Wanted.RUN, FOUR)
     after = row(database, experiment_id)
     assert after.spec == {**before.spec, "resources": {"workers_per_trial": 4}}
     assert (after.demand["num_workers"], after.wanted) == (4, "run")
     (held,) = after.resources_history
     assert (held["resources"], held["generation"]) == (EIGHT.model_dump(mode="json"), 1)
     with database.reading() as repository:
-        told = repository.events(experiment_id)[-1].data
+        told = repository.events.after(experiment_id)[-1].data
     assert (told["wanted"], told["resources"]["workers_per_trial"]) == ("run", 4)
 
 
@@ -65,7 +65,7 @@ def test_to_ask_twice_is_to_ask_once(database: Database) -> None:
     for state in (S.PAUSED, S.QUEUED, S.RUNNING):
         put(database, experiment_id, state)
         with database.session() as repository:
-            repository.request(experiment_id, Wanted.RUN, FOUR)
+            repository.requests.want(experiment_id, Wanted.RUN, FOUR)
     assert len(row(database, experiment_id).resources_history) == 1
 
 
@@ -74,7 +74,7 @@ def test_only_what_is_paused_is_resumed_with_others(sqlite: Database, state: S) 
     experiment_id = of_eight(sqlite, state)
     says = "cannot be resumed$" if state in (S.SUCCEEDED, S.FAILED, S.CANCELLED) else f"is {state}, .* pause it first"
     with sqlite.session() as repository, pytest.raises(Conflict, match=says):
-        repository.request(experiment_id, Wanted.RUN, FOUR)
+        repository.requests.want(experiment_id, Wanted.RUN, FOUR)
     assert row(sqlite, experiment_id).spec["resources"] == {"workers_per_trial": 8}
 
 
@@ -83,7 +83,7 @@ def test_what_failed_is_retried_with_others_once(database: Database) -> None:
     end(database, experiment_id, S.FAILED)
     for _ in range(2):
         with database.session() as repository:
-            repository.retry(experiment_id, FOUR)
+            repository.requests.retry(experiment_id, FOUR)
     found = row(database, experiment_id)
     assert (found.generation, found.spec["resources"], found.demand["num_workers"]) == (2, {"workers_per_trial": 4}, 4)
     assert [(held["generation"], held["resources"]["workers_per_trial"]) for held in found.resources_history] == [
@@ -91,14 +91,14 @@ def test_what_failed_is_retried_with_others_once(database: Database) -> None:
     ]
     other = NewResources(FOUR.after, Resources(workers_per_trial=2))
     with database.session() as repository, pytest.raises(Conflict, match="has been retried already, with other"):
-        repository.retry(experiment_id, other)
+        repository.requests.retry(experiment_id, other)
 
 
 @pytest.mark.parametrize("state", [S.RUNNING, S.PAUSED, S.SUCCEEDED], ids=lambda state: str(state))
 def test_what_is_not_retried_keeps_its_resources(sqlite: Database, state: S) -> None:
     experiment_id = of_eight(sqlite, state)
     with sqlite.session() as repository, pytest.raises(Conflict, match="only what failed or was cancelled"):
-        repository.retry(experiment_id, FOUR)
+        repository.requests.retry(experiment_id, FOUR)
     assert row(sqlite, experiment_id).resources_history == []
 
 
@@ -107,10 +107,10 @@ def test_of_two_who_change_them_at_once_the_later_one_is_told(sqlite: Database) 
     for other in (FOUR, NewResources(EIGHT, Resources(workers_per_trial=2))):
         with sqlite.session() as repository:
             if other is FOUR:
-                repository.request(experiment_id, Wanted.RUN, other)
+                repository.requests.want(experiment_id, Wanted.RUN, other)
             else:
                 with pytest.raises(Conflict, match="were changed meanwhile"):
-                    repository.request(experiment_id, Wanted.RUN, other)
+                    repository.requests.want(experiment_id, Wanted.RUN, other)
     assert row(sqlite, experiment_id).spec["resources"] == {"workers_per_trial": 4}
 
 
@@ -131,30 +131,31 @@ def test_threads_and_device_change_before_anything_has_begun_alone(
     with database.session() as repository:
         if begun:
             with pytest.raises(Conflict) as caught:
-                repository.request(experiment_id, Wanted.RUN, asked)
+                repository.requests.want(experiment_id, Wanted.RUN, asked)
             assert says in str(caught.value)
         else:
-            repository.request(experiment_id, Wanted.RUN, asked)
+            repository.requests.want(experiment_id, Wanted.RUN, asked)
     assert len(row(database, experiment_id).resources_history) == (not begun)
 
 
 def test_neither_chains_nor_what_a_key_stands_for_depend_on_them(database: Database) -> None:
     parsed = parse(spec(resources={"workers_per_trial": 8}))
     with database.session() as repository:
-        experiment_id = repository.create_experiment(
+        experiment_id = repository.experiments.create(
             parsed, plan(parsed), idempotency_key="k", body_sha256="digest of what was posted"
         ).id
     put(database, experiment_id, S.PAUSED)
     with database.session() as repository:
-        repository.request(experiment_id, Wanted.RUN, FOUR)
+        repository.requests.want(experiment_id, Wanted.RUN, FOUR)
         assert (
-            repository.create_experiment(
+            repository.experiments.create(
                 parsed, plan(parsed), idempotency_key="k", body_sha256="digest of what was posted"
             ).id
             == experiment_id
         )
-        keys = repository._session.scalars(select(IdempotencyKeyRow.body_sha256)).all()
-        ids = repository._session.scalars(select(ChainRow.id).order_by(ChainRow.position)).all()
+    with database.engine.connect() as connection:
+        keys = connection.scalars(select(IdempotencyKeyRow.body_sha256)).all()
+        ids = connection.scalars(select(ChainRow.id).order_by(ChainRow.position)).all()
     assert keys == ["digest of what was posted"]
     assert list(ids) == [chain.id for chain in plan(parse(row(database, experiment_id).spec))]
     assert chain_id("SDT", 0, {}) in ids

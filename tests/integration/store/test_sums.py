@@ -9,7 +9,7 @@ from service.plan import plan
 from service.spec import parse
 from service.states import WorkState
 from service.store.database import Database
-from service.store.sums import Extent, Searched
+from service.store.sums import ConfigurationTotals, Extent
 from service.store.tables import ChainRow
 from tests.unit.service.spec.test_spec import spec, tet, train
 
@@ -22,7 +22,7 @@ SEARCH = {"method": "grid", "space": SPACE}
 def create(database: Database, **changes: Any) -> str:
     parsed = parse(spec(arms=ARMS, baseline="SDT", seeds=[0, 1], validation=0.1, **changes))
     with database.session() as repository:
-        return repository.create_experiment(parsed, plan(parsed)).id
+        return repository.experiments.create(parsed, plan(parsed)).id
 
 
 def done(
@@ -30,7 +30,7 @@ def done(
 ) -> None:
     """Brings a chain on: of each stage the epochs, and the validation accuracy, that it has come to."""
     with database.session() as repository:
-        for chain in repository.chains(experiment_id):
+        for chain in repository.work.chains(experiment_id):
             if (chain.arm, chain.configuration, chain.seed) == (arm, number, seed):
                 chain.state = state
                 for row, (epoch, accuracy) in zip(chain.stages, epochs, strict=False):
@@ -38,9 +38,9 @@ def done(
                     row.epoch, row.metrics, row.train_time_s = epoch, metrics, 0.5 * epoch
 
 
-def searched(database: Database, experiment_id: str) -> Mapping[tuple[str, int], Searched]:
+def searched(database: Database, experiment_id: str) -> Mapping[tuple[str, int], ConfigurationTotals]:
     with database.reading() as repository:
-        return {(each.arm, each.number): each for each in repository.searched(experiment_id)}
+        return {(each.arm, each.number): each for each in repository.sums.configurations(experiment_id)}
 
 
 def test_an_experiment_is_as_far_as_all_of_its_stages(database: Database) -> None:
@@ -49,8 +49,8 @@ def test_an_experiment_is_as_far_as_all_of_its_stages(database: Database) -> Non
     done(database, experiment_id, "TIT", 0, 0, "running", (20, 0.5), (5, 0.6), (1, 0.0))
     done(database, experiment_id, "SDT", 0, 1, "running", (3, 0.5))
     with database.reading() as repository:
-        found = repository.extent(experiment_id)
-        rows = repository.chains(experiment_id)[1].stages[2].epochs
+        found = repository.sums.extent(experiment_id)
+        rows = repository.work.chains(experiment_id)[1].stages[2].epochs
     assert found == Extent(
         num_chains=4,
         epochs_done=28,
@@ -65,10 +65,10 @@ def test_an_experiment_is_as_far_as_all_of_its_stages(database: Database) -> Non
 def test_numbers_beyond_32_bits_are_added_up(database: Database) -> None:
     experiment_id = create(database)
     with database.session() as repository:
-        for chain in repository.chains(experiment_id):
+        for chain in repository.work.chains(experiment_id):
             chain.stages[0].epoch, chain.stages[0].T = 2**31 - 1, 1000
     with database.reading() as repository:
-        assert repository.extent(experiment_id).work_done == 4000 * (2**31 - 1)
+        assert repository.sums.extent(experiment_id).work_done == 4000 * (2**31 - 1)
 
 
 def test_configurations_are_summed_up_over_their_chains(database: Database) -> None:
@@ -85,7 +85,16 @@ def test_configurations_are_summed_up_over_their_chains(database: Database) -> N
     )
     assert one.work_total == found["TIT", 0].work_total > 120
     assert one.val_accuracy == 0.5, "the mean over the newest of both"
-    assert found["SDT", 0] == Searched("SDT", 0, frozenset({WorkState.WAITING}), 0, 160, 0.0, None)
+    assert (one.num_succeeded, one.succeeded_val_accuracy) == (0, None)
+    assert found["SDT", 0] == ConfigurationTotals("SDT", 0, frozenset({WorkState.WAITING}), 0, 160, 0.0, None)
+
+
+def test_what_has_succeeded_is_summed_up_by_itself(database: Database) -> None:
+    experiment_id = create(database, search=SEARCH)
+    done(database, experiment_id, "SDT", 0, 0, "succeeded", (20, 0.9))
+    done(database, experiment_id, "SDT", 0, 1, "running", (10, 0.5))
+    one = searched(database, experiment_id)["SDT", 0]
+    assert (one.num_succeeded, one.succeeded_val_accuracy, one.val_accuracy) == (1, 0.9, 0.7)
 
 
 def test_what_was_stopped_has_no_accuracy_to_be_the_best_by(database: Database) -> None:
@@ -98,8 +107,10 @@ def test_what_was_stopped_has_no_accuracy_to_be_the_best_by(database: Database) 
 def test_a_configuration_is_found_by_its_number(database: Database) -> None:
     experiment_id = create(database, search=SEARCH)
     with database.reading() as repository:
-        chains = [each for each in repository.chains(experiment_id) if (each.arm, each.configuration) == ("TIT", 2)]
-        found = repository.configuration(experiment_id, "TIT", 2)
+        chains = [
+            each for each in repository.work.chains(experiment_id) if (each.arm, each.configuration) == ("TIT", 2)
+        ]
+        found = repository.work.configuration(experiment_id, "TIT", 2)
     assert found == (chains[0].hyperparameters, [chain.id for chain in chains])
     assert len(chains) == 2
 
@@ -114,8 +125,8 @@ def test_no_chain_is_loaded_to_add_up(database: Database) -> None:
     event.listen(ChainRow, "load", note)
     try:
         with database.reading() as repository:
-            repository.extent(experiment_id)
-            repository.searched(experiment_id)
+            repository.sums.extent(experiment_id)
+            repository.sums.configurations(experiment_id)
     finally:
         event.remove(ChainRow, "load", note)
     assert loaded == []

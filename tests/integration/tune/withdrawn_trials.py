@@ -42,10 +42,20 @@ class WaitingTrial(tune.Trainable):
         return {"done": True}
 
 
+class KnownController(PatientScheduler):
+    """The scheduler, with Tune's controller for a test to look at."""
+
+    controller: Any = None
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        self.controller = tune_controller._tune_controller
+        super().on_trial_add(tune_controller, trial)
+
+
 class Withdrawing(tune.Callback):
     """Withdraws whatever waits once two are at work, and looks at what is kept after one of them has ended."""
 
-    def __init__(self, scheduler: PatientScheduler, folder: Path) -> None:
+    def __init__(self, scheduler: KnownController, folder: Path) -> None:
         self.scheduler, self.folder = scheduler, folder
         self.steps_behind = 0
         self.told: dict[str, int] = {}
@@ -59,7 +69,7 @@ class Withdrawing(tune.Callback):
         elif len(running) == 1:
             self.steps_behind += 1
             if self.steps_behind == STEPS:
-                controller = self.scheduler._controller
+                controller = self.scheduler.controller
                 self.told = {
                     "staged": len(controller._staged_trials),
                     "processes": controller._actor_manager.num_live_actors,
@@ -74,7 +84,7 @@ def main(folder: Path) -> None:
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(TRIALS)
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     ray.init(num_cpus=SLOTS, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    scheduler = PatientScheduler()
+    scheduler = KnownController()
     withdrawing = Withdrawing(scheduler, folder)
     tuner = tune.Tuner(
         WaitingTrial,

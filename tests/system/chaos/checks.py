@@ -66,7 +66,7 @@ def _stage(progress: StageProgress, stage: Json, client: MlflowClient) -> Iterat
 
 def _weights(progress: StageProgress) -> Iterator[str]:
     assert progress.last is not None
-    state = checkpoints.load(progress.checkpoint(progress.last))
+    state = checkpoints.load_checkpoint(progress.checkpoint(progress.last))
     if (digest := checkpoints.weights_sha256(state["model"])) != progress.last.weights_sha256:
         yield f"its last checkpoint holds {digest[:12]}, its journal says {progress.last.weights_sha256[:12]}"
 

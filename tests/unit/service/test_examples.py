@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from service.documents.yaml import load_yaml
+from service.documents import load_yaml
 from service.search.configurations import infeasible
 from service.spec import parse
+from tests.root import ROOT
 
-FOLDER = Path(__file__).parents[3] / "examples"
+FOLDER = ROOT / "examples"
 
 
 @pytest.mark.parametrize("file", sorted(FOLDER.glob("*.yaml")), ids=lambda file: file.stem)

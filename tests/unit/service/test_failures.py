@@ -1,14 +1,14 @@
 """Every type of failure is explained: as data, and in the documentation, with the text that people read."""
 
 import re
-from pathlib import Path
 
 import pytest
 
 from service.failures import ABOUT, MAX_LINES, Failure, FailureType
 from tests.failure_texts import TEXTS
+from tests.root import ROOT
 
-GUIDE = (Path(__file__).parents[3] / "docs" / "troubleshooting.md").read_text()
+GUIDE = (ROOT / "docs" / "troubleshooting.md").read_text()
 SECTIONS = dict(re.findall(r"^### `(\w+)`\n(.*?)(?=^##|\Z)", GUIDE, re.MULTILINE | re.DOTALL))
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from service.settings import Settings, SettingsInvalid, variable
+from tests.root import ROOT
 
 
 def read(**env: str) -> Settings:
@@ -77,6 +78,6 @@ def test_an_api_on_every_interface_is_reached_on_loopback() -> None:
 
 
 def test_the_guide_for_operators_has_every_setting() -> None:
-    guide = (Path(__file__).parents[3] / "docs" / "guides" / "operations.md").read_text()
+    guide = (ROOT / "docs" / "guides" / "operations.md").read_text()
     # The rest of a row's variables may be told in one cell.
     assert [name for name in map(variable, Settings.model_fields) if f"`{name}`" not in guide] == []

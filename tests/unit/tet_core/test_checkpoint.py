@@ -25,8 +25,8 @@ def checkpoint() -> dict[str, Any]:
 
 
 def test_what_is_saved_is_loaded(checkpoint: dict[str, Any], tmp_path: Path) -> None:
-    checkpoints.save(checkpoint, tmp_path / "last.pt")
-    loaded = checkpoints.load(tmp_path / "last.pt")
+    checkpoints.save_checkpoint(checkpoint, tmp_path / "last.pt")
+    loaded = checkpoints.load_checkpoint(tmp_path / "last.pt")
     assert weights_sha256(loaded) == weights_sha256(checkpoint)
     for part in ("config", "environment", "epoch", "metrics"):
         assert loaded[part] == checkpoint[part]
@@ -36,20 +36,20 @@ def test_what_is_saved_is_loaded(checkpoint: dict[str, Any], tmp_path: Path) -> 
 
 def test_a_file_that_a_killed_writer_left_does_no_harm(checkpoint: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "last.pt"
-    checkpoints.save(checkpoint, path)
+    checkpoints.save_checkpoint(checkpoint, path)
     for leftover in (".last.pt.tmp", ".last.pt.1.tmp"):
         (tmp_path / leftover).write_bytes(path.read_bytes()[:100])
-    assert checkpoints.load(path)["epoch"] == 3
-    checkpoints.save(checkpoint | {"epoch": 4}, path)
-    assert checkpoints.load(path)["epoch"] == 4
+    assert checkpoints.load_checkpoint(path)["epoch"] == 3
+    checkpoints.save_checkpoint(checkpoint | {"epoch": 4}, path)
+    assert checkpoints.load_checkpoint(path)["epoch"] == 4
 
 
 def test_a_write_that_fails_leaves_the_old_file(checkpoint: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "last.pt"
-    checkpoints.save(checkpoint, path)
+    checkpoints.save_checkpoint(checkpoint, path)
     with pytest.raises(Exception, match="pickle"):
-        checkpoints.save(checkpoint | {"epoch": 4, "config": lambda: None}, path)
-    assert checkpoints.load(path)["epoch"] == 3
+        checkpoints.save_checkpoint(checkpoint | {"epoch": 4, "config": lambda: None}, path)
+    assert checkpoints.load_checkpoint(path)["epoch"] == 3
     assert [file.name for file in tmp_path.iterdir()] == ["last.pt"]
 
 
@@ -60,7 +60,7 @@ def test_a_full_disk_is_told_as_such(
     monkeypatch.setattr("secrets.token_hex", lambda _: "0")
     (tmp_path / ".last.pt.0.tmp").symlink_to("/dev/full")  # where the content goes first
     with pytest.raises(OSError, match="No space left on device") as caught:
-        checkpoints.save(checkpoint | {"model": {"a": torch.ones(num_values)}}, tmp_path / "last.pt")
+        checkpoints.save_checkpoint(checkpoint | {"model": {"a": torch.ones(num_values)}}, tmp_path / "last.pt")
     assert caught.value.errno == errno.ENOSPC
     assert list(tmp_path.iterdir()) == []
 
@@ -68,39 +68,39 @@ def test_a_full_disk_is_told_as_such(
 @pytest.mark.parametrize("kept", [0, 10, 500, 0.9, 0.999])
 def test_a_truncated_file_is_named(checkpoint: dict[str, Any], tmp_path: Path, kept: float) -> None:
     path = tmp_path / "last.pt"
-    checkpoints.save(checkpoint, path)
+    checkpoints.save_checkpoint(checkpoint, path)
     content = path.read_bytes()
     path.write_bytes(content[: int(kept if kept >= 1 or kept == 0 else kept * len(content))])
     with pytest.raises(CheckpointError, match=r"last\.pt: damaged, or no checkpoint"):
-        checkpoints.load(path)
+        checkpoints.load_checkpoint(path)
 
 
 def test_a_flipped_byte_in_the_weights_is_named(checkpoint: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "last.pt"
-    checkpoints.save(checkpoint | {"model": {"a": torch.full((64,), 1.5)}}, path)
+    checkpoints.save_checkpoint(checkpoint | {"model": {"a": torch.full((64,), 1.5)}}, path)
     content = bytearray(path.read_bytes())
     content[content.index(torch.full((4,), 1.5).numpy().tobytes())] ^= 1
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match=r"last\.pt: damaged"):
-        checkpoints.load(path)
+        checkpoints.load_checkpoint(path)
 
 
 def test_a_file_with_code_in_it_is_refused(tmp_path: Path) -> None:
     torch.save({"format": 1, "model": Path("/")}, tmp_path / "evil.pt")
     with pytest.raises(CheckpointError, match=r"evil\.pt: damaged, or no checkpoint"):
-        checkpoints.load(tmp_path / "evil.pt")
+        checkpoints.load_checkpoint(tmp_path / "evil.pt")
 
 
 def test_a_missing_file_another_format_and_missing_parts_are_named(checkpoint: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none\.pt: no such checkpoint"):
-        checkpoints.load(tmp_path / "none.pt")
-    checkpoints.save(checkpoint | {"format": 2}, tmp_path / "new.pt")
+        checkpoints.load_checkpoint(tmp_path / "none.pt")
+    checkpoints.save_checkpoint(checkpoint | {"format": 2}, tmp_path / "new.pt")
     with pytest.raises(CheckpointError, match=r"new\.pt: its format is 2; this version reads format 1"):
-        checkpoints.load(tmp_path / "new.pt")
+        checkpoints.load_checkpoint(tmp_path / "new.pt")
     del checkpoint["optimizer"]
-    checkpoints.save(checkpoint, tmp_path / "part.pt")
+    checkpoints.save_checkpoint(checkpoint, tmp_path / "part.pt")
     with pytest.raises(CheckpointError, match=r"part\.pt: lacks optimizer"):
-        checkpoints.load(tmp_path / "part.pt")
+        checkpoints.load_checkpoint(tmp_path / "part.pt")
 
 
 def test_the_hash_is_of_names_types_shapes_and_bytes() -> None:

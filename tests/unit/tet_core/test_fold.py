@@ -103,5 +103,5 @@ def test_the_model_itself_is_left_as_it_is() -> None:
 
 
 def test_a_norm_without_its_convolution_is_named() -> None:
-    with pytest.raises(ValueError, match="stand behind no convolution that they could be folded into: 1"):
+    with pytest.raises(ValueError, match="follow no convolution that they could be folded into: 1"):
         fold_batchnorm(nn.Sequential(nn.Linear(2, 2), TdBN(2)))

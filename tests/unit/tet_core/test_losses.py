@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
+from tet_core.errors import ConfigError
 from tet_core.losses import sdt_loss, tet_loss
 
 T, BATCH, CLASSES = 4, 3, 5
@@ -80,5 +81,5 @@ def test_sdt_is_at_most_tet_for_any_outputs(steps: list[list[float]], label: int
 def test_wrong_shapes_and_weights_are_named(outputs: Tensor, labels: Tensor) -> None:
     with pytest.raises(ValueError, match=r"outputs have shape \(4, 3, 5\) and labels \(2,\); they must be \[T, B, K\]"):
         sdt_loss(outputs, labels[:2])
-    with pytest.raises(ValueError, match=r"lamb is -1; it must be from 0 to 1"):
+    with pytest.raises(ConfigError, match=r"lamb is -1; it must be from 0 to 1"):
         tet_loss(outputs, labels, lamb=-1)

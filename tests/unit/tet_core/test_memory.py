@@ -26,9 +26,9 @@ MODELS: dict[str, tuple[int, int, dict[str, Any]]] = {
 def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Runs a test with either kind of neurons."""
     monkeypatch.setenv(kernels.VARIABLE, request.param)
-    kernels.chosen.cache_clear()
+    kernels.in_use.cache_clear()
     yield request.param
-    kernels.chosen.cache_clear()
+    kernels.in_use.cache_clear()
 
 
 def network(name: str) -> tuple[nn.Module, Tensor]:

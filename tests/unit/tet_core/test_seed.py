@@ -17,7 +17,7 @@ def test_equal_keys_give_equal_draws_and_others_do_not() -> None:
 
 def test_keys_never_change() -> None:
     # The first eight bytes of SHA-256("0/order/1"), signed: a change here would change every result.
-    assert seed.key(0, "order", 1) == 8978914615671679097
+    assert seed.draw_key(0, "order", 1) == 8978914615671679097
 
 
 def test_initial_weights_leave_the_global_generator_alone() -> None:

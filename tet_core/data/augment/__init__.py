@@ -1,7 +1,7 @@
-"""Augmentation of whole batches, on the device they are on, from draws made ahead for the whole epoch.
+"""Augmentation of whole batches, on their device, from draws that are made before each epoch.
 
-Each sample's draws are a row of a table that depends on (seed, step, epoch, sample) alone, so neither batch size and
-order nor the other steps can shift them: arms that share a step share its draws.
+Each sample's draws are a row of a table that depends only on (seed, step, epoch, sample). So batch size, order and the
+other steps cannot change them: arms that share a step share its draws.
 
 Shapes: N samples of the training set, B of a batch, C channels, H and W pixels. Frames of events, `[B, T, C, H, W]`,
 are augmented as images of T * C channels: all frames of a recording alike.
@@ -20,7 +20,7 @@ from tet_core.data.augment import colour, event, geometry
 
 
 class _Operation(NamedTuple):
-    """How a step draws its table `[N, ...]`, and how it changes images `[B, C, H, W]` by their rows of it."""
+    """The two functions of a step: one draws its table `[N, ...]`, one changes images `[B, C, H, W]` by their rows."""
 
     draw: Callable[[Any, int, torch.Generator], Tensor]
     apply: Callable[[Any, Tensor, Tensor, int], Tensor]
@@ -42,12 +42,12 @@ def draw(steps: Sequence[AugmentationStep], num_samples: int, *, seed_: int, epo
 
     Args:
         steps: The augmentation.
-        num_samples: N, of the whole training set (validation samples too, so that they shift nothing).
+        num_samples: N, of the whole training set; validation samples are included, so that they change no draw.
         seed_: The experiment's seed.
         epoch: The chain's epoch, from 1.
 
     Returns:
-        A tensor `[N, ...]` for each step, on the CPU; what it holds is the step's own.
+        A tensor `[N, ...]` for each step, on the CPU; its content depends on the step.
     """
     seen: Counter[str] = Counter()
     tables = []
@@ -65,10 +65,10 @@ def apply(
 
     Args:
         steps: The augmentation.
-        tables: What `draw` gave, on the images' device.
+        tables: The result of `draw`, on the images' device.
         indices: `[B]`, int64: which sample of the training set each image is.
         images: `[B, C, H, W]` or `[B, T, C, H, W]`, not normalised (the padding's 0 is black).
-        size: H = W of the result; what is larger once all steps are done is cropped to its centre.
+        size: H = W of the result; images that are larger after all steps are cropped to their centre.
 
     Returns:
         `[B, C, size, size]` or `[B, T, C, size, size]`, of the same dtype.

@@ -1,6 +1,6 @@
 """AutoAugment: 25 pairs of operations, of which each image gets one, on whole batches of still images.
 
-Operations give what Pillow's give; the test holds them to that.
+The operations give the same values as Pillow's; a test compares them.
 
 Shapes: B images, C channels (3: colour, 1: grey), H and W pixels; values are uint8.
 
@@ -17,7 +17,7 @@ from torch.nn import functional
 from tet_core.config import AutoAugment
 from tet_core.data.augment.geometry import about_centre, warp
 
-# Each pair: operation, its probability, its magnitude from 0 to 9 (None: it has none), twice.
+# Each pair: twice an operation, its probability, and its magnitude from 0 to 9 (None: it has none).
 POLICY = (
     (("invert", 0.1, None), ("contrast", 0.2, 6)),
     (("rotate", 0.7, 2), ("translate_x", 0.3, 9)),
@@ -49,12 +49,12 @@ _MAX_MAGNITUDE = 9
 
 
 def draw_autoaugment(step: AutoAugment, num_samples: int, generator: torch.Generator) -> Tensor:
-    """`[N, 5]`, float32 from 0 to 1: which pair, whether each of its operations is done, and the sign of each."""
+    """Draw `[N, 5]`, float32 from 0 to 1: which pair, whether each of its operations is done, and the sign of each."""
     return torch.rand((num_samples, 5), generator=generator)
 
 
 def apply_autoaugment(step: AutoAugment, images: Tensor, rows: Tensor, size: int) -> Tensor:
-    """Each image's pair, operation by operation, for all images that share it at once."""
+    """Apply each image's pair, for all images with the same pair at once."""
     images = images.clone()
     which = (rows[:, 0] * len(POLICY)).long()
     for number, pair in enumerate(POLICY):
@@ -67,12 +67,12 @@ def apply_autoaugment(step: AutoAugment, images: Tensor, rows: Tensor, size: int
 
 
 def invert(images: Tensor, level: float, signs: Tensor) -> Tensor:
-    """255 - value."""
+    """Return 255 - value."""
     return 255 - images
 
 
 def solarize(images: Tensor, level: float, signs: Tensor) -> Tensor:
-    """Invert what is at least 255 * (1 - level)."""
+    """Invert values of at least 255 * (1 - level)."""
     return torch.where(images >= round(255 * (1 - level)), 255 - images, images)
 
 
@@ -82,23 +82,23 @@ def posterize(images: Tensor, level: float, signs: Tensor) -> Tensor:
 
 
 def brightness(images: Tensor, level: float, signs: Tensor) -> Tensor:
-    """Away from black, or towards it."""
+    """Move the values away from black, or towards it."""
     return _blend(torch.zeros_like(images), images, level, signs)
 
 
 def contrast(images: Tensor, level: float, signs: Tensor) -> Tensor:
-    """Away from the mean grey of each image, or towards it."""
+    """Move the values away from the mean grey of each image, or towards it."""
     mean = (luma(images).double().mean((1, 2, 3)) + 0.5).floor()
     return _blend(mean[:, None, None, None].to(images.dtype).expand_as(images), images, level, signs)
 
 
 def colour(images: Tensor, level: float, signs: Tensor) -> Tensor:
-    """Away from grey, or towards it; of grey images nothing changes."""
+    """Move the values away from grey, or towards it; grey images do not change."""
     return _blend(luma(images).expand_as(images), images, level, signs)
 
 
 def sharpness(images: Tensor, level: float, signs: Tensor) -> Tensor:
-    """Away from a blurred image, or towards it; the outermost pixels stay."""
+    """Move the values away from a blurred image, or towards it; the outermost pixels stay."""
     kernel = torch.ones((1, 1, 3, 3), dtype=torch.float32, device=images.device)
     kernel[..., 1, 1] = 5
     sums = functional.conv2d(images.flatten(0, 1)[:, None].float(), kernel)
@@ -108,14 +108,14 @@ def sharpness(images: Tensor, level: float, signs: Tensor) -> Tensor:
 
 
 def _blend(base: Tensor, images: Tensor, level: float, signs: Tensor) -> Tensor:
-    """`base + (1 + sign * 0.9 * level) * (images - base)`, cut to 0 to 255 and to whole numbers."""
+    """Return `base + (1 + sign * 0.9 * level) * (images - base)`, clipped to 0 to 255 and cut to whole numbers."""
     factor = (1 + signs * 0.9 * level)[:, None, None, None]
     mixed = base.float() + factor * (images.float() - base.float())
     return mixed.clamp_(0, 255).to(images.dtype)
 
 
 def luma(images: Tensor) -> Tensor:
-    """Grey `[B, 1, H, W]` by ITU-R 601-2, in the whole numbers that Pillow uses."""
+    """Return grey `[B, 1, H, W]` by ITU-R 601-2, in integers as in Pillow."""
     if images.shape[1] == 1:
         return images
     weights = torch.tensor((19595, 38470, 7471), device=images.device)
@@ -148,7 +148,7 @@ def equalize(images: Tensor, level: float, signs: Tensor) -> Tensor:
 
 
 def rotate(images: Tensor, level: float, signs: Tensor) -> Tensor:
-    """By up to 30 degrees about the centre, counterclockwise where the sign is positive."""
+    """Rotate by up to 30 degrees about the centre, counterclockwise if the sign is positive."""
     angles = signs.double() * math.radians(30 * level)
     cos, sin = angles.cos(), angles.sin()
     matrices = torch.stack((torch.stack((cos, -sin), 1), torch.stack((sin, cos), 1)), 1)
@@ -180,7 +180,7 @@ def _identity(images: Tensor) -> Tensor:
     return torch.eye(2, 3, dtype=torch.float64, device=images.device).repeat(len(images), 1, 1)
 
 
-# Each takes images `[B, C, H, W]`, a level from 0 to 1 and a sign `[B]` for each image, where it has one.
+# Each takes images `[B, C, H, W]`, a level from 0 to 1, and a sign for each image `[B]`, which some do not use.
 OPERATIONS: dict[str, Callable[[Tensor, float, Tensor], Tensor]] = {
     operation.__name__: operation
     for operation in (

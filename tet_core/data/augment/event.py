@@ -1,6 +1,6 @@
-"""Augmentations of events that move counts and leave them whole: roll, and one of roll, rotation and shear (NDA).
+"""Augmentations of events that move whole counts: roll, and one of roll, rotation and shear (NDA).
 
-Each pixel of the result takes the count of one pixel of the input, the nearest. Where that one lies outside, it is 0.
+Each pixel of the result takes the count of the nearest pixel of the input; it is 0 if that lies outside.
 
 Shapes: N samples of the training set, B samples of a batch, C channels (T frames of two polarities), H and W pixels.
 
@@ -19,17 +19,17 @@ _KINDS = 3  # roll, rotation, shear
 
 
 def draw_roll(step: Roll, num_samples: int, generator: torch.Generator) -> Tensor:
-    """How far each sample is shifted, down and to the right: `[N, 2]`, int64."""
+    """Draw how far each sample is shifted, down and to the right: `[N, 2]`, int64."""
     return torch.randint(-step.pixels, step.pixels + 1, (num_samples, 2), generator=generator)
 
 
 def apply_roll(step: Roll, images: Tensor, rows: Tensor, size: int) -> Tensor:
-    """Shift every sample its own way."""
+    """Shift every sample by its own draw."""
     return roll(images, rows)
 
 
 def roll(images: Tensor, shifts: Tensor) -> Tensor:
-    """Shift `[B, C, H, W]` by `shifts` `[B, 2]` (down, right); what leaves at one side comes back at the other."""
+    """Shift `[B, C, H, W]` by `shifts` `[B, 2]` (down, right); pixels that leave at one side come back at the other."""
     height, width = images.shape[-2:]
     rows = (torch.arange(height, device=images.device) - shifts[:, 0, None]) % height
     columns = (torch.arange(width, device=images.device) - shifts[:, 1, None]) % width
@@ -38,11 +38,11 @@ def roll(images: Tensor, shifts: Tensor) -> Tensor:
 
 
 def draw_nda(step: Nda, num_samples: int, generator: torch.Generator) -> Tensor:
-    """What happens to each sample: `[N, 6]`, float64.
+    """Draw how each sample is moved: `[N, 6]`, float64.
 
-    The columns are the shift (down, right) of a roll, and the matrix (row by row) that leads from a place (x, y) of the
-    result, seen from the centre, to the one that it takes its count from. All three kinds are drawn for every sample,
-    so that which one it gets shifts no other draw.
+    The columns are the shift (down, right) of a roll, and the matrix (row by row) from a place (x, y) of the result,
+    relative to the centre, to the place that it takes its count from. All three kinds are drawn for every sample, so
+    that the kind it gets changes no other draw.
     """
     kind = torch.randint(0, _KINDS, (num_samples,), generator=generator)
     shifts = torch.randint(-step.pixels, step.pixels + 1, (num_samples, 2), generator=generator).double()
@@ -57,6 +57,6 @@ def draw_nda(step: Nda, num_samples: int, generator: torch.Generator) -> Tensor:
 
 
 def apply_nda(step: Nda, images: Tensor, rows: Tensor, size: int) -> Tensor:
-    """Roll, turn or shear every sample."""
+    """Roll, rotate or shear every sample."""
     maps = geometry.about_centre(rows[:, 2:].view(-1, 2, 2), *images.shape[-2:])
     return roll(geometry.warp(images, maps), rows[:, :2].long())

@@ -11,7 +11,7 @@ from tet_core.config import Crop, Cutout, Flip, ResizedCrop
 
 
 def draw_crop(step: Crop, num_samples: int, generator: torch.Generator) -> Tensor:
-    """Row and column of each sample's corner in the padded image: `[N, 2]`, int64."""
+    """Draw row and column of each sample's corner in the padded image: `[N, 2]`, int64."""
     return torch.randint(0, 2 * step.padding + 1, (num_samples, 2), generator=generator)
 
 
@@ -21,18 +21,18 @@ def apply_crop(step: Crop, images: Tensor, rows: Tensor, size: int) -> Tensor:
 
 
 def crop(images: Tensor, padding: int, corners: Tensor) -> Tensor:
-    """Pad every side with zeros, then cut the old size out at each image's own corner `[B, 2]` (row, column)."""
+    """Pad every side with zeros, then crop to the old size at each image's corner `[B, 2]` (row, column)."""
     num_images, _, height, width = images.shape
     padded = functional.pad(images, (padding,) * 4)
     rows = corners[:, 0, None] + torch.arange(height, device=images.device)
     columns = corners[:, 1, None] + torch.arange(width, device=images.device)
     batch = torch.arange(num_images, device=images.device)
-    # Index [B, 1, H, W] of an image laid out channels-last, so that one gather moves every channel.
+    # The images are indexed as channels-last, so that one gather moves all channels.
     return padded.permute(0, 2, 3, 1)[batch[:, None, None], rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
 def draw_flip(step: Flip, num_samples: int, generator: torch.Generator) -> Tensor:
-    """Which samples are mirrored: `[N]`, bool."""
+    """Draw which samples are mirrored: `[N]`, bool."""
     return torch.rand(num_samples, generator=generator) < step.p
 
 
@@ -47,13 +47,13 @@ def flip(images: Tensor, mirrored: Tensor) -> Tensor:
 
 
 def centre_crop(images: Tensor, size: int) -> Tensor:
-    """The middle `size` x `size` pixels of images that are larger; others as they are."""
+    """Return the middle `size` x `size` pixels of images that are larger; others unchanged."""
     top, left = ((side - size) // 2 if side > size else 0 for side in images.shape[-2:])
     return images[..., top : top + size, left : left + size]
 
 
 def draw_resized_crop(step: ResizedCrop, num_samples: int, generator: torch.Generator) -> Tensor:
-    """Each sample's rectangle as shares of the image: `[N, 4]`, width, height, and left and top within what is left."""
+    """Draw each sample's rectangle, `[N, 4]`: width and height as shares of the image, left and top of the rest."""
     uniform = torch.rand((num_samples, 4), generator=generator)
     area = step.min_area + uniform[:, 0] * (1 - step.min_area)
     aspect = step.max_aspect ** (2 * uniform[:, 1] - 1)
@@ -62,7 +62,7 @@ def draw_resized_crop(step: ResizedCrop, num_samples: int, generator: torch.Gene
 
 
 def apply_resized_crop(step: ResizedCrop, images: Tensor, rows: Tensor, size: int) -> Tensor:
-    """Stretch each image's rectangle to `size` x `size`: pixels by bilinear interpolation, counts by the nearest."""
+    """Stretch each image's rectangle to `size` x `size`: images bilinearly, counts by the nearest pixel."""
     width, height, left, top = (column[:, None] for column in rows.unbind(1))
     centres = (torch.arange(size, device=images.device) + 0.5) / size
     x, y = left * (1 - width) + centres * width, top * (1 - height) + centres * height  # [B, size], from 0 to 1
@@ -74,12 +74,12 @@ def apply_resized_crop(step: ResizedCrop, images: Tensor, rows: Tensor, size: in
 
 
 def draw_cutout(step: Cutout, num_samples: int, generator: torch.Generator) -> Tensor:
-    """Centre of each sample's square as shares of the image: `[N, 2]`, row and column."""
+    """Draw the centre of each sample's square as shares of the image: `[N, 2]`, row and column."""
     return torch.rand((num_samples, 2), generator=generator)
 
 
 def apply_cutout(step: Cutout, images: Tensor, rows: Tensor, size: int) -> Tensor:
-    """Blacken each image's square, as far as it lies within the image."""
+    """Set each image's square, as far as it lies within the image, to 0."""
     inside = []
     for length, share in zip(images.shape[-2:], rows.unbind(1), strict=True):
         start = (share * length).long() - step.size // 2
@@ -90,12 +90,12 @@ def apply_cutout(step: Cutout, images: Tensor, rows: Tensor, size: int) -> Tenso
 
 
 def warp(images: Tensor, matrices: Tensor) -> Tensor:
-    """Move pixels by an affine map, taking the nearest one; what comes from outside is 0.
+    """Move pixels by an affine map, taking the nearest one; pixels from outside are 0.
 
     Args:
-        images: `[B, C, H, W]`, of any dtype: values are moved, never mixed.
+        images: `[B, C, H, W]`, of any dtype: values are moved, not mixed.
         matrices: `[B, 2, 3]`, float64: for each image the map from places of the result `(x, y, 1)` to places of the
-            image, both in pixels, with the centre of the first one at (0.5, 0.5).
+            image, both in pixels, with the centre of the first pixel at (0.5, 0.5).
 
     Returns:
         `[B, C, H, W]`.
@@ -113,6 +113,6 @@ def warp(images: Tensor, matrices: Tensor) -> Tensor:
 
 
 def about_centre(matrices: Tensor, height: int, width: int) -> Tensor:
-    """Linear maps `[B, 2, 2]`, float64, that leave the image's centre where it is, as `warp` takes them."""
+    """Return linear maps `[B, 2, 2]`, float64, as maps about the image's centre, in the form of `warp`."""
     centre = torch.tensor((width / 2, height / 2), dtype=torch.float64, device=matrices.device)
     return torch.cat((matrices, (centre - matrices @ centre)[:, :, None]), 2)

@@ -1,17 +1,17 @@
-"""AEDAT 2.0, the format of jAER, as a DVS128 camera writes it: 128x128 pixels, two polarities.
+"""Reader for AEDAT 2.0, the format of jAER, from a DVS128 camera: 128x128 pixels, two polarities.
 
-A file has lines of text that start with `#`, the first of them `#!AER-DAT2.0`, each ended by CRLF or LF; then eight
-bytes an event: address and time in µs, both unsigned, 32 bits, big-endian. Of the address
+A file starts with lines of text, each starting with `#` and ended by CRLF or LF; the first is `#!AER-DAT2.0`. Then each
+event has eight bytes: address and time in µs, both unsigned, 32 bits, big-endian. The bits of the address:
 
 | bit | is |
 |---|---|
 | 0 | polarity, as it was stored |
 | 1 to 7 | y, the row |
 | 8 to 14 | x, the column |
-| 15 | set if this is no pixel's event but one of the camera's own (synchronisation); left out |
+| 15 | set if the event is the camera's own (synchronisation) and not a pixel's; such events are left out |
 | 16 to 31 | 0 for this camera |
 
-That the upper seven bits are the horizontal axis is what tonic and the MATLAB reader of the data set's makers say, see
+The upper seven bits are the horizontal axis, as in tonic and in the MATLAB reader of the data set's makers; see
 docs/adr/010-events-are-counted.md.
 """
 
@@ -25,21 +25,21 @@ from tet_core.data.events.recording import Events
 SENSOR_SIZE = 128
 _MAGIC = b"#!AER-DAT"
 _VERSION = b"2.0"
-_ENDS = (b"#End Of ASCII", b"#!END-HEADER")  # some versions of jAER say where the text ends
+_ENDS = (b"#End Of ASCII", b"#!END-HEADER")  # with these lines some versions of jAER end the text
 _RECORD = np.dtype([("address", ">u4"), ("time", ">u4")])
 _SPECIAL = 1 << 15
 _TEXT = bytes(range(0x20, 0x7F)) + b"\t"
 
 
-def read(path: Path) -> Events:
-    """Read a recording, in the order of the file.
+def read_aedat(path: Path) -> Events:
+    """Read a recording; its events keep the order of the file.
 
     Raises:
-        DataError: If the file cannot be read, is no AEDAT 2.0, ends within an event, or is of another camera; it
+        DataError: If the file cannot be read, is not AEDAT 2.0, ends within an event, or is from another camera; it
             names the file.
 
     Example:
-        >>> read(Path("cifar10_cat_0.aedat")).t  # doctest: +SKIP
+        >>> read_aedat(Path("cifar10_cat_0.aedat")).t  # doctest: +SKIP
     """
     try:
         content = path.read_bytes()
@@ -65,11 +65,11 @@ def read(path: Path) -> Events:
 
 
 def _end_of_header(content: bytes, path: Path) -> int:
-    """Where the events start.
+    """Return the position at which the events start.
 
-    A line belongs to the header if it starts with `#` and is text. The first event could only be taken for one if
-    its address started with the byte of `#`, 0x23, and a DVS128's addresses start with 0: what is taken so has been
-    another camera's, and would be refused for that.
+    A line belongs to the header if it starts with `#` and is text. An event can be mistaken for such a line only if its
+    address starts with 0x23, the byte of `#`. A DVS128's addresses start with 0, so such an event is another camera's,
+    which would be refused anyway.
     """
     first = content[: content.find(b"\n") + 1].strip()
     if not first.startswith(_MAGIC):

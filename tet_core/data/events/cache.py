@@ -1,10 +1,9 @@
-"""Frames of a whole data set on disk, made once, whoever asks for them first.
+"""A cache on disk of the frames of whole data sets, made by the first process that needs them.
 
 A cache is a folder `<data root>/.frames/<key>/` with `frames.npy` `[N, T, 2, S, S]`, int16, `sha256.npy` `[N, 32]` (of
-each sample's frames) and `recipe.json` (what it was made of). The key is the SHA-256 of the recipe, so what shapes the
-frames is part of their name, and nothing has to be compared or made invalid. A writer fills a folder of its own and
-renames it once it is whole; writers of one key wait for each other, and what a writer that was killed left behind is
-removed by the next.
+each sample's frames) and `recipe.json`, which names everything that the frames depend on. The key is the SHA-256 of the
+recipe, so a cache is never out of date. A writer fills a temporary folder and renames it when it is whole. Writers of
+one key wait for each other, and each removes the folders that killed writers left.
 """
 
 import hashlib
@@ -26,9 +25,9 @@ from tet_core.data.dataset import DataError
 from tet_core.data.events.recording import COUNT, NUM_POLARITIES
 from tet_core.files import only_one, sync_folder
 
-FORMAT = 1  # of the folder and of how frames are made: a change of either makes new caches
+FORMAT = 1  # version of the folder and of how frames are made: a change of either makes new caches
 FOLDER = ".frames"
-_UPDATES = 20  # lines of progress in all
+_UPDATES = 20  # how many lines of progress are printed in all
 
 
 class Frames(NamedTuple):
@@ -39,16 +38,16 @@ class Frames(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Job:
-    """Which frames are asked for, and how to make them if they are not there.
+class FrameRequest:
+    """The frames of a data set that are needed, and how to make them if they are not in the cache.
 
     Attributes:
-        name: Of the data set, for people.
-        recipe: All that shapes the frames, as plain values.
+        name: Name of the data set, to be shown to people.
+        recipe: Everything that the frames depend on, as plain values.
         num_samples: N.
-        T: Frames a sample.
+        T: Number of frames a sample.
         input_size: S.
-        make: Gives the frames `[T, 2, S, S]` of one sample after another.
+        make: Returns the frames `[T, 2, S, S]` of one sample after another.
     """
 
     name: str
@@ -60,130 +59,132 @@ class Job:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of all frames."""
+        """Shape of all frames, `[N, T, 2, S, S]`."""
         return (self.num_samples, self.T, NUM_POLARITIES, self.input_size, self.input_size)
 
     @property
     def full_recipe(self) -> str:
-        """The recipe with what every cache depends on, as JSON with sorted keys."""
+        """The recipe, with shape and format, as JSON with sorted keys."""
         return json.dumps({**self.recipe, "shape": self.shape, "format": FORMAT}, sort_keys=True, indent=1)
 
     @property
     def key(self) -> str:
-        """What the cache is called."""
+        """Name of the cache's folder."""
         return hashlib.sha256(self.full_recipe.encode()).hexdigest()
 
 
-def cached(job: Job, root: Path) -> Frames:
-    """Open a cache; make it first where there is none, or one that is damaged.
+def cached(request: FrameRequest, root: Path) -> Frames:
+    """Open a cache; make it first if it is missing or damaged.
 
-    Looked for, and made, under the data root; where that cannot be written, under the user's own cache folder
+    It is looked for, and made, under the data root; if that cannot be written, under the user's cache folder
     (`$XDG_CACHE_HOME`, else `~/.cache`).
 
     Raises:
-        DataError: If no place can be written, the disk is full, or a recording cannot be read.
+        DataError: If neither place can be written, the disk is full, or a recording cannot be read.
     """
     places = list(dict.fromkeys([root / FOLDER, _own_cache() / "tet_core" / FOLDER]))
     for place in places:
-        if (found := _open(place / job.key, job)) is not None:
+        if (found := _open(place / request.key, request)) is not None:
             return found
     refusals: dict[Path, OSError] = {}
     for place in places:
         try:
             place.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=place):  # permissions do not tell of a read-only mount
+            with tempfile.TemporaryFile(dir=place):  # permissions do not show a read-only mount
                 pass
         except OSError as error:
             refusals[place] = error
             continue
-        return _made(job, place)
-    told = "; ".join(f"{place}: {error.strerror or error}" for place, error in refusals.items())
+        return _made(request, place)
+    tried = "; ".join(f"{place}: {error.strerror or error}" for place, error in refusals.items())
     last = refusals[places[-1]]
-    raise DataError(f"{job.name}: the frames of its recordings have no place to be kept in: {told}") from last
+    raise DataError(f"{request.name}: the frames of its recordings cannot be stored: {tried}") from last
 
 
 def _own_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
-def _open(folder: Path, job: Job) -> Frames | None:
-    """What is there, if it is whole."""
+def _open(folder: Path, request: FrameRequest) -> Frames | None:
+    """Return the cache in a folder if it is whole."""
     try:
-        # Copy on write: torch takes no array that must not be written to. Nothing here writes.
+        # Copy on write, since torch takes no read-only array. Nothing here writes.
         frames = np.load(folder / "frames.npy", mmap_mode="c")
         sha256 = np.load(folder / "sha256.npy")
-    except (OSError, ValueError, EOFError):  # not there; cut short; not an array's header
+    except (OSError, ValueError, EOFError):  # missing; cut short; no array's header
         return None
-    expected = (job.shape, np.dtype(COUNT), (job.num_samples, 32), np.dtype(np.uint8))
+    expected = (request.shape, np.dtype(COUNT), (request.num_samples, 32), np.dtype(np.uint8))
     return Frames(frames, sha256) if (frames.shape, frames.dtype, sha256.shape, sha256.dtype) == expected else None
 
 
-def _made(job: Job, place: Path) -> Frames:
-    target, prefix = place / job.key, f".{job.key}."
+def _made(request: FrameRequest, place: Path) -> Frames:
+    target, prefix = place / request.key, f".{request.key}."
     try:
-        with only_one(place / f"{prefix}lock", lambda: _say_waiting(job.name)) as alone:
-            if (found := _open(target, job)) is not None:
-                return found  # another made it while we waited
+        with only_one(place / f"{prefix}lock", lambda: _say_waiting(request.name)) as alone:
+            if (found := _open(target, request)) is not None:
+                return found  # another process made it while we waited
             if alone:
                 _remove_leftovers(place, prefix)
             temporary = place / f"{prefix}{secrets.token_hex(4)}.tmp"
             temporary.mkdir()
             try:
-                _write(job, temporary)
-                _put_in_place(temporary, target, job)
+                _write(request, temporary)
+                _put_in_place(temporary, target, request)
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
             sync_folder(place)
     except OSError as error:
-        size = int(np.prod(job.shape)) * np.dtype(COUNT).itemsize / 1e6
-        raise DataError(f"{job.name}: its frames ({size:.0f} MB) could not be written to {place}: {error}") from error
-    found = _open(target, job)
+        size = int(np.prod(request.shape)) * np.dtype(COUNT).itemsize / 1e6
+        raise DataError(
+            f"{request.name}: its frames ({size:.0f} MB) could not be written to {place}: {error}"
+        ) from error
+    found = _open(target, request)
     if found is None:
         raise DataError(f"{target}: cannot be read back, although it was just written; is the disk sound?")
     return found
 
 
 def _remove_leftovers(place: Path, prefix: str) -> None:
-    """Folders of writers that died: all others would hold the lock that we hold."""
+    """Remove the folders of writers that died: a living writer would hold the lock that we hold."""
     for leftover in place.glob(f"{prefix}*.tmp"):
         shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _put_in_place(temporary: Path, target: Path, job: Job) -> None:
-    if target.exists() and _open(target, job) is None:  # damaged; who has it open keeps it
+def _put_in_place(temporary: Path, target: Path, request: FrameRequest) -> None:
+    if target.exists() and _open(target, request) is None:  # damaged; processes that have it open keep it
         target.rename(temporary / "damaged")
-        # The rename below moves the folder as it stands, so what was damaged goes out first.
+        # The rename below moves the whole folder, so the damaged cache is removed from it first.
         shutil.rmtree(temporary / "damaged")
     try:
         temporary.rename(target)
     except OSError:
-        if _open(target, job) is None:  # else another writer was first, where locks do not reach
+        if _open(target, request) is None:  # otherwise another writer was first, on a file system without locks
             raise
 
 
-def _write(job: Job, folder: Path) -> None:
-    """Write all three files; not through a memory map, which dies of a full disk instead of raising."""
-    sums = np.empty((job.num_samples, 32), np.uint8)
+def _write(request: FrameRequest, folder: Path) -> None:
+    """Write all three files, not through a memory map, with which a full disk kills the process."""
+    sums = np.empty((request.num_samples, 32), np.uint8)
     done = 0
     with (folder / "frames.npy").open("wb") as file:
-        header = {"descr": np.dtype(COUNT).str, "fortran_order": False, "shape": job.shape}
+        header = {"descr": np.dtype(COUNT).str, "fortran_order": False, "shape": request.shape}
         np.lib.format.write_array_header_2_0(file, header)
-        for frames in job.make():
-            assert frames.shape == job.shape[1:]
+        for frames in request.make():
+            assert frames.shape == request.shape[1:]
             assert frames.dtype == COUNT
             content = np.ascontiguousarray(frames).tobytes()
             file.write(content)
             sums[done] = np.frombuffer(hashlib.sha256(content).digest(), np.uint8)
             done += 1
-            _report(job.name, done, job.num_samples)
-        assert done == job.num_samples
+            _report(request.name, done, request.num_samples)
+        assert done == request.num_samples
         file.flush()
         os.fsync(file.fileno())
     with (folder / "sha256.npy").open("wb") as file:
         np.save(file, sums)
         file.flush()
         os.fsync(file.fileno())
-    (folder / "recipe.json").write_text(job.full_recipe)
+    (folder / "recipe.json").write_text(request.full_recipe)
     sync_folder(folder)
 
 

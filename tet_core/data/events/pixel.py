@@ -1,9 +1,9 @@
-"""A model of an event camera without noise, before which a still image is moved along a closed path.
+"""A model of an event camera without noise, which records a still image that moves along a closed path.
 
-A pixel keeps a reference of log intensity. Each time the log intensity has gone `threshold` away from it, it fires an
-event, of polarity 1 upwards and 0 downwards, and the reference moves by `threshold` that way.
+A pixel keeps a reference of log intensity. Each time the log intensity is `threshold` away from the reference, the
+pixel fires an event, of polarity 1 upwards and 0 downwards, and the reference moves by `threshold` in that direction.
 
-Shapes: B images, H and W their pixels, S pixels of a side of the camera's array, K steps of the path.
+Shapes: B images of H and W pixels, S pixels of a side of the camera's array, K steps of the path.
 
 Source: the pixel of Lichtsteiner, Posch and Delbruck, IEEE J. Solid-State Circuits 43, 2008; three saccades along a
 triangle, 100 ms each, of Orchard et al., Frontiers in Neuroscience 9, 2015 (N-MNIST); the image moves on a closed
@@ -23,21 +23,21 @@ Floats = NDArray[np.float64]
 
 SACCADE_US = 100_000
 NUM_SACCADES = 3
-IMAGE_SHARE = 0.75  # of the sensor's side; the rest is what the path needs
-BLACK = 0.1  # of white's intensity, that a screen gives where it is black: bounds log intensity at ln 11 of contrast
-_STEPS_PER_PIXEL = 2  # of the path; between them log intensity is taken as a straight line
-_GREY_LEVELS = 1 << 16  # scaled intensities are rounded so: which bits a machine's sums leave behind shifts no event
+IMAGE_SHARE = 0.75  # of the sensor's side; the rest is needed for the path
+BLACK = 0.1  # intensity of a screen's black, as a share of white: limits the contrast of log intensities to ln 11
+_STEPS_PER_PIXEL = 2  # steps of the path; between them log intensity is linear
+_GREY_LEVELS = 1 << 16  # scaled intensities are rounded to these, so that a machine's rounding errors shift no event
 # Corners of the path, in units of its reach: row and column of the image's centre.
 _CORNERS = ((-1.0, -1.0), (1.0, 0.0), (-1.0, 1.0), (-1.0, -1.0))
 
 
-class Path(NamedTuple):
-    """Where the image is, and when.
+class Trajectory(NamedTuple):
+    """Positions of the image over time.
 
     Attributes:
         t: `[K + 1]`: times in µs, from 0.
-        row: `[K + 1]`: of the image's centre, in pixels from the sensor's centre.
-        column: The same for the column.
+        row: `[K + 1]`: row of the image's centre, in pixels from the sensor's centre.
+        column: `[K + 1]`: column of the image's centre, in the same units.
     """
 
     t: Floats
@@ -45,18 +45,18 @@ class Path(NamedTuple):
     column: Floats
 
 
-def path(size: int) -> Path:
-    """The closed path of three saccades on a sensor of `size` pixels a side."""
+def trajectory(size: int) -> Trajectory:
+    """Return the closed path of three saccades on a sensor of `size` pixels a side."""
     reach = size * (1 - IMAGE_SHARE) / 2
     corners = np.array(_CORNERS) * reach
     longest = float(np.abs(np.diff(corners, axis=0)).max())
     steps = int(np.ceil(longest * _STEPS_PER_PIXEL))
     share = np.arange(NUM_SACCADES * steps + 1) / steps
     row, column = (np.interp(share, np.arange(NUM_SACCADES + 1), corners[:, axis]) for axis in (0, 1))
-    return Path(share * SACCADE_US, row, column)
+    return Trajectory(share * SACCADE_US, row, column)
 
 
-def record(images: Floats, size: int, threshold: float) -> list[Events]:
+def record_images(images: Floats, size: int, threshold: float) -> list[Events]:
     """Record still images.
 
     Args:
@@ -65,31 +65,31 @@ def record(images: Floats, size: int, threshold: float) -> list[Events]:
         threshold: Change of log intensity that fires an event.
 
     Returns:
-        B recordings of 0.3 s, in the order of time.
+        B recordings of 0.3 s, each in the order of time.
     """
-    way = path(size)
+    way = trajectory(size)
     seen = (np.log(BLACK + frame) for frame in _moved(images, size, way))
     return fired(seen, way.t, threshold)
 
 
 def fired(log_intensities: Iterator[Floats], t: Floats, threshold: float) -> list[Events]:
-    """The events of pixels whose log intensities go from one to the next along straight lines.
+    """Return the events of pixels whose log intensities change linearly between given times.
 
     Args:
         log_intensities: K + 1 times `[B, S, S]`, float64; the first is the reference that all start from.
         t: `[K + 1]`: their times in µs, rising.
-        threshold: Change that fires an event.
+        threshold: Change of log intensity that fires an event.
 
     Returns:
         B recordings; times are rounded down to whole µs.
     """
     start = next(log_intensities)
     before = np.zeros_like(start)  # log intensity, in thresholds from where the pixel started
-    level = np.zeros_like(start)  # its reference: a whole number of thresholds, so that no error adds up
+    level = np.zeros_like(start)  # its reference: a whole number of thresholds, so that no rounding error accumulates
     found: list[list[NDArray[np.generic]]] = []
     for k, log_intensity in enumerate(log_intensities, 1):
         now = (log_intensity - start) / threshold
-        # How many thresholds were crossed, upwards positive: whole ones alone count.
+        # How many whole thresholds were crossed, upwards positive.
         crossed = np.trunc(now - level)
         place = np.nonzero(crossed)
         number = np.abs(crossed[place]).astype(np.int64)
@@ -108,19 +108,19 @@ def fired(log_intensities: Iterator[Floats], t: Floats, threshold: float) -> lis
 
 
 def _by_image(image: Ints, events: Events, num_images: int) -> list[Events]:
-    order = np.lexsort((events.t, image))  # stable: events of one time stay in the order of steps, rows and columns
+    order = np.lexsort((events.t, image))  # stable: events of equal time stay in the order of steps, rows and columns
     bounds = np.searchsorted(image[order], np.arange(num_images + 1))
     in_order = [values[order] for values in events]
     return [Events(*(values[first:end] for values in in_order)) for first, end in pairwise(bounds)]
 
 
-def _moved(images: Floats, size: int, way: Path) -> Iterator[Floats]:
-    """What the sensor sees at each point of the path: `[B, S, S]`."""
+def _moved(images: Floats, size: int, way: Trajectory) -> Iterator[Floats]:
+    """Yield what the sensor sees at each point of the path: `[B, S, S]`."""
     side = max(round(size * IMAGE_SHARE), 1)
     margin = int(np.ceil(max(np.abs(way.row).max(), np.abs(way.column).max()))) + 1
     canvas = _on_background(scaled(images, side), size + 2 * margin)
     for row, column in zip(way.row, way.column, strict=True):
-        # A pixel sees what lies at its own place less the image's: between four pixels of the canvas.
+        # A pixel sees the place at its own position minus the image's, which is between four pixels of the canvas.
         (top, down), (left, right) = (divmod(margin - shift, 1.0) for shift in (row, column))
         rows, columns = int(top), int(left)
         upper, lower = canvas[:, rows : rows + size], canvas[:, rows + 1 : rows + size + 1]
@@ -129,13 +129,13 @@ def _moved(images: Floats, size: int, way: Path) -> Iterator[Floats]:
 
 
 def scaled(images: Floats, side: int) -> Floats:
-    """Images `[B, H, W]` brought to `side` x `side` pixels, bilinearly; what shrinks is averaged."""
+    """Return images `[B, H, W]` scaled bilinearly to `side` x `side` pixels; smaller ones are averages."""
     rows, columns = (_weights(length, side) for length in images.shape[1:])
     return np.round(rows @ images @ columns.T * _GREY_LEVELS) / _GREY_LEVELS
 
 
 def _weights(old: int, new: int) -> Floats:
-    """`[new, old]`: how much each old pixel of a line gives to each new one; rows sum to 1."""
+    """Return `[new, old]`: the weight of each old pixel of a line in each new one; rows sum to 1."""
     ratio = old / new
     centres = (np.arange(new) + 0.5) * ratio - 0.5
     distance = np.abs(np.arange(old) - centres.clip(0, old - 1)[:, None])
@@ -145,9 +145,9 @@ def _weights(old: int, new: int) -> Floats:
 
 
 def _on_background(images: Floats, size: int) -> Floats:
-    """Images in the middle of `size` x `size` pixels that are as bright as the median of the image's rim.
+    """Return images in the middle of `size` x `size` pixels that are as bright as the median of the image's border.
 
-    So a digit on black stays on black, and the outline of a photograph is no brighter a feature than it has to be.
+    So a digit on black stays on black, and the edge of a photograph adds as little contrast as possible.
     """
     side = images.shape[1]
     rim = np.ones((side, side), bool)

@@ -1,8 +1,7 @@
-"""Data sets of recordings that lie in files: CIFAR10-DVS, and the user's own.
+"""Data sets of recordings in files: CIFAR10-DVS, and recordings in the user's folders.
 
 CIFAR10-DVS: Li et al., "CIFAR10-DVS: An Event-Stream Dataset for Object Classification", Frontiers in Neuroscience 11,
-2017. It has no split of its own; ours is that of Deng et al., ICLR 2022: the last 100 recordings of each class are the
-test set.
+2017. It has no split; ours is that of Deng et al., ICLR 2022: the last 100 recordings of each class are the test set.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,7 @@ from torch import Tensor
 from tet_core.config import DvsCifar10, EventFolder
 from tet_core.data.dataset import DataError, Dataset
 from tet_core.data.events import aedat
-from tet_core.data.events.cache import Job
+from tet_core.data.events.cache import FrameRequest
 from tet_core.data.events.recording import Slicing, frames
 from tet_core.data.events.samples import of_frames
 from tet_core.data.folders import Listing, list_classes, list_parts
@@ -28,17 +27,17 @@ CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 URL = "https://figshare.com/articles/dataset/CIFAR10-DVS_New/4724671"
 SIZE = "ten zip files, 8.0 GB"
 PER_CLASS, TEST_PER_CLASS = 1_000, 100
-_READERS = 4  # numpy lets go of the interpreter for most of a recording
-_AHEAD = 64  # recordings that are read before the first of them is written
+_READERS = 4  # threads: numpy releases the interpreter for most of the work on a recording
+_AHEAD = 64  # how many recordings are read before the first of them is written
 
 
 def load_dvs_cifar10(config: DvsCifar10, root: Path, T: int) -> Dataset:
     """Load CIFAR10-DVS from `<root>/dvs_cifar10/<class>/cifar10_<class>_<number>.aedat`.
 
-    Where a class has not its 1,000 recordings, the last tenth of them is tested on, and `source` says so.
+    If a class does not have its 1,000 recordings, the last tenth of them is the test set, and `source` says so.
 
     Raises:
-        DataError: If it is not there (says where to get it), or a recording is damaged or empty; it names the file.
+        DataError: If it is missing (it says where to get it), or a recording is damaged or empty; it names the file.
     """
     folder = root / config.name
     if missing := [name for name in CLASSES if not (folder / name).is_dir()]:
@@ -53,11 +52,11 @@ def load_dvs_cifar10(config: DvsCifar10, root: Path, T: int) -> Dataset:
 
 
 def load_event_folder(config: EventFolder, root: Path, T: int) -> Dataset:
-    """Load recordings of the user's own from class folders.
+    """Load a user's recordings from class folders.
 
     Raises:
-        DataError: If the folders are not there or not as the config says, or a recording is damaged, empty, or has
-            pixels beyond `sensor_size`; it names the file.
+        DataError: If the folders are missing or not as the config says, or a recording is damaged, empty, or has pixels
+            outside `sensor_size`; it names the file.
     """
     folder = root / config.folder
     listed = list_parts(folder, SUFFIXES, num_classes=config.num_classes, share=config.test, seed_=config.split_seed)
@@ -79,17 +78,17 @@ def _dataset(
     def make() -> Iterator[NDArray[np.int16]]:
         return _frames_of(files, T, config.slicing, sensor_size, config.input_size)
 
-    job = Job(config.name, recipe, len(files), T, config.input_size, make)
-    return of_frames(config.card(), job, root, listed[0].labels, listed[1].labels, source)
+    request = FrameRequest(config.name, recipe, len(files), T, config.input_size, make)
+    return of_frames(config.card(), request, root, listed[0].labels, listed[1].labels, source)
 
 
 def _frames_of(
     files: Sequence[Path], T: int, slicing: Slicing, sensor_size: int, input_size: int
 ) -> Iterator[NDArray[np.int16]]:
-    """The frames of one file after another."""
+    """Yield the frames of one file after another."""
 
     def of_one(path: Path) -> NDArray[np.int16]:
-        events = aedat.read(path)
+        events = aedat.read_aedat(path)
         if len(events.t) == 0:
             raise DataError(f"{path}: an empty recording: it holds no events; leave the file out")
         return frames(events, T, slicing, sensor_size=sensor_size, input_size=input_size, name=str(path))
@@ -100,7 +99,7 @@ def _frames_of(
 
 
 def _files_sha256(files: Sequence[Path], root: Path) -> str:
-    """Over the names, sizes and times of change of the recordings, in their order."""
+    """Return the SHA-256 over the names, sizes and modification times of the recordings, in their order."""
     digest = sha256()
     for path in files:
         try:
@@ -112,7 +111,7 @@ def _files_sha256(files: Sequence[Path], root: Path) -> str:
 
 
 def _last_of_each_class(labels: Tensor, folder: Path) -> Tensor:
-    """Mask `[N]` of the test samples."""
+    """Return the mask `[N]` of the test samples."""
     is_test = torch.zeros_like(labels, dtype=torch.bool)
     for label, name in enumerate(CLASSES):
         members = (labels == label).nonzero().flatten()

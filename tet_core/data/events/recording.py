@@ -1,6 +1,6 @@
-"""A recording of events, and its frames: how many events each pixel had in each slice of time.
+"""A recording of events, and its frames: the number of events of each pixel in each slice of time.
 
-Shapes: N events, T slices, S pixels of a side of what the network gets.
+Shapes: N events, T slices, S pixels of a side of the network's input.
 """
 
 from typing import Literal, NamedTuple
@@ -13,15 +13,15 @@ from tet_core.data.dataset import DataError
 Ints = NDArray[np.int64]
 Slicing = Literal["count", "time"]
 NUM_POLARITIES = 2
-COUNT = np.int16  # of a frame; CIFAR10-DVS's largest recordings stay far below its 32,767
-_WRAP = 1 << 32  # AEDAT counts microseconds in 32 bits: it starts anew after 71.6 minutes
+COUNT = np.int16  # type of a count; the largest in CIFAR10-DVS are far below its 32,767
+_WRAP = 1 << 32  # AEDAT counts microseconds in 32 bits: the counter wraps after 71.6 minutes
 
 
 class Events(NamedTuple):
     """Events in the order in which they were recorded.
 
     Attributes:
-        t: `[N]`, int64: times in µs; what they count from is the camera's own.
+        t: `[N]`, int64: times in µs from a moment that the camera chooses.
         x: `[N]`, int64: columns, from 0.
         y: `[N]`, int64: rows, from 0.
         p: `[N]`, int64: polarity, 0 or 1.
@@ -38,19 +38,18 @@ def frames(
 ) -> NDArray[np.int16]:
     """Cut a recording into T slices, and count the events of each pixel and polarity in each.
 
-    `frame[k, p, floor(y S / sensor_size), floor(x S / sensor_size)]` is the number of such events in slice k: events
-    that coincide are counted as often as they are there, and every event is counted once. A recording without events
-    gives zeros.
+    `frame[k, p, floor(y S / sensor_size), floor(x S / sensor_size)]` is the number of events in slice k. Every event is
+    counted once, also if several coincide. A recording without events gives zeros.
 
     Args:
-        events: The recording; times out of order are sorted first, events of one time stay in their order.
-        T: How many slices.
-        slicing: "count": slice k has the events from `floor(k N / T)` to below `floor((k + 1) N / T)`, so that
-            numbers differ by one at most. "time": k = `floor(T (t - first) / (last - first))`, and the last event's
-            time belongs to the last slice; if all have one time, the last slice has them all.
+        events: The recording; it is first sorted by time, and events of equal time keep their order.
+        T: Number of slices.
+        slicing: "count": slice k has the events from `floor(k N / T)` to below `floor((k + 1) N / T)`, so that the
+            numbers of events differ by at most one. "time": k = `floor(T (t - first) / (last - first))`, and the last
+            event's time belongs to the last slice; if all times are equal, all events are in the last slice.
         sensor_size: Pixels of a side of the camera's array.
         input_size: S. Above `sensor_size` some pixels get no event.
-        name: Of the recording, for errors.
+        name: The recording's name, for errors.
 
     Returns:
         `[T, 2, S, S]`, int16; channel 0 has polarity 0.
@@ -59,8 +58,8 @@ def frames(
         DataError: If a coordinate or polarity is out of range, or a pixel has more events than int16 holds.
 
     Source: Deng et al., ICLR 2022, section 5: slices of equal event count at 48x48. Deviation: the authors
-    interpolate binary frames of 128x128 to 48x48; here coordinates are mapped, so that counts stay whole and none is
-    lost.
+    interpolate binary frames of 128x128 to 48x48; here coordinates are mapped, so that counts stay integers and no
+    event is lost.
     """
     _check_range(events, sensor_size, name)
     if len(events.t) == 0:
@@ -80,11 +79,11 @@ def frames(
 
 
 def in_time_order(events: Events) -> Events:
-    """The same events with rising times.
+    """Return the same events in the order of time.
 
-    Times are taken as counted in 32 bits: between two events that follow each other lie less than 2^31 µs (35.8
-    minutes), forwards or backwards, so a larger step is a counter that started anew. Then they are sorted; events of
-    one time keep their order.
+    Times are counted in 32 bits. Two successive events are less than 2^31 µs (35.8 minutes) apart, forwards or
+    backwards, so a larger step means that the counter wrapped. Then the events are sorted; events of equal time keep
+    their order.
     """
     steps = np.diff(events.t)
     turns = (steps < -_WRAP // 2).astype(np.int64) - (steps > _WRAP // 2)
@@ -96,13 +95,13 @@ def in_time_order(events: Events) -> Events:
 
 
 def _slices_of_equal_count(num_events: int, T: int) -> Ints:
-    """The slice of each event `[N]`."""
+    """Return the slice of each event, `[N]`."""
     boundaries = np.arange(T + 1, dtype=np.int64) * num_events // T
     return np.repeat(np.arange(T, dtype=np.int64), np.diff(boundaries))
 
 
 def _slices_of_equal_time(t: Ints, T: int) -> Ints:
-    """The slice of each event `[N]`."""
+    """Return the slice of each event, `[N]`."""
     since, span = t - t[0], int(t[-1] - t[0])
     if span == 0:
         return np.full(len(t), T - 1, np.int64)

@@ -1,7 +1,7 @@
-"""Simulated events from any still data set: each image is moved before the model of an event camera.
+"""Simulated events from any still data set: a model of an event camera records each image while it moves.
 
-The recording depends on the image, the size of the array and the threshold alone: how it is cut into frames, and into
-how many, comes after it. No noise, nothing drawn.
+The recording depends only on the image, the size of the array and the threshold; it is cut into frames afterwards. It
+has no noise, and nothing is drawn at random.
 """
 
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ from tet_core.config import Saccades
 from tet_core.data.augment import geometry
 from tet_core.data.dataset import Dataset, Samples
 from tet_core.data.events import pixel
-from tet_core.data.events.cache import Job
+from tet_core.data.events.cache import FrameRequest
 from tet_core.data.events.recording import frames
 from tet_core.data.events.samples import of_frames
 from tet_core.data.images import ImageFiles
 
-MODEL = 1  # of the simulation: a change of what it gives makes new caches
+MODEL = 1  # the simulation's version: when its results change, it is increased, so that new caches are made
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
-_BATCH_PIXELS = 1 << 18  # of the sensor at once: what a processor keeps near
+_BATCH_PIXELS = 1 << 18  # sensor pixels that are simulated at once: they fit into a processor's cache
 
 
 def simulate(config: Saccades, base: Dataset, root: Path, T: int) -> Dataset:
@@ -33,10 +33,10 @@ def simulate(config: Saccades, base: Dataset, root: Path, T: int) -> Dataset:
         config: Size of the array, threshold and slicing.
         base: The still images that `config.base` names.
         root: The data root, for the cache.
-        T: Frames a recording.
+        T: Number of frames a recording.
 
     Raises:
-        DataError: If the frames have no place to be kept in, or the base cannot be read.
+        DataError: If the frames cannot be stored, or the base cannot be read.
     """
     card = config.card()
     recipe = {
@@ -54,13 +54,13 @@ def simulate(config: Saccades, base: Dataset, root: Path, T: int) -> Dataset:
         for samples in (base.train, base.test):
             yield from _frames(config, base, samples, T)
 
-    job = Job(name, recipe, len(base.train) + len(base.test), T, card.input_size, make)
+    request = FrameRequest(name, recipe, len(base.train) + len(base.test), T, card.input_size, make)
     source = f"events simulated from {base.name} ({base.source}), threshold {config.threshold}"
-    return of_frames(card, job, root, base.train.labels, base.test.labels, source)
+    return of_frames(card, request, root, base.train.labels, base.test.labels, source)
 
 
 def _times(samples: Samples) -> str | None:
-    """SHA-256 over the files' times of change, where the digest knows them by name and size alone."""
+    """Return the SHA-256 over the files' modification times if the digest covers only their names and sizes."""
     if not isinstance(samples, ImageFiles):
         return None
     times = [(samples.root / name).stat().st_mtime_ns for name in samples.names]
@@ -72,12 +72,12 @@ def _frames(config: Saccades, base: Dataset, samples: Samples, T: int) -> Iterat
     white = config.base.card().white
     for indices in torch.split(torch.arange(len(samples)), max(_BATCH_PIXELS // size**2, 1)):
         images = geometry.centre_crop(samples.take(indices), base.input_size)
-        for events in pixel.record(intensity(images.numpy(), white), size, config.threshold):
+        for events in pixel.record_images(intensity(images.numpy(), white), size, config.threshold):
             yield frames(events, T, config.slicing, sensor_size=size, input_size=size, name=base.name)
 
 
 def intensity(images: NDArray[np.uint8], white: int) -> NDArray[np.float64]:
-    """Intensities `[B, H, W]` from 0 to 1 of grey or colour images `[B, C, H, W]`, whose largest value is `white`."""
+    """Return intensities `[B, H, W]` from 0 to 1 of images `[B, C, H, W]` whose largest value is `white`."""
     weights = np.array(LUMA if images.shape[1] == len(LUMA) else (1 / images.shape[1],) * images.shape[1])
     light: NDArray[np.float64] = (images * weights[:, None, None]).sum(1) / white
     return light

@@ -15,78 +15,78 @@ from typing_extensions import Buffer
 
 from tet_core.config import DatasetCard
 from tet_core.data.dataset import Dataset, described
-from tet_core.data.events.cache import Frames, Job, cached
+from tet_core.data.events.cache import FrameRequest, Frames, cached
 
 
 @dataclass(frozen=True)
 class FrameSamples:
-    """Samples whose frames lie in a cache, mapped into memory, or on a GPU.
+    """Samples whose frames are in a cache that is mapped into memory, or on a GPU.
 
     Attributes:
-        frames: `[M, T, 2, S, S]`, int16: those of the whole cache, or on a GPU of these samples alone.
-        rows: `[N]`, int64: which of them each sample is, on their device.
+        frames: `[M, T, 2, S, S]`, int16: those of the whole cache, or on a GPU only those of these samples.
+        rows: `[N]`, int64: the index of each sample among them, on their device.
         labels: `[N]`, int64, on their device.
-        sha256: `[N, 32]`, uint8: of each sample's frames.
+        sha256: `[N, 32]`, uint8: SHA-256 of each sample's frames.
     """
 
     frames: Tensor
     rows: Tensor
     labels: Tensor
     sha256: NDArray[np.uint8]
-    streams = False  # what the system has not read yet is read as fast as the disk gives it
+    streams = False  # reading from the mapped file needs no decoding
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def take(self, indices: Tensor) -> Tensor:
-        """The frames of the samples at `indices` `[B]`: `[B, T, 2, S, S]`, int16."""
+        """Return the frames of the samples at `indices` `[B]`: `[B, T, 2, S, S]`, int16."""
         return self.frames[self.rows[indices]]
 
     def subset(self, indices: Tensor) -> "FrameSamples":
-        """The samples at `indices` `[M]`, int64, in that order."""
+        """Return the samples at `indices` `[M]`, int64, in that order."""
         chosen = self.sha256[indices.cpu().numpy()]
         return FrameSamples(self.frames, self.rows[indices], self.labels[indices], chosen)
 
     def to(self, device: torch.device) -> "FrameSamples":
-        """The same samples on a device; on a CPU they stay mapped."""
+        """Return the same samples on a device; on a CPU they stay mapped."""
         if device.type == "cpu" and self.frames.device.type == "cpu":
             return self
         rows = torch.arange(len(self), device=device)
         return FrameSamples(self.frames[self.rows].to(device), rows, self.labels.to(device), self.sha256)
 
     def content(self) -> Iterator[Buffer]:
-        """Shape, labels, and the checksum of every sample's frames."""
+        """Yield shape, labels, and the checksum of every sample's frames."""
         yield repr((str(self.frames.dtype), len(self), tuple(self.frames.shape[1:]))).encode()
         yield self.labels.cpu().contiguous().numpy().data
         yield np.ascontiguousarray(self.sha256).data
 
 
 def of_frames(
-    card: DatasetCard, job: Job, root: Path, train_labels: Tensor, test_labels: Tensor, source: str
+    card: DatasetCard, request: FrameRequest, root: Path, train_labels: Tensor, test_labels: Tensor, source: str
 ) -> Dataset:
-    """The data set of cached frames, which are made first where they are not there.
+    """Return the data set of cached frames; make the frames first if they are missing.
 
-    Counts are given as they are: every network's first layer is followed by a norm.
+    Counts are not normalised: in every network a norm follows the first layer.
 
     Args:
-        card: What is known of it; it may have other numbers of samples.
-        job: Its frames, the training samples' first.
+        card: What is known of it; its numbers of samples may be others.
+        request: Its frames, those of the training samples first.
         root: The data root, for the cache.
         train_labels: `[N]`, int64.
         test_labels: `[M]`, int64.
         source: As for `Dataset`.
 
     Raises:
-        DataError: As for `cached`, and for what `job` reads.
+        DataError: As for `cached`, and as `request.make` raises it.
     """
-    train, test = parts(cached(job, root), train_labels, test_labels)
+    train, test = parts(cached(request, root), train_labels, test_labels)
     return described(
-        card, train, test, name=job.name, mean=(0.0, 0.0), std=(1.0, 1.0), source=source, T=job.T, whole=False
+        card, train, test, name=request.name, mean=(0.0, 0.0), std=(1.0, 1.0), source=source, T=request.T, whole=False
     )
 
 
 def parts(cache: Frames, train_labels: Tensor, test_labels: Tensor) -> tuple[FrameSamples, FrameSamples]:
-    """Training and test set of a cache that holds the training samples first."""
+    """Return training and test set of a cache that holds the training samples first."""
     frames, labels = torch.from_numpy(cache.frames), torch.cat([train_labels, test_labels])
     whole = FrameSamples(frames, torch.arange(len(labels)), labels, cache.sha256)
     both = torch.split(whole.rows, [len(train_labels), len(test_labels)])

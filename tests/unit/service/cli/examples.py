@@ -1,11 +1,14 @@
-"""What the API says of an experiment, for tests of what people are shown."""
+"""Answers of the API about an experiment, for tests of what people are shown."""
 
 from typing import Any
+
+from service.answers.chains import ArmSearchView, ChainView, SearchView, StageView
+from service.answers.experiments import ExperimentView, ProgressView
 
 
 def stage(
     index: int = 0, T: int | None = 4, state: str = "waiting", epoch: int = 0, epochs: int = 20, **more: Any
-) -> Any:
+) -> StageView:
     given: dict[str, Any] = {
         "kind": "train",
         "metrics": {},
@@ -14,39 +17,62 @@ def stage(
         "attempts": 0,
         "failure": None,
     }
-    return given | {"index": index, "T": T, "state": state, "epoch": epoch, "epochs": epochs} | more
+    values = given | {"index": index, "T": T, "state": state, "epoch": epoch, "epochs": epochs} | more
+    return StageView.model_validate(values)
 
 
-def chain(*stages: Any, arm: str = "TIT", seed: int = 0, state: str = "running", reason: str = "") -> Any:
-    given = {"id": f"{arm}-{seed}", "arm": arm, "seed": seed, "state": state, "reason": reason}
-    return given | {"stages": list(stages)}
+def chain(*stages: StageView, arm: str = "TIT", seed: int = 0, state: str = "running", reason: str = "") -> ChainView:
+    values = {"id": f"{arm}-{seed}", "arm": arm, "seed": seed, "configuration": {}, "state": state, "reason": reason}
+    return ChainView.model_validate(values | {"stages": list(stages)})
 
 
-def progress(*chains: Any) -> Any:
-    """What the API tells of all chains of an experiment."""
-    stages = [stage for chain in chains for stage in chain["stages"]]
-    found = {
-        "stages_done": sum(s["state"] == "succeeded" for s in stages),
-        "stages_total": len(stages),
-        "chains_total": len(chains),
-    }
-    for key, end in (("epoch", "done"), ("epochs", "total")):
-        found[f"epochs_{end}"] = sum(s[key] for s in stages if s["kind"] == "train")
-        found[f"rows_{end}"] = sum(s[key] for s in stages if s["kind"] != "train")
-        found[f"work_{end}"] = sum(s[key] * (s["T"] or 1) for s in stages)
-    return found
+def progress(*chains: ChainView) -> ProgressView:
+    """What the API says of all chains of an experiment."""
+    stages = [stage for chain in chains for stage in chain.stages]
+    trains, analyses = ([s for s in stages if (s.kind == "train") is is_train] for is_train in (True, False))
+    return ProgressView(
+        stages_done=sum(s.state == "succeeded" for s in stages),
+        stages_total=len(stages),
+        chains_total=len(chains),
+        epochs_done=sum(s.epoch for s in trains),
+        epochs_total=sum(s.epochs for s in trains),
+        rows_done=sum(s.epoch for s in analyses),
+        rows_total=sum(s.epochs for s in analyses),
+        work_done=sum(s.epoch * (s.T or 1) for s in stages),
+        work_total=sum(s.epochs * (s.T or 1) for s in stages),
+    )
 
 
-def experiment(*chains: Any, state: str = "running", reason: str = "", name: str = "digits") -> Any:
-    return {
+def experiment(
+    *chains: ChainView, state: str = "running", reason: str = "", name: str = "digits", search: SearchView | None = None
+) -> ExperimentView:
+    values: dict[str, Any] = {
         "id": "0198c2f0a5b7d1e2f3a4",
         "name": name,
         "state": state,
         "reason": reason,
-        "failure": None,
+        "reason_kind": "none",
+        "owner": "local",
+        "priority": 0,
+        "generation": 1,
         "created_at": "2026-01-02T03:04:05.678Z",
-        "links": {"mlflow": None, "ray": None},
+        "links": {},
+        "parents": [],
+        "history": [],
+        "resources": {},
+        "resources_history": [],
+        "search": search,
         "progress": progress(*chains),
         "chains": list(chains),
-        "next_cursor": None,
     }
+    return ExperimentView.model_validate(values)
+
+
+def counting(experiment: ExperimentView, **changes: int) -> ExperimentView:
+    """The same experiment with other sums: of chains that are on later pages."""
+    return experiment.model_copy(update={"progress": experiment.progress.model_copy(update=changes)})
+
+
+def search(*arms: ArmSearchView, expected_end: str | None = None) -> SearchView:
+    values = {"method": "random", "goal": ["val/accuracy"], "early_stopping": None, "expected_end": expected_end}
+    return SearchView.model_validate(values | {"arms": list(arms)})

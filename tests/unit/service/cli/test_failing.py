@@ -1,5 +1,6 @@
 """What people are shown of failures."""
 
+from service.answers.chains import FailureView
 from service.cli.failing import explained, failed_stages
 from service.failures import ABOUT, Failure, FailureType
 from tests.unit.service.cli.examples import chain, experiment, stage
@@ -14,7 +15,7 @@ def test_each_stage_that_has_failed_has_a_line() -> None:
 
 
 def test_a_failure_is_explained_with_whose_it_is_and_what_to_do() -> None:
-    assert list(explained(TOLD.summary.as_json())) == [
+    assert list(explained(FailureView.model_validate(TOLD.summary.as_json()))) == [
         "failure stalled, the cluster's: it was retried as often as it may be",
         "        the trial made no step for 1800 s (limits.stall_s)",
         f"means   {ABOUT[FailureType.STALLED].meaning}",

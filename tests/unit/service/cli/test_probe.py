@@ -72,7 +72,7 @@ def test_before_a_node_lives_ray_is_not_well(dashboard: Dashboard, settings: Set
 @pytest.mark.parametrize("answer", [[], {"data": None}, {"data": {"summary": ["a"]}}, "text"])
 def test_an_answer_of_another_form_is_no_crash(dashboard: Dashboard, settings: Settings, answer: Any) -> None:
     dashboard.nodes = answer
-    with pytest.raises(probe.Unhealthy, match="answers in a form that is not known"):
+    with pytest.raises(probe.Unhealthy, match="answers in an unknown form"):
         probe.ray(settings)
 
 

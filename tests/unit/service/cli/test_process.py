@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from service.cli.stack.process import MARK, PidFile, Record, Started, birth
+from service.cli.stack.process import MARK, PidFile, ProcessRecord, StartedProcess, birth
 
 # Starts a child in a session of its own, as Ray does for a job's driver, and says when it is there.
 PARENT = """
@@ -22,8 +22,8 @@ STUBBORN = (
 )
 
 
-def start(folder: Path, code: str) -> Started:
-    return Started.start(
+def start(folder: Path, code: str) -> StartedProcess:
+    return StartedProcess.start(
         [sys.executable, "-c", code],
         env=os.environ,
         cwd=folder,
@@ -33,7 +33,7 @@ def start(folder: Path, code: str) -> Started:
     )
 
 
-def first_line(folder: Path, started: Started) -> str:
+def first_line(folder: Path, started: StartedProcess) -> str:
     """What the process printed first; returns as soon as it has."""
     with subprocess.Popen(
         ["tail", "-n", "+1", "-F", "--pid", str(started.popen.pid), "log"],
@@ -80,20 +80,20 @@ def test_a_process_that_will_not_end_is_killed(tmp_path: Path) -> None:
 def test_a_later_process_with_the_same_pid_is_not_taken_for_ours() -> None:
     mine = birth(os.getpid())
     assert mine is not None
-    stale = Record(os.getpid(), mine + "1", "no such mark", "")
+    stale = ProcessRecord(os.getpid(), mine + "1", "no such mark", "")
     assert not stale.is_alive()
     assert stale.family() == []
     stale.stop(grace_s=0)  # and we live to tell
 
 
 def test_a_record_from_before_a_reboot_is_nobodys() -> None:
-    assert Record(os.getpid(), "another-boot:1", os.environ.get(MARK, ""), "").family() == []
+    assert ProcessRecord(os.getpid(), "another-boot:1", os.environ.get(MARK, ""), "").family() == []
 
 
 def test_a_process_whose_start_was_not_recorded_is_found_by_its_mark(tmp_path: Path) -> None:
     started = start(tmp_path, PARENT)
     first_line(tmp_path, started)
-    half = Record(None, started.record.birth, started.record.mark, "")
+    half = ProcessRecord(None, started.record.birth, started.record.mark, "")
     assert started.popen.pid in {process.pid for process in half.family()}
     half.stop(grace_s=5)
     assert started.popen.wait(5) < 0

@@ -1,7 +1,9 @@
 import pytest
 
+from service.answers.chains import ArmSearchView
+from service.answers.experiments import ExperimentView
 from service.cli.progress import ChainProgress, Pace, counted, duration, ends_at, searches
-from tests.unit.service.cli.examples import chain, experiment, stage
+from tests.unit.service.cli.examples import chain, counting, experiment, search, stage
 
 
 def test_a_chain_is_shown_at_the_stage_that_is_not_done() -> None:
@@ -58,8 +60,7 @@ def test_waiting_costs_no_time() -> None:
 def test_epochs_are_counted_over_all_chains() -> None:
     shown = experiment(chain(stage(epoch=3)), chain(stage(epoch=5), stage(1, epochs=5)))
     assert counted(shown) == "8/45 epochs"
-    shown["progress"] |= {"epochs_done": 80, "epochs_total": 4500}  # of chains on later pages
-    assert counted(shown) == "80/4500 epochs"
+    assert counted(counting(shown, epochs_done=80, epochs_total=4500)) == "80/4500 epochs"
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def test_durations_read_well(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
 
 
-def searched(**best: object) -> dict[str, object]:
+def searched(expected_end: str | None = None, **best: object) -> ExperimentView:
     states = {"succeeded": 2, "stopped": 5, "running": 1, "waiting": 4}
     found = {
         "configuration": {"optimizer.lr": 0.0123456},
@@ -77,9 +78,10 @@ def searched(**best: object) -> dict[str, object]:
         "chains": ["a"],
         "complete": True,
     } | best
-    arm = {"name": "TET", "num_configurations": 12, "states": states, "train_time_s": 75.0, "best": found}
-    alone = {**arm, "name": "SDT", "num_configurations": 1}
-    return {"search": {"arms": [arm, alone], "expected_end": None}}
+    values = {"name": "TET", "num_configurations": 12, "states": states, "train_time_s": 75.0, "best": found}
+    arm = ArmSearchView.model_validate(values)
+    alone = ArmSearchView.model_validate(values | {"name": "SDT", "num_configurations": 1})
+    return experiment(chain(stage()), search=search(arm, alone, expected_end=expected_end))
 
 
 def test_a_search_is_told_in_a_line_for_each_arm_that_is_searched() -> None:
@@ -92,10 +94,8 @@ def test_a_search_is_told_in_a_line_for_each_arm_that_is_searched() -> None:
 
 
 def test_when_a_search_ends_is_told_once_it_is_known() -> None:
-    found = searched()
-    assert ends_at(found) is None
-    found["search"] = {"expected_end": "2026-01-02T03:04:05Z"}
-    told = ends_at(found)
+    assert ends_at(searched()) is None
+    told = ends_at(searched(expected_end="2026-01-02T03:04:05Z"))
     assert told is not None
     assert told.startswith("expected to end at ")
     assert ":04:05 on 2026-01-0" in told

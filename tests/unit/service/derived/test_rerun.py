@@ -213,7 +213,7 @@ def test_a_network_that_all_have_chosen_is_written() -> None:
             tuple(value for place, value in (own.values or {}).items() if place.startswith("model")) for own in picks
         }
         if len(networks) > 1:
-            with pytest.raises(SpecInvalid, match="must be arms that have chosen one network"):
+            with pytest.raises(SpecInvalid, match="must be arms that have chosen the same network"):
                 rerun_with(raw, picks)
             continue
         same(rerun_with(raw, picks), picks)

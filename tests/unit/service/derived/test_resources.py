@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from service.derived.resources import regiven
+from service.derived.resources import with_resources
 from service.errors import SpecInvalid
 from service.spec import parse
 from tests.unit.service.spec.test_spec import spec
@@ -15,19 +15,19 @@ STORED = parse(spec(resources={"workers_per_trial": 8, "accelerator_type": "A100
 
 
 def test_what_is_left_out_stays() -> None:
-    made = regiven(STORED, {"resources": {"workers_per_trial": 4}})
+    made = with_resources(STORED, {"resources": {"workers_per_trial": 4}})
     assert made == parse({**STORED, "resources": {**STORED["resources"], "workers_per_trial": 4}})
     assert (made.resources.workers_per_trial, made.resources.accelerator_type) == (4, "A100")
-    assert regiven(STORED, {}) == regiven(STORED, {"resources": {}}) == parse(STORED)
+    assert with_resources(STORED, {}) == with_resources(STORED, {"resources": {}}) == parse(STORED)
 
 
 def test_what_is_null_goes() -> None:
-    assert regiven(STORED, {"resources": {"accelerator_type": None}}).resources.accelerator_type is None
+    assert with_resources(STORED, {"resources": {"accelerator_type": None}}).resources.accelerator_type is None
 
 
 def test_a_spec_that_says_nothing_of_resources_has_the_defaults() -> None:
     stored = {key: value for key, value in STORED.items() if key != "resources"}
-    assert regiven(stored, {"resources": {"workers_per_trial": 2}}).resources.cpus_per_trial == 1
+    assert with_resources(stored, {"resources": {"workers_per_trial": 2}}).resources.cpus_per_trial == 1
 
 
 @pytest.mark.parametrize(
@@ -49,5 +49,5 @@ def test_what_it_cannot_be_run_with_is_said_by_field(
     changes: Any, changed_spec: dict[str, Any], field: str, says: str
 ) -> None:
     with pytest.raises(SpecInvalid) as caught:
-        regiven({**STORED, **changed_spec}, changes)
+        with_resources({**STORED, **changed_spec}, changes)
     assert [(fault.field, says in fault.detail) for fault in caught.value.errors] == [(field, True)]

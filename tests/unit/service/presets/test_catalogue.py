@@ -104,7 +104,7 @@ def test_an_unknown_preset_is_refused_with_those_there_are() -> None:
 
 
 def test_the_file_is_shown_as_it_lies() -> None:
-    assert catalogue.text("fig3-switch-mini").startswith("title: Switching from SDT to TET, small\n")
+    assert catalogue.preset_text("fig3-switch-mini").startswith("title: Switching from SDT to TET, small\n")
 
 
 def test_percent_in_the_file_is_a_fraction_in_the_answer(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from service.results.comparison import Result, compare, paired_difference
+from service.results.comparison import Result, compare_arms, paired_difference
 
 
 def results(*values: float, first_seed: int = 0, weights: str | None = None) -> dict[int, Result]:
@@ -13,7 +13,7 @@ def results(*values: float, first_seed: int = 0, weights: str | None = None) -> 
 
 
 def test_a_comparison_worked_by_hand() -> None:
-    found = compare(["SDT", "TET"], "SDT", {"SDT": results(0.90, 0.92, 0.94), "TET": results(0.93, 0.93, 0.96)})
+    found = compare_arms(["SDT", "TET"], "SDT", {"SDT": results(0.90, 0.92, 0.94), "TET": results(0.93, 0.93, 0.96)})
     sdt, tet = found.arms
     assert found.baseline == "SDT"
     assert (sdt.name, sdt.n, sdt.values, sdt.versus_baseline) == ("SDT", 3, (0.90, 0.92, 0.94), None)
@@ -37,12 +37,12 @@ def test_one_pair_has_a_difference_and_no_interval() -> None:
     versus = paired_difference(results(0.9), results(0.8))
     assert versus.difference == pytest.approx(0.1)
     assert (versus.low, versus.high, versus.n) == (None, None, 1)
-    arm = compare(["a"], "a", {"a": results(0.9)}).arms[0]
+    arm = compare_arms(["a"], "a", {"a": results(0.9)}).arms[0]
     assert (arm.mean, arm.std) == (0.9, None)
 
 
 def test_arms_without_results_have_no_numbers() -> None:
-    sdt, tet = compare(["SDT", "TET"], "SDT", {"TET": results(0.9)}).arms
+    sdt, tet = compare_arms(["SDT", "TET"], "SDT", {"TET": results(0.9)}).arms
     assert (sdt.n, sdt.mean, sdt.std, sdt.values, sdt.train_time_s) == (0, None, None, (), None)
     assert tet.versus_baseline is not None
     assert (tet.versus_baseline.difference, tet.versus_baseline.n) == (None, 0)

@@ -4,19 +4,22 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service.results.search_progress import Best, expected_end, progress
+from service.results.search_progress import Best, arm_searches, expected_end
 from service.states import WorkState
-from service.store.sums import Searched
+from service.store.sums import ConfigurationTotals
 
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def searched(number: int, *states: str, done: int = 0, accuracy: float | None = None) -> Searched:
-    return Searched("TET", number, frozenset(map(WorkState, states)), done, 20 * len(states), 0.5, accuracy)
+def searched(number: int, *states: str, done: int = 0, accuracy: float | None = None) -> ConfigurationTotals:
+    num_succeeded = states.count("succeeded")
+    of_succeeded = accuracy if num_succeeded else None
+    found = frozenset(map(WorkState, states))
+    return ConfigurationTotals("TET", number, found, done, 20 * len(states), 0.5, accuracy, num_succeeded, of_succeeded)
 
 
 def test_configurations_are_counted_over_their_seeds() -> None:
-    [arm] = progress(
+    [arm] = arm_searches(
         ["TET"],
         [searched(0, "succeeded", "running"), searched(1, "stopped", "stopped"), searched(2, "waiting", "waiting")],
     )
@@ -28,21 +31,23 @@ def test_configurations_are_counted_over_their_seeds() -> None:
 
 
 def test_one_chain_that_has_ended_badly_ends_its_configuration() -> None:
-    [arm] = progress(["TET"], [searched(0, "succeeded", "failed"), searched(1, "running", "stopped", accuracy=0.9)])
+    [arm] = arm_searches(["TET"], [searched(0, "succeeded", "failed"), searched(1, "running", "stopped", accuracy=0.9)])
     assert dict(arm.states) == {WorkState.FAILED: 1, WorkState.STOPPED: 1}
     assert arm.best is None
 
 
 def test_the_best_is_complete_as_soon_as_one_is() -> None:
     ahead = [searched(0, "running", accuracy=0.7), searched(1, "waiting")]
-    [arm] = progress(["TET"], ahead)
+    [arm] = arm_searches(["TET"], ahead)
     assert arm.best == Best(0, 0.7, complete=False)
-    [arm] = progress(["TET"], [*ahead, searched(2, "succeeded", accuracy=0.6), searched(3, "succeeded", accuracy=0.6)])
+    [arm] = arm_searches(
+        ["TET"], [*ahead, searched(2, "succeeded", accuracy=0.6), searched(3, "succeeded", accuracy=0.6)]
+    )
     assert arm.best == Best(2, 0.6, complete=True)
 
 
 def test_an_arm_of_which_nothing_is_known_has_no_best() -> None:
-    assert [arm.best for arm in progress(["SDT", "TET"], [searched(0, "waiting")])] == [None, None]
+    assert [arm.best for arm in arm_searches(["SDT", "TET"], [searched(0, "waiting")])] == [None, None]
 
 
 # Ended: 20 and 4, 12 on average; left: 12 - 6 of one, 12 of another.

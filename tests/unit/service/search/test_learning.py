@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from service.search.learning import Seen, proposed
-from service.search.proposals import drawn
+from service.search.learning import next_configuration
+from service.search.proposals import random_configurations
+from service.search.seen import Seen
 from service.spec.search import Search
 
 SPACE: dict[str, Any] = {
@@ -23,7 +24,7 @@ def search(space: dict[str, Any] | None = None, goal: tuple[str, ...] = ("val/ac
 def seen(of: Search, num: int, **fields: Any) -> list[Seen]:
     """So many that were drawn, the better the smaller their batch."""
     found = []
-    for configuration, _ in zip(drawn(of.space, 0), range(num), strict=False):
+    for configuration, _ in zip(random_configurations(of.space, 0), range(num), strict=False):
         accuracy = 1 - configuration["batch_size"] / 100
         outcome = (accuracy, 1 - accuracy)[: len(of.goal)]
         found.append(Seen(configuration, **({"state": "complete", "outcome": outcome} | fields)))
@@ -36,15 +37,15 @@ def anything(_: dict[str, Any]) -> bool:
 
 def test_it_proposes_the_same_to_whoever_has_seen_the_same() -> None:
     of = search()
-    first, again = (proposed(of, of.space, "TET", seen(of, 15), anything) for _ in range(2))
+    first, again = (next_configuration(of, of.space, "TET", seen(of, 15), anything) for _ in range(2))
     assert first == again
-    assert first != proposed(of, of.space, "SDT", seen(of, 15), anything)
-    assert first != proposed(of, of.space, "TET", seen(of, 16), anything)
+    assert first != next_configuration(of, of.space, "SDT", seen(of, 15), anything)
+    assert first != next_configuration(of, of.space, "TET", seen(of, 16), anything)
 
 
 def test_what_it_proposes_lies_in_the_space() -> None:
     of = search()
-    found = proposed(of, of.space, "TET", seen(of, 20), anything)
+    found = next_configuration(of, of.space, "TET", seen(of, 20), anything)
     assert found is not None
     assert list(found) == list(SPACE)
     assert 1e-4 <= found["optimizer.lr"] <= 1
@@ -58,7 +59,7 @@ def test_it_goes_where_it_has_seen_the_best() -> None:
     sizes = []
     known = seen(of, 20)
     for _ in range(10):
-        found = proposed(of, of.space, "TET", known, anything)
+        found = next_configuration(of, of.space, "TET", known, anything)
         assert found is not None
         sizes.append(found["batch_size"])
         known.append(Seen(found, "complete", (1 - found["batch_size"] / 100,)))
@@ -78,8 +79,8 @@ def test_it_goes_where_it_has_seen_the_best() -> None:
 @pytest.mark.parametrize("goal", [("val/accuracy",), ("val/accuracy", "val/energy_j")], ids=["one", "two"])
 def test_it_can_learn_whatever_has_become_of_the_others(fields: dict[str, Any], goal: tuple[str, ...]) -> None:
     of = search(goal=goal)
-    assert proposed(of, of.space, "TET", [*seen(of, 12), *seen(of, 14, **fields)[12:]], anything) is not None
-    assert proposed(of, of.space, "TET", seen(of, 12, **fields), anything) is not None
+    assert next_configuration(of, of.space, "TET", [*seen(of, 12), *seen(of, 14, **fields)[12:]], anything) is not None
+    assert next_configuration(of, of.space, "TET", seen(of, 12, **fields), anything) is not None
 
 
 def test_what_is_not_accepted_is_drawn_again_until_nothing_is_left() -> None:
@@ -87,7 +88,7 @@ def test_what_is_not_accepted_is_drawn_again_until_nothing_is_left() -> None:
     tried: list[Seen] = []
     while True:
         taken = [each.values for each in tried]
-        found = proposed(of, of.space, "TET", tried, lambda values, taken=taken: values not in taken)  # type: ignore[misc]
+        found = next_configuration(of, of.space, "TET", tried, lambda values, taken=taken: values not in taken)  # type: ignore[misc]
         if found is None:
             break
         tried.append(Seen(found, "complete", (0.5,)))

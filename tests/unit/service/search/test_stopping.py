@@ -13,12 +13,12 @@ MEDIAN = MedianStopping(name="median")
 
 def test_rungs_are_a_factor_apart() -> None:
     rule = Asha(name="asha", grace_epochs=2, reduction_factor=3)
-    assert [epoch for epoch in range(1, 60) if rule.checks(epoch)] == [2, 6, 18, 54]
+    assert [epoch for epoch in range(1, 60) if rule.judges_at(epoch)] == [2, 6, 18, 54]
 
 
 def test_the_median_is_looked_at_from_the_grace_on_at_intervals() -> None:
     rule = MedianStopping(name="median", grace_epochs=3, interval_epochs=2)
-    assert [epoch for epoch in range(1, 10) if rule.checks(epoch)] == [3, 5, 7, 9]
+    assert [epoch for epoch in range(1, 10) if rule.judges_at(epoch)] == [3, 5, 7, 9]
 
 
 def test_the_first_at_a_rung_goes_on() -> None:

@@ -10,7 +10,9 @@ from tet_core import analyse, build_model, load_dataset
 from tet_core.analysis.landscape import axis, direction
 from tet_core.analysis.subject import Subject
 from tet_core.config import Landscape, TrainConfig
-from tet_core.measure.evaluation import build, measure
+from tet_core.errors import ConfigError
+from tet_core.measure.evaluation import measure
+from tet_core.network import build_network
 
 
 def records(**fields: Any) -> list[dict[str, Any]]:
@@ -30,7 +32,7 @@ def test_the_centre_is_the_checkpoint_to_the_last_digit() -> None:
 def test_a_point_is_the_network_moved_along_both_directions() -> None:
     found = next(r for r in records(size=3, extent=0.5) if (r["alpha"], r["beta"]) == (0.5, -0.5))
     config = TrainConfig.model_validate(trained()["config"])
-    model = build(config)
+    model = build_network(config)
     model.load_state_dict(trained()["model"])
     d1, d2 = direction(model, 5, 1), direction(model, 5, 2)
     moved = {
@@ -104,7 +106,7 @@ def test_samples_are_drawn_by_the_seed_and_of_the_split_asked_for() -> None:
 
 
 def test_more_samples_than_there_are_is_an_error() -> None:
-    with pytest.raises(ValueError, match="num_samples is 1443; the train set of digits has 1442"):
+    with pytest.raises(ConfigError, match="num_samples is 1443; the train set of digits has 1442"):
         next(analyse(trained(), Landscape(size=3, split="train", num_samples=1443)))
 
 

@@ -5,7 +5,8 @@ import torch
 from tests.unit.tet_core.analysis.training_once import trained
 from tet_core import analyse, load_dataset
 from tet_core.config import TimeSweep, TrainConfig
-from tet_core.measure.evaluation import build, measure
+from tet_core.measure.evaluation import measure
+from tet_core.network import build_network
 
 
 def test_at_the_trained_T_it_is_the_checkpoint_to_the_last_digit() -> None:
@@ -19,7 +20,7 @@ def test_each_T_is_measured_with_the_same_weights() -> None:
     rows = list(analyse(trained(), TimeSweep(T=(5, 1, 3))))
     assert [(row.number, row.step) for row in rows] == [(1, 5), (2, 1), (3, 3)]
     config = TrainConfig.model_validate(trained()["config"])
-    model = build(config)
+    model = build_network(config)
     model.load_state_dict(trained()["model"])
     dataset = load_dataset("digits")
     for row in rows:

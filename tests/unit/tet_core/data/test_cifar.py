@@ -109,7 +109,7 @@ def test_a_binary_file_that_is_cut_short_is_named(tmp_path: Path) -> None:
 
 def test_where_it_is_missing_the_error_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cifar100 is not here: looked for .*cifar-100-python.* \(169 MB\) and put it"):
-        cifar.load(Cifar100(), tmp_path, url=NOWHERE)
+        cifar.load_cifar(Cifar100(), tmp_path, url=NOWHERE)
 
 
 def _archive(folder: Path) -> bytes:
@@ -135,7 +135,7 @@ def test_the_archive_is_fetched_checked_and_unpacked_once(tmp_path: Path, archiv
     with serving(tmp_path / "served") as server:
         (server.folder / "cifar-10-python.tar.gz").write_bytes(archive)
         for _ in range(2):
-            assert len(cifar.load(Cifar10(), root, url=server.url).train) == 10
+            assert len(cifar.load_cifar(Cifar10(), root, url=server.url).train) == 10
         assert len(server.ranges) == 1
     left = {path.name for path in (root / "cifar10").iterdir() if not path.name.endswith(".lock")}
     assert left == {"cifar-10-python.tar.gz", "cifar-10-batches-py"}
@@ -145,14 +145,14 @@ def test_an_archive_put_there_by_hand_is_unpacked(tmp_path: Path, archive: bytes
     own = tmp_path / "root" / "cifar10"
     own.mkdir(parents=True)
     (own / "cifar-10-python.tar.gz").write_bytes(archive)
-    assert len(cifar.load(Cifar10(), tmp_path / "root", url=NOWHERE).train) == 10
+    assert len(cifar.load_cifar(Cifar10(), tmp_path / "root", url=NOWHERE).train) == 10
 
 
 def test_a_wrong_download_is_deleted(tmp_path: Path, archive: bytes) -> None:
     with serving(tmp_path / "served") as server:
         (server.folder / "cifar-10-python.tar.gz").write_bytes(archive[:-1] + b"x")
         with pytest.raises(DataError, match=r"with MD5 [0-9a-f]{32}; expected .* deleted"):
-            cifar.load(Cifar10(), tmp_path / "root", url=server.url)
+            cifar.load_cifar(Cifar10(), tmp_path / "root", url=server.url)
     assert not list((tmp_path / "root").rglob("*.part"))
 
 
@@ -161,5 +161,5 @@ def test_a_truncated_archive_is_named(tmp_path: Path, archive: bytes) -> None:
     own.mkdir(parents=True)
     (own / "cifar-10-python.tar.gz").write_bytes(archive[: len(archive) // 2])
     with pytest.raises(DataError, match=r"cifar-10-python\.tar\.gz: damaged or cut short"):
-        cifar.load(Cifar10(), tmp_path / "root", url=NOWHERE)
+        cifar.load_cifar(Cifar10(), tmp_path / "root", url=NOWHERE)
     assert not (own / "cifar-10-batches-py").exists()

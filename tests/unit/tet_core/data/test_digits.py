@@ -6,7 +6,8 @@ from sklearn.datasets import load_digits
 
 from tet_core.config import Digits
 from tet_core.data import Dataset, Split, load_dataset
-from tet_core.data.dataset import DataError, check
+from tet_core.data.dataset import DataError, check_against_card
+from tet_core.errors import ConfigError
 
 
 @pytest.fixture
@@ -56,12 +57,12 @@ def test_its_content_never_changes(digits: Dataset) -> None:
 def test_a_data_set_unlike_its_card_is_refused(digits: Dataset) -> None:
     card = Digits().card().model_copy(update={"num_test": 356})
     with pytest.raises(DataError, match=r"digits: the test set has images \(355, 1, 8, 8\).*expected \(356, 1, 8, 8\)"):
-        check(digits, card)
+        check_against_card(digits, card)
     wrong = Split(digits.train.take(torch.arange(1442)), digits.train.labels + 1)
     with pytest.raises(DataError, match=r"labels outside 0 to 9"):
-        check(Dataset("digits", 10, 1, 8, (0.0,), (1.0,), wrong, digits.test, "a test"), Digits().card())
+        check_against_card(Dataset("digits", 10, 1, 8, (0.0,), (1.0,), wrong, digits.test, "a test"), Digits().card())
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"dataset is 'mnist'; known are digits, fashion_mnist, cifar10, "):
+    with pytest.raises(ConfigError, match=r"dataset is 'mnist'; known are digits, fashion_mnist, cifar10, "):
         load_dataset("mnist")

@@ -32,7 +32,7 @@ def idx_bytes(values: Tensor) -> bytes:
 def test_the_reader_gives_back_what_was_written(tmp_path: Path, shape: tuple[int, ...]) -> None:
     values = torch.randint(0, 256, shape, dtype=torch.uint8)
     (tmp_path / "x.gz").write_bytes(gzipped(idx_bytes(values)))
-    assert torch.equal(idx.read(tmp_path / "x.gz"), values)
+    assert torch.equal(idx.read_idx(tmp_path / "x.gz"), values)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_damaged_file_is_named(tmp_path: Path, content: bytes | None, complain
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(DataError, match=f"{re.escape(str(path))}: {complaint}"):
-        idx.read(path)
+        idx.read_idx(path)
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_wrong_bytes_are_deleted_and_both_sums_named(server: Server, tmp_path: P
 
 def test_data_that_is_nowhere_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
-        fashion_mnist.load(tmp_path, debian_folder=tmp_path / "debian", url=NOWHERE)
+        fashion_mnist.load_fashion_mnist(tmp_path, debian_folder=tmp_path / "debian", url=NOWHERE)
     for part in (
         str(tmp_path / "fashion_mnist"),
         str(tmp_path / "debian"),
@@ -116,7 +116,7 @@ def test_the_data_root_comes_first_then_debians_folder(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         for file in fashion_mnist.FILES:
             (folder / file.name).touch()
-        assert fashion_mnist.find(root, debian, NOWHERE) == folder
+        assert fashion_mnist.find_or_download(root, debian, NOWHERE) == folder
 
 
 def test_other_data_under_its_name_is_refused(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_other_data_under_its_name_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not fashion_mnist.DEBIAN_FOLDER.exists(), reason="Debian's dataset-fashion-mnist is not installed")
 def test_debians_files_are_the_published_data(tmp_path: Path) -> None:
-    dataset = fashion_mnist.load(tmp_path, url=NOWHERE)
+    dataset = fashion_mnist.load_fashion_mnist(tmp_path, url=NOWHERE)
     card = FashionMnist().card()
     assert (len(dataset.train), len(dataset.test)) == (card.num_train, card.num_test)
     x = dataset.normalise(dataset.train.take(torch.arange(len(dataset.train))), torch.float64)

@@ -8,6 +8,7 @@ from tet_core.config import Crop, Flip
 from tet_core.data import augment, load_dataset
 from tet_core.data.augment import geometry
 from tet_core.data.loader import TrainLoader, split_validation
+from tet_core.errors import ConfigError
 
 
 def loader(
@@ -106,13 +107,13 @@ def test_a_part_of_the_training_set_is_stratified_too_and_grows_with_its_share()
     assert set(train.tolist()) <= set(more_trained.tolist())
     assert set(validation.tolist()) <= set(more_validated.tolist())
     assert not set(train.tolist()) & set(split_validation(labels, 0.2, 0)[1].tolist())
-    with pytest.raises(ValueError, match=r"validation is 0\.1 and train_part 0\.001; of 1442 samples that leaves 0 to"):
+    with pytest.raises(ConfigError, match=r"validation is 0\.1; with train_part 0\.001, of 1442 samples that"):
         split_validation(labels, 0.1, 0, part=0.001)
 
 
 def test_a_validation_set_of_nothing_or_everything_is_refused() -> None:
     labels = torch.arange(10)
-    with pytest.raises(ValueError, match=r"validation is 0\.1; of 10 samples that leaves 10 to train on and 0 to"):
+    with pytest.raises(ConfigError, match=r"validation is 0\.1; of 10 samples that leaves 10 to train on and 0 to"):
         split_validation(labels, 0.1, 0)
-    with pytest.raises(ValueError, match=r"validation is 0\.9; of 10 samples that leaves 0 to train on"):
+    with pytest.raises(ConfigError, match=r"validation is 0\.9; of 10 samples that leaves 0 to train on"):
         split_validation(labels, 0.9, 0)

@@ -11,7 +11,7 @@ import torch
 from tests.compiler import needs_compiler
 
 LOGGED = "import logging; logging.basicConfig(format='%(message)s')"
-CHOSEN = f"{LOGGED}; from tet_core import kernels; print(kernels.chosen())"
+CHOSEN = f"{LOGGED}; from tet_core import kernels; print(kernels.in_use())"
 
 
 def chosen(program: str = CHOSEN, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -20,7 +20,7 @@ def chosen(program: str = CHOSEN, **environment: str) -> "subprocess.CompletedPr
 
 
 def test_without_a_compiler_the_loop_runs_with_one_warning(tmp_path: Path) -> None:
-    done = chosen(f"{CHOSEN}; kernels.chosen()", PATH=str(tmp_path))
+    done = chosen(f"{CHOSEN}; kernels.in_use()", PATH=str(tmp_path))
     assert (done.returncode, done.stdout) == (0, "loop\n")
     assert done.stderr == (
         "neurons run in plain torch, which is slower: the kernels cannot be built here "
@@ -71,7 +71,7 @@ exec cc "$@"
     compiler.chmod(0o755)
     given = {**os.environ, "CC": str(compiler), "TET_KERNEL_CACHE": str(tmp_path / "cache")}
     program = f"{LOGGED}; from tet_core import kernels; print('I', file=open({str(there)!r}, 'a', buffering=1));"
-    command = [sys.executable, "-c", f"{program} print(kernels.chosen())"]
+    command = [sys.executable, "-c", f"{program} print(kernels.in_use())"]
     processes = [subprocess.Popen(command, env=given, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     said = {process.communicate()[0] for process in processes}
     assert len(said) == 1
@@ -95,7 +95,7 @@ def test_neurons_that_no_kernel_is_there_for_say_so_once() -> None:
 def test_where_triton_cannot_work_the_loop_runs_on_gpus(tmp_path: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
-    done = chosen(f"{LOGGED}; from tet_core import kernels; print(kernels.chosen('cuda'), kernels.chosen('cuda'))")
+    done = chosen(f"{LOGGED}; from tet_core import kernels; print(kernels.in_use('cuda'), kernels.in_use('cuda'))")
     assert done.stdout == "loop loop\n"
     (line,) = done.stderr.splitlines()
     assert line.startswith("neurons run in plain torch, which is slower: the kernels cannot be built here (Triton does")

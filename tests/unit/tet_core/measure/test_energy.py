@@ -9,12 +9,13 @@ import torch
 from tests.unit.tet_core.stages import make_config
 from tests.unit.tet_core.train.test_epochs import series
 from tet_core import environment, train_epochs
-from tet_core.analysis.energy import energy_rows
+from tet_core.analysis.energy_rows import energy_rows
 from tet_core.analysis.subject import Subject
 from tet_core.config import Energy, TrainConfig
 from tet_core.data import Dataset, load_dataset
 from tet_core.data.loader import split_validation
-from tet_core.measure.energy import NUM_SAMPLES, VAL_ENERGY_J, energy_j, spread
+from tet_core.errors import ConfigError
+from tet_core.measure.energy import NUM_SAMPLES, VAL_ENERGY_J, energy_j, evenly_spaced
 from tet_core.train.epochs import Epoch
 
 NEURONS: tuple[dict[str, Any], ...] = ({}, {"neuron": {"name": "relu"}, "T": 1, "loss": {"name": "sdt"}})
@@ -24,7 +25,7 @@ def validation_as_test(config: TrainConfig) -> Dataset:
     """The data set whose test samples are those of the validation set that are counted."""
     dataset = load_dataset(config.dataset)
     _, validation = split_validation(dataset.train.labels, config.validation, config.seed)
-    return replace(dataset, test=dataset.train.subset(validation[spread(len(validation))]))
+    return replace(dataset, test=dataset.train.subset(validation[evenly_spaced(len(validation))]))
 
 
 def energies(epochs: list[Epoch]) -> list[float]:
@@ -50,7 +51,7 @@ def test_it_is_the_analysis_of_validation_samples(
 
 @pytest.mark.parametrize("num_there", [1, 10, 255, 256, 257, 511, 50_000])
 def test_samples_are_spread_over_all_there_are(num_there: int) -> None:
-    found = spread(num_there).tolist()
+    found = evenly_spaced(num_there).tolist()
     assert (len(found), found[0]) == (min(num_there, NUM_SAMPLES), 0)
     assert len(set(found)) == len(found)
     assert num_there - 1 - num_there // NUM_SAMPLES <= found[-1] < num_there
@@ -77,7 +78,7 @@ def test_it_is_the_same_each_time_and_after_a_resumption() -> None:
 
 
 def test_without_a_validation_set_it_cannot_be_asked_for() -> None:
-    with pytest.raises(ValueError, match="validation is 0; it must be above 0 where with_energy is True"):
+    with pytest.raises(ConfigError, match="validation is 0; it must be above 0 where with_energy is True"):
         train_epochs(make_config(), with_energy=True)
 
 

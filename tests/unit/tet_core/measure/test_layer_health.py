@@ -9,8 +9,9 @@ from tests.unit.tet_core.stages import make_config
 from tet_core import environment
 from tet_core.current import Current
 from tet_core.data import load_dataset
-from tet_core.measure.evaluation import build, measure
+from tet_core.measure.evaluation import measure
 from tet_core.measure.layer_health import NUM_SAMPLES, LayerHealth, watched
+from tet_core.network import build_network
 from tet_core.neuron import LIF, lif_step
 from tet_core.surrogate import Arctan, Exponential, Rectangular, SigmoidForward, Surrogate, Triangle
 
@@ -43,7 +44,7 @@ def test_every_spiking_layer_of_a_network_is_looked_at_and_left_as_it_was() -> N
     config = make_config(T=2)
     dataset = load_dataset(config.dataset)
     with environment.applied(config):
-        model = build(config)
+        model = build_network(config)
         before = {name: value.clone() for name, value in model.state_dict().items()}
         expected = measure(model, dataset, dataset.test, config)
         with watched(model) as found:
@@ -56,7 +57,7 @@ def test_every_spiking_layer_of_a_network_is_looked_at_and_left_as_it_was() -> N
 def test_a_network_of_rectifiers_has_nothing_to_tell() -> None:
     config = make_config(T=1, neuron={"name": "relu"})
     dataset = load_dataset(config.dataset)
-    model = build(config)
+    model = build_network(config)
     with environment.applied(config), watched(model) as found:
         measure(model, dataset, dataset.test, config)
     assert found == {}
@@ -66,7 +67,7 @@ def test_the_first_samples_of_the_first_pass_are_looked_at() -> None:
     config = make_config(T=2)
     dataset = load_dataset(config.dataset)
     with environment.applied(config):
-        model = build(config)
+        model = build_network(config)
         with watched(model) as of_all:
             measure(model, dataset, dataset.test, config)
         with watched(model) as of_some:
@@ -93,7 +94,7 @@ def test_the_potentials_are_those_of_the_neurons(surrogate: Surrogate, options: 
 
 
 def test_a_pass_that_breaks_off_leaves_no_hooks_behind() -> None:
-    model = build(make_config(T=2))
+    model = build_network(make_config(T=2))
     with pytest.raises(RuntimeError), watched(model):
         model(torch.zeros(2, 1, 3, 8, 8))
     assert not any(module._forward_hooks for module in model.modules())

@@ -13,8 +13,9 @@ from tests.unit.tet_core.stages import make_config
 from tet_core import environment
 from tet_core.checkpoint import CheckpointError, EnvironmentMismatch, weights_sha256
 from tet_core.config import TrainConfig
+from tet_core.errors import ConfigError
 from tet_core.measure.evaluation import evaluate, measure
-from tet_core.models.parts import Network
+from tet_core.models.building_blocks import Network
 from tet_core.train import stage
 from tet_core.train.epochs import Epoch, train_epochs
 
@@ -180,7 +181,7 @@ def test_a_network_that_its_last_step_broke_is_no_result(monkeypatch: pytest.Mon
 def test_a_device_that_is_not_there_is_named() -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
-    with pytest.raises(ValueError, match="device is 'cuda'; this machine, or this build of torch, has no CUDA device"):
+    with pytest.raises(ConfigError, match="device is 'cuda'; this machine, or this build of torch, has no CUDA device"):
         train_epochs(make_config(device="cuda"))
 
 

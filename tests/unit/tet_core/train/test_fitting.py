@@ -7,7 +7,8 @@ import pytest
 
 from tests.unit.tet_core.stages import make_config
 from tet_core import evaluate, fit
-from tet_core.checkpoint import CheckpointError, load
+from tet_core.checkpoint import CheckpointError, load_checkpoint
+from tet_core.errors import ConfigError
 from tet_core.train.epochs import Epoch
 
 
@@ -52,7 +53,7 @@ def test_the_best_epoch_is_chosen_by_validation_or_else_says_that_it_is_of_the_t
     result = fit(make_config(epochs=3, validation=0.1), folder=tmp_path / "validated")
     accuracies = {number: metrics["val/accuracy"] for number, metrics in result.history.items()}
     assert result.best["epoch"] == max(accuracies, key=lambda number: (accuracies[number], -number))
-    assert load(tmp_path / "validated" / "best.pt")["epoch"] == result.best["epoch"]
+    assert load_checkpoint(tmp_path / "validated" / "best.pt")["epoch"] == result.best["epoch"]
     fit(make_config(epochs=1), folder=tmp_path / "plain")
     assert sorted(path.name for path in (tmp_path / "plain").iterdir()) == ["best_test.pt", "last.pt"]
 
@@ -70,9 +71,9 @@ def test_a_checkpoint_evaluated_alone_gives_the_logged_numbers_to_the_last_digit
 
 def test_a_split_that_is_not_there_is_named() -> None:
     result = fit(make_config(epochs=1))
-    with pytest.raises(ValueError, match="split is 'train'; it must be 'test' or 'val'"):
+    with pytest.raises(ConfigError, match="split is 'train'; it must be 'test' or 'val'"):
         evaluate(result.checkpoint, split="train")
-    with pytest.raises(ValueError, match="had no validation set"):
+    with pytest.raises(ConfigError, match="had no validation set"):
         evaluate(result.checkpoint, split="val")
 
 

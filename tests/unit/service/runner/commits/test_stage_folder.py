@@ -16,6 +16,7 @@ from service.runner.commits.records import Commit, commit_name
 from service.runner.shipping.run_content import progress_tags
 from service.states import WorkState
 from service.storage import StageFolder
+from tests.root import ROOT
 
 
 @pytest.fixture
@@ -110,7 +111,7 @@ os.link = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 attempt = Attempt(StageFolder(Path({str(folder.path)!r})))
 attempt.commit(epoch=2, epochs=9, at_ms=2, metrics={{}}, weights_sha256="00")
 """
-    ended = subprocess.run([sys.executable, "-c", script], check=False, cwd=Path(__file__).parents[5])
+    ended = subprocess.run([sys.executable, "-c", script], check=False, cwd=ROOT)
     assert ended.returncode == -9
     assert [found.epoch for found in read_commits(folder)] == [1]
     assert (folder.attempt(2) / commit_name(2)).exists()
@@ -171,7 +172,7 @@ print("ready", flush=True)
 input()
 print(*[Attempt(StageFolder(Path({str(folder.path)!r}))).number for _ in range(20)])
 """
-    command, root = [sys.executable, "-c", script], Path(__file__).parents[5]
+    command, root = [sys.executable, "-c", script], ROOT
     processes = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root) for _ in range(2)
     ]

@@ -80,7 +80,8 @@ def test_each_step_commits_an_epoch_and_the_last_one_the_end(folder: StageFolder
     assert [commit.epoch for commit in progress.commits] == [1, 2, 3]
     assert (progress.started[0].attempt, progress.started[0].dataset["name"]) == (1, "digits")
     assert progress.last is not None
-    assert checkpoints.weights_sha256(checkpoints.load(folder.attempt(1) / "model.pt")) == progress.last.weights_sha256
+    kept = checkpoints.load_checkpoint(folder.attempt(1) / "model.pt")
+    assert checkpoints.weights_sha256(kept) == progress.last.weights_sha256
 
 
 def test_an_arm_may_have_any_name(folder: StageFolder) -> None:
@@ -208,8 +209,8 @@ def test_a_stage_never_goes_on_in_another_environment(folder: StageFolder) -> No
     last = read_progress(folder).last
     assert last is not None
     file = read_progress(folder).checkpoint(last)
-    saved = checkpoints.load(file)
-    checkpoints.save(saved | {"environment": saved["environment"] | {"instruction_set": "other"}}, file)
+    saved = checkpoints.load_checkpoint(file)
+    checkpoints.save_checkpoint(saved | {"environment": saved["environment"] | {"instruction_set": "other"}}, file)
     failure = json.loads(run(StageTrial(config(folder.path)))[-1]["failure"])
     assert failure["class"] == "cluster"
     assert "instruction_set: saved 'other', now" in failure["message"]

@@ -1,8 +1,8 @@
 """The watch over trials, with its clock in the test's hands."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
 
 import pytest
 
@@ -16,13 +16,24 @@ from service.storage import StageFolder
 STAGE = StageId("c", 0)
 
 
+@dataclass(frozen=True)
+class CountedFolder(StageFolder):
+    """A stage's folder that counts how often it is searched for a sign of life."""
+
+    looks: list[Path] = field(default_factory=list)
+
+    def attempt_numbers(self) -> list[int]:
+        self.looks.append(self.path)
+        return super().attempt_numbers()
+
+
 class Watch:
     """A watchdog over one trial, of which the test is the process."""
 
     def __init__(self, tmp_path: Path, **limits: Any) -> None:
         self.now = 1_000.0
         self.killed: list[str] = []
-        self.folder = StageFolder(tmp_path / "0")
+        self.folder = CountedFolder(tmp_path / "0")
         self.dog = Watchdog(Limits(**limits), self.killed.append, lambda: self.now, grace_s=5)
 
     def begin(self, spent_s: float = 0) -> None:
@@ -86,19 +97,19 @@ def test_a_trial_that_does_not_end_itself_in_time_is_ended(tmp_path: Path) -> No
     [({}, LOOK_S), ({"stall_s": 10}, 1), ({"max_time_s": 60}, 6), ({"max_time_s": 900}, LOOK_S)],
 )
 def test_it_looks_ten_times_a_limit_and_at_least_every_half_minute(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: dict[str, float], interval_s: float
+    tmp_path: Path, limits: dict[str, float], interval_s: float
 ) -> None:
-    watch, looks = Watch(tmp_path, **limits), Mock(return_value=None)
+    watch = Watch(tmp_path, **limits)
     watch.begin()
-    monkeypatch.setattr(watch.dog, "_judge", looks)
+    before = len(watch.folder.looks)
     for seconds, expected in ((0, 1), (interval_s - 0.5, 1), (0.5, 2), (interval_s, 3)):
         watch.after(seconds)
-        assert looks.call_count == expected
+        assert len(watch.folder.looks) - before == expected
 
 
-def test_without_limits_nobody_is_ended_or_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    watch, looks = Watch(tmp_path, stall_s=None), Mock(return_value=None)
+def test_without_limits_nobody_is_ended_or_looked_at(tmp_path: Path) -> None:
+    watch = Watch(tmp_path, stall_s=None)
     watch.begin()
-    monkeypatch.setattr(watch.dog, "_judge", looks)
+    before = len(watch.folder.looks)
     assert watch.after(1e6) == []
-    assert looks.call_count == 0
+    assert len(watch.folder.looks) == before

@@ -65,7 +65,7 @@ def attempt(group: ProcessGroup | None, root: str, epochs: int) -> None:
     own = Attempt(folder)
     own.write_started(at_ms=0, resumed_epoch=resume["epoch"] if resume else 0, **asdict(trained.start))
     for epoch in islice(trained, epochs):
-        checkpoints.save(epoch.checkpoint(), own.checkpoint_path(epoch.number))
+        checkpoints.save_checkpoint(epoch.checkpoint(), own.checkpoint_path(epoch.number))
         own.commit(
             epoch=epoch.number, epochs=EPOCHS, at_ms=0, metrics=epoch.metrics, weights_sha256=epoch.weights_sha256
         )

@@ -23,24 +23,24 @@ ROWS = [(4_294_967_295, 127, 0, 1), (0, 0, 127, 0), (17, 5, 64, 1), (17, 5, 64, 
     ],
 )
 def test_events_come_back_as_they_were_written(tmp_path: Path, header: bytes) -> None:
-    found = aedat.read(write_aedat(tmp_path / "a.aedat", ROWS, header))
+    found = aedat.read_aedat(write_aedat(tmp_path / "a.aedat", ROWS, header))
     assert list(zip(*(values.tolist() for values in found), strict=True)) == ROWS
 
 
 def test_bits_are_where_the_format_says(tmp_path: Path) -> None:
     (tmp_path / "a.aedat").write_bytes(HEADER + struct.pack(">II", 0b0_0000011_0000101_1, 9))
-    found = aedat.read(tmp_path / "a.aedat")
+    found = aedat.read_aedat(tmp_path / "a.aedat")
     assert [values.tolist() for values in found] == [[9], [3], [5], [1]]
 
 
 def test_the_cameras_own_events_are_left_out(tmp_path: Path) -> None:
     path = write_aedat(tmp_path / "a.aedat", ROWS)
     path.write_bytes(path.read_bytes() + struct.pack(">II", 1 << 15, 20) + record(21, 1, 2, 0))
-    assert aedat.read(path).t.tolist() == [4_294_967_295, 0, 17, 17, 21]
+    assert aedat.read_aedat(path).t.tolist() == [4_294_967_295, 0, 17, 17, 21]
 
 
 def test_a_file_of_a_header_alone_has_no_events(tmp_path: Path) -> None:
-    assert len(aedat.read(write_aedat(tmp_path / "a.aedat", [])).t) == 0
+    assert len(aedat.read_aedat(write_aedat(tmp_path / "a.aedat", [])).t) == 0
 
 
 EVENT = record(1, 2, 3, 1)
@@ -68,4 +68,4 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, content: bytes | None, com
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(DataError, match=f"^{re.escape(str(path))}: {complaint}"):
-        aedat.read(path)
+        aedat.read_aedat(path)

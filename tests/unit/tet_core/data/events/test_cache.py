@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from tet_core.data import DataError
-from tet_core.data.events.cache import FOLDER, Job, cached
+from tet_core.data.events.cache import FOLDER, FrameRequest, cached
 from tet_core.data.events.samples import parts
 
 N, T, S = 5, 2, 3
@@ -36,8 +36,8 @@ class Maker:
             yield frame(sample)
 
 
-def job(maker: Maker, **recipe: object) -> Job:
-    return Job("events", recipe, N, T, S, maker)
+def request(maker: Maker, **recipe: object) -> FrameRequest:
+    return FrameRequest("events", recipe, N, T, S, maker)
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +49,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_frames_are_made_once_and_come_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     maker = Maker()
     for _ in range(2):
-        found = cached(job(maker), tmp_path)
+        found = cached(request(maker), tmp_path)
         np.testing.assert_array_equal(found.frames, np.stack([frame(sample) for sample in range(N)]))
     assert maker.made == 1
     assert "events: frames of 5 of 5 recordings" in capsys.readouterr().err
@@ -59,42 +59,42 @@ def test_frames_are_made_once_and_come_back(tmp_path: Path, capsys: pytest.Captu
 
 def test_whatever_shapes_the_frames_is_in_the_key(tmp_path: Path) -> None:
     keys = {
-        replace(job(Maker(), slicing="count"), **change).key
+        replace(request(Maker(), slicing="count"), **change).key
         for change in ({}, {"T": 3}, {"input_size": 4}, {"num_samples": 6}, {"recipe": {"slicing": "time"}})
     }
     assert len(keys) == 5
-    assert replace(job(Maker()), name="other").key == job(Maker()).key
+    assert replace(request(Maker()), name="other").key == request(Maker()).key
 
 
 @pytest.mark.parametrize("name", ["frames.npy", "sha256.npy"])
 @pytest.mark.parametrize("damage", [-1, 60, 0, None])
 def test_a_damaged_cache_is_made_anew(tmp_path: Path, name: str, damage: int | None) -> None:
     maker = Maker()
-    cached(job(maker), tmp_path)
-    path = tmp_path / FOLDER / job(maker).key / name
+    cached(request(maker), tmp_path)
+    path = tmp_path / FOLDER / request(maker).key / name
     if damage is None:
         path.unlink()
     else:
         path.write_bytes(path.read_bytes()[:damage])
-    np.testing.assert_array_equal(cached(job(maker), tmp_path).frames[4], frame(4))
+    np.testing.assert_array_equal(cached(request(maker), tmp_path).frames[4], frame(4))
     assert maker.made == 2
     assert not list((tmp_path / FOLDER).glob(".*.tmp"))
 
 
 def test_a_writer_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"x\.aedat: cut short"):
-        cached(job(Maker(fail_after=3)), tmp_path)
-    assert [path.name for path in (tmp_path / FOLDER).iterdir()] == [f".{job(Maker()).key}.lock"]
+        cached(request(Maker(fail_after=3)), tmp_path)
+    assert [path.name for path in (tmp_path / FOLDER).iterdir()] == [f".{request(Maker()).key}.lock"]
 
 
 def test_what_a_killed_writer_left_is_no_cache_and_is_removed(tmp_path: Path) -> None:
-    leftover = tmp_path / FOLDER / f".{job(Maker()).key}.0badcafe.tmp"
+    leftover = tmp_path / FOLDER / f".{request(Maker()).key}.0badcafe.tmp"
     leftover.mkdir(parents=True)
     (leftover / "frames.npy").write_bytes(b"half")
     other = tmp_path / FOLDER / ".another.0badcafe.tmp"
     other.mkdir()
     maker = Maker()
-    cached(job(maker), tmp_path)
+    cached(request(maker), tmp_path)
     assert maker.made == 1
     assert not leftover.exists()
     assert other.exists(), "another cache's writer may be at work"
@@ -107,7 +107,7 @@ def _write_until_killed(root: Path, reached: "multiprocessing.synchronize.Event"
         reached.set()
         multiprocessing.Event().wait()
 
-    cached(replace(job(Maker()), make=half), root)
+    cached(replace(request(Maker()), make=half), root)
 
 
 def test_a_writer_killed_in_the_middle_leaves_no_cache_and_no_lock(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_a_writer_killed_in_the_middle_leaves_no_cache_and_no_lock(tmp_path: Pat
     process.join(60)
     assert len(list((tmp_path / FOLDER).glob(".*.tmp"))) == 1
     maker = Maker()
-    np.testing.assert_array_equal(cached(job(maker), tmp_path).frames[4], frame(4))
+    np.testing.assert_array_equal(cached(request(maker), tmp_path).frames[4], frame(4))
     assert maker.made == 1
     assert not list((tmp_path / FOLDER).glob(".*.tmp"))
 
@@ -133,7 +133,7 @@ def _write_in_a_process(root: Path, made: Path, start: "multiprocessing.synchron
             return super().__call__()
 
     start.wait()
-    np.testing.assert_array_equal(cached(job(Counting()), root).frames[4], frame(4))
+    np.testing.assert_array_equal(cached(request(Counting()), root).frames[4], frame(4))
 
 
 def test_of_several_writers_one_writes_and_all_read(tmp_path: Path) -> None:
@@ -154,21 +154,22 @@ def test_where_the_root_cannot_be_written_the_users_own_cache_takes_it(tmp_path:
     (tmp_path / "root" / FOLDER).write_text("a file where the folder would be: refused to root too")
     maker = Maker()
     for _ in range(2):
-        cached(job(maker), tmp_path / "root")
+        cached(request(maker), tmp_path / "root")
     assert maker.made == 1
-    assert (own_cache / "tet_core" / FOLDER / job(maker).key / "frames.npy").exists()
+    assert (own_cache / "tet_core" / FOLDER / request(maker).key / "frames.npy").exists()
 
 
 def test_where_nothing_can_be_written_both_places_are_named(tmp_path: Path, own_cache: Path) -> None:
     (tmp_path / "root").write_text("")
     own_cache.write_text("")
-    with pytest.raises(DataError, match=f"no place to be kept in: {tmp_path}/root/.*; {own_cache}/tet_core/") as caught:
-        cached(job(Maker()), tmp_path / "root")
+    message = f"recordings cannot be stored: {tmp_path}/root/.*; {own_cache}/tet_core/"
+    with pytest.raises(DataError, match=message) as caught:
+        cached(request(Maker()), tmp_path / "root")
     assert isinstance(caught.value.__cause__, NotADirectoryError)
 
 
 def test_samples_take_subset_and_tell_their_content(tmp_path: Path) -> None:
-    train, test = parts(cached(job(Maker()), tmp_path), torch.tensor([0, 1, 0]), torch.tensor([1, 1]))
+    train, test = parts(cached(request(Maker()), tmp_path), torch.tensor([0, 1, 0]), torch.tensor([1, 1]))
     assert (len(train), len(test)) == (3, 2)
     taken = test.take(torch.tensor([1, 0, 1]))
     assert taken.dtype == torch.int16
@@ -178,5 +179,5 @@ def test_samples_take_subset_and_tell_their_content(tmp_path: Path) -> None:
     assert some.labels.tolist() == [0, 0]
     contents = [b"".join(bytes(piece) for piece in samples.content()) for samples in (train, test, some)]
     assert len(set(contents)) == 3
-    again, _ = parts(cached(job(Maker(), other=1), tmp_path), torch.tensor([0, 1, 0]), torch.tensor([1, 1]))
+    again, _ = parts(cached(request(Maker(), other=1), tmp_path), torch.tensor([0, 1, 0]), torch.tensor([1, 1]))
     assert b"".join(bytes(piece) for piece in again.content()) == contents[0]

@@ -31,17 +31,17 @@ def test_what_stays_below_the_threshold_adds_up_over_steps() -> None:
 def test_recordings_of_one_batch_do_not_mix() -> None:
     images = np.zeros((3, 8, 8))
     images[0, 2:6, 3] = images[2, 4, 2:6] = 1
-    together = pixel.record(images, 32, 0.2)
+    together = pixel.record_images(images, 32, 0.2)
     assert len(together[1].t) == 0, "what has no contrast fires nothing"
     for image, found in zip(images, together, strict=True):
-        (alone,) = pixel.record(image[None], 32, 0.2)
+        (alone,) = pixel.record_images(image[None], 32, 0.2)
         for one, other in zip(alone, found, strict=True):
             np.testing.assert_array_equal(one, other)
 
 
 def test_a_closed_path_leaves_every_pixel_where_it_was() -> None:
     images = np.random.default_rng(0).random((2, 9, 7))
-    for t, x, y, p in pixel.record(images, 24, 0.1):
+    for t, x, y, p in pixel.record_images(images, 24, 0.1):
         assert len(t) > 1000
         assert t.min() >= 0
         assert t.max() <= pixel.NUM_SACCADES * pixel.SACCADE_US
@@ -56,8 +56,8 @@ def test_a_bright_bar_fires_as_often_as_its_contrast_holds_thresholds() -> None:
     contrast = log((pixel.BLACK + 1) / pixel.BLACK)
     image = np.zeros((1, 24, 24))
     image[:, :, 11:13] = 1
-    ((t, x, y, p),) = pixel.record(image, 32, contrast / 3.5)
-    way = pixel.path(32)
+    ((t, x, y, p),) = pixel.record_images(image, 32, contrast / 3.5)
+    way = pixel.trajectory(32)
     middle = (y == 16) & (x == 16) & (p == 1) & (t < pixel.SACCADE_US)
     assert way.column[0] == -4
     assert int(middle.sum()) == 3, "the bar comes from four columns to the left once within the first saccade"
@@ -65,7 +65,7 @@ def test_a_bright_bar_fires_as_often_as_its_contrast_holds_thresholds() -> None:
 
 def test_the_path_is_closed_and_leads_in_steps_of_half_a_pixel_at_most() -> None:
     for size in (8, 32, 128):
-        way = pixel.path(size)
+        way = pixel.trajectory(size)
         assert (way.row[0], way.column[0]) == (way.row[-1], way.column[-1])
         assert way.t[-1] == 300_000
         assert max(np.abs(np.diff(way.row)).max(), np.abs(np.diff(way.column)).max()) <= 0.5

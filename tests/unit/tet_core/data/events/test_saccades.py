@@ -18,7 +18,8 @@ from tet_core.data.events import pixel
 from tet_core.data.events.recording import frames
 from tet_core.data.events.saccades import intensity, simulate
 from tet_core.data.images import load_folder
-from tet_core.measure.evaluation import build, measure
+from tet_core.measure.evaluation import measure
+from tet_core.network import build_network
 from tet_core.train.epochs import train_epochs
 
 EVENTS: dict[str, Any] = {"name": "saccades", "base": {"name": "digits"}, "input_size": 16, "threshold": 0.4}
@@ -54,7 +55,7 @@ def test_a_data_set_has_the_frames_of_each_images_own_recording(root: Path) -> N
     dataset, digits = load_dataset(config(), root, T=2), load_dataset("digits")
     for part, still in ((dataset.train, digits.train), (dataset.test, digits.test)):
         indices = torch.tensor([0, 100, 354])
-        recordings = pixel.record(intensity(still.take(indices).numpy(), 16), 16, 0.4)
+        recordings = pixel.record_images(intensity(still.take(indices).numpy(), 16), 16, 0.4)
         for index, events in zip(indices, recordings, strict=True):
             expected = frames(events, 2, "count", sensor_size=16, input_size=16, name="digit")
             assert torch.equal(part.take(index[None])[0], torch.from_numpy(expected))
@@ -117,7 +118,7 @@ def test_a_sweep_slices_the_recordings_anew_and_the_last_scale_holds_beyond(root
     checkpoint = epoch.checkpoint()
     rows = list(analyse(checkpoint, TimeSweep(T=(1, 2, 4)), data_root=root))
     assert rows[1].metrics["time_sweep/loss"] == epoch.metrics["test/loss"]
-    model = build(stage(epochs=1))
+    model = build_network(stage(epochs=1))
     model.load_state_dict(checkpoint["model"])
     for row in rows:
         dataset = load_dataset(config(), root, T=row.step)

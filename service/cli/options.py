@@ -1,0 +1,23 @@
+"""Options that several commands take, and the connection to the API."""
+
+from typing import Annotated
+
+import typer
+
+from service.cli.client import Client
+from service.cli.up import bring_supervisor_back
+from service.settings import Settings
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="The experiment's id.")]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Watch it until it ends.")]
+Key = Annotated[
+    str | None, typer.Option(metavar="KEY", help="The same key with the same content gives the same experiment again.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the API's own answer, for programs.")]
+
+
+def connected() -> Client:
+    """Return a connection to the API of the settings; if the stack has lost its supervisor, start another one."""
+    settings = Settings.from_environment()
+    bring_supervisor_back(settings)
+    return Client(settings.api_url)

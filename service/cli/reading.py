@@ -1,0 +1,182 @@
+"""`tet follow`, `list`, `show`, `compare`, `logs`, `presets`: what the API answers about experiments, for people."""
+
+import sys
+import time
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from service.answers.comparisons import ComparisonView
+from service.answers.experiments import ExperimentSummary, ExperimentView
+from service.cli import rendering
+from service.cli.client import Client, Refused, as_model
+from service.cli.failing import explained, failed_stages
+from service.cli.options import AsJson, Id, connected
+from service.cli.output import err, out, print_json, say
+from service.cli.progress import searches
+from service.cli.watch import watch
+from service.presets import catalogue
+from service.settings import Settings
+from service.states import TERMINAL, ExperimentState
+
+# How long `tet logs --follow` waits, s, before it asks again after an empty answer.
+LOG_POLL_S = 1.0
+
+
+def follow(experiment_id: Id) -> None:
+    """Watch an experiment until it ends; the exit status is 0 if it succeeds."""
+    with connected() as client:
+        follow_to_end(client, experiment_id)
+
+
+def list_experiments(
+    state: Annotated[str | None, typer.Option(help="Only those in this state.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the experiments, newest first."""
+    with connected() as client:
+        rows = list(client.experiments(state=state))
+    if as_json:
+        print_json(rows)
+    else:
+        out.print(rendering.experiment_table([as_model(ExperimentSummary, row) for row in rows]))
+
+
+def show(experiment_id: Id, as_json: AsJson = False) -> None:
+    """Show an experiment and its chains."""
+    with connected() as client:
+        answer = client.experiment(experiment_id)
+    if as_json:
+        print_json(answer)
+        return
+    experiment = as_model(ExperimentView, answer)
+    out.print(experiment.name, style="bold", markup=False)
+    out.print("state  ", rendering.coloured(experiment.state), experiment.reason, soft_wrap=True)
+    for line in _past(experiment):
+        out.print(line, soft_wrap=True, markup=False)
+    for line in explained(experiment.failure) if experiment.failure is not None else ():
+        out.print(line, soft_wrap=True, markup=False)
+    _print_links(experiment)
+    for line in searches(experiment):
+        out.print(line, markup=False, soft_wrap=True)
+    out.print(rendering.chain_table(experiment))
+    for chain in experiment.chains:
+        if chain.reason:
+            out.print(f"{chain.id} {chain.state} {chain.reason}", style="cyan", markup=False, soft_wrap=True)
+    for line in failed_stages(experiment):
+        out.print(line, style="red", markup=False, soft_wrap=True)
+
+
+def _past(experiment: ExperimentView) -> Iterator[str]:
+    """Yield lines on earlier generations and resources, and on the experiments that this one comes from."""
+    for outcome in experiment.history:
+        yield f"before  generation {outcome.generation} {outcome.state} {outcome.reason}"
+    for earlier in experiment.resources_history:
+        yield f"before  {rendering.resources_text(earlier.resources)}, until {earlier.until.isoformat()}"
+    if experiment.resources_history:
+        yield f"now     {rendering.resources_text(experiment.resources)}"
+    if experiment.parents:
+        yield f"from    {', '.join(experiment.parents)}"
+    if experiment.rerun_of:
+        yield f"best of {experiment.rerun_of}"
+
+
+def compare(experiment_id: Id, as_json: AsJson = False) -> None:
+    """Compare an experiment's arms: accuracy, time, and the paired difference to the baseline."""
+    with connected() as client:
+        answer = client.comparison(experiment_id)
+    if as_json:
+        print_json(answer)
+    else:
+        _print_comparison(as_model(ComparisonView, answer))
+
+
+def logs(
+    experiment_id: Id,
+    chain: Annotated[str | None, typer.Option(metavar="CHAIN", help="A chain's id, for the log of its trial.")] = None,
+    stage: Annotated[int | None, typer.Option(metavar="INDEX", help="The chain's stage, from 0.")] = None,
+    tail: Annotated[int | None, typer.Option(metavar="LINES", help="Only this many lines from the end.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the experiment has ended.")] = False,
+) -> None:
+    """Print what an experiment's driver printed, or one of its trials."""
+    which: dict[str, str | int] = {
+        key: value for key, value in (("chain", chain), ("stage", stage)) if value is not None
+    }
+    with connected() as client:
+        text, cursor = client.logs(experiment_id, **which, **({} if tail is None else {"tail": tail}))
+        _print_bytes(text)
+        while follow:
+            # Ask for the state first: once the experiment has ended, its log is complete.
+            ended = as_model(ExperimentView, client.experiment(experiment_id, max_chains=0)).state in TERMINAL
+            text, following = client.logs(experiment_id, **which, cursor=cursor)
+            _print_bytes(text)
+            if ended and following == cursor:
+                return
+            if following == cursor:
+                time.sleep(LOG_POLL_S)
+            cursor = following
+
+
+def _print_bytes(text: bytes) -> None:
+    """Print bytes as they are: an answer may end in the middle of a character."""
+    sys.stdout.buffer.write(text)
+    sys.stdout.buffer.flush()
+
+
+def presets(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Print the file of this preset.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the presets: one for each table and figure of the paper, and a small twin of each."""
+    if name is not None:
+        print(catalogue.preset_text(name), end="")
+        return
+    with connected() as client:
+        rows = client.presets()
+    if as_json:
+        print_json(rows)
+    else:
+        out.print(rendering.preset_table(rows))
+
+
+def follow_to_end(client: Client, experiment_id: str) -> None:
+    """Watch an experiment, then print the comparison and the links; exit with 1 unless it succeeded."""
+    try:
+        experiment = watch(client, experiment_id, out)
+    except KeyboardInterrupt:
+        say(f"\nthe experiment goes on; watch it: tet follow {experiment_id}; end it: tet cancel {experiment_id}")
+        raise typer.Exit(130) from None
+    for line in failed_stages(experiment):
+        err.print(line, style="red", markup=False, soft_wrap=True)
+    try:
+        _print_comparison(as_model(ComparisonView, client.comparison(experiment_id)))
+    except Refused as refusal:
+        say(str(refusal))
+    _print_links(experiment)
+    if experiment.state is not ExperimentState.SUCCEEDED:
+        reason = f": {experiment.reason}" if experiment.reason not in ("", experiment.state) else ""
+        err.print(f"{experiment.state}{reason}", style="bold red", markup=False)
+        if experiment.failure is not None:
+            say(f"what it means, and what to do: tet show {experiment_id}")
+        raise typer.Exit(1)
+
+
+def _print_comparison(compared: ComparisonView) -> None:
+    out.print(rendering.comparison_table(compared))
+    for arm in compared.arms:
+        if arm.versus_baseline is not None and arm.versus_baseline.reason:
+            out.print(f"{arm.name} is not paired: {arm.versus_baseline.reason}", markup=False)
+    if compared.front is not None:
+        out.print(rendering.front_table(compared.front))
+
+
+def _print_links(experiment: ExperimentView) -> None:
+    base = Settings.from_environment().api_url
+    links = {
+        "API": f"{base}/experiments/{experiment.id}",
+        "MLflow": experiment.links.mlflow,
+        "Ray": experiment.links.ray,
+    }
+    for name, url in links.items():
+        out.print(f"{name:<8} {url or '-'}", markup=False, soft_wrap=True)

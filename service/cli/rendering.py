@@ -1,0 +1,156 @@
+"""Tables of experiments, chains and comparisons. Accuracies are fractions in the API, and percent here."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from service.answers.comparisons import (
+    ArmResultView,
+    ChoiceView,
+    ComparisonView,
+    FrontView,
+    PairedDifferenceView,
+)
+from service.answers.experiments import ExperimentSummary, ExperimentView
+from service.cli.progress import ChainProgress, configuration_text, duration
+from service.presets.catalogue import Published
+from service.spec.blocks import Resources
+from service.spec.search import ENERGY
+
+COLOURS = {
+    "succeeded": "green",
+    "equal": "green",
+    "failed": "red",
+    "different": "red",
+    "cancelled": "yellow",
+    "stopped": "cyan",
+    "running": "bold blue",
+}
+
+
+def coloured(state: str) -> Text:
+    """Return the name of a state in its colour."""
+    return Text(state, COLOURS.get(state, ""))
+
+
+def experiment_table(rows: Sequence[ExperimentSummary]) -> Table:
+    """Return a table with one line for each experiment."""
+    table = Table("id", "name", "state", "stages", "created", box=box.SIMPLE_HEAD)
+    for row in rows:
+        done = f"{row.progress.stages_done}/{row.progress.stages_total}"
+        table.add_row(row.id, escape(row.name), coloured(row.state), done, f"{row.created_at:%Y-%m-%d %H:%M:%S}")
+    return table
+
+
+def chain_table(experiment: ExperimentView) -> Table:
+    """Return a table with one line for each chain, and the identifiers by which it is found elsewhere."""
+    table = Table("chain", "arm", "seed", "state", "stage", "epoch", "test acc. %", "weights", box=box.SIMPLE_HEAD)
+    for chain in experiment.chains:
+        at = ChainProgress.of(chain)
+        hashes = [stage.weights_sha256 for stage in chain.stages]
+        weights = next((sha[:12] for sha in reversed(hashes) if sha), "-")
+        cells = (str(at.seed), coloured(at.state), at.stage, at.epoch, percent(at.accuracy), weights)
+        table.add_row(at.id, escape(at.arm), *cells)
+    return table
+
+
+def comparison_table(compared: ComparisonView) -> Table:
+    """Return how the arms compare: mean and spread of the final test accuracy, and the paired difference."""
+    table = Table(title="final test accuracy, %", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("arm")
+    for heading in ("n", "mean ± std", "training time", f"minus {escape(compared.baseline)}", "95 % interval", "pairs"):
+        table.add_column(heading, justify="right")
+    published = any(arm.published is not None for arm in compared.arms)
+    if published:
+        table.add_column("published", justify="right")
+        table.caption = f"published: {compared.source}; there it is the best test epoch, here the last one"
+        table.caption_justify = "left"
+    searched = any(arm.choice is not None for arm in compared.arms)
+    if searched:
+        table.add_column("val. acc.", justify="right")
+        table.add_column("configuration, chosen on validation")
+    for arm in compared.arms:
+        cells = _measured_cells(arm, compared.baseline)
+        cells += [_published_cell(arm.published)] if published else []
+        table.add_row(*cells, *(_choice_cells(arm.choice) if searched else []))
+    return table
+
+
+def _measured_cells(arm: ArmResultView, baseline: str) -> list[str]:
+    return [
+        escape(arm.name) + (" (baseline)" if arm.name == baseline else ""),
+        str(arm.n),
+        f"{percent(arm.mean)} ± {percent(arm.std)}",
+        duration(arm.train_time_s),
+        *_difference_cells(arm.versus_baseline),
+    ]
+
+
+def _difference_cells(versus: PairedDifferenceView | None) -> list[str]:
+    if versus is None:
+        return ["-", "-", "-"]
+    interval = f"\\[{in_points(versus.low)}, {in_points(versus.high)}]" if versus.low is not None else "-"
+    return [in_points(versus.difference), interval, str(versus.n)]
+
+
+def _choice_cells(choice: ChoiceView | None) -> list[str]:
+    if choice is None:
+        return ["-", "-"]
+    values = escape(configuration_text(choice.configuration or {})) or "-"
+    return [percent(choice.val_accuracy), f"{values} (of {choice.num_configurations})"]
+
+
+def _published_cell(found: Published | None) -> str:
+    if found is None:
+        return "-"
+    return percent(found.mean) + (f" ± {percent(found.std)}" if found.std is not None else "")
+
+
+def front_table(front: FrontView) -> Table:
+    """Return the front of a search with two goals, from the cheapest configuration to the most accurate."""
+    is_energy = front.goal == ENERGY
+    table = Table(title=f"the front: {front.goal} against val/accuracy", title_justify="left", box=box.SIMPLE_HEAD)
+    for heading in ("arm", "configuration", "chains"):
+        table.add_column(heading)
+    for heading in ("µJ an image" if is_energy else "training time", "val. acc. %", "test acc. %"):
+        table.add_column(heading, justify="right")
+    for point in front.points:
+        table.add_row(
+            escape(point.arm),
+            escape(configuration_text(point.configuration)),
+            ", ".join(point.chains),
+            f"{1e6 * point.cost:.4g}" if is_energy else duration(point.cost),
+            percent(point.val_accuracy),
+            percent(point.test_accuracy),
+        )
+    return table
+
+
+def preset_table(rows: Sequence[dict[str, Any]]) -> Table:
+    """Return a table with one line for each preset."""
+    table = Table("name", "reproduces", "arms", "trials", "needs", box=box.SIMPLE_HEAD)
+    for row in rows:
+        cells = (row["name"], row["reproduces"], str(len(row["arms"])), str(row["num_trials"]), escape(row["needs"]))
+        table.add_row(*cells)
+    return table
+
+
+def resources_text(resources: Resources) -> str:
+    """Return in words what a trial is given."""
+    kind = f" of an {resources.accelerator_type}" if resources.accelerator_type else ""
+    each = f"{resources.cpus_per_trial} CPU(s), {resources.gpus_per_trial:g} GPU(s){kind}"
+    return f"{resources.workers_per_trial} worker(s) a trial, each with {each}"
+
+
+def percent(fraction: float | None) -> str:
+    """Return a fraction in percent."""
+    return "-" if fraction is None else f"{100 * fraction:.2f}"
+
+
+def in_points(difference: float | None) -> str:
+    """Return a difference of fractions in percentage points, signed."""
+    return "-" if difference is None else f"{100 * difference:+.2f}"

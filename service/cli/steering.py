@@ -1,0 +1,127 @@
+"""`tet pause`, `resume`, `cancel`, `retry`, `delete`, `verify`: commands that act on an experiment that exists."""
+
+import time
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from service.answers.chains import ChainView, StageView
+from service.answers.experiments import ExperimentView
+from service.answers.verification import VerificationView
+from service.cli import rendering
+from service.cli.client import Client, Json, as_model
+from service.cli.options import Id, connected
+from service.cli.output import out, say
+from service.cli.progress import stage_name
+from service.errors import TetError
+from service.states import VerificationState, WorkState
+
+POLL_S = 1.0
+Workers = Annotated[int | None, typer.Option(metavar="N", help="Workers of a trial from now on; else as before.")]
+Cpus = Annotated[
+    int | None, typer.Option(metavar="N", help="CPUs of each worker, as long as no stage has started; else as before.")
+]
+Gpus = Annotated[float | None, typer.Option(metavar="N", help="GPUs of each worker; else as before.")]
+_OPEN = (VerificationState.QUEUED, VerificationState.RUNNING)
+
+
+class What(StrEnum):
+    """What `tet delete` removes."""
+
+    EVERYTHING = "everything"
+    CHECKPOINTS = "checkpoints"
+
+
+def pause(experiment_id: Id) -> None:
+    """Pause an experiment: running trials commit their epoch, and the experiment waits until it is resumed."""
+    with connected() as client:
+        experiment = client.pause(experiment_id)
+    say(f"{experiment['id']} is {experiment['state']}; it is being paused; go on with: tet resume {experiment['id']}")
+
+
+def resume(experiment_id: Id, workers: Workers = None, cpus: Cpus = None, gpus: Gpus = None) -> None:
+    """Put a paused experiment back into the queue; it continues from its last epochs, with other resources if given."""
+    with connected() as client:
+        experiment = client.resume(experiment_id, _resources(workers, cpus, gpus))
+    say(f"{experiment['id']} is {experiment['state']}; it continues when its turn comes")
+
+
+def cancel(experiment_id: Id) -> None:
+    """Cancel an experiment; what it has committed so far is kept."""
+    with connected() as client:
+        experiment = client.cancel(experiment_id)
+    say(f"{experiment['id']} is {experiment['state']}; it is being cancelled")
+
+
+def retry(experiment_id: Id, workers: Workers = None, cpus: Cpus = None, gpus: Gpus = None) -> None:
+    """Run again what failed or was cancelled, in a new generation; what has succeeded stays as it is."""
+    with connected() as client:
+        experiment = client.retry(experiment_id, _resources(workers, cpus, gpus))
+    say(f"{experiment['id']} is {experiment['state']}, in generation {experiment['generation']}")
+
+
+def _resources(workers: int | None, cpus: int | None, gpus: float | None) -> Json:
+    """Return the keys of a spec's `resources` that were given."""
+    given = {"workers_per_trial": workers, "cpus_per_trial": cpus, "gpus_per_trial": gpus}
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def delete(
+    experiment_id: Id,
+    what: Annotated[What, typer.Option(help="Everything, or only the checkpoints.")] = What.EVERYTHING,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete an experiment that has ended: its files, its rows and its MLflow experiment; or only its checkpoints."""
+    with connected() as client:
+        name = client.experiment(experiment_id, max_chains=0)["name"]
+        if not yes:
+            typer.confirm(f"remove {what} of {name!r} ({experiment_id})?", abort=True, err=True)
+        client.delete(experiment_id, what)
+    say(f"{what} of {experiment_id}: being removed")
+
+
+def verify(
+    experiment_id: Id,
+    chain: Annotated[str | None, typer.Option(metavar="CHAIN", help="Only this chain, by its id; else all.")] = None,
+    stage: Annotated[
+        int | None, typer.Option(metavar="INDEX", help="Only this stage, from 0; else every stage that has succeeded.")
+    ] = None,
+) -> None:
+    """Replay stages from where they started, and compare every number and every bit; exit with 1 if one differs."""
+    with connected() as client:
+        experiment = as_model(ExperimentView, client.experiment(experiment_id))
+        wanted = _succeeded_stages(experiment, chain, stage)
+        if not wanted:
+            raise TetError(f"experiment {experiment_id} has no such stage that has succeeded")
+        asked = [
+            (stage_name(*each), as_model(VerificationView, client.verify(experiment_id, each[0].id, each[1].index)))
+            for each in wanted
+        ]
+        num_unequal = 0
+        for name, verification in asked:
+            found = _ended(client, experiment_id, verification.number)
+            num_unequal += found.state is not VerificationState.EQUAL
+            out.print(f"{name}:", rendering.coloured(found.state), found.reason, soft_wrap=True)
+    if num_unequal:
+        raise typer.Exit(1)
+
+
+def _succeeded_stages(
+    experiment: ExperimentView, chain: str | None, stage: int | None
+) -> list[tuple[ChainView, StageView]]:
+    return [
+        (each, one)
+        for each in experiment.chains
+        for one in each.stages
+        if one.state is WorkState.SUCCEEDED and chain in (None, each.id) and stage in (None, one.index)
+    ]
+
+
+def _ended(client: Client, experiment_id: str, number: int) -> VerificationView:
+    """Wait for the end of a replay."""
+    while True:
+        found = as_model(VerificationView, client.verification(experiment_id, number))
+        if found.state not in _OPEN:
+            return found
+        time.sleep(POLL_S)

@@ -1,0 +1,69 @@
+"""The configurations that an experiment has tried: from the rows of its chains to results by arm and seed."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from service.results.choice import best_of
+from service.results.comparison import Result
+from service.spec.search import ACCURACY as VAL_ACCURACY
+from service.states import WorkState
+from service.store.tables import ChainRow
+
+TEST_ACCURACY = "test/accuracy"
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One configuration of an arm: its results by seed, and the validation accuracy at each, where there is one.
+
+    `number` is the configuration's within its arm, from 0.
+    """
+
+    configuration: Mapping[str, Any]
+    results: Mapping[int, Result]
+    validation: Mapping[int, float]
+    number: int = 0
+
+    @property
+    def num_results(self) -> int:
+        """The number of seeds at which its chain has succeeded."""
+        return len(self.results)
+
+    @property
+    def val_accuracy(self) -> float | None:
+        """The mean over the seeds; None without a validation set."""
+        return fmean(self.validation.values()) if self.validation else None
+
+
+def tried_by_arm(chains: Iterable[ChainRow]) -> dict[str, list[Tried]]:
+    """Return the configurations of each arm of which a chain has succeeded, in the order in which they are proposed."""
+    results: dict[tuple[str, int], dict[int, Result]] = {}
+    validation: dict[tuple[str, int], dict[int, float]] = {}
+    values: dict[tuple[str, int], Mapping[str, Any]] = {}
+    for chain in chains:
+        last = last_metrics(chain)
+        if chain.state != WorkState.SUCCEEDED or TEST_ACCURACY not in last:
+            continue
+        key = chain.arm, chain.configuration
+        time_s = sum(stage.train_time_s for stage in chain.stages)
+        values[key] = chain.hyperparameters
+        results.setdefault(key, {})[chain.seed] = Result(last[TEST_ACCURACY], time_s, chain.stages[0].initial_sha256)
+        if VAL_ACCURACY in last:
+            validation.setdefault(key, {})[chain.seed] = last[VAL_ACCURACY]
+    tried: dict[str, list[Tried]] = {}
+    for key, configuration in values.items():
+        arm, number = key
+        tried.setdefault(arm, []).append(Tried(configuration, results[key], validation.get(key, {}), number))
+    return tried
+
+
+def best_by_arm(tried: Mapping[str, Sequence[Tried]]) -> dict[str, Tried]:
+    """Return the configuration that stands for each arm; an arm without a result is missing."""
+    return {arm: found for arm, each in tried.items() if (found := best_of(each)) is not None}
+
+
+def last_metrics(chain: ChainRow) -> Mapping[str, float]:
+    """Return the metrics of a chain's last train stage, which are those of the chain."""
+    return next((stage.metrics for stage in reversed(chain.stages) if stage.kind == "train"), {})

@@ -1,0 +1,105 @@
+"""Changes of state that the service makes: each only from the state in which an experiment was seen."""
+
+from datetime import timedelta
+from typing import Any, cast
+
+from sqlalchemy import CursorResult, select, text, update
+from sqlalchemy.orm import Session
+
+from service.events import utc_now
+from service.reasons import NO_REASON, Reason
+from service.states import ACTIVE, EXPERIMENT_TRANSITIONS, RESTING, TERMINAL, Cleanup, ExperimentState
+from service.store.event_log import EventLog
+from service.store.experiment_queries import Experiments
+from service.store.tables import ExperimentRow
+
+# Any constant will do: it names the lock under which one reconciler at a time takes from the queue, on PostgreSQL.
+QUEUE_LOCK = 7_481_127
+
+
+class Transitions:
+    """Changes of an experiment's state, and of what keeps it from running."""
+
+    def __init__(self, session: Session, experiments: Experiments, events: EventLog) -> None:
+        self._session, self._experiments, self._events = session, experiments, events
+
+    def hold_running(self, why: str) -> int:
+        """Hold the experiments that start or run, in these words; return how many are held now that were not before."""
+        at_work = ExperimentRow.state.in_((ExperimentState.STARTING, ExperimentState.RUNNING))
+        statement = update(ExperimentRow).where(at_work, ~ExperimentRow.is_held).values(hold=why)
+        return cast("CursorResult[Any]", self._session.execute(statement)).rowcount
+
+    def release_held(self) -> None:
+        """Hold no experiment any more; one that has ended meanwhile keeps the reason of its end."""
+        held = ExperimentRow.is_held, ExperimentRow.state.in_(ACTIVE)
+        nothing = {"hold": "", "reason_kind": NO_REASON.kind, "reason": NO_REASON.words}
+        self._session.execute(update(ExperimentRow).where(*held).values(nothing))
+
+    def has_room(self, owner: str, *, running: int, running_per_owner: int | None) -> bool:
+        """Return whether one more experiment of an owner may run; others who ask wait until this transaction ends.
+
+        Args:
+            owner: whose.
+            running: experiments that may run at once.
+            running_per_owner: the same for one owner; None: no limit of its own.
+        """
+        if self._session.get_bind().dialect.name == "postgresql":  # on SQLite there is one writer at a time anyway
+            self._session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": QUEUE_LOCK})
+        query = select(ExperimentRow.owner).where(ExperimentRow.state.in_(ACTIVE - RESTING))
+        owners = list(self._session.scalars(query))
+        return len(owners) < running and (running_per_owner is None or owners.count(owner) < running_per_owner)
+
+    def advance(
+        self,
+        experiment_id: str,
+        before: ExperimentState,
+        after: ExperimentState,
+        *,
+        seen_attempt: int | None = None,
+        reason: Reason | None = None,
+        **changes: Any,
+    ) -> bool:
+        """Move an experiment from one state to another, if it is still in the first.
+
+        Args:
+            experiment_id: which.
+            before: the state it was seen in.
+            after: the new state; may be the same, to change other columns only.
+            seen_attempt: the number of the newest driver at that time; None if any will do.
+            reason: the new reason; None: as before.
+            changes: other columns to set in the same step.
+
+        Returns:
+            False if it has left `before`, or got another driver, meanwhile; nothing is changed then.
+        """
+        assert after in EXPERIMENT_TRANSITIONS[before], f"{before} -> {after}"
+        if reason is not None:
+            changes |= {"reason_kind": reason.kind, "reason": reason.words}
+        if after != before and after in TERMINAL:
+            changes |= self._at_end(experiment_id, after)
+        statement = update(ExperimentRow).where(ExperimentRow.id == experiment_id, ExperimentRow.state == before)
+        if seen_attempt is not None:
+            statement = statement.where(ExperimentRow.driver_attempt == seen_attempt)
+        result = cast("CursorResult[Any]", self._session.execute(statement.values(state=after, **changes)))
+        if result.rowcount == 0:
+            return False
+        if after != before or reason is not None:
+            why = reason or NO_REASON
+            told = {"failure": changes["failure"]} if changes.get("failure") else {}
+            data = {"state": after, "reason": why.words, "reason_kind": why.kind, **told}
+            self._events.add(experiment_id, "experiment", data)
+        return True
+
+    def _at_end(self, experiment_id: str, state: ExperimentState) -> dict[str, Any]:
+        """Return what else changes at the end: when it is deleted, what is removed at once, whether it notifies."""
+        spec, now = self._experiments.get(experiment_id).spec, utc_now()
+        retention = spec.get("retention") or {}
+        days = retention.get("delete_after_days")
+        # An experiment that has not succeeded may be retried, which needs its checkpoints.
+        keep = retention.get("checkpoints") if state is ExperimentState.SUCCEEDED else None
+        return {
+            "finished_at": now,
+            "delete_at": None if days is None else now + timedelta(days=days),
+            "cleanup": {"last": Cleanup.BEST, "none": Cleanup.CHECKPOINTS}.get(keep or ""),
+            "notify_at": now if spec.get("webhook") else None,
+        }

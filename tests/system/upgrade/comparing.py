@@ -1,0 +1,80 @@
+"""In what two records differ, in words."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tests.system.upgrade.results import Results, outcome
+
+# Longer ones are cut.
+WORDS = 200
+SHOWN = 5
+
+
+def outcomes(expected: Results, found: Results) -> list[str]:
+    """Compare two runs of one spec."""
+    pairs = zip(outcome(expected), outcome(found), strict=True)
+    return [line for (name, old), (_, new) in pairs for line in _of_mappings(name, old, new)]
+
+
+def kept(before: Results, after: Results) -> list[str]:
+    """Compare one experiment with itself: every run that was there still is, and is the only one of its place.
+
+    What had been finished is what it was, and was not begun again.
+    """
+    wrong = _of_mappings("runs", before.runs, {where: after.runs.get(where) for where in before.runs})
+    done = [where for where, state in before.states.items() if state.startswith("succeeded")]
+    for name, old, new in (
+        ("attempts", before.attempts, after.attempts),
+        ("weights", before.hashes, after.hashes),
+        ("series", before.series, after.series),
+    ):
+        wrong += _of_mappings(name, {at: old.get(at) for at in done}, {at: new.get(at) for at in done})
+    return wrong
+
+
+def common(path: str, old: Any, new: Any) -> Iterator[str]:
+    """Yield the fields that both answers have, and in which they differ."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in old.keys() & new.keys():
+            yield from common(f"{path}.{key}", old[key], new[key])
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for number, pair in enumerate(zip(old, new, strict=True)):
+            yield from common(f"{path}[{number}]", *pair)
+    elif old != new:
+        yield f"{path}: {_cut(old)} became {_cut(new)}"
+
+
+def dropped(path: str, old: Any, new: Any) -> Iterator[str]:
+    """Yield the fields that the old answer alone has; of the elements of a list those of the first."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        yield from (f"{path}.{key}" for key in old.keys() - new.keys())
+        for key in old.keys() & new.keys():
+            yield from dropped(f"{path}.{key}", old[key], new[key])
+    elif isinstance(old, list) and isinstance(new, list) and old and new:
+        yield from dropped(f"{path}[]", old[0], new[0])
+
+
+def num_values(answer: Any) -> int:
+    """Count the values in an answer."""
+    if isinstance(answer, Mapping):
+        return sum(num_values(each) for each in answer.values())
+    return sum(num_values(each) for each in answer) if isinstance(answer, list) else 1
+
+
+def _of_mappings(name: str, expected: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    differing = [where for where in {**expected, **found} if expected.get(where) != found.get(where)]
+    lines = [f"{name} of {at}: {_difference(expected.get(at), found.get(at))}" for at in differing[:SHOWN]]
+    more = len(differing) - SHOWN
+    return [*lines, f"{name}: {more} more differ"] if more > 0 else lines
+
+
+def _difference(expected: Any, found: Any) -> str:
+    if isinstance(expected, list) and isinstance(found, list):
+        lost, added = [each for each in expected if each not in found], [each for each in found if each not in expected]
+        return f"{_cut(lost)} became {_cut(added)} (of {len(expected)} and {len(found)})"
+    return f"{_cut(expected)} became {_cut(found)}"
+
+
+def _cut(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= WORDS else text[:WORDS] + "…"

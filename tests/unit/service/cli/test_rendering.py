@@ -1,0 +1,134 @@
+import io
+from typing import Any
+
+from rich.console import Console, RenderableType
+
+from service.answers.chains import ChainView
+from service.answers.comparisons import ComparisonView
+from service.cli import rendering
+from service.cli.progress import Pace, StoppedConfigurations
+from service.cli.watch import picture
+from tests.unit.service.cli.examples import chain, counting, experiment, stage
+
+
+def shown(renderable: RenderableType, width: int = 160) -> list[str]:
+    """The lines of what is printed, spaces squeezed."""
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    console.print(renderable)
+    assert isinstance(console.file, io.StringIO)
+    return [" ".join(line.split()) for line in console.file.getvalue().splitlines() if line.strip()]
+
+
+def arm(name: str, **values: Any) -> dict[str, Any]:
+    empty: dict[str, Any] = {"n": 0, "mean": None, "std": None, "train_time_s": None, "versus_baseline": None}
+    return {"name": name, "values": []} | empty | values
+
+
+def compared(*arms: dict[str, Any], source: str | None = None) -> ComparisonView:
+    return ComparisonView.model_validate({"baseline": "SDT", "arms": list(arms), "source": source})
+
+
+def test_a_comparison_reads_in_percent_and_percentage_points() -> None:
+    versus = {"difference": 0.01234, "low": -0.00111, "high": 0.02579, "n": 3, "reason": None}
+    sdt = arm("SDT", n=3, mean=0.91234, std=0.0123, train_time_s=12.34)
+    tet = arm("TET [fast]", n=3, mean=0.92468, std=0.001, train_time_s=123.4, versus_baseline=versus)
+    lines = shown(rendering.comparison_table(compared(sdt, tet)))
+    assert "SDT (baseline) 3 91.23 ± 1.23 12.3 s - - -" in lines
+    assert "TET [fast] 3 92.47 ± 0.10 2:03 +1.23 [-0.11, +2.58] 3" in lines
+
+
+def test_what_is_not_known_is_a_dash() -> None:
+    versus = {"difference": 0.01, "low": None, "high": None, "n": 1, "reason": None}
+    tet = arm("TET", n=1, mean=0.5, versus_baseline=versus)
+    lines = shown(rendering.comparison_table(compared(arm("SDT"), tet)))
+    assert "SDT (baseline) 0 - ± - - - - -" in lines
+    assert "TET 1 50.00 ± - - +1.00 - 1" in lines
+
+
+def test_names_are_printed_as_they_are() -> None:
+    lines = shown(rendering.experiment_table([experiment(name="[bold]SDT → TET[/]")]))
+    assert "0198c2f0a5b7d1e2f3a4 [bold]SDT → TET[/] running 0/0 2026-01-02 03:04:05" in lines
+
+
+def test_chains_name_the_weights_they_reached() -> None:
+    done = stage(state="succeeded", epoch=20, metrics={"test/accuracy": 0.98765}, weights_sha256="0123456789abcdef")
+    lines = shown(rendering.chain_table(experiment(chain(done, arm="SDT", seed=2, state="succeeded"))))
+    assert "SDT-2 SDT 2 succeeded 1/1 (T=4) 20/20 98.77 0123456789ab" in lines
+
+
+def test_the_picture_has_a_line_for_each_chain_and_one_for_all() -> None:
+    running = chain(stage(state="running", epoch=5, metrics={"test/accuracy": 0.5}), arm="SDT")
+    both = experiment(running, chain(stage(), arm="TET", state="waiting"))
+    lines = shown(picture(both, Pace(), StoppedConfigurations(), max_rows=10))
+    assert lines[0] == "digits running"
+    assert lines[2].startswith("SDT 0 running 1/1 (T=4) 5/20 50.00")
+    assert lines[3].startswith("TET 0 waiting 1/1 (T=4) 0/20 -")
+    assert lines[-1] == "0/2 stages, 5/40 epochs"
+
+
+def test_a_picture_too_small_for_all_chains_shows_those_at_work() -> None:
+    waiting = [chain(stage(), arm="TET", seed=seed, state="waiting") for seed in range(5)]
+    at_work = chain(stage(state="running", epoch=1), arm="SDT", seed=9)
+    lines = shown(picture(experiment(*waiting, at_work), Pace(), StoppedConfigurations(), max_rows=2))
+    assert lines[2].startswith("SDT 9 running")
+    assert "… and 4 more chains" in lines
+
+
+def test_the_whole_is_that_of_all_chains_where_not_all_are_read() -> None:
+    now = [0.0]
+    pace = Pace(clock=lambda: now[0])
+    some = experiment(chain(stage(T=2), arm="SDT", state="waiting"))
+    some = counting(some, chains_total=30_000, epochs_total=600_000, work_total=1_200_000)
+    picture(some, pace, StoppedConfigurations(), max_rows=5)
+    now[0] = 100.0
+    some = counting(some, epochs_done=60_000, work_done=120_000)
+    lines = shown(picture(some, pace, StoppedConfigurations(), max_rows=5))
+    assert lines[-2:] == ["… and 29999 more chains", "0/1 stages, 60000/600000 epochs, 15:00 left"]
+
+
+def stopped(arm: str, seed: int, reason: str) -> ChainView:
+    return chain(stage(state="stopped", epoch=2), arm=arm, seed=seed, state="stopped", reason=reason)
+
+
+def test_the_row_of_a_stopped_chain_says_why_as_far_as_there_is_room() -> None:
+    reason = "epoch 2 of stage 1: 20.00% on validation is number 3 of 3 that got here; the best goes on"
+    both = experiment(stopped("TET [fast]", 0, reason), chain(stage(epoch=5), arm="SDT"))
+    told = f"TET [fast] 0 stopped 1/1 (T=4) 2/20 - {reason}"
+    assert shown(picture(both, Pace(), StoppedConfigurations(), max_rows=5))[2] == told
+    row, other = shown(picture(both, Pace(), StoppedConfigurations(), max_rows=5), width=100)[2:4]
+    assert row.endswith("…")
+    assert told.startswith(row.removesuffix("…"))
+    assert other.startswith("SDT 0 running")
+
+
+def test_the_newest_stops_are_told_though_their_rows_are_hidden() -> None:
+    at_work = [chain(stage(epoch=1), arm="SDT", seed=seed) for seed in range(38)]
+    stops, early = StoppedConfigurations(), stopped("TIT", 9, "the first")
+    picture(experiment(early, *at_work), Pace(), stops, max_rows=10)
+    later = [stopped("TET", 0, "the third"), stopped("TET", 1, "the third"), stopped("SDT", 0, "the second")]
+    picture(experiment(later[2], early, *at_work), Pace(), stops, max_rows=10)
+    lines = shown(picture(experiment(*later, early, *at_work), Pace(), stops, max_rows=10))
+    assert lines[12:15] == [
+        "… and 32 more chains",
+        "stopped: TET, 2 seeds: the third",
+        "stopped: SDT, seed 0: the second",
+    ]
+    assert len(lines) == 16
+
+
+def test_the_picture_tells_the_reason_of_the_state() -> None:
+    waits = experiment(chain(stage()), reason="3 points wait for MLflow")
+    assert shown(picture(waits, Pace(), StoppedConfigurations(), 5))[0] == "digits running 3 points wait for MLflow"
+
+
+def test_published_numbers_stand_beside_the_measured_ones() -> None:
+    values: dict[str, Any] = {"n": 1, "mean": 0.74, "train_time_s": 1.0}
+    arms = [
+        arm("SDT", **values, published={"mean": 0.7086, "std": 0.0022, "n": 3}),
+        arm("TET", **values, published={"mean": 0.7411, "std": None, "n": None}),
+        arm("mine", **values, published=None),
+    ]
+    text = "\n".join(shown(rendering.comparison_table(compared(*arms, source="the paper, Table 1"))))
+    assert "70.86 ± 0.22" in text
+    assert "74.11" in text
+    assert "published: the paper, Table 1; there it is the best test epoch, here the last one" in text

@@ -1,0 +1,156 @@
+"""What has to be added in several places was added in all of them; CONTRIBUTING.md has the recipes."""
+
+import math
+import re
+from typing import Any, get_args
+
+import pytest
+import torch
+
+from service import events
+from service.events import Event
+from service.presets.catalogue import MINI, presets
+from service.spec.experiment import Stage, TrainStage
+from tests.root import ROOT
+from tests.unit.tet_core.stages import make_config
+from tet_core import train_epochs
+from tet_core.config import (
+    ANALYSES,
+    MIN_INPUT_SIZE,
+    Analysis,
+    AugmentationStep,
+    DatasetConfig,
+    LossConfig,
+    ModelConfig,
+    NeuronConfig,
+    NormConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+    SurrogateConfig,
+)
+from tet_core.data import augment
+from tet_core.kernels.inputs import SURROGATES
+from tet_core.losses import build_loss
+from tet_core.models import build_model
+from tet_core.neuron import build_neuron, build_surrogate
+from tet_core.train.optimizer import build_optimizer, learning_rate
+
+GUIDES = ROOT / "docs" / "guides"
+
+
+def members(union: Any) -> tuple[type[Any], ...]:
+    """The classes of a union of configs that a name tells apart."""
+    found: tuple[type[Any], ...] = get_args(get_args(union)[0])
+    return found
+
+
+def names(union: Any, key: str = "name") -> list[str]:
+    """The names by which a spec asks for them."""
+    return [name for member in members(union) for name in get_args(member.model_fields[key].annotation)]
+
+
+DOCUMENTED: dict[str, tuple[str, list[str]]] = {
+    "model": ("models.md", names(ModelConfig)),
+    "neuron": ("models.md", names(NeuronConfig)),
+    "surrogate": ("models.md", names(SurrogateConfig)),
+    "norm": ("models.md", names(NormConfig)),
+    "loss": ("models.md", names(LossConfig)),
+    "optimizer": ("models.md", names(OptimizerConfig)),
+    "schedule": ("models.md", list(get_args(ScheduleConfig.model_fields["name"].annotation))),
+    "dataset": ("data.md", names(DatasetConfig)),
+    "augmentation": ("data.md", names(AugmentationStep)),
+    "analysis": ("analyses.md", names(Analysis, "kind")),
+}
+
+
+@pytest.mark.parametrize("kind", DOCUMENTED)
+def test_every_name_that_a_spec_can_use_is_in_its_guide(kind: str) -> None:
+    guide, known = DOCUMENTED[kind]
+    text = (GUIDES / guide).read_text()
+    assert known
+    assert [name for name in known if f"`{name}`" not in text] == []
+
+
+def test_every_metric_is_in_the_guide() -> None:
+    (epoch,) = train_epochs(make_config(epochs=1, validation=0.2), with_energy=True)
+    guide = (GUIDES / "getting-started.md").read_text()
+    assert [name for name in epoch.metrics if f"`{name}`" not in guide] == []
+
+
+def test_every_preset_is_in_its_guide() -> None:
+    guide = (GUIDES / "from-the-paper-to-a-spec.md").read_text()
+    assert [name for name in presets() if not name.endswith(MINI) and f"`{name}`" not in guide] == []
+
+
+def test_every_surrogate_is_built_as_itself() -> None:
+    built = [build_surrogate(member()) for member in members(SurrogateConfig)]
+    assert len({type(each) for each in built}) == len(built)
+
+
+def test_every_neuron_is_built_as_itself() -> None:
+    (surrogate, *_) = members(SurrogateConfig)
+    built = [build_neuron(member(), surrogate()) for member in members(NeuronConfig)]
+    assert len({type(each) for each in built}) == len(built)
+
+
+def test_the_kernels_number_the_surrogates_alike() -> None:
+    folder = ROOT / "tet_core" / "kernels"
+    in_c = re.search(r"enum \{ (TRIANGLE, [A-Z_, ]+) \};", (folder / "lif.c").read_text())
+    in_triton = re.search(r"^(TRIANGLE, [A-Z_, ]+) = ", (folder / "lif_triton.py").read_text(), re.MULTILINE)
+    assert in_c is not None
+    assert in_triton is not None
+    assert in_c[1] == in_triton[1]
+    assert len(in_c[1].split(", ")) == len(SURROGATES)
+
+
+def test_every_loss_is_built_as_itself() -> None:
+    outputs = torch.randn(3, 4, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    labels = torch.tensor([0, 1, 2, 3])
+    losses = {float(build_loss(member())(outputs, labels)) for member in members(LossConfig)}
+    assert len(losses) == len(members(LossConfig))
+    assert all(math.isfinite(loss) for loss in losses)
+
+
+def test_every_optimizer_is_built_as_itself() -> None:
+    built = [build_optimizer(member(), [torch.nn.Parameter(torch.zeros(1))]) for member in members(OptimizerConfig)]
+    assert len({type(each) for each in built}) == len(built)
+
+
+def test_every_schedule_has_rates_of_its_own() -> None:
+    schedules = get_args(ScheduleConfig.model_fields["name"].annotation)
+    config = make_config(epochs=7)
+    of_each = [config.model_copy(update={"schedule": ScheduleConfig(name=name)}) for name in schedules]
+    rates = {tuple(learning_rate(each, number) for number in range(1, 8)) for each in of_each}
+    assert len(rates) == len(schedules)
+
+
+# Their smallest input depends on the layers, or is known to the nodes alone.
+FREE = {"layers", "entry_point"}
+
+
+def test_every_model_says_its_smallest_input_and_is_built_for_it() -> None:
+    assert set(MIN_INPUT_SIZE) == set(names(ModelConfig)) - FREE
+    for name, size in MIN_INPUT_SIZE.items():
+        with torch.device("meta"):
+            build_model(name, num_classes=3, in_channels=2, input_size=size)
+
+
+@pytest.mark.parametrize("member", members(AugmentationStep), ids=lambda member: str(member().name))
+def test_every_augmentation_is_drawn_and_applied(member: type[Any]) -> None:
+    images = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
+    tables = augment.draw((member(),), 2, seed_=0, epoch=1)
+    assert augment.apply((member(),), tables, torch.arange(2), images, 32).shape == images.shape
+
+
+def test_every_analysis_is_a_stage_of_a_spec() -> None:
+    assert list(ANALYSES) == names(Analysis, "kind")
+    assert set(members(Stage)) == {TrainStage, *members(Analysis)}
+
+
+def test_every_event_can_be_read_back() -> None:
+    defined = {each for each in vars(events).values() if isinstance(each, type) and issubclass(each, Event)} - {Event}
+    assert set(members(events.AnyEvent)) == defined
+    types = [each.model_fields["type"].default for each in defined]
+    assert len(set(types)) == len(types)
+    # `events.type` in the database holds 16 characters.
+    assert max(map(len, types)) <= 16

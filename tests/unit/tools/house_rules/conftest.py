@@ -1,0 +1,24 @@
+"""Small trees that keep or break the rules."""
+
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from tools.house_rules.tree import Source, sources
+
+Tree = Callable[[dict[str, str]], list[Source]]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    """Writes files, by their paths, and reads them as the rules do."""
+
+    def write(files: dict[str, str]) -> list[Source]:
+        for path, text in files.items():
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path).write_text(dedent(text))
+        return sources(tmp_path)
+
+    return write

@@ -1,0 +1,36 @@
+"""`python -m tools.house_rules` says what breaks which rule, and by its status whether anything does."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.unit.tools.house_rules.conftest import Tree
+
+KEEPS_ALL = {
+    "service/it.py": '"""A module."""\n\n\nclass It: ...\n',
+    "tests/test_it.py": "from service.it import It\n\nassert It()\n",
+    "docs/guide.md": "# Guide\n",
+}
+
+
+def run(root: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tools.house_rules", str(root)], capture_output=True, text=True, check=False
+    )
+
+
+def test_a_tree_that_keeps_all_rules_passes(tree: Tree, tmp_path: Path) -> None:
+    tree(KEEPS_ALL)
+    ended = run(tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "one name, one class: kept" in ended.stdout
+    assert "3 files, 0 findings" in ended.stdout
+
+
+def test_a_tree_that_breaks_rules_fails_and_each_finding_has_a_line(tree: Tree, tmp_path: Path) -> None:
+    tree({**KEEPS_ALL, "tet_core/it.py": "class It: ...\n", "docs/guide.md": "Start anew.\n"})
+    ended = run(tmp_path)
+    assert ended.returncode == 1
+    assert "  tet_core/it.py:1: class It is defined in service/it.py:4 already" in ended.stdout
+    assert "  docs/guide.md:1: " in ended.stdout
+    assert "3 findings" in ended.stdout  # the module's name too

@@ -1,0 +1,36 @@
+"""The formatter is switched off ten times at most, and words of the old dialect are found over line ends."""
+
+import pytest
+
+from tests.unit.tools.house_rules.conftest import Tree
+from tools.house_rules.wording import dialect, fmt_skips
+
+
+def test_the_eleventh_place_without_the_formatter_is_found(tree: Tree) -> None:
+    ten = {f"service/m{number}.py": "x = 1  # fmt: skip\n" for number in range(10)}
+    assert not list(fmt_skips(tree(ten)))
+    (finding,) = fmt_skips(tree({**ten, "tests/test_it.py": "y = 1\nx = 1  # fmt: off\n"}))
+    assert str(finding).startswith("tests/test_it.py:2: the formatter is switched off in 11 places, of which 10 are")
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "line"),
+    [
+        ("service/it.py", "x = 1  # it starts anew\n", 1),
+        ("docs/guide.md", "The driver\nis told.\n", 2),
+        ("docs/guide.md", "# It\n\nWhoever comes first.\n", 3),
+        ("service/it.py", "# what the driver has\n# come to by then\n", 1),
+        ("service/it.py", 'raise ValueError("ends of its own accord")\n', 1),
+        ("Makefile", "test: ## whichever is there\n", 1),
+        ("CHANGELOG.md", "- All are told.\n", 1),
+    ],
+)
+def test_words_of_the_dialect_are_found(tree: Tree, path: str, text: str, line: int) -> None:
+    findings = list(dialect(tree({path: text})))
+    assert [(found.path, found.line) for found in findings] == [(path, line)]
+    assert findings[0].cure.startswith("write: ")
+
+
+@pytest.mark.parametrize("text", ["start_anew = 1\n", "# the renewal is toldable\n", "# it says so again\n"])
+def test_parts_of_other_words_are_none(tree: Tree, text: str) -> None:
+    assert not list(dialect(tree({"service/it.py": text})))

@@ -1,0 +1,21 @@
+"""`make help` tells how long each target takes, from a fresh checkout too."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.root import ROOT
+
+
+def test_help_lists_every_target_with_its_duration_before_anything_is_installed(tmp_path: Path) -> None:
+    for name in ("Makefile", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    printed = subprocess.run(["make", "help"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    lines = [
+        re.fullmatch(r"  make ([a-z-]+) +.+\((?:[^()]*(?:second|minute|hour)s?[^()]*|at once)\)", line)
+        for line in printed.splitlines()
+    ]
+    assert [found and found[1] for found in lines] == targets
+    assert len(targets) > 20

@@ -1,0 +1,91 @@
+"""The files that the rules look at, and what a rule finds in them."""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+PACKAGES = ("service", "tet_core")
+_FOLDERS = (*PACKAGES, "tests", "tools", "benchmarks", "docs", "examples", "deploy", ".ci")
+_SUFFIXES = (".py", ".md", ".yaml", ".yml", ".toml", ".c", ".h", ".mako")
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """A place that breaks a rule.
+
+    Attributes:
+        path: The file, relative to the root.
+        line: Number of the line, from 1.
+        what: What is wrong there.
+        cure: What to do about it.
+    """
+
+    path: str
+    line: int
+    what: str
+    cure: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.what}; {self.cure}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file of the tree.
+
+    Attributes:
+        path: Relative to the root, with slashes.
+        text: What it holds.
+    """
+
+    path: str
+    text: str
+
+    @property
+    def package(self) -> str:
+        """Return the folder at the root that it lies in; empty for a file at the root."""
+        return self.path.partition("/")[0] if "/" in self.path else ""
+
+    @property
+    def module(self) -> str:
+        """Return the dotted name to import it by."""
+        return self.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+    @property
+    def is_python(self) -> bool:
+        """Return whether it is a module of Python."""
+        return self.path.endswith(".py")
+
+    @property
+    def is_of_the_rules(self) -> bool:
+        """Return whether it holds the rules or their tests, which name what is forbidden."""
+        return self.path.startswith(("tools/house_rules/", "tests/unit/tools/house_rules/"))
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        """Return the syntax tree of a module of Python."""
+        return ast.parse(self.text, self.path)
+
+    def finding(self, line: int, what: str, cure: str) -> Finding:
+        """Return a finding in this file."""
+        return Finding(self.path, line, what, cure)
+
+
+def sources(root: Path) -> list[Source]:
+    """Return the files of a checkout that people write, in order of their paths."""
+    return [Source(path.relative_to(root).as_posix(), path.read_text()) for path in sorted(_paths(root))]
+
+
+def python(files: list[Source], *packages: str) -> list[Source]:
+    """Return the modules of Python in some folders at the root."""
+    return [file for file in files if file.is_python and file.package in packages]
+
+
+def _paths(root: Path) -> Iterator[Path]:
+    yield from (path for path in root.iterdir() if path.name == "Makefile" or path.suffix in _SUFFIXES)
+    for folder in _FOLDERS:
+        for path in (root / folder).rglob("*"):
+            if path.suffix in _SUFFIXES and path.is_file():
+                yield path
