@@ -10,7 +10,7 @@ from service.spec.blocks import HealthLimits
 SLEEPERS_PATIENCE = 5
 
 
-def trouble(commits: Sequence[Commit], limits: HealthLimits) -> str | None:
+def unhealthy_layer(commits: Sequence[Commit], limits: HealthLimits) -> str | None:
     """Return what is wrong, if a layer was out of range in each of the last epochs, as many as its patience.
 
     A layer that never or always fires is named before one that lets no gradient through, because it can be the cause.

@@ -11,7 +11,7 @@ from service.runner.commits.reading import read_commits, read_progress, read_sta
 from service.runner.commits.records import Commit
 from service.runner.trial.config import TrialConfig, TrialEnd
 from service.runner.trial.heartbeat import Pulse
-from service.runner.trial.parts import Gauges, load_last, logger, now_ms, report
+from service.runner.trial.shared import Gauges, load_last, logger, now_ms, report
 from service.spec.blocks import Limits
 from service.states import WorkState
 from service.storage import StageFolder
