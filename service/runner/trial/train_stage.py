@@ -12,11 +12,11 @@ from service.runner.commits.reading import read_commits
 from service.runner.commits.records import Commit, Layer
 from service.runner.diagnosis import StageFailed
 from service.runner.trial import health_limits
+from service.runner.trial.common import Gauges, load_last, logger, now_ms, report
 from service.runner.trial.config import TrialConfig, TrialEnd
 from service.runner.trial.heartbeat import Pulse
-from service.runner.trial.shared import Gauges, load_last, logger, now_ms, report
 from service.runner.trial.workers.crew import Crew
-from service.runner.trial.workers.gathering import gathered
+from service.runner.trial.workers.gathering import gather_workers
 from service.spec.blocks import HealthLimits, Limits
 from service.states import WorkState
 from service.storage import MODEL, StageFolder
@@ -46,7 +46,7 @@ def _train(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterato
     begun_ms = now_ms()
     commits = read_commits(folder)
     _check_health(commits, limits.health)
-    with gathered(Crew.of(trial), say) as workers:
+    with gather_workers(Crew.of(trial), say) as workers:
 
         def on_step() -> None:
             pulse()

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from service.runner import verify
-from service.runner.trial.shared import load_last
+from service.runner.trial.common import load_last
 from service.states import WorkState
 from tests.system.workers.experiment import SPEC, SWEEP, Run, Strike, note_seconds_after_end
 from tests.system.workers.nodes import AT_ONCE_S, Nodes, first_worker, workers

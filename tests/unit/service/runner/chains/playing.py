@@ -87,7 +87,7 @@ class Player:
             attempt.commit(epoch=epoch, epochs=epochs, at_ms=epoch, metrics=metrics, weights_sha256="00")
         yield f"committed {stage} {epoch}"
         self.ledger.refresh(stage)
-        verdict = self.study.judge(stage)
+        verdict = self.study.verdict_on(stage)
         self._apply()
         if verdict is ChainVerdict.WAIT:
             self.board.hold(stage.chain)

@@ -13,7 +13,7 @@ from torch.distributed import ProcessGroup
 from service.plan import Chain, plan
 from service.runner.commits.attempt import Attempt
 from service.runner.commits.reading import read_progress
-from service.runner.trial.shared import load_last
+from service.runner.trial.common import load_last
 from service.runner.trial.trainable import StageTrial
 from service.runner.verifying.replay import Replay, segments_of
 from service.spec import parse
