@@ -75,7 +75,7 @@ def main(argv: list[str] | None = None, trainable: type[tune.Trainable] = StageT
     folder.driver(arguments.attempt).mkdir()
     _log_to(folder.driver_log(arguments.attempt))
     cancelled = threading.Event()
-    signals.sets(cancelled, signal.SIGINT, signal.SIGTERM)
+    signals.set_on(cancelled, signal.SIGINT, signal.SIGTERM)
     spec = parse(json.loads(folder.spec.read_bytes()))
     takeover = Takeover(folder, arguments.attempt)
     outcome = _drive(arguments, folder, spec, cancelled, takeover, trainable)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from math import isfinite
 
-from service.events import ChainChanged, ChainSettled, StageChanged
+from service.events import ChainChanged, ChainConfigured, StageChanged
 from service.failures import Failure
 from service.plan import Chain
 from service.runner.chains.board import StageId
@@ -74,7 +74,7 @@ class Ledger:
         """Replace a chain by itself with the values that the search has proposed for it."""
         self.chains[chain.id] = chain
         self._events.append(
-            ChainSettled(
+            ChainConfigured(
                 chain=chain.id,
                 hyperparameters=dict(chain.hyperparameters),
                 stages=[{"T": stage.config.T, "epochs": stage.config.epochs} for stage in chain.stages],
