@@ -1,7 +1,7 @@
 """The meaning of `precision: auto` in an experiment.
 
 A node that can run the experiment's trials decides it, once. The answer is kept beside the spec; every stage, every
-restart and every verification uses it, on whatever node it runs.
+restart and every verification uses it, on any node.
 """
 
 import json

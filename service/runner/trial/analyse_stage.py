@@ -87,7 +87,7 @@ def _commit(attempt: Attempt, row: Row, rows: Rows) -> Commit:
 
 
 def _records(folder: StageFolder) -> list[Record]:
-    """Return the lines of the table: those of all committed rows, of whatever attempt."""
+    """Return the lines of the table: those of all committed rows, of any attempt."""
     progress = read_progress(folder)
     return [record for commit in progress.commits for record in json.loads(progress.checkpoint(commit).read_bytes())]
 

@@ -31,6 +31,6 @@ def test_the_guide_says_whether_it_is_retried(type_: FailureType) -> None:
 
 
 def test_a_failure_keeps_the_end_of_its_traceback_and_has_a_headline() -> None:
-    told = Failure.of(FailureType.ERROR, "broken", kind="KeyError", trace="\n".join(map(str, range(100))))
-    assert told.traceback.splitlines() == [str(line) for line in range(100 - MAX_LINES, 100)]
-    assert told.summary.as_json() == {"type": "error", "class": "user", "message": "broken"}
+    failure = Failure.of(FailureType.ERROR, "broken", kind="KeyError", trace="\n".join(map(str, range(100))))
+    assert failure.traceback.splitlines() == [str(line) for line in range(100 - MAX_LINES, 100)]
+    assert failure.summary.as_json() == {"type": "error", "class": "user", "message": "broken"}

@@ -54,7 +54,7 @@ def settings() -> TrainConfig:
 
 
 def attempt(group: ProcessGroup | None, root: str, epochs: int) -> None:
-    """What a trial does, as one of its workers: so many epochs behind what is committed."""
+    """Train as one of a trial's workers: so many epochs after the committed ones."""
     folder = ExperimentFolder(Path(root), "e").stage(chain().id, 0)
     is_first = Workers.of(group).rank == 0
     resume = load_last(folder) if is_first else None
