@@ -23,7 +23,7 @@ STEPS = 20
 
 
 class WaitingTrial(tune.Trainable):
-    """Report: the long one when its file appears, the others at once."""
+    """A trial that reports when its file appears: the long one's at the end, the others' after the withdrawal."""
 
     def setup(self, config: dict[str, Any]) -> None:
         self.reset_config(config)
