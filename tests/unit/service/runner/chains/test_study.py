@@ -1,4 +1,4 @@
-"""Searches in their course: what is proposed and decided, whoever is killed."""
+"""Searches as they run: what is proposed and decided, also when drivers are killed."""
 
 import random
 from collections import Counter
