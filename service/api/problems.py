@@ -173,7 +173,7 @@ async def _database_away(request: Request, error: Exception) -> ProblemResponse:
 async def _unexpected(request: Request, error: Exception) -> ProblemResponse:
     mark = secrets.token_hex(4)
     log.error("error %s in %s %s", mark, request.method, request.url.path, exc_info=error)
-    return _at(request, 500, f"an unexpected error; find {mark} in the service's log")
+    return _at(request, 500, f"an unexpected error; look in the service's log for {mark}")
 
 
 def _at(request: Request, status: int, detail: str, **members: Any) -> ProblemResponse:

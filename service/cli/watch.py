@@ -116,7 +116,7 @@ def _urgency(row: ChainProgress) -> int:
 
 def _bar(row: ChainProgress) -> ProgressBar | Text:
     """Return how far a chain is; of a stopped one why, cut to the width."""
-    if row.ended and row.reason:
+    if row.state is WorkState.STOPPED:
         return _in_a_line(row.reason)
     return ProgressBar(total=max(row.work_total, 1), completed=row.work_done, width=20)
 

@@ -1,8 +1,8 @@
-"""Reading the presets, the YAML files beside this module.
+"""The presets: the YAML files beside this module.
 
-A preset is a spec together with what the paper published for it and with every value that is our choice because the
-paper does not give it. Its `-mini` twin keeps the arms and runs in minutes on two cores, on other data: published
-numbers are none of its business.
+A preset is a spec with the results that the paper published for it, and with a reason for every value that the paper
+does not give. Its `-mini` twin keeps the arms and runs in minutes on two cores, on other data, so it has no published
+numbers.
 """
 
 from collections.abc import Mapping
@@ -25,11 +25,11 @@ class _Record(BaseModel):
 
 
 class Published(_Record):
-    """A published result of one arm: accuracies are fractions, as everywhere in the API."""
+    """A published result of one arm; accuracies are fractions, as everywhere in the API."""
 
-    mean: float = Field(gt=0, le=1, description="Test accuracy; as published, of the best test epoch.")
-    std: float | None = Field(None, ge=0, lt=1, description="Over the seeds; null where the paper gives none.")
-    n: int | None = Field(None, ge=1, description="Seeds; null where the paper does not say.")
+    mean: float = Field(gt=0, le=1, description="Test accuracy; the paper reports the best test epoch.")
+    std: float | None = Field(None, ge=0, lt=1, description="Spread over the seeds; null if the paper gives none.")
+    n: int | None = Field(None, ge=1, description="Number of seeds; null if the paper does not say.")
 
 
 class Preset(_Record):
@@ -39,12 +39,12 @@ class Preset(_Record):
         name: The file's name without its ending.
         title: What it reproduces, for a list.
         reproduces: The table or figure of the paper.
-        needs: The data, and where they have to lie.
-        published: For each arm that the paper has a number for, that number.
-        source: Where the numbers were published.
-        choices: What the paper does not give, by the spec's path, and why we chose what stands there.
+        needs: The data, and where they must be.
+        published: The paper's number for each arm that has one.
+        source: The publication of these numbers.
+        choices: Settings that the paper does not give, by their path in the spec, and why we chose these values.
         notes: What else a reader of the results should know.
-        spec: What is posted.
+        spec: The spec to post.
     """
 
     name: str
@@ -64,15 +64,15 @@ class Preset(_Record):
 
     @property
     def num_trials(self) -> int:
-        """Trials that it asks for: one for each stage of each chain."""
+        """The number of its trials: one for each stage of each chain."""
         return sum(len(arm["stages"]) for arm in self.spec["arms"]) * len(self.spec["seeds"])
 
     def with_changes(self, changes: object) -> dict[str, Any]:
-        """The spec with a user's changes merged over it, as the levels of a spec are; lists are replaced whole.
+        """Return the spec with a user's changes merged over it, as the levels of a spec are; lists are replaced whole.
 
         Args:
-            changes: A part of a spec as plain data, or None for none. What is not a mapping is returned as it is, for
-                the spec's own checks to refuse.
+            changes: A part of a spec as plain data, or None for none. What is not a mapping is returned as it is: the
+                checks of the spec refuse it.
         """
         if changes is None:
             return dict(self.spec)
@@ -83,16 +83,16 @@ class Preset(_Record):
 
 @cache
 def presets() -> Mapping[str, Preset]:
-    """All presets by name, each before its small twin."""
-    found = [_read(file) for file in FOLDER.glob("*.yaml")]
+    """Return all presets by name, each before its small twin."""
+    found = [read_preset(file) for file in FOLDER.glob("*.yaml")]
     return {preset.name: preset for preset in sorted(found, key=lambda preset: preset.name)}
 
 
 def preset(name: str) -> Preset:
-    """One preset.
+    """Return one preset.
 
     Raises:
-        NotFound: There is none of this name.
+        NotFound: There is no preset of this name.
     """
     try:
         return presets()[name]
@@ -101,15 +101,16 @@ def preset(name: str) -> Preset:
 
 
 def preset_text(name: str) -> str:
-    """A preset's file, comments and all.
+    """Return the text of a preset's file, with its comments.
 
     Raises:
-        NotFound: There is none of this name.
+        NotFound: There is no preset of this name.
     """
     return (FOLDER / f"{preset(name).name}.yaml").read_text(encoding="utf-8")
 
 
-def _read(file: Path) -> Preset:
+def read_preset(file: Path) -> Preset:
+    """Read a preset from its file."""
     document = load_yaml(file.read_text(encoding="utf-8"))
     assert isinstance(document, dict), file
     published = {arm: _fractions(values) for arm, values in document.pop("published", {}).items()}
@@ -117,5 +118,5 @@ def _read(file: Path) -> Preset:
 
 
 def _fractions(values: Mapping[str, float]) -> dict[str, float]:
-    """The files hold percent, as the paper does, to be compared with it by eye."""
+    """Return fractions; the files hold percent as the paper does, so that people can compare them."""
     return {key: value if key == "n" else round(value / 100, 6) for key, value in values.items()}

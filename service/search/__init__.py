@@ -1,1 +1,1 @@
-"""Searching: which numbers of a spec are tried for each arm, and at which values."""
+"""The search: which values of a spec are tried for each arm."""

@@ -1,4 +1,4 @@
-"""What a search makes of an experiment: every arm in each of its configurations."""
+"""The configurations of a search: every arm with each set of values that is tried for it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from service.spec.checks import MAX_CHAINS
 from service.spec.experiment import Experiment, StageConfig, parse, resolve_stage
 from service.spec.search import Dimension, Search
 
-# Each of them is a spec that is checked: some seconds for so many, when it is posted and once more in the driver.
+# Each of them is checked like a spec, when it is posted and again in the driver; so many take some seconds.
 MAX_CONFIGURED = 5_000
 _SPACE = ("search", "space")
 
@@ -22,10 +22,10 @@ class ConfiguredArm:
     """An arm in one configuration.
 
     Attributes:
-        values: What the search has put where, by place; empty without a search, or where none of it concerns the arm.
-            None: it is proposed in the course of the search, and not known yet.
-        stages: What its stages run with, in order; the seed is the experiment's first. As the spec has them where
-            the values are not known.
+        values: The values of the search, by place; empty without a search, or if no place concerns the arm. None: the
+            search will propose them later.
+        stages: The configurations of its stages, in order, with the experiment's first seed. If the values are not
+            known yet, those of the spec.
     """
 
     values: Mapping[str, Any] | None
@@ -33,15 +33,15 @@ class ConfiguredArm:
 
     @property
     def signature(self) -> tuple[str, ...]:
-        """What it comes to: equal where two configurations train alike."""
+        """A text that is equal for two configurations exactly if they train alike."""
         return tuple(stage.model_dump_json() for stage in self.stages)
 
 
 def configured_arms(spec: Experiment) -> tuple[tuple[ConfiguredArm, ...], ...]:
-    """Every arm in each of its configurations, in the order in which they are proposed.
+    """Return every arm in each of its configurations, in the order in which they are proposed.
 
     Raises:
-        SpecInvalid: The search cannot be run; with every fault that was found.
+        SpecInvalid: The search cannot be run; the error holds every fault that was found.
     """
     if spec.search is None:
         return tuple((ConfiguredArm({}, _stages(spec, index)),) for index in range(len(spec.arms)))
@@ -49,7 +49,7 @@ def configured_arms(spec: Experiment) -> tuple[tuple[ConfiguredArm, ...], ...]:
 
 
 def searched_spec(spec: Experiment) -> "SearchedSpec":
-    """A spec with its search."""
+    """Return a spec together with its search; the last few are cached."""
     return _searched_spec(
         spec.model_dump_json(exclude_unset=True, exclude={"labels", "description", "webhook", "priority"})
     )
@@ -64,17 +64,17 @@ class SearchedSpec:
     """A spec with a search.
 
     Args:
-        spec: One without faults otherwise.
+        spec: A spec with a search, and without other faults.
     """
 
     def __init__(self, spec: Experiment) -> None:
         assert spec.search is not None
         self._spec, self._search = spec, spec.search
         self._names = [arm.name for arm in spec.arms]
-        # Its search, its other seeds and its baseline make no difference to an arm, and would have to be checked anew.
+        # Leave out what makes no difference to an arm, since it would be checked again for each configuration.
         without = {"search", "early_stopping", "arms", "baseline", "seeds"}
         document = spec.model_dump(mode="json", exclude_unset=True, exclude=without)
-        # In full: a place may be within a block that is left out.
+        # With all defaults: a place may be within a block that the spec leaves out.
         self._common: Document = {**document, MODEL: spec.model.model_dump(mode="json"), "seeds": [spec.seeds[0]]}
         self._arms = [arm.model_dump(mode="json", exclude_unset=True) for arm in spec.arms]
 
@@ -90,14 +90,14 @@ class SearchedSpec:
         return tuple(self._arm(index, own) for index, own in enumerate(own_places))
 
     def space(self, arm: int) -> dict[str, Dimension]:
-        """The part of the search's space that makes a difference to an arm."""
+        """Return the part of the search's space that makes a difference to an arm."""
         return {place: self._search.space[place] for place in self._own_places[arm]}
 
     def configured(self, arm: int, values: Mapping[str, Any]) -> ConfiguredArm:
-        """An arm in a configuration.
+        """Return an arm with the values of a configuration.
 
         Raises:
-            SpecInvalid: The spec refuses it.
+            SpecInvalid: The spec refuses these values.
         """
         try:
             return ConfiguredArm(values, self._resolved(arm, values))
@@ -120,22 +120,24 @@ class SearchedSpec:
             yield FieldError.at(_SPACE, f"{num_checks // len(self._arms):,} choices and ends of ranges", detail)
 
     def _place(self, place: str) -> tuple[FieldError | None, set[int]]:
-        """What is wrong with a place; and the arms that it makes a difference to."""
+        """Return what is wrong with a place, and the arms that it makes a difference to."""
         path, values = (*_SPACE, place), self._search.space[place].ends
         if place.split(".")[0] == MODEL and (self._spec.start or any(arm.start for arm in self._spec.arms)):
-            return FieldError.at(path, place, "must not be the network's: chains start at another's checkpoints"), set()
+            return FieldError.at(
+                path, place, "must not be in the network: chains start at another's checkpoints"
+            ), set()
         if place.split(".")[-1] == "precision" and "auto" in values:
-            return FieldError.at(path, "auto", "is settled once for an experiment, and so cannot be a choice"), set()
+            return FieldError.at(path, "auto", "must not be a choice: it is resolved once for an experiment"), set()
         concerned = set()
         for index, name in enumerate(self._names):
             if f"{ARMS}{name}.{place}" in self._search.space:
-                continue  # searched there by itself
+                continue  # this arm has a dimension of its own for it
             resolved = []
             for value in values:
                 try:
                     resolved.append(self._resolved(index, {place: value}))
                 except UnknownPlaceError:
-                    break  # not in this arm
+                    break  # this arm has no such place
                 except SpecInvalid as error:
                     return FieldError.at(path, value, self._refusal(index, error)), set()
             if any(each != resolved[0] for each in resolved):
@@ -145,11 +147,11 @@ class SearchedSpec:
         if (unknown := self._unknown(place)) is not None:
             return FieldError.at(path, place, str(unknown)), set()
         return FieldError.at(
-            path, place, "makes no difference: every arm sets this itself, or has no use for it"
+            path, place, "must make a difference: every arm sets this itself, or does not use it"
         ), set()
 
     def _unknown(self, place: str) -> UnknownPlaceError | None:
-        """Why a place is not to be found in the spec as a whole."""
+        """Return why a place is nowhere in the spec; None if it is."""
         try:
             with_values({**self._common, "arms": self._arms}, {place: None}, self._names)
         except UnknownPlaceError as error:
@@ -160,17 +162,17 @@ class SearchedSpec:
         counts = [_count(self._search, self.space(index)) for index in range(len(own_places))]
         wanted = self._search.num_configurations or 0
         if max(counts) < wanted:
-            detail = f"there are only {max(counts):,} different configurations"
+            detail = f"must be at most {max(counts):,}, the number of different configurations"
             yield FieldError.at(("search", "num_configurations"), wanted, detail)
-        told, num_chains = f"{sum(counts)} configurations of all arms", sum(counts) * len(self._spec.seeds)
+        value, num_chains = f"{sum(counts)} configurations of all arms", sum(counts) * len(self._spec.seeds)
         if sum(counts) > MAX_CONFIGURED:
-            yield FieldError.at(_SPACE, told, f"must be at most {MAX_CONFIGURED:,}")
+            yield FieldError.at(_SPACE, value, f"must be at most {MAX_CONFIGURED:,}")
         elif num_chains > MAX_CHAINS:
-            detail = f"with {len(self._spec.seeds):,} seeds each must give at most {MAX_CHAINS:,} chains"
-            yield FieldError.at(_SPACE, told, detail)
+            detail = f"must give at most {MAX_CHAINS:,} chains, with {len(self._spec.seeds):,} seeds each"
+            yield FieldError.at(_SPACE, value, detail)
 
     def _arm(self, index: int, places: list[str]) -> tuple[ConfiguredArm, ...]:
-        # What is learnt begins at random: that much is known, and shows whether values fit together.
+        # A search that learns starts at random: these first values are known, and show whether places overlap.
         known = proposals(self._search, places, at_most=NUM_AT_RANDOM if self._search.learns and places else None)
         found: dict[tuple[str, ...], Mapping[str, Any]] = {}
         tried = []
@@ -178,7 +180,7 @@ class SearchedSpec:
             own = self.configured(index, values)
             equal = found.setdefault(own.signature, values)
             if equal is not values:
-                detail = f"comes to the same in {self._names[index]!r} as {dict(equal)}: places overlap"
+                detail = f"must train {self._names[index]!r} otherwise than {dict(equal)} does: places overlap"
                 raise SpecInvalid([FieldError.at(_SPACE, values, detail)])
             tried.append(own)
         if self._search.learns and places:
@@ -190,7 +192,7 @@ class SearchedSpec:
         return _stages(parse(with_values(document, values, self._names)), 0)
 
     def _refusal(self, index: int, error: SpecInvalid | UnknownPlaceError) -> str:
-        if isinstance(error, UnknownPlaceError):  # what a place is for, the value at another takes away
+        if isinstance(error, UnknownPlaceError):  # the value at one place may remove another place
             return f"is refused in {self._names[index]!r}: {error}"
         first, *others = error.errors
         more = f" (and {len(others)} more faults)" if others else ""
@@ -199,7 +201,7 @@ class SearchedSpec:
 
 
 def infeasible(spec: Experiment) -> list[FieldError]:
-    """What keeps a search from being run, of a spec that is without faults otherwise."""
+    """Return what keeps a search from being run, in a spec without other faults."""
     try:
         configured_arms(spec)
     except SpecInvalid as error:

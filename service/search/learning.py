@@ -1,4 +1,4 @@
-"""What a search that learns tries next: a function of its seed and of what it has seen."""
+"""The next configuration of a search that learns: a function of its seed and of what it has seen."""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -7,7 +7,7 @@ from service.search.proposals import NUM_AT_RANDOM, Configuration, random_config
 from service.search.seen import Seen
 from service.spec.search import Dimension, Search
 
-# What was tried or is refused is proposed anew so often; then one is drawn at random.
+# Number of proposals that may be known or refused; after that a configuration is drawn at random.
 MAX_REDRAWS = 20
 MAX_REFUSED = 10_000
 
@@ -19,20 +19,20 @@ def next_configuration(
     seen: Sequence[Seen],
     accepted: Callable[[Configuration], bool],
 ) -> Configuration | None:
-    """The next configuration of an arm; the same whenever it is asked for with the same.
+    """Return the next configuration of an arm; the same arguments always give the same one.
 
     Args:
         search: The search.
         space: The part of its space that makes a difference to the arm.
         arm: The arm's name.
-        seen: Its configurations so far, in the order in which they were proposed.
-        accepted: Whether one can be run and has not been.
+        seen: The arm's configurations so far, in the order in which they were proposed.
+        accepted: A function that says whether a configuration can be run and is new.
 
     Returns:
-        The configuration; None where none is left.
+        The configuration; None if none is left.
     """
     if len(seen) >= NUM_AT_RANDOM:
-        # Here: Optuna takes a while to load, and the first ones need it not.
+        # Imported here, since Optuna takes a while to load, and the first configurations do not need it.
         from service.search.tpe import tpe_configuration
 
         for again in range(MAX_REDRAWS):

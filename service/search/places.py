@@ -1,4 +1,4 @@
-"""Places in a spec by name: `optimizer.lr`, `augmentation.0.padding`, `arms.TET.stages.0.T`; and other values there."""
+"""Places in a spec by name, such as `optimizer.lr`, `augmentation.0.padding`, `arms.TET.stages.0.T`, and new values."""
 
 import copy
 import difflib
@@ -13,7 +13,7 @@ from tet_core.config import DatasetConfig, LossConfig, Training
 
 Document = dict[str, Any]
 _DEFAULTS = Training().model_dump(mode="json")
-# What stands at the top level, in an arm or in a stage; and what stands in train stages alone.
+# Keys of the top level, of an arm or of a stage; and keys of train stages alone.
 SETTINGS = tuple(Training.model_fields)
 OF_STAGES = ("T", "epochs", "loss")
 MODEL = "model"
@@ -24,32 +24,32 @@ _DATASET: TypeAdapter[DatasetConfig] = TypeAdapter(DatasetConfig)
 _LOSSES = {get_args(member.model_fields["name"].annotation)[0]: member for member in get_args(get_args(LossConfig)[0])}
 ACCEPTED = (
     f"must begin with a setting ({', '.join(SETTINGS)}), with {', '.join(OF_STAGES)} or with {MODEL}, "
-    f"for all arms or behind '{ARMS}NAME.'; what stands in a list goes by its number: 'augmentation.0.padding'"
+    f"for all arms or after '{ARMS}NAME.'; an element of a list is named by its number: 'augmentation.0.padding'"
 )
 
 
 class UnknownPlaceError(ValueError):
-    """There is no such place in the spec; its text says what there is."""
+    """A place is not in the spec; the text says what there is."""
 
 
 def with_values(document: Document, values: Mapping[str, Any], names: Sequence[str]) -> Document:
-    """A copy of a spec in which other values stand at some places, whatever their order.
+    """Return a copy of a spec with other values at some places; the order of the places does not matter.
 
-    An element of a list goes by its number, from 0. Since a list replaces the one above it as a whole, an arm or a
-    stage that writes none begins with a copy of the one that holds there (at last the data set's augmentation, or an
-    optimiser's own default); so it does with the name of a block.
+    The number of an element, from 0, is its key in a list. A list replaces the one above it as a whole, so an arm or a
+    stage without the list gets a copy of the one that holds there; the last resort is the data set's augmentation, or
+    the default of an optimiser. The same holds for the name of a block.
 
     Args:
         document: A spec as plain data, without faults, with all of its arms or some.
-        values: By place.
-        names: Of all arms.
+        values: The values by place.
+        names: The names of all arms.
 
     Raises:
-        UnknownPlaceError: A place is not to be found, be it for a value at another: an `sgd` has no `betas`.
+        UnknownPlaceError: There is no such place, perhaps because of a value at another one: an `sgd` has no `betas`.
     """
     changed = copy.deepcopy(document)
     found = [(*_split(place, names), place, value) for place, value in values.items()]
-    # From the outside to the inside, and names first: what an inner block begins with is what holds around it.
+    # From the outside to the inside, and names first, since an inner block starts as a copy of the one around it.
     for arm, rest, place, value in sorted(found, key=lambda each: (_depth(*each[:2]), not each[1].endswith(".name"))):
         _set(changed, arm, rest, place, value)
     return changed
@@ -60,16 +60,16 @@ def _depth(arm: str | None, rest: str) -> int:
 
 
 def _split(place: str, names: Sequence[str]) -> tuple[str | None, str]:
-    """The name of the arm that a place is in, None where it is in all of them, and the place within it."""
+    """Return the name of the arm that a place is in, None for all arms, and the place within it."""
     if not place.startswith(ARMS):
         return None, place
-    behind = place.removeprefix(ARMS)
+    inner = place.removeprefix(ARMS)
     # Names may hold dots.
-    fitting = [name for name in names if behind.startswith(name + ".")]
+    fitting = [name for name in names if inner.startswith(name + ".")]
     if not fitting:
-        raise UnknownPlaceError(f"must name an arm behind '{ARMS}': {', '.join(map(repr, names[:20]))}")
+        raise UnknownPlaceError(f"must name an arm after '{ARMS}': {', '.join(map(repr, names[:20]))}")
     arm = max(fitting, key=len)
-    return arm, behind.removeprefix(arm + ".")
+    return arm, inner.removeprefix(arm + ".")
 
 
 def _set(document: Document, name: str | None, rest: str, place: str, value: Any) -> None:
@@ -95,7 +95,7 @@ def _train_stages(arm: Document) -> Iterator[Document]:
 
 
 def _set_setting(level: Document, keys: list[str], value: Any, above: tuple[Document, ...]) -> None:
-    """At a level of settings; what is not there begins with what holds there: of a block the name, of a list all."""
+    """Set a value at a level. A block that it leaves out starts with the name that holds there, a list as a copy."""
     key, *inner = keys
     if not inner:
         level[key] = value
@@ -113,7 +113,7 @@ def _set_setting(level: Document, keys: list[str], value: Any, above: tuple[Docu
 
 
 def _holding(key: str, levels: tuple[Document, ...]) -> Any:
-    """A setting as it holds at the last of some levels, the spec being the first; of a block also what is left out."""
+    """Return a setting as it holds at the last of some levels, the spec being the first; a block with its defaults."""
     defaults = _DEFAULTS
     if key == AUGMENTATION:
         defaults = _DATASET.validate_python(levels[0]["dataset"]).card().model_dump(mode="json")
@@ -123,7 +123,7 @@ def _holding(key: str, levels: tuple[Document, ...]) -> Any:
 
 @cache
 def _left_out(key: str, name: str) -> Document:
-    """What the block of that name is where nothing of it is written."""
+    """Return the defaults of the block of that name."""
     blocks = get_args(Training.model_fields[key].annotation)
     return next((each().model_dump(mode="json") for each in blocks if each.model_fields["name"].default == name), {})
 
@@ -147,7 +147,7 @@ def _set_in_stage(document: Document, arm: Document, place: str, keys: list[str]
     count = len(arm["stages"])
     if len(keys) < 2 or keys[0] not in map(str, range(count)):
         raise UnknownPlaceError(
-            f"must be '{STAGES}.NUMBER.' and what stands there; the arm's stages are 0 to {count - 1}"
+            f"must be '{STAGES}.NUMBER.' and a key of the stage; the arm's stages are 0 to {count - 1}"
         )
     stage = arm["stages"][int(keys[0])]
     if keys[1] in SETTINGS:
@@ -157,7 +157,7 @@ def _set_in_stage(document: Document, arm: Document, place: str, keys: list[str]
 
 
 def _set_deep(document: Document, place: str, keys: list[str], value: Any) -> None:
-    """Within blocks and lists that are there."""
+    """Set a value within blocks and lists that exist."""
     *outer, last = keys
     holder: Any = document
     for depth, key in enumerate(outer):
@@ -166,7 +166,7 @@ def _set_deep(document: Document, place: str, keys: list[str], value: Any) -> No
 
 
 def _within(holder: Any, key: str, place: str, name: str = "") -> Any:
-    """The block or list behind a key of a block, or behind a number in the list of that name."""
+    """Return the block or list at a key of a block, or at a number in the list of that name."""
     found = holder.get(key) if isinstance(holder, dict) else holder[_key(holder, key, name)]
     if isinstance(found, dict | list):
         return found
@@ -177,7 +177,7 @@ def _within(holder: Any, key: str, place: str, name: str = "") -> Any:
 
 
 def _key(holder: Any, key: str, name: str) -> str | int:
-    """As a block takes it, or the list of that name."""
+    """Return the key for a block, or the number for the list of that name."""
     if isinstance(holder, dict):
         return key
     if key in map(str, range(len(holder))):

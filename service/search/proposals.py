@@ -1,4 +1,4 @@
-"""The configurations that a search proposes: functions of its seed and their number alone."""
+"""The configurations that a search proposes without learning: functions of its seed and their number alone."""
 
 import hashlib
 import itertools
@@ -9,22 +9,22 @@ from typing import Any
 from service.spec.search import Dimension, Search
 
 Configuration = dict[str, Any]
-# A search that learns draws so many at random first.
+# A search that learns starts with so many random configurations.
 NUM_AT_RANDOM = 10
-# Of what a hash gives: as many bits as a float's mantissa has.
+# Bits that are taken of a hash: as many as the mantissa of a float has.
 _BITS = 53
 
 
 def proposals(search: Search, places: Sequence[str], *, at_most: int | None = None) -> tuple[Configuration, ...]:
-    """What is tried at some of the places of a search's space: all that a grid has, or as many as are to be drawn.
+    """Return the configurations for some places of a search's space: the whole grid, or as many as are to be drawn.
 
-    No two are equal. A draw depends on the search's seed, the place and the configuration's number, and on nothing
-    that has happened; what equals an earlier one is drawn again. Where fewer are possible than are wanted, all are.
+    No two are equal. A draw depends only on the search's seed, the place and the configuration's number; a
+    configuration that equals an earlier one is drawn again. If there are fewer than are wanted, all are returned.
 
     Args:
         search: The search.
-        places: Those that make a difference to an arm; none: then there is one configuration, an empty one.
-        at_most: So many of them are enough.
+        places: The places that make a difference to an arm; without any there is one empty configuration.
+        at_most: The number of configurations that are enough; None: all.
     """
     space = {place: dimension for place, dimension in search.space.items() if place in places}
     if not space:
@@ -37,12 +37,12 @@ def proposals(search: Search, places: Sequence[str], *, at_most: int | None = No
 
 
 def num_possible(space: Mapping[str, Dimension]) -> int:
-    """How many different configurations there are; 2^62 stands for the numbers on a line."""
+    """Return the number of different configurations; a range of real numbers counts as 2^62 values."""
     return math.prod(2**62 if dimension.size is None else dimension.size for dimension in space.values())
 
 
 def grid_size(space: Mapping[str, Dimension]) -> int:
-    """How many configurations a grid has at most: some of its integers may come out equal."""
+    """Return the number of configurations of a grid, or more, since some of its integers may be equal."""
     return math.prod(dimension.grid_size for dimension in space.values())
 
 
@@ -52,9 +52,10 @@ def _grid(space: Mapping[str, Dimension]) -> Iterator[Configuration]:
 
 
 def _shuffled(configurations: tuple[Configuration, ...], seed: int) -> tuple[Configuration, ...]:
-    """In an order of the seed's: of a grid in its own, what comes late may be better throughout than what came before.
+    """Return the configurations in an order that depends on the seed.
 
-    Then early stopping, which compares each with those before it, would end none.
+    In the order of the grid, late configurations may all be better than early ones. Early stopping compares each with
+    those before it, so it would then end none.
     """
     keys = [hashlib.sha256(f"{seed}/{number}".encode()).digest() for number in range(len(configurations))]
     return tuple(configurations[number] for number in sorted(range(len(keys)), key=keys.__getitem__))
@@ -67,14 +68,14 @@ def _points(dimension: Dimension) -> list[Any]:
         return list(range(dimension.int_range[0], dimension.int_range[1] + 1))
     assert dimension.points is not None
     last = dimension.points - 1
-    # Both ends exactly, whatever rounding says.
+    # Take both ends exactly, without rounding.
     low, high = dimension.ends
     inner = [_at(dimension, number / last) for number in range(1, last)]
     return list(dict.fromkeys([low, *inner, high]))
 
 
 def random_configurations(space: Mapping[str, Dimension], seed: int) -> Iterator[Configuration]:
-    """Configurations at random, no two of them equal, until there are no others."""
+    """Yield random configurations, no two of them equal, until there are no more."""
     seen: set[tuple[Any, ...]] = set()
     for number in range(num_possible(space)):
         for again in itertools.count():
@@ -96,7 +97,7 @@ def _draw(dimension: Dimension, key: str) -> Any:
 
 
 def _at(dimension: Dimension, share: float) -> Any:
-    """The value so far from the lower end to the upper one."""
+    """Return the value at a share of the way from the lower end to the upper one."""
     if dimension.log_range is not None:
         low, high = map(math.log, dimension.log_range)
         return min(max(math.exp(low + share * (high - low)), dimension.log_range[0]), dimension.log_range[1])

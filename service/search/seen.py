@@ -1,4 +1,4 @@
-"""What a search that learns has seen: the configurations that it proposed, and what became of them."""
+"""Configurations that a search has proposed, and their outcomes: what it learns from."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,14 +7,14 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Seen:
-    """A configuration that was proposed before, and what has become of it.
+    """A configuration that was proposed before, and its outcome.
 
     Attributes:
-        values: By place.
-        state: "complete", with its `outcome`; "stopped" before its end, with its `progress`; "broken", where the
-            network diverged or died; "running" as long as there is no end, and "failed" where there will be none.
-        outcome: Of each goal, its value.
-        progress: Validation accuracy, a fraction, by the number of epochs when it was looked at.
+        values: Its values, by place.
+        state: "complete": it has an `outcome`; "stopped": it ended early, and has its `progress`; "broken": the network
+            diverged or died; "running": it has not ended; "failed": it ended without a result.
+        outcome: The value of each goal.
+        progress: Validation accuracy, a fraction, by the number of epochs at which it was judged.
     """
 
     values: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""Whether a configuration goes on, by how it and the arm's others do on the validation set at equal progress."""
+"""Early stopping: a configuration is compared with the others of its arm on the validation set, at equal progress."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from statistics import fmean, median
 
 from service.spec.search import Asha, EarlyStopping
 
-# By epoch, from the first of a stage: mean validation accuracy over the seeds.
+# Mean validation accuracy over the seeds, by epoch, from the first of a stage.
 History = Sequence[float]
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """Whether it goes on, and why."""
+    """Whether a configuration continues, and why."""
 
     goes_on: bool
     reason: str
@@ -22,9 +22,9 @@ def judged(rule: EarlyStopping, own: History, others: Sequence[History]) -> Judg
     """Judge a configuration at the epoch that it has reached.
 
     Args:
-        rule: The spec's.
-        own: Its validation accuracy, a fraction, of each epoch of the stage up to this one.
-        others: The same of those that have got here before it.
+        rule: The early stopping of the spec.
+        own: Its validation accuracy, a fraction, in each epoch of the stage up to this one.
+        others: The same for the configurations that reached this epoch before it.
     """
     if isinstance(rule, Asha):
         return _at_a_rung(own[-1], [other[-1] for other in others], rule.reduction_factor)
@@ -32,7 +32,7 @@ def judged(rule: EarlyStopping, own: History, others: Sequence[History]) -> Judg
 
 
 def _at_a_rung(value: float, others: Sequence[float], factor: int) -> Judgement:
-    """The best `n / factor` of the `n` that were here go on, rounded up; of equals the one that came first."""
+    """Let the best `n / factor` of the `n` that were here continue, rounded up; of equals the one that came first."""
     num_here = len(others) + 1
     room = -(-num_here // factor)
     place = 1 + sum(other >= value for other in others)

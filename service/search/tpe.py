@@ -1,7 +1,7 @@
-"""What a tree-structured Parzen estimator makes of the configurations that were each.
+"""Proposals of a tree-structured Parzen estimator (TPE), as Optuna implements it.
 
 Source: Bergstra et al., Algorithms for Hyper-Parameter Optimization, NeurIPS 2011; with two goals, Ozaki et al.,
-Multiobjective Tree-Structured Parzen Estimator, JAIR 2022; both as Optuna has them.
+Multiobjective Tree-Structured Parzen Estimator, JAIR 2022.
 """
 
 import hashlib
@@ -19,18 +19,18 @@ from service.search.proposals import Configuration
 from service.search.seen import Seen
 from service.spec.search import Dimension, Search
 
-# Of the goals, in their order.
+# Directions of the goals, in their order.
 _DIRECTIONS: tuple[Literal["maximize", "minimize"], ...] = ("maximize", "minimize")
 
 
 def tpe_configuration(search: Search, space: Mapping[str, Dimension], key: str, seen: Sequence[Seen]) -> Configuration:
-    """The next configuration.
+    """Return the next configuration.
 
     Args:
         search: The search, for its goals.
-        space: Where it is looked for.
-        key: What the draws depend on.
-        seen: What was tried so far.
+        space: The values to choose from.
+        key: A text that all random draws depend on.
+        seen: The configurations so far.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     distributions = {place: _distribution(dimension) for place, dimension in space.items()}
@@ -46,7 +46,7 @@ def tpe_configuration(search: Search, space: Mapping[str, Dimension], key: str, 
 
 
 def _comparable(seen: Sequence[Seen]) -> Sequence[Seen]:
-    """With two goals, what broke down counts as the worst that was seen: Optuna has no other word for it there."""
+    """With two goals, give a broken configuration the worst outcome so far: Optuna has no state for it there."""
     outcomes = [each.outcome for each in seen if each.state == "complete"]
     if not outcomes or len(outcomes[0]) == 1:
         return seen
@@ -55,7 +55,7 @@ def _comparable(seen: Sequence[Seen]) -> Sequence[Seen]:
 
 
 def _trial(each: Seen, distributions: dict[str, BaseDistribution], num_goals: int) -> FrozenTrial:
-    # Of two goals Optuna takes no value for what was not brought to its end.
+    # With two goals Optuna accepts no pruned trials.
     ended = TrialState.FAIL if num_goals > 1 else TrialState.PRUNED
     states = {
         "complete": TrialState.COMPLETE,

@@ -1,11 +1,11 @@
-"""What a search has drawn, as people read it."""
+"""The values of a configuration, as people read them."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 def in_few_digits(values: Mapping[str, Any]) -> list[str]:
-    """Each place with its value: `optimizer.lr=0.004733`."""
+    """Return each place with its value: `optimizer.lr=0.004733`."""
     return [
         f"{place}={value:.4g}" if isinstance(value, float) else f"{place}={value}" for place, value in values.items()
     ]

@@ -1,4 +1,4 @@
-"""The parts of a spec that say how an experiment is run and kept, rather than what is trained."""
+"""The parts of a spec that say how an experiment runs and what is kept of it, rather than what is trained."""
 
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -7,20 +7,18 @@ from pydantic import AfterValidator, Field
 
 from tet_core.config import Config
 
-# Ray's own names of accelerators ("A100", "H100", "TPU-V4"), and whatever a cluster calls its own.
+# Ray's own names of accelerators ("A100", "H100", "TPU-V4"), and names that a cluster defines itself.
 AcceleratorType = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 ExperimentId = Annotated[str, Field(pattern="^[0-9a-f]{20}$")]
 ACCELERATOR_PREFIX = "accelerator_type:"
-# Ray gives each node of an accelerator one unit of a resource of its name; a trial takes next to nothing of it.
+# Ray gives each node with an accelerator one unit of a resource with its name; a trial takes a tiny share of it.
 ACCELERATOR_SHARE = 0.001
-
-
 MAX_WORKERS = 64
 
 
 def _gpus(value: float) -> float:
     if value > 1 and value != int(value):
-        raise ValueError("must be a fraction below 1 (several trials share a GPU) or a whole number")
+        raise ValueError("must be below 1 (several trials share a GPU) or a whole number")
     return value
 
 
@@ -32,30 +30,29 @@ def _web_address(url: str) -> str:
 
 
 class Resources(Config):
-    """What one trial is given by Ray; `cpus_per_trial` is its number of threads too.
-
-    Where it has several workers, each of them is given as much.
-    """
+    """The resources that Ray gives to one trial, or to each of its workers; `cpus_per_trial` also sets its threads."""
 
     cpus_per_trial: int = Field(1, ge=1, le=1024)
     gpus_per_trial: Annotated[float, Field(ge=0, le=64), AfterValidator(_gpus)] = 0.0
     accelerator_type: AcceleratorType | None = Field(
-        None, description="Only nodes with this accelerator, by Ray's name for it, such as 'A100'; None: any."
+        None, description="Only nodes with this accelerator, by its name in Ray, such as 'A100'; null: any node."
     )
     workers_per_trial: int = Field(
         1,
         ge=1,
         le=MAX_WORKERS,
-        description="Workers that train a stage together, on one node or several: each is given cpus_per_trial and "
-        "gpus_per_trial, and trains on its share of every batch, which stays batch_size in all. Analyses take one.",
+        description="Workers that train a stage together, on one node or several. Each has cpus_per_trial and "
+        "gpus_per_trial, and trains on its share of every batch of batch_size samples. Analyses have one worker.",
     )
-    reuse_actors: bool = Field(False, description="Start trials in used processes: faster for very short trials.")
+    reuse_actors: bool = Field(
+        False, description="Start trials in processes of earlier trials: faster for very short trials."
+    )
     if_unplaceable: Literal["wait", "refuse"] = Field(
-        "wait", description="Where no node is large enough for a trial: wait in the queue for one, or be refused."
+        "wait", description="If no node is large enough for a trial: wait in the queue for one, or refuse the spec."
     )
 
     def demand(self) -> dict[str, float]:
-        """What a trial asks of a node for each of its workers, by the names of Ray's resources."""
+        """Return what each worker of a trial needs from a node, by the names of Ray's resources."""
         wanted: dict[str, float] = {"CPU": self.cpus_per_trial}
         if self.gpus_per_trial:
             wanted["GPU"] = self.gpus_per_trial
@@ -65,78 +62,88 @@ class Resources(Config):
 
 
 class StartPoint(Config):
-    """Where chains start instead of from fresh weights: at what another experiment's chains of the same seeds left."""
+    """The start of chains at the checkpoints of another experiment's chains of the same seeds, not at fresh weights."""
 
     experiment: ExperimentId
-    arm: str | None = Field(None, max_length=80, description="Name of the other's arm; None: the one of the same name.")
-    stage: int | None = Field(None, ge=0, le=99, description="Its train stage, from 0; None: the last one.")
+    arm: str | None = Field(None, max_length=80, description="Name of the arm there; null: the arm with the same name.")
+    stage: int | None = Field(None, ge=0, le=99, description="Index of its train stage, from 0; null: the last one.")
     epochs: int | None = Field(
-        None, ge=0, description="Epochs that lie before it, so that draws go on; the service fills it in."
+        None, ge=0, description="Epochs before the start, so that random draws continue; the service fills it in."
     )
 
 
 class Retention(Config):
-    """What is kept, and for how long, once the experiment has ended."""
+    """What is kept of an experiment after its end, and for how long."""
 
     checkpoints: Literal["best_and_last", "last", "none"] = Field(
         "best_and_last",
-        description="Checkpoints of each stage that stay on the storage; without the last, there is no retry, fork or "
-        "verification.",
+        description="The checkpoints of each stage that stay on the storage; without the "
+        "last one, there is no retry, fork "
+        "or verification.",
     )
     delete_after_days: float | None = Field(
-        None, gt=0, le=36_500, description="The experiment is deleted so long after its end; None: never by itself."
+        None, gt=0, le=36_500, description="Days after the end until the experiment is deleted; null: it is kept."
     )
 
 
 class Webhook(Config):
-    """Whom to tell of the experiment's end, by a signed POST; the operator says which hosts are allowed."""
+    """The address that gets a signed POST when the experiment ends; the operator allows its host."""
 
     url: Annotated[str, Field(min_length=1, max_length=2_000), AfterValidator(_web_address)]
 
 
 class HealthLimits(Config):
-    """When a network counts as dead, saturated or cut off, by how the neurons of each layer are.
+    """Limits beyond which a network counts as silent, saturated or without gradient, layer by layer.
 
-    Measured on a few samples of the last whole batch of every epoch.
+    Measured on a few samples of the last full batch of every epoch.
     """
 
     min_rate: float = Field(
-        0.0, ge=0, le=1, description="A layer that fires no more often than this is silent; 0 is never."
+        0.0, ge=0, le=1, description="A layer whose rate is at most this is silent; 0: a layer that never fires."
     )
     max_rate: float = Field(
-        1.0, ge=0, le=1, description="A layer that fires at least so often is saturated; 1 is at every step."
+        1.0,
+        ge=0,
+        le=1,
+        description="A layer whose rate is at least this is saturated; 1: a layer that fires at every step.",
     )
     min_gradient: float = Field(
         1e-3,
         ge=0,
         le=1,
-        description="A layer whose surrogate's derivative is on average no larger than this, as a share of its largest "
-        "value, lets no gradient through.",
+        description="A layer lets no gradient through if the mean of its surrogate's "
+        "derivative is at most this share of "
+        "the largest value.",
     )
     patience: int = Field(
         2,
         ge=1,
         le=10_000,
-        description="Epochs in a row until the stage fails of it; five times as "
-        "many of a silent layer that lets a gradient through, since it may wake up.",
+        description="Epochs in a row beyond a limit after which the stage fails. A silent "
+        "layer that lets a gradient through "
+        "has five times as many, since it may recover.",
     )
 
 
 class Limits(Config):
-    """When a stage is given up."""
+    """Limits after which a stage fails."""
 
     max_time_s: float | None = Field(
-        None, gt=0, description="Seconds that one stage may be at work, over all its attempts; None: any."
+        None, gt=0, description="Seconds that one stage may run, over all of its attempts; null: no limit."
     )
     stall_s: float | None = Field(
         1800,
         ge=1,
-        description="Seconds without a step (a batch trained or measured, start-up included) after which a trial is "
-        "ended and its stage tried again; None: never.",
+        description="Seconds without a step (a batch trained or measured; start-up counts too) after which a trial is "
+        "ended and its stage tried again; null: never.",
     )
     max_losses: int = Field(
-        5, ge=1, le=1_000, description="Trials of a stage lost in a row, with no epoch in between, until it fails."
+        5,
+        ge=1,
+        le=1_000,
+        description="Number of trials of a stage that may be lost in a row, without an "
+        "epoch in between, until it fails.",
     )
     health: HealthLimits | None = Field(
-        None, description="When a network counts as dead, saturated or cut off; None: it is only logged."
+        None, description="Limits for the layers of neurons; null: their rates are only logged."
     )

@@ -1,8 +1,7 @@
-"""Faults that lie between fields, found on the raw data.
+"""Faults between fields, found in the raw data.
 
-pydantic skips the checks of a whole model once one of its fields has failed, and a user who posts a spec wants
-every fault in one answer. So these checks read the plain data, and pass over whatever is malformed: that is
-reported field by field.
+pydantic skips the checks of a whole model once one of its fields has failed, but a user wants every fault in one
+answer. So these checks read the plain data, and skip malformed fields, which pydantic reports one by one.
 """
 
 from collections.abc import Iterator
@@ -11,18 +10,17 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from service.errors import FieldError
-from service.spec.merge import merged
+from service.spec.raw import Path, dataset_of, items, levels_of, name_of
 from service.spec.search_checks import search_faults
-from tet_core.config import ANALYSES, AutoAugment, DatasetConfig, ModelConfig, Training, misfit
+from service.spec.stage_checks import stage_faults
+from tet_core.config import AutoAugment, ModelConfig, misfit
 
 MAX_CHAINS = 100_000
-_DATASET: TypeAdapter[DatasetConfig] = TypeAdapter(DatasetConfig)
 _MODEL: TypeAdapter[ModelConfig] = TypeAdapter(ModelConfig)
-_DEFAULTS = Training().model_dump(mode="json")
 
 
 def cross_faults(raw: object) -> list[FieldError]:
-    """Returns the faults of `raw` that no single field shows."""
+    """Return the faults of `raw` that no single field shows."""
     if not isinstance(raw, dict):
         return []
     checks = (
@@ -34,8 +32,7 @@ def cross_faults(raw: object) -> list[FieldError]:
         _events_have_no_colours,
         _learnable_tau,
         _num_chains,
-        _inheritance,
-        _analyses,
+        stage_faults,
         _health,
         _workers,
         search_faults,
@@ -44,13 +41,13 @@ def cross_faults(raw: object) -> list[FieldError]:
 
 
 def _unstorable(raw: dict[str, Any]) -> Iterator[FieldError]:
-    """NUL and lone surrogates are valid in JSON, and no database takes them."""
+    """Refuse NUL and lone surrogates, which are valid in JSON, but which no database stores."""
     for path, text in _texts(raw):
         if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
             yield FieldError.at(path, text, "must hold no NUL character and no unpaired surrogate")
 
 
-def _texts(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def _texts(value: object, path: Path = ()) -> Iterator[tuple[Path, str]]:
     if isinstance(value, str):
         yield path, value
     elif isinstance(value, dict):
@@ -65,8 +62,8 @@ def _texts(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tu
 
 def _doubled_arms(raw: dict[str, Any]) -> Iterator[FieldError]:
     first: dict[str, int] = {}
-    for index, arm in _items(raw, "arms"):
-        name = _name_of(arm)
+    for index, arm in items(raw, "arms"):
+        name = name_of(arm)
         if name is None:
             continue
         if name in first:
@@ -77,7 +74,7 @@ def _doubled_arms(raw: dict[str, Any]) -> Iterator[FieldError]:
 
 def _doubled_seeds(raw: dict[str, Any]) -> Iterator[FieldError]:
     first: dict[int, int] = {}
-    for index, seed in _items(raw, "seeds"):
+    for index, seed in items(raw, "seeds"):
         if type(seed) is not int:
             continue
         if seed in first:
@@ -88,14 +85,14 @@ def _doubled_seeds(raw: dict[str, Any]) -> Iterator[FieldError]:
 
 def _baseline(raw: dict[str, Any]) -> Iterator[FieldError]:
     baseline = raw.get("baseline")
-    names = [name for _, arm in _items(raw, "arms") if (name := _name_of(arm)) is not None]
+    names = [name for _, arm in items(raw, "arms") if (name := name_of(arm)) is not None]
     if isinstance(baseline, str) and baseline not in names:
         shown = ", ".join(map(repr, dict.fromkeys(names[:20]))) or "there is none"
         yield FieldError.at(("baseline",), baseline, f"must be the name of an arm: {shown}")
 
 
 def _input_size(raw: dict[str, Any]) -> Iterator[FieldError]:
-    dataset = _dataset(raw)
+    dataset = dataset_of(raw)
     try:
         model = _MODEL.validate_python(raw.get("model"))
     except ValidationError:
@@ -104,113 +101,37 @@ def _input_size(raw: dict[str, Any]) -> Iterator[FieldError]:
         yield FieldError.at(("model", "name"), model.name, f"does not fit {dataset.name!r}: {fault}")
 
 
-def _dataset(raw: dict[str, Any]) -> DatasetConfig | None:
-    """The data set, if it is one."""
-    try:
-        return _DATASET.validate_python(raw.get("dataset"))
-    except ValidationError:
-        return None
-
-
 def _events_have_no_colours(raw: dict[str, Any]) -> Iterator[FieldError]:
-    """AutoAugment changes brightness and contrast, which counts of events have not."""
-    dataset = _dataset(raw)
+    """Refuse AutoAugment for events: it changes brightness and contrast, which counts of events do not have."""
+    dataset = dataset_of(raw)
     if dataset is None or not dataset.card().is_events:
         return
     name = AutoAugment().name
-    for path, level in _levels(raw):
-        for index, step in _items(level, "augmentation"):
-            if _name_of(step) == name:
-                detail = f"is for still images, and {dataset.name!r} holds events; for these there are 'roll', 'nda'"
+    for path, level in levels_of(raw):
+        for index, step in items(level, "augmentation"):
+            if name_of(step) == name:
+                detail = f"is for still images, and {dataset.name!r} holds events; use 'roll' or 'nda'"
                 yield FieldError.at((*path, "augmentation", index, "name"), name, detail)
 
 
 def _learnable_tau(raw: dict[str, Any]) -> Iterator[FieldError]:
-    """A decay factor that is learnt starts strictly between 0 and 1."""
-    for path, level in _levels(raw):
+    """Refuse a learnable decay factor that does not start strictly between 0 and 1."""
+    for path, level in levels_of(raw):
         neuron = level.get("neuron")
         if isinstance(neuron, dict) and neuron.get("learnable_tau") is True and neuron.get("tau") in (0, 1):
             detail = "must be strictly between 0 and 1 where learnable_tau is true"
             yield FieldError.at((*path, "neuron", "tau"), neuron["tau"], detail)
 
 
-def _levels(raw: dict[str, Any]) -> Iterator[tuple[tuple[str | int, ...], dict[str, Any]]]:
-    """Every place where settings can stand: the top level, the arms, their stages."""
-    yield (), raw
-    for number, arm in _items(raw, "arms"):
-        if isinstance(arm, dict):
-            yield ("arms", number), arm
-            for index, stage in _items(arm, "stages"):
-                if isinstance(stage, dict):
-                    yield ("arms", number, "stages", index), stage
-
-
 def _num_chains(raw: dict[str, Any]) -> Iterator[FieldError]:
-    num_arms, num_seeds = len(_items(raw, "arms")), len(_items(raw, "seeds"))
+    num_arms, num_seeds = len(items(raw, "arms")), len(items(raw, "seeds"))
     if num_arms * num_seeds > MAX_CHAINS:
         detail = f"{num_arms:,} arms times {num_seeds:,} seeds must give at most {MAX_CHAINS:,} chains"
         yield FieldError.at(("seeds",), f"{num_seeds} seeds", detail)
 
 
-def _inheritance(raw: dict[str, Any]) -> Iterator[FieldError]:
-    for number, arm in _items(raw, "arms"):
-        stages = _items(arm, "stages") if isinstance(arm, dict) else []
-        # Analyses leave the network as it is: a stage goes on from the train stage before it.
-        trains = [(index, stage) for index, stage in stages if not _is_analysis(stage)]
-        for place, (index, stage) in enumerate(trains):
-            if isinstance(stage, dict) and stage.get("inherit") == "all":
-                before = trains[place - 1][1] if place else None
-                yield from _inherits_all((raw, arm), ("arms", number, "stages", index), stage, before)
-
-
-def _inherits_all(
-    levels: tuple[Any, Any], path: tuple[str | int, ...], stage: dict[str, Any], before: Any
-) -> Iterator[FieldError]:
-    """`inherit: all` goes on with the optimiser and the schedule of the stage before: there must be one, alike."""
-    if before is None:
-        yield FieldError.at((*path, "inherit"), "all", "the first stage has nothing to inherit; leave this key out")
-        return
-    if (fault := _other_steps(levels[0], stage, before)) is not None:
-        yield FieldError.at((*path, "T"), stage.get("T"), fault)
-    own, other = _settings(*levels, stage), _settings(*levels, before)
-    pairs = {
-        "optimizer": (own["optimizer"].get("name"), other["optimizer"].get("name")),
-        "schedule": (own["schedule"], other["schedule"]),
-    }
-    for key, (mine, theirs) in pairs.items():
-        if mine != theirs:
-            detail = f"a stage that inherits 'all' goes on with the {key} of the stage before, {theirs!r}, not {mine!r}"
-            yield FieldError.at((*path, key), stage.get(key), detail)
-
-
-def _analyses(raw: dict[str, Any]) -> Iterator[FieldError]:
-    """An analysis needs a trained network, and as many samples as it asks for."""
-    for number, arm in _items(raw, "arms"):
-        stages = _items(arm, "stages") if isinstance(arm, dict) else []
-        for index, stage in stages:
-            if not _is_analysis(stage):
-                continue
-            path = ("arms", number, "stages", index)
-            if all(_is_analysis(before) for _, before in stages[:index]):
-                detail = "an analysis reads what a train stage left: put one before it in this arm"
-                yield FieldError.at((*path, "kind"), stage["kind"], detail)
-            yield from _num_samples(raw, stage, path)
-
-
-def _num_samples(raw: dict[str, Any], stage: dict[str, Any], path: tuple[str | int, ...]) -> Iterator[FieldError]:
-    wanted, dataset = stage.get("num_samples"), _dataset(raw)
-    if type(wanted) is not int or dataset is None:
-        return
-    split = "train" if stage.get("split") == "train" else "test"
-    card = dataset.card()
-    most = card.num_train if split == "train" else card.num_test
-    if most is not None and wanted > most:
-        detail = f"the {split} set of {dataset.name!r} has {most:,} samples"
-        yield FieldError.at((*path, "num_samples"), wanted, detail)
-
-
 def _health(raw: dict[str, Any]) -> Iterator[FieldError]:
-    """A range of firing rates has room between its ends."""
+    """Check that the lowest firing rate is below the highest one."""
     limits = raw.get("limits")
     health = limits.get("health") if isinstance(limits, dict) else None
     if not isinstance(health, dict):
@@ -221,52 +142,20 @@ def _health(raw: dict[str, Any]) -> Iterator[FieldError]:
 
 
 def _workers(raw: dict[str, Any]) -> Iterator[FieldError]:
-    """Workers that share a trial need a GPU each, a process each and something to do each."""
+    """Check that each worker of a trial has whole GPUs, a process and at least one sample of every batch."""
     resources = raw.get("resources")
     num = resources.get("workers_per_trial") if isinstance(resources, dict) else None
     if not isinstance(resources, dict) or type(num) is not int or num < 2:
         return
     gpus = resources.get("gpus_per_trial")
     if type(gpus) is float and 0 < gpus < 1:
-        detail = f"must be a whole number where workers_per_trial is {num}: two workers cannot talk on one GPU"
+        detail = f"must be a whole number where workers_per_trial is {num}: two workers cannot share a GPU"
         yield FieldError.at(("resources", "gpus_per_trial"), gpus, detail)
     if resources.get("reuse_actors") is True:
-        detail = f"must be false where workers_per_trial is {num}: workers are started anew for every stage"
+        detail = f"must be false where workers_per_trial is {num}: every stage starts new workers"
         yield FieldError.at(("resources", "reuse_actors"), True, detail)
-    for path, level in _levels(raw):
+    for path, level in levels_of(raw):
         size = level.get("batch_size")
         if type(size) is int and 1 <= size < num:
-            detail = f"is shared by all workers of a trial: it must be at least workers_per_trial, which is {num}"
+            detail = f"must be at least workers_per_trial, which is {num}: all workers share every batch"
             yield FieldError.at((*path, "batch_size"), size, detail)
-
-
-def _is_analysis(stage: object) -> bool:
-    return isinstance(stage, dict) and stage.get("kind") in ANALYSES
-
-
-def _other_steps(raw: dict[str, Any], stage: dict[str, Any], before: Any) -> str | None:
-    """What is wrong where TEBN's scales, one for each step, cannot go on with their optimiser's state."""
-    model = raw.get("model")
-    norm = _name_of(model.get("norm")) if isinstance(model, dict) else None
-    if norm != "tebn" or not isinstance(before, dict) or stage.get("T") == before.get("T"):
-        return None
-    return f"must be {before.get('T')!r}, as in the stage before: it inherits 'all', and the norm is 'tebn'"
-
-
-def _settings(*levels: Any) -> dict[str, Any]:
-    blocks = [
-        {key: level[key] for key in ("optimizer", "schedule") if isinstance(level.get(key), dict)}
-        for level in levels
-        if isinstance(level, dict)
-    ]
-    return merged(_DEFAULTS, *blocks)
-
-
-def _items(raw: dict[str, Any], key: str) -> list[tuple[int, Any]]:
-    value = raw.get(key)
-    return list(enumerate(value)) if isinstance(value, list | tuple) else []
-
-
-def _name_of(block: object) -> str | None:
-    name = block.get("name") if isinstance(block, dict) else None
-    return name if isinstance(name, str) else None

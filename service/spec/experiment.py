@@ -1,7 +1,7 @@
-"""The spec: what a user posts, as a tree of immutable models, and how one stage of it is resolved.
+"""The spec that a user posts, as a tree of immutable models, and the resolution of its stages.
 
-Names, fields, defaults and limits of training come from `tet_core.config`; this module adds what an experiment
-is made of (arms, stages, seeds, resources). It loads neither torch nor anything of the web.
+Names, fields, defaults and limits of training come from `tet_core.config`; this module adds the parts of an experiment:
+arms, stages, seeds, resources. It loads neither torch nor any web library.
 """
 
 import re
@@ -49,7 +49,7 @@ MAX_NAME_LENGTH = 80
 MAX_ARMS = 1_000
 MAX_STAGES = 100
 MAX_SEEDS = 100_000
-# One answer lists so many faults; a spec of more is broken throughout, and the answer would outgrow the spec.
+# An answer lists at most so many faults; with more of them it would be longer than the spec.
 MAX_FAULTS = 500
 
 
@@ -57,7 +57,7 @@ def _name(text: str) -> str:
     if not text.strip():
         raise ValueError("must not be blank")
     if "/" in text or re.search(r"[\x00-\x1f\x7f-\x9f]", text):
-        raise ValueError("must hold no '/' and no control characters; spaces and Unicode are fine")
+        raise ValueError("must hold no '/' and no control characters; spaces and Unicode are accepted")
     return text
 
 
@@ -65,12 +65,12 @@ Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH), AfterVali
 
 
 class Overrides(Config):
-    """The settings of `tet_core.config.Training`, each optional: None means "as the level above has it"."""
+    """The settings of `tet_core.config.Training`, each optional: null means "as at the level above"."""
 
     optimizer: OptimizerConfig | None = None
     schedule: ScheduleConfig | None = None
     batch_size: BatchSize | None = None
-    augmentation: Augmentation | None = Field(None, description="None at every level: the data set's own.")
+    augmentation: Augmentation | None = Field(None, description="Null at every level: the data set's own augmentation.")
     precision: Precision | None = None
     memory: Memory | None = None
     sync_norm: SyncNorm | None = None
@@ -79,33 +79,33 @@ class Overrides(Config):
 
 
 class TrainStage(Overrides):
-    """Train at one T with one loss for some epochs, going on from what the stage before left."""
+    """Training at one T with one loss for some epochs, from the weights of the stage before."""
 
     kind: Literal["train"]
     T: NumSteps
     epochs: NumEpochs
     loss: LossConfig
     inherit: Inherit = Field(
-        "weights", description="'weights': new optimiser and schedule; 'all': both go on from the stage before."
+        "weights", description="'weights': new optimiser and schedule; 'all': both continue from the stage before."
     )
 
 
-# An analysis reads what the train stage before it left, and changes nothing of it.
+# An analysis reads the weights of the train stage before it, and changes nothing.
 Stage = Annotated[TrainStage | TimeSweep | Landscape | Energy, Field(discriminator="kind")]
-# What one stage of one chain runs with.
+# The configuration that one stage of one chain runs with.
 StageConfig = TrainConfig | AnalysisConfig
 
 
 class Arm(Overrides):
-    """One method under comparison: a name and the stages it goes through in order."""
+    """A method under comparison: a name, and its stages in order."""
 
     name: Name
     stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=MAX_STAGES)]
-    start: StartPoint | None = Field(None, description="Where its chains start; None: as the experiment says.")
+    start: StartPoint | None = Field(None, description="Where its chains start; null: as for the experiment.")
 
 
 class Experiment(Overrides):
-    """What a user posts: arms under comparison, each run for every seed."""
+    """A spec: arms under comparison, each run at every seed."""
 
     name: Name
     description: Annotated[str, Field(max_length=10_000)] = ""
@@ -113,21 +113,25 @@ class Experiment(Overrides):
     dataset: DatasetConfig
     model: ModelConfig
     arms: Annotated[tuple[Arm, ...], Field(min_length=1, max_length=MAX_ARMS)]
-    baseline: str | None = Field(None, description="Name of the arm the others are compared with; None: the first.")
+    baseline: str | None = Field(
+        None, description="Name of the arm that the others are compared with; null: the first."
+    )
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=MAX_SEEDS)]
-    search: Search | None = Field(None, description="Try each arm at many settings; None: at those that stand here.")
+    search: Search | None = Field(
+        None, description="Try each arm at many settings; null: only at the settings of this spec."
+    )
     early_stopping: EarlyStopping | None = Field(
-        None, description="Of a search: end configurations that do worse than others by val/accuracy; None: none."
+        None, description="In a search, end configurations that are worse than others by val/accuracy; null: end none."
     )
     resources: Resources = Resources()
     limits: Limits = Limits()
-    priority: int = Field(0, ge=-100, le=100, description="In the queue, what has more goes first.")
-    start: StartPoint | None = Field(None, description="Where all chains start; None: from fresh weights.")
+    priority: int = Field(0, ge=-100, le=100, description="In the queue, a higher priority goes first.")
+    start: StartPoint | None = Field(None, description="Where all chains start; null: from fresh weights.")
     retention: Retention = Retention()
     webhook: Webhook | None = None
     validation: Validation = 0.0
     train_part: TrainPart = 1.0
-    deterministic: bool = Field(True, description="Use deterministic kernels, so that GPUs repeat to the bit.")
+    deterministic: bool = Field(True, description="Use deterministic kernels, so that GPUs give the same bits again.")
 
     @property
     def baseline_arm(self) -> str:
@@ -136,13 +140,13 @@ class Experiment(Overrides):
 
 
 def parse(raw: object) -> Experiment:
-    """Makes an experiment of plain data, as a JSON or YAML document gives it.
+    """Make an experiment from plain data, as read from JSON or YAML.
 
-    Nothing is coerced: `"4"`, `4.0` and `true` are no integers (an integer is a fine float). Sequences may be
-    lists or tuples.
+    Nothing is converted: `"4"`, `4.0` and `true` are no integers, but an integer is accepted as a float. Sequences may
+    be lists or tuples.
 
     Raises:
-        SpecInvalid: With every fault at once, those across fields too.
+        SpecInvalid: The spec has faults; the error holds all of them, also those between fields.
     """
     experiment: Experiment | None = None
     faults: list[FieldError] = []
@@ -158,16 +162,16 @@ def parse(raw: object) -> Experiment:
 
 
 def resolve_stage(spec: Experiment, arm_index: int, stage_index: int, seed: int) -> StageConfig:
-    """Settles everything one stage of one chain needs.
+    """Return the full configuration of one stage of one chain.
 
     Args:
         spec: The experiment.
-        arm_index: Which arm, from 0.
-        stage_index: Which of its stages, from 0.
+        arm_index: The index of the arm, from 0.
+        stage_index: The index of the stage in the arm, from 0.
         seed: The chain's seed.
 
     Returns:
-        The training; of an analysis, its settings and the train stage before it.
+        The configuration of the training; for an analysis, its settings and the train stage before it.
     """
     arm = spec.arms[arm_index]
     stage = arm.stages[stage_index]
@@ -178,12 +182,12 @@ def resolve_stage(spec: Experiment, arm_index: int, stage_index: int, seed: int)
 
 
 def _trains(arm: Arm, before: int | None = None) -> tuple[TrainStage, ...]:
-    """The arm's train stages, all of them or those before a stage: analyses count for no epoch and no schedule."""
+    """Return the arm's train stages, all of them or those before a stage; analyses have no epochs and no schedule."""
     return tuple(stage for stage in arm.stages[:before] if isinstance(stage, TrainStage))
 
 
 def _resolve_train(spec: Experiment, arm: Arm, number: int, seed: int) -> TrainConfig:
-    """Settles the arm's train stage of this number, from 0: top level < arm < stage, then data set and schedule."""
+    """Resolve the arm's train stage of this number, from 0: top level < arm < stage, then data set and schedule."""
     trains = _trains(arm)
     stage = trains[number]
     training = resolve_training(spec.dataset, *map(_own_settings, (spec, arm, stage)))
@@ -211,12 +215,12 @@ def _resolve_train(spec: Experiment, arm: Arm, number: int, seed: int) -> TrainC
 
 
 def _epochs_before(arm: Arm) -> int:
-    """Epochs that its chains were trained elsewhere: random draws are numbered over them too."""
+    """Return the epochs of its chains in another experiment, since random draws are numbered over them too."""
     return (arm.start.epochs or 0) if arm.start is not None else 0
 
 
 def resolve_training(dataset: DatasetConfig, *levels: dict[str, Any]) -> dict[str, Any]:
-    """Merges the settings of all levels, outermost first, over the defaults and the data set's augmentation."""
+    """Merge the settings of all levels, outermost first, over the defaults and the data set's augmentation."""
     defaults = Training(augmentation=dataset.card().augmentation).model_dump(mode="json")
     return merged(defaults, *levels)
 
@@ -226,7 +230,7 @@ def _own_settings(level: Overrides) -> dict[str, Any]:
 
 
 def _schedule_span(stages: Sequence[TrainStage], index: int) -> tuple[int, int | None]:
-    """Returns the epochs of this stage's schedule that lie before it, and the schedule's length (None: its own)."""
+    """Return the epochs of this stage's schedule before it, and the schedule's length (None: the stage's own)."""
     start = index
     while start > 0 and stages[start].inherit == "all":
         start -= 1
@@ -237,7 +241,7 @@ def _schedule_span(stages: Sequence[TrainStage], index: int) -> tuple[int, int |
 
 
 def _frozen(value: object) -> object:
-    """Turns lists into tuples: strict validation takes nothing else for a tuple."""
+    """Turn lists into tuples, since strict validation accepts nothing else as a tuple."""
     if isinstance(value, dict):
         return {key: _frozen(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,7 +1,7 @@
-"""From pydantic's errors to ours: the user's own path to each fault, and a sentence that says what is accepted.
+"""From pydantic's errors to ours: the path in the user's document, and a sentence that says what is accepted.
 
-pydantic's locations carry tags of unions (`arms, 0, optimizer, adam, lr`); walking the models along a location
-tells tags from keys, and finds the field whose limits and names the sentence is made of.
+pydantic's locations contain the tags of unions (`arms, 0, optimizer, adam, lr`). A walk through the models along a
+location tells tags from keys, and finds the field, whose limits and names make the sentence.
 """
 
 import difflib
@@ -18,13 +18,13 @@ from pydantic_core import ErrorDetails
 
 from service.errors import FieldError, printable
 
-# Looking for near names in longer keys costs time and helps nobody.
+# No similar name is looked for beyond this length: it takes time and helps nobody.
 _MAX_KEY_TO_MATCH = 80
 
 
 @dataclass
 class _Place:
-    """Where a location leads: the path without tags, the type that is wanted there, and its limits."""
+    """The end of a location: the path without tags, the accepted type, and its limits."""
 
     path: list[str | int] = field(default_factory=list)
     wanted: Any = None
@@ -33,17 +33,17 @@ class _Place:
 
 
 def faults_of(model: type[BaseModel], error: ValidationError, *, limit: int) -> tuple[list[FieldError], int]:
-    """Turns the errors of validating `model` into faults of the user's document.
+    """Turn the errors of validating `model` into faults of the user's document.
 
     Returns:
-        The first `limit` of them, and how many there are.
+        The first `limit` faults, and the number of all.
     """
     details = [detail for detail in error.errors(include_url=False) if not _is_echo(detail)]
     return [_fault(model, detail) for detail in details[:limit]], len(details)
 
 
 def _is_echo(error: ErrorDetails) -> bool:
-    """Tells whether a list only seems too short: pydantic counts its valid items, and the others are reported."""
+    """Whether a list only seems too short: pydantic counts valid items alone, and reports the others anyway."""
     return error["type"] == "too_short" and len(error["input"]) >= error["ctx"]["min_length"]
 
 
@@ -73,7 +73,7 @@ def _locate(model: type[BaseModel], location: Sequence[str | int]) -> _Place:
 
 
 def _unwrap(place: _Place) -> None:
-    """Strips `Annotated[...]` and `... | None`, keeping the metadata."""
+    """Strip `Annotated[...]` and `... | None`, and keep the metadata."""
     while True:
         if get_origin(place.wanted) is Annotated:
             inner, *metadata = get_args(place.wanted)
@@ -86,12 +86,12 @@ def _unwrap(place: _Place) -> None:
 
 
 def _tag(members: dict[str, type[BaseModel]]) -> str:
-    """Returns the key that tells the members of a union apart: `name`, or `kind` for stages."""
+    """Return the key that tells the members of a union apart: `name`, or `kind` for stages."""
     return "name" if all("name" in member.model_fields for member in members.values()) else "kind"
 
 
 def _members(wanted: Any) -> dict[str, type[BaseModel]]:
-    """Returns the members of a discriminated union by tag; nothing for any other type."""
+    """Return the members of a discriminated union by tag; nothing for any other type."""
     if get_origin(wanted) not in (Union, types.UnionType):
         return {}
     members = {}
@@ -147,7 +147,7 @@ def _unknown_key(place: _Place) -> str:
 
 
 def _accepted(place: _Place) -> str:
-    """Says what the place takes, from its type and limits."""
+    """Return what is accepted at a place, from its type and limits."""
     wanted = place.wanted
     if members := _members(wanted):
         return f"a mapping with '{_tag(members)}' one of {_listed(members)}"
@@ -167,7 +167,7 @@ def _accepted(place: _Place) -> str:
 
 
 def _keys(model: type[BaseModel]) -> list[str]:
-    """Returns the keys a model takes, its own before those of its bases."""
+    """Return the keys of a model, its own before those of its bases."""
     own = [name for name in model.model_fields if name in model.__annotations__]
     return own + [name for name in model.model_fields if name not in own]
 

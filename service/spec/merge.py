@@ -1,14 +1,14 @@
-"""Merging settings level by level: the spec's top level, an arm, a stage."""
+"""The merge of settings over the levels of a spec: top level, arm, stage."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 def merged(*levels: Mapping[str, Any]) -> dict[str, Any]:
-    """Merges settings by key, the later level winning.
+    """Merge settings by key; a later level wins.
 
-    Blocks (mappings) merge key by key, unless the later one changes the block's `name`: then it replaces the
-    block, since the fields of one optimiser mean nothing to another. Lists are replaced whole. None is "not set".
+    Blocks (mappings) merge key by key, unless the later one changes the block's `name`: then it replaces the block,
+    since the fields of one optimiser mean nothing to another. Lists are replaced whole. None means "not set".
 
     Example:
         >>> merged({"optimizer": {"name": "adam", "lr": 1e-3}}, {"optimizer": {"name": "adam", "weight_decay": 0.1}})

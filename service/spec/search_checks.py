@@ -1,20 +1,20 @@
-"""Faults of a search that lie between fields, found on the raw data; as in `service.spec.checks`."""
+"""Faults of a search between fields, found in the raw data, as in `service.spec.checks`."""
 
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 from service.errors import FieldError
+from service.spec.raw import Path, items
 from service.spec.search import ACCURACY, KINDS, MAX_CONFIGURATIONS, MAX_LEARNT
 
-Path = tuple[str | int, ...]
 GRID, DRAWN = "grid", ("random", "tpe")
-# Between ends so far apart lie more numbers than are ever drawn.
+# The smallest width of a range, relative and absolute: a wider one has more numbers than are ever drawn.
 NARROWEST, SMALLEST = 1e-9, 1e-250
 
 
 def search_faults(raw: dict[str, Any]) -> Iterator[FieldError]:
-    """What is wrong with the spec's search, if it has one."""
+    """Yield the faults of a spec's search, if it has one."""
     search = raw.get("search")
     if isinstance(raw.get("early_stopping"), dict):
         yield from _early_stopping(raw, raw["early_stopping"])
@@ -32,14 +32,14 @@ def search_faults(raw: dict[str, Any]) -> Iterator[FieldError]:
 def _chosen_on_validation(raw: dict[str, Any]) -> Iterator[FieldError]:
     validation = raw.get("validation", 0.0)
     if type(validation) in (int, float) and validation == 0:
-        detail = "must be above 0: a search chooses by val/accuracy, and never on the test set"
+        detail = "must be above 0: a search chooses by val/accuracy, never by the test set"
         yield FieldError.at(("validation",), validation, detail)
 
 
 def _num_configurations(search: dict[str, Any]) -> Iterator[FieldError]:
     path, wanted = ("search", "num_configurations"), search.get("num_configurations")
     if search.get("method") == GRID and wanted is not None:
-        yield FieldError.at(path, wanted, "must be left out: a grid has as many as its points make")
+        yield FieldError.at(path, wanted, "must be left out for a grid, whose points give the number")
     method = search.get("method")
     if method in DRAWN and wanted is None:
         yield FieldError.at(path, None, f"is required where the method is {method!r}")
@@ -52,9 +52,9 @@ def _goal(goal: object) -> Iterator[FieldError]:
         return
     path = ("search", "goal")
     if goal[0] != ACCURACY:
-        yield FieldError.at((*path, 0), goal[0], f"must be {ACCURACY!r}: what goes with it comes second")
+        yield FieldError.at((*path, 0), goal[0], f"must be {ACCURACY!r}; another goal may come second")
     elif ACCURACY in goal[1:]:
-        yield FieldError.at((*path, 1), goal[1], "stands here twice")
+        yield FieldError.at((*path, 1), goal[1], "must not be listed twice")
 
 
 def _early_stopping(raw: dict[str, Any], stopping: dict[str, Any]) -> Iterator[FieldError]:
@@ -62,31 +62,25 @@ def _early_stopping(raw: dict[str, Any], stopping: dict[str, Any]) -> Iterator[F
     search = raw.get("search")
     if not isinstance(search, dict):
         if search is None:
-            yield FieldError.at(path, stopping, "is for a search, and there is none: arms are compared in full")
+            yield FieldError.at(path, stopping, "must be left out without a search: arms train all of their epochs")
         return
     goal, space = search.get("goal"), search.get("space")
     if isinstance(goal, list | tuple) and len(goal) > 1:
-        detail = "must be left out where there are two goals: what is not the most accurate may cost the least"
+        detail = "must be left out with two goals: a configuration that is less accurate may cost the least"
         yield FieldError.at(path, stopping, detail)
     for place in space if isinstance(space, dict) else ():
         if isinstance(place, str) and place.split(".")[-1] == "epochs":
-            detail = f"must be left out where {place!r} is searched: progress would not be equal at equal epochs"
+            detail = f"must be left out where {place!r} is searched: equal epochs would not be equal progress"
             yield FieldError.at(path, stopping, detail)
     longest, grace = _longest_stage(raw), stopping.get("grace_epochs", 1)
     if longest is not None and type(grace) is int and grace >= longest:
-        detail = f"must be below the epochs of a train stage, and the longest has {longest}: nothing would ever end"
+        detail = f"must be below {longest}, the epochs of the longest train stage: else nothing ends early"
         yield FieldError.at((*path, "grace_epochs"), grace, detail)
 
 
 def _longest_stage(raw: dict[str, Any]) -> int | None:
-    """Epochs of the longest train stage; None where that cannot be told."""
-    arms = raw.get("arms")
-    stages = [
-        stage
-        for arm in (arms if isinstance(arms, list | tuple) else ())
-        if isinstance(arm, dict) and isinstance(arm.get("stages"), list | tuple)
-        for stage in arm["stages"]
-    ]
+    """Return the epochs of the longest train stage; None if no stage has valid ones."""
+    stages = [stage for _, arm in items(raw, "arms") if isinstance(arm, dict) for _, stage in items(arm, "stages")]
     epochs = [stage.get("epochs") for stage in stages if isinstance(stage, dict) and stage.get("kind") == "train"]
     return max((each for each in epochs if type(each) is int), default=None)
 
@@ -104,10 +98,10 @@ def _dimension(path: Path, dimension: dict[str, Any], of_grid: bool) -> Iterator
         yield from _range((*path, kind), kind, dimension[kind])
     points = dimension.get("points")
     if points is not None and (kind == "choice" or not of_grid):
-        detail = "is for a grid's ranges" if kind == "choice" else "is for a grid"
-        yield FieldError.at((*path, "points"), points, f"{detail}; leave it out")
+        reason = "a choice has its own values" if kind == "choice" else "only a grid has points"
+        yield FieldError.at((*path, "points"), points, f"must be left out: {reason}")
     if points is None and of_grid and kind in ("range", "log_range"):
-        yield FieldError.at((*path, "points"), None, f"is required: how many values a grid takes of a {kind}")
+        yield FieldError.at((*path, "points"), None, f"is required: how many values a grid takes from a {kind}")
 
 
 def _choice(path: Path, values: object) -> Iterator[FieldError]:
@@ -115,7 +109,7 @@ def _choice(path: Path, values: object) -> Iterator[FieldError]:
         return
     for index, value in enumerate(values):
         if isinstance(value, int | float | str) and value in values[:index]:
-            yield FieldError.at((*path, index), value, "stands here twice")
+            yield FieldError.at((*path, index), value, "must not be listed twice")
 
 
 def _range(path: Path, kind: str, ends: object) -> Iterator[FieldError]:
@@ -123,12 +117,12 @@ def _range(path: Path, kind: str, ends: object) -> Iterator[FieldError]:
         return
     low, high = ends
     if any(not -sys.float_info.max <= end <= sys.float_info.max for end in ends):
-        return  # its field says so
+        return  # pydantic reports it
     if low >= high:
-        yield FieldError.at(path, [low, high], "is empty: the first number must be below the second")
+        yield FieldError.at(path, [low, high], "must have its first number below its second one")
     elif high / 2 - low / 2 > sys.float_info.max / 2:
-        yield FieldError.at(path, [low, high], "is too wide: its ends are further apart than any float")
+        yield FieldError.at(path, [low, high], "must be narrower: its ends are further apart than any float")
     elif kind != "int_range" and high - low < max(NARROWEST * max(abs(low), abs(high)), SMALLEST):
-        yield FieldError.at(path, [low, high], "is too narrow: its ends must differ by a billionth of the larger one")
+        yield FieldError.at(path, [low, high], "must be wider: by at least a billionth of its larger end")
     if kind == "log_range" and low <= 0:
-        yield FieldError.at((*path, 0), low, "must be above 0: it has no logarithm")
+        yield FieldError.at((*path, 0), low, "must be above 0, since other numbers have no logarithm")

@@ -69,8 +69,9 @@ def test_a_control_process_that_died_is_told_of_and_started_anew(
 
 
 def test_a_control_process_ends_with_its_parent(settings: Settings) -> None:
-    parent = "import sys; from service.control.child import *; c = ControlProcess(Settings.from_environment());"
-    script = f"{parent} c.start(); print(c.problem(), c._process.pid, flush=True); import os; os.kill(os.getpid(), 9)"
+    parent = "import psutil, sys; from service.control.child import *; c = ControlProcess(Settings.from_environment());"
+    script = f"{parent} c.start(); print(c.problem(), psutil.Process().children()[0].pid, flush=True);"
+    script += " import os; os.kill(os.getpid(), 9)"
     Database(settings.database_url).migrate()
     environment = {**os.environ, **settings.environment()}
     said = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)

@@ -48,7 +48,7 @@ def settings(dashboard: Dashboard, tmp_path: Path) -> Settings:
     return Settings.from_environment({"TET_HOME": str(tmp_path), "TET_RAY_URL": url})
 
 
-def test_a_living_node_makes_ray_well(dashboard: Dashboard, settings: Settings) -> None:
+def test_a_living_node_raises_nothing(dashboard: Dashboard, settings: Settings) -> None:
     dead, alive = {"hostname": "a", "raylet": {"state": "DEAD"}}, {"hostname": "b", "raylet": {"state": "ALIVE"}}
     dashboard.nodes = {"data": {"summary": [dead, alive]}}
     probe.ray(settings)

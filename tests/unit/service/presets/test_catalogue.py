@@ -111,11 +111,11 @@ def test_percent_in_the_file_is_a_fraction_in_the_answer(tmp_path: Path) -> None
     file = tmp_path / "x.yaml"
     head = "title: t\nreproduces: r\nneeds: n\nspec: {}\npublished:\n"
     file.write_text(head + "  TET: {mean: 74.11, std: 0.18, n: 3}\n")
-    found = catalogue._read(file).published["TET"]
+    found = catalogue.read_preset(file).published["TET"]
     assert (found.mean, found.std, found.n) == (0.7411, 0.0018, 3)
     file.write_text(head + "  TET: {mean: 174.11}\n")
     with pytest.raises(ValidationError, match="less than or equal to 1"):
-        catalogue._read(file)
+        catalogue.read_preset(file)
 
 
 def test_what_a_preset_must_say_cannot_be_left_out() -> None:

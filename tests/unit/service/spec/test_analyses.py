@@ -43,7 +43,9 @@ def test_a_stage_goes_on_from_the_train_stage_before_it() -> None:
 def test_an_analysis_needs_a_train_stage_before_it() -> None:
     error = fault(arm(SWEEP, train()))
     assert (error.field, error.value) == ("arms[0].stages[0].kind", "time_sweep")
-    assert error.detail == "an analysis reads what a train stage left: put one before it in this arm"
+    assert (
+        error.detail == "must come after a train stage of this arm: an analysis reads the network that one has trained"
+    )
 
 
 def test_all_may_not_be_inherited_of_an_analysis() -> None:
@@ -63,7 +65,7 @@ def test_all_may_not_be_inherited_of_an_analysis() -> None:
         (LANDSCAPE | {"size": 6}, "size", "must be odd, so that the grid has a centre"),
         (LANDSCAPE | {"size": 203}, "size", "must be an integer at least 3 and at most 201"),
         (LANDSCAPE | {"split": "val"}, "split", "must be one of 'test', 'train'"),
-        (LANDSCAPE | {"num_samples": 356}, "num_samples", "the test set of 'digits' has 355 samples"),
+        (LANDSCAPE | {"num_samples": 356}, "num_samples", "must be at most 355, the size of the test set of 'digits'"),
         ({"kind": "energy", "T": [0]}, "T[0]", "must be an integer at least 1 and at most 1,000"),
         ({"kind": "energy", "num_samples": 0}, "num_samples", "must be an integer at least 1 and at most 10,000,000"),
         ({"kind": "hessian"}, "kind", "must be one of 'train', 'time_sweep', 'landscape', 'energy'"),

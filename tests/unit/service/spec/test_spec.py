@@ -143,7 +143,7 @@ def test_an_integer_is_a_fine_number() -> None:
             "must be one of 'auto', 'float32', 'float64', 'bfloat16', 'float16'",
         ),
         ("model.norm.alpha", {"model": {"name": "vgg_small", "norm": {"name": "tdbn", "alpha": -1}}}, "above 0"),
-        ("resources.gpus_per_trial", {"resources": {"gpus_per_trial": 1.5}}, "a fraction below 1"),
+        ("resources.gpus_per_trial", {"resources": {"gpus_per_trial": 1.5}}, "below 1 (several trials share a GPU)"),
         ("resources.workers_per_trial", {"resources": {"workers_per_trial": 65}}, "at least 1 and at most 64"),
         (
             "resources.gpus_per_trial",
@@ -259,7 +259,7 @@ documents = st.recursive(
 
 
 @given(st.sampled_from(sorted(Experiment.model_fields)), documents)
-def test_any_plain_data_is_accepted_or_answered_with_faults(key: str, value: object) -> None:
+def test_any_plain_data_is_accepted_or_refused_and_nothing_else_is_raised(key: str, value: object) -> None:
     try:
         parse(spec(**{key: value}))
     except SpecInvalid as error:

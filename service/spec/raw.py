@@ -1,0 +1,42 @@
+"""Reading plain data that may be malformed: what is not there, or has another type, is passed over."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from tet_core.config import DatasetConfig
+
+Path = tuple[str | int, ...]
+_DATASET: TypeAdapter[DatasetConfig] = TypeAdapter(DatasetConfig)
+
+
+def levels_of(raw: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield every level that may hold settings: the spec, its arms, their stages."""
+    yield (), raw
+    for number, arm in items(raw, "arms"):
+        if isinstance(arm, dict):
+            yield ("arms", number), arm
+            for index, stage in items(arm, "stages"):
+                if isinstance(stage, dict):
+                    yield ("arms", number, "stages", index), stage
+
+
+def items(raw: dict[str, Any], key: str) -> list[tuple[int, Any]]:
+    """Return the numbered elements of a list."""
+    value = raw.get(key)
+    return list(enumerate(value)) if isinstance(value, list | tuple) else []
+
+
+def name_of(block: object) -> str | None:
+    """Return the name of a block."""
+    name = block.get("name") if isinstance(block, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def dataset_of(raw: dict[str, Any]) -> DatasetConfig | None:
+    """Return the data set, if it is a valid one."""
+    try:
+        return _DATASET.validate_python(raw.get("dataset"))
+    except ValidationError:
+        return None

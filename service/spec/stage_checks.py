@@ -1,0 +1,94 @@
+"""Faults between the stages of an arm, found in the raw data, as in `service.spec.checks`."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from service.errors import FieldError
+from service.spec.merge import merged
+from service.spec.raw import Path, dataset_of, items, name_of
+from tet_core.config import ANALYSES, Training
+
+_DEFAULTS = Training().model_dump(mode="json")
+
+
+def stage_faults(raw: dict[str, Any]) -> Iterator[FieldError]:
+    """Yield the faults between the stages of each arm."""
+    yield from _inheritance(raw)
+    yield from _analyses(raw)
+
+
+def _inheritance(raw: dict[str, Any]) -> Iterator[FieldError]:
+    for number, arm in items(raw, "arms"):
+        stages = items(arm, "stages") if isinstance(arm, dict) else []
+        # Analyses do not change the network: a stage continues from the train stage before it.
+        trains = [(index, stage) for index, stage in stages if not _is_analysis(stage)]
+        for place, (index, stage) in enumerate(trains):
+            if isinstance(stage, dict) and stage.get("inherit") == "all":
+                before = trains[place - 1][1] if place else None
+                yield from _inherits_all((raw, arm), ("arms", number, "stages", index), stage, before)
+
+
+def _inherits_all(levels: tuple[Any, Any], path: Path, stage: dict[str, Any], before: Any) -> Iterator[FieldError]:
+    """Check `inherit: all`, which continues the optimiser and schedule of the stage before: both must be alike."""
+    if before is None:
+        yield FieldError.at((*path, "inherit"), "all", "must be left out in the first stage: it has nothing to inherit")
+        return
+    if (fault := _other_steps(levels[0], stage, before)) is not None:
+        yield FieldError.at((*path, "T"), stage.get("T"), fault)
+    own, other = _settings(*levels, stage), _settings(*levels, before)
+    pairs = {
+        "optimizer": (own["optimizer"].get("name"), other["optimizer"].get("name")),
+        "schedule": (own["schedule"], other["schedule"]),
+    }
+    for key, (mine, theirs) in pairs.items():
+        if mine != theirs:
+            detail = f"must be {theirs!r}, the {key} of the stage before, since this one inherits 'all'; it is {mine!r}"
+            yield FieldError.at((*path, key), stage.get(key), detail)
+
+
+def _other_steps(raw: dict[str, Any], stage: dict[str, Any], before: Any) -> str | None:
+    """Return what is wrong if TEBN's scales, one for each time step, cannot continue with their optimiser's state."""
+    model = raw.get("model")
+    norm = name_of(model.get("norm")) if isinstance(model, dict) else None
+    if norm != "tebn" or not isinstance(before, dict) or stage.get("T") == before.get("T"):
+        return None
+    return f"must be {before.get('T')!r}, as in the stage before, since this one inherits 'all' and the norm is 'tebn'"
+
+
+def _settings(*levels: Any) -> dict[str, Any]:
+    blocks = [
+        {key: level[key] for key in ("optimizer", "schedule") if isinstance(level.get(key), dict)}
+        for level in levels
+        if isinstance(level, dict)
+    ]
+    return merged(_DEFAULTS, *blocks)
+
+
+def _analyses(raw: dict[str, Any]) -> Iterator[FieldError]:
+    """Check that an analysis has a trained network, and as many samples as it asks for."""
+    for number, arm in items(raw, "arms"):
+        stages = items(arm, "stages") if isinstance(arm, dict) else []
+        for index, stage in stages:
+            if not _is_analysis(stage):
+                continue
+            path = ("arms", number, "stages", index)
+            if all(_is_analysis(before) for _, before in stages[:index]):
+                detail = "must come after a train stage of this arm: an analysis reads the network that it has trained"
+                yield FieldError.at((*path, "kind"), stage["kind"], detail)
+            yield from _num_samples(raw, stage, path)
+
+
+def _num_samples(raw: dict[str, Any], stage: dict[str, Any], path: Path) -> Iterator[FieldError]:
+    wanted, dataset = stage.get("num_samples"), dataset_of(raw)
+    if type(wanted) is not int or dataset is None:
+        return
+    split = "train" if stage.get("split") == "train" else "test"
+    card = dataset.card()
+    most = card.num_train if split == "train" else card.num_test
+    if most is not None and wanted > most:
+        detail = f"must be at most {most:,}, the size of the {split} set of {dataset.name!r}"
+        yield FieldError.at((*path, "num_samples"), wanted, detail)
+
+
+def _is_analysis(stage: object) -> bool:
+    return isinstance(stage, dict) and stage.get("kind") in ANALYSES
