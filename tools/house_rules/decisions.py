@@ -30,6 +30,7 @@ ALLOWED: dict[str, str] = {
     "service.runner.diagnosis._loss_in_words": "Ray's exception reaches the driver as a text alone, through Tune",
     "service.runner.diagnosis._is_memory": "torch, C++ and CUDA's libraries raise a plain RuntimeError",
     "service.runner.diagnosis._message": "words alone depend on it: a cause is not repeated",
+    "tet_core.errors.is_out_of_memory": "torch, C++ and CUDA's libraries tell a lack of memory only by words",
 }
 
 

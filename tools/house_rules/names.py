@@ -10,6 +10,8 @@ from tools.house_rules.tree import PACKAGES, Finding, Source, python
 REPEATED_MODULES: dict[str, str] = {
     "__init__": "a package",
     "__main__": "what `python -m` runs",
+    "errors": "each package has one, with all its errors",
+    "losses": "tet_core/config/ has the settings of what tet_core/ has under the same name",
 }
 
 
