@@ -1,7 +1,7 @@
-"""What a driver says happened: the lines of an event file, and of the stream that clients follow.
+"""Events: the lines of a driver's event file, and of the stream that clients follow.
 
-An event states a fact in full ("stage 1 of chain c is at epoch 7 with these metrics"), never a difference, so that
-applying it twice changes nothing.
+An event states a fact in full ("stage 1 of chain c is at epoch 7 with these metrics"), never a difference, so applying
+it twice changes nothing.
 """
 
 from datetime import UTC, datetime
@@ -14,12 +14,12 @@ from service.states import ExperimentState, WorkState
 
 
 def utc_now() -> datetime:
-    """The time now, aware, in UTC."""
+    """Return the time now, aware, in UTC."""
     return datetime.now(UTC)
 
 
 class Event(BaseModel):
-    """Base of every event."""
+    """The base of every event."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,7 +27,7 @@ class Event(BaseModel):
 
 
 class DriverStarted(Event):
-    """A driver runs; it has read what earlier ones committed."""
+    """A driver runs, and has read what earlier drivers committed."""
 
     type: Literal["driver"] = "driver"
     attempt: int
@@ -50,7 +50,7 @@ class RunFound(Event):
 
 
 class StageChanged(Event):
-    """How far a stage is."""
+    """The progress of a stage."""
 
     type: Literal["stage"] = "stage"
     chain: str
@@ -65,8 +65,8 @@ class StageChanged(Event):
     failure: Failure | None = None
 
 
-class ChainSettled(Event):
-    """What a search has proposed for a chain, and what its stages then are: T (None: several) and epochs of each."""
+class ChainConfigured(Event):
+    """The values that a search proposed for a chain, and each stage's T (None: several) and epochs under them."""
 
     type: Literal["settled"] = "settled"
     chain: str
@@ -75,7 +75,7 @@ class ChainSettled(Event):
 
 
 class ChainChanged(Event):
-    """Where a chain stands; `reason` says why a search has stopped it."""
+    """The state of a chain; `reason` says why a search stopped it."""
 
     type: Literal["chain"] = "chain"
     chain: str
@@ -84,7 +84,7 @@ class ChainChanged(Event):
 
 
 class OutboxChanged(Event):
-    """How many committed points MLflow has not got yet, and why not, if it was asked."""
+    """How many committed points MLflow does not have yet, and its last error."""
 
     type: Literal["outbox"] = "outbox"
     pending: int
@@ -92,7 +92,7 @@ class OutboxChanged(Event):
 
 
 class Outcome(Event):
-    """The driver's last word: all markers are there (or a chain failed), and the outbox is empty.
+    """A driver's last event: all markers exist (or a chain failed), and the outbox is empty.
 
     `failure` is that of the first stage that failed, or MLflow's refusal.
     """
@@ -108,7 +108,7 @@ AnyEvent = Annotated[
     | MlflowExperimentFound
     | RunFound
     | StageChanged
-    | ChainSettled
+    | ChainConfigured
     | ChainChanged
     | OutboxChanged
     | Outcome,

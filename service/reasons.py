@@ -52,7 +52,7 @@ def storage_trouble(words: str) -> Reason:
 
 def service_trouble(error: Exception) -> Reason:
     """The service meets an error with this experiment, and tries again in each round."""
-    words = f"the service cannot go on with it: {type(error).__name__}: {error}; it is tried again and again"
+    words = f"the service cannot go on with it: {type(error).__name__}: {error}; each round tries again"
     return Reason(ReasonKind.TROUBLE, words)
 
 

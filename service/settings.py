@@ -1,8 +1,8 @@
-"""What an operator can set, read once from the environment: every setting is a variable `TET_<NAME>`.
+"""Settings of an operator, read once from the environment: each is a variable `TET_<NAME>`.
 
-A field's name, in capitals and after `TET_`, is its variable: `api_port` is `TET_API_PORT`. An empty variable counts
-as unset, so that a compose file can pass one on without knowing whether it is there. Nothing else in the project
-reads these variables.
+The variable's name is `TET_` and the field's name in capitals: `api_port` is `TET_API_PORT`. An empty variable counts
+as unset, so that a compose file can pass on a variable that may not exist. Nothing else in the project reads these
+variables.
 """
 
 import os
@@ -20,7 +20,7 @@ _PORTS = ("api_port", "mlflow_port", "ray_dashboard_port", "ray_gcs_port", "ray_
 
 
 class SettingsInvalid(TetError, ValueError):  # noqa: N818 - named for what it says
-    """One or more settings cannot be used; the message has a line for each, with variable, value and what is wrong."""
+    """One or more settings that cannot be used; the message has a line for each: variable, value and what is wrong."""
 
 
 def _absolute(path: Path) -> Path:
@@ -34,7 +34,7 @@ def _http_url(url: str) -> str:
 
 
 def _database_url(url: str) -> str:
-    """Gives the URL as SQLAlchemy wants it: psycopg 3 for PostgreSQL, an absolute path for SQLite."""
+    """Return the URL as SQLAlchemy needs it: psycopg 3 for PostgreSQL, an absolute path for SQLite."""
     scheme, separator, rest = url.partition("://")
     if separator and scheme in ("postgresql", "postgres", "postgresql+psycopg"):
         return f"postgresql+psycopg://{rest}"
@@ -55,12 +55,14 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class Settings(BaseModel):
-    """The settings of one stack; two stacks live side by side if their homes and ports differ."""
+    """The settings of one stack. Two stacks can run side by side if their homes and ports differ."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
 
     home: AbsolutePath = Field(Path(".tet"), description="Where the stack keeps its state, logs and keys.")
-    storage: AbsolutePath = Field(description="Checkpoints and journals; every node and the API see it. [home/storage]")
+    storage: AbsolutePath = Field(
+        description="Folder of checkpoints and journals, shared by all nodes and the API. [home/storage]"
+    )
     database_url: Annotated[str, AfterValidator(_database_url)] = Field(
         repr=False, description="SQLite or PostgreSQL. [sqlite:///home/tet.db]"
     )
@@ -81,51 +83,58 @@ class Settings(BaseModel):
     allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
         (), description="Host names that the API answers to besides loopback, separated by commas."
     )
-    data: AbsolutePath | None = Field(None, description="Where data sets lie.")
+    data: AbsolutePath | None = Field(None, description="Folder of the data sets.")
     reconcile_interval_s: float = Field(0.5, gt=0, le=3600)
     max_body_bytes: int = Field(1_048_576, ge=1024)
     stop_window_s: float = Field(
         60,
         ge=0,
         le=86_400,
-        description="How long trials may go on after a pause or a cancellation, to end their epoch.",
+        description="How long trials may go on after a pause or a cancellation, to end their epoch, s.",
     )
-    max_running: int = Field(1, ge=1, description="Experiments that run at once; the others wait in the queue.")
-    max_running_per_owner: int | None = Field(None, ge=1, description="The same of one owner. [no limit of its own]")
+    max_running: int = Field(1, ge=1, description="How many experiments may run at once; the others wait in the queue.")
+    max_running_per_owner: int | None = Field(None, ge=1, description="The same for one owner. [no limit of its own]")
     priority_aging_s: float = Field(
-        3600, gt=0, description="Whoever has waited so long counts as one priority higher, so that nothing starves."
+        3600,
+        gt=0,
+        description="Per such time of waiting, s, an experiment counts as one priority higher, so that none starves.",
     )
     min_free_bytes: int = Field(
-        268_435_456, ge=0, description="With less room on the storage, what runs is paused until there is more."
+        268_435_456,
+        ge=0,
+        description="With less free space on the storage, running experiments are paused until there is more.",
     )
     max_driver_deaths: int = Field(
         5,
         ge=0,
         le=1_000,
-        description="Drivers of an experiment lost in a row, with no epoch in between, that are "
-        "followed by another one.",
+        description="How many drivers of an experiment may be lost in a row, with no epoch between, before it fails.",
     )
     tracking_patience_s: float = Field(
         300,
         ge=0,
-        description="How long MLflow may refuse what is logged, from its first refusal in a row, until that is the "
-        "experiment's failure; the training goes on to its end all the same.",
+        description="How long, s, MLflow may refuse requests without a success between, before the experiment fails; "
+        "its training goes on to the end all the same.",
     )
     restart_limit: int = Field(
-        10, ge=0, description="Restarts of a component of the local stack within the window, before it is given up."
+        10,
+        ge=0,
+        description="How often a component of the local stack is restarted within the window before it is given up.",
     )
-    restart_window_s: float = Field(600, gt=0, description="See `restart_limit`.")
+    restart_window_s: float = Field(600, gt=0, description="The window of `restart_limit`, s.")
     hang_s: float = Field(
-        120, ge=10, description="A component of the local stack that has not answered for so long is started anew."
+        120, ge=10, description="A component of the local stack that has not answered for so long, s, is restarted."
     )
     webhook_hosts: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
-        (), description="Hosts (`host`, or `host:port`) that webhooks may go to, separated by commas."
+        (), description="Hosts (`host` or `host:port`) to which webhooks may go, separated by commas."
     )
-    webhook_secret_file: AbsolutePath = Field(description="What webhooks are signed with. [home/webhook.secret]")
+    webhook_secret_file: AbsolutePath = Field(
+        description="File of the secret that signs webhooks. [home/webhook.secret]"
+    )
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str] | None = None) -> Self:
-        """Reads the settings from `env` (this process's environment if None).
+        """Read the settings from `env` (this process's environment if None).
 
         Raises:
             SettingsInvalid: a value cannot be used; the message names each variable.
@@ -135,14 +144,14 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            # What was derived from a faulty value is faulty too: only what was set is reported.
+            # A value derived from a faulty one is faulty too: only settings that were set are reported.
             problems = [_problem(dict(item)) for item in error.errors() if not item["loc"] or item["loc"][0] in values]
             raise SettingsInvalid("\n".join(problems)) from None
 
     @model_validator(mode="before")
     @classmethod
     def _fill_derived(cls, values: Any) -> Any:
-        """Fills in the defaults that depend on another setting."""
+        """Fill in the defaults that depend on another setting."""
         filled = dict(values)
         home = _absolute(Path(filled.get("home", ".tet")))
         filled.setdefault("storage", home / "storage")
@@ -174,17 +183,17 @@ class Settings(BaseModel):
         return f"http://{f'[{host}]' if ':' in host else host}:{self.api_port}"
 
     def environment(self) -> dict[str, str]:
-        """The variables that make a child process read these very settings, wherever it runs."""
+        """Return the variables with which a child process reads the same settings, wherever it runs."""
         values = {name: getattr(self, name) for name in type(self).model_fields}
         return {variable(name): _text(value) for name, value in values.items() if value not in (None, ())}
 
     def ray_environment(self) -> dict[str, str]:
-        """The variables that make Ray, as a server or as a client, use our token."""
+        """Return the variables that make Ray, as a server or as a client, use our token."""
         return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.ray_token_file)}
 
 
 def variable(name: str) -> str:
-    """The environment variable of the setting `name`."""
+    """Return the environment variable of the setting `name`."""
     return PREFIX + name.upper()
 
 
@@ -193,8 +202,9 @@ def _text(value: object) -> str:
 
 
 def _problem(error: dict[str, Any]) -> str:
-    """One readable line for one of pydantic's errors."""
-    message = str(error["msg"]).removeprefix("Value error, ")
+    """Return one readable line for one of pydantic's errors."""
+    # Our validators raise ValueError; pydantic keeps it, and puts words of its own before the message.
+    message = str(error.get("ctx", {}).get("error", error["msg"]))
     if not error["loc"]:
         return message
     name = str(error["loc"][0])

@@ -4,11 +4,11 @@ import signal
 import threading
 
 
-def sets(event: threading.Event, *numbers: signal.Signals) -> None:
-    """Set an event when one of these signals comes; to be called in the main thread.
+def set_on(event: threading.Event, *numbers: signal.Signals) -> None:
+    """Set an event when one of these signals comes; call this in the main thread.
 
-    A handler runs in the main thread, wherever that is: within `event.wait` it would wait for itself. So it leaves the
-    setting to another thread.
+    A handler runs in the main thread. Called within `event.wait`, it would wait for a lock that its own thread holds.
+    So another thread sets the event.
     """
     for number in numbers:
         signal.signal(number, lambda *_: threading.Thread(target=event.set, name="signal").start())

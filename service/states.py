@@ -1,4 +1,4 @@
-"""The states, and which may follow which. A terminal state never changes."""
+"""States, and which may follow which. A terminal state never changes."""
 
 from collections.abc import Mapping
 from enum import StrEnum

@@ -1,1 +1,1 @@
-"""Checks that ours and others' code agree."""
+"""Checks that our code agrees with that of others, or with itself."""

@@ -2,8 +2,8 @@
 
     python -m benchmarks.checks.folding
 
-In float64 every spike has to be the same and outputs within 1e-9; in float32 at most one spike in 1,000 may differ, and
-the test accuracy may move by at most 0.1 point.
+In float64 every spike must be the same, and outputs must agree within 1e-9. In float32 at most one spike in 1,000 may
+differ, and the test accuracy may change by at most 0.1 point.
 """
 
 import sys
@@ -32,7 +32,7 @@ MODELS: tuple[dict[str, Any], ...] = (
     {"name": "sew_resnet34", "width": 4},
 )
 
-# What lets networks this deep and narrow learn anything in a few epochs.
+# Settings with which networks so deep and narrow learn in a few epochs.
 SETTINGS: dict[str, dict[str, Any]] = {
     "sew_resnet34": {"neuron": {"name": "if"}},
     "spiking_resnet34": {"neuron": {"name": "lif", "v_threshold": 0.25}, "surrogate": {"name": "arctan"}},
@@ -41,7 +41,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 @torch.no_grad()
 def observed(model: nn.Module, images: Tensor) -> tuple[list[Tensor], Tensor]:
-    """What every layer of neurons sends, and the outputs."""
+    """Return the spikes of every layer of neurons, and the outputs."""
     spikes: list[Tensor] = []
     neurons = [module for module in model.modules() if isinstance(module, Neuron)]
     hooks = [module.register_forward_hook(lambda _module, _args, out: spikes.append(out)) for module in neurons]
@@ -52,7 +52,7 @@ def observed(model: nn.Module, images: Tensor) -> tuple[list[Tensor], Tensor]:
 
 
 def compared(model: dict[str, Any], precision: str) -> dict[str, Any]:
-    """One model, trained on digits, before and after folding."""
+    """Return the comparison of one model, trained on digits, before and after folding."""
     raw = {
         "dataset": {"name": "digits", "input_size": 16},
         "model": model,
@@ -84,7 +84,7 @@ def compared(model: dict[str, Any], precision: str) -> dict[str, Any]:
 
 
 def holds(row: dict[str, Any]) -> bool:
-    """Whether a row is within its limits."""
+    """Return whether a row is within its limits."""
     if row["precision"] == "float64":
         return bool(row["that_differ"] == 0 and row["largest_difference_of_outputs"] <= 1e-9)
     moved = abs(row["test_accuracy"] - row["test_accuracy_folded"])
@@ -92,7 +92,7 @@ def holds(row: dict[str, Any]) -> bool:
 
 
 def main() -> int:
-    """Train and compare every model; returns the exit status."""
+    """Train and compare every model; return the exit status."""
     rows = []
     for precision in ("float64", "float32"):
         for model in MODELS:

@@ -1,10 +1,10 @@
-"""Our LIF neuron against SpikingJelly's, forward and backward, in float64.
+"""Our LIF neuron compared with SpikingJelly's, forward and backward, in float64.
 
     python -m benchmarks.checks.spikingjelly_lif
 
 Theirs is `LIFNode(tau=2., decay_input=False, v_reset=0., detach_reset=False)` with `PiecewiseQuadratic(alpha=1.)`: a
-time constant of 2 is a decay factor of 0.5, and their surrogate is Eq. 5's triangle with gamma = 1. They fire at the
-threshold too, we strictly above it: a potential that lies on it would show as a spike that differs.
+time constant of 2 is a decay factor of 0.5, and their surrogate is Eq. 5's triangle with gamma = 1. Their neurons also
+fire at the threshold, ours only above it: a potential exactly at the threshold would give a spike that differs.
 """
 
 import sys
@@ -22,7 +22,7 @@ MAX_T, MAX_B, MAX_FEATURES = 16, 4, 32
 
 
 def drawn(generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """One input and one gradient of its spikes, `[T, B, features]`, of random shape and scale."""
+    """Return an input and a gradient of its spikes, `[T, B, features]`, of random shape and scale."""
     sizes = (int(torch.randint(1, most + 1, (), generator=generator)) for most in (MAX_T, MAX_B, MAX_FEATURES))
     shape = tuple(sizes)
     scale, shift = (torch.rand((), generator=generator, dtype=torch.float64) * 2 for _ in range(2))
@@ -31,7 +31,7 @@ def drawn(generator: torch.Generator) -> tuple[Tensor, Tensor]:
 
 
 def run(layer: torch.nn.Module, current: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
-    """Spikes, and the gradient of the input."""
+    """Return the spikes, and the gradient of the input."""
     x = current.clone().requires_grad_()
     spikes = layer(x)
     torch.autograd.backward(spikes, gradient)
@@ -40,7 +40,7 @@ def run(layer: torch.nn.Module, current: Tensor, gradient: Tensor) -> tuple[Tens
 
 
 def main() -> int:
-    """Compare on random inputs; returns the exit status."""
+    """Compare on random inputs; return the exit status."""
     generator = torch.Generator().manual_seed(0)
     num_neuron_steps = spikes_differ = 0
     largest = 0.0

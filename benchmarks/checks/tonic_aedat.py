@@ -1,11 +1,11 @@
-"""Our AEDAT 2.0 reader against tonic's, event by event, on recordings that neither wrote.
+"""Our AEDAT 2.0 reader compared with tonic's, event by event, on recordings that neither wrote.
 
     python -m benchmarks.checks.tonic_aedat [FILE ...]
 
-The recordings are packed here, bytes from random numbers, with headers as jAER writes them; files named on the command
-line (of CIFAR10-DVS, say) are compared too. tonic 1.7's `read_dvs_128` expects two values of the function that reads
-the header, which gives three since it reads the time of recording as well; the third is taken away here, and all else
-is tonic's own.
+The recordings are made here from random numbers, with headers as jAER writes them. Files named on the command line, for
+instance of CIFAR10-DVS, are compared too. tonic 1.7's `read_dvs_128` expects two values from the function that reads
+the header, but that returns three since it also reads the time of recording. The third is removed here; all else is
+tonic's own code.
 """
 
 import random
@@ -33,7 +33,7 @@ HEADERS = (
 
 
 def packed(drawn: random.Random) -> bytes:
-    """A recording: every address of the camera may come, times rise, fall back, and start anew."""
+    """Return a recording with any address of the camera, and times that rise, fall back, and wrap."""
     content = drawn.choice(HEADERS).encode()
     time = drawn.randrange(1 << 32)
     for _ in range(drawn.randrange(MAX_EVENTS + 1)):
@@ -43,7 +43,7 @@ def packed(drawn: random.Random) -> bytes:
 
 
 def by_tonic(path: Path) -> Any:
-    """The events as tonic's reader of this camera gives them."""
+    """Return the events that tonic's reader of this camera gives."""
     whole = tonic_io.read_aedat_header_from_file
     tonic_io.read_aedat_header_from_file = lambda file: whole(file)[:2]
     try:
@@ -53,7 +53,7 @@ def by_tonic(path: Path) -> Any:
 
 
 def num_differences(path: Path) -> tuple[int, dict[str, int]]:
-    """How many events a file has, and in how many of them t, x, y and p differ."""
+    """Return how many events a file has, and in how many of them t, x, y and p differ."""
     own, theirs = aedat.read_aedat(path), by_tonic(path)
     if len(own.t) != len(theirs):
         raise ValueError(f"{path.name}: we read {len(own.t)} events, tonic {len(theirs)}")
@@ -61,7 +61,7 @@ def num_differences(path: Path) -> tuple[int, dict[str, int]]:
 
 
 def main(files: list[str]) -> int:
-    """Compare; returns the exit status."""
+    """Compare all recordings; return the exit status."""
     drawn = random.Random(0)
     num_events = 0
     differences = dict.fromkeys(("t", "x", "y", "p"), 0)

@@ -1,6 +1,6 @@
-"""What a training step takes, in time and in memory, beside the plain convolutions and other libraries."""
+"""Time and memory of a training step, compared with plain convolutions and other libraries."""
 
 import os
 
-# The profiler, which counts bytes here, tells standard error of each start and stop; it reads this once, on loading.
+# The profiler, which counts bytes here, would log each start and stop to standard error; it reads this when loaded.
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")

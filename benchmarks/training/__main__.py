@@ -1,4 +1,4 @@
-"""What a training step takes, and what stands around it, all of it; each part runs alone too.
+"""All benchmarks of training: the steps, and the work around them. Each part can be run alone.
 
 python -m benchmarks.training
 """

@@ -1,4 +1,4 @@
-"""What stands around the steps: starting a process, feeding it, looking at layers, sweeping a trained network over T.
+"""The work around the steps: starting a process, loading batches, measuring layers, sweeping a network over T.
 
 python -m benchmarks.training.around
 """
@@ -33,9 +33,9 @@ from tet_core.static import repeat_over_time
 from tet_core.train.optimizer import build_optimizer
 
 PACKAGES = ("torch",)
-# What guards are measured on: name, size of an image, training samples, channels of the network, and the most that they
-# may take. Networks of few channels are those of examples and tests: however little there is to compute, each layer
-# takes some calls, about half a millisecond an epoch for all four; they are told.
+# On what the guards, which measure the health of layers, are timed: name, size of an image, training samples, channels
+# of the network, and the limit. Networks of few channels are those of examples and tests. They have no limit: each
+# layer needs some calls however small it is, about half a millisecond an epoch for all four.
 GUARDED = (
     ("digits", 8, 1_437, 32, 0.01),
     ("Fashion-MNIST", 28, 60_000, 32, 0.01),
@@ -43,9 +43,9 @@ GUARDED = (
     ("digits", 8, 1_437, 4, None),
 )
 GUARDED_BATCH = 128
-# In a difference of two steps there is more noise than in either: of small data sets so many times the rounds.
+# A difference of two times has more noise than either: small data sets are timed in so many times the rounds.
 GUARDED_ROUNDS = 10
-# A process that trains two networks of different shapes, and says how long each first step took, and a later one.
+# A program that trains two networks of different shapes, and prints how long their steps took.
 FRESH = """
 import json, time
 import torch
@@ -80,7 +80,7 @@ def _process(cache: str) -> dict[str, float]:
 
 
 def starting() -> Iterator[Bound]:
-    """What building the kernels, a fresh process and a reused one cost before the first step is as fast as any."""
+    """Yield the time before the first fast step: to build the kernels, of a new process, and of a reused one."""
     with tempfile.TemporaryDirectory() as cache:
         cold = _process(cache)
         warm = [_process(cache) for _ in range(3)]
@@ -91,7 +91,7 @@ def starting() -> Iterator[Bound]:
 
 
 def feeding(rounds: int) -> Iterator[Bound]:
-    """What a batch costs beside the step that it is for: images in memory, cropped and flipped."""
+    """Yield the time of a batch, relative to its step: images in memory, cropped and flipped."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(256, (2048, 3, 32, 32), dtype=torch.uint8, generator=generator)
     split = Split(images, torch.randint(10, (len(images),), generator=generator))
@@ -129,7 +129,7 @@ def _endless(loader: TrainLoader) -> Iterator[torch.Tensor]:
 
 
 def sweeping(rounds: int) -> Iterator[Bound]:
-    """What a sweep over T = 1 to 8 costs beside one evaluation at T = 8."""
+    """Yield the time of a sweep over T = 1 to 8, relative to one evaluation at T = 8."""
     config = TrainConfig.model_validate(
         {
             "dataset": {"name": "digits", "input_size": 16},
@@ -151,7 +151,7 @@ def sweeping(rounds: int) -> Iterator[Bound]:
 
 
 def optimising(rounds: int) -> Iterator[Bound]:
-    """What Adam's step over VGGSNN's weights takes beside torch's own, fused too; a training step has one of them."""
+    """Yield the time of Adam's step over VGGSNN's weights, relative to torch's fused step."""
     steps = {}
     for name in ("ours", "torch's"):
         model = build_model("vggsnn", num_classes=10, in_channels=2, input_size=48)
@@ -165,7 +165,7 @@ def optimising(rounds: int) -> Iterator[Bound]:
 
 
 def guarding(rounds: int) -> Iterator[Bound]:
-    """What it costs to look at all layers once an epoch, in one of its steps, beside all of them."""
+    """Yield the time to measure all layers in one step of an epoch, relative to the whole epoch."""
     for name, size, num_train, width, limit in GUARDED:
         model = build_model("vgg_small", num_classes=10, in_channels=1, input_size=size, width=width)
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -188,7 +188,7 @@ def _stepped(model: nn.Module, optimizer: torch.optim.Optimizer, x: torch.Tensor
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, print, and write the results; 0 only if every bound holds."""
+    """Measure, print, and write the results; return 0 only if every bound holds."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training.around", description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=2)

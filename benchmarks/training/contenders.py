@@ -1,6 +1,6 @@
-"""Who is measured: ours, the floor (rectifiers for neurons), other libraries, and the loop that everyone writes first.
+"""The contenders: ours, the floor (rectifiers instead of neurons), other libraries, and a plain loop over time.
 
-All are given the same frames, the same loss and the same fused Adam, in float32 or in autocast to bfloat16.
+All get the same frames, the same loss and the same fused Adam, in float32 or in autocast to bfloat16.
 
 Shapes: T time steps, B batch, C channels, H and W pixels, K classes.
 """
@@ -32,8 +32,8 @@ class Contender:
     Attributes:
         name: For the tables.
         make: Builds the network: `[T, B, C, H, W]` to `[T, B, K]`.
-        level: What is kept for the backward pass, where that is a choice.
-        channels_last: Whether weights lie so in memory.
+        level: What is kept for the backward pass, if there is a choice.
+        channels_last: Whether weights are channels-last in memory.
     """
 
     name: str
@@ -55,7 +55,7 @@ class OverSteps(nn.Module):
 
 
 class StepByStep(nn.Module):
-    """A network of snnTorch's, whose neurons keep their state, run one step after the other."""
+    """A network of snnTorch, whose neurons keep their state, run one step after the other."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -63,14 +63,14 @@ class StepByStep(nn.Module):
         self._neurons = [module for module in network.modules() if isinstance(module, snntorch.SpikingNeuron)]
 
     def forward(self, x: Tensor) -> Tensor:
-        # It resets every neuron of the process; here there are networks beside this one.
+        # `reset` resets every neuron in this list, which by default has those of all networks of the process.
         snntorch.SpikingNeuron.instances = self._neurons
         snntorch_utils.reset(self.network)
         return torch.stack([self.network(step) for step in x])
 
 
 class WithReset(nn.Module):
-    """A network of SpikingJelly's, whose neurons forget what the last batch left."""
+    """A network of SpikingJelly, whose neurons are reset before every batch."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class Folded(nn.Sequential):
 
 
 class LoopNeuron(nn.Module):
-    """Eq. 1 to 3, written down as they stand, with autograd to do the rest."""
+    """Eq. 1 to 3 as written, with autograd for the backward pass."""
 
     def forward(self, current: Tensor) -> Tensor:
         v, spikes = torch.zeros_like(current[0]), []
@@ -136,7 +136,7 @@ def _spikingjelly(name: str) -> nn.Module:
 
 
 def _spikingjelly_checkpointed(name: str) -> nn.Module:
-    """Level 1 of their memory optimisation, all that they offer on CPUs: checkpoints, with spikes as bits."""
+    """Return a network with level 1 of their memory optimisation, the only one on CPUs: checkpoints, spikes as bits."""
     network = _spikingjelly(name)
     frames = torch.rand(2, 2, *INPUTS[name])
     out: nn.Module = memopt.optimize_memory(
@@ -166,7 +166,7 @@ CONTENDERS = (
 
 
 class Trained:
-    """A contender at work on one network in one precision."""
+    """A contender that trains one network in one precision."""
 
     def __init__(self, contender: Contender, network: str, precision: str) -> None:
         torch.manual_seed(0)
@@ -177,13 +177,13 @@ class Trained:
         self.optimizer = torch.optim.Adam(self.model.parameters(), fused=True)
 
     def loss(self, frames: Tensor, labels: Tensor) -> Tensor:
-        """The forward pass of a step."""
+        """Run the forward pass of a step, and return the loss."""
         with memory.kept(self.contender.level), self._autocast():
             outputs: Tensor = self.model(frames)
         return tet_loss(outputs.float(), labels)
 
     def step(self, frames: Tensor, labels: Tensor) -> None:
-        """One training step."""
+        """Run one training step."""
         loss = self.loss(frames, labels)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
@@ -197,7 +197,7 @@ class Trained:
 
 
 def batch(network: str, T: int, size: int) -> tuple[Tensor, Tensor]:
-    """Frames `[T, B, C, H, W]`, all of them different, and labels."""
+    """Return frames `[T, B, C, H, W]`, all different, and labels `[B]`."""
     generator = torch.Generator().manual_seed(T)
     frames = torch.randn(T, size, *INPUTS[network], generator=generator)
     return frames, torch.randint(NUM_CLASSES, (size,), generator=generator)

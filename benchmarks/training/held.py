@@ -1,10 +1,11 @@
-"""How much memory a forward pass leaves behind for the backward pass, whoever holds it.
+"""The memory that a forward pass holds for the backward pass.
 
-torch's allocator tells of every block that it gives and takes back; what is given and not taken back by the end of the
-forward pass is what is held: in autograd's graph, in contexts of functions, in the states of neurons. Parameters,
-optimiser and input were there before. The network is a fresh one, so that no state of an earlier pass is replaced.
+torch's allocator reports every block that it allocates and frees. Blocks that are not freed at the end of the forward
+pass are held: by autograd's graph, by contexts of functions, by the states of neurons. Parameters, optimiser and input
+were allocated before. The network is new, so that no state of an earlier pass is replaced.
 
-The check is the growth of a process of its own, in which the system gives every block and gets it back at once:
+As a check, the growth of a separate process is measured, in which every block is got from the system and returned to it
+at once:
 
     MALLOC_MMAP_THRESHOLD_=65536 python -m benchmarks.training.held vggsnn "ours, fast" float32 4 8
 """
@@ -26,10 +27,10 @@ MEMORY_EVENT = "[memory]"
 
 
 def allocated_bytes(forward: Callable[[], Any]) -> int:
-    """What a forward pass leaves, by the allocator.
+    """Return how many bytes a forward pass holds, by the allocator.
 
     Args:
-        forward: The first one of a network; it returns the loss, which holds the graph.
+        forward: The first forward pass of a network; it returns the loss, which holds the graph.
     """
     gc.collect()
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
@@ -41,7 +42,7 @@ def allocated_bytes(forward: Callable[[], Any]) -> int:
 
 
 def process_growth_bytes(network: str, contender: str, precision: str, T: int, size: int) -> int:
-    """By how much a process of its own grows over the same forward pass."""
+    """Return by how many bytes a separate process grows in the same forward pass."""
     command = [sys.executable, "-m", __name__, network, contender, precision, str(T), str(size)]
     environment = dict(os.environ) | {"MALLOC_MMAP_THRESHOLD_": "65536"}
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
@@ -49,10 +50,10 @@ def process_growth_bytes(network: str, contender: str, precision: str, T: int, s
 
 
 def main(network: str, contender: str, precision: str, T: str, size: str) -> None:
-    """Print by how much this process grows."""
+    """Print by how many bytes this process grows in a forward pass."""
     torch.set_num_threads(1)
     who = next(each for each in CONTENDERS if each.name == contender)
-    # Libraries take memory of their own the first time.
+    # Libraries allocate memory of their own at the first step.
     Trained(who, network, precision).step(*batch(network, 1, 2))
     trained, (frames, labels) = Trained(who, network, precision), batch(network, int(T), int(size))
     gc.collect()

@@ -1,4 +1,4 @@
-"""The paper's two networks, written once for every idiom: how a library strings layers over time.
+"""The paper's two networks, written once for all idioms, the ways in which libraries run layers over time.
 
 Shapes: T time steps, B batch, C channels, H and W pixels.
 """
@@ -15,11 +15,11 @@ NUM_CLASSES = 10
 
 @dataclass(frozen=True)
 class Idiom:
-    """How a library writes a network.
+    """The modules by which a library writes a network.
 
     Attributes:
-        neuron: A layer of neurons.
-        stateless: Wraps layers for `[N, *]` so that they take what the neurons take.
+        neuron: Makes a layer of neurons.
+        stateless: Wraps layers for `[N, *]` so that they take the same input as the neurons.
     """
 
     neuron: Callable[[], nn.Module]
@@ -27,7 +27,7 @@ class Idiom:
 
 
 def vggsnn(idiom: Idiom) -> nn.Module:
-    """VGGSNN for 2 channels of 48x48."""
+    """Return VGGSNN for 2 channels of 48x48."""
     layers: list[nn.Module] = []
     channels = 2
     for width in VGG_LAYOUT:
@@ -40,7 +40,7 @@ def vggsnn(idiom: Idiom) -> nn.Module:
 
 
 def resnet19(idiom: Idiom) -> nn.Module:
-    """ResNet-19 for 3 channels of 32x32."""
+    """Return ResNet-19 for 3 channels of 32x32."""
     layers: list[nn.Module] = [_conv_norm(idiom, 3, 64), idiom.neuron()]
     channels = 64
     for width, blocks, stride in RESNET19_GROUPS:
@@ -52,7 +52,7 @@ def resnet19(idiom: Idiom) -> nn.Module:
 
 
 class Residual(nn.Module):
-    """Two convolutions beside a shortcut, the neurons behind the addition."""
+    """Two convolutions beside a shortcut, with the neurons after the addition."""
 
     def __init__(self, idiom: Idiom, channels: int, width: int, stride: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Timing several things against each other: in turns, so that what disturbs the machine disturbs all of them."""
+"""Timing several functions in turns, so that a disturbance of the machine affects all of them."""
 
 import statistics
 import time
@@ -11,13 +11,13 @@ Key = TypeVar("Key")
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds of each round."""
+    """The times of all rounds, in seconds."""
 
     seconds: tuple[float, ...]
 
     @property
     def median(self) -> float:
-        """The middle one."""
+        """The median, in seconds."""
         return statistics.median(self.seconds)
 
     @property
@@ -27,16 +27,19 @@ class Times:
         return (third - first) / 2 / self.median
 
     def over(self, other: "Times") -> float:
-        """The median, over the rounds, of how much longer this took than the other of the same round."""
+        """Return the median, over the rounds, of this time divided by the other of the same round."""
         return statistics.median(own / its for own, its in zip(self.seconds, other.seconds, strict=True))
 
 
 def in_turns(steps: Mapping[Key, Callable[[], object]], rounds: int) -> dict[Key, Times]:
-    """Run each once to warm up, then all in every round, each round beginning with another one.
+    """Run each function once to warm up, then all in every round; each round starts with another one.
 
     Args:
-        steps: What is timed, by name.
-        rounds: How often.
+        steps: The functions to time, by name.
+        rounds: How many rounds.
+
+    Returns:
+        Times by name.
     """
     for step in steps.values():
         step()

@@ -33,7 +33,7 @@ from tet_core import kernels
 PACKAGES = ("torch", "spikingjelly", "snntorch")
 BATCH = {"vggsnn": 8, "resnet19": 4}
 STEPS = (1, 2, 4, 6, 8)
-# Where what the allocator says is checked against the growth of a process; tables that are smaller are lost in it.
+# At this T the allocator's bytes are compared with the growth of a process; fewer bytes would be lost in its noise.
 CHECKED_T = 4
 CHECKED_FROM_MB = 20
 FAST, LEAST = f"{OURS}, {MEMORY[0]}", f"{OURS}, {MEMORY[-1]}"
@@ -44,7 +44,7 @@ MB = 1e6
 
 @dataclass(frozen=True)
 class Measured:
-    """One contender on one network, at one T in one precision."""
+    """The measurement of one contender on one network, at one T in one precision."""
 
     network: str
     T: int
@@ -55,7 +55,7 @@ class Measured:
     grown_bytes: int | None
 
     def as_row(self) -> dict[str, Any]:
-        """As plain data."""
+        """Return it as plain data."""
         return {
             **{key: value for key, value in asdict(self).items() if key != "times"},
             "median_s": self.times.median,
@@ -65,14 +65,14 @@ class Measured:
 
 
 class Table:
-    """What was measured on one network, by T, precision and contender."""
+    """The measurements on one network, by T, precision and contender."""
 
     def __init__(self, network: str, measured: Sequence[Measured]) -> None:
         self.network = network
         self.cells = {(each.T, each.precision, each.contender): each for each in measured}
 
     def at(self, T: int, precision: str, contender: str) -> Measured:
-        """One cell."""
+        """Return one measurement."""
         return self.cells[T, precision, contender]
 
     @property
@@ -81,15 +81,15 @@ class Table:
         return sorted({T for T, _, _ in self.cells})
 
     def fastest(self, T: int, precision: str, contenders: Sequence[str]) -> Measured:
-        """The one of several that took the shortest."""
+        """Return the measurement of the fastest of several contenders."""
         return min((self.at(T, precision, name) for name in contenders), key=lambda each: each.times.median)
 
     def over_floor(self, T: int, precision: str, contender: str) -> float:
-        """How much longer a step takes than the floor's, in whichever layout that is faster."""
+        """Return a step's time divided by the floor's, in the faster of its two layouts."""
         return self.at(T, precision, contender).times.over(self.fastest(T, precision, FLOORS).times)
 
     def markdown(self) -> Iterator[str]:
-        """Seconds, ratios and bytes; then how both grow with T."""
+        """Yield the table of times, ratios and bytes as Markdown, then that of their growth with T."""
         names = [contender.name for contender in CONTENDERS]
         for precision in PRECISIONS:
             yield f"\n### {self.network}, {precision}, batch {BATCH[self.network]}\n"
@@ -115,7 +115,7 @@ class Table:
         return f"{cell.times.median:.3f} s ± {cell.times.spread:.0%} (× {ratio:.2f}), {cell.held_bytes / MB:.1f} MB"
 
     def bounds(self) -> Iterator[Bound]:
-        """What is promised, at the T that it is promised for."""
+        """Yield the bounds that are promised, at the T that they are promised for."""
         for T in sorted({2, 4, 6} & set(self.steps)):
             for precision in PRECISIONS:
                 yield Bound(
@@ -144,7 +144,7 @@ class Table:
             yield Bound(f"{self.network} T={T}: bfloat16 over the float32 loop", ratio, "x", round(1 / 2.2, 3))
 
     def _check_of_bytes(self) -> Bound:
-        """How far the allocator and the process's growth are apart at most."""
+        """Return a bound on the difference between the allocator's bytes and the process's growth."""
         apart = [
             abs(cell.grown_bytes / cell.held_bytes - 1)
             for cell in self.cells.values()
@@ -154,7 +154,7 @@ class Table:
 
 
 def measure(network: str, steps: Sequence[int], rounds: int) -> Table:
-    """Everyone on one network."""
+    """Measure all contenders on one network."""
     trained = {
         (contender.name, precision): Trained(contender, network, precision)
         for precision in PRECISIONS
@@ -185,7 +185,7 @@ def _measure(network: str, T: int, trained: Mapping[tuple[str, str], Trained], r
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, print, and write the results; 0 only if every bound holds."""
+    """Measure, print, and write the results; return 0 only if every bound holds."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training.steps", description=__doc__)
     parser.add_argument("--networks", nargs="+", choices=[*NETWORKS], default=[*NETWORKS])
     parser.add_argument("--T", nargs="+", type=int, default=[*STEPS])
@@ -203,7 +203,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     lines = [bound.line() for bound in bounds]
     print(text, legend, "", *lines, sep="\n")
     if vars(arguments) != vars(parser.parse_args([])):
-        print("not written: results are those of the whole")
+        print("not written: only a run with all defaults is")
         return 0 if all(bound.holds for bound in bounds) else 1
     document = f"```\n{title}\n```\n{text}\n{legend}\n\n```\n" + "\n".join(lines) + "\n```\n"
     (FOLDER / "training_steps.md").write_text(document, encoding="utf-8")

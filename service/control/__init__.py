@@ -1,1 +1,1 @@
-"""What makes the wanted state true: the state table, the Ray Jobs adapter, the reconciler, the comparison."""
+"""The control process: it makes the wanted state true, and does what follows an experiment's end."""

@@ -1,4 +1,4 @@
-"""The control process as its parent sees it: started, listened to, started anew where it dies or hangs, ended."""
+"""The parent's side of the control process: start it, listen to it, start it again if it dies or hangs, end it."""
 
 import logging
 import os
@@ -12,12 +12,12 @@ from service.settings import Settings
 
 log = logging.getLogger(__name__)
 
-# It imports, connects and does a first round; on a busy machine that takes a while.
+# Until its first line it imports, connects and does a round; on a busy machine that takes a while.
 FIRST_SIGN_S = 60.0
-# It tells of itself each second; with no word for so long it hangs, and is killed.
+# It prints a line each second; if none comes for so long, it hangs and is killed.
 SILENT_S = 30.0
 AGAIN_S = 1.0
-# The round it is in may wait for a Ray that does not answer.
+# Its current round may wait for a Ray that does not answer.
 STOP_S = 30.0
 
 
@@ -33,18 +33,18 @@ class ControlProcess:
         self._thread = threading.Thread(target=self._work, name="control", daemon=True)
 
     def start(self) -> None:
-        """Start it, and wait for its first word; without one for long, `problem` says so."""
+        """Start it, and wait a while for its first line; if none comes, `problem` says so."""
         self._thread.start()
         self._heard.wait(FIRST_SIGN_S)
 
     def stop(self) -> None:
-        """End it after the round it is in."""
+        """End it after its current round."""
         self._ending.set()
         self._end_process()
         self._thread.join()
 
     def problem(self) -> str | None:
-        """Why it cannot be relied on; None while it works."""
+        """Return why it cannot be relied on; None while it works."""
         process = self._process
         if process is None or process.poll() is not None:
             return f"the control process does not run ({self._said or 'it worked until a moment ago'})"
@@ -57,19 +57,19 @@ class ControlProcess:
         while not self._ending.is_set():
             try:
                 started = self._started()
-            except OSError as error:  # no file, process or memory is to be had just now
+            except OSError as error:  # no file, process or memory is free at the moment
                 self._said = f"it cannot be started: {error}"
-                log.error("the control process cannot be started: %s; it is tried again", error)
+                log.error("the control process cannot be started: %s; trying again", error)
                 self._ending.wait(AGAIN_S)
                 continue
             with started as process:
                 self._said, self._said_at = "it has said nothing yet", time.monotonic()
                 self._process = process
-                if self._ending.is_set():  # between the look and the start
+                if self._ending.is_set():  # `stop` was called since the loop asked
                     self._end_process()
                 self._listen(process)
             if not self._ending.wait(AGAIN_S):
-                log.error("the control process ended with status %d; starting it anew", process.returncode)
+                log.error("the control process ended with status %d; starting it again", process.returncode)
 
     def _started(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -80,7 +80,7 @@ class ControlProcess:
         )
 
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
-        """Keep its last word until it ends; kill it if none comes for long."""
+        """Keep its last line until it ends; kill it if none comes for long."""
         assert process.stdout is not None
         output = process.stdout.fileno()
         words = select.poll()
@@ -95,7 +95,7 @@ class ControlProcess:
                 self._said, self._said_at = lines[-1].decode(errors="replace").strip(), time.monotonic()
                 self._heard.set()
                 patience_s = SILENT_S
-        log.error("the control process has been silent for %.0f s; it is killed", patience_s)
+        log.error("the control process has been silent for %.0f s; killing it", patience_s)
         process.kill()
 
     def _end_process(self) -> None:

@@ -1,13 +1,13 @@
-"""The Ray job that runs an experiment: its entry point, its environment, and what the dashboard shows of it."""
+"""The Ray job that runs an experiment: its entry point, its environment, and what the dashboard shows."""
 
 import math
 import sys
 
-from service.control.jobs import Job, submission_id
+from service.control.jobs import RayJob, submission_id
 from service.settings import Settings
 from service.store.tables import ExperimentRow
 
-# How long a driver has, after its trials' window, to stop them and close its runs, before Ray kills it.
+# After its trials' window a driver has so long to stop them and close its runs; then Ray kills it.
 STOP_WAIT_S = 30
 
 ENVIRONMENT = {
@@ -15,18 +15,18 @@ ENVIRONMENT = {
     # The driver handles signals itself, and keeps its own journal in place of Tune's loggers.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    # MLflow that is away is asked again by the outbox, which can say so meanwhile.
+    # If MLflow does not answer, the outbox asks again, and reports it meanwhile.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
-    # Two more requests for each run that is closed, for a line that says where it is.
+    # The line costs two more requests for each run that is closed.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "PYTHONUNBUFFERED": "1",
 }
 
 
-def driver_job(settings: Settings, row: ExperimentRow) -> Job:
-    """The job of an experiment's newest driver."""
+def driver_job(settings: Settings, row: ExperimentRow) -> RayJob:
+    """Return the job of an experiment's newest driver."""
     entrypoint = [
         sys.executable,
         "-m",
@@ -48,7 +48,7 @@ def driver_job(settings: Settings, row: ExperimentRow) -> Job:
     ]
     if settings.data is not None:
         entrypoint += ["--data", str(settings.data)]
-    return Job(
+    return RayJob(
         submission_id(row.id, row.driver_attempt),
         tuple(entrypoint),
         metadata={"experiment": row.id, "name": row.name, "job_name": row.name, "driver": str(row.driver_attempt)},

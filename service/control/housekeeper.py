@@ -1,13 +1,14 @@
-"""Does what is to be done after an experiment's end: removes what is not to be kept, and tells those who asked.
+"""The housekeeper: removes what is not to be kept of ended experiments, and delivers their webhooks.
 
-A thread of its own, since a slow web address, or a file system with a million files, must not keep experiments waiting.
+A thread of its own: a slow web address, or a file system with a million files, must not delay other experiments.
 """
 
 import logging
-import threading
 import time
+from typing import assert_never
 
 from service.control import webhook
+from service.control.background import BackgroundThread
 from service.control.removal import remove_checkpoints, remove_folder, remove_from_mlflow
 from service.errors import Conflict, NotFound
 from service.events import utc_now
@@ -20,55 +21,33 @@ from service.store.tables import ExperimentRow
 log = logging.getLogger(__name__)
 
 INTERVAL_S = 1.0
-# What could not be done is tried again this much later.
+# A removal that failed is tried again so much later.
 RETRY_S = 30.0
 NOTICES_A_ROUND = 20
 
 
-class Housekeeper:
-    """The thread, and one round of its work. Every step may be repeated, by two of them at once too."""
+class Housekeeper(BackgroundThread):
+    """The thread, and one round of its work. Every step may be repeated, even by two of them at once."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
+        super().__init__("housekeeper", INTERVAL_S)
         self._database, self._settings = database, settings
         self._not_before: dict[str, float] = {}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="housekeeper", daemon=True)
 
-    def start(self) -> None:
-        """Begin to work in the background."""
-        self._thread.start()
-
-    def ask_to_stop(self) -> None:
-        """End the thread after the step it is in."""
-        self._stop.set()
-
-    def ended_within(self, wait_s: float) -> bool:
-        """Whether the thread is at its end, now or after a wait of at most `wait_s`."""
-        self._thread.join(wait_s)
-        return not self._thread.is_alive()
-
-    def _work(self) -> None:
-        while not self._stop.is_set():
-            try:
-                self.tidy()
-            except Exception:  # a round that fails must not end the service
-                log.exception("a round of the housekeeper failed; the next one follows")
-            self._stop.wait(INTERVAL_S)
-
-    def tidy(self) -> None:
-        """One round: what has outlived its time, what is to be removed, who is to be told."""
+    def round(self) -> None:
+        """Do one round: delete what has expired, remove what is to be removed, deliver due webhooks."""
         self._expire()
         with self._database.reading() as repository:
             rows = repository.upkeep.to_clean()
         for row in rows:
-            if self._stop.is_set():
+            if self.is_asked_to_stop:
                 return
             if time.monotonic() >= self._not_before.get(row.id, 0.0):
                 self._clean_or_later(row)
         with self._database.reading() as repository:
             due = repository.upkeep.to_notify(utc_now(), NOTICES_A_ROUND)
         for row in due:
-            if not self._stop.is_set():
+            if not self.is_asked_to_stop:
                 self._notify(row)
 
     def _expire(self) -> None:
@@ -78,8 +57,8 @@ class Housekeeper:
             try:
                 with self._database.session() as repository:
                     repository.requests.remove(experiment_id, Cleanup.EVERYTHING)
-                log.info("experiment %s has outlived its time and is deleted", experiment_id)
-            except Conflict:  # another one starts from its checkpoints: it goes after that one
+                log.info("experiment %s has expired and is being deleted", experiment_id)
+            except Conflict:  # another experiment starts from its checkpoints, and has to be deleted first
                 continue
             except NotFound:
                 continue
@@ -90,25 +69,32 @@ class Housekeeper:
         except OSError as error:
             problem = f"{type(error).__name__}: {error}"
         if problem is not None:
-            log.warning("experiment %s could not be cleaned up: %s; it is tried again", row.id, problem)
+            log.warning("experiment %s could not be cleaned up: %s; trying again later", row.id, problem)
             self._not_before[row.id] = time.monotonic() + RETRY_S
 
     def _clean(self, row: ExperimentRow) -> str | None:
-        """Remove what is to be removed; what went wrong, in words, or None."""
+        """Remove what is to be removed; return what went wrong, or None."""
         folder, what = ExperimentFolder(self._settings.storage, row.id), Cleanup(row.cleanup or "")
-        if what is not Cleanup.EVERYTHING:
-            return self._remove_checkpoints(folder, what)
+        match what:
+            case Cleanup.BEST | Cleanup.CHECKPOINTS:
+                return self._remove_checkpoints(folder, what)
+            case Cleanup.EVERYTHING:
+                return self._delete(folder, row)
+            case _:
+                assert_never(what)
+
+    def _delete(self, folder: ExperimentFolder, row: ExperimentRow) -> str | None:
         remove_folder(folder)
         problem = remove_from_mlflow(self._settings, row.mlflow_experiment_id)
         if problem is None:
             with self._database.session() as repository:
                 repository.upkeep.delete(row.id)
-            log.info("experiment %s is deleted", row.id)
+            log.info("experiment %s was deleted", row.id)
         return problem
 
     def _remove_checkpoints(self, folder: ExperimentFolder, what: Cleanup) -> str | None:
         with self._database.session() as repository:
-            # Locked, so that no fork begins to start from what is being removed.
+            # Locked, so that no fork is created while its checkpoints are removed.
             row = repository.upkeep.locked(folder.experiment_id)
             if row is None or row.cleanup != what:
                 return None
@@ -137,4 +123,4 @@ class Housekeeper:
             fresh.notified_at = None if problem else now
             fresh.notify_at = webhook.next_try(fresh.notify_tries, now) if problem else None
         if problem:
-            log.warning("experiment %s: its webhook was not taken: %s", row.id, problem)
+            log.warning("experiment %s: its webhook was not delivered: %s", row.id, problem)

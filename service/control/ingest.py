@@ -1,4 +1,4 @@
-"""Takes the drivers' event files into the database, from a stored offset, each line once.
+"""Reading the drivers' event files into the database, from a stored offset, each line once.
 
 Offset and effect change in one transaction, so a crash between two lines repeats nothing and loses nothing.
 """
@@ -13,7 +13,7 @@ from service.events import (
     EVENT,
     AnyEvent,
     ChainChanged,
-    ChainSettled,
+    ChainConfigured,
     DriverStarted,
     MlflowExperimentFound,
     OutboxChanged,
@@ -30,14 +30,14 @@ from service.store.tables import ExperimentRow
 
 log = logging.getLogger(__name__)
 
-# Lines are taken in transactions of about this size, so that a long file does not block other writers.
+# One transaction reads about this much, so that a long file does not block other writers.
 CHUNK_BYTES = 262_144
-# What a driver of an earlier generation may still tell; how far things are is for the drivers of this one to say.
+# Events that count even from a driver of an earlier generation; progress counts only from drivers of this one.
 _TIMELESS = (RunFound, MlflowExperimentFound)
 
 
 def ingest(database: Database, folder: ExperimentFolder) -> None:
-    """Take in all that the experiment's drivers have said since the last time."""
+    """Take in all events that the experiment's drivers have written since the last time."""
     for attempt in folder.driver_numbers():
         while _ingest_chunk(database, folder, attempt):
             pass
@@ -62,7 +62,7 @@ def _ingest_chunk(database: Database, folder: ExperimentFolder, attempt: int) ->
 
 
 def read_lines(file: Path, offset: int) -> tuple[list[bytes], int]:
-    """Whole lines from `offset` on, and the offset behind them; a line still being written is left for later."""
+    """Return whole lines from `offset` on, and the offset after them; leave a line that is still being written."""
     try:
         with file.open("rb") as stream:
             stream.seek(offset)
@@ -76,40 +76,46 @@ def read_lines(file: Path, offset: int) -> tuple[list[bytes], int]:
 
 
 def _parse(line: bytes, experiment_id: str, attempt: int) -> AnyEvent | None:
-    """The line's event; None where it cannot be read.
+    """Return the line's event; None if the line cannot be read.
 
-    Such a line is passed over: later events state the facts in full again, and a driver whose outcome was lost is
-    followed by one that says it anew. To stop here would be for good.
+    Such a line is skipped: later events state the facts in full again, and a driver whose outcome was lost is followed
+    by one that writes it again. Stopping here would stop the experiment for ever.
     """
     try:
         return EVENT.validate_json(line)
     except ValidationError as error:
-        log.error("driver %d of experiment %s said %r: %s", attempt, experiment_id, line[:200], error)
+        log.error(
+            "driver %d of experiment %s wrote a line that cannot be read, %r: %s",
+            attempt,
+            experiment_id,
+            line[:200],
+            error,
+        )
         return None
 
 
 def _apply(repository: Repository, row: ExperimentRow, event: AnyEvent, attempt: int) -> None:
     if isinstance(event, Outcome) and event.state is ExperimentState.CANCELLED and attempt < row.driver_attempt:
-        return  # a driver that was stopped earlier, heard of late: the newest one may still run
+        return  # from a driver that was stopped earlier: the newest one may still run
     if isinstance(event, StageChanged | ChainChanged):
-        event = event.model_copy(update={"state": _heard_of(row, event.state)})
-    if _told(repository, row, event):
+        event = event.model_copy(update={"state": _state_now(row, event.state)})
+    if _take_in(repository, row, event):
         data = event.model_dump(mode="json", exclude={"at", "type"})
         repository.events.add(row.id, event.type, data, event.at)
 
 
-def _told(repository: Repository, row: ExperimentRow, event: AnyEvent) -> bool:
-    """Take an event in; whether those who follow the experiment are told."""
+def _take_in(repository: Repository, row: ExperimentRow, event: AnyEvent) -> bool:
+    """Take an event in; return whether to pass it on to the stream that clients follow."""
     match event:
         case StageChanged() | ChainChanged() | Outcome() if _was_stopped_by_others(row, event):
-            # The driver was stopped by somebody else, such as a node that is drained: the next one goes on.
+            # Something else stopped the driver, for example the draining of its node: the next one goes on.
             return False
         case StageChanged():
             return _apply_stage(repository, row, event)
         case ChainChanged():
             return _apply_chain(repository, row, event)
-        case ChainSettled():
-            return _apply_settled(repository, row, event)
+        case ChainConfigured():
+            return _apply_configuration(repository, row, event)
         case Outcome():
             return _apply_outcome(repository, row, event)
         case RunFound():
@@ -171,7 +177,7 @@ def _apply_chain(repository: Repository, row: ExperimentRow, event: ChainChanged
     return True
 
 
-def _apply_settled(repository: Repository, row: ExperimentRow, event: ChainSettled) -> bool:
+def _apply_configuration(repository: Repository, row: ExperimentRow, event: ChainConfigured) -> bool:
     chain = repository.work.chain(row.id, event.chain)
     if chain is None or chain.hyperparameters == event.hyperparameters:
         return False
@@ -185,7 +191,7 @@ def _apply_settled(repository: Repository, row: ExperimentRow, event: ChainSettl
 
 def _apply_stage(repository: Repository, experiment: ExperimentRow, event: StageChanged) -> bool:
     row = repository.work.stage(experiment.id, event.chain, event.stage)
-    # A zombie driver may speak late: what is ended stays, and epochs only grow.
+    # Events of a zombie driver may come late: what has ended stays ended, and epochs only grow.
     if row is None or not _may_become(row.state, event.state) or event.epoch < row.epoch:
         return False
     row.state = event.state
@@ -211,8 +217,8 @@ def _apply_run(repository: Repository, experiment_id: str, event: RunFound) -> N
         row.mlflow_run_id = event.run_id
 
 
-def _heard_of(experiment: ExperimentRow, state: WorkState) -> WorkState:
-    """What a state means that is told of an experiment: where that is queued or paused, nothing of it runs any more."""
+def _state_now(experiment: ExperimentRow, state: WorkState) -> WorkState:
+    """Return what a state means now: in a queued or paused experiment nothing runs any more."""
     return WorkState.WAITING if experiment.state in RESTING and state is WorkState.RUNNING else state
 
 

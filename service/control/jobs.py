@@ -1,6 +1,6 @@
-"""The Ray Jobs API, by its documented REST routes: submit, look, stop, read logs.
+"""The Ray Jobs API, by its documented REST routes: submit a job, look at it, stop it, read its logs.
 
-A call that fails proves nothing: whatever cannot be observed is `JobStatus.UNKNOWN`, never absent.
+A call that fails proves nothing: a job that cannot be observed is `JobStatus.UNKNOWN`, never absent.
 """
 
 import shlex
@@ -17,11 +17,8 @@ import httpx
 # The header Ray reads its token from when `Authorization` is taken by a proxy; the agents accept it everywhere.
 TOKEN_HEADER = "x-ray-authorization"
 TIMEOUT_S = 10.0
-# Where Ray did not answer in time it is not asked again for so long: a round over many experiments would otherwise wait
-# for each of them.
+# After Ray did not answer in time, it is not asked for so long: otherwise a round would wait for each experiment.
 LEFT_ALONE_S = 5.0
-# What Ray says beside 404. A proxy before it, or a dashboard that is still starting, answers 404 as well.
-_RAY_KNOWS_NO_JOB = "does not exist"
 
 
 class JobStatus(StrEnum):
@@ -45,15 +42,15 @@ _STATUS = {
 
 @dataclass(frozen=True)
 class Observation:
-    """A job as it was seen, with what Ray, or the failed call, said about it."""
+    """A job's status, with the message of Ray or of the failed call."""
 
     status: JobStatus
     message: str = ""
 
 
 @dataclass(frozen=True)
-class Job:
-    """What to run: an entry point with its arguments, under a submission id of our own making."""
+class RayJob:
+    """A job for Ray: an entry point with its arguments, under a submission id that we compute."""
 
     submission_id: str
     entrypoint: tuple[str, ...]
@@ -62,19 +59,19 @@ class Job:
 
 
 def submission_id(experiment_id: str, attempt: int) -> str:
-    """The submission id of an experiment's n-th driver: computed, never remembered."""
+    """Return the submission id of an experiment's n-th driver: computed, never remembered."""
     return f"tet-{experiment_id}-{attempt}"
 
 
 class RayJobs:
-    """Talks to one cluster."""
+    """The Jobs API of one cluster."""
 
     def __init__(self, url: str, token: Callable[[], str | None], *, timeout_s: float = TIMEOUT_S) -> None:
-        """Talk to a cluster.
+        """Prepare to call a cluster.
 
         Args:
             url: the dashboard's address.
-            token: gives Ray's token when asked, anew for each call, since a restarted stack may have another one.
+            token: returns Ray's token; called for each request, since a restarted stack may have another one.
             timeout_s: how long an answer may take.
         """
         self._http = httpx.Client(base_url=url, timeout=timeout_s, trust_env=False)
@@ -85,7 +82,7 @@ class RayJobs:
         """Look at a job."""
         try:
             response = self._request("GET", f"/api/jobs/{submission}")
-            if response.status_code == httpx.codes.NOT_FOUND and _RAY_KNOWS_NO_JOB in response.text:
+            if _knows_no_such_job(response):
                 return Observation(JobStatus.ABSENT)
             if response.status_code != httpx.codes.OK:
                 return Observation(JobStatus.UNKNOWN, _said(response))
@@ -95,8 +92,8 @@ class RayJobs:
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
             return Observation(JobStatus.UNKNOWN, f"{type(error).__name__}: {error}")
 
-    def submit(self, job: Job) -> str | None:
-        """Submit a job; what Ray said if it did not plainly take it. Only `observe` tells whether it has the job."""
+    def submit(self, job: RayJob) -> str | None:
+        """Submit a job; return Ray's answer if it was no success. Only `observe` shows whether Ray has the job."""
         body = {
             "entrypoint": shlex.join(job.entrypoint),
             "submission_id": job.submission_id,
@@ -106,11 +103,11 @@ class RayJobs:
         return self._try("POST", "/api/jobs/", json=body)
 
     def stop(self, submission: str) -> str | None:
-        """Ask a job to stop; what Ray said if it did not plainly agree."""
+        """Ask a job to stop; return Ray's answer if it was no success."""
         return self._try("POST", f"/api/jobs/{submission}/stop")
 
     def logs(self, submission: str) -> str | None:
-        """All that a job printed; None where it cannot be had."""
+        """Return all that a job printed; None if Ray does not give it."""
         try:
             response = self._request("GET", f"/api/jobs/{submission}/logs")
             return str(response.json()["logs"]) if response.status_code == httpx.codes.OK else None
@@ -118,7 +115,7 @@ class RayJobs:
             return None
 
     def cluster_resources(self) -> list[dict[str, float]] | None:
-        """What each living node offers (`CPU`, `GPU`); None where the cluster cannot be asked."""
+        """Return what each living node offers (`CPU`, `GPU`); None if the cluster cannot be asked."""
         try:
             response = self._request("GET", "/api/v0/nodes", params={"detail": "true"})
             rows = response.json()["data"]["result"]["result"]
@@ -135,7 +132,7 @@ class RayJobs:
 
     def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         if time.monotonic() < self._silent_until:
-            raise httpx.ConnectTimeout("it did not answer a moment ago, and is not asked again at once")
+            raise httpx.ConnectTimeout("it did not answer a moment ago, and is not asked again yet")
         token = self._token()
         headers = {TOKEN_HEADER: f"Bearer {token}"} if token else {}
         try:
@@ -158,7 +155,7 @@ class RayJobs:
 
 
 def token_from(environment: Mapping[str, str], file: Path) -> Callable[[], str | None]:
-    """How to get Ray's token: from RAY_AUTH_TOKEN where that is set, else from the stack's own file."""
+    """Return a function that reads Ray's token: from RAY_AUTH_TOKEN if it is set, else from the stack's own file."""
 
     def read() -> str | None:
         if environment.get("RAY_AUTH_TOKEN"):
@@ -168,11 +165,20 @@ def token_from(environment: Mapping[str, str], file: Path) -> Callable[[], str |
     return read
 
 
+def _knows_no_such_job(response: httpx.Response) -> bool:
+    """Return whether Ray itself says that it has no such job.
+
+    Ray offers only the words for this. The status alone proves nothing: a proxy in front of Ray, or a dashboard that is
+    still starting, answers 404 too.
+    """
+    return response.status_code == httpx.codes.NOT_FOUND and "does not exist" in response.text
+
+
 def _said(response: httpx.Response) -> str:
     return f"HTTP {response.status_code}: {_last_line(response.text)}"
 
 
 def _last_line(text: str) -> str:
-    """The last line that is not empty: of a traceback or a log, the one that says what is wrong."""
+    """Return the last line that is not empty: in a traceback or a log it says what is wrong."""
     lines = [line.strip() for line in text.splitlines() if line.strip(" ()")]
     return lines[-1][:300] if lines else ""

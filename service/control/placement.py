@@ -1,4 +1,4 @@
-"""Does a trial fit on the nodes of the cluster? One rule, for those who ask and for the queue."""
+"""Placement: whether a trial fits on the nodes of the cluster. One rule for the API and the queue."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,23 +11,23 @@ Nodes = Sequence[Mapping[str, float]] | None
 
 @dataclass(frozen=True)
 class Placement:
-    """Whether the cluster, as it is now, has the nodes on which a trial fits, in words too."""
+    """Whether a trial fits on the cluster as it is now; `detail` says it in words."""
 
     possible: bool | Literal["unknown"]
     detail: str
 
 
 def placement(demand: Mapping[str, float], nodes: Nodes, num_workers: int = 1) -> Placement:
-    """Compares what a trial asks for with what each node offers; each of its workers lies on one node.
+    """Compare what a trial needs with what each node offers; each worker needs one node that has it all.
 
     Args:
-        demand: What each worker of a trial asks for, by the names of Ray's resources.
-        nodes: What each living node offers; None where the cluster cannot be asked.
-        num_workers: How many there are.
+        demand: What each worker of the trial needs, by the names of Ray's resources.
+        nodes: What each living node offers; None if the cluster cannot be asked.
+        num_workers: How many workers the trial has.
     """
     words = _words(demand)
     if nodes is None:
-        return Placement("unknown", f"Ray does not answer, so nobody knows where {words} are free")
+        return Placement("unknown", f"Ray does not answer, so it is not known where {words} are free")
     room = [_room(demand, node) for node in nodes]
     fitting = sum(count > 0 for count in room)
     if num_workers > 1:
@@ -44,8 +44,8 @@ def placement(demand: Mapping[str, float], nodes: Nodes, num_workers: int = 1) -
 
 
 def _room(demand: Mapping[str, float], node: Mapping[str, float]) -> int:
-    """How many workers fit on a node while nothing else runs there."""
-    # A hair more: of shares such as 0.1 there are ten in 1.
+    """Return how many workers fit on a node on which nothing else runs."""
+    # A little more, for the rounding of shares such as 0.1, of which ten fit in 1.
     return int(min(node.get(kind, 0) / need + 1e-9 for kind, need in demand.items()))
 
 

@@ -1,7 +1,7 @@
-"""Who goes next: first in, first out within a priority, under the limits of all and of each owner.
+"""The queue: first in, first out within a priority, under the limits of all experiments and of each owner.
 
-What cannot be placed waits, or is refused, and stands in nobody's way. What waits gains priority with time, so that
-nothing starves. A pure function of what is known: it remembers nothing.
+An experiment that cannot be placed waits, or is refused, and does not block others. Waiting experiments gain priority
+with time, so that none waits for ever. All functions here are pure.
 """
 
 from collections import Counter
@@ -14,12 +14,12 @@ from typing import Any, Protocol
 from service.control.placement import Nodes, placement
 from service.reasons import NO_REASON, Reason, failed, waits_for_node, waits_for_owner
 
-# A cluster that has just come up is still gathering its nodes: nothing is refused for want of one before that.
+# A cluster that has just started is still gathering its nodes: nothing is refused for lack of one before that.
 REFUSED_AFTER_S = 60.0
 
 
 class Waiting(Protocol):
-    """What is known of an experiment in the queue."""
+    """An experiment in the queue."""
 
     @property
     def id(self) -> str:
@@ -27,33 +27,33 @@ class Waiting(Protocol):
 
     @property
     def owner(self) -> str:
-        """Whose it is."""
+        """Its owner."""
 
     @property
     def priority(self) -> int:
-        """What has more goes first."""
+        """Higher goes first."""
 
     @property
     def queued_at(self) -> datetime:
-        """Since when it waits."""
+        """The time since when it waits."""
 
     @property
     def demand(self) -> Mapping[str, Any]:
-        """What a trial asks for.
+        """What one of its trials needs.
 
-        `resources` for each worker, `num_workers` (experiments that older versions took have none: 1), and what to do
-        where there is no room (`if_unplaceable`).
+        `resources` for each worker, `num_workers` (1 if missing, as in experiments of older versions), and what to do
+        if no node has room (`if_unplaceable`).
         """
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What an operator allows.
+class QueueLimits:
+    """The operator's limits.
 
     Attributes:
-        running: Experiments that run at once.
-        running_per_owner: The same of one owner; None: as many as run at all.
-        aging_s: Whoever has waited so long counts as one priority higher; again and again.
+        running: How many experiments may run at once.
+        running_per_owner: The same for one owner; None: no limit of its own.
+        aging_s: For each such time of waiting, an experiment counts as one priority higher.
     """
 
     running: int
@@ -61,50 +61,50 @@ class Limits:
     aging_s: float
 
 
-class Turn(Enum):
-    """What becomes of one that waits."""
+class Admission(Enum):
+    """The decision about a waiting experiment."""
 
-    GO = "go"
+    START = "start"
     WAIT = "wait"
     REFUSE = "refuse"
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What becomes of one that waits, and why, where that needs a word."""
+class QueueVerdict:
+    """The decision about one experiment, and why it waits or is refused, if its place in the queue does not say it."""
 
     id: str
-    turn: Turn
+    admission: Admission
     reason: Reason = NO_REASON
 
 
 def judge(
-    queued: Iterable[Waiting], running: Mapping[str, int], limits: Limits, nodes: Nodes, now: datetime
-) -> list[Verdict]:
-    """Says of each that waits whether it goes now.
+    queued: Iterable[Waiting], running: Mapping[str, int], limits: QueueLimits, nodes: Nodes, now: datetime
+) -> list[QueueVerdict]:
+    """Decide for each waiting experiment whether it starts now.
 
     Args:
-        queued: Those that wait, in any order.
-        running: How many run of each owner.
-        limits: What is allowed.
-        nodes: What each living node offers; None where the cluster cannot be asked, which keeps nobody waiting.
+        queued: The waiting experiments, in any order.
+        running: How many experiments of each owner run.
+        limits: The operator's limits.
+        nodes: What each living node offers; None if the cluster cannot be asked: then nothing waits for a node.
         now: The time.
 
     Returns:
-        A verdict for each, in the order in which they go.
+        A verdict for each, in the order of the queue.
     """
     counts = Counter(running)
     verdicts = []
-    for one in in_order(queued, limits.aging_s, now):
+    for one in queue_order(queued, limits.aging_s, now):
         verdict = _judge(one, counts, limits, nodes, now)
-        if verdict.turn is Turn.GO:
+        if verdict.admission is Admission.START:
             counts[one.owner] += 1
         verdicts.append(verdict)
     return verdicts
 
 
-def in_order(queued: Iterable[Waiting], aging_s: float, now: datetime) -> Sequence[Waiting]:
-    """Those that wait, in the order in which they go."""
+def queue_order(queued: Iterable[Waiting], aging_s: float, now: datetime) -> Sequence[Waiting]:
+    """Return the waiting experiments in the order in which they start."""
 
     def rank(one: Waiting) -> tuple[float, datetime, str]:
         return -(one.priority + (now - one.queued_at).total_seconds() // aging_s), one.queued_at, one.id
@@ -112,16 +112,16 @@ def in_order(queued: Iterable[Waiting], aging_s: float, now: datetime) -> Sequen
     return sorted(queued, key=rank)
 
 
-def _judge(one: Waiting, running: Counter[str], limits: Limits, nodes: Nodes, now: datetime) -> Verdict:
+def _judge(one: Waiting, running: Counter[str], limits: QueueLimits, nodes: Nodes, now: datetime) -> QueueVerdict:
     found = placement(one.demand["resources"], nodes, one.demand.get("num_workers", 1))
     if found.possible is False:
         long_enough = (now - one.queued_at).total_seconds() >= REFUSED_AFTER_S
         if one.demand["if_unplaceable"] == "refuse" and long_enough:
-            return Verdict(one.id, Turn.REFUSE, failed(f"it cannot be placed: {found.detail}"))
-        return Verdict(one.id, Turn.WAIT, waits_for_node(found.detail))
+            return QueueVerdict(one.id, Admission.REFUSE, failed(f"it cannot be placed: {found.detail}"))
+        return QueueVerdict(one.id, Admission.WAIT, waits_for_node(found.detail))
     if running.total() >= limits.running:
-        return Verdict(one.id, Turn.WAIT)
+        return QueueVerdict(one.id, Admission.WAIT)
     quota = limits.running_per_owner
     if quota is not None and running[one.owner] >= quota:
-        return Verdict(one.id, Turn.WAIT, waits_for_owner(one.owner, quota))
-    return Verdict(one.id, Turn.GO)
+        return QueueVerdict(one.id, Admission.WAIT, waits_for_owner(one.owner, quota))
+    return QueueVerdict(one.id, Admission.START)

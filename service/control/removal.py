@@ -1,4 +1,4 @@
-"""Removing what an experiment left: checkpoints, or all of it. Every step may be repeated after a kill."""
+"""Removal of an experiment's checkpoints, or of all of it. Every step may be repeated after a kill."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ CHECKPOINTS = ("epoch-*.pt", MODEL)
 
 
 def remove_checkpoints(folder: ExperimentFolder, what: Cleanup) -> None:
-    """Remove a finished experiment's checkpoints: all of them, or all but each stage's last one."""
+    """Remove an ended experiment's checkpoints: all of them, or all except each stage's last one."""
     for stage in _stages(folder):
         kept = _last_checkpoint(stage) if what is Cleanup.BEST else None
         for number in stage.attempt_numbers():
@@ -27,11 +27,11 @@ def remove_checkpoints(folder: ExperimentFolder, what: Cleanup) -> None:
 
 
 def remove_folder(folder: ExperimentFolder) -> None:
-    """Remove all that an experiment has on the storage. First it is moved aside, so that nobody sees half of it."""
+    """Remove an experiment's folder. It is moved away first, so that no reader sees half of it."""
     trash = folder.storage / "trash" / folder.experiment_id
     if folder.path.exists():
         trash.parent.mkdir(parents=True, exist_ok=True)
-        if trash.exists():  # a zombie made the folder anew, after the first removal began
+        if trash.exists():  # a zombie created the folder again after an earlier removal had started
             shutil.rmtree(trash)
         folder.path.rename(trash)
     if trash.exists():
@@ -39,7 +39,7 @@ def remove_folder(folder: ExperimentFolder) -> None:
 
 
 def remove_from_mlflow(settings: Settings, mlflow_experiment_id: str | None) -> str | None:
-    """Put the MLflow experiment into MLflow's trash; what went wrong, in words, or None."""
+    """Move the MLflow experiment into MLflow's trash; return what went wrong, or None."""
     if mlflow_experiment_id is None:
         return None
     url = f"{settings.mlflow_url}/api/2.0/mlflow/experiments/delete"
@@ -60,6 +60,6 @@ def _stages(folder: ExperimentFolder) -> Iterator[StageFolder]:
 
 
 def _last_checkpoint(stage: StageFolder) -> Path | None:
-    """The file that the newest commit names."""
+    """Return the file that the newest commit names."""
     commits = sorted(stage.commits.glob("*.json"))
     return stage.path / str(json.loads(commits[-1].read_bytes())["checkpoint"]) if commits else None

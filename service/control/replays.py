@@ -1,4 +1,4 @@
-"""Looks after verifications: a Ray job replays a stage and leaves what it found on the storage."""
+"""Verifications: for each, a Ray job replays a stage and writes its result to the storage."""
 
 import json
 import logging
@@ -7,7 +7,7 @@ import sys
 from typing import assert_never
 
 from service.control.driver_job import ENVIRONMENT
-from service.control.jobs import Job, JobStatus, RayJobs
+from service.control.jobs import JobStatus, RayJob, RayJobs
 from service.events import utc_now
 from service.settings import Settings
 from service.states import VerificationState
@@ -17,21 +17,21 @@ from service.store.tables import VerificationRow
 
 log = logging.getLogger(__name__)
 
-# Verifications that are looked at in one round, in turn: each costs a call of tens of ms, and anybody may ask for many.
+# One round looks at so many verifications, in turn: each costs a call of tens of ms, and users may ask for many.
 MAX_A_ROUND = 10
-# Jobs that may be lost before a verification is given up.
+# After so many jobs without a result a verification has failed.
 MAX_JOBS = 3
 
 
 class Replays:
-    """One round over the verifications that have not ended. Every act may be repeated, as the reconciler's may."""
+    """The verifications that have not ended. Every act may be repeated, like the reconciler's."""
 
     def __init__(self, database: Database, jobs: RayJobs, settings: Settings) -> None:
         self._database, self._jobs, self._settings = database, jobs, settings
         self._round = 0
 
     def look_after(self) -> None:
-        """Submit what is asked for, and take in what was found; where there is much of both, a part in each round."""
+        """Do one round: submit jobs and take in results; if there are many, a part of them in each round."""
         with self._database.reading() as repository:
             open_rows = repository.verifications.open()
         num_rounds = max(1, math.ceil(len(open_rows) / MAX_A_ROUND))
@@ -89,7 +89,7 @@ class Replays:
             for key, value in changes.items():
                 setattr(fresh, key, value)
 
-    def _job(self, row: VerificationRow) -> Job:
+    def _job(self, row: VerificationRow) -> RayJob:
         name = f"tet-{row.experiment_id}-v{row.number}-{row.job_attempt}"
         entrypoint = [
             sys.executable,
@@ -109,4 +109,4 @@ class Replays:
         if self._settings.data is not None:
             entrypoint += ["--data", str(self._settings.data)]
         metadata = {"experiment": row.experiment_id, "verification": str(row.number), "job_name": name}
-        return Job(name, tuple(entrypoint), metadata, ENVIRONMENT)
+        return RayJob(name, tuple(entrypoint), metadata, ENVIRONMENT)

@@ -1,4 +1,4 @@
-"""Is there room on the shared storage? What finds none fails one by one; better it is paused as a whole."""
+"""The storage watch: without room on the shared storage, trials would fail one by one, so all are paused instead."""
 
 import shutil
 import tempfile
@@ -6,21 +6,21 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-# A full disk is noticed within this time; looking more often would cost an NFS server more than it tells.
+# A full disk is noticed within this time; looking more often would load an NFS server.
 INTERVAL_S = 5.0
-# Written, and removed, to learn of quotas: they show in no count of free bytes.
+# Written and removed to notice a quota, which the count of free bytes does not show.
 PROBE_BYTES = 65_536
-# To go on, there has to be more room than what counts as too little, or it would stop at once again.
+# To go on, more room is needed than the limit, or it would soon stop again.
 ENOUGH = 1.25
 
 
 class StorageWatch:
-    """Looks at the storage from time to time.
+    """A watch that looks at the storage from time to time.
 
     Args:
-        storage: Where.
-        min_free_bytes: Below this much, it counts as full.
-        clock: Seconds, rising.
+        storage: The storage's folder.
+        min_free_bytes: With less free space it counts as full.
+        clock: Returns seconds that only rise.
     """
 
     def __init__(self, storage: Path, min_free_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -29,7 +29,7 @@ class StorageWatch:
         self._found: str | None = None
 
     def trouble(self) -> str | None:
-        """What keeps experiments from writing, in words; None if nothing does."""
+        """Return what keeps experiments from writing; None if nothing does."""
         if self._looked_at is None or self._clock() - self._looked_at >= INTERVAL_S:
             self._found = self._look()
             self._looked_at = self._clock()
@@ -40,7 +40,7 @@ class StorageWatch:
         try:
             free = shutil.disk_usage(self._storage).free
             if free < wanted:
-                return f"the storage is full: {_mb(free)} are free at {self._storage}, and {_mb(wanted)} have to be"
+                return f"the storage is full: {_mb(free)} are free at {self._storage}, {_mb(wanted)} are needed"
             with tempfile.TemporaryFile(dir=self._storage) as file:
                 file.write(bytes(PROBE_BYTES))
                 file.flush()

@@ -1,7 +1,7 @@
-"""Telling a web address of an experiment's end, signed, by the conventions of Standard Webhooks.
+"""Webhooks: a signed request to a web address at an experiment's end, by the conventions of Standard Webhooks.
 
 The receiver computes HMAC-SHA-256 over `<webhook-id>.<webhook-timestamp>.<body>` with the service's secret and compares
-it with `webhook-signature`; `webhook-id` names experiment and generation, so what is told twice can be told apart.
+it with `webhook-signature`. `webhook-id` names experiment and generation, so a message that comes twice is recognised.
 """
 
 import base64
@@ -28,7 +28,7 @@ SECRET_PREFIX = "whsec_"
 
 
 def is_allowed(url: str, hosts: Sequence[str]) -> bool:
-    """Whether an operator's list of hosts, each `host` or `host:port`, has that of an address."""
+    """Return whether the operator's list of hosts, each `host` or `host:port`, has the address's host."""
     parts = urlsplit(url)
     return parts.hostname in hosts or f"{parts.hostname}:{_port(url)}" in hosts
 
@@ -39,7 +39,7 @@ def _port(url: str) -> int:
 
 
 def secret(file: Path) -> bytes:
-    """The service's secret, made when it is first asked for; for its user alone."""
+    """Return the service's secret; create it on the first call, readable for the service's user alone."""
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         fresh = file.with_suffix(f".{secrets.token_hex(4)}")
@@ -47,7 +47,7 @@ def secret(file: Path) -> bytes:
             stream.write(SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode())
         try:
             os.link(fresh, file)
-        except FileExistsError:  # somebody else made it meanwhile
+        except FileExistsError:  # another process created it meanwhile
             pass
         finally:
             fresh.unlink()
@@ -55,7 +55,7 @@ def secret(file: Path) -> bytes:
 
 
 def message(row: ExperimentRow, comparison_url: str) -> dict[str, Any]:
-    """What is told."""
+    """Return the body of the request."""
     assert row.finished_at is not None
     return {
         "type": f"experiment.{row.state}",
@@ -76,7 +76,7 @@ def message(row: ExperimentRow, comparison_url: str) -> dict[str, Any]:
 
 
 def signed(key: bytes, message_id: str, now: datetime, body: bytes) -> dict[str, str]:
-    """The headers that prove who sent a body."""
+    """Return the headers that prove who sent a body."""
     at = str(int(now.timestamp()))
     digest = hmac.new(key, f"{message_id}.{at}.".encode() + body, hashlib.sha256).digest()
     return {
@@ -88,7 +88,7 @@ def signed(key: bytes, message_id: str, now: datetime, body: bytes) -> dict[str,
 
 
 def deliver(row: ExperimentRow, *, key: bytes, hosts: Sequence[str], comparison_url: str, now: datetime) -> str | None:
-    """Tell of an experiment's end; what went wrong, in words, or None. Redirects are not followed."""
+    """Send an experiment's webhook; return what went wrong, or None. Redirects are not followed."""
     url = str(row.spec["webhook"]["url"])
     if not is_allowed(url, hosts):
         return f"{urlsplit(url).netloc} is not among the hosts that TET_WEBHOOK_HOSTS allows"
@@ -103,7 +103,7 @@ def deliver(row: ExperimentRow, *, key: bytes, hosts: Sequence[str], comparison_
 
 
 def next_try(tries: int, now: datetime) -> datetime | None:
-    """When to try again after so many tries; None: never."""
+    """Return when to try again after so many tries; None: never."""
     if tries >= MAX_TRIES:
         return None
     return now + timedelta(seconds=min(FIRST_WAIT_S * 2.0 ** (tries - 1), LAST_WAIT_S))

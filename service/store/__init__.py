@@ -1,1 +1,1 @@
-"""What the service remembers: tables, migrations, and the one class that holds every query."""
+"""The database: tables, migrations, and the repository, which holds every query."""

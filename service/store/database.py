@@ -18,16 +18,16 @@ from sqlalchemy.orm import Session
 from service.store.repository import Repository
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-# A writer waits this long for another one before SQLite gives up.
+# A writer waits so long for another one before SQLite gives up.
 SQLITE_BUSY_TIMEOUT_S = 20
-# Connections to PostgreSQL that are kept; as many again are opened in a rush, and closed after it.
+# So many connections to PostgreSQL stay open; as many more are opened under load, and closed after it.
 NUM_CONNECTIONS = 15
 # Any constant will do: it names the lock under which one process at a time migrates a PostgreSQL database.
 MIGRATION_LOCK = 7_481_126
 
 
 class Database:
-    """An engine, its migrations, and sessions that speak `Repository`."""
+    """An engine, its migrations, and its transactions, each with a `Repository`."""
 
     def __init__(self, url: str) -> None:
         """Open the database.
@@ -38,14 +38,14 @@ class Database:
         self.engine = _engine(url)
 
     def migrate(self) -> None:
-        """Bring the tables to the newest version; does nothing where they are."""
+        """Bring the tables to the newest version; do nothing if they are there."""
         with self.engine.begin() as connection:
             if self.engine.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
             command.upgrade(_alembic(connection), "head")
 
     def pending_migration(self) -> str | None:
-        """What the tables lack, in words; None when they are at the newest version."""
+        """Return how old the tables are, in words; None if they are at the newest version."""
         newest = _newest_version()
         with self.engine.connect() as connection:
             current = MigrationContext.configure(connection).get_current_revision()
@@ -53,13 +53,13 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Repository]:
-        """One transaction that only reads; on SQLite it waits for no writer."""
+        """Open a transaction that only reads; on SQLite it waits for no writer."""
         with Session(self.engine.execution_options(read_only=True), expire_on_commit=False) as session, session.begin():
             yield Repository(session)
 
     @contextmanager
     def session(self) -> Iterator[Repository]:
-        """One transaction: committed on a clean exit, rolled back on an error."""
+        """Open a transaction: commit it on a clean exit, roll it back on an error."""
         with Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield Repository(session)
 
@@ -70,7 +70,7 @@ class Database:
 
 @cache
 def _newest_version() -> str | None:
-    """The version that this service's migrations lead to; they are read once, and /readyz asks often."""
+    """Return the version of the newest migration; cached, because /readyz asks often."""
     return ScriptDirectory.from_config(_alembic()).get_current_head()
 
 
@@ -92,7 +92,7 @@ def _engine(url: str) -> Engine:
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
-    # The driver's own implicit BEGIN comes too late to make a transaction serialisable; ours comes first.
+    # The sqlite3 module starts a transaction too late for it to be serialisable; `_begin_sqlite` starts it earlier.
     connection.isolation_level = None
     _write_ahead(connection)
     for pragma in ("synchronous = NORMAL", "foreign_keys = ON"):
@@ -100,7 +100,7 @@ def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Switch to a write-ahead log. Of several that do so in a new file, SQLite lets none wait for another."""
+    """Switch to a write-ahead log; try again while another process does so: SQLite does not wait for it here."""
     deadline = time.monotonic() + SQLITE_BUSY_TIMEOUT_S
     while True:
         try:
@@ -113,6 +113,6 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # IMMEDIATE: a transaction that reads and then writes must not find that another one wrote in between.
+    # IMMEDIATE: between a transaction's read and its write no other transaction may write.
     read_only = connection.get_execution_options().get("read_only", False)
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")

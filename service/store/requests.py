@@ -1,4 +1,4 @@
-"""What users want of experiments that exist; the reconciler and the housekeeper make it so."""
+"""Requests of users about stored experiments; the reconciler and the housekeeper carry them out."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,14 +17,14 @@ from service.store.rows import demand
 from service.store.tables import ChainRow, ExperimentRow, OutcomeRow, StageRow
 
 _DONE_TO = {Wanted.RUN: "resumed", Wanted.PAUSE: "paused", Wanted.CANCEL: "cancelled"}
-# What a new generation runs again.
+# A new generation runs chains and stages in these states again.
 _UNFINISHED = (WorkState.FAILED, WorkState.CANCELLED)
 MAX_NAMED = 5
 
 
 @dataclass(frozen=True)
 class NewResources:
-    """What trials are to be given from now on, checked with the rest of the spec: `before` is what it was made of."""
+    """The resources of trials from now on, checked with the rest of the spec; `before` are those it had then."""
 
     before: Resources
     after: Resources
@@ -37,16 +37,16 @@ class Requests:
         self._session, self._experiments, self._events = session, experiments, events
 
     def want(self, experiment_id: str, wanted: Wanted, resources: NewResources | None = None) -> ExperimentRow:
-        """Want something of an experiment; the reconciler makes it so. To want it again changes nothing.
+        """Store what a user wants of an experiment; the reconciler makes it true. A repeated request changes nothing.
 
         Args:
             experiment_id: which.
             wanted: what is wanted of it from now on; RUN resumes a paused experiment.
-            resources: what trials are given from now on, of what is paused; None: as before.
+            resources: resources of the trials of a paused experiment from now on; None: as before.
 
         Raises:
             NotFound: there is none of this id.
-            Conflict: it has ended otherwise already, or is being cancelled; or it cannot go on with these resources.
+            Conflict: it has ended otherwise, or is being cancelled; or it cannot go on with these resources.
         """
         row = self._experiments.get(experiment_id, lock=True)
         ends_so = wanted is Wanted.CANCEL and row.state == ExperimentState.CANCELLED
@@ -58,25 +58,25 @@ class Requests:
         if resources is not None and not _has(row, resources.after):
             if row.state != ExperimentState.PAUSED:
                 raise Conflict(
-                    f"experiment {experiment_id} is {row.state}, and its trials hold their resources or are about to: "
+                    f"experiment {experiment_id} is {row.state}, and its trials hold their resources, or soon will: "
                     "pause it first, and resume it with others once it is paused"
                 )
             changed = self._give(row, resources)
         if row.wanted != wanted or changed:
             if wanted is Wanted.RUN:
-                row.queued_at = utc_now()  # it queues behind those that wait already
+                row.queued_at = utc_now()  # it goes behind those that wait already
             row.wanted = wanted
             self._events.add(experiment_id, "experiment", {"state": row.state, "wanted": wanted, **changed})
         return row
 
     def retry(self, experiment_id: str, resources: NewResources | None = None) -> ExperimentRow:
-        """Open the next generation of what failed or was cancelled: what has not succeeded runs again.
+        """Start the next generation of a failed or cancelled experiment: what has not succeeded runs again.
 
-        The outcome so far goes into the history. To ask again, before the new generation has begun, changes nothing.
+        The old outcome goes into the history. A repeated request changes nothing until the new generation starts.
 
         Args:
             experiment_id: which.
-            resources: what trials are given from now on; None: as before.
+            resources: resources of the trials from now on; None: as before.
 
         Raises:
             NotFound: there is none of this id.
@@ -103,16 +103,18 @@ class Requests:
         return row
 
     def _give(self, row: ExperimentRow, resources: NewResources) -> dict[str, Any]:
-        """Put other resources in place of a spec's; what is to be told of it.
+        """Replace the resources in the spec; return what the event says about it.
 
-        Nothing of it runs: its next driver is an ordinary start, which reads the spec as it is then.
+        Nothing of the experiment runs. Its next driver starts as usual, and reads the new spec.
         """
         if not _has(row, resources.before):
-            raise Conflict(f"the resources of experiment {row.id} were changed meanwhile: look at them, and ask again")
+            raise Conflict(
+                f"the resources of experiment {row.id} were changed meanwhile: look at them, and send the request again"
+            )
         fixed = _what_bits_depend_on(resources.before, resources.after)
         if fixed and self._has_begun(row.id):
             raise Conflict(
-                f"experiment {row.id} has begun and goes on with {fixed}, on which its bits depend: a fork may have "
+                f"experiment {row.id} has started and goes on with {fixed}, on which its bits depend: a fork may have "
                 "others"
             )
         held = {"resources": resources.before.model_dump(mode="json"), "generation": row.generation}
@@ -122,7 +124,7 @@ class Requests:
         return {"resources": resources.after.model_dump(mode="json")}
 
     def _has_begun(self, experiment_id: str) -> bool:
-        """Whether something of it was trained, or stands in MLflow."""
+        """Return whether a part of it was trained or is in MLflow."""
         stage, chain = StageRow.experiment_id == experiment_id, ChainRow.experiment_id == experiment_id
         begun = or_(StageRow.attempts > 0, StageRow.epoch > 0, StageRow.mlflow_run_id.is_not(None))
         queries = (
@@ -157,7 +159,7 @@ class Requests:
         self._events.add(row.id, "experiment", {"state": row.state, "generation": row.generation, **changed})
 
     def remove(self, experiment_id: str, what: Cleanup) -> ExperimentRow:
-        """Want something of an experiment that has ended removed; the housekeeper does it.
+        """Store what to remove of an ended experiment; the housekeeper removes it.
 
         Raises:
             NotFound: there is none of this id, or it is being deleted already.
@@ -181,14 +183,14 @@ def _has(row: ExperimentRow, resources: Resources) -> bool:
 
 
 def given(spec: dict[str, Any]) -> Resources:
-    """What a stored spec gives a trial."""
+    """Return the resources that a stored spec gives a trial."""
     return Resources.model_validate(spec.get("resources", {}))
 
 
 def _what_bits_depend_on(before: Resources, after: Resources) -> str:
-    """What of the old resources is part of a stage's record, and would be another; empty: nothing.
+    """Return which old resources a stage's record fixes and the new ones would change; empty if none.
 
-    The number of workers is not among it: a checkpoint goes on with any.
+    The number of workers is not fixed: a checkpoint goes on with any number.
     """
     fixed = []
     if before.cpus_per_trial != after.cpus_per_trial:

@@ -1,4 +1,4 @@
-"""From a spec and its plan to the rows that an experiment begins with."""
+"""The first rows of a new experiment, from its spec and its plan."""
 
 import secrets
 import time
@@ -13,14 +13,14 @@ from service.store.tables import ExperimentRow
 
 
 def new_experiment_id() -> str:
-    """A fresh id: 20 hex digits, the first 11 of them the time in ms, so that ids sort by age."""
+    """Return a new id: 20 hex digits, the first 11 of them the time in ms, so that ids sort by age."""
     return f"{time.time_ns() // 1_000_000:011x}{secrets.token_hex(5)[:9]}"
 
 
 def experiment_row(
     spec: Experiment, *, num_stages: int, preset: str | None, rerun_of: str | None = None
 ) -> ExperimentRow:
-    """A new experiment, queued; `preset` and `rerun_of` say what it was made of, where it was not a spec alone."""
+    """Return the row of a new, queued experiment; `preset` and `rerun_of` say what it was made from besides a spec."""
     now = utc_now()
     return ExperimentRow(
         id=new_experiment_id(),
@@ -41,7 +41,7 @@ def experiment_row(
 
 
 def demand(resources: Resources) -> dict[str, Any]:
-    """What the queue knows of a trial; see `service.control.queue.Waiting`."""
+    """Return what the queue knows of a trial; see `service.control.queue.Waiting`."""
     return {
         "resources": resources.demand(),
         "num_workers": resources.workers_per_trial,
@@ -50,7 +50,7 @@ def demand(resources: Resources) -> dict[str, Any]:
 
 
 def chain_values(experiment_id: str, position: int, chain: Chain) -> dict[str, Any]:
-    """A chain's columns; `position` is its place in the plan, from 0."""
+    """Return a chain's columns; `position` is its place in the plan, from 0."""
     return {
         "experiment_id": experiment_id,
         "id": chain.id,
@@ -63,7 +63,7 @@ def chain_values(experiment_id: str, position: int, chain: Chain) -> dict[str, A
 
 
 def stage_values(experiment_id: str, chain: Chain) -> list[dict[str, Any]]:
-    """The columns of each of a chain's stages."""
+    """Return the columns of each of a chain's stages."""
     return [
         {
             "experiment_id": experiment_id,

@@ -94,7 +94,7 @@ class World:
         """One round of a reconciler that remembers nothing, as after a restart."""
         changes = {"min_free_bytes": 2**62} if self.storage_is_full else {}
         settings = Settings.model_validate({**dict(self.settings), **changes})
-        Reconciler(self.database, jobs or self.jobs, settings).reconcile()
+        Reconciler(self.database, jobs or self.jobs, settings).round()
 
     def interrupted_round(self, before: int, happens: Callable[[], None]) -> None:
         """A round in which something happens before the n-th call to Ray."""
@@ -103,7 +103,7 @@ class World:
 
     def tidy(self) -> None:
         """One round of the housekeeper."""
-        Housekeeper(self.database, self.settings).tidy()
+        Housekeeper(self.database, self.settings).round()
 
     def hurry(self) -> None:
         """Waits before the next driver end now."""

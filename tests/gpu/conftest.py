@@ -1,4 +1,4 @@
-"""Where the Triton kernels are tested: on a GPU if there is one, else by Triton's interpreter, on the CPU.
+"""The device on which the Triton kernels are tested: a GPU if there is one, else the CPU, by Triton's interpreter.
 
     python -m pytest -c /dev/null --rootdir . --confcutdir tests/gpu tests/gpu
 
@@ -16,5 +16,5 @@ if not torch.cuda.is_available():
 
 @pytest.fixture
 def device() -> torch.device:
-    """Where the tensors lie."""
+    """Return the device of the tensors."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -19,12 +19,12 @@ Norm = tuple[Tensor, Tensor]
 
 @pytest.fixture(autouse=True)
 def _triton(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The Triton kernels, also where tensors lie on a CPU and the interpreter runs them."""
+    """Use the Triton kernels, also for tensors on a CPU, where the interpreter runs them."""
     monkeypatch.setattr(fused, "kernels_for", lambda x: gpu)
 
 
 def by_loop(current: Tensor, neurons: Neurons) -> Tensor:
-    """Eq. 1 to 3 by autograd."""
+    """Return the spikes of Eq. 1 to 3, differentiable by autograd."""
     v, spikes = torch.zeros_like(current[0]), []
     for step in current:
         u = step + neurons.tau * v
@@ -36,7 +36,7 @@ def by_loop(current: Tensor, neurons: Neurons) -> Tensor:
 
 
 def normed(x: Tensor, norm: Norm | None) -> Tensor:
-    """Batch normalisation over time and batch by autograd."""
+    """Return batch normalisation over time and batch, differentiable by autograd."""
     if norm is None:
         return x
     dims = [axis for axis in range(x.ndim) if axis != 2]
@@ -46,7 +46,7 @@ def normed(x: Tensor, norm: Norm | None) -> Tensor:
 
 
 def by_triton(inputs: list[tuple[Tensor, Norm | None]], neurons: Neurons, steps: int) -> Tensor:
-    """The same by the kernels."""
+    """Return the spikes of the sum of normalised inputs by the kernels."""
     norms: list[tuple[Moments, float] | None] = []
     tensors: list[Tensor | None] = []
     for x, norm in inputs:
@@ -57,14 +57,14 @@ def by_triton(inputs: list[tuple[Tensor, Norm | None]], neurons: Neurons, steps:
 
 
 def leaf(x: Tensor) -> Tensor:
-    """A copy that lies as x does, and asks for its gradient."""
+    """Return a copy with the memory layout of x that gets a gradient."""
     return x.detach().clone(memory_format=torch.preserve_format).requires_grad_()
 
 
 def agree(
     xs: list[Tensor], norms: list[Norm | None], neurons: Neurons, steps: int, grad: Tensor, tolerance: float
 ) -> None:
-    """Spikes, and the gradients of all inputs and parameters, come out alike."""
+    """Check that spikes, and the gradients of all inputs and parameters, are equal."""
     found: list[list[Tensor]] = []
     for run in ("loop", "triton"):
         own = [leaf(x) for x in xs]
@@ -85,7 +85,7 @@ def agree(
 
 
 def drawn(seed: int, shape: tuple[int, ...], device: torch.device, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Normal numbers, the same on every device."""
+    """Return normal random numbers, the same on every device."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(device, dtype)
 
 
@@ -114,7 +114,7 @@ def _turned(x: Tensor) -> Tensor:
 )
 @pytest.mark.parametrize("num_inputs", [1, 2, 3])
 @pytest.mark.parametrize("with_norms", ["all", "first", "none"])
-def test_norms_and_sums_in_front(
+def test_norms_and_sums_of_inputs_agree(
     device: torch.device, layout: Callable[[Tensor], Tensor], num_inputs: int, with_norms: str
 ) -> None:
     shape = (3, 4, 35, 5, 6)
@@ -129,7 +129,7 @@ def test_norms_and_sums_in_front(
 
 
 @pytest.mark.parametrize("norm", [False, True])
-def test_an_input_that_is_the_same_at_every_step(device: torch.device, norm: bool) -> None:
+def test_a_static_input_agrees(device: torch.device, norm: bool) -> None:
     shape = (1, 4, 7, 5, 6)
     norms: list[Norm | None] = [(1 + 0.1 * drawn(1, (7,), device), 0.1 * drawn(2, (7,), device)) if norm else None]
     agree(
@@ -144,7 +144,7 @@ def test_an_input_that_is_the_same_at_every_step(device: torch.device, norm: boo
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("T", [1, 2, 4, 6, 16])
-def test_in_smaller_types_every_spike_agrees_that_is_not_at_the_threshold(
+def test_in_smaller_types_all_spikes_agree_except_near_the_threshold(
     device: torch.device, dtype: torch.dtype, T: int
 ) -> None:
     x, grad = drawn(T, (T, 3, 700), device, dtype), drawn(T + 1, (T, 3, 700), device, dtype)
@@ -170,7 +170,7 @@ def test_in_smaller_types_every_spike_agrees_that_is_not_at_the_threshold(
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("layout", [lambda x: x, _channels_last], ids=["contiguous", "channels-last"])
-def test_norms_in_smaller_types(device: torch.device, dtype: torch.dtype, layout: Callable[[Tensor], Tensor]) -> None:
+def test_narrow_norms_agree(device: torch.device, dtype: torch.dtype, layout: Callable[[Tensor], Tensor]) -> None:
     shape, neurons = (3, 4, 35, 5, 6), Neurons(0.5, 1.0, Triangle(), "hard", False)
     x, grad = (layout(drawn(seed, shape, device, dtype)) for seed in (0, 1))
     found = fused.moments(x)
@@ -193,7 +193,7 @@ def test_norms_in_smaller_types(device: torch.device, dtype: torch.dtype, layout
 
 
 @pytest.mark.parametrize("shape", [(2, 0, 3), (2, 3, 0), (2, 0, 5, 4, 4)])
-def test_there_may_be_nothing_to_do(device: torch.device, shape: tuple[int, ...]) -> None:
+def test_an_empty_input_is_accepted(device: torch.device, shape: tuple[int, ...]) -> None:
     agree(
         [drawn(0, shape, device)], [None], Neurons(0.5, 1.0, Triangle(), "hard", False), 2, drawn(1, shape, device), 0
     )

@@ -19,7 +19,6 @@ from tests.root import ROOT
 PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")} - {ROOT / "docs/adr/000-template.md"})
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
-# Documented first; to be removed with the commit that adds them.
 COMMANDS = set(typer.main.get_group(app).commands)
 # Variables that are no settings of the service: each node reads these for itself.
 OF_NODES = {"TET_KERNELS", "TET_KERNEL_CACHE"}

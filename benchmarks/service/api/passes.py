@@ -29,7 +29,7 @@ def main() -> int:
         reconciler = Reconciler(database, jobs, settings)
         for _ in range(count):
             begun, cpu_begun = time.perf_counter(), time.process_time()
-            reconciler.reconcile()
+            reconciler.round()
             took.append(time.perf_counter() - begun)
             cpu.append(time.process_time() - cpu_begun)
             time.sleep(settings.reconcile_interval_s)

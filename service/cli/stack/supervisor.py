@@ -126,7 +126,7 @@ def main() -> int:
     )
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log every question
     stop = threading.Event()
-    signals.sets(stop, signal.SIGTERM, signal.SIGINT)
+    signals.set_on(stop, signal.SIGTERM, signal.SIGINT)
     with (settings.home / "supervisor.lock").open("w") as lock:
         if not _is_ours(lock):
             return 0

@@ -105,7 +105,7 @@ def test_what_it_cannot_be_run_with_is_refused_by_field(
 def test_threads_are_part_of_what_has_begun(api: Api, spec: Spec) -> None:
     experiment = paused(api, spec)
     said = detail(api.client.post(f"/experiments/{experiment}/resume", json={"resources": {"cpus_per_trial": 2}}), 409)
-    assert "has begun and goes on with cpus_per_trial 1 (its threads)" in said
+    assert "has started and goes on with cpus_per_trial 1 (its threads)" in said
     fresh = paused(api, spec, begun=False)
     answer = api.client.post(f"/experiments/{fresh}/resume", json={"resources": {"cpus_per_trial": 2}})
     assert answer.json()["resources"]["cpus_per_trial"] == 2

@@ -117,7 +117,7 @@ class Desk:
     def rounds(self, count: int = 1) -> None:
         """Rounds of a reconciler that remembers nothing, as after a restart."""
         for _ in range(count):
-            Reconciler(self.database, self.jobs, self.settings).reconcile()
+            Reconciler(self.database, self.jobs, self.settings).round()
 
     def post(self) -> str:
         parsed = parse(spec())

@@ -102,7 +102,7 @@ def test_checkpoints_are_kept_as_the_spec_says(desk: Desk, keep: str, left: list
     experiment = ended(desk, retention={"checkpoints": keep})
     folder = write_checkpoints(desk, experiment)
     for _ in range(2):
-        Housekeeper(desk.database, desk.settings).tidy()
+        Housekeeper(desk.database, desk.settings).round()
     assert files(folder) == left
     assert len(list(folder.rglob("commits/*.json"))) == 2
     found = row(desk, experiment)
@@ -116,7 +116,7 @@ def test_an_experiment_that_has_outlived_its_time_goes_with_all_that_it_left(des
     folder = write_checkpoints(desk, experiment)
     with desk.database.session() as repository:
         repository.experiments.get(experiment).delete_at = utc_now() - timedelta(seconds=1)
-    Housekeeper(desk.database, desk.settings).tidy()
+    Housekeeper(desk.database, desk.settings).round()
     assert not folder.exists()
     assert list((desk.settings.storage / "trash").iterdir()) == []
     assert row(desk, experiment) is None
@@ -132,7 +132,7 @@ def test_a_removal_that_was_cut_off_is_ended_by_the_next(desk: Desk) -> None:
     trash.parent.mkdir()
     folder.rename(trash)  # so far the first one came
     folder.mkdir()  # and a zombie began to write anew
-    Housekeeper(desk.database, desk.settings).tidy()
+    Housekeeper(desk.database, desk.settings).round()
     assert not trash.exists()
     assert not folder.exists()
     assert row(desk, experiment) is None
@@ -146,7 +146,7 @@ def test_as_long_as_mlflow_is_away_the_experiment_is_not_forgotten(
         repository.experiments.get(experiment).mlflow_experiment_id = "7"
         repository.requests.remove(experiment, Cleanup.EVERYTHING)
     away = Settings.model_validate({**dict(desk.settings), "mlflow_url": "http://127.0.0.1:9"})
-    Housekeeper(desk.database, away).tidy()
+    Housekeeper(desk.database, away).round()
     assert row(desk, experiment) is not None
     assert "could not be cleaned up: MLflow does not answer: ConnectError" in caplog.text
 
@@ -156,7 +156,7 @@ def test_the_end_is_told_once_and_signed(desk: Desk, receiver: tuple[Receiver, s
     desk.settings = Settings.model_validate({**dict(desk.settings), "webhook_hosts": host})
     experiment = ended(desk, ExperimentState.FAILED, webhook={"url": f"http://{host}/hook?a=b"})
     for _ in range(3):
-        Housekeeper(desk.database, desk.settings).tidy()
+        Housekeeper(desk.database, desk.settings).round()
     ((headers, body),) = found.told
     assert found.paths == ["/hook?a=b"]
     told = json.loads(body)
@@ -183,7 +183,7 @@ def test_who_does_not_take_it_is_told_again_later_and_in_the_end_no_more(
     desk.settings = Settings.model_validate({**dict(desk.settings), "webhook_hosts": "127.0.0.1"})
     experiment = ended(desk, webhook={"url": f"http://{host}/"})
     for tries in range(1, webhook.MAX_TRIES + 2):
-        Housekeeper(desk.database, desk.settings).tidy()
+        Housekeeper(desk.database, desk.settings).round()
         known = row(desk, experiment)
         assert known is not None
         assert known.notify_error == f"it answered {status}"
@@ -198,7 +198,7 @@ def test_who_does_not_take_it_is_told_again_later_and_in_the_end_no_more(
 def test_a_host_that_is_no_longer_allowed_is_told_nothing(desk: Desk, receiver: tuple[Receiver, str]) -> None:
     found, host = receiver
     experiment = ended(desk, webhook={"url": f"http://{host}/"})
-    Housekeeper(desk.database, desk.settings).tidy()
+    Housekeeper(desk.database, desk.settings).round()
     known = row(desk, experiment)
     assert known is not None
     assert known.notify_error == f"{host} is not among the hosts that TET_WEBHOOK_HOSTS allows"

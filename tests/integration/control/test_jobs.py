@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from service.control.jobs import Job, JobStatus, RayJobs, submission_id, token_from
+from service.control.jobs import JobStatus, RayJob, RayJobs, submission_id, token_from
 from tests.integration.control.conftest import Desk
 
-JOB = Job("tet-e-1", ("python", "-m", "it's one", "argument"), {"name": "é"}, {"A": "1"})
+JOB = RayJob("tet-e-1", ("python", "-m", "it's one", "argument"), {"name": "é"}, {"A": "1"})
 
 
 @pytest.mark.parametrize(
@@ -106,6 +106,6 @@ def test_where_ray_hangs_one_call_waits_and_the_next_ones_do_not() -> None:
             first, second = jobs.observe("tet-e-1"), jobs.observe("tet-e-2")
             assert (first.status, second.status) == (JobStatus.UNKNOWN, JobStatus.UNKNOWN)
             assert "ReadTimeout" in first.message
-            assert "is not asked again at once" in second.message
-            assert "is not asked again at once" in (jobs.stop("tet-e-1") or "")
+            assert "is not asked again yet" in second.message
+            assert "is not asked again yet" in (jobs.stop("tet-e-1") or "")
             assert jobs.cluster_resources() is None

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from service.control.reconciler import Reconciler
+from service.control.acts import Acts
 from service.events import ChainChanged, Outcome, StageChanged
 from service.reasons import NO_REASON
 from service.spec.blocks import Resources
@@ -209,10 +209,10 @@ def test_a_reconciler_that_is_late_does_not_bring_the_old_resources_back(desk: D
     desk.want(experiment, Wanted.PAUSE)
     desk.rounds()
     resume_with_two(desk, experiment)
-    late = Reconciler(desk.database, desk.jobs, desk.settings)
+    late = Acts(desk.database, desk.jobs, desk.settings)
     desk.rounds()
-    late._start(seen, ExperimentState.QUEUED, NO_REASON)
+    late.start(seen, ExperimentState.QUEUED, NO_REASON)
     desk.run(experiment)
-    late._start(seen, ExperimentState.QUEUED, NO_REASON)
+    late.start(seen, ExperimentState.QUEUED, NO_REASON)
     assert workers_of_spec(desk, experiment) == 2
     assert desk.row(experiment).driver_attempt == 1

@@ -85,11 +85,11 @@ def test_it_ends_in_order_on_sigterm_while_its_parent_lives(settings: Settings) 
         assert first_word(process) == "\n"
         process.terminate()
         assert process.wait(60) == 0
-        assert "left in the middle" not in errors(process)
+        assert "ended in the middle" not in errors(process)
 
 
 @pytest.mark.parametrize(
-    ("hanging", "left"), [("Housekeeper.tidy", "Housekeeper"), ("Reconciler.reconcile", "Reconciler")]
+    ("hanging", "left"), [("Housekeeper.round", "Housekeeper"), ("Reconciler.round", "Reconciler")]
 )
 def test_what_hangs_is_left_and_the_other_has_ended(settings: Settings, hanging: str, left: str) -> None:
     script = f"{HANGING}{hanging} = hang; hurried({left}); sys.exit(control.main())"
@@ -98,15 +98,15 @@ def test_what_hangs_is_left_and_the_other_has_ended(settings: Settings, hanging:
         assert process.stdin is not None
         process.stdin.close()
         assert process.wait(60) == 0
-        assert f"left in the middle of its work: {left}\n" in errors(process)
+        assert f"ended in the middle of its work: {left}\n" in errors(process)
 
 
 def test_it_leaves_where_the_reconciler_hangs_for_long(settings: Settings) -> None:
     short = "reconciler.STALE_AFTER_S = control.GIVE_UP_AFTER_S = control.TELL_EVERY_S = 0.05"
-    script = f"{HANGING}Reconciler.reconcile = hang; {short}; sys.exit(control.main())"
+    script = f"{HANGING}Reconciler.round = hang; {short}; sys.exit(control.main())"
     with started(settings, "-c", script) as process:
         assert process.wait(60) == 1
-        silent = r"the reconciler has been silent for \d+ s; a new process is to take over"
+        silent = r"the reconciler has been silent for \d+ s; a new process takes over"
         assert re.search(silent, errors(process))
 
 

@@ -182,7 +182,7 @@ def test_two_reconcilers_start_no_more_than_may_run(desk: Desk) -> None:
 
     urgent: list[str] = []
     with SlowToSayWhatNodesThereAre(desk.ray.url, lambda: "token") as jobs:
-        Reconciler(desk.database, jobs, desk.settings).reconcile()
+        Reconciler(desk.database, jobs, desk.settings).round()
     assert states(desk, late, *urgent) == ["queued", "starting"]
 
 

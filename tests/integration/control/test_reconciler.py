@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from service.control import reconciler
+from service.control import acts
+from service.control.acts import Acts
 from service.control.decide import TABLE, decide
-from service.control.jobs import Job, JobStatus, Observation, RayJobs
-from service.control.reconciler import Reconciler
+from service.control.jobs import JobStatus, Observation, RayJob, RayJobs
 from service.events import ChainChanged, Outcome, StageChanged
 from service.reasons import NO_REASON, Reason, ReasonKind, cancelled, stopping
 from service.states import ACTIVE, RESTING, ExperimentState, Wanted, WorkState
@@ -52,7 +52,7 @@ def test_an_answer_that_was_lost_leads_to_one_job(desk: Desk) -> None:
 def test_a_job_that_is_there_already_is_no_error(desk: Desk) -> None:
     experiment = desk.post()
     desk.rounds(2)
-    problem = desk.jobs.submit(Job(f"tet-{experiment}-1", ("true",), {}, {}))
+    problem = desk.jobs.submit(RayJob(f"tet-{experiment}-1", ("true",), {}, {}))
     assert "already exists" in (problem or "")
     desk.ray.jobs[f"tet-{experiment}-1"]["status"] = "RUNNING"
     desk.rounds()
@@ -257,15 +257,15 @@ def test_one_experiment_whose_folder_cannot_be_read_does_not_stop_the_others(des
 def test_a_reconciler_that_slept_changes_nothing_of_what_went_on_without_it(desk: Desk) -> None:
     experiment = desk.post()
     desk.ray.end(desk.run(experiment))
-    slept = Reconciler(desk.database, desk.jobs, desk.settings)
+    slept = Acts(desk.database, desk.jobs, desk.settings)
     stale = desk.row(experiment)
     desk.rounds()
     desk.hurry(experiment)
     desk.rounds()
     desk.run(experiment)
     seen = Observation(JobStatus.ENDED, "FAILED: it died")
-    slept._revive(stale, ExperimentState.RUNNING, f"tet-{experiment}-1", seen)
-    slept._start(stale, ExperimentState.RUNNING, NO_REASON)
+    slept.revive(stale, ExperimentState.RUNNING, f"tet-{experiment}-1", seen)
+    slept.start(stale, ExperimentState.RUNNING, NO_REASON)
     row = desk.row(experiment)
     assert (row.state, row.driver_attempt, row.idle_deaths, row.reason) == ("running", 2, 1, "")
 
@@ -289,8 +289,8 @@ class Killed(BaseException):
 
 # Whose act, which, and at which of its calls the kill comes.
 ACTS = [
-    (reconciler, "write_atomic", 1),
-    (reconciler, "write_atomic", 2),
+    (acts, "write_atomic", 1),
+    (acts, "write_atomic", 2),
     (RayJobs, "submit", 1),
     (RayJobs, "submit", 2),
     (RayJobs, "observe", 1),

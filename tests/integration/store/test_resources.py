@@ -117,8 +117,11 @@ def test_of_two_who_change_them_at_once_the_later_one_is_told(sqlite: Database) 
 @pytest.mark.parametrize(
     ("after", "says"),
     [
-        ({"cpus_per_trial": 2}, "has begun and goes on with cpus_per_trial 1 (its threads), on which its bits depend"),
-        ({"gpus_per_trial": 1}, "has begun and goes on with gpus_per_trial 0 (its device), on which its bits depend"),
+        (
+            {"cpus_per_trial": 2},
+            "has started and goes on with cpus_per_trial 1 (its threads), on which its bits depend",
+        ),
+        ({"gpus_per_trial": 1}, "has started and goes on with gpus_per_trial 0 (its device), on which its bits depend"),
     ],
 )
 @pytest.mark.parametrize("begun", [{"attempts": 1}, {"epoch": 1}, {"mlflow_run_id": "r"}, {"run": "r"}, {}])

@@ -13,7 +13,7 @@ EACH = [
     (
         reasons.service_trouble(OSError("no")),
         ReasonKind.TROUBLE,
-        "the service cannot go on with it: OSError: no; it is tried again and again",
+        "the service cannot go on with it: OSError: no; each round tries again",
     ),
     (reasons.ray_silent("HTTP 503"), ReasonKind.RAY_SILENT, "Ray does not answer: HTTP 503"),
     (reasons.ray_refused("HTTP 500"), ReasonKind.RAY_REFUSED, "Ray did not take the job: HTTP 500"),

@@ -1,4 +1,4 @@
-"""What holds for all tests of the training library."""
+"""Fixtures of all tests of the training library."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ import torch
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> Iterator[None]:
-    """One thread, so that the suite's time does not depend on how many cores are busy."""
+    """Use one thread, so that the suite's time does not depend on how many cores are busy."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

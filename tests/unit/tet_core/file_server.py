@@ -9,7 +9,7 @@ from tests.serving import running
 
 
 class Server(ThreadingHTTPServer):
-    """Serves one folder; answers ranges; can be told to break connections off after some bytes."""
+    """A server of one folder, with ranges, that can break connections off after some bytes."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -45,7 +45,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(folder: Path) -> Iterator[Server]:
-    """A server of `folder`, which is made, for as long as the context lasts."""
+    """Make `folder` and serve it within this context."""
     folder.mkdir()
     with running(Server(folder)) as server:
         yield server

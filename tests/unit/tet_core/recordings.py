@@ -8,12 +8,12 @@ HEADER = b"#!AER-DAT2.0\r\n# This is a raw AE data file - do not edit\r\n# Times
 
 
 def record(t: int, x: int, y: int, p: int) -> bytes:
-    """The eight bytes of one event."""
+    """Return the eight bytes of one event."""
     return struct.pack(">II", x << 8 | y << 1 | p, t)
 
 
 def write_aedat(path: Path, events: Iterable[tuple[int, int, int, int]], header: bytes = HEADER) -> Path:
-    """Write events (t, x, y, p), and the folder they lie in."""
+    """Write events (t, x, y, p) to a file, and make its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(header + b"".join(record(*event) for event in events))
     return path

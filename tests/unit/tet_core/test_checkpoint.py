@@ -1,4 +1,4 @@
-"""Checkpoints on the disk."""
+"""Checkpoints on disk."""
 
 import errno
 from pathlib import Path
@@ -34,7 +34,7 @@ def test_what_is_saved_is_loaded(checkpoint: dict[str, Any], tmp_path: Path) -> 
     assert [path.name for path in tmp_path.iterdir()] == ["last.pt"]
 
 
-def test_a_file_that_a_killed_writer_left_does_no_harm(checkpoint: dict[str, Any], tmp_path: Path) -> None:
+def test_a_temporary_file_of_a_killed_writer_is_ignored(checkpoint: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "last.pt"
     checkpoints.save_checkpoint(checkpoint, path)
     for leftover in (".last.pt.tmp", ".last.pt.1.tmp"):
@@ -54,11 +54,11 @@ def test_a_write_that_fails_leaves_the_old_file(checkpoint: dict[str, Any], tmp_
 
 
 @pytest.mark.parametrize("num_values", [1, 100_000])
-def test_a_full_disk_is_told_as_such(
+def test_a_full_disk_raises_the_systems_own_error(
     checkpoint: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_values: int
 ) -> None:
     monkeypatch.setattr("secrets.token_hex", lambda _: "0")
-    (tmp_path / ".last.pt.0.tmp").symlink_to("/dev/full")  # where the content goes first
+    (tmp_path / ".last.pt.0.tmp").symlink_to("/dev/full")  # where the content is written first
     with pytest.raises(OSError, match="No space left on device") as caught:
         checkpoints.save_checkpoint(checkpoint | {"model": {"a": torch.ones(num_values)}}, tmp_path / "last.pt")
     assert caught.value.errno == errno.ENOSPC

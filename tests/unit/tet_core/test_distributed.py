@@ -24,9 +24,9 @@ from tet_core.train.epochs import train_epochs
 
 Checkpoint = dict[str, Any]
 TIMES = ("epoch_time_s", "samples_per_s")
-# Eleven batches an epoch, of 137 samples and at last of 72: 55 steps. Neither 2 nor 4 divides 137.
+# Eleven batches an epoch, ten of 137 samples and one of 72: 55 steps. Neither 2 nor 4 divides 137.
 FIFTY_FIVE = make_config(precision="float64", batch_size=137, epochs=5)
-# The last batch is of two samples.
+# The last batch has two samples.
 TWO_LEFT = {"batch_size": 720, "epochs": 1, "precision": "float64"}
 
 
@@ -37,19 +37,19 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
 
 
 def trained(group: ProcessGroup | None, config: TrainConfig, resume: Checkpoint | None = None) -> list[Checkpoint]:
-    """The checkpoints of a stage; of several workers only the first one is told where to go on."""
+    """Return the checkpoints of a stage; only worker 0 is given the checkpoint to resume from."""
     resume = resume if Workers.of(group).rank == 0 else None
     return [epoch.checkpoint() for epoch in train_epochs(config, resume=resume, group=group)]
 
 
 def apart(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
-    """The largest difference between the weights and statistics of two checkpoints."""
+    """Return the largest difference between the weights and statistics of two checkpoints."""
     assert one["model"].keys() == other["model"].keys()
     return max(float((one["model"][name] - other["model"][name]).abs().max()) for name in one["model"])
 
 
 def series(checkpoints: list[Checkpoint]) -> list[tuple[str, dict[str, float]]]:
-    """Weight hash and metrics of each epoch, times apart."""
+    """Return weight hash and metrics of each epoch, without times."""
     return [
         (weights_sha256(each), {name: value for name, value in each["metrics"].items() if name not in TIMES})
         for each in checkpoints
@@ -81,7 +81,7 @@ def test_two_workers_follow_one(workers: Pool, changes: dict[str, Any]) -> None:
                 assert theirs["metrics"][name] == pytest.approx(value, rel=1e-9)
 
 
-def test_a_stage_goes_on_with_another_number_of_workers(workers: Pool) -> None:
+def test_a_stage_is_resumed_with_another_number_of_workers(workers: Pool) -> None:
     whole = workers.run(1, trained, FIFTY_FIVE)[0]
     for before, after in ((2, 1), (1, 2), (2, 3)):
         checkpoint = workers.run(before, trained, FIFTY_FIVE)[0][1]
@@ -92,14 +92,14 @@ def test_a_stage_goes_on_with_another_number_of_workers(workers: Pool) -> None:
 
 
 @pytest.mark.parametrize("num", [2, 4])
-def test_stopped_and_resumed_with_as_many_workers_it_ends_with_the_same_bits(workers: Pool, num: int) -> None:
+def test_a_stage_resumed_with_as_many_workers_ends_with_the_same_bits(workers: Pool, num: int) -> None:
     config = make_config(batch_size=137, epochs=4)
     whole = workers.run(num, trained, config)[0]
     assert series(workers.run(num, trained, config, whole[1])[0]) == series(whole[2:])
 
 
 @pytest.mark.parametrize("num", [1, 2])
-def test_a_checkpoint_is_the_same_whoever_made_it(workers: Pool, num: int) -> None:
+def test_every_worker_makes_the_same_checkpoint(workers: Pool, num: int) -> None:
     checkpoint = workers.run(num, trained, make_config(batch_size=137, epochs=1))[0][0]
     alone = workers.run(1, trained, make_config(batch_size=137, epochs=1))[0][0]
     assert checkpoint.keys() == alone.keys()
@@ -129,7 +129,7 @@ def test_unsynchronised_norms_are_each_workers_own_and_end_an_epoch_with_their_m
 
 
 def statistics_of_halves(group: ProcessGroup | None) -> Tensor:
-    """The running mean of the first norm after an epoch of one batch: of both halves, so of the whole too."""
+    """Return the running mean of the first norm after an epoch of one batch, which is the mean over both halves."""
     config = make_config(precision="float64", batch_size=1442, epochs=1, sync_norm=False, augmentation=())
     found: Tensor = trained(group, config)[0]["model"]["features.0.norm.running_mean"]
     return found
@@ -153,7 +153,7 @@ def test_a_norm_over_all_workers_is_that_of_the_whole_batch(
 
 
 def normed(group: ProcessGroup | None, kind: str, is_static: bool, sizes: tuple[int, ...]) -> dict[str, Tensor]:
-    """What a norm and neurons make of this worker's part of a batch, and all gradients of a sum over it."""
+    """Return the spikes of a norm and neurons for this worker's part of a batch, and all gradients of their sum."""
     who = Workers.of(group)
     torch.manual_seed(0)
     norm: TdBN = TEBN(3, 4) if kind == "scaled" else TdBN(3)
@@ -183,12 +183,12 @@ def refused(group: ProcessGroup) -> str:
     return str(caught.value)
 
 
-def test_who_loses_the_others_is_told_so_at_once(workers: Pool) -> None:
+def test_a_worker_that_loses_the_others_raises_at_once(workers: Pool) -> None:
     assert workers.run(2, left_alone) == ["worker 0 of 2 has lost the others", ""]
 
 
 def left_alone(group: ProcessGroup) -> str:
-    """The second worker leaves after an epoch."""
+    """Train with a second worker that leaves after one epoch."""
     epochs = train_epochs(make_config(batch_size=137), group=group)
     next(epochs)
     if Workers.of(group).rank == 1:
@@ -217,7 +217,7 @@ def test_shares_are_the_whole_batch_in_its_order_and_differ_by_one_sample_at_mos
             assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
-def test_who_is_alone_talks_to_nobody() -> None:
+def test_a_single_worker_does_not_communicate() -> None:
     x = torch.arange(3.0)
     assert ALONE.summed(x) is x
     assert torch.equal(ALONE.gathered(x), x[None])

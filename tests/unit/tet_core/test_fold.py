@@ -37,7 +37,7 @@ MODELS: list[dict[str, Any]] = [
 
 
 def trained(model: dict[str, Any], dtype: torch.dtype) -> tuple[nn.Module, Tensor]:
-    """A network after some real steps on digits at T=3, in evaluation mode, and test images for it."""
+    """Return a network after some steps of training on digits at T=3, in evaluation mode, and test images for it."""
     dataset: Dataset = load_dataset(Digits(input_size=16))
     with initial_weights(0):
         network = build_model(**model, num_classes=10, in_channels=1, input_size=16, num_steps=3)
@@ -84,7 +84,7 @@ def test_in_float64_every_spike_is_equal(model: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "model", MODELS, ids=lambda model: "-".join(str(v) for v in model.values() if isinstance(v, str))
 )
-def test_in_float32_next_to_no_spike_differs_and_accuracy_stays(model: dict[str, Any]) -> None:
+def test_in_float32_very_few_spikes_differ_and_the_accuracy_stays(model: dict[str, Any]) -> None:
     network, images = trained(model, torch.float32)
     labels = load_dataset("digits").test.labels
     before, outputs = spikes_and_outputs(network, images)
@@ -95,7 +95,7 @@ def test_in_float32_next_to_no_spike_differs_and_accuracy_stays(model: dict[str,
     assert abs(float(accuracies[0] - accuracies[1])) <= 0.001
 
 
-def test_the_model_itself_is_left_as_it_is() -> None:
+def test_folding_does_not_change_the_model_itself() -> None:
     network, _ = trained(MODELS[0], torch.float32)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     fold_batchnorm(network)

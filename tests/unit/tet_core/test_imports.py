@@ -1,4 +1,4 @@
-"""The package is light until something of it is asked for."""
+"""Importing the package is light: modules are loaded when they are needed."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ def test_importing_the_package_or_its_config_loads_no_torch() -> None:
 
 
 def test_training_loads_neither_torchs_compiler_nor_scikit_learn() -> None:
-    """Each takes a second of every trial's process; torch's optimisers load the one, digits would load the other."""
+    """Each takes a second of every trial's process; torch's optimisers would load the one, digits the other."""
     code = """
 import sys
 from tet_core import fit
@@ -26,7 +26,7 @@ print({"torch._dynamo", "sklearn"} & sys.modules.keys())
     assert run(code) == "set()"
 
 
-def test_fit_is_the_function_whatever_was_imported_before() -> None:
+def test_fit_and_evaluate_are_functions_after_their_modules_were_imported() -> None:
     code = "import tet_core.train.fitting, tet_core.measure.evaluation; from tet_core import fit, evaluate; "
     assert run(code + "print(callable(fit), callable(evaluate))") == "True True"
 

@@ -24,7 +24,7 @@ MODELS: dict[str, tuple[int, int, dict[str, Any]]] = {
 
 @pytest.fixture(params=[pytest.param("compiled", marks=needs_compiler), "loop"])
 def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Runs a test with either kind of neurons."""
+    """Run a test with the kernels and with the loop."""
     monkeypatch.setenv(kernels.VARIABLE, request.param)
     kernels.in_use.cache_clear()
     yield request.param
@@ -63,7 +63,7 @@ def test_no_gradient_changes_by_a_bit(kernel: str, name: str, precision: torch.d
 
 
 def bytes_kept(model: nn.Module, x: Tensor, level: Any) -> int:
-    """What autograd holds at the end of the forward pass, the network and its input apart."""
+    """Return the bytes that autograd holds after the forward pass, without the network and its input."""
     held: dict[int, int] = {}
     apart = {each.untyped_storage().data_ptr() for each in (*model.parameters(), *model.buffers(), x)}
 
@@ -84,7 +84,7 @@ def bytes_kept(model: nn.Module, x: Tensor, level: Any) -> int:
 
 
 @needs_compiler
-def test_spikes_take_bits_and_what_the_norms_saw_nothing() -> None:
+def test_spikes_are_kept_as_bits_and_inputs_of_norms_not_at_all() -> None:
     model, x = network("vggsnn")
     fast, balanced, least = (bytes_kept(model, x, level) for level in ("fast", "balanced", "least"))
     assert balanced < 0.6 * fast
@@ -93,14 +93,14 @@ def test_spikes_take_bits_and_what_the_norms_saw_nothing() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("size", [0, 1, 7, 8, 9, 1000, 100_003])
-def test_bits_come_back(kernel: str, dtype: torch.dtype, size: int) -> None:
+def test_packed_bits_unpack_to_the_same_spikes(kernel: str, dtype: torch.dtype, size: int) -> None:
     spikes = (torch.rand(size, generator=torch.Generator().manual_seed(size)) > 0.7).to(dtype)
     bits = pack_bits(spikes)
     assert bits.numel() == -(-size // 8)
     assert torch.equal(unpack_bits(bits, size, dtype), spikes)
 
 
-def test_a_tensor_that_was_changed_since_is_kept_as_it_is() -> None:
+def test_a_tensor_that_changed_after_it_was_noted_is_kept_whole() -> None:
     weight = torch.ones(4, requires_grad=True)
     with memory.kept("balanced"):
         spikes = torch.tensor([0.0, 1.0, 1.0, 0.0])
@@ -112,9 +112,9 @@ def test_a_tensor_that_was_changed_since_is_kept_as_it_is() -> None:
     assert weight.grad.tolist() == [0.0, 0.5, 0.5, 0.0]
 
 
-def test_another_tensor_at_the_same_place_is_not_taken_for_spikes() -> None:
+def test_another_tensor_at_the_same_address_is_not_taken_for_spikes() -> None:
     weight = torch.ones(1024, requires_grad=True)
-    place = bytearray(4 * 1024)  # stands for memory that the allocator gives out again
+    place = bytearray(4 * 1024)  # stands for memory that the allocator reuses
     with memory.kept("balanced"):
         spikes = torch.frombuffer(place, dtype=torch.float32)
         memory.note_spikes(spikes)

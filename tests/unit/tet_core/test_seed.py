@@ -1,4 +1,4 @@
-"""Random draws depend on seed, purpose and epoch, and on nothing else."""
+"""Random draws depend only on seed, purpose and epoch."""
 
 import torch
 
@@ -20,7 +20,7 @@ def test_keys_never_change() -> None:
     assert seed.draw_key(0, "order", 1) == 8978914615671679097
 
 
-def test_initial_weights_leave_the_global_generator_alone() -> None:
+def test_initial_weights_do_not_change_the_global_generator() -> None:
     torch.manual_seed(3)
     expected = torch.rand(4)
     torch.manual_seed(3)

@@ -1,4 +1,4 @@
-"""Every surrogate against its formula, written with math alone, and its integral; the triangle against Eq. 5."""
+"""Every surrogate compared with its formula and its integral; the triangle with Eq. 5."""
 
 import math
 from collections.abc import Callable
@@ -39,7 +39,7 @@ IDS = [type(surrogate).__name__ for surrogate, _ in FORMULAS]
 
 
 @pytest.mark.parametrize(("surrogate", "formula"), FORMULAS, ids=IDS)
-def test_it_is_its_formula(surrogate: Surrogate, formula: Callable[[float], float]) -> None:
+def test_a_surrogate_equals_its_formula(surrogate: Surrogate, formula: Callable[[float], float]) -> None:
     x = torch.linspace(-3, 3, 601, dtype=torch.float64) + 1e-4
     expected = torch.tensor([formula(value) for value in x.tolist()], dtype=torch.float64)
     before = x.clone()
@@ -48,7 +48,7 @@ def test_it_is_its_formula(surrogate: Surrogate, formula: Callable[[float], floa
 
 
 @pytest.mark.parametrize(("surrogate", "formula"), FORMULAS, ids=IDS)
-def test_the_area_under_it_is_1(surrogate: Surrogate, formula: Callable[[float], float]) -> None:
+def test_the_area_under_a_surrogate_is_1(surrogate: Surrogate, formula: Callable[[float], float]) -> None:
     def at(x: float) -> float:
         return float(surrogate.derivative(torch.tensor([x], dtype=torch.float64)))
 
@@ -108,7 +108,7 @@ def test_a_spike_has_the_surrogate_for_a_gradient() -> None:
     assert u.grad.tolist() == [0, 0.5, 1, 0.75, 0]
 
 
-def test_it_leaves_its_argument_alone() -> None:
+def test_a_surrogate_does_not_change_its_argument() -> None:
     x = torch.tensor([0.25, -0.25])
     Triangle(2.0).derivative(x)
     assert x.tolist() == [0.25, -0.25]

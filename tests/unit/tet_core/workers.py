@@ -1,4 +1,4 @@
-"""Workers for tests: processes that talk by gloo, kept for all tests of a file."""
+"""Workers for tests: processes that communicate by gloo, kept for all tests of a file."""
 
 import multiprocessing
 import os
@@ -23,7 +23,7 @@ class Pool:
         self._processes, self._folder, self._calls = processes, folder, 0
 
     def run(self, num: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-        """What `function(group, *arguments)` gives, worker by worker; of one worker the group is None."""
+        """Return what `function(group, *arguments)` returns on each worker; with one worker the group is None."""
         self._calls += 1
         store = str(self._folder / f"store-{self._calls}")
         calls = [self._processes.submit(_as_worker, rank, num, store, function, *arguments) for rank in range(num)]
@@ -32,7 +32,7 @@ class Pool:
 
 @contextmanager
 def pool(folder: Path) -> Iterator[Pool]:
-    """As many processes as any test needs."""
+    """Start as many processes as any test needs."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(MOST, mp_context=context, initializer=_prepare) as processes:
         yield Pool(processes, folder)

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.control.queue import REFUSED_AFTER_S, Limits, Turn, judge
+from service.control.queue import REFUSED_AFTER_S, Admission, QueueLimits, judge
 from service.reasons import NO_REASON, Reason, ReasonKind
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -29,8 +29,8 @@ class One:
         return NOW - timedelta(seconds=self.waited_s)
 
 
-def limits(running: int = 1, per_owner: int | None = None, aging_s: float = 3600) -> Limits:
-    return Limits(running, per_owner, aging_s)
+def limits(running: int = 1, per_owner: int | None = None, aging_s: float = 3600) -> QueueLimits:
+    return QueueLimits(running, per_owner, aging_s)
 
 
 def test_first_in_first_out_within_a_priority_and_the_higher_priority_first() -> None:
@@ -42,14 +42,20 @@ def test_first_in_first_out_within_a_priority_and_the_higher_priority_first() ->
 def test_no_more_run_than_are_allowed() -> None:
     queued = [One(f"e{number}", 10 - number) for number in range(5)]
     verdicts = judge(queued, {"local": 2}, limits(4), NODES, NOW)
-    assert [verdict.turn for verdict in verdicts] == [Turn.GO, Turn.GO, Turn.WAIT, Turn.WAIT, Turn.WAIT]
+    assert [verdict.admission for verdict in verdicts] == [
+        Admission.START,
+        Admission.START,
+        Admission.WAIT,
+        Admission.WAIT,
+        Admission.WAIT,
+    ]
     assert {verdict.reason for verdict in verdicts} == {NO_REASON}
 
 
 def test_an_owner_with_a_full_quota_stands_in_nobodys_way() -> None:
     queued = One("a1", 3, owner="ann"), One("a2", 2, owner="ann"), One("b1", 1, owner="bob")
     verdicts = judge(queued, {}, limits(3, per_owner=1), NODES, NOW)
-    assert [verdict.turn for verdict in verdicts] == [Turn.GO, Turn.WAIT, Turn.GO]
+    assert [verdict.admission for verdict in verdicts] == [Admission.START, Admission.WAIT, Admission.START]
     assert verdicts[1].reason == Reason(ReasonKind.WAITS_FOR_OWNER, "waits: ann may run 1 at once, and does")
 
 
@@ -60,7 +66,7 @@ def test_what_cannot_be_placed_says_why_and_stands_in_nobodys_way() -> None:
     words = "waits for a node: a trial needs 9 workers, each of 1 CPU(s) and 0 GPU(s), and 1 "
     assert verdict.reason.words.startswith(words)
     verdicts = judge([One("big", 9, demand=TWO_GPUS), One("small")], {}, limits(1), NODES, NOW)
-    assert [verdict.turn for verdict in verdicts] == [Turn.WAIT, Turn.GO]
+    assert [verdict.admission for verdict in verdicts] == [Admission.WAIT, Admission.START]
     words = "waits for a node: a trial needs 1 CPU(s) and 2 GPU(s), and no node has them"
     assert verdicts[0].reason.words.startswith(words)
 
@@ -69,14 +75,14 @@ def test_what_is_to_be_refused_is_given_the_time_that_a_cluster_needs_to_gather(
     demand = {**TWO_GPUS, "if_unplaceable": "refuse"}
     early, late = One("early", REFUSED_AFTER_S - 1, demand=demand), One("late", REFUSED_AFTER_S, demand=demand)
     verdicts = {verdict.id: verdict for verdict in judge([early, late], {}, limits(), NODES, NOW)}
-    assert (verdicts["early"].turn, verdicts["late"].turn) == (Turn.WAIT, Turn.REFUSE)
+    assert (verdicts["early"].admission, verdicts["late"].admission) == (Admission.WAIT, Admission.REFUSE)
     assert verdicts["late"].reason.kind is ReasonKind.FAILED
     assert verdicts["late"].reason.words.startswith("it cannot be placed: a trial needs")
 
 
 def test_a_cluster_that_cannot_be_asked_keeps_nobody_waiting() -> None:
     (verdict,) = judge([One("big", demand=TWO_GPUS)], {}, limits(), None, NOW)
-    assert verdict.turn is Turn.GO
+    assert verdict.admission is Admission.START
 
 
 def test_who_waits_long_enough_goes_before_those_of_a_higher_priority() -> None:

@@ -1,4 +1,4 @@
-"""What a network computes for an image, and the estimate of its energy."""
+"""What a network computes for an image, and its estimated energy, row by row."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ PRICES = ENERGY_TABLES["horowitz-2014-45nm"]
 
 
 def silent() -> dict[str, Any]:
-    """A network that fires nowhere: its normalisations let nothing through."""
+    """Return a network that never fires: its norms give 0."""
     weights = {
         name: torch.zeros_like(tensor) if ".norm." in name and name.endswith(("weight", "bias")) else tensor
         for name, tensor in trained()["model"].items()
@@ -24,9 +24,9 @@ def silent() -> dict[str, Any]:
     return trained() | {"model": weights}
 
 
-def test_a_network_that_fires_nowhere_costs_its_stem_alone() -> None:
+def test_a_network_that_never_fires_costs_only_its_stem() -> None:
     (row,) = analyse(silent(), Energy())
-    stem = 9 * 4 * 64  # 3x3 kernels, one channel to four, 8x8 pixels: once, since the image does not change
+    stem = 9 * 4 * 64  # 3x3 kernels, one channel to four, 8x8 pixels: once, since the image is static
     assert row.metrics["energy/multiplications"] == stem
     assert row.metrics["energy/additions"] == row.metrics["energy/firing_rate"] == 0
     for key in ("energy/uj_per_image", "energy/uj_per_image_paper"):
@@ -44,10 +44,10 @@ def test_the_totals_are_the_sums_of_the_layers() -> None:
     assert 0 < row.metrics["energy/firing_rate"] < 1
 
 
-def test_only_layers_that_are_fed_with_spikes_add() -> None:
+def test_only_layers_whose_inputs_are_spikes_add() -> None:
     (row,) = analyse(trained(), Energy())
     layers = [record for record in row.records if record["kind"] != "neuron"]
-    # The stem sees pixels, the third convolution and the head what an average pool left.
+    # The inputs of the stem are pixels; those of the third convolution and of the head come from an average pool.
     assert [record["only_adds"] for record in layers] == [False, True, False, True, False]
     assert [record["is_stem"] for record in layers] == [True, False, False, False, False]
     assert [record["steps"] for record in layers] == [1, 2, 2, 2, 2]
@@ -76,7 +76,7 @@ def test_a_layers_line_is_its_tally_for_one_image() -> None:
     assert record["energy_uj_paper"] == pytest.approx(1000 * 0.9e-6)
 
 
-def test_an_ann_multiplies_in_every_layer_whatever_it_is_fed_with() -> None:
+def test_an_ann_multiplies_in_every_layer_for_any_input() -> None:
     checkpoint = fit(make_config(T=1, epochs=1, neuron={"name": "relu"}, loss={"name": "sdt"})).checkpoint
     (row,) = analyse(checkpoint, Energy(num_samples=20))
     layers = [record for record in row.records if record["kind"] != "neuron"]
@@ -93,14 +93,14 @@ def test_each_T_asked_for_is_a_row_and_costs_more() -> None:
     assert {record["T"] for record in rows[2].records} == {4}
 
 
-def test_it_leaves_no_hooks_behind_and_no_weight_changed() -> None:
+def test_an_analysis_leaves_no_hooks_and_no_changed_weights() -> None:
     rows = analyse(trained(), Energy(T=(1, 2), num_samples=10))
     first, second = next(rows), next(rows)
     assert first.records != second.records
     assert rows.start.initial_sha256 == analyse(trained(), Energy()).start.initial_sha256
 
 
-def test_a_price_of_a_version_never_changes() -> None:
+def test_the_prices_of_a_table_never_change() -> None:
     assert {name: (t.addition_pj, t.multiplication_pj) for name, t in ENERGY_TABLES.items()} == {
         "horowitz-2014-45nm": (0.9, 4.6)
     }

@@ -47,7 +47,7 @@ def test_a_point_is_the_network_moved_along_both_directions() -> None:
     )
 
 
-def test_the_loss_of_the_mean_is_nowhere_above_the_mean_of_losses() -> None:
+def test_sdt_is_at_most_tet_everywhere_on_the_grid() -> None:
     grid = records(size=5)
     assert len(grid) == 25
     assert all(record["loss_sdt"] <= record["loss_tet"] + 1e-12 for record in grid)  # Lemma 4.1
@@ -78,13 +78,13 @@ def test_arms_of_one_seed_share_their_draws_and_seeds_do_not() -> None:
         assert all(not torch.allclose(mine, other) for mine, other in zip(ours, unit(changed), strict=True))
 
 
-def test_a_landscape_that_goes_on_gives_the_rows_that_are_missing() -> None:
+def test_a_resumed_landscape_gives_the_missing_rows() -> None:
     landscape = Landscape(size=3, num_samples=50)
     whole, rest = list(analyse(trained(), landscape)), list(analyse(trained(), landscape, done=2))
     assert [row.records for row in rest] == [row.records for row in whole[2:]]
 
 
-def test_the_network_has_its_own_weights_again_behind_every_row() -> None:
+def test_the_network_has_its_own_weights_again_after_every_row() -> None:
     subject = Subject(trained(), None)
     before = {name: tensor.clone() for name, tensor in subject.model.state_dict().items()}
     from tet_core.analysis.landscape import landscape_rows
@@ -117,6 +117,6 @@ def test_an_axis_is_symmetric_and_has_an_exact_centre(size: int, extent: float) 
     assert at == [-x for x in reversed(at)]
 
 
-def test_where_a_loss_overflows_the_table_has_no_number() -> None:
+def test_a_loss_that_overflows_is_none_in_the_table() -> None:
     grid = records(size=3, extent=100.0)
     assert all(record["loss_sdt"] is None or record["loss_sdt"] >= 0 for record in grid)

@@ -1,4 +1,4 @@
-"""Running an analysis, and what it leaves."""
+"""Running an analysis, and the files that it leaves."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ ANALYSES: list[Analysis] = [
 ]
 
 
-def test_a_checkpoint_file_is_enough(tmp_path: Path) -> None:
+def test_an_analysis_needs_only_a_checkpoint_file(tmp_path: Path) -> None:
     checkpoints.save_checkpoint(trained(), tmp_path / "last.pt")
     rows = analyse(tmp_path / "last.pt", TimeSweep(T=(2,)))
     assert rows.start.initial_sha256 == checkpoints.weights_sha256(trained())
@@ -31,13 +31,13 @@ def test_a_checkpoint_file_is_enough(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("done", [-1, 3])
-def test_rows_to_leave_out_are_rows_that_there_are(done: int) -> None:
+def test_leaving_out_more_rows_than_there_are_is_refused(done: int) -> None:
     with pytest.raises(ValueError, match=re.escape(f"done is {done}; the time_sweep has 2 rows")):
         analyse(trained(), TimeSweep(T=(1, 2)), done=done)
 
 
 @pytest.mark.parametrize("analysis", ANALYSES, ids=lambda analysis: analysis.kind)
-def test_it_has_as_many_rows_as_it_says_and_leaves_table_and_plot(analysis: Analysis, tmp_path: Path) -> None:
+def test_an_analysis_has_as_many_rows_as_it_says_and_writes_table_and_plot(analysis: Analysis, tmp_path: Path) -> None:
     rows = list(analyse(trained(), analysis))
     assert [row.number for row in rows] == list(range(1, analysis.num_rows() + 1))
     assert all(key.startswith(f"{analysis.kind}/") or key == "row_time_s" for row in rows for key in row.metrics)
@@ -50,7 +50,7 @@ def test_it_has_as_many_rows_as_it_says_and_leaves_table_and_plot(analysis: Anal
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_numbers_of_a_table_come_back_to_the_last_digit() -> None:
+def test_numbers_of_a_table_are_read_back_to_the_last_digit() -> None:
     value = 0.1 + 0.2
     (line,) = csv.DictReader(io.StringIO(table_csv([{"loss": value, "none": None}]).decode()))
     assert (float(line["loss"]), line["none"]) == (value, "")

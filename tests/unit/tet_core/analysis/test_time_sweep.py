@@ -29,7 +29,7 @@ def test_each_T_is_measured_with_the_same_weights() -> None:
     assert len({row.metrics["time_sweep/loss_sdt"] for row in rows}) == 3
 
 
-def test_a_sweep_that_goes_on_gives_the_rows_that_are_missing() -> None:
+def test_a_resumed_sweep_gives_the_missing_rows() -> None:
     sweep = TimeSweep(T=(1, 2, 3))
     whole, rest = list(analyse(trained(), sweep)), list(analyse(trained(), sweep, done=1))
     assert [row.records for row in rest] == [row.records for row in whole[1:]]

@@ -9,6 +9,6 @@ from tet_core import fit
 
 @cache
 def trained() -> dict[str, Any]:
-    """The checkpoint of a stage on digits, at T = 2, that has learnt something; do not write to it."""
+    """Return the checkpoint of a trained stage on digits at T = 2; do not write to it."""
     config = make_config(epochs=4, seed=5, batch_size=64, optimizer={"name": "adam", "lr": 0.01})
     return fit(config).checkpoint

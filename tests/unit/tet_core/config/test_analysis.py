@@ -1,4 +1,4 @@
-"""What an analysis may be asked for."""
+"""Settings of analyses: what is accepted and what is refused."""
 
 import re
 from typing import Any
@@ -12,7 +12,7 @@ from tet_core.config import Analysis, AnalysisConfig, Energy, Landscape, TimeSwe
 ANALYSIS: TypeAdapter[Analysis] = TypeAdapter(Analysis)
 
 
-def test_a_range_of_steps_is_the_list_it_stands_for() -> None:
+def test_a_range_of_steps_becomes_a_list() -> None:
     assert TimeSweep.model_validate({"T": {"first": 2, "last": 5}}).T == (2, 3, 4, 5)
     assert TimeSweep.model_validate({"T": [4, 1]}).T == (4, 1)
     assert Energy.model_validate({"T": {"first": 3, "last": 3}}).T == (3,)
@@ -36,7 +36,7 @@ def test_a_range_of_steps_is_the_list_it_stands_for() -> None:
         ({"kind": "energy", "num_samples": 0}, "greater than or equal to 1"),
     ],
 )
-def test_what_cannot_be_is_refused(fields: dict[str, Any], message: str) -> None:
+def test_an_impossible_setting_is_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=re.escape(message)):
         ANALYSIS.validate_python(fields)
 
@@ -50,7 +50,7 @@ def test_what_cannot_be_is_refused(fields: dict[str, Any], message: str) -> None
         (Energy(T=(1, 2)), None, 2),
     ],
 )
-def test_an_analysis_has_a_T_where_it_keeps_one_and_rows_for_epochs(
+def test_an_analysis_stage_has_a_T_unless_it_varies_it_and_an_epoch_a_row(
     analysis: Analysis, T: int | None, rows: int
 ) -> None:
     config = AnalysisConfig(train=make_config(), analysis=analysis)

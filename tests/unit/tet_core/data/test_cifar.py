@@ -1,4 +1,4 @@
-"""CIFAR in the formats in which it is published, and what is said of damaged files."""
+"""CIFAR in its published formats, and the errors of damaged files."""
 
 import dataclasses
 import hashlib
@@ -33,7 +33,7 @@ def test_the_python_version_of_cifar10_is_read(tmp_path: Path) -> None:
     assert "10 of 50,000 samples: not the published set" in dataset.source
 
 
-def test_files_that_lie_in_the_folder_itself_are_found(tmp_path: Path) -> None:
+def test_files_in_the_folder_itself_are_found(tmp_path: Path) -> None:
     write_cifar10(tmp_path / "cifar10")
     assert len(load_dataset("cifar10", tmp_path).train) == 10
 
@@ -66,7 +66,7 @@ def test_the_binary_version_of_cifar100_has_its_fine_label_second(tmp_path: Path
 
 
 def test_a_batch_of_the_python_2_of_its_time_is_read(tmp_path: Path) -> None:
-    """Its texts are byte strings, and its arrays ask for numpy.core, which has another name today."""
+    """Write a batch whose texts are byte strings and whose arrays name numpy.core, which has another name today."""
     write_cifar10(tmp_path / "cifar10")
     for file in (tmp_path / "cifar10").iterdir():
         file.write_bytes(file.read_bytes().replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
@@ -107,7 +107,7 @@ def test_a_binary_file_that_is_cut_short_is_named(tmp_path: Path) -> None:
         load_dataset("cifar100", tmp_path)
 
 
-def test_where_it_is_missing_the_error_says_what_to_do(tmp_path: Path) -> None:
+def test_if_it_is_missing_the_error_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cifar100 is not here: looked for .*cifar-100-python.* \(169 MB\) and put it"):
         cifar.load_cifar(Cifar100(), tmp_path, url=NOWHERE)
 
@@ -121,7 +121,7 @@ def _archive(folder: Path) -> bytes:
 
 @pytest.fixture
 def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
-    """A small archive that passes for the published one."""
+    """Write a small archive that is taken for the published one."""
     write_cifar10(tmp_path / "made" / "cifar-10-batches-py")
     content = _archive(tmp_path / "made" / "cifar-10-batches-py")
     published = cifar._PUBLISHED["cifar10"]
@@ -141,7 +141,7 @@ def test_the_archive_is_fetched_checked_and_unpacked_once(tmp_path: Path, archiv
     assert left == {"cifar-10-python.tar.gz", "cifar-10-batches-py"}
 
 
-def test_an_archive_put_there_by_hand_is_unpacked(tmp_path: Path, archive: bytes) -> None:
+def test_an_archive_that_is_already_there_is_unpacked(tmp_path: Path, archive: bytes) -> None:
     own = tmp_path / "root" / "cifar10"
     own.mkdir(parents=True)
     (own / "cifar-10-python.tar.gz").write_bytes(archive)

@@ -15,7 +15,7 @@ def digits() -> Dataset:
     return load_dataset("digits")
 
 
-def test_it_is_what_its_card_says(digits: Dataset) -> None:
+def test_digits_is_what_its_card_says(digits: Dataset) -> None:
     card = Digits().card()
     assert (len(digits.train), len(digits.test)) == (card.num_train, card.num_test) == (1442, 355)
     images = digits.train.take(torch.arange(1442))

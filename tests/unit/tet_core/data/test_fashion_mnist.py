@@ -20,7 +20,7 @@ NOWHERE = "http://127.0.0.1:9/"  # the discard port: nothing listens
 
 
 def gzipped(data: bytes) -> bytes:
-    """Without the time, which would be part of a test's name, another one in each process."""
+    """Compress without the time, which would give a test another name in each process."""
     return gzip.compress(data, mtime=0)
 
 
@@ -29,7 +29,7 @@ def idx_bytes(values: Tensor) -> bytes:
 
 
 @pytest.mark.parametrize("shape", [(7,), (3, 28, 28)])
-def test_the_reader_gives_back_what_was_written(tmp_path: Path, shape: tuple[int, ...]) -> None:
+def test_the_reader_returns_what_was_written(tmp_path: Path, shape: tuple[int, ...]) -> None:
     values = torch.randint(0, 256, shape, dtype=torch.uint8)
     (tmp_path / "x.gz").write_bytes(gzipped(idx_bytes(values)))
     assert torch.equal(idx.read_idx(tmp_path / "x.gz"), values)
@@ -77,7 +77,7 @@ def test_a_download_is_checked_reported_and_put_in_place(server: Server, tmp_pat
 
 
 @pytest.mark.parametrize("knows_ranges", [True, False])
-def test_a_broken_download_goes_on_where_it_ended(server: Server, tmp_path: Path, knows_ranges: bool) -> None:
+def test_a_broken_download_is_resumed_where_it_ended(server: Server, tmp_path: Path, knows_ranges: bool) -> None:
     (server.folder / FILE.name).write_bytes(CONTENT)
     server.break_after, server.knows_ranges = 1000, knows_ranges
     with pytest.raises(DataError, match=r"data\.gz: download to .* failed: .*1000 of 256000 bytes; try again to go on"):
@@ -95,7 +95,7 @@ def test_wrong_bytes_are_deleted_and_both_sums_named(server: Server, tmp_path: P
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(FILE.name)]
 
 
-def test_data_that_is_nowhere_says_how_to_get_it(tmp_path: Path) -> None:
+def test_missing_data_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         fashion_mnist.load_fashion_mnist(tmp_path, debian_folder=tmp_path / "debian", url=NOWHERE)
     for part in (

@@ -16,7 +16,7 @@ def tree(root: Path, files: list[str]) -> Path:
     return root
 
 
-def test_classes_and_files_come_sorted_numbers_as_numbers(tmp_path: Path) -> None:
+def test_classes_and_files_are_sorted_with_numbers_as_numbers(tmp_path: Path) -> None:
     tree(
         tmp_path,
         [
@@ -47,7 +47,7 @@ def test_a_missing_folder_no_classes_and_an_empty_class_are_named(tmp_path: Path
         list_classes(tmp_path, {".png", ".jpg"})
 
 
-def test_a_drawn_split_takes_its_share_of_each_class_and_depends_on_the_seed_alone() -> None:
+def test_a_drawn_split_takes_its_share_of_each_class_and_depends_only_on_the_seed() -> None:
     labels = torch.tensor([0] * 10 + [1] * 20 + [2] * 2)
     train, test = seeded_split(labels, 0.2, 0)
     assert sorted([*train.tolist(), *test.tolist()]) == list(range(32))
@@ -60,7 +60,7 @@ def test_a_drawn_split_takes_its_share_of_each_class_and_depends_on_the_seed_alo
     assert torch.bincount(labels[seeded_split(labels, 0.99, 0)[0]]).tolist() == [1, 1, 1]
 
 
-def test_a_given_split_is_taken_as_it_is(tmp_path: Path) -> None:
+def test_a_given_split_is_kept(tmp_path: Path) -> None:
     tree(tmp_path, ["train/a/1.png", "train/b/1.png", "test/a/2.png", "test/b/2.png", "test/b/3.png"])
     parts = list_parts(tmp_path, {".png"}, num_classes=2, share=0.5, seed_=0)
     assert (len(parts.train.files), len(parts.test.files)) == (2, 3)

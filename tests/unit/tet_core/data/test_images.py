@@ -1,4 +1,4 @@
-"""Image files that are decoded while training."""
+"""Image files that are decoded during training."""
 
 import itertools
 import re
@@ -56,7 +56,7 @@ def test_of_16_bits_the_upper_8_are_kept(tmp_path: Path) -> None:
 
 
 def _bomb(path: Path) -> None:
-    """A PNG that says it has 10^8 pixels."""
+    """Return a PNG whose header says that it has 10^8 pixels."""
     chunks = (
         (b"IHDR", struct.pack(">IIBBBBB", 10_000, 10_000, 8, 0, 0, 0, 0)),
         (b"IDAT", zlib.compress(b"")),
@@ -82,7 +82,7 @@ def test_a_file_that_is_no_image_or_damaged_is_named(tmp_path: Path) -> None:
         images.decode(tmp_path / "gone.png", 8, 3)
 
 
-def test_a_folder_of_ones_own_is_split_by_its_seed(tmp_path: Path) -> None:
+def test_a_users_folder_is_split_by_its_seed(tmp_path: Path) -> None:
     dataset = load_dataset(own_images(tmp_path), tmp_path)
     assert (len(dataset.train), len(dataset.test)) == (6, 2)
     assert dataset.test.labels.tolist() == [0, 1]
@@ -90,13 +90,13 @@ def test_a_folder_of_ones_own_is_split_by_its_seed(tmp_path: Path) -> None:
     assert "split drawn with seed 0, test share 0.25" in dataset.source
 
 
-def test_a_wrong_number_of_classes_is_told(tmp_path: Path) -> None:
+def test_a_wrong_number_of_classes_is_named(tmp_path: Path) -> None:
     config = own_images(tmp_path).model_copy(update={"num_classes": 3})
     with pytest.raises(DataError, match=r"pets: holds 2 class folders \(cat, dog\); num_classes is 3"):
         load_dataset(config, tmp_path)
 
 
-def test_a_missing_folder_is_told_with_what_belongs_there(tmp_path: Path) -> None:
+def test_a_missing_folder_is_named_with_what_belongs_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"image_folder is not here: looked for .*/birds; put one folder a class there"):
         load_dataset(ImageFolder(folder="birds", num_classes=2, input_size=8), tmp_path)
     with pytest.raises(DataError, match=r"imagenet is not here: .*train and no val\. Get ILSVRC2012 \(148 GB\) from"):
@@ -110,7 +110,7 @@ def test_imagenet_has_a_canvas_to_crop_from(tmp_path: Path) -> None:
     assert dataset.train.take(torch.tensor([0])).shape == (1, 3, 32, 32)
 
 
-def test_an_epoch_streams_the_same_bits_whatever_the_number_of_threads(
+def test_an_epoch_has_the_same_bits_with_any_number_of_decoding_threads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = make_config(dataset=own_images(tmp_path), epochs=2, augmentation=({"name": "resized_crop"},))
@@ -123,7 +123,7 @@ def test_an_epoch_streams_the_same_bits_whatever_the_number_of_threads(
     assert hashes[0] == hashes[1]
 
 
-def test_batches_are_decoded_ahead_and_not_all_at_once(tmp_path: Path) -> None:
+def test_batches_are_decoded_ahead_but_not_all_at_once(tmp_path: Path) -> None:
     samples = load_dataset(own_images(tmp_path, per_class=20), tmp_path).train
     asked: list[int] = []
 

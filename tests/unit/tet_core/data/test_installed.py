@@ -65,7 +65,7 @@ class Broken:
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A package that is installed as others would install it, and an empty data root."""
+    """Install a package with data sets, and return an empty data root."""
     (tmp_path / "lab_data.py").write_text(PACKAGE)
     info = tmp_path / "lab_data-1.0.dist-info"
     info.mkdir()

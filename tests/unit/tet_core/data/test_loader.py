@@ -83,7 +83,7 @@ def test_draws_cover_every_corner_and_flip_about_half() -> None:
     assert always.all()
 
 
-def test_the_validation_set_is_stratified_seeded_and_apart() -> None:
+def test_the_validation_set_is_stratified_seeded_and_disjoint() -> None:
     labels = load_dataset("digits").train.labels
     train, validation = split_validation(labels, 0.1, 0)
     assert sorted([*train.tolist(), *validation.tolist()]) == list(range(len(labels)))
@@ -111,7 +111,7 @@ def test_a_part_of_the_training_set_is_stratified_too_and_grows_with_its_share()
         split_validation(labels, 0.1, 0, part=0.001)
 
 
-def test_a_validation_set_of_nothing_or_everything_is_refused() -> None:
+def test_an_empty_validation_or_training_set_is_refused() -> None:
     labels = torch.arange(10)
     with pytest.raises(ConfigError, match=r"validation is 0\.1; of 10 samples that leaves 10 to train on and 0 to"):
         split_validation(labels, 0.1, 0)

@@ -20,7 +20,7 @@ from tet_core.surrogate import Arctan, Exponential, Rectangular, SigmoidForward,
 pytestmark = needs_compiler
 
 SURROGATES = [Triangle(0.8), Rectangular(0.7), Exponential(0.5), Arctan(0.9), SigmoidForward(2.0)]
-# Layouts of [T, B, C, H, W] and others: (name, what makes it of a contiguous tensor).
+# Memory layouts of [T, B, C, H, W], by name: a function that gives a contiguous tensor this layout.
 CHANNELS_LAST: Callable[[Tensor], Tensor] = lambda x: (  # noqa: E731
     x.flatten(0, 1).contiguous(memory_format=torch.channels_last).view(x.shape)
 )
@@ -28,7 +28,7 @@ CHANNELS_LAST: Callable[[Tensor], Tensor] = lambda x: (  # noqa: E731
 
 @pytest.fixture
 def choose(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
-    """Sets which kernels the process uses."""
+    """Choose the kernels that the process uses."""
 
     def chosen(which: str) -> None:
         monkeypatch.setenv(VARIABLE, which)
@@ -39,7 +39,7 @@ def choose(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
 
 
 def outcome(layer: nn.Module, current: Callable[[Tensor], Any], x: Tensor, grad: Tensor) -> dict[str, Tensor]:
-    """Spikes, and the gradients of the input and of all parameters."""
+    """Return spikes, and the gradients of the input and of all parameters."""
     x = x.detach().clone(memory_format=torch.preserve_format).requires_grad_()
     spikes = layer(current(x))
     assert spikes.shape == grad.shape
@@ -77,7 +77,7 @@ def test_in_float64_they_agree_to_the_last_digits(
 @pytest.mark.parametrize("surrogate", SURROGATES, ids=lambda s: type(s).__name__)
 @settings(deadline=None, max_examples=20)
 @given(T=st.integers(1, 16), batch=st.integers(0, 3), n=st.integers(0, 700), seed=st.integers(0, 2**31))
-def test_in_smaller_types_every_spike_agrees_that_is_not_at_the_threshold(
+def test_in_smaller_types_all_spikes_agree_except_near_the_threshold(
     surrogate: Surrogate, dtype: torch.dtype, T: int, batch: int, n: int, seed: int
 ) -> None:
     draws = torch.Generator().manual_seed(seed)
@@ -93,7 +93,7 @@ def test_in_smaller_types_every_spike_agrees_that_is_not_at_the_threshold(
 
 
 def _potentials(x: Tensor) -> Tensor:
-    """u(t) in float64, from rest: what decides which neurons are far enough from the threshold to be compared."""
+    """Return u(t) in float64: only neurons far enough from the threshold are compared."""
     v, potentials = torch.zeros_like(x[0], dtype=torch.float64), []
     for step in x.double():
         u = step + 0.5 * v
@@ -125,7 +125,7 @@ LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
 
 @pytest.mark.parametrize("grad_layout", LAYOUTS)
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_however_the_input_lies_in_memory(choose: Callable[[str], None], layout: str, grad_layout: str) -> None:
+def test_memory_layouts_change_nothing(choose: Callable[[str], None], layout: str, grad_layout: str) -> None:
     draws = torch.Generator().manual_seed(2)
     x = LAYOUTS[layout](torch.randn(3, 2, 5, 4, 6, generator=draws, dtype=torch.float64))
     grad = LAYOUTS[grad_layout](torch.randn(3, 2, 5, 4, 6, generator=draws, dtype=torch.float64))
@@ -162,7 +162,7 @@ def test_the_bits_are_the_same_for_any_number_of_threads(choose: Callable[[str],
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("steps", [(1, 3), (3, 1)], ids=str)
-def test_an_input_whose_steps_are_one_beside_one_whose_steps_differ(
+def test_a_static_input_can_be_added_to_one_whose_steps_differ(
     choose: Callable[[str], None], steps: tuple[int, int], layout: str
 ) -> None:
     draws = torch.Generator().manual_seed(3)

@@ -1,4 +1,4 @@
-"""Building the kernels: once a machine, by whoever comes first; and doing without."""
+"""Building the kernels, once a machine by the first process; and running without them."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ def test_without_a_compiler_the_loop_runs_with_one_warning(tmp_path: Path) -> No
     )
 
 
-def test_who_asks_for_compiled_kernels_gets_them_or_an_error(tmp_path: Path) -> None:
+def test_compiled_kernels_that_are_asked_for_are_there_or_an_error(tmp_path: Path) -> None:
     done = chosen(TET_KERNELS="compiled", CC="false")
     assert done.returncode == 1
     assert "NoCompilerError: false ended with status 1" in done.stderr
@@ -36,7 +36,7 @@ def test_who_asks_for_compiled_kernels_gets_them_or_an_error(tmp_path: Path) -> 
     assert "TET_KERNELS is 'cuda'; it must be auto, compiled or loop" in done.stderr
 
 
-def test_what_cannot_be_compiled_is_told(tmp_path: Path) -> None:
+def test_a_failed_compilation_is_reported(tmp_path: Path) -> None:
     compiler = tmp_path / "broken"
     compiler.write_text('#!/bin/sh\n[ "$1" = --version ] && exit 0\necho "no such option" >&2\nexit 3\n')
     compiler.chmod(0o755)
@@ -47,7 +47,7 @@ def test_what_cannot_be_compiled_is_told(tmp_path: Path) -> None:
 
 
 @needs_compiler
-def test_where_a_build_cannot_be_kept_or_loaded_is_told(tmp_path: Path) -> None:
+def test_a_folder_where_builds_cannot_be_kept_or_loaded_is_named(tmp_path: Path) -> None:
     nowhere = chosen(TET_KERNEL_CACHE="/proc/nothing")
     assert nowhere.stdout == "loop\n"
     assert "'/proc/nothing'; TET_KERNEL_CACHE may name another folder" in nowhere.stderr
@@ -58,9 +58,9 @@ def test_where_a_build_cannot_be_kept_or_loaded_is_told(tmp_path: Path) -> None:
 
 
 @needs_compiler
-def test_processes_that_come_at_once_build_once(tmp_path: Path) -> None:
+def test_processes_that_start_together_build_once(tmp_path: Path) -> None:
     compiler, calls, there = tmp_path / "counting", tmp_path / "calls", tmp_path / "there"
-    # It is not done before all of them have come.
+    # The build does not end before all processes have started.
     counting = f"""#!/bin/sh
 [ "$1" = --version ] && exec cc --version
 echo build >> {calls}
@@ -80,7 +80,7 @@ exec cc "$@"
 
 
 @needs_compiler
-def test_neurons_that_no_kernel_is_there_for_say_so_once() -> None:
+def test_neurons_without_a_kernel_warn_once() -> None:
     program = (
         f"{LOGGED}; import torch; from tet_core import LIF; layer, x = LIF(learnable_tau=True), torch.zeros(2, 3);"
         "layer(x); layer(x); LIF()(x.half()); LIF()(x)"
@@ -92,7 +92,7 @@ def test_neurons_that_no_kernel_is_there_for_say_so_once() -> None:
     assert chosen(program, TET_KERNELS="loop").stderr == ""
 
 
-def test_where_triton_cannot_work_the_loop_runs_on_gpus(tmp_path: Path) -> None:
+def test_without_a_working_triton_the_loop_runs_on_gpus(tmp_path: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
     done = chosen(f"{LOGGED}; from tet_core import kernels; print(kernels.in_use('cuda'), kernels.in_use('cuda'))")

@@ -22,7 +22,7 @@ NEURONS: tuple[dict[str, Any], ...] = ({}, {"neuron": {"name": "relu"}, "T": 1, 
 
 
 def validation_as_test(config: TrainConfig) -> Dataset:
-    """The data set whose test samples are those of the validation set that are counted."""
+    """Return the data set with the counted samples of the validation set as its test set."""
     dataset = load_dataset(config.dataset)
     _, validation = split_validation(dataset.train.labels, config.validation, config.seed)
     return replace(dataset, test=dataset.train.subset(validation[evenly_spaced(len(validation))]))
@@ -34,7 +34,7 @@ def energies(epochs: list[Epoch]) -> list[float]:
 
 @pytest.mark.parametrize("changes", NEURONS, ids=["LIF", "ReLU"])
 @pytest.mark.parametrize("validation", [0.1, 0.3])
-def test_it_is_the_analysis_of_validation_samples(
+def test_the_estimate_is_the_analysis_of_validation_samples(
     validation: float, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = make_config(validation=validation, **changes)
@@ -50,7 +50,7 @@ def test_it_is_the_analysis_of_validation_samples(
 
 
 @pytest.mark.parametrize("num_there", [1, 10, 255, 256, 257, 511, 50_000])
-def test_samples_are_spread_over_all_there_are(num_there: int) -> None:
+def test_counted_samples_are_evenly_spaced_over_all(num_there: int) -> None:
     found = evenly_spaced(num_there).tolist()
     assert (len(found), found[0]) == (min(num_there, NUM_SAMPLES), 0)
     assert len(set(found)) == len(found)
@@ -68,7 +68,7 @@ def test_no_bit_of_the_training_changes() -> None:
     assert without == series(unasked)
 
 
-def test_it_is_the_same_each_time_and_after_a_resumption() -> None:
+def test_the_estimate_is_the_same_each_time_and_after_a_resumption() -> None:
     config = make_config(validation=0.1, epochs=3)
     whole = list(train_epochs(config, with_energy=True))
     assert energies(list(train_epochs(config, with_energy=True))) == energies(whole)
@@ -77,12 +77,12 @@ def test_it_is_the_same_each_time_and_after_a_resumption() -> None:
     assert len(set(energies(whole))) == 3
 
 
-def test_without_a_validation_set_it_cannot_be_asked_for() -> None:
+def test_without_a_validation_set_the_estimate_is_refused() -> None:
     with pytest.raises(ConfigError, match="validation is 0; it must be above 0 where with_energy is True"):
         train_epochs(make_config(), with_energy=True)
 
 
-def test_what_fires_less_costs_less_and_no_hook_stays() -> None:
+def test_a_network_that_fires_less_costs_less_and_no_hook_stays() -> None:
     config = make_config(validation=0.3)
     *_, last = train_epochs(config)
     subject, dataset = Subject(last.checkpoint(), None), validation_as_test(config)

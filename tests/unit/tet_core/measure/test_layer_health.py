@@ -1,4 +1,4 @@
-"""How layers are, by hand and in a network."""
+"""The health of layers, computed by hand and in a network."""
 
 from typing import Any
 
@@ -31,16 +31,16 @@ def test_the_share_of_the_gradient_by_hand() -> None:
 
 
 @pytest.mark.parametrize("surrogate", [Triangle(0.5), Rectangular(2.0), Arctan(3.0)])
-def test_at_the_threshold_all_of_it_comes_through(surrogate: Surrogate) -> None:
+def test_at_the_threshold_the_whole_gradient_passes(surrogate: Surrogate) -> None:
     assert look(LIF(surrogate=surrogate), 1.0).gradient == pytest.approx(1.0)
 
 
-def test_far_from_the_threshold_nothing_does() -> None:
+def test_far_from_the_threshold_no_gradient_passes() -> None:
     assert look(LIF(), -50.0, -50.0) == LayerHealth(0.0, 0.0)
     assert look(LIF(), 50.0, 50.0) == LayerHealth(1.0, 0.0)
 
 
-def test_every_spiking_layer_of_a_network_is_looked_at_and_left_as_it_was() -> None:
+def test_every_spiking_layer_is_measured_and_not_changed() -> None:
     config = make_config(T=2)
     dataset = load_dataset(config.dataset)
     with environment.applied(config):
@@ -54,7 +54,7 @@ def test_every_spiking_layer_of_a_network_is_looked_at_and_left_as_it_was() -> N
     assert not any(module._forward_hooks for module in model.modules())
 
 
-def test_a_network_of_rectifiers_has_nothing_to_tell() -> None:
+def test_a_network_of_rectifiers_has_no_layer_health() -> None:
     config = make_config(T=1, neuron={"name": "relu"})
     dataset = load_dataset(config.dataset)
     model = build_network(config)
@@ -63,7 +63,7 @@ def test_a_network_of_rectifiers_has_nothing_to_tell() -> None:
     assert found == {}
 
 
-def test_the_first_samples_of_the_first_pass_are_looked_at() -> None:
+def test_the_first_samples_of_the_first_pass_are_measured() -> None:
     config = make_config(T=2)
     dataset = load_dataset(config.dataset)
     with environment.applied(config):
@@ -93,7 +93,7 @@ def test_the_potentials_are_those_of_the_neurons(surrogate: Surrogate, options: 
     assert found[""].gradient == pytest.approx(float(torch.stack(shares).mean()), rel=1e-6)
 
 
-def test_a_pass_that_breaks_off_leaves_no_hooks_behind() -> None:
+def test_a_pass_that_fails_leaves_no_hooks() -> None:
     model = build_network(make_config(T=2))
     with pytest.raises(RuntimeError), watched(model):
         model(torch.zeros(2, 1, 3, 8, 8))

@@ -62,7 +62,7 @@ def test_strides_groups_and_biases_count_as_they_compute() -> None:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_counting_leaves_the_network_as_it_was(training: bool) -> None:
+def test_counting_does_not_change_the_network(training: bool) -> None:
     model = build_model("vgg_small", num_classes=10, in_channels=1, input_size=8, width=2).train(training)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     count_operations(model, (1, 8, 8))
@@ -72,13 +72,13 @@ def test_counting_leaves_the_network_as_it_was(training: bool) -> None:
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (1, 8, 0)])
-def test_an_input_that_is_no_image_is_refused(shape: tuple[int, ...]) -> None:
+def test_an_input_shape_that_is_no_image_is_refused(shape: tuple[int, ...]) -> None:
     model = build_model("vgg_small", num_classes=10, in_channels=1, input_size=8, width=2)
     with pytest.raises(ValueError, match=re.escape(f"input_shape is {shape}; it must be (C, H, W)")):
         count_operations(model, shape)
 
 
-def test_a_tally_tells_what_each_layer_was_fed_with() -> None:
+def test_a_tally_counts_the_inputs_of_each_layer() -> None:
     model = build_model("vgg_small", num_classes=10, in_channels=1, input_size=8, width=4).eval()
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(5, 1, 8, 8, generator=generator) * 3
@@ -86,7 +86,7 @@ def test_a_tally_tells_what_each_layer_was_fed_with() -> None:
         model(repeat_over_time(images, 3))
         model(repeat_over_time(images, 3))
     stem, second, pooled, *_ = tallies.layers
-    assert (stem.is_stem, stem.passes, stem.num_nonzero) == (True, 10, 640)  # a still image passes the stem once
+    assert (stem.is_stem, stem.passes, stem.num_nonzero) == (True, 10, 640)  # the stem computes a still image once
     assert (second.is_stem, second.passes, second.is_binary) == (False, 30, True)
     assert 0 < second.input_rate < 1
     assert not pooled.is_binary  # averages of four spikes

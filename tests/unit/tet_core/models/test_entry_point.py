@@ -14,7 +14,7 @@ from tet_core.models import build_model
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A distribution with a model of its own, as pip would leave it."""
+    """Install a distribution that offers models, with the files that pip would write."""
     (tmp_path / "lab_net.py").write_text(
         "from torch import nn\n"
         "from tet_core.models.building_blocks import Block, Network\n"

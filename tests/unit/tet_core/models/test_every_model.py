@@ -53,7 +53,7 @@ def test_parameters_are_registered_in_the_order_of_the_forward_pass(name: str) -
         if isinstance(module, nn.Conv2d | nn.Linear):
             module.register_forward_pre_hook(lambda _module, _args, path=path: called.append(path))
     model(torch.rand(2, 2, 2, 16, 16))
-    # Where neurons and norms are one kernel, a norm is not called by itself: it stands behind its convolution.
+    # If neurons and norms are one kernel, a norm is not called by itself; it follows its convolution.
     expected = [
         each for path in called for each in (path, f"{path.removesuffix('conv')}norm") if _is_there(model, each)
     ]

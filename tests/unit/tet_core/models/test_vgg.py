@@ -17,7 +17,7 @@ def small(**fields: Any) -> nn.Module:
     return build_model("vgg_small", num_classes=10, in_channels=1, input_size=8, **{"width": 4} | fields)
 
 
-def test_vggsnn_is_the_papers() -> None:
+def test_vggsnn_is_that_of_the_paper() -> None:
     model = build_model("vggsnn", num_classes=10, in_channels=2, input_size=48)
     parameters = dict(model.named_parameters())
     # Eight convolutions with bias, eight norms, the head 4608 -> 10.

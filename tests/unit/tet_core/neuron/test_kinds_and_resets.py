@@ -1,4 +1,4 @@
-"""IF, ReLU, soft and detached resets, learnable constants: the layers against the step, the step by hand."""
+"""IF, ReLU, soft and detached resets, learnable constants: layers compared with the step, and the step by hand."""
 
 from typing import Any
 
@@ -55,14 +55,14 @@ def test_a_soft_reset_subtracts_the_threshold() -> None:
     assert LIF()(current).flatten().tolist() == [1.0, 0.0, 0.0]
 
 
-def test_an_if_neuron_forgets_nothing() -> None:
+def test_an_if_neuron_does_not_leak() -> None:
     current = torch.full((4, 1), 0.375)
     assert IF()(current).flatten().tolist() == [0.0, 0.0, 1.0, 0.0]
     assert LIF()(current).flatten().tolist() == [0.0, 0.0, 0.0, 0.0]
 
 
 def test_a_detached_reset_stops_the_gradient_at_the_spike() -> None:
-    # As in the trace with the reset's gradient, but for its factor: dL/dI(1) = 0.75 + 0.25 * (1 - 1).
+    # As with the reset's gradient, except for its factor: dL/dI(1) = 0.75 + 0.25 * (1 - 1).
     current = torch.tensor([[1.25], [0.5]], dtype=torch.float64, requires_grad=True)
     LIF(detach_reset=True)(current).sum().backward()
     assert current.grad is not None
@@ -72,7 +72,7 @@ def test_a_detached_reset_stops_the_gradient_at_the_spike() -> None:
 def test_learnt_constants_get_the_gradients_of_finite_differences() -> None:
     draws = torch.Generator().manual_seed(5)
     current = torch.randn(4, 2, 6, generator=draws, dtype=torch.float64)
-    # With the sigmoid in the forward pass everything is smooth, so that differences tell the true gradient.
+    # With the sigmoid in the forward pass everything is smooth, so finite differences give the true gradient.
     lif = LIF(0.4, 0.9, SigmoidForward(2.0), learnable_tau=True, learnable_threshold=True).double()
     assert isinstance(lif.tau, Tensor)
     assert isinstance(lif.v_threshold, Tensor)
@@ -117,7 +117,7 @@ def test_a_config_names_a_neuron(config: NeuronConfig, kind: type[nn.Module]) ->
     assert smooth.surrogate == SigmoidForward(10.0)
 
 
-def test_what_cannot_be_is_named() -> None:
+def test_impossible_constants_are_named() -> None:
     with pytest.raises(ConfigError, match="tau is 1; to be learnt, the decay factor must start strictly between"):
         LIF(1, learnable_tau=True)
     with pytest.raises(ConfigError, match="reset is 'none'; it must be 'hard' or 'soft'"):

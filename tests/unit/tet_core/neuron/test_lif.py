@@ -1,4 +1,4 @@
-"""The neuron against a trace made by hand, and its own backward pass against autograd through the definition."""
+"""LIF compared with a trace made by hand, and its backward pass with autograd through the definition."""
 
 import pytest
 import torch
@@ -45,12 +45,12 @@ def test_the_layer_follows_a_trace_made_by_hand() -> None:
     ("current", "fires"),
     [(1.0, 0.0), (float(torch.nextafter(torch.tensor(1.0), torch.tensor(2.0))), 1.0), (0.999, 0.0)],
 )
-def test_it_fires_strictly_above_the_threshold(current: float, fires: float) -> None:
+def test_a_neuron_fires_strictly_above_the_threshold(current: float, fires: float) -> None:
     assert float(LIF()(torch.tensor([[current]]))) == fires
 
 
 def by_steps(current: Tensor, lif: LIF) -> Tensor:
-    """The layer's outcome by the definition, differentiable by autograd."""
+    """Return the layer's spikes by the definition, differentiable by autograd."""
     v, spikes = torch.zeros_like(current[0]), []
     for step in current:
         a, v = lif_step(v, step, tau=lif.tau, v_threshold=lif.v_threshold, surrogate=lif.surrogate)
@@ -102,12 +102,12 @@ def test_a_repeated_step_gives_what_copies_give(layout: torch.memory_format) -> 
     torch.testing.assert_close(once.grad, copies.grad)
 
 
-def test_it_keeps_the_memory_layout_of_a_step() -> None:
+def test_a_layer_keeps_the_memory_layout_of_a_step() -> None:
     current = torch.randn(3, 2, 4, 5, 5).flatten(0, 1).contiguous(memory_format=torch.channels_last).view(3, 2, 4, 5, 5)
     assert LIF()(current)[0].is_contiguous(memory_format=torch.channels_last)
 
 
-def test_it_keeps_the_potential_alone_for_the_backward_pass() -> None:
+def test_only_the_potentials_are_kept_for_the_backward_pass() -> None:
     kept: list[Tensor] = []
 
     def keep(tensor: Tensor) -> Tensor:
@@ -120,7 +120,7 @@ def test_it_keeps_the_potential_alone_for_the_backward_pass() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-def test_it_keeps_shape_and_dtype(dtype: torch.dtype) -> None:
+def test_a_layer_keeps_shape_and_dtype(dtype: torch.dtype) -> None:
     spikes = LIF()(torch.randn(2, 3, 4, dtype=dtype))
     assert spikes.shape == (2, 3, 4)
     assert spikes.dtype == dtype

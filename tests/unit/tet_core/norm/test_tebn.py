@@ -19,7 +19,7 @@ def test_it_is_tdbn_times_a_scale_for_each_step() -> None:
     assert torch.equal(tebn.running_var, tdbn.running_var)
 
 
-def test_beyond_the_trained_steps_the_last_scale_holds() -> None:
+def test_steps_after_the_trained_ones_use_the_last_scale() -> None:
     tebn = TEBN(2, 2).double().eval()
     with torch.no_grad():
         tebn.scale.copy_(torch.tensor([2.0, 5.0]))
@@ -29,7 +29,7 @@ def test_beyond_the_trained_steps_the_last_scale_holds() -> None:
     torch.testing.assert_close(y[0] * 2.5, y[3])
 
 
-def test_a_checkpoint_of_another_T_is_taken_over() -> None:
+def test_a_checkpoint_of_another_T_is_loaded() -> None:
     short = TEBN(2, 2)
     with torch.no_grad():
         short.scale.copy_(torch.tensor([2.0, 5.0]))
@@ -41,7 +41,7 @@ def test_a_checkpoint_of_another_T_is_taken_over() -> None:
     assert saved["scale"].tolist() == [2.0, 5.0]
 
 
-def test_time_inheritance_works_with_it_and_with_learnt_constants() -> None:
+def test_time_inheritance_works_with_tebn_and_with_learnt_constants() -> None:
     fields = {
         "dataset": {"name": "digits"},
         "model": {"name": "vgg_small", "width": 2, "norm": {"name": "tebn"}},

@@ -1,4 +1,4 @@
-"""Training: what is paired stays paired, and what stopped goes on to the same bits."""
+"""Training: arms of one seed stay paired, and a stage that was stopped is resumed to the same bits."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ SDT, TET = {"name": "sdt"}, {"name": "tet"}
 
 
 def series(epochs: Iterable[Epoch]) -> list[tuple[str, dict[str, float]]]:
-    """Weight hash and metrics of each epoch, times apart."""
+    """Return weight hash and metrics of each epoch, without times."""
     return [
         (epoch.weights_sha256, {name: value for name, value in epoch.metrics.items() if name not in TIMES})
         for epoch in epochs
@@ -33,7 +33,7 @@ def series(epochs: Iterable[Epoch]) -> list[tuple[str, dict[str, float]]]:
 
 @contextmanager
 def watched() -> Iterator[list[tuple[str, int, str]]]:
-    """What networks are fed while they train: (hash of the weights, T, hash of the images of one step)."""
+    """Record the inputs of networks while they train: (hash of the weights, T, hash of the images of one step)."""
     fed: list[tuple[str, int, str]] = []
 
     def watch(module: nn.Module, args: tuple[Any, ...]) -> None:
@@ -98,7 +98,7 @@ def test_how_much_is_kept_changes_no_bit() -> None:
 
 
 @pytest.mark.parametrize("optimizer", [{"name": "adam"}, {"name": "sgd", "weight_decay": 1e-4}])
-def test_stopped_and_resumed_it_ends_with_the_same_bits(optimizer: dict[str, Any]) -> None:
+def test_a_stage_that_was_stopped_and_resumed_ends_with_the_same_bits(optimizer: dict[str, Any]) -> None:
     config = make_config(epochs=4, optimizer=optimizer, validation=0.1)
     whole = list(train_epochs(config))
     resumed = train_epochs(config, resume=whole[1].checkpoint())
@@ -108,7 +108,7 @@ def test_stopped_and_resumed_it_ends_with_the_same_bits(optimizer: dict[str, Any
     assert series(train_epochs(config, resume=whole[1].checkpoint())) == series(whole[2:]), "it was changed by its use"
 
 
-def test_two_runs_of_one_config_are_equal_and_leave_earlier_checkpoints_alone() -> None:
+def test_two_runs_of_one_config_are_equal_and_change_no_earlier_checkpoint() -> None:
     first = list(train_epochs(make_config(precision="bfloat16")))
     assert series(first) == series(train_epochs(make_config(precision="bfloat16")))
     assert len({weights_sha256(epoch.checkpoint()) for epoch in first}) == 2
@@ -141,7 +141,7 @@ def test_inheriting_all_takes_this_stages_learning_rate() -> None:
     assert float(last.checkpoint()["optimizer"]["state"][0]["step"]) == 24
 
 
-def test_a_checkpoint_of_before_there_were_several_workers_goes_on() -> None:
+def test_a_checkpoint_from_before_there_were_several_workers_is_resumed() -> None:
     whole = list(train_epochs(make_config()))
     old = whole[0].checkpoint()
     old["config"].pop("sync_norm")
@@ -149,7 +149,7 @@ def test_a_checkpoint_of_before_there_were_several_workers_goes_on() -> None:
     assert series(train_epochs(make_config(), resume=old)) == series(whole[1:])
 
 
-def test_what_cannot_go_on_says_what_differs() -> None:
+def test_a_checkpoint_that_cannot_be_resumed_says_what_differs() -> None:
     *_, last = train_epochs(make_config(epochs=1))
     checkpoint = last.checkpoint()
     with pytest.raises(CheckpointError, match=r"another config: T: saved 2, now 4; loss\.lamb: saved 0\.05, now 0\.1"):
@@ -169,7 +169,7 @@ def test_a_loss_that_is_not_finite_is_named() -> None:
         list(train_epochs(config))
 
 
-def test_a_network_that_its_last_step_broke_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_that_its_last_step_broke_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     def breaking(*arguments: Any) -> dict[str, float]:
         return measure(*arguments) | {"loss": float("nan")}
 
@@ -178,14 +178,14 @@ def test_a_network_that_its_last_step_broke_is_no_result(monkeypatch: pytest.Mon
         list(train_epochs(make_config()))
 
 
-def test_a_device_that_is_not_there_is_named() -> None:
+def test_a_missing_device_is_named() -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
     with pytest.raises(ConfigError, match="device is 'cuda'; this machine, or this build of torch, has no CUDA device"):
         train_epochs(make_config(device="cuda"))
 
 
-def test_it_uses_its_own_threads_and_gives_the_callers_back() -> None:
+def test_training_uses_its_own_threads_and_restores_the_callers() -> None:
     seen: set[int] = set()
     handle = register_module_forward_pre_hook(lambda _module, _args: seen.add(torch.get_num_threads()))
     threads = torch.get_num_threads()
@@ -207,7 +207,7 @@ def test_every_precision_learns(precision: str) -> None:
     assert dtypes == {torch.float64 if precision == "float64" else torch.float32}
 
 
-def test_in_float16_the_scale_of_the_loss_goes_on_where_it_was() -> None:
+def test_in_float16_the_scale_of_the_loss_is_resumed() -> None:
     config = make_config(precision="float16", epochs=3)
     whole = list(train_epochs(config))
     saved = whole[0].checkpoint()
@@ -220,7 +220,7 @@ def test_in_float16_the_scale_of_the_loss_goes_on_where_it_was() -> None:
     assert next(train_epochs(make_config())).checkpoint()["scaler"] == {}
 
 
-def test_in_float16_a_step_whose_gradients_overflow_is_left_out() -> None:
+def test_in_float16_a_step_whose_gradients_overflow_is_skipped() -> None:
     config = make_config(precision="float16", epochs=1)
     stage = train_epochs(config)
     (usual,) = stage
@@ -233,7 +233,7 @@ def test_in_float16_a_step_whose_gradients_overflow_is_left_out() -> None:
     assert all(tensor.isfinite().all() for tensor in last.checkpoint()["model"].values())
 
 
-def test_auto_is_settled_before_anything_depends_on_it() -> None:
+def test_auto_is_resolved_before_anything_depends_on_it() -> None:
     fastest = environment.fastest_precision(torch.device("cpu"))
     (auto,) = train_epochs(make_config(precision="auto", epochs=1))
     (named,) = train_epochs(make_config(precision=fastest, epochs=1))
@@ -272,7 +272,7 @@ def test_auto_on_gpus_of_three_ages(
     assert environment.fastest_precision(torch.device("cuda")) == expected
 
 
-def test_metrics_have_the_names_that_were_agreed() -> None:
+def test_metrics_have_their_documented_names() -> None:
     (plain,) = train_epochs(make_config(epochs=1))
     names = {"train/loss", "train/accuracy", "test/loss", "test/loss_sdt", "test/loss_tet", "test/accuracy", *TIMES}
     assert plain.metrics.keys() == names
@@ -295,7 +295,7 @@ def test_every_batch_that_is_trained_on_or_measured_is_a_step() -> None:
     assert len(steps) == 2 * (3 + 3), "1,437 samples to train on, 355 or so to test on"
 
 
-def test_what_a_step_raises_ends_the_training() -> None:
+def test_an_error_of_on_step_ends_the_training() -> None:
     def stop() -> None:
         raise TimeoutError("long enough")
 
@@ -303,7 +303,7 @@ def test_what_a_step_raises_ends_the_training() -> None:
         next(train_epochs(make_config(), on_step=stop))
 
 
-def test_how_layers_are_is_told_where_it_is_asked_for() -> None:
+def test_the_health_of_layers_is_measured_if_asked_for() -> None:
     config = make_config(epochs=1)
     (told,) = train_epochs(config, with_layers=True)
     (untold,) = train_epochs(config)

@@ -24,7 +24,7 @@ def stop_after(number: int) -> Callable[[Epoch], None]:
     return stop
 
 
-def test_stopped_and_called_again_it_ends_with_the_same_bits(tmp_path: Path) -> None:
+def test_a_fit_that_was_stopped_and_called_again_ends_with_the_same_bits(tmp_path: Path) -> None:
     config = make_config(epochs=4)
     whole = fit(config, folder=tmp_path / "whole")
     with pytest.raises(StoppedError):
@@ -49,7 +49,7 @@ def test_time_inheritance_in_two_calls(tmp_path: Path) -> None:
     assert fit(config, initial=first.checkpoint, folder=tmp_path).weights_sha256 == whole.weights_sha256
 
 
-def test_the_best_epoch_is_chosen_by_validation_or_else_says_that_it_is_of_the_test_set(tmp_path: Path) -> None:
+def test_the_best_epoch_is_chosen_by_validation_or_named_as_that_of_the_test_set(tmp_path: Path) -> None:
     result = fit(make_config(epochs=3, validation=0.1), folder=tmp_path / "validated")
     accuracies = {number: metrics["val/accuracy"] for number, metrics in result.history.items()}
     assert result.best["epoch"] == max(accuracies, key=lambda number: (accuracies[number], -number))
@@ -59,9 +59,7 @@ def test_the_best_epoch_is_chosen_by_validation_or_else_says_that_it_is_of_the_t
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_checkpoint_evaluated_alone_gives_the_logged_numbers_to_the_last_digit(
-    tmp_path: Path, precision: str
-) -> None:
+def test_evaluating_a_checkpoint_gives_the_logged_numbers_to_the_last_digit(tmp_path: Path, precision: str) -> None:
     result = fit(make_config(T=4, epochs=2, validation=0.1, precision=precision), folder=tmp_path)
     for split in ("test", "val"):
         logged = {name: value for name, value in result.metrics.items() if name.startswith(f"{split}/")}
@@ -69,7 +67,7 @@ def test_a_checkpoint_evaluated_alone_gives_the_logged_numbers_to_the_last_digit
     assert evaluate(result.checkpoint)["test/accuracy"] == result.metrics["test/accuracy"]
 
 
-def test_a_split_that_is_not_there_is_named() -> None:
+def test_a_missing_split_is_named() -> None:
     result = fit(make_config(epochs=1))
     with pytest.raises(ConfigError, match="split is 'train'; it must be 'test' or 'val'"):
         evaluate(result.checkpoint, split="train")
@@ -84,7 +82,7 @@ def test_a_damaged_last_checkpoint_is_named(tmp_path: Path) -> None:
         fit(make_config(epochs=2), folder=tmp_path)
 
 
-def test_it_learns_to_read_digits() -> None:
+def test_training_learns_to_read_digits() -> None:
     config = make_config(
         T=2, epochs=6, model={"name": "vgg_small", "width": 16}, optimizer={"name": "adam", "lr": 0.01}
     )

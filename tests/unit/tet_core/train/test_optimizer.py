@@ -22,7 +22,7 @@ def test_cosine_falls_from_lr_to_lr_min_by_epoch() -> None:
     assert rates(config)[0] == 0.2
 
 
-def test_a_constant_rate_stays() -> None:
+def test_a_constant_rate_does_not_change() -> None:
     assert rates(make_config(epochs=3, schedule={"name": "constant"})) == [1e-3] * 3
 
 
@@ -51,7 +51,7 @@ def test_the_optimisers_are_torchs(config: AdamConfig | SgdConfig) -> None:
 @pytest.mark.parametrize("config", [AdamConfig(lr=0.1), SgdConfig(lr=0.1)])
 def test_hooks_run_once_a_step_and_a_closure_is_called_once(config: AdamConfig | SgdConfig) -> None:
     parameter = nn.Parameter(torch.ones(3))
-    torch.optim.Adam([nn.Parameter(torch.ones(1))])  # torch wraps the step of a class when it makes one of it
+    torch.optim.Adam([nn.Parameter(torch.ones(1))])  # torch wraps the step of a class when it makes its first optimiser
     optimizer = build_optimizer(config, [parameter])
     seen: list[str] = []
     optimizer.register_step_pre_hook(lambda *_: seen.append("before"))

@@ -75,7 +75,7 @@ def test_a_shear_shifts_each_row_by_its_distance_from_the_centre() -> None:
     ]
 
 
-def test_counts_stay_whole_and_come_from_the_sample() -> None:
+def test_counts_stay_integers_and_come_from_the_sample() -> None:
     samples = frames(60)
     for sample, found in zip(samples, augmented(Nda(), samples, torch.arange(60)), strict=True):
         assert set(found.flatten().tolist()) <= {0, *sample.flatten().tolist()}

@@ -14,7 +14,7 @@ STEPS: list[AugmentationStep] = [Crop(padding=2), Flip(), ResizedCrop(), Cutout(
 
 
 def photographs(number: int = 3, size: int = 32) -> Tensor:
-    """Images with structure: smooth gradients, an edge, some noise."""
+    """Return images with structure: smooth gradients, an edge, some noise."""
     draw = np.random.default_rng(3)
     y, x = np.mgrid[:size, :size] / size
     made = []
@@ -51,7 +51,7 @@ def test_one_grey_channel_is_as_good_as_three(step: AugmentationStep) -> None:
     assert augment.apply((step,), tables, torch.arange(16), images, 32).shape == images.shape
 
 
-def test_a_step_draws_the_same_whatever_stands_beside_it() -> None:
+def test_a_step_draws_the_same_beside_any_other_steps() -> None:
     alone = augment.draw((Flip(),), 50, seed_=4, epoch=1)[0]
     beside = augment.draw((AutoAugment(), Cutout(), Flip()), 50, seed_=4, epoch=1)[2]
     assert torch.equal(alone, beside)
@@ -60,7 +60,7 @@ def test_a_step_draws_the_same_whatever_stands_beside_it() -> None:
     assert not torch.equal(twice[1], alone)
 
 
-def test_what_is_larger_than_the_input_is_cropped_to_its_centre() -> None:
+def test_images_larger_than_the_input_are_cropped_to_their_centre() -> None:
     images = torch.arange(36, dtype=torch.uint8).view(1, 1, 6, 6)
     assert torch.equal(augment.apply((), (), torch.tensor([0]), images, 4), images[..., 1:5, 1:5])
 
@@ -84,7 +84,7 @@ def test_a_rectangle_is_stretched_as_bilinear_interpolation_does() -> None:
     rows = torch.tensor([[0.5, 0.25, 0.5, 1.0]]).expand(3, 4)  # 16 wide from column 8, 8 high from row 24
     found = geometry.apply_resized_crop(ResizedCrop(), images, rows, 32)
     exact = torch.nn.functional.interpolate(images[..., 24:32, 8:24].float(), (32, 32), mode="bilinear")
-    inner = (..., slice(4, -4), slice(2, -2))  # at its edges the crop sees its neighbours in the image
+    inner = (..., slice(4, -4), slice(2, -2))  # at the edges the crop uses neighbouring pixels of the image
     torch.testing.assert_close(found[inner].float(), exact[inner], rtol=0, atol=0.51)
 
 
@@ -94,7 +94,7 @@ def test_rectangles_stay_inside_and_have_the_area_and_aspect_asked_for() -> None
     width, height = rows[:, 0], rows[:, 1]
     assert float(rows.min()) >= 0
     assert float(rows.max()) <= 1
-    assert float((width * height).min()) >= 0.14  # where a side was cut to the image's, the area is smaller
+    assert float((width * height).min()) >= 0.14  # if a side was cut to that of the image, the area is smaller
     assert float((width / height).max()) <= 2.0 + 1e-6
 
 
@@ -144,7 +144,7 @@ def test_an_operation_gives_what_pillow_gives(name: str, level: float, channels:
     assert callable(operation)
     expected = [from_pillow(operation(to_pillow(x), level, float(s))) for x, s in zip(images, signs, strict=True)]
     difference = (found.int() - torch.stack(expected).int()).abs()
-    if name == "rotate":  # on the border between two pixels the nearest one is a matter of rounding
+    if name == "rotate":  # on the border between two pixels, rounding decides which is the nearest
         assert float((difference > 0).float().mean()) < 0.01
     else:
         assert int(difference.max()) <= 1
@@ -157,7 +157,7 @@ def test_every_operation_of_the_policy_is_there_and_all_pairs_are_drawn() -> Non
     assert set((rows[:, 0] * 25).long().tolist()) == set(range(25))
 
 
-def test_an_image_gets_its_pair_as_its_draws_say() -> None:
+def test_an_image_gets_the_pair_that_it_draws() -> None:
     images = photographs(25)
     rows = torch.tensor([[(place + 0.5) / 25, 0.0, 0.0, 0.0, 1.0] for place in range(25)])
     found = colour.apply_autoaugment(AutoAugment(), images, rows, 32)

@@ -1,4 +1,4 @@
-"""AEDAT 2.0 files: events as they were written, and damaged files named."""
+"""AEDAT 2.0 files: events are read as they were written, and damaged files are named."""
 
 import re
 import struct
@@ -22,7 +22,7 @@ ROWS = [(4_294_967_295, 127, 0, 1), (0, 0, 127, 0), (17, 5, 64, 1), (17, 5, 64, 
         b"#!AER-DAT2.0\r\n# HardwareInterface: DVS128\r\n",
     ],
 )
-def test_events_come_back_as_they_were_written(tmp_path: Path, header: bytes) -> None:
+def test_events_are_read_as_they_were_written(tmp_path: Path, header: bytes) -> None:
     found = aedat.read_aedat(write_aedat(tmp_path / "a.aedat", ROWS, header))
     assert list(zip(*(values.tolist() for values in found), strict=True)) == ROWS
 
@@ -39,7 +39,7 @@ def test_the_cameras_own_events_are_left_out(tmp_path: Path) -> None:
     assert aedat.read_aedat(path).t.tolist() == [4_294_967_295, 0, 17, 17, 21]
 
 
-def test_a_file_of_a_header_alone_has_no_events(tmp_path: Path) -> None:
+def test_a_file_with_only_a_header_has_no_events(tmp_path: Path) -> None:
     assert len(aedat.read_aedat(write_aedat(tmp_path / "a.aedat", [])).t) == 0
 
 
@@ -57,13 +57,13 @@ EVENT = record(1, 2, 3, 1)
         (b"#!AER-DAT3.1\r\n" + EVENT, r"an AEDAT file of version 3\.1"),
         (b"#!AER-DAT4.0\r\n" + EVENT, r"an AEDAT file of version 4\.0"),
         (HEADER + EVENT + struct.pack(">II", 0x2300_0000, 1), "event 1 has the address 0x23000000; a DVS128's are at"),
-        # The first byte is that of '#', but what follows is no line of text.
+        # The first byte is '#', but no line of text follows.
         (HEADER + struct.pack(">II", 0x2300_0000, 1) + EVENT, "event 0 has the address 0x23000000"),
         (HEADER + b"#End Of ASCII Header\r\n" + b"#abcdef\n" + EVENT, "event 0 has the address 0x23616263"),
         (None, "cannot be read: .*No such file"),
     ],
 )
-def test_what_cannot_be_read_is_named(tmp_path: Path, content: bytes | None, complaint: str) -> None:
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None, complaint: str) -> None:
     path = tmp_path / "a.aedat"
     if content is not None:
         path.write_bytes(content)

@@ -1,4 +1,4 @@
-"""The cache of frames: made once, whole or not at all, whoever writes at the same time."""
+"""The cache of frames: made once, whole or not at all, also by several writers at the same time."""
 
 import json
 import multiprocessing
@@ -23,7 +23,7 @@ def frame(sample: int) -> NDArray[np.int16]:
 
 
 class Maker:
-    """Counts how often the frames were made; may fail after some."""
+    """A maker of frames that counts its calls, and may fail after some frames."""
 
     def __init__(self, fail_after: int | None = None) -> None:
         self.made, self.fail_after = 0, fail_after
@@ -46,7 +46,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "own"
 
 
-def test_frames_are_made_once_and_come_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_frames_are_made_once_and_read_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     maker = Maker()
     for _ in range(2):
         found = cached(request(maker), tmp_path)
@@ -57,7 +57,7 @@ def test_frames_are_made_once_and_come_back(tmp_path: Path, capsys: pytest.Captu
     assert json.loads((folder / "recipe.json").read_text())["shape"] == [N, T, 2, S, S]
 
 
-def test_whatever_shapes_the_frames_is_in_the_key(tmp_path: Path) -> None:
+def test_everything_that_frames_depend_on_is_in_the_key(tmp_path: Path) -> None:
     keys = {
         replace(request(Maker(), slicing="count"), **change).key
         for change in ({}, {"T": 3}, {"input_size": 4}, {"num_samples": 6}, {"recipe": {"slicing": "time"}})
@@ -68,7 +68,7 @@ def test_whatever_shapes_the_frames_is_in_the_key(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["frames.npy", "sha256.npy"])
 @pytest.mark.parametrize("damage", [-1, 60, 0, None])
-def test_a_damaged_cache_is_made_anew(tmp_path: Path, name: str, damage: int | None) -> None:
+def test_a_damaged_cache_is_made_again(tmp_path: Path, name: str, damage: int | None) -> None:
     maker = Maker()
     cached(request(maker), tmp_path)
     path = tmp_path / FOLDER / request(maker).key / name
@@ -87,7 +87,7 @@ def test_a_writer_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / FOLDER).iterdir()] == [f".{request(Maker()).key}.lock"]
 
 
-def test_what_a_killed_writer_left_is_no_cache_and_is_removed(tmp_path: Path) -> None:
+def test_the_folder_of_a_killed_writer_is_no_cache_and_is_removed(tmp_path: Path) -> None:
     leftover = tmp_path / FOLDER / f".{request(Maker()).key}.0badcafe.tmp"
     leftover.mkdir(parents=True)
     (leftover / "frames.npy").write_bytes(b"half")
@@ -149,7 +149,7 @@ def test_of_several_writers_one_writes_and_all_read(tmp_path: Path) -> None:
     assert made.read_text() == "made\n"
 
 
-def test_where_the_root_cannot_be_written_the_users_own_cache_takes_it(tmp_path: Path, own_cache: Path) -> None:
+def test_if_the_root_cannot_be_written_the_users_cache_is_used(tmp_path: Path, own_cache: Path) -> None:
     (tmp_path / "root").mkdir()
     (tmp_path / "root" / FOLDER).write_text("a file where the folder would be: refused to root too")
     maker = Maker()
@@ -159,7 +159,7 @@ def test_where_the_root_cannot_be_written_the_users_own_cache_takes_it(tmp_path:
     assert (own_cache / "tet_core" / FOLDER / request(maker).key / "frames.npy").exists()
 
 
-def test_where_nothing_can_be_written_both_places_are_named(tmp_path: Path, own_cache: Path) -> None:
+def test_if_neither_place_can_be_written_both_are_named(tmp_path: Path, own_cache: Path) -> None:
     (tmp_path / "root").write_text("")
     own_cache.write_text("")
     message = f"recordings cannot be stored: {tmp_path}/root/.*; {own_cache}/tet_core/"
@@ -168,7 +168,7 @@ def test_where_nothing_can_be_written_both_places_are_named(tmp_path: Path, own_
     assert isinstance(caught.value.__cause__, NotADirectoryError)
 
 
-def test_samples_take_subset_and_tell_their_content(tmp_path: Path) -> None:
+def test_samples_take_subset_and_yield_their_content(tmp_path: Path) -> None:
     train, test = parts(cached(request(Maker()), tmp_path), torch.tensor([0, 1, 0]), torch.tensor([1, 1]))
     assert (len(train), len(test)) == (3, 2)
     taken = test.take(torch.tensor([1, 0, 1]))

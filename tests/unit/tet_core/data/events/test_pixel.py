@@ -9,21 +9,21 @@ from tet_core.data.events import pixel
 
 
 def rows(size: int, *steps: list[float], t: list[float], threshold: float) -> list[tuple[int, int, int, int]]:
-    """Events (t, x, y, p) of one line of pixels whose log intensities are given for each step."""
+    """Return the events (t, x, y, p) of one line of pixels, given their log intensities at each step."""
     seen = (np.array(step, dtype=np.float64).reshape(1, 1, size) for step in steps)
     (found,) = pixel.fired(seen, np.array(t), threshold)
     return list(zip(*(values.tolist() for values in found), strict=True))
 
 
 def test_an_edge_that_moves_over_pixels_fires_the_events_computed_by_hand() -> None:
-    # A step of one unit of log intensity passes pixel 0 within [0, 100] µs and pixel 1 within [100, 200]; pixel 1 goes
-    # dark again within [200, 300]. Thresholds of 0.4 are crossed at 0.4 and 0.8 of the way up; downwards the level of
-    # 0.8 is left by 0.4 at 0.4, and again at 0: 0.6 and 1 of the way.
+    # Log intensity rises by 1 at pixel 0 within [0, 100] µs and at pixel 1 within [100, 200]; it falls again at pixel 1
+    # within [200, 300]. With a threshold of 0.4, events fire at 0.4 and 0.8 of the rise. The reference is then 0.8, so
+    # on the way down events fire at values of 0.4 and 0: at 0.6 and 1 of the fall.
     found = rows(2, [0, 0], [1, 0], [1, 1], [1, 0], t=[0, 100, 200, 300], threshold=0.4)
     assert found == [(40, 0, 0, 1), (80, 0, 0, 1), (140, 1, 0, 1), (180, 1, 0, 1), (260, 1, 0, 0), (300, 1, 0, 0)]
 
 
-def test_what_stays_below_the_threshold_adds_up_over_steps() -> None:
+def test_changes_below_the_threshold_add_up_over_steps() -> None:
     found = rows(1, [0], [0.3], [0.6], [0.9], [0.7], t=[0, 10, 20, 30, 40], threshold=0.5)
     assert found == [(16, 0, 0, 1)], "0.5 is crossed at two thirds of the second step; 0.7 is not 0.5 below it"
 
@@ -39,7 +39,7 @@ def test_recordings_of_one_batch_do_not_mix() -> None:
             np.testing.assert_array_equal(one, other)
 
 
-def test_a_closed_path_leaves_every_pixel_where_it_was() -> None:
+def test_a_closed_path_ends_with_every_pixel_at_its_first_level() -> None:
     images = np.random.default_rng(0).random((2, 9, 7))
     for t, x, y, p in pixel.record_images(images, 24, 0.1):
         assert len(t) > 1000
@@ -50,9 +50,9 @@ def test_a_closed_path_leaves_every_pixel_where_it_was() -> None:
         np.testing.assert_array_equal(ups, downs)
 
 
-def test_a_bright_bar_fires_as_often_as_its_contrast_holds_thresholds() -> None:
-    # The bar is as high as the image, so that each of the three saccades leads it over a pixel in the middle by its
-    # columns alone; from black to white log intensity rises by ln 11.
+def test_a_bright_bar_fires_once_for_each_threshold_of_its_contrast() -> None:
+    # The bar is as high as the image, so each of the three saccades moves it over a pixel in the middle only by its
+    # columns. From black to white log intensity rises by ln 11.
     contrast = log((pixel.BLACK + 1) / pixel.BLACK)
     image = np.zeros((1, 24, 24))
     image[:, :, 11:13] = 1
@@ -63,7 +63,7 @@ def test_a_bright_bar_fires_as_often_as_its_contrast_holds_thresholds() -> None:
     assert int(middle.sum()) == 3, "the bar comes from four columns to the left once within the first saccade"
 
 
-def test_the_path_is_closed_and_leads_in_steps_of_half_a_pixel_at_most() -> None:
+def test_the_path_is_closed_and_its_steps_are_at_most_half_a_pixel() -> None:
     for size in (8, 32, 128):
         way = pixel.trajectory(size)
         assert (way.row[0], way.column[0]) == (way.row[-1], way.column[-1])
@@ -81,7 +81,7 @@ def test_scaling_keeps_constants_and_means_and_hits_known_values() -> None:
 
 
 def test_log_intensity_counts_not_intensity() -> None:
-    # From e^0 to e^1 as from e^1 to e^2.
+    # The step from e^0 to e^1 is the same as that from e^1 to e^2.
     seen = [np.log(np.array([[[value]]])) for value in (1.0, e, e * e)]
     (found,) = pixel.fired(iter(seen), np.array([0.0, 10.0, 20.0]), 0.5)
     assert found.t.tolist() == pytest.approx([5, 10, 15, 20], abs=1)

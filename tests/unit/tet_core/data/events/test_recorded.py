@@ -1,4 +1,4 @@
-"""Data sets of AEDAT 2.0 files: CIFAR10-DVS as it is laid out, and recordings of the user's own."""
+"""Data sets of AEDAT 2.0 files: CIFAR10-DVS, and recordings in a user's folders."""
 
 import os
 import random
@@ -33,10 +33,10 @@ def dvs_cifar10(root: Path, per_class: int, *, sensor: int = 128) -> Path:
     return root
 
 
-def test_the_last_of_each_class_by_number_are_tested_on(tmp_path: Path) -> None:
+def test_the_last_of_each_class_by_number_are_the_test_set(tmp_path: Path) -> None:
     dvs_cifar10(tmp_path, 0)
     for name in CLASSES:
-        for number in range(12):  # one event, whose column tells the number
+        for number in range(12):  # one event, whose column is the number
             path = tmp_path / "dvs_cifar10" / name / f"cifar10_{name}_{number}.aedat"
             write_aedat(path, [(0, number * 10, 0, 1)])
     dataset = load_dataset(DvsCifar10(input_size=128), tmp_path, T=1)
@@ -106,7 +106,7 @@ def config(**fields: object) -> EventFolder:
     return EventFolder.model_validate({"folder": "my/events", "num_classes": 2, "input_size": 8, **fields})
 
 
-def test_recordings_of_the_users_own_are_split_by_the_data_sets_seed(tmp_path: Path) -> None:
+def test_a_users_recordings_are_split_by_the_data_sets_seed(tmp_path: Path) -> None:
     for name in ("left", "right"):
         for number in range(10):
             write_aedat(tmp_path / "my" / "events" / name / f"{number}.aedat", [(0, number, 0, 1)])

@@ -23,7 +23,7 @@ def cut(recording: Events, T: int, slicing: Slicing = "count", sensor: int = 4, 
     )
 
 
-# Seven events within 100 µs on 4x4 pixels; two of them are at one place, time and polarity.
+# Seven events within 100 µs on 4x4 pixels; two of them have the same place, time and polarity.
 SEVEN = events((0, 0, 0, 1), (10, 3, 0, 0), (10, 3, 0, 0), (20, 1, 2, 1), (49, 3, 3, 1), (50, 0, 0, 1), (100, 2, 3, 0))
 
 
@@ -72,12 +72,12 @@ def test_times_out_of_order_are_sorted(slicing: Slicing) -> None:
     np.testing.assert_array_equal(cut(shuffled, 3, slicing), cut(SEVEN, 3, slicing))
 
 
-def test_events_of_one_time_stay_in_their_order() -> None:
+def test_events_of_equal_time_keep_their_order() -> None:
     found = in_time_order(events((5, 0, 0, 0), (3, 1, 0, 0), (5, 2, 0, 0), (3, 3, 0, 0)))
     assert found.x.tolist() == [1, 3, 0, 2]
 
 
-def test_a_time_counter_that_starts_anew_goes_on() -> None:
+def test_a_time_counter_that_wraps_is_continued() -> None:
     last = 2**32 - 1
     found = in_time_order(events((last - 5, 0, 0, 0), (3, 1, 0, 0), (last, 2, 0, 0), (4, 3, 0, 0)))
     assert found.x.tolist() == [0, 2, 1, 3]
@@ -92,13 +92,13 @@ def test_an_empty_recording_gives_frames_of_zeros(slicing: Slicing) -> None:
 
 
 @pytest.mark.parametrize("slicing", ["count", "time"])
-def test_one_event_lies_in_the_last_frame(slicing: Slicing) -> None:
+def test_a_single_event_is_in_the_last_frame(slicing: Slicing) -> None:
     found = cut(events((7, 2, 1, 1)), 3, slicing)
     assert found[2, 1, 1, 2] == 1
     assert found.sum() == 1
 
 
-def test_events_of_one_single_time_are_all_in_the_last_frame_of_equal_time() -> None:
+def test_events_of_one_time_are_all_in_the_last_frame_of_equal_time() -> None:
     assert cut(events(*[(7, 2, 1, 1)] * 5), 3, "time").sum((1, 2, 3)).tolist() == [0, 0, 5]
     assert cut(events(*[(7, 2, 1, 1)] * 5), 3, "count").sum((1, 2, 3)).tolist() == [1, 2, 2]
 
@@ -112,7 +112,7 @@ def test_events_of_one_single_time_are_all_in_the_last_frame_of_equal_time() -> 
         ((0, 0, 0, 2), "event 1 has p = 2, which is not among 0 to 1"),
     ],
 )
-def test_what_is_out_of_range_is_named(row: Row, complaint: str) -> None:
+def test_an_event_out_of_range_is_named(row: Row, complaint: str) -> None:
     with pytest.raises(DataError, match=complaint):
         cut(events((9, 0, 0, 0), row, (0, 1, 1, 1)), 2)
 

@@ -1,4 +1,4 @@
-"""Simulated events: one recording whatever T, and stages that train, resume and are swept on it."""
+"""Simulated events: the same recording for every T, and stages that train, resume and are swept on it."""
 
 import os
 from pathlib import Path
@@ -27,7 +27,7 @@ EVENTS: dict[str, Any] = {"name": "saccades", "base": {"name": "digits"}, "input
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data root for all tests here, so that each T is simulated once."""
+    """Return a data root for all tests here, so that each T is simulated once."""
     return tmp_path_factory.mktemp("data")
 
 
@@ -35,7 +35,7 @@ def config(**fields: object) -> Saccades:
     return Saccades.model_validate(EVENTS | fields)
 
 
-def test_it_says_simulated_wherever_it_appears(root: Path) -> None:
+def test_name_and_source_say_simulated(root: Path) -> None:
     dataset = load_dataset(config(), root, T=2)
     assert dataset.name == "saccades(digits), simulated"
     assert dataset.source.startswith("events simulated from digits (sklearn")
@@ -44,7 +44,7 @@ def test_it_says_simulated_wherever_it_appears(root: Path) -> None:
 
 
 @pytest.mark.parametrize("slicing", ["count", "time"])
-def test_the_recording_is_the_same_whatever_T(root: Path, slicing: str) -> None:
+def test_the_recording_is_the_same_for_every_T(root: Path, slicing: str) -> None:
     fields = {"slicing": slicing, "input_size": 8}
     one, two, five = (load_dataset(config(**fields), root, T=T).test.take(torch.arange(355)) for T in (1, 2, 5))
     assert torch.equal(two.sum(1, keepdim=True), one)
@@ -74,7 +74,7 @@ def test_colour_counts_as_luma() -> None:
     assert intensity(images.numpy(), 255).ravel().tolist() == pytest.approx([0.299, 0.587, 0.114, 1])
 
 
-def test_images_of_ones_own_move_too_and_a_changed_one_is_recorded_anew(tmp_path: Path) -> None:
+def test_a_users_images_are_simulated_and_a_changed_one_again(tmp_path: Path) -> None:
     for name in ("dark", "light"):
         for number in range(4):
             path = tmp_path / "own" / name / f"{number}.bmp"
@@ -95,7 +95,7 @@ def test_images_of_ones_own_move_too_and_a_changed_one_is_recorded_anew(tmp_path
 
 
 def stripes(number: int) -> Image.Image:
-    """An image of 20x16 pixels."""
+    """Write an image of 20x16 pixels."""
     pixels = np.arange(20 * 16 * 3).reshape(16, 20, 3) * (number + 1) % 256
     return Image.fromarray(pixels.astype(np.uint8))
 
@@ -106,14 +106,14 @@ def stage(**fields: Any) -> TrainConfig:
     return make_config(dataset=EVENTS, model=model, augmentation=augmentation, batch_size=128, **fields)
 
 
-def test_a_stage_on_events_goes_on_to_the_same_bits(root: Path) -> None:
+def test_a_stage_on_events_is_resumed_to_the_same_bits(root: Path) -> None:
     first, second = train_epochs(stage(), data_root=root)
     (again,) = train_epochs(stage(), resume=first.checkpoint(), data_root=root)
     assert again.weights_sha256 == second.weights_sha256
     assert again.metrics["test/loss"] == second.metrics["test/loss"]
 
 
-def test_a_sweep_slices_the_recordings_anew_and_the_last_scale_holds_beyond(root: Path) -> None:
+def test_a_sweep_slices_the_recordings_again_and_uses_the_last_scale_beyond_T(root: Path) -> None:
     (epoch,) = train_epochs(stage(epochs=1), data_root=root)
     checkpoint = epoch.checkpoint()
     rows = list(analyse(checkpoint, TimeSweep(T=(1, 2, 4)), data_root=root))
