@@ -10,6 +10,7 @@ from tools.house_rules.tree import PACKAGES, Finding, Source, python
 REPEATED_MODULES: dict[str, str] = {
     "__init__": "a package",
     "__main__": "what `python -m` runs",
+    "errors": "the errors of its package, service or tet_core",
 }
 
 
