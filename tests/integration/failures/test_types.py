@@ -77,7 +77,7 @@ def test_drivers_that_die_one_after_the_other_are_the_engine_lost(scene: Scene) 
 def test_tet_show_says_what_it_means_and_what_to_do(scene: Scene) -> None:
     shown = scene.stack.tet("show", scene.ids["memory"])
     about = ABOUT[FailureType.OUT_OF_MEMORY]
-    assert "failure out_of_memory, the user's: it is not retried by itself" in shown
+    assert "failure out_of_memory, the user's: it is not retried automatically" in shown
     assert f"means   {about.meaning}\ndo      {about.advice}" in shown
 
 
