@@ -46,7 +46,7 @@ class _Published:
 
 
 # Sizes and MD5 sums are the publisher's. Means and standard deviations, of pixels from 0 to 1, are the paper's.
-_PUBLISHED = {
+PUBLISHED = {
     "cifar10": _Published(
         "cifar-10-batches-py",
         "cifar-10-batches-bin",
@@ -83,7 +83,7 @@ def load_cifar(config: Cifar10 | Cifar100, root: Path, *, url: str = URL) -> Dat
     Raises:
         DataError: If it is not found and cannot be downloaded, or a file is damaged; it names the file.
     """
-    published, card = _PUBLISHED[config.name], config.card()
+    published, card = PUBLISHED[config.name], config.card()
     folder, parts, read = _find(config.name, published, root, url)
     train, test = (_joined([read(folder / name, published, card.num_classes) for name in names]) for names in parts)
     source = str(folder) + _unlike(len(train), card.num_train) + _unlike(len(test), card.num_test)

@@ -124,9 +124,9 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
     """Write a small archive that is taken for the published one."""
     write_cifar10(tmp_path / "made" / "cifar-10-batches-py")
     content = _archive(tmp_path / "made" / "cifar-10-batches-py")
-    published = cifar._PUBLISHED["cifar10"]
+    published = cifar.PUBLISHED["cifar10"]
     file = RemoteFile(published.archive.name, len(content), hashlib.md5(content).hexdigest(), "md5")
-    monkeypatch.setitem(cifar._PUBLISHED, "cifar10", dataclasses.replace(published, archive=file))
+    monkeypatch.setitem(cifar.PUBLISHED, "cifar10", dataclasses.replace(published, archive=file))
     return content
 
 
