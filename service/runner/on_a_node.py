@@ -1,4 +1,4 @@
-"""A function that runs once where a trial of an experiment would run, with what a trial is given."""
+"""A function that runs once on a node for trials, with the resources of a trial."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,17 +13,17 @@ from service.spec.blocks import Resources
 def submitted(
     function: Callable[..., Any], resources: Resources, *arguments: Any, num_workers: int = 1
 ) -> ray.ObjectRef:
-    """Submit the function to the connected cluster; it begins when a node has what a trial asks for.
+    """Submit a function to the connected cluster. It starts when a node has the resources of a trial.
 
     Args:
-        function: Imported by the node, so of a module.
+        function: A module's function, since the node imports it.
         resources: The experiment's.
         *arguments: The function's.
-        num_workers: What for: of several workers the function is the first, and room for the others is kept beside it
+        num_workers: How many workers the function gathers. It is the first of them; room for the others is reserved
             until this job ends.
 
     Returns:
-        What `ray.get` gives the result for.
+        A reference whose result `ray.get` returns.
     """
     demand = resources.demand()
     task = ray.remote(function).options(

@@ -1,7 +1,7 @@
-"""What `precision: auto` stands for in an experiment.
+"""The meaning of `precision: auto` in an experiment.
 
-A node that the trials run on says so, once; the answer is kept beside the spec, and every stage, every restart and
-every verification goes by it, whatever node it runs on.
+A node that can run the experiment's trials decides it, once. The answer is kept beside the spec; every stage, every
+restart and every verification uses it, on whatever node it runs.
 """
 
 import json
@@ -25,21 +25,21 @@ LOOK_EVERY_S = 1.0
 Level = TypeVar("Level", Experiment, Arm, TrainStage)
 
 
-def asks(spec: Experiment) -> bool:
-    """Whether anything of a spec leaves its precision to the device."""
+def has_auto(spec: Experiment) -> bool:
+    """Return whether a spec leaves any precision to the device."""
     levels = [spec, *spec.arms, *(stage for arm in spec.arms for stage in arm.stages if isinstance(stage, TrainStage))]
     return any(level.precision == AUTO for level in levels)
 
 
-def settle(folder: ExperimentFolder, spec: Experiment, given_up: Callable[[], bool]) -> Experiment:
-    """The spec with `auto` settled, by a node of the cluster if nobody has yet.
+def decide(folder: ExperimentFolder, spec: Experiment, given_up: Callable[[], bool]) -> Experiment:
+    """Return the spec with `auto` replaced; if it is not decided yet, ask a node of the cluster.
 
     Args:
         folder: The experiment's.
         spec: As it was posted.
-        given_up: Whether to wait no longer for a node; then `auto` stays, and no stage is to be run.
+        given_up: Whether to stop waiting for a node; then `auto` stays, and no stage may run.
     """
-    if not asks(spec):
+    if not has_auto(spec):
         return spec
     on_gpu = spec.resources.gpus_per_trial > 0
     file = folder.precision(on_gpu=on_gpu)
@@ -52,33 +52,35 @@ def settle(folder: ExperimentFolder, spec: Experiment, given_up: Callable[[], bo
                 return spec
         write_once(file, json.dumps({"precision": ray.get(answer)}).encode())
         ray.shutdown()
-    return settled(folder, spec)
+    return with_decided(folder, spec)
 
 
-def settled(folder: ExperimentFolder, spec: Experiment) -> Experiment:
-    """The spec of an experiment that has begun, with `auto` as it was settled."""
-    if not asks(spec):
+def with_decided(folder: ExperimentFolder, spec: Experiment) -> Experiment:
+    """Return the spec of an experiment that has started, with `auto` replaced by what was decided."""
+    if not has_auto(spec):
         return spec
     file = folder.precision(on_gpu=spec.resources.gpus_per_trial > 0)
     precision: SettledPrecision = json.loads(file.read_bytes())["precision"]
     log.info("precision 'auto' is %s", precision)
     arms = tuple(
-        _put(arm, precision).model_copy(
+        _replace(arm, precision).model_copy(
             update={
-                "stages": tuple(_put(each, precision) if isinstance(each, TrainStage) else each for each in arm.stages)
+                "stages": tuple(
+                    _replace(each, precision) if isinstance(each, TrainStage) else each for each in arm.stages
+                )
             }
         )
         for arm in spec.arms
     )
-    return _put(spec, precision).model_copy(update={"arms": arms})
+    return _replace(spec, precision).model_copy(update={"arms": arms})
 
 
-def _put(level: Level, precision: SettledPrecision) -> Level:
+def _replace(level: Level, precision: SettledPrecision) -> Level:
     return level.model_copy(update={"precision": precision}) if level.precision == AUTO else level
 
 
 def _of_this_node(on_gpu: bool) -> SettledPrecision:
-    # Here: the driver, which trains nothing, is to load no torch.
+    # Imported here, because the driver trains nothing and must not load torch.
     import torch
 
     from tet_core.environment import fastest_precision

@@ -1,7 +1,7 @@
-"""The entry point of a verification's Ray job: trains or analyses a stage once more and compares all it published.
+"""The entry point of a verification's Ray job: it runs a stage once more and compares everything that it published.
 
-The stage starts where it started: from fresh weights, or from the last checkpoint of the stage before. Nothing of
-the stage itself is read but its journal, and nothing is written but the result, beside the experiment's chains.
+The stage starts where it started before: from fresh weights, or from the last checkpoint of the stage before it. Only
+the stage's journal is read, and only the result is written, beside the experiment's chains.
 """
 
 import argparse
@@ -23,10 +23,12 @@ from service.runner.chains.journal import as_proposed
 from service.runner.commits.reading import read_progress
 from service.runner.diagnosis import diagnose
 from service.runner.on_a_node import submitted
-from service.runner.trial.workers.crew import Crew, gathered
+from service.runner.trial.workers.crew import Crew
+from service.runner.trial.workers.gathering import gathered
 from service.runner.verifying.replay import Replay, segments_of
 from service.spec import parse
 from service.spec.blocks import Limits, Resources
+from service.states import VerificationState
 from service.storage import ExperimentFolder
 from tet_core.files import write_atomic
 
@@ -34,8 +36,8 @@ log = logging.getLogger("service.runner")
 
 
 @dataclass(frozen=True)
-class Arguments:
-    """The command line."""
+class VerifyArguments:
+    """The command line of a verification."""
 
     experiment: str
     number: int
@@ -46,12 +48,12 @@ class Arguments:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Replay a stage and write what was found; 0 whenever there is a result, however bad."""
+    """Replay a stage and write the result; return 0 if there is one, whatever it says."""
     arguments = _parse(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout)
     folder = ExperimentFolder(arguments.storage, arguments.experiment)
-    # First of all: a job that Ray starts late must not bring back the folder of an experiment that was deleted.
-    spec = precision.settled(folder, parse(json.loads(folder.spec.read_bytes())))
+    # First, because it fails without a spec: a late job must not bring back the folder of a deleted experiment.
+    spec = precision.with_decided(folder, parse(json.loads(folder.spec.read_bytes())))
     target = folder.verification(arguments.number)
     target.mkdir(parents=True, exist_ok=True)
     chain = next(chain for chain in plan(spec) if chain.id == arguments.chain)
@@ -62,16 +64,18 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _on_a_node(resources: Resources, folder: ExperimentFolder, chain: Chain, arguments: Arguments) -> dict[str, Any]:
-    """Replay where a trial of the experiment would run, with what a trial is given.
+def _on_a_node(
+    resources: Resources, folder: ExperimentFolder, chain: Chain, arguments: VerifyArguments
+) -> dict[str, Any]:
+    """Replay a stage on a node for trials, with the resources of a trial.
 
-    But for the number of workers: that is what the stage was trained with, whatever the spec has by now.
+    The number of workers is the one that the stage was trained with, since the spec's may have changed.
     """
     ray.init(address="auto", log_to_driver=True, logging_level=logging.WARNING)
-    parts = segments_of(read_progress(folder.stage(chain.id, arguments.stage)))
-    num_workers = max((part.num_workers for part in parts), default=1)
-    told = (folder, chain, arguments.stage, arguments.data, resources.demand())
-    result: dict[str, Any] = ray.get(submitted(replayed, resources, *told, num_workers=num_workers))
+    segments = segments_of(read_progress(folder.stage(chain.id, arguments.stage)))
+    num_workers = max((segment.num_workers for segment in segments), default=1)
+    given = (folder, chain, arguments.stage, arguments.data, resources.demand())
+    result: dict[str, Any] = ray.get(submitted(replayed, resources, *given, num_workers=num_workers))
     ray.shutdown()
     return result
 
@@ -79,7 +83,7 @@ def _on_a_node(resources: Resources, folder: ExperimentFolder, chain: Chain, arg
 def replayed(
     folder: ExperimentFolder, chain: Chain, stage: int, data_root: Path | None, demand: dict[str, float]
 ) -> dict[str, Any]:
-    """Replay a stage in this process, and beside it; what keeps it from being replayed is a result too."""
+    """Replay a stage in this process, and in others beside it. A failure of the replay is a result too."""
     config = chain.stages[stage].config.model_dump(mode="json")
     root = None if data_root is None else str(data_root)
 
@@ -88,16 +92,20 @@ def replayed(
         crew = Crew(f"verification of {chain.id} stage {stage}", num, demand, config, root, Limits().stall_s)
         with gathered(crew, log.info) as workers:
             yield workers.group
-            workers.dismiss()  # a part may end before the stage does
+            workers.dismiss()  # a segment may end before the stage does
 
     try:
         return Replay(folder, chain, stage, data_root, gather).run()
     except Exception as error:
         failure = diagnose(error)
-        return {"state": "failed", "reason": f"{failure.type}: {failure.message}", "failure": failure.as_json()}
+        return {
+            "state": VerificationState.FAILED.value,
+            "reason": f"{failure.type}: {failure.message}",
+            "failure": failure.as_json(),
+        }
 
 
-def _parse(argv: list[str] | None) -> Arguments:
+def _parse(argv: list[str] | None) -> VerifyArguments:
     parser = argparse.ArgumentParser(prog="python -m service.runner.verify", description=__doc__)
     parser.add_argument("--experiment", required=True, help="the experiment's id")
     parser.add_argument("--number", required=True, type=int, help="number of the verification, from 1")
@@ -105,7 +113,7 @@ def _parse(argv: list[str] | None) -> Arguments:
     parser.add_argument("--stage", required=True, type=int, help="which of its stages, from 0")
     parser.add_argument("--storage", required=True, type=Path, help="root of the shared storage")
     parser.add_argument("--data", type=Path, default=None, help="where the data sets lie (TET_DATA)")
-    return Arguments(**vars(parser.parse_args(argv)))
+    return VerifyArguments(**vars(parser.parse_args(argv)))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from benchmarks.service.cluster.ours import STAGES, Driven, drive
 from benchmarks.service.ending import end_tidily
 from benchmarks.service.measured import Measured, Run
 from service.control.driver_job import ENVIRONMENT
-from service.runner.tuning.campaign import MAX_PENDING
+from service.runner.tuning.room import MAX_PENDING
 
 PACKAGES = ("ray", "mlflow")
 OVERHEAD_S, GROWTH_KB = 0.2, 50.0

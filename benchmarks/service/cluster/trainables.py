@@ -10,6 +10,7 @@ from typing import Any
 from ray import tune
 
 from service.runner.commits.attempt import Attempt
+from service.states import WorkState
 from service.storage import StageFolder
 
 WEIGHTS = hashlib.sha256(b"none").hexdigest()
@@ -72,7 +73,7 @@ def _reports(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
         attempt.prune(keep={commit.checkpoint})
         yield {"epoch": epoch, "done": False, "end": None, "failure": None}
     (attempt.path / "model.pt").write_bytes(CHECKPOINT)
-    attempt.finish(state="succeeded", at_ms=_now_ms())
+    attempt.finish(state=WorkState.SUCCEEDED, at_ms=_now_ms())
     yield {"epoch": epochs, "done": True, "end": "succeeded", "failure": None}
 
 

@@ -1,1 +1,1 @@
-"""The chains of an experiment as its driver knows them, and the search that adds to them."""
+"""The chains of an experiment as its driver knows them, and the search that decides about them."""

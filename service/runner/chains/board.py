@@ -1,8 +1,8 @@
-"""Which stage may run next: the chains of one experiment as a game board, with no Ray in it.
+"""The board of an experiment: which stage of which chain may run next. It knows nothing of Ray.
 
-A chain's next stage is ready the moment the stage before it has ended, whatever the other chains do. What has begun
-comes first, so that it is finished before more is opened. Of a search, chains may be held until others of their
-configuration are as far, and stopped; and only so many configurations may be open at once.
+A chain's next stage is ready as soon as the stage before it has ended, whatever the other chains do. Chains that have
+started come first, so that they finish before new ones are opened. In a search, a chain may be held until the other
+chains of its configuration have caught up, or it may be stopped; and the number of open configurations may be limited.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ from service.plan import Chain
 
 
 class Answer(Enum):
-    """What the board says when it has no stage to offer."""
+    """The board's answer when it has no stage to offer."""
 
     WAIT = "every stage that may run is running"
     FINISHED = "no stage is left to run"
@@ -31,7 +31,7 @@ class StageId:
 
 @dataclass
 class _Lane:
-    """One chain: how many stages have ended, and whether the next one is with a trial, or held."""
+    """The state of one chain: how many stages succeeded, whether a trial has taken the next one, whether it is held."""
 
     chain: Chain
     position: int
@@ -47,22 +47,22 @@ class _Lane:
 
     @property
     def configuration(self) -> tuple[str, int]:
-        """Its arm, and the number of its configuration there."""
+        """The chain's arm, and the number of its configuration there."""
         return self.chain.arm, self.chain.number
 
 
 @dataclass
 class Board:
-    """The chains, and what has become of their stages.
+    """The chains of an experiment and the state of their stages.
 
     Args:
-        chains: all chains, in the order in which they are to be opened.
-        done: for each chain's id, how many of its stages have ended already.
-        failed: ids of the chains that have failed already.
-        stopped: ids of those that a search has stopped.
-        begun: ids of those of which something is committed.
-        held: ids of those that wait for others of their configuration.
-        max_open: how many configurations may be open at once, begun and not ended; None: any.
+        chains: All chains, in the order in which they are opened.
+        done: How many stages of a chain have succeeded already, by the chain's id.
+        failed: Ids of the chains that have failed already.
+        stopped: Ids of the chains that a search has stopped.
+        begun: Ids of the chains that have committed something.
+        held: Ids of the chains that wait for others of their configuration.
+        max_open: How many configurations may be open (started and not ended) at once; None: any number.
     """
 
     chains: Iterable[Chain]
@@ -92,14 +92,21 @@ class Board:
         # How many chains of each configuration are not over; and the configurations that have begun.
         self._left = Counter(lane.configuration for lane in going_on)
         self._open = {lane.configuration for lane in going_on if lane.done or lane.chain.id in self.begun}
-        # Ranks with ids: 100,000 chains are looked through once, and not anew for each trial.
-        self._ready = [(self._rank(lane), lane.chain.id) for lane in going_on if not lane.held]
-        heapify(self._ready)
+        # A heap of ranks with ids, so that 100,000 chains are not searched again for each trial.
+        self._ready: list[tuple[tuple[bool, int], str]] = []
+        self._rank_all()
         self._num_taken = 0
         self._closed = False
 
+    def limit_open(self, max_open: int | None) -> None:
+        """Set how many configurations may be open at once; None: any number."""
+        ranks_change = (self.max_open is None) != (max_open is None)
+        self.max_open = max_open
+        if ranks_change:
+            self._rank_all()
+
     def take(self) -> StageId | Answer:
-        """The next stage to run, which is then taken; or why there is none."""
+        """Take the next stage to run; return it, or why there is none."""
         if self._closed:
             return Answer.FINISHED
         while self._ready:
@@ -117,7 +124,7 @@ class Board:
         return Answer.WAIT if self._num_taken else Answer.FINISHED
 
     def succeeded(self, stage: StageId) -> None:
-        """The stage has ended well: the chain's next one may run."""
+        """Note that a stage has succeeded: the chain's next stage may run."""
         lane = self._put_back(stage)
         lane.done += 1
         if lane.over and not lane.stopped:
@@ -125,22 +132,22 @@ class Board:
         self._offer(lane)
 
     def failed_for_good(self, stage: StageId) -> None:
-        """The stage has failed and will not be tried again: the chain is over, the others go on."""
+        """Note that a stage has failed and is not retried: its chain is over, the other chains go on."""
         lane = self._put_back(stage)
         if not lane.over:
             self._is_over(lane)
         lane.failed = True
 
     def lost(self, stage: StageId) -> None:
-        """The trial is gone without an end of the stage: it may run again, unless its chain is held or stopped."""
+        """Note that a trial ended before its stage did: it may run again, unless its chain is held or stopped."""
         self._offer(self._put_back(stage))
 
     def hold(self, chain_id: str) -> None:
-        """Do not offer the chain, once its trial has gone, until it is released."""
+        """Do not offer the chain after its present trial, until it is released."""
         self._lanes[chain_id].held = True
 
     def release(self, chain_id: str) -> None:
-        """Offer the chain again, if it was held."""
+        """Offer a held chain again."""
         lane = self._lanes[chain_id]
         if lane.held:
             lane.held = False
@@ -148,7 +155,7 @@ class Board:
                 self._offer(lane)
 
     def stop(self, chain_id: str) -> None:
-        """The chain is over, unless it was: its stage, if it is taken, is still to be put back."""
+        """End the chain, if it has not ended. A trial that has taken its stage still has to be reported, as usual."""
         lane = self._lanes[chain_id]
         if not lane.over:
             lane.stopped = True
@@ -170,7 +177,7 @@ class Board:
 
     @property
     def failed_chains(self) -> list[Chain]:
-        """Chains that will not end well."""
+        """The chains that have failed."""
         return [lane.chain for lane in self._lanes.values() if lane.failed]
 
     def _may_open(self, lane: _Lane) -> bool:
@@ -179,15 +186,20 @@ class Board:
     def _opened(self, configuration: tuple[str, int]) -> None:
         if configuration not in self._open:
             self._open.add(configuration)
-            if self.max_open is not None:  # its other chains come before those that may have to wait
+            if self.max_open is not None:  # its other chains now rank before those of closed configurations
                 for lane in self._of[configuration]:
                     if not lane.taken:
                         self._offer(lane)
 
     def _rank(self, lane: _Lane) -> tuple[bool, int]:
-        """Its place among the chains that are ready: those that have begun, or their configuration, come first."""
+        """Return a chain's rank among the ready ones: what has started comes first, of a chain or a configuration."""
         is_open = self.max_open is not None and lane.configuration in self._open
         return lane.done == 0 and not is_open, lane.position
+
+    def _rank_all(self) -> None:
+        ready = (lane for lane in self._lanes.values() if not (lane.over or lane.held or lane.taken))
+        self._ready = [(self._rank(lane), lane.chain.id) for lane in ready]
+        heapify(self._ready)
 
     def _put_back(self, stage: StageId) -> _Lane:
         lane = self._lanes[stage.chain]

@@ -1,4 +1,4 @@
-"""The file to which one driver appends what happens; the reconciler reads it from where it left off."""
+"""The event file of one driver. The driver appends to it; the reconciler reads on from where it stopped."""
 
 import threading
 from pathlib import Path
@@ -7,7 +7,7 @@ from service.events import AnyEvent
 
 
 class EventFile:
-    """Appends events, a JSON object a line, flushed at once. Safe to use from several threads."""
+    """An event file: one JSON object a line, flushed at once. Several threads may append to it."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("ab")

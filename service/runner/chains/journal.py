@@ -1,7 +1,9 @@
-"""What a search has proposed and decided, in order, on storage: written before it acts, and never taken back.
+"""The journal of a search: what it proposed and decided, in order, on storage.
 
-Each entry is a file of its own, numbered without a gap, which whoever is first makes. Who comes second reads what
-the other has written and thinks again. So of two drivers neither can contradict the other.
+An entry is written before the search acts on it, and is never changed.
+
+Each entry is a file of its own, numbered without gaps and created exclusively. If two drivers write at the same time,
+the second one finds the file there, reads it and decides again. So two drivers cannot contradict each other.
 """
 
 from collections.abc import Iterator
@@ -18,7 +20,7 @@ from tet_core.files import write_once
 
 
 class Proposal(StoredRecord):
-    """What is tried as an arm's configuration of this number; `values` is None where nothing was left to try."""
+    """The values that an arm's configuration of this number tries; None where nothing was left to try."""
 
     type: Literal["proposal"] = "proposal"
     arm: str
@@ -28,10 +30,10 @@ class Proposal(StoredRecord):
 
 
 class Decision(StoredRecord):
-    """Whether a configuration goes on behind an epoch of a stage.
+    """The decision whether a configuration goes on after an epoch of a stage.
 
-    `value` is its validation accuracy there, a mean over its seeds; None where one of its networks broke down, which
-    `failure` tells: its loss is not finite, or its layers are dead, saturated or cut off.
+    `value` is its validation accuracy there, a mean over its seeds. It is None where one of its networks broke down (a
+    loss that is not finite; a layer that is dead, saturated or cut off); `failure` then says how.
     """
 
     type: Literal["decision"] = "decision"
@@ -51,7 +53,7 @@ _ENTRY: TypeAdapter[Entry] = TypeAdapter(Annotated[Entry, Field(discriminator="t
 
 
 def as_proposed(spec: Experiment, chain: Chain, folder: Path) -> Chain:
-    """A chain of the plan as it is run: with what the search has proposed for it, if it learns and has."""
+    """Return a chain of the plan with the values that the search has proposed for it, if it has."""
     if not chain.proposed:
         for entry in StudyJournal(folder).news():
             if isinstance(entry, Proposal) and (entry.arm, entry.number) == (chain.arm, chain.number) and entry.values:
@@ -60,10 +62,10 @@ def as_proposed(spec: Experiment, chain: Chain, folder: Path) -> Chain:
 
 
 class StudyJournal:
-    """One experiment's journal, as far as it was read.
+    """The journal of one experiment, and how far it was read.
 
     Args:
-        folder: Where it lies, or will.
+        folder: The journal's folder; it is made by the first entry.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -71,7 +73,7 @@ class StudyJournal:
         self._num_read = 0
 
     def news(self) -> Iterator[Entry]:
-        """What stands behind what was read, in order; it then has been read."""
+        """Yield the entries that were not read yet, in order."""
         while True:
             try:
                 content = self._file(self._num_read + 1).read_bytes()
@@ -81,7 +83,7 @@ class StudyJournal:
             yield _ENTRY.validate_json(content)
 
     def append(self, entry: Entry) -> bool:
-        """Write an entry behind all that was read; False where somebody else has written one there: see `news`."""
+        """Write an entry after those that were read; return False if another driver was faster (see `news`)."""
         self._folder.mkdir(exist_ok=True)
         written = write_once(self._file(self._num_read + 1), entry.model_dump_json().encode() + b"\n")
         self._num_read += written

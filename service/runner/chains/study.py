@@ -1,33 +1,29 @@
-"""A search in the course of its experiment: what is tried next, and what of it goes on.
+"""The search of an experiment: what is tried next, and which configurations go on.
 
-It looks at validation accuracy alone, and at configurations over all their seeds: at each epoch at which early
-stopping looks, the chains of a configuration wait for each other, and go on or stop together. What it comes to is in
-its journal before it acts.
+It decides by validation accuracy alone, and for a configuration over all its seeds. At each epoch at which early
+stopping looks, the chains of a configuration wait for each other, and go on or stop together. Each decision is in the
+journal before the search acts on it.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import assert_never
 
-from service.errors import SpecInvalid
 from service.failures import Failure
 from service.plan import Chain, with_configuration
 from service.runner.chains.board import StageId
 from service.runner.chains.journal import Decision, Entry, Proposal, StudyJournal
-from service.runner.chains.ledger import Ledger, Stop
+from service.runner.chains.ledger import ChainStop, Ledger
+from service.runner.chains.proposing import Memory, Proposer
 from service.runner.chains.standings import ConfigurationId, Place, Standings, configuration_of
-from service.search.configurations import searched_spec
-from service.search.learning import next_configuration
-from service.search.seen import Seen
 from service.search.stopping import judged
 from service.spec import Experiment
-from service.states import WorkState
 
 
-class Verdict(Enum):
-    """What becomes of a chain behind an epoch."""
+class ChainVerdict(Enum):
+    """The decision about a chain after an epoch."""
 
     GO_ON = "it goes on"
     WAIT = "it gives its place to others until the configuration's other seeds are as far"
@@ -35,8 +31,8 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True)
-class Turn:
-    """A decision that was just taken: the chains of a configuration go on, or stop."""
+class Consequence:
+    """The consequence of a new decision: the chains of a configuration go on, or stop."""
 
     chains: tuple[Chain, ...]
     goes_on: bool
@@ -47,8 +43,8 @@ class Study:
 
     Args:
         spec: The experiment's.
-        ledger: What is committed; it is told what is proposed and what is stopped.
-        journal: What earlier drivers have proposed and decided.
+        ledger: What is committed. It gets what is proposed and what is stopped.
+        journal: What was proposed and decided so far.
         clock: Milliseconds since 1970.
     """
 
@@ -61,46 +57,45 @@ class Study:
     ) -> None:
         self._spec, self._ledger, self._journal, self._clock = spec, ledger, journal, clock
         self._standings = Standings(ledger, spec.early_stopping)
-        self._proposals: dict[ConfigurationId, Mapping[str, Any] | None] = {}
-        self._decisions: dict[ConfigurationId, dict[Place, Decision]] = {}
-        self._stopped: set[ConfigurationId] = set()
-        self._turns: list[Turn] = []
+        self._memory = Memory()
+        self._proposer = Proposer(spec, ledger, self._standings, self._memory)
+        self._consequences: list[Consequence] = []
         self._read_on()
 
     # -- what the campaign asks --------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Decide what an earlier driver had not come to decide, in the order in which it would have."""
+        """Decide what an earlier driver left undecided, in the order in which it would have decided."""
         while waiting := [(self._standings.reached_ms(each, place), each, place) for each, place in self._undecided()]:
             _, configuration, place = min(waiting)
             self._decide(configuration, place)
-        self._turns.clear()  # whoever begins now sees where they have led
+        self._consequences.clear()  # the board is made later, and from what they led to
 
-    def settle(self, chain_id: str) -> bool:
-        """Make sure that a chain has its hyperparameters; False where nothing is left to try."""
+    def ensure_proposed(self, chain_id: str) -> bool:
+        """Give a chain its hyperparameters, if it has none; return False where nothing is left to try."""
         chain = self._ledger.chains[chain_id]
         configuration = configuration_of(chain)
         if chain.proposed:
             return True
-        self._write(lambda: None if configuration in self._proposals else self._proposal(configuration))
-        return self._proposals[configuration] is not None
+        self._write(lambda: None if configuration in self._memory.proposals else self._proposal(configuration))
+        return self._memory.proposals[configuration] is not None
 
-    def heard(self, stage: StageId) -> Verdict:
-        """What becomes of a chain whose stage has committed an epoch."""
+    def judge(self, stage: StageId) -> ChainVerdict:
+        """Return whether a chain goes on after the epoch that its stage has committed."""
         configuration = configuration_of(self._ledger.chains[stage.chain])
         self._decide_all(configuration)
-        if configuration in self._stopped:
-            return Verdict.STOP
-        return Verdict.WAIT if self.waits(stage.chain) else Verdict.GO_ON
+        if configuration in self._memory.stopped:
+            return ChainVerdict.STOP
+        return ChainVerdict.WAIT if self.waits(stage.chain) else ChainVerdict.GO_ON
 
-    def failed(self, chain_id: str) -> None:
-        """A chain has failed for good: the others of its configuration no longer wait for it."""
+    def drop(self, chain_id: str) -> None:
+        """Let the other chains of a configuration no longer wait for one that has failed."""
         self._decide_all(configuration_of(self._ledger.chains[chain_id]))
 
-    def broke(self, stage: StageId, failure: Failure) -> bool:
-        """A network has diverged or died; whether that ends its configuration and nothing else.
+    def break_down(self, stage: StageId, failure: Failure) -> bool:
+        """Stop a configuration whose network diverged or died; return False if the search has no other one for its arm.
 
-        It does where the search has others for the arm: that some of them fail is what it is to find out.
+        In a search some configurations are expected to fail. Without another one, the failure is the chain's.
         """
         chain = self._ledger.chains[stage.chain]
         configuration = configuration_of(chain)
@@ -110,20 +105,24 @@ class Study:
         place = Place(stage.index, last.epoch if last else 0)
         reason = f"seed {chain.seed} failed: {failure.type}: {failure.message}"
         self._write(
-            lambda: None if configuration in self._stopped else self._breakdown(configuration, place, reason, failure)
+            lambda: (
+                None
+                if configuration in self._memory.stopped
+                else self._breakdown(configuration, place, reason, failure)
+            )
         )
         return True
 
     def waits(self, chain_id: str) -> bool:
-        """Whether a chain has got to where its configuration is looked at and the others have not."""
+        """Return whether a chain has reached a place where its configuration is judged, and the others have not."""
         chain = self._ledger.chains[chain_id]
-        known = self._decisions.get(configuration_of(chain), {})
+        known = self._memory.decisions.get(configuration_of(chain), {})
         return any(self._standings.is_at(chain, place) and place not in known for place in self._standings.looks(chain))
 
-    def turns(self) -> list[Turn]:
-        """The decisions since the last call."""
-        turns, self._turns = self._turns, []
-        return turns
+    def take_consequences(self) -> list[Consequence]:
+        """Return the consequences of the decisions since the last call."""
+        consequences, self._consequences = self._consequences, []
+        return consequences
 
     # -- deciding ----------------------------------------------------------------------------------------------
 
@@ -132,7 +131,7 @@ class Study:
             self._decide(configuration, place)
 
     def _decide(self, configuration: ConfigurationId, place: Place) -> None:
-        known = self._decisions.setdefault(configuration, {})
+        known = self._memory.decisions.setdefault(configuration, {})
         self._write(lambda: None if place in known else self._judgement(configuration, place))
 
     def _judgement(self, configuration: ConfigurationId, place: Place) -> Decision:
@@ -140,7 +139,7 @@ class Study:
         own = self._standings.history(configuration, place)
         others = [
             self._standings.history(other, place)
-            for other, decisions in self._decisions.items()
+            for other, decisions in self._memory.decisions.items()
             if other.arm == configuration.arm and other != configuration and place in decisions
         ]
         judgement = judged(self._spec.early_stopping, own, [each for each in others if each])
@@ -164,94 +163,67 @@ class Study:
         )
 
     def _now(self, configuration: ConfigurationId) -> int:
-        """No earlier than what has ended of a configuration, by whichever node's clock: that stays as it ended."""
+        """Return the time, but never one before an end of a stage of the configuration: such an end has to stay.
+
+        The clocks of nodes differ.
+        """
         return max([self._clock(), *self._standings.ends_ms(configuration)])
 
     def _next_place(self, configuration: ConfigurationId) -> Place | None:
-        if configuration in self._stopped:
+        if configuration in self._memory.stopped:
             return None
-        return self._standings.next_place(configuration, self._decisions.get(configuration, {}))
+        return self._standings.next_place(configuration, self._memory.decisions.get(configuration, {}))
 
     def _undecided(self) -> Iterator[tuple[ConfigurationId, Place]]:
         for configuration in self._standings.configurations:
             if (place := self._next_place(configuration)) is not None:
                 yield configuration, place
 
-    # -- proposing ---------------------------------------------------------------------------------------------
-
     def _proposal(self, configuration: ConfigurationId) -> Proposal:
-        assert self._spec.search is not None
-        arm = next(index for index, each in enumerate(self._spec.arms) if each.name == configuration.arm)
-        earlier = sorted(each for each in self._proposals if each.arm == configuration.arm)
-        seen = [self._seen(each, values) for each in earlier if (values := self._proposals[each]) is not None]
-        of_spec = searched_spec(self._spec)
-        signatures = {of_spec.configured(arm, each.values).signature for each in seen}
-
-        def is_new(values: Mapping[str, Any]) -> bool:
-            try:
-                return of_spec.configured(arm, values).signature not in signatures
-            except SpecInvalid:
-                return False
-
-        values = next_configuration(self._spec.search, of_spec.space(arm), configuration.arm, seen, is_new)
+        values = self._proposer.propose(configuration)
         return Proposal(**configuration._asdict(), values=values, at_ms=self._clock())
-
-    def _seen(self, configuration: ConfigurationId, values: Mapping[str, Any]) -> Seen:
-        chains = self._standings.chains(configuration)
-        assert self._spec.search is not None
-        states = {self._ledger.chain_state(chain) for chain in chains}
-        decisions = self._decisions.get(configuration, {})
-        if configuration in self._stopped:
-            if any(decision.failure is not None for decision in decisions.values()):
-                return Seen(values, "broken")
-            return Seen(values, "stopped", progress=_seen_at(chains[0], decisions.values()))
-        if states == {WorkState.SUCCEEDED}:
-            return Seen(values, "complete", outcome=self._standings.outcome(configuration, self._spec.search.goal))
-        return Seen(values, "failed" if states <= {WorkState.SUCCEEDED, WorkState.FAILED} else "running")
 
     # -- the journal -------------------------------------------------------------------------------------------
 
     def _write(self, make: Callable[[], Entry | None]) -> None:
-        """Journal what is made, and then act by it; made anew, or not at all, where another driver was faster."""
+        """Write an entry to the journal and act on it. If another driver was faster, read its entry and make it again.
+
+        Args:
+            make: Makes the entry, or None where it is no longer needed.
+        """
         while (entry := make()) is not None:
             if self._journal.append(entry):
-                self._take(entry)
+                self._act_on(entry)
                 return
             self._read_on()
 
     def _read_on(self) -> None:
         for entry in self._journal.news():
-            self._take(entry)
+            self._act_on(entry)
 
-    def _take(self, entry: Entry) -> None:
+    def _act_on(self, entry: Entry) -> None:
         configuration = ConfigurationId(entry.arm, entry.number)
         chains = self._standings.chains(configuration)
-        if isinstance(entry, Proposal):
-            self._proposals[configuration] = entry.values
-            if entry.values is None:
-                self._end(configuration, chains, Stop(entry.at_ms, "nothing else was left to try"))
-            else:
+        match entry:
+            case Proposal():
+                self._memory.proposals[configuration] = entry.values
+                if entry.values is None:
+                    self._stop(configuration, chains, ChainStop(entry.at_ms, "nothing else was left to try"))
+                    return
                 for chain in chains:
-                    self._ledger.settle(with_configuration(self._spec, chain, entry.values))
-            return
-        self._decisions.setdefault(configuration, {})[Place(entry.stage, entry.epoch)] = entry
-        if entry.goes_on:
-            self._turns.append(Turn(chains, True))
-        else:
-            where = f"at epoch {entry.epoch} of stage {entry.stage + 1}"
-            self._end(configuration, chains, Stop(entry.at_ms, f"{where}: {entry.reason}", entry.failure))
+                    self._ledger.set_proposed(with_configuration(self._spec, chain, entry.values))
+            case Decision():
+                self._memory.decisions.setdefault(configuration, {})[Place(entry.stage, entry.epoch)] = entry
+                if entry.goes_on:
+                    self._consequences.append(Consequence(chains, goes_on=True))
+                else:
+                    reason = f"at epoch {entry.epoch} of stage {entry.stage + 1}: {entry.reason}"
+                    self._stop(configuration, chains, ChainStop(entry.at_ms, reason, entry.failure))
+            case _:
+                assert_never(entry)
 
-    def _end(self, configuration: ConfigurationId, chains: tuple[Chain, ...], stop: Stop) -> None:
-        self._stopped.add(configuration)
+    def _stop(self, configuration: ConfigurationId, chains: tuple[Chain, ...], stop: ChainStop) -> None:
+        self._memory.stopped.add(configuration)
         for chain in chains:
-            self._ledger.stop(chain.id, stop)
-        self._turns.append(Turn(chains, False))
-
-
-def _seen_at(chain: Chain, decisions: Iterable[Decision]) -> dict[int, float]:
-    """What was seen of a configuration, by the epochs of all its stages up to there."""
-    before = {
-        stage.index: sum(earlier.config.epochs for earlier in chain.train_stages[:number])
-        for number, stage in enumerate(chain.train_stages)
-    }
-    return {before[each.stage] + each.epoch: each.value for each in decisions if each.value is not None}
+            self._ledger.record_stop(chain.id, stop)
+        self._consequences.append(Consequence(chains, goes_on=False))

@@ -1,1 +1,1 @@
-"""What attempts commit to a stage's folder, and how it is read."""
+"""A stage's folder: the records that attempts commit there, how an attempt writes them, and how they are read."""

@@ -1,9 +1,9 @@
-"""The rules by which attempts at one stage write, so that nothing is lost or doubled whoever is killed.
+"""The rules by which attempts at one stage write, so that no epoch is lost or doubled when one of them is killed.
 
-Each attempt writes in a folder of its own, made by exclusive mkdir. An epoch is committed by link(2) of the
-attempt's epoch file, which names the checkpoint, the metrics and the time, to `commits/<epoch>.json`: the first
-to link owns the epoch, and whoever comes second stops. A stage ends by a link of the same kind, `done.json`. Where
-it failed and the experiment was begun anew, the next generation has a marker of its own; a success stands for all.
+Each attempt writes in a folder of its own, made by an exclusive mkdir. It commits an epoch by link(2) of its epoch
+file, which names the checkpoint, the metrics and the time, to `commits/<epoch>.json`. The first attempt to link owns
+the epoch; any other one stops. A stage ends by a link of the same kind, `done.json`. If it failed and the experiment
+is retried, the next generation has a marker of its own; a success is valid for all generations.
 """
 
 import json
@@ -17,21 +17,21 @@ from pydantic import BaseModel
 
 from service.failures import Failure
 from service.runner.commits.reading import read_done
-from service.runner.commits.records import AttemptStart, Commit, Done, Layer, commit_name
+from service.runner.commits.records import AttemptStart, Commit, Done, EndState, Layer, commit_name
 from service.runner.diagnosis import os_errors
 from service.storage import StageFolder, numbered
 from tet_core.files import link_once, sync_folder, write_atomic
 
 
 class Superseded(Exception):  # noqa: N818 - no error: the other attempt goes on
-    """Another attempt owns this stage now; this one has to stop."""
+    """The news that another attempt owns the stage now, so that this one has to stop."""
 
 
 class Attempt:
-    """One attempt at a stage: the only one that writes in its folder."""
+    """One attempt at a stage. Nothing else writes in its folder."""
 
     def __init__(self, folder: StageFolder, generation: int = 1) -> None:
-        """Make the attempt's folder, numbered one above the newest, for a generation of the experiment."""
+        """Make the attempt's folder, with the next free number."""
         folder.attempts.mkdir(parents=True, exist_ok=True)
         folder.commits.mkdir(exist_ok=True)
         self.folder = folder
@@ -40,17 +40,17 @@ class Attempt:
         self.path = folder.attempt(self.number)
 
     def write_started(self, **values: Any) -> AttemptStart:
-        """Write what this attempt knew when it began."""
+        """Write what this attempt knows at its start."""
         started = AttemptStart(attempt=self.number, host=socket.gethostname(), generation=self.generation, **values)
         write_atomic(self.path / "started.json", _json(started))
         return started
 
     def checkpoint_path(self, epoch: int) -> Path:
-        """Where this attempt's checkpoint of an epoch lies."""
+        """Return the path of this attempt's checkpoint of an epoch."""
         return self.path / f"epoch-{epoch:06d}.pt"
 
     def row_path(self, row: int) -> Path:
-        """Where this attempt's records of a row lie."""
+        """Return the path of this attempt's records of a row."""
         return self.path / f"row-{row:06d}.json"
 
     def commit(
@@ -65,10 +65,10 @@ class Attempt:
         step: int | None = None,
         layers: Mapping[str, Layer] | None = None,
     ) -> Commit:
-        """Own an epoch, or a row. Its file has to be on disk before; None: the epoch's checkpoint.
+        """Commit an epoch or a row. Its file must be on disk already; None: the epoch's checkpoint.
 
         Raises:
-            Superseded: another attempt owns the epoch, or a newer attempt has begun.
+            Superseded: Another attempt owns the epoch, or a newer attempt has started.
         """
         self.check_newest()
         checkpoint = str((file or self.checkpoint_path(epoch)).relative_to(self.folder.path))
@@ -88,11 +88,11 @@ class Attempt:
         _own(self.path / name, self.folder.commits / name)
         return commit
 
-    def finish(self, *, state: str, at_ms: int, failure: Failure | None = None) -> Done:
+    def finish(self, *, state: EndState, at_ms: int, failure: Failure | None = None) -> Done:
         """Write the completion marker.
 
         Raises:
-            Superseded: another attempt ended the stage, or a newer one has begun.
+            Superseded: Another attempt ended the stage, or a newer one has started.
         """
         self.check_newest()
         done = Done(state=state, attempt=self.number, at_ms=at_ms, failure=failure)
@@ -101,10 +101,10 @@ class Attempt:
         return done
 
     def check_newest(self) -> None:
-        """Stop early where a newer attempt has begun; the links alone would be enough to keep the journal right.
+        """Stop early if a newer attempt has started. The links alone would already keep the journal right.
 
         Raises:
-            Superseded: there is a newer attempt.
+            Superseded: There is a newer attempt.
         """
         newest = numbered(self.folder.attempts)[-1]
         if newest != self.number:
@@ -112,10 +112,10 @@ class Attempt:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Take a file that cannot be written or found for what it is where a newer attempt has begun: its doing.
+        """If a newer attempt has started, treat a missing file as superseded, not as a storage failure.
 
         Raises:
-            Superseded: in place of an OSError and of what came of one, if there is a newer attempt.
+            Superseded: In place of an OSError, or of an error caused by one, if there is a newer attempt.
         """
         try:
             yield
@@ -126,16 +126,16 @@ class Attempt:
 
     @contextmanager
     def ending(self, *files: str) -> Iterator[None]:
-        """Within this context the attempt writes what a stage leaves at its end, and then the completion marker.
+        """Provide the context in which the attempt writes a stage's final files, and then the completion marker.
 
-        What an attempt wrote that came to no marker is removed once there is one. Until then it stays: a late attempt
-        may find the stage ended by an older one, whose files are then the stage's.
+        Once there is a marker, the same files of other attempts are removed. They stay until then, because the marker
+        may turn out to be an older attempt's, whose files are the stage's then.
 
         Args:
-            files: Names of what is written.
+            files: Names of the files that are written.
 
         Raises:
-            Superseded: there is a newer attempt, or one that was faster.
+            Superseded: There is a newer attempt, or one that was faster.
         """
         self.check_newest()
         if (done := read_done(self.folder, self.generation)) is not None:
@@ -151,9 +151,9 @@ class Attempt:
                 _remove(self.folder.attempt(number), files)
 
     def prune(self, keep: set[str]) -> None:
-        """Delete this and older attempts' checkpoints, except those in `keep` (paths relative to the stage folder).
+        """Delete the checkpoints of this and older attempts, except `keep` (paths relative to the stage folder).
 
-        Of older ones what a kill left half-written goes too.
+        Files that killed older attempts left half-written are deleted too.
         """
         for number in self.folder.attempt_numbers():
             if number > self.number:

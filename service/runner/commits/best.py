@@ -1,4 +1,4 @@
-"""Which epoch of a stage is its best, and by what."""
+"""The best epoch of a stage, and the metric that decides it."""
 
 from collections.abc import Sequence
 
@@ -6,14 +6,14 @@ from service.runner.commits.records import Commit
 
 
 def best_commit(commits: Sequence[Commit]) -> Commit:
-    """The epoch of the best accuracy, the earliest of equals: by `val/` where there is one, else the best test epoch.
+    """Return the commit with the best accuracy, the earliest of equals: on the validation set, or else on the test set.
 
-    The latter is the paper's habit, and goes by that name wherever it is shown.
+    The paper chooses its best epoch on the test set; such a choice is shown under that name everywhere.
     """
     key = best_key(commits)
     return max(commits, key=lambda commit: (commit.metrics[key], -commit.epoch))
 
 
 def best_key(commits: Sequence[Commit]) -> str:
-    """The metric that "best" goes by."""
+    """Return the metric that decides which commit is the best."""
     return "val/accuracy" if "val/accuracy" in commits[0].metrics else "test/accuracy"

@@ -1,18 +1,24 @@
 """The records that attempts leave in a stage folder, as JSON."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
 
 from service.failures import Failure
+from service.states import WorkState
+
+# How a stage may end.
+EndState = Literal[WorkState.SUCCEEDED, WorkState.FAILED, WorkState.STOPPED]
 
 
 class StoredRecord(BaseModel):
-    """Base of what lies in a stage folder as JSON."""
+    """Base of everything that lies in a stage folder, or in the journal of a search, as JSON."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class AttemptStart(StoredRecord):
-    """What an attempt knew when it began: `started.json`."""
+    """The facts that an attempt knew when it started: `started.json`."""
 
     attempt: int
     at_ms: int
@@ -26,18 +32,18 @@ class AttemptStart(StoredRecord):
 
 
 class Layer(StoredRecord):
-    """How a layer of neurons was after an epoch; see `tet_core.measure.layer_health.LayerHealth`."""
+    """The health of a layer of neurons after an epoch; see `tet_core.measure.layer_health.LayerHealth`."""
 
     firing_rate: float
     gradient: float
 
 
 class Commit(StoredRecord):
-    """One epoch of a training, or one row of an analysis: the journal line.
+    """One epoch of a training, or one row of an analysis: a line of the stage's journal.
 
-    `checkpoint` is the file that it left, a path relative to the stage folder: a checkpoint, or the row's records.
-    `step` is where its metrics stand on the x axis; None: at `epoch`. `layers` says how each layer of neurons was, by
-    its name; what earlier versions wrote about layers is passed over.
+    `checkpoint` is the file that belongs to it, a path relative to the stage folder: a checkpoint, or the row's
+    records. `step` is its place on the x axis of its metrics; None: `epoch`. `layers` has the health of each layer of
+    neurons by its name. What earlier versions wrote about layers under other keys is ignored.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -54,17 +60,17 @@ class Commit(StoredRecord):
 
 
 class Done(StoredRecord):
-    """The end of a stage: the completion marker. `state` is succeeded or failed; `failure` says why.
+    """The end of a stage: the completion marker. `failure` says why a stage failed.
 
-    Where a search has stopped it, it is stopped, by the search's journal, and has no marker.
+    A marker says succeeded or failed. A stage that a search has stopped has no marker: the search's journal says so.
     """
 
-    state: str
+    state: EndState
     attempt: int
     at_ms: int
     failure: Failure | None = None
 
 
 def commit_name(epoch: int) -> str:
-    """File name of an epoch's commit."""
+    """Return the file name of an epoch's commit."""
     return f"{epoch:06d}.json"

@@ -1,7 +1,8 @@
-"""MLflow, arranged for comparing: one experiment, a parent run a chain, a child run a stage, each found by its tags.
+"""The runs in MLflow: one MLflow experiment, a parent run for each chain, a child run for each stage.
 
-MLflow has no unique tag, so two writers can create one run twice. After creating one we search again: the run with
-the smallest id stays, the others are deleted. All writers agree on that without talking to each other.
+A run is found by its tags. MLflow has no unique tag, so two writers can create one run twice. After creating a run we
+search again: the run with the smallest id stays, the others are deleted. So all writers agree without talking to each
+other.
 """
 
 from collections.abc import Mapping
@@ -21,10 +22,10 @@ from mlflow.entities import (
 )
 from mlflow.exceptions import MlflowException
 
-# What the server takes in one batch (https://mlflow.org/docs/latest/rest-api.html#request-limits).
+# How much the server takes in one batch (https://mlflow.org/docs/latest/rest-api.html#request-limits).
 MAX_METRICS = 1_000
 MAX_PARAMS = 100
-# The text that MLflow's pages show for an experiment.
+# The tag whose text MLflow's pages show above an experiment.
 NOTE_TAG = "mlflow.note.content"
 # Longest value of a parameter and of a tag.
 MAX_VALUE = 6_000
@@ -37,21 +38,21 @@ class MlflowRuns:
         """Talk to a server.
 
         Args:
-            url: the MLflow server.
-            experiment_id: our experiment's id, kept in the tag `tet.experiment`.
-            name: our experiment's name.
-            description: what its author says of it; shown above the runs.
+            url: The MLflow server.
+            experiment_id: Our experiment's id, kept in the tag `tet.experiment`.
+            name: Our experiment's name.
+            description: Its author's description, shown above the runs.
         """
         self.client = MlflowClient(tracking_uri=url)
         self._experiment = experiment_id
-        # Names are unique in MLflow, and experiments of ours may share one: the id makes the difference.
+        # MLflow's names are unique and those of our experiments are not, so the id is added.
         self._name = f"{name} ({experiment_id})"
         self._tags = {"tet.experiment": experiment_id} | ({NOTE_TAG: description} if description else {})
         self._mlflow_experiment: str | None = None
         self._runs: dict[tuple[str, int | None], str] = {}
 
     def mlflow_experiment(self) -> str:
-        """Id of the MLflow experiment; made if there is none."""
+        """Return the id of the MLflow experiment; make it if there is none."""
         if self._mlflow_experiment is None:
             self._mlflow_experiment = self._find_experiment() or self._create_experiment()
         return self._mlflow_experiment
@@ -64,13 +65,13 @@ class MlflowRuns:
         try:
             return self.client.create_experiment(self._name, tags=self._tags)
         except MlflowException:
-            found = self._find_experiment()  # somebody else was faster
+            found = self._find_experiment()  # another driver was faster
             if found is None:
                 raise
             return found
 
     def run(self, chain: str, stage: int | None, *, name: str, tags: Mapping[str, str], start_ms: int) -> str:
-        """Id of the run of a chain (`stage` None) or a stage; made if there is none."""
+        """Return the id of the run of a chain (`stage` is None) or of a stage; make it if there is none."""
         key = (chain, stage)
         if key not in self._runs:
             found = self._find_runs(chain, stage)
@@ -82,9 +83,9 @@ class MlflowRuns:
         return self._runs[key]
 
     def forget(self, chain: str | None = None) -> None:
-        """Look the experiment, and a chain's runs (None: every run), up again when they are next asked for.
+        """Look up the experiment and the runs of a chain (None: of all chains) again when they are next needed.
 
-        Somebody may have removed them.
+        Another writer may have removed them.
         """
         self._mlflow_experiment = None
         self._runs = {key: run for key, run in self._runs.items() if chain is not None and key[0] != chain}
@@ -103,14 +104,14 @@ class MlflowRuns:
         return first
 
     def log_metrics(self, run_id: str, points: list[Metric]) -> None:
-        """Log points; one that is there already, with the same time, is dropped by MLflow."""
+        """Log points. MLflow drops a point that is there already with the same time."""
         for i in range(0, len(points), MAX_METRICS):
             self.client.log_batch(run_id, metrics=points[i : i + MAX_METRICS])
 
     def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
-        """Log parameters; one that is there already has the same value.
+        """Log parameters. One that is there already has the same value, since MLflow refuses to change it.
 
-        MLflow refuses another. A spec's resources may change, but what of them is a parameter only before all runs.
+        A spec's resources may change, but those that are parameters only before any run was made.
         """
         items = [Param(key, value[:MAX_VALUE]) for key, value in params.items()]
         for i in range(0, len(items), MAX_PARAMS):
@@ -125,7 +126,7 @@ class MlflowRuns:
         self.client.log_artifact(run_id, str(file), folder)
 
     def log_dataset(self, run_id: str, *, name: str, digest: str, source: str) -> None:
-        """Say which data a run was trained and tested on, as MLflow's own entity."""
+        """Log the data set that a run was trained and tested on, as MLflow's own entity."""
         # MLflow keeps at most 36 characters of a digest; the first 36 of a SHA-256 identify it well enough.
         dataset = Dataset(name=name, digest=digest[:36], source_type="tet", source=source)
         inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", "training, test")])]
@@ -134,7 +135,7 @@ class MlflowRuns:
     def log_model(
         self, run_id: str, *, name: str, stage_key: str, params: Mapping[str, str], file: Path, step: int
     ) -> None:
-        """Register a trained network as MLflow's own entity, with its file; once for each stage."""
+        """Log a trained network with its file as MLflow's own entity, once for each stage."""
         experiment = self.mlflow_experiment()
         query = f"tags.`tet.stage_key` = '{stage_key}'"
         found = sorted(m.model_id for m in self.client.search_logged_models([experiment], filter_string=query))
@@ -153,13 +154,13 @@ class MlflowRuns:
         self._log_output(run_id, model, step)
 
     def _log_output(self, run_id: str, model: str, step: int) -> None:
-        """Tie a model to its run; unlike the rest, MLflow refuses this the second time."""
+        """Tie a model to its run. MLflow refuses this the second time, unlike all the rest."""
         if self._has_output(run_id, model):
             return
         try:
             self.client.log_outputs(run_id, [LoggedModelOutput(model, step)])
         except MlflowException:
-            if not self._has_output(run_id, model):  # else somebody else was faster
+            if not self._has_output(run_id, model):  # otherwise another driver was faster
                 raise
 
     def _has_output(self, run_id: str, model: str) -> bool:
@@ -167,7 +168,7 @@ class MlflowRuns:
         return outputs is not None and any(output.model_id == model for output in outputs.model_outputs)
 
     def reopen(self, run_id: str) -> None:
-        """Let a run go on that a stopped driver closed."""
+        """Open a run again that a stopped driver has closed."""
         if self.client.get_run(run_id).info.status != "RUNNING":
             self.client.update_run(run_id, "RUNNING")
 

@@ -1,4 +1,4 @@
-"""When MLflow is not away but refuses: after a while of nothing else, it will not change its mind by itself."""
+"""The refusals of MLflow: it answers, but with 'no'. After a time without anything else, that counts as final."""
 
 import time
 from collections.abc import Callable
@@ -11,11 +11,11 @@ _LATER = (408, 429)
 
 
 class Refusals:
-    """What MLflow has refused in a row, with nothing shipped in between.
+    """The refusals in a row, with nothing shipped in between.
 
     Args:
-        patience_s: How long it may refuse until that counts as its last word.
-        clock: Seconds, rising.
+        patience_s: How long, in s, MLflow may refuse until that counts as final.
+        clock: A monotonic clock, in s.
     """
 
     def __init__(self, patience_s: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -24,11 +24,11 @@ class Refusals:
         self.lasting = False
 
     def note(self, error: Exception | None, num_shipped: int) -> None:
-        """Take note of a try to ship.
+        """Note a try to ship.
 
         Args:
-            error: What came of it; None: all went well.
-            num_shipped: How much has been shipped until now.
+            error: Its error; None: there was none.
+            num_shipped: How much has been shipped so far.
         """
         now = self._clock()
         if error is None or not is_refusal(error):
@@ -39,7 +39,7 @@ class Refusals:
 
 
 def is_refusal(error: Exception) -> bool:
-    """Whether MLflow has answered, and will answer the same again: a 4xx status that is not about time."""
+    """Return whether MLflow has answered, and would answer the same again: a 4xx status that does not say 'later'."""
     status = 0
     if isinstance(error, MlflowException):
         status = error.get_http_status_code()

@@ -1,4 +1,4 @@
-"""What stands in the MLflow runs: names, tags, parameters and points, as functions of what is committed."""
+"""The content of MLflow runs: names, tags, parameters and points, as functions of what is committed."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from mlflow.entities import Metric
 from service.plan import Chain, StagePlan
 from service.runner.commits.best import best_commit, best_key
 from service.runner.commits.reading import StageProgress
-from service.runner.commits.records import Commit
+from service.runner.commits.records import Commit, EndState
 from service.search.wording import in_few_digits
 from service.spec.search import ACCURACY as VAL_ACCURACY
 from service.spec.search import ENERGY as VAL_ENERGY
@@ -18,41 +18,41 @@ from service.states import WorkState
 from tet_core.config import TrainConfig
 
 PARENT_TAG = "mlflow.parentRunId"
-# MLflow's limit for the key of a parameter; and ours for what is drawn, in names that stand in every line of a log.
+# MLflow's limit for the key of a parameter; and ours for a search's values in names, which stand in every log line.
 MAX_KEY_LENGTH = 250
 MAX_VALUES_LENGTH = 200
 
 
 def stage_key(experiment_id: str, chain: Chain, stage: StagePlan) -> str:
-    """The stage's identity: experiment / chain / stage index."""
+    """Return the stage's identity: experiment / chain / stage index."""
     return f"{experiment_id}/{chain.id}/{stage.index}"
 
 
 def chain_name(chain: Chain) -> str:
-    """A chain's run name."""
+    """Return the name of a chain's run."""
     return " · ".join([chain.arm, f"seed {chain.seed}", *_values(chain)])
 
 
 def stage_label(chain: Chain, stage: StagePlan) -> str:
-    """A stage as people read it: its run's name, its trial's, and its actor's in the Ray dashboard."""
+    """Return the name that people see of a stage: of its run, its trial, and its actor in the Ray dashboard."""
     what = f"T={stage.config.T}" if stage.is_train else stage.kind
     return " ".join([chain.arm, f"seed={chain.seed}", *_values(chain), f"stage={stage.index} {what}"])
 
 
 def _values(chain: Chain) -> list[str]:
-    """What a search has drawn for a chain, if there is one; cut where it is long."""
+    """Return the values that a search has drawn for a chain, as text that is cut where it is long."""
     text = " ".join(in_few_digits(chain.hyperparameters))
     return [text if len(text) <= MAX_VALUES_LENGTH else text[: MAX_VALUES_LENGTH - 1] + "…"] if text else []
 
 
 def chain_tags(chain: Chain) -> dict[str, str]:
-    """Tags of a parent run, beside the experiment's and the chain's ids."""
+    """Return the tags of a parent run, apart from the ids of experiment and chain."""
     configuration = {"tet.configuration": json.dumps(dict(chain.hyperparameters))} if chain.hyperparameters else {}
     return {"tet.arm": chain.arm, "tet.seed": str(chain.seed), **configuration}
 
 
 def stage_tags(experiment_id: str, chain: Chain, stage: StagePlan, parent: str) -> dict[str, str]:
-    """Tags of a child run that are known when it begins."""
+    """Return the tags of a child run that are known when it starts."""
     steps = {} if stage.config.T is None else {"tet.T": str(stage.config.T)}
     return {
         **chain_tags(chain),
@@ -65,22 +65,28 @@ def stage_tags(experiment_id: str, chain: Chain, stage: StagePlan, parent: str) 
 
 
 def stop_tags(reason: str) -> dict[str, str]:
-    """Tags of a parent run that a search has stopped."""
+    """Return the tags of a parent run that a search has stopped."""
     return {"tet.stopped": reason}
 
 
-def status(state: WorkState) -> str:
-    """What MLflow calls it; what a search has stopped is neither finished nor failed there."""
-    return {WorkState.SUCCEEDED: "FINISHED", WorkState.STOPPED: "KILLED"}.get(state, "FAILED")
+def run_status(state: EndState) -> str:
+    """Return MLflow's word for an end; a run that a search has stopped is neither finished nor failed there."""
+    match state:
+        case WorkState.SUCCEEDED:
+            return "FINISHED"
+        case WorkState.STOPPED:
+            return "KILLED"
+        case WorkState.FAILED:
+            return "FAILED"
 
 
 def table_tags(path: str) -> dict[str, str]:
-    """What makes MLflow's pages show an artifact as a table; `log_table` would append to it the second time."""
+    """Return the tags that make MLflow show an artifact as a table. `log_table` would append to it the second time."""
     return {"mlflow.loggedArtifacts": json.dumps([{"path": path, "type": "table"}])}
 
 
 def progress_tags(progress: StageProgress) -> dict[str, str]:
-    """Tags of a child run that follow the attempts."""
+    """Return the tags of a child run that change with each attempt."""
     tags = {"tet.attempt": str(progress.num_attempts)}
     if progress.started:
         tags["tet.initial_sha256"] = progress.started[0].initial_sha256
@@ -95,7 +101,7 @@ def progress_tags(progress: StageProgress) -> dict[str, str]:
 
 
 def flatten(value: Any, prefix: str = "") -> dict[str, str]:
-    """A nested configuration as parameters: `optimizer.lr`, `augmentation.0.name`."""
+    """Return a nested configuration as parameters: `optimizer.lr`, `augmentation.0.name`."""
     if isinstance(value, Mapping):
         items: Iterable[tuple[Any, Any]] = value.items()
     elif isinstance(value, list | tuple) and value:
@@ -106,7 +112,7 @@ def flatten(value: Any, prefix: str = "") -> dict[str, str]:
 
 
 def stage_params(stage: StagePlan) -> dict[str, str]:
-    """A stage's resolved configuration as parameters; of an analysis its own, and the training's under `train.`."""
+    """Return a stage's resolved configuration as parameters; an analysis has its training's under `train.`."""
     values = stage.config.model_dump(mode="json")
     if isinstance(stage.config, TrainConfig):
         return {"kind": stage.kind, **flatten(values)}
@@ -115,9 +121,10 @@ def stage_params(stage: StagePlan) -> dict[str, str]:
 
 
 def chain_params(chain: Chain) -> dict[str, str]:
-    """A chain's: what its train stages share, by each stage's index its T, epochs and loss, or which analysis it is.
+    """Return a chain's parameters.
 
-    Of a search also what was drawn, under `search.` and the number's place.
+    These are the parameters that all its train stages share; under `stages.` and the index, the T, epochs and loss of
+    each train stage and the kind of each analysis; under `search.` and their place, the values that a search has drawn.
     """
     stages = {stage.index: stage_params(stage) for stage in chain.stages}
     first, *others = (stages[stage.index] for stage in chain.train_stages)
@@ -132,13 +139,13 @@ def chain_params(chain: Chain) -> dict[str, str]:
 
 
 def _drawn_key(chain: Chain, place: str) -> str:
-    """What a search has drawn, as a parameter: its place within the arm, whose name MLflow might not take."""
+    """Return the key of a value that a search has drawn: its place in the arm, without the arm's name."""
     within = place.removeprefix(f"arms.{chain.arm}.")
     return re.sub(r"[^\w. :/-]", "_", f"search.{within}")[:MAX_KEY_LENGTH]
 
 
 def points(commits: Iterable[Commit]) -> list[Metric]:
-    """Committed epochs and rows as MLflow points, with the commit's own time; the step is the epoch, or a row's own."""
+    """Return commits as MLflow points, with the commit's own time. The step is the epoch, or the row's own step."""
     return [
         Metric(key, value, commit.at_ms, commit.epoch if commit.step is None else commit.step)
         for commit in commits
@@ -147,7 +154,7 @@ def points(commits: Iterable[Commit]) -> list[Metric]:
 
 
 def _of_layers(commit: Commit) -> dict[str, float]:
-    """How the layers were, as metrics: `layers/features.0.lif/firing_rate` and `/gradient`."""
+    """Return the health of the layers as metrics: `layers/features.0.lif/firing_rate` and `/gradient`."""
     return {
         f"layers/{name}/{key}": value
         for name, layer in commit.layers.items()
@@ -156,12 +163,12 @@ def _of_layers(commit: Commit) -> dict[str, float]:
 
 
 def best_name(commits: Iterable[Commit]) -> str:
-    """What the best epoch goes by: `best_val_epoch`, or `best_test_epoch`, the paper's habit."""
+    """Return the name of the best epoch: `best_val_epoch`, or `best_test_epoch` as in the paper."""
     return f"best_{best_key(list(commits)).split('/')[0]}_epoch"
 
 
 def points_so_far(progresses: list[StageProgress]) -> list[Metric]:
-    """Of a parent that was stopped: a search's goals where that was, so that pages which compare runs have it too."""
+    """Return the points of a parent that was stopped: the search's goals there, so that runs can be compared."""
     step = sum(len(progress.commits) for progress in progresses)
     last = [progress.last for progress in progresses if progress.last is not None][-1:]
     return [
@@ -172,15 +179,15 @@ def points_so_far(progresses: list[StageProgress]) -> list[Metric]:
 
 
 def chain_points(progresses: list[StageProgress]) -> list[Metric]:
-    """The parent's points, once all its stages have ended: step is the chain's number of epochs.
+    """Return the parent's points, once all its stages have ended. The step is the chain's number of epochs.
 
     Args:
-        progresses: Of its train stages, in order.
+        progresses: The progress of its train stages, in order.
 
     Returns:
-        `test/accuracy`, the final one: that of the last stage's last epoch; `test/accuracy_best_test_epoch`, the best
-        of the last stage's epochs, chosen on the test set as the paper does; `train_time_s`, the training time of
-        all committed epochs of all stages, evaluation apart.
+        `test/accuracy` of the last stage's last epoch; `test/accuracy_best_test_epoch`, the best of the last stage's
+        epochs, chosen on the test set as in the paper; `train_time_s`, the training time of all committed epochs of
+        all stages, without evaluation.
     """
     last = progresses[-1]
     assert last.last is not None
@@ -202,5 +209,5 @@ def _train_time_s(progresses: list[StageProgress]) -> float:
 
 
 def _goals(commit: Commit) -> dict[str, float]:
-    """What a search may go by, of an epoch."""
+    """Return the metrics of an epoch that may be goals of a search."""
     return {key: commit.metrics[key] for key in (VAL_ACCURACY, VAL_ENERGY) if key in commit.metrics}

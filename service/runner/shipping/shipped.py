@@ -1,4 +1,4 @@
-"""How much of a stage MLflow has: `shipped.json` in the stage folder. It saves work and decides nothing."""
+"""The part of a stage that MLflow has: `shipped.json` in the stage folder. It only saves work."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -10,7 +10,7 @@ from tet_core.files import write_atomic
 
 @dataclass(frozen=True)
 class Shipped:
-    """How much was shipped, and to which run: should another driver's run have stayed instead, nothing."""
+    """How much of a stage was shipped, and to which run. It counts for nothing if the stage has another run now."""
 
     run_id: str = ""
     epoch: int = 0
@@ -19,10 +19,10 @@ class Shipped:
 
     @classmethod
     def read(cls, folder: StageFolder) -> Self:
-        """What earlier drivers shipped."""
+        """Return what earlier drivers shipped."""
         file = folder.path / "shipped.json"
         return cls(**json.loads(file.read_bytes())) if file.exists() else cls()
 
     def write(self, folder: StageFolder) -> None:
-        """Remember it for later drivers."""
+        """Write it for later drivers."""
         write_atomic(folder.path / "shipped.json", json.dumps(asdict(self)).encode())

@@ -1,4 +1,4 @@
-"""One attempt at an analysis: each row is committed as an epoch of training is, with its records for a checkpoint."""
+"""A trial that analyses: one attempt at an analysis. It commits a row like an epoch, with records for a checkpoint."""
 
 import json
 from collections.abc import Generator, Iterator
@@ -9,10 +9,11 @@ from typing import Any
 from service.runner.commits.attempt import Attempt
 from service.runner.commits.reading import read_commits, read_progress, read_started
 from service.runner.commits.records import Commit
-from service.runner.trial.config import TrialConfig
+from service.runner.trial.config import TrialConfig, TrialEnd
 from service.runner.trial.heartbeat import Pulse
 from service.runner.trial.parts import Gauges, load_last, logger, now_ms, report
 from service.spec.blocks import Limits
+from service.states import WorkState
 from service.storage import StageFolder
 from tet_core import environment
 from tet_core.analysis import Record, Row, Rows, analyse, write_results
@@ -22,7 +23,7 @@ from tet_core.files import write_atomic
 
 
 def run_analysis(trial: TrialConfig) -> Generator[dict[str, Any]]:
-    """One attempt, from the newest committed row to the stage's end; yields a report a row."""
+    """Make one attempt, from the newest committed row to the stage's end; yield a report for each row."""
     folder = StageFolder(Path(trial.stage_path))
     attempt = Attempt(folder, trial.generation)
     with attempt.at_work():
@@ -35,11 +36,11 @@ def _analyse(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Itera
     data_root = None if trial.data_root is None else Path(trial.data_root)
     say = logger(trial.label, folder.trial_log(attempt.number))
     done = len(read_commits(folder))
-    say(f"attempt {attempt.number} starts behind row {done} of {config.epochs}")
+    say(f"attempt {attempt.number} starts after row {done} of {config.epochs}")
     begun_ms = now_ms()
     assert trial.previous_stage_path is not None, "a spec has a train stage before every analysis"
     checkpoint = load_last(StageFolder(Path(trial.previous_stage_path)))
-    assert checkpoint is not None, "a stage begins once the one before it has ended"
+    assert checkpoint is not None, "a stage starts once the one before it has ended"
     rows = analyse(checkpoint, config.analysis, done=done, data_root=data_root, on_step=pulse)
     _check_environment(folder, rows)
     attempt.write_started(at_ms=begun_ms, resumed_epoch=done, **asdict(rows.start))
@@ -51,13 +52,17 @@ def _analyse(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Itera
         yield report(commit.epoch)
     with attempt.ending(*RESULTS):
         write_results(attempt.path, config.analysis, _records(folder))
-        attempt.finish(state="succeeded", at_ms=now_ms())
+        attempt.finish(state=WorkState.SUCCEEDED, at_ms=now_ms())
     say("stage complete")
-    yield report(config.epochs, end="succeeded")
+    yield report(config.epochs, end=TrialEnd.SUCCEEDED)
 
 
 def _check_environment(folder: StageFolder, rows: Rows) -> None:
-    """Rows of one table come from one environment, as epochs of one stage do."""
+    """Check that all rows of a table come from one environment, like the epochs of a stage.
+
+    Raises:
+        EnvironmentMismatch: They would not.
+    """
     started = read_started(folder)
     lines = environment.differences(started[0].environment, rows.start.environment) if started else []
     if lines:
@@ -82,7 +87,7 @@ def _commit(attempt: Attempt, row: Row, rows: Rows) -> Commit:
 
 
 def _records(folder: StageFolder) -> list[Record]:
-    """The lines of the table, of all committed rows, whichever attempts made them."""
+    """Return the lines of the table: those of all committed rows, of whatever attempt."""
     progress = read_progress(folder)
     return [record for commit in progress.commits for record in json.loads(progress.checkpoint(commit).read_bytes())]
 

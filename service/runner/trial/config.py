@@ -1,12 +1,19 @@
-"""What the driver tells a trial. It loads no torch: neither does the driver, nor a trial before its first step."""
+"""The configuration of a trial. This module loads no torch: the driver never does, a trial only at its first step."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from typing import Any
+
+from service.runner.chains.board import StageId
 
 
 @dataclass(frozen=True)
 class TrialConfig:
-    """What the driver tells a trial, as Tune's config: plain values alone; `demand` is that of each of its workers."""
+    """The configuration that the driver gives to a trial through Tune: plain values only.
+
+    `demand` is that of each of its workers.
+    """
 
     experiment_id: str
     chain_id: str
@@ -23,9 +30,22 @@ class TrialConfig:
     num_workers: int = 1
     generation: int = 1
     limits: dict[str, Any] = field(default_factory=dict)
-    # Whether each epoch also estimates the energy for an image; it takes a validation set.
+    # Whether each epoch also estimates the energy for an image, which needs a validation set.
     with_energy: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """The same as plain values."""
+        """Return the same as a dictionary."""
         return asdict(self)
+
+
+class TrialEnd(StrEnum):
+    """The way in which a trial ended, as it reports it to Tune."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    LOST = "lost"  # to another attempt
+
+
+def stage_of(config: Mapping[str, Any]) -> StageId:
+    """Return the stage that a trial with this configuration attempts."""
+    return StageId(config["chain_id"], config["stage_index"])

@@ -1,7 +1,7 @@
-"""A trial's sign of life, and the time that its stage has left: both looked after at every step.
+"""The heartbeat of a trial, and the time limit of its stage. A trial handles both at every step.
 
-The sign is a file in the attempt's folder, touched now and then. Whoever watches it compares it with what it was
-before, by a clock of its own, so it does not matter what time the trial's node thinks it is.
+The heartbeat is a file in the attempt's folder, touched from time to time. The watchdog only looks whether it has
+changed, and measures the time by its own clock, so the clock of the trial's node does not matter.
 """
 
 import os
@@ -18,17 +18,17 @@ from service.runner.diagnosis import StageFailed
 from service.spec.blocks import Limits
 
 HEARTBEAT = "heartbeat"
-# The longest time, s, between two beats; where a stall is short, a twentieth of it.
+# The longest time, s, between two beats; a twentieth of limits.stall_s where that is shorter.
 INTERVAL_S = 1.0
 
 
 class Pulse:
-    """Called at every step of a trial.
+    """The pulse of a trial, to be called at every step.
 
     Args:
         attempt: The attempt, whose folder has just been made.
         limits: The spec's.
-        clock: Seconds, rising.
+        clock: A monotonic clock, in s.
     """
 
     def __init__(self, attempt: Attempt, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
@@ -41,10 +41,10 @@ class Pulse:
         self._beat()
 
     def __call__(self) -> None:
-        """Give a sign of life, if it is time.
+        """Touch the heartbeat, if it is time.
 
         Raises:
-            StageFailed: The stage has been at work for too long.
+            StageFailed: The stage has run for too long.
         """
         now = self._clock()
         if now - self._beaten >= self._interval_s:
@@ -55,30 +55,30 @@ class Pulse:
             raise StageFailed(FailureType.MAX_TIME, over_time(at_work_s, longest))
 
     def _beat(self) -> None:
-        # A storage that is full or away is met by the next commit, which says so; a step is no place for it.
+        # If the storage is full or does not answer, the next commit fails and says so.
         with suppress(OSError):
             self._file.touch()
 
 
 def over_time(at_work_s: float, longest_s: float) -> str:
-    """What is said of a stage that was at work for too long."""
+    """Return the message about a stage that ran for too long."""
     return f"the stage was at work for {at_work_s:.1f} s; limits.max_time_s is {longest_s:g}"
 
 
 def spent_s(started: Iterable[AttemptStart], commits: Iterable[Commit], generation: int) -> float:
-    """Seconds that a generation's attempts at a stage were at work, as far as their commits tell."""
+    """Return for how many seconds a generation's attempts at a stage ran, as far as their commits show."""
     last: dict[int, int] = {}
     for commit in commits:
         last[commit.attempt] = commit.at_ms
     begun = [each for each in started if each.generation == generation]
-    # Both times of one attempt are of one node's clock, which may have been set back.
+    # Both times of an attempt come from one node's clock, which may have been set back.
     return sum(max(0, last.get(each.attempt, each.at_ms) - each.at_ms) for each in begun) / 1_000
 
 
 def last_sign(folder: Path) -> int:
-    """What the heartbeat of an attempt shows now: another number after every beat; 0 while there is none."""
+    """Return a number that changes with every beat of an attempt; 0 before the first one."""
     try:
-        # On NFS opening a file asks the server how it is, where a look at its name may be answered from memory.
+        # On NFS, opening a file asks the server for its state; a stat of its name may be answered from a cache.
         with (folder / HEARTBEAT).open("rb") as file:
             return os.fstat(file.fileno()).st_mtime_ns
     except OSError:

@@ -1,19 +1,19 @@
-"""Whether a network still computes and learns anything, by what is committed of its layers."""
+"""The health of a network: whether its layers still compute and learn, by what is committed of them."""
 
 from collections.abc import Sequence
 
 from service.runner.commits.records import Commit, Layer
 from service.spec.blocks import HealthLimits
 
-# A silent layer that lets a gradient through may wake up, as last layers without a norm do in their first epochs: it is
-# given so many times as long.
+# A silent layer that lets a gradient through may wake up, as last layers without a norm do in their first epochs. Its
+# patience is longer by this factor.
 SLEEPERS_PATIENCE = 5
 
 
 def trouble(commits: Sequence[Commit], limits: HealthLimits) -> str | None:
-    """What is wrong, if a layer has been out of range for as many epochs in a row, up to the last, as it may.
+    """Return what is wrong, if a layer was out of range in each of the last epochs, as many as its patience.
 
-    What fires never or always is told before what lets no gradient through: the one is a reason for the other.
+    A layer that never or always fires is named before one that lets no gradient through, because it can be the cause.
 
     Args:
         commits: What is committed of the stage, in order.

@@ -1,4 +1,4 @@
-"""What both kinds of trial are made of: the checkpoint they start from, their log and their gauges."""
+"""The parts that both kinds of trial share: the checkpoint they start from, their log and their gauges."""
 
 import time
 from collections.abc import Callable
@@ -9,22 +9,22 @@ from ray.util.metrics import Gauge
 
 from service.runner.commits.reading import read_progress
 from service.runner.commits.records import Commit
-from service.runner.trial.config import TrialConfig
+from service.runner.trial.config import TrialConfig, TrialEnd
 from service.storage import StageFolder
 from tet_core import checkpoint as checkpoints
 
 _TAGS = ("experiment", "arm", "seed", "stage")
-# A reader may find its checkpoint pruned by an attempt that was just being superseded; it then reads the newer commit.
+# A superseded attempt may prune a checkpoint before it is read; then the newer commit is read.
 _LOAD_TRIES = 5
 
 
-def report(epoch: int, *, end: str | None = None) -> dict[str, Any]:
-    """What a trial tells Tune behind a commit, or at its end."""
+def report(epoch: int, *, end: TrialEnd | None = None) -> dict[str, Any]:
+    """Return a trial's report to Tune after a commit, or at its end."""
     return {"epoch": epoch, "done": end is not None, "end": end, "failure": None}
 
 
 def load_last(folder: StageFolder) -> dict[str, Any] | None:
-    """The newest checkpoint of a train stage; None if it has none."""
+    """Return the newest checkpoint of a train stage; None if it has none."""
     for tries_left in reversed(range(_LOAD_TRIES)):
         progress = read_progress(folder)
         if progress.last is None:
@@ -38,7 +38,7 @@ def load_last(folder: StageFolder) -> dict[str, Any] | None:
 
 
 def logger(label: str, file: Path) -> Callable[[str], None]:
-    """A function that prints a line, which Ray keeps with the actor, and appends it to the attempt's own log."""
+    """Return a function that prints a line, which Ray keeps with the actor, and appends it to the attempt's log."""
 
     def say(text: str) -> None:
         line = f"{label}: {text}"
@@ -50,10 +50,10 @@ def logger(label: str, file: Path) -> Callable[[str], None]:
 
 
 class Gauges:
-    """A trial's progress among Ray's own metrics."""
+    """The gauges that show a trial's progress among Ray's own metrics."""
 
     def __init__(self, trial: TrialConfig) -> None:
-        # Ray's metrics take ASCII alone, and names of arms may be any text.
+        # Ray's metrics take ASCII only, and the name of an arm may be any text.
         arm = trial.arm.encode("ascii", "backslashreplace").decode("ascii")
         values = (trial.experiment_id, arm, str(trial.seed), str(trial.stage_index))
         self._tags = dict(zip(_TAGS, values, strict=True))
@@ -62,7 +62,7 @@ class Gauges:
         self._loss = Gauge("tet_train_loss", "Training loss of the newest committed epoch.", _TAGS)
 
     def set(self, commit: Commit) -> None:
-        """Show a commit; an analysis has neither accuracy nor loss of a training."""
+        """Show a commit. An analysis has neither accuracy nor loss."""
         self._progress.set(commit.epoch / commit.epochs, self._tags)
         for gauge, key in ((self._accuracy, "test/accuracy"), (self._loss, "train/loss")):
             if key in commit.metrics:
@@ -70,5 +70,5 @@ class Gauges:
 
 
 def now_ms() -> int:
-    """The time, in ms since 1970."""
+    """Return the time, in ms since 1970."""
     return time.time_ns() // 1_000_000

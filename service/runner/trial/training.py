@@ -1,4 +1,4 @@
-"""One attempt at a train stage."""
+"""A trial that trains: one attempt at a train stage."""
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict
@@ -12,11 +12,13 @@ from service.runner.commits.reading import read_commits
 from service.runner.commits.records import Commit, Layer
 from service.runner.diagnosis import StageFailed
 from service.runner.trial import layer_health
-from service.runner.trial.config import TrialConfig
+from service.runner.trial.config import TrialConfig, TrialEnd
 from service.runner.trial.heartbeat import Pulse
 from service.runner.trial.parts import Gauges, load_last, logger, now_ms, report
-from service.runner.trial.workers.crew import Crew, gathered
+from service.runner.trial.workers.crew import Crew
+from service.runner.trial.workers.gathering import gathered
 from service.spec.blocks import HealthLimits, Limits
+from service.states import WorkState
 from service.storage import MODEL, StageFolder
 from tet_core import checkpoint as checkpoints
 from tet_core import train_epochs
@@ -25,7 +27,7 @@ from tet_core.train.epochs import Epochs
 
 
 def run_training(trial: TrialConfig) -> Generator[dict[str, Any]]:
-    """One attempt, from the newest committed epoch to the stage's end; yields a report an epoch."""
+    """Make one attempt, from the newest committed epoch to the stage's end; yield a report for each epoch."""
     folder = StageFolder(Path(trial.stage_path))
     attempt = Attempt(folder, trial.generation)
     with attempt.at_work():
@@ -40,7 +42,7 @@ def _train(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterato
     resume, initial = _load_start(trial, folder)
     say = logger(trial.label, folder.trial_log(attempt.number))
     resumed_epoch = resume["epoch"] if resume else 0
-    say(f"attempt {attempt.number} starts behind epoch {resumed_epoch} of {config.epochs}")
+    say(f"attempt {attempt.number} starts after epoch {resumed_epoch} of {config.epochs}")
     begun_ms = now_ms()
     commits = read_commits(folder)
     _check_health(commits, limits.health)
@@ -64,15 +66,15 @@ def _train(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterato
         yield from _commit_all(trial, attempt, epochs, commits, say)
     with attempt.ending(MODEL):
         _write_model(folder, attempt)
-        attempt.finish(state="succeeded", at_ms=now_ms())
+        attempt.finish(state=WorkState.SUCCEEDED, at_ms=now_ms())
     say("stage complete")
-    yield report(config.epochs, end="succeeded")
+    yield report(config.epochs, end=TrialEnd.SUCCEEDED)
 
 
 def _commit_all(
     trial: TrialConfig, attempt: Attempt, epochs: Epochs, commits: list[Commit], say: Callable[[str], None]
 ) -> Iterator[dict[str, Any]]:
-    """Commit every epoch, behind those that are committed, and report it."""
+    """Commit every epoch after the committed ones, and report it."""
     health_limits = Limits.model_validate(trial.limits).health
     gauges = Gauges(trial)
     for epoch in epochs:
@@ -94,13 +96,13 @@ def _commit_all(
 
 
 def _check_health(commits: list[Commit], limits: HealthLimits | None) -> None:
-    """End a stage whose network is dead, saturated or cut off; by what is committed, so a restart comes to the same."""
+    """End a stage whose network is dead, saturated or cut off. Commits decide, so a restart decides the same."""
     if limits is not None and (trouble := layer_health.trouble(commits, limits)) is not None:
         raise StageFailed(FailureType.HEALTH, trouble)
 
 
 def _load_start(trial: TrialConfig, folder: StageFolder) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """The checkpoint of this stage to go on from, and that of the stage before to start from."""
+    """Return the checkpoint of this stage to resume from, and that of the stage before to start from."""
     resume = load_last(folder)
     if trial.previous_stage_path is None:
         return resume, None
@@ -108,7 +110,7 @@ def _load_start(trial: TrialConfig, folder: StageFolder) -> tuple[dict[str, Any]
 
 
 def _write_model(folder: StageFolder, attempt: Attempt) -> None:
-    """Leave the trained network alone, without the optimiser, beside the attempt's other files."""
+    """Write the trained network, without the optimiser, beside the attempt's other files."""
     full = load_last(folder)
     assert full is not None
     checkpoints.save_checkpoint({**full, "optimizer": {}}, attempt.path / MODEL)

@@ -1,1 +1,1 @@
-"""The side that faces Ray Tune: which trials it runs, and when they stop."""
+"""Everything that faces Ray Tune: which trials it runs, and when they stop."""

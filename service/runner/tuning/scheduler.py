@@ -1,8 +1,8 @@
-"""Which waiting trial gets a process that has become free, and whether one goes on behind an epoch.
+"""The scheduler of trials: which waiting trial gets a free process, and whether a trial goes on after an epoch.
 
-Tune gives it to the trial that has waited longest, and ends the process that was being started for it. As long as
-trials are shorter than the start of a process, each end of a trial so ends another start, a moment before it would
-have been of use, and begins a new one.
+Tune itself gives a free process to the trial that has waited longest, and ends the process that was being started for
+that trial. Where trials are shorter than the start of a process, each end of a trial would so end another start, just
+before the new process would have been of use.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,42 +13,42 @@ from ray.tune.schedulers import FIFOScheduler
 
 
 class PatientScheduler(FIFOScheduler):
-    """Serves trials in their order, but none for which a process is being started; first those of begun chains.
+    """Gives a free process to the first waiting trial for which none is being started. Started chains go first.
 
-    Where there are only such, it names none, and Tune gives the free process to any of them. So that it has others,
-    Tune has to hold more trials ready than processes can be started at once.
+    If a process is being started for each waiting trial, it names none, and Tune gives the free process to any of
+    them. To avoid that, Tune has to hold more trials ready than processes can be started at once.
 
     Args:
-        goes_on: Told of each trial's configuration and report, whether it is to go on; None: all of them do.
+        goes_on: Given a trial's configuration and report, returns whether it goes on; None: all trials do.
     """
 
     def __init__(self, goes_on: Callable[[dict[str, Any], dict[str, Any]], bool] | None = None) -> None:
         super().__init__()
         self._goes_on = goes_on
-        # Trials that wait, and some that no longer do: those of begun chains, and those of chains to be opened.
+        # Trials that wait, and some that no longer do: of chains that have started, and of chains that have not.
         self._going_on: dict[str, Trial] = {}
         self._opening: dict[str, Trial] = {}
         self._controller: Any = None
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        """Tune holds a trial ready."""
-        # What schedulers are shown of it does not tell for whom a process is being started.
+        """Note that Tune holds a trial ready."""
+        # The wrapper that schedulers get does not say for which trials a process is being started.
         self._controller = tune_controller._tune_controller
         (self._going_on if trial.config["stage_index"] else self._opening)[trial.trial_id] = trial
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Let a trial go on, or end it: then its place is free at once."""
+        """Let a trial go on, or end it, so that its process is free at once."""
         goes_on = self._goes_on is None or result.get("done") or self._goes_on(trial.config, result)
         return str(self.CONTINUE if goes_on else self.STOP)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """The first waiting trial for which no process is being started; None where there is none."""
+        """Return the first waiting trial for which no process is being started; None where there is none."""
         return next((trial for trial in self._all_waiting() if not _is_starting(self._controller, trial)), None)
 
     def withdraw(self, is_wanted: Callable[[dict[str, Any]], bool]) -> None:
-        """End those that wait and are no longer wanted, by their configuration: Tune tells its searcher so.
+        """End the waiting trials that are no longer wanted, by their configuration; Tune reports their end as usual.
 
-        To be called between Tune's events. One for which a process is being made ready is taken back from it.
+        It must be called between Tune's events. Resources that Tune has reserved for such a trial are released.
         """
         for trial in self._all_waiting():
             if not is_wanted(trial.config):
@@ -56,7 +56,7 @@ class PatientScheduler(FIFOScheduler):
                 self._controller.stop_trial(trial)
 
     def _unstage(self, trial: Trial) -> None:
-        """Take back what Tune has reserved for a trial: it forgets to, and would keep a free process for it."""
+        """Release what Tune has reserved for a trial. Tune itself does not, and would keep a free process for it."""
         controller = self._controller
         controller._resetting_trials.discard(trial)
         if trial in controller._staged_trials:
@@ -67,12 +67,12 @@ class PatientScheduler(FIFOScheduler):
         return [*_waiting(self._going_on), *_waiting(self._opening)]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Tune pickles its scheduler for a restore that is never made; locks and open files must not go along.
+        # Tune pickles its scheduler for a restore that is never made. Locks and open files cannot be pickled.
         return (PatientScheduler, ())
 
 
 def _waiting(trials: dict[str, Trial]) -> Iterator[Trial]:
-    """Those that still wait, in their order; the others are dropped."""
+    """Yield the trials that still wait, in their order, and drop the others."""
     for trial_id, trial in [*trials.items()]:
         if trial.status == Trial.PENDING:
             yield trial

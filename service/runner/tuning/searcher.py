@@ -1,4 +1,4 @@
-"""The board as a Ray Tune searcher: a trial is one attempt at one stage, offered the moment it may run."""
+"""The board as a searcher of Ray Tune: a trial is one attempt at one stage, offered as soon as it may run."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,9 +9,9 @@ from service.runner.chains.board import Answer, StageId
 
 
 class ChainSearcher(Searcher):
-    """Offers what the board has ready and tells `on_end` how each trial ended.
+    """Offers the stages that the board has ready, and reports to `on_end` how each trial ended.
 
-    Nothing of it is saved: what is committed on storage is all that a later driver needs.
+    It saves nothing: a later driver needs only what is committed on storage.
     """
 
     def __init__(
@@ -20,13 +20,13 @@ class ChainSearcher(Searcher):
         config_of: Callable[[StageId], dict[str, Any]],
         on_end: Callable[[StageId, dict[str, Any] | None], None],
     ) -> None:
-        """Wire the board to Tune.
+        """Connect the board to Tune.
 
         Args:
-            take: the next stage to run, or why there is none.
-            config_of: a stage's trial configuration.
-            on_end: told of each trial that ended, with its last result, or None where the trial was lost. It has to
-                tell the board.
+            take: Takes the next stage to run, or returns why there is none.
+            config_of: Returns the trial configuration of a stage.
+            on_end: Gets the stage of each trial that ended, and its last report, or None where the trial was lost. It
+                has to put the stage back on the board.
         """
         super().__init__(metric="epoch", mode="max")
         self._take = take
@@ -35,15 +35,18 @@ class ChainSearcher(Searcher):
         self._running: dict[str, StageId] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next stage's configuration; None while there is nothing to start; FINISHED when nothing is left."""
-        stage = self._take()
-        if isinstance(stage, StageId):
-            self._running[trial_id] = stage
-            return self._config_of(stage)
-        return self.FINISHED if stage is Answer.FINISHED else None
+        """Return the next stage's configuration; None if there is nothing to start now; FINISHED if nothing is left."""
+        match taken := self._take():
+            case StageId():
+                self._running[trial_id] = taken
+                return self._config_of(taken)
+            case Answer.FINISHED:
+                return str(self.FINISHED)
+            case Answer.WAIT:
+                return None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Tell how a trial ended; Tune may say so twice."""
+        """Report how a trial ended. Tune may call this twice for one trial."""
         stage = self._running.pop(trial_id, None)
         if stage is not None:
             self._on_end(stage, None if error else result)
@@ -55,12 +58,12 @@ class ChainSearcher(Searcher):
         """Do nothing: see the class."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Tune pickles its searcher for a restore that is never made; locks and open files must not go along.
+        # Tune pickles its searcher for a restore that is never made. Locks and open files cannot be pickled.
         return (_Unrestorable, ())
 
 
 class _Unrestorable(Searcher):
-    """What a pickled `ChainSearcher` comes back as."""
+    """The searcher that a pickled `ChainSearcher` is loaded as."""
 
     def suggest(self, trial_id: str) -> str:
         return self.FINISHED

@@ -1,4 +1,4 @@
-"""How trials are stopped: those at work may end their epoch first, for a while; nothing new begins."""
+"""The stop of trials: those that run may end their epoch within a time; no new one starts."""
 
 import threading
 import time
@@ -10,12 +10,12 @@ from ray.tune.stopper import NoopStopper
 
 
 class StopWindow:
-    """What is at work, and how much longer it may go on.
+    """The trials that run, and how much longer they may go on.
 
     Args:
         stopped: Set once the experiment is to stop.
-        window_s: How long, from when that is first seen, work may go on.
-        clock: Seconds, rising.
+        window_s: How long, in s, trials may go on after that was first seen.
+        clock: A monotonic clock, in s.
     """
 
     def __init__(self, stopped: threading.Event, window_s: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -26,19 +26,19 @@ class StopWindow:
 
     @property
     def stopping(self) -> bool:
-        """Whether nothing new may begin."""
+        """Whether no new trial may start."""
         return self._stopped.is_set()
 
     def began(self, work: Hashable) -> None:
-        """A trial is at work."""
+        """Note that a trial runs."""
         self._at_work.add(work)
 
     def ended(self, work: Hashable) -> None:
-        """It is no longer."""
+        """Note that a trial has ended."""
         self._at_work.discard(work)
 
     def closed(self) -> bool:
-        """Whether all that was at work when the stop came has ended, or its time is over."""
+        """Return whether all trials that ran when the stop came have ended, or their time is over."""
         if not self.stopping:
             return False
         if self._deadline is None:
@@ -52,21 +52,21 @@ class WindowStopper(Stopper):
     """Stops each trial at its next epoch once the experiment stops, and all of them when the window has closed.
 
     Args:
-        window: Of the experiment.
-        given_up: Whether the driver has nothing to do any more: then all of them are cut off.
+        window: The experiment's.
+        given_up: Whether the driver has nothing left to do; then all trials are ended at once.
     """
 
     def __init__(self, window: StopWindow, given_up: Callable[[], bool] = lambda: False) -> None:
         self._window, self._given_up = window, given_up
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Whether this trial ends here: what it reports has been committed."""
+        """Return whether a trial ends after this report, whose epoch is committed."""
         return self._window.stopping
 
     def stop_all(self) -> bool:
-        """Whether whatever still runs is cut off."""
+        """Return whether all trials are ended at once."""
         return self._window.closed() or self._given_up()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Tune pickles its stopper for a restore that is never made; locks must not go along.
+        # Tune pickles its stopper for a restore that is never made. Locks cannot be pickled.
         return (NoopStopper, ())

@@ -1,7 +1,7 @@
-"""Has a newer driver begun? Then the older one has nothing left to do: two would take each other's stages for ever.
+"""The takeover by a newer driver. The older driver then ends: two drivers would take each other's stages for ever.
 
-Each driver makes a numbered folder when it begins, so the newest is the one with the largest number. What an older
-one still commits does no harm; it only wastes work.
+Each driver makes a numbered folder when it starts; the newest driver has the largest number. Commits of an older
+driver do no harm; they only waste work.
 """
 
 import time
@@ -10,17 +10,17 @@ from contextlib import suppress
 
 from service.storage import ExperimentFolder
 
-# The folder is listed at most so often.
+# The shortest time, s, between two listings of the folder.
 LOOK_EVERY_S = 1.0
 
 
 class Takeover:
-    """Looks for a newer driver from time to time.
+    """A look for newer drivers, from time to time.
 
     Args:
         folder: The experiment's.
-        attempt: The number of the driver that asks.
-        clock: Seconds, rising.
+        attempt: The number of the driver that looks.
+        clock: A monotonic clock, in s.
     """
 
     def __init__(self, folder: ExperimentFolder, attempt: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -30,14 +30,14 @@ class Takeover:
 
     @property
     def newest(self) -> int:
-        """The newest driver that was seen."""
+        """The number of the newest driver that was seen."""
         return self._newest
 
     def has_come(self) -> bool:
-        """Whether there is a newer driver."""
+        """Return whether there is a newer driver."""
         now = self._clock()
         if self._newest == self._attempt and (self._looked_at is None or now - self._looked_at >= LOOK_EVERY_S):
             self._looked_at = now
-            with suppress(OSError):  # the storage is away for a moment: it is looked at again
+            with suppress(OSError):  # the storage does not answer for a moment: the next look will tell
                 self._newest = max([self._attempt, *self._folder.driver_numbers()])
         return self._newest > self._attempt

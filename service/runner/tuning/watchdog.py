@@ -1,8 +1,8 @@
-"""The driver's watch over its trials: whoever makes no step for too long, or is at work for too long, is ended.
+"""The driver's watch over its trials: it ends a trial that makes no step for too long, or runs for too long.
 
-A trial's process may be frozen, or hang in code that never returns to Python, so it cannot watch itself. What is
-compared is whether a trial's heartbeat has changed since it was last looked at, by the driver's own clock: the clocks
-of nodes do not matter.
+A trial's process may be frozen, or hang in code that never returns to Python, so it cannot watch itself. The watchdog
+looks whether a trial's heartbeat has changed, and measures the time by the driver's own clock: the clocks of the nodes
+do not matter.
 """
 
 import logging
@@ -24,13 +24,13 @@ log = logging.getLogger(__name__)
 
 # The longest time, s, between two looks.
 LOOK_S = 30.0
-# A trial ends itself at the first step behind its time; only one that makes none is ended from here.
+# A trial ends itself at its first step after its time is over. The watchdog waits so much longer, in s, for that.
 GRACE_S = 60.0
 
 
 @dataclass
 class _Watched:
-    """A trial at work: since when, its last sign of life, when that was seen first, and why it was ended."""
+    """A trial that runs: since when, its last sign of life, when that was first seen, and why it was ended."""
 
     actor: Any
     folder: StageFolder
@@ -42,12 +42,12 @@ class _Watched:
 
 
 class Watchdog:
-    """Looks after the trials at work.
+    """The watchdog over the trials that run.
 
     Args:
         limits: The spec's.
         kill: Ends a trial's actor, whatever its process does.
-        clock: Seconds, rising.
+        clock: A monotonic clock, in s.
         grace_s: How much longer than `max_time_s` a trial may take to end itself.
     """
 
@@ -66,24 +66,24 @@ class Watchdog:
         self._watched: dict[StageId, _Watched] = {}
 
     def began(self, stage: StageId, actor: Any, folder: StageFolder, spent_s: float) -> None:
-        """A trial is at work, at a stage that was worked at for `spent_s` before: its start-up counts too."""
+        """Watch a trial from now on, its start-up included. Its stage has run for `spent_s` in earlier attempts."""
         now = self._clock()
         self._watched[stage] = _Watched(actor, folder, spent_s, begun=now, sign=_sign(folder), changed=now)
 
     def ended(self, stage: StageId) -> Failure | None:
-        """A trial is no longer at work; the failure for which it was ended from here, if it was."""
+        """Watch a trial no longer; return the failure for which the watchdog ended it, if it did."""
         watched = self._watched.pop(stage, None)
         return None if watched is None else watched.verdict
 
     def look(self) -> None:
-        """End those that are to be ended; to be called again and again, which costs nothing between two looks."""
+        """End the trials that must be ended. Call it often: most calls only compare the time."""
         now = self._clock()
         if not self._bounds_s or now < self._next_look:
             return
         self._next_look = now + self._interval_s
         for stage, watched in self._watched.items():
             if watched.verdict is None and (verdict := self._judge(watched, now)) is not None:
-                log.warning("%s: %s; its process is ended", stage, verdict.message)
+                log.warning("%s: %s; its process is killed", stage, verdict.message)
                 watched.verdict = verdict
                 self._kill(watched.actor)
 
@@ -101,15 +101,15 @@ class Watchdog:
 
 
 def _sign(folder: StageFolder) -> tuple[int, int]:
-    """The newest attempt's number and its heartbeat: begun attempts are signs of life too."""
+    """Return the newest attempt's number and its heartbeat: a new attempt is a sign of life too."""
     try:
         newest = max(folder.attempt_numbers(), default=0)
-    except OSError:  # the storage is away, which is no sign
+    except OSError:  # the storage does not answer: that is no sign of life
         return 0, 0
     return newest, last_sign(folder.attempt(newest))
 
 
 def _kill(actor: Any) -> None:
-    # Ray ends a process that does not answer, a stopped one too, by SIGKILL some seconds later.
+    # Ray ends a process that does not answer, also a stopped one, by SIGKILL some seconds later.
     with suppress(Exception):
         ray.kill(actor)

@@ -16,13 +16,14 @@ from service.failures import Failure, FailureType
 from service.plan import Chain, plan
 from service.runner.chains.board import StageId
 from service.runner.chains.event_file import EventFile
-from service.runner.chains.ledger import Ledger, Stop
+from service.runner.chains.ledger import ChainStop, Ledger
 from service.runner.commits.attempt import Attempt
 from service.runner.shipping import outbox as module
 from service.runner.shipping.mlflow_runs import MlflowRuns
 from service.runner.shipping.outbox import Outbox
 from service.runner.shipping.refusals import Refusals
 from service.spec import parse
+from service.states import WorkState
 from service.storage import ExperimentFolder
 from tests.integration.mlflow.conftest import reachable_at
 from tests.ports import free_ports
@@ -75,7 +76,7 @@ class Bench:
             )
         if epochs[-1] == config.epochs:
             (attempt.path / "model.pt").write_bytes(b"model")
-            attempt.finish(state="succeeded", at_ms=2_000 + stage)
+            attempt.finish(state=WorkState.SUCCEEDED, at_ms=2_000 + stage)
 
     def ledger(self) -> Ledger:
         """What is committed by now."""
@@ -146,7 +147,7 @@ def test_a_chain_becomes_a_parent_with_a_child_for_each_stage(mlflow_url: str, b
 def test_a_chain_that_a_search_has_stopped_says_why_and_keeps_what_it_came_to(mlflow_url: str, bench: Bench) -> None:
     bench.commit(0, range(1, 3))
     ledger = bench.ledger()
-    ledger.stop(bench.chain.id, Stop(5_000, "it led nowhere"))
+    ledger.record_stop(bench.chain.id, ChainStop(5_000, "it led nowhere"))
     assert bench.outbox(mlflow_url, ledger=ledger).finish(NEVER, 0)
     (parent,), (only,) = runs_of(mlflow_url, bench)
     assert (parent.info.status, only.info.status, parent.info.end_time) == ("KILLED", "KILLED", 5_000)
@@ -156,7 +157,7 @@ def test_a_chain_that_a_search_has_stopped_says_why_and_keeps_what_it_came_to(ml
 
 def test_what_a_trial_commits_that_is_late_to_hear_of_its_stop_is_not_waited_for(mlflow_url: str, bench: Bench) -> None:
     ledger = bench.ledger()
-    ledger.stop(bench.chain.id, Stop(5_000, "another seed's network broke down"))
+    ledger.record_stop(bench.chain.id, ChainStop(5_000, "another seed's network broke down"))
     outbox = bench.outbox(mlflow_url, ledger=ledger)
     assert outbox.finish(NEVER, 0)  # it has not begun, and there is nothing to ship
     bench.commit(0, range(1, 2))
@@ -185,7 +186,7 @@ def test_two_drivers_at_once_leave_one_run_for_each_stage(mlflow_url: str, bench
     bench.commit(1, range(1, 3))
     with ThreadPoolExecutor(2) as pool:
         outboxes = [bench.outbox(mlflow_url) for _ in range(2)]
-        list(pool.map(lambda outbox: outbox._try_ship(), outboxes))
+        list(pool.map(lambda outbox: outbox.ship_once(), outboxes))
     # One may have written to a run that the other then removed: the next driver makes it whole.
     assert bench.outbox(mlflow_url).finish(NEVER, 0)
     parents, children = runs_of(mlflow_url, bench)
@@ -195,10 +196,11 @@ def test_two_drivers_at_once_leave_one_run_for_each_stage(mlflow_url: str, bench
 
 
 def test_a_run_that_another_driver_removed_is_shipped_to_the_one_that_stayed(mlflow_url: str, bench: Bench) -> None:
-    outbox = bench.outbox(mlflow_url)
+    ledger = bench.ledger()
+    outbox = bench.outbox(mlflow_url, ledger=ledger)
     bench.commit(0, range(1, 3))
-    outbox._ledger.refresh(StageId(bench.chain.id, 0))
-    assert outbox._try_ship() is None
+    ledger.refresh(StageId(bench.chain.id, 0))
+    assert outbox.ship_once() is None
     (parent,), (child,) = runs_of(mlflow_url, bench)
     client = MlflowClient(mlflow_url)
     for run in (parent, child):  # as another driver does that made runs with smaller ids
@@ -206,9 +208,9 @@ def test_a_run_that_another_driver_removed_is_shipped_to_the_one_that_stayed(mlf
         client.create_run(run.info.experiment_id, tags=tags)
         client.delete_run(run.info.run_id)
     bench.commit(0, range(3, 4))
-    outbox._ledger.refresh(StageId(bench.chain.id, 0))
-    assert "must be in the 'active' state" in (outbox._try_ship() or "")
-    assert outbox._try_ship() is None
+    ledger.refresh(StageId(bench.chain.id, 0))
+    assert "must be in the 'active' state" in (outbox.ship_once() or "")
+    assert outbox.ship_once() is None
     (new_parent,), (new_child,) = runs_of(mlflow_url, bench)
     assert new_child.info.run_id != child.info.run_id
     assert steps(mlflow_url, new_child) == [1, 2, 3]
@@ -222,7 +224,7 @@ def test_while_mlflow_is_away_points_wait_and_then_arrive(
     bench.commit(0, range(1, 4))
     (port,) = free_ports(1)
     outbox = bench.outbox(f"http://127.0.0.1:{port}")
-    assert outbox._try_ship() is not None
+    assert outbox.ship_once() is not None
     num_points = 3 * (len(METRICS) + 1)
     said = [event for event in bench.events() if isinstance(event, OutboxChanged)]
     assert [event.pending for event in said] == [num_points]
@@ -263,7 +265,7 @@ def test_what_mlflow_refuses_of_one_chain_keeps_back_no_other(mlflow_url: str, b
     for chain in (bench.chain, other):
         bench.commit(0, range(1, 3), chain)
     outbox = bench.outbox(mlflow_url)
-    assert "'of another name'" in (outbox._try_ship() or "")
+    assert "'of another name'" in (outbox.ship_once() or "")
     assert outbox.pending() == 2 * (len(METRICS) + 1)
     _, (child,) = runs_of(mlflow_url, bench)
     assert (child.data.tags["tet.chain"], steps(mlflow_url, child)) == (other.id, [1, 2])
@@ -287,13 +289,13 @@ def test_once_cancelled_it_tries_on_for_a_while_and_without_haste(
     bench.commit(0, range(1, 3))
     outbox = bench.outbox(f"http://127.0.0.1:{free_ports(1)[0]}")
     tries: list[str | None] = []
-    ship = outbox._try_ship
+    ship = outbox.ship_once
 
     def counted() -> str | None:
         tries.append(ship())
         return tries[-1]
 
-    monkeypatch.setattr(outbox, "_try_ship", counted)
+    monkeypatch.setattr(outbox, "ship_once", counted)
     monkeypatch.setattr(module, "POLL_INTERVAL_S", 0.2)
     cancelled = threading.Event()
     cancelled.set()
@@ -356,7 +358,7 @@ def test_cancelled_runs_are_closed(mlflow_url: str, bench: Bench) -> None:
 def test_a_failed_stage_says_why(mlflow_url: str, bench: Bench) -> None:
     bench.commit(0, range(1, 3))
     failure = Failure.of(FailureType.NOT_FINITE, "the loss is nan", kind="FloatingPointError")
-    Attempt(bench.folder.stage(bench.chain.id, 0)).finish(state="failed", at_ms=3_000, failure=failure)
+    Attempt(bench.folder.stage(bench.chain.id, 0)).finish(state=WorkState.FAILED, at_ms=3_000, failure=failure)
     assert bench.outbox(mlflow_url).finish(NEVER, 0)
     (parent,), (child,) = runs_of(mlflow_url, bench)
     assert (parent.info.status, child.info.status) == ("FAILED", "FAILED")

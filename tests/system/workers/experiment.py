@@ -11,12 +11,14 @@ from typing import Any
 
 from service.plan import plan
 from service.runner.chains.board import Board
+from service.runner.chains.bookkeeping import Bookkeeping
 from service.runner.chains.event_file import EventFile
 from service.runner.chains.journal import StudyJournal
 from service.runner.chains.ledger import Ledger
 from service.runner.chains.study import Study
 from service.runner.commits.reading import StageProgress, read_progress
 from service.runner.commits.records import Done
+from service.runner.tuning.assignment import Assignment, Stopping
 from service.runner.tuning.campaign import Campaign
 from service.runner.tuning.stop_window import StopWindow
 from service.runner.tuning.takeover import Takeover
@@ -64,16 +66,9 @@ class Run:
         """Run it; what goes wrong with a strike is raised here."""
         ledger = Ledger(self.folder, [self.chain], EventFile(self.folder.events(self._driver)))
         campaign = Campaign(
-            self.folder.experiment_id,
-            self.spec,
-            Board([self.chain]),
-            ledger,
-            Study(self.spec, ledger, StudyJournal(self.folder.search)),
-            self.folder,
-            self.folder.storage,
-            self._driver,
-            StopWindow(self.cancelled, 10.0),
-            Takeover(self.folder, self._driver),
+            Assignment(self.folder.experiment_id, self.spec, self.folder, self.folder.storage, self._driver),
+            Bookkeeping(Board([self.chain]), ledger, Study(self.spec, ledger, StudyJournal(self.folder.search))),
+            Stopping(StopWindow(self.cancelled, 10.0), Takeover(self.folder, self._driver)),
         )
         handler = _Keeping(self.said)
         logging.getLogger("service.runner").addHandler(handler)

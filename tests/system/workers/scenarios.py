@@ -12,6 +12,7 @@ from PIL import Image
 
 from service.runner import verify
 from service.runner.trial.parts import load_last
+from service.states import WorkState
 from tests.system.workers.experiment import SPEC, SWEEP, Run, Strike, seconds_left_behind
 from tests.system.workers.nodes import AT_ONCE_S, Nodes, first_worker, workers
 from tet_core.config import ImageFolder
@@ -49,7 +50,7 @@ class Stage:
         self._undisturbed[num] = run
         sweep = run.progress(1)
         return kept | {
-            "it succeeds at once": run.done.state == "succeeded" and run.attempts == [1] * 5,
+            "it succeeds at once": run.done.state is WorkState.SUCCEEDED and run.attempts == [1] * 5,
             "how many workers there were is recorded": run.progress().started[0].environment["num_workers"] == num,
             "workers end with their stage": bool(left) and all(seconds < AT_ONCE_S for seconds in left),
             "analyses take one worker": sweep.done is not None and "num_workers" not in sweep.started[0].environment,
@@ -61,7 +62,7 @@ class Stage:
             self.undisturbed(num)
         run, kept = self.run(f"{num} {what}", num, strike, **changes)
         return kept | {
-            "it succeeds": run.done.state == "succeeded",
+            "it succeeds": run.done.state is WorkState.SUCCEEDED,
             "no committed epoch is lost": run.attempts[:2] == [1, 1] and run.progress().started[-1].resumed_epoch >= 2,
             "weights and metrics are those of an undisturbed run": run.series == self._undisturbed[num].series,
             f"the driver says: {cause}": any(cause in text for text in run.said),
@@ -108,7 +109,7 @@ class Stage:
         run = run.resumed(other).to_end()
         verified = self._verified(run)
         return kept | {
-            "it succeeds": run.done.state == "succeeded" and run.attempts == sorted(run.attempts),
+            "it succeeds": run.done.state is WorkState.SUCCEEDED and run.attempts == sorted(run.attempts),
             "committed epochs stay": 2 <= len(before) < RESUMED_EPOCHS and run.series[: len(before)] == before,
             "these are those of an undisturbed run": whole.series[: len(before)] == before,
             "later ones are too, up to rounding": _apart(run, whole) < ROUNDING,

@@ -12,6 +12,7 @@ from benchmarks.service.cluster.trainables import ReportTrial
 from benchmarks.service.measured import Measured
 from service.plan import plan
 from service.runner.commits.reading import read_progress
+from service.states import WorkState
 from service.storage import StageFolder
 
 
@@ -21,7 +22,7 @@ def test_a_trial_that_only_reports_leaves_what_a_training_leaves(tmp_path: Path)
     assert [trial.step()["end"] for _ in range(3)] == [None, None, "succeeded"]
     progress = read_progress(StageFolder(tmp_path / "0"))
     assert progress.done is not None
-    assert progress.done.state == "succeeded"
+    assert progress.done.state is WorkState.SUCCEEDED
     assert [commit.epoch for commit in progress.commits] == [1, 2]
 
 

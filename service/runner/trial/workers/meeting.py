@@ -1,7 +1,7 @@
-"""Where the workers of a trial meet, and what they talk over: gloo between CPUs, NCCL between GPUs.
+"""The meeting of a trial's workers, and how they communicate: by gloo between CPUs, by NCCL between GPUs.
 
-The first worker keeps a small store at a free port of its node, at which all of them leave their addresses. The group
-is torch's default one for as long as the stage lasts, since torch's collectives know no other that is not part of it.
+The first worker keeps a small store at a free port of its node; each worker leaves its address there. While the stage
+runs, the group is torch's default one, because every other group of torch has to be a part of that.
 """
 
 import os
@@ -15,22 +15,22 @@ import ray
 from torch import distributed as dist
 from torch.distributed import ProcessGroup, TCPStore  # type: ignore[attr-defined]
 
-from tet_core.distributed import WorkersApartError
+from tet_core.errors import WorkersApartError
 
-# By which a process says which of the machine's networks it takes.
+# The variables that say which of a machine's networks a process uses.
 INTERFACES = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
 
 
 @dataclass(frozen=True)
 class Meeting:
-    """Plain values, to be told to workers on other nodes.
+    """The place where workers meet, as plain values that can be sent to other nodes.
 
     Attributes:
         host: The first worker's node.
-        port: Of the store there.
+        port: The port of the store there.
         num: How many workers there are.
         backend: "gloo" or "nccl".
-        timeout_s: How long, s, one waits for another that says nothing, and is not known to have ended.
+        timeout_s: How long, in s, a worker waits for another one that does not answer and has not ended.
     """
 
     host: str
@@ -41,7 +41,7 @@ class Meeting:
 
 
 def called(num: int, backend: str, timeout_s: float) -> tuple[Meeting, TCPStore]:
-    """Call a meeting on this node; the store lives for as long as it is held."""
+    """Call a meeting on this node. The store lives as long as the returned object."""
     host = ray.util.get_node_ip_address()
     store = _store(host, 0, num, timeout_s, is_master=True)
     return Meeting(host, store.port, num, backend, timeout_s), store
@@ -49,12 +49,12 @@ def called(num: int, backend: str, timeout_s: float) -> tuple[Meeting, TCPStore]
 
 @contextmanager
 def joined(meeting: Meeting, rank: int, store: TCPStore | None = None) -> Iterator[ProcessGroup]:
-    """The group of all workers, once they have come, within this context.
+    """Wait for all workers, and provide their group within this context.
 
     Args:
-        meeting: Which.
-        rank: Of this worker, from 0.
-        store: The meeting's, for the first worker, who keeps it.
+        meeting: Where they meet.
+        rank: This worker's rank, from 0.
+        store: The meeting's store, for the first worker, which keeps it.
 
     Raises:
         WorkersApartError: The others cannot be reached.
@@ -81,7 +81,7 @@ def _store(host: str, port: int, num: int, timeout_s: float, *, is_master: bool)
 
 
 def _take_network(address: str) -> None:
-    """Take the network on which Ray's nodes find each other, unless the operator has named another."""
+    """Use the network over which Ray's nodes reach each other, unless the operator has named another one."""
     for name, addresses in psutil.net_if_addrs().items():
         if any(each.address == address for each in addresses):
             for variable in INTERFACES:

@@ -1,6 +1,6 @@
-"""A worker of a trial beside its first one: a process of its own, maybe on another node.
+"""A worker of a trial beside its first one: a process of its own, possibly on another node.
 
-It trains its share of every batch and writes nothing. Whatever ends it ends its group: the others notice at once.
+It trains its share of every batch and writes nothing. When it ends, its group ends, and the others notice at once.
 """
 
 from pathlib import Path
@@ -15,8 +15,8 @@ class Worker:
     """One worker, as an actor in one of the trial's bundles.
 
     Args:
-        label: What the dashboard shows.
-        rank: Which worker, from 1: the trial itself is the first one, of rank 0.
+        label: The name in Ray's dashboard.
+        rank: The worker's rank, from 1. The trial itself has rank 0.
     """
 
     def __init__(self, label: str, rank: int) -> None:
@@ -26,19 +26,19 @@ class Worker:
         return self._label
 
     def start(self) -> None:
-        """Answer once the process is there and has loaded what it needs."""
+        """Return once the process has loaded what it needs."""
         import tet_core.train.epochs  # noqa: F401
 
     def train(self, meeting: Meeting, config: dict[str, Any], data_root: str | None) -> Failure | None:
         """Train a stage to its end, beside the others.
 
         Args:
-            meeting: Where they meet.
-            config: The stage's.
+            meeting: Where the workers meet.
+            config: The stage's configuration.
             data_root: Where the data sets lie.
 
         Returns:
-            Why it failed; None where it did not.
+            Its failure; None where it succeeded.
         """
         from tet_core import train_epochs
         from tet_core.config import TrainConfig

@@ -23,38 +23,38 @@ def posted(**changes: Any) -> Experiment:
     return parse(spec(**({"arms": arms, "seeds": [0], "baseline": "A"} | changes)))
 
 
-def found(settled: Experiment) -> list[list[str]]:
+def found(decided: Experiment) -> list[list[str]]:
     return [
         [stage.config.precision for stage in chain.stages if isinstance(stage.config, TrainConfig)]
-        for chain in plan(settled)
+        for chain in plan(decided)
     ]
 
 
 def test_it_is_put_wherever_it_is_asked_for(experiment: ExperimentFolder) -> None:
     write_once(experiment.precision(on_gpu=False), json.dumps({"precision": "bfloat16"}).encode())
-    assert found(precision.settled(experiment, posted())) == [["float32"], ["bfloat16", "float64"], ["bfloat16"]]
-    of_all = precision.settled(experiment, posted(precision="auto"))
+    assert found(precision.with_decided(experiment, posted())) == [["float32"], ["bfloat16", "float64"], ["bfloat16"]]
+    of_all = precision.with_decided(experiment, posted(precision="auto"))
     assert found(of_all) == [["bfloat16"], ["bfloat16", "float64"], ["bfloat16"]]
 
 
-def test_a_later_driver_goes_by_the_first_answer_and_asks_nobody(experiment: ExperimentFolder) -> None:
+def test_a_later_driver_uses_the_first_answer_and_asks_no_node(experiment: ExperimentFolder) -> None:
     write_once(experiment.precision(on_gpu=False), json.dumps({"precision": "float16"}).encode())
     write_once(experiment.precision(on_gpu=False), json.dumps({"precision": "bfloat16"}).encode())
-    settled = precision.settle(experiment, posted(), lambda: pytest.fail("it waited"))
-    assert found(settled)[2] == ["float16"]
+    decided = precision.decide(experiment, posted(), lambda: pytest.fail("it waited"))
+    assert found(decided)[2] == ["float16"]
     assert sorted(entry.name for entry in experiment.path.iterdir()) == ["precision-cpu.json"]
 
 
-def test_for_another_device_it_is_settled_anew(experiment: ExperimentFolder) -> None:
+def test_for_another_device_it_is_decided_again(experiment: ExperimentFolder) -> None:
     for on_gpu, answer in ((False, "float32"), (True, "bfloat16")):
         write_once(experiment.precision(on_gpu=on_gpu), json.dumps({"precision": answer}).encode())
         body = posted(resources={"gpus_per_trial": int(on_gpu)})
-        assert found(precision.settle(experiment, body, lambda: pytest.fail("it waited")))[2] == [answer]
+        assert found(precision.decide(experiment, body, lambda: pytest.fail("it waited")))[2] == [answer]
 
 
-def test_where_nobody_asks_nothing_is_settled(experiment: ExperimentFolder) -> None:
+def test_where_nothing_is_auto_nothing_is_decided(experiment: ExperimentFolder) -> None:
     arms = [{"name": "A", "stages": [train(loss=tet())]}]
     plain = posted(arms=arms)
-    assert precision.settle(experiment, plain, lambda: pytest.fail("it waited")) is plain
-    assert precision.settled(experiment, plain) is plain
+    assert precision.decide(experiment, plain, lambda: pytest.fail("it waited")) is plain
+    assert precision.with_decided(experiment, plain) is plain
     assert not experiment.precision(on_gpu=False).exists()

@@ -1,6 +1,7 @@
 """What trials leave in a stage folder, written without training."""
 
 from service.runner.commits.attempt import Attempt
+from service.states import WorkState
 from service.storage import StageFolder
 
 METRICS = {
@@ -33,5 +34,5 @@ def write(folder: StageFolder, epochs: int, of: int, **metrics: float) -> Attemp
     for epoch in range(1, epochs + 1):
         attempt.commit(epoch=epoch, epochs=of, at_ms=epoch, metrics=METRICS | metrics, weights_sha256=f"{epoch:02}")
     if epochs == of:
-        attempt.finish(state="succeeded", at_ms=9_000)
+        attempt.finish(state=WorkState.SUCCEEDED, at_ms=9_000)
     return attempt

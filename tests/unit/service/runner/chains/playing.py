@@ -11,13 +11,15 @@ from dataclasses import dataclass
 
 from service.plan import Chain, plan
 from service.runner.chains.board import Answer, Board, StageId
+from service.runner.chains.bookkeeping import make_board
 from service.runner.chains.event_file import EventFile
 from service.runner.chains.journal import Entry, StudyJournal
 from service.runner.chains.ledger import Ledger
-from service.runner.chains.study import Study, Verdict
+from service.runner.chains.study import ChainVerdict, Study
 from service.runner.commits.attempt import Attempt
-from service.runner.driver import make_board
+from service.runner.tuning.room import max_open
 from service.spec import Experiment
+from service.states import WorkState
 from service.storage import ExperimentFolder
 from tests.unit.service.runner.writing import METRICS, begin
 
@@ -48,7 +50,8 @@ class Player:
         self.study = Study(self.spec, self.ledger, StudyJournal(self.folder.search), itertools.count(1).__next__)
         self.study.begin()
         self.ledger.announce_all()
-        self.board: Board = make_board(self.spec, self.ledger, self.study)
+        self.board: Board = make_board(self.ledger, self.study)
+        self.board.limit_open(max_open(self.spec, slots=1))
 
     def play(self) -> Iterator[str]:
         """Play; says what has just happened."""
@@ -59,8 +62,8 @@ class Player:
                 if not isinstance(stage, StageId):
                     break
                 yield f"taken {stage}"
-                if not self.study.settle(stage.chain):
-                    self._turn()
+                if not self.study.ensure_proposed(stage.chain):
+                    self._apply()
                     self.board.lost(stage)
                     continue
                 yield f"proposed {stage}"
@@ -84,24 +87,24 @@ class Player:
             attempt.commit(epoch=epoch, epochs=epochs, at_ms=epoch, metrics=metrics, weights_sha256="00")
         yield f"committed {stage} {epoch}"
         self.ledger.refresh(stage)
-        verdict = self.study.heard(stage)
-        self._turn()
-        if verdict is Verdict.WAIT:
+        verdict = self.study.judge(stage)
+        self._apply()
+        if verdict is ChainVerdict.WAIT:
             self.board.hold(stage.chain)
         yield f"decided {stage} {epoch}"
         if epoch == epochs:
-            attempt.finish(state="succeeded", at_ms=epoch)
+            attempt.finish(state=WorkState.SUCCEEDED, at_ms=epoch)
             self.ledger.refresh(stage)
             self.board.succeeded(stage)
-        elif verdict is Verdict.GO_ON:
+        elif verdict is ChainVerdict.GO_ON:
             running.append((stage, attempt))
         else:
             self.board.lost(stage)
 
-    def _turn(self) -> None:
-        for turn in self.study.turns():
-            for chain in turn.chains:
-                (self.board.release if turn.goes_on else self.board.stop)(chain.id)
+    def _apply(self) -> None:
+        for consequence in self.study.take_consequences():
+            for chain in consequence.chains:
+                (self.board.release if consequence.goes_on else self.board.stop)(chain.id)
 
 
 def entries(folder: ExperimentFolder) -> list[Entry]:

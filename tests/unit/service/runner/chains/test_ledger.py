@@ -60,7 +60,7 @@ def test_a_chain_stands_where_its_stages_do(
         write(experiment.stage(tit.id, index), epochs, of=epochs)
         ledger.refresh(StageId(tit.id, index))
     assert ledger.chain_state(tit) is WorkState.SUCCEEDED
-    Attempt(experiment.stage(sdt.id, 0)).finish(state="failed", at_ms=1, failure=FAILURE)
+    Attempt(experiment.stage(sdt.id, 0)).finish(state=WorkState.FAILED, at_ms=1, failure=FAILURE)
     ledger.refresh(StageId(sdt.id, 0))
     assert (ledger.chain_state(sdt), ledger.failed(sdt), ledger.failed(tit)) == (WorkState.FAILED, True, False)
 
@@ -75,7 +75,7 @@ def test_refreshing_reads_what_came_since(
         attempt.commit(epoch=epoch, epochs=3, at_ms=epoch, metrics={"epoch_time_s": 2.0}, weights_sha256="00")
         assert len(ledger.progress(stage).commits) == epoch - 1
         assert [commit.epoch for commit in ledger.refresh(stage).commits] == list(range(1, epoch + 1))
-    attempt.finish(state="succeeded", at_ms=9)
+    attempt.finish(state=WorkState.SUCCEEDED, at_ms=9)
     progress = ledger.refresh(stage)
     assert progress.done is not None
     assert (len(progress.commits), progress.num_attempts, progress.train_time_s) == (3, 1, 6.0)
@@ -102,7 +102,7 @@ def test_its_end_counts_more_than_what_the_driver_thinks(
 ) -> None:
     stage = StageId(chains[0].id, 0)
     ledger = Ledger(experiment, chains, events)
-    Attempt(experiment.stage(stage.chain, 0)).finish(state="failed", at_ms=1, failure=FAILURE)
+    Attempt(experiment.stage(stage.chain, 0)).finish(state=WorkState.FAILED, at_ms=1, failure=FAILURE)
     ledger.announce(stage, WorkState.RUNNING)
     (event,) = said(path)
     assert isinstance(event, StageChanged)

@@ -149,7 +149,7 @@ def test_a_later_driver_leaves_those_that_wait_waiting(tmp_path: Path) -> None:
     player.events.close()
     later = Player(experiment, folder, 2)
     later.events.close()
-    assert later.study.turns() == []
+    assert later.study.take_consequences() == []
     waiting = [chain.id for chain in plan(experiment) if later.study.waits(chain.id)]
     assert len(waiting) == 1
     taken = later.board.take()
@@ -167,7 +167,7 @@ def test_what_had_ended_before_a_breakdown_stays_as_it_ended_whatever_the_clock_
     player.ledger.refresh(StageId(first.id, 0))
     write(player.folder.stage(second.id, 0), 1, of=10)
     player.ledger.refresh(StageId(second.id, 0))
-    assert player.study.broke(StageId(second.id, 0), Failure.of(FailureType.NOT_FINITE, "the loss is nan"))
+    assert player.study.break_down(StageId(second.id, 0), Failure.of(FailureType.NOT_FINITE, "the loss is nan"))
     player.events.close()
     for driver in (player, Player(experiment, player.folder, 2)):
         assert driver.ledger.chain_state(first) is WorkState.SUCCEEDED

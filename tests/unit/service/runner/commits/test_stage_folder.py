@@ -14,6 +14,7 @@ from service.runner.commits.attempt import Attempt, Superseded
 from service.runner.commits.reading import read_commits, read_progress
 from service.runner.commits.records import Commit, commit_name
 from service.runner.shipping.run_content import progress_tags
+from service.states import WorkState
 from service.storage import StageFolder
 from tests.root import ROOT
 
@@ -51,7 +52,7 @@ def test_an_attempt_stops_once_a_newer_one_has_begun(folder: StageFolder) -> Non
     with pytest.raises(Superseded, match="attempt 2 has taken over from attempt 1"):
         commit(old, 2)
     with pytest.raises(Superseded, match="has taken over"):
-        old.finish(state="succeeded", at_ms=1)
+        old.finish(state=WorkState.SUCCEEDED, at_ms=1)
     assert commit(new, 2).attempt == 2
 
 
@@ -80,9 +81,9 @@ def test_a_stage_ends_once(folder: StageFolder, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(Attempt, "check_newest", lambda self: None)
     for epoch in range(1, 10):
         commit(first, epoch)
-    first.finish(state="succeeded", at_ms=1)
+    first.finish(state=WorkState.SUCCEEDED, at_ms=1)
     with pytest.raises(Superseded, match=r"done\.json was committed by another attempt"):
-        second.finish(state="failed", at_ms=2)
+        second.finish(state=WorkState.FAILED, at_ms=2)
     done = read_progress(folder).done
     assert done is not None
     assert (done.state, done.attempt) == ("succeeded", 1)
@@ -146,7 +147,7 @@ def test_the_marker_is_not_seen_without_every_epoch_before_it(folder: StageFolde
     attempt = Attempt(folder)
     for epoch in range(1, 10):
         commit(attempt, epoch)
-    attempt.finish(state="succeeded", at_ms=10)
+    attempt.finish(state=WorkState.SUCCEEDED, at_ms=10)
     hidden = folder.commits / commit_name(9)
     hidden.rename(folder.path / "hidden")
     assert read_progress(folder).done is None
@@ -156,7 +157,7 @@ def test_the_marker_is_not_seen_without_every_epoch_before_it(folder: StageFolde
 
 def test_a_stage_may_fail_at_any_epoch(folder: StageFolder) -> None:
     failure = Failure.of(FailureType.NOT_FINITE, "the loss is nan", kind="FloatingPointError")
-    Attempt(folder).finish(state="failed", at_ms=1, failure=failure)
+    Attempt(folder).finish(state=WorkState.FAILED, at_ms=1, failure=failure)
     done = read_progress(folder).done
     assert done is not None
     assert (done.state, done.failure) == ("failed", failure)

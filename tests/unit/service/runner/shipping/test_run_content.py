@@ -11,6 +11,7 @@ from service.runner.commits.attempt import Attempt
 from service.runner.commits.reading import read_progress
 from service.runner.shipping import run_content as content
 from service.spec import parse
+from service.states import WorkState
 from service.storage import ExperimentFolder
 from tests.unit.service.runner.writing import begin, write
 from tests.unit.service.spec.test_spec import spec, train
@@ -68,7 +69,7 @@ def test_tags_follow_the_attempts(experiment: ExperimentFolder) -> None:
 
 def test_a_failure_is_a_tag(experiment: ExperimentFolder) -> None:
     failure = Failure.of(FailureType.SPEC, "no such thing", kind="ConfigError")
-    Attempt(experiment.stage("c", 0)).finish(state="failed", at_ms=1, failure=failure)
+    Attempt(experiment.stage("c", 0)).finish(state=WorkState.FAILED, at_ms=1, failure=failure)
     tags = content.progress_tags(read_progress(experiment.stage("c", 0)))
     assert tags == {"tet.attempt": "1", "tet.failure": "spec: no such thing"}
 

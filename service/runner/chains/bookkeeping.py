@@ -1,0 +1,42 @@
+"""The bookkeeping of an experiment's chains: what may run, what is committed, what the search decides."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from service.plan import Chain
+from service.runner.chains.board import Board
+from service.runner.chains.ledger import Ledger
+from service.runner.chains.study import Study
+from service.states import WorkState
+
+
+@dataclass(frozen=True)
+class Bookkeeping:
+    """What a driver knows of its chains.
+
+    Attributes:
+        board: Which stage may run next.
+        ledger: What is committed of every stage.
+        study: The search, if the experiment has one.
+    """
+
+    board: Board
+    ledger: Ledger
+    study: Study
+
+
+def make_board(ledger: Ledger, study: Study) -> Board:
+    """Return a board with the chains as they stand by what is committed. How many may be open is set later."""
+    chains = [*ledger.chains.values()]
+
+    def ids(is_so: Callable[[Chain], bool]) -> frozenset[str]:
+        return frozenset(chain.id for chain in chains if is_so(chain))
+
+    return Board(
+        chains,
+        done={chain.id: ledger.done_stages(chain) for chain in chains},
+        failed=ids(ledger.failed),
+        stopped=ids(lambda chain: ledger.chain_state(chain) is WorkState.STOPPED),
+        begun=ids(lambda chain: ledger.chain_state(chain) is WorkState.RUNNING),
+        held=ids(lambda chain: study.waits(chain.id)),
+    )

@@ -1,0 +1,66 @@
+"""The outcome of an experiment, from what its chains committed and what MLflow took."""
+
+from collections.abc import Iterator
+
+from service.events import ChainChanged, Outcome
+from service.failures import Failure, FailureType
+from service.runner.chains.board import Board, StageId
+from service.runner.chains.event_file import EventFile
+from service.runner.chains.ledger import ChainStop, Ledger
+from service.runner.shipping.outbox import Outbox
+from service.runner.shipping.run_content import chain_name
+from service.states import ExperimentState, WorkState
+
+
+def outcome_of(board: Board, ledger: Ledger, outbox: Outbox) -> Outcome:
+    """Return how an experiment has ended: with failed chains, with a refusal of MLflow, or well."""
+    assert board.over, "Tune has ended, and something is left to run"
+    reasons, failure = [], None
+    if outbox.refusal is not None:
+        left = f"{num} points are" if (num := outbox.pending()) else "the end of its runs is"
+        reasons = [f"{left} not in MLflow, which refuses: {outbox.refusal}"]
+        failure = Failure.of(FailureType.TRACKING, f"MLflow refuses what is logged: {outbox.refusal}").summary
+    if board.failed_chains:
+        first = ledger.failure(board.failed_chains[0])
+        reasons, failure = [_failed(board, ledger), *reasons], first.summary if first is not None else failure
+    for arm, stop in _arms_without_result(ledger):
+        reasons.append(
+            f"every configuration of {arm!r} was stopped, one of them for this reason: {stop.reason}; "
+            "a retry cannot change that: start a new search"
+        )
+        failure = failure or (stop.failure.summary if stop.failure is not None else None)
+    state = ExperimentState.FAILED if reasons else ExperimentState.SUCCEEDED
+    return Outcome(state=state, reason="; ".join(reasons), failure=failure)
+
+
+def _arms_without_result(ledger: Ledger) -> Iterator[tuple[str, ChainStop]]:
+    """Yield the arms of which no configuration ended at every seed, each with a stop of one of its chains."""
+    ended: dict[tuple[str, int], bool] = {}
+    stops: dict[str, ChainStop] = {}
+    for chain in ledger.chains.values():
+        key, stop = (chain.arm, chain.number), ledger.stop_of(chain)
+        ended[key] = ended.get(key, True) and stop is None
+        if stop is not None and (chain.arm not in stops or stop.failure is not None):
+            stops[chain.arm] = stop
+    with_result = {arm for (arm, _), is_so in ended.items() if is_so}
+    yield from ((arm, stop) for arm, stop in stops.items() if arm not in with_result)
+
+
+def _failed(board: Board, ledger: Ledger) -> str:
+    # The ledger's chains: the board has them as they were before a search proposed anything for them.
+    failed = [chain_name(ledger.chains[chain.id]) for chain in board.failed_chains]
+    shown = ", ".join(failed[:5]) + (f" and {len(failed) - 5} more" if len(failed) > 5 else "")
+    return f"{len(failed)} of {board.num_chains} chains failed: {shown}"
+
+
+def announce_cancelled(ledger: Ledger, events: EventFile) -> None:
+    """Announce every stage and chain that has not ended as cancelled."""
+    for chain in ledger.chains.values():
+        if ledger.chain_state(chain) is WorkState.STOPPED:
+            continue
+        for stage in chain.stages:
+            stage_id = StageId(chain.id, stage.index)
+            if ledger.progress(stage_id).done is None:
+                events.append(ledger.stage_event(stage_id, WorkState.CANCELLED))
+        if ledger.chain_state(chain) not in (WorkState.SUCCEEDED, WorkState.FAILED):
+            events.append(ChainChanged(chain=chain.id, state=WorkState.CANCELLED))

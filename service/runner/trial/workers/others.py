@@ -1,0 +1,187 @@
+"""The workers beside the first one, as the first one starts and watches them.
+
+They are actors in the other bundles of the trial's placement group, so Ray ends them with the trial. A thread waits for
+them during the training: if one of them fails or is lost, the first worker is in the middle of a sum that will never be
+complete, and has to be taken out of it.
+"""
+
+import os
+import sys
+import threading
+import time
+from contextlib import suppress
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+from torch.distributed import DistBackendError, DistNetworkError, DistStoreError, ProcessGroup
+
+from service.failures import Failure
+from service.runner.diagnosis import WorkerFailed, diagnose_lost
+from service.runner.trial.workers.crew import Crew
+from service.runner.trial.workers.meeting import Meeting
+from service.runner.trial.workers.worker import Worker
+from tet_core.errors import WorkersApartError
+
+# How often, s, the thread looks whether it has to end.
+LOOK_S = 1.0
+# How long, s, to wait for the cause of a failure: a network fails before Ray knows why. Ray takes a moment to notice
+# the end of a process, and about half a minute to notice that of a node.
+CAUSE_S = 15.0
+# How long, s, the first worker may take to leave a sum that was broken off, before its process is ended. Long enough
+# for a commit on a slow storage, which is worth the wait.
+GRACE_S = 60.0
+# How long, s, the others may take to end by themselves after the last epoch.
+END_S = 30.0
+
+# The failures of a worker that lost another one.
+_CONSEQUENCES = {each.__name__ for each in (WorkersApartError, DistBackendError, DistNetworkError, DistStoreError)}
+
+
+class Others:
+    """The workers beside the first one.
+
+    Args:
+        crew: All workers.
+    """
+
+    def __init__(self, crew: Crew) -> None:
+        self._crew = crew
+        self._actors: list[Any] = []
+        self._tasks: dict[Any, int] = {}
+        # The failures that were reported, each with the worker's rank, in their order.
+        self._failures: list[tuple[int, Failure]] = []
+        # Set when the first worker has left all sums.
+        self._out = threading.Event()
+        # Set when the cause of a failure is known, or will never be.
+        self._known = threading.Event()
+        # Set at the end of everything.
+        self._over = threading.Event()
+        self._group: ProcessGroup | None = None
+        self._stepped_at: float | None = None
+        self._watcher = threading.Thread(target=self._watch, name="workers", daemon=True)
+
+    def start(self) -> None:
+        """Start their processes.
+
+        Raises:
+            WorkerFailed: One of them could not start.
+        """
+        placement = ray.util.get_current_placement_group()
+        assert placement is not None, "a trial of several workers has a placement group"
+        demand = dict(self._crew.demand)
+        options = {"num_cpus": demand.pop("CPU"), "num_gpus": demand.pop("GPU", 0), "resources": demand}
+        actor = ray.remote(Worker)
+        for rank in range(1, self._crew.num):
+            strategy = PlacementGroupSchedulingStrategy(placement, placement_group_bundle_index=rank)
+            label = f"{self._crew.label}, worker {rank} of {self._crew.num}"
+            self._actors.append(actor.options(scheduling_strategy=strategy, **options).remote(label, rank))
+        for rank, each in enumerate(self._actors, 1):
+            try:
+                ray.get(each.start.remote())
+            except ray.exceptions.RayError as error:
+                raise WorkerFailed(self._named(rank, diagnose_lost(str(error), "its"))) from error
+
+    def send(self, meeting: Meeting) -> None:
+        """Send them to the meeting, and watch from now on whether they end."""
+        crew = self._crew
+        for rank, each in enumerate(self._actors, 1):
+            self._tasks[each.train.remote(meeting, crew.config, crew.data_root)] = rank
+        self._watcher.start()
+
+    def watch(self, group: ProcessGroup) -> None:
+        """Break off the sums of this group if one of them fails."""
+        self._group = group
+        if self._failures:  # between the meeting and now
+            self._break_off()
+
+    def check(self) -> None:
+        """Note a step of the first worker.
+
+        Raises:
+            WorkersApartError: One of the others has failed.
+        """
+        self._stepped_at = time.monotonic()
+        if self._failures:
+            raise WorkersApartError("another worker has failed")
+
+    def finish(self) -> None:
+        """Wait for them at the end of the stage, for a limited time."""
+        self._watcher.join(END_S)
+
+    @property
+    def have_failed(self) -> bool:
+        """Whether one of them ended before the stage did."""
+        return bool(self._failures)
+
+    def cause(self) -> Failure | None:
+        """Return the failure that made the others fail; None if it is not known in time."""
+        self._out.set()
+        self._known.wait(CAUSE_S)
+        known = [self._named(rank, failure) for rank, failure in self._failures if not _is_consequence(failure)]
+        return known[0] if known else None
+
+    def end(self) -> None:
+        """End their processes, whatever they do."""
+        self._out.set()
+        self._over.set()
+        self._kill_all()
+
+    def _kill_all(self) -> None:
+        for each in self._actors:
+            _kill(each)
+
+    # -- the thread ----------------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        left = dict(self._tasks)
+        while left and not self._known.is_set() and not self._over.is_set():
+            for task in ray.wait([*left], num_returns=1, timeout=LOOK_S)[0]:
+                self._on_end(left.pop(task), task)
+        self._known.set()
+
+    def _on_end(self, rank: int, task: Any) -> None:
+        try:
+            failure: Failure | None = ray.get(task)
+        except ray.exceptions.RayError as error:
+            failure = diagnose_lost(str(error), "its")
+        if failure is None:
+            return
+        self._failures.append((rank, failure))
+        # Gloo notices when a connection ends, and only the end of a process is sure to end one. If this worker has only
+        # lost another one, Ray has still to report which: do not kill the rest, since that would look the same.
+        if _is_consequence(failure):
+            _kill(self._actors[rank - 1])
+        else:
+            self._known.set()
+            self._kill_all()
+        if len(self._failures) == 1 and not self._out.is_set():
+            self._break_off()
+
+    def _break_off(self) -> None:
+        """Take the first worker out of a sum in which another one is missing."""
+        if self._group is not None and self._crew.backend == "nccl":
+            with suppress(Exception):
+                self._group.abort()
+        threading.Thread(target=self._end_process, name="workers-grace", daemon=True).start()
+
+    def _end_process(self) -> None:
+        # Before its first step the first worker loads data, which may take long, and only then comes to a sum.
+        if not self._out.wait(GRACE_S if self._stepped_at is not None else self._crew.timeout_s):
+            rank, failure = self._failures[0]
+            text = f"{self._crew.label}: worker {rank} has failed, and this one hangs: {failure.message}"
+            print(text, file=sys.stderr, flush=True)
+            os._exit(1)
+
+    def _named(self, rank: int, failure: Failure) -> Failure:
+        return failure.with_message(f"worker {rank} of {self._crew.num}: {failure.message}")
+
+
+def _kill(actor: Any) -> None:
+    with suppress(Exception):
+        ray.kill(actor)
+
+
+def _is_consequence(failure: Failure) -> bool:
+    """Return whether a worker failed only because another one did."""
+    return failure.kind in _CONSEQUENCES

@@ -1,0 +1,132 @@
+"""The ends of trials: what each left on storage, and whether a stage that did not end is tried again."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, assert_never
+
+from service.failures import Failure
+from service.runner.chains.board import StageId
+from service.runner.chains.bookkeeping import Bookkeeping
+from service.runner.commits.attempt import Attempt, Superseded
+from service.runner.commits.records import EndState
+from service.runner.diagnosis import diagnose_lost, diagnose_superseded, is_of_configuration
+from service.runner.shipping.run_content import stage_label
+from service.runner.tuning.assignment import Assignment, Stopping
+from service.runner.tuning.search_turns import SearchTurns
+from service.runner.tuning.watchdog import Watchdog
+from service.states import WorkState
+
+log = logging.getLogger(__name__)
+
+
+class Endings:
+    """Records the end of each trial in the books.
+
+    Args:
+        assignment: The driver's.
+        books: The experiment's.
+        turns: The search's.
+        stopping: Whether trials end because the driver does.
+        watchdog: Knows which trials it has ended.
+        ray_text: Ray's words about the newest trial of a stage that was lost; empty where there are none.
+    """
+
+    def __init__(
+        self,
+        assignment: Assignment,
+        books: Bookkeeping,
+        turns: SearchTurns,
+        stopping: Stopping,
+        watchdog: Watchdog,
+        ray_text: Callable[[StageId], str],
+    ) -> None:
+        self._assignment, self._spec = assignment, assignment.spec
+        self._board, self._ledger, self._study = books.board, books.ledger, books.study
+        self._turns, self._stopping, self._watchdog, self._ray_text = turns, stopping, watchdog, ray_text
+        # For each stage: how many trials were lost in a row, and the epoch that was committed at the last loss.
+        self._losses: dict[StageId, tuple[int, int]] = {}
+
+    def record(self, stage_id: StageId, result: dict[str, Any] | None) -> None:
+        """Record that a trial has ended. What it left on storage counts.
+
+        Args:
+            stage_id: The trial's stage.
+            result: Its last report; None where the trial was lost.
+        """
+        self._stopping.window.ended(stage_id)
+        found_by_watchdog = self._watchdog.ended(stage_id)
+        is_stopping = self._stopping.has_begun
+        if is_stopping:
+            self._board.close()
+        chain = self._ledger.chains[stage_id.chain]
+        progress = self._ledger.refresh(stage_id)
+        was_told_to_end = self._turns.was_told_to_end(stage_id)
+        if progress.done is None and not is_stopping and not was_told_to_end:
+            self._on_loss(stage_id, found_by_watchdog or self._diagnose(stage_id, result))
+            progress = self._ledger.refresh(stage_id)
+        state = None if progress.done is None else progress.done.state
+        self._put_back(stage_id, state, is_stopping=is_stopping)
+        self._turns.apply()
+        self._ledger.announce(stage_id, WorkState.WAITING)
+        self._ledger.announce_chain(chain)
+        log.info("%s: trial ended, stage %s", stage_label(chain, chain.stages[stage_id.index]), state or "open")
+
+    def _put_back(self, stage_id: StageId, state: EndState | None, *, is_stopping: bool) -> None:
+        """Tell the board how the stage is after its trial."""
+        match state:
+            case WorkState.SUCCEEDED:
+                self._board.succeeded(stage_id)
+            case WorkState.FAILED:
+                self._board.failed_for_good(stage_id)
+                self._study.drop(stage_id.chain)
+            case WorkState.STOPPED | None:
+                # The trial may have been lost between a commit and its report, so that it was not judged yet.
+                if not is_stopping:
+                    self._turns.judge(stage_id)
+                self._board.lost(stage_id)
+            case _:
+                assert_never(state)
+
+    def _diagnose(self, stage_id: StageId, result: dict[str, Any] | None) -> Failure:
+        """Return why a trial ended before its stage did."""
+        if result is None:
+            return diagnose_lost(self._ray_text(stage_id))
+        if result.get("failure"):
+            return Failure.model_validate_json(result["failure"])
+        return diagnose_superseded()
+
+    def _on_loss(self, stage_id: StageId, failure: Failure) -> None:
+        """Mark a stage as failed, unless it is tried again."""
+        losses = self._count_loss(stage_id)
+        log.warning("%s: %s: %s", stage_id, failure.type, failure.message)
+        gpus = self._spec.resources.gpus_per_trial
+        if is_of_configuration(failure, gpus) and self._study.break_down(stage_id, failure):
+            return
+        match failure.whose:
+            case "user":
+                self._mark_failed(stage_id, failure)
+            case "cluster":
+                if losses >= self._spec.limits.max_losses:
+                    times = f"{losses} times in a row" if losses > 1 else "once"
+                    count = f"({times}, with no epoch in between; limits.max_losses is {losses})"
+                    self._mark_failed(stage_id, failure.with_message(f"{failure.message} {count}"))
+            case _:
+                assert_never(failure.whose)
+
+    def _count_loss(self, stage_id: StageId) -> int:
+        """Return how many trials of a stage were lost in a row, with no epoch committed in between."""
+        last = self._ledger.progress(stage_id).last
+        epoch = last.epoch if last else 0
+        losses, epoch_then = self._losses.get(stage_id, (0, -1))
+        losses = losses + 1 if epoch == epoch_then else 1
+        self._losses[stage_id] = (losses, epoch)
+        return losses
+
+    def _mark_failed(self, stage_id: StageId, failure: Failure) -> None:
+        folder = self._assignment.folder.stage(stage_id.chain, stage_id.index)
+        try:
+            attempt = Attempt(folder, self._ledger.generation)
+            attempt.finish(state=WorkState.FAILED, at_ms=time.time_ns() // 1_000_000, failure=failure)
+        except Superseded as error:  # another driver's trial works there: its end will be the stage's
+            log.warning("%s", error)

@@ -1,0 +1,29 @@
+"""The end of a driver that cannot go on."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from service.runner.chains.board import StageId
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def or_die(what: str, stage_id: StageId) -> Iterator[None]:
+    """End the driver's process if anything fails within this context.
+
+    Tune swallows exceptions of its searcher and its scheduler; a chain would then wait for ever. The next driver starts
+    from what is on storage.
+
+    Args:
+        what: What fails then, for the log.
+        stage_id: The stage that it is about.
+    """
+    try:
+        yield
+    except BaseException:
+        log.critical("%s of %s failed; the driver ends", what, stage_id, exc_info=True)
+        logging.shutdown()
+        os._exit(1)

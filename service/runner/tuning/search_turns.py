@@ -1,0 +1,99 @@
+"""The turns of a search: its decisions, applied to the board and to Tune's trials."""
+
+from typing import Any
+
+from service.runner.chains.board import Answer, StageId
+from service.runner.chains.bookkeeping import Bookkeeping
+from service.runner.chains.study import ChainVerdict
+from service.runner.trial.config import stage_of
+from service.runner.tuning.fatal import or_die
+from service.runner.tuning.scheduler import PatientScheduler
+from service.states import WorkState
+
+
+class SearchTurns:
+    """Asks the study what becomes of each chain, and acts on the answer.
+
+    Args:
+        books: The experiment's.
+    """
+
+    def __init__(self, books: Bookkeeping) -> None:
+        self._board, self._ledger, self._study = books.board, books.ledger, books.study
+        # Stages whose trial was told to end, until it has.
+        self._told_to_end: set[StageId] = set()
+        # Chains that were stopped since the last withdrawal: trials of theirs may still wait for a process.
+        self._stopped: set[str] = set()
+
+    def take(self) -> StageId | Answer:
+        """Take the next stage from the board. A search that learns proposes its configuration now, and not earlier."""
+        while isinstance(stage := self._board.take(), StageId):
+            with or_die("a proposal for a trial", stage):
+                if self._study.ensure_proposed(stage.chain):
+                    return stage
+            self.apply()
+            self._board.lost(stage)
+        return stage
+
+    def goes_on(self, trial: dict[str, Any], result: dict[str, Any]) -> bool:
+        """Return whether a trial goes on after a commit.
+
+        Args:
+            trial: Its configuration.
+            result: What it reported; what it committed counts.
+        """
+        stage_id = stage_of(trial)
+        with or_die("the decision on a trial", stage_id):
+            self._ledger.refresh(stage_id)
+            verdict = self.judge(stage_id)
+        match verdict:
+            case ChainVerdict.GO_ON:
+                return True
+            case ChainVerdict.WAIT | ChainVerdict.STOP:
+                self._told_to_end.add(stage_id)
+                return False
+
+    def judge(self, stage_id: StageId) -> ChainVerdict:
+        """Let the study judge a chain by what is committed, and apply what it decides."""
+        verdict = self._study.judge(stage_id)
+        self.apply()  # first: a decision about this place may release the chain, which may have to wait at the next
+        if verdict is ChainVerdict.WAIT:
+            self._board.hold(stage_id.chain)
+        return verdict
+
+    def apply(self) -> None:
+        """Apply what the study has decided, about any chain."""
+        for consequence in self._study.take_consequences():
+            for chain in consequence.chains:
+                if consequence.goes_on:
+                    self._board.release(chain.id)
+                else:
+                    self._stop(chain.id)
+
+    def _stop(self, chain_id: str) -> None:
+        self._board.stop(chain_id)
+        self._stopped.add(chain_id)
+        chain = self._ledger.chains[chain_id]
+        for stage in chain.stages:
+            self._ledger.announce(StageId(chain_id, stage.index), WorkState.STOPPED)
+        self._ledger.announce_chain(chain)
+
+    def withdraw(self, scheduler: PatientScheduler) -> None:
+        """End the waiting trials of chains that were stopped."""
+        while self._stopped:  # the end of a trial may stop other chains
+            stopped, self._stopped = self._stopped, set()
+
+            def is_wanted(trial: dict[str, Any], stopped: set[str] = stopped) -> bool:
+                stage_id = stage_of(trial)
+                if stage_id.chain not in stopped:
+                    return True
+                self._told_to_end.add(stage_id)
+                return False
+
+            scheduler.withdraw(is_wanted)
+
+    def was_told_to_end(self, stage_id: StageId) -> bool:
+        """Return whether a trial that has just ended was told to; the next trial of its stage was not."""
+        was_told = stage_id in self._told_to_end
+        self._told_to_end.discard(stage_id)
+        return was_told
