@@ -54,7 +54,7 @@ def control_process() -> psutil.Process:
 def test_a_control_process_that_died_is_told_of_and_started_anew(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.control.child.AGAIN_S", 5.0)  # so long it is told of
+    monkeypatch.setattr("service.control.child.AGAIN_S", 5.0)  # for so long /readyz reports the dead process
     with served(settings, reconcile=True) as client:
         first = control_process()
         first.kill()

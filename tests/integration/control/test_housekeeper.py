@@ -1,4 +1,4 @@
-"""What happens after an experiment's end: files go, rows go, somebody is told."""
+"""After an experiment's end: files and rows are deleted, the webhook is called."""
 
 import base64
 import hashlib
@@ -29,7 +29,7 @@ from tests.unit.service.spec.test_spec import spec
 
 
 class Receiver:
-    """A web server that keeps what it is told, and answers as it is told to."""
+    """A web server that keeps each request, and answers with the status that a test sets."""
 
     def __init__(self) -> None:
         self.told: list[tuple[dict[str, str], bytes]] = []
@@ -131,7 +131,7 @@ def test_a_removal_that_was_cut_off_is_ended_by_the_next(desk: Desk) -> None:
     trash = desk.settings.storage / "trash" / experiment
     trash.parent.mkdir()
     folder.rename(trash)  # so far the first one came
-    folder.mkdir()  # and a zombie began to write anew
+    folder.mkdir()  # and a zombie wrote into it again
     Housekeeper(desk.database, desk.settings).round()
     assert not trash.exists()
     assert not folder.exists()

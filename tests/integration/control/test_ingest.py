@@ -1,4 +1,4 @@
-"""Event files are taken in once, line by line, whoever is killed."""
+"""Event files are taken in once, line by line, also if the process is killed in between."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -201,7 +201,9 @@ def test_an_ended_experiment_is_told_of_no_second_outcome(desk: Desk, experiment
     desk.say(experiment, Outcome(state=ExperimentState.SUCCEEDED))
     before = take_in(desk, experiment)
     desk.say(experiment, Outcome(state=ExperimentState.FAILED), OutboxChanged(pending=3, error="away"), attempt=2)
-    assert take_in(desk, experiment) == before + 1  # what waits for MLflow is told, and is no reason any more
+    assert (
+        take_in(desk, experiment) == before + 1
+    )  # followers hear that points wait for MLflow; an ended experiment has no reason to wait
     assert (desk.row(experiment).state, desk.row(experiment).reason) == ("succeeded", "")
 
 

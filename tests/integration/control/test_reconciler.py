@@ -1,4 +1,4 @@
-"""What is wanted becomes true, whatever Ray answers and whoever dies."""
+"""The reconciler makes true what is wanted, also if Ray fails or a process dies."""
 
 import json
 from contextlib import suppress

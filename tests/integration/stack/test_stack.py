@@ -35,7 +35,7 @@ def status(stack: Stack) -> Any:
 
 
 def restarted(stack: Stack, name: str) -> Any:
-    """The component once the supervisor has started it anew and it is well."""
+    """Waits until the supervisor has restarted a component and it is healthy."""
     return awaited(lambda: components(stack)[name], lambda found: found["restarts"] and found["healthy"])
 
 

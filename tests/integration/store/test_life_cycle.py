@@ -20,7 +20,7 @@ from tests.unit.service.spec.test_spec import spec
 
 S = ExperimentState
 # Written by hand, from the design's "queued -> starting -> running -> (pausing -> paused -> queued) -> an end", with
-# what deaths and late words add to it: a driver that is gone starts anew; an end may be heard of in any state.
+# what deaths and late words add to it: a driver that is gone is started again; an end may be reported in any state.
 ENDS = {S.SUCCEEDED, S.FAILED, S.CANCELLED}
 FOLLOWS = {
     S.QUEUED: {S.QUEUED, S.STARTING, S.PAUSED} | ENDS,

@@ -23,7 +23,7 @@ STEPS = 20
 
 
 class WaitingTrial(tune.Trainable):
-    """The long one reports once it is told to, the others at once."""
+    """A trial that reports at once; the long one waits for a file first."""
 
     def setup(self, config: dict[str, Any]) -> None:
         self.reset_config(config)

@@ -57,7 +57,7 @@ POLL_S = 0.1
 
 @dataclass
 class Report:
-    """What is told at the end."""
+    """What is printed at the end."""
 
     struck: Counter[str] = field(default_factory=Counter)
     kills: int = 0

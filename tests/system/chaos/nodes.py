@@ -26,7 +26,7 @@ class Node:
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def start(self) -> None:
-        """Join the head. Where it is not there, the process ends, and whoever keeps the node tries again."""
+        """Join the head. If it is not there, the process ends, and `Kept` tries again."""
         self.end()
         agent, agent_grpc, runtime_env, metrics = free_ports(4)
         settings = self.stack.settings

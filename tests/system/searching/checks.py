@@ -1,4 +1,4 @@
-"""What a search has to keep, whoever is killed."""
+"""What a search has to keep, also if its driver is killed."""
 
 from collections import Counter
 from collections.abc import Sequence

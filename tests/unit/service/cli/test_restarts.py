@@ -1,4 +1,4 @@
-"""How often, and after what wait, a component is started anew."""
+"""How often a component is restarted, and after what wait."""
 
 from pathlib import Path
 

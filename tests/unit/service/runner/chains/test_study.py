@@ -1,4 +1,4 @@
-"""Searches in their course: what is proposed and decided, whoever is killed."""
+"""Searches while they run: what they propose and decide, also if the driver is killed."""
 
 import random
 from collections import Counter
