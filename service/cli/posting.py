@@ -12,7 +12,7 @@ from service.answers.validation import ValidatedSpec
 from service.cli.client import Client, Json, as_model, read_spec
 from service.cli.options import AsJson, Follow, Id, Key, connected
 from service.cli.output import out, print_json, say
-from service.cli.reading import follow_to_end
+from service.cli.showing import follow_to_end
 from service.documents import read_document
 from service.errors import TetError, shown
 from service.spec.experiment import MAX_SEEDS

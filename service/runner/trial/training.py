@@ -11,7 +11,7 @@ from service.runner.commits.best import best_commit
 from service.runner.commits.reading import read_commits
 from service.runner.commits.records import Commit, Layer
 from service.runner.diagnosis import StageFailed
-from service.runner.trial import layer_health
+from service.runner.trial import health_limits
 from service.runner.trial.config import TrialConfig, TrialEnd
 from service.runner.trial.heartbeat import Pulse
 from service.runner.trial.parts import Gauges, load_last, logger, now_ms, report
@@ -97,7 +97,7 @@ def _commit_all(
 
 def _check_health(commits: list[Commit], limits: HealthLimits | None) -> None:
     """End a stage whose network is dead, saturated or cut off. Commits decide, so a restart decides the same."""
-    if limits is not None and (trouble := layer_health.trouble(commits, limits)) is not None:
+    if limits is not None and (trouble := health_limits.trouble(commits, limits)) is not None:
         raise StageFailed(FailureType.HEALTH, trouble)
 
 

@@ -201,9 +201,8 @@ def test_an_ended_experiment_is_told_of_no_second_outcome(desk: Desk, experiment
     desk.say(experiment, Outcome(state=ExperimentState.SUCCEEDED))
     before = take_in(desk, experiment)
     desk.say(experiment, Outcome(state=ExperimentState.FAILED), OutboxChanged(pending=3, error="away"), attempt=2)
-    assert (
-        take_in(desk, experiment) == before + 1
-    )  # followers hear that points wait for MLflow; an ended experiment has no reason to wait
+    # Followers hear that points wait for MLflow; an experiment that has ended has no reason to wait.
+    assert take_in(desk, experiment) == before + 1
     assert (desk.row(experiment).state, desk.row(experiment).reason) == ("succeeded", "")
 
 
