@@ -25,12 +25,12 @@ _THIS_FILE = "tools/house_rules/decisions.py"
 _CURE = "store or raise a kind (an enum, a class, a number), and ask for that"
 
 # Functions that may: nothing but text exists there. A line of this list that nothing uses is a finding too.
-ALLOWED: dict[str, str] = {
-    "service.runner.diagnosis.diagnose_lost": "Ray's exception reaches the driver as a text alone, through Tune",
-    "service.runner.diagnosis._loss_in_words": "Ray's exception reaches the driver as a text alone, through Tune",
-    "service.runner.diagnosis._is_memory": "torch, C++ and CUDA's libraries raise a plain RuntimeError",
-    "service.runner.diagnosis._message": "words alone depend on it: a cause is not repeated",
-    "tet_core.errors.is_out_of_memory": "torch, C++ and CUDA's libraries tell a lack of memory only by words",
+ALLOWED = {
+    "service.control.jobs._knows_no_such_job": "Ray answers 404 for other things too",
+    "service.runner.diagnosis._message": "leaves out a cause that the message names already",
+    "service.runner.diagnosis.diagnose_lost": "Ray raises one exception for a process, a node or memory that is lost",
+    "service.runner.diagnosis._loss_in_words": "words for people from Ray's words; the type of the failure is known",
+    "tet_core.errors.is_out_of_memory": "torch, C++ and CUDA raise a RuntimeError for a lack of memory",
 }
 
 

@@ -75,6 +75,7 @@ def test_a_stage_ends_at_the_first_step_after_its_time(folder: StageFolder) -> N
     assert len(read_progress(folder).commits) == 1, "what was committed stays"
 
 
+@pytest.mark.slow
 def test_a_stage_never_goes_on_with_another_instruction_set(folder: StageFolder) -> None:
     first = json.dumps(config(folder.path))
     program = (

@@ -57,6 +57,7 @@ def commit(epoch: Epoch) -> Commit:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(RUNS)))
 def test_a_training_that_is_well_is_left_alone(number: int) -> None:
     config = make_config(epochs=NUM_EPOCHS, **RUNS[number])

@@ -25,6 +25,8 @@ from tet_core import train_epochs
 from tet_core.config import TrainConfig
 from tet_core.distributed import Workers
 
+pytestmark = [pytest.mark.slow]  # several processes train
+
 EPOCHS = 3
 SPEC: dict[str, Any] = {
     "name": "x",
