@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from tests.root import ROOT
 from tests.tools.house_rules.decisions import ALLOWED, decisions_by_text
 from tests.tools.house_rules.names import repeated_classes, repeated_modules
 from tests.tools.house_rules.privates import private_names
@@ -24,7 +25,7 @@ RULES: dict[str, Callable[[list[Source]], Iterable[Finding]]] = {
 def main() -> int:
     """Print the findings in a checkout, by rule, and how many there are."""
     parser = argparse.ArgumentParser(prog="python -m tests.tools.house_rules", description=__doc__)
-    parser.add_argument("root", nargs="?", type=Path, default=Path(__file__).parents[2], help="the checkout")
+    parser.add_argument("root", nargs="?", type=Path, default=ROOT, help="the checkout")
     files = sources(parser.parse_args().root)
     total = 0
     for name, rule in RULES.items():
