@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from service.cli import posting, reading, steering, up
+from service.cli import posting, showing, steering, up
 from service.cli.output import fail
 from service.errors import TetError
 
@@ -38,12 +38,12 @@ app.command()(up.down)
 app.command()(up.status)
 app.command()(posting.submit)
 app.command()(posting.validate)
-app.command()(reading.follow)
-app.command("list")(reading.list_experiments)
-app.command()(reading.show)
-app.command()(reading.compare)
-app.command()(reading.logs)
-app.command()(reading.presets)
+app.command()(showing.follow)
+app.command("list")(showing.list_experiments)
+app.command()(showing.show)
+app.command()(showing.compare)
+app.command()(showing.logs)
+app.command()(showing.presets)
 app.command()(steering.pause)
 app.command()(steering.resume)
 app.command()(steering.cancel)

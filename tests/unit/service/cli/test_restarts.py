@@ -1,4 +1,4 @@
-"""How often, and after what wait, a component is started anew."""
+"""How often, and after what wait, a component is restarted."""
 
 from pathlib import Path
 
