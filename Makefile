@@ -53,7 +53,7 @@ test: setup ## all tests; those on PostgreSQL are skipped where it is not instal
 test-fast: setup ## tests that start no stack and are quick: after each change (90 seconds)
 	$(BIN)/python -m pytest tests/unit -n $(JOBS) -m "not slow and not stack" -p no:schemathesis $(ARGS)
 
-test-unit: setup ## tests of single parts, the slow ones too (4 minutes)
+test-unit: setup ## tests of single parts, the slow ones too (6 minutes)
 	$(BIN)/python -m pytest tests/unit $(ARGS)
 
 coverage: setup ## all tests under coverage.py: what they do not reach; fails under 90 % of lines, 80 % of branches (25 minutes)
@@ -108,6 +108,7 @@ lint: setup ## ruff, types, import contracts, dependencies, rules of the house (
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/deptry service tet_core
 	$(BIN)/deptry tests tools benchmarks --ignore DEP002,DEP004
+	$(BIN)/python -m tools.house_rules
 
 format: setup ## bring the code into shape (1 second)
 	$(BIN)/ruff check --fix $(PATHS)

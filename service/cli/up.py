@@ -45,8 +45,8 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for
         print_json({"components": [_plain(component) for component in components], "supervisor": watching})
     else:
         out.print(_table(components))
-        watched = f"process {supervisor}" if supervisor else "not running: components that die are not restarted"
-        out.print(f"supervisor {watched}")
+        known = f"process {supervisor}" if supervisor else "not running: components that die are not restarted"
+        out.print(f"supervisor {known}")
     if not all(component.healthy for component in components):
         raise typer.Exit(1)
 

@@ -42,7 +42,7 @@ class Database:
         with self.engine.begin() as connection:
             if self.engine.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-            command.upgrade(_alembic(connection), "head")
+            command.upgrade(alembic_config(connection), "head")
 
     def pending_migration(self) -> str | None:
         """Return how old the tables are, in words; None if they are at the newest version."""
@@ -71,10 +71,11 @@ class Database:
 @cache
 def _newest_version() -> str | None:
     """Return the version of the newest migration; cached, because /readyz asks often."""
-    return ScriptDirectory.from_config(_alembic()).get_current_head()
+    return ScriptDirectory.from_config(alembic_config()).get_current_head()
 
 
-def _alembic(connection: Connection | None = None) -> Config:
+def alembic_config(connection: Connection | None = None) -> Config:
+    """Return what Alembic's commands need to know: where the migrations are, and the connection to use."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")

@@ -38,7 +38,7 @@ BODIES = st.builds(body, st.integers(1, 2), st.integers(0, 1))
 
 
 class Service(RuleBasedStateMachine):
-    """Its rules are all that may happen; `world` is set by whoever runs it."""
+    """Its rules are all that may happen; the test that runs it sets `world`."""
 
     world: World
     num_steps = 0  # over all runs

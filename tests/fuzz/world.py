@@ -51,7 +51,7 @@ class World:
     settings: Settings
     jobs: RayJobs
     journals: dict[str, Journal] = field(default_factory=dict)
-    # By submission id; a job that is submitted anew after Ray forgot it has another driver.
+    # By submission id; a job that is submitted again after Ray forgot it has another driver.
     drivers: dict[str, Driver] = field(default_factory=dict)
     # Drivers whose job is gone from Ray, or has another driver now.
     zombies: list[Driver] = field(default_factory=list)

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 from tools.house_rules.tree import PACKAGES, Finding, Source, python
 
-# Module names that may repeat, each with why a reader knows at once which is meant.
+# Module names that may repeat, each with the reason why a reader knows at once which is meant.
 REPEATED_MODULES: dict[str, str] = {
     "__init__": "a package",
     "__main__": "what `python -m` runs",
-    "errors": "the errors of its package, service or tet_core",
+    "errors": "the errors of the one package, and of the other",
+    "losses": "tet_core.config.losses configures tet_core.losses",
 }
 
 

@@ -1,4 +1,4 @@
-"""Event files are taken in once, line by line, whoever is killed."""
+"""Each line of an event file is taken in once, even if a reader is killed."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -7,7 +7,16 @@ import pytest
 
 from service.control import ingest as module
 from service.control.ingest import ingest
-from service.events import ChainChanged, MlflowExperimentFound, OutboxChanged, Outcome, RunFound, StageChanged
+from service.events import (
+    EVENT,
+    AnyEvent,
+    ChainChanged,
+    MlflowExperimentFound,
+    OutboxChanged,
+    Outcome,
+    RunFound,
+    StageChanged,
+)
 from service.reasons import NO_REASON, Reason, ReasonKind, waits_for_mlflow
 from service.states import ExperimentState, WorkState
 from service.store.tables import ChainRow, StageRow
@@ -31,7 +40,7 @@ def stage_of(desk: Desk, experiment: str) -> StageRow:
 
 
 def take_in(desk: Desk, experiment: str) -> int:
-    """Takes in what is new; how many events the stream then has."""
+    """Take in new events; return how many the stream then has."""
     ingest(desk.database, desk.folder(experiment))
     with desk.database.reading() as repository:
         return len(repository.events.after(experiment))
@@ -65,21 +74,25 @@ def test_a_line_still_being_written_is_left_for_later(desk: Desk, experiment: st
     assert stage_of(desk, experiment).epoch == 4
 
 
+class CrashAtTheSecond:
+    """Reads the first event; the process is killed at the next one."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+
+    def validate_json(self, line: bytes) -> AnyEvent:
+        self.lines.append(line)
+        if len(self.lines) == 2:
+            raise KeyboardInterrupt
+        return EVENT.validate_json(line)
+
+
 def test_a_crash_between_lines_repeats_and_loses_nothing(
     desk: Desk, experiment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = take_in(desk, experiment)
     desk.say(experiment, *(stage(desk, experiment, epoch=epoch) for epoch in (1, 2, 3)))
-    real, calls = module._apply, 0
-
-    def crash_at_the_second(*arguments: Any) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == 2:
-            raise KeyboardInterrupt
-        real(*arguments)
-
-    monkeypatch.setattr(module, "_apply", crash_at_the_second)
+    monkeypatch.setattr(module, "EVENT", CrashAtTheSecond())
     with pytest.raises(KeyboardInterrupt):
         take_in(desk, experiment)
     monkeypatch.undo()
@@ -188,7 +201,7 @@ def test_an_ended_experiment_is_told_of_no_second_outcome(desk: Desk, experiment
     desk.say(experiment, Outcome(state=ExperimentState.SUCCEEDED))
     before = take_in(desk, experiment)
     desk.say(experiment, Outcome(state=ExperimentState.FAILED), OutboxChanged(pending=3, error="away"), attempt=2)
-    assert take_in(desk, experiment) == before + 1  # what waits for MLflow is told, and is no reason any more
+    assert take_in(desk, experiment) == before + 1  # the stream shows the outbox; the reason stays
     assert (desk.row(experiment).state, desk.row(experiment).reason) == ("succeeded", "")
 
 

@@ -13,7 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, select, update
 
 from service.reasons import Reason, ReasonKind
-from service.store.database import Database, _alembic
+from service.store.database import Database, alembic_config
 from service.store.tables import ChainRow, ExperimentRow, StageRow, Table
 from tests.integration.store.test_repository import create
 from tests.root import ROOT
@@ -60,7 +60,7 @@ def test_many_may_open_a_new_file_at_once(tmp_path: Path) -> None:
 
 def test_a_migration_undone_leaves_nothing(database: Database) -> None:
     with database.engine.begin() as connection:
-        command.downgrade(_alembic(connection), "base")
+        command.downgrade(alembic_config(connection), "base")
     assert inspect(database.engine).get_table_names() == ["alembic_version"]
     database.migrate()
     assert database.pending_migration() is None
@@ -79,7 +79,7 @@ def test_failures_from_before_there_were_types_get_one(database: Database) -> No
         for (chain, number), failure in zip(keys, told, strict=True):
             this = (StageRow.chain_id == chain, StageRow.index == number)
             connection.execute(update(StageRow).where(*this).values(failure=failure))
-        command.downgrade(_alembic(connection), "0003")
+        command.downgrade(alembic_config(connection), "0003")
     database.migrate()
     with database.engine.connect() as connection:
         stored = select(StageRow.chain_id, StageRow.index, StageRow.failure)
@@ -100,7 +100,7 @@ def test_configurations_of_earlier_searches_are_numbered_within_their_arm(databa
         for chain, _, seed in chains:
             values = {"optimizer.lr": 0.1 if seed else 0.2}
             connection.execute(update(ChainRow).where(ChainRow.id == chain).values(hyperparameters=values))
-        command.downgrade(_alembic(connection), "0005")
+        command.downgrade(alembic_config(connection), "0005")
     database.migrate()
     with database.engine.connect() as connection:
         found = connection.execute(select(ChainRow.id, ChainRow.configuration)).all()
@@ -111,7 +111,7 @@ def test_configurations_of_earlier_searches_are_numbered_within_their_arm(databa
 def test_of_what_ran_before_there_were_stretches_none_is_known(database: Database) -> None:
     experiment_id = create(database)
     with database.engine.begin() as connection:
-        command.downgrade(_alembic(connection), "0006")
+        command.downgrade(alembic_config(connection), "0006")
     database.migrate()
     with database.engine.connect() as connection:
         stored = select(ExperimentRow.id, ExperimentRow.stretch_started_at, ExperimentRow.work_at_stretch)
@@ -144,7 +144,7 @@ REASONS = [
 def test_reasons_of_the_version_before_get_their_kind_and_keep_their_words(database: Database) -> None:
     ids = [create(database) for _ in REASONS]
     with database.engine.begin() as connection:
-        command.downgrade(_alembic(connection), "0008")
+        command.downgrade(alembic_config(connection), "0008")
         assert "reason_kind" not in {column["name"] for column in inspect(connection).get_columns("experiments")}
         for experiment_id, (state, words, hold, _) in zip(ids, REASONS, strict=True):
             values = {"state": state, "reason": words, "hold": hold}

@@ -3,8 +3,8 @@
     python -m tests.system.upgrade [--keep]
 
 The version before runs experiments to their end, pauses some and makes one fail; then the version of this checkout is
-started on what they left. Prints a line for each promise, and ends with 1 if one was broken. What was stored is kept
-then, and its folder is told.
+started on what they left. Prints a line for each promise. If one was broken, it ends with 1, keeps what was
+stored, and prints the folder.
 """
 
 import argparse

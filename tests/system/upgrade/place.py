@@ -71,7 +71,7 @@ class Place:
         return False
 
     def end_all(self) -> Iterator[str]:
-        """End by force whoever is left here, and name them."""
+        """End by force the processes that are left here, and yield their names."""
         for process in self.processes():
             with contextlib.suppress(psutil.Error):
                 yield f"process {process.pid}: {' '.join(process.cmdline())[:120]}"

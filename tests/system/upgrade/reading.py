@@ -1,4 +1,4 @@
-"""Reads what an experiment has come to, and what is said of it, by the API and by MLflow."""
+"""Reads an experiment's results, and what the API and MLflow say of it."""
 
 from collections import Counter
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Found(NamedTuple):
-    """What a check has come to.
+    """The result of a check.
 
     Attributes:
         compared: What was compared, in words.

@@ -1,4 +1,4 @@
-"""What an experiment has come to, as plain values that can be compared."""
+"""The results of an experiment, as plain values that can be compared."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ Point = tuple[str, int, float]  # key, step, value
 
 @dataclass
 class Results:
-    """What an experiment has come to.
+    """The results of an experiment.
 
     All but the run ids and the attempts is the same each time that a spec is run on one machine.
 

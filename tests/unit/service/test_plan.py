@@ -17,7 +17,7 @@ def test_every_arm_and_seed_is_a_chain_of_resolved_stages() -> None:
 def test_what_a_trial_is_given_is_no_part_of_any_chain() -> None:
     before, after = (plan(parse(spec(resources={"workers_per_trial": num}))) for num in (8, 4))
     assert [chain.id for chain in before] == [chain.id for chain in after]
-    assert before == after, "nor of what its stages run with, and so of what MLflow is told"
+    assert before == after, "nor what its stages run with, which MLflow shows"
 
 
 def test_a_chain_keeps_its_id_whatever_else_the_experiment_holds() -> None:

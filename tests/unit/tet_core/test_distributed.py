@@ -22,6 +22,8 @@ from tet_core.norm import TEBN, TdBN, synchronise
 from tet_core.static import repeat_over_time
 from tet_core.train.epochs import train_epochs
 
+pytestmark = [pytest.mark.slow]  # several processes train
+
 Checkpoint = dict[str, Any]
 TIMES = ("epoch_time_s", "samples_per_s")
 # Eleven batches an epoch, ten of 137 samples and one of 72: 55 steps. Neither 2 nor 4 divides 137.

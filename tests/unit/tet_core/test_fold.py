@@ -66,6 +66,7 @@ def spikes_and_outputs(model: nn.Module, images: Tensor) -> tuple[list[Tensor], 
     return spikes, outputs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model", MODELS, ids=lambda model: "-".join(str(v) for v in model.values() if isinstance(v, str))
 )

@@ -16,11 +16,11 @@ def upgrade() -> None:
     for table in TABLES:
         op.add_column(table, sa.Column("failure", sa.JSON, nullable=True))
     connection = op.get_bind()
-    for *key, told in connection.execute(sa.select(STAGES).where(STAGES.c.failure.is_not(None))).all():
-        if told is not None and "type" not in told:  # None: a JSON null
+    for *key, stored in connection.execute(sa.select(STAGES).where(STAGES.c.failure.is_not(None))).all():
+        if stored is not None and "type" not in stored:  # None: a JSON null
             this = [STAGES.c[name] == value for name, value in zip(KEY, key, strict=True)]
-            type_ = "node_lost" if told.get("class") == "cluster" else "error"
-            connection.execute(sa.update(STAGES).where(*this).values(failure={"type": type_, **told}))
+            type_ = "node_lost" if stored.get("class") == "cluster" else "error"
+            connection.execute(sa.update(STAGES).where(*this).values(failure={"type": type_, **stored}))
 
 
 def downgrade() -> None:

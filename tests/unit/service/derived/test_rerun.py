@@ -102,6 +102,7 @@ def test_each_arm_runs_with_what_it_has_chosen_but_for_the_seed(space: Raw, chan
         assert made.search is None
 
 
+@pytest.mark.slow
 def test_it_holds_for_blocks_at_any_level() -> None:
     draw = random.Random(0)
     blocks: dict[str, tuple[Any, ...]] = {

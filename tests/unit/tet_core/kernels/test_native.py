@@ -10,6 +10,8 @@ import torch
 
 from tests.compiler import needs_compiler
 
+pytestmark = [pytest.mark.slow]  # each test starts processes that load torch and may compile
+
 LOGGED = "import logging; logging.basicConfig(format='%(message)s')"
 CHOSEN = f"{LOGGED}; from tet_core import kernels; print(kernels.in_use())"
 

@@ -1,4 +1,4 @@
-"""Searches in their course: what is proposed and decided, whoever is killed."""
+"""Searches as they run: what is proposed and decided, also when drivers are killed."""
 
 import random
 from collections import Counter
@@ -53,6 +53,7 @@ def kills(seed: int, most: int) -> Any:
     return iter([draws.randint(0, most) for _ in range(30)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["random", "grid", "tpe"])
 @pytest.mark.parametrize("stopping", [ASHA, MEDIAN, None], ids=["asha", "median", "none"])
 @pytest.mark.parametrize("seeds", [(0,), (0, 1)], ids=["1 seed", "2 seeds"])
@@ -68,6 +69,7 @@ def test_with_one_chain_at_a_time_a_search_whose_driver_is_killed_again_and_agai
     assert best(experiment, struck) == best(experiment, left_alone)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["random", "tpe"])
 @pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)], ids=["1 seed", "3 seeds"])
 def test_with_many_at_a_time_nothing_is_proposed_twice_or_lost_and_no_decision_is_reversed(

@@ -1,4 +1,4 @@
-"""A trial that is told to estimate the energy for an image."""
+"""A trial that estimates the energy for an image."""
 
 from pathlib import Path
 from typing import Any

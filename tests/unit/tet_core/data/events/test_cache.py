@@ -136,6 +136,7 @@ def _write_in_a_process(root: Path, made: Path, start: "multiprocessing.synchron
     np.testing.assert_array_equal(cached(request(Counting()), root).frames[4], frame(4))
 
 
+@pytest.mark.slow
 def test_of_several_writers_one_writes_and_all_read(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     start = context.Barrier(3)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from service.runner.commits.records import Commit, Layer
-from service.runner.trial import layer_health
+from service.runner.trial import health_limits
 from service.spec.blocks import HealthLimits
 from tests.unit.tet_core.stages import make_config
 from tet_core import train_epochs
@@ -57,6 +57,7 @@ def commit(epoch: Epoch) -> Commit:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(RUNS)))
 def test_a_training_that_is_well_is_left_alone(number: int) -> None:
     config = make_config(epochs=NUM_EPOCHS, **RUNS[number])
@@ -64,7 +65,7 @@ def test_a_training_that_is_well_is_left_alone(number: int) -> None:
     commits: list[Commit] = []
     for epoch in epochs:
         commits.append(commit(epoch))
-        assert layer_health.trouble(commits, LIMITS) is None
+        assert health_limits.unhealthy_layer(commits, LIMITS) is None
     accuracies = [each.metrics["train/accuracy"] for each in commits]
     assert accuracies[-1] > max(0.12, accuracies[0]), "it is not well"
 
