@@ -71,7 +71,7 @@ def driver_lost(lost: str) -> Reason:
     return Reason(ReasonKind.DRIVER_LOST, f"{lost}; the next one is starting")
 
 
-def stopping(answer: str | None = None) -> Reason:
+def asked_to_stop(answer: str | None = None) -> Reason:
     """Ray was asked to stop the driver; `answer` is what it said, if it did not agree."""
     return Reason(ReasonKind.STOPPING, answer or "Ray was asked to stop the driver")
 

@@ -19,13 +19,15 @@ ValueError that leaves this package is a mistake of its caller, or of this packa
 This module loads no torch.
 """
 
+import errno
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# Of torch, by name, since nothing here loads it: they describe the machine and not the code that meets them.
-_OF_THE_MACHINE = frozenset({"OutOfMemoryError", "DistError", "AcceleratorError"})
-# What torch's CPU allocator, C++ and CUDA's libraries say in a RuntimeError where memory is short.
-_NO_MEMORY = ("can't allocate memory", "bad_alloc", "out of memory", "_ALLOC_FAILED")
+# torch's errors about workers and GPUs. They describe the machine, not the code that raised them.
+_OF_THE_MACHINE = ("DistError", "AcceleratorError")
+# The words of a RuntimeError when memory is short: from torch's CPU allocator, from C++, and from CUDA's libraries.
+_NO_MEMORY = re.compile(r"can't allocate memory|bad_alloc|out of memory|_ALLOC_FAILED")
 
 
 class ConfigError(ValueError):
@@ -107,12 +109,20 @@ def errors_of_entry_point(name: str) -> Iterator[None]:
     except _PASSED_ON:
         raise
     except Exception as error:
-        if _is_of_the_machine(error):
+        if is_out_of_memory(error) or is_torchs(error, *_OF_THE_MACHINE):
             raise
         raise EntryPointError(f"entry_point {name!r} raised {type(error).__name__}: {error}") from error
 
 
-def _is_of_the_machine(error: Exception) -> bool:
-    if any(cls.__name__ in _OF_THE_MACHINE for cls in type(error).__mro__):
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that the memory of the machine or of a GPU is not enough."""
+    if isinstance(error, MemoryError) or is_torchs(error, "OutOfMemoryError"):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error)) is not None
+
+
+def is_torchs(error: BaseException, *names: str) -> bool:
+    """Return whether an error is of one of torch's classes, by their names: this module loads no torch."""
+    return any(cls.__name__ in names for cls in type(error).__mro__)

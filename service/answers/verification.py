@@ -9,7 +9,7 @@ from service.states import VerificationState
 
 
 class VerificationView(BaseModel):
-    """A replay of a stage from where it started: it tells whether numbers and weights come out the same."""
+    """A replay of a stage from where it started, which shows whether numbers and weights are the same again."""
 
     number: int
     chain: str

@@ -149,7 +149,7 @@ async def _request_invalid(request: Request, error: RequestValidationError) -> P
 
 async def _http(request: Request, error: HTTPException) -> ProblemResponse:
     detail, headers = str(error.detail), dict(error.headers or {})
-    if error.status_code == 404:  # from the router: endpoints raise NotFound
+    if error.status_code == 404:  # the router's: our own code raises NotFound
         detail = f"there is nothing at {shortened(request.url.path)}; /docs lists what there is"
     if error.status_code == 405:
         headers["Allow"] = ", ".join(_methods_at(request))

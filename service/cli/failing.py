@@ -7,7 +7,7 @@ from service.answers.experiments import ExperimentView
 from service.cli.progress import stage_name
 from service.failures import ABOUT
 
-_FATE = {"user": "it is not retried by itself", "cluster": "it was retried as often as it may be"}
+_FATE = {"user": "it is not retried automatically", "cluster": "it was retried as often as it may be"}
 
 
 def failed_stages(experiment: ExperimentView) -> Iterator[str]:

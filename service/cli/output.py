@@ -13,7 +13,7 @@ err = Console(stderr=True, highlight=False)
 
 
 def say(text: str) -> None:
-    """Print what is going on."""
+    """Print a message about progress."""
     err.print(text, markup=False, soft_wrap=True)
 
 

@@ -51,7 +51,7 @@ def validate(file: File = None, preset: Preset = None, as_json: AsJson = False) 
 
 
 def _body(file: Path | None, preset: str | None) -> tuple[bytes, str]:
-    """Return what is to be sent, and its media type."""
+    """Return the body to send, and its media type."""
     if file is None and preset is None:
         raise TetError("there is nothing to run: give a FILE, or --preset NAME (`tet presets` lists them)")
     return (b"", "application/json") if file is None else read_spec(file)

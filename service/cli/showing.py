@@ -145,7 +145,7 @@ def follow_to_end(client: Client, experiment_id: str) -> None:
     try:
         experiment = watch(client, experiment_id, out)
     except KeyboardInterrupt:
-        say(f"\nthe experiment goes on; watch it: tet follow {experiment_id}; end it: tet cancel {experiment_id}")
+        say(f"\nthe experiment continues; watch it: tet follow {experiment_id}; end it: tet cancel {experiment_id}")
         raise typer.Exit(130) from None
     for line in failed_stages(experiment):
         err.print(line, style="red", markup=False, soft_wrap=True)

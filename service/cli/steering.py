@@ -37,7 +37,8 @@ def pause(experiment_id: Id) -> None:
     """Pause an experiment: running trials commit their epoch, and the experiment waits until it is resumed."""
     with connected() as client:
         experiment = client.pause(experiment_id)
-    say(f"{experiment['id']} is {experiment['state']}; it is being paused; go on with: tet resume {experiment['id']}")
+    say(f"{experiment['id']} is {experiment['state']}; it is being paused")
+    say(f"continue with: tet resume {experiment['id']}")
 
 
 def resume(experiment_id: Id, workers: Workers = None, cpus: Cpus = None, gpus: Gpus = None) -> None:

@@ -41,12 +41,12 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for
     bring_supervisor_back(settings)
     components, supervisor = stack.status(settings), supervising.supervisor_pid(settings)
     if as_json:
-        told = {"pid": supervisor, "healthy": supervisor is not None}
-        print_json({"components": [_plain(component) for component in components], "supervisor": told})
+        watched = {"pid": supervisor, "healthy": supervisor is not None}
+        print_json({"components": [_plain(component) for component in components], "supervisor": watched})
     else:
         out.print(_table(components))
-        watched = f"process {supervisor}" if supervisor else "not running: components that die are not restarted"
-        out.print(f"supervisor {watched}")
+        known = f"process {supervisor}" if supervisor else "not running: components that die are not restarted"
+        out.print(f"supervisor {known}")
     if not all(component.healthy for component in components):
         raise typer.Exit(1)
 
@@ -70,8 +70,7 @@ def _table(components: list[stack.Status]) -> Table:
     for c in components:
         mark = "[green]healthy[/]" if c.healthy else "[red]down[/]"
         past = f"last restart {_time(c.restarts.at)}: {c.restarts.reason}" if c.restarts.at else ""
-        told = c.restarts.reason if c.restarts.given_up else past
-        words = "; ".join(filter(None, [c.trouble, told]))
+        words = "; ".join(filter(None, [c.trouble, c.restarts.reason if c.restarts.given_up else past]))
         table.add_row(c.name, mark, str(c.pid or "-"), str(c.restarts.count), c.url, escape(words))
     return table
 

@@ -28,7 +28,7 @@ from service.cli.progress import (
 from service.states import TERMINAL, ExperimentState, WorkState
 
 POLL_S = 1.0
-# An API that restarts is away for some seconds. After this time the watcher gives up; the experiment goes on.
+# An API that restarts is away for some seconds. After this time the watcher gives up; the experiment continues.
 PATIENCE_S = 60.0
 PLAIN_INTERVAL_S = 5.0
 # Chains that are read one by one: ten pages of them, some seconds each time. The sums are those of all chains.

@@ -13,7 +13,7 @@ from service.control.driver_job import driver_job
 from service.control.jobs import Observation, RayJobs
 from service.events import utc_now
 from service.failures import Failure, FailureType
-from service.reasons import Reason, driver_lost, failed, ray_refused, stopping, storage_trouble
+from service.reasons import Reason, asked_to_stop, driver_lost, failed, ray_refused, storage_trouble
 from service.settings import Settings
 from service.states import ExperimentState, Wanted, WorkState
 from service.storage import ExperimentFolder
@@ -103,7 +103,7 @@ class Acts:
     def stop_driver(self, row: ExperimentRow, state: ExperimentState, submission: str) -> None:
         """Ask Ray to stop the driver; if a pause is wanted, the experiment is `pausing` from then on."""
         answer = self._jobs.stop(submission)
-        reason = storage_trouble(row.hold) if row.is_held and answer is None else stopping(answer)
+        reason = storage_trouble(row.hold) if row.is_held and answer is None else asked_to_stop(answer)
         after = ExperimentState.PAUSING if wanted_now(row) is Wanted.PAUSE else state
         if (after, reason) != (state, row.current_reason()):
             self.advance(row, after, reason=reason)

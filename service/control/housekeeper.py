@@ -95,7 +95,7 @@ class Housekeeper(BackgroundThread):
     def _remove_checkpoints(self, folder: ExperimentFolder, what: Cleanup) -> str | None:
         with self._database.session() as repository:
             # Locked, so that no fork is created while its checkpoints are removed.
-            row = repository.upkeep.locked(folder.experiment_id)
+            row = repository.upkeep.get_locked(folder.experiment_id)
             if row is None or row.cleanup != what:
                 return None
             if repository.experiments.heirs(row.id):
@@ -115,7 +115,7 @@ class Housekeeper(BackgroundThread):
             now=now,
         )
         with self._database.session() as repository:
-            fresh = repository.upkeep.locked(row.id)
+            fresh = repository.upkeep.get_locked(row.id)
             if fresh is None or fresh.generation != row.generation or fresh.notify_at is None:
                 return
             fresh.notify_tries += 1

@@ -109,10 +109,10 @@ def _check_networks(alone: Sequence[Document], chosen: Mapping[str, Values]) -> 
     if other is None:
         return
     one, another = first["arms"][0]["name"], other["arms"][0]["name"]
-    told = ", ".join(
+    differences = ", ".join(
         f"{place} is {value!r} in {one!r} and {chosen[another][place]!r} in {another!r}"
         for place, value in chosen[one].items()
         if place.split(".")[0] == MODEL and value != chosen[another][place]
     )
-    detail = f"must be arms that have chosen the same network, since all arms of an experiment share it: {told}"
+    detail = f"must be arms that have chosen the same network, since all arms of an experiment share it: {differences}"
     raise SpecInvalid([FieldError.at(("arms",), [*chosen], detail)])

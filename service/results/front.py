@@ -19,7 +19,7 @@ class Point:
     cost: float
 
     def beats(self, other: "Point") -> bool:
-        """Whether it is at least as good in both, and better in one."""
+        """Return whether it is at least as good in both, and better in one."""
         as_good = self.accuracy >= other.accuracy and self.cost <= other.cost
         return as_good and self != other
 
@@ -55,7 +55,7 @@ def search_front(
     Args:
         cost_goal: The search's second goal, which is to be low.
         chains: Those of the experiment.
-        tried: What these chains come to, by arm.
+        tried: The results of these chains, by arm.
     """
     succeeded: dict[tuple[str, int], list[ChainRow]] = {}
     for chain in chains:

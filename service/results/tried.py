@@ -38,7 +38,7 @@ class Tried:
 
 
 def tried_by_arm(chains: Iterable[ChainRow]) -> dict[str, list[Tried]]:
-    """Return the configurations of each arm of which a chain has succeeded, in the order in which they are proposed."""
+    """Return the configurations of each arm that have a succeeded chain, in the order in which they are proposed."""
     results: dict[tuple[str, int], dict[int, Result]] = {}
     validation: dict[tuple[str, int], dict[int, float]] = {}
     values: dict[tuple[str, int], Mapping[str, Any]] = {}

@@ -22,6 +22,8 @@ from tet_core.errors import (
     EnvironmentMismatch,
     WorkersApartError,
     WorkersDifferError,
+    is_out_of_memory,
+    is_torchs,
 )
 
 # The ways in which shared storage, or the network, fails for a while. Any other OSError (no such file, no permission)
@@ -32,8 +34,6 @@ _PASSING_ERRNOS = frozenset(
 )
 # The `kind` of a failure where Ray ended a trial because its node was short of memory.
 ENDED_FOR_MEMORY = "ray.exceptions.OutOfMemoryError"
-# What a RuntimeError says where memory is short: from torch's CPU allocator, from C++, and from CUDA's libraries.
-_NO_MEMORY = re.compile(r"can't allocate memory|bad_alloc|out of memory|_ALLOC_FAILED")
 
 
 class StageFailed(Exception):  # noqa: N818 - named for what it says
@@ -151,27 +151,14 @@ def _passing(error: BaseException) -> OSError | None:
     return next((e for e in os_errors(error) if isinstance(e, classes) or e.errno in _PASSING_ERRNOS), None)
 
 
-def _is_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError) or _is_torchs(error, "OutOfMemoryError"):
-        return True
-    if isinstance(error, OSError):
-        return error.errno == errno.ENOMEM
-    return isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error)) is not None
-
-
-def _is_torchs(error: BaseException, name: str) -> bool:
-    """Return whether an exception is of a class of torch's, by its name: the driver must not load torch."""
-    return any(cls.__name__ == name for cls in type(error).__mro__)
-
-
 def _is_lost_worker(error: BaseException) -> bool:
     # The second is torch's: on a GPU, a broken sum may surface where its result is read.
-    return isinstance(error, WorkersApartError) or _is_torchs(error, "DistError")
+    return isinstance(error, WorkersApartError) or is_torchs(error, "DistError")
 
 
 # In this order: the first that holds decides.
 _TESTS: dict[FailureType, Callable[[BaseException], bool]] = {
-    FailureType.OUT_OF_MEMORY: _is_memory,
+    FailureType.OUT_OF_MEMORY: is_out_of_memory,
     FailureType.STORAGE: lambda error: _passing(error) is not None,
     FailureType.NOT_FINITE: lambda error: isinstance(error, FloatingPointError),
     FailureType.ENVIRONMENT: lambda error: isinstance(error, EnvironmentMismatch | WorkersDifferError),

@@ -97,7 +97,7 @@ def _drive(
     """Run what is missing and ship it; return None if a newer driver does so now."""
     events = EventFile(folder.events(arguments.attempt))
     events.append(DriverStarted(attempt=arguments.attempt))
-    spec = precision.decide(folder, spec, lambda: cancelled.is_set() or takeover.has_come())
+    spec = precision.decide_auto(folder, spec, lambda: cancelled.is_set() or takeover.has_come())
     books = _open_books(spec, folder, events, arguments.generation)
     board, ledger = books.board, books.ledger
     runs = MlflowRuns(arguments.mlflow_url, arguments.experiment, spec.name, spec.description)

@@ -1,7 +1,7 @@
 """The meaning of `precision: auto` in an experiment.
 
 A node that can run the experiment's trials decides it, once. The answer is kept beside the spec; every stage, every
-restart and every verification uses it, on whatever node it runs.
+restart and every verification uses it, on any node.
 """
 
 import json
@@ -31,7 +31,7 @@ def has_auto(spec: Experiment) -> bool:
     return any(level.precision == AUTO for level in levels)
 
 
-def decide(folder: ExperimentFolder, spec: Experiment, given_up: Callable[[], bool]) -> Experiment:
+def decide_auto(folder: ExperimentFolder, spec: Experiment, given_up: Callable[[], bool]) -> Experiment:
     """Return the spec with `auto` replaced; if it is not decided yet, ask a node of the cluster.
 
     Args:
@@ -52,10 +52,10 @@ def decide(folder: ExperimentFolder, spec: Experiment, given_up: Callable[[], bo
                 return spec
         write_once(file, json.dumps({"precision": ray.get(answer)}).encode())
         ray.shutdown()
-    return with_decided(folder, spec)
+    return with_auto_decided(folder, spec)
 
 
-def with_decided(folder: ExperimentFolder, spec: Experiment) -> Experiment:
+def with_auto_decided(folder: ExperimentFolder, spec: Experiment) -> Experiment:
     """Return the spec of an experiment that has started, with `auto` replaced by what was decided."""
     if not has_auto(spec):
         return spec

@@ -24,7 +24,7 @@ from service.runner.commits.reading import read_progress
 from service.runner.diagnosis import diagnose
 from service.runner.on_a_node import submitted
 from service.runner.trial.workers.crew import Crew
-from service.runner.trial.workers.gathering import gathered
+from service.runner.trial.workers.gathering import gather_workers
 from service.runner.verifying.replay import Replay, segments_of
 from service.spec import parse
 from service.spec.blocks import Limits, Resources
@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout)
     folder = ExperimentFolder(arguments.storage, arguments.experiment)
     # First, because it fails without a spec: a late job must not bring back the folder of a deleted experiment.
-    spec = precision.with_decided(folder, parse(json.loads(folder.spec.read_bytes())))
+    spec = precision.with_auto_decided(folder, parse(json.loads(folder.spec.read_bytes())))
     target = folder.verification(arguments.number)
     target.mkdir(parents=True, exist_ok=True)
     chain = next(chain for chain in plan(spec) if chain.id == arguments.chain)
@@ -90,7 +90,7 @@ def replayed(
     @contextmanager
     def gather(num: int) -> Iterator[ProcessGroup | None]:
         crew = Crew(f"verification of {chain.id} stage {stage}", num, demand, config, root, Limits().stall_s)
-        with gathered(crew, log.info) as workers:
+        with gather_workers(crew, log.info) as workers:
             yield workers.group
             workers.dismiss()  # a segment may end before the stage does
 

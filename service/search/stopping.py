@@ -36,13 +36,13 @@ def _at_a_rung(value: float, others: Sequence[float], factor: int) -> Judgement:
     num_here = len(others) + 1
     room = -(-num_here // factor)
     place = 1 + sum(other >= value for other in others)
-    told = f"{value:.2%} on validation is number {place} of {num_here} that got here"
-    return Judgement(place <= room, f"{told}; the best {room} go on" if room > 1 else f"{told}; the best goes on")
+    words = f"{value:.2%} on validation is number {place} of {num_here} that got here"
+    return Judgement(place <= room, f"{words}; the best {room} go on" if room > 1 else f"{words}; the best goes on")
 
 
 def _beside_the_median(best: float, averages: Sequence[float], min_others: int) -> Judgement:
     if len(averages) < min_others:
         return Judgement(True, f"{len(averages)} others got here; fewer than {min_others} say nothing")
     middle = median(averages)
-    told = f"its best {best:.2%} on validation, the median of {len(averages)} others' averages {middle:.2%}"
-    return Judgement(best >= middle, told)
+    words = f"its best {best:.2%} on validation, the median of {len(averages)} others' averages {middle:.2%}"
+    return Judgement(best >= middle, words)

@@ -1,4 +1,4 @@
-"""Reading plain data that may be malformed: what is not there, or has another type, is passed over."""
+"""Readers of plain data that may be malformed: they skip what is missing or has another type."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -29,7 +29,7 @@ def _inheritance(raw: dict[str, Any]) -> Iterator[FieldError]:
 
 
 def _inherits_all(levels: tuple[Any, Any], path: Path, stage: dict[str, Any], before: Any) -> Iterator[FieldError]:
-    """Check `inherit: all`, which continues the optimiser and schedule of the stage before: both must be alike."""
+    """Check `inherit: all`, which continues the optimiser and schedule of the stage before: they must be the same."""
     if before is None:
         yield FieldError.at((*path, "inherit"), "all", "must be left out in the first stage: it has nothing to inherit")
         return

@@ -29,7 +29,7 @@ class Upkeep:
         query = select(ExperimentRow).where(ExperimentRow.notify_at <= now)
         return list(self._session.scalars(query.order_by(ExperimentRow.notify_at).limit(limit)))
 
-    def locked(self, experiment_id: str) -> ExperimentRow | None:
+    def get_locked(self, experiment_id: str) -> ExperimentRow | None:
         """Return one experiment, even if it is being deleted; lock it until this transaction ends."""
         return self._session.get(ExperimentRow, experiment_id, with_for_update=True)
 

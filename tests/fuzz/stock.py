@@ -12,7 +12,7 @@ from sqlalchemy.orm import object_session
 from service.events import utc_now
 from service.failures import Failure, FailureType
 from service.plan import chain_id, plan
-from service.reasons import Reason, stopping, waits_for_mlflow, waits_for_node
+from service.reasons import Reason, asked_to_stop, waits_for_mlflow, waits_for_node
 from service.settings import Settings
 from service.spec import parse
 from service.states import TERMINAL, Cleanup, ExperimentState, VerificationState, Wanted, WorkState
@@ -35,7 +35,7 @@ SEARCH = {"method": "grid", "space": {"arms.TET.loss.lamb": {"choice": [0.05, 0.
 KINDS: tuple[dict[str, Any], ...] = (
     *({"state": state} for state in E for _ in range(2)),
     {"state": E.QUEUED, **_reason(waits_for_node("a trial needs 1 CPU(s)")), "priority": 7},
-    {"state": E.RUNNING, "wanted": Wanted.CANCEL, **_reason(stopping())},
+    {"state": E.RUNNING, "wanted": Wanted.CANCEL, **_reason(asked_to_stop())},
     {"state": E.RUNNING, **_reason(waits_for_mlflow(3, "ConnectError")), "mlflow_experiment_id": "7"},
     {"state": E.RUNNING, "wanted": Wanted.PAUSE},
     {"state": E.PAUSED, "hold": "the storage is full"},

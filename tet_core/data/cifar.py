@@ -13,7 +13,7 @@ import tarfile
 import tempfile
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -46,7 +46,7 @@ class _Published:
 
 
 # Sizes and MD5 sums are the publisher's. Means and standard deviations, of pixels from 0 to 1, are the paper's.
-PUBLISHED = {
+_PUBLISHED = {
     "cifar10": _Published(
         "cifar-10-batches-py",
         "cifar-10-batches-bin",
@@ -72,18 +72,21 @@ PUBLISHED = {
 }
 
 
-def load_cifar(config: Cifar10 | Cifar100, root: Path, *, url: str = URL) -> Dataset:
+def load_cifar(config: Cifar10 | Cifar100, root: Path, *, url: str = URL, archive: RemoteFile | None = None) -> Dataset:
     """Load CIFAR-10 or CIFAR-100.
 
     Args:
         config: Which of the two.
         root: The data root.
         url: Where to download from, with a slash at its end.
+        archive: The archive to unpack or download, with its checksum; None: the published one.
 
     Raises:
         DataError: If it is not found and cannot be downloaded, or a file is damaged; it names the file.
     """
-    published, card = PUBLISHED[config.name], config.card()
+    published, card = _PUBLISHED[config.name], config.card()
+    if archive is not None:
+        published = replace(published, archive=archive)
     folder, parts, read = _find(config.name, published, root, url)
     train, test = (_joined([read(folder / name, published, card.num_classes) for name in names]) for names in parts)
     source = str(folder) + _unlike(len(train), card.num_train) + _unlike(len(test), card.num_test)

@@ -93,7 +93,7 @@ def measure_prefixes(
     """
     model.eval()
     losses = {"loss": build_loss(config.loss), "loss_sdt": sdt_loss, "loss_tet": _eq_9}
-    # One row a batch: they are added in the same order for any number of workers, so the bits are the same.
+    # One row a batch: rows are added in the same order for any number of workers, so the bits are the same.
     num_batches = math.ceil(len(split) / BATCH_SIZE)
     rows = torch.zeros(num_batches, len(steps), len(losses) + 1, dtype=torch.float64, device=split.labels.device)
     dtype = environment.dtype(config)

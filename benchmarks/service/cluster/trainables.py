@@ -55,7 +55,7 @@ class ReportTrial(tune.Trainable):
 
 
 def _reports(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """What `service.runner.trial.training` does around its training."""
+    """What `service.runner.trial.train_stage` does around its training."""
     attempt = Attempt(StageFolder(Path(config["stage_path"])), config["generation"])
     attempt.write_started(
         at_ms=_now_ms(),

@@ -12,7 +12,7 @@ from service.store.requests import NewResources, given
 
 
 def request(context: Context, experiment_id: str, wanted: Wanted) -> ExperimentView:
-    """Store what is wanted of an experiment; to want it again changes nothing."""
+    """Store a wish about an experiment; the same wish again changes nothing."""
     with context.database.session() as repository:
         repository.requests.want(experiment_id, wanted)
     return experiment_view(context, experiment_id)

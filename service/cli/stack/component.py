@@ -29,7 +29,7 @@ class Component:
         check: A function that raises probe.Unhealthy unless the component works.
         home: The stack's folder.
         start_s: The time it may take until it answers, on a slow and busy machine.
-        stop_s: The time it may take to end by itself.
+        stop_s: The time it may take to end after SIGTERM.
         scratch: A folder of its own, which is removed once it has ended.
     """
 

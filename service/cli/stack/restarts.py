@@ -59,8 +59,8 @@ class Restarts:
 
     def give_up(self, policy: Policy, reason: str) -> Self:
         """Return the restarts with the end of them."""
-        reason = f"given up after {policy.limit} restarts in {policy.window_s:.0f} s: {reason}; `tet up` resets it"
-        return replace(self, given_up=True, reason=reason)
+        past = f"given up after {policy.limit} restarts in {policy.window_s:.0f} s"
+        return replace(self, given_up=True, reason=f"{past}: {reason}; `tet up` starts it again")
 
     def _recent(self, policy: Policy, now: float) -> tuple[float, ...]:
         return tuple(at for at in self.recent if now - at < policy.window_s)

@@ -41,7 +41,7 @@ def up(settings: Settings, say: Say, *, supervise: bool = True) -> None:
 
     Args:
         settings: The stack's settings.
-        say: Called with messages on what is going on.
+        say: Called with a message at each step.
         supervise: Whether components that die later are to be restarted.
 
     Raises:

@@ -18,7 +18,7 @@ Say = Callable[[str], None]
 
 
 def needs_no_start(component: Component, settings: Settings, say: Say) -> bool:
-    """Whether a component is up, here or elsewhere; end what is left of one that is not."""
+    """Return whether a component is up, here or elsewhere; if it is not, end the processes that are left of it."""
     if component.command is None:
         if trouble := component.trouble(settings):
             raise StackError(f"{component.name} is set to run elsewhere, and does not answer there: {trouble}")
@@ -90,7 +90,7 @@ def end_component(component: Component) -> None:
 
 
 def restart(component: Component, settings: Settings) -> StartedProcess:
-    """End what is left of a component and start it again; the caller holds the lock. Do not wait for an answer."""
+    """End the processes that are left of a component, and start it again without waiting; the caller holds the lock."""
     end_component(component)
     deadline = time.monotonic() + PORTS_FREE_S
     while not all(port.is_free() for port in component.ports) and time.monotonic() < deadline:

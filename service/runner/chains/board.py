@@ -1,8 +1,9 @@
 """The board of an experiment: which stage of which chain may run next. It knows nothing of Ray.
 
-A chain's next stage is ready as soon as the stage before it has ended, whatever the other chains do. Chains that have
-started come first, so that they finish before new ones are opened. In a search, a chain may be held until the other
-chains of its configuration have caught up, or it may be stopped; and the number of open configurations may be limited.
+A chain's next stage is ready as soon as the stage before it has ended; it does not wait for other chains. Chains that
+have started come first, so that they finish before new ones are opened. In a search, a chain may be held until the
+other chains of its configuration have caught up, or it may be stopped; and the number of open configurations may be
+limited.
 """
 
 from collections import Counter
@@ -89,7 +90,7 @@ class Board:
         self._of: dict[tuple[str, int], list[_Lane]] = {}
         for lane in self._lanes.values():
             self._of.setdefault(lane.configuration, []).append(lane)
-        # How many chains of each configuration are not over; and the configurations that have begun.
+        # How many chains of each configuration are not over; and the configurations that are open.
         self._left = Counter(lane.configuration for lane in going_on)
         self._open = {lane.configuration for lane in going_on if lane.done or lane.chain.id in self.begun}
         # A heap of ranks with ids, so that 100,000 chains are not searched again for each trial.

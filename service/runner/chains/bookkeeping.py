@@ -35,7 +35,7 @@ def make_board(ledger: Ledger, study: Study) -> Board:
     return Board(
         chains,
         done={chain.id: ledger.done_stages(chain) for chain in chains},
-        failed=ids(ledger.failed),
+        failed=ids(ledger.has_failed),
         stopped=ids(lambda chain: ledger.chain_state(chain) is WorkState.STOPPED),
         begun=ids(lambda chain: ledger.chain_state(chain) is WorkState.RUNNING),
         held=ids(lambda chain: study.waits(chain.id)),

@@ -102,7 +102,7 @@ class Ledger:
         succeeded = takewhile(lambda done: done is not None and done.state is WorkState.SUCCEEDED, self._ends(chain))
         return sum(1 for _ in succeeded)
 
-    def failed(self, chain: Chain) -> bool:
+    def has_failed(self, chain: Chain) -> bool:
         """Return whether a stage of the chain has failed."""
         return any(done is not None and done.state is WorkState.FAILED for done in self._ends(chain))
 
@@ -139,7 +139,7 @@ class Ledger:
 
     def chain_state(self, chain: Chain) -> WorkState:
         """Return a chain's state by what is committed."""
-        if self.failed(chain):
+        if self.has_failed(chain):
             return WorkState.FAILED
         if self.done_stages(chain) == len(chain.stages):
             return WorkState.SUCCEEDED

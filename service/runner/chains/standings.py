@@ -62,7 +62,7 @@ class Standings:
         """
         if self._rule is None or not self.are_several(configuration.arm):
             return None
-        chains = [chain for chain in self.chains(configuration) if not self._ledger.failed(chain)]
+        chains = [chain for chain in self.chains(configuration) if not self._ledger.has_failed(chain)]
         if not chains:
             return None
         place = next((place for place in self.looks(chains[0]) if place not in known), None)

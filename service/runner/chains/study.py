@@ -80,7 +80,7 @@ class Study:
         self._write(lambda: None if configuration in self._memory.proposals else self._proposal(configuration))
         return self._memory.proposals[configuration] is not None
 
-    def judge(self, stage: StageId) -> ChainVerdict:
+    def verdict_on(self, stage: StageId) -> ChainVerdict:
         """Return whether a chain goes on after the epoch that its stage has committed."""
         configuration = configuration_of(self._ledger.chains[stage.chain])
         self._decide_all(configuration)

@@ -10,7 +10,7 @@ from service.spec.blocks import HealthLimits
 SLEEPERS_PATIENCE = 5
 
 
-def trouble(commits: Sequence[Commit], limits: HealthLimits) -> str | None:
+def unhealthy_layer(commits: Sequence[Commit], limits: HealthLimits) -> str | None:
     """Return what is wrong, if a layer was out of range in each of the last epochs, as many as its patience.
 
     A layer that never or always fires is named before one that lets no gradient through, because it can be the cause.
@@ -50,14 +50,14 @@ def _lets_nothing_through(layer: Layer, limits: HealthLimits) -> bool:
 
 
 def _of_rate(layer: Layer, limits: HealthLimits, since: str) -> str:
-    told = f"a firing rate of {layer.firing_rate:.4g} {since}"
+    rate = f"a firing rate of {layer.firing_rate:.4g} {since}"
     if layer.firing_rate <= limits.min_rate:
         return (
-            f"is silent: {told}, where limits.health.min_rate is {limits.min_rate:g}; "
+            f"is silent: {rate}, where limits.health.min_rate is {limits.min_rate:g}; "
             "a lower v_threshold, a larger tau or a norm (tdbn) may help"
         )
     return (
-        f"is saturated: {told}, where limits.health.max_rate is {limits.max_rate:g}; "
+        f"is saturated: {rate}, where limits.health.max_rate is {limits.max_rate:g}; "
         "a higher v_threshold, a smaller tau or a lower optimizer.lr may help"
     )
 

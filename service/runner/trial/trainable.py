@@ -73,7 +73,7 @@ class StageTrial(tune.Trainable):
 def _run(trial: TrialConfig) -> Generator[dict[str, Any]]:
     """Make one attempt, from the newest commit to the stage's end; yield a report for each commit."""
     # Imported here, so that a broken installation fails as a trial, with its reason.
-    from service.runner.trial.analysing import run_analysis
-    from service.runner.trial.training import run_training
+    from service.runner.trial.analyse_stage import run_analysis
+    from service.runner.trial.train_stage import run_training
 
     return run_training(trial) if trial.kind == "train" else run_analysis(trial)

@@ -29,8 +29,8 @@ from service.runner.tuning.watchdog import Watchdog
 from service.spec.search import ENERGY
 from service.states import WorkState
 
-# Tune writes the state of all trials every ten seconds or so, for a restore that is never made. The file, and its
-# memory, grow with each trial. Tune cannot be told not to write it, only to wait: here longer than any experiment.
+# Tune writes the state of all trials every ten seconds or so, for a restore that is never made. File and memory grow
+# with each trial. There is no switch for it, only an interval: here longer than any experiment takes.
 NO_SNAPSHOT_S = 10**9
 
 

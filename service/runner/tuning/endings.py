@@ -67,7 +67,7 @@ class Endings:
             progress = self._ledger.refresh(stage_id)
         state = None if progress.done is None else progress.done.state
         self._put_back(stage_id, state, is_stopping=is_stopping)
-        self._turns.apply()
+        self._turns.apply_decisions()
         self._ledger.announce(stage_id, WorkState.WAITING)
         self._ledger.announce_chain(chain)
         log.info("%s: trial ended, stage %s", stage_label(chain, chain.stages[stage_id.index]), state or "open")
@@ -83,7 +83,7 @@ class Endings:
             case WorkState.STOPPED | None:
                 # The trial may have been lost between a commit and its report, so that it was not judged yet.
                 if not is_stopping:
-                    self._turns.judge(stage_id)
+                    self._turns.consult(stage_id)
                 self._board.lost(stage_id)
             case _:
                 assert_never(state)

@@ -31,7 +31,7 @@ class SearchTurns:
             with or_die("a proposal for a trial", stage):
                 if self._study.ensure_proposed(stage.chain):
                     return stage
-            self.apply()
+            self.apply_decisions()
             self._board.lost(stage)
         return stage
 
@@ -45,7 +45,7 @@ class SearchTurns:
         stage_id = stage_of(trial)
         with or_die("the decision on a trial", stage_id):
             self._ledger.refresh(stage_id)
-            verdict = self.judge(stage_id)
+            verdict = self.consult(stage_id)
         match verdict:
             case ChainVerdict.GO_ON:
                 return True
@@ -53,15 +53,16 @@ class SearchTurns:
                 self._told_to_end.add(stage_id)
                 return False
 
-    def judge(self, stage_id: StageId) -> ChainVerdict:
+    def consult(self, stage_id: StageId) -> ChainVerdict:
         """Let the study judge a chain by what is committed, and apply what it decides."""
-        verdict = self._study.judge(stage_id)
-        self.apply()  # first: a decision about this place may release the chain, which may have to wait at the next
+        verdict = self._study.verdict_on(stage_id)
+        # Applied first: a decision about this place may release the chain, which may have to wait at the next one.
+        self.apply_decisions()
         if verdict is ChainVerdict.WAIT:
             self._board.hold(stage_id.chain)
         return verdict
 
-    def apply(self) -> None:
+    def apply_decisions(self) -> None:
         """Apply what the study has decided, about any chain."""
         for consequence in self._study.take_consequences():
             for chain in consequence.chains:

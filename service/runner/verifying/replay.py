@@ -18,7 +18,7 @@ from service.plan import Chain, previous_stage
 from service.runner.commits.reading import StageProgress, read_progress
 from service.runner.commits.records import Commit
 from service.runner.diagnosis import StageFailed
-from service.runner.trial.parts import load_last
+from service.runner.trial.common import load_last
 from service.states import VerificationState
 from service.storage import ExperimentFolder, StageFolder
 from tet_core import environment, train_epochs

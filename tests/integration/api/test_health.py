@@ -51,10 +51,10 @@ def control_process() -> psutil.Process:
     return found
 
 
-def test_a_control_process_that_died_is_told_of_and_started_anew(
+def test_a_control_process_that_died_is_reported_and_restarted(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.control.child.AGAIN_S", 5.0)  # for so long /readyz reports the dead process
+    monkeypatch.setattr("service.control.child.AGAIN_S", 5.0)  # the report stays for this long
     with served(settings, reconcile=True) as client:
         first = control_process()
         first.kill()

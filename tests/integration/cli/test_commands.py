@@ -159,7 +159,7 @@ def test_a_cancelled_experiment_is_being_ended(tet: Tet) -> None:
 
 def test_pause_and_resume_say_what_comes_next(tet: Tet) -> None:
     experiment_id = tet.submit()
-    assert f"go on with: tet resume {experiment_id}" in tet("pause", experiment_id).stderr.replace("\n", " ")
+    assert f"continue with: tet resume {experiment_id}" in tet("pause", experiment_id).stderr.replace("\n", " ")
     assert tet("resume", experiment_id).exit_code == 0
     tet.end(experiment_id, ExperimentState.FAILED)
     result = tet("pause", experiment_id)

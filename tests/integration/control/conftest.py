@@ -24,14 +24,14 @@ from tests.unit.service.spec.test_spec import spec
 
 @dataclass
 class JobServer:
-    """A peer that speaks the routes of Ray's Jobs API that we use, and breaks when told to."""
+    """A server with the routes of Ray's Jobs API that we use; a test can break it."""
 
     url: str
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     posts: list[str] = field(default_factory=list)
     stops: list[str] = field(default_factory=list)
     tokens: list[str | None] = field(default_factory=list)
-    # What to answer at a path in place of the truth: status and body.
+    # Status and body to answer at a path instead of the true ones.
     replies: dict[str, tuple[int, Any]] = field(default_factory=dict)
     broken: bool = False
     loses_answers: bool = False
@@ -91,7 +91,7 @@ def _handler(server: JobServer) -> type[BaseHTTPRequestHandler]:
 
 @contextmanager
 def job_server() -> Iterator[JobServer]:
-    """A peer that answers, for as long as the context lasts."""
+    """Run the server as long as the context lasts."""
     state = JobServer("")
     http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(state))
     state.url = f"http://127.0.0.1:{http.server_address[1]}"
@@ -107,7 +107,7 @@ def ray() -> Iterator[JobServer]:
 
 @dataclass
 class Desk:
-    """A database, a job server, and a reconciler whose rounds the test counts."""
+    """A database, a job server, and a reconciler that works in rounds of the test's choice."""
 
     database: Database
     ray: JobServer
@@ -115,7 +115,7 @@ class Desk:
     jobs: RayJobs
 
     def rounds(self, count: int = 1) -> None:
-        """Rounds of a reconciler that remembers nothing, as after a restart."""
+        """Do rounds, each by a new reconciler, as after a restart."""
         for _ in range(count):
             Reconciler(self.database, self.jobs, self.settings).round()
 
@@ -132,7 +132,7 @@ class Desk:
         return ExperimentFolder(self.settings.storage, experiment_id)
 
     def say(self, experiment_id: str, *events: Event, attempt: int = 1) -> None:
-        """Appends what a driver would to its event file."""
+        """Append events to a driver's event file."""
         folder = self.folder(experiment_id)
         folder.driver(attempt).mkdir(parents=True, exist_ok=True)
         with folder.events(attempt).open("a") as file:
@@ -150,14 +150,14 @@ class Desk:
             return repository.work.chains(experiment_id)[0].id
 
     def work_states(self, experiment_id: str) -> set[str]:
-        """States of all chains and stages."""
+        """Return the states of all chains and stages."""
         with self.database.reading() as repository:
             chains = repository.work.chains(experiment_id)
         stages = {stage.state for chain in chains for stage in chain.stages}
         return stages | {chain.state for chain in chains}
 
     def run(self, experiment_id: str) -> str:
-        """Brings an experiment to `running`; its first submission id."""
+        """Bring an experiment to `running`; return its driver's submission id."""
         self.rounds(2)
         name = f"tet-{experiment_id}-{self.row(experiment_id).driver_attempt}"
         self.ray.jobs[name]["status"] = "RUNNING"
@@ -166,7 +166,7 @@ class Desk:
         return name
 
     def hurry(self, experiment_id: str) -> None:
-        """Makes the wait before the next driver end now."""
+        """End the wait before the next driver now."""
         row = self.row(experiment_id)
         assert row.retry_at is not None
         with self.database.session() as repository:

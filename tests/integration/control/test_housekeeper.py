@@ -1,4 +1,4 @@
-"""After an experiment's end: files and rows are deleted, the webhook is called."""
+"""After an experiment's end: files and rows are removed, and the webhook is delivered."""
 
 import base64
 import hashlib
@@ -29,10 +29,10 @@ from tests.unit.service.spec.test_spec import spec
 
 
 class Receiver:
-    """A web server that keeps each request, and answers with the status that a test sets."""
+    """A web server that keeps the requests it gets, and answers as the test says."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[dict[str, str], bytes]] = []
+        self.requests: list[tuple[dict[str, str], bytes]] = []
         self.status = 204
         self.paths: list[str] = []
 
@@ -44,7 +44,7 @@ def receiver() -> Iterator[tuple[Receiver, str]]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            found.told.append(({key.lower(): value for key, value in self.headers.items()}, body))
+            found.requests.append(({key.lower(): value for key, value in self.headers.items()}, body))
             found.paths.append(self.path)
             self.send_response(found.status)
             self.send_header("Location", "http://127.0.0.1:9/elsewhere")
@@ -87,7 +87,7 @@ def files(folder: Path) -> list[str]:
 
 def row(desk: Desk, experiment_id: str) -> ExperimentRow | None:
     with desk.database.session() as repository:
-        return repository.upkeep.locked(experiment_id)
+        return repository.upkeep.get_locked(experiment_id)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_a_removal_that_was_cut_off_is_ended_by_the_next(desk: Desk) -> None:
     trash = desk.settings.storage / "trash" / experiment
     trash.parent.mkdir()
     folder.rename(trash)  # so far the first one came
-    folder.mkdir()  # and a zombie wrote into it again
+    folder.mkdir()  # and a zombie started to write again
     Housekeeper(desk.database, desk.settings).round()
     assert not trash.exists()
     assert not folder.exists()
@@ -157,10 +157,10 @@ def test_the_end_is_told_once_and_signed(desk: Desk, receiver: tuple[Receiver, s
     experiment = ended(desk, ExperimentState.FAILED, webhook={"url": f"http://{host}/hook?a=b"})
     for _ in range(3):
         Housekeeper(desk.database, desk.settings).round()
-    ((headers, body),) = found.told
+    ((headers, body),) = found.requests
     assert found.paths == ["/hook?a=b"]
-    told = json.loads(body)
-    assert (told["type"], told["data"]["id"], told["data"]["state"]) == ("experiment.failed", experiment, "failed")
+    sent = json.loads(body)
+    assert (sent["type"], sent["data"]["id"], sent["data"]["state"]) == ("experiment.failed", experiment, "failed")
     assert headers["webhook-id"] == f"{experiment}-1"
     secret = desk.settings.webhook_secret_file
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600
@@ -191,7 +191,7 @@ def test_who_does_not_take_it_is_told_again_later_and_in_the_end_no_more(
         with desk.database.session() as repository:
             fresh = repository.experiments.get(experiment)
             fresh.notify_at = None if fresh.notify_at is None else utc_now()
-    assert len(found.told) == webhook.MAX_TRIES
+    assert len(found.requests) == webhook.MAX_TRIES
     assert set(found.paths) == {"/"}, "a redirect leads nowhere"
 
 
@@ -202,7 +202,7 @@ def test_a_host_that_is_no_longer_allowed_is_told_nothing(desk: Desk, receiver: 
     known = row(desk, experiment)
     assert known is not None
     assert known.notify_error == f"{host} is not among the hosts that TET_WEBHOOK_HOSTS allows"
-    assert found.told == []
+    assert found.requests == []
 
 
 def test_the_wait_for_the_next_try_doubles_up_to_an_hour() -> None:

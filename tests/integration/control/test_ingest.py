@@ -1,4 +1,4 @@
-"""Event files are taken in once, line by line, also if the process is killed in between."""
+"""Each line of an event file is taken in once, even if a reader is killed."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -40,7 +40,7 @@ def stage_of(desk: Desk, experiment: str) -> StageRow:
 
 
 def take_in(desk: Desk, experiment: str) -> int:
-    """Takes in what is new; how many events the stream then has."""
+    """Take in new events; return how many the stream then has."""
     ingest(desk.database, desk.folder(experiment))
     with desk.database.reading() as repository:
         return len(repository.events.after(experiment))
@@ -201,8 +201,7 @@ def test_an_ended_experiment_is_told_of_no_second_outcome(desk: Desk, experiment
     desk.say(experiment, Outcome(state=ExperimentState.SUCCEEDED))
     before = take_in(desk, experiment)
     desk.say(experiment, Outcome(state=ExperimentState.FAILED), OutboxChanged(pending=3, error="away"), attempt=2)
-    # Followers hear that points wait for MLflow; an experiment that has ended has no reason to wait.
-    assert take_in(desk, experiment) == before + 1
+    assert take_in(desk, experiment) == before + 1  # the stream shows the outbox; the reason stays
     assert (desk.row(experiment).state, desk.row(experiment).reason) == ("succeeded", "")
 
 

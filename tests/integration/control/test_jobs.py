@@ -83,7 +83,7 @@ def test_what_living_nodes_offer_is_told(desk: Desk) -> None:
     assert desk.jobs.cluster_resources() is None
 
 
-def test_the_token_is_asked_for_anew_with_each_call(desk: Desk, tmp_path: Path) -> None:
+def test_the_token_is_read_again_for_each_call(desk: Desk, tmp_path: Path) -> None:
     file = tmp_path / "token"
     with RayJobs(desk.ray.url, token_from({}, file)) as jobs:
         jobs.observe("x")

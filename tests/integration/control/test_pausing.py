@@ -56,7 +56,7 @@ def test_what_runs_is_stopped_and_then_paused_with_its_chains_waiting(desk: Desk
 
 
 def test_a_driver_that_outlived_its_pause_has_nothing_running(desk: Desk) -> None:
-    """Ray has forgotten its job; its process went on and spoke late."""
+    """Ray has lost its job; its process went on, and its events come late."""
     experiment = paused(desk)
     running = {"chain": desk.first_chain(experiment), "state": WorkState.RUNNING}
     desk.say(experiment, StageChanged(stage=0, epoch=4, **running), ChainChanged(**running))
@@ -64,10 +64,10 @@ def test_a_driver_that_outlived_its_pause_has_nothing_running(desk: Desk) -> Non
     assert desk.work_states(experiment) == {"waiting"}
     with desk.database.reading() as repository:
         assert repository.work.chains(experiment)[0].stages[0].epoch == 4, "its epoch is committed all the same"
-        told = [
+        states = [
             event.data["state"] for event in repository.events.after(experiment) if event.type in ("stage", "chain")
         ]
-    assert told[-2:] == ["waiting", "waiting"]
+    assert states[-2:] == ["waiting", "waiting"]
 
 
 def test_what_is_paused_leaves_its_place_to_others_and_goes_on_when_resumed(desk: Desk) -> None:
@@ -82,7 +82,7 @@ def test_what_is_paused_leaves_its_place_to_others_and_goes_on_when_resumed(desk
     assert (desk.row(experiment).state, desk.row(experiment).driver_attempt) == ("starting", 2)
 
 
-def test_a_stretch_begins_with_each_start_behind_a_rest(desk: Desk) -> None:
+def test_a_stretch_begins_with_each_start_after_a_rest(desk: Desk) -> None:
     experiment = desk.post()
     job = desk.run(experiment)
     chain = desk.first_chain(experiment)

@@ -1,4 +1,4 @@
-"""The control process: how it ends, what it leaves behind, and how its parent replaces it."""
+"""The control process: how it ends, and how its parent replaces it."""
 
 import os
 import re

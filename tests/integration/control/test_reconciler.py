@@ -1,4 +1,4 @@
-"""The reconciler makes true what is wanted, also if Ray fails or a process dies."""
+"""What is wanted becomes true, even if Ray does not answer, or a driver or a reconciler dies."""
 
 import json
 from contextlib import suppress
@@ -11,7 +11,7 @@ from service.control.acts import Acts
 from service.control.decide import TABLE, decide
 from service.control.jobs import JobStatus, Observation, RayJob, RayJobs
 from service.events import ChainChanged, Outcome, StageChanged
-from service.reasons import NO_REASON, Reason, ReasonKind, cancelled, stopping
+from service.reasons import NO_REASON, Reason, ReasonKind, asked_to_stop, cancelled
 from service.states import ACTIVE, RESTING, ExperimentState, Wanted, WorkState
 from service.store.event_log import EventLog, EventOffsets
 from service.store.transitions import Transitions
@@ -122,7 +122,7 @@ def test_drivers_that_get_nowhere_are_given_up_after_longer_and_longer_waits(des
     assert row.failure == {"type": "engine_lost", "class": "cluster", "message": row.reason}
 
 
-def test_a_committed_epoch_makes_the_count_of_idle_deaths_start_anew(desk: Desk) -> None:
+def test_a_committed_epoch_makes_the_count_of_idle_deaths_start_again(desk: Desk) -> None:
     experiment = desk.post()
     for _ in range(2):
         desk.ray.end(desk.run(experiment))
@@ -173,7 +173,7 @@ def test_what_runs_is_stopped_and_then_cancelled(desk: Desk) -> None:
     desk.cancel(experiment)
     desk.rounds()
     assert (desk.row(experiment).state, desk.ray.stops) == ("running", [job])
-    assert desk.row(experiment).current_reason() == stopping()
+    assert desk.row(experiment).current_reason() == asked_to_stop()
     desk.ray.end(job, "STOPPED")
     desk.rounds()
     assert (desk.row(experiment).state, desk.row(experiment).current_reason()) == ("cancelled", cancelled())
@@ -345,5 +345,5 @@ def test_a_reconciler_killed_at_any_act_is_taken_over_by_the_next(
     assert calls >= nth
     assert list(desk.ray.jobs) == [f"tet-{experiment}-1", f"tet-{experiment}-2"]
     with desk.database.reading() as repository:
-        told = [event.data["state"] for event in repository.events.after(experiment) if event.type == "experiment"]
-    assert (told[0], told[-1], told.count("succeeded")) == ("queued", "succeeded", 1)
+        states = [event.data["state"] for event in repository.events.after(experiment) if event.type == "experiment"]
+    assert (states[0], states[-1], states.count("succeeded")) == ("queued", "succeeded", 1)

@@ -77,7 +77,7 @@ def test_drivers_that_die_one_after_the_other_are_the_engine_lost(scene: Scene) 
 def test_tet_show_says_what_it_means_and_what_to_do(scene: Scene) -> None:
     shown = scene.stack.tet("show", scene.ids["memory"])
     about = ABOUT[FailureType.OUT_OF_MEMORY]
-    assert "failure out_of_memory, the user's: it is not retried by itself" in shown
+    assert "failure out_of_memory, the user's: it is not retried automatically" in shown
     assert f"means   {about.meaning}\ndo      {about.advice}" in shown
 
 
@@ -101,8 +101,8 @@ def test_what_mlflow_refuses_for_good_fails_and_a_retry_ships_it(scene: Scene) -
 
 def test_ray_tells_a_lost_node_and_short_memory_apart(scene: Scene) -> None:
     assert scene.ray is not None
-    said: Json = json.loads(scene.ray.communicate(timeout=600)[0].splitlines()[-1])
-    node, memory = diagnose_lost(said["node"]), diagnose_lost(said["memory"])
+    texts: Json = json.loads(scene.ray.communicate(timeout=600)[0].splitlines()[-1])
+    node, memory = diagnose_lost(texts["node"]), diagnose_lost(texts["memory"])
     assert (node.type, memory.type) == ("node_lost", "out_of_memory")
     assert re.match(r"the trial's node was lost(, or cut off: it does not answer any more)?$", node.message)
     assert re.match(

@@ -159,7 +159,7 @@ def test_what_a_trial_commits_that_is_late_to_hear_of_its_stop_is_not_waited_for
     ledger = bench.ledger()
     ledger.record_stop(bench.chain.id, ChainStop(5_000, "another seed's network broke down"))
     outbox = bench.outbox(mlflow_url, ledger=ledger)
-    assert outbox.finish(NEVER, 0)  # it has not begun, and there is nothing to ship
+    assert outbox.finish(NEVER, 0)  # it has not started, and there is nothing to ship
     bench.commit(0, range(1, 2))
     ledger.refresh(StageId(bench.chain.id, 0))
     assert outbox.finish(NEVER, 0)

@@ -35,12 +35,12 @@ def status(stack: Stack) -> Any:
 
 
 def restarted(stack: Stack, name: str) -> Any:
-    """Waits until the supervisor has restarted a component and it is healthy."""
+    """The component once the supervisor has restarted it and it is healthy."""
     return awaited(lambda: components(stack)[name], lambda found: found["restarts"] and found["healthy"])
 
 
 def awaited(look: Callable[[], Any], holds: Callable[[Any], Any]) -> Any:
-    """What is seen once it is as wanted."""
+    """Look again and again until what is seen holds."""
     deadline = time.monotonic() + WITHIN_S
     while not holds(found := look()):
         assert time.monotonic() < deadline, found
@@ -54,7 +54,7 @@ def assert_nothing_is_left(stack: Stack, records: dict[str, ProcessRecord]) -> N
     assert [port for port in stack.ports() if not Port(port, "").is_free()] == []
 
 
-def test_a_stack_comes_up_is_mended_and_goes(stack: Stack) -> None:
+def test_a_stack_starts_is_repaired_and_ends(stack: Stack) -> None:
     up = stack.tet("up")
     assert up.returncode == 0, up.stderr
     assert all(url in up.stdout for url in (stack.settings.api_url, stack.settings.mlflow_url, stack.settings.ray_url))
@@ -62,7 +62,7 @@ def test_a_stack_comes_up_is_mended_and_goes(stack: Stack) -> None:
     check_all_is_healthy(stack, first)
     check_only_we_are_let_in(stack)
     check_other_settings_are_refused(stack)
-    check_a_dead_component_is_started_anew(stack, first)
+    check_a_dead_component_is_restarted(stack, first)
     check_a_dead_supervisor_is_no_harm_and_comes_back(stack)
     check_up_again_starts_nothing(stack, stack.records())
 
@@ -113,7 +113,7 @@ def check_other_settings_are_refused(stack: Stack) -> None:
     assert "`tet down` first" in other.stderr
 
 
-def check_a_dead_component_is_started_anew(stack: Stack, before: dict[str, ProcessRecord]) -> None:
+def check_a_dead_component_is_restarted(stack: Stack, before: dict[str, ProcessRecord]) -> None:
     os.kill(before["mlflow"].pid or 0, signal.SIGKILL)
     found = restarted(stack, "mlflow")
     assert (found["restarts"], found["last_restart"]["reason"], found["given_up"]) == (1, "it died", False)

@@ -20,7 +20,7 @@ from tests.unit.service.spec.test_spec import spec
 
 S = ExperimentState
 # Written by hand, from the design's "queued -> starting -> running -> (pausing -> paused -> queued) -> an end", with
-# what deaths and late words add to it: a driver that is gone is started again; an end may be reported in any state.
+# what deaths and late events add to it: a lost driver is followed by another; an end may be read in any state.
 ENDS = {S.SUCCEEDED, S.FAILED, S.CANCELLED}
 FOLLOWS = {
     S.QUEUED: {S.QUEUED, S.STARTING, S.PAUSED} | ENDS,
@@ -39,7 +39,7 @@ def create(database: Database, **changes: Any) -> str:
 
 
 def put(database: Database, experiment_id: str, state: ExperimentState) -> None:
-    """Into a state, whatever the table says."""
+    """Put an experiment into a state, whatever the table of transitions says."""
     with database.session() as repository:
         repository.experiments.get(experiment_id).state = state
 
@@ -124,7 +124,7 @@ def test_a_new_generation_runs_again_what_has_not_succeeded_and_nothing_else(dat
         again = repository.requests.retry(experiment_id)
         assert (again.state, again.wanted, again.generation, again.finished_at) == ("queued", "run", 2, None)
     with database.session() as repository:
-        assert repository.requests.retry(experiment_id).generation == 2, "asked again, before it has begun"
+        assert repository.requests.retry(experiment_id).generation == 2, "requested again before it has started"
         (past,) = repository.experiments.outcomes(experiment_id)
     assert (past.generation, past.state, past.reason) == (1, "failed", "because")
     after = work(database, experiment_id)

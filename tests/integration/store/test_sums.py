@@ -28,7 +28,7 @@ def create(database: Database, **changes: Any) -> str:
 def done(
     database: Database, experiment_id: str, arm: str, number: int, seed: int, state: str, *epochs: tuple[int, float]
 ) -> None:
-    """Brings a chain on: to so many epochs, and to this validation accuracy, in each stage."""
+    """Give a chain a state, and each of its stages its epochs and its validation accuracy."""
     with database.session() as repository:
         for chain in repository.work.chains(experiment_id):
             if (chain.arm, chain.configuration, chain.seed) == (arm, number, seed):

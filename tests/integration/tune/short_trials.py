@@ -21,7 +21,7 @@ SCHEDULERS = {"fifo": FIFOScheduler, "patient": PatientScheduler}
 SLOTS, TRIALS = 3, 40
 # So many are served while all processes but the first one start.
 SERVED_MEANWHILE, WITHIN_S = 10, 60.0
-# The one that goes on with a chain that has begun.
+# The one that continues a chain that has started.
 SECOND_STAGE = 20
 
 

@@ -12,7 +12,7 @@ from tests.integration.tune.withdrawn_trials import LONG, SHORT
 
 
 def run(program: str, *arguments: str) -> dict[str, Any]:
-    """What a program of trials tells of them."""
+    """Return what a program of trials prints about them."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("TET_", "RAY_"))}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", program, *arguments],
@@ -23,19 +23,19 @@ def run(program: str, *arguments: str) -> dict[str, Any]:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return told
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def test_no_process_is_ended_while_it_starts() -> None:
-    told = run(short_trials.__file__, "patient")
-    assert sorted(told["order"]) == list(range(TRIALS))
-    assert told["processes"] == SLOTS
+    found = run(short_trials.__file__, "patient")
+    assert sorted(found["order"]) == list(range(TRIALS))
+    assert found["processes"] == SLOTS
     # Behind its own, the first process serves those for which none is starting, in their order.
-    assert told["order"][0] in range(SLOTS)
-    assert told["order"][1:SERVED_MEANWHILE] == [*range(SLOTS, SLOTS + SERVED_MEANWHILE - 1)]
+    assert found["order"][0] in range(SLOTS)
+    assert found["order"][1:SERVED_MEANWHILE] == [*range(SLOTS, SLOTS + SERVED_MEANWHILE - 1)]
     # What goes on with a chain passes by those that open another.
-    assert told["order"].index(SECOND_STAGE) < told["order"].index(SECOND_STAGE - 1)
+    assert found["order"].index(SECOND_STAGE) < found["order"].index(SECOND_STAGE - 1)
 
 
 def test_what_is_withdrawn_while_it_waits_never_begins_and_keeps_no_process_for_itself() -> None:

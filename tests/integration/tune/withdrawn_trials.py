@@ -23,7 +23,7 @@ STEPS = 20
 
 
 class WaitingTrial(tune.Trainable):
-    """A trial that reports at once; the long one waits for a file first."""
+    """A trial that reports when its file appears: the long one's at the end, the others' after the withdrawal."""
 
     def setup(self, config: dict[str, Any]) -> None:
         self.reset_config(config)
@@ -35,7 +35,7 @@ class WaitingTrial(tune.Trainable):
     def step(self) -> dict[str, Any]:
         (self._folder / f"{self._number}.began").touch()
         deadline = time.monotonic() + WITHIN_S
-        # The short one ends when those behind it have been withdrawn.
+        # The short one ends when those after it were withdrawn.
         awaited = self._folder / ("end" if self._number == LONG else "withdrawn")
         while not awaited.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -53,12 +53,12 @@ class KnownController(PatientScheduler):
 
 
 class Withdrawing(tune.Callback):
-    """Withdraws whatever waits once two are at work, and looks at what is kept after one of them has ended."""
+    """Withdraws all that wait once two trials run, and looks what is kept after one of them has ended."""
 
     def __init__(self, scheduler: KnownController, folder: Path) -> None:
         self.scheduler, self.folder = scheduler, folder
         self.steps_behind = 0
-        self.told: dict[str, int] = {}
+        self.found: dict[str, int] = {}
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         running = [trial for trial in trials if trial.status == "RUNNING"]
@@ -70,7 +70,7 @@ class Withdrawing(tune.Callback):
             self.steps_behind += 1
             if self.steps_behind == STEPS:
                 controller = self.scheduler.controller
-                self.told = {
+                self.found = {
                     "staged": len(controller._staged_trials),
                     "processes": controller._actor_manager.num_live_actors,
                 }
@@ -101,7 +101,7 @@ def main(folder: Path) -> None:
     assert tuner.fit().num_errors == 0
     ray.shutdown()
     began = sorted(int(file.stem) for file in folder.glob("*.began"))
-    print(json.dumps({"began": began, **withdrawing.told}), flush=True)
+    print(json.dumps({"began": began, **withdrawing.found}), flush=True)
 
 
 if __name__ == "__main__":

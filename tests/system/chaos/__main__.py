@@ -1,10 +1,10 @@
-"""Strikes a real stack again and again, and compares what it leaves with an undisturbed run, bit by bit.
+"""Faults that strike a real stack again and again; its results are compared with an undisturbed run, bit by bit.
 
     python -m tests.system.chaos [--seed N] [--rounds 1-20] [--kills 5]
 
-Prints one line a fault and a closing table, and ends with 1 if anything was lost, doubled, left over or another, or if
-nothing could be struck. What strikes when follows from seed and round alone: `--seed 7 --rounds 4` replays the fourth
-round by itself.
+It prints one line for each fault and a table at the end. The exit status is 1 if anything was lost, doubled, left over
+or different, or if nothing could be struck. Seed and round alone decide what strikes and when: `--seed 7 --rounds 4`
+repeats the fourth round alone.
 """
 
 import argparse
@@ -51,13 +51,13 @@ SPEC: Json = {
     ],
     "seeds": [0, 1],
 }
-ROUND_S = 1_200  # what a round may take, faults of a minute and restarts of everything included
+ROUND_S = 1_200  # the longest time for a round, with faults of a minute and restarts of everything
 POLL_S = 0.1
 
 
 @dataclass
 class Report:
-    """What is printed at the end."""
+    """The counts for the table at the end."""
 
     struck: Counter[str] = field(default_factory=Counter)
     kills: int = 0
@@ -66,9 +66,9 @@ class Report:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the rounds; returns the exit status."""
+    """Run the rounds; return the exit status."""
     arguments = _parse(argv)
-    for number in (signal.SIGINT, signal.SIGTERM):  # being asked to end takes everything along
+    for number in (signal.SIGINT, signal.SIGTERM):  # when asked to end, end everything
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     enter_own_mounts()
     report = Report()
@@ -80,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
                 plan = plan_round(arguments.seed, number, num_epochs, arguments.kills)
                 _round(found, arguments.seed, number, plan, undisturbed, report)
     _table(report, arguments.seed)
-    # What nothing has struck proves nothing.
+    # Rounds in which nothing was struck prove nothing.
     return 1 if any(wrong for *_, wrong in report.rounds) or (report.missed and not report.struck) else 0
 
 
@@ -116,7 +116,7 @@ def _round(world: World, seed: int, number: int, plan: list[Planned], undisturbe
         found, differing = checks.differences(world, experiment_id, undisturbed)
         wrong += differing
         said = f"{len(found.hashes)} hashes, {found.num_points} points, {found.runs.total()} runs"
-    except Exception as error:  # the rounds that follow are run all the same
+    except Exception as error:  # the other rounds run all the same
         wrong.append(f"{type(error).__name__}: {error}")
         said = "not compared"
     took_s = time.monotonic() - start
@@ -143,7 +143,7 @@ def _strike(world: World, experiment_id: str, name: str, draw: random.Random, re
 def _await_turn(world: World, experiment_id: str, planned: Planned) -> None:
     until = time.monotonic() + ROUND_S
     while planned.at_epoch is not None and world.num_committed(experiment_id) < planned.at_epoch:
-        assert time.monotonic() < until, f"the experiment did not get to epoch {planned.at_epoch}"
+        assert time.monotonic() < until, f"the experiment did not reach epoch {planned.at_epoch}"
         time.sleep(POLL_S)
     time.sleep(planned.then_s)
 
@@ -158,7 +158,7 @@ def _post(world: World) -> str:
                 return str(answer.json()["id"])
             said = answer.text
             assert answer.status_code >= 500, said
-        except httpx.HTTPError as error:  # the API may be coming back from the round before
+        except httpx.HTTPError as error:  # the API may still be restarting from the round before
             said = str(error)
         assert time.monotonic() < until, said
         time.sleep(POLL_S)
@@ -183,7 +183,7 @@ def _table(report: Report, seed: int) -> None:
         f"{len(report.rounds) - len(failed)} rounds equal to the undisturbed run, {len(failed)} not"
     )
     for number in failed:
-        print(f"replay round {number} alone: make test-chaos SEED={seed} ROUNDS={number}")
+        print(f"repeat round {number} alone: make test-chaos SEED={seed} ROUNDS={number}")
 
 
 def _say(text: str) -> None:
@@ -192,9 +192,9 @@ def _say(text: str) -> None:
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.system.chaos", description=__doc__.partition("\n")[0])
-    parser.add_argument("--seed", type=int, default=1, help="what all draws come from")
+    parser.add_argument("--seed", type=int, default=1, help="the seed of all random draws")
     parser.add_argument("--rounds", type=_numbers, default=range(1, 21), help="which rounds: 3, 1-20 or 2,5,7")
-    parser.add_argument("--kills", type=int, default=5, help="faults that kill, a round")
+    parser.add_argument("--kills", type=int, default=5, help="number of faults that kill in each round")
     return parser.parse_args(argv)
 
 

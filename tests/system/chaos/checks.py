@@ -1,4 +1,4 @@
-"""What has to hold behind a round: nothing lost, nothing doubled, nothing left over."""
+"""The checks after a round: nothing is lost, nothing is doubled, nothing is left over."""
 
 import json
 import time
@@ -15,13 +15,13 @@ from tests.system.chaos.fingerprint import Fingerprint
 from tests.system.chaos.world import World
 from tet_core import checkpoint as checkpoints
 
-# Ray and the supervisor end, and start, processes a moment after what made them do so.
-SETTLE_S = 90.0
+# How long, s, Ray and the supervisor may take to end and start processes.
+PROCESSES_S = 90.0
 POLL_S = 0.5
 
 
 def differences(world: World, experiment_id: str, undisturbed: Fingerprint) -> tuple[Fingerprint, list[str]]:
-    """What a round left behind, and all that is wrong with it, in words."""
+    """Return the fingerprint of a round's experiment, and everything that is wrong with it, in words."""
     found = fingerprint.take(world.stack, experiment_id, world.folder(experiment_id))
     wrong = found.differences(undisturbed)
     wrong += _storage_against_mlflow(world, experiment_id)
@@ -30,7 +30,7 @@ def differences(world: World, experiment_id: str, undisturbed: Fingerprint) -> t
 
 
 def _storage_against_mlflow(world: World, experiment_id: str) -> Iterator[str] | list[str]:
-    """Every committed point is in MLflow with its own time, and the last checkpoint has the weights that it says."""
+    """Check that MLflow has every committed point with its time, and that last checkpoints have the right weights."""
     view = world.stack.get(f"/experiments/{experiment_id}")
     client = MlflowClient(world.stack.settings.mlflow_url)
     wrong: list[str] = []
@@ -72,7 +72,7 @@ def _weights(progress: StageProgress) -> Iterator[str]:
 
 
 def _attempts(folder: StageFolder) -> Iterator[str]:
-    """An epoch's owner is the attempt that its commit names, and the commit is that attempt's own file."""
+    """Check that each commit is a file of the attempt that it names."""
     for file in folder.commits.glob("*.json"):
         own = folder.attempt(int(json.loads(file.read_bytes())["attempt"])) / file.name
         if not own.exists() or not own.samefile(file):
@@ -80,17 +80,17 @@ def _attempts(folder: StageFolder) -> Iterator[str]:
 
 
 def _events(world: World, experiment_id: str) -> list[str]:
-    """An end was told once, and nothing behind it but where things lie in MLflow."""
+    """Check that the end was announced once, and after it nothing but places in MLflow."""
     with world.stack.http as http:
         text = http.get(f"/experiments/{experiment_id}/events").text
     kinds = [line.removeprefix("event:").strip() for line in text.splitlines() if line.startswith("event:")]
     data = [json.loads(line.removeprefix("data:")) for line in text.splitlines() if line.startswith("data:")]
     ends = [i for i, (kind, each) in enumerate(zip(kinds, data, strict=True)) if _is_end(kind, each)]
     if len(ends) != 1:
-        return [f"its end was told {len(ends)} times"]
-    behind = Counter(kind for kind in kinds[ends[0] + 1 :])
-    changed = {kind: n for kind, n in behind.items() if kind in ("stage", "chain", "experiment")}
-    return [f"behind its end it changed: {changed}"] if changed else []
+        return [f"its end was announced {len(ends)} times"]
+    after = Counter(kind for kind in kinds[ends[0] + 1 :])
+    changed = {kind: n for kind, n in after.items() if kind in ("stage", "chain", "experiment")}
+    return [f"it changed after its end: {changed}"] if changed else []
 
 
 def _is_end(kind: str, data: Json) -> bool:
@@ -98,8 +98,8 @@ def _is_end(kind: str, data: Json) -> bool:
 
 
 def _processes(world: World) -> list[str]:
-    """One of each component, and nobody who works for an experiment that has ended."""
-    until = time.monotonic() + SETTLE_S
+    """Check that each component runs once, and that no process works for an experiment that has ended."""
+    until = time.monotonic() + PROCESSES_S
     while (wrong := _too_many_or_few(world)) and time.monotonic() < until:
         time.sleep(POLL_S)
     return wrong
@@ -110,7 +110,7 @@ def _too_many_or_few(world: World) -> list[str]:
     for process in world.processes():
         try:
             command = " ".join(process.cmdline())
-        except Exception:  # it has just ended
+        except Exception:  # the process has just ended
             continue
         counts[_role(process.name(), command)] += 1
     wanted = {

@@ -1,4 +1,4 @@
-"""The faults. Each is called with the world and the experiment at work, strikes, and says in words what it did."""
+"""The faults. Each gets the world and the experiment that runs, strikes, and returns what it did, in words."""
 
 import os
 import random
@@ -13,7 +13,7 @@ import psutil
 from service.control.driver_job import ENVIRONMENT
 from tests.system.chaos.world import World
 
-# How long a fault waits for what it is to strike: a driver that is just being started, say.
+# How long, s, a fault waits for its target, which may just be starting.
 PRESENT_S = 60.0
 FROZEN_S = 60.0
 FULL_S = 20.0
@@ -23,7 +23,7 @@ Fault = Callable[[World, str, random.Random], str]
 
 
 class NothingToStrike(Exception):  # noqa: N818 - no error of the product
-    """What was to be struck is not there: the experiment has ended."""
+    """The absence of a fault's target: the experiment has ended."""
 
 
 def _api(world: World, experiment_id: str, draw: random.Random) -> str:
@@ -40,7 +40,7 @@ def _trial(world: World, experiment_id: str, draw: random.Random) -> str:
 
 
 def _node(world: World, experiment_id: str, draw: random.Random) -> str:
-    """A worker node: its raylet alone, or all of it at once, as when the machine loses power."""
+    """Kill a worker node: its raylet alone, or all of it at once, as when a machine loses power."""
     living = _present(world, experiment_id, lambda: [raylet for node in world.nodes for raylet in node.raylets()])
     raylet = draw.choice(living)
     node = next(node for node in world.nodes if raylet in node.raylets())
@@ -48,7 +48,7 @@ def _node(world: World, experiment_id: str, draw: random.Random) -> str:
 
 
 def _head(world: World, experiment_id: str, draw: random.Random) -> str:
-    """The head: its GCS alone, or all of it with the driver that runs on it."""
+    """Kill the head: its GCS alone, or all of it with the driver that runs on it."""
     family = _present(world, experiment_id, lambda: world.component("ray"))
     servers = [process for process in family if process.name() == "gcs_server"]
     return _kill("head", servers if servers and draw.random() < 0.5 else family)
@@ -67,7 +67,7 @@ def _postgres(world: World, experiment_id: str, draw: random.Random) -> str:
 
 
 def _supervisor(world: World, experiment_id: str, draw: random.Random) -> str:
-    """The supervisor; a `tet` command somewhat later brings it back."""
+    """Kill the supervisor; a `tet` command brings it back a few seconds later."""
     said = _kill("supervisor", _present(world, experiment_id, lambda: world.component("supervisor"))[:1])
     time.sleep(draw.uniform(0, 5))
     back = subprocess.run(
@@ -88,7 +88,7 @@ def _mlflow_frozen(world: World, experiment_id: str, draw: random.Random) -> str
 
 
 def _ray_unreachable(world: World, experiment_id: str, draw: random.Random) -> str:
-    """The dashboard, which serves the Jobs API, does not answer: the service cannot see its drivers."""
+    """Freeze the dashboard, which serves the Jobs API: the service cannot see its drivers."""
 
     def dashboard() -> list[psutil.Process]:
         return [
@@ -97,9 +97,8 @@ def _ray_unreachable(world: World, experiment_id: str, draw: random.Random) -> s
 
     said = _freeze("Ray's dashboard", _present(world, experiment_id, dashboard))
     seen = world.look(experiment_id)
-    return (
-        f"{said}; the experiment: {'the API is away' if seen is None else seen['state'] + ', ' + seen['reason'][:60]}"
-    )
+    shown = "the API does not answer" if seen is None else f"{seen['state']}, {seen['reason'][:60]}"
+    return f"{said}; the experiment: {shown}"
 
 
 def _disk_full(world: World, experiment_id: str, draw: random.Random) -> str:
@@ -118,13 +117,13 @@ def _disk_full(world: World, experiment_id: str, draw: random.Random) -> str:
             reasons.add((seen["state"], seen["reason"].partition(":")[0]))
         time.sleep(POLL_S)
     world.filler.unlink()
-    told = sorted(state for state, reason in reasons if "storage" in reason or "service cannot go on" in reason)
-    assert told, f"the storage was full, and nobody said so: {sorted(reasons)}"
-    return f"{said}; told as {', '.join(told)}; free again after {FULL_S:.0f} s"
+    shown = sorted(state for state, reason in reasons if "storage" in reason or "service cannot go on" in reason)
+    assert shown, f"the storage was full, and no reason says so: {sorted(reasons)}"
+    return f"{said}; shown as {', '.join(shown)}; free again after {FULL_S:.0f} s"
 
 
 def _two_drivers(world: World, experiment_id: str, draw: random.Random) -> str:
-    """A second driver beside the first, as a job that was started twice would be."""
+    """Start a second driver beside the first, like a job that was started twice."""
     _present(world, experiment_id, world.drivers)
     number = world.folder(experiment_id).driver_numbers()[-1] + 1
     settings = world.stack.settings
@@ -157,7 +156,7 @@ def _two_drivers(world: World, experiment_id: str, draw: random.Random) -> str:
 
 
 def _zombie(world: World, experiment_id: str, draw: random.Random) -> str:
-    """A trial is cut off with its node, its stage goes on elsewhere, and then it wakes up."""
+    """Freeze a trial and kill its node; let its stage go on elsewhere; then wake the trial up."""
     trial = draw.choice(_present(world, experiment_id, world.trials))
     node = next((node for node in world.nodes if trial in node.processes()), None)
     if node is None:
@@ -198,7 +197,7 @@ FAULTS = KILLS | SPECIALS
 
 
 def _present(world: World, experiment_id: str, find: Callable[[], list[psutil.Process]]) -> list[psutil.Process]:
-    """What is to be struck, awaited where it is just being started."""
+    """Wait for a target, and return its processes."""
     until = time.monotonic() + PRESENT_S
     while time.monotonic() < until:
         try:
@@ -214,7 +213,7 @@ def _kill(name: str, processes: Iterable[psutil.Process]) -> str:
     killed = []
     for process in processes:
         try:
-            if process.status() == psutil.STATUS_ZOMBIE:  # which signals do reach
+            if process.status() == psutil.STATUS_ZOMBIE:  # a zombie takes signals, and nothing happens
                 continue
             process.kill()
             killed.append(process.pid)

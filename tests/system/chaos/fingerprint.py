@@ -1,4 +1,4 @@
-"""All that an experiment left behind, as plain values that can be compared with those of an undisturbed one."""
+"""The fingerprint of an experiment: everything that it left, as plain values that can be compared."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from mlflow.entities import Run, ViewType
 from service.storage import ExperimentFolder
 from tests.local_stack import Json, LocalStack
 
-# What tells how long something took is no part of a metric series.
+# Endings of the metrics that measure time: they are no part of a metric series.
 TIMES = ("_s", "_per_s")
 Where = tuple[str, int, int | None]  # arm, seed, stage; None: the chain itself
 Point = tuple[str, int, float]  # key, step, value
@@ -18,18 +18,18 @@ Point = tuple[str, int, float]  # key, step, value
 
 @dataclass
 class Fingerprint:
-    """What is the same for the same spec, however often the experiment was struck.
+    """Everything that is the same for the same spec, however often the experiment was struck.
 
     Attributes:
-        states: Of the experiment, its chains and stages, by the API.
-        hashes: Each stage's final weights.
-        series: Each run's points in MLflow, times apart.
-        times: How often each time metric has a point at each step.
-        runs: How many runs each chain and stage has, and their states.
-        artifacts: Each run's files in MLflow, by path and size; logs of times apart.
-        files: Each stage's files on storage that are no attempt's own affair.
-        models: Logged models by stage key.
-        num_experiments: MLflow experiments that carry its id.
+        states: The states of the experiment, its chains and stages, from the API.
+        hashes: The hash of each stage's final weights.
+        series: Each run's points in MLflow, without times.
+        times: How many points each time metric has at each step.
+        runs: How many runs each chain and stage has, by their states.
+        artifacts: The paths of each run's files in MLflow.
+        files: Each stage's files on storage, apart from those that concern one attempt only.
+        models: How many logged models there are, by stage key.
+        num_experiments: How many MLflow experiments have its id.
     """
 
     states: Counter[str] = field(default_factory=Counter)
@@ -44,11 +44,11 @@ class Fingerprint:
 
     @property
     def num_points(self) -> int:
-        """How many points of metrics there are."""
+        """How many points of metrics there are, times included."""
         return sum(map(len, self.series.values())) + sum(times.total() for times in self.times.values())
 
     def differences(self, other: "Fingerprint") -> list[str]:
-        """In what this one differs from another, in words."""
+        """Return how this fingerprint differs from another one, in words."""
         found = []
         for name, own in vars(self).items():
             theirs = getattr(other, name)
@@ -70,7 +70,7 @@ def _cut(value: Any) -> str:
 
 
 def take(stack: LocalStack, experiment_id: str, folder: ExperimentFolder) -> Fingerprint:
-    """The fingerprint of an experiment that has ended."""
+    """Return the fingerprint of an experiment that has ended."""
     view = stack.get(f"/experiments/{experiment_id}")
     found = Fingerprint()
     _from_api(found, view)
@@ -125,7 +125,7 @@ def _artifacts(client: MlflowClient, run_id: str, path: str | None) -> list[str]
 
 
 def _files(folder: ExperimentFolder, chain_id: str, index: int) -> list[str]:
-    """The journal, the markers, and every checkpoint and row; attempts have numbers, which are left out."""
+    """Return the journal, the markers, and every checkpoint and row, without the numbers of attempts."""
     stage = folder.stage(chain_id, index)
     own = [file.relative_to(stage.path) for file in stage.path.rglob("*") if file.is_file()]
     kept = [file for file in own if file.suffix in (".pt", ".tmp") or file.parts[0] != "attempts"]

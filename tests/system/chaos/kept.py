@@ -1,4 +1,4 @@
-"""Starts again what has died, a moment later: what systemd, a container engine or an operator does for its machines."""
+"""The restart of what has died, a moment later, as systemd, a container engine or an operator would do it."""
 
 import threading
 import time
@@ -10,20 +10,20 @@ LOOK_EVERY_S = 0.2
 
 
 class Mortal(Protocol):
-    """What is kept."""
+    """Something that can die and be started again."""
 
     name: str
 
     def start(self) -> None:
-        """Start it; it is dead."""
+        """Start it again."""
 
     def is_alive(self) -> bool:
-        """Whether it runs."""
+        """Return whether it runs."""
 
 
 @dataclass
 class Kept:
-    """The thread that keeps some mortals; each stays dead for `delay_s` before it is started again."""
+    """The thread that starts them again. Each stays dead for `delay_s` first."""
 
     mortals: list[Mortal]
     delay_s: float
@@ -36,7 +36,7 @@ class Kept:
         self._thread.start()
 
     def stop(self) -> None:
-        """Let what dies stay dead from now on."""
+        """Start nothing again from now on."""
         self._stop.set()
         self._thread.join()
 
@@ -45,7 +45,7 @@ class Kept:
             for mortal in self.mortals:
                 try:
                     self._look_at(mortal)
-                except Exception as error:  # the others are looked after all the same
+                except Exception as error:  # the others are handled all the same
                     self.say(f"{mortal.name} could not be started: {error}")
 
     def _look_at(self, mortal: Mortal) -> None:

@@ -1,4 +1,4 @@
-"""Ray worker nodes on this machine: a raylet each, with ports of their own, joined to the stack's head."""
+"""Ray worker nodes on this machine: each is a raylet with its own ports, joined to the stack's head."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ STOP_S = 10.0
 
 @dataclass
 class Node:
-    """One worker node: `ray start --block`, the raylet and its workers, which die as a machine would."""
+    """One worker node: `ray start --block`, the raylet and its workers. They die together, like a machine."""
 
     name: str
     stack: LocalStack
@@ -26,7 +26,7 @@ class Node:
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def start(self) -> None:
-        """Join the head. If it is not there, the process ends, and `Kept` tries again."""
+        """Join the head. Without a head the process ends, and the thread that keeps the node tries again."""
         self.end()
         agent, agent_grpc, runtime_env, metrics = free_ports(4)
         settings = self.stack.settings
@@ -53,15 +53,15 @@ class Node:
             )
 
     def is_alive(self) -> bool:
-        """Whether its `ray start` runs, which ends when one of its processes does."""
+        """Return whether its `ray start` runs, which ends when one of its processes does."""
         return self._process is not None and self._process.poll() is None
 
     def raylets(self) -> list[psutil.Process]:
-        """Its raylet, once it has one."""
+        """Return its raylet, once there is one."""
         return [process for process in self.processes() if process.name() == "raylet"]
 
     def processes(self) -> list[psutil.Process]:
-        """All that it started and that runs: its session's members."""
+        """Return all of its processes that run: the members of its session."""
         if self._process is None:
             return []
         found = []
@@ -74,7 +74,7 @@ class Node:
         return found
 
     def end(self) -> None:
-        """End all of it, by force."""
+        """Kill all of its processes."""
         left = self.processes()
         for process in left:
             process.kill()

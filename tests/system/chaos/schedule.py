@@ -1,7 +1,7 @@
-"""What strikes when: drawn from the seed and the round's number alone, so that a round can be replayed by itself.
+"""The schedule of faults, drawn from the seed and the round's number alone, so that a round can be repeated alone.
 
-A fault strikes once so many epochs are committed, and a moment later: by progress rather than by the clock, so that a
-slow machine is struck in the same places. Some strike right after the one before, while that is still being mended.
+A fault strikes a moment after a given number of epochs was committed. Progress counts and not the clock, so that a slow
+machine is struck in the same places. Some faults strike right after the one before, while the stack still recovers.
 """
 
 import random
@@ -12,26 +12,26 @@ from tests.system.chaos.faults import KILLS, SPECIALS
 # A pair of kills is one fault: the second follows within this many seconds.
 PAIR_S = 2.0
 PAIRS_SHARE = 0.2
-# Faults that strike while the one before is being mended, and how soon after it.
+# The share of faults that follow the one before during its recovery, and how soon, s, they do.
 FOLLOWING_SHARE = 0.25
 FOLLOWING_S = 8.0
-# At most this long after its epoch, in seconds: it may hit any part of the next one.
+# The longest time, s, between an epoch and its fault, which so may hit any part of the next epoch.
 MOMENT_S = 3.0
-# The last part of the experiment is left alone: a fault behind its end would prove little.
+# The part of the experiment in which faults strike: one after its end would prove little.
 STRUCK_PART = 0.85
-# Each round of so many has one of the special faults beside its kills.
+# One of so many rounds has a special fault beside its kills.
 SPECIAL_EVERY = 2
 
 
 @dataclass(frozen=True)
 class Planned:
-    """One fault to come.
+    """One planned fault.
 
     Attributes:
-        names: What strikes; two names are a pair.
-        at_epoch: It waits for so many committed epochs, over all stages; None: it follows the fault before.
-        then_s: And for so many seconds more.
-        between_s: Seconds between the two of a pair.
+        names: The name of the fault; two names are a pair.
+        at_epoch: How many epochs, over all stages, must be committed first; None: it follows the fault before.
+        then_s: How many seconds later it strikes.
+        between_s: How many seconds lie between the two faults of a pair.
     """
 
     names: tuple[str, ...]
@@ -41,13 +41,13 @@ class Planned:
 
 
 def plan_round(seed: int, number: int, num_epochs: int, num_kills: int) -> list[Planned]:
-    """The faults of one round, in the order in which they strike.
+    """Return the faults of one round, in the order in which they strike.
 
     Args:
-        seed: Of the whole run.
-        number: Of the round, from 1.
+        seed: The seed of the whole run.
+        number: The number of the round, from 1.
         num_epochs: How many epochs and rows an undisturbed experiment commits.
-        num_kills: Faults that kill; in some rounds a special one is added.
+        num_kills: How many faults kill; in some rounds a special one is added.
     """
     draw = random.Random(f"{seed}/{number}")
     epochs = sorted(draw.randrange(int(num_epochs * STRUCK_PART)) for _ in range(num_kills))

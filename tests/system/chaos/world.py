@@ -1,4 +1,4 @@
-"""All that is struck: a stack under `tet up`, two Ray worker nodes, PostgreSQL, and a storage that can be filled up."""
+"""The targets of faults: a stack under `tet up`, two Ray worker nodes, PostgreSQL, and a storage that can be filled."""
 
 import ctypes
 import os
@@ -18,42 +18,42 @@ from tests.system.chaos.kept import Kept
 from tests.system.chaos.nodes import Node
 
 NUM_NODES = 2
-# A machine that died comes back after so long; time enough for the others to notice.
+# How long, s, a dead machine stays dead: long enough for the others to notice.
 DEAD_S = 2.0
-# Small enough to be filled in a moment, and to fit in memory, where it lies.
+# Small enough to be filled quickly, and to fit in memory, where it is.
 STORAGE_BYTES = 400 * 1024**2
 MIN_FREE_BYTES = 40 * 1024**2
 SETTINGS = {
     "TET_NUM_CPUS": "0",  # trials run on the worker nodes
     "TET_MIN_FREE_BYTES": str(MIN_FREE_BYTES),
-    # A component is killed far more often here than a stack in use would bear before somebody looks at it.
+    # Components are killed far more often here than the default limits of restarts allow.
     "TET_RESTART_LIMIT": "1000",
     "TET_RESTART_WINDOW_S": "20",
 }
-# Of Linux's headers.
+# From Linux's headers.
 CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
 MS_REC, MS_PRIVATE, MNT_DETACH = 0x4000, 0x40000, 2
 
 
 @dataclass
 class Postgres:
-    """The database server, as something that can be kept."""
+    """The database server, as something that is started again."""
 
     server: Server
     name: str = "postgres"
 
     def start(self) -> None:
-        """Start it again on the data that it left."""
+        """Start it again with its data."""
         self.server.begin()
 
     def is_alive(self) -> bool:
-        """Whether its first process runs."""
+        """Return whether its first process runs."""
         return self.server.leader() is not None
 
 
 @dataclass
 class World:
-    """What there is, and who is who in it."""
+    """The stack with its nodes, and their processes by role."""
 
     stack: LocalStack
     postgres: Server
@@ -61,21 +61,21 @@ class World:
     filler: Path
 
     def component(self, name: str) -> list[psutil.Process]:
-        """The processes of a component of the stack, or its supervisor; the first one leads."""
+        """Return the processes of a component of the stack, or of its supervisor; the first one is the leader."""
         record = PidFile(self.stack.settings.home / "run" / f"{name}.json").read()
         return [] if record is None else record.family()
 
     def drivers(self) -> list[psutil.Process]:
-        """Drivers of experiments, not the shells that Ray starts them in."""
+        """Return the drivers of experiments, without the shells in which Ray starts them."""
         return [process for process in self.processes() if "service.runner.driver" in _command(process)[1:4]]
 
     def trials(self) -> list[psutil.Process]:
-        """Processes of trials: Ray names a process after what it runs."""
+        """Return the processes of trials. Ray names a process after what it runs."""
         named = re.compile(r"ray::.*StageTrial")
         return [process for process in self.processes() if named.match(" ".join(_command(process)))]
 
     def processes(self) -> list[psutil.Process]:
-        """Every process of this stack and its nodes: all carry its home in their environment."""
+        """Return every process of this stack and its nodes: all have its home in their environment."""
         home = str(self.stack.settings.home)
         found = []
         for process in psutil.process_iter():
@@ -88,26 +88,26 @@ class World:
         return found
 
     def folder(self, experiment_id: str) -> ExperimentFolder:
-        """Where an experiment lies."""
+        """Return the folder of an experiment."""
         return ExperimentFolder(self.stack.settings.storage, experiment_id)
 
     def num_committed(self, experiment_id: str) -> int:
-        """Epochs and rows that are committed, by the storage, which is there whatever is not."""
+        """Return how many epochs and rows are committed, from the storage, which is always there."""
         return sum(1 for _ in self.folder(experiment_id).path.glob("chains/*/*/commits/*.json"))
 
     def look(self, experiment_id: str) -> Json | None:
-        """The experiment as the API shows it; None where the API, or its database, is not there."""
+        """Return the experiment as the API shows it; None while the API or its database is down."""
         with self.stack.http as http:
             try:
                 answer = http.get(f"/experiments/{experiment_id}")
-            except Exception:  # killed in any state: refused, cut off, or too slow
+            except Exception:  # the API may have been killed at any moment
                 return None
             return answer.json() if answer.status_code == 200 else None
 
 
 @contextmanager
 def world(folder: Path, say: Callable[[str], None]) -> Iterator[World]:
-    """Everything up; it ends, and nothing of it is left, when the context does."""
+    """Start everything; when the context ends, everything is ended and removed."""
     storage = folder / "storage"
     storage.mkdir()
     _mount_small(storage)
@@ -136,9 +136,9 @@ def _settings(url: str, storage: Path) -> dict[str, str]:
 
 
 def enter_own_mounts() -> None:
-    """Let this process and its children mount file systems that nobody else sees; an ordinary user may do so too.
+    """Let this process and its children mount file systems of their own, also as an ordinary user.
 
-    Has to be called before any thread is started.
+    It must be called before any thread is started.
     """
     uid, gid = os.getuid(), os.getgid()
     _call("unshare", CLONE_NEWNS | (CLONE_NEWUSER if uid else 0))
@@ -156,7 +156,7 @@ def _call(name: str, *arguments: object) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if getattr(libc, name)(*arguments) != 0:
         number = ctypes.get_errno()
-        raise OSError(number, f"{name}: {os.strerror(number)}: this machine gives no file systems of one's own")
+        raise OSError(number, f"{name}: {os.strerror(number)}: this machine does not allow file systems of one's own")
 
 
 def _command(process: psutil.Process) -> list[str]:

@@ -1,10 +1,10 @@
-"""Searches on a real stack whose drivers are killed again and again: nothing is proposed twice, lost or taken back.
+"""Searches on a real stack, with drivers that are killed again and again: nothing is proposed twice, lost or undone.
 
     python -m tests.system.searching [SEED]
 
-First 64 configurations at random with successive halving, two at a time, their driver killed five times. Then a
-search that learns, with successive halving and one chain at a time, once left alone and once struck: both come to the
-same. Prints what it finds, and ends with 1 if any promise was broken. It ends by itself, in about ten minutes.
+First come 64 random configurations with successive halving, two at a time; their driver is killed five times. Then
+comes a search that learns, with successive halving and one chain at a time, once left alone and once struck: both give
+the same result. It prints what it finds; the exit status is 1 if any promise was broken. It takes about ten minutes.
 """
 
 import random
@@ -54,7 +54,7 @@ POLL_S = 0.3
 
 
 def main(arguments: list[str]) -> int:
-    """Run both; returns the exit status."""
+    """Run the searches; return the exit status."""
     draws = random.Random(int(arguments[0]) if arguments else 0)
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="tet-search-") as folder, local_stack(Path(folder)) as stack:
@@ -65,13 +65,13 @@ def main(arguments: list[str]) -> int:
         broken += broken_promises(struck) + differences(alone, struck)
     for line in broken:
         print(f"BROKEN  {line}")
-    told = f"{len(broken)} promises were broken" if broken else "every promise was kept"
-    print(f"{told}, in {time.monotonic() - begun:.0f} s")
+    result = f"{len(broken)} promises were broken" if broken else "every promise was kept"
+    print(f"{result}, in {time.monotonic() - begun:.0f} s")
     return 1 if broken else 0
 
 
 def run(stack: LocalStack, spec: Json, kills: Sequence[int] = ()) -> Found:
-    """Run a search to its end, its driver killed whenever so much is in its journal."""
+    """Run a search to its end; kill its driver whenever the journal has so many entries."""
     answer = stack.post(spec)
     assert answer.status_code == 202, answer.text
     found = Found(stack, ExperimentFolder(stack.settings.storage, answer.json()["id"]), parse(spec))
@@ -81,12 +81,12 @@ def run(stack: LocalStack, spec: Json, kills: Sequence[int] = ()) -> Found:
         while len(found.entries()) < at:
             assert time.monotonic() < deadline, f"no {at} entries in the journal after {LIMIT_S} s"
             time.sleep(POLL_S)
-        # Several marks may have been passed by now, while the last one killed has no successor yet.
+        # The journal may have passed several of these numbers before the killed driver has a successor.
         driver = driver_process(found.id, behind=driver)
         driver.kill()
         found.remember()
     found.view = stack.await_experiment(found.id, lambda view: view["state"] in ("succeeded", "failed"), LIMIT_S)
-    print(f"{spec['name']}: {found.told()}, its driver killed {len(kills)} times", flush=True)
+    print(f"{spec['name']}: {found.summary()}, its driver killed {len(kills)} times", flush=True)
     return found
 
 

@@ -1,4 +1,4 @@
-"""What a search has to keep, also if its driver is killed."""
+"""The promises of a search whose drivers are killed."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -25,35 +25,35 @@ class Found:
 
     @property
     def id(self) -> str:
-        """The experiment's."""
+        """The experiment's id."""
         return self.folder.experiment_id
 
     def entries(self) -> list[Entry]:
-        """What is in its journal now."""
+        """Return the entries of its journal."""
         return list(StudyJournal(self.folder.search).news())
 
     def remember(self) -> None:
-        """Keep what is in the journal now, to be compared with what is there at the end."""
+        """Keep the present entries, to compare them with those at the end."""
         self.remembered.append(self.entries())
 
-    def told(self) -> str:
-        """How it has ended, in a line."""
+    def summary(self) -> str:
+        """Return how it has ended, in a line."""
         states = Counter(chain["state"] for chain in self.view["chains"])
         return f"{self.view['state']}, {', '.join(f'{num} {state}' for state, num in sorted(states.items()))}"
 
     def best(self) -> Json:
-        """What the first arm is compared at."""
+        """Return the choice at which the first arm is compared."""
         best: Json = self.stack.get(f"/experiments/{self.id}/comparison")["arms"][0]["choice"]
         return best
 
 
 def broken_promises(found: Found, planned: Sequence[Chain] = ()) -> list[str]:
-    """What was proposed twice, lost, or taken back; `planned` is what it should have proposed, where that is known."""
+    """Return what was proposed twice, lost or undone; `planned` is what it should have proposed, if that is known."""
     entries, chains = found.entries(), found.view["chains"]
-    broken = [] if found.view["state"] == "succeeded" else [f"{found.told()}: {found.view['reason']}"]
+    broken = [] if found.view["state"] == "succeeded" else [f"{found.summary()}: {found.view['reason']}"]
     for number, earlier in enumerate(found.remembered, 1):
         if entries[: len(earlier)] != earlier:
-            broken.append(f"the journal was another before kill {number}")
+            broken.append(f"the journal before kill {number} was not the beginning of the last one")
     decisions = [each for each in entries if isinstance(each, Decision)]
     places = Counter((each.arm, each.number, each.stage, each.epoch) for each in decisions if each.failure is None)
     broken += [f"{place} was decided {num} times" for place, num in places.items() if num > 1]
@@ -64,7 +64,7 @@ def broken_promises(found: Found, planned: Sequence[Chain] = ()) -> list[str]:
     if planned and {each.id: dict(each.hyperparameters) for each in planned} != {
         each["id"]: each["configuration"] for each in chains
     }:
-        broken.append("other configurations were tried than the seed gives")
+        broken.append("other configurations were tried than those of the seed")
     broken += [f"{each['id']} is {each['state']}" for each in chains if each["state"] not in ("succeeded", "stopped")]
     stopped = {(each.arm, each.number) for each in decisions if not each.goes_on}
     of = {chain.id: (chain.arm, chain.number) for chain in plan(found.spec)}
@@ -91,7 +91,7 @@ def _doubled_runs(found: Found) -> list[str]:
 
 
 def differences(alone: Found, struck: Found) -> list[str]:
-    """Where a search that was struck came to something else than one that was left alone."""
+    """Return how a search that was struck differs from one that was left alone."""
     broken = []
     for one, other in zip(_timeless(alone), _timeless(struck), strict=False):
         if one != other:

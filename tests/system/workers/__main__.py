@@ -1,8 +1,9 @@
-"""Trials of several workers on a Ray cluster of several nodes on this machine, undisturbed and struck.
+"""Trials of several workers on a Ray cluster of several nodes on this machine, undisturbed and struck by faults.
 
     python -m tests.system.workers [SCENARIO ...]
 
-Prints what was promised and whether it was kept, and at last all of it as JSON; ends with 1 if a promise was broken.
+It prints each promise and whether it was kept, and at the end all of them as JSON. The exit status is 1 if a promise
+was broken.
 """
 
 import json
@@ -14,7 +15,7 @@ from tests.system.workers.scenarios import SCENARIOS, Promises, Stage
 
 
 def main(names: list[str]) -> int:
-    """Play the scenarios of these names, or all; returns the exit status."""
+    """Play the scenarios of these names, or all of them; return the exit status."""
     found: dict[str, Promises] = {}
     with nodes() as (cluster, storage):
         stage = Stage(cluster, storage)

@@ -1,4 +1,4 @@
-"""One experiment on such a cluster, run by a campaign as a driver has it, and struck behind its second epoch."""
+"""One experiment on the cluster, run by a driver's campaign, and struck after its second epoch."""
 
 import json
 import logging
@@ -26,8 +26,8 @@ from service.spec import parse
 from service.storage import ExperimentFolder
 from tests.system.workers.nodes import until, workers
 
-STRUCK_BEHIND = 2
-# 13 batches an epoch, the last of 12 samples; neither 4 nor 2 divides 113.
+STRUCK_AFTER = 2
+# An epoch has 13 batches, the last of 12 samples; neither 4 nor 2 divides 113.
 SPEC: dict[str, Any] = {
     "name": "several workers",
     "dataset": {"name": "digits"},
@@ -58,19 +58,19 @@ class Run:
         self.said: list[str] = []
 
     def resumed(self, num_workers: int) -> "Run":
-        """The same with its next driver, and another number of workers."""
+        """Return the same experiment with its next driver and another number of workers."""
         folder, driver = self.folder, self._driver + 1
         return Run(folder.storage, folder.experiment_id, num_workers, driver=driver, **self._changes)
 
     def to_end(self, strike: Strike | None = None) -> "Run":
-        """Run it; what goes wrong with a strike is raised here."""
+        """Run it. An error of the strike is raised here."""
         ledger = Ledger(self.folder, [self.chain], EventFile(self.folder.events(self._driver)))
         campaign = Campaign(
             Assignment(self.folder.experiment_id, self.spec, self.folder, self.folder.storage, self._driver),
             Bookkeeping(Board([self.chain]), ledger, Study(self.spec, ledger, StudyJournal(self.folder.search))),
             Stopping(StopWindow(self.cancelled, 10.0), Takeover(self.folder, self._driver)),
         )
-        handler = _Keeping(self.said)
+        handler = _Kept(self.said)
         logging.getLogger("service.runner").addHandler(handler)
         with ThreadPoolExecutor(1) as striking:
             struck = None if strike is None else striking.submit(self._strike, strike)
@@ -84,7 +84,7 @@ class Run:
         return self
 
     def progress(self, stage: int = 0) -> StageProgress:
-        """What is committed of a stage."""
+        """Return what is committed of a stage."""
         return read_progress(self.folder.stage(self.chain.id, stage))
 
     @property
@@ -96,7 +96,7 @@ class Run:
 
     @property
     def series(self) -> list[tuple[str, dict[str, float]]]:
-        """Weight hash and metrics of each epoch, times apart."""
+        """The weight hash and the metrics of each epoch, without times."""
         return [
             (each.weights_sha256, {k: v for k, v in each.metrics.items() if not k.endswith(("_s", "_per_s"))})
             for each in self.progress().commits
@@ -104,17 +104,17 @@ class Run:
 
     @property
     def attempts(self) -> list[int]:
-        """Which attempt committed each epoch."""
+        """The attempt that committed each epoch."""
         return [each.attempt for each in self.progress().commits]
 
     def _strike(self, strike: Strike) -> None:
-        until(lambda: len(self.progress().commits) >= STRUCK_BEHIND or self._has_ended.is_set())
-        assert len(self.progress().commits) >= STRUCK_BEHIND, f"it ended before it was struck: {self.said}"
+        until(lambda: len(self.progress().commits) >= STRUCK_AFTER or self._has_ended.is_set())
+        assert len(self.progress().commits) >= STRUCK_AFTER, f"it ended before it was struck: {self.said}"
         strike(self)
 
 
-def seconds_left_behind(run: Run, found: list[float]) -> None:
-    """How long workers are still there behind their stage's end, while the experiment goes on."""
+def note_seconds_after_end(run: Run, found: list[float]) -> None:
+    """Note in `found` for how many seconds workers stay after their stage's end, while the experiment goes on."""
     until(lambda: run.progress().done)
     begun = time.monotonic()
     until(lambda: not workers())
@@ -122,7 +122,7 @@ def seconds_left_behind(run: Run, found: list[float]) -> None:
         found.append(time.monotonic() - begun)
 
 
-class _Keeping(logging.Handler):
+class _Kept(logging.Handler):
     def __init__(self, said: list[str]) -> None:
         super().__init__()
         self._said = said

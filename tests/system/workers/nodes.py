@@ -14,9 +14,9 @@ from ray.cluster_utils import Cluster
 
 NUM_NODES = 4
 OBJECT_STORE_BYTES = 80 * 1024**2
-# Both far longer than it takes, but on a machine that is busy with other things.
+# Both are far longer than needed, unless the machine is busy with other things.
 WAIT_S = 600.0
-# The longest that something may take that is to happen at once.
+# The longest time, s, for something that has to happen at once.
 AT_ONCE_S = 60.0
 ENVIRONMENT = {
     "RAY_AUTH_MODE": "disabled",
@@ -26,7 +26,7 @@ ENVIRONMENT = {
 
 
 class Nodes:
-    """Nodes of one CPU each, so that every worker of a trial is on another one, and a head of none."""
+    """Nodes of one CPU each, so that every worker of a trial is on its own node, and a head without CPUs."""
 
     def __init__(self) -> None:
         self._cluster: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
@@ -34,17 +34,17 @@ class Nodes:
         os.environ["RAY_ADDRESS"] = self._cluster.address
 
     def add_one(self) -> None:
-        """Bring a node up; in the main thread, since Ray sets a signal's handler there."""
+        """Start a node. This must run in the main thread, where Ray sets a signal handler."""
         self._nodes.append(self._add())
 
     def lose_one(self) -> None:
-        """End a node on which a worker is."""
+        """End a node that runs a worker."""
         lost = next(node for node in self._nodes if any(_is_worker(each) for each in _below(_raylet(node))))
         self._cluster.remove_node(lost, allow_graceful=False)
         self._nodes.remove(lost)
 
     def await_freedom(self) -> float:
-        """Seconds until all CPUs are free again and no worker is left."""
+        """Return how many seconds it takes until all CPUs are free again and no worker is left."""
         ray.init(address="auto", log_to_driver=False, logging_level="ERROR")
         begun = time.monotonic()
         until(lambda: ray.available_resources().get("CPU") == ray.cluster_resources().get("CPU") and not workers())
@@ -61,7 +61,7 @@ class Nodes:
 
 @contextmanager
 def nodes() -> Iterator[tuple[Nodes, Path]]:
-    """A cluster within this context, and an empty folder."""
+    """Provide a cluster and an empty folder within this context."""
     os.environ.update(ENVIRONMENT)
     with tempfile.TemporaryDirectory() as home:
         os.environ["RAY_TMPDIR"] = home
@@ -73,21 +73,21 @@ def nodes() -> Iterator[tuple[Nodes, Path]]:
 
 
 def until(condition: Callable[[], Any]) -> Any:
-    """What a condition gives once it holds."""
+    """Wait until a condition holds, and return its value."""
     deadline = time.monotonic() + WAIT_S
     while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not come to that"
+        assert time.monotonic() < deadline, "the condition did not hold in time"
         time.sleep(0.02)
     return found
 
 
 def workers() -> list[psutil.Process]:
-    """The processes of workers beside the first one, of all trials."""
+    """Return the workers beside the first one, of all trials."""
     return [process for process in _below(psutil.Process()) if _is_worker(process)]
 
 
 def first_worker() -> psutil.Process:
-    """The process of a trial itself."""
+    """Return the process of a trial itself."""
     return next(process for process in _below(psutil.Process()) if "StageTrial" in _title(process))
 
 

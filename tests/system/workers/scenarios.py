@@ -1,4 +1,4 @@
-"""What can happen to a trial of several workers, and what is promised of it."""
+"""The scenarios: what can happen to a trial of several workers, and what is promised then."""
 
 import json
 import signal
@@ -11,42 +11,42 @@ import torch
 from PIL import Image
 
 from service.runner import verify
-from service.runner.trial.parts import load_last
+from service.runner.trial.common import load_last
 from service.states import WorkState
-from tests.system.workers.experiment import SPEC, SWEEP, Run, Strike, seconds_left_behind
+from tests.system.workers.experiment import SPEC, SWEEP, Run, Strike, note_seconds_after_end
 from tests.system.workers.nodes import AT_ONCE_S, Nodes, first_worker, workers
 from tet_core.config import ImageFolder
 from tet_core.data import load_dataset
 from tet_core.data.images import ImageFiles
 from tet_core.data.loader import TrainLoader, split_validation
 
-# What is promised, and whether it was kept.
+# Each promise, and whether it was kept.
 Promises = dict[str, bool]
 FROZEN_S = 25.0
-# Enough that some are left when it is stopped behind the second.
+# Enough that some are left when it is stopped after the second.
 RESUMED_EPOCHS = 12
-# In float64, over as many epochs.
+# The largest relative difference in float64 after as many epochs.
 ROUNDING = 1e-9
 
 
 class Stage:
-    """Where scenarios are played; undisturbed runs are kept to compare others with."""
+    """The stage on which scenarios are played. It keeps undisturbed runs to compare others with."""
 
     def __init__(self, nodes: Nodes, storage: Path) -> None:
         self.nodes, self.storage = nodes, storage
         self._undisturbed: dict[int, Run] = {}
 
     def run(self, name: str, num: int, strike: Strike | None = None, **changes: Any) -> tuple[Run, Promises]:
-        """A run to its end, and what is promised of every one."""
+        """Run an experiment to its end; return it with what is promised of every one."""
         run = Run(self.storage, name.replace(" ", "-"), num, **changes).to_end(strike)
         return run, {"all CPUs are free at once": self.nodes.await_freedom() < AT_ONCE_S}
 
     def undisturbed(self, num: int) -> Promises:
-        """Nothing happens; an analysis follows, which takes one worker."""
+        """Nothing happens. An analysis follows, which takes one worker."""
         left: list[float] = []
         train = SPEC["arms"][0]["stages"][0]
         arms = [{"name": "TET", "stages": [train, SWEEP]}]
-        run, kept = self.run(f"{num} undisturbed", num, lambda run: seconds_left_behind(run, left), arms=arms)
+        run, kept = self.run(f"{num} undisturbed", num, lambda run: note_seconds_after_end(run, left), arms=arms)
         self._undisturbed[num] = run
         sweep = run.progress(1)
         return kept | {
@@ -57,7 +57,7 @@ class Stage:
         }
 
     def struck(self, what: str, num: int, strike: Strike, cause: str, **changes: Any) -> Promises:
-        """Something is lost in the middle; it ends as if nothing had happened."""
+        """Something is lost in the middle. The run ends as if nothing had happened."""
         if num not in self._undisturbed:
             self.undisturbed(num)
         run, kept = self.run(f"{num} {what}", num, strike, **changes)
@@ -124,7 +124,7 @@ class Stage:
         }
 
     def verified(self, num: int) -> Promises:
-        """A stage is replayed by as many workers as it had, and once more where its journal has been changed."""
+        """A stage is replayed by as many workers as it had, and again after its journal was changed."""
         if num not in self._undisturbed:
             self.undisturbed(num)
         run = self._undisturbed[num]
@@ -142,11 +142,11 @@ class Stage:
             commit.write_text(true)
         return kept | {
             "the epoch that was changed is named": (different["state"], different["num_compared"]) == ("different", 2),
-            "all CPUs are free at once behind it": self.nodes.await_freedom() < AT_ONCE_S,
+            "all CPUs are free at once after it": self.nodes.await_freedom() < AT_ONCE_S,
         }
 
     def _verified(self, run: Run, number: int = 1) -> dict[str, Any]:
-        """What the replay of a run's stage has found."""
+        """Return the result of a replay of a run's stage."""
         folder = run.folder
         verify.main(
             [
@@ -166,7 +166,7 @@ class Stage:
         return found
 
     def broken_data(self, num: int) -> Promises:
-        """One image is damaged, and it is another worker than the first that comes across it."""
+        """One image is damaged, and it is not the first worker that reads it."""
         dataset = ImageFolder(folder="images", num_classes=2, input_size=8, in_channels=1)
         _make_images(self.storage / "images")
         damaged = _last_of_first_batch(dataset, self.storage, batch_size=8)
@@ -176,15 +176,15 @@ class Stage:
         failure = run.done.failure
         assert failure is not None
         return kept | {
-            "it fails of the user's data": (failure.type, failure.whose) == ("data", "user"),
-            "it is not tried again": run.progress().num_attempts == 2,  # one more is the driver's own
+            "it fails because of the user's data": (failure.type, failure.whose) == ("data", "user"),
+            "it is not tried again": run.progress().num_attempts == 2,  # the second one is the driver's, which marks it
             "the worker and the file are named": f"worker {num - 1} of {num}: " in failure.message
             and damaged.name in failure.message,
         }
 
 
 def _apart(one: Run, other: Run) -> float:
-    """The largest difference between the last weights of two runs, or between any metrics, relative to those."""
+    """Return the largest difference between the last weights of two runs, or between any metrics (relative)."""
     ours, theirs = (load_last(run.folder.stage(run.chain.id, 0)) for run in (one, other))
     assert ours is not None
     assert theirs is not None
@@ -205,7 +205,7 @@ def _make_images(folder: Path) -> None:
 
 
 def _last_of_first_batch(config: ImageFolder, data_root: Path, batch_size: int) -> Path:
-    """A file that is in the last worker's share of the first batch."""
+    """Return a file that is in the last worker's share of the first batch."""
     dataset = load_dataset(config, data_root, T=2)
     members, _ = split_validation(dataset.train.labels, 0.0, 0)
     loader = TrainLoader(
@@ -215,7 +215,7 @@ def _last_of_first_batch(config: ImageFolder, data_root: Path, batch_size: int) 
     return Path(dataset.train.root) / dataset.train.names[int(loader.order(1)[batch_size - 1])]
 
 
-# By name: what is played, and with how many workers.
+# By name: the scenario, and how many workers it has.
 SCENARIOS: Mapping[str, tuple[Callable[[Stage, int], Promises], int]] = {
     "2 undisturbed": (Stage.undisturbed, 2),
     "2 killed": (Stage.killed, 2),

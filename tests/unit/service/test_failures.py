@@ -1,10 +1,13 @@
 """Every type of failure is explained: as data, and in the documentation, with the text that people read."""
 
+import json
 import re
 
 import pytest
 
-from service.failures import ABOUT, MAX_LINES, Failure, FailureType
+from service.events import EVENT, Outcome, StageChanged
+from service.failures import ABOUT, MAX_LINES, Failure, FailureSummary, FailureType
+from service.states import WorkState
 from tests.failure_texts import TEXTS
 from tests.root import ROOT
 
@@ -31,6 +34,36 @@ def test_the_guide_says_whether_it_is_retried(type_: FailureType) -> None:
 
 
 def test_a_failure_keeps_the_end_of_its_traceback_and_has_a_headline() -> None:
-    told = Failure.of(FailureType.ERROR, "broken", kind="KeyError", trace="\n".join(map(str, range(100))))
-    assert told.traceback.splitlines() == [str(line) for line in range(100 - MAX_LINES, 100)]
-    assert told.summary.as_json() == {"type": "error", "class": "user", "message": "broken"}
+    failure = Failure.of(FailureType.ERROR, "broken", kind="KeyError", trace="\n".join(map(str, range(100))))
+    assert failure.traceback.splitlines() == [str(line) for line in range(100 - MAX_LINES, 100)]
+    assert failure.summary.as_json() == {"type": "error", "class": "user", "message": "broken"}
+
+
+STORED = {"type": "stalled", "class": "cluster", "kind": None, "message": "no step", "traceback": "a\nb"}
+
+
+def test_an_event_has_a_failure_in_the_form_in_which_it_is_stored_and_served() -> None:
+    event = StageChanged(chain="c", stage=0, state=WorkState.FAILED, failure=Failure.model_validate(STORED))
+    assert json.loads(event.model_dump_json())["failure"] == STORED
+    assert event.model_dump(mode="json")["failure"] == STORED
+    assert EVENT.validate_json(event.model_dump_json()) == event
+
+
+def test_an_outcome_has_the_failures_summary() -> None:
+    summary = {key: STORED[key] for key in ("type", "class", "message")}
+    event = EVENT.validate_python({"type": "outcome", "state": "failed", "failure": summary})
+    assert isinstance(event, Outcome)
+    assert event.failure is not None
+    assert event.failure.as_json() == summary
+    assert event.failure == Failure.model_validate(STORED).summary
+
+
+@pytest.mark.parametrize(("whose", "type_"), [("cluster", FailureType.NODE_LOST), ("user", FailureType.ERROR)])
+def test_a_failure_from_before_there_were_types_reads_in_both_forms(whose: str, type_: FailureType) -> None:
+    stored = {"class": whose, "message": "gone"}
+    assert [form.model_validate(stored).type for form in (Failure, FailureSummary)] == [type_, type_]
+
+
+def test_other_words_change_nothing_else() -> None:
+    failure = Failure.model_validate(STORED)
+    assert failure.with_message("twice").as_json() == STORED | {"message": "twice"}

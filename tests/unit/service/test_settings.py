@@ -79,5 +79,5 @@ def test_an_api_on_every_interface_is_reached_on_loopback() -> None:
 
 def test_the_guide_for_operators_has_every_setting() -> None:
     guide = (ROOT / "docs" / "guides" / "operations.md").read_text()
-    # The rest of a row's variables may be told in one cell.
+    # One row may name several variables.
     assert [name for name in map(variable, Settings.model_fields) if f"`{name}`" not in guide] == []

@@ -35,7 +35,7 @@ class Gathered:
 
 
 @contextmanager
-def gathered(crew: Crew, say: Callable[[str], None]) -> Iterator[Gathered]:
+def gather_workers(crew: Crew, say: Callable[[str], None]) -> Iterator[Gathered]:
     """Provide all workers within this context.
 
     Raises:
@@ -50,7 +50,7 @@ def gathered(crew: Crew, say: Callable[[str], None]) -> Iterator[Gathered]:
         meeting, store = called(crew.num, crew.backend, crew.timeout_s)
         others.send(meeting)
         with joined(meeting, 0, store) as group:
-            others.watch(group)
+            others.guard(group)
             say(f"{crew.num} workers have met at {meeting.host}:{meeting.port} ({meeting.backend})")
             try:
                 yield Gathered(group, others.check, others.end)

@@ -89,7 +89,7 @@ class Others:
             self._tasks[each.train.remote(meeting, crew.config, crew.data_root)] = rank
         self._watcher.start()
 
-    def watch(self, group: ProcessGroup) -> None:
+    def guard(self, group: ProcessGroup) -> None:
         """Break off the sums of this group if one of them fails."""
         self._group = group
         if self._failures:  # between the meeting and now

@@ -37,7 +37,7 @@ INDEXED = ("cleanup", "delete_at", "notify_at")
 
 def upgrade() -> None:
     """Apply."""
-    # Column by column: where SQLite rebuilds the table instead, it deletes the chains together with the old one.
+    # Column by column: a change that makes SQLite build the table again would delete the chains with the old table.
     for column in _columns():
         op.add_column("experiments", column)
     op.execute("UPDATE experiments SET queued_at = created_at")

@@ -1,4 +1,4 @@
-"""How often a component is restarted, and after what wait."""
+"""How often, and after what wait, a component is restarted."""
 
 from pathlib import Path
 

@@ -92,8 +92,8 @@ def test_who_waits_long_enough_goes_before_those_of_a_higher_priority() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(-100, 100), st.floats(0, 1e6)), min_size=1, max_size=20))
-def test_nobody_starves_whoever_comes_in_between(newcomers: list[tuple[int, float]]) -> None:
-    """Whatever arrives, who has waited 201 ages of more than anybody else is first: priorities span 200."""
+def test_none_starves_whatever_is_posted_in_between(newcomers: list[tuple[int, float]]) -> None:
+    """Priorities span 200: an experiment that has waited 201 times `aging_s` longer than the others is first."""
     longest = max(waited_s for _, waited_s in newcomers)
     patient = One("patient", waited_s=longest + 201.0 * 10, priority=-100)
     others = [One(f"n{number}", waited_s, priority) for number, (priority, waited_s) in enumerate(newcomers)]

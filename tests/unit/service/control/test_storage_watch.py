@@ -8,7 +8,7 @@ from service.control.storage_watch import ENOUGH, INTERVAL_S, StorageWatch
 
 
 class Disk:
-    """A clock, and a file system with as much room as a test sets."""
+    """A clock, and a file system with as much room as the test sets."""
 
     now, free = 0.0, 1000
 

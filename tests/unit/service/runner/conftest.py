@@ -15,13 +15,13 @@ ARMS = [
 
 @pytest.fixture
 def chains() -> tuple[Chain, ...]:
-    """SDT with a stage of three epochs, and TIT with stages of two and one."""
+    """Return SDT with a stage of three epochs, and TIT with stages of two and one."""
     return plan(parse(spec(arms=ARMS, seeds=[0])))
 
 
 @pytest.fixture
 def experiment(tmp_path: Path) -> ExperimentFolder:
-    """An experiment's folder."""
+    """Return an experiment's folder."""
     folder = ExperimentFolder(tmp_path, "0123")
     folder.path.mkdir(parents=True)
     return folder

@@ -79,21 +79,21 @@ def caused(error: Exception, cause: OSError, *, openly: bool) -> Exception:
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE])
-def test_what_came_of_a_storage_that_failed_for_a_while_is_the_clusters(number: int) -> None:
+def test_an_error_caused_by_a_passing_failure_of_storage_is_the_clusters(number: int) -> None:
     cause = OSError(number, "it is away")
     for error in (DataError("digits: cannot be read"), RuntimeError("unexpected pos 704 vs 598")):
-        told = diagnose(caused(error, cause, openly=True))
-        assert (told.type, told.whose) == ("storage", "cluster")
-        assert told.message == f"{error} (OSError: [Errno {number}] it is away)"
+        found = diagnose(caused(error, cause, openly=True))
+        assert (found.type, found.whose) == ("storage", "cluster")
+        assert found.message == f"{error} (OSError: [Errno {number}] it is away)"
 
 
-def test_what_came_of_a_file_that_is_not_there_stays_the_users() -> None:
+def test_an_error_caused_by_a_missing_file_stays_the_users() -> None:
     missing = FileNotFoundError(errno.ENOENT, "no such file")
     assert failure_type(caused(DataError("cannot be read"), missing, openly=True)) is T.DATA
     assert failure_type(caused(DataError("no such file"), OSError(errno.EIO, "x"), openly=False)) is T.DATA
 
 
-def test_memory_and_what_the_service_found_out_go_before_storage() -> None:
+def test_memory_and_what_the_service_found_go_before_storage() -> None:
     full = OSError(errno.ENOSPC, "full")
     assert failure_type(caused(MemoryError(), full, openly=True)) is T.OUT_OF_MEMORY
     assert failure_type(caused(StageFailed(T.HEALTH, "silent"), full, openly=True)) is T.HEALTH
@@ -149,9 +149,9 @@ def test_every_type_is_explained() -> None:
     assert all(about.meaning.endswith(".") and about.advice.endswith(".") for about in ABOUT.values())
 
 
-# What Ray 2.60 said of actors that were lost in these ways.
+# The texts of Ray 2.60 for actors that were lost in these ways.
 HEAD = "The actor died unexpectedly before finishing this task.\n\tclass_name: A\n\tpid: 1\n"
-SAID = {
+RAY_TEXTS = {
     "process": HEAD
     + "The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR Worker exit "
     "detail: Worker unexpectedly exits with a connection error code 2. End of file. Some common causes: ...",
@@ -163,7 +163,7 @@ SAID = {
 
 
 @pytest.mark.parametrize(
-    ("said", "type_", "message"),
+    ("loss", "type_", "message"),
     [
         (
             "process",
@@ -181,8 +181,8 @@ SAID = {
         ("nothing", T.NODE_LOST, "the trial's process or node was lost"),
     ],
 )
-def test_what_ray_says_of_a_lost_trial_is_put_in_words(said: str, type_: FailureType, message: str) -> None:
-    found = diagnose_lost(SAID.get(said, ""))
+def test_rays_text_about_a_lost_trial_gives_type_and_message(loss: str, type_: FailureType, message: str) -> None:
+    found = diagnose_lost(RAY_TEXTS.get(loss, ""))
     assert (found.type, found.message) == (type_, message)
 
 
@@ -200,7 +200,7 @@ def test_what_ray_says_of_a_lost_trial_is_put_in_words(said: str, type_: Failure
         (diagnose_lost("its node has died"), 0, False),
     ],
 )
-def test_what_says_something_of_a_configuration_and_not_of_where_it_ran(
+def test_some_failures_are_of_the_configuration_and_others_of_the_place(
     failure: Failure, gpus_per_trial: float, *, is_one: bool
 ) -> None:
     assert is_of_configuration(failure, gpus_per_trial) is is_one

@@ -32,15 +32,19 @@ def found(decided: Experiment) -> list[list[str]]:
 
 def test_it_is_put_wherever_it_is_asked_for(experiment: ExperimentFolder) -> None:
     write_once(experiment.precision(on_gpu=False), json.dumps({"precision": "bfloat16"}).encode())
-    assert found(precision.with_decided(experiment, posted())) == [["float32"], ["bfloat16", "float64"], ["bfloat16"]]
-    of_all = precision.with_decided(experiment, posted(precision="auto"))
+    assert found(precision.with_auto_decided(experiment, posted())) == [
+        ["float32"],
+        ["bfloat16", "float64"],
+        ["bfloat16"],
+    ]
+    of_all = precision.with_auto_decided(experiment, posted(precision="auto"))
     assert found(of_all) == [["bfloat16"], ["bfloat16", "float64"], ["bfloat16"]]
 
 
 def test_a_later_driver_uses_the_first_answer_and_asks_no_node(experiment: ExperimentFolder) -> None:
     write_once(experiment.precision(on_gpu=False), json.dumps({"precision": "float16"}).encode())
     write_once(experiment.precision(on_gpu=False), json.dumps({"precision": "bfloat16"}).encode())
-    decided = precision.decide(experiment, posted(), lambda: pytest.fail("it waited"))
+    decided = precision.decide_auto(experiment, posted(), lambda: pytest.fail("it waited"))
     assert found(decided)[2] == ["float16"]
     assert sorted(entry.name for entry in experiment.path.iterdir()) == ["precision-cpu.json"]
 
@@ -49,12 +53,12 @@ def test_for_another_device_it_is_decided_again(experiment: ExperimentFolder) ->
     for on_gpu, answer in ((False, "float32"), (True, "bfloat16")):
         write_once(experiment.precision(on_gpu=on_gpu), json.dumps({"precision": answer}).encode())
         body = posted(resources={"gpus_per_trial": int(on_gpu)})
-        assert found(precision.decide(experiment, body, lambda: pytest.fail("it waited")))[2] == [answer]
+        assert found(precision.decide_auto(experiment, body, lambda: pytest.fail("it waited")))[2] == [answer]
 
 
 def test_where_nothing_is_auto_nothing_is_decided(experiment: ExperimentFolder) -> None:
     arms = [{"name": "A", "stages": [train(loss=tet())]}]
     plain = posted(arms=arms)
-    assert precision.decide(experiment, plain, lambda: pytest.fail("it waited")) is plain
-    assert precision.with_decided(experiment, plain) is plain
+    assert precision.decide_auto(experiment, plain, lambda: pytest.fail("it waited")) is plain
+    assert precision.with_auto_decided(experiment, plain) is plain
     assert not experiment.precision(on_gpu=False).exists()

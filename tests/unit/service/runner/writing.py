@@ -1,4 +1,4 @@
-"""What trials leave in a stage folder, written without training."""
+"""The files of trials in a stage folder, written without training."""
 
 from service.runner.commits.attempt import Attempt
 from service.states import WorkState
@@ -15,7 +15,7 @@ METRICS = {
 
 
 def begin(folder: StageFolder, initial_sha256: str = "aa") -> Attempt:
-    """An attempt that has written what it starts from."""
+    """Return an attempt that has written its start."""
     attempt = Attempt(folder)
     attempt.write_started(
         at_ms=1_000,
@@ -29,7 +29,7 @@ def begin(folder: StageFolder, initial_sha256: str = "aa") -> Attempt:
 
 
 def write(folder: StageFolder, epochs: int, of: int, **metrics: float) -> Attempt:
-    """An attempt that commits so many epochs, and the marker where they are all."""
+    """Return an attempt that has committed so many epochs, and the marker if these are all."""
     attempt = begin(folder)
     for epoch in range(1, epochs + 1):
         attempt.commit(epoch=epoch, epochs=of, at_ms=epoch, metrics=METRICS | metrics, weights_sha256=f"{epoch:02}")

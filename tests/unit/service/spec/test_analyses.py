@@ -43,9 +43,7 @@ def test_a_stage_goes_on_from_the_train_stage_before_it() -> None:
 def test_an_analysis_needs_a_train_stage_before_it() -> None:
     error = fault(arm(SWEEP, train()))
     assert (error.field, error.value) == ("arms[0].stages[0].kind", "time_sweep")
-    assert (
-        error.detail == "must come after a train stage of this arm: an analysis reads the network that one has trained"
-    )
+    assert error.detail.startswith("must come after a train stage of this arm: ")
 
 
 def test_all_may_not_be_inherited_of_an_analysis() -> None:

@@ -26,7 +26,7 @@ def test_early_ends_are_for_searches() -> None:
 @pytest.mark.parametrize("name", ["asha", "median"])
 def test_the_grace_must_leave_something_to_end(name: str) -> None:
     found = faults(searched({"name": name, "grace_epochs": 20}))
-    assert "the longest has 20" in found["early_stopping.grace_epochs"].detail
+    assert "must be below 20, the epochs of the longest train stage" in found["early_stopping.grace_epochs"].detail
     assert parse(searched({"name": name, "grace_epochs": 19})).early_stopping is not None
 
 

@@ -1,6 +1,5 @@
 """CIFAR in its published formats, and the errors of damaged files."""
 
-import dataclasses
 import hashlib
 import io
 import pickle
@@ -15,7 +14,7 @@ import torch
 from tests.original_data import write_cifar10, write_cifar100
 from tests.unit.tet_core.file_server import serving
 from tet_core.config import Cifar10, Cifar100
-from tet_core.data import DataError, cifar, load_dataset
+from tet_core.data import DataError, Dataset, cifar, load_dataset
 from tet_core.data.download import RemoteFile
 
 NOWHERE = "http://127.0.0.1:9/"  # the discard port: nothing listens
@@ -120,14 +119,16 @@ def _archive(folder: Path) -> bytes:
 
 
 @pytest.fixture
-def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
-    """Write a small archive that is taken for the published one."""
+def archive(tmp_path: Path) -> bytes:
+    """Return a small archive of CIFAR-10."""
     write_cifar10(tmp_path / "made" / "cifar-10-batches-py")
-    content = _archive(tmp_path / "made" / "cifar-10-batches-py")
-    published = cifar.PUBLISHED["cifar10"]
-    file = RemoteFile(published.archive.name, len(content), hashlib.md5(content).hexdigest(), "md5")
-    monkeypatch.setitem(cifar.PUBLISHED, "cifar10", dataclasses.replace(published, archive=file))
-    return content
+    return _archive(tmp_path / "made" / "cifar-10-batches-py")
+
+
+def load_from(archive: bytes, root: Path, url: str = NOWHERE) -> Dataset:
+    """Load CIFAR-10 as if this archive was the published one."""
+    file = RemoteFile("cifar-10-python.tar.gz", len(archive), hashlib.md5(archive).hexdigest(), "md5")
+    return cifar.load_cifar(Cifar10(), root, url=url, archive=file)
 
 
 def test_the_archive_is_fetched_checked_and_unpacked_once(tmp_path: Path, archive: bytes) -> None:
@@ -135,7 +136,7 @@ def test_the_archive_is_fetched_checked_and_unpacked_once(tmp_path: Path, archiv
     with serving(tmp_path / "served") as server:
         (server.folder / "cifar-10-python.tar.gz").write_bytes(archive)
         for _ in range(2):
-            assert len(cifar.load_cifar(Cifar10(), root, url=server.url).train) == 10
+            assert len(load_from(archive, root, server.url).train) == 10
         assert len(server.ranges) == 1
     left = {path.name for path in (root / "cifar10").iterdir() if not path.name.endswith(".lock")}
     assert left == {"cifar-10-python.tar.gz", "cifar-10-batches-py"}
@@ -145,14 +146,14 @@ def test_an_archive_that_is_already_there_is_unpacked(tmp_path: Path, archive: b
     own = tmp_path / "root" / "cifar10"
     own.mkdir(parents=True)
     (own / "cifar-10-python.tar.gz").write_bytes(archive)
-    assert len(cifar.load_cifar(Cifar10(), tmp_path / "root", url=NOWHERE).train) == 10
+    assert len(load_from(archive, tmp_path / "root").train) == 10
 
 
 def test_a_wrong_download_is_deleted(tmp_path: Path, archive: bytes) -> None:
     with serving(tmp_path / "served") as server:
         (server.folder / "cifar-10-python.tar.gz").write_bytes(archive[:-1] + b"x")
         with pytest.raises(DataError, match=r"with MD5 [0-9a-f]{32}; expected .* deleted"):
-            cifar.load_cifar(Cifar10(), tmp_path / "root", url=server.url)
+            load_from(archive, tmp_path / "root", server.url)
     assert not list((tmp_path / "root").rglob("*.part"))
 
 
@@ -161,5 +162,5 @@ def test_a_truncated_archive_is_named(tmp_path: Path, archive: bytes) -> None:
     own.mkdir(parents=True)
     (own / "cifar-10-python.tar.gz").write_bytes(archive[: len(archive) // 2])
     with pytest.raises(DataError, match=r"cifar-10-python\.tar\.gz: damaged or cut short"):
-        cifar.load_cifar(Cifar10(), tmp_path / "root", url=NOWHERE)
+        load_from(archive, tmp_path / "root")
     assert not (own / "cifar-10-batches-py").exists()

@@ -1,7 +1,7 @@
-"""An experiment's search played without training: what trials would commit is made up, by a formula.
+"""A search that is played without training: a formula makes up what trials would commit.
 
-A player does what a driver does with its board and its study, and can be left at any point, as a driver that is
-killed; the next one begins with what lies on storage.
+A player does what a driver does with its board and its study. It can be left at any point, like a driver that is
+killed; the next player starts with what is on storage.
 """
 
 import itertools
@@ -23,19 +23,19 @@ from service.states import WorkState
 from service.storage import ExperimentFolder
 from tests.unit.service.runner.writing import METRICS, begin
 
-# What a configuration comes to, by its values; and how an epoch of it is, by seed and number.
+# The validation accuracy of a chain after an epoch, by its values, its seed and the epoch's number.
 Formula = Callable[[Chain, int], float]
 
 
 def accuracy(chain: Chain, epoch: int) -> float:
-    """The nearer lr is to 0.01 the better, later more so; seeds differ a little."""
+    """Return a value that grows with the epochs and the nearer lr is to 0.01; seeds differ a little."""
     off = abs(math.log10(float(chain.hyperparameters.get("optimizer.lr", 1e-3)) / 0.01))
     return round((1 - math.exp(-epoch / 3)) * math.exp(-off) * (1 - 0.01 * chain.seed), 6)
 
 
 @dataclass
 class Player:
-    """One driver: it plays until nothing is left, or until it is left; each `next` is a step of one of its trials."""
+    """One driver. It plays until nothing is left to run; each `next` is a step of one of its trials."""
 
     spec: Experiment
     folder: ExperimentFolder
@@ -54,7 +54,7 @@ class Player:
         self.board.limit_open(max_open(self.spec, slots=1))
 
     def play(self) -> Iterator[str]:
-        """Play; says what has just happened."""
+        """Play; yield what has just happened."""
         running: list[tuple[StageId, Attempt]] = []
         while True:
             while len(running) < self.slots:
@@ -80,14 +80,14 @@ class Player:
         chain = self.ledger.chains[stage.chain]
         epochs = chain.stages[stage.index].config.epochs
         last = self.ledger.refresh(stage).last
-        epoch = min((last.epoch if last else 0) + 1, epochs)  # of one whose marker alone is missing, the last again
+        epoch = min((last.epoch if last else 0) + 1, epochs)  # if only the marker is missing, the last epoch again
         before = sum(earlier.config.epochs for earlier in chain.stages[: stage.index])
         metrics = METRICS | {"val/accuracy": self.formula(chain, before + epoch)}
         if last is None or epoch > last.epoch:
             attempt.commit(epoch=epoch, epochs=epochs, at_ms=epoch, metrics=metrics, weights_sha256="00")
         yield f"committed {stage} {epoch}"
         self.ledger.refresh(stage)
-        verdict = self.study.judge(stage)
+        verdict = self.study.verdict_on(stage)
         self._apply()
         if verdict is ChainVerdict.WAIT:
             self.board.hold(stage.chain)
@@ -108,12 +108,12 @@ class Player:
 
 
 def entries(folder: ExperimentFolder) -> list[Entry]:
-    """All that was proposed and decided, without when."""
+    """Return everything that was proposed and decided, without the times."""
     return [entry.model_copy(update={"at_ms": 0}) for entry in StudyJournal(folder.search).news()]
 
 
 def played(spec: Experiment, folder: ExperimentFolder, slots: int = 1, kill_after: Iterator[int] | None = None) -> int:
-    """Play a search to its end with a driver that is killed after so many steps, again and again; how many it took."""
+    """Play a search to its end with drivers that are killed after so many steps; return how many drivers it took."""
     for number in itertools.count(1):
         player = Player(spec, folder, number, slots)
         steps = next(kill_after, None) if kill_after is not None else None

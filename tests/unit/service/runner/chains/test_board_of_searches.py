@@ -93,3 +93,13 @@ def test_a_later_driver_goes_on_with_what_was_open() -> None:
     assert take(board) == StageId("c", 1)
     board.release("b")
     assert take(board) == StageId("b", 0)
+
+
+def test_a_limit_that_is_set_later_counts_as_one_from_the_beginning() -> None:
+    a, b = seeds(0, "a0", "a1"), seeds(1, "b0", "b1")
+    board = Board([a[0], b[0], a[1], b[1]], begun=frozenset({"b0"}))
+    board.limit_open(1)
+    assert [take(board), take(board)] == [StageId("b0", 0), StageId("b1", 0)]
+    assert board.take() is Answer.WAIT
+    board.limit_open(2)  # a cluster that has grown
+    assert [take(board), take(board)] == [StageId("a0", 0), StageId("a1", 0)]

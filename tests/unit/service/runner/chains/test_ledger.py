@@ -62,7 +62,7 @@ def test_a_chain_stands_where_its_stages_do(
     assert ledger.chain_state(tit) is WorkState.SUCCEEDED
     Attempt(experiment.stage(sdt.id, 0)).finish(state=WorkState.FAILED, at_ms=1, failure=FAILURE)
     ledger.refresh(StageId(sdt.id, 0))
-    assert (ledger.chain_state(sdt), ledger.failed(sdt), ledger.failed(tit)) == (WorkState.FAILED, True, False)
+    assert (ledger.chain_state(sdt), ledger.has_failed(sdt), ledger.has_failed(tit)) == (WorkState.FAILED, True, False)
 
 
 def test_refreshing_reads_what_came_since(

@@ -1,4 +1,4 @@
-"""Searches while they run: what they propose and decide, also if the driver is killed."""
+"""Searches as they run: what is proposed and decided, also when drivers are killed."""
 
 import random
 from collections import Counter

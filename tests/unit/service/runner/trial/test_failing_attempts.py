@@ -1,4 +1,4 @@
-"""How one attempt fails: by limits, in an environment of another kind, in a network of somebody else's."""
+"""The failures of one attempt: by limits, in another environment, in the network of an entry point."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def test_a_network_that_is_silent_for_too_long_fails_with_its_epochs_kept(folder
     )
     progress = read_progress(folder)
     assert [commit.layers["features.0.lif"].firing_rate for commit in progress.commits] == [0.0, 0.0]
-    # Killed before it could be marked as failed, it comes to the same.
+    # If it is killed before it was marked as failed, it fails again in the same way.
     assert failure(run(StageTrial(silent))[-1])["message"] == found["message"]
     assert len(read_progress(folder).commits) == 2
 
@@ -57,9 +57,7 @@ EASY = {"name": "lif", "v_threshold": 0.2}
     ],
     ids=["dead", "saturated", "cut off", "blown up"],
 )
-def test_a_network_that_is_no_use_fails_with_what_it_has(
-    folder: StageFolder, train: dict[str, Any], words: str
-) -> None:
+def test_an_unhealthy_network_fails_with_its_symptom(folder: StageFolder, train: dict[str, Any], words: str) -> None:
     # A norm whose weights begin at 1: those of tdbn begin at the threshold, and so follow it.
     model = {"name": "vgg_small", "width": 8, "norm": {"name": "bn"}}
     # With a threshold of nearly 0 every second current fires.
@@ -70,7 +68,7 @@ def test_a_network_that_is_no_use_fails_with_what_it_has(
     assert words in found["message"]
 
 
-def test_a_stage_ends_at_the_first_step_behind_its_time(folder: StageFolder) -> None:
+def test_a_stage_ends_at_the_first_step_after_its_time(folder: StageFolder) -> None:
     run(StageTrial(config(folder.path)), steps=1)
     found = failure(run(StageTrial(config(folder.path, limits={"max_time_s": 1e-6})))[-1])
     assert (found["type"], found["class"], found["kind"]) == ("max_time", "user", None)
@@ -91,7 +89,7 @@ def test_a_stage_never_goes_on_with_another_instruction_set(folder: StageFolder)
     assert "instruction_set: saved 'DEFAULT', now '" in found["message"]
 
 
-def test_what_nobody_foresaw_is_told_with_its_traceback(
+def test_an_unforeseen_error_is_reported_with_its_traceback(
     folder: StageFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _install_broken_net(tmp_path / "site", monkeypatch)
@@ -103,7 +101,7 @@ def test_what_nobody_foresaw_is_told_with_its_traceback(
 
 
 def _install_broken_net(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package that offers a network with a fault."""
+    """Install a package that offers a network with a fault."""
     info = site / "broken_net-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-net\nVersion: 1.0\n")

@@ -25,11 +25,11 @@ def commits(*epochs: dict[str, tuple[float, float]]) -> list[Commit]:
 
 def test_it_takes_as_many_epochs_in_a_row_of_one_layer() -> None:
     limits = HealthLimits(patience=2)
-    assert health_limits.trouble(commits({"a": DEAD}), limits) is None
-    assert health_limits.trouble(commits({"a": DEAD}, {"a": WELL}, {"a": DEAD}), limits) is None
-    assert health_limits.trouble(commits({"a": DEAD, "b": WELL}, {"a": WELL, "b": DEAD}), limits) is None
+    assert health_limits.unhealthy_layer(commits({"a": DEAD}), limits) is None
+    assert health_limits.unhealthy_layer(commits({"a": DEAD}, {"a": WELL}, {"a": DEAD}), limits) is None
+    assert health_limits.unhealthy_layer(commits({"a": DEAD, "b": WELL}, {"a": WELL, "b": DEAD}), limits) is None
     last = {"a": WELL, "b": DEAD}
-    assert health_limits.trouble(commits({"a": WELL, "b": WELL}, {"a": DEAD, "b": DEAD}, last), limits) == (
+    assert health_limits.unhealthy_layer(commits({"a": WELL, "b": WELL}, {"a": DEAD, "b": DEAD}, last), limits) == (
         "layer b is silent: a firing rate of 0 in each of the last 2 epochs, where limits.health.min_rate is 0; "
         "a lower v_threshold, a larger tau or a norm (tdbn) may help"
     )
@@ -37,14 +37,14 @@ def test_it_takes_as_many_epochs_in_a_row_of_one_layer() -> None:
 
 def test_a_silent_layer_that_lets_a_gradient_through_is_given_longer() -> None:
     limits = HealthLimits(patience=2)
-    assert health_limits.trouble(commits(*[{"a": SILENT}] * 9), limits) is None
-    said = health_limits.trouble(commits(*[{"a": SILENT}] * 10), limits)
+    assert health_limits.unhealthy_layer(commits(*[{"a": SILENT}] * 9), limits) is None
+    said = health_limits.unhealthy_layer(commits(*[{"a": SILENT}] * 10), limits)
     assert said is not None
     assert said.startswith("layer a is silent: a firing rate of 0 in each of the last 10 epochs")
 
 
 def test_a_saturated_layer_is_named_with_its_rate() -> None:
-    said = health_limits.trouble(commits({"a": (0.95, 0.5)}), HealthLimits(max_rate=0.9, patience=1))
+    said = health_limits.unhealthy_layer(commits({"a": (0.95, 0.5)}), HealthLimits(max_rate=0.9, patience=1))
     assert said is not None
     assert said.startswith(
         "layer a is saturated: a firing rate of 0.95 in the last epoch, where limits.health.max_rate"
@@ -52,22 +52,22 @@ def test_a_saturated_layer_is_named_with_its_rate() -> None:
 
 
 def test_a_layer_that_lets_no_gradient_through_is_named_with_its_share() -> None:
-    said = health_limits.trouble(commits({"a": WELL, "b": CUT_OFF}), HealthLimits(patience=1))
+    said = health_limits.unhealthy_layer(commits({"a": WELL, "b": CUT_OFF}), HealthLimits(patience=1))
     assert said is not None
     assert said.startswith(
         "layer b lets no gradient through: 0 of the surrogate's largest derivative in the last epoch"
     )
-    said = health_limits.trouble(commits({"a": (0.4, 0.02)}), HealthLimits(patience=1, min_gradient=0.05))
+    said = health_limits.unhealthy_layer(commits({"a": (0.4, 0.02)}), HealthLimits(patience=1, min_gradient=0.05))
     assert said is not None
     assert "where limits.health.min_gradient is 0.05" in said
 
 
 def test_the_reason_is_told_before_what_comes_of_it() -> None:
-    said = health_limits.trouble(commits({"a": CUT_OFF, "b": DEAD}), HealthLimits(patience=1))
+    said = health_limits.unhealthy_layer(commits({"a": CUT_OFF, "b": DEAD}), HealthLimits(patience=1))
     assert said is not None
     assert said.startswith("layer b is silent")
 
 
 def test_what_is_well_is_left_alone() -> None:
-    assert health_limits.trouble(commits(*[{"a": WELL}] * 5), HealthLimits(patience=1)) is None
-    assert health_limits.trouble([], HealthLimits(patience=1)) is None
+    assert health_limits.unhealthy_layer(commits(*[{"a": WELL}] * 5), HealthLimits(patience=1)) is None
+    assert health_limits.unhealthy_layer([], HealthLimits(patience=1)) is None

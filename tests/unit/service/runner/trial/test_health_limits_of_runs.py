@@ -65,7 +65,7 @@ def test_a_training_that_is_well_is_left_alone(number: int) -> None:
     commits: list[Commit] = []
     for epoch in epochs:
         commits.append(commit(epoch))
-        assert health_limits.trouble(commits, LIMITS) is None
+        assert health_limits.unhealthy_layer(commits, LIMITS) is None
     accuracies = [each.metrics["train/accuracy"] for each in commits]
     assert accuracies[-1] > max(0.12, accuracies[0]), "it is not well"
 

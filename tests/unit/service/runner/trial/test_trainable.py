@@ -47,7 +47,7 @@ def config(path: Path, **changes: Any) -> dict[str, Any]:
 
 
 def run(trial: StageTrial, steps: int = 100) -> list[dict[str, Any]]:
-    """Steps until the trial says that it is done, or as many as told."""
+    """Step until the trial is done, or so many times; return its reports."""
     reports: list[dict[str, Any]] = []
     while len(reports) < steps and not (reports and reports[-1]["done"]):
         reports.append(trial.step())
@@ -121,7 +121,7 @@ def test_a_stage_whose_epochs_are_all_committed_only_ends(folder: StageFolder) -
 def test_a_stage_ends_with_one_model_whoever_was_killed_while_it_ended(
     folder: StageFolder, monkeypatch: pytest.MonkeyPatch, is_zombie: bool
 ) -> None:
-    """The first attempt has written the model, and dies before its marker; or it goes on behind its successor."""
+    """The first attempt has written the model and dies before its marker; or it goes on after its successor."""
     finish = Attempt.finish
 
     def interrupted(attempt: Attempt, **values: Any) -> Any:

@@ -13,7 +13,7 @@ Ends = list[tuple[StageId, dict[str, Any] | None]]
 
 
 def searcher(chains: tuple[Chain, ...]) -> tuple[ChainSearcher, Board, Ends]:
-    """A searcher that notes how trials ended and, as a campaign does, tells the board."""
+    """Return a searcher that notes how trials ended and, like a campaign, reports it to the board."""
     board, ends = Board(chains), []
 
     def on_end(stage: StageId, result: dict[str, Any] | None) -> None:
@@ -51,7 +51,7 @@ def test_a_trial_that_was_lost_has_no_result_whatever_it_last_reported(chains: t
     assert search.suggest("2") == first
 
 
-def test_an_end_that_is_told_twice_counts_once(chains: tuple[Chain, ...]) -> None:
+def test_an_end_that_is_reported_twice_counts_once(chains: tuple[Chain, ...]) -> None:
     search, _, ends = searcher(chains[:1])
     search.suggest("1")
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""An older driver learns that a newer one has begun."""
+"""An older driver notices that a newer one has started."""
 
 import errno
 from pathlib import Path

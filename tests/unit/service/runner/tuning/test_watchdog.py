@@ -1,4 +1,4 @@
-"""The watch over trials, with its clock in the test's hands."""
+"""The watch over trials, with a clock that the test sets."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,7 @@ class CountedFolder(StageFolder):
 
 
 class Watch:
-    """A watchdog over one trial, of which the test is the process."""
+    """A watchdog over one trial; the test plays the trial's process."""
 
     def __init__(self, tmp_path: Path, **limits: Any) -> None:
         self.now = 1_000.0
@@ -107,7 +107,7 @@ def test_it_looks_ten_times_a_limit_and_at_least_every_half_minute(
         assert len(watch.folder.looks) - before == expected
 
 
-def test_without_limits_nobody_is_ended_or_looked_at(tmp_path: Path) -> None:
+def test_without_limits_no_trial_is_ended_or_looked_at(tmp_path: Path) -> None:
     watch = Watch(tmp_path, stall_s=None)
     watch.begin()
     before = len(watch.folder.looks)

@@ -13,7 +13,7 @@ from torch.distributed import ProcessGroup
 from service.plan import Chain, plan
 from service.runner.commits.attempt import Attempt
 from service.runner.commits.reading import read_progress
-from service.runner.trial.parts import load_last
+from service.runner.trial.common import load_last
 from service.runner.trial.trainable import StageTrial
 from service.runner.verifying.replay import Replay, segments_of
 from service.spec import parse
@@ -56,7 +56,7 @@ def settings() -> TrainConfig:
 
 
 def attempt(group: ProcessGroup | None, root: str, epochs: int) -> None:
-    """What a trial does, as one of its workers: so many epochs behind what is committed."""
+    """Train as one of a trial's workers: so many epochs after the committed ones."""
     folder = ExperimentFolder(Path(root), "e").stage(chain().id, 0)
     is_first = Workers.of(group).rank == 0
     resume = load_last(folder) if is_first else None

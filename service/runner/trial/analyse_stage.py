@@ -9,9 +9,9 @@ from typing import Any
 from service.runner.commits.attempt import Attempt
 from service.runner.commits.reading import read_commits, read_progress, read_started
 from service.runner.commits.records import Commit
+from service.runner.trial.common import Gauges, load_last, logger, now_ms, report
 from service.runner.trial.config import TrialConfig, TrialEnd
 from service.runner.trial.heartbeat import Pulse
-from service.runner.trial.parts import Gauges, load_last, logger, now_ms, report
 from service.spec.blocks import Limits
 from service.states import WorkState
 from service.storage import StageFolder
@@ -87,7 +87,7 @@ def _commit(attempt: Attempt, row: Row, rows: Rows) -> Commit:
 
 
 def _records(folder: StageFolder) -> list[Record]:
-    """Return the lines of the table: those of all committed rows, of whatever attempt."""
+    """Return the lines of the table: those of all committed rows, of any attempt."""
     progress = read_progress(folder)
     return [record for commit in progress.commits for record in json.loads(progress.checkpoint(commit).read_bytes())]
 

@@ -12,11 +12,11 @@ from service.runner.commits.reading import read_commits
 from service.runner.commits.records import Commit, Layer
 from service.runner.diagnosis import StageFailed
 from service.runner.trial import health_limits
+from service.runner.trial.common import Gauges, load_last, logger, now_ms, report
 from service.runner.trial.config import TrialConfig, TrialEnd
 from service.runner.trial.heartbeat import Pulse
-from service.runner.trial.parts import Gauges, load_last, logger, now_ms, report
 from service.runner.trial.workers.crew import Crew
-from service.runner.trial.workers.gathering import gathered
+from service.runner.trial.workers.gathering import gather_workers
 from service.spec.blocks import HealthLimits, Limits
 from service.states import WorkState
 from service.storage import MODEL, StageFolder
@@ -46,7 +46,7 @@ def _train(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterato
     begun_ms = now_ms()
     commits = read_commits(folder)
     _check_health(commits, limits.health)
-    with gathered(Crew.of(trial), say) as workers:
+    with gather_workers(Crew.of(trial), say) as workers:
 
         def on_step() -> None:
             pulse()
@@ -97,7 +97,7 @@ def _commit_all(
 
 def _check_health(commits: list[Commit], limits: HealthLimits | None) -> None:
     """End a stage whose network is dead, saturated or cut off. Commits decide, so a restart decides the same."""
-    if limits is not None and (trouble := health_limits.trouble(commits, limits)) is not None:
+    if limits is not None and (trouble := health_limits.unhealthy_layer(commits, limits)) is not None:
         raise StageFailed(FailureType.HEALTH, trouble)
 
 

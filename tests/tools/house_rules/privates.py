@@ -7,7 +7,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from tools.house_rules.tree import PACKAGES, Finding, Source, python
+from tests.tools.house_rules.tree import PACKAGES, Finding, Source, python
 
 _USERS = ("tests", "benchmarks")
 # Public by agreement: of named tuples, and of SQLAlchemy's rows.

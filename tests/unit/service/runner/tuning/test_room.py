@@ -1,0 +1,40 @@
+"""The limits that follow from the room of a cluster."""
+
+from typing import Any
+
+import pytest
+
+from service.runner.tuning.room import MAX_PENDING, max_open, max_pending
+from service.spec import parse
+from service.spec.blocks import Resources
+from tests.unit.service.spec.test_spec import spec
+
+SPACE = {"optimizer.lr": {"log_range": [1e-4, 1.0]}}
+
+
+@pytest.mark.parametrize(
+    ("search", "slots", "expected"),
+    [
+        (None, 8, None),
+        ({"method": "random", "num_configurations": 8}, 8, None),
+        ({"method": "random", "num_configurations": 8, "max_concurrent": 2}, 8, 2),
+        ({"method": "tpe", "num_configurations": 8}, 0, 1),
+        ({"method": "tpe", "num_configurations": 8}, 6, 2),
+        ({"method": "tpe", "num_configurations": 8}, 7, 3),
+        ({"method": "tpe", "num_configurations": 8, "max_concurrent": 5}, 7, 5),
+    ],
+)
+def test_a_search_that_learns_opens_no_more_configurations_than_there_is_room_for(
+    search: dict[str, Any] | None, slots: int, expected: int | None
+) -> None:
+    keys = {} if search is None else {"search": {**search, "space": SPACE}, "validation": 0.1}
+    assert max_open(parse(spec(seeds=[0, 1, 2], **keys)), slots) == expected
+
+
+@pytest.mark.parametrize(("slots", "expected"), [(0, 1), (4, 4), (100, MAX_PENDING)])
+def test_tune_holds_some_trials_ready(slots: int, expected: int) -> None:
+    assert max_pending(Resources(reuse_actors=False), slots) == expected
+
+
+def test_where_actors_are_reused_tune_holds_more_trials_ready_than_there_are_processes() -> None:
+    assert max_pending(Resources(reuse_actors=True), 4) == 8
