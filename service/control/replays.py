@@ -6,7 +6,7 @@ import math
 import sys
 from typing import assert_never
 
-from service.control.driver_job import ENVIRONMENT
+from service.control.driver_job import ENVIRONMENT, arguments_for
 from service.control.jobs import JobStatus, RayJob, RayJobs
 from service.events import utc_now
 from service.settings import Settings
@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 MAX_A_ROUND = 10
 # After so many jobs without a result a verification has failed.
 MAX_JOBS = 3
+# The settings that reach a replay, each by its argument.
+REPLAY_SETTINGS = {"storage": "--storage", "data": "--data"}
 
 
 class Replays:
@@ -103,10 +105,7 @@ class Replays:
             row.chain_id,
             "--stage",
             str(row.stage),
-            "--storage",
-            str(self._settings.storage),
+            *arguments_for(self._settings, REPLAY_SETTINGS),
         ]
-        if self._settings.data is not None:
-            entrypoint += ["--data", str(self._settings.data)]
         metadata = {"experiment": row.experiment_id, "verification": str(row.number), "job_name": name}
         return RayJob(name, tuple(entrypoint), metadata, ENVIRONMENT)

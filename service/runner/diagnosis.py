@@ -10,6 +10,7 @@ import re
 import socket
 import traceback
 from collections.abc import Callable, Iterator
+from typing import assert_never
 from urllib.error import URLError
 
 from service.errors import SpecInvalid
@@ -127,9 +128,19 @@ def is_of_configuration(failure: Failure, gpus_per_trial: float) -> bool:
     part of a GPU, and not where Ray ended the trial because its node was short of memory, since another node may be
     larger.
     """
-    if failure.type is FailureType.OUT_OF_MEMORY:
-        return failure.kind != ENDED_FOR_MEMORY and not 0 < gpus_per_trial < 1
-    return failure.type in (FailureType.NOT_FINITE, FailureType.HEALTH)
+    match failure.type:
+        case FailureType.NOT_FINITE | FailureType.HEALTH:
+            return True
+        case FailureType.OUT_OF_MEMORY:
+            return failure.kind != ENDED_FOR_MEMORY and not 0 < gpus_per_trial < 1
+        case FailureType.SPEC | FailureType.DATA | FailureType.MAX_TIME | FailureType.ERROR:
+            return False
+        case FailureType.STALLED | FailureType.NODE_LOST | FailureType.STORAGE | FailureType.ENVIRONMENT:
+            return False
+        case FailureType.ENGINE_LOST | FailureType.TRACKING:  # of an experiment, never of a trial
+            return False
+        case unknown:
+            assert_never(unknown)
 
 
 def os_errors(error: BaseException | None) -> Iterator[OSError]:

@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None, trainable: type[tune.Trainable] = StageT
     Returns:
         The exit status: 0, also for a failed experiment.
     """
-    arguments = _parse(argv)
+    arguments = parse_arguments(argv)
     folder = ExperimentFolder(arguments.storage, arguments.experiment)
     # Exclusive: no two drivers share a number, so no two write one file. The parents are not made, since the service
     # makes them: a job that Ray starts late must not bring back the folder of a deleted experiment.
@@ -138,7 +138,8 @@ def _log_to(file: Path) -> None:
     )
 
 
-def _parse(argv: list[str] | None) -> DriverArguments:
+def parse_arguments(argv: list[str] | None) -> DriverArguments:
+    """Read the command line; None: this process's."""
     parser = argparse.ArgumentParser(prog="python -m service.runner.driver", description=__doc__)
     parser.add_argument("--experiment", required=True, help="the experiment's id")
     parser.add_argument("--attempt", required=True, type=int, help="number of this driver, from 1")

@@ -49,7 +49,7 @@ class VerifyArguments:
 
 def main(argv: list[str] | None = None) -> int:
     """Replay a stage and write the result; return 0 if there is one, whatever it says."""
-    arguments = _parse(argv)
+    arguments = parse_arguments(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout)
     folder = ExperimentFolder(arguments.storage, arguments.experiment)
     # First, because it fails without a spec: a late job must not bring back the folder of a deleted experiment.
@@ -105,7 +105,8 @@ def replayed(
         }
 
 
-def _parse(argv: list[str] | None) -> VerifyArguments:
+def parse_arguments(argv: list[str] | None) -> VerifyArguments:
+    """Read the command line; None: this process's."""
     parser = argparse.ArgumentParser(prog="python -m service.runner.verify", description=__doc__)
     parser.add_argument("--experiment", required=True, help="the experiment's id")
     parser.add_argument("--number", required=True, type=int, help="number of the verification, from 1")

@@ -13,7 +13,7 @@ from service.errors import FieldError
 from service.spec.raw import Path, dataset_of, items, levels_of, name_of
 from service.spec.search_checks import search_faults
 from service.spec.stage_checks import stage_faults
-from tet_core.config import AutoAugment, ModelConfig, misfit
+from tet_core.config import FOR_STILL_IMAGES, ModelConfig, misfit
 
 MAX_CHAINS = 100_000
 _MODEL: TypeAdapter[ModelConfig] = TypeAdapter(ModelConfig)
@@ -29,7 +29,7 @@ def cross_faults(raw: object) -> list[FieldError]:
         _doubled_seeds,
         _baseline,
         _input_size,
-        _events_have_no_colours,
+        _events_fit_the_augmentation,
         _learnable_tau,
         _num_chains,
         stage_faults,
@@ -101,15 +101,14 @@ def _input_size(raw: dict[str, Any]) -> Iterator[FieldError]:
         yield FieldError.at(("model", "name"), model.name, f"does not fit {dataset.name!r}: {fault}")
 
 
-def _events_have_no_colours(raw: dict[str, Any]) -> Iterator[FieldError]:
-    """Refuse AutoAugment for events: it changes brightness and contrast, which counts of events do not have."""
+def _events_fit_the_augmentation(raw: dict[str, Any]) -> Iterator[FieldError]:
+    """Refuse steps of an augmentation that are for still images where the data set holds events."""
     dataset = dataset_of(raw)
     if dataset is None or not dataset.card().is_events:
         return
-    name = AutoAugment().name
     for path, level in levels_of(raw):
         for index, step in items(level, "augmentation"):
-            if name_of(step) == name:
+            if (name := name_of(step)) in FOR_STILL_IMAGES:
                 detail = f"is for still images, and {dataset.name!r} holds events; use 'roll' or 'nda'"
                 yield FieldError.at((*path, "augmentation", index, "name"), name, detail)
 

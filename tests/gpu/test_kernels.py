@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.surrogates import IN_KERNELS
 from tet_core.kernels import gpu
 from tet_core.kernels import lif as fused
 from tet_core.kernels.inputs import Moments, Neurons
-from tet_core.surrogate import Arctan, Exponential, Rectangular, SigmoidForward, Surrogate, Triangle, spike
+from tet_core.surrogate import Surrogate, Triangle, spike
 
-SURROGATES = [Triangle(0.8), Rectangular(0.7), Exponential(0.5), Arctan(0.9), SigmoidForward(2.0)]
 EPS = 1e-5
 Norm = tuple[Tensor, Tensor]
 
@@ -91,7 +91,7 @@ def drawn(seed: int, shape: tuple[int, ...], device: torch.device, dtype: torch.
 
 @pytest.mark.parametrize("detach", [False, True])
 @pytest.mark.parametrize("reset", ["hard", "soft"])
-@pytest.mark.parametrize("surrogate", SURROGATES, ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("surrogate", IN_KERNELS, ids=lambda s: type(s).__name__)
 def test_in_float64_they_agree_to_the_last_digits(
     device: torch.device, surrogate: Surrogate, reset: Any, detach: bool
 ) -> None:

@@ -12,6 +12,8 @@ from service.events import Event
 from service.presets.catalogue import MINI, presets
 from service.spec.experiment import Stage, TrainStage
 from tests.root import ROOT
+from tests.surrogates import IN_KERNELS, ONE_OF_EACH
+from tests.unions import members, names
 from tests.unit.tet_core.stages import make_config
 from tet_core import train_epochs
 from tet_core.config import (
@@ -36,17 +38,6 @@ from tet_core.neuron import build_neuron, build_surrogate
 from tet_core.train.optimizer import build_optimizer, learning_rate
 
 GUIDES = ROOT / "docs" / "guides"
-
-
-def members(union: Any) -> tuple[type[Any], ...]:
-    """The classes of a union of configs that a name tells apart."""
-    found: tuple[type[Any], ...] = get_args(get_args(union)[0])
-    return found
-
-
-def names(union: Any, key: str = "name") -> list[str]:
-    """The names by which a spec asks for them."""
-    return [name for member in members(union) for name in get_args(member.model_fields[key].annotation)]
 
 
 DOCUMENTED: dict[str, tuple[str, list[str]]] = {
@@ -85,6 +76,8 @@ def test_every_preset_is_in_its_guide() -> None:
 def test_every_surrogate_is_built_as_itself() -> None:
     built = [build_surrogate(member()) for member in members(SurrogateConfig)]
     assert len({type(each) for each in built}) == len(built)
+    assert {type(each) for each in ONE_OF_EACH} == {type(each) for each in built}
+    assert {type(each) for each in IN_KERNELS} == set(SURROGATES)
 
 
 def test_every_neuron_is_built_as_itself() -> None:

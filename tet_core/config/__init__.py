@@ -19,6 +19,7 @@ from tet_core.config.analysis import Energy as Energy
 from tet_core.config.analysis import EnergyTable as EnergyTable
 from tet_core.config.analysis import Landscape as Landscape
 from tet_core.config.analysis import TimeSweep as TimeSweep
+from tet_core.config.augmentation import FOR_STILL_IMAGES as FOR_STILL_IMAGES
 from tet_core.config.augmentation import Augmentation as Augmentation
 from tet_core.config.augmentation import AugmentationStep as AugmentationStep
 from tet_core.config.augmentation import AutoAugment as AutoAugment

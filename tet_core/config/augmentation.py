@@ -1,27 +1,33 @@
 """Settings of the steps of an augmentation."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field
 
 from tet_core.config.shared import Config
 
 
-class Crop(Config):
+class _Step(Config):
+    """One step; `fits_events` says whether it may change frames of events, whose values are counts."""
+
+    fits_events: ClassVar[bool] = True
+
+
+class Crop(_Step):
     """A crop at a random place, after zero-padding every side by `padding` pixels."""
 
     name: Literal["crop"] = "crop"
     padding: int = Field(4, ge=1, le=128)
 
 
-class Flip(Config):
+class Flip(_Step):
     """A mirroring of left and right, with probability `p`."""
 
     name: Literal["flip"] = "flip"
     p: float = Field(0.5, ge=0, le=1)
 
 
-class ResizedCrop(Config):
+class ResizedCrop(_Step):
     """A random rectangle, stretched to the model's input size, as is usual for ImageNet."""
 
     name: Literal["resized_crop"] = "resized_crop"
@@ -29,27 +35,32 @@ class ResizedCrop(Config):
     max_aspect: float = Field(4 / 3, ge=1, le=10, description="Width to height lies between its inverse and it.")
 
 
-class Cutout(Config):
+class Cutout(_Step):
     """A black square at a random centre, cut off at the edges of the image (DeVries and Taylor 2017)."""
 
     name: Literal["cutout"] = "cutout"
     size: int = Field(16, ge=1, le=1024, description="Side of the square in pixels.")
 
 
-class AutoAugment(Config):
-    """The policy found for CIFAR-10, 25 pairs of operations (Cubuk et al. 2019); only for still images."""
+class AutoAugment(_Step):
+    """The policy found for CIFAR-10, 25 pairs of operations (Cubuk et al. 2019); only for still images.
+
+    It changes brightness and contrast, which counts of events do not have.
+    """
+
+    fits_events: ClassVar[bool] = False
 
     name: Literal["autoaugment"] = "autoaugment"
 
 
-class Roll(Config):
+class Roll(_Step):
     """A shift by up to `pixels` in both axes; pixels that leave at one side come back at the other."""
 
     name: Literal["roll"] = "roll"
     pixels: int = Field(5, ge=1, le=512)
 
 
-class Nda(Config):
+class Nda(_Step):
     """One of roll, rotation and shear for each sample, as in NDA (Li et al. 2022), the stronger one for events."""
 
     name: Literal["nda"] = "nda"
@@ -59,3 +70,7 @@ class Nda(Config):
 
 AugmentationStep = Annotated[Crop | Flip | ResizedCrop | Cutout | AutoAugment | Roll | Nda, Field(discriminator="name")]
 Augmentation = Annotated[tuple[AugmentationStep, ...], Field(max_length=16)]
+# The names of the steps that do not fit events.
+FOR_STILL_IMAGES: frozenset[str] = frozenset(
+    step.model_fields["name"].default for step in get_args(get_args(AugmentationStep)[0]) if not step.fits_events
+)

@@ -1,10 +1,13 @@
 """Verifications, round by round."""
 
 import json
+import shlex
+from dataclasses import asdict
 
 import pytest
 
-from service.control.replays import MAX_A_ROUND, MAX_JOBS, Replays
+from service.control.replays import MAX_A_ROUND, MAX_JOBS, REPLAY_SETTINGS, Replays
+from service.runner.verify import parse_arguments
 from service.states import Wanted
 from service.store.tables import VerificationRow
 from tests.integration.control.conftest import Desk
@@ -50,6 +53,9 @@ def test_a_replay_is_submitted_once_seen_running_and_its_result_taken_in(desk: D
     assert desk.ray.posts == [job]
     entrypoint = desk.ray.jobs[job]["entrypoint"]
     assert f"-m service.runner.verify --experiment {asked} --number 1" in entrypoint
+    own = {"experiment": asked, "number": 1, "chain": desk.first_chain(asked), "stage": 0}
+    passed = {name: getattr(desk.settings, name) for name in REPLAY_SETTINGS}
+    assert asdict(parse_arguments(shlex.split(entrypoint)[3:])) == own | passed
     desk.ray.jobs[job]["status"] = "RUNNING"
     desk.rounds()
     assert seen(desk, asked).state == "running"

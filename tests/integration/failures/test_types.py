@@ -8,31 +8,19 @@ import pytest
 from service.failures import ABOUT, FailureType
 from service.runner.diagnosis import diagnose_lost
 from service.storage import ExperimentFolder
-from tests.failure_texts import TEXTS
+from tests.failure_texts import FAILING_ARMS, TEXTS
 from tests.integration.failures.conftest import LOGGED_EPOCHS, Scene
 from tests.local_stack import Json
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(900)]
 
-TYPES = {
-    ("arms", "not finite"): FailureType.NOT_FINITE,
-    ("arms", "silent"): FailureType.HEALTH,
-    ("arms", "starved"): FailureType.STORAGE,
-    ("frozen", "frozen"): FailureType.STALLED,
-    ("lost", "killed"): FailureType.NODE_LOST,
-    ("long", "long"): FailureType.MAX_TIME,
-    ("memory", "large"): FailureType.OUT_OF_MEMORY,
-    ("data", "broken"): FailureType.DATA,
-    ("spec", "foreign"): FailureType.SPEC,
-}
-
 # The attempts that are made of those that are harmed from outside, and each of them is.
 HARMED = {"frozen": (1, 2), "killed": (1, 2), "starved": (1,), "logged": (1,)}
 
 
-@pytest.mark.parametrize(("experiment", "arm"), TYPES)
+@pytest.mark.parametrize(("experiment", "arm"), FAILING_ARMS)
 def test_a_stage_tells_of_what_type_its_failure_is(scene: Scene, experiment: str, arm: str) -> None:
-    type_ = TYPES[experiment, arm]
+    type_ = FAILING_ARMS[experiment, arm]
     stage = scene.stage(experiment, arm)
     assert stage["state"] == "failed"
     assert (stage["failure"]["type"], stage["failure"]["class"]) == (type_, ABOUT[type_].whose)
@@ -40,7 +28,7 @@ def test_a_stage_tells_of_what_type_its_failure_is(scene: Scene, experiment: str
 
 
 def test_what_is_the_users_is_not_retried_and_what_is_the_clusters_is(scene: Scene) -> None:
-    for experiment, arm in TYPES:
+    for experiment, arm in FAILING_ARMS:
         stage = scene.stage(experiment, arm)
         attempts = len(HARMED[arm]) if arm in HARMED else 1
         # One more attempt is the driver's own, which takes the stage over to mark it failed.

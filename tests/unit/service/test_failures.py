@@ -8,7 +8,7 @@ import pytest
 from service.events import EVENT, Outcome, StageChanged
 from service.failures import ABOUT, MAX_LINES, Failure, FailureSummary, FailureType
 from service.states import WorkState
-from tests.failure_texts import TEXTS
+from tests.failure_texts import FAILING_ARMS, PRODUCED_BY, TEXTS
 from tests.root import ROOT
 
 GUIDE = (ROOT / "docs" / "troubleshooting.md").read_text()
@@ -31,6 +31,12 @@ def test_the_guide_says_whether_it_is_retried(type_: FailureType) -> None:
     users, _, clusters = GUIDE.partition("## The cluster's failures")
     assert f"### `{type_}`" in (users if ABOUT[type_].whose == "user" else clusters)
     assert ("Not retried." in SECTIONS[type_]) == (ABOUT[type_].whose == "user")
+
+
+def test_every_type_is_produced_for_real() -> None:
+    assert {*FAILING_ARMS.values(), *PRODUCED_BY} == set(FailureType)
+    for file, _, test in (place.partition("::") for place in PRODUCED_BY.values()):
+        assert f"\ndef {test}(" in (ROOT / file).read_text()
 
 
 def test_a_failure_keeps_the_end_of_its_traceback_and_has_a_headline() -> None:

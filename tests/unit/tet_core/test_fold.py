@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmarks.checks import folding
 from tet_core import load_dataset
-from tet_core.config import Digits
+from tet_core.config import MIN_INPUT_SIZE, Digits
 from tet_core.data import Dataset
 from tet_core.fold import fold_batchnorm
 from tet_core.models import build_model
@@ -66,6 +67,11 @@ def spikes_and_outputs(model: nn.Module, images: Tensor) -> tuple[list[Tensor], 
     return spikes, outputs
 
 
+def test_every_model_is_folded_here_and_in_the_benchmark() -> None:
+    assert {model["name"] for model in MODELS} == {*MIN_INPUT_SIZE, "layers"}
+    assert {model["name"] for model in folding.MODELS} == set(MIN_INPUT_SIZE)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "model", MODELS, ids=lambda model: "-".join(str(v) for v in model.values() if isinstance(v, str))
@@ -82,6 +88,7 @@ def test_in_float64_every_spike_is_equal(model: dict[str, Any]) -> None:
     torch.testing.assert_close(folded_outputs, outputs, rtol=0, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model", MODELS, ids=lambda model: "-".join(str(v) for v in model.values() if isinstance(v, str))
 )

@@ -7,6 +7,8 @@ import pytest
 import torch
 from scipy import integrate
 
+from tests.surrogates import ONE_OF_EACH
+from tests.unions import members
 from tet_core.config import (
     ArctanConfig,
     ExponentialConfig,
@@ -36,6 +38,10 @@ FORMULAS: list[tuple[Surrogate, Callable[[float], float]]] = [
     (SigmoidForward(4.0), lambda x: 4.0 * math.exp(-4.0 * x) / (1 + math.exp(-4.0 * x)) ** 2),
 ]
 IDS = [type(surrogate).__name__ for surrogate, _ in FORMULAS]
+
+
+def test_every_surrogate_has_its_formula() -> None:
+    assert [type(surrogate) for surrogate, _ in FORMULAS] == [type(surrogate) for surrogate in ONE_OF_EACH]
 
 
 @pytest.mark.parametrize(("surrogate", "formula"), FORMULAS, ids=IDS)
@@ -76,11 +82,12 @@ def test_a_config_names_a_surrogate() -> None:
         (ArctanConfig(gamma=2), Arctan(2)),
         (SigmoidForwardConfig(k=2), SigmoidForward(2)),
     ]
+    assert [type(config) for config, _ in configs] == [*members(SurrogateConfig)]
     for config, expected in configs:
         assert build_surrogate(config) == expected
 
 
-@pytest.mark.parametrize("kind", [Triangle, Rectangular, Exponential, Arctan, SigmoidForward])
+@pytest.mark.parametrize("kind", [type(surrogate) for surrogate in ONE_OF_EACH])
 def test_a_width_that_is_not_above_0_is_named(kind: type) -> None:
     with pytest.raises(ConfigError, match=r"(gamma|k) is 0; it must be above 0"):
         kind(0)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tools.coverage_report import ranges, report
+from tests.tools.coverage_report import ranges, report
 
 
 def measured(path: str, lines: int, branches: int) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from service.errors import FieldError, SpecInvalid
 from service.spec.experiment import Experiment, Overrides, parse, resolve_stage
-from tet_core.config import AdamConfig, Crop, SgdConfig, Training
+from tests.unions import members
+from tet_core.config import AdamConfig, AugmentationStep, Crop, SgdConfig, Training
 
 
 def tet() -> dict[str, Any]:
@@ -229,6 +230,17 @@ def test_the_nearest_level_wins() -> None:
     assert resolved(raw, 1).optimizer == SgdConfig()
     assert resolved(raw, 2).optimizer == AdamConfig(lr=0.01, weight_decay=0.5)
     assert resolved(raw, 1).batch_size == 32
+
+
+@pytest.mark.parametrize("step", members(AugmentationStep), ids=lambda step: str(step().name))
+def test_events_take_every_augmentation_that_says_it_fits_them(step: type[Any]) -> None:
+    raw = spec(dataset={"name": "dvs_cifar10"}, model={"name": "vggsnn"}, augmentation=[{"name": step().name}])
+    if step.fits_events:
+        assert parse(raw).augmentation == (step(),)
+    else:
+        error = fault(raw)
+        assert error.field == "augmentation[0].name"
+        assert error.detail == "is for still images, and 'dvs_cifar10' holds events; use 'roll' or 'nda'"
 
 
 def test_a_data_set_brings_its_augmentation_unless_a_level_sets_one() -> None:

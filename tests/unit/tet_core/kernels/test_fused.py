@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from tests.compiler import needs_compiler
+from tests.surrogates import IN_KERNELS
 from tet_core import kernels
 from tet_core.current import Current, Term
 from tet_core.kernels import VARIABLE
 from tet_core.neuron import LIF
 from tet_core.norm import TdBN
-from tet_core.surrogate import Arctan, Exponential, Rectangular, SigmoidForward, Surrogate, Triangle
+from tet_core.surrogate import Surrogate
 
 pytestmark = needs_compiler
 
-SURROGATES = [Triangle(0.8), Rectangular(0.7), Exponential(0.5), Arctan(0.9), SigmoidForward(2.0)]
 # Memory layouts of [T, B, C, H, W], by name: a function that gives a contiguous tensor this layout.
 CHANNELS_LAST: Callable[[Tensor], Tensor] = lambda x: (  # noqa: E731
     x.flatten(0, 1).contiguous(memory_format=torch.channels_last).view(x.shape)
@@ -59,7 +59,7 @@ def both(
 
 @pytest.mark.parametrize("detach", [False, True])
 @pytest.mark.parametrize("reset", ["hard", "soft"])
-@pytest.mark.parametrize("surrogate", SURROGATES, ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("surrogate", IN_KERNELS, ids=lambda s: type(s).__name__)
 def test_in_float64_they_agree_to_the_last_digits(
     choose: Callable[[str], None], surrogate: Surrogate, reset: Any, detach: bool
 ) -> None:
@@ -74,7 +74,7 @@ def test_in_float64_they_agree_to_the_last_digits(
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("surrogate", SURROGATES, ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("surrogate", IN_KERNELS, ids=lambda s: type(s).__name__)
 @settings(deadline=None, max_examples=20)
 @given(T=st.integers(1, 16), batch=st.integers(0, 3), n=st.integers(0, 700), seed=st.integers(0, 2**31))
 def test_in_smaller_types_all_spikes_agree_except_near_the_threshold(

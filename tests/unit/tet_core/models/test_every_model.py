@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from tet_core.config import ReluConfig
+from tet_core.config import MIN_INPUT_SIZE, ReluConfig
 from tet_core.models import build_model
 from tet_core.neuron import ReLU
 
 SIZES = {
+    ("vgg_small", 10, 1, 8): 67_754,
     ("resnet19", 10, 3, 32): 12_630_858,
     ("vggsnn", 10, 2, 48): 9_271_498,
     ("cnn5", 10, 3, 32): 1_633_866,
@@ -25,6 +26,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "spiking_resnet34": {"width": 2},
     "sew_resnet34": {"width": 2},
 }
+
+
+def test_every_model_is_tested_here() -> None:
+    assert {name for name, *_ in SIZES} == SMALL.keys() == MIN_INPUT_SIZE.keys()
 
 
 @pytest.mark.parametrize(("name", "num_classes", "in_channels", "input_size"), SIZES)

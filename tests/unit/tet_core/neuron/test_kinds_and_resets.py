@@ -6,13 +6,21 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.surrogates import ONE_OF_EACH
+from tests.unions import members
 from tet_core.config import IfConfig, LifConfig, NeuronConfig, ReluConfig, SigmoidForwardConfig, TriangleConfig
 from tet_core.errors import ConfigError
 from tet_core.neuron import IF, LIF, Neuron, ReLU, build_neuron, lif_step
 from tet_core.static import repeat_over_time
-from tet_core.surrogate import Arctan, Exponential, Rectangular, SigmoidForward, Surrogate, Triangle
+from tet_core.surrogate import SigmoidForward, Surrogate
 
-SURROGATES = [Triangle(0.7), Rectangular(0.7), Exponential(0.7), Arctan(0.7), SigmoidForward(3.0)]
+# Every neuron, and those that fire and are reset.
+NEURONS: list[tuple[NeuronConfig, type[nn.Module]]] = [
+    (LifConfig(tau=0.25), LIF),
+    (IfConfig(reset="soft"), IF),
+    (ReluConfig(), ReLU),
+]
+FIRING = [kind for config, kind in NEURONS if "reset" in type(config).model_fields]
 
 
 def by_steps(current: Tensor, lif: LIF) -> Tensor:
@@ -32,8 +40,8 @@ def by_steps(current: Tensor, lif: LIF) -> Tensor:
 
 
 @pytest.mark.parametrize(("reset", "detached"), [("hard", False), ("hard", True), ("soft", False), ("soft", True)])
-@pytest.mark.parametrize("surrogate", SURROGATES, ids=lambda surrogate: type(surrogate).__name__)
-@pytest.mark.parametrize("kind", [LIF, IF])
+@pytest.mark.parametrize("surrogate", ONE_OF_EACH, ids=lambda surrogate: type(surrogate).__name__)
+@pytest.mark.parametrize("kind", FIRING)
 def test_forward_and_backward_are_those_of_the_step(
     kind: Any, surrogate: Surrogate, reset: str, detached: bool
 ) -> None:
@@ -105,9 +113,11 @@ def test_relu_has_no_state_and_computes_a_repeated_step_once() -> None:
     assert torch.equal(y[4], x.relu())
 
 
-@pytest.mark.parametrize(
-    ("config", "kind"), [(LifConfig(tau=0.25), LIF), (IfConfig(reset="soft"), IF), (ReluConfig(), ReLU)]
-)
+def test_every_neuron_is_tested_here() -> None:
+    assert {type(config) for config, _ in NEURONS} == set(members(NeuronConfig))
+
+
+@pytest.mark.parametrize(("config", "kind"), NEURONS)
 def test_a_config_names_a_neuron(config: NeuronConfig, kind: type[nn.Module]) -> None:
     built = build_neuron(config, TriangleConfig(gamma=2.0))
     assert type(built) is kind

@@ -6,7 +6,7 @@ from textwrap import dedent
 
 import pytest
 
-from tools.house_rules.tree import Source, sources
+from tests.tools.house_rules.tree import Source, sources
 
 Tree = Callable[[dict[str, str]], list[Source]]
 

@@ -1,4 +1,4 @@
-"""`python -m tools.house_rules` says what breaks which rule, and by its status whether anything does."""
+"""`python -m tests.tools.house_rules` says what breaks which rule, and by its status whether anything does."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ KEEPS_ALL = {
 
 def run(root: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "tools.house_rules", str(root)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tests.tools.house_rules", str(root)], capture_output=True, text=True, check=False
     )
 
 

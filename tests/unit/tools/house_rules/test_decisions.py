@@ -2,8 +2,8 @@
 
 import pytest
 
+from tests.tools.house_rules.decisions import decisions_by_text
 from tests.unit.tools.house_rules.conftest import Tree
-from tools.house_rules.decisions import decisions_by_text
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_tests_may_compare_sentences(tree: Tree) -> None:
 
 
 def test_a_function_with_a_reason_may_and_one_that_no_longer_does_is_named(tree: Tree) -> None:
-    listed = "tools/house_rules/decisions.py"
+    listed = "tests/tools/house_rules/decisions.py"
     code = 'class It:\n    def lost(self, said):\n        return "died" in said\n'
     files = tree({"service/it.py": code, listed: '# allowed:\n"service.it.gone"\n'})
     reason = "Ray says it in words alone"

@@ -2,8 +2,8 @@
 
 import pytest
 
+from tests.tools.house_rules.names import repeated_classes, repeated_modules
 from tests.unit.tools.house_rules.conftest import Tree
-from tools.house_rules.names import repeated_classes, repeated_modules
 
 
 def test_a_class_that_is_defined_twice_is_found_where_it_comes_second(tree: Tree) -> None:

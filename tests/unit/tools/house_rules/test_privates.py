@@ -2,8 +2,8 @@
 
 import pytest
 
+from tests.tools.house_rules.privates import private_names
 from tests.unit.tools.house_rules.conftest import Tree
-from tools.house_rules.privates import private_names
 
 SERVICE = """
 class Outbox:

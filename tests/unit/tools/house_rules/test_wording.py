@@ -2,8 +2,8 @@
 
 import pytest
 
+from tests.tools.house_rules.wording import dialect, fmt_skips
 from tests.unit.tools.house_rules.conftest import Tree
-from tools.house_rules.wording import dialect, fmt_skips
 
 
 def test_the_eleventh_place_without_the_formatter_is_found(tree: Tree) -> None:

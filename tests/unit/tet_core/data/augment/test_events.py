@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from tet_core.config import Nda, Roll
+from tests.unions import members
+from tet_core.config import AugmentationStep, Nda, Roll
 from tet_core.data import augment
 from tet_core.data.augment import event
 
@@ -17,13 +18,15 @@ def frames(num_samples: int) -> torch.Tensor:
     return torch.randint(0, 1000, (num_samples, 3, 2, SIZE, SIZE), generator=generator).to(torch.int16)
 
 
-def augmented(step: Roll | Nda, samples: torch.Tensor, indices: torch.Tensor, epoch: int = 1) -> torch.Tensor:
+def augmented(step: AugmentationStep, samples: torch.Tensor, indices: torch.Tensor, epoch: int = 1) -> torch.Tensor:
     tables = augment.draw([step], len(samples), seed_=0, epoch=epoch)
     return augment.apply([step], tables, indices, samples[indices], SIZE)
 
 
-@pytest.mark.parametrize("step", [Roll(pixels=5), Roll(pixels=40), Nda()])
-def test_batches_and_order_change_no_sample(step: Roll | Nda) -> None:
+@pytest.mark.parametrize(
+    "step", [Roll(pixels=40), *(member() for member in members(AugmentationStep) if member.fits_events)]
+)
+def test_batches_and_order_change_no_sample(step: AugmentationStep) -> None:
     samples = frames(20)
     whole = augmented(step, samples, torch.arange(20))
     assert (whole.shape, whole.dtype) == (samples.shape, torch.int16)

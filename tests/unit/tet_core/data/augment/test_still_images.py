@@ -6,11 +6,20 @@ import torch
 from PIL import Image, ImageEnhance, ImageOps
 from torch import Tensor
 
-from tet_core.config import AugmentationStep, AutoAugment, Crop, Cutout, Flip, ResizedCrop
+from tests.unions import members
+from tet_core.config import AugmentationStep, AutoAugment, Crop, Cutout, Flip, Nda, ResizedCrop, Roll
 from tet_core.data import augment
 from tet_core.data.augment import colour, geometry
 
-STEPS: list[AugmentationStep] = [Crop(padding=2), Flip(), ResizedCrop(), Cutout(size=5), AutoAugment()]
+STEPS: list[AugmentationStep] = [
+    Crop(padding=2),
+    Flip(),
+    ResizedCrop(),
+    Cutout(size=5),
+    AutoAugment(),
+    Roll(),
+    Nda(),
+]
 
 
 def photographs(number: int = 3, size: int = 32) -> Tensor:
@@ -32,6 +41,10 @@ def to_pillow(image: Tensor) -> Image.Image:
 def from_pillow(image: Image.Image) -> Tensor:
     values = torch.from_numpy(np.array(image))
     return values[None] if values.ndim == 2 else values.permute(2, 0, 1)
+
+
+def test_every_step_is_tested_here() -> None:
+    assert [type(step) for step in STEPS] == [*members(AugmentationStep)]
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)

@@ -4,7 +4,7 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterator
 
-from tools.house_rules.tree import PACKAGES, Finding, Source, python
+from tests.tools.house_rules.tree import PACKAGES, Finding, Source, python
 
 # Module names that may repeat, each with the reason why a reader knows at once which is meant.
 REPEATED_MODULES: dict[str, str] = {

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from tools.house_rules.tree import Finding, Source
+from tests.tools.house_rules.tree import Finding, Source
 
 MAX_FMT_SKIPS = 10
 _FMT_SKIP = re.compile(r"#\s*fmt:\s*(skip|off)\b")

@@ -1,15 +1,16 @@
-"""Rules of this house that no common linter knows: `python -m tools.house_rules` prints what breaks them."""
+"""Rules of this house that no common linter knows: `python -m tests.tools.house_rules` prints what breaks them."""
 
 import argparse
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tools.house_rules.decisions import ALLOWED, decisions_by_text
-from tools.house_rules.names import repeated_classes, repeated_modules
-from tools.house_rules.privates import private_names
-from tools.house_rules.tree import Finding, Source, sources
-from tools.house_rules.wording import MAX_FMT_SKIPS, dialect, fmt_skips
+from tests.root import ROOT
+from tests.tools.house_rules.decisions import ALLOWED, decisions_by_text
+from tests.tools.house_rules.names import repeated_classes, repeated_modules
+from tests.tools.house_rules.privates import private_names
+from tests.tools.house_rules.tree import Finding, Source, sources
+from tests.tools.house_rules.wording import MAX_FMT_SKIPS, dialect, fmt_skips
 
 RULES: dict[str, Callable[[list[Source]], Iterable[Finding]]] = {
     "one name, one class": repeated_classes,
@@ -23,8 +24,8 @@ RULES: dict[str, Callable[[list[Source]], Iterable[Finding]]] = {
 
 def main() -> int:
     """Print the findings in a checkout, by rule, and how many there are."""
-    parser = argparse.ArgumentParser(prog="python -m tools.house_rules", description=__doc__)
-    parser.add_argument("root", nargs="?", type=Path, default=Path(__file__).parents[2], help="the checkout")
+    parser = argparse.ArgumentParser(prog="python -m tests.tools.house_rules", description=__doc__)
+    parser.add_argument("root", nargs="?", type=Path, default=ROOT, help="the checkout")
     files = sources(parser.parse_args().root)
     total = 0
     for name, rule in RULES.items():

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 PACKAGES = ("service", "tet_core")
-_FOLDERS = (*PACKAGES, "tests", "tools", "benchmarks", "docs", "examples", "deploy", ".ci")
+_FOLDERS = (*PACKAGES, "tests", "benchmarks", "docs", "examples", "deploy", ".ci")
 _SUFFIXES = (".py", ".md", ".yaml", ".yml", ".toml", ".c", ".h", ".mako")
 
 
@@ -61,7 +61,7 @@ class Source:
     @property
     def is_of_the_rules(self) -> bool:
         """Return whether it holds the rules or their tests, which name what is forbidden."""
-        return self.path.startswith(("tools/house_rules/", "tests/unit/tools/house_rules/"))
+        return self.path.startswith(("tests/tools/house_rules/", "tests/unit/tools/house_rules/"))
 
     @cached_property
     def tree(self) -> ast.Module:

@@ -9,7 +9,7 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tools.house_rules.tree import PACKAGES, Finding, Source, python
+from tests.tools.house_rules.tree import PACKAGES, Finding, Source, python
 
 # Last words of names that hold sentences: row.reason, last_message, failure["detail"].
 SENTENCES = frozenset({"reason", "reasons", "message", "msg", "detail", "details", "said", "told", "trouble", "why"})
@@ -21,7 +21,7 @@ _TESTS = frozenset({"startswith", "endswith", "find", "rfind", "index", "count",
 _SEARCHES = frozenset({"search", "match", "fullmatch", "findall", "finditer"})
 # What a sentence goes through and stays one.
 _SHAPING = frozenset({"lower", "upper", "casefold", "strip", "lstrip", "rstrip", "replace", "removeprefix", "format"})
-_THIS_FILE = "tools/house_rules/decisions.py"
+_THIS_FILE = "tests/tools/house_rules/decisions.py"
 _CURE = "store or raise a kind (an enum, a class, a number), and ask for that"
 
 # Functions that may: nothing but text exists there. A line of this list that nothing uses is a finding too.

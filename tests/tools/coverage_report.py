@@ -1,4 +1,4 @@
-"""What the tests reach of each package: `python -m tools.coverage_report FILE` reads what `coverage json` wrote.
+"""What the tests reach of each package: `python -m tests.tools.coverage_report FILE` reads what `coverage json` wrote.
 
 Coverage's own total mixes lines with branches, and one package with the other; here each has its share to hold.
 """
