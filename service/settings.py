@@ -59,33 +59,43 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
 
-    home: AbsolutePath = Field(Path(".tet"), description="Where the stack keeps its state, logs and keys.")
+    home: AbsolutePath = Field(
+        Path(".tet"), description="Folder of the stack's state, logs and keys; only its user can read it."
+    )
     storage: AbsolutePath = Field(
-        description="Folder of checkpoints and journals, shared by all nodes and the API. [home/storage]"
+        description="Folder of checkpoints and journals, shared by all nodes and the API. [`$TET_HOME/storage`]"
     )
     database_url: Annotated[str, AfterValidator(_database_url)] = Field(
-        repr=False, description="SQLite or PostgreSQL. [sqlite:///home/tet.db]"
+        repr=False, description="SQLite, or `postgresql://USER:PASSWORD@HOST:PORT/NAME`. [`sqlite:///$TET_HOME/tet.db`]"
     )
     api_host: str = Field("127.0.0.1", min_length=1, description="Address that the API listens on.")
-    api_port: Port = 8000
-    mlflow_port: Port = 5000
-    mlflow_url: HttpUrl = Field(description="Where the service reaches MLflow. [the local server]")
-    mlflow_public_url: HttpUrl = Field(description="Where people reach MLflow. [mlflow_url]")
-    ray_dashboard_port: Port = 8265
-    ray_url: HttpUrl = Field(description="Where the service reaches Ray's dashboard and Jobs API. [the local head]")
-    ray_public_url: HttpUrl = Field(description="Where people reach Ray's dashboard. [ray_url]")
-    ray_gcs_port: Port = 6379
-    ray_client_port: Port = 10001
-    ray_agent_port: Port = 52365
+    api_port: Port = Field(8000, description="Port of the API.")
+    mlflow_port: Port = Field(5000, description="Port of the local MLflow.")
+    mlflow_url: HttpUrl = Field(
+        description="Where the service reaches MLflow; if set to another, `tet up` starts none. [the local one]"
+    )
+    mlflow_public_url: HttpUrl = Field(
+        description="Where people reach MLflow: the address in links. [`$TET_MLFLOW_URL`]"
+    )
+    ray_dashboard_port: Port = Field(8265, description="Port of the local Ray's dashboard and Jobs API.")
+    ray_url: HttpUrl = Field(
+        description="Where the service reaches Ray's dashboard and Jobs API; as for MLflow. [the local one]"
+    )
+    ray_public_url: HttpUrl = Field(description="Where people reach Ray's dashboard. [`$TET_RAY_URL`]")
+    ray_gcs_port: Port = Field(6379, description="Port of the local Ray's head, for its nodes.")
+    ray_client_port: Port = Field(10001, description="Port of the local Ray's client server.")
+    ray_agent_port: Port = Field(52365, description="Port of the local Ray's dashboard agent.")
     num_cpus: int | None = Field(None, ge=0, description="CPUs that the local Ray head offers. [all]")
     num_gpus: int | None = Field(None, ge=0, description="GPUs that the local Ray head offers. [all]")
-    ray_token_file: AbsolutePath = Field(description="Ray's shared token, mode 600. [home/ray.token]")
+    ray_token_file: AbsolutePath = Field(description="File of Ray's token, mode 600. [`$TET_HOME/ray.token`]")
     allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
         (), description="Host names that the API answers to besides loopback, separated by commas."
     )
-    data: AbsolutePath | None = Field(None, description="Folder of the data sets.")
-    reconcile_interval_s: float = Field(0.5, gt=0, le=3600)
-    max_body_bytes: int = Field(1_048_576, ge=1024)
+    data: AbsolutePath | None = Field(None, description="Folder of the data sets that are not part of a package.")
+    reconcile_interval_s: float = Field(
+        0.5, gt=0, le=3600, description="How often, s, the reconciler compares what is wanted with what is observed."
+    )
+    max_body_bytes: int = Field(1_048_576, ge=1024, description="Size of the largest request body, such as a spec.")
     stop_window_s: float = Field(
         60,
         ge=0,
@@ -93,7 +103,9 @@ class Settings(BaseModel):
         description="How long trials may go on after a pause or a cancellation, to end their epoch, s.",
     )
     max_running: int = Field(1, ge=1, description="How many experiments may run at once; the others wait in the queue.")
-    max_running_per_owner: int | None = Field(None, ge=1, description="The same for one owner. [no limit of its own]")
+    max_running_per_owner: int | None = Field(
+        None, ge=1, description="How many of them may be one owner's. [no limit of its own]"
+    )
     priority_aging_s: float = Field(
         3600,
         gt=0,
@@ -121,7 +133,7 @@ class Settings(BaseModel):
         ge=0,
         description="How often a component of the local stack is restarted within the window before it is given up.",
     )
-    restart_window_s: float = Field(600, gt=0, description="The window of `restart_limit`, s.")
+    restart_window_s: float = Field(600, gt=0, description="The window of `TET_RESTART_LIMIT`, s.")
     hang_s: float = Field(
         120, ge=10, description="A component of the local stack that has not answered for so long, s, is restarted."
     )
@@ -129,7 +141,7 @@ class Settings(BaseModel):
         (), description="Hosts (`host` or `host:port`) to which webhooks may go, separated by commas."
     )
     webhook_secret_file: AbsolutePath = Field(
-        description="File of the secret that signs webhooks. [home/webhook.secret]"
+        description="File of the key that signs webhooks; made when first needed. [`$TET_HOME/webhook.secret`]"
     )
 
     @classmethod

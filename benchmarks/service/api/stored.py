@@ -18,6 +18,7 @@ from service.states import ExperimentState, Wanted
 from service.store.database import Database
 from service.store.rows import experiment_row
 from service.store.tables import ExperimentRow
+from tet_core.measure.metric_names import OF_AN_EPOCH, TIMES
 
 NUM_STAGES = 100
 # What waits and what runs; of the rest most have succeeded.
@@ -139,9 +140,10 @@ def _template(connection: Connection, chains: tuple[Chain, ...]) -> None:
 _HASH = "md5(e.id || o.id || {salt}) || md5(e.id || {salt})"
 _DONE = "CASE WHEN e.state = 'succeeded' OR o.position * 2 + i < e.stages_done THEN"
 _STATE = f"{_DONE} 'succeeded' WHEN e.finished_at IS NOT NULL THEN 'cancelled' ELSE 'waiting' END"
-_METRICS = """json_build_object('train/loss', random(), 'train/accuracy', random(), 'test/loss', random(),
-    'test/loss_sdt', random(), 'test/loss_tet', random(), 'test/accuracy', 0.9 + random() / 20,
-    'epoch_time_s', 12.5, 'samples_per_s', 1437.5)"""
+_VALUES = (
+    dict.fromkeys(OF_AN_EPOCH, "random()") | dict.fromkeys(TIMES, "12.5") | {"test/accuracy": "0.9 + random() / 20"}
+)
+_METRICS = "json_build_object(" + ", ".join(f"'{name}', {value}" for name, value in _VALUES.items()) + ")"
 _RUN = "md5(e.id || o.id || 'r')"
 
 _MULTIPLIED = (

@@ -12,6 +12,7 @@ from ray import tune
 from service.runner.commits.attempt import Attempt
 from service.states import WorkState
 from service.storage import StageFolder
+from tet_core.measure.metric_names import OF_AN_EPOCH
 
 WEIGHTS = hashlib.sha256(b"none").hexdigest()
 CHECKPOINT = b"no weights"
@@ -78,9 +79,8 @@ def _reports(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _metrics(epoch: int) -> dict[str, float]:
-    keys = ("train/loss", "train/accuracy", "test/loss", "test/loss_sdt", "test/loss_tet", "test/accuracy")
     # Says of each trial's process whether it has torch: it must not.
-    return dict.fromkeys(keys, 0.5) | {"epoch_time_s": 0.0, "torch": float("torch" in sys.modules)}
+    return dict.fromkeys(OF_AN_EPOCH, 0.5) | {"epoch_time_s": 0.0, "torch": float("torch" in sys.modules)}
 
 
 def _now_ms() -> int:

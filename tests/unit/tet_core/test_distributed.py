@@ -17,6 +17,7 @@ from tet_core.config import TrainConfig
 from tet_core.current import Current
 from tet_core.distributed import ALONE, Workers, WorkersApartError, WorkersDifferError
 from tet_core.measure.evaluation import evaluate
+from tet_core.measure.metric_names import TIMES
 from tet_core.neuron import LIF, ReLU
 from tet_core.norm import TEBN, TdBN, synchronise
 from tet_core.static import repeat_over_time
@@ -25,7 +26,6 @@ from tet_core.train.epochs import train_epochs
 pytestmark = [pytest.mark.slow]  # several processes train
 
 Checkpoint = dict[str, Any]
-TIMES = ("epoch_time_s", "samples_per_s")
 # Eleven batches an epoch, ten of 137 samples and one of 72: 55 steps. Neither 2 nor 4 divides 137.
 FIFTY_FIVE = make_config(precision="float64", batch_size=137, epochs=5)
 # The last batch has two samples.

@@ -3,15 +3,9 @@
 from service.runner.commits.attempt import Attempt
 from service.states import WorkState
 from service.storage import StageFolder
+from tet_core.measure.metric_names import OF_AN_EPOCH
 
-METRICS = {
-    "train/loss": 1.0,
-    "test/loss": 1.0,
-    "test/loss_sdt": 1.0,
-    "test/loss_tet": 1.0,
-    "test/accuracy": 0.5,
-    "epoch_time_s": 2.0,
-}
+METRICS = dict.fromkeys(OF_AN_EPOCH, 1.0) | {"test/accuracy": 0.5, "epoch_time_s": 2.0}
 
 
 def begin(folder: StageFolder, initial_sha256: str = "aa") -> Attempt:

@@ -15,11 +15,11 @@ from tet_core.checkpoint import CheckpointError, EnvironmentMismatch, weights_sh
 from tet_core.config import TrainConfig
 from tet_core.errors import ConfigError
 from tet_core.measure.evaluation import evaluate, measure
+from tet_core.measure.metric_names import OF_A_SPLIT, OF_AN_EPOCH, TIMES
 from tet_core.models.building_blocks import Network
 from tet_core.train import stage
 from tet_core.train.epochs import Epoch, train_epochs
 
-TIMES = ("epoch_time_s", "samples_per_s")
 SDT, TET = {"name": "sdt"}, {"name": "tet"}
 
 
@@ -275,10 +275,9 @@ def test_auto_on_gpus_of_three_ages(
 
 def test_metrics_have_their_documented_names() -> None:
     (plain,) = train_epochs(make_config(epochs=1))
-    names = {"train/loss", "train/accuracy", "test/loss", "test/loss_sdt", "test/loss_tet", "test/accuracy", *TIMES}
-    assert plain.metrics.keys() == names
+    assert plain.metrics.keys() == set(OF_AN_EPOCH)
     (validated,) = train_epochs(make_config(epochs=1, validation=0.2))
-    assert validated.metrics.keys() == names | {"val/loss", "val/loss_sdt", "val/loss_tet", "val/accuracy"}
+    assert validated.metrics.keys() == {*OF_AN_EPOCH, *(f"val/{name}" for name in OF_A_SPLIT)}
 
 
 def test_the_stages_loss_is_the_one_it_trains_with() -> None:
