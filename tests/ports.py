@@ -24,7 +24,7 @@ def lasting_ports(count: int) -> list[int]:
     """As many as asked for, all different, free now and never given to a program that asks for any free port.
 
     For ports that are used again after nobody has listened on them for a while: the kernel gives `free_ports` to
-    whoever opens a connection in the meantime.
+    the process that opens a connection in the meantime.
     """
     found: list[int] = []
     candidates = range(LOWEST, _first_given())
