@@ -8,7 +8,7 @@ from service.errors import SpecInvalid
 from service.plan import Chain
 from service.runner.chains.journal import Decision
 from service.runner.chains.ledger import Ledger
-from service.runner.chains.standings import ConfigurationId, Place, Standings
+from service.runner.chains.standings import ConfigurationId, Rung, Standings
 from service.search.configurations import searched_spec
 from service.search.learning import next_configuration
 from service.search.seen import Seen
@@ -22,12 +22,12 @@ class Memory:
 
     Attributes:
         proposals: The values of each configuration; None where nothing was left to try.
-        decisions: The decisions about each configuration, by their places.
+        decisions: The decisions about each configuration, by rung.
         stopped: The configurations that do not go on.
     """
 
     proposals: dict[ConfigurationId, Mapping[str, Any] | None] = field(default_factory=dict)
-    decisions: dict[ConfigurationId, dict[Place, Decision]] = field(default_factory=dict)
+    decisions: dict[ConfigurationId, dict[Rung, Decision]] = field(default_factory=dict)
     stopped: set[ConfigurationId] = field(default_factory=set)
 
 

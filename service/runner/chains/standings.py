@@ -20,8 +20,8 @@ class ConfigurationId(NamedTuple):
     number: int
 
 
-class Place(NamedTuple):
-    """A place on the way of a configuration: an epoch of a stage."""
+class Rung(NamedTuple):
+    """A rung: an epoch of a stage at which early stopping compares configurations."""
 
     stage: int
     epoch: int
@@ -32,7 +32,7 @@ class Standings:
 
     Args:
         ledger: What is committed.
-        rule: The rule of early stopping, if there is one: it says at which places a configuration is judged.
+        rule: The rule of early stopping, if there is one: it says at which rungs a configuration is judged.
     """
 
     def __init__(self, ledger: Ledger, rule: EarlyStopping | None) -> None:
@@ -55,8 +55,8 @@ class Standings:
         """Return the chains of a configuration, one for each seed."""
         return tuple(self._ledger.chains[chain] for chain in self._of[configuration])
 
-    def next_place(self, configuration: ConfigurationId, known: Iterable[Place]) -> Place | None:
-        """Return the place at which a configuration can be judged now: the first one that is not `known`.
+    def next_rung(self, configuration: ConfigurationId, known: Iterable[Rung]) -> Rung | None:
+        """Return the rung at which a configuration can be judged now: the first one that is not `known`.
 
         Return None if a chain that has not failed is not there yet.
         """
@@ -65,34 +65,34 @@ class Standings:
         chains = [chain for chain in self.chains(configuration) if not self._ledger.has_failed(chain)]
         if not chains:
             return None
-        place = next((place for place in self.looks(chains[0]) if place not in known), None)
-        return place if place is not None and all(self.is_at(chain, place) for chain in chains) else None
+        rung = next((rung for rung in self.rungs(chains[0]) if rung not in known), None)
+        return rung if rung is not None and all(self.is_at(chain, rung) for chain in chains) else None
 
-    def looks(self, chain: Chain) -> Iterator[Place]:
-        """Yield the places at which early stopping judges a chain, in order."""
+    def rungs(self, chain: Chain) -> Iterator[Rung]:
+        """Yield the rungs at which early stopping judges a chain, in order."""
         if self._rule is not None and self.are_several(chain.arm):
             for stage in chain.train_stages:
                 epochs = range(1, stage.config.epochs)  # after the last one there is nothing to stop
-                yield from (Place(stage.index, epoch) for epoch in epochs if self._rule.judges_at(epoch))
+                yield from (Rung(stage.index, epoch) for epoch in epochs if self._rule.judges_at(epoch))
 
-    def is_at(self, chain: Chain, place: Place) -> bool:
-        """Return whether a chain has reached a place."""
-        last = self._ledger.progress(StageId(chain.id, place.stage)).last
-        return last is not None and last.epoch >= place.epoch
+    def is_at(self, chain: Chain, rung: Rung) -> bool:
+        """Return whether a chain has reached a rung."""
+        last = self._ledger.progress(StageId(chain.id, rung.stage)).last
+        return last is not None and last.epoch >= rung.epoch
 
-    def history(self, configuration: ConfigurationId, place: Place) -> History:
-        """Return the validation accuracy of each epoch up to a place: a mean over the seeds there."""
+    def history(self, configuration: ConfigurationId, rung: Rung) -> History:
+        """Return the validation accuracy of each epoch up to a rung: a mean over the seeds there."""
         commits = [
-            self._commits(chain, place.stage)[: place.epoch]
+            self._commits(chain, rung.stage)[: rung.epoch]
             for chain in self.chains(configuration)
-            if self.is_at(chain, place)
+            if self.is_at(chain, rung)
         ]
         return [fmean(commit.metrics[ACCURACY] for commit in of_epoch) for of_epoch in zip(*commits, strict=True)]
 
-    def reached_ms(self, configuration: ConfigurationId, place: Place) -> int:
-        """Return when the last chain reached a place, in ms since 1970."""
-        chains = [chain for chain in self.chains(configuration) if self.is_at(chain, place)]
-        return max(self._commits(chain, place.stage)[place.epoch - 1].at_ms for chain in chains)
+    def reached_ms(self, configuration: ConfigurationId, rung: Rung) -> int:
+        """Return when the last chain reached a rung, in ms since 1970."""
+        chains = [chain for chain in self.chains(configuration) if self.is_at(chain, rung)]
+        return max(self._commits(chain, rung.stage)[rung.epoch - 1].at_ms for chain in chains)
 
     def ends_ms(self, configuration: ConfigurationId) -> list[int]:
         """Return when each stage that has ended did so, in ms since 1970."""

@@ -17,7 +17,7 @@ from service.runner.chains.board import StageId
 from service.runner.chains.journal import Decision, Entry, Proposal, StudyJournal
 from service.runner.chains.ledger import ChainStop, Ledger
 from service.runner.chains.proposing import Memory, Proposer
-from service.runner.chains.standings import ConfigurationId, Place, Standings, configuration_of
+from service.runner.chains.standings import ConfigurationId, Rung, Standings, configuration_of
 from service.search.stopping import judged
 from service.spec import Experiment
 
@@ -26,7 +26,7 @@ class ChainVerdict(Enum):
     """The decision about a chain after an epoch."""
 
     GO_ON = "it goes on"
-    WAIT = "it gives its place to others until the configuration's other seeds are as far"
+    WAIT = "it gives its process to others until the configuration's other seeds are as far"
     STOP = "its configuration has been stopped"
 
 
@@ -66,9 +66,9 @@ class Study:
 
     def begin(self) -> None:
         """Decide what an earlier driver left undecided, in the order in which it would have decided."""
-        while waiting := [(self._standings.reached_ms(each, place), each, place) for each, place in self._undecided()]:
-            _, configuration, place = min(waiting)
-            self._decide(configuration, place)
+        while waiting := [(self._standings.reached_ms(each, rung), each, rung) for each, rung in self._undecided()]:
+            _, configuration, rung = min(waiting)
+            self._decide(configuration, rung)
         self._consequences.clear()  # the board is made later, and from what they led to
 
     def ensure_proposed(self, chain_id: str) -> bool:
@@ -102,22 +102,20 @@ class Study:
         if not self._standings.are_several(chain.arm):
             return False
         last = self._ledger.progress(stage).last
-        place = Place(stage.index, last.epoch if last else 0)
+        rung = Rung(stage.index, last.epoch if last else 0)
         reason = f"seed {chain.seed} failed: {failure.type}: {failure.message}"
         self._write(
             lambda: (
-                None
-                if configuration in self._memory.stopped
-                else self._breakdown(configuration, place, reason, failure)
+                None if configuration in self._memory.stopped else self._breakdown(configuration, rung, reason, failure)
             )
         )
         return True
 
     def waits(self, chain_id: str) -> bool:
-        """Return whether a chain has reached a place where its configuration is judged, and the others have not."""
+        """Return whether a chain has reached a rung at which its configuration is judged, and the others have not."""
         chain = self._ledger.chains[chain_id]
         known = self._memory.decisions.get(configuration_of(chain), {})
-        return any(self._standings.is_at(chain, place) and place not in known for place in self._standings.looks(chain))
+        return any(self._standings.is_at(chain, rung) and rung not in known for rung in self._standings.rungs(chain))
 
     def take_consequences(self) -> list[Consequence]:
         """Return the consequences of the decisions since the last call."""
@@ -127,35 +125,35 @@ class Study:
     # -- deciding ----------------------------------------------------------------------------------------------
 
     def _decide_all(self, configuration: ConfigurationId) -> None:
-        while (place := self._next_place(configuration)) is not None:
-            self._decide(configuration, place)
+        while (rung := self._next_rung(configuration)) is not None:
+            self._decide(configuration, rung)
 
-    def _decide(self, configuration: ConfigurationId, place: Place) -> None:
+    def _decide(self, configuration: ConfigurationId, rung: Rung) -> None:
         known = self._memory.decisions.setdefault(configuration, {})
-        self._write(lambda: None if place in known else self._judgement(configuration, place))
+        self._write(lambda: None if rung in known else self._judgement(configuration, rung))
 
-    def _judgement(self, configuration: ConfigurationId, place: Place) -> Decision:
+    def _judgement(self, configuration: ConfigurationId, rung: Rung) -> Decision:
         assert self._spec.early_stopping is not None
-        own = self._standings.history(configuration, place)
+        own = self._standings.history(configuration, rung)
         others = [
-            self._standings.history(other, place)
+            self._standings.history(other, rung)
             for other, decisions in self._memory.decisions.items()
-            if other.arm == configuration.arm and other != configuration and place in decisions
+            if other.arm == configuration.arm and other != configuration and rung in decisions
         ]
         judgement = judged(self._spec.early_stopping, own, [each for each in others if each])
         return Decision(
             **configuration._asdict(),
-            **place._asdict(),
+            **rung._asdict(),
             goes_on=judgement.goes_on,
             reason=judgement.reason,
             at_ms=self._now(configuration),
             value=own[-1],
         )
 
-    def _breakdown(self, configuration: ConfigurationId, place: Place, reason: str, failure: Failure) -> Decision:
+    def _breakdown(self, configuration: ConfigurationId, rung: Rung, reason: str, failure: Failure) -> Decision:
         return Decision(
             **configuration._asdict(),
-            **place._asdict(),
+            **rung._asdict(),
             goes_on=False,
             reason=reason,
             at_ms=self._now(configuration),
@@ -169,15 +167,15 @@ class Study:
         """
         return max([self._clock(), *self._standings.ends_ms(configuration)])
 
-    def _next_place(self, configuration: ConfigurationId) -> Place | None:
+    def _next_rung(self, configuration: ConfigurationId) -> Rung | None:
         if configuration in self._memory.stopped:
             return None
-        return self._standings.next_place(configuration, self._memory.decisions.get(configuration, {}))
+        return self._standings.next_rung(configuration, self._memory.decisions.get(configuration, {}))
 
-    def _undecided(self) -> Iterator[tuple[ConfigurationId, Place]]:
+    def _undecided(self) -> Iterator[tuple[ConfigurationId, Rung]]:
         for configuration in self._standings.configurations:
-            if (place := self._next_place(configuration)) is not None:
-                yield configuration, place
+            if (rung := self._next_rung(configuration)) is not None:
+                yield configuration, rung
 
     def _proposal(self, configuration: ConfigurationId) -> Proposal:
         values = self._proposer.propose(configuration)
@@ -213,7 +211,7 @@ class Study:
                 for chain in chains:
                     self._ledger.set_proposed(with_configuration(self._spec, chain, entry.values))
             case Decision():
-                self._memory.decisions.setdefault(configuration, {})[Place(entry.stage, entry.epoch)] = entry
+                self._memory.decisions.setdefault(configuration, {})[Rung(entry.stage, entry.epoch)] = entry
                 if entry.goes_on:
                     self._consequences.append(Consequence(chains, goes_on=True))
                 else:

@@ -11,7 +11,7 @@ from service.runner.commits.reading import read_commits, read_progress, read_sta
 from service.runner.commits.records import Commit
 from service.runner.trial.common import Gauges, load_last, logger, now_ms, report
 from service.runner.trial.config import TrialConfig, TrialEnd
-from service.runner.trial.heartbeat import Pulse
+from service.runner.trial.heartbeat import Heartbeat
 from service.spec.blocks import Limits
 from service.states import WorkState
 from service.storage import StageFolder
@@ -31,7 +31,7 @@ def run_analysis(trial: TrialConfig) -> Generator[dict[str, Any]]:
 
 
 def _analyse(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterator[dict[str, Any]]:
-    pulse = Pulse(attempt, Limits.model_validate(trial.limits))
+    heartbeat = Heartbeat(attempt, Limits.model_validate(trial.limits))
     config = AnalysisConfig.model_validate(trial.config)
     data_root = None if trial.data_root is None else Path(trial.data_root)
     say = logger(trial.label, folder.trial_log(attempt.number))
@@ -41,7 +41,7 @@ def _analyse(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Itera
     assert trial.previous_stage_path is not None, "a spec has a train stage before every analysis"
     checkpoint = load_last(StageFolder(Path(trial.previous_stage_path)))
     assert checkpoint is not None, "a stage starts once the one before it has ended"
-    rows = analyse(checkpoint, config.analysis, done=done, data_root=data_root, on_step=pulse)
+    rows = analyse(checkpoint, config.analysis, done=done, data_root=data_root, on_step=heartbeat)
     _check_environment(folder, rows)
     attempt.write_started(at_ms=begun_ms, resumed_epoch=done, **asdict(rows.start))
     gauges = Gauges(trial)

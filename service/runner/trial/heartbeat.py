@@ -22,8 +22,8 @@ HEARTBEAT = "heartbeat"
 INTERVAL_S = 1.0
 
 
-class Pulse:
-    """The pulse of a trial, to be called at every step.
+class Heartbeat:
+    """The heartbeat of a trial, to be called at every step.
 
     Args:
         attempt: The attempt, whose folder has just been made.

@@ -14,7 +14,7 @@ from service.runner.diagnosis import StageFailed
 from service.runner.trial import health_limits
 from service.runner.trial.common import Gauges, load_last, logger, now_ms, report
 from service.runner.trial.config import TrialConfig, TrialEnd
-from service.runner.trial.heartbeat import Pulse
+from service.runner.trial.heartbeat import Heartbeat
 from service.runner.trial.workers.crew import Crew
 from service.runner.trial.workers.gathering import gather_workers
 from service.spec.blocks import HealthLimits, Limits
@@ -36,7 +36,7 @@ def run_training(trial: TrialConfig) -> Generator[dict[str, Any]]:
 
 def _train(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterator[dict[str, Any]]:
     limits = Limits.model_validate(trial.limits)
-    pulse = Pulse(attempt, limits)
+    heartbeat = Heartbeat(attempt, limits)
     config = TrainConfig.model_validate(trial.config)
     data_root = None if trial.data_root is None else Path(trial.data_root)
     resume, initial = _load_start(trial, folder)
@@ -49,7 +49,7 @@ def _train(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterato
     with gather_workers(Crew.of(trial), say) as workers:
 
         def on_step() -> None:
-            pulse()
+            heartbeat()
             workers.check()
 
         epochs = train_epochs(

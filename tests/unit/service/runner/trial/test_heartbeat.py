@@ -7,7 +7,7 @@ import pytest
 from service.runner.commits.attempt import Attempt
 from service.runner.commits.records import AttemptStart, Commit
 from service.runner.diagnosis import StageFailed
-from service.runner.trial.heartbeat import HEARTBEAT, Pulse, last_sign, spent_s
+from service.runner.trial.heartbeat import HEARTBEAT, Heartbeat, last_sign, spent_s
 from service.spec.blocks import Limits
 from service.storage import StageFolder
 
@@ -44,32 +44,32 @@ def commit(epoch: int, attempt: int, at_ms: int) -> Commit:
 
 def test_it_beats_as_it_begins_and_then_no_oftener_than_needed(attempt: Attempt) -> None:
     clock = Clock()
-    pulse = Pulse(attempt, Limits(stall_s=10), clock)
+    heartbeat = Heartbeat(attempt, Limits(stall_s=10), clock)
     (attempt.path / HEARTBEAT).unlink()
-    pulse()
+    heartbeat()
     assert last_sign(attempt.path) == 0
     clock.now += 0.5
-    pulse()
+    heartbeat()
     assert last_sign(attempt.path) > 0
 
 
 def test_a_storage_that_fails_is_no_matter_of_a_step(attempt: Attempt) -> None:
     clock = Clock()
-    pulse = Pulse(attempt, Limits(), clock)
+    heartbeat = Heartbeat(attempt, Limits(), clock)
     (attempt.path / HEARTBEAT).unlink()
     attempt.path.rmdir()
     clock.now += 2
-    pulse()
+    heartbeat()
 
 
 def test_a_stage_that_is_at_work_for_too_long_ends_at_its_next_step(attempt: Attempt) -> None:
     clock = Clock()
-    pulse = Pulse(attempt, Limits(max_time_s=60), clock)
+    heartbeat = Heartbeat(attempt, Limits(max_time_s=60), clock)
     clock.now += 60
-    pulse()
+    heartbeat()
     clock.now += 0.25
     with pytest.raises(StageFailed, match=r"^the stage was at work for 60\.2 s; limits\.max_time_s is 60$"):
-        pulse()
+        heartbeat()
 
 
 def test_the_time_of_earlier_attempts_counts_as_far_as_they_committed() -> None:
