@@ -58,7 +58,7 @@ test-unit: setup ## tests of single parts, the slow ones too (6 minutes)
 
 coverage: setup ## all tests under coverage.py: what they do not reach; fails under 90 % of lines, 80 % of branches (25 minutes)
 	rm -rf $(COVERAGE) && mkdir $(COVERAGE)
-	$(BIN)/coverage run -m pytest -n $(JOBS) --no-loadscope-reorder $(ARGS)
+	-PYTHONPATH=$(CURDIR) $(BIN)/coverage run -m pytest -n $(JOBS) --no-loadscope-reorder $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage json --quiet -o $(COVERAGE)/coverage.json
 	$(BIN)/python -m tests.tools.coverage_report $(COVERAGE)/coverage.json

@@ -1,6 +1,6 @@
 """Training spiking neural networks with SDT, TET and TIT.
 
-`import tet_core` loads no torch: every export below is loaded when it is first asked for.
+`import tet_core` loads no torch: every export below is loaded when it is first used.
 
 Example:
     >>> from tet_core import TrainConfig, fit

@@ -57,21 +57,21 @@ class Current:
         return Current((*self.terms, *other.terms), self.steps)
 
     @property
-    def can_be_looked_at(self) -> bool:
+    def can_be_previewed(self) -> bool:
         """Whether `first` changes nothing: a norm that is not ours may keep statistics of every input."""
         norms = [term.norm for term in self.terms if term.norm is not None]
         return all(isinstance(norm, TdBN) or not norm.training for norm in norms)
 
     @torch.no_grad()
     def first(self, num_samples: int) -> Tensor:
-        """Return the sum for the first samples of the batch only, `[T, num_samples, *]`; see `TdBN.glance`."""
-        first, *others = (self._glance(Term(term.x[:, :num_samples], term.norm)) for term in self.terms)
+        """Return the sum for the first samples of the batch only, `[T, num_samples, *]`; see `TdBN.preview`."""
+        first, *others = (self._preview(Term(term.x[:, :num_samples], term.norm)) for term in self.terms)
         return sum(others, start=first)
 
-    def _glance(self, term: Term) -> Tensor:
+    def _preview(self, term: Term) -> Tensor:
         x = term.x.expand(self.steps, *term.x.shape[1:])
         if isinstance(term.norm, TdBN):
-            return term.norm.glance(x)
+            return term.norm.preview(x)
         return x if term.norm is None else term.norm(x)
 
     def tensor(self) -> Tensor:

@@ -128,8 +128,8 @@ class Workers:
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
-            told = (str(error).splitlines() or [type(error).__name__])[0]
-            raise WorkersApartError(f"worker {self.rank} of {self.num} has lost the others: {told}") from error
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise WorkersApartError(f"worker {self.rank} of {self.num} has lost the others: {reason}") from error
 
 
 ALONE = Workers()

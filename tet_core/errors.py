@@ -1,7 +1,7 @@
 """All errors of this package.
 
     ValueError
-    ├── ConfigError                 what was asked for is not accepted, or cannot be had here
+    ├── ConfigError                 a setting is not accepted, or not available on this machine
     ├── DataError                   a data set is missing, damaged, or not what its card says
     ├── CheckpointError             a checkpoint is damaged, of another format, or does not fit
     │   └── EnvironmentMismatch     … was made in an environment that gives other bits

@@ -41,8 +41,8 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for
     bring_supervisor_back(settings)
     components, supervisor = stack.status(settings), supervising.supervisor_pid(settings)
     if as_json:
-        watched = {"pid": supervisor, "healthy": supervisor is not None}
-        print_json({"components": [_plain(component) for component in components], "supervisor": watched})
+        watching = {"pid": supervisor, "healthy": supervisor is not None}
+        print_json({"components": [_plain(component) for component in components], "supervisor": watching})
     else:
         out.print(_table(components))
         known = f"process {supervisor}" if supervisor else "not running: components that die are not restarted"

@@ -61,9 +61,9 @@ def diagnose(error: BaseException) -> Failure:
     message = _message(error, type_)
     if isinstance(error, StageFailed):  # the service raised it on purpose: a traceback would say nothing
         return Failure.of(type_, message)
-    # The name of the author's own exception says more than that of its wrapper.
+    # The author's own exception says more than its wrapper, whose lines would push it out of the stored traceback.
     raised = error.__cause__ if isinstance(error, EntryPointError) and error.__cause__ is not None else error
-    trace = "".join(traceback.format_exception(error))
+    trace = "".join(traceback.format_exception(raised))
     return Failure.of(type_, message, kind=type(raised).__name__, trace=trace)
 
 

@@ -93,9 +93,9 @@ def _rows(subject: Subject, analysis: Analysis, done: int) -> Iterator[Row]:
 def _timed(subject: Subject, rows: Iterator[Row]) -> Iterator[Row]:
     """Yield each row with the time it took; torch's threads and determinism are the stage's while it is measured."""
     while True:
-        begun = time.perf_counter()
+        started = time.perf_counter()
         with environment.applied(subject.config):
             row = next(rows, None)
         if row is None:
             return
-        yield replace(row, metrics=row.metrics | {"row_time_s": time.perf_counter() - begun})
+        yield replace(row, metrics=row.metrics | {"row_time_s": time.perf_counter() - started})

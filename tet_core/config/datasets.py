@@ -65,7 +65,7 @@ class Digits(Config):
     input_size: Literal[8, 16, 32] = Field(8, description="Side in pixels; above 8 each pixel is repeated.")
 
     def card(self) -> DatasetCard:
-        """Return what is known of it."""
+        """Return its card."""
         return DatasetCard(
             num_classes=10,
             in_channels=1,
@@ -83,7 +83,7 @@ class FashionMnist(Config):
     name: Literal["fashion_mnist"] = "fashion_mnist"
 
     def card(self) -> DatasetCard:
-        """Return what is known of it."""
+        """Return its card."""
         return DatasetCard(
             num_classes=10,
             in_channels=1,
@@ -96,7 +96,7 @@ class FashionMnist(Config):
 
 class _Cifar(Config):
     def card(self) -> DatasetCard:
-        """Return what is known of it."""
+        """Return its card."""
         return DatasetCard(
             num_classes=100 if isinstance(self, Cifar100) else 10,
             in_channels=3,
@@ -128,7 +128,7 @@ class ImageNet(Config):
     num_classes: NumClasses = 1000
 
     def card(self) -> DatasetCard:
-        """Return what is known of it; a selection of classes has other counts."""
+        """Return its card; the numbers of samples are only known for all 1,000 classes."""
         whole = self.num_classes == 1000
         return DatasetCard(
             num_classes=self.num_classes,
@@ -152,7 +152,7 @@ class ImageFolder(Config):
     split_seed: Seed = Field(0, description="Seed of the split, if none is given.")
 
     def card(self) -> DatasetCard:
-        """Return what is known of it."""
+        """Return its card."""
         return DatasetCard(
             num_classes=self.num_classes,
             in_channels=self.in_channels,
@@ -169,7 +169,7 @@ class DvsCifar10(Config):
     slicing: Slicing = "count"
 
     def card(self) -> DatasetCard:
-        """Return what is known of it."""
+        """Return its card."""
         return DatasetCard(
             num_classes=10,
             in_channels=2,
@@ -194,7 +194,7 @@ class EventFolder(Config):
     split_seed: Seed = Field(0, description="Seed of the split, if none is given.")
 
     def card(self) -> DatasetCard:
-        """Return what is known of it."""
+        """Return its card."""
         return DatasetCard(
             num_classes=self.num_classes,
             in_channels=2,
@@ -217,7 +217,7 @@ class Saccades(Config):
     slicing: Slicing = "count"
 
     def card(self) -> DatasetCard:
-        """Return what is known of it; its events may be mirrored if its images may."""
+        """Return its card; its events may be mirrored if its images may."""
         still = self.base.card()
         flips = tuple(step for step in still.augmentation if isinstance(step, Flip))
         return DatasetCard(
@@ -243,7 +243,7 @@ class EntryPointDataset(Config):
     options: dict[str, str | int | float | bool] = Field({}, description="Passed to it as keyword arguments.")
 
     def card(self) -> DatasetCard:
-        """Return what the spec says of it."""
+        """Return its card, with the values of the spec."""
         return DatasetCard(
             num_classes=self.num_classes,
             in_channels=self.in_channels,

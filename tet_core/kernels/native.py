@@ -43,9 +43,9 @@ def library() -> ctypes.CDLL:
     """
     compiler = _compiler()
     flags = [*FLAGS, *([level] if (level := LEVELS.get(torch.backends.cpu.get_cpu_capability())) else [])]
-    told = [platform.machine(), _run([*compiler, "--version"]), *flags]
-    told += [(FOLDER / name).read_text() for name in SOURCES]
-    name = hashlib.sha256("\0".join(told).encode()).hexdigest()[:16]
+    parts = [platform.machine(), _run([*compiler, "--version"]), *flags]
+    parts += [(FOLDER / name).read_text() for name in SOURCES]
+    name = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
     try:
         loaded = ctypes.CDLL(str(_built([*compiler, *flags], cache_folder() / f"{name}.so")))
     except OSError as error:  # a full disk, a folder that is not ours, a mount that allows no execution

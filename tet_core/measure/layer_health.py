@@ -60,7 +60,7 @@ def watched(model: nn.Module) -> Iterator[dict[str, LayerHealth]]:
     def see(name: str, layer: LIF, args: tuple[Any, ...], spikes: Tensor) -> None:
         handles.pop(name).remove()
         current = args[0] if isinstance(args[0], Current) else Current.of(args[0])
-        if not current.can_be_looked_at:
+        if not current.can_be_previewed:
             return
         # Copies: a view would keep the whole batch in memory, and the next step changes the weights.
         first, fired = current.first(NUM_SAMPLES).clone(), spikes[:, :NUM_SAMPLES].detach().clone()

@@ -81,7 +81,7 @@ class TdBN(nn.Module):
         return y
 
     @torch.no_grad()
-    def glance(self, x_TBCHW: Tensor) -> Tensor:
+    def preview(self, x_TBCHW: Tensor) -> Tensor:
         """Normalise a few samples, in training by their own statistics, and leave the running statistics unchanged."""
         if not self.training:
             return self(x_TBCHW)  # type: ignore[no-any-return]
@@ -133,10 +133,10 @@ class TEBN(TdBN):
         return scale_steps(super().forward(x_TBCHW), self.scale)
 
     @torch.no_grad()
-    def glance(self, x_TBCHW: Tensor) -> Tensor:
+    def preview(self, x_TBCHW: Tensor) -> Tensor:
         """Normalise a few samples as a `TdBN` does, and scale them."""
-        looked_at = super().glance(x_TBCHW)
-        return scale_steps(looked_at, self.scale) if self.training else looked_at
+        previewed = super().preview(x_TBCHW)
+        return scale_steps(previewed, self.scale) if self.training else previewed
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
         saved = state_dict.get(prefix + "scale")

@@ -24,7 +24,7 @@ def build_optimizer(config: AdamConfig | SgdConfig, parameters: Iterable[nn.Para
             assert_never(unknown)
 
 
-class _AsTheyLie(torch.optim.Optimizer):
+class _InMemoryOrder(torch.optim.Optimizer):
     """An optimiser whose step gets weights, gradients and state in their order in memory.
 
     torch's fused steps on CPUs (2.13) copy every gradient that is channels-last, and do not use the copy: this takes
@@ -45,17 +45,17 @@ class _AsTheyLie(torch.optim.Optimizer):
         with torch.no_grad():
             if closure is not None:  # it must see the weights in their own shape
                 return self._step(closure)
-            with _as_they_lie(self):
+            with _in_memory_order(self):
                 return self._step()
 
 
-class Adam(_AsTheyLie, torch.optim.Adam):
+class Adam(_InMemoryOrder, torch.optim.Adam):
     """`torch.optim.Adam`, in the order of memory."""
 
     _step = inspect.unwrap(torch.optim.Adam.step)
 
 
-class SGD(_AsTheyLie, torch.optim.SGD):
+class SGD(_InMemoryOrder, torch.optim.SGD):
     """`torch.optim.SGD`, in the order of memory."""
 
     _step = inspect.unwrap(torch.optim.SGD.step)
@@ -67,15 +67,15 @@ _LARGE = 1 << 16
 
 
 @contextmanager
-def _as_they_lie(optimizer: torch.optim.Optimizer) -> Iterator[None]:
+def _in_memory_order(optimizer: torch.optim.Optimizer) -> Iterator[None]:
     turned = [p for group in optimizer.param_groups for p in group["params"] if _is_channels_last(p)]
     for p in turned:
-        _turn(p, optimizer.state[p], _TO_CHANNELS_LAST)
+        _permute(p, optimizer.state[p], _TO_CHANNELS_LAST)
     try:
         yield
     finally:
         for p in turned:
-            _turn(p, optimizer.state[p], _BACK)
+            _permute(p, optimizer.state[p], _BACK)
 
 
 def _is_channels_last(p: nn.Parameter) -> bool:
@@ -84,7 +84,7 @@ def _is_channels_last(p: nn.Parameter) -> bool:
     return all(each.is_contiguous(memory_format=torch.channels_last) for each in (p, p.grad))
 
 
-def _turn(p: nn.Parameter, state: dict[str, Any], axes: tuple[int, ...]) -> None:
+def _permute(p: nn.Parameter, state: dict[str, Any], axes: tuple[int, ...]) -> None:
     shape, grad = p.shape, p.grad
     assert grad is not None
     p.grad = None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.ports import free_ports
+from tests.ports import lasting_ports
 
 PORTS = ("API", "MLFLOW", "RAY_DASHBOARD", "RAY_GCS", "RAY_CLIENT", "RAY_AGENT")
 # Two trials of one CPU at once, on any machine.
@@ -32,7 +32,7 @@ class Place:
     @classmethod
     def make(cls, folder: Path) -> "Place":
         """Choose ports that are free now."""
-        return cls(folder, dict(zip(PORTS, free_ports(len(PORTS)), strict=True)))
+        return cls(folder, dict(zip(PORTS, lasting_ports(len(PORTS)), strict=True)))
 
     @property
     def home(self) -> Path:

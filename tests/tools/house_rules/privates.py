@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from tests.tools.house_rules.tree import PACKAGES, Finding, Source, python
 
 _USERS = ("tests", "benchmarks")
-# Public by agreement: of named tuples, and of SQLAlchemy's rows.
-_PUBLIC = frozenset({"_asdict", "_fields", "_make", "_mapping", "_replace"})
+# Public by agreement: of named tuples, of SQLAlchemy's rows, and `os._exit`.
+_PUBLIC = frozenset({"_asdict", "_exit", "_fields", "_make", "_mapping", "_replace"})
 _PRIVATE = re.compile(r"_[a-zA-Z]\w*")
 # A private name as text: of monkeypatch.setattr("service.x._name", ...), of code for another process.
 _WITHIN_TEXT = re.compile(r"\w\.(_[a-zA-Z]\w*)")

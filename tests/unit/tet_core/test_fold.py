@@ -88,6 +88,7 @@ def test_in_float64_every_spike_is_equal(model: dict[str, Any]) -> None:
     torch.testing.assert_close(folded_outputs, outputs, rtol=0, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model", MODELS, ids=lambda model: "-".join(str(v) for v in model.values() if isinstance(v, str))
 )

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import tet_core
 
@@ -18,6 +19,7 @@ def test_training_loads_neither_torchs_compiler_nor_scikit_learn() -> None:
     """Each takes a second of every trial's process; torch's optimisers would load the one, digits the other."""
     code = """
 import sys
+from pathlib import Path
 from tet_core import fit
 from tests.unit.tet_core.stages import make_config
 fit(make_config(epochs=1))
@@ -29,6 +31,11 @@ print({"torch._dynamo", "sklearn"} & sys.modules.keys())
 def test_fit_and_evaluate_are_functions_after_their_modules_were_imported() -> None:
     code = "import tet_core.train.fitting, tet_core.measure.evaluation; from tet_core import fit, evaluate; "
     assert run(code + "print(callable(fit), callable(evaluate))") == "True True"
+
+
+def test_no_module_has_the_name_of_an_export() -> None:
+    modules = {path.stem for path in Path(tet_core.__file__).parent.iterdir()}
+    assert not modules & set(tet_core.__all__)
 
 
 def test_every_export_is_there() -> None:

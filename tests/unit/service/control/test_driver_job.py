@@ -11,7 +11,7 @@ from service.settings import Settings
 from service.store.tables import ExperimentRow
 
 ROW = ExperimentRow(id="0" * 20, name="digits", driver_attempt=3, generation=2)
-# What a driver is told besides settings.
+# The arguments of a driver that are no settings.
 OF_THE_EXPERIMENT = {"experiment": ROW.id, "attempt": 3, "generation": 2}
 
 

@@ -124,6 +124,7 @@ def test_an_error_of_an_entry_point_stays_its_authors(raised: Exception) -> None
     assert (found.type, found.whose, found.kind) == ("error", "user", type(raised).__name__)
     assert found.message == f"entry_point 'mine' raised {type(raised).__name__}: {raised}"
     assert "test_diagnosis.py" in found.traceback
+    assert "EntryPointError" not in found.traceback, "the author's own lines are kept"
 
 
 def test_data_that_an_entry_point_finds_damaged_are_the_users() -> None:

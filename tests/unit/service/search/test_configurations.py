@@ -139,7 +139,7 @@ def test_a_dimension_that_makes_no_sense_is_refused(space: dict[str, Any], field
 def test_a_search_needs_a_validation_set() -> None:
     found = faults(searched({"optimizer.lr": LR}, validation=0))
     assert list(found) == ["validation"]
-    assert "never on the test set" in found["validation"].detail
+    assert "never by the test set" in found["validation"].detail
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_a_number_that_no_arm_looks_at_is_refused() -> None:
 
 def test_more_configurations_than_there_are_are_refused() -> None:
     found = refused(searched({"optimizer.lr": {"choice": [0.1, 0.2]}}))
-    assert "only 2 different configurations" in found["search.num_configurations"].detail
+    assert "must be at most 2, the number of different configurations" in found["search.num_configurations"].detail
 
 
 def test_a_block_that_is_not_there_keeps_the_name_that_holds_there() -> None:

@@ -185,6 +185,7 @@ def test_a_missing_device_is_named() -> None:
         train_epochs(make_config(device="cuda"))
 
 
+@pytest.mark.slow
 def test_training_uses_its_own_threads_and_restores_the_callers() -> None:
     seen: set[int] = set()
     handle = register_module_forward_pre_hook(lambda _module, _args: seen.add(torch.get_num_threads()))

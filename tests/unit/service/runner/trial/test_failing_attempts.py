@@ -96,7 +96,9 @@ def test_an_unforeseen_error_is_reported_with_its_traceback(
     model = {"name": "entry_point", "entry_point": "broken"}
     found = failure(run(StageTrial(config(folder.path, train={"model": model})))[-1])
     assert (found["type"], found["class"], found["kind"]) == ("error", "user", "RuntimeError")
-    assert found["message"].endswith("mat1 and mat2 shapes cannot be multiplied (512x64 and 7x10)")
+    assert found["message"] == (
+        "entry_point 'broken' raised RuntimeError: mat1 and mat2 shapes cannot be multiplied (512x64 and 7x10)"
+    )
     assert "broken_net.py" in found["traceback"]
 
 

@@ -191,7 +191,7 @@ def test_an_attempt_that_is_overtaken_stops(folder: StageFolder) -> None:
     ("train", "kind", "message"),
     [
         ({"loss": {"name": "tet", "lamb": 0.5, "phi": 1e30}}, "FloatingPointError", "loss is inf in epoch 1"),
-        ({"device": "cuda"}, "ValueError", "device is 'cuda'"),
+        ({"device": "cuda"}, "ConfigError", "device is 'cuda'"),
     ],
 )
 def test_what_is_the_users_failure_is_reported_as_such(
