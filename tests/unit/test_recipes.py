@@ -2,15 +2,17 @@
 
 import math
 import re
+from collections.abc import Iterator
 from typing import Any, get_args
 
 import pytest
 import torch
+from pydantic import BaseModel
 
 from service import events
 from service.events import Event
 from service.presets.catalogue import MINI, presets
-from service.spec.experiment import Stage, TrainStage
+from service.spec.experiment import Experiment, Stage, TrainStage
 from tests.root import ROOT
 from tests.surrogates import IN_KERNELS, ONE_OF_EACH
 from tests.unions import members, names
@@ -38,6 +40,8 @@ from tet_core.neuron import build_neuron, build_surrogate
 from tet_core.train.optimizer import build_optimizer, learning_rate
 
 GUIDES = ROOT / "docs" / "guides"
+# A block of a spec, or what stands between backticks.
+IN_CODE = r"^```(?:yaml|json)\n(.*?)^```|(?<!`)`([^`\n]+)`"
 
 
 DOCUMENTED: dict[str, tuple[str, list[str]]] = {
@@ -60,6 +64,23 @@ def test_every_name_that_a_spec_can_use_is_in_its_guide(kind: str) -> None:
     text = (GUIDES / guide).read_text()
     assert known
     assert [name for name in known if f"`{name}`" not in text] == []
+
+
+def models_within(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield every model that a type holds, and those that its fields hold."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+        for field in annotation.model_fields.values():
+            yield from models_within(field.annotation)
+    for argument in get_args(annotation):
+        yield from models_within(argument)
+
+
+def test_every_field_of_a_spec_is_in_a_guide() -> None:
+    fields = {name for model in models_within(Experiment) for name in model.model_fields}
+    pages = [*GUIDES.glob("*.md"), ROOT / "docs" / "troubleshooting.md"]
+    code = [found for page in pages for found in re.findall(IN_CODE, page.read_text(), re.MULTILINE | re.DOTALL)]
+    assert fields - set(re.findall(r"\w+", " ".join(map("".join, code)))) == set()
 
 
 def test_every_metric_is_in_the_guide() -> None:

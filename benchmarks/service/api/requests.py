@@ -133,7 +133,7 @@ QUERIES: Mapping[str, tuple[str, ...]] = {
     ),
     _ID: ("", "?limit=10", "?cursor=20"),
 }
-# Half of what is posted are specs. None of what is stored has a search, so nothing can be asked for what it chose.
+# Half of what is posted are specs.
 POSTS: Mapping[str, Callable[[Mix], tuple[str, object]]] = {
     "/experiments": lambda mix: ("/experiments", mix.new_spec()),
     "/experiments/validate": lambda mix: ("/experiments/validate", mix.new_spec()),
@@ -142,4 +142,10 @@ POSTS: Mapping[str, Callable[[Mix], tuple[str, object]]] = {
     f"{_ID}/retry": lambda mix: (f"/experiments/{mix.failed_id()}/retry", None),
     f"{_ID}/fork": lambda mix: (f"/experiments/{mix.succeeded_id()}/fork", {"name": "a fork"}),
     f"{_ID}/verify": lambda mix: (f"/experiments/{mix.succeeded_id()}/verify", mix.replay()),
+}
+# Everything that changes something and is not asked, with the reason.
+NOT_MEASURED: Mapping[str, str] = {
+    f"POST {_ID}/cancel": "it stores a wish, as a pause does, and what is cancelled can be asked nothing more",
+    f"POST {_ID}/rerun-best": "none of what is stored has a search, so nothing was chosen",
+    f"DELETE {_ID}": "it stores a wish; the files are removed later",
 }

@@ -7,16 +7,31 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, select, update
+from sqlalchemy.orm import Session
 
+from service.events import utc_now
 from service.reasons import Reason, ReasonKind
 from service.store.database import Database, alembic_config
-from service.store.tables import ChainRow, ExperimentRow, StageRow, Table
-from tests.integration.store.test_repository import create
+from service.store.tables import (
+    ChainRow,
+    EventFileRow,
+    EventRow,
+    ExperimentRow,
+    LineageRow,
+    OutcomeRow,
+    StageRow,
+    Table,
+    VerificationRow,
+)
+from tests.integration.store.test_repository import CHAINS, create
 from tests.root import ROOT
+
+VERSIONS = sorted(file.name[:4] for file in (ROOT / "service/store/migrations/versions").glob("[0-9]*.py"))[:-1]
 
 
 def test_the_migrations_make_the_tables_that_the_code_reads(database: Database) -> None:
@@ -64,6 +79,52 @@ def test_a_migration_undone_leaves_nothing(database: Database) -> None:
     assert inspect(database.engine).get_table_names() == ["alembic_version"]
     database.migrate()
     assert database.pending_migration() is None
+
+
+def fill(database: Database) -> None:
+    """Store rows in every table."""
+    parent, child = create(database, key="k"), create(database)
+    at = utc_now()
+    with Session(database.engine) as session, session.begin():
+        (chain, *_) = session.scalars(select(ChainRow.id))
+        session.add_all(
+            [
+                OutcomeRow(experiment_id=parent, generation=1, state="failed", reason="", finished_at=at),
+                LineageRow(experiment_id=child, parent_id=parent),
+                VerificationRow(experiment_id=parent, number=1, chain_id=chain, stage=0, created_at=at),
+                EventRow(experiment_id=parent, at=at, type="stage", data={}),
+                EventFileRow(experiment_id=parent, driver_attempt=1),
+            ]
+        )
+
+
+def counted(database: Database) -> dict[str, int]:
+    """Return how many rows each of the tables has that the database has now."""
+    with database.engine.connect() as connection:
+        names = set(inspect(connection).get_table_names()) & set(Table.metadata.tables)
+        return {name: connection.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar_one() for name in names}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_rows_of_every_earlier_version_are_kept_and_read(database: Database, version: str) -> None:
+    fill(database)
+    assert min(counted(database).values()) > 0, "fill() stores no row in a table"
+    with database.engine.begin() as connection:
+        command.downgrade(alembic_config(connection), version)
+    earlier = counted(database)
+    assert min(earlier.values()) > 0
+    database.migrate()
+    assert counted(database).items() >= earlier.items()
+    with Session(database.engine) as session:
+        for mapper in Table.registry.mappers:
+            required = [column.key for column in mapper.column_attrs if not column.columns[0].nullable]
+            for row in session.scalars(select(mapper.class_)):
+                assert [name for name in required if getattr(row, name) is None] == [], mapper.class_
+    with database.reading() as repository:
+        for shown in repository.experiments.page(limit=10):
+            found = repository.experiments.get(shown.id)
+            assert found.current_reason() == Reason(ReasonKind.NONE, "")
+            assert len(repository.work.chains(found.id)) == len(CHAINS)
 
 
 def test_failures_from_before_there_were_types_get_one(database: Database) -> None:

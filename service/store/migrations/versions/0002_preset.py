@@ -15,5 +15,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Undo."""
-    with op.batch_alter_table("experiments") as batch_op:
-        batch_op.drop_column("preset")
+    # Not in a batch: on SQLite that makes the table again, and dropping the old one deletes every chain with it.
+    op.drop_column("experiments", "preset")
