@@ -114,7 +114,8 @@ def test_the_kernels_number_the_surrogates_alike() -> None:
     assert in_c is not None
     assert in_triton is not None
     assert in_c[1] == in_triton[1]
-    assert len(in_c[1].split(", ")) == len(SURROGATES)
+    # The first letters are enough: the kernels say RECTANGLE for `Rectangular`.
+    assert [name[:5] for name in in_c[1].split(", ")] == [each.__name__.upper()[:5] for each in SURROGATES]
 
 
 def test_every_loss_is_built_as_itself() -> None:
