@@ -28,17 +28,17 @@ from tet_core.errors import (
     is_torchs,
 )
 
-# The ways in which shared storage, or the network, fails for a while. Any other OSError (no such file, no permission)
-# comes again at the next try.
-_PASSING_ERRNOS = frozenset(
+# Temporary failures of shared storage or the network. Any other OSError (no such file, no permission) would occur again
+# at the next try.
+_TEMPORARY_ERRNOS = frozenset(
     {errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.ETIMEDOUT, errno.EROFS, errno.ENOTCONN, errno.EMFILE}
     | {errno.ENETUNREACH, errno.EHOSTUNREACH, socket.EAI_AGAIN}
 )
-# The `kind` of a failure where Ray ended a trial because its node was short of memory.
+# The `kind` of the failure if Ray ended a trial because its node was short of memory.
 ENDED_FOR_MEMORY = "ray.exceptions.OutOfMemoryError"
 
 
-class StageFailed(Exception):  # noqa: N818 - named for what it says
+class StageFailed(Exception):  # noqa: N818 - "Failed" is the clearer name
     """The end of a stage for a reason that this service found, such as a limit."""
 
     def __init__(self, type_: FailureType, message: str) -> None:
@@ -46,8 +46,8 @@ class StageFailed(Exception):  # noqa: N818 - named for what it says
         self.type = type_
 
 
-class WorkerFailed(Exception):  # noqa: N818 - named for what it says
-    """The failure, or the loss, of one of a trial's workers."""
+class WorkerFailed(Exception):  # noqa: N818 - "Failed" is the clearer name
+    """The failure or the loss of one of a trial's workers."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
@@ -55,12 +55,12 @@ class WorkerFailed(Exception):  # noqa: N818 - named for what it says
 
 
 def diagnose(error: BaseException) -> Failure:
-    """Return the failure that an exception in a trial stands for."""
+    """Return the failure for an exception in a trial."""
     if isinstance(error, WorkerFailed):
         return error.failure
     type_ = failure_type(error)
     message = _message(error, type_)
-    if isinstance(error, StageFailed):  # the service raised it on purpose: a traceback would say nothing
+    if isinstance(error, StageFailed):  # raised by the service on purpose: a traceback would not help
         return Failure.of(type_, message)
     # The author's own exception says more than its wrapper, whose lines would push it out of the stored traceback.
     raised = error.__cause__ if isinstance(error, EntryPointError) and error.__cause__ is not None else error
@@ -70,8 +70,8 @@ def diagnose(error: BaseException) -> Failure:
 
 def _message(error: BaseException, type_: FailureType) -> str:
     message = str(error) or type(error).__name__
-    if type_ is FailureType.STORAGE and (found := _passing(error)) is not None and str(found) not in message:
-        return f"{message} ({type(found).__name__}: {found})"
+    if type_ is FailureType.STORAGE and (cause := _temporary(error)) is not None and str(cause) not in message:
+        return f"{message} ({type(cause).__name__}: {cause})"
     if type_ is FailureType.OUT_OF_MEMORY:
         first_line = message.splitlines()[0].strip()
         return f"out of memory: {first_line}; lower batch_size or T, or give the trial a larger device"
@@ -90,13 +90,13 @@ def failure_type(error: BaseException) -> FailureType:
 def diagnose_lost(ray_text: str, whose: str = "the trial's") -> Failure:
     """Return the failure of a trial, or of one of its workers, that ended without reporting anything.
 
-    This is the one place that decides by a text. Tune keeps Ray's exception in two forms: its text, and a pickle on the
-    shared storage, which is not loaded because a pickle can run code. A type would not be enough either: Ray raises one
-    exception for a lost process and for a lost node, and only its text tells them apart.
+    Only this function decides by a text. Tune stores Ray's exception as text and as a pickle, which is not loaded
+    because a pickle can run code. The class of the exception would not be enough either: Ray raises the same one for a
+    lost process and for a lost node, and only the text differs.
 
     Args:
-        ray_text: The text of Ray's exception; empty where there is none.
-        whose: Whose process or node was lost, for the message.
+        ray_text: The text of Ray's exception; empty if there is none.
+        whose: The possessive before "process" or "node" in the message.
     """
     if "running low on memory" in ray_text:
         used = re.search(r"was ([\d.]+GB used / [\d.]+GB limit)", ray_text)
@@ -128,8 +128,7 @@ def is_of_configuration(failure: Failure, gpus_per_trial: float) -> bool:
     """Return whether a failure comes from a trial's configuration, and not from the place where it ran.
 
     A search learns from such a failure. A lack of memory counts only if the trial had its device to itself: not on a
-    part of a GPU, and not where Ray ended the trial because its node was short of memory, since another node may be
-    larger.
+    part of a GPU, and not if Ray ended the trial because its node was short of memory: another node may be larger.
     """
     match failure.type:
         case FailureType.NOT_FINITE | FailureType.HEALTH:
@@ -158,18 +157,18 @@ def os_errors(error: BaseException | None) -> Iterator[OSError]:
         error = reason if isinstance(reason, BaseException) else cause
 
 
-def _passing(error: BaseException) -> OSError | None:
-    """Return the failure of storage or network that an exception is or came from, if it is one that passes."""
-    # By class too: a timeout of a socket has no errno.
+def _temporary(error: BaseException) -> OSError | None:
+    """Return the temporary failure of storage or network among an exception and its causes; None if there is none."""
+    # Also by class, because a timeout of a socket has no errno.
     classes = (ConnectionError, TimeoutError)
-    return next((e for e in os_errors(error) if isinstance(e, classes) or e.errno in _PASSING_ERRNOS), None)
+    return next((e for e in os_errors(error) if isinstance(e, classes) or e.errno in _TEMPORARY_ERRNOS), None)
 
 
 # Signs that decide before the class of an exception does: words, an error number, a cause, or the name of a class of
 # torch's. The first sign that fits decides.
 _SIGNS: tuple[tuple[FailureType, Callable[[BaseException], bool]], ...] = (
     (FailureType.OUT_OF_MEMORY, is_out_of_memory),
-    (FailureType.STORAGE, lambda error: _passing(error) is not None),
+    (FailureType.STORAGE, lambda error: _temporary(error) is not None),
     # On a GPU, a broken collective operation may surface where its result is read.
     (FailureType.NODE_LOST, lambda error: is_torchs(error, "DistError")),
 )
