@@ -1,4 +1,4 @@
-"""`make help` tells how long each target takes, from a fresh checkout too."""
+"""A test that `make help` prints the duration of each target, even before anything is installed."""
 
 import re
 import shutil
