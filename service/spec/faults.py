@@ -174,8 +174,8 @@ def _keys(model: type[BaseModel]) -> list[str]:
 
 def _bounds(place: _Place) -> str:
     words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-    found = {key: value for key in words if (value := _limit(place, key)) is not None}
-    return " " + " and ".join(f"{words[key]} {_number(value)}" for key, value in found.items()) if found else ""
+    limits = {key: value for key in words if (value := _limit(place, key)) is not None}
+    return " " + " and ".join(f"{words[key]} {_number(value)}" for key, value in limits.items()) if limits else ""
 
 
 def _number(value: float) -> str:

@@ -79,7 +79,7 @@ def _early_stopping(raw: dict[str, Any], stopping: dict[str, Any]) -> Iterator[F
 
 
 def _longest_stage(raw: dict[str, Any]) -> int | None:
-    """Return the epochs of the longest train stage; None if no stage has valid ones."""
+    """Return the epochs of the longest train stage, or None if no stage has a valid number."""
     stages = [stage for _, arm in items(raw, "arms") if isinstance(arm, dict) for _, stage in items(arm, "stages")]
     epochs = [stage.get("epochs") for stage in stages if isinstance(stage, dict) and stage.get("kind") == "train"]
     return max((each for each in epochs if type(each) is int), default=None)

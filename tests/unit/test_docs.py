@@ -79,8 +79,8 @@ def test_the_target_of_every_link_exists(page: Path) -> None:
 def test_every_command_and_every_target_exists(page: Path) -> None:
     lines = [*in_code(page), *in_blocks(page)]
     begin = r"^(?:\$ )?(?:\.venv/bin/)?"
-    commands = {found[1] for line in lines if (found := re.match(begin + r"tet ([a-z][a-z-]*)", line))}
-    targets = {found[1] for line in lines if (found := re.match(begin + r"make ([a-z][a-z-]*)", line))}
+    commands = {match[1] for line in lines if (match := re.match(begin + r"tet ([a-z][a-z-]*)", line))}
+    targets = {match[1] for line in lines if (match := re.match(begin + r"make ([a-z][a-z-]*)", line))}
     assert (commands - COMMANDS, targets - TARGETS) == (set(), set())
 
 

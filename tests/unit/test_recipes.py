@@ -79,7 +79,7 @@ def models_within(annotation: Any) -> Iterator[type[BaseModel]]:
 def test_every_field_of_a_spec_is_in_a_guide() -> None:
     fields = {name for model in models_within(Experiment) for name in model.model_fields}
     pages = [*GUIDES.glob("*.md"), ROOT / "docs" / "troubleshooting.md"]
-    code = [found for page in pages for found in re.findall(IN_CODE, page.read_text(), re.MULTILINE | re.DOTALL)]
+    code = [groups for page in pages for groups in re.findall(IN_CODE, page.read_text(), re.MULTILINE | re.DOTALL)]
     assert fields - set(re.findall(r"\w+", " ".join(map("".join, code)))) == set()
 
 

@@ -150,7 +150,7 @@ class _Scope:
 
 
 def _scopes(file: Source) -> list[_Scope]:
-    found = [_Scope(file.module, [])]
+    scopes = [_Scope(file.module, [])]
 
     def visit(node: ast.AST, scope: _Scope, name: str) -> None:
         for child in ast.iter_child_nodes(node):
@@ -160,12 +160,12 @@ def _scopes(file: Source) -> list[_Scope]:
                 if not isinstance(child, ast.ClassDef):
                     # A function within a function sees the names of the outer one.
                     inner = _Scope(inner_name, [], scope.sentences.copy(), scope.errors.copy())
-                    found.append(inner)
+                    scopes.append(inner)
             inner.nodes.append(child)
             visit(child, inner, inner_name)
 
-    visit(file.tree, found[0], file.module)
-    return found
+    visit(file.tree, scopes[0], file.module)
+    return scopes
 
 
 def _last_word(name: str) -> str:

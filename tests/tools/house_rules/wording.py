@@ -27,7 +27,7 @@ _PHRASES = {
 
 
 def fmt_skips(files: list[Source]) -> Iterator[Finding]:
-    """Find the places beyond the tenth where the formatter is switched off."""
+    """Find the places, beyond the tenth, that switch the formatter off."""
     places = [
         (file, file.text.count("\n", 0, match.start()) + 1)
         for file in files

@@ -91,7 +91,7 @@ def stopped(arm: str, seed: int, reason: str) -> ChainView:
 
 
 def test_the_row_of_a_stopped_chain_says_why_as_far_as_there_is_room() -> None:
-    reason = "epoch 2 of stage 1: 20.00% on validation is number 3 of 3 that reached this rung; the best one continues"
+    reason = "epoch 2 of stage 1: 20.00% on validation is number 3 of 3 that got here; the best goes on"
     both = experiment(stopped("TET [fast]", 0, reason), chain(stage(epoch=5), arm="SDT"))
     told = f"TET [fast] 0 stopped 1/1 (T=4) 2/20 - {reason}"
     assert shown(picture(both, Pace(), StoppedConfigurations(), max_rows=5))[2] == told

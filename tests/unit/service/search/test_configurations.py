@@ -142,9 +142,9 @@ def test_an_invalid_dimension_is_refused(space: dict[str, Any], field: str, word
 
 
 def test_a_search_needs_a_validation_set() -> None:
-    found = faults(searched({"optimizer.lr": LR}, validation=0))
-    assert list(found) == ["validation"]
-    assert "never by the test set" in found["validation"].detail
+    by_field = faults(searched({"optimizer.lr": LR}, validation=0))
+    assert list(by_field) == ["validation"]
+    assert "never by the test set" in by_field["validation"].detail
 
 
 @pytest.mark.parametrize(
@@ -168,15 +168,15 @@ def test_a_grid_needs_points_for_a_range() -> None:
 
 def test_a_grid_of_ten_millions_is_refused() -> None:
     space = {place: {"range": [0.1, 0.9], "points": 215} for place in ("optimizer.lr", "loss.lamb", "surrogate.gamma")}
-    found = refused(searched(space, search={"method": "grid", "num_configurations": None}))
-    assert list(found) == ["search.space"]
-    assert "must be at most 5,000" in found["search.space"].detail
+    by_field = refused(searched(space, search={"method": "grid", "num_configurations": None}))
+    assert list(by_field) == ["search.space"]
+    assert "must be at most 5,000" in by_field["search.space"].detail
 
 
 def test_the_end_of_a_range_that_the_spec_refuses_is_named() -> None:
-    found = refused(searched({"loss.lamb": {"range": [0.5, 1.5]}}))
-    assert list(found) == ['search.space["loss.lamb"]']
-    fault = found['search.space["loss.lamb"]']
+    by_field = refused(searched({"loss.lamb": {"range": [0.5, 1.5]}}))
+    assert list(by_field) == ['search.space["loss.lamb"]']
+    fault = by_field['search.space["loss.lamb"]']
     assert fault.value == 1.5
     assert "in 'TET': arms[1].stages[0].loss.lamb: must be a finite number at least 0 and at most 1" in fault.detail
 
@@ -197,22 +197,22 @@ def test_the_end_of_a_range_that_the_spec_refuses_is_named() -> None:
     ],
 )
 def test_a_place_that_does_not_exist_is_refused(place: str, words: str) -> None:
-    found = refused(searched({place: {"range": [0.1, 0.2]}}))
-    assert len(found) == 1
-    assert words in next(iter(found.values())).detail
+    by_field = refused(searched({place: {"range": [0.1, 0.2]}}))
+    assert len(by_field) == 1
+    assert words in next(iter(by_field.values())).detail
 
 
 def test_a_place_that_every_arm_overrides_is_refused() -> None:
     arms = spec()["arms"]
     for arm in arms:
         arm["optimizer"] = {"name": "adam", "lr": 0.01}
-    found = refused(searched({"optimizer.lr": LR}, arms=arms))
-    assert "must make a difference" in found['search.space["optimizer.lr"]'].detail
+    by_field = refused(searched({"optimizer.lr": LR}, arms=arms))
+    assert "must make a difference" in by_field['search.space["optimizer.lr"]'].detail
 
 
 def test_more_configurations_than_the_space_has_are_refused() -> None:
-    found = refused(searched({"optimizer.lr": {"choice": [0.1, 0.2]}}))
-    assert "must be at most 2, the number of different configurations" in found["search.num_configurations"].detail
+    by_field = refused(searched({"optimizer.lr": {"choice": [0.1, 0.2]}}))
+    assert "must be at most 2, the number of different configurations" in by_field["search.num_configurations"].detail
 
 
 def test_a_block_that_an_arm_leaves_out_keeps_the_name_that_applies_there() -> None:
@@ -260,19 +260,19 @@ def test_overlapping_places_are_refused() -> None:
 
 def test_a_combination_that_the_spec_refuses_is_named() -> None:
     space = {"neuron.tau": {"choice": [0.0, 0.5]}, "neuron.learnable_tau": {"choice": [False, True]}}
-    found = refused(searched(space, search={"method": "grid", "num_configurations": None}))
-    assert "strictly between 0 and 1 if learnable_tau is true" in found["search.space"].detail
-    assert "learnable_tau" in str(found["search.space"].value)
+    by_field = refused(searched(space, search={"method": "grid", "num_configurations": None}))
+    assert "strictly between 0 and 1 if learnable_tau is true" in by_field["search.space"].detail
+    assert "learnable_tau" in str(by_field["search.space"].value)
 
 
 def test_the_precision_auto_cannot_be_searched() -> None:
-    found = refused(searched({"precision": {"choice": ["auto", "float32"]}}, search={"num_configurations": 2}))
-    assert "resolved once" in found["search.space.precision"].detail
+    by_field = refused(searched({"precision": {"choice": ["auto", "float32"]}}, search={"num_configurations": 2}))
+    assert "resolved once" in by_field["search.space.precision"].detail
 
 
 def test_the_network_cannot_be_searched_if_chains_start_from_checkpoints() -> None:
-    found = refused(searched({"model.width": {"int_range": [4, 8]}}, start={"experiment": "0" * 20}))
-    assert "another experiment's checkpoints" in found['search.space["model.width"]'].detail
+    by_field = refused(searched({"model.width": {"int_range": [4, 8]}}, start={"experiment": "0" * 20}))
+    assert "another experiment's checkpoints" in by_field['search.space["model.width"]'].detail
 
 
 def test_a_block_of_the_network_that_the_spec_leaves_out_can_be_searched() -> None:

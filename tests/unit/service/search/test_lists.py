@@ -115,8 +115,8 @@ def test_an_element_of_an_analysis_is_searched() -> None:
 def test_a_fork_keeps_its_layers_and_may_search_its_augmentation() -> None:
     start = {"experiment": "0" * 20}
     assert infeasible(parse(searched({"augmentation.0.padding": PADDING}, start=start))) == []
-    found = refused(searched({"model.layers.0.channels": {"int_range": [4, 8]}}, model=NETWORK, start=start))
-    assert "another experiment's checkpoints" in found['search.space["model.layers.0.channels"]'].detail
+    by_field = refused(searched({"model.layers.0.channels": {"int_range": [4, 8]}}, model=NETWORK, start=start))
+    assert "another experiment's checkpoints" in by_field['search.space["model.layers.0.channels"]'].detail
 
 
 @pytest.mark.parametrize(
@@ -146,15 +146,17 @@ def test_a_missing_element_is_refused_and_the_existing_ones_are_named(place: str
     raw = searched({place: PADDING}, augmentation=AUGMENTATION, model=NETWORK)
     raw["arms"][0]["augmentation"] = []
     raw["arms"][1] |= {"augmentation": AUGMENTATION[:1], "optimizer": {"name": "sgd"}}
-    found = refused(raw)
-    assert {field: (fault.value, fault.detail) for field, fault in found.items()} == {
+    by_field = refused(raw)
+    assert {field: (fault.value, fault.detail) for field, fault in by_field.items()} == {
         f'search.space["{place}"]': (place, detail)
     }
 
 
 def test_the_refusal_of_brackets_shows_how_to_write_an_element() -> None:
-    found = refused(searched({"augmentation[0].padding": PADDING}))
-    assert found['search.space["augmentation[0].padding"]'].detail.endswith("by its number: 'augmentation.0.padding'")
+    by_field = refused(searched({"augmentation[0].padding": PADDING}))
+    assert by_field['search.space["augmentation[0].padding"]'].detail.endswith(
+        "by its number: 'augmentation.0.padding'"
+    )
 
 
 @pytest.mark.parametrize(
@@ -173,8 +175,8 @@ def test_the_refusal_of_brackets_shows_how_to_write_an_element() -> None:
 def test_a_value_that_the_spec_refuses_is_named_together_with_its_field(
     place: str, dimension: Raw, value: float, words: str
 ) -> None:
-    found = refused(searched({place: dimension}, model=NETWORK))
-    (fault,) = found.values()
+    by_field = refused(searched({place: dimension}, model=NETWORK))
+    (fault,) = by_field.values()
     assert fault.field in (f'search.space["{place}"]', f"search.space.{place}")
     assert fault.value == value
     assert f"is refused in 'SDT': {words}" in fault.detail

@@ -20,26 +20,26 @@ def searched(stopping: Any = None, space: dict[str, Any] | None = None, **search
 
 
 def test_early_stopping_needs_a_search() -> None:
-    found = faults(spec(early_stopping={"name": "asha"}))
-    assert "must be left out without a search" in found["early_stopping"].detail
+    by_field = faults(spec(early_stopping={"name": "asha"}))
+    assert "must be left out without a search" in by_field["early_stopping"].detail
 
 
 @pytest.mark.parametrize("name", ["asha", "median"])
 def test_the_grace_must_be_shorter_than_the_longest_stage(name: str) -> None:
-    found = faults(searched({"name": name, "grace_epochs": 20}))
-    assert "must be below 20, the epochs of the longest train stage" in found["early_stopping.grace_epochs"].detail
+    by_field = faults(searched({"name": name, "grace_epochs": 20}))
+    assert "must be below 20, the epochs of the longest train stage" in by_field["early_stopping.grace_epochs"].detail
     assert parse(searched({"name": name, "grace_epochs": 19})).early_stopping is not None
 
 
 def test_early_stopping_needs_a_single_goal() -> None:
-    found = faults(searched({"name": "asha"}, goal=["val/accuracy", "val/energy_j"]))
-    assert "two goals" in found["early_stopping"].detail
+    by_field = faults(searched({"name": "asha"}, goal=["val/accuracy", "val/energy_j"]))
+    assert "two goals" in by_field["early_stopping"].detail
 
 
 @pytest.mark.parametrize("place", ["epochs", "arms.TET.epochs", "arms.TIT.stages.0.epochs"])
 def test_early_stopping_is_refused_if_epochs_are_searched(place: str) -> None:
-    found = faults(searched({"name": "asha"}, {place: {"int_range": [2, 20]}}))
-    assert "equal epochs would not be equal progress" in found["early_stopping"].detail
+    by_field = faults(searched({"name": "asha"}, {place: {"int_range": [2, 20]}}))
+    assert "equal epochs would not be equal progress" in by_field["early_stopping"].detail
 
 
 @pytest.mark.parametrize(

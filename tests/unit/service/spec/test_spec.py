@@ -47,9 +47,9 @@ def faults(raw: object) -> dict[str, FieldError]:
 
 
 def fault(raw: object) -> FieldError:
-    found = faults(raw)
-    assert len(found) == 1, found
-    return next(iter(found.values()))
+    by_field = faults(raw)
+    assert len(by_field) == 1, by_field
+    return next(iter(by_field.values()))
 
 
 def test_the_spec_of_the_design_is_accepted() -> None:
@@ -79,8 +79,8 @@ def test_one_answer_has_all_faults() -> None:
     raw["arms"][1]["name"] = "SDT"
     raw["arms"][2]["stages"][0].update(epochs=10**9, inherit="all")
     raw["arms"].append({"name": "empty", "stages": []})
-    found = faults(raw)
-    assert {field: error.pointer for field, error in found.items()} == {
+    by_field = faults(raw)
+    assert {field: error.pointer for field, error in by_field.items()} == {
         "epoch": "/epoch",
         "arms[0].stages[0].T": "/arms/0/stages/0/T",
         "arms[1].stages[0].loss.lamb": "/arms/1/stages/0/loss/lamb",
@@ -92,18 +92,18 @@ def test_one_answer_has_all_faults() -> None:
         "baseline": "/baseline",
         "arms[2].stages[0].inherit": "/arms/2/stages/0/inherit",
     }
-    assert found["dataset.name"].detail.startswith("must be one of 'digits', 'fashion_mnist', 'cifar10', ")
-    assert found["arms[2].stages[0].epochs"].detail == "must be an integer at least 1 and at most 100,000"
-    assert found["arms[1].stages[0].loss.lamb"].value == -1
-    assert "arms[0] has the same name" in found["arms[1].name"].detail
+    assert by_field["dataset.name"].detail.startswith("must be one of 'digits', 'fashion_mnist', 'cifar10', ")
+    assert by_field["arms[2].stages[0].epochs"].detail == "must be an integer at least 1 and at most 100,000"
+    assert by_field["arms[1].stages[0].loss.lamb"].value == -1
+    assert "arms[0] has the same name" in by_field["arms[1].name"].detail
 
 
 def test_the_refusal_of_an_unknown_key_names_the_nearest_and_all_accepted_keys() -> None:
     raw = spec()
     raw["arms"][0]["stages"][0]["epoch"] = raw["arms"][0]["stages"][0].pop("epochs")
-    found = faults(raw)
-    assert found["arms[0].stages[0].epochs"].detail.startswith("is required: an integer at least 1")
-    detail = found["arms[0].stages[0].epoch"].detail
+    by_field = faults(raw)
+    assert by_field["arms[0].stages[0].epochs"].detail.startswith("is required: an integer at least 1")
+    detail = by_field["arms[0].stages[0].epoch"].detail
     assert detail.startswith("unknown key; did you mean 'epochs'? accepted here: kind, T, epochs, loss, inherit, ")
 
 
@@ -215,9 +215,9 @@ def test_thousands_of_faults_are_counted_and_the_first_are_listed() -> None:
 def test_a_stage_that_inherits_all_needs_the_same_optimiser_and_schedule() -> None:
     raw = spec(optimizer={"name": "sgd"})
     raw["arms"][2]["stages"][1].update(inherit="all", optimizer={"name": "adam"}, schedule={"name": "constant"})
-    found = faults(raw)
-    assert found["arms[2].stages[1].optimizer"].detail.startswith("must be 'sgd', the optimizer of the stage before")
-    assert "arms[2].stages[1].schedule" in found
+    by_field = faults(raw)
+    assert by_field["arms[2].stages[1].optimizer"].detail.startswith("must be 'sgd', the optimizer of the stage before")
+    assert "arms[2].stages[1].schedule" in by_field
 
 
 def resolved(raw: dict[str, Any], arm: int = 0, stage: int = 0) -> Any:

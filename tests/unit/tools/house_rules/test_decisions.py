@@ -35,9 +35,9 @@ def test_a_decision_by_text_is_found(tree: Tree, expression: str) -> None:
     parameters = "row, failure, self, error, last_message, reason, said, told, response, ray_text"
     code = f"def decide({parameters}):\n    return {expression}\n"
     findings = list(decisions_by_text(tree({"service/control/it.py": code}), {}))
-    assert {(found.path, found.line) for found in findings} == {("service/control/it.py", 2)}
-    assert all("decides by text (service.control.it.decide)" in found.what for found in findings)
-    assert all(found.cure.startswith("store or raise a kind") for found in findings)
+    assert {(finding.path, finding.line) for finding in findings} == {("service/control/it.py", 2)}
+    assert all("decides by text (service.control.it.decide)" in finding.what for finding in findings)
+    assert all(finding.cure.startswith("store or raise a kind") for finding in findings)
 
 
 @pytest.mark.parametrize(

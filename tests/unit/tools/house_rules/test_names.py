@@ -31,7 +31,7 @@ def test_private_classes_may_repeat(tree: Tree) -> None:
 
 def test_a_class_within_a_class_counts(tree: Tree) -> None:
     files = tree({"service/a.py": "class Turn: ...\n", "service/b.py": "class Queue:\n    class Turn: ...\n"})
-    assert [(found.path, found.line) for found in repeated_classes(files)] == [("service/b.py", 2)]
+    assert [(finding.path, finding.line) for finding in repeated_classes(files)] == [("service/b.py", 2)]
 
 
 def test_a_module_name_that_repeats_is_found(tree: Tree) -> None:

@@ -27,7 +27,7 @@ def test_the_eleventh_place_that_switches_the_formatter_off_is_found(tree: Tree)
 )
 def test_listed_words_are_found_with_advice(tree: Tree, path: str, text: str, line: int) -> None:
     findings = list(dialect(tree({path: text})))
-    assert [(found.path, found.line) for found in findings] == [(path, line)]
+    assert [(finding.path, finding.line) for finding in findings] == [(path, line)]
     assert findings[0].cure.startswith("write: ")
 
 
