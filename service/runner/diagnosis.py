@@ -24,7 +24,7 @@ from tet_core.errors import (
     WorkersApartError,
     WorkersDifferError,
     is_out_of_memory,
-    is_torchs,
+    is_torch_error,
 )
 
 # The ways in which shared storage, or the network, fails for a while. Any other OSError (no such file, no permission)
@@ -164,7 +164,7 @@ def _passing(error: BaseException) -> OSError | None:
 
 def _is_lost_worker(error: BaseException) -> bool:
     # The second is torch's: on a GPU, a broken sum may surface where its result is read.
-    return isinstance(error, WorkersApartError) or is_torchs(error, "DistError")
+    return isinstance(error, WorkersApartError) or is_torch_error(error, "DistError")
 
 
 # In this order: the first that holds decides.

@@ -44,7 +44,7 @@ def test_it_is_not_estimated_unless_it_is_asked_for(folder: StageFolder) -> None
 def test_without_a_validation_set_the_stage_says_why_it_fails(folder: StageFolder) -> None:
     report = run(StageTrial(config(folder.path, with_energy=True)))[-1]
     assert report["end"] == "failed"
-    assert "validation is 0; it must be above 0 where with_energy is True" in report["failure"]
+    assert "validation is 0; it must be above 0 if with_energy is True" in report["failure"]
 
 
 @pytest.mark.parametrize("with_energy", [False, True])
