@@ -169,7 +169,7 @@ _SIGNS: tuple[tuple[FailureType, Callable[[BaseException], bool]], ...] = (
     (FailureType.OUT_OF_MEMORY, is_out_of_memory),
     (FailureType.STORAGE, lambda error: _temporary(error) is not None),
     # On a GPU, a broken collective operation may surface where its result is read.
-    (FailureType.NODE_LOST, lambda error: is_torchs(error, "DistError")),
+    (FailureType.NODE_LOST, lambda error: is_torch_error(error, "DistError")),
 )
 # The type of a failure by the class of its exception. The most specific class decides, so the order does not matter.
 TYPE_OF_CLASS: Mapping[type[BaseException], FailureType] = {
