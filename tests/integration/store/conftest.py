@@ -8,7 +8,7 @@ from service.store.database import Database
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    """An empty, migrated database, once on SQLite and once on PostgreSQL."""
+    """Return an empty, migrated database, once on SQLite and once on PostgreSQL."""
     found = Database(database_url)
     found.migrate()
     yield found
@@ -17,7 +17,7 @@ def database(database_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def sqlite(tmp_path: Path) -> Iterator[Database]:
-    """An empty, migrated SQLite database, for what does not depend on the kind."""
+    """Return an empty, migrated SQLite database, for tests that need no other kind."""
     found = Database(f"sqlite:///{tmp_path / 'tet.db'}")
     found.migrate()
     yield found
