@@ -35,7 +35,7 @@ def test_every_endpoint_has_a_client_method_or_a_reason() -> None:
 def test_every_endpoint_is_in_the_guide() -> None:
     guide = (ROOT / "docs" / "guides" / "getting-started.md").read_text().partition("\n## The API\n")[2]
     named = re.findall(r"`([A-Z]+ /[^`]*)`", guide)
-    assert sorted(map(anonymous, named)) == sorted(map(anonymous, ENDPOINTS))
+    assert set(map(anonymous, named)) == set(map(anonymous, ENDPOINTS))
 
 
 def test_every_endpoint_that_changes_something_is_measured_or_has_a_reason() -> None:
