@@ -26,7 +26,7 @@ MAX_LINES = 20
 
 
 class FailureType(StrEnum):
-    """The types of failures."""
+    """The types of failures: the user's, then the cluster's, in the order of docs/troubleshooting.md."""
 
     SPEC = "spec"
     DATA = "data"

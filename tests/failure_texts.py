@@ -20,7 +20,7 @@ TEXTS: dict[FailureType, str] = {
     FailureType.NODE_LOST: r"the trial's process was lost: Worker unexpectedly exits with a connection error code 2 "
     + LOST,
     FailureType.STORAGE: rf"\[Errno \d+\] [\w/ ]+: '.*' {LOST}",
-    FailureType.ENVIRONMENT: r"the checkpoint was made in another environment, so going on would not give the same "
+    FailureType.ENVIRONMENT: r"the checkpoint was made in another environment, so continuing would not give the same "
     r"bits: instruction_set: saved '.*', now '.*'.*",
     FailureType.ENGINE_LOST: r"driver \d+ is gone \(.*\); \d+ drivers in a row have died without committing an epoch",
     FailureType.TRACKING: r"MLflow refuses what is logged: .*must be in the 'active' state.*",

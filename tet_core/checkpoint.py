@@ -27,16 +27,16 @@ def save_checkpoint(checkpoint: Mapping[str, Any], path: Path | str) -> None:
     """Write a checkpoint in one step: after a crash the path holds the old file or the whole new one.
 
     Args:
-        checkpoint: What to write.
-        path: Where; its folder must exist.
+        checkpoint: The checkpoint, with the keys listed above.
+        path: Path of the file; its folder must exist.
 
     Raises:
-        OSError: If it cannot be written, for instance because the disk is full.
+        OSError: If the file cannot be written, for instance because the disk is full.
     """
     try:
         write_atomic(Path(path), lambda stream: torch.save(dict(checkpoint), stream))
     except RuntimeError as error:
-        # After a failed write torch still closes its archive, and raises an error of its own about what is missing.
+        # After a failed write torch still closes its archive, which raises a second error, about missing parts.
         if isinstance(error.__context__, OSError):
             raise error.__context__ from None
         raise
@@ -47,10 +47,10 @@ def load_checkpoint(path: Path | str) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        CheckpointError: If the file is damaged or of another format; it names the file.
+        CheckpointError: If the file is damaged or of another format; the message names the file.
     """
     try:
-        _check_sums(path)
+        _check_crcs(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such checkpoint") from None
@@ -58,16 +58,16 @@ def load_checkpoint(path: Path | str) -> dict[str, Any]:
         detail = (str(error) or type(error).__name__).splitlines()[0]
         raise CheckpointError(f"{path}: damaged, or no checkpoint: {detail}") from error
     if not isinstance(checkpoint, dict) or checkpoint.get("format") != FORMAT:
-        found = checkpoint.get("format") if isinstance(checkpoint, dict) else type(checkpoint).__name__
-        raise CheckpointError(f"{path}: its format is {found!r}; this version reads format {FORMAT}")
+        saved_format = checkpoint.get("format") if isinstance(checkpoint, dict) else type(checkpoint).__name__
+        raise CheckpointError(f"{path}: its format is {saved_format!r}; this version reads format {FORMAT}")
     missing = [key for key in KEYS if key not in checkpoint]
     if missing:
         raise CheckpointError(f"{path}: lacks {', '.join(missing)}")
     return checkpoint
 
 
-def _check_sums(path: Path | str) -> None:
-    """Check the CRC of every part of the file: torch writes them, and does not check them when it reads."""
+def _check_crcs(path: Path | str) -> None:
+    """Check the CRC of every part of the file: torch writes CRCs, but does not check them when it reads."""
     with zipfile.ZipFile(path) as archive:
         bad = archive.testzip()
     if bad is not None:
@@ -91,7 +91,7 @@ def weights_sha256(weights: Mapping[str, Any]) -> str:
 
 
 def snapshot(value: Any) -> Any:
-    """Return a copy on the CPU of nested dicts and lists with tensors, which later training cannot change."""
+    """Return a deep copy of nested dicts and lists of tensors, on the CPU; later training does not change the copy."""
     if isinstance(value, Tensor):
         return value.detach().to("cpu", copy=True)
     if isinstance(value, Mapping):

@@ -18,14 +18,14 @@ class Term:
     """One summand of a current.
 
     Attributes:
-        x: `[T, B, *]`, or `[1, B, *]` where every step is the same.
-        norm: The norm that x goes through before it is added; None: it has none.
-        again: Computes x again, to the same bits, so that it need not be kept; None: x must be kept.
+        x: `[T, B, *]`, or `[1, B, *]` if every step is the same.
+        norm: The norm applied to x before the sum; None: no norm.
+        recompute: Function that computes x again, to the same bits, so that x need not be kept; None: x must be kept.
     """
 
     x: Tensor
     norm: nn.Module | None = None
-    again: Callable[[], Tensor] | None = None
+    recompute: Callable[[], Tensor] | None = None
 
     @property
     def is_fusible(self) -> bool:
@@ -58,13 +58,13 @@ class Current:
 
     @property
     def can_be_previewed(self) -> bool:
-        """Whether `first` changes nothing: a norm that is not ours may keep statistics of every input."""
+        """Whether `first` changes no state: a norm of another package may update its statistics at every call."""
         norms = [term.norm for term in self.terms if term.norm is not None]
         return all(isinstance(norm, TdBN) or not norm.training for norm in norms)
 
     @torch.no_grad()
     def first(self, num_samples: int) -> Tensor:
-        """Return the sum for the first samples of the batch only, `[T, num_samples, *]`; see `TdBN.preview`."""
+        """Return the sum for the first `num_samples` of the batch, `[T, num_samples, *]`; see `TdBN.preview`."""
         first, *others = (self._preview(Term(term.x[:, :num_samples], term.norm)) for term in self.terms)
         return sum(others, start=first)
 

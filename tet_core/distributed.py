@@ -1,8 +1,8 @@
 """The workers that train one stage together, seen from one of them.
 
-Each worker is a process with the whole network and a share of every batch. Sums over the workers are added in an order
-that depends only on their number, so a stage that is resumed gives the same bits as one that was never stopped. The
-caller makes the process group.
+Each worker is a process with the whole network and a share of every batch. A sum over the workers adds their values in
+an order that depends only on the number of workers. Therefore a resumed stage gives the same bits as one that was never
+stopped. The caller creates the process group.
 
 A single worker computes as if this module did not exist.
 
@@ -20,7 +20,7 @@ from torch import distributed as dist
 from tet_core.errors import WorkersApartError as WorkersApartError
 from tet_core.errors import WorkersDifferError as WorkersDifferError
 
-# Size of the pieces in which gradients are sent: one is copied while another is on its way.
+# Least size of a full bucket of gradients. One bucket is copied while the all-reduce of another one runs.
 BUCKET_BYTES = 25 * 1024**2
 
 T_ = TypeVar("T_")
@@ -31,9 +31,9 @@ class Workers:
     """All workers of a stage.
 
     Attributes:
-        group: Their process group; None: this process is the only worker.
-        rank: Which of them this process is, from 0; worker 0 writes and reports.
-        num: W, how many they are.
+        group: The workers' process group; None: this process is the only worker.
+        rank: The number of this process among the workers, from 0; worker 0 writes files and reports.
+        num: W, the number of workers.
     """
 
     group: dist.ProcessGroup | None = None
@@ -51,105 +51,109 @@ class Workers:
         return self.num > 1
 
     def share(self, size: int) -> slice:
-        """Return this worker's part of a batch of this size; the parts differ by at most one sample."""
+        """Return this worker's part of a batch of `size` samples; the parts differ by at most one sample."""
         return slice(size * self.rank // self.num, size * (self.rank + 1) // self.num)
 
     def dealt(self, items: Sequence[T_]) -> Sequence[T_]:
-        """Return this worker's items, dealt out one by one."""
+        """Return this worker's items: every W-th one, from the item whose index is the rank."""
         return items[self.rank :: self.num]
 
     def summed(self, x: Tensor) -> Tensor:
-        """Replace a dense tensor by its sum over all workers, and return it."""
+        """Replace a dense tensor by its sum over all workers (an all-reduce), and return the tensor."""
         if self.are_many:
-            self._talk(lambda: dist.all_reduce(x, group=self.group))
+            self._communicate(lambda: dist.all_reduce(x, group=self.group))
         return x
 
     def gathered(self, x: Tensor) -> Tensor:
-        """Return the tensors of all workers, in their order: `[*]` to `[W, *]`."""
+        """Return the tensors of all workers in the order of their ranks: `[*]` to `[W, *]`."""
         if not self.are_many:
             return x.unsqueeze(0)
         rows = [torch.empty_like(x) for _ in range(self.num)]
-        self._talk(lambda: dist.all_gather(rows, x, group=self.group))
+        self._communicate(lambda: dist.all_gather(rows, x, group=self.group))
         return torch.stack(rows)
 
     def from_first(self, value: T_) -> T_:
-        """Return the value that worker 0 was given, on all workers."""
+        """Return worker 0's value, on every worker."""
         if not self.are_many:
             return value
-        box: list[Any] = [value if self.rank == 0 else None]
-        self._talk(lambda: dist.broadcast_object_list(box, group=self.group, group_src=0))
-        found: T_ = box[0]
-        return found
+        values: list[Any] = [value if self.rank == 0 else None]
+        self._communicate(lambda: dist.broadcast_object_list(values, group=self.group, group_src=0))
+        received: T_ = values[0]
+        return received
 
     def check_alike(self, what: str, value: object) -> None:
         """Check that all workers have the same value.
 
         Args:
-            what: What the value is, for the message.
+            what: The name of the value, for the message.
             value: This worker's value.
 
         Raises:
-            WorkersDifferError: If they differ; it names the first worker that does, and both values.
+            WorkersDifferError: If the values differ. The message has the first value unlike worker 0's, and both ranks.
         """
         if not self.are_many:
             return
-        found: list[Any] = [None] * self.num
-        self._talk(lambda: dist.all_gather_object(found, value, group=self.group))
-        for rank, other in enumerate(found):
-            if other != found[0]:
+        values: list[Any] = [None] * self.num
+        self._communicate(lambda: dist.all_gather_object(values, value, group=self.group))
+        for rank, theirs in enumerate(values):
+            if theirs != values[0]:
                 raise WorkersDifferError(
-                    f"{what} of worker {rank} of {self.num} is {other!r}; that of worker 0 is {found[0]!r}, "
-                    "and all must be alike"
+                    f"{what} of worker {rank} of {self.num} is {theirs!r}; that of worker 0 is {values[0]!r}; "
+                    "all workers must have the same value"
                 )
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace each gradient by its sum over all workers.
 
-        The gradients are always cut into the same pieces. If the pieces depended on earlier steps (DDP orders them
-        again after its first step), a resumed stage would add in another order, and give other bits.
+        The gradients are always cut into the same buckets. If the buckets depended on earlier steps (DDP orders them
+        again after its first step), a resumed stage would add in another order and give different bits.
         """
         if not self.are_many:
             return
-        pieces = [
+        buckets = [
             (grads, torch.cat([grad.reshape(-1) for grad in grads]))
             for grads in _buckets([parameter.grad for parameter in parameters if parameter.grad is not None])
         ]
-        works = self._talk(lambda: [dist.all_reduce(flat, group=self.group, async_op=True) for _, flat in pieces])
-        for (grads, flat), work in zip(pieces, works, strict=True):
+        works = self._communicate(
+            lambda: [dist.all_reduce(flat, group=self.group, async_op=True) for _, flat in buckets]
+        )
+        for (grads, flat), work in zip(buckets, works, strict=True):
             assert work is not None
-            self._talk(work.wait)
+            self._communicate(work.wait)
             parts = torch.split(flat, [grad.numel() for grad in grads])
             for grad, part in zip(grads, parts, strict=True):
                 grad.copy_(part.view(grad.shape))
 
-    def _talk(self, call: Callable[[], T_]) -> T_:
+    def _communicate(self, call: Callable[[], T_]) -> T_:
         try:
             return call()
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise WorkersApartError(f"worker {self.rank} of {self.num} has lost the others: {reason}") from error
+            raise WorkersApartError(
+                f"worker {self.rank} of {self.num} has lost contact with the other workers: {reason}"
+            ) from error
 
 
 ALONE = Workers()
 
 
 def merged_moments(workers: Workers, mean: Tensor, var: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return mean and biased variance of each channel over the numbers of all workers.
+    """Return mean and biased variance of each channel over the values of all workers.
 
     Args:
         workers: The workers.
-        mean: `[C]`, mean of this worker's numbers.
-        var: `[C]`, biased variance of this worker's numbers.
-        count: How many numbers a channel this worker has; if 0, `mean` and `var` are ignored.
+        mean: `[C]`, mean of this worker's values.
+        var: `[C]`, biased variance of this worker's values.
+        count: How many values this worker has for each channel; if 0, `mean` and `var` are ignored.
 
     Returns:
-        Both, `[C]`, in the types of `mean` and `var`, and how many numbers a channel all workers have: a float64 scalar
-        on the device, so that the CPU need not wait for it.
+        Mean and variance, `[C]`, with the dtypes of `mean` and `var`, and the number of values of each channel on all
+        workers: a float64 scalar on the device, so that the CPU need not wait for the GPU.
     """
-    own = torch.cat([mean.double(), var.double(), mean.new_full((1,), count, dtype=torch.float64)])
-    rows = workers.gathered(own)
+    local = torch.cat([mean.double(), var.double(), mean.new_full((1,), count, dtype=torch.float64)])
+    rows = workers.gathered(local)
     means, variances, counts = torch.split(rows, [len(mean), len(var), 1], dim=1)
     total = counts.sum()
     weights = counts / total
@@ -159,7 +163,7 @@ def merged_moments(workers: Workers, mean: Tensor, var: Tensor, count: int) -> t
 
 
 def _buckets(grads: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """Yield the gradients in their order, cut where the type changes or a piece is full."""
+    """Yield the gradients in their order, in buckets; a new one starts when the dtype changes or a bucket is full."""
     bucket: list[Tensor] = []
     size = 0
     for grad in grads:

@@ -9,18 +9,21 @@ from tet_core.errors import ConfigError, errors_of_entry_point
 
 
 def call_entry_point(group: str, name: str, options: Mapping[str, Any], **arguments: Any) -> Any:
-    """Call the function that an installed package offers under a name, and return what it returns.
+    """Call the function that an installed package offers under a name, and return its result.
 
     Args:
         group: `tet.models` or `tet.datasets`.
         name: The entry point's name.
-        options: What the user asked for, passed as keyword arguments.
-        **arguments: What this package passes besides, as keyword arguments too.
+        options: The user's options, passed as keyword arguments.
+        **arguments: The arguments that this package sets, passed as keyword arguments too.
+
+    Returns:
+        The object that the function returns; the caller checks its type.
 
     Raises:
-        ConfigError: If no installed package offers it, several do, it cannot be imported, or it does not take these
-            options.
-        EntryPointError: If its code fails.
+        ConfigError: If no installed package offers the name, several packages do, the function cannot be imported, or
+            the function does not take these options.
+        EntryPointError: If the function raises an error, or importing it does.
     """
     function = _find(group, name)
     _check_options(name, function, options, arguments)
@@ -30,25 +33,25 @@ def call_entry_point(group: str, name: str, options: Mapping[str, Any], **argume
 
 def _find(group: str, name: str) -> Callable[..., Any]:
     offered = entry_points(group=group)
-    found = list({point.value: point for point in offered if point.name == name}.values())
-    if not found:
+    matches = list({point.value: point for point in offered if point.name == name}.values())
+    if not matches:
         names = ", ".join(sorted({point.name for point in offered})) or "none"
         raise ConfigError("entry_point", name, f"installed here under {group!r}: {names}")
-    if len(found) > 1:
-        values = ", ".join(sorted(point.value for point in found))
-        raise ConfigError("entry_point", name, f"several packages offer it under {group!r}: {values}")
+    if len(matches) > 1:
+        values = ", ".join(sorted(point.value for point in matches))
+        raise ConfigError("entry_point", name, f"several packages offer this name under {group!r}: {values}")
     with errors_of_entry_point(name):
         try:
-            function: Callable[..., Any] = found[0].load()
+            function: Callable[..., Any] = matches[0].load()
         except (ImportError, AttributeError) as error:
-            raise ConfigError("entry_point", name, f"{found[0].value} cannot be loaded: {error}") from error
+            raise ConfigError("entry_point", name, f"{matches[0].value} cannot be loaded: {error}") from error
     return function
 
 
 def _check_options(
     name: str, function: Callable[..., Any], options: Mapping[str, Any], arguments: Mapping[str, Any]
 ) -> None:
-    """Refuse options that the function does not take: calling it would raise a TypeError as of its author."""
+    """Refuse options that the function does not take: the call's TypeError would look like a fault of the author."""
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):  # a function that is not written in Python may have no signature

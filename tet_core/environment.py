@@ -1,4 +1,4 @@
-"""The environment that the bits of a training depend on, and the context that sets it up.
+"""The environment that the bits of a training depend on, and the context that applies its settings.
 
 Two runs of one config give equal bits if the records of their environments are equal.
 """
@@ -24,7 +24,7 @@ def device(config: TrainConfig) -> torch.device:
     """Return the device that a config asks for.
 
     Raises:
-        ConfigError: If this machine or this build of torch has none.
+        ConfigError: If the config asks for a CUDA device, and this machine or build of torch has none.
     """
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device", "cuda", "this machine, or this build of torch, has no CUDA device: use 'cpu'")
@@ -34,17 +34,19 @@ def device(config: TrainConfig) -> torch.device:
 def fastest_precision(where: torch.device) -> SettledPrecision:
     """Return the narrowest precision that a device computes in by its own instructions and that is fit for training.
 
-    bfloat16 if the device has instructions for it; float16 on GPUs that have them only for that (compute capability 7);
-    else float32.
+    This is bfloat16 if the device has instructions for it, else float16 on GPUs with instructions for float16 (compute
+    capability 7 and above), else float32.
     """
     if where.type == "cuda":
         if not torch.cuda.is_available():
-            return "float32"  # training there fails with an error of its own: there is no CUDA device
+            return "float32"  # `device` raises the error about the missing CUDA device
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return "bfloat16"
         return "float16" if torch.cuda.get_device_capability(where) >= (7, 0) else "float32"
-    has = torch.cpu.get_capabilities()
-    return "bfloat16" if any(has.get(name, False) for name in ("amx_bf16", "avx512_bf16", "bf16")) else "float32"
+    capabilities = torch.cpu.get_capabilities()
+    return (
+        "bfloat16" if any(capabilities.get(name, False) for name in ("amx_bf16", "avx512_bf16", "bf16")) else "float32"
+    )
 
 
 def resolve_precision(config: TrainConfig) -> TrainConfig:
@@ -60,7 +62,7 @@ def dtype(config: TrainConfig) -> torch.dtype:
 
 
 def record_of(config: TrainConfig) -> EnvironmentRecord:
-    """Return what the bits of a stage depend on besides its config."""
+    """Return the facts besides its config that the bits of a stage depend on."""
     where = device(config)
     return {
         "torch": str(torch.__version__),  # torch's own subclass of str, which a checkpoint must not hold
@@ -74,7 +76,7 @@ def record_of(config: TrainConfig) -> EnvironmentRecord:
 
 
 def differences(saved: Mapping[str, Any], asked: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Return the differences of two records or configs, a line each, with the field's path and both values."""
+    """Return the differences of two records or configs: one line for each, with the field's path and both values."""
     lines: list[str] = []
     for key in sorted({*saved, *asked}):
         old, new = saved.get(key), asked.get(key)
@@ -99,7 +101,7 @@ def applied(config: TrainConfig) -> Iterator[None]:
 
 @contextmanager
 def _deterministic_cuda() -> Iterator[None]:
-    """Allow only deterministic algorithms. On a CPU all that we use are deterministic anyway."""
+    """Allow only deterministic algorithms. On a CPU all algorithms in use are deterministic anyway."""
     algorithms = torch.are_deterministic_algorithms_enabled()
     benchmark, deterministic = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
     fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]

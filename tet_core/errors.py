@@ -2,19 +2,19 @@
 
     ValueError
     ├── ConfigError                 a setting is not accepted, or not available on this machine
-    ├── DataError                   a data set is missing, damaged, or not what its card says
-    ├── CheckpointError             a checkpoint is damaged, of another format, or does not fit
-    │   └── EnvironmentMismatch     … was made in an environment that gives other bits
-    └── WorkersDifferError          the workers of a stage do not have the same config, environment or data
+    ├── DataError                   a data set is missing, damaged, or does not match its card
+    ├── CheckpointError             a checkpoint is damaged, has another format, or does not fit the stage
+    │   └── EnvironmentMismatch     a checkpoint was made in an environment that gives different bits
+    └── WorkersDifferError          the workers of a stage have different configs, environments, data or weights
     RuntimeError
-    ├── WorkersApartError           a worker of a stage does not answer the others
+    ├── WorkersApartError           a worker of a stage lost contact with the other workers
     └── NoCompilerError             the kernels cannot be compiled here
     FloatingPointError              (Python's own) a loss or a metric is not finite
     Exception
-    └── EntryPointError             the code of an installed entry point failed: its author's fault
+    └── EntryPointError             the code of an installed entry point failed: a fault of its author
 
 A config itself (`TrainConfig(...)`) raises pydantic's `ValidationError`, which is a ValueError too. Any other
-ValueError that leaves this package is a mistake of its caller, or of this package.
+ValueError that leaves this package is a mistake in the calling code, or in this package.
 
 This module loads no torch.
 """
@@ -34,13 +34,13 @@ class ConfigError(ValueError):
     """A setting that is not accepted.
 
     Args:
-        field: The setting's name, or its path.
-        value: Its value.
+        field: The setting's name, or its path in the config.
+        value: The value that was refused.
         accepted: What is accepted, as the rest of the sentence: "it must be from 0 to 1".
     """
 
     def __init__(self, field: str, value: object, accepted: str) -> None:
-        super().__init__(field, value, accepted)  # all of them, so that pickle can make it again
+        super().__init__(field, value, accepted)  # all three, because pickle calls the constructor with them
         self.field, self.value, self.accepted = field, value, accepted
 
     def __str__(self) -> str:
@@ -48,23 +48,23 @@ class ConfigError(ValueError):
 
 
 class DataError(ValueError):
-    """A data set that is missing, damaged, or not what its card says."""
+    """A data set that is missing, damaged, or does not match its card."""
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that is damaged, of another format, or does not fit what it is to be used for."""
+    """A checkpoint that is damaged, has another format, or does not fit the stage that loads it."""
 
 
 class EnvironmentMismatch(CheckpointError):  # noqa: N818 - it reads better without "Error"
-    """A checkpoint made in an environment that gives other bits; another machine may give the same ones."""
+    """A checkpoint made in an environment that gives different bits; another machine may be able to continue it."""
 
 
 class WorkersDifferError(ValueError):
-    """Workers of one stage that are not alike, and would not reach the same weights."""
+    """Workers of one stage whose configs, environments, data or weights differ."""
 
 
 class WorkersApartError(RuntimeError):
-    """Workers of one stage that lost each other: one of them died, failed, or cannot be reached."""
+    """Workers of one stage that lost contact: one of them died, failed, or cannot be reached."""
 
 
 class NoCompilerError(RuntimeError):
@@ -75,7 +75,7 @@ class EntryPointError(Exception):
     """A failure of the code behind an entry point; its `__cause__` is the author's own error."""
 
 
-# These say by themselves whose fault they are, also where an entry point's code raises them.
+# These errors say whose fault they are, even if an entry point's code raises them.
 _PASSED_ON = (
     ConfigError,
     DataError,
@@ -92,37 +92,37 @@ _PASSED_ON = (
 
 @contextmanager
 def errors_of_entry_point(name: str) -> Iterator[None]:
-    """Raise an error of an entry point's code as an `EntryPointError`, so that it is not taken for one of ours.
+    """Raise an error of an entry point's code as an `EntryPointError`, to show that this package is not at fault.
 
-    Errors that say whose fault they are pass unchanged: those of this module, those of the operating system, a lack of
-    memory, and torch's about its devices and workers.
+    Errors that say whose fault they are pass unchanged: those of this module, FloatingPointError, OSError, a lack of
+    memory, and torch's errors about devices and workers.
 
     Args:
         name: The entry point's name.
 
     Raises:
-        EntryPointError: If the code within the context raises anything else; it names the entry point, the author's
-            exception and its message.
+        EntryPointError: If the code within the context raises any other error. The message has the entry point, the
+            class of the author's exception and its message.
     """
     try:
         yield
     except _PASSED_ON:
         raise
     except Exception as error:
-        if is_out_of_memory(error) or is_torchs(error, *_OF_THE_MACHINE):
+        if is_out_of_memory(error) or is_torch_error(error, *_OF_THE_MACHINE):
             raise
         raise EntryPointError(f"entry_point {name!r} raised {type(error).__name__}: {error}") from error
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that the memory of the machine or of a GPU is not enough."""
-    if isinstance(error, MemoryError) or is_torchs(error, "OutOfMemoryError"):
+    """Return whether an error says that the machine or a GPU has too little memory."""
+    if isinstance(error, MemoryError) or is_torch_error(error, "OutOfMemoryError"):
         return True
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     return isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error)) is not None
 
 
-def is_torchs(error: BaseException, *names: str) -> bool:
-    """Return whether an error is of one of torch's classes, by their names: this module loads no torch."""
+def is_torch_error(error: BaseException, *names: str) -> bool:
+    """Return whether an error is of one of torch's classes; compare names, because this module loads no torch."""
     return any(cls.__name__ in names for cls in type(error).__mro__)

@@ -1,4 +1,4 @@
-"""Files that several processes write: after a crash, as for any reader, a file is there whole or not at all."""
+"""Files that several processes write: a reader sees a whole file or none, also after a crash."""
 
 import fcntl
 import os
@@ -10,14 +10,14 @@ from typing import BinaryIO
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object] | bytes) -> None:
-    """Write a file through a temporary one beside it: fsync, rename, fsync of the folder.
+    """Write a file through a temporary one in the same folder: fsync, rename, fsync of the folder.
 
     Args:
-        path: Where; a file already there is replaced. Its folder must exist.
+        path: Path of the file, which is replaced if it exists. Its folder must exist.
         write: The content, or a function that writes it to the open file.
 
     Raises:
-        OSError: If the disk is full, or the folder is missing or read-only; nothing is left behind.
+        OSError: If the disk is full, or the folder is missing or read-only; the temporary file is deleted.
     """
     with _temporary(path) as temporary:
         with temporary.open("wb") as file:
@@ -29,14 +29,14 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object] | bytes) -> Non
 
 
 def write_once(path: Path, content: bytes) -> bool:
-    """Write a whole file unless it is there already: of several writers the first one wins.
+    """Write a whole file unless it exists: of several writers the first one wins.
 
     Args:
-        path: Where; its folder must exist.
-        content: What to write.
+        path: Path of the file; its folder must exist.
+        content: The content of the file.
 
     Returns:
-        Whether this call wrote it.
+        Whether this call wrote the file.
 
     Raises:
         OSError: As for `write_atomic`.
@@ -55,7 +55,7 @@ def link_once(source: Path, target: Path) -> bool:
     try:
         os.link(source, target)
     except FileExistsError:
-        # On NFS a link can succeed and its answer be lost; the retry then finds the file in place: ours.
+        # On NFS a link can succeed while the reply is lost; the system's retry then finds the link, which is ours.
         if not os.path.samefile(source, target):
             return False
     sync_folder(target.parent)
@@ -64,7 +64,7 @@ def link_once(source: Path, target: Path) -> bool:
 
 @contextmanager
 def _temporary(path: Path) -> Iterator[Path]:
-    # A random name keeps the writers of one path apart, also on several machines; the last rename wins.
+    # A random name keeps the writers of one path apart, on several machines too; the last rename wins.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
@@ -77,26 +77,26 @@ def only_one(lock: Path, on_wait: Callable[[], object] = lambda: None) -> Iterat
     """Wait for a lock among processes, and hold it within this context; the system frees it if the process dies.
 
     Args:
-        lock: Its file, which is made and stays.
+        lock: Path of the lock file, which is created if missing and never deleted.
         on_wait: Called if another process holds the lock.
 
     Yields:
-        Whether the lock is held: False if the file system has no locks, so that others are not kept out.
+        Whether the lock is is_locked: False if the file system has no locks, so that other processes may enter too.
     """
     with lock.open("w") as handle:
-        held = True
+        is_locked = True
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             on_wait()
             fcntl.flock(handle, fcntl.LOCK_EX)
         except OSError:
-            held = False
-        yield held
+            is_locked = False
+        yield is_locked
 
 
 def sync_folder(folder: Path) -> None:
-    """Make sure that what was created, renamed or linked in `folder` survives a power cut."""
+    """Write a folder's entries to the disk (fsync): new, renamed and linked files then survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -32,18 +32,18 @@ def fold_batchnorm(model: nn.Module) -> nn.Module:
         W' = W * weight / sqrt(running_var + eps)
         b' = bias + (b - running_mean) * weight / sqrt(running_var + eps)
 
-    Exact in real arithmetic. In float64 every spike agrees. In float32 a few in 100,000 potentials are so near to the
-    threshold that rounding moves them across it, and each of these spikes can change others in later layers.
+    The copy is exact in real arithmetic. In float64 every spike agrees. In float32 a few in 100,000 potentials are so
+    near to the threshold that rounding moves them across it. Each of these spikes can change others in later layers.
 
     Args:
-        model: A network of `tet_core.models`, or another one in which each convolution and its norm are the attributes
+        model: A network of `tet_core.models`, or any network in which each convolution and its norm are the attributes
             `conv` and `norm` of one module. It is not changed.
 
     Returns:
         The same network in evaluation mode, without norms (a TEBN leaves its scale of each step).
 
     Raises:
-        ValueError: If a norm follows no convolution; it names all such norms.
+        ValueError: If a norm follows no convolution; the message names all such norms.
 
     Source: Deng et al., ICLR 2022, Eq. 6.
     """

@@ -1,7 +1,7 @@
-"""Memory between the forward and the backward pass: what is kept there in fewer bytes, to the same gradients.
+"""Tensors kept from the forward to the backward pass, in fewer bytes and with the same gradients.
 
-Spikes are 0 or 1, so they are kept as bits. Pools of spikes are computed again from these bits. At the lowest level the
-inputs of norms are too, from the spikes that their convolutions got.
+Spikes are 0 or 1, so they are kept as bits. Pools of spikes are computed again from these bits. At the level
+"least" the inputs of norms are computed again too, from the spikes that entered their convolutions.
 
 Shapes: T time steps, B batch, C channels, H and W pixels.
 """
@@ -27,12 +27,12 @@ Pack = Callable[[Tensor], Any]
 
 @contextmanager
 def kept(level: Memory, watched: Callable[[Pack], Pack] | None = None) -> Iterator[None]:
-    """Keep no more than a level says of the forward passes within this context, until their backward pass.
+    """Keep only the tensors that a memory level allows, from the forward passes within this context.
 
     Args:
         level: "fast": everything is kept. "balanced": spikes are kept as bits. "least": only spikes are kept; the
             inputs of norms are computed again in the backward pass.
-        watched: Wraps the function that is called for each tensor to keep, in order to count; see `tensors_of`.
+        watched: Wrapper of the function that packs each kept tensor, for instance to count bytes; see `tensors_of`.
     """
     if level == "fast" and watched is None:
         yield
@@ -48,7 +48,11 @@ def kept(level: Memory, watched: Callable[[Pack], Pack] | None = None) -> Iterat
 
 
 def tensors_of(kept_tensor: Any) -> Iterator[Tensor]:
-    """Yield the tensors that stay in memory for a tensor that is kept."""
+    """Yield the tensors that a packed tensor keeps in memory.
+
+    Args:
+        kept_tensor: The result of a `Pack` function.
+    """
     if isinstance(kept_tensor, _Packed):
         whole = kept_tensor.whole
         yield from [whole.bits] if isinstance(whole, _Bits) else tensors_of(whole.source)
@@ -63,7 +67,7 @@ def note_spikes(spikes: Tensor) -> None:
 
 
 def note_pool(pooled: Tensor, source: Tensor, pool: Callable[[Tensor], Tensor]) -> None:
-    """Note that a tensor is the result of `pool` on another one."""
+    """Note that a tensor is the result of `pool` on `source`."""
     if (store := _ACTIVE.get()) is not None and isinstance(kept_source := store.pack(source.detach()), _Packed):
         store.note(pooled, lambda known: _Again(kept_source, pool))
 
@@ -99,7 +103,7 @@ class _Bits:
 
 @dataclass(frozen=True)
 class _Again:
-    """A dense tensor that is computed again from another one."""
+    """A dense tensor that is computed again from another tensor."""
 
     source: "_Packed"
     function: Callable[[Tensor], Tensor]
@@ -111,7 +115,7 @@ class _Again:
 
 @dataclass(frozen=True)
 class _Packed:
-    """A view of a tensor that is kept so."""
+    """A view of a tensor that is kept as bits or computed again."""
 
     whole: _Bits | _Again
     shape: torch.Size
@@ -120,12 +124,12 @@ class _Packed:
 
 @dataclass
 class _Noted:
-    """A noted tensor, which lives as long as its storage, and how to keep it; `made` is filled when first needed."""
+    """A noted tensor, and the function that reduces it; `reduced` is None until it is first needed."""
 
     tensor: "weakref.ref[Tensor]"
     version: int
-    make: Callable[[Tensor], _Bits | _Again]
-    made: _Bits | _Again | None = None
+    reduce: Callable[[Tensor], _Bits | _Again]
+    reduced: _Bits | _Again | None = None
 
 
 @dataclass
@@ -135,12 +139,12 @@ class _Store:
     recomputes: bool
     _noted: dict[int, _Noted] = field(default_factory=dict)
 
-    def note(self, tensor: Tensor, make: Callable[[Tensor], _Bits | _Again]) -> None:
+    def note(self, tensor: Tensor, reduce: Callable[[Tensor], _Bits | _Again]) -> None:
         if _fills_storage(tensor):
-            self._noted[tensor.data_ptr()] = _Noted(weakref.ref(tensor), tensor._version, make)
+            self._noted[tensor.data_ptr()] = _Noted(weakref.ref(tensor), tensor._version, reduce)
 
     def pack(self, tensor: Tensor) -> Any:
-        """Return what is kept of a tensor: itself, or less."""
+        """Return a tensor as it is kept: unchanged, or reduced to bits or to a way to compute it again."""
         noted = self._noted.get(tensor.data_ptr())
         if noted is None:
             return tensor
@@ -151,8 +155,8 @@ class _Store:
             return tensor
         if not _fills_storage(tensor) or tensor.numel() != known.numel():
             return tensor
-        noted.made = noted.made or noted.make(known)
-        return _Packed(noted.made, tensor.shape, tensor.stride())
+        noted.reduced = noted.reduced or noted.reduce(known)
+        return _Packed(noted.reduced, tensor.shape, tensor.stride())
 
 
 def _unpack(kept_tensor: Any) -> Tensor:

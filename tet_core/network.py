@@ -13,7 +13,10 @@ from tet_core.models import build_model
 
 
 def build_network(config: TrainConfig) -> nn.Module:
-    """Build a stage's network with its seed's initial weights, on the stage's device, in its precision.
+    """Build a stage's network with the initial weights of the stage's seed, on the stage's device.
+
+    Returns:
+        A module from `[T, B, C, H, W]` to `[T, B, K]`, with weights in float32, or float64 if that is the precision.
 
     Raises:
         ConfigError: If this machine lacks the device, or the model does not fit the data.
@@ -50,7 +53,7 @@ def run_network(model: nn.Module, x_TBCHW: Tensor, config: TrainConfig) -> Tenso
         Outputs O, `[T, B, K]`.
 
     Raises:
-        EntryPointError: If the network is that of an entry point, and it fails or returns another shape.
+        EntryPointError: If an entry point's network fails, or returns another shape.
     """
     with environment.autocast(config):
         if not isinstance(config.model, EntryPointModel):
@@ -60,7 +63,7 @@ def run_network(model: nn.Module, x_TBCHW: Tensor, config: TrainConfig) -> Tenso
         with errors_of_entry_point(name):
             outputs = model(x_TBCHW)
     expected = (*x_TBCHW.shape[:2], config.dataset.card().num_classes)
-    found = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
-    if found != expected:
-        raise EntryPointError(f"entry_point {name!r} gave outputs {found}; they must be [T, B, K], here {expected}")
+    shape = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+    if shape != expected:
+        raise EntryPointError(f"entry_point {name!r} gave outputs {shape}; they must be [T, B, K], here {expected}")
     return outputs

@@ -1,4 +1,4 @@
-"""Random draws that depend only on what they are for.
+"""Random draws that depend only on the seed, their purpose and the epoch.
 
 Every draw comes from a generator keyed by (seed, purpose, epoch of the chain). No generator is used for two purposes or
 epochs, so neither T, nor the arm, nor a restart can change later draws.
@@ -12,7 +12,7 @@ import torch
 
 
 def draw_key(seed: int, purpose: str, epoch: int = 0) -> int:
-    """Return a 64-bit key: the first eight bytes of SHA-256 over the three, so that near seeds give unrelated draws."""
+    """Return a 64-bit key: the first eight bytes of SHA-256 over all arguments, so that near seeds are unrelated."""
     digest = hashlib.sha256(f"{seed}/{purpose}/{epoch}".encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)
 
@@ -26,13 +26,23 @@ def generator(seed: int, purpose: str, epoch: int = 0) -> torch.Generator:
         epoch: Counted over the whole chain from 1; 0 for draws made once.
 
     Returns:
-        A generator on the CPU, also where a GPU uses the draws: generators of other devices give other bits.
+        A generator on the CPU, even if a GPU uses the draws: generators of other devices give other bits.
     """
     return torch.Generator().manual_seed(draw_key(seed, purpose, epoch))
 
 
 def sample(seed: int, purpose: str, total: int, number: int) -> torch.Tensor:
-    """Draw `number` of `total` indices without replacement: `[number]`, int64, in rising order."""
+    """Draw `number` of the indices 0 to `total - 1` without replacement.
+
+    Args:
+        seed: The experiment's seed.
+        purpose: The purpose of the draw, as for `generator`.
+        total: How many indices there are.
+        number: How many of them are drawn.
+
+    Returns:
+        `[number]`, int64, in rising order.
+    """
     return torch.randperm(total, generator=generator(seed, purpose))[:number].sort().values
 
 

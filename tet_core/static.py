@@ -22,7 +22,15 @@ def is_static(x: Tensor) -> bool:
 
 
 def each_step(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Apply a stateless layer for `[N, *]` to every step of `[T, B, *]`; if the input is static, to one step only."""
+    """Apply a stateless layer to every step; if the input is static, to one step only.
+
+    Args:
+        layer: A function of `[N, *]`.
+        x: `[T, B, *]`.
+
+    Returns:
+        The outputs `[T, B, *]`; for a static input a view that repeats one step.
+    """
     if is_static(x):
         return repeat_over_time(layer(x[0]), x.shape[0])
     y = layer(x.flatten(0, 1))

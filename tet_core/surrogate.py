@@ -21,7 +21,7 @@ class Surrogate(Protocol):
     """Any surrogate: a function of the distance to the threshold."""
 
     def derivative(self, x: Tensor) -> Tensor:
-        """Return what replaces da/du.
+        """Return the replacement of da/du.
 
         Args:
             x: `u - v_threshold`, any shape, floating point; in units of the membrane potential.
@@ -51,7 +51,7 @@ class Triangle:
     def derivative(self, x: Tensor) -> Tensor:
         """Return Eq. 5 at `x = u - v_threshold`; see `Surrogate.derivative`."""
         height = x.abs().neg_().add_(self.gamma).clamp_min_(0.0)
-        # Dividing by 1 changes no bit and would cost one more pass over memory.
+        # Dividing by 1 would change no value, and cost one more pass over memory.
         return height if self.gamma == 1.0 else height.div_(self.gamma**2)
 
 
@@ -83,7 +83,7 @@ class Exponential:
     """The exponential: `exp(-|u - v_threshold| / gamma) / (2 * gamma)`.
 
     Attributes:
-        gamma: Distance over which it falls by a factor of e, in units of the membrane potential.
+        gamma: Distance over which the derivative falls by a factor of e, in units of the membrane potential.
 
     Raises:
         ConfigError: If `gamma` is not above 0.
@@ -106,7 +106,7 @@ class Arctan:
     """The derivative of the arctangent: `1 / (pi * gamma * (1 + ((u - v_threshold) / gamma)**2))`.
 
     Attributes:
-        gamma: Distance at which it has half its height, in units of the membrane potential.
+        gamma: Distance at which the derivative has half its height, in units of the membrane potential.
 
     Raises:
         ConfigError: If `gamma` is not above 0.
@@ -143,7 +143,7 @@ class SigmoidForward:
         _check_positive("k", self.k)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return what a neuron sends at `x = u - v_threshold`, between 0 and 1, of the shape and dtype of `x`."""
+        """Return a neuron's output at `x = u - v_threshold`: between 0 and 1, of the shape and dtype of `x`."""
         return torch.sigmoid(self.k * x)
 
     def derivative(self, x: Tensor) -> Tensor:

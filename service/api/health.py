@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.api.context import Context, InContext
-from service.api.openapi import answers
+from service.api.openapi import problem_responses
 from service.api.problems import FieldProblem, problem
 
 router = APIRouter(tags=["health"])
@@ -27,7 +27,7 @@ async def healthz() -> Health:
     return Health()
 
 
-@router.get("/readyz", summary="Does the service work?", response_model=Health, responses=answers(503))
+@router.get("/readyz", summary="Does the service work?", response_model=Health, responses=problem_responses(503))
 def readyz(context: InContext) -> Health | JSONResponse:
     """Check that the database is reachable and migrated, that the storage takes files, and that the reconciler runs."""
     checks: dict[str, Callable[[Context], str | None]] = {

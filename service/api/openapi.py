@@ -70,7 +70,7 @@ TAKES_RESOURCES = _body(
 TAKES_CHANGES = _body(_CHANGES, {"name": "the same with other seeds", "seeds": [3, 4, 5]})
 
 
-def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return FastAPI's `responses` for the problems that an endpoint answers with."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": _ANSWERS[status], "content": content} for status in statuses}

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
-from service.api.openapi import answers
+from service.api.openapi import problem_responses
 from service.presets import catalogue
 from service.presets.catalogue import Preset, Published
 
@@ -46,7 +46,7 @@ def presets() -> PresetList:
     return PresetList(presets=[_view(preset) for preset in catalogue.presets().values()])
 
 
-@router.get("/{name}", summary="Show a preset", responses=answers(404))
+@router.get("/{name}", summary="Show a preset", responses=problem_responses(404))
 def preset(name: Annotated[str, Path(description="The preset's name.")]) -> PresetView:
     """Show a preset's spec, the published numbers, and our choices."""
     return _view(catalogue.preset(name))

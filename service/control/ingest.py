@@ -100,8 +100,7 @@ def _apply(repository: Repository, row: ExperimentRow, event: AnyEvent, attempt:
     if isinstance(event, StageChanged | ChainChanged):
         event = event.model_copy(update={"state": _state_now(row, event.state)})
     if _take_in(repository, row, event):
-        data = event.model_dump(mode="json", exclude={"at", "type"})
-        repository.events.add(row.id, event.type, data, event.at)
+        repository.events.add(row.id, event)
 
 
 def _take_in(repository: Repository, row: ExperimentRow, event: AnyEvent) -> bool:

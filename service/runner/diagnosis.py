@@ -1,15 +1,16 @@
 """The diagnosis of a failure: of an exception in a trial, or of a trial that Ray has lost.
 
-The class of an exception decides the type of the failure. A `ConfigError` or a `DataError` is a fault of the user. An
-`EntryPointError` comes from the code of an installed package. Any other `ValueError` is a fault of this project, like
-any other exception that was not foreseen.
+The class of an exception says whose fault it is: `TYPE_OF_CLASS` has the type for each class. A few signs go before the
+class, such as a lack of memory. An `EntryPointError` comes from the code of an installed package. Any exception without
+an entry, such as another `ValueError`, is a fault of this project that was not foreseen: `FailureType.ERROR`.
 """
 
 import errno
 import re
 import socket
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from typing import assert_never
 from urllib.error import URLError
 
@@ -24,7 +25,6 @@ from tet_core.errors import (
     WorkersApartError,
     WorkersDifferError,
     is_out_of_memory,
-    is_torchs,
 )
 
 # Temporary failures of shared storage or the network. Any other OSError (no such file, no permission) would occur again
@@ -81,7 +81,9 @@ def failure_type(error: BaseException) -> FailureType:
     """Return the type of an exception in a trial."""
     if isinstance(error, StageFailed):
         return error.type
-    return next((type_ for type_, is_it in _TESTS.items() if is_it(error)), FailureType.ERROR)
+    by_sign = (type_ for type_, has_sign in _SIGNS if has_sign(error))
+    by_class = (TYPE_OF_CLASS[cls] for cls in type(error).__mro__ if cls in TYPE_OF_CLASS)
+    return next(chain(by_sign, by_class), FailureType.ERROR)
 
 
 def diagnose_lost(ray_text: str, whose: str = "the trial's") -> Failure:
@@ -161,20 +163,25 @@ def _temporary(error: BaseException) -> OSError | None:
     return next((e for e in os_errors(error) if isinstance(e, classes) or e.errno in _TEMPORARY_ERRNOS), None)
 
 
-def _is_lost_worker(error: BaseException) -> bool:
-    # DistError is torch's: on a GPU, a failed collective operation may raise it when its result is read.
-    return isinstance(error, WorkersApartError) or is_torchs(error, "DistError")
-
-
-# Tested in this order; the first type whose test is true is the result.
-_TESTS: dict[FailureType, Callable[[BaseException], bool]] = {
-    FailureType.OUT_OF_MEMORY: is_out_of_memory,
-    FailureType.STORAGE: lambda error: _temporary(error) is not None,
-    FailureType.NOT_FINITE: lambda error: isinstance(error, FloatingPointError),
-    FailureType.ENVIRONMENT: lambda error: isinstance(error, EnvironmentMismatch | WorkersDifferError),
-    FailureType.NODE_LOST: _is_lost_worker,
-    FailureType.DATA: lambda error: isinstance(error, OSError | DataError),
-    FailureType.SPEC: lambda error: isinstance(error, ConfigError | CheckpointError | SpecInvalid),
+# Signs that decide before the class of an exception does: words, an error number, a cause, or the name of a class of
+# torch's. The first sign that fits decides.
+_SIGNS: tuple[tuple[FailureType, Callable[[BaseException], bool]], ...] = (
+    (FailureType.OUT_OF_MEMORY, is_out_of_memory),
+    (FailureType.STORAGE, lambda error: _temporary(error) is not None),
+    # On a GPU, a broken collective operation may surface where its result is read.
+    (FailureType.NODE_LOST, lambda error: is_torch_error(error, "DistError")),
+)
+# The type of a failure by the class of its exception. The most specific class decides, so the order does not matter.
+TYPE_OF_CLASS: Mapping[type[BaseException], FailureType] = {
+    ConfigError: FailureType.SPEC,
+    CheckpointError: FailureType.SPEC,
+    SpecInvalid: FailureType.SPEC,
+    DataError: FailureType.DATA,
+    OSError: FailureType.DATA,
+    FloatingPointError: FailureType.NOT_FINITE,
+    EnvironmentMismatch: FailureType.ENVIRONMENT,
+    WorkersDifferError: FailureType.ENVIRONMENT,
+    WorkersApartError: FailureType.NODE_LOST,
 }
 
 

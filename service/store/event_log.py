@@ -1,13 +1,12 @@
 """The stream of events, and how far the drivers' event files are read."""
 
-from datetime import datetime
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from service.events import utc_now
+from service.events import AnyEvent, ExperimentChanged
 from service.store.tables import EventFileRow, EventRow
 
 
@@ -17,9 +16,9 @@ class EventLog:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def add(self, experiment_id: str, kind: str, data: dict[str, Any], at: datetime | None = None) -> None:
-        """Append an event; `kind` is its `type`."""
-        self._session.add(EventRow(experiment_id=experiment_id, at=at or utc_now(), type=kind, data=data))
+    def add(self, experiment_id: str, event: AnyEvent | ExperimentChanged) -> None:
+        """Append an event."""
+        self._session.add(EventRow(experiment_id=experiment_id, at=event.at, type=event.type, data=event.data()))
 
     def after(self, experiment_id: str, number: int = 0, *, limit: int = 500) -> list[EventRow]:
         """Return an experiment's events after event `number`, oldest first."""

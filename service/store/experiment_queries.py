@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, defer
 
 from service.errors import Conflict, NotFound
+from service.events import ExperimentChanged
 from service.plan import Chain
 from service.reasons import Reason
 from service.spec import Experiment
@@ -191,7 +192,7 @@ class Experiments:
         self._session.execute(insert(cast("Table", StageRow.__table__)), stage_rows)
         parents = dict.fromkeys(chain.origin.experiment for chain in chains if chain.origin is not None)
         self._session.add_all(LineageRow(experiment_id=row.id, parent_id=parent) for parent in parents)
-        self._events.add(row.id, "experiment", {"state": row.state})
+        self._events.add(row.id, ExperimentChanged(state=ExperimentState(row.state)))
         return row
 
     def heirs(self, experiment_id: str) -> list[str]:

@@ -7,7 +7,7 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from service.errors import Conflict
-from service.events import utc_now
+from service.events import ExperimentChanged, utc_now
 from service.reasons import NO_REASON
 from service.spec.blocks import Resources
 from service.states import TERMINAL, Cleanup, ExperimentState, Wanted, WorkState
@@ -66,7 +66,8 @@ class Requests:
             if wanted is Wanted.RUN:
                 row.queued_at = utc_now()  # it goes behind those that wait already
             row.wanted = wanted
-            self._events.add(experiment_id, "experiment", {"state": row.state, "wanted": wanted, **changed})
+            event = ExperimentChanged(state=ExperimentState(row.state), wanted=wanted, **changed)
+            self._events.add(experiment_id, event)
         return row
 
     def retry(self, experiment_id: str, resources: NewResources | None = None) -> ExperimentRow:
@@ -103,7 +104,7 @@ class Requests:
         return row
 
     def _give(self, row: ExperimentRow, resources: NewResources) -> dict[str, Any]:
-        """Replace the resources in the spec; return what the event says about it.
+        """Replace the resources in the spec; return what the event states of it.
 
         Nothing of the experiment runs. Its next driver starts as usual, and reads the new spec.
         """
@@ -121,7 +122,7 @@ class Requests:
         row.resources_history = [*row.resources_history, {**held, "until": utc_now().isoformat()}]
         row.spec = {**row.spec, "resources": resources.after.model_dump(mode="json", exclude_unset=True)}
         row.demand = demand(resources.after)
-        return {"resources": resources.after.model_dump(mode="json")}
+        return {"resources": resources.after}
 
     def _has_begun(self, experiment_id: str) -> bool:
         """Return whether a part of it was trained or is in MLflow."""
@@ -156,7 +157,8 @@ class Requests:
         for table, changes in ((ChainRow, {}), (StageRow, {"failure": None})):
             again = table.experiment_id == row.id, table.state.in_(_UNFINISHED)
             self._session.execute(update(table).where(*again).values(state=WorkState.WAITING, **changes))
-        self._events.add(row.id, "experiment", {"state": row.state, "generation": row.generation, **changed})
+        event = ExperimentChanged(state=ExperimentState.QUEUED, generation=row.generation, **changed)
+        self._events.add(row.id, event)
 
     def remove(self, experiment_id: str, what: Cleanup) -> ExperimentRow:
         """Store what to remove of an ended experiment; the housekeeper removes it.
@@ -174,7 +176,8 @@ class Requests:
             raise Conflict(f"experiment {experiment_id} is what {named} started from: delete these first")
         if what is Cleanup.EVERYTHING or row.checkpoints_removed_at is None:
             row.cleanup = what
-            self._events.add(experiment_id, "experiment", {"state": row.state, "cleanup": what})
+            event = ExperimentChanged(state=ExperimentState(row.state), cleanup=what)
+            self._events.add(experiment_id, event)
         return row
 
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, select, text, update
 from sqlalchemy.orm import Session
 
-from service.events import utc_now
+from service.events import ExperimentChanged, utc_now
 from service.reasons import NO_REASON, Reason
 from service.states import ACTIVE, EXPERIMENT_TRANSITIONS, RESTING, TERMINAL, Cleanup, ExperimentState
 from service.store.event_log import EventLog
@@ -85,9 +85,9 @@ class Transitions:
             return False
         if after != before or reason is not None:
             why = reason or NO_REASON
-            told = {"failure": changes["failure"]} if changes.get("failure") else {}
-            data = {"state": after, "reason": why.words, "reason_kind": why.kind, **told}
-            self._events.add(experiment_id, "experiment", data)
+            failed = {"failure": changes["failure"]} if changes.get("failure") else {}
+            event = ExperimentChanged(state=after, reason=why.words, reason_kind=why.kind, **failed)
+            self._events.add(experiment_id, event)
         return True
 
     def _at_end(self, experiment_id: str, state: ExperimentState) -> dict[str, Any]:

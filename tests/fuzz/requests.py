@@ -42,7 +42,7 @@ class Depth(TypedDict):
 
 
 QUICK: Depth = {"phases": "examples,fuzzing", "examples": 18, "spec_examples": 8}
-# For each of 21 operations. Some have fewer different requests; the stateful phase adds sequences of requests.
+# For each operation. Some have fewer different requests; the stateful phase adds sequences of requests.
 DEEP: Depth = {"phases": "examples,fuzzing,stateful", "examples": 2200, "spec_examples": 600}
 
 

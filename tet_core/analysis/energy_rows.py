@@ -23,7 +23,7 @@ def energy_rows(subject: Subject, energy: Energy, done: int = 0) -> Iterator[Row
     Args:
         subject: The network.
         energy: The numbers of time steps T, the samples and the prices.
-        done: How many of the first rows to leave out.
+        done: Number of rows that are already measured; they are left out.
     """
     prices = ENERGY_TABLES[energy.table]
     is_ann = isinstance(subject.config.neuron, ReluConfig)
@@ -39,7 +39,7 @@ def energy_rows(subject: Subject, energy: Energy, done: int = 0) -> Iterator[Row
 
 
 def _neuron_record(tally: NeuronTally, T: int) -> Record:
-    """Return the line of a layer of neurons: how often they fire. Their operations are not counted."""
+    """Return the table's line for a layer of neurons: the firing rate; their operations are not counted."""
     record: Record = {"T": T, "layer": tally.name, "kind": "neuron"}
     record |= dict.fromkeys(("is_stem", "only_adds", "operations_per_step", "steps"))
     record["rate"] = tally.firing_rate

@@ -41,25 +41,25 @@ def direction(model: nn.Module, seed_: int, which: int) -> dict[str, Tensor]:
         which: 1 or 2.
 
     Returns:
-        By the weight's name, a tensor of its shape, float64, on its device.
+        For each weight's name a float64 tensor of the weight's shape, on the weight's device.
     """
-    found = {}
+    directions = {}
     for name, weight in _weights(model).items():
         generator = seed.generator(seed_, f"landscape {which} {name}")
         draw = torch.randn(weight.shape, generator=generator, dtype=torch.float64).to(weight.device)
         # A filter, or a row of a linear layer, leads into one output. No Gaussian draw has norm 0.
         norms = weight.detach().double().flatten(1).norm(dim=1) / draw.flatten(1).norm(dim=1)
-        found[name] = draw * norms.view(-1, *[1] * (weight.ndim - 1))
-    return found
+        directions[name] = draw * norms.view(-1, *[1] * (weight.ndim - 1))
+    return directions
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:
-    found = {}
+    weights = {}
     for name, module in model.named_modules():
         if isinstance(module, LAYERS):
             assert isinstance(module.weight, Tensor)
-            found[f"{name}.weight"] = module.weight
-    return found
+            weights[f"{name}.weight"] = module.weight
+    return weights
 
 
 @torch.no_grad()
@@ -76,14 +76,14 @@ def landscape_rows(subject: Subject, landscape: Landscape, done: int = 0) -> Ite
     """Yield the rows of the grid, measured one by one: alpha changes within a row, beta between rows.
 
     With all test samples, the centre equals the checkpoint's `test/loss_sdt` and `test/loss_tet` to the last digit. The
-    network has its own weights again when a row is yielded.
+    network has its trained weights again when a row is yielded.
 
     Args:
         subject: The network.
         landscape: The grid, and the samples.
-        done: How many of the first rows to leave out.
+        done: Number of rows that are already measured; they are left out.
     """
-    weights, at = _weights(subject.model), axis(landscape)
+    weights, coordinates = _weights(subject.model), axis(landscape)
     origin = {name: weight.detach().double() for name, weight in weights.items()}
     d1, d2 = (direction(subject.model, subject.config.seed, which) for which in (1, 2))
     T = subject.config.T
@@ -91,11 +91,11 @@ def landscape_rows(subject: Subject, landscape: Landscape, done: int = 0) -> Ite
     samples = subject.samples(dataset, landscape.split, landscape.num_samples)
     for row in range(done, landscape.size):
         records: list[Record] = []
-        for column, alpha in enumerate(at):
-            _move(weights, origin, (alpha, d1), (at[row], d2))
-            found = subject.measure(dataset, samples, T)
-            place: Record = {"row": row + 1, "column": column + 1, "alpha": alpha, "beta": at[row]}
-            records.append(place | {key: finite_or_none(found[key]) for key in (*LOSSES, "accuracy")})
+        for column, alpha in enumerate(coordinates):
+            _move(weights, origin, (alpha, d1), (coordinates[row], d2))
+            metrics = subject.measure(dataset, samples, T)
+            place: Record = {"row": row + 1, "column": column + 1, "alpha": alpha, "beta": coordinates[row]}
+            records.append(place | {key: finite_or_none(metrics[key]) for key in (*LOSSES, "accuracy")})
         _move(weights, origin)
         yield Row(row + 1, row + 1, _summary(records, is_central=2 * row == landscape.size - 1), records)
 

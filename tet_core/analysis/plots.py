@@ -11,11 +11,14 @@ from tet_core.config import Analysis, Energy, Landscape, TimeSweep
 
 
 def plot(analysis: Analysis, records: Sequence[Record]) -> bytes:
-    """Return a plot of an analysis as PNG.
+    """Draw the plot of an analysis.
 
     Args:
         analysis: The analysis.
-        records: The records of all its rows, in their order.
+        records: The table's lines of all rows, in order.
+
+    Returns:
+        The bytes of a PNG file.
     """
     figure = Figure(figsize=(10, 4), layout="constrained")
     match analysis:
@@ -68,7 +71,7 @@ def _landscape(figure: Figure, landscape: Landscape, records: Sequence[Record]) 
 
 
 def _energy(figure: Figure, records: Sequence[Record]) -> None:
-    """Draw the estimate for an image, layer by layer, at the largest T (Fig. 4B shows the totals)."""
+    """Draw the estimated energy of an image, layer by layer, at the largest T (Fig. 4B shows the totals)."""
     largest = max(float(record["T"] or 0) for record in records)
     layers = [record for record in records if record["T"] == largest and record["kind"] != "neuron"]
     names = [str(record["layer"]) for record in layers]

@@ -1,4 +1,4 @@
-"""The files that an analysis leaves: its table, for programs and for spreadsheets, and a plot."""
+"""The result files of an analysis: its table as JSON and as CSV, and a plot."""
 
 import csv
 import io
@@ -32,9 +32,9 @@ def write_results(folder: Path, analysis: Analysis, records: Sequence[Record]) -
     """Write `table.json`, `table.csv` and `plot.png`.
 
     Args:
-        folder: Where; it must exist.
+        folder: The folder to write into, which must exist.
         analysis: The analysis.
-        records: The records of all its rows, in their order.
+        records: The table's lines of all rows, in order.
     """
     write_atomic(folder / TABLE, table_json(records))
     write_atomic(folder / TABLE_CSV, table_csv(records))

@@ -1,4 +1,4 @@
-"""Running an analysis of a checkpoint, a row at a time."""
+"""The analysis of a checkpoint, measured one row at a time."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,11 +17,11 @@ from tet_core.train.stage import StageStart
 
 
 class Rows(Iterator[Row]):
-    """The rows of an analysis that are still to be measured: each `next` measures one.
+    """An iterator over the rows of an analysis that are not measured yet; each `next` measures one row.
 
     Attributes:
-        start: What is analysed.
-        total: How many rows the analysis has, including those left out.
+        start: The analysed weights' hash, the environment and the data set.
+        total: Number of rows of the whole analysis, including the rows that are left out.
     """
 
     def __init__(self, start: StageStart, total: int, rows: Iterator[Row]) -> None:
@@ -41,24 +41,25 @@ def analyse(
     data_root: Path | None = None,
     on_step: Callable[[], None] | None = None,
 ) -> Rows:
-    """Analyse a trained network, a row at a time.
+    """Analyse a trained network, one row at a time.
 
-    Rows do not depend on each other, so an analysis that continues after row `done` ends as one that never stopped.
+    Rows do not depend on each other, so an analysis that continues after row `done` gives the rows of one that never
+    stopped.
 
     Args:
         checkpoint: Checkpoint of a training stage, or its path.
         analysis: The analysis and its settings.
-        done: How many of the first rows to leave out.
+        done: Number of rows that are already measured; they are left out.
         data_root: As for `load_dataset`.
-        on_step: Called after every batch that was measured. If it raises, the analysis ends there.
+        on_step: Called after every measured batch. If it raises an error, the analysis stops with that error.
 
     Returns:
-        An iterator with one item a row; its `start` says what is analysed.
+        An iterator over the remaining rows.
 
     Raises:
-        ConfigError: If more samples are asked for than there are; while iterating.
+        ConfigError: While iterating, if the analysis asks for more samples than the split has.
         ValueError: If `done` is outside 0 to the number of rows.
-        CheckpointError: If the checkpoint is damaged.
+        CheckpointError: If the file of the checkpoint is damaged.
         DataError: If the data set is missing or damaged.
 
     Example:
@@ -73,7 +74,7 @@ def analyse(
         checkpoint = checkpoints.load_checkpoint(checkpoint)
     total = analysis.num_rows()
     if not 0 <= done <= total:
-        raise ValueError(f"done is {done}; the {analysis.kind} has {total} rows")
+        raise ValueError(f"done is {done}; the {analysis.kind} has {total} rows, so it must be from 0 to {total}")
     subject = Subject(checkpoint, data_root, on_step)
     return Rows(subject.describe_start(), total, _timed(subject, _rows(subject, analysis, done)))
 
@@ -91,11 +92,11 @@ def _rows(subject: Subject, analysis: Analysis, done: int) -> Iterator[Row]:
 
 
 def _timed(subject: Subject, rows: Iterator[Row]) -> Iterator[Row]:
-    """Yield each row with the time it took; torch's threads and determinism are the stage's while it is measured."""
+    """Yield each row with its measuring time in seconds; measure it with the stage's threads and determinism."""
     while True:
-        started = time.perf_counter()
+        start_time = time.perf_counter()
         with environment.applied(subject.config):
             row = next(rows, None)
         if row is None:
             return
-        yield replace(row, metrics=row.metrics | {"row_time_s": time.perf_counter() - started})
+        yield replace(row, metrics=row.metrics | {"row_time_s": time.perf_counter() - start_time})

@@ -1,4 +1,4 @@
-"""The trained network that is analysed, its data, and the rows that every analysis yields."""
+"""The network under analysis, its data, and the rows that every analysis yields."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ class Row:
     """A part of an analysis that depends on no other part: between rows an analysis can be stopped and resumed.
 
     Attributes:
-        number: From 1.
+        number: The row's number, from 1.
         step: The position of its metrics on the x axis: T in a sweep, else the number.
         metrics: Finite numbers, under the analysis's name; `row_time_s` is added by `analyse`.
-        records: Its lines of the table, as plain values; None stands for a number that is not finite.
+        records: The row's lines of the table, as plain values; None stands for a number that is not finite.
     """
 
     number: int
@@ -41,7 +41,7 @@ def finite(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def finite_or_none(value: float) -> float | None:
-    """Return a number for the table, which is JSON and has no infinity: None if it is not finite."""
+    """Return a number, or None if it is not finite: the table is JSON, which has no infinity."""
     return value if isfinite(value) else None
 
 
@@ -51,7 +51,7 @@ class Subject:
     Args:
         checkpoint: Checkpoint of a training stage.
         data_root: As for `load_dataset`.
-        on_step: Called after every batch that was measured.
+        on_step: Called after every measured batch.
     """
 
     def __init__(
@@ -88,11 +88,11 @@ class Subject:
         return self.measure_prefixes(dataset, samples, (T,))[T]
 
     def measure_prefixes(self, dataset: Dataset, samples: Samples, steps: Sequence[int]) -> dict[int, dict[str, float]]:
-        """Return the same at several T, in one pass; see `tet_core.measure.evaluation.measure_prefixes`."""
+        """Return the metrics of `measure` at several T, in one pass; see `tet_core.measure.evaluation`."""
         return measure_prefixes(self.model, dataset, samples, self.config, steps, self._on_step)
 
     def describe_start(self) -> StageStart:
-        """Return what is analysed, and in which environment; the hash is that of the analysed weights."""
+        """Return the hash of the analysed weights, the environment, the data set and the number of parameters."""
         dataset = self.dataset(self.config.T)
         data = {"name": dataset.name, "digest": dataset.digest, "source": dataset.source}
         num_parameters = sum(parameter.numel() for parameter in self.model.parameters())

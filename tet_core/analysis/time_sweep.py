@@ -19,12 +19,12 @@ def sweep_rows(subject: Subject, sweep: TimeSweep, done: int = 0) -> Iterator[Ro
     Args:
         subject: The network.
         sweep: The numbers of time steps T.
-        done: How many of the first rows to leave out.
+        done: Number of rows that are already measured; they are left out.
     """
-    for row, (T, found) in enumerate(_measured(subject, sweep.T, done), done + 1):
+    for row, (T, metrics) in enumerate(_measured(subject, sweep.T, done), done + 1):
         record: Record = {"T": T, "trained_T": subject.config.T}
-        record |= {key: finite_or_none(value) for key, value in found.items()}
-        yield Row(row, T, finite({f"time_sweep/{key}": value for key, value in found.items()}), [record])
+        record |= {key: finite_or_none(value) for key, value in metrics.items()}
+        yield Row(row, T, finite({f"time_sweep/{key}": value for key, value in metrics.items()}), [record])
 
 
 def _measured(subject: Subject, steps: Sequence[int], done: int) -> Iterator[tuple[int, dict[str, float]]]:
@@ -37,6 +37,6 @@ def _measured(subject: Subject, steps: Sequence[int], done: int) -> Iterator[tup
             dataset = subject.dataset(T)
             yield T, subject.measure(dataset, subject.samples(dataset, "test", None), T)
         return
-    # All T, also those already done: so the bits do not depend on where a sweep was interrupted.
-    found = subject.measure_prefixes(whole, subject.samples(whole, "test", None), steps)
-    yield from list(found.items())[done:]
+    # Measure all T, also those already done, so that the bits do not depend on where a sweep was interrupted.
+    metrics = subject.measure_prefixes(whole, subject.samples(whole, "test", None), steps)
+    yield from list(metrics.items())[done:]

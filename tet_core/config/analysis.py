@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from tet_core.config.shared import MAX_T, Config, NumSteps
 from tet_core.config.train_config import TrainConfig
 
-# The files that an analysis leaves: its table, for programs and for spreadsheets, and a plot of it.
+# The result files of an analysis: its table as JSON and as CSV, and a plot.
 TABLE, TABLE_CSV, PLOT = "table.json", "table.csv", "plot.png"
 RESULTS = (TABLE, TABLE_CSV, PLOT)
 
@@ -78,8 +78,8 @@ class Landscape(Config):
     extent: float = Field(
         1.0, gt=0, le=100, description="Largest coordinate; at 1 every filter has moved by its own norm."
     )
-    split: Literal["test", "train"] = Field("test", description="Which samples the losses are means over.")
-    num_samples: NumSamples | None = Field(None, description="How many of them, drawn by the seed; None: all.")
+    split: Literal["test", "train"] = Field("test", description="The samples that the losses are averaged over.")
+    num_samples: NumSamples | None = Field(None, description="How many of these samples, drawn by the seed; None: all.")
 
     def num_rows(self) -> int:
         """Return how many rows there are: one for each row of the grid."""
@@ -94,7 +94,7 @@ class EnergyTable(Config):
     source: str
 
 
-# The numbers under a name never change: another source, or another process, gets another name.
+# The numbers under a name never change: numbers of another source or another manufacturing process get a new name.
 ENERGY_TABLES = {
     "horowitz-2014-45nm": EnergyTable(
         addition_pj=0.9,
@@ -133,7 +133,7 @@ class AnalysisConfig(Config):
 
     @property
     def T(self) -> int | None:
-        """How many steps the network is run for; None if the analysis varies them."""
+        """Number of time steps that the network is run for; None if the analysis varies it."""
         match self.analysis:
             case Landscape():
                 return self.train.T
@@ -146,5 +146,5 @@ class AnalysisConfig(Config):
 
     @property
     def epochs(self) -> int:
-        """How many rows it has; each is committed as an epoch of training is."""
+        """Number of rows of the analysis; each row is committed like an epoch of a training."""
         return self.analysis.num_rows()

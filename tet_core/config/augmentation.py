@@ -8,7 +8,7 @@ from tet_core.config.shared import Config
 
 
 class _Step(Config):
-    """One step; `fits_events` says whether it may change frames of events, whose values are counts."""
+    """One step; `fits_events` says whether the step may change frames of events, whose values are counts."""
 
     fits_events: ClassVar[bool] = True
 
@@ -31,8 +31,10 @@ class ResizedCrop(_Step):
     """A random rectangle, stretched to the model's input size, as is usual for ImageNet."""
 
     name: Literal["resized_crop"] = "resized_crop"
-    min_area: float = Field(0.08, gt=0, le=1, description="Least share of the image; the largest is all of it.")
-    max_aspect: float = Field(4 / 3, ge=1, le=10, description="Width to height lies between its inverse and it.")
+    min_area: float = Field(0.08, gt=0, le=1, description="Smallest share of the image's area; the largest is 1.")
+    max_aspect: float = Field(
+        4 / 3, ge=1, le=10, description="Largest ratio of width to height; the smallest is its inverse."
+    )
 
 
 class Cutout(_Step):

@@ -1,4 +1,4 @@
-"""Settings of the data sets, and what is known of each without loading it."""
+"""Settings of the data sets, and the facts about each that are known without loading it."""
 
 from typing import Annotated, Literal, get_args
 
@@ -16,13 +16,13 @@ class DatasetCard(Config):
 
     Attributes:
         num_classes: K.
-        in_channels: C; for events 2, one a polarity.
+        in_channels: C; for events 2, one for each polarity.
         input_size: H = W of the model's input, in pixels.
         num_train: Samples of the training set; None if only the nodes know it.
-        num_test: The same for the test set.
+        num_test: Samples of the test set; None if only the nodes know it.
         is_events: Whether a sample is a recording of events, cut into T frames, and not one still image.
-        white: The largest value that a pixel of a still image has.
-        augmentation: The default of a spec that sets none.
+        white: The largest value that a pixel of a still image can have.
+        augmentation: The default augmentation of a spec that sets none.
     """
 
     num_classes: int
@@ -44,7 +44,7 @@ def _inside(path: str) -> str:
 
 FolderPath = Annotated[
     str,
-    Field(min_length=1, max_length=200, description="Folder under the data root, with one folder a class in it."),
+    Field(min_length=1, max_length=200, description="Folder under the data root, with one folder for each class."),
     AfterValidator(_inside),
 ]
 NumClasses = Annotated[int, Field(ge=1, le=100_000, description="K: how many class folders there are.")]
@@ -65,7 +65,7 @@ class Digits(Config):
     input_size: Literal[8, 16, 32] = Field(8, description="Side in pixels; above 8 each pixel is repeated.")
 
     def card(self) -> DatasetCard:
-        """Return its card."""
+        """Return the data set's card."""
         return DatasetCard(
             num_classes=10,
             in_channels=1,
@@ -83,7 +83,7 @@ class FashionMnist(Config):
     name: Literal["fashion_mnist"] = "fashion_mnist"
 
     def card(self) -> DatasetCard:
-        """Return its card."""
+        """Return the data set's card."""
         return DatasetCard(
             num_classes=10,
             in_channels=1,
@@ -96,7 +96,7 @@ class FashionMnist(Config):
 
 class _Cifar(Config):
     def card(self) -> DatasetCard:
-        """Return its card."""
+        """Return the data set's card."""
         return DatasetCard(
             num_classes=100 if isinstance(self, Cifar100) else 10,
             in_channels=3,
@@ -120,7 +120,7 @@ class Cifar100(_Cifar):
 
 
 class ImageNet(Config):
-    """ImageNet's 2012 challenge: folders `train` and `val` with one folder a class, decoded while training."""
+    """ImageNet's 2012 challenge: folders `train` and `val` with one folder for each class, decoded while training."""
 
     name: Literal["imagenet"] = "imagenet"
     folder: FolderPath = "imagenet"
@@ -128,7 +128,7 @@ class ImageNet(Config):
     num_classes: NumClasses = 1000
 
     def card(self) -> DatasetCard:
-        """Return its card; the numbers of samples are only known for all 1,000 classes."""
+        """Return the data set's card; the numbers of samples are only known for all 1,000 classes."""
         whole = self.num_classes == 1000
         return DatasetCard(
             num_classes=self.num_classes,
@@ -141,7 +141,7 @@ class ImageNet(Config):
 
 
 class ImageFolder(Config):
-    """Still images from the user's folders: one a class, or `train` and `test` with one a class each."""
+    """Still images from the user's folders: one for each class, or `train` and `test` with one for each class."""
 
     name: Literal["image_folder"] = "image_folder"
     folder: FolderPath
@@ -152,7 +152,7 @@ class ImageFolder(Config):
     split_seed: Seed = Field(0, description="Seed of the split, if none is given.")
 
     def card(self) -> DatasetCard:
-        """Return its card."""
+        """Return the data set's card."""
         return DatasetCard(
             num_classes=self.num_classes,
             in_channels=self.in_channels,
@@ -169,7 +169,7 @@ class DvsCifar10(Config):
     slicing: Slicing = "count"
 
     def card(self) -> DatasetCard:
-        """Return its card."""
+        """Return the data set's card."""
         return DatasetCard(
             num_classes=10,
             in_channels=2,
@@ -194,7 +194,7 @@ class EventFolder(Config):
     split_seed: Seed = Field(0, description="Seed of the split, if none is given.")
 
     def card(self) -> DatasetCard:
-        """Return its card."""
+        """Return the data set's card."""
         return DatasetCard(
             num_classes=self.num_classes,
             in_channels=2,
@@ -217,7 +217,7 @@ class Saccades(Config):
     slicing: Slicing = "count"
 
     def card(self) -> DatasetCard:
-        """Return its card; its events may be mirrored if its images may."""
+        """Return the data set's card; events are mirrored if the still images are."""
         still = self.base.card()
         flips = tuple(step for step in still.augmentation if isinstance(step, Flip))
         return DatasetCard(
@@ -235,15 +235,19 @@ class EntryPointDataset(Config):
     """A data set from a Python package installed on the nodes, under the entry points `tet.datasets`."""
 
     name: Literal["entry_point"] = "entry_point"
-    entry_point: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,79}$", description="Its name there.")]
+    entry_point: Annotated[
+        str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,79}$", description="Name of the entry point.")
+    ]
     num_classes: NumClasses
     in_channels: Annotated[int, Field(ge=1, le=8192)]
     input_size: InputSize
     is_events: bool = Field(False, description="Whether a sample is T frames and not one still image.")
-    options: dict[str, str | int | float | bool] = Field({}, description="Passed to it as keyword arguments.")
+    options: dict[str, str | int | float | bool] = Field(
+        {}, description="Passed to the entry point's function as keyword arguments."
+    )
 
     def card(self) -> DatasetCard:
-        """Return its card, with the values of the spec."""
+        """Return the data set's card, with the values of the spec."""
         return DatasetCard(
             num_classes=self.num_classes,
             in_channels=self.in_channels,

@@ -1,4 +1,4 @@
-"""Settings of the models and their norms, and which input sizes each model fits, computed without torch."""
+"""Settings of the models and their norms, and the input sizes that each model fits; loads no torch."""
 
 from typing import Annotated, Literal, assert_never
 
@@ -69,7 +69,7 @@ class ResNet19(_Normed):
     """The paper's ResNet-19 for CIFAR."""
 
     name: Literal["resnet19"] = "resnet19"
-    stem: Channels = Field(64, description="Channels of the first convolution; others use 128.")
+    stem: Channels = Field(64, description="Channels of the first convolution; other implementations use 128.")
     width: int = Field(128, ge=1, le=1024, description="Channels of the first three blocks; then twice and 4 times.")
 
 
@@ -105,7 +105,7 @@ class PoolLayer(Config):
 
 
 class ResidualLayer(Config):
-    """Convolutions beside a shortcut; the sum of both goes into the last neuron.
+    """Convolutions in parallel to a shortcut; the sum of both goes into the last neuron.
 
     The sum follows the last convolution's norm. If channels or size change, the shortcut is a 1x1 convolution with
     norm.
@@ -136,8 +136,12 @@ class EntryPointModel(Config):
     """A network from a Python package installed on the nodes, under the entry points `tet.models`."""
 
     name: Literal["entry_point"] = "entry_point"
-    entry_point: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,79}$", description="Its name there.")]
-    options: dict[str, str | int | float | bool] = Field({}, description="Passed to it as keyword arguments.")
+    entry_point: Annotated[
+        str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,79}$", description="Name of the entry point.")
+    ]
+    options: dict[str, str | int | float | bool] = Field(
+        {}, description="Passed to the entry point's function as keyword arguments."
+    )
 
 
 ModelConfig = Annotated[
@@ -145,7 +149,7 @@ ModelConfig = Annotated[
     Field(discriminator="name"),
 ]
 
-# The smallest input side (pixels) of each model: at least one pixel is left at its end.
+# The smallest input side (pixels) of each model: at least one pixel is left after the last layer.
 MIN_INPUT_SIZE = {
     "vgg_small": 8,
     "vggsnn": 16,
@@ -160,7 +164,7 @@ MAX_POOL_SIZE = 64
 def misfit(model: ModelConfig, input_size: int) -> str | None:
     """Return why a model does not fit inputs of `input_size` x `input_size` pixels; None if it fits.
 
-    Which inputs the model of an entry point fits is known only on the nodes.
+    A model of an entry point always fits here: only the nodes know its limits.
     """
     if isinstance(model, Layers):
         return _misfit_of_layers(model.layers, input_size)
@@ -168,7 +172,7 @@ def misfit(model: ModelConfig, input_size: int) -> str | None:
     if input_size >= least:
         return None
     fitting = ", ".join(repr(name) for name, needed in MIN_INPUT_SIZE.items() if needed <= input_size)
-    instead = f"; for these there is {fitting}" if fitting else ""
+    instead = f"; models for this size: {fitting}" if fitting else ""
     return f"{model.name!r} takes inputs of {least}x{least} pixels and more, not {input_size}x{input_size}{instead}"
 
 

@@ -14,7 +14,7 @@ class _Firing(Config):
     v_threshold: Threshold = 1.0
     reset: Literal["hard", "soft"] = Field("hard", description="'hard': to 0; 'soft': the threshold is subtracted.")
     detach_reset: bool = Field(False, description="Stop the gradient at the spikes within the reset.")
-    learnable_threshold: bool = Field(False, description="Train one threshold a layer.")
+    learnable_threshold: bool = Field(False, description="Train one threshold for each layer.")
 
 
 class LifConfig(_Firing):
@@ -22,7 +22,9 @@ class LifConfig(_Firing):
 
     name: Literal["lif"] = "lif"
     tau: float = Field(0.5, ge=0, le=1, description="Decay factor of the potential at each step (no time constant).")
-    learnable_tau: bool = Field(False, description="Train one decay factor a layer; it must start within 0 to 1.")
+    learnable_tau: bool = Field(
+        False, description="Train one decay factor for each layer; it must start strictly between 0 and 1."
+    )
 
 
 class IfConfig(_Firing):

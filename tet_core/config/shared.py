@@ -11,13 +11,13 @@ MAX_SEED = 2**31 - 1
 
 Memory = Annotated[
     Literal["fast", "balanced", "least"],
-    Field(description="What is kept for the backward pass: the less, the slower; the bits are the same."),
+    Field(description="What is kept for the backward pass. Keeping less is slower; the results are the same."),
 ]
 SyncNorm = Annotated[
     bool,
     Field(
-        description="With several workers a trial: whether norms run their statistics over all of a batch, as one "
-        "worker's do, or each worker's over its own share. With one worker it makes no difference."
+        description="With several workers in a trial: whether norms compute their statistics over the whole batch, as "
+        "with one worker, or on each worker over its own share. With one worker it makes no difference."
     ),
 ]
 # Short names, as in other libraries.
@@ -38,23 +38,23 @@ Precision = Annotated[
         ],
     ),
     Field(
-        description="What convolutions and linear layers compute in (weights stay float32): bf16, or fp16 with a loss "
-        "that is scaled, by autocast. 'auto' is bf16 where the device computes in it, on other GPUs with tensor cores "
-        "fp16, else fp32; it is resolved once for an experiment."
+        description="Precision of convolutions and linear layers (weights stay float32): bf16, or fp16 with a scaled "
+        "loss, by autocast. 'auto' is bf16 if the device has instructions for it, else fp16 on GPUs with tensor cores, "
+        "else fp32; it is resolved once for an experiment."
     ),
 ]
-NumSteps = Annotated[int, Field(ge=1, le=MAX_T, description="How many time steps the network is run for.")]
+NumSteps = Annotated[int, Field(ge=1, le=MAX_T, description="Number of time steps that the network is run for.")]
 NumEpochs = Annotated[int, Field(ge=1, le=MAX_EPOCHS)]
 BatchSize = Annotated[int, Field(ge=1, le=MAX_BATCH_SIZE)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
-Validation = Annotated[float, Field(ge=0, lt=1, description="Share of the training set kept aside to choose by.")]
+Validation = Annotated[float, Field(ge=0, lt=1, description="Share of the training set that is held out to select by.")]
 TrainPart = Annotated[
     float,
     Field(
         gt=0,
         le=1,
-        description="Share of the training set that is used at all, of each class alike, validation included: for "
-        "quick looks and searches.",
+        description="Share of the training set that is used, the same for each class, validation included: for quick "
+        "looks and searches.",
     ),
 ]
 Inherit = Literal["weights", "all"]

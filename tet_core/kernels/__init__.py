@@ -32,7 +32,7 @@ def in_use(device: str = "cpu") -> str:
 
     Raises:
         ConfigError: If `TET_KERNELS` is none of auto, compiled and loop.
-        NoCompilerError: If it is `compiled`, and they cannot be built.
+        NoCompilerError: If `TET_KERNELS` is `compiled`, and the kernels cannot be built.
     """
     asked = os.environ.get(VARIABLE, AUTO)
     if asked not in (AUTO, COMPILED, LOOP):
@@ -71,7 +71,7 @@ def _gpu() -> ModuleType:
 
 
 def _triton() -> str:
-    """Return Triton's version, after checking that it works here: that builds the code by which it loads kernels."""
+    """Return Triton's version after a check that Triton works: the check builds the code that loads kernels."""
     try:
         _gpu()
         triton = import_module("triton")

@@ -12,7 +12,7 @@ _WEIGHTS = torch.tensor([1 << i for i in range(8)], dtype=torch.uint8)
 
 
 def pack_bits(spikes: Tensor) -> Tensor:
-    """Return which numbers of a dense tensor are not 0, as bits in the order of its memory.
+    """Return one bit for each number of a dense tensor, in the order of memory: 1 if the number is not 0.
 
     Args:
         spikes: n numbers of any shape, dense in memory.
@@ -25,16 +25,25 @@ def pack_bits(spikes: Tensor) -> Tensor:
         bits = torch.empty((size + 7) // 8, dtype=torch.uint8)
         call_kernel("pack", spikes.dtype, pointer(spikes), ctypes.c_int64(size), pointer(bits))
         return bits
-    set_ = torch.zeros((size + 7) // 8 * 8, dtype=torch.uint8, device=spikes.device)
-    set_[:size] = spikes.as_strided((size,), (1,)) != 0
-    return (set_.view(-1, 8) * _WEIGHTS.to(spikes.device)).sum(1, dtype=torch.uint8)
+    is_set = torch.zeros((size + 7) // 8 * 8, dtype=torch.uint8, device=spikes.device)
+    is_set[:size] = spikes.as_strided((size,), (1,)) != 0
+    return (is_set.view(-1, 8) * _WEIGHTS.to(spikes.device)).sum(1, dtype=torch.uint8)
 
 
 def unpack_bits(bits: Tensor, size: int, dtype: torch.dtype) -> Tensor:
-    """Return the tensor `[size]` of 0 and 1 that was packed."""
+    """Return the numbers that were packed, in the order of memory.
+
+    Args:
+        bits: The result of `pack_bits`, `[ceil(size / 8)]`, uint8.
+        size: How many numbers there are.
+        dtype: The dtype of the result.
+
+    Returns:
+        `[size]`: 0 and 1.
+    """
     out = torch.empty(size, dtype=dtype, device=bits.device)
     if kernels_for(out) is cpu:
         call_kernel("unpack", dtype, pointer(bits), ctypes.c_int64(size), pointer(out))
         return out
-    set_ = (bits.unsqueeze(1) & _WEIGHTS.to(bits.device)) != 0
-    return out.copy_(set_.flatten()[:size])
+    is_set = (bits.unsqueeze(1) & _WEIGHTS.to(bits.device)) != 0
+    return out.copy_(is_set.flatten()[:size])

@@ -1,4 +1,4 @@
-"""Neurons, with the norms of their inputs, by the kernels compiled from C.
+"""Neurons, with the norms of their inputs, run by the kernels compiled from C.
 
 Shapes: T time steps (always axis 0), B batch, C channels, * any more axes.
 """
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tet_core.kernels.inputs import Fed, Geometry, Moments, Neurons, are_normed, computing_dtype, geometry
+from tet_core.kernels.inputs import Geometry, Moments, NeuronInput, Neurons, are_normed, computing_dtype, geometry
 from tet_core.kernels.native import library
 
 DTYPES = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16"}
@@ -52,35 +52,43 @@ def moments(x: Tensor) -> Moments:
     return Moments(mean, var)
 
 
-def forward(fed: Sequence[Fed], neurons: Neurons, spikes: Tensor) -> None:
+def forward(inputs: Sequence[NeuronInput], neurons: Neurons, spikes: Tensor) -> None:
     """Run the neurons from a potential of 0 over the sum of their inputs, and write the spikes `[T, B, *]`."""
-    g = _geometry(fed[0].x, spikes.shape[0], by_channel=are_normed(fed))
-    call_kernel("lif_forward", spikes.dtype, _inputs(fed), ctypes.c_int(len(fed)), g, _struct(neurons), pointer(spikes))
+    g = _geometry(inputs[0].x, spikes.shape[0], by_channel=are_normed(inputs))
+    call_kernel(
+        "lif_forward",
+        spikes.dtype,
+        _input_structs(inputs),
+        ctypes.c_int(len(inputs)),
+        g,
+        _struct(neurons),
+        pointer(spikes),
+    )
 
 
 def backward(
-    fed: Sequence[Fed], neurons: Neurons, steps: int, grad_spikes: Tensor, summed: bool, grad: Tensor
+    inputs: Sequence[NeuronInput], neurons: Neurons, steps: int, grad_spikes: Tensor, summed: bool, grad: Tensor
 ) -> Tensor | None:
     """Run the neurons backwards, and write the gradient of the current.
 
     Args:
-        fed: The inputs.
+        inputs: The inputs, at least one.
         neurons: The constants.
         steps: T.
         grad_spikes: `[T, B, *]`, laid out as the first input.
         summed: Whether to write only the sum over the steps.
-        grad: Where it is written: `[T, B, *]`, or `[1, B, *]` if summed.
+        grad: Receives the gradient: `[T, B, *]`, or `[1, B, *]` if summed.
 
     Returns:
         `[1 + number of inputs, C]`: the sum of dL/dI, and of dL/dI * (x - mean) for each input; None without norms.
     """
-    g = _geometry(fed[0].x, steps, by_channel=are_normed(fed))
-    totals = torch.empty(1 + len(fed), g.channels, dtype=torch.float64) if are_normed(fed) else None
+    g = _geometry(inputs[0].x, steps, by_channel=are_normed(inputs))
+    totals = torch.empty(1 + len(inputs), g.channels, dtype=torch.float64) if are_normed(inputs) else None
     call_kernel(
         "lif_backward",
         grad.dtype,
-        _inputs(fed),
-        ctypes.c_int(len(fed)),
+        _input_structs(inputs),
+        ctypes.c_int(len(inputs)),
         g,
         _struct(neurons),
         pointer(grad_spikes),
@@ -92,40 +100,42 @@ def backward(
     return totals
 
 
-def norm_backward(fed: Fed, grad: Tensor, total: Tensor, total_x: Tensor, out: Tensor | None) -> tuple[Tensor, Tensor]:
+def norm_backward(
+    normed: NeuronInput, grad: Tensor, total: Tensor, total_x: Tensor, out: Tensor | None
+) -> tuple[Tensor, Tensor]:
     """Write dL/dx of a norm: `a * (d - mean(d) - xhat * mean(d * xhat))`, with d = dL/dI and a = weight / deviation.
 
     Args:
-        fed: The input.
+        normed: The input, which has a norm.
         grad: dL/dI, `[T, B, *]` as x. If x has one step, the sum over all steps; means then divide by the numbers of
             one step, which gives the same.
         total: `[C]`: the sum of d over all steps.
         total_x: `[C]`: the sum of d * (x - mean).
-        out: Where dL/dx is written; may be `grad`; None: it is not.
+        out: Receives dL/dx; may be `grad`; None: dL/dx is not computed.
 
     Returns:
         dL/dweight and dL/dbias, `[C]`.
     """
-    x = fed.x
+    x = normed.x
     g = _geometry(x, x.shape[0], by_channel=True)
-    of_weight, of_bias = torch.empty(2, g.channels, dtype=computing_dtype(x.dtype))
+    grad_weight, grad_bias = torch.empty(2, g.channels, dtype=computing_dtype(x.dtype))
     call_kernel(
         "norm_backward",
         x.dtype,
-        _inputs([fed]),
+        _input_structs([normed]),
         g,
         pointer(grad),
         pointer(total),
         pointer(total_x),
         pointer(out),
-        pointer(of_weight),
-        pointer(of_bias),
+        pointer(grad_weight),
+        pointer(grad_bias),
     )
-    return of_weight, of_bias
+    return grad_weight, grad_bias
 
 
 def call_kernel(name: str, dtype: torch.dtype, *arguments: Any) -> None:
-    """Call the kernel of a name for tensors of a type."""
+    """Call the kernel called `name` for tensors of a dtype."""
     getattr(library(), f"{name}_{DTYPES[dtype]}")(*arguments)
 
 
@@ -134,16 +144,16 @@ def pointer(x: Tensor | None) -> ctypes.c_void_p:
     return ctypes.c_void_p(None if x is None else x.data_ptr())
 
 
-def _inputs(fed: Sequence[Fed]) -> Any:
-    """Return the inputs as the kernels read them; the tensors must outlive it."""
-    array = (_Input * len(fed))()
-    for each, view in zip(fed, array, strict=True):
-        view.data, view.step = each.x.data_ptr(), each.step
-        if each.moments is not None:
-            assert each.weight is not None
-            assert each.bias is not None
-            view.weight, view.bias, view.eps = each.weight.data_ptr(), each.bias.data_ptr(), each.eps
-            view.mean, view.var = each.moments.mean.data_ptr(), each.moments.var.data_ptr()
+def _input_structs(inputs: Sequence[NeuronInput]) -> Any:
+    """Return the inputs as the kernels read them; the tensors must outlive the result."""
+    array = (_Input * len(inputs))()
+    for source, view in zip(inputs, array, strict=True):
+        view.data, view.step = source.x.data_ptr(), source.step
+        if source.moments is not None:
+            assert source.weight is not None
+            assert source.bias is not None
+            view.weight, view.bias, view.eps = source.weight.data_ptr(), source.bias.data_ptr(), source.eps
+            view.mean, view.var = source.moments.mean.data_ptr(), source.moments.var.data_ptr()
     return array
 
 

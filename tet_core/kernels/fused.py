@@ -17,12 +17,17 @@ def can_fuse(current: Current, surrogate: Surrogate) -> bool:
 
 
 def fused_spikes(current: Current, neurons: Neurons) -> Tensor:
-    """Return spikes `[T, B, *]`; summands that no kernel can normalise are normalised before."""
+    """Return spikes `[T, B, *]`; normalise the summands that no kernel can normalise first.
+
+    Args:
+        current: The summands of the neurons' input.
+        neurons: The constants of the neurons.
+    """
     terms = [term if term.is_fusible else Term(_normed(term, current.steps)) for term in current.terms]
     norms = [None if term.norm is None else (_moments(term, current.steps), term.norm.eps) for term in terms]
     tensors = [tensor for term in terms for tensor in (term.x, *_parameters(term.norm))]
-    again = [term.again for term in terms]
-    out: Tensor = FusedLIF.apply(neurons, current.steps, norms, again, *tensors)  # type: ignore[no-untyped-call]
+    recompute = [term.recompute for term in terms]
+    out: Tensor = FusedLIF.apply(neurons, current.steps, norms, recompute, *tensors)  # type: ignore[no-untyped-call]
     return out
 
 
@@ -31,17 +36,17 @@ def _normed(term: Term, steps: int) -> Tensor:
 
 
 def _moments(term: Term, steps: int) -> Moments:
-    """Return the moments that a norm uses: in training the batch's, which also update its running statistics."""
+    """Return the moments that a norm uses: in training those of the batch, which update the running statistics too."""
     norm, x = term.norm, term.x
     assert isinstance(norm, TdBN)
     if not norm.training:
         return Moments(norm.running_mean, norm.running_var)
-    found = moments(x.detach())
+    own = moments(x.detach())
     copies, count = steps // x.shape[0], x.numel() // x.shape[2]
     if not norm.workers.are_many:
-        norm.track(found.mean, found.var, count * copies)
-        return found
-    mean, var, total = merged_moments(norm.workers, found.mean, found.var, count)
+        norm.track(own.mean, own.var, count * copies)
+        return own
+    mean, var, total = merged_moments(norm.workers, own.mean, own.var, count)
     norm.track(mean, var, total * copies)
     return Moments(mean, var, norm.workers, count / total)
 

@@ -1,4 +1,4 @@
-"""Neurons, with the norms of their inputs, by the Triton kernels; the functions are those of `tet_core.kernels.cpu`.
+"""Neurons, with the norms of their inputs, run by the Triton kernels, with the functions of `tet_core.kernels.cpu`.
 
 Shapes: T time steps (always axis 0), B batch, C channels, * any more axes.
 """
@@ -11,13 +11,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from tet_core.kernels.inputs import Fed, Moments, Neurons, are_normed, computing_dtype, geometry
+from tet_core.kernels.inputs import Moments, NeuronInput, Neurons, are_normed, computing_dtype, geometry
 from tet_core.kernels.lif_triton import combine_channels, lif_backward, lif_forward, sum_channels
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 _COMPUTING = {torch.float32: tl.float32, torch.float64: tl.float64}
 _BLOCK = 1024
-# Rows and channels of a block in the sums by channel; a row has one number a channel.
+# Rows and channels of a block in the sums by channel; a row has one number for each channel.
 _ROWS, _CHANNELS = 64, 32
 _ROWS_CONTIGUOUS, _CHANNELS_CONTIGUOUS = 1024, 1
 _MAX_CHUNKS = 128
@@ -31,25 +31,25 @@ def moments(x: Tensor) -> Moments:
     return Moments((base + mean).to(dtype), (square - mean * mean).clamp_min_(0).to(dtype))
 
 
-def forward(fed: Sequence[Fed], neurons: Neurons, spikes: Tensor) -> None:
+def forward(inputs: Sequence[NeuronInput], neurons: Neurons, spikes: Tensor) -> None:
     """Run the neurons from a potential of 0 over the sum of their inputs, and write the spikes `[T, B, *]`."""
-    fed = _at_most_two(fed, spikes.shape[0])
+    inputs = _at_most_two(inputs, spikes.shape[0])
     steps, size = spikes.shape[0], spikes[0].numel()
     if size:
         lif_forward[(triton.cdiv(size, _BLOCK),)](
-            *_inputs(fed, steps), spikes, size, **_constants(fed, neurons, steps, spikes.dtype)
+            *_input_arguments(inputs, steps), spikes, size, **_constants(inputs, neurons, steps, spikes.dtype)
         )
 
 
 def backward(
-    fed: Sequence[Fed], neurons: Neurons, steps: int, grad_spikes: Tensor, summed: bool, grad: Tensor
+    inputs: Sequence[NeuronInput], neurons: Neurons, steps: int, grad_spikes: Tensor, summed: bool, grad: Tensor
 ) -> Tensor | None:
     """Run the neurons backwards, write the gradient of the current, and return the sums of the norms' gradients."""
-    two, size = _at_most_two(fed, steps), grad[0].numel()
+    two, size = _at_most_two(inputs, steps), grad[0].numel()
     scratch = grad.new_empty((steps, size), dtype=computing_dtype(grad.dtype))
     if size:
         lif_backward[(triton.cdiv(size, _BLOCK),)](
-            *_inputs(two, steps),
+            *_input_arguments(two, steps),
             grad_spikes,
             grad_spikes.stride(0),
             grad,
@@ -59,26 +59,29 @@ def backward(
             DETACHED=neurons.detach_reset,
             **_constants(two, neurons, steps, grad.dtype),
         )
-    if not are_normed(fed):
+    if not are_normed(inputs):
         return None
-    sums = [_channel_sums(each.x, grad, each.moments.mean) for each in fed if each.moments is not None]
+    sums = [_channel_sums(each.x, grad, each.moments.mean) for each in inputs if each.moments is not None]
     rows = iter(each[1] for each in sums)
-    return torch.stack([sums[0][0], *(sums[0][0] if each.moments is None else next(rows) for each in fed)])
+    return torch.stack([sums[0][0], *(sums[0][0] if each.moments is None else next(rows) for each in inputs)])
 
 
-def norm_backward(fed: Fed, grad: Tensor, total: Tensor, total_x: Tensor, out: Tensor | None) -> tuple[Tensor, Tensor]:
+def norm_backward(
+    normed: NeuronInput, grad: Tensor, total: Tensor, total_x: Tensor, out: Tensor | None
+) -> tuple[Tensor, Tensor]:
     """Write dL/dx of a norm to `out`, and return dL/dweight and dL/dbias."""
-    assert fed.moments is not None
-    assert fed.weight is not None
-    dtype, inverse = fed.moments.mean.dtype, fed.inverse().double()
-    if out is not None and fed.x.numel():
-        g, n, size = geometry(fed.x, fed.x.shape[0], by_channel=True), fed.x.numel() // len(total), fed.x[0].numel()
-        a = fed.weight.double() * inverse
+    assert normed.moments is not None
+    assert normed.weight is not None
+    dtype, inverse = normed.moments.mean.dtype, normed.inverse().double()
+    if out is not None and normed.x.numel():
+        g = geometry(normed.x, normed.x.shape[0], by_channel=True)
+        n, size = normed.x.numel() // len(total), normed.x[0].numel()
+        a = normed.weight.double() * inverse
         b = -a * inverse.square() * total_x / n
-        c = -a * total / n - b * fed.moments.mean.double()
+        c = -a * total / n - b * normed.moments.mean.double()
         combine_channels[(triton.cdiv(size, _BLOCK), g.steps)](
-            fed.x,
-            fed.x.stride(0),
+            normed.x,
+            normed.x.stride(0),
             grad,
             grad.stride(0),
             *(each.to(dtype) for each in (a, b, c)),
@@ -93,41 +96,41 @@ def norm_backward(fed: Fed, grad: Tensor, total: Tensor, total_x: Tensor, out: T
     return (total_x * inverse).to(dtype), total.to(dtype)
 
 
-def _at_most_two(fed: Sequence[Fed], steps: int) -> list[Fed]:
-    """Return at most two inputs of the same sum, as the kernels need: further ones are added to the second."""
-    first, *others = fed
+def _at_most_two(inputs: Sequence[NeuronInput], steps: int) -> list[NeuronInput]:
+    """Return at most two inputs with the same sum, as the kernels need: add the others to the second one."""
+    first, *others = inputs
     if len(others) < 2:
         return [first, *others]
     total = _whole(others[0], steps)
     for each in others[1:]:
         total = total + _whole(each, steps)
-    return [first, Fed(total.to(first.x.dtype))]
+    return [first, NeuronInput(total.to(first.x.dtype))]
 
 
-def _whole(fed: Fed, steps: int) -> Tensor:
-    x = fed.x.expand(steps, *fed.x.shape[1:]).to(computing_dtype(fed.x.dtype))
-    if (affine := fed.affine()) is None:
+def _whole(source: NeuronInput, steps: int) -> Tensor:
+    x = source.x.expand(steps, *source.x.shape[1:]).to(computing_dtype(source.x.dtype))
+    if (affine := source.affine()) is None:
         return x
     scale, shift = (each.view(-1, *[1] * (x.ndim - 3)) for each in affine)
     return x * scale + shift
 
 
-def _inputs(fed: Sequence[Fed], steps: int) -> list[Any]:
+def _input_arguments(inputs: Sequence[NeuronInput], steps: int) -> list[Any]:
     """Return the kernels' first arguments; a missing input or norm is replaced by a tensor that is not read."""
     arguments: list[Any] = []
-    for each in (fed[0], fed[-1]):
+    for each in (inputs[0], inputs[-1]):
         scale, shift = each.affine() or (each.x, each.x)
         arguments += [each.x, each.step, scale, shift]
-    g = geometry(fed[0].x, steps, by_channel=are_normed(fed))
+    g = geometry(inputs[0].x, steps, by_channel=are_normed(inputs))
     return [*arguments, g.channels, g.inner]
 
 
-def _constants(fed: Sequence[Fed], neurons: Neurons, steps: int, dtype: torch.dtype) -> dict[str, Any]:
+def _constants(inputs: Sequence[NeuronInput], neurons: Neurons, steps: int, dtype: torch.dtype) -> dict[str, Any]:
     return {
         "STEPS": steps,
-        "TWO": len(fed) > 1,
-        "NORMED_0": fed[0].moments is not None,
-        "NORMED_1": fed[-1].moments is not None,
+        "TWO": len(inputs) > 1,
+        "NORMED_0": inputs[0].moments is not None,
+        "NORMED_1": inputs[-1].moments is not None,
         "KIND": neurons.kind,
         "WIDTH": neurons.width,
         "TAU": neurons.tau,

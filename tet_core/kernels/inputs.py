@@ -15,7 +15,7 @@ from torch import Tensor
 from tet_core.distributed import ALONE, Workers
 from tet_core.surrogate import Arctan, Exponential, Rectangular, SigmoidForward, Surrogate, Triangle
 
-# The surrogates that the kernels know, by the number that they have there.
+# The surrogates that the kernels have; the index is a surrogate's number in the kernels.
 SURROGATES: tuple[type, ...] = (Triangle, Rectangular, Exponential, Arctan, SigmoidForward)
 
 
@@ -46,7 +46,7 @@ class Neurons:
 class Moments:
     """Mean and biased variance of each channel, `[C]`, in the computing type.
 
-    If they are over several workers' numbers, `share` is the part that this worker has of them, a float64 scalar.
+    If they are over the values of several workers, `share` is this worker's part of all values, a float64 scalar.
     """
 
     mean: Tensor
@@ -56,7 +56,7 @@ class Moments:
 
 
 @dataclass(frozen=True)
-class Fed:
+class NeuronInput:
     """An input and its norm, `(x - mean) / sqrt(var + eps) * weight + bias`, or an input without a norm.
 
     x is `[T, B, *]`, or `[1, B, *]` if every step is the same; weight and bias are `[C]`, in the computing type.
@@ -89,7 +89,7 @@ class Fed:
 
 
 class Geometry(NamedTuple):
-    """How a kernel reads `[T, B, *]`: a step is `[outer, channels, inner]`; channels-last has inner = 1."""
+    """The layout of `[T, B, *]` for a kernel: a step is `[outer, channels, inner]`; channels-last has inner = 1."""
 
     steps: int
     outer: int
@@ -98,7 +98,13 @@ class Geometry(NamedTuple):
 
 
 def geometry(x: Tensor, steps: int, *, by_channel: bool) -> Geometry:
-    """Return the geometry of a tensor whose steps are dense; by channel (axis 2) only if something depends on it."""
+    """Return how a kernel reads a tensor whose steps are dense.
+
+    Args:
+        x: `[T, B, *]`, or `[1, B, *]` if every step is the same.
+        steps: T.
+        by_channel: Whether the kernel must know the channels (axis 2); without a norm it need not.
+    """
     _, batch, *sizes = x.shape
     size = math.prod(sizes)
     if not by_channel:
@@ -110,18 +116,18 @@ def geometry(x: Tensor, steps: int, *, by_channel: bool) -> Geometry:
     return Geometry(steps, batch * inner, channels, 1)
 
 
-def are_normed(fed: Sequence[Fed]) -> bool:
+def are_normed(inputs: Sequence[NeuronInput]) -> bool:
     """Return whether any of the inputs has a norm."""
-    return any(each.moments is not None for each in fed)
+    return any(each.moments is not None for each in inputs)
 
 
 def computing_dtype(dtype: torch.dtype) -> torch.dtype:
-    """Return the type that the kernels compute in, for tensors of a type."""
+    """Return the dtype that the kernels compute in, for tensors of a dtype: float32 for bfloat16 and float16."""
     return torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
 
 
 def aligned(x: Tensor, like: Tensor | None = None) -> Tensor:
-    """Return `x` itself if each of its steps is dense (and laid out as those of `like`), else such a copy."""
+    """Return `x` itself if its steps are dense (and laid out like those of `like`), else a copy with such steps."""
     step, strides = x.shape[1:], x.stride()[1:]
     as_asked = like is None or strides == like.stride()[1:]
     if as_asked and _is_dense(step, strides) and x.stride(0) >= math.prod(step):
@@ -130,7 +136,7 @@ def aligned(x: Tensor, like: Tensor | None = None) -> Tensor:
 
 
 def empty_steps(like: Tensor, steps: int) -> Tensor:
-    """Return an empty tensor of `steps` steps, time outermost, each laid out as those of `like` if these are dense."""
+    """Return an empty tensor of `steps` steps, time outermost, laid out like the steps of `like` if they are dense."""
     step, strides = like.shape[1:], like.stride()[1:]
     if not _is_dense(step, strides):
         return like.new_empty((steps, *step))

@@ -26,7 +26,7 @@ def _affine(scale, shift, channel, inside, NORMED: tl.constexpr, COMPUTING: tl.c
 
 @triton.jit
 def _fired(x, KIND: tl.constexpr, WIDTH: tl.constexpr, COMPUTING: tl.constexpr):
-    """Return what a neuron sends at x = u - threshold."""
+    """Return a neuron's output at x = u - threshold."""
     if KIND == SIGMOID_FORWARD:
         return 1.0 / (1.0 + tl.exp(-WIDTH * x))
     else:
@@ -35,7 +35,7 @@ def _fired(x, KIND: tl.constexpr, WIDTH: tl.constexpr, COMPUTING: tl.constexpr):
 
 @triton.jit
 def _derivative(x, sent, KIND: tl.constexpr, WIDTH: tl.constexpr, COMPUTING: tl.constexpr):
-    """Return what replaces da/du at x = u - threshold; `sent` is what the neuron sent."""
+    """Return the replacement of da/du at x = u - threshold; `sent` is the neuron's output."""
     far = tl.abs(x)
     if KIND == TRIANGLE:
         return tl.where(far < WIDTH, (WIDTH - far) / (WIDTH * WIDTH), 0.0)
@@ -69,7 +69,7 @@ def _advance(
     SOFT: tl.constexpr,
     COMPUTING: tl.constexpr,
 ):
-    """Run one step of a block with its inputs at x_0 and x_1; return u, what is sent, and the next v."""
+    """Run one step of a block with its inputs at x_0 and x_1; return u, the output, and the next v."""
     current = tl.load(x_0, mask=inside, other=0.0).to(COMPUTING)
     if NORMED_0:
         current = current * scale_0 + shift_0

@@ -28,18 +28,18 @@ SOURCES = ("lif.c", "lif_typed.h")
 CACHE_VARIABLE = "TET_KERNEL_CACHE"
 COMPILERS = ("cc", "gcc", "clang")
 FLAGS = ("-std=c11", "-O3", "-fopenmp", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
-# By the instruction set that torch uses: machines of one level give the same bits.
+# The compiler's flag for the instruction set that torch uses: machines with the same flag give the same bits.
 LEVELS = {"AVX512": "-march=x86-64-v4", "AVX2": "-march=x86-64-v3"}
-# A build takes seconds; on a machine that is busy with other work, minutes.
+# Time limit of a build in seconds. A build takes seconds, or minutes on a machine that is busy with other work.
 BUILD_S = 1_800
 
 
 @cache
 def library() -> ctypes.CDLL:
-    """Return the kernels; build them if this machine has no build of them yet.
+    """Return the kernels as a loaded library; build them if this machine has no build of them yet.
 
     Raises:
-        NoCompilerError: If they cannot be built.
+        NoCompilerError: If the kernels cannot be built.
     """
     compiler = _compiler()
     flags = [*FLAGS, *([level] if (level := LEVELS.get(torch.backends.cpu.get_cpu_capability())) else [])]
@@ -49,12 +49,12 @@ def library() -> ctypes.CDLL:
     try:
         loaded = ctypes.CDLL(str(_built([*compiler, *flags], cache_folder() / f"{name}.so")))
     except OSError as error:  # a full disk, a folder that is not ours, a mount that allows no execution
-        raise NoCompilerError(f"{error}; {CACHE_VARIABLE} may name another folder") from error
+        raise NoCompilerError(f"{error}; set {CACHE_VARIABLE} to another folder") from error
     return loaded
 
 
 def fingerprint() -> str:
-    """Return what the build depends on, as 16 hexadecimal digits.
+    """Return a hash of everything that the build depends on, as 16 hexadecimal digits.
 
     Raises:
         NoCompilerError: As for `library`.
@@ -65,7 +65,11 @@ def fingerprint() -> str:
 def cache_folder() -> Path:
     """Return the folder of builds, which belongs to this user: `TET_KERNEL_CACHE`, else one in the user's cache folder.
 
-    If the cache folder cannot be written, as in some containers, it is one among the temporary files.
+    If the user's cache folder cannot be created, as in some containers, it is a folder among the temporary files.
+
+    Raises:
+        NoCompilerError: If the folder belongs to another user, or cannot be written.
+        OSError: If the folder that `TET_KERNEL_CACHE` names cannot be created.
     """
     if chosen := os.environ.get(CACHE_VARIABLE):
         folder = Path(chosen)
@@ -78,17 +82,19 @@ def cache_folder() -> Path:
         folder = Path(tempfile.gettempdir()) / f"tet-kernels-{os.getuid()}"
         folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid() or not os.access(folder, os.W_OK):
-        raise NoCompilerError(f"{folder} is not ours to write; {CACHE_VARIABLE} may name another folder")
+        raise NoCompilerError(
+            f"{folder} is not writable by this user or belongs to another one; set {CACHE_VARIABLE} to another folder"
+        )
     return folder
 
 
 def _compiler() -> list[str]:
     asked = os.environ.get("CC")
     candidates = [shlex.split(asked)] if asked else [[name] for name in COMPILERS]
-    found = next((command for command in candidates if shutil.which(command[0])), None)
-    if found is None:
+    command_found = next((command for command in candidates if shutil.which(command[0])), None)
+    if command_found is None:
         raise NoCompilerError(f"there is no C compiler: {', '.join(command[0] for command in candidates)}")
-    return found
+    return command_found
 
 
 def _built(command: list[str], file: Path) -> Path:
@@ -96,17 +102,17 @@ def _built(command: list[str], file: Path) -> Path:
         if not file.exists():
             log.info("building %s: %s", file, shlex.join(command))
             with tempfile.TemporaryDirectory(dir=file.parent) as folder:
-                made = Path(folder) / file.name
-                _run([*command, "-o", str(made), str(FOLDER / SOURCES[0]), "-lm"])
-                made.replace(file)
+                temporary = Path(folder) / file.name
+                _run([*command, "-o", str(temporary), str(FOLDER / SOURCES[0]), "-lm"])
+                temporary.replace(file)
     return file
 
 
 def _run(command: list[str]) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_S, check=False)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NoCompilerError(f"{command[0]}: {error}") from error
-    if done.returncode != 0:
-        raise NoCompilerError(f"{command[0]} ended with status {done.returncode}: {done.stderr.strip()[-500:]}")
-    return done.stdout
+    if result.returncode != 0:
+        raise NoCompilerError(f"{command[0]} ended with status {result.returncode}: {result.stderr.strip()[-500:]}")
+    return result.stdout

@@ -1,14 +1,14 @@
-"""An estimate of the energy that a network takes for an image, from what it computes.
+"""An estimate of the energy that a network uses for an image, from its operations.
 
-For every convolution and linear layer, with `operations` a step, `passes` steps and the share `rate` of inputs that
-are not 0:
+For every convolution and linear layer, with `operations` at each step, `passes` steps and the share `rate` of inputs
+that are not 0:
 
     stem:   operations * passes         multiplications, whatever the pixels are
     others: operations * passes * rate  additions if every input was 0 or 1, else multiplications
     ANN:    operations * passes         multiplications, in every layer: hardware for ANNs skips no zeros
     energy = additions * addition_pj + multiplications * multiplication_pj
 
-It is an estimate: memory, the neurons themselves and all control are left out, and the prices are those of one
+The estimate leaves out memory, the neurons themselves and all control, and the prices are those of one
 manufacturing process. Compare methods by the ratio of their estimates.
 
 Source: Deng et al., ICLR 2022, section 5.2; prices: `tet_core.config.ENERGY_TABLES`.
@@ -36,15 +36,15 @@ NUM_SAMPLES = 256
 def energy_j(
     model: nn.Module, dataset: Dataset, split: Samples, config: TrainConfig, on_step: Callable[[], None] | None = None
 ) -> float:
-    """Return the estimated energy for an image, in J, on 256 samples of a split: the analysis's `uj_per_image`.
+    """Return the estimated energy of an image, in J, from 256 samples of a split: the analysis's `uj_per_image`.
 
     Args:
         model: The network; it is left in evaluation mode.
-        dataset: For the normalisation.
-        split: What to count on, on the model's device. Samples at even distances are taken, since many data sets are
+        dataset: The data set that the split belongs to.
+        split: The samples, on the model's device. Samples at even distances are taken, since many data sets are
             in the order of their classes; all of them if there are fewer than 256.
         config: T, the neuron and the precision.
-        on_step: Called after every batch. If it raises, the counting ends there.
+        on_step: Called after every batch. If it raises an error, the counting stops with that error.
     """
     samples = split.subset(evenly_spaced(len(split)).to(split.labels.device))
     with tallied(model) as tallies:
@@ -54,10 +54,10 @@ def energy_j(
     return _J * sum(float(record["energy_uj"] or 0) for record in records)
 
 
-def evenly_spaced(num_there: int) -> Tensor:
-    """Return the indices `[M]`, int64, of the samples to count among `num_there`: the first, then at even distances."""
-    count = min(NUM_SAMPLES, num_there)
-    return torch.arange(count) * num_there // count
+def evenly_spaced(total: int) -> Tensor:
+    """Return the indices `[M]`, int64, of the samples to count among `total`: the first, then at even distances."""
+    count = min(NUM_SAMPLES, total)
+    return torch.arange(count) * total // count
 
 
 def layer_record(
@@ -66,10 +66,10 @@ def layer_record(
     """Return a layer's line of the table; all counts are for one image, over all its steps.
 
     Args:
-        tally: What was counted in the layer.
+        tally: The counts of the layer.
         num_images: How many images were counted.
-        prices: Energy of one operation.
-        T: How many steps each image was shown for.
+        prices: Energy of one operation, in pJ.
+        T: Number of time steps that each image was shown for.
         is_ann: Whether the network is an ANN, whose neurons do not fire.
     """
     passes = tally.passes / num_images

@@ -21,13 +21,13 @@ from tet_core.errors import ConfigError
 from tet_core.losses import build_loss, sdt_loss, tet_loss
 from tet_core.network import build_network, run_network
 
-# The same for all stages: the metrics are sums over batches, and floating-point sums depend on how they are cut.
-# 128 fits caches and small GPUs at any T in use.
+# Samples of a batch, the same for all stages: metrics are sums over batches, and rounding depends on the batches.
+# 128 samples fit caches and small GPUs at any T in use.
 BATCH_SIZE = 128
 
 
 def num_correct(outputs: Tensor, labels: Tensor) -> Tensor:
-    """Return how many samples of a batch are right: argmax over classes of the time-mean of outputs `[T, B, K]`.
+    """Return how many samples of a batch are classified correctly, by the argmax over classes of the time-mean.
 
     Args:
         outputs: `[T, B, K]`.
@@ -51,10 +51,10 @@ def measure(
 
     Args:
         model: The network; it is left in evaluation mode.
-        dataset: For the normalisation.
-        split: What to measure on, on the model's device.
+        dataset: The data set that the split belongs to.
+        split: The samples, on the model's device.
         config: T, the loss and the precision.
-        on_step: Called after every batch. If it raises, the measurement ends there.
+        on_step: Called after every batch. If it raises an error, the measurement stops with that error.
         workers: The workers that share the batches; all get the same metrics, with any number of workers.
 
     Returns:
@@ -89,11 +89,11 @@ def measure_prefixes(
         workers: As for `measure`.
 
     Returns:
-        By T, what `measure` returns.
+        The metrics of `measure` for each T.
     """
     model.eval()
     losses = {"loss": build_loss(config.loss), "loss_sdt": sdt_loss, "loss_tet": _eq_9}
-    # One row a batch: rows are added in the same order for any number of workers, so the bits are the same.
+    # One row for each batch: rows are added in the same order for any number of workers, so the bits are the same.
     num_batches = math.ceil(len(split) / BATCH_SIZE)
     rows = torch.zeros(num_batches, len(steps), len(losses) + 1, dtype=torch.float64, device=split.labels.device)
     dtype = environment.dtype(config)
@@ -106,8 +106,8 @@ def measure_prefixes(
         if on_step is not None:
             on_step()
     sums = torch.zeros_like(rows[0])
-    for of_batch in workers.summed(rows):
-        sums += of_batch
+    for batch_sums in workers.summed(rows):
+        sums += batch_sums
     means = (sums / len(split)).tolist()
     return {T: dict(zip([*losses, "accuracy"], row, strict=True)) for T, row in zip(steps, means, strict=True)}
 
@@ -119,7 +119,7 @@ def _eq_9(outputs: Tensor, labels: Tensor) -> Tensor:
 def evaluate(
     checkpoint: Mapping[str, Any] | Path | str, *, data_root: Path | None = None, split: str = "test"
 ) -> dict[str, float]:
-    """Measure a checkpoint, from its own config only; equals what training logged to the last digit.
+    """Measure a checkpoint, from its own config only; the metrics equal those that training logged, to the last digit.
 
     Args:
         checkpoint: A checkpoint, or the path of one.
@@ -130,7 +130,7 @@ def evaluate(
         `test/loss`, `test/loss_sdt`, `test/loss_tet` and `test/accuracy`, or the same under `val/`.
 
     Raises:
-        ConfigError: If the split is not known, or the checkpoint's stage had none of that name.
+        ConfigError: If `split` is neither "test" nor "val", or is "val" and the stage had no validation set.
         CheckpointError: If the file is damaged.
     """
     if not isinstance(checkpoint, Mapping):

@@ -1,7 +1,7 @@
 """The health of each layer of neurons: whether it still fires, and still lets gradients through.
 
 It is measured in a forward pass of the training, so that it costs almost nothing and norms use the statistics of the
-batch. In a test they would use running statistics, which may lag behind the weights.
+batch. In a test they would use running statistics, which may lag after the weights.
 
 Shapes: T time steps, B batch, * any more axes.
 """
@@ -21,8 +21,8 @@ from tet_core.kernels.inputs import computing_dtype
 from tet_core.neuron import LIF
 from tet_core.surrogate import Surrogate
 
-# How many samples of the pass are looked at. A layer that fires for none of them, epoch after epoch, is silent. Their
-# potentials are computed again, which takes time in proportion; `benchmarks.training.around` measures how much.
+# How many samples of the pass are measured. A layer that fires for none of them, epoch after epoch, is silent. Their
+# potentials are computed again, in time proportional to this number; `benchmarks.training.around` measures the time.
 NUM_SAMPLES = 4
 
 
@@ -44,18 +44,18 @@ class LayerHealth:
 def watched(model: nn.Module) -> Iterator[dict[str, LayerHealth]]:
     """Measure the health of every layer of spiking neurons in the first forward pass within this context.
 
-    No bit of the pass changes. Layers of ReLUs are left out. The spikes are those of the pass. The potentials are
-    nearly those of the pass: in training, norms use the statistics of the samples looked at, not of the whole batch.
+    The pass gives the same bits. Layers of ReLUs are left out. The spikes are those of the pass. The potentials are
+    nearly those of the pass: in training, norms use the statistics of the measured samples, not of the whole batch.
 
     Args:
         model: The network.
 
     Yields:
-        Health by the layer's name, in the order in which they run; filled when the context ends.
+        The health of each layer by its name, in the order in which the layers run; filled when the context ends.
     """
     handles: dict[str, RemovableHandle] = {}
     seen: dict[str, _Seen] = {}
-    found: dict[str, LayerHealth] = {}
+    healths: dict[str, LayerHealth] = {}
 
     def see(name: str, layer: LIF, args: tuple[Any, ...], spikes: Tensor) -> None:
         handles.pop(name).remove()
@@ -71,14 +71,14 @@ def watched(model: nn.Module) -> Iterator[dict[str, LayerHealth]]:
         if isinstance(module, LIF):
             handles[name] = module.register_forward_hook(partial(see, name))
     try:
-        yield found
+        yield healths
     finally:
         for handle in handles.values():
             handle.remove()
     if seen:
-        # After the pass, for all layers at once: between convolutions it takes twice as long, and waits for the GPU.
+        # Computed after the pass for all layers: between convolutions it would take twice as long and wait for the GPU.
         figures = torch.stack([figure for each in seen.values() for figure in each.figures()]).view(-1, 2).tolist()
-        found |= {name: LayerHealth(*pair) for name, pair in zip(seen, figures, strict=True)}
+        healths |= {name: LayerHealth(*pair) for name, pair in zip(seen, figures, strict=True)}
 
 
 @cache
@@ -99,7 +99,7 @@ class _Seen:
 
     @torch.no_grad()
     def figures(self) -> tuple[Tensor, Tensor]:
-        """Return the fields of its `LayerHealth`, on the device."""
+        """Return firing rate and gradient, the fields of `LayerHealth`, as scalars on the device."""
         derivatives = self.layer.surrogate.derivative(self._distances())
         shares = derivatives.mean(dtype=torch.float64) / _largest(self.layer.surrogate)  # type: ignore[arg-type]
         return self.spikes.mean(dtype=torch.float64), shares
@@ -111,11 +111,11 @@ class _Seen:
         tau, v_threshold = self.tau, self.v_threshold
         first, *later = current
         potentials = [first]
-        # As few calls as possible: in a small network the calls themselves take the time.
+        # As few calls as possible: in a small network the calls take most of the time.
         if self.layer.reset == "hard":
-            for step, kept in zip(later, 1 - spikes, strict=False):
-                potentials.append(torch.addcmul(step, potentials[-1], kept, value=tau))
+            for step, unfired in zip(later, 1 - spikes, strict=False):
+                potentials.append(torch.addcmul(step, potentials[-1], unfired, value=tau))
         else:
-            for step, taken in zip(later, v_threshold * spikes, strict=False):
-                potentials.append(torch.add(step, potentials[-1] - taken, alpha=tau))
+            for step, subtracted in zip(later, v_threshold * spikes, strict=False):
+                potentials.append(torch.add(step, potentials[-1] - subtracted, alpha=tau))
         return torch.stack(potentials).sub_(v_threshold)

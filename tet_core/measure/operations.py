@@ -1,4 +1,4 @@
-"""Counting what a network computes: the operations of its convolutions and linear layers, and their inputs.
+"""Counts of a network's operations: of its convolutions and linear layers, and of their inputs.
 
 An operation is one weight applied to one input. If the input is 1 it is an addition; if it is 0, hardware that is
 driven by events does nothing. Positions in the padding count like any other.
@@ -28,8 +28,8 @@ class LayerTally:
         name: As in `model.named_modules()`.
         kind: "conv" or "linear".
         is_stem: Whether it ran before any neuron: its inputs are pixels, so it multiplies.
-        operations: How many one image takes at one step.
-        passes: Images times steps that it ran for; a still image repeated T times counts once in the stem.
+        operations: Number of operations for one image at one step.
+        passes: Images times steps that the layer ran for; a still image repeated T times counts once in the stem.
         num_inputs: How many numbers its inputs had.
         num_nonzero: How many of them were not 0.
         is_binary: Whether every input was 0 or 1, so that the layer only added.
@@ -148,11 +148,11 @@ def count_operations(model: nn.Module, input_shape: Sequence[int]) -> Operations
     """Count the operations of every convolution and linear layer at one step of one image.
 
     Args:
-        model: The network; it runs once in evaluation mode, and keeps its mode.
+        model: The network, which runs once in evaluation mode and then returns to its mode.
         input_shape: `(C, H, W)`.
 
     Returns:
-        Operations by layer, and which layers are the stem.
+        Operations by layer, and the names of the stem's layers.
 
     Raises:
         ValueError: If `input_shape` is not three numbers from 1 up.

@@ -50,11 +50,11 @@ def build_model(
     """Build a network with fresh weights from torch's global generator.
 
     Args:
-        name: As in `tet_core.config`: "vgg_small", "vggsnn", "resnet19", …
+        name: The model's name in `tet_core.config`: "vgg_small", "vggsnn", "resnet19", …
         num_classes: K, number of classes.
         in_channels: C, channels of the input.
         input_size: H = W, side of the input in pixels.
-        num_steps: T that it is trained at; only TEBN depends on it, which learns a scale for each step.
+        num_steps: T of the training; only TEBN depends on it, because it learns a scale for each step.
         neuron: The neuron's constants; the paper's by default.
         surrogate: The surrogate gradient; the paper's by default.
         **fields: The model's own fields, as in `tet_core.config` (`width`, `norm`).
@@ -73,7 +73,7 @@ def build_model(
     config = _CONFIG.validate_python({"name": name, **fields})
     for field, value in (("num_classes", num_classes), ("in_channels", in_channels), ("input_size", input_size)):
         if value < 1:
-            raise ConfigError(field, value, f"{name} takes 1 and more")
+            raise ConfigError(field, value, f"for {name} it must be at least 1")
     if (fault := misfit(config, input_size)) is not None:
         raise ConfigError("input_size", input_size, fault)
     surroundings = Surroundings(

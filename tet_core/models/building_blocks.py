@@ -1,4 +1,4 @@
-"""The modules that networks are made of: convolution with norm, block, pool, head; and what a network is built for.
+"""The modules of networks (convolution with norm, block, pool, head), and the data and neurons a network is built for.
 
 Shapes: T time steps, B batch, C channels, H and W pixels.
 """
@@ -19,7 +19,16 @@ from tet_core.static import each_step, is_static
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a network is built for: the data's shape, the number of steps, and the kind of neuron."""
+    """The conditions that a network is built for: shape of the data, number of steps, kind of neuron.
+
+    Attributes:
+        num_classes: K.
+        in_channels: C.
+        input_size: H = W of the input, in pixels.
+        num_steps: T.
+        neuron: The settings of the neurons.
+        surrogate: The settings of the surrogate gradient.
+    """
 
     num_classes: int
     in_channels: int
@@ -33,7 +42,7 @@ class Surroundings:
         return build_neuron(self.neuron, self.surrogate)
 
     def new_norm(self, config: NormConfig, num_channels: int) -> nn.Module:
-        """Return a new norm for the input of such a layer."""
+        """Return a new norm for the input of a layer of neurons."""
         v_threshold = getattr(self.neuron, "v_threshold", 1.0)  # an ANN: as with the default threshold
         return build_norm(config, num_channels, v_threshold=v_threshold, num_steps=self.num_steps)
 
@@ -59,13 +68,13 @@ class ConvNorm(nn.Module):
         self.norm = norm
 
     def current(self, x_TBCHW: Tensor) -> Current:
-        """Return the neurons' input, with its norm not yet applied."""
+        """Return the neurons' input before the norm, together with the norm."""
         steps = x_TBCHW.shape[0]
         x = x_TBCHW[0] if is_static(x_TBCHW) else x_TBCHW.flatten(0, 1)
         y = self.conv(x)
         shape = (1 if is_static(x_TBCHW) else steps, x_TBCHW.shape[1], *y.shape[1:])
-        again = memory.computed_again(self.conv, x)
-        term = Term(y.view(shape), self.norm, again and (lambda: again().view(shape)))
+        recompute = memory.computed_again(self.conv, x)
+        term = Term(y.view(shape), self.norm, recompute and (lambda: recompute().view(shape)))
         return Current((term,), steps)
 
     def forward(self, x_TBCHW: Tensor) -> Tensor:
@@ -97,7 +106,7 @@ class Block(ConvNorm):
 
 
 def pooled(x_TBCHW: Tensor, pool: Callable[[Tensor], Tensor]) -> Tensor:
-    """Apply a pool for `[N, C, H, W]` to every step, so that its output can be computed again instead of kept."""
+    """Apply a pool for `[N, C, H, W]` to every step; for the backward pass its output can be computed again."""
     out = each_step(pool, x_TBCHW)
     memory.note_pool(out, x_TBCHW, lambda x: each_step(pool, x))
     return out
@@ -145,7 +154,7 @@ class Network(nn.Module):
 
     Args:
         features: The layers.
-        num_features: How many numbers a sample has at a step after the last layer.
+        num_features: How many numbers the last layer gives for a sample at a step.
         num_classes: K.
     """
 

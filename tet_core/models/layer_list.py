@@ -10,7 +10,7 @@ from tet_core.models.resnet import ResidualBlock
 
 
 def layers(config: Layers, surroundings: Surroundings) -> nn.Module:
-    """Return the layers in their order, then the head; PyTorch's default weights, convolutions without bias."""
+    """Return a network of the listed layers and the head, with PyTorch's default weights; convolutions have no bias."""
     features: list[nn.Module] = []
     channels, size = surroundings.in_channels, surroundings.input_size
     for layer in config.layers:

@@ -20,7 +20,7 @@ RESNET34_BLOCKS = (3, 4, 6, 3)
 
 
 class ResidualBlock(nn.Module):
-    """Convolutions beside a shortcut; the sum of both goes into the last neuron.
+    """Convolutions in parallel to a shortcut; the sum of both goes into the last neuron.
 
     The shortcut is the input itself or, if channels or size change, a 1x1 convolution with norm and no neuron.
 
@@ -28,7 +28,7 @@ class ResidualBlock(nn.Module):
         in_channels: C of the input.
         convolutions: (channels, kernel, stride) of each convolution.
         norm: The settings of the norms.
-        surroundings: What the network is built for.
+        surroundings: The conditions that the network is built for.
     """
 
     def __init__(
@@ -42,18 +42,18 @@ class ResidualBlock(nn.Module):
         blocks: list[nn.Module] = []
         channels, total_stride = in_channels, 1
         for index, (width, kernel, stride) in enumerate(convolutions, 1):
-            its_norm = surroundings.new_norm(norm, width)
+            block_norm = surroundings.new_norm(norm, width)
             if index < len(convolutions):
                 neuron = surroundings.new_neuron()
-                blocks.append(Block(channels, width, its_norm, neuron, kernel=kernel, stride=stride))
+                blocks.append(Block(channels, width, block_norm, neuron, kernel=kernel, stride=stride))
             else:
-                blocks.append(ConvNorm(channels, width, its_norm, kernel=kernel, stride=stride))
+                blocks.append(ConvNorm(channels, width, block_norm, kernel=kernel, stride=stride))
             channels, total_stride = width, total_stride * stride
         self.convolutions = nn.Sequential(*blocks)
         self.projection: ConvNorm | None = None
         if channels != in_channels or total_stride != 1:
-            own = surroundings.new_norm(norm, channels)
-            self.projection = ConvNorm(in_channels, channels, own, kernel=1, stride=total_stride)
+            shortcut_norm = surroundings.new_norm(norm, channels)
+            self.projection = ConvNorm(in_channels, channels, shortcut_norm, kernel=1, stride=total_stride)
         self.lif = surroundings.new_neuron()
 
     def forward(self, x_TBCHW: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ class ResidualBlock(nn.Module):
 
 
 class SewBlock(nn.Module):
-    """Two blocks beside a shortcut whose *spikes* are added: `y = spikes(x) + shortcut(x)` (ADD of the SEW paper).
+    """Two blocks in parallel to a shortcut; *spikes* are added: `y = spikes(x) + shortcut(x)` (ADD of the SEW paper).
 
     The output counts spikes, so it is not binary. The shortcut is the input itself or, if channels or size change, a
     1x1 convolution with norm and neuron.
@@ -82,8 +82,8 @@ class SewBlock(nn.Module):
         super().__init__()
 
         def block(c_in: int, kernel: int, s: int) -> Block:
-            own = surroundings.new_norm(norm, channels)
-            return Block(c_in, channels, own, surroundings.new_neuron(), kernel=kernel, stride=s)
+            block_norm = surroundings.new_norm(norm, channels)
+            return Block(c_in, channels, block_norm, surroundings.new_neuron(), kernel=kernel, stride=s)
 
         self.convolutions = nn.Sequential(block(in_channels, 3, stride), block(channels, 3, 1))
         changes = channels != in_channels or stride != 1
@@ -96,7 +96,7 @@ class SewBlock(nn.Module):
 
 
 class StemPool(nn.Module):
-    """3x3 max pool of stride 2, padded by 1; the pool of spikes is spikes."""
+    """3x3 max pool of stride 2, padded by 1; its output is binary if its input is."""
 
     def forward(self, x_TBCHW: Tensor) -> Tensor:
         """Return `[T, B, C, H, W]` pooled to half the size, rounded up."""
@@ -106,9 +106,9 @@ class StemPool(nn.Module):
 def resnet19(config: ResNet19, surroundings: Surroundings) -> nn.Module:
     """Return the paper's ResNet-19: 12,630,858 parameters at 10 classes.
 
-    3x3 stem, 3 blocks of `width` channels, 3 of twice as many, 2 of four times as many (the last two groups start
-    with stride 2), global average pool, a linear layer with neurons, the head. Convolutions have no bias; neurons
-    follow the additions; weights are PyTorch's default.
+    The network has a 3x3 stem, 3 blocks of `width` channels, 3 of twice as many, 2 of four times as many (the last two
+    groups start with stride 2), a global average pool, a linear layer with neurons, and the head. Convolutions have no
+    bias; neurons follow the additions; weights are PyTorch's default.
     """
     w = config.width
     norm = config.norm
@@ -136,7 +136,7 @@ def spiking_resnet34(config: SpikingResNet34, surroundings: Surroundings) -> nn.
 
 
 def sew_resnet34(config: SewResNet34, surroundings: Surroundings) -> nn.Module:
-    """Return SEW-ResNet-34 with element-wise ADD: as many parameters as `spiking_resnet34`.
+    """Return SEW-ResNet-34 with element-wise ADD; it has as many parameters as `spiking_resnet34`.
 
     The SEW paper uses IF neurons; here the neuron is the spec's, as for every model (`neuron: {name: if}`).
     """

@@ -1,6 +1,6 @@
 """The VGG-like networks: blocks of convolution, norm and neuron, pools or strides between them, one linear head.
 
-Source: Deng et al., ICLR 2022 (VGGSNN, for DVS-CIFAR10); vgg_small and cnn5 are ours, made in the same way.
+Source: Deng et al., ICLR 2022 (VGGSNN, for DVS-CIFAR10); vgg_small and cnn5 are ours, of the same kind.
 """
 
 from torch import nn
@@ -8,12 +8,12 @@ from torch import nn
 from tet_core.config import Cnn5, NormConfig, VggSmall, VggSnn
 from tet_core.models.building_blocks import Block, Network, Pool, Surroundings
 
-# In a layout: a 2x2 average pool. Any other number is the output channels of a block.
+# In a layout this number stands for a 2x2 average pool. Any other number is the output channels of a block.
 POOL = 0
 
 
 def vgg_small(config: VggSmall, surroundings: Surroundings) -> nn.Module:
-    """Return two blocks, pool, two blocks of twice the channels, pool, linear; PyTorch's default weights.
+    """Return a network of two blocks, pool, two blocks of twice the channels, pool, linear; PyTorch's default weights.
 
     The convolutions have no bias: the norm after each would remove it.
     """
@@ -34,7 +34,7 @@ def cnn5(config: Cnn5, surroundings: Surroundings) -> nn.Module:
 def vggsnn(config: VggSnn, surroundings: Surroundings) -> nn.Module:
     """Return the paper's VGGSNN: convolutions with bias, Kaiming-normal weights by fan-out, as in the authors' code.
 
-    9.27 M parameters at 2 channels of 48x48 and 10 classes. With `downsample: stride`, strides replace the pools.
+    It has 9.27 M parameters at 2 channels of 48x48 and 10 classes. With `downsample: stride`, strides replace pools.
     """
     w = config.width
     layout = (w, 2 * w, POOL, 4 * w, 4 * w, POOL, 8 * w, 8 * w, POOL, 8 * w, 8 * w, POOL)

@@ -20,7 +20,7 @@ from tet_core.surrogate import SigmoidForward, Surrogate, Triangle
 
 
 class Neuron(nn.Module):
-    """The base class of every layer of neurons; hooks and analyses find the layers by it."""
+    """The base class of every layer of neurons; hooks and analyses find the layers by this class."""
 
 
 class LIF(Neuron):
@@ -36,7 +36,7 @@ class LIF(Neuron):
         learnable_threshold: Train one threshold for the layer, `v_threshold = exp(log_threshold)`.
 
     Raises:
-        ConfigError: If `tau` is outside 0 to 1 (or not strictly between, if it is learnt), `v_threshold` is not above
+        ConfigError: If `tau` is outside 0 to 1 (if learnt, not strictly between 0 and 1), `v_threshold` is not above
             0, or `reset` is not known.
 
     Example:
@@ -85,7 +85,7 @@ class LIF(Neuron):
         """Run the neurons from a potential of 0.
 
         Args:
-            current: Pre-synaptic input `[T, B, *]`, floating point; or its summands.
+            current: Pre-synaptic input `[T, B, *]`, floating point, as a tensor or as its summands.
 
         Returns:
             Spikes, 0 or 1 (between them with `SigmoidForward`), of the shape and dtype of the current.

@@ -1,4 +1,4 @@
-"""The loop over time in plain torch, with a backward pass of its own that keeps one tensor a step.
+"""The loop over time in plain torch, with its own backward pass, which keeps one tensor for each step.
 
 Shapes: T time steps (always axis 0), B batch, * any more axes.
 """
@@ -23,7 +23,7 @@ class SpikeLoop(torch.autograd.Function):
         g_v(t-1) = tau * dL/du(t)
 
     where dv/du includes the path through the reset: (1 - a) - u * s for a hard reset, 1 - v_threshold * s for a soft
-    one; with the reset detached, 1 - a and 1. The spikes are not kept: u tells which neuron fired.
+    one; with the reset detached, 1 - a and 1. The spikes are not kept: u shows which neuron fired.
 
     Potentials and gradients between the steps have the computing type: float32 for a current in bfloat16.
     """
@@ -74,8 +74,8 @@ def _through_reset(u: Tensor, s: Tensor, v_threshold: float, reset: Reset, detac
     """Return dv/du of one step."""
     if reset == "soft":
         return torch.ones_like(u) if detached else (s * -v_threshold).add_(1)
-    kept = (u <= v_threshold).to(u.dtype)
-    return kept if detached else kept.addcmul_(u, s, value=-1)
+    unfired = (u <= v_threshold).to(u.dtype)
+    return unfired if detached else unfired.addcmul_(u, s, value=-1)
 
 
 def _empty_over_time(x: Tensor) -> Tensor:

@@ -41,17 +41,17 @@ def lif_step(
     reset: Reset = "hard",
     detach_reset: bool = False,
 ) -> LIFStep:
-    """Run one step of the neuron (Eq. 1-3), differentiable by autograd in all tensors.
+    """Run one step of the neuron (Eq. 1-3), differentiable reset_spikes autograd in all tensors.
 
-    The layers compute the same over a sequence; if no constant is learnt, with a backward pass of their own.
+    The layers compute the same over a sequence; if no constant is learnt, they use their own backward pass.
 
     Args:
         v: Potential after the step before, `[B, *]`; zeros at first.
         current: Pre-synaptic input I(t), `[B, *]`.
         tau: Decay factor of the potential at each step, 0 to 1 (not a time constant); 1 gives the IF neuron.
         v_threshold: The neuron fires when its potential is strictly above this.
-        surrogate: Replaces the derivative of the spike; the triangle with gamma = 1 by default.
-        reset: "hard" to 0, or "soft" by subtraction of the threshold.
+        surrogate: Replaces the derivative of the spike; the triangle with gamma = 1 reset_spikes default.
+        reset: "hard" to 0, or "soft" reset_spikes subtraction of the threshold.
         detach_reset: Whether the gradient stops at the spikes within the reset. In the paper it does not.
 
     Returns:
@@ -64,5 +64,5 @@ def lif_step(
     """
     u = current + tau * v if isinstance(tau, Tensor) else torch.add(current, v, alpha=tau)
     a = spike(u, v_threshold, surrogate or Triangle())
-    by = a.detach() if detach_reset else a
-    return LIFStep(a, u * (1 - by) if reset == "hard" else u - v_threshold * by)
+    reset_spikes = a.detach() if detach_reset else a
+    return LIFStep(a, u * (1 - reset_spikes) if reset == "hard" else u - v_threshold * reset_spikes)

@@ -1,7 +1,7 @@
 """Batch normalisation by the statistics of all workers' shares, in plain torch on any device.
 
-The kernels do the same for most networks. This is for the others: networks of ReLUs, learnt neurons, norms with scales
-of their own.
+The kernels do the same for most networks. This module is for networks of ReLUs, networks with learnt neurons, and norms
+with a scale for each step.
 
 Shapes: B batch, C channels, H and W pixels.
 """
@@ -24,20 +24,20 @@ def batch_norm_of_all(
     """Return `weight * (x - mean) / sqrt(var + eps) + bias`, with mean and variance over all workers.
 
     Args:
-        x_BCHW: This worker's share, which may have no sample.
+        x_BCHW: `[B, C, H, W]`: this worker's share, which may have no sample.
         weight: `[C]`.
         bias: `[C]`.
         eps: Added to the variance.
         workers: The workers.
 
     Returns:
-        The normalised share, of x's dtype; mean and biased variance, `[C]`; and how many numbers a channel they are of,
+        The normalised share, of x's dtype; mean and biased variance, `[C]`; and the number of values of each channel,
         a scalar.
     """
-    found: tuple[Tensor, Tensor, Tensor, Tensor] = _NormOfAll.apply(  # type: ignore[no-untyped-call]
+    result: tuple[Tensor, Tensor, Tensor, Tensor] = _NormOfAll.apply(  # type: ignore[no-untyped-call]
         x_BCHW, weight, bias, eps, workers
     )
-    return found
+    return result
 
 
 class _NormOfAll(torch.autograd.Function):
@@ -64,11 +64,11 @@ class _NormOfAll(torch.autograd.Function):
         x, weight, mean, inverse, total = ctx.saved_tensors
         d, centred = grads[0].to(weight.dtype), x.to(weight.dtype) - _spread(mean)
         sums = torch.stack([d.sum(_AXES, dtype=torch.float64), (d * centred).sum(_AXES, dtype=torch.float64)])
-        of_d, of_dx = ctx.workers.summed(sums.clone()) / total
-        by_x = (inverse.double().square() * of_dx).to(weight.dtype)
-        of_x = (d - _spread(of_d.to(weight.dtype)) - centred * _spread(by_x)) * _spread(inverse * weight)
-        of_bias, of_weight = sums[0].to(weight.dtype), (sums[1] * inverse).to(weight.dtype)
-        return of_x.to(x.dtype), of_weight, of_bias, None, None
+        mean_d, mean_dx = ctx.workers.summed(sums.clone()) / total
+        by_x = (inverse.double().square() * mean_dx).to(weight.dtype)
+        grad_x = (d - _spread(mean_d.to(weight.dtype)) - centred * _spread(by_x)) * _spread(inverse * weight)
+        grad_bias, grad_weight = sums[0].to(weight.dtype), (sums[1] * inverse).to(weight.dtype)
+        return grad_x.to(x.dtype), grad_weight, grad_bias, None, None
 
 
 def _spread(by_channel: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ class TdBN(nn.Module):
 
     running_mean: Tensor
     running_var: Tensor
-    # The workers over whose shares of a batch the statistics run in training; see `synchronise`.
+    # In training the statistics run over the batch shares of these workers; see `synchronise`.
     workers: Workers = ALONE
 
     def __init__(
@@ -85,19 +85,19 @@ class TdBN(nn.Module):
         """Normalise a few samples, in training by their own statistics, and leave the running statistics unchanged."""
         if not self.training:
             return self(x_TBCHW)  # type: ignore[no-any-return]
-        # Not by `batch_norm`: torch refuses a single number a channel, which a worker's share may be.
+        # Not by `batch_norm`: torch refuses a single value of a channel, and a worker's share may have only one.
         var, mean = torch.var_mean(x_TBCHW, dim=(0, 1, 3, 4), correction=0)
         scale = self.weight * (var + self.eps).rsqrt()
         return torch.addcmul((self.bias - mean * scale).view(-1, 1, 1), x_TBCHW, scale.view(-1, 1, 1))
 
     @torch.no_grad()
     def track(self, mean: Tensor, var: Tensor, count: int | Tensor) -> None:
-        """Update the running statistics by a batch.
+        """Update the running statistics with those of a batch.
 
         Args:
             mean: Mean of each channel, `[C]`.
             var: Biased variance of each channel, `[C]`.
-            count: How many numbers a channel they are of, over all steps; 0: nothing is updated.
+            count: Number of values of each channel, over all steps; if 0, nothing is updated.
         """
         if isinstance(count, int) and count == 0:
             return
@@ -112,8 +112,8 @@ class TdBN(nn.Module):
 class TEBN(TdBN):
     """tdBN, then a learnt scale for each time step: `y(t) = scale[t] * tdBN(x)(t)`; the scales start at 1.
 
-    Steps after the trained ones use the last scale. The scales of a checkpoint of another T are cut, or its last one is
-    repeated.
+    Steps after the trained ones use the last scale. A checkpoint of another T gives its first
+    scales, or its last scale is repeated.
 
     Args:
         num_channels: C.
@@ -153,12 +153,12 @@ def synchronise(model: nn.Module, workers: Workers) -> None:
 
 
 def average_statistics(model: nn.Module, workers: Workers) -> None:
-    """Replace the running statistics that each worker has of its own by their mean over the workers."""
+    """Replace running statistics that differ between the workers by their mean over the workers."""
     if not workers.are_many:
         return
-    together = [module for module in model.modules() if isinstance(module, TdBN) and module.workers is not ALONE]
-    apart = {id(each) for module in together for each in module.buffers(recurse=False)}
-    buffers = [each for each in model.buffers() if each.is_floating_point() and id(each) not in apart]
+    synchronised = [module for module in model.modules() if isinstance(module, TdBN) and module.workers is not ALONE]
+    excluded = {id(each) for module in synchronised for each in module.buffers(recurse=False)}
+    buffers = [each for each in model.buffers() if each.is_floating_point() and id(each) not in excluded]
     if buffers:
         mean = workers.summed(torch.cat([each.double().flatten() for each in buffers])) / workers.num
         parts = torch.split(mean, [each.numel() for each in buffers])
@@ -167,12 +167,12 @@ def average_statistics(model: nn.Module, workers: Workers) -> None:
 
 
 def at_steps(scale: Tensor, num_steps: int) -> Tensor:
-    """Return the scales `[T]` for `num_steps` steps: cut, or the last one repeated."""
+    """Return the scales `[T]` for `num_steps` steps: only the first ones, or with the last one repeated."""
     return scale[torch.arange(num_steps, device=scale.device).clamp_max(len(scale) - 1)]
 
 
 def scale_steps(x_TBCHW: Tensor, scale: Tensor) -> Tensor:
-    """Multiply each step of `[T, B, C, H, W]` by its scale."""
+    """Multiply each step of `[T, B, C, H, W]` by its scale of `[T']`; steps after T' use the last scale."""
     return x_TBCHW * at_steps(scale, x_TBCHW.shape[0]).view(-1, 1, 1, 1, 1)
 
 

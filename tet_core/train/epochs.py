@@ -1,4 +1,4 @@
-"""Training one stage, an epoch at a time."""
+"""Training one stage, one epoch at a time."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -18,9 +18,9 @@ from tet_core.errors import CheckpointError, ConfigError, EnvironmentMismatch
 from tet_core.measure.layer_health import LayerHealth
 from tet_core.train.stage import Stage, StageStart
 
-# A field of the environment's record: the bits depend on it.
+# Name of a field of the environment's record: the bits depend on the number of workers.
 NUM_WORKERS = "num_workers"
-# Values of fields that older checkpoints lack, since there was no choice then.
+# Values of config fields that older checkpoints lack: the version that wrote them had no other value.
 _BEFORE = {"sync_norm": True, "train_part": 1.0}
 
 
@@ -34,7 +34,7 @@ class Epoch:
         metrics: `train/`, `test/` and, with a validation set, `val/` metrics (accuracies as fractions, losses
             averaged over samples), `epoch_time_s` (seconds of the training pass only) and `samples_per_s`.
         layers: The health of each layer of spiking neurons on the first samples of the last whole batch, as
-            `tet_core.measure.layer_health.watched` gives it; empty unless it was asked for.
+            `tet_core.measure.layer_health.watched` gives it; empty unless `with_layers` asked for it.
     """
 
     number: int
@@ -44,7 +44,7 @@ class Epoch:
     layers: dict[str, LayerHealth] = field(default_factory=dict)
 
     def checkpoint(self) -> dict[str, Any]:
-        """Return all that is needed to continue from here to the same bits; later epochs do not change it."""
+        """Return the checkpoint of this epoch, from which training continues to the same bits; later epochs keep it."""
         return self._checkpoint
 
     @cached_property
@@ -54,10 +54,10 @@ class Epoch:
 
 
 class Epochs(Iterator[Epoch]):
-    """The epochs of a stage that are still to be trained: each `next` trains one.
+    """An iterator over the epochs of a stage that are not trained yet; each `next` trains one epoch.
 
     Attributes:
-        start: What the first of them starts from.
+        start: The state that the first of these epochs starts from.
     """
 
     def __init__(self, start: StageStart, epochs: Iterator[Epoch]) -> None:
@@ -80,13 +80,13 @@ def train_epochs(
     with_energy: bool = False,
     group: ProcessGroup | None = None,
 ) -> Epochs:
-    """Train a stage, an epoch at a time.
+    """Train a stage, one epoch at a time.
 
     torch's threads and determinism flags are set while an epoch runs, and restored between epochs.
 
     Several workers train a stage together if each calls this with the same config and their process group.
-    `config.batch_size` is that of all workers together, so the experiment is the same with any number of them. All get
-    the same metrics and weights; worker 0 writes the files.
+    `config.batch_size` counts the samples of all workers, so the experiment is the same with any number of workers. All
+    workers get the same metrics and weights; worker 0 writes the files.
 
     Args:
         config: The stage.
@@ -94,30 +94,32 @@ def train_epochs(
             optimiser's state too.
         resume: Checkpoint of this stage; training continues at the epoch after it.
         data_root: As for `load_dataset`.
-        on_step: Called after every batch that was trained on or measured. If it raises, training ends there.
-        with_layers: Whether each epoch also has the health of its layers, on worker 0; no bit of the training changes.
-        with_energy: Whether each epoch's metrics have `val/energy_j` too, the energy estimate of an image in J that
-            `tet_core.measure.energy.energy_j` makes from validation samples; no bit of the training changes.
+        on_step: Called after every trained or measured batch. If it raises an error, training stops with that error.
+        with_layers: Whether worker 0's epochs have the health of the layers too; the training gives the same bits.
+        with_energy: Whether each epoch's metrics have `val/energy_j` too, the estimated energy of an image in J, from
+            validation samples; see `tet_core.measure.energy.energy_j`. The training gives the same bits.
         group: The workers that share the stage; `initial` and `resume` are taken from worker 0. None: this process
             alone.
 
     Returns:
-        An iterator with one item an epoch, none if `resume` is of the last one; its `start` says what it starts from.
+        An iterator over the remaining epochs; it is empty if `resume` is of the last epoch.
 
     Raises:
         ConfigError: If the device is missing, a split leaves no samples, the model does not fit the data, or the energy
             is asked for without a validation set.
-        CheckpointError: If `resume` is of another config (it names what differs), or a checkpoint does not fit the
-            network or the optimiser.
-        EnvironmentMismatch: If `resume` was made in another environment; it names what differs.
+        CheckpointError: If `resume` is of another config (the message has the differences), or a checkpoint does
+            not fit the network or the optimiser.
+        EnvironmentMismatch: If `resume` was made in another environment; the message has the differences.
         DataError: If the data set is missing or damaged.
         EntryPointError: If the code behind an entry point fails; while iterating too.
-        FloatingPointError: While iterating, if a loss (it names epoch, batch and loss) or a metric is not finite.
+        FloatingPointError: While iterating, if a loss or a metric is not finite; the message has epoch and value.
         WorkersDifferError: If the workers' configs, environments or data differ.
         WorkersApartError: If a worker is lost; while iterating too.
     """
     if with_energy and config.validation == 0:
-        raise ConfigError("validation", 0, "it must be above 0 where with_energy is True, to have samples for it")
+        raise ConfigError(
+            "validation", 0, "it must be above 0 if with_energy is True: the energy is measured on validation samples"
+        )
     config, workers = environment.resolve_precision(config), Workers.of(group)
     record = environment.record_of(config) | {NUM_WORKERS: workers.num}
     workers.check_alike("the config", config.model_dump(mode="json"))
@@ -132,9 +134,9 @@ def train_epochs(
             start = resume["epoch"]
         elif initial is not None:
             stage.take_over(initial, with_optimizer=config.inherit == "all")
-    described = stage.describe_start(record)
-    workers.check_alike("the start", (described.initial_sha256, described.dataset["digest"]))
-    return Epochs(described, _run(stage, config, record, start, with_layers and workers.rank == 0, with_energy))
+    stage_start = stage.describe_start(record)
+    workers.check_alike("the start", (stage_start.initial_sha256, stage_start.dataset["digest"]))
+    return Epochs(stage_start, _run(stage, config, record, start, with_layers and workers.rank == 0, with_energy))
 
 
 def _nothing() -> None:
@@ -155,7 +157,7 @@ def _run(
             metrics |= stage.measure() | (stage.energy() if with_energy else {})
             _check_finite_metrics(metrics, number)
             if stage.workers.are_many:
-                # Without this check, weights that differ between workers would go into the checkpoint unseen.
+                # Without this check, weights that differ between workers would enter the checkpoint unnoticed.
                 stage.workers.check_alike(f"the hash after epoch {number}", weights_sha256(stage.model.state_dict()))
             checkpoint = {
                 "format": FORMAT,
@@ -171,7 +173,7 @@ def _run(
 
 
 def _check_finite_metrics(metrics: Mapping[str, float], epoch: int) -> None:
-    """Check the metrics: the last step of an epoch can break a network whose losses were finite until then."""
+    """Check the metrics too: the last step of an epoch can break a network whose losses were finite until then."""
     bad = [f"{name} is {value}" for name, value in metrics.items() if not math.isfinite(value)]
     if bad:
         raise FloatingPointError(f"{', '.join(bad)} after epoch {epoch}; a lower learning rate may help")
@@ -189,6 +191,6 @@ def _check_same(resume: Mapping[str, Any], config: TrainConfig, record: environm
     lines = environment.differences(_of_a_worker(resume["environment"]), _of_a_worker(record))
     if lines:
         raise EnvironmentMismatch(
-            f"the checkpoint was made in another environment, so going on would not give the same bits: "
+            f"the checkpoint was made in another environment, so continuing would not give the same bits: "
             f"{'; '.join(lines)}"
         )

@@ -14,8 +14,8 @@ from tet_core.distributed import Workers
 from tet_core.train.epochs import Epoch, train_epochs
 
 LAST = "last.pt"
-# Nothing is chosen on the test set. Without a validation set the best epoch by test accuracy is kept, as in the
-# paper's tables, but under a name that says so.
+# Without a validation set the best epoch by test accuracy is kept, as in the paper's tables. The file's name says so,
+# because nothing may be selected on the test set.
 BEST = "best.pt"
 BEST_TEST = "best_test.pt"
 
@@ -25,9 +25,9 @@ class FitResult:
     """The outcome of a stage.
 
     Attributes:
-        checkpoint: Of the last epoch.
-        best: Of the best epoch: by `val/accuracy` if there is a validation set, else by `test/accuracy` (then it may be
-            reported, but nothing may be chosen by it). Of equal epochs, the earliest.
+        checkpoint: The checkpoint of the last epoch.
+        best: The checkpoint of the best epoch: by `val/accuracy` if there is a validation set, else by `test/accuracy`
+            (which may be reported, but nothing may be selected by it). Of equal epochs, the earliest.
         history: The metrics of every epoch that this call trained, by epoch.
     """
 
@@ -61,15 +61,15 @@ def fit(
     Args:
         config: The stage.
         initial: Checkpoint of the stage before, as for `train_epochs`.
-        folder: Where to keep checkpoints after every epoch: `last.pt`, and `best.pt` (by validation accuracy) or,
-            without a validation set, `best_test.pt`. Made if it is missing. If it holds a `last.pt` of this stage,
+        folder: Folder for the checkpoints after every epoch: `last.pt`, and `best.pt` (by validation accuracy) or,
+            without a validation set, `best_test.pt`. Created if missing. If it holds a `last.pt` of this stage,
             training continues from there, to the same bits as if it had never stopped.
-        on_epoch: Called after every epoch, once its checkpoint is on the disk. If it raises, training ends there.
+        on_epoch: Called after every epoch, once its checkpoint is on the disk. If it raises an error, training stops.
         data_root: As for `load_dataset`.
         group: Workers that share the stage, as for `train_epochs`; worker 0 keeps the checkpoints.
 
     Returns:
-        The last and the best checkpoint and the metrics of the epochs trained.
+        The last and the best checkpoint, and the metrics of the epochs that this call trained.
 
     Raises:
         CheckpointError: As for `train_epochs`, and if a checkpoint in the folder is damaged.
@@ -102,7 +102,7 @@ def fit(
         if is_best:
             best = last
         if folder is not None:
-            if is_best:  # before the last one, so that a folder that has a last one also has its best one
+            if is_best:  # before `last.pt`, so that a folder with `last.pt` always has its best checkpoint
                 checkpoints.save_checkpoint(last, folder / best_name)
             checkpoints.save_checkpoint(last, folder / LAST)
         if on_epoch is not None:

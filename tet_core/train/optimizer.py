@@ -13,7 +13,7 @@ from tet_core.config import AdamConfig, SgdConfig, TrainConfig
 
 
 def build_optimizer(config: AdamConfig | SgdConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """Return the optimiser that a config names (weight decay is added to the gradient, not decoupled)."""
+    """Return the optimiser that a config names; weight decay is added to the gradient, not decoupled."""
     # fused: one kernel for all parameters; otherwise a small network's step is mostly overhead
     match config:
         case AdamConfig():
@@ -25,14 +25,14 @@ def build_optimizer(config: AdamConfig | SgdConfig, parameters: Iterable[nn.Para
 
 
 class _InMemoryOrder(torch.optim.Optimizer):
-    """An optimiser whose step gets weights, gradients and state in their order in memory.
+    """An optimiser whose step reads weights, gradients and state in their order in memory.
 
     torch's fused steps on CPUs (2.13) copy every gradient that is channels-last, and do not use the copy: this takes
     longer than the step itself.
     """
 
-    # torch wraps these methods, and its steps, to keep its compiler off them. The wrapper loads the whole compiler,
-    # which takes a second of every process, and nothing here is compiled: so they are unwrapped.
+    # torch wraps these methods, and its steps, to keep its compiler off them. The wrapper loads the whole compiler, and
+    # this takes a second of every process. The methods are unwrapped here, because nothing is compiled.
     add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
     zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
     state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
@@ -41,7 +41,7 @@ class _InMemoryOrder(torch.optim.Optimizer):
     _step: Callable[..., Any]
 
     def step(self, closure: Callable[[], float] | None = None) -> Any:
-        """Do the step of torch's class, to the same bits."""
+        """Run the step of torch's class, with the same bits as result."""
         with torch.no_grad():
             if closure is not None:  # it must see the weights in their own shape
                 return self._step(closure)
@@ -62,19 +62,19 @@ class SGD(_InMemoryOrder, torch.optim.SGD):
 
 
 _TO_CHANNELS_LAST, _BACK = (0, 2, 3, 1), (0, 3, 1, 2)
-# Smaller tensors are copied faster than turned.
+# Least number of elements of a tensor that is permuted: for a smaller one torch's copy is faster.
 _LARGE = 1 << 16
 
 
 @contextmanager
 def _in_memory_order(optimizer: torch.optim.Optimizer) -> Iterator[None]:
-    turned = [p for group in optimizer.param_groups for p in group["params"] if _is_channels_last(p)]
-    for p in turned:
+    permuted = [p for group in optimizer.param_groups for p in group["params"] if _is_channels_last(p)]
+    for p in permuted:
         _permute(p, optimizer.state[p], _TO_CHANNELS_LAST)
     try:
         yield
     finally:
-        for p in turned:
+        for p in permuted:
             _permute(p, optimizer.state[p], _BACK)
 
 
@@ -96,7 +96,7 @@ def _permute(p: nn.Parameter, state: dict[str, Any], axes: tuple[int, ...]) -> N
 
 
 def set_fields(optimizer: torch.optim.Optimizer, config: AdamConfig | SgdConfig) -> None:
-    """Set an optimiser's settings to a config's; its state may come from an earlier stage with others."""
+    """Set an optimiser's settings to those of a config; a loaded state brings the settings of an earlier stage."""
     for group in optimizer.param_groups:
         group.update(_fields(config))
 
@@ -104,8 +104,8 @@ def set_fields(optimizer: torch.optim.Optimizer, config: AdamConfig | SgdConfig)
 def learning_rate(config: TrainConfig, number: int) -> float:
     """Return the learning rate of a stage's epoch.
 
-    `constant`: `lr`. `cosine`: `lr_min + (lr - lr_min) * (1 + cos(pi * done / length)) / 2`, where `done` is the number
-    of epochs of the schedule before this one and `length` that of all. There is no state to save.
+    `constant`: `lr`. `cosine`: `lr_min + (lr - lr_min) * (1 + cos(pi * done / length)) / 2`, with `done` the number
+    of epochs of the schedule before this one and `length` the number of all. There is no state to save.
 
     Args:
         config: The stage.

@@ -1,4 +1,4 @@
-"""A stage while it trains: its network, optimiser and data, and one pass over the data.
+"""A stage that is being trained: its network, optimiser and data, and one pass over the data.
 
 Shapes: T time steps, B batch, C channels, H and W pixels, K classes.
 """
@@ -34,7 +34,7 @@ class StageStart:
 
     Attributes:
         initial_sha256: Hash of the weights and buffers that the next epoch starts from.
-        environment: What the bits depend on besides the config; see `tet_core.environment.record_of`.
+        environment: The facts besides the config that the bits depend on; see `tet_core.environment.record_of`.
         dataset: `name`, `digest` (of the content) and `source` (where it came from) of the data.
         num_parameters: How many trainable numbers the network has.
     """
@@ -49,10 +49,10 @@ class Stage:
     """A stage that is being trained.
 
     Args:
-        config: Its settings.
-        dataset: Its data.
-        on_step: Called after every batch that was trained on or measured.
-        workers: The workers that share it.
+        config: The stage's settings.
+        dataset: The stage's data.
+        on_step: Called after every trained or measured batch.
+        workers: The workers that share the stage.
     """
 
     def __init__(self, config: TrainConfig, dataset: Dataset, on_step: Callable[[], None], workers: Workers) -> None:
@@ -80,7 +80,7 @@ class Stage:
             self.splits["val"] = dataset.train.subset(validation).to(self.device)
 
     def take_over(self, checkpoint: Mapping[str, Any], *, with_optimizer: bool) -> None:
-        """Load the weights of a checkpoint and, if asked, its optimiser's state; the settings stay this stage's.
+        """Load the weights of a checkpoint and, if asked, its optimiser's state, but keep this stage's settings.
 
         Raises:
             CheckpointError: If the weights do not fit the network, or the state is that of another optimiser.
@@ -95,9 +95,9 @@ class Stage:
             name, saved = self.config.optimizer.name, checkpoint["config"]["optimizer"]["name"]
             if saved != name:
                 raise CheckpointError(
-                    f"optimizer is {name!r}, the checkpoint's {saved!r}; its state needs the same one"
+                    f"optimizer is {name!r}, the checkpoint's is {saved!r}; to load its state they must be the same"
                 )
-            # A copy: torch keeps the tensors themselves, so training would change the checkpoint.
+            # Load a copy: torch keeps the tensors that it loads, so training would change the checkpoint.
             self.optimizer.load_state_dict(snapshot(checkpoint["optimizer"]))
             set_fields(self.optimizer, self.config.optimizer)
             if self.scaler.is_enabled() and (scale := checkpoint.get("scaler")):
@@ -119,7 +119,7 @@ class Stage:
         start = self._now()
         layers: dict[str, LayerHealth] = {}
         last_whole = max(place for place, size in enumerate(sizes) if size == sizes[0])
-        # If a batch is smaller than the number of workers, some have no sample to look at.
+        # If a batch is smaller than the number of workers, some workers have no sample to measure.
         watched_at = last_whole if with_layers and sizes[0] >= self.workers.num else None
         batches = self.loader.epoch(config.epoch_offset + number)
         for place, ((images, labels), size) in enumerate(zip(batches, sizes, strict=True)):
@@ -159,7 +159,7 @@ class Stage:
         """Return this worker's part of the mean loss over the batch."""
         if len(labels) == size:
             return self.loss(outputs, labels)
-        if not len(labels):  # zero gradients, so that this worker takes part in the sums of the others
+        if not len(labels):  # zero gradients, so that this worker takes part in the all-reduce of the other workers
             return outputs.sum()
         return self.loss(outputs, labels) * (len(labels) / size)
 
@@ -172,7 +172,7 @@ class Stage:
         }
 
     def energy(self) -> dict[str, float]:
-        """Return the estimated energy for an image of the validation set, in J."""
+        """Return the estimated energy of an image of the validation set, in J."""
         return {VAL_ENERGY_J: energy_j(self.model, self.dataset, self.splits["val"], self.config, self.on_step)}
 
     def _now(self) -> float:

@@ -1,4 +1,4 @@
-"""/experiments: post, list, show, compare, follow, read logs."""
+"""/experiments: post, validate, list, show, compare, follow, read logs."""
 
 import re
 from typing import Annotated
@@ -16,7 +16,7 @@ from service.api.context import InContext
 from service.api.experiments import comparing, logs, stream, submitting, views
 from service.api.experiments.bodies import PostedSpec, PresetName
 from service.api.experiments.parameters import ChainCursor, Cursor, ExperimentId, Key
-from service.api.openapi import MADE, TAKES_SPEC, answers
+from service.api.openapi import MADE, TAKES_SPEC, problem_responses
 from service.states import ExperimentState
 
 router = APIRouter(prefix="/experiments", tags=["experiments"])
@@ -39,7 +39,7 @@ def _no_control_characters(text: str) -> str:
     status_code=202,
     summary="Post an experiment",
     openapi_extra=TAKES_SPEC,
-    responses=MADE | answers(400, 404, 409, 413, 415, 422),
+    responses=MADE | problem_responses(400, 404, 409, 413, 415, 422),
 )
 def post(
     context: InContext, spec: PostedSpec, response: Response, preset: PresetName = None, idempotency_key: Key = None
@@ -54,14 +54,14 @@ def post(
     "/validate",
     summary="Check a spec without running it",
     openapi_extra=TAKES_SPEC,
-    responses=answers(400, 404, 413, 415, 422),
+    responses=problem_responses(400, 404, 413, 415, 422),
 )
 def validate(context: InContext, spec: PostedSpec) -> ValidatedSpec:
     """Check a spec as a post would, faults included, and say what it would ask of the cluster. Nothing is stored."""
     return submitting.validate(context, spec)
 
 
-@router.get("", summary="List experiments", responses=answers(422))
+@router.get("", summary="List experiments", responses=problem_responses(422))
 def experiments(
     context: InContext,
     state: Annotated[ExperimentState | None, Query(description="Only experiments in this state.")] = None,
@@ -81,7 +81,7 @@ def experiments(
     return views.experiment_page(context, limit=limit, cursor=cursor, state=state, name=name)
 
 
-@router.get("/{experiment_id}", summary="Show an experiment", responses=answers(404, 422))
+@router.get("/{experiment_id}", summary="Show an experiment", responses=problem_responses(404, 422))
 def experiment(
     context: InContext,
     experiment_id: ExperimentId,
@@ -92,7 +92,7 @@ def experiment(
     return views.experiment_view(context, experiment_id, after=cursor, limit=limit)
 
 
-@router.get("/{experiment_id}/comparison", summary="Compare an experiment's arms", responses=answers(404))
+@router.get("/{experiment_id}/comparison", summary="Compare an experiment's arms", responses=problem_responses(404))
 def compare(context: InContext, experiment_id: ExperimentId) -> ComparisonView:
     """Compare each arm with the baseline, seed by seed, over the chains that have succeeded so far.
 
@@ -108,7 +108,7 @@ def compare(context: InContext, experiment_id: ExperimentId) -> ComparisonView:
     responses={
         200: {"description": "Events as they come, until the experiment ends.", "content": {"text/event-stream": {}}},
         204: {"description": "The experiment has ended, and all of its events were sent: do not reconnect."},
-        **answers(404, 422),
+        **problem_responses(404, 422),
     },
 )
 async def events(
@@ -137,7 +137,7 @@ async def events(
                 "X-Next-Cursor": {"description": "The cursor for what follows.", "schema": {"type": "string"}},
             },
         },
-        **answers(404, 422),
+        **problem_responses(404, 422),
     },
 )
 def log(

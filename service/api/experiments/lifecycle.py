@@ -1,4 +1,4 @@
-"""/experiments/{id}/...: pause, resume, cancel, retry, fork, rerun-best, delete, verify."""
+"""/experiments/{id}/...: cancel, pause, resume, retry, fork, rerun-best, delete, verify, list and show replays."""
 
 from typing import Annotated, Literal
 
@@ -10,7 +10,7 @@ from service.api.context import InContext
 from service.api.experiments import intents, rerunning, submitting, verifying
 from service.api.experiments.bodies import PostedChanges, RerunRequest, VerificationRequest
 from service.api.experiments.parameters import ExperimentId, Key
-from service.api.openapi import MADE, TAKES_CHANGES, TAKES_RESOURCES, answers
+from service.api.openapi import MADE, TAKES_CHANGES, TAKES_RESOURCES, problem_responses
 from service.states import Cleanup, Wanted
 
 router = APIRouter(prefix="/experiments/{experiment_id}", tags=["life cycle"])
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/experiments/{experiment_id}", tags=["life cycle"])
 Number = Annotated[int, Path(ge=1, le=2**31 - 1, description="The number of the verification, from 1.")]
 
 
-@router.post("/cancel", status_code=202, summary="Cancel an experiment", responses=answers(404, 409))
+@router.post("/cancel", status_code=202, summary="Cancel an experiment", responses=problem_responses(404, 409))
 def cancel(context: InContext, experiment_id: ExperimentId) -> ExperimentView:
     """Cancel the experiment, which takes effect a little later; 409 once it has succeeded or failed.
 
@@ -27,7 +27,7 @@ def cancel(context: InContext, experiment_id: ExperimentId) -> ExperimentView:
     return intents.request(context, experiment_id, Wanted.CANCEL)
 
 
-@router.post("/pause", status_code=202, summary="Pause an experiment", responses=answers(404, 409))
+@router.post("/pause", status_code=202, summary="Pause an experiment", responses=problem_responses(404, 409))
 def pause(context: InContext, experiment_id: ExperimentId) -> ExperimentView:
     """Pause the experiment, which takes effect a little later; 409 once it has ended or is being cancelled.
 
@@ -41,7 +41,7 @@ def pause(context: InContext, experiment_id: ExperimentId) -> ExperimentView:
     status_code=202,
     summary="Resume an experiment",
     openapi_extra=TAKES_RESOURCES,
-    responses=answers(400, 404, 409, 413, 415, 422),
+    responses=problem_responses(400, 404, 409, 413, 415, 422),
 )
 def resume(context: InContext, experiment_id: ExperimentId, changes: PostedChanges) -> ExperimentView:
     """Put a paused experiment back into the queue: it continues from its last epochs, in the same MLflow runs.
@@ -60,7 +60,7 @@ def resume(context: InContext, experiment_id: ExperimentId, changes: PostedChang
     status_code=202,
     summary="Retry what failed",
     openapi_extra=TAKES_RESOURCES,
-    responses=answers(400, 404, 409, 413, 415, 422),
+    responses=problem_responses(400, 404, 409, 413, 415, 422),
 )
 def retry(context: InContext, experiment_id: ExperimentId, changes: PostedChanges) -> ExperimentView:
     """Open a new generation of an experiment that failed or was cancelled: only what has not succeeded runs again.
@@ -76,7 +76,7 @@ def retry(context: InContext, experiment_id: ExperimentId, changes: PostedChange
     status_code=202,
     summary="Start a new experiment from another's checkpoints",
     openapi_extra=TAKES_CHANGES,
-    responses=MADE | answers(400, 404, 409, 413, 415, 422),
+    responses=MADE | problem_responses(400, 404, 409, 413, 415, 422),
 )
 def fork(
     context: InContext,
@@ -99,7 +99,7 @@ def fork(
     "/rerun-best",
     status_code=202,
     summary="Measure what a search has chosen, over new seeds",
-    responses=MADE | answers(400, 404, 409, 413, 422),
+    responses=MADE | problem_responses(400, 404, 409, 413, 422),
 )
 def rerun_best(
     context: InContext,
@@ -123,7 +123,7 @@ def rerun_best(
     status_code=202,
     summary="Delete an experiment, or its checkpoints",
     response_class=Response,
-    responses=answers(404, 409, 422),
+    responses=problem_responses(404, 409, 422),
 )
 def delete(
     context: InContext,
@@ -142,7 +142,9 @@ def delete(
     return Response(status_code=202)
 
 
-@router.post("/verify", status_code=202, summary="Replay a stage", responses=MADE | answers(400, 404, 409, 413, 422))
+@router.post(
+    "/verify", status_code=202, summary="Replay a stage", responses=MADE | problem_responses(400, 404, 409, 413, 422)
+)
 def verify(
     context: InContext, experiment_id: ExperimentId, wanted: VerificationRequest, response: Response
 ) -> VerificationView:
@@ -155,7 +157,7 @@ def verify(
     return made
 
 
-@router.get("/verifications", summary="List replays", responses=answers(404, 422))
+@router.get("/verifications", summary="List replays", responses=problem_responses(404, 422))
 def verifications(
     context: InContext,
     experiment_id: ExperimentId,
@@ -166,7 +168,7 @@ def verifications(
     return verifying.verification_page(context, experiment_id, after=cursor, limit=limit)
 
 
-@router.get("/verifications/{number}", summary="Show a replay", responses=answers(404, 422))
+@router.get("/verifications/{number}", summary="Show a replay", responses=problem_responses(404, 422))
 def verification(context: InContext, experiment_id: ExperimentId, number: Number) -> VerificationView:
     """Show a replay: `equal`, or `different` with the first difference, once it has ended."""
     return verifying.verification_view(context, experiment_id, number)

@@ -70,7 +70,7 @@ def _check_environment(folder: StageFolder, rows: Rows) -> None:
     lines = environment.differences(started[0].environment, rows.start.environment) if started else []
     if lines:
         raise EnvironmentMismatch(
-            f"the committed rows were made in another environment, so going on would not give the same bits: "
+            f"the committed rows were made in another environment, so continuing would not give the same bits: "
             f"{'; '.join(lines)}"
         )
 

@@ -6,7 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from service.states import ExperimentState
+from service.events import StageChanged
+from service.states import ExperimentState, WorkState
 from tests.integration.api.conftest import Api
 
 Spec = dict[str, Any]
@@ -31,6 +32,10 @@ def experiment_id(api: Api, spec: Spec) -> str:
     return str(api.post(spec).json()["id"])
 
 
+def progress(epoch: int, *, chain: str = "c") -> StageChanged:
+    return StageChanged(chain=chain, stage=0, state=WorkState.RUNNING, epoch=epoch)
+
+
 def end(api: Api, experiment_id: str) -> None:
     with api.changing() as repository:
         assert repository.transitions.advance(experiment_id, E.QUEUED, E.CANCELLED)
@@ -43,9 +48,9 @@ def test_events_come_as_they_happen_until_the_experiment_ends(api: Api, experime
         _, kind, data = next(events)
         assert (kind, data["state"]) == ("experiment", "queued")
         with api.changing() as repository:
-            repository.events.add(experiment_id, "stage", {"chain": "c", "stage": 0, "epoch": 1, "name": "é 😀"})
+            repository.events.add(experiment_id, progress(1, chain="é 😀"))
         number, kind, data = next(events)
-        assert (kind, data["epoch"], data["name"]) == ("stage", 1, "é 😀")
+        assert (kind, data["epoch"], data["chain"]) == ("stage", 1, "é 😀")
         end(api, experiment_id)
         last = list(events)
     assert [(kind, data["state"]) for _, kind, data in last] == [("experiment", "cancelled")]
@@ -55,7 +60,7 @@ def test_events_come_as_they_happen_until_the_experiment_ends(api: Api, experime
 def test_a_listener_that_comes_back_hears_what_it_missed_and_nothing_twice(api: Api, experiment_id: str) -> None:
     with api.changing() as repository:
         for epoch in range(1, 1201):
-            repository.events.add(experiment_id, "stage", {"epoch": epoch})
+            repository.events.add(experiment_id, progress(epoch))
     end(api, experiment_id)
     path = f"/experiments/{experiment_id}/events"
     with api.client.stream("GET", path) as answer:

@@ -10,6 +10,7 @@ from service.states import ExperimentState
 from service.storage import ExperimentFolder
 from service.store.repository import Repository
 from tests.integration.api.conftest import Api
+from tests.routes import READ_OF_ONE
 
 Spec = dict[str, Any]
 E = ExperimentState
@@ -155,9 +156,9 @@ def test_an_experiment_that_has_ended_cannot_be_cancelled(api: Api, spec: Spec, 
 
 
 @pytest.mark.parametrize("experiment_id", ["0" * 20, "nope", "%00", "..%2f..", "a" * 500, "%ed%a0%80"])
-@pytest.mark.parametrize("rest", ["", "/events", "/logs", "/comparison"])
+@pytest.mark.parametrize("rest", READ_OF_ONE)
 def test_an_experiment_that_is_not_there_is_not_found(gate: Api, experiment_id: str, rest: str) -> None:
-    answer = gate.client.get(f"/experiments/{experiment_id}{rest}")
+    answer = gate.client.get(f"/experiments/{experiment_id}{rest.replace('{number}', '1')}")
     assert answer.status_code == 404
     assert answer.headers["Content-Type"] == "application/problem+json"
 

@@ -8,7 +8,7 @@ from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Session
 
 from service.errors import Conflict, NotFound
-from service.events import utc_now
+from service.events import StageChanged, utc_now
 from service.plan import plan
 from service.reasons import failed
 from service.spec import parse
@@ -24,6 +24,10 @@ CHAINS = plan(SPEC)
 def create(database: Database, key: str | None = None, body: str = "body") -> str:
     with database.session() as repository:
         return repository.experiments.create(SPEC, CHAINS, idempotency_key=key, body_sha256=body).id
+
+
+def progress(epoch: int) -> StageChanged:
+    return StageChanged(chain="c", stage=0, state=WorkState.RUNNING, epoch=epoch)
 
 
 def test_a_new_experiment_is_queued_with_all_its_chains_and_stages(database: Database) -> None:
@@ -245,7 +249,7 @@ def test_events_are_seen_in_the_order_of_their_numbers(database: Database) -> No
         on_its_way.set()
         with database.session() as repository:
             repository.experiments.get(experiment_id, lock=True)
-            repository.events.add(experiment_id, "stage", {})
+            repository.events.add(experiment_id, progress(0))
 
     with ThreadPoolExecutor(1) as pool:
         with database.session() as repository:
@@ -269,7 +273,7 @@ def test_followers_read_on_from_where_they_were(database: Database) -> None:
     experiment_id = create(database)
     with database.session() as repository:
         for number in range(5):
-            repository.events.add(experiment_id, "stage", {"epoch": number})
+            repository.events.add(experiment_id, progress(number))
     with database.reading() as repository:
         first = repository.events.after(experiment_id, limit=3)
         rest = repository.events.after(experiment_id, first[-1].id)

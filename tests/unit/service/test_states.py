@@ -1,5 +1,6 @@
 """Which state may follow which."""
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
@@ -15,6 +16,7 @@ from service.states import (
     ExperimentState,
     WorkState,
 )
+from tests.root import ROOT
 
 TABLES: list[tuple[type[StrEnum], Mapping[Any, frozenset[Any]], frozenset[Any]]] = [
     (ExperimentState, EXPERIMENT_TRANSITIONS, TERMINAL),
@@ -48,6 +50,12 @@ def test_every_end_can_be_reached_from_every_state_that_is_none(
             reached |= open_
             open_ = {after for state in open_ for after in table[state]} - reached
         assert ends <= reached
+
+
+def test_the_guide_draws_every_state_of_an_experiment() -> None:
+    guide = (ROOT / "docs" / "guides" / "life-cycle.md").read_text()
+    diagram = guide.partition("```mermaid\n")[2].partition("```")[0]
+    assert set(ExperimentState) <= set(re.findall(r"\w+", diagram))
 
 
 def test_an_experiment_is_either_active_or_over() -> None:

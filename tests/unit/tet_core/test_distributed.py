@@ -176,7 +176,7 @@ def normed(group: ProcessGroup | None, kind: str, is_static: bool, sizes: tuple[
 def test_workers_that_are_not_alike_are_refused(workers: Pool) -> None:
     for error in workers.run(2, refused):
         assert "the config of worker 1 of 2 is" in error
-        assert "all must be alike" in error
+        assert "all workers must have the same value" in error
 
 
 def refused(group: ProcessGroup) -> str:
@@ -186,7 +186,7 @@ def refused(group: ProcessGroup) -> str:
 
 
 def test_a_worker_that_loses_the_others_raises_at_once(workers: Pool) -> None:
-    assert workers.run(2, left_alone) == ["worker 0 of 2 has lost the others", ""]
+    assert workers.run(2, left_alone) == ["worker 0 of 2 has lost contact with the other workers", ""]
 
 
 def left_alone(group: ProcessGroup) -> str:

@@ -6,12 +6,10 @@ import pytest
 
 from benchmarks.service.api.requests import ASIDE, NOT_MEASURED, POSTS, Mix
 from benchmarks.service.api.stored import Stored, spec
-from service.api.app import create_app
 from service.plan import plan
-from service.settings import Settings
 from tests.root import ROOT
+from tests.routes import DESCRIPTION
 
-DESCRIPTION = create_app(Settings.from_environment({}), reconcile=False).openapi()
 ENDPOINTS = {f"{method.upper()} {path}" for path, item in DESCRIPTION["paths"].items() for method in item}
 # Endpoints that `service.cli.client` does not ask.
 WITHOUT_A_METHOD = {

@@ -11,6 +11,7 @@ from torch.distributed import DistBackendError
 from service.errors import FieldError, SpecInvalid
 from service.failures import ABOUT, Failure, FailureType
 from service.runner.diagnosis import (
+    TYPE_OF_CLASS,
     StageFailed,
     WorkerFailed,
     diagnose,
@@ -19,6 +20,7 @@ from service.runner.diagnosis import (
     is_of_configuration,
 )
 from tests.ports import free_ports
+from tests.root import ROOT
 from tet_core.data.download import RemoteFile, download
 from tet_core.errors import (
     CheckpointError,
@@ -34,33 +36,57 @@ from tet_core.errors import (
 T = FailureType
 
 
-@pytest.mark.parametrize(
-    ("error", "type_", "whose"),
-    [
-        (ConfigError("device", "cuda", "this machine has no CUDA device"), T.SPEC, "user"),
-        (SpecInvalid([FieldError.at(["seeds"], [], "must hold a seed")]), T.SPEC, "user"),
-        (ValueError("operands could not be broadcast together"), T.ERROR, "user"),
-        (WorkersDifferError("worker 1 has another torch"), T.ENVIRONMENT, "cluster"),
-        (WorkersApartError("another worker has failed"), T.NODE_LOST, "cluster"),
-        (CheckpointError("does not fit"), T.SPEC, "user"),
-        (DataError("digits: the train set is empty"), T.DATA, "user"),
-        (FileNotFoundError(errno.ENOENT, "no data"), T.DATA, "user"),
-        (FloatingPointError("the loss is nan"), T.NOT_FINITE, "user"),
-        (MemoryError(), T.OUT_OF_MEMORY, "user"),
-        (DistBackendError("NCCL communicator was aborted"), T.NODE_LOST, "cluster"),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), T.OUT_OF_MEMORY, "user"),
-        (OSError(errno.ENOMEM, "Cannot allocate memory"), T.OUT_OF_MEMORY, "user"),
-        (RuntimeError("shapes do not match"), T.ERROR, "user"),
-        (KeyError("layers.3"), T.ERROR, "user"),
-        (OSError(errno.ENOSPC, "no space left on device"), T.STORAGE, "cluster"),
-        (OSError(errno.ESTALE, "stale file handle"), T.STORAGE, "cluster"),
-        (ConnectionResetError("gone"), T.STORAGE, "cluster"),
-        (TimeoutError("timed out"), T.STORAGE, "cluster"),
-        (URLError(OSError(errno.ENETUNREACH, "unreachable")), T.STORAGE, "cluster"),
-        (EnvironmentMismatch("another instruction set"), T.ENVIRONMENT, "cluster"),
-        (StageFailed(T.MAX_TIME, "too long"), T.MAX_TIME, "user"),
-    ],
-)
+DIAGNOSED: list[tuple[BaseException, FailureType, str]] = [
+    (ConfigError("device", "cuda", "this machine has no CUDA device"), T.SPEC, "user"),
+    (SpecInvalid([FieldError.at(["seeds"], [], "must hold a seed")]), T.SPEC, "user"),
+    (ValueError("operands could not be broadcast together"), T.ERROR, "user"),
+    (WorkersDifferError("worker 1 has another torch"), T.ENVIRONMENT, "cluster"),
+    (WorkersApartError("another worker has failed"), T.NODE_LOST, "cluster"),
+    (CheckpointError("does not fit"), T.SPEC, "user"),
+    (DataError("digits: the train set is empty"), T.DATA, "user"),
+    (FileNotFoundError(errno.ENOENT, "no data"), T.DATA, "user"),
+    (FloatingPointError("the loss is nan"), T.NOT_FINITE, "user"),
+    (MemoryError(), T.OUT_OF_MEMORY, "user"),
+    (DistBackendError("NCCL communicator was aborted"), T.NODE_LOST, "cluster"),
+    (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), T.OUT_OF_MEMORY, "user"),
+    (OSError(errno.ENOMEM, "Cannot allocate memory"), T.OUT_OF_MEMORY, "user"),
+    (RuntimeError("shapes do not match"), T.ERROR, "user"),
+    (KeyError("layers.3"), T.ERROR, "user"),
+    (OSError(errno.ENOSPC, "no space left on device"), T.STORAGE, "cluster"),
+    (OSError(errno.ESTALE, "stale file handle"), T.STORAGE, "cluster"),
+    (ConnectionResetError("gone"), T.STORAGE, "cluster"),
+    (TimeoutError("timed out"), T.STORAGE, "cluster"),
+    (URLError(OSError(errno.ENETUNREACH, "unreachable")), T.STORAGE, "cluster"),
+    (EnvironmentMismatch("another instruction set"), T.ENVIRONMENT, "cluster"),
+    (StageFailed(T.MAX_TIME, "too long"), T.MAX_TIME, "user"),
+]
+# Types that no class of exception has, and the module that gives them to a failure.
+GIVEN_BY = {
+    T.OUT_OF_MEMORY: "service/runner/diagnosis.py",
+    T.STORAGE: "service/runner/diagnosis.py",
+    T.ERROR: "service/runner/diagnosis.py",
+    T.HEALTH: "service/runner/trial/train_stage.py",
+    T.MAX_TIME: "service/runner/trial/heartbeat.py",
+    T.STALLED: "service/runner/tuning/watchdog.py",
+    T.ENGINE_LOST: "service/control/acts.py",
+    T.TRACKING: "service/runner/outcome.py",
+}
+
+
+def test_every_type_belongs_to_a_class_of_exception_or_is_given_by_a_module() -> None:
+    of_classes = set(TYPE_OF_CLASS.values())
+    assert of_classes | set(GIVEN_BY) == set(FailureType)
+    assert of_classes & set(GIVEN_BY) == set()
+    assert [
+        type_ for type_, file in GIVEN_BY.items() if f"FailureType.{type_.name}" not in (ROOT / file).read_text()
+    ] == []
+
+
+def test_every_class_of_exception_with_a_type_is_diagnosed_here() -> None:
+    assert set(TYPE_OF_CLASS) <= {type(error) for error, *_ in DIAGNOSED}
+
+
+@pytest.mark.parametrize(("error", "type_", "whose"), DIAGNOSED)
 def test_a_failure_has_a_type_and_is_the_users_or_the_clusters(
     error: BaseException, type_: FailureType, whose: str
 ) -> None:

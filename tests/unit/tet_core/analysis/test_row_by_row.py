@@ -32,7 +32,7 @@ def test_an_analysis_needs_only_a_checkpoint_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("done", [-1, 3])
 def test_leaving_out_more_rows_than_there_are_is_refused(done: int) -> None:
-    with pytest.raises(ValueError, match=re.escape(f"done is {done}; the time_sweep has 2 rows")):
+    with pytest.raises(ValueError, match=re.escape(f"done is {done}; the time_sweep has 2 rows, so it must be")):
         analyse(trained(), TimeSweep(T=(1, 2)), done=done)
 
 

@@ -52,11 +52,11 @@ def test_a_failed_compilation_is_reported(tmp_path: Path) -> None:
 def test_a_folder_where_builds_cannot_be_kept_or_loaded_is_named(tmp_path: Path) -> None:
     nowhere = chosen(TET_KERNEL_CACHE="/proc/nothing")
     assert nowhere.stdout == "loop\n"
-    assert "'/proc/nothing'; TET_KERNEL_CACHE may name another folder" in nowhere.stderr
+    assert "'/proc/nothing'; set TET_KERNEL_CACHE to another folder" in nowhere.stderr
     assert chosen(TET_KERNEL_CACHE=str(tmp_path)).stdout.startswith("compiled ")
     (build,) = tmp_path.glob("*.so")
     build.write_bytes(b"cut off")
-    assert "TET_KERNEL_CACHE may name another folder" in chosen(TET_KERNEL_CACHE=str(tmp_path)).stderr
+    assert "set TET_KERNEL_CACHE to another folder" in chosen(TET_KERNEL_CACHE=str(tmp_path)).stderr
 
 
 @needs_compiler

@@ -78,7 +78,7 @@ def test_the_estimate_is_the_same_each_time_and_after_a_resumption() -> None:
 
 
 def test_without_a_validation_set_the_estimate_is_refused() -> None:
-    with pytest.raises(ConfigError, match="validation is 0; it must be above 0 where with_energy is True"):
+    with pytest.raises(ConfigError, match="validation is 0; it must be above 0 if with_energy is True"):
         train_epochs(make_config(), with_energy=True)
 
 

@@ -159,7 +159,7 @@ def test_a_checkpoint_that_cannot_be_resumed_says_what_differs() -> None:
         train_epochs(make_config(epochs=1), resume=elsewhere)
     with pytest.raises(CheckpointError, match=r"does not fit model 'vgg_small': size mismatch for features"):
         train_epochs(make_config(model={"name": "vgg_small", "width": 5}), initial=checkpoint)
-    with pytest.raises(CheckpointError, match=r"optimizer is 'sgd', the checkpoint's 'adam'"):
+    with pytest.raises(CheckpointError, match=r"optimizer is 'sgd', the checkpoint's is 'adam'; to load its state"):
         train_epochs(make_config(optimizer={"name": "sgd"}, inherit="all"), initial=checkpoint)
 
 

@@ -44,7 +44,7 @@ def test_the_energy_is_estimated_only_on_request(folder: StageFolder) -> None:
 def test_without_a_validation_set_the_stage_fails_with_a_reason(folder: StageFolder) -> None:
     report = run(StageTrial(config(folder.path, with_energy=True)))[-1]
     assert report["end"] == "failed"
-    assert "validation is 0; it must be above 0 where with_energy is True" in report["failure"]
+    assert "validation is 0; it must be above 0 if with_energy is True" in report["failure"]
 
 
 @pytest.mark.parametrize("with_energy", [False, True])
