@@ -17,7 +17,7 @@ from service.states import Cleanup, ExperimentState, Wanted, WorkState
 
 
 def utc_now() -> datetime:
-    """Return the time now, aware, in UTC."""
+    """Return the current time, with the time zone UTC."""
     return datetime.now(UTC)
 
 
@@ -34,7 +34,7 @@ class Event(BaseModel):
 
 
 class DriverStarted(Event):
-    """A driver runs, and has read what earlier drivers committed."""
+    """The start of a driver, after it has read the commits of earlier drivers."""
 
     type: Literal["driver"] = "driver"
     attempt: int
@@ -73,7 +73,7 @@ class StageChanged(Event):
 
 
 class ChainConfigured(Event):
-    """The values that a search proposed for a chain, and each stage's T (None: several) and epochs under them."""
+    """The values that a search proposed for a chain, and the T (None: several) and epochs of each stage with them."""
 
     type: Literal["settled"] = "settled"
     chain: str
@@ -91,7 +91,7 @@ class ChainChanged(Event):
 
 
 class OutboxChanged(Event):
-    """How many committed points MLflow does not have yet, and its last error."""
+    """The number of committed points that MLflow does not have yet, and MLflow's last error."""
 
     type: Literal["outbox"] = "outbox"
     pending: int
@@ -101,7 +101,7 @@ class OutboxChanged(Event):
 class Outcome(Event):
     """A driver's last event: all markers exist (or a chain failed), and the outbox is empty.
 
-    `failure` is that of the first stage that failed, or MLflow's refusal.
+    `failure` is the failure of the first stage that failed, or of MLflow.
     """
 
     type: Literal["outcome"] = "outcome"

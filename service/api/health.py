@@ -35,11 +35,11 @@ def readyz(context: InContext) -> Health | JSONResponse:
         "storage": _storage,
         "reconciler": _reconciler,
     }
-    found = {name: reason for name, check in checks.items() if (reason := check(context)) is not None}
-    if not found:
+    problems = {name: reason for name, check in checks.items() if (reason := check(context)) is not None}
+    if not problems:
         return Health()
-    detail = "; ".join(f"{name}: {reason}" for name, reason in found.items())
-    errors = [FieldProblem(field=name, detail=reason) for name, reason in found.items()]
+    detail = "; ".join(f"{name}: {reason}" for name, reason in problems.items())
+    errors = [FieldProblem(field=name, detail=reason) for name, reason in problems.items()]
     return problem(503, detail, kind="not-ready", title="Not ready", instance="/readyz", errors=errors)
 
 

@@ -19,9 +19,9 @@ class PresetView(BaseModel):
     name: str = Field(examples=["table1-cifar100"])
     title: str
     reproduces: str = Field(description="The paper's table or figure.", examples=["Table 1"])
-    needs: str = Field(description="The data, and where they must be.")
+    needs: str = Field(description="The data that it needs, and the folder for them.")
     mini: bool = Field(
-        description="Whether it is the small twin of another preset: the same arms, minutes on two cores."
+        description="Whether it is a small twin: the same arms as another preset, in minutes on two cores."
     )
     arms: list[str]
     num_trials: int = Field(description="Number of trials that Ray would run if none had to be repeated.")

@@ -25,6 +25,7 @@ from tet_core.errors import (
     WorkersApartError,
     WorkersDifferError,
     is_out_of_memory,
+    is_torch_error,
 )
 
 # Temporary failures of shared storage or the network. Any other OSError (no such file, no permission) would occur again

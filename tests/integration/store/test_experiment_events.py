@@ -19,7 +19,7 @@ def create(database: Database) -> str:
 
 def newest(database: Database, experiment_id: str) -> dict[str, Any]:
     with database.reading() as repository:
-        event = repository.events.after(experiment_id)[-1]
+        event = repository.events.list_after(experiment_id)[-1]
     assert event.type == "experiment"
     return event.data
 

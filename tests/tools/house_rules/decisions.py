@@ -26,7 +26,7 @@ _CURE = "store or raise a kind (an enum, a class, a number), and ask for that"
 
 # Functions that may decide by text, because they get nothing else. An unused line of this list is a finding too.
 ALLOWED = {
-    "service.control.jobs._knows_no_such_job": "Ray answers 404 for other things too",
+    "service.control.jobs._has_no_such_job": "Ray answers 404 for other things too",
     "service.runner.diagnosis._message": "leaves out a cause that the message names already",
     "service.runner.diagnosis.diagnose_lost": "Ray raises one exception for a process, a node or memory that is lost",
     "service.runner.diagnosis._loss_in_words": "words for people from Ray's words; the type of the failure is known",
