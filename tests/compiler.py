@@ -1,4 +1,4 @@
-"""Whether the compiled kernels can be built here."""
+"""The mark of tests that need a C compiler, for compiled kernels."""
 
 import shutil
 
@@ -6,5 +6,5 @@ import pytest
 
 needs_compiler = pytest.mark.skipif(
     not any(shutil.which(name) for name in ("cc", "gcc", "clang")),
-    reason="no C compiler is installed: apt-get install gcc libc6-dev (neurons run in plain torch without)",
+    reason="no C compiler is installed: apt-get install gcc libc6-dev (without it, neurons run in plain torch)",
 )

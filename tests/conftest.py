@@ -1,4 +1,4 @@
-"""Databases for tests: SQLite in a folder, and a PostgreSQL server made for one session of tests."""
+"""Databases for tests, SQLite and PostgreSQL, and the order and distribution of tests."""
 
 import secrets
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.postgres import Server, binaries
 
-# Folders whose tests share a stack; elsewhere a file's tests share what is expensive to start.
+# Folders whose tests share a stack. In other folders, only the tests of one file share their fixtures.
 SHARING = ("tests/integration/experiment", "tests/integration/failures")
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """Where several processes share the work, what shares something goes to one of them."""
+    """Return a scheduler that gives tests with shared fixtures to one process."""
     return _ByPlace(config, log)
 
 
@@ -28,15 +28,15 @@ class _ByPlace(LoadScopeScheduling):  # type: ignore[misc]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes long goes first, so that no process is left alone with it at the end."""
+    """Sort tests: the longest ones first, so that no process runs one alone at the end."""
     items.sort(key=lambda item: (item.get_closest_marker("stack") is None, "unit" in item.path.parts))
 
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A PostgreSQL server of our own, which goes when the tests end."""
+    """Start a PostgreSQL server for this session of tests, and yield it."""
     if binaries() is None:
-        pytest.skip("no PostgreSQL is installed: apt-get install postgresql (nothing else needs setting up)")
+        pytest.skip("no PostgreSQL is installed: apt-get install postgresql (no further set-up is needed)")
     server = Server.start()
     try:
         yield server
@@ -46,7 +46,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of an empty database, once on SQLite and once on PostgreSQL."""
+    """Yield the URL of an empty database, once on SQLite and once on PostgreSQL."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'tet.db'}"
         return

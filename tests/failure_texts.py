@@ -42,8 +42,9 @@ FAILING_ARMS = {
 _ON_A_STACK = "tests/integration/failures/test_types.py"
 _IN_A_TRIAL = "tests/unit/service/runner/trial/test_failing_attempts.py"
 PRODUCED_BY = {
-    FailureType.ENGINE_LOST: f"{_ON_A_STACK}::test_drivers_that_die_one_after_the_other_are_the_engine_lost",
-    FailureType.TRACKING: f"{_ON_A_STACK}::test_what_mlflow_refuses_for_good_fails_and_a_retry_ships_it",
+    FailureType.ENGINE_LOST: f"{_ON_A_STACK}::test_drivers_that_die_one_after_the_other_are_engine_lost",
+    FailureType.TRACKING: f"{_ON_A_STACK}::"
+    "test_a_lasting_refusal_of_mlflow_fails_the_experiment_and_a_retry_ships_everything",
     FailureType.ENVIRONMENT: f"{_IN_A_TRIAL}::test_a_stage_never_continues_with_another_instruction_set",
     FailureType.ERROR: f"{_IN_A_TRIAL}::test_an_unforeseen_error_is_reported_with_its_traceback",
 }

@@ -1,4 +1,4 @@
-"""A whole stack for tests, started as a user would, on free ports and in a folder of its own."""
+"""A whole stack for tests, started by `tet up`, on free ports and in a folder of its own."""
 
 import json
 import os
@@ -21,25 +21,26 @@ from tests.root import ROOT
 Json = dict[str, Any]
 
 PORTS = ("API", "MLFLOW", "RAY_DASHBOARD", "RAY_GCS", "RAY_CLIENT", "RAY_AGENT")
+# The time, in s, between two requests of a wait.
 POLL_S = 0.2
-# Far more than it takes, but on a machine that is busy with other things.
+# The longest wait, in s, for the end of an experiment: long enough for a busy machine.
 END_S = 600
 
 
 @dataclass(frozen=True)
 class LocalStack:
-    """A stack that is up."""
+    """A running stack."""
 
     settings: Settings
     environment: dict[str, str]
 
     @property
     def http(self) -> httpx.Client:
-        """A client of its API."""
+        """A new client of the API."""
         return httpx.Client(base_url=self.settings.api_url, timeout=30)
 
     def tet(self, *arguments: str) -> str:
-        """What a `tet` command prints; it has to succeed."""
+        """Run a `tet` command, which must succeed, and return its output."""
         done = subprocess.run(
             [sys.executable, "-m", "service.cli.main", *arguments],
             env=self.environment,
@@ -52,49 +53,49 @@ class LocalStack:
         return done.stdout
 
     def post(self, spec: Json, **headers: str) -> httpx.Response:
-        """Posts a spec."""
+        """Post a spec and return the answer."""
         with self.http as http:
             return http.post("/experiments", json=spec, headers=headers)
 
     def get(self, path: str) -> Json:
-        """What the API answers at a path."""
+        """Return the API's answer to a GET of a path, which must succeed."""
         with self.http as http:
             answer = http.get(path)
             assert answer.status_code == 200, answer.text
-            found: Json = answer.json()
-            return found
+            body: Json = answer.json()
+            return body
 
     def await_experiment(self, experiment_id: str, until: Callable[[Json], bool], within_s: float = END_S) -> Json:
-        """The experiment as soon as it is as wanted."""
+        """Wait until a condition of an experiment holds, and return the experiment."""
         deadline = time.monotonic() + within_s
         while True:
-            found = self.get(f"/experiments/{experiment_id}")
-            if until(found):
-                return found
-            said = f"still {found['state']} ({found['reason']})"
-            assert time.monotonic() < deadline, f"{said}: {json.dumps(found)[:2000]}"
+            view = self.get(f"/experiments/{experiment_id}")
+            if until(view):
+                return view
+            problem = f"still {view['state']} ({view['reason']})"
+            assert time.monotonic() < deadline, f"{problem}: {json.dumps(view)[:2000]}"
             time.sleep(POLL_S)
 
     def await_end(self, experiment_id: str) -> Json:
-        """The experiment once it has ended."""
+        """Wait until an experiment has ended, and return it."""
         ended = ("succeeded", "failed", "cancelled")
-        return self.await_experiment(experiment_id, lambda found: found["state"] in ended)
+        return self.await_experiment(experiment_id, lambda view: view["state"] in ended)
 
     def ray(self, path: str) -> Any:
-        """What Ray's dashboard answers at a path."""
+        """Return the answer of Ray's dashboard to a GET of a path, which must succeed."""
         token = self.settings.ray_token_file.read_text().strip()
         answer = httpx.get(self.settings.ray_url + path, headers={"Authorization": f"Bearer {token}"}, timeout=30)
         assert answer.status_code == 200, answer.text
         return answer.json() if "json" in answer.headers["content-type"] else answer.text
 
     def trial_process(self, label: str) -> psutil.Process | None:
-        """The process of the trial of this label, if one is alive and not stopped."""
+        """Return the newest process of a trial, by its label; None if none is alive and not stopped."""
         actors = self.ray("/logical/actors")["data"]["actors"].values()
         pids = [a["pid"] for a in actors if a["state"] == "ALIVE" and a["reprName"].startswith(label)]
-        return next((found for pid in reversed(pids) if (found := _at_work(pid)) is not None), None)
+        return next((process for pid in reversed(pids) if (process := _running(pid)) is not None), None)
 
 
-def _at_work(pid: int) -> psutil.Process | None:
+def _running(pid: int) -> psutil.Process | None:
     with suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
         return None if process.status() in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE) else process
@@ -103,12 +104,12 @@ def _at_work(pid: int) -> psutil.Process | None:
 
 @contextmanager
 def local_stack(home: Path, **variables: str) -> Iterator[LocalStack]:
-    """A stack that is up for as long as the context lasts."""
+    """Start a stack, yield it, and stop it at the end of the context."""
     ports = {f"TET_{name}_PORT": str(port) for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True)}
-    own = {"TET_HOME": str(home), "TET_NUM_CPUS": "2", **ports, **variables}
+    settings = {"TET_HOME": str(home), "TET_NUM_CPUS": "2", **ports, **variables}
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("TET_", "RAY_"))}
-    environment = {**inherited, **own, "PYTHONPATH": str(ROOT)}
-    stack = LocalStack(Settings.from_environment(own), environment)
+    environment = {**inherited, **settings, "PYTHONPATH": str(ROOT)}
+    stack = LocalStack(Settings.from_environment(settings), environment)
     stack.tet("up")
     try:
         yield stack

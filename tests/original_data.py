@@ -1,4 +1,4 @@
-"""Small data sets in the formats in which the real ones are published, written without the code that reads them."""
+"""Small data sets in the formats of the published ones, written independently of the code that reads them."""
 
 import pickle
 import random
@@ -13,7 +13,7 @@ NUM_IMAGENET_CLASSES = 2
 
 
 def write_all(root: Path) -> None:
-    """Everything that the presets ask for, under a data root."""
+    """Write all data sets of the presets under a data root."""
     write_cifar10(root / "cifar10" / "cifar-10-batches-py")
     write_cifar100(root / "cifar100" / "cifar-100-python")
     write_imagenet(root / "imagenet")
@@ -25,7 +25,7 @@ def _records(num: int, seed: int) -> "np.ndarray[tuple[int, int], np.dtype[np.ui
 
 
 def write_cifar10(folder: Path, per_batch: int = 2) -> None:
-    """CIFAR-10's python version: five training batches and a test batch, pickles of Python 2."""
+    """Write CIFAR-10's python version: five training batches and a test batch, pickles of Python 2."""
     folder.mkdir(parents=True)
     names = [f"data_batch_{number}" for number in range(1, 6)] + ["test_batch"]
     for seed, name in enumerate(names):
@@ -42,7 +42,7 @@ def write_cifar10(folder: Path, per_batch: int = 2) -> None:
 
 
 def write_cifar100(folder: Path, num_train: int = 8, num_test: int = 4) -> None:
-    """CIFAR-100's python version: one training and one test file with fine and coarse labels."""
+    """Write CIFAR-100's python version: one training and one test file with fine and coarse labels."""
     folder.mkdir(parents=True)
     for seed, (name, number) in enumerate((("train", num_train), ("test", num_test))):
         batch = {
@@ -56,7 +56,7 @@ def write_cifar100(folder: Path, num_train: int = 8, num_test: int = 4) -> None:
 
 
 def write_imagenet(folder: Path, per_class: int = 2) -> None:
-    """A tree like ImageNet's: `train` and `val`, a folder for each WordNet id, JPEGs of many sizes."""
+    """Write a tree like ImageNet's: `train` and `val`, a folder for each WordNet id, JPEGs of many sizes."""
     draw = np.random.default_rng(5)
     for part in ("train", "val"):
         for wnid in ("n01440764", "n02119789")[:NUM_IMAGENET_CLASSES]:
@@ -68,7 +68,7 @@ def write_imagenet(folder: Path, per_class: int = 2) -> None:
 
 
 def write_dvs_cifar10(folder: Path, per_class: int = 2, num_events: int = 400) -> None:
-    """CIFAR10-DVS: AEDAT 2.0 recordings of a 128x128 camera, big-endian address and time of each event."""
+    """Write CIFAR10-DVS: AEDAT 2.0 recordings of a 128x128 camera, big-endian address and time of each event."""
     draw = random.Random(6)
     for name in CIFAR10_CLASSES:
         (folder / name).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Ports that nobody listens on."""
+"""Free ports for servers that tests start."""
 
 import random
 import socket
@@ -6,41 +6,46 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 KERNEL_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
-# Above what well-known programs listen on, Ray's own defaults among them.
+# The lowest port that is tried. Well-known programs, and Ray by default, listen on lower ports.
 LOWEST = 20_000
+# How many random ports are tried.
 SAMPLED = 200
 
 
 def free_ports(count: int) -> list[int]:
-    """As many as asked for, all different, free on every address of this machine."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
+    """Return `count` different ports that are free on all addresses of this machine."""
+    with ExitStack() as sockets_open:
+        sockets = [sockets_open.enter_context(socket.socket()) for _ in range(count)]
+        for listener in sockets:
+            listener.bind(("", 0))
+        return [int(listener.getsockname()[1]) for listener in sockets]
 
 
 def lasting_ports(count: int) -> list[int]:
-    """As many as asked for, all different, free now and never given to a program that asks for any free port.
+    """Return `count` different ports that are free now and outside the kernel's range for outgoing connections.
 
-    For ports that are used again after nobody has listened on them for a while: the kernel gives `free_ports` to
-    the process that opens a connection in the meantime.
+    Use them for servers that are stopped and started again on the same port. The kernel may give a port of
+    `free_ports` to another process while no server listens on it.
+
+    Raises:
+        OSError: Too few of the tried ports are free.
     """
-    found: list[int] = []
-    candidates = range(LOWEST, _first_given())
-    with ExitStack() as held:
+    ports: list[int] = []
+    candidates = range(LOWEST, _first_of_kernel())
+    with ExitStack() as sockets_open:
         for port in random.sample(candidates, k=min(SAMPLED, len(candidates))):
-            each = held.enter_context(socket.socket())
+            listener = sockets_open.enter_context(socket.socket())
             with suppress(OSError):
-                each.bind(("", port))
-                found.append(port)
-            if len(found) == count:
-                return found
-    raise OSError(f"no {count} free ports among {SAMPLED} of {candidates}")
+                listener.bind(("", port))
+                ports.append(port)
+            if len(ports) == count:
+                return ports
+    tried = f"{SAMPLED} random ports from {candidates.start} to {candidates.stop - 1}"
+    raise OSError(f"only {len(ports)} of {tried} are free; {count} are needed")
 
 
-def _first_given() -> int:
-    """The first port that the kernel gives to programs that ask for any; Linux's own default elsewhere."""
+def _first_of_kernel() -> int:
+    """Return the first port of the kernel's range; Linux's default if the kernel does not say it."""
     try:
         return int(KERNEL_RANGE.read_text().split()[0])
     except FileNotFoundError:

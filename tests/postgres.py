@@ -1,4 +1,4 @@
-"""A throw-away PostgreSQL server, as an ordinary user: initdb refuses root."""
+"""A temporary PostgreSQL server, which runs as an ordinary user because initdb refuses root."""
 
 import getpass
 import os
@@ -18,24 +18,24 @@ from psycopg import sql
 
 from tests.ports import free_ports
 
-# Data that live for a few seconds need not survive a power cut.
+# Test data need not survive a power cut.
 UNSAFE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 OPTIONS = ("max_connections=50",)
 START_TIMEOUT_S = 60
 
 
 def binaries() -> Path | None:
-    """Where the newest installed PostgreSQL keeps its programs; None where there is none."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    if found:
-        return found[-1].parent
+    """Return the folder of the newest installed PostgreSQL's programs; None if none is installed."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if programs:
+        return programs[-1].parent
     on_path = shutil.which("initdb")
     return Path(on_path).resolve().parent if on_path else None
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server; its folder, of `user`, holds data, socket and log."""
+    """A server. Its folder has its data, socket and log, and belongs to `user`."""
 
     folder: Path
     port: int
@@ -45,12 +45,12 @@ class Server:
 
     @classmethod
     def start(cls, *, durable: bool = False) -> "Server":
-        """Makes and starts a server on a free port of 127.0.0.1, and waits until it takes connections.
+        """Make and start a server on a free port of 127.0.0.1, and wait until it accepts connections.
 
         Args:
-            durable: whether what it has committed survives it, as with the settings of a real one.
+            durable: Whether committed data survive a crash, as with the default settings.
         """
-        # The folder's name is short: a socket's path has at most 107 characters.
+        # The folder's name is short, because a socket's path has at most 107 characters.
         folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
         server = cls(folder, free_ports(1)[0], _ordinary_user(), OPTIONS if durable else (*OPTIONS, *UNSAFE))
         shutil.chown(server.folder, server.user)
@@ -63,14 +63,14 @@ class Server:
         return server
 
     def begin(self) -> None:
-        """Starts it, be it for the first time or after it was killed, and waits until it takes connections."""
+        """Start the server, also after it was killed, and wait until it accepts connections."""
         settings = [*self.options, "listen_addresses=127.0.0.1", f"port={self.port}"]
         options = " ".join(f"-c {setting}" for setting in (*settings, f"unix_socket_directories={self.folder}"))
         wait = ["-w", "-t", str(START_TIMEOUT_S)]
         self._run("pg_ctl", "start", "-D", self._data, "-l", str(self.folder / "log"), "-o", options, *wait)
 
     def leader(self) -> psutil.Process | None:
-        """Its first process; None where it does not run."""
+        """Return the first process of the server; None if it does not run."""
         try:
             process = psutil.Process(int((self.folder / "data" / "postmaster.pid").read_text().split()[0]))
             return process if self._data in process.cmdline() else None
@@ -78,18 +78,18 @@ class Server:
             return None
 
     def stop(self) -> None:
-        """Ends the server and removes all it wrote."""
+        """Stop the server and remove its folder."""
         self._run("pg_ctl", "stop", "-D", self._data, "-m", "immediate", "-w")
         shutil.rmtree(self.folder)
 
     def create(self, name: str) -> str:
-        """Makes an empty database; gives its URL."""
+        """Make an empty database and return its URL."""
         self._execute("CREATE DATABASE {}", name)
         return f"postgresql+psycopg://tet@127.0.0.1:{self.port}/{name}"
 
     @contextmanager
     def database(self, name: str) -> Iterator[str]:
-        """An empty database, for as long as the context lasts; gives its URL."""
+        """Make an empty database, yield its URL, and drop it at the end of the context."""
         url = self.create(name)
         try:
             yield url
@@ -114,7 +114,7 @@ class Server:
         change: dict[str, Any] = {}
         if os.geteuid() == 0:
             change = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-        # To a file, not a pipe: the server inherits it, and a pipe would never end.
+        # To a file, because the server inherits the output and a pipe would never close.
         with tempfile.TemporaryFile() as output:
             status = subprocess.run(
                 [folder / program, *arguments], cwd=self.folder, stdout=output, stderr=output, check=False, **change

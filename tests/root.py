@@ -1,4 +1,4 @@
-"""The folder of this checkout."""
+"""The root folder of this checkout."""
 
 from pathlib import Path
 

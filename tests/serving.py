@@ -1,4 +1,4 @@
-"""Servers on this machine, for tests."""
+"""Servers in threads, for tests."""
 
 import threading
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ Server = TypeVar("Server", bound=BaseServer)
 
 @contextmanager
 def running(server: Server) -> Iterator[Server]:
-    """The server answers, in a thread of its own, for as long as the context lasts, however it ends."""
+    """Run a server in a thread, yield it, and stop it at the end of the context."""
     with server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()

@@ -1,7 +1,7 @@
-"""Drivers as the service sees them: what they commit to the storage, what they say of it, and how they end.
+"""Drivers as the service sees them: their commits, their events and their ends.
 
-No network is trained. What is committed is kept in a `Journal`, which all drivers of an experiment share as they share
-its folder; what a driver says of it is always true, if late.
+No network is trained. The commits are in a `Journal`, which all drivers of an experiment share like its folder. A
+driver's events are always true, but may be late.
 """
 
 import json
@@ -20,16 +20,16 @@ Place = tuple[str, int]  # a chain's id, and the index of a stage
 
 @dataclass
 class Journal:
-    """What is committed of an experiment."""
+    """The commits of an experiment."""
 
     chains: tuple[Chain, ...]
     epochs: dict[Place, int] = field(default_factory=dict)
     succeeded: set[Place] = field(default_factory=set)
-    # With the generation in which it failed.
+    # Each failed stage, with the generation in which it failed.
     failed: set[tuple[Place, int]] = field(default_factory=set)
 
     def next_stage(self, generation: int) -> tuple[Place, int] | None:
-        """The first stage that is to run, and its number of epochs; None where nothing is left to do."""
+        """Return the first stage that may run, and its number of epochs; None if nothing is left to do."""
         for chain in self.chains:
             for stage in chain.stages:
                 place = chain.id, stage.index
@@ -40,19 +40,19 @@ class Journal:
         return None
 
     def commit(self, place: Place, epochs: int) -> None:
-        """One more epoch; the last one ends the stage."""
+        """Commit one more epoch; the last one ends the stage."""
         self.epochs[place] = self.epochs.get(place, 0) + 1
         if self.epochs[place] == epochs:
             self.succeeded.add(place)
 
     def stage_state(self, place: Place, generation: int, otherwise: WorkState) -> WorkState:
-        """The stage's state; `otherwise` where it has no end."""
+        """Return the stage's state; `otherwise` if it has not ended."""
         if place in self.succeeded:
             return WorkState.SUCCEEDED
         return WorkState.FAILED if (place, generation) in self.failed else otherwise
 
     def chain_state(self, chain: Chain, generation: int, otherwise: WorkState) -> WorkState:
-        """The chain's state; `otherwise` where it has no end."""
+        """Return the chain's state; `otherwise` if it has not ended."""
         states = {self.stage_state((chain.id, stage.index), generation, otherwise) for stage in chain.stages}
         if states == {WorkState.SUCCEEDED}:
             return WorkState.SUCCEEDED
@@ -61,70 +61,70 @@ class Journal:
 
 @dataclass
 class Driver:
-    """One driver's process. It may outlive its job, and what it has said may be read long after it is gone."""
+    """One driver's process. It may live longer than its job, and its events may be read long after its end."""
 
     folder: ExperimentFolder
     journal: Journal
     attempt: int
     generation: int
     alive: bool = True
-    has_ended: bool = False  # its outcome is said
-    unsaid: list[Event] = field(default_factory=list)
+    has_ended: bool = False  # with an outcome
+    unwritten: list[Event] = field(default_factory=list)
 
     def start(self) -> bool:
-        """Its first step; False where another one, or the reconciler's fence, was there before, or all is deleted."""
+        """Start; return False if its folder exists (another driver, or the reconciler's fence) or all is deleted."""
         try:
             self.folder.driver(self.attempt).mkdir()
         except (FileExistsError, FileNotFoundError):
             self.alive = False
             return False
-        self.unsaid.append(DriverStarted(attempt=self.attempt))
-        self.unsaid += self._all(WorkState.WAITING)
+        self.unwritten.append(DriverStarted(attempt=self.attempt))
+        self.unwritten += self._all(WorkState.WAITING)
         return True
 
     def commit(self) -> None:
-        """Commits an epoch; where none is left to commit, it ends with its outcome."""
-        ahead = self.journal.next_stage(self.generation)
-        if ahead is None:
+        """Commit an epoch, or end with an outcome if none is left."""
+        next_stage = self.journal.next_stage(self.generation)
+        if next_stage is None:
             self._end()
             return
-        self.journal.commit(*ahead)
-        self.unsaid += self._about(ahead[0], WorkState.RUNNING)
+        self.journal.commit(*next_stage)
+        self.unwritten += self._about(next_stage[0], WorkState.RUNNING)
 
     def fail(self) -> None:
-        """The stage at work fails, by its user's fault."""
-        ahead = self.journal.next_stage(self.generation)
-        if ahead is not None:
-            self.journal.failed.add((ahead[0], self.generation))
-            self.unsaid += self._about(ahead[0], WorkState.WAITING)
+        """Fail the running stage, with a user's failure."""
+        next_stage = self.journal.next_stage(self.generation)
+        if next_stage is not None:
+            self.journal.failed.add((next_stage[0], self.generation))
+            self.unwritten += self._about(next_stage[0], WorkState.WAITING)
 
     def stop(self) -> None:
-        """It was asked to stop, and does: a stage at work ends its epoch first."""
-        ahead = self.journal.next_stage(self.generation)
-        if ahead is None:
+        """Stop after the epoch of the running stage."""
+        next_stage = self.journal.next_stage(self.generation)
+        if next_stage is None:
             self._end()
             return
-        self.journal.commit(*ahead)
-        self.unsaid += [*self._about(ahead[0], WorkState.WAITING), *self._all(WorkState.CANCELLED)]
+        self.journal.commit(*next_stage)
+        self.unwritten += [*self._about(next_stage[0], WorkState.WAITING), *self._all(WorkState.CANCELLED)]
         self._conclude(Outcome(state=ExperimentState.CANCELLED, reason="cancelled while it ran"))
 
-    def say(self) -> None:
-        """Appends what is unsaid to its event file, if that is still there."""
-        if self.unsaid and self.folder.driver(self.attempt).exists():
+    def write_events(self) -> None:
+        """Append the unwritten events to the event file, if its folder still exists."""
+        if self.unwritten and self.folder.driver(self.attempt).exists():
             with self.folder.events(self.attempt).open("a") as file:
-                file.writelines(event.model_dump_json() + "\n" for event in self.unsaid)
-        self.unsaid = []
+                file.writelines(event.model_dump_json() + "\n" for event in self.unwritten)
+        self.unwritten = []
 
     def _end(self) -> None:
-        bad = any(generation == self.generation for _, generation in self.journal.failed)
+        has_failed = any(generation == self.generation for _, generation in self.journal.failed)
         self._conclude(
             Outcome(state=ExperimentState.FAILED, reason="a chain failed")
-            if bad
+            if has_failed
             else Outcome(state=ExperimentState.SUCCEEDED)
         )
 
     def _conclude(self, outcome: Outcome) -> None:
-        self.unsaid.append(outcome)
+        self.unwritten.append(outcome)
         self.alive, self.has_ended = False, True
 
     def _all(self, otherwise: WorkState) -> Iterator[Event]:
@@ -152,7 +152,7 @@ class Driver:
 
 
 def new_driver(folder: ExperimentFolder, journals: dict[str, Journal], job: dict[str, Any]) -> Driver:
-    """The driver that a submitted job starts, by its entry point's own words."""
+    """Return the driver that a submitted job starts, by the arguments of its entry point."""
     words = job["entrypoint"].split()
     attempt, generation = (int(words[words.index(f"--{name}") + 1]) for name in ("attempt", "generation"))
     if folder.experiment_id not in journals:

@@ -1,7 +1,7 @@
-"""Hooks of schemathesis, loaded in its own process: requests are made of what there is, and every answer is counted.
+"""Hooks of schemathesis, loaded in its own process: requests use existing ids, and every answer is counted.
 
-Of the description only what goes in is narrowed: an id is one of an experiment that exists (or, where the data are to
-be bad, anything else). What comes out is held against the description as it is.
+Only the inputs in the API's description are narrowed: a valid id is that of an existing experiment. Answers are checked
+against the unchanged description.
 """
 
 import atexit
@@ -26,11 +26,11 @@ counts: Counter[str] = Counter()
 
 @schemathesis.hook
 def before_load_schema(context: Any, raw_schema: Json) -> None:
-    """Narrows what goes in to what there is."""
+    """Narrow the inputs to existing ids and names."""
     names = json.loads(NAMES.read_text())
     raw_schema["components"]["schemas"]["VerificationRequest"]["properties"]["chain"] = {"enum": names["chains"]}
-    wanted = raw_schema["components"]["schemas"]["RerunRequest"]["properties"]
-    wanted["arms"] = {"type": "array", "minItems": 1, "items": {"enum": ARMS}}
+    rerun = raw_schema["components"]["schemas"]["RerunRequest"]["properties"]
+    rerun["arms"] = {"type": "array", "minItems": 1, "items": {"enum": ARMS}}
     for path, operations in raw_schema["paths"].items():
         for method, operation in operations.items():
             for parameter in operation.get("parameters", ()):
@@ -43,9 +43,9 @@ def _known(names: Json, path: str, method: str, parameter: str) -> list[Any] | N
     match parameter:
         case "experiment_id" if method == "delete":
             return list(names["doomed"])
-        case "experiment_id" if path.endswith("/events"):  # the others' streams end when they do
+        case "experiment_id" if path.endswith("/events"):  # other streams of events do not end yet
             return list(names["ended"])
-        case "experiment_id" if path.endswith("/rerun-best"):  # most of the others have nothing to choose
+        case "experiment_id" if path.endswith("/rerun-best"):  # most other experiments have nothing to choose
             return [*names["searched"], *names["experiments"][:1]]
         case "experiment_id":
             return [*names["experiments"], *names["doomed"][:3]]
@@ -62,9 +62,9 @@ def _known(names: Json, path: str, method: str, parameter: str) -> list[Any] | N
 
 @schemathesis.serializer("application/yaml", "application/x-yaml", "text/yaml")
 def yaml_1_2(context: Any, value: Any) -> bytes:
-    """YAML 1.2, which quotes other texts than the 1.1 that schemathesis writes."""
+    """Write YAML 1.2. Schemathesis by itself writes YAML 1.1, which quotes other texts."""
     stream, yaml = io.BytesIO(), YAML(typ="safe", pure=True)
-    # Within braces ruamel.yaml writes `:x` without quotes, and reads it as something else.
+    # Within braces ruamel.yaml writes `:x` without quotes, but reads it as another value.
     yaml.default_flow_style = False
     yaml.dump(value, stream)
     return stream.getvalue()
@@ -72,20 +72,20 @@ def yaml_1_2(context: Any, value: Any) -> bytes:
 
 @schemathesis.hook
 def filter_path_parameters(context: Any, path_parameters: Json | None) -> bool:
-    """Leaves out values of several texts with a `?` or a `#`, sent as they are: the path would end there."""
+    """Leave out lists and objects with a `?` or a `#`: these are sent without escaping and would end the path."""
     values = (path_parameters or {}).values()
     return not any(isinstance(value, list | dict) and set("?#") & set(str(value)) for value in values)
 
 
 @schemathesis.hook
 def after_call(context: Any, case: Any, response: Any) -> None:
-    """Counts the answer."""
+    """Count the answer."""
     counts[str(response.status_code)] += 1
 
 
 @schemathesis.hook
 def after_network_error(context: Any, case: Any, request: Any) -> None:
-    """Counts what was not answered."""
+    """Count a request without an answer."""
     counts["none"] += 1
 
 

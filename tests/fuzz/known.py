@@ -1,4 +1,4 @@
-"""What a client knows of an experiment it posted: enough to foretell how each of its requests is answered."""
+"""A client's knowledge of an experiment, from which it predicts the answer to each request."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from service.states import EXPERIMENT_TRANSITIONS, TERMINAL, ExperimentState
 from tests.fuzz.looking import Json
 
-# What may still change of an experiment that has ended: what is recorded beside the outcome.
-BESIDE = ("checkpoints_removed_at",)
+# The fields of an experiment that may change after its end.
+MAY_CHANGE = ("checkpoints_removed_at",)
 SUCCEEDED = ("succeeded", "stopped")
 
 
 @dataclass
 class Known:
-    """One experiment, by what was asked of it and what was seen."""
+    """One experiment: the accepted requests and the last view."""
 
     id: str
     parents: tuple[str, ...] = ()
@@ -21,22 +21,22 @@ class Known:
     removal: str | None = None
     is_gone: bool = False
     view: Json = field(default_factory=dict)
-    # The last state that its events told.
-    told: ExperimentState = ExperimentState.QUEUED
+    # The state in the last event.
+    event_state: ExperimentState = ExperimentState.QUEUED
     last_event: int = 0
 
     @property
     def is_deleted(self) -> bool:
-        """Whether its users see it no more."""
+        """Whether the API no longer shows it."""
         return self.removal == "everything"
 
     @property
     def state(self) -> ExperimentState:
-        """As it was seen last."""
+        """The state in the last view."""
         return ExperimentState(self.view["state"])
 
     def status_of_request(self, wanted: str) -> int:
-        """How `cancel`, `pause` or `run` is answered now."""
+        """Return the status of the answer to `cancel`, `pause` or `run`."""
         if self.is_deleted:
             return 404
         if self.state in TERMINAL:
@@ -44,7 +44,7 @@ class Known:
         return 409 if self.wanted == "cancel" and wanted != "cancel" else 202
 
     def status_of_retry(self) -> int:
-        """How `retry` is answered now."""
+        """Return the status of the answer to `retry`."""
         if self.is_deleted:
             return 404
         if self.state is ExperimentState.QUEUED and self.view["generation"] > 1 and not self.view["started_at"]:
@@ -53,7 +53,7 @@ class Known:
         return 202 if may else 409
 
     def status_with_workers(self, what: str, num: int) -> int:
-        """How `resume` or `retry` is answered now that asks for so many workers a trial."""
+        """Return the status of the answer to `resume` or `retry` with `num` workers for each trial."""
         status = self.status_of_request("run") if what == "resume" else self.status_of_retry()
         if status != 202 or self.view["num_workers"] == num:
             return status
@@ -61,53 +61,53 @@ class Known:
         return 202 if may else 409
 
     def status_of_removal(self, others: Collection["Known"]) -> int:
-        """How `DELETE` is answered now."""
+        """Return the status of the answer to `DELETE`."""
         if self.is_deleted:
             return 404
         is_needed = any(self.id in other.parents and not other.is_gone for other in others)
         return 409 if is_needed or self.state not in TERMINAL else 202
 
     def status_of_fork(self) -> int:
-        """How `fork` is answered now, with nothing changed."""
+        """Return the status of the answer to `fork` without changes."""
         if self.is_deleted:
             return 404
         done = all(chain["stages"][-1]["state"] == "succeeded" for chain in self.view["chains"])
         return 202 if done and self.removal is None else 422
 
     def status_of_rerun(self) -> int:
-        """How `rerun-best` is answered now: it has no search."""
+        """Return the status of the answer to `rerun-best`, given that the experiment has no search."""
         return 404 if self.is_deleted else 409
 
     def status_of_verify(self, chain: int, stage: int) -> int:
-        """How `verify` is answered now."""
+        """Return the status of the answer to `verify`."""
         if self.is_deleted:
             return 404
-        begun = self.view["chains"][chain]["stages"][stage]["epoch"] > 0
-        return 202 if begun and self.view["checkpoints_removed_at"] is None else 409
+        has_epochs = self.view["chains"][chain]["stages"][stage]["epoch"] > 0
+        return 202 if has_epochs and self.view["checkpoints_removed_at"] is None else 409
 
     def see(self, view: Json) -> None:
-        """Takes in how it is now, which has to follow from how it was."""
+        """Check that a new view is consistent and may follow the last one, and keep it."""
         check_view(view)
         if self.view:
             check_change(self.view, view)
         self.view = view
 
     def hear(self, number: int, event: Mapping[str, object]) -> None:
-        """Takes in an event of its own state, if it is new; it has to follow from the one before."""
+        """Check that an event of the experiment's state may follow the one before, if it is new."""
         if number <= self.last_event:
             return
         self.last_event = number
-        after = ExperimentState(str(event["state"]))
+        before, after = self.event_state, ExperimentState(str(event["state"]))
         if "generation" in event:
-            assert self.told in (ExperimentState.FAILED, ExperimentState.CANCELLED), f"{self.told} was retried"
+            assert before in (ExperimentState.FAILED, ExperimentState.CANCELLED), f"{before} was retried"
             assert after is ExperimentState.QUEUED
         else:
-            assert after is self.told or after in EXPERIMENT_TRANSITIONS[self.told], f"{self.told} -> {after}"
-        self.told = after
+            assert after is before or after in EXPERIMENT_TRANSITIONS[before], f"{before} -> {after}"
+        self.event_state = after
 
 
 def check_view(view: Json) -> None:
-    """What holds of an experiment at any time."""
+    """Check the promises about an experiment at any time."""
     stages = [stage for chain in view["chains"] for stage in chain["stages"]]
     done = sum(stage["state"] in SUCCEEDED for stage in stages)
     assert view["progress"] == {"stages_done": done, "stages_total": len(stages)}, view
@@ -127,7 +127,7 @@ def check_view(view: Json) -> None:
 
 
 def check_change(before: Json, after: Json) -> None:
-    """What holds between two looks at an experiment."""
+    """Check the promises about two successive views of an experiment."""
     for chain, chain_now in zip(before["chains"], after["chains"], strict=True):
         for stage, now in zip(chain["stages"], chain_now["stages"], strict=True):
             assert now["epoch"] >= stage["epoch"], (stage, now)
@@ -138,9 +138,9 @@ def check_change(before: Json, after: Json) -> None:
         assert _outcome(after) == _outcome(before), (before, after)
         return
     assert after["generation"] == before["generation"] + 1, (before, after)
-    kept = {key: before[key] for key in ("generation", "state", "reason", "started_at", "finished_at")}
-    assert after["history"] == [*before["history"], kept], (before, after)
+    outcome = {key: before[key] for key in ("generation", "state", "reason", "started_at", "finished_at")}
+    assert after["history"] == [*before["history"], outcome], (before, after)
 
 
 def _outcome(view: Json) -> Json:
-    return {key: value for key, value in view.items() if key not in BESIDE}
+    return {key: value for key, value in view.items() if key not in MAY_CHANGE}

@@ -1,5 +1,8 @@
-"""The service as a state machine: whatever its users, Ray, the drivers and the disk do in whatever order, what was
-promised holds after every step, and once all is well again every experiment comes to its end."""
+"""The service as a state machine.
+
+Users, Ray, drivers and the disk act in any order. The promises must hold after every step, and after all faults are
+repaired, every experiment must end.
+"""
 
 from collections import Counter
 from collections.abc import Callable
@@ -16,7 +19,7 @@ from tests.fuzz.world import MAX_RUNNING, World
 from tests.routes import READ_OF_ONE
 
 MAX_POSTED = 7
-# Every stage of a chain, every epoch, some deaths: more rounds than this is starving.
+# The largest number of rounds from the repair of all faults to the end of all experiments.
 ROUNDS_TO_THE_END = 60
 KEYS = st.sampled_from(["a", "b"])
 # Routes that do not end while an experiment runs.
@@ -28,7 +31,7 @@ REQUESTS = {"cancel": "cancel", "pause": "pause", "resume": "run"}
 
 
 def body(seeds: int, priority: int) -> Json:
-    """A spec of one arm with two stages, 3 epochs a chain."""
+    """Return a spec of one arm with two stages, 3 epochs for each chain."""
     stages = [{"kind": "train", "T": 2, "epochs": epochs, "loss": {"name": "sdt"}} for epochs in (2, 1)]
     return {
         "name": "fuzz",
@@ -44,10 +47,10 @@ BODIES = st.builds(body, st.integers(1, 2), st.integers(0, 1))
 
 
 class Service(RuleBasedStateMachine):
-    """Its rules are all that may happen; the test that runs it sets `world`."""
+    """The state machine, whose rules are all possible actions. The test that runs it sets `world`."""
 
     world: World
-    num_steps = 0  # over all runs
+    num_steps = 0  # of all runs together
     posted = Bundle("posted")
 
     @initialize(target=posted)
@@ -102,7 +105,7 @@ class Service(RuleBasedStateMachine):
             known.wanted = "run"
 
     @rule(experiment=posted, what=st.sampled_from(["resume", "retry"]), num=st.integers(1, 3))
-    def go_on_with_workers(self, experiment: str, what: str, num: int) -> None:
+    def continue_with_workers(self, experiment: str, what: str, num: int) -> None:
         known = self.known[experiment]
         resources = {"resources": {"workers_per_trial": num}}
         answer = self._ask(
@@ -153,15 +156,15 @@ class Service(RuleBasedStateMachine):
     @precondition(lambda self: len(self.known) < MAX_POSTED)
     @rule(target=posted, before=st.integers(1, 6), seeds=st.integers(1, 2))
     def post_within_a_round(self, before: int, seeds: int) -> Any:
-        """What goes first is posted after one reconciler looked at the queue, and another one starts it."""
-        made = []
+        """Post an experiment of a higher priority after one reconciler read the queue; another one starts it."""
+        posted = []
 
-        def happens() -> None:
-            made.append(self.post(body(seeds, 1)))
+        def act() -> None:
+            posted.append(self.post(body(seeds, 1)))
             self.world.round()
 
-        self.world.interrupted_round(before, happens)
-        return multiple(*made)
+        self.world.interrupted_round(before, act)
+        return multiple(*posted)
 
     @rule(before=st.integers(1, 6), experiment=posted, what=st.sampled_from(sorted(REQUESTS)))
     def request_within_a_round(self, before: int, experiment: str, what: str) -> None:
@@ -189,7 +192,7 @@ class Service(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 9), epochs=st.integers(1, 7), silent=st.booleans())
     def driver_works(self, which: int, epochs: int, silent: bool) -> None:
-        """Some epochs; with more than there are it ends. What it says may be read later."""
+        """Commit some epochs; the driver ends if fewer are left. Its events may be written later."""
         alive = [driver for driver in self._drivers() if driver.alive]
         if alive:
             driver = alive[which % len(alive)]
@@ -197,11 +200,11 @@ class Service(RuleBasedStateMachine):
                 if driver.alive:
                     driver.commit()
             if not silent:
-                driver.say()
+                driver.write_events()
 
     @rule(epochs=st.integers(1, 7))
-    def all_goes_on(self, epochs: int) -> None:
-        """What happens most of the time."""
+    def everything_continues(self, epochs: int) -> None:
+        """Run a round, the jobs and the drivers, and a round: the usual course."""
         self.world.round()
         self.jobs_start()
         for which in range(MAX_RUNNING):
@@ -215,18 +218,18 @@ class Service(RuleBasedStateMachine):
             alive[which % len(alive)].fail()
 
     @rule()
-    def drivers_speak(self) -> None:
-        """All that was not said is said, by those too that are long gone."""
+    def drivers_write_events(self) -> None:
+        """Write all unwritten events, also those of drivers that ended long ago."""
         for driver in self._drivers():
-            driver.say()
+            driver.write_events()
 
-    @rule(word=st.booleans())
-    def drivers_stop(self, word: bool) -> None:
-        """Those that Ray was asked to stop do; some without a word, as after SIGKILL."""
+    @rule(with_outcome=st.booleans())
+    def drivers_stop(self, with_outcome: bool) -> None:
+        """Stop the drivers that Ray was asked to stop; without an outcome, as after SIGKILL."""
         for name in self.world.live_jobs():
             driver = self.world.drivers.get(name)
             if name in self.world.ray.stops and driver is not None and driver.alive:
-                if word:
+                if with_outcome:
                     driver.stop()
                 driver.alive = False
                 self.world.ray.end(name, "STOPPED")
@@ -245,7 +248,7 @@ class Service(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 9), zombie=st.booleans())
     def job_vanishes(self, which: int, zombie: bool) -> None:
-        """Ray has forgotten it, as after a crash of the head; its process may go on."""
+        """Let Ray forget a job, as after a crash of the head; the job's process may continue."""
         if names := self.world.live_jobs():
             name = names[which % len(names)]
             del self.world.ray.jobs[name]
@@ -253,7 +256,7 @@ class Service(RuleBasedStateMachine):
                 self.world.drivers[name].alive &= zombie
 
     @rule(which=st.integers(0, 9), dies=st.booleans())
-    def replay_goes_on(self, which: int, dies: bool) -> None:
+    def replay_continues(self, which: int, dies: bool) -> None:
         if names := self.world.replays():
             name = names[which % len(names)]
             if dies:
@@ -261,7 +264,7 @@ class Service(RuleBasedStateMachine):
             else:
                 self.world.advance_replay(name)
 
-    # -- troubles ----------------------------------------------------------------------------------------------
+    # -- faults ------------------------------------------------------------------------------------------------
 
     @rule(broken=st.booleans())
     def ray_is_away(self, broken: bool) -> None:
@@ -275,14 +278,14 @@ class Service(RuleBasedStateMachine):
     def storage_fills(self, full: bool) -> None:
         self.world.storage_is_full = full
 
-    # -- what has to hold --------------------------------------------------------------------------------------
+    # -- the promises ------------------------------------------------------------------------------------------
 
     @invariant()
     def promises_hold(self) -> None:
         Service.num_steps += 1
         self._look()
-        at_work = [known for known in self.known.values() if not known.is_deleted and known.state not in RESTING]
-        num_running = sum(known.state not in TERMINAL for known in at_work)
+        not_resting = [known for known in self.known.values() if not known.is_deleted and known.state not in RESTING]
+        num_running = sum(known.state not in TERMINAL for known in not_resting)
         assert num_running <= MAX_RUNNING, f"{num_running} run at once"
         self._check_jobs()
         for known in self.known.values():
@@ -290,7 +293,7 @@ class Service(RuleBasedStateMachine):
                 assert looking.leftovers(self.world.database.engine, self.world.settings, known.id) == [], known
 
     def teardown(self) -> None:
-        """Once all is well again, everything that is not paused by its user comes to its end."""
+        """Repair all faults, resume paused experiments, and check that every experiment ends and can be deleted."""
         if not hasattr(self, "known"):
             return
         self.world.heal()
@@ -298,30 +301,30 @@ class Service(RuleBasedStateMachine):
             if known.wanted == "pause" and not known.is_deleted and known.state not in TERMINAL:
                 self.request(experiment, "resume")
         for _ in range(ROUNDS_TO_THE_END):
-            self._all_is_well()
+            self._run_without_faults()
             if all(known.is_deleted or known.state in TERMINAL for known in self.known.values()):
                 break
         for known in self.known.values():
             assert known.is_deleted or known.state in TERMINAL, f"has not ended: {known}"
-        self._everything_goes()
+        self._delete_everything()
 
-    def _all_is_well(self) -> None:
+    def _run_without_faults(self) -> None:
         self.world.hurry()
         self.world.round()
-        self.drivers_stop(word=True)
+        self.drivers_stop(with_outcome=True)
         self.jobs_start()
         for driver in self._drivers():
             for _ in range(10):
                 if driver.alive:
                     driver.commit()
-        self.drivers_speak()
+        self.drivers_write_events()
         self.world.end_jobs()
         for name in self.world.replays():
             self.world.advance_replay(name)
         self.promises_hold()
 
-    def _everything_goes(self) -> None:
-        """At last all is deleted, forks before what they started from, and nothing is left."""
+    def _delete_everything(self) -> None:
+        """Delete all experiments, forks before their parents, and check that nothing is left."""
         for known in reversed(self.known.values()):
             if not known.is_deleted:
                 self.delete(known.id, "everything")
@@ -331,7 +334,7 @@ class Service(RuleBasedStateMachine):
         self.promises_hold()
         assert self.world.ask("GET", "/experiments").json()["experiments"] == []
 
-    # -- how -----------------------------------------------------------------------------------------------------
+    # -- helpers--------------------------------------------------------------------------------------------------
 
     def _made(self, answer: Any, parents: tuple[str, ...] = ()) -> str:
         assert answer.status_code == 202, answer.text
@@ -341,19 +344,19 @@ class Service(RuleBasedStateMachine):
         self._look()
         return experiment
 
-    def _ask(self, experiment: str, method: str, path: str, foretold: Callable[[Known], int], **arguments: Any) -> Any:
-        """A request whose answer is foretold; where it is refused, it changes nothing."""
+    def _ask(self, experiment: str, method: str, path: str, predicted: Callable[[Known], int], **arguments: Any) -> Any:
+        """Make a request; check its predicted status, and that a refused request changes nothing."""
         known = self.known[experiment]
         answer = self.world.ask(method, f"/experiments/{experiment}{path}", **arguments)
-        assert answer.status_code == foretold(known), f"{answer.text}, but known is {known}"
+        assert answer.status_code == predicted(known), f"{answer.text}, but known is {known}"
         if answer.status_code >= 400 and not known.is_deleted:
             assert looking.views(self.world.database.engine)[experiment] == known.view, (
-                "it was refused, and changed something"
+                "a refused request changed something"
             )
         return answer
 
     def _look(self) -> None:
-        """Sees every experiment as it is, and hears what its events tell."""
+        """Read and check the events and views of all experiments."""
         for event in looking.events(self.world.database.engine):
             self.known[event.experiment_id].hear(event.id, event.data)
         views = looking.views(self.world.database.engine)
@@ -362,14 +365,14 @@ class Service(RuleBasedStateMachine):
                 known.is_gone = known.id not in views
             else:
                 known.see(views[known.id])
-                assert known.told is known.state, known
+                assert known.event_state is known.state, known
 
     def _drivers(self) -> list[Any]:
         return [*self.world.drivers.values(), *self.world.zombies]
 
     def _check_jobs(self) -> None:
-        """At most one live job an experiment, and none that has work to do once it has ended."""
-        busy = [name for name in self.world.live_jobs() if self.world.is_at_work(name)]
+        """Check that an experiment has at most one live job, and none with work to do after the experiment's end."""
+        busy = [name for name in self.world.live_jobs() if self.world.may_work(name)]
         owners = Counter(self.world.ray.jobs[name]["metadata"]["experiment"] for name in busy)
         assert all(count == 1 for count in owners.values()), f"two live jobs: {busy}"
         for name in busy:
@@ -377,5 +380,7 @@ class Service(RuleBasedStateMachine):
             if known.is_deleted or known.state in TERMINAL:
                 driver = self.world.drivers.get(name)
                 idle = driver is not None and driver.journal.next_stage(driver.generation) is None
-                assert idle or driver is None, f"{name} works on for {known.state}"
-                assert idle or known.view.get("state") != ExperimentState.CANCELLED, f"{name} will start for nobody"
+                assert idle or driver is None, f"{name} still works for an experiment that is {known.state}"
+                assert idle or known.view.get("state") != ExperimentState.CANCELLED, (
+                    f"{name} will start for a cancelled experiment"
+                )

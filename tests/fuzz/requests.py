@@ -1,6 +1,6 @@
-"""Requests of all kinds, good and bad, made by schemathesis from the API's own description, against a served API.
+"""Valid and invalid requests, which schemathesis makes from the API's description and sends to a served API.
 
-A process of its own makes them; meanwhile what was changed is put back from time to time, as other users would.
+Schemathesis runs in a process of its own. Meanwhile a thread restores the changed experiments once a second.
 """
 
 import json
@@ -21,8 +21,9 @@ from tests.fuzz.stock import Stock, write_names
 from tests.integration.api.conftest import served, settings_for
 from tests.root import ROOT
 
+# The time, in s, between two restorations of the experiments.
 RESTORE_EVERY_S = 1.0
-# A spec has rules that no JSON schema can tell, so one that fits the schema may be refused all the same.
+# A spec has rules that a JSON schema cannot express, so a spec that fits the schema may still be refused.
 CONFIG = """\
 [[operations]]
 include-path-regex = "^/experiments(/validate|/[{{]experiment_id[}}]/(fork|rerun-best|resume|retry))?$"
@@ -33,7 +34,7 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "409", "415",
 
 
 class Depth(TypedDict):
-    """How many requests are made."""
+    """The phases and the number of requests."""
 
     phases: str
     examples: int
@@ -41,13 +42,13 @@ class Depth(TypedDict):
 
 
 QUICK: Depth = {"phases": "examples,fuzzing", "examples": 18, "spec_examples": 8}
-# For each operation. Some have fewer different requests; the sequences of several requests come on top.
+# For each operation. Some have fewer different requests; the stateful phase adds sequences of requests.
 DEEP: Depth = {"phases": "examples,fuzzing,stateful", "examples": 2200, "spec_examples": 600}
 
 
 @dataclass(frozen=True)
 class Requested:
-    """How it went: schemathesis's own report, and how many answers there were of each status."""
+    """The result: schemathesis's report, and the number of answers with each status."""
 
     passed: bool
     report: str
@@ -55,28 +56,28 @@ class Requested:
 
     @property
     def summary(self) -> str:
-        """The number of requests by class of status, in words."""
+        """The number of requests, by class of status, as a text."""
         classes = Counter({f"{status[0]}xx" if status[0].isdigit() else status: 0 for status in self.statuses})
         for status, count in self.statuses.items():
             classes[f"{status[0]}xx" if status[0].isdigit() else status] += count
-        told = ", ".join(f"{classes[each]:,} {each}" for each in sorted(classes))
+        counts = ", ".join(f"{classes[each]:,} {each}" for each in sorted(classes))
         bad = [status for status in self.statuses if not status.isdigit() or int(status) >= 500]
-        return f"{self.statuses.total():,} requests: {told}; " + (f"BROKEN: {bad}" if bad else "no 5xx")
+        return f"{self.statuses.total():,} requests: {counts}; " + (f"BROKEN: {bad}" if bad else "no 5xx")
 
 
 def run(
     home: Path, database_url: str, *, seed: int, limit_s: float, phases: str, examples: int, spec_examples: int
 ) -> Requested:
-    """Serve the API over a stocked database, and let schemathesis loose on it.
+    """Serve the API with a filled database, and run schemathesis against it.
 
     Args:
-        home: Where the service keeps its state.
-        database_url: Its database, empty.
-        seed: The same one makes the same requests.
-        limit_s: After this time it ends with what was found until then.
+        home: The service's folder.
+        database_url: The URL of an empty database.
+        seed: The seed of the requests.
+        limit_s: The time, in s, after which schemathesis is stopped; the result then has the failures until then.
         phases: Schemathesis's phases, separated by commas.
-        examples: Requests of each operation in the phase of fuzzing.
-        spec_examples: The same of those that take a spec, which is slow to draw.
+        examples: The number of requests for each operation in the fuzzing phase.
+        spec_examples: The same for operations that take a spec, which is slow to draw.
     """
     settings = settings_for(home, database_url)
     with served(settings) as http:
@@ -126,7 +127,7 @@ def run(
 
 
 def _output(command: list[str | Path], environment: dict[str, str], home: Path, limit_s: float) -> tuple[int, str]:
-    """The exit status of a command and what it printed; after the limit it is asked to end, and tells what it has."""
+    """Return the exit status and the output of a command. After the limit it gets SIGINT and prints its report."""
     report = home / "report.txt"
     with report.open("w") as file:
         process = subprocess.Popen(command, env=environment, cwd=home, stdout=file, stderr=subprocess.STDOUT)

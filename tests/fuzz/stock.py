@@ -1,4 +1,4 @@
-"""A database with experiments in every state, so that requests find something, and what a client may know of them."""
+"""A database with experiments in every state, and their ids and names for requests."""
 
 import json
 from dataclasses import dataclass
@@ -29,9 +29,9 @@ def _reason(reason: Reason) -> dict[str, Any]:
     return {"reason_kind": reason.kind, "reason": reason.words}
 
 
-# Of one arm alone, so that the chains of the others are those of every experiment.
+# A search over one arm alone, so that the chains of the other arms have the same ids in every experiment.
 SEARCH = {"method": "grid", "space": {"arms.TET.loss.lamb": {"choice": [0.05, 0.2]}}}
-# What the rows of an experiment say; `wanted` and such beside its state. `search` is part of its spec.
+# The columns of each experiment's row; `search` is a part of its spec.
 KINDS: tuple[dict[str, Any], ...] = (
     *({"state": state} for state in E for _ in range(2)),
     {"state": E.QUEUED, **_reason(waits_for_node("a trial needs 1 CPU(s)")), "priority": 7},
@@ -45,42 +45,43 @@ KINDS: tuple[dict[str, Any], ...] = (
     {"state": E.CANCELLED, "cleanup": Cleanup.CHECKPOINTS},
     *({"state": state, "search": SEARCH} for state in (E.QUEUED, E.SUCCEEDED, E.SUCCEEDED, E.FAILED)),
 )
+# How many experiments may be deleted.
 NUM_DOOMED = 60
 TABLES = (ExperimentRow, ChainRow, StageRow)
 
 
 @dataclass(frozen=True)
 class Names:
-    """What a client may know: ids, chains, cursors.
+    """The ids and names that a client may know.
 
-    `ended` are those whose streams of events end, `searched` those with a search.
+    `ended` are experiments whose streams of events end, `searched` experiments with a search.
     """
 
     experiments: list[str]
     ended: list[str]
     searched: list[str]
-    # Those that may be deleted; the others are restored from time to time.
+    # Experiments that may be deleted; the other experiments are restored from time to time.
     doomed: list[str]
     chains: list[str]
     verifications: list[int]
 
 
 class Stock:
-    """The experiments, and the way back to how they were."""
+    """The experiments, which can be restored to their first state."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
-        """Fills an empty database."""
+        """Fill an empty database."""
         self._database, self._settings = database, settings
-        made = [self._make(kind) for kind in KINDS]
+        experiments = [self._make(kind) for kind in KINDS]
         doomed = [self._make({"state": state}) for state in sorted(TERMINAL) for _ in range(NUM_DOOMED // 3)]
-        ended = [experiment for experiment, kind in zip(made, KINDS, strict=True) if kind["state"] in TERMINAL]
-        searched = [experiment for experiment, kind in zip(made, KINDS, strict=True) if "search" in kind]
+        ended = [experiment for experiment, kind in zip(experiments, KINDS, strict=True) if kind["state"] in TERMINAL]
+        searched = [experiment for experiment, kind in zip(experiments, KINDS, strict=True) if "search" in kind]
         chains = [chain_id(arm, seed, {}) for arm in ("SDT", "TIT") for seed in (0, 1)]
-        self.names = Names(made, ended, searched, doomed, chains, verifications=[1, 2, 3])
+        self.names = Names(experiments, ended, searched, doomed, chains, verifications=[1, 2, 3])
         self._saved = {table: self._rows(table) for table in TABLES}
 
     def restore(self) -> None:
-        """Puts everything that is not doomed back into the state in which it was made."""
+        """Restore all experiments that may not be deleted."""
         with self._database.engine.begin() as connection:
             connection.execute(delete(LineageRow))
             for table, rows in self._saved.items():
@@ -99,8 +100,8 @@ class Stock:
             return [dict(row._mapping) for row in connection.execute(query)]
 
     def _make(self, kind: dict[str, Any]) -> str:
-        own = {"validation": 0.1, "search": kind["search"]} if "search" in kind else {}
-        parsed = parse(spec(seeds=[0, 1], **own))
+        with_search = {"validation": 0.1, "search": kind["search"]} if "search" in kind else {}
+        parsed = parse(spec(seeds=[0, 1], **with_search))
         with self._database.session() as repository:
             row = repository.experiments.create(parsed, plan(parsed))
             _fill(repository, row, {key: value for key, value in kind.items() if key != "search"})
@@ -117,7 +118,7 @@ class Stock:
 
 
 def _fill(repository: Repository, row: ExperimentRow, kind: dict[str, Any]) -> None:
-    """Makes a new experiment one of this kind."""
+    """Give a new experiment the columns of a kind, and matching rows in the other tables."""
     for key, value in kind.items():
         setattr(row, key, value)
     state, now, session = E(row.state), utc_now(), object_session(row)
@@ -179,5 +180,5 @@ def _verification(experiment_id: str, index: int, state: VerificationState) -> d
 
 
 def write_names(names: Names, file: Path) -> None:
-    """For the hooks, which run in a process of their own."""
+    """Write the names to a file for the hooks, which run in another process."""
     file.write_text(json.dumps(vars(names)))

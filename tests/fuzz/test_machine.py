@@ -1,4 +1,4 @@
-"""A few hundred steps of the state machine on each kind of database; `make test-fuzz` takes many thousands."""
+"""Tests of the service by a few hundred steps of the state machine; `make test-fuzz` runs many thousands."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,11 +21,11 @@ QUICK = settings(
 
 
 @pytest.fixture
-def found(tmp_path: Path, database_url: str) -> Iterator[World]:
-    with world(tmp_path / "home", database_url) as found:
-        yield found
+def new_world(tmp_path: Path, database_url: str) -> Iterator[World]:
+    with world(tmp_path / "home", database_url) as new_world:
+        yield new_world
 
 
 @pytest.mark.slow
-def test_whatever_happens_in_whatever_order_every_promise_is_kept(found: World) -> None:
-    run_state_machine_as_test(type("InThisWorld", (Service,), {"world": found}), settings=QUICK)
+def test_every_promise_is_kept_in_random_sequences_of_actions(new_world: World) -> None:
+    run_state_machine_as_test(type("InThisWorld", (Service,), {"world": new_world}), settings=QUICK)

@@ -1,4 +1,4 @@
-"""A few hundred requests made from the API's own description; `make test-fuzz` makes 20,000."""
+"""Tests of the API by a few hundred requests made from its description; `make test-fuzz` makes 20,000."""
 
 from pathlib import Path
 
@@ -8,9 +8,9 @@ from tests.fuzz import requests
 
 
 @pytest.mark.slow
-def test_the_api_answers_as_it_describes_itself_and_never_with_5xx(tmp_path: Path) -> None:
+def test_answers_fit_the_apis_description_and_are_never_5xx(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    found = requests.run(home, f"sqlite:///{home / 'tet.db'}", seed=0, limit_s=600, **requests.QUICK)
-    assert found.passed, f"{found.summary}\n{found.report}"
-    assert found.statuses.total() > 200, found.summary
-    assert found.statuses["200"] + found.statuses["202"] > found.statuses.total() / 4, found.summary
+    result = requests.run(home, f"sqlite:///{home / 'tet.db'}", seed=0, limit_s=600, **requests.QUICK)
+    assert result.passed, f"{result.summary}\n{result.report}"
+    assert result.statuses.total() > 200, result.summary
+    assert result.statuses["200"] + result.statuses["202"] > result.statuses.total() / 4, result.summary

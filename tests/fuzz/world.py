@@ -1,5 +1,7 @@
-"""All that a service lives in, small and quick enough for thousands of steps: the served API, a database, a storage,
-a peer that speaks Ray's Jobs API, and the drivers that its jobs start."""
+"""The surroundings of the service, fast enough for thousands of steps.
+
+They are the served API, a database, a storage, a server with Ray's Jobs API, and the drivers of its jobs.
+"""
 
 import json
 import shutil
@@ -28,7 +30,7 @@ LIVE = ("PENDING", "RUNNING")
 
 
 class InterruptedJobs(RayJobs):
-    """Ray, but before the n-th call to it something else happens: what another process may do at any time."""
+    """A client of Ray's Jobs API that runs a function before its n-th call, in place of another process."""
 
     def __init__(self, url: str, before: int, happens: Callable[[], None]) -> None:
         super().__init__(url, lambda: "token")
@@ -43,7 +45,7 @@ class InterruptedJobs(RayJobs):
 
 @dataclass
 class World:
-    """The service and its surroundings; `reset` makes them new."""
+    """The service and its surroundings."""
 
     http: httpx.Client
     database: Database
@@ -51,14 +53,14 @@ class World:
     settings: Settings
     jobs: RayJobs
     journals: dict[str, Journal] = field(default_factory=dict)
-    # By submission id; a job that is submitted again after Ray forgot it has another driver.
+    # By submission id. If a job is submitted again after Ray forgot it, it has another driver.
     drivers: dict[str, Driver] = field(default_factory=dict)
-    # Drivers whose job is gone from Ray, or has another driver now.
+    # Drivers whose job Ray has forgotten, or which has another driver now.
     zombies: list[Driver] = field(default_factory=list)
     storage_is_full: bool = False
 
     def reset(self) -> None:
-        """Nothing was ever posted, and all is well."""
+        """Delete everything that was stored, and repair all faults."""
         with self.database.engine.begin() as connection:
             for table in reversed(Table.metadata.sorted_tables):
                 connection.execute(table.delete())
@@ -70,19 +72,19 @@ class World:
         self.heal()
 
     def heal(self) -> None:
-        """Ray answers, and the storage has room."""
+        """Repair all faults: Ray answers, and the storage is not full."""
         self.ray.broken = self.ray.loses_answers = self.storage_is_full = False
 
     def ask(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        """A request; whatever it is, the service has an answer to it."""
+        """Make a request and return the answer: never a 5xx, and a problem document if it is an error."""
         answer = self.http.request(method, path, **arguments)
-        said = f"{method} {path} {arguments}: {answer.status_code} {answer.text}"
-        assert answer.status_code < 500, said
+        call = f"{method} {path} {arguments}: {answer.status_code} {answer.text}"
+        assert answer.status_code < 500, call
         if answer.status_code >= 400:
-            assert answer.headers["Content-Type"] == "application/problem+json", said
+            assert answer.headers["Content-Type"] == "application/problem+json", call
             problem = answer.json()
-            assert problem["status"] == answer.status_code, said
-            assert problem["detail"], said
+            assert problem["status"] == answer.status_code, call
+            assert problem["detail"], call
         return answer
 
     def folder(self, experiment_id: str) -> ExperimentFolder:
@@ -91,22 +93,22 @@ class World:
     # -- the service's own threads, step by step ---------------------------------------------------------------
 
     def round(self, jobs: RayJobs | None = None) -> None:
-        """One round of a reconciler that remembers nothing, as after a restart."""
+        """Run one round of a new reconciler, as after a restart."""
         changes = {"min_free_bytes": 2**62} if self.storage_is_full else {}
         settings = Settings.model_validate({**dict(self.settings), **changes})
         Reconciler(self.database, jobs or self.jobs, settings).round()
 
     def interrupted_round(self, before: int, happens: Callable[[], None]) -> None:
-        """A round in which something happens before the n-th call to Ray."""
+        """Run one round, and `happens` before the round's n-th call to Ray."""
         with InterruptedJobs(self.ray.url, before, happens) as jobs:
             self.round(jobs)
 
     def tidy(self) -> None:
-        """One round of the housekeeper."""
+        """Run one round of the housekeeper."""
         Housekeeper(self.database, self.settings).round()
 
     def hurry(self) -> None:
-        """Waits before the next driver end now."""
+        """End all waits for the next driver."""
         with self.database.engine.begin() as connection:
             waiting = ExperimentRow.retry_at.is_not(None)
             connection.execute(update(ExperimentRow).where(waiting).values(retry_at=ExperimentRow.created_at))
@@ -114,11 +116,11 @@ class World:
     # -- Ray's side --------------------------------------------------------------------------------------------
 
     def live_jobs(self) -> list[str]:
-        """Ids of the drivers' jobs that Ray has and that have not ended."""
+        """Return the ids of drivers' jobs that Ray knows and that have not ended."""
         return sorted(name for name, job in self.ray.jobs.items() if job["status"] in LIVE and "-v" not in name)
 
     def start_job(self, name: str) -> None:
-        """A job that Ray took begins to run."""
+        """Start a job that Ray has accepted."""
         job = self.ray.jobs[name]
         if name in self.drivers:
             self.zombies.append(self.drivers[name])
@@ -130,18 +132,18 @@ class World:
             self.ray.end(name, "FAILED", "FileExistsError")
 
     def end_jobs(self) -> None:
-        """Ray sees the end of what has ended."""
+        """Let Ray notice the end of drivers that have ended."""
         for name in self.live_jobs():
             driver = self.drivers.get(name)
             if self.ray.jobs[name]["status"] == "RUNNING" and driver is not None and not driver.alive:
                 self.ray.end(name, "SUCCEEDED" if driver.has_ended else "FAILED")
 
     def replays(self) -> list[str]:
-        """Ids of the jobs that replay a stage and have not ended."""
+        """Return the ids of jobs that replay a stage and have not ended."""
         return sorted(name for name, job in self.ray.jobs.items() if job["status"] in LIVE and "-v" in name)
 
     def advance_replay(self, name: str) -> None:
-        """A replay begins, or ends with what it found; where the experiment was deleted meanwhile, it fails."""
+        """Start a replay, or end it with a result; let it fail if the experiment was deleted."""
         job = self.ray.jobs[name]
         folder = self.folder(job["metadata"]["experiment"])
         target = folder.verification(int(job["metadata"]["verification"]))
@@ -154,8 +156,8 @@ class World:
         else:
             self.ray.end(name, "FAILED", "FileNotFoundError")
 
-    def is_at_work(self, name: str) -> bool:
-        """Whether a job may still do something: its driver has not ended, or may yet pass the fence."""
+    def may_work(self, name: str) -> bool:
+        """Return whether a job may still work: its driver has not ended, or has not started and is not fenced off."""
         driver = self.drivers.get(name)
         if self.ray.jobs[name]["status"] == "PENDING":
             attempt = int(self.ray.jobs[name]["metadata"]["driver"])
@@ -165,7 +167,7 @@ class World:
 
 @contextmanager
 def world(home: Path, database_url: str) -> Iterator[World]:
-    """A world, for as long as the context lasts."""
+    """Start the surroundings, yield them, and stop them at the end of the context."""
     with job_server() as ray:
         variables = {
             "TET_HOME": str(home),

@@ -1,4 +1,4 @@
-"""One stack for all tests here, and one experiment on it that most of them look at."""
+"""One stack for all tests here, and one finished experiment on it, which most tests read."""
 
 import time
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from mlflow.entities import Run
 from tests.local_stack import Json, LocalStack, local_stack
 
 TET = {"name": "tet", "lamb": 0.05, "phi": 1.0}
-# The demo's experiment with fewer epochs and channels: three arms, three seeds, 9 chains, 12 stages.
+# The demo's experiment with fewer epochs and channels: 3 arms, 3 seeds, 9 chains, 12 stages.
 SPEC: Json = {
     "name": "digits: SDT, TET, TIT",
     "dataset": {"name": "digits"},
@@ -33,7 +33,7 @@ SPEC: Json = {
     "seeds": [0, 1, 2],
     "resources": {"cpus_per_trial": 1, "gpus_per_trial": 0, "workers_per_trial": 1},
 }
-# The same in used processes, each of which is there five seconds sooner: the bits have to be those of fresh ones.
+# The same in reused processes, which saves about 5 s for each trial. The bits must be those of new processes.
 REUSING: Json = SPEC | {"resources": SPEC["resources"] | {"reuse_actors": True}}
 KEY = "the-key-of-this-experiment"
 
@@ -48,33 +48,33 @@ class Finished:
 
     @property
     def chains(self) -> list[Json]:
-        found: list[Json] = self.view["chains"]
-        return found
+        chains: list[Json] = self.view["chains"]
+        return chains
 
     @property
     def mlflow(self) -> MlflowClient:
         return MlflowClient(self.stack.settings.mlflow_url)
 
     def runs(self) -> list[Run]:
-        """All its runs in MLflow."""
+        """Return all runs of the experiment in MLflow."""
         client = self.mlflow
         experiment = self.view["links"]["mlflow"].split("/experiments/")[1].split("/")[0]
         return list(client.search_runs([experiment], max_results=1000))
 
     def series(self) -> dict[tuple[str, int, int], list[tuple[str, int, float]]]:
-        """Every stage's metric series, by arm, seed and stage: key, step and value of all metrics but times."""
-        found = {}
+        """Return the points (key, step, value) of each stage, by arm, seed and stage, without metrics of time."""
+        series = {}
         for run in self.runs():
             tags = run.data.tags
             if "tet.stage" in tags:
                 keys = [key for key in run.data.metrics if not key.endswith(("_s", "_per_s"))]
                 points = [p for key in keys for p in self.mlflow.get_metric_history(run.info.run_id, key)]
                 where = (tags["tet.arm"], int(tags["tet.seed"]), int(tags["tet.stage"]))
-                found[where] = sorted((point.key, point.step, point.value) for point in points)
-        return found
+                series[where] = sorted((point.key, point.step, point.value) for point in points)
+        return series
 
     def hashes(self) -> dict[tuple[str, int, int], str]:
-        """Every stage's final weights."""
+        """Return the hash of each stage's final weights."""
         return {
             (chain["arm"], chain["seed"], stage["index"]): stage["weights_sha256"]
             for chain in self.chains
@@ -83,56 +83,59 @@ class Finished:
 
 
 def run_to_end(stack: LocalStack, experiment_id: str) -> Finished:
-    """Waits for an experiment's end, which has to be a good one."""
+    """Wait for the end of an experiment, which must succeed."""
     view = stack.await_end(experiment_id)
     assert view["state"] == "succeeded", view
     return Finished(stack, experiment_id, view)
 
 
 def ask(stack: LocalStack, method: str, path: str, status: int = 202, body: Json | None = None) -> Json:
-    """What is answered to a request, which has to have this status."""
+    """Make a request, whose answer must have this status, and return the answer."""
     with stack.http as http:
         answer = http.request(method, path, json=body)
     assert answer.status_code == status, answer.text
-    found: Json = answer.json() if answer.content else {}
-    return found
+    content: Json = answer.json() if answer.content else {}
+    return content
 
 
 def until(stack: LocalStack, path: str, key: str, wanted: set[str]) -> Json:
-    """What a path answers once a key of it has one of these values."""
+    """Wait until a key in the answer to a path has one of these values, and return the answer."""
     deadline = time.monotonic() + 120
-    while (found := stack.get(path))[key] not in wanted:
-        assert time.monotonic() < deadline, found
+    while (answer := stack.get(path))[key] not in wanted:
+        assert time.monotonic() < deadline, answer
         time.sleep(0.2)
-    return found
+    return answer
 
 
-def driver_process(experiment_id: str, behind: psutil.Process | None = None) -> psutil.Process:
-    """The driver's own process, not the shell that Ray starts it in, once there is one; not that which was killed."""
+def driver_process(experiment_id: str, killed: psutil.Process | None = None) -> psutil.Process:
+    """Wait for the process of an experiment's driver, other than the `killed` one, and return it.
+
+    It is not the shell in which Ray starts the driver.
+    """
     deadline = time.monotonic() + 120
     while True:
-        found = [
+        processes = [
             process
             for process in psutil.process_iter(["cmdline"])
-            if {"service.runner.driver", experiment_id} <= set(process.info["cmdline"] or ()) and process != behind
+            if {"service.runner.driver", experiment_id} <= set(process.info["cmdline"] or ()) and process != killed
         ]
-        if found:
-            return found[-1]
+        if processes:
+            return processes[-1]
         assert time.monotonic() < deadline, f"no driver of {experiment_id} is alive"
         time.sleep(0.1)
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """A stack on SQLite."""
+    """Start a stack on SQLite, and yield it."""
     home: Path = tmp_path_factory.mktemp("stack")
-    with local_stack(home) as found:
-        yield found
+    with local_stack(home) as new_stack:
+        yield new_stack
 
 
 @pytest.fixture(scope="session")
 def finished(stack: LocalStack) -> Finished:
-    """The experiment, run to its end."""
+    """Run the experiment to its end, and return it."""
     answer = stack.post(SPEC, **{"Idempotency-Key": KEY})
     assert answer.status_code == 202, answer.text
     return run_to_end(stack, answer.json()["id"])

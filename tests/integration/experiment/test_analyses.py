@@ -1,4 +1,4 @@
-"""Analyses through a real stack: points, tables and plots, and a driver killed in the middle of a landscape."""
+"""Tests of analyses on a real stack: points, tables and plots, and a driver killed during a landscape."""
 
 import json
 import os
@@ -37,20 +37,20 @@ SPEC: Json = {
 
 @pytest.fixture(scope="module")
 def analysed(stack: LocalStack) -> Finished:
-    """The experiment, left alone."""
+    """Run the experiment undisturbed to its end."""
     return run_to_end(stack, stack.post(SPEC).json()["id"])
 
 
 def children(finished: Finished) -> list[Run]:
-    """The runs of its stages, in their order."""
-    found = [run for run in finished.runs() if "tet.stage" in run.data.tags]
-    return sorted(found, key=lambda run: int(run.data.tags["tet.stage"]))
+    """Return the runs of the stages, in order."""
+    runs = [run for run in finished.runs() if "tet.stage" in run.data.tags]
+    return sorted(runs, key=lambda run: int(run.data.tags["tet.stage"]))
 
 
 def table(finished: Finished, run: Run, folder: Path) -> list[Json]:
     file = finished.mlflow.download_artifacts(run.info.run_id, "table.json", str(folder))
-    found = json.loads(Path(file).read_bytes())
-    return [dict(zip(found["columns"], line, strict=True)) for line in found["data"]]
+    content = json.loads(Path(file).read_bytes())
+    return [dict(zip(content["columns"], line, strict=True)) for line in content["data"]]
 
 
 def test_the_api_shows_each_analysis_with_its_rows(analysed: Finished) -> None:
@@ -82,7 +82,7 @@ def test_each_analysis_has_its_points_once_and_a_table_and_a_plot(analysed: Fini
         assert len(table(analysed, run, folder)) == lines
 
 
-def test_centre_and_sweep_are_the_checkpoint_to_the_last_digit(analysed: Finished, tmp_path: Path) -> None:
+def test_centre_and_sweep_equal_the_metrics_of_the_checkpoint_exactly(analysed: Finished, tmp_path: Path) -> None:
     training, sweep, landscape, *_ = children(analysed)
     (centre,) = [r for r in table(analysed, landscape, tmp_path) if r["alpha"] == 0 and r["beta"] == 0]
     at_trained_T = next(r for r in table(analysed, sweep, tmp_path) if r["T"] == 2)
@@ -90,7 +90,7 @@ def test_centre_and_sweep_are_the_checkpoint_to_the_last_digit(analysed: Finishe
         assert centre[key] == at_trained_T[key] == training.data.metrics[f"test/{key}"]
 
 
-def test_training_goes_on_from_training_and_the_chains_result_is_that_of_training(analysed: Finished) -> None:
+def test_training_continues_from_the_training_before_the_analyses(analysed: Finished) -> None:
     first, *_, last = children(analysed)
     assert last.data.tags["tet.initial_sha256"] == first.data.tags["tet.weights_sha256"]
     (arm,) = analysed.stack.get(f"/experiments/{analysed.id}/comparison")["arms"]
@@ -99,7 +99,7 @@ def test_training_goes_on_from_training_and_the_chains_result_is_that_of_trainin
     assert parent.data.metrics["test/accuracy"] == last.data.metrics["test/accuracy"]
 
 
-def test_a_driver_killed_in_the_middle_of_a_landscape_changes_nothing(
+def test_a_driver_killed_during_a_landscape_changes_no_result(
     stack: LocalStack, analysed: Finished, tmp_path: Path
 ) -> None:
     experiment_id = stack.post(SPEC).json()["id"]

@@ -1,4 +1,4 @@
-"""One experiment paused, resumed, its driver killed, cancelled and retried: no bit is lost, doubled or another."""
+"""A test of interruptions: pause, resume, kill of the driver, cancellation and retry change no result."""
 
 import time
 
@@ -10,7 +10,7 @@ from service.storage import ExperimentFolder
 from tests.integration.experiment.conftest import SPEC, Finished, driver_process, run_to_end
 from tests.local_stack import END_S, Json, LocalStack
 
-# It waits for six things one after the other, besides its fixtures.
+# The test waits for six states one after the other, in addition to its fixtures.
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(8 * END_S)]
 
 
@@ -24,12 +24,12 @@ def post(stack: LocalStack, path: str) -> None:
 
 
 def driver_number(view: Json) -> int:
-    """Which of an experiment's drivers is the last."""
+    """Return the number of an experiment's newest driver."""
     return int(view["links"]["ray"].rpartition("-")[2])
 
 
 def frozen_in_its_first_stage(stack: LocalStack, experiment_id: str) -> psutil.Process:
-    """The first trial, stopped behind its first epoch: what follows finds a stage at work, however fast it is."""
+    """Freeze the first trial after its first epoch, so that its stage runs until the trial is woken up; return it."""
     first = stack.get(f"/experiments/{experiment_id}")["chains"][0]
     folder = ExperimentFolder(stack.settings.storage, experiment_id).stage(first["id"], 0)
     deadline = time.monotonic() + END_S
@@ -43,7 +43,7 @@ def frozen_in_its_first_stage(stack: LocalStack, experiment_id: str) -> psutil.P
 
 
 def paused_in_the_middle(stack: LocalStack) -> str:
-    """The main job, paused while stages are at work."""
+    """Post the main job, pause it while stages run, and return its id."""
     experiment_id: str = stack.post(SPEC).json()["id"]
     trial = frozen_in_its_first_stage(stack, experiment_id)
     post(stack, f"/experiments/{experiment_id}/pause")
@@ -51,13 +51,13 @@ def paused_in_the_middle(stack: LocalStack) -> str:
     trial.resume()
     view = stack.await_experiment(experiment_id, lambda view: view["state"] == "paused")
     assert "running" not in {stage["state"] for stage in stages(view)}
-    begun = [stage for stage in stages(view) if stage["attempts"] and stage["state"] == "waiting"]
-    assert begun, "a stage was at work"
-    assert all(stage["epoch"] >= 1 for stage in begun), "each that was at work ended its epoch"
+    interrupted = [stage for stage in stages(view) if stage["attempts"] and stage["state"] == "waiting"]
+    assert interrupted, "no stage was running"
+    assert all(stage["epoch"] >= 1 for stage in interrupted), "a running stage did not end its epoch"
     return experiment_id
 
 
-def test_pauses_and_kills_lose_and_double_nothing(stack: LocalStack, finished: Finished) -> None:
+def test_pauses_and_kills_change_no_result(stack: LocalStack, finished: Finished) -> None:
     experiment_id = paused_in_the_middle(stack)
     post(stack, f"/experiments/{experiment_id}/resume")
     stack.await_experiment(
@@ -70,7 +70,7 @@ def test_pauses_and_kills_lose_and_double_nothing(stack: LocalStack, finished: F
     )
     killed = driver_number(stack.get(f"/experiments/{experiment_id}"))
     driver_process(experiment_id).kill()
-    # What the dead one has said may be read until the next one is there, so that seven stages prove no revival.
+    # Events of the killed driver may still be read before the next one starts, so the driver's number counts too.
     view = stack.await_experiment(
         experiment_id,
         lambda view: driver_number(view) > killed and view["progress"]["stages_done"] >= 7,
@@ -86,7 +86,7 @@ def test_pauses_and_kills_lose_and_double_nothing(stack: LocalStack, finished: F
 
 
 def cancelled_and_retried(stack: LocalStack, experiment_id: str) -> int:
-    """The number of the last driver before it was resumed."""
+    """Cancel, retry, pause and resume the experiment; return the number of the newest driver before the resumption."""
     post(stack, f"/experiments/{experiment_id}/cancel")
     view = stack.await_experiment(experiment_id, lambda view: view["state"] == "cancelled")
     cancelled = driver_number(view)
@@ -95,12 +95,12 @@ def cancelled_and_retried(stack: LocalStack, experiment_id: str) -> int:
     post(stack, f"/experiments/{experiment_id}/retry")
     view = stack.get(f"/experiments/{experiment_id}")
     assert (view["generation"], [past["state"] for past in view["history"]]) == (2, ["cancelled"])
-    assert [stage for stage in stages(view) if stage["state"] == "succeeded"] == done, "what has succeeded stays"
+    assert [stage for stage in stages(view) if stage["state"] == "succeeded"] == done, "succeeded stages must stay"
     with stack.http as http:
-        refused = http.post(f"/experiments/{experiment_id}/pause")  # it is taken as any other experiment is
-    assert refused.status_code == 202
+        answer = http.post(f"/experiments/{experiment_id}/pause")
+    assert answer.status_code == 202
     view = stack.await_experiment(experiment_id, lambda view: view["state"] == "paused")
-    # One more where the retry was quicker than the pause.
+    # One more if the retry started a driver before the pause.
     assert driver_number(view) in (cancelled, cancelled + 1)
     post(stack, f"/experiments/{experiment_id}/resume")
     return driver_number(view)

@@ -1,4 +1,4 @@
-"""A fork, a replay and a deletion, on a real stack: the bits are those of one long run."""
+"""Tests of a fork, a replay and a deletion on a real stack: the bits are those of one long run."""
 
 import time
 from pathlib import Path
@@ -27,19 +27,17 @@ def stage_of(finished: Finished, arm: str, seed: int, index: int) -> tuple[str, 
     return chain["id"], chain["stages"][index]
 
 
-def test_a_fork_equals_the_longer_chain_and_keeps_its_parent_from_being_deleted(
-    stack: LocalStack, finished: Finished
-) -> None:
-    made = ask(stack, "POST", f"/experiments/{finished.id}/fork", body=TIT_ONLY)
-    assert made["parents"] == [finished.id]
+def test_a_fork_equals_the_longer_chain_and_its_parent_cannot_be_deleted(stack: LocalStack, finished: Finished) -> None:
+    created = ask(stack, "POST", f"/experiments/{finished.id}/fork", body=TIT_ONLY)
+    assert created["parents"] == [finished.id]
     refused = ask(stack, "DELETE", f"/experiments/{finished.id}", status=409)
-    assert f"cannot be removed, because {made['id']} started from it: delete these first" in refused["detail"]
+    assert f"cannot be removed, because {created['id']} started from it: delete these first" in refused["detail"]
 
-    forked = run_to_end(stack, made["id"])
+    forked = run_to_end(stack, created["id"])
     for seed in (0, 1, 2):
-        _, theirs = stage_of(finished, "TIT", seed, 1)
-        _, ours = stage_of(forked, "TIT", seed, 0)
-        assert ours["weights_sha256"] == theirs["weights_sha256"]
+        _, parent_stage = stage_of(finished, "TIT", seed, 1)
+        _, forked_stage = stage_of(forked, "TIT", seed, 0)
+        assert forked_stage["weights_sha256"] == parent_stage["weights_sha256"]
         assert forked.series()["TIT", seed, 0] == finished.series()["TIT", seed, 1]
     check_checkpoints_go_at_the_end(stack, forked)
     check_deletion_leaves_nothing(stack, forked)
@@ -74,7 +72,7 @@ def check_deletion_leaves_nothing(stack: LocalStack, forked: Finished) -> None:
     assert list((folder.storage / "trash").iterdir()) == []
 
 
-def test_a_stage_replayed_from_its_start_is_equal_and_a_journal_that_was_changed_is_not(
+def test_a_replay_is_equal_to_the_journal_and_different_from_a_changed_one(
     stack: LocalStack, finished: Finished
 ) -> None:
     chain, _ = stage_of(finished, "TIT", 0, 1)
@@ -83,23 +81,23 @@ def test_a_stage_replayed_from_its_start_is_equal_and_a_journal_that_was_changed
     assert replayed(stack, finished, chain)["state"] == "equal"
     tampered(commit, true)
     try:
-        found = replayed(stack, finished, chain)
+        verification = replayed(stack, finished, chain)
     finally:
         commit.write_bytes(true)
-    assert found["state"] == "different"
-    assert found["result"]["first_difference"]["what"] == "weights_sha256"
-    assert found["result"]["first_difference"]["step"] == 2
+    assert verification["state"] == "different"
+    assert verification["result"]["first_difference"]["what"] == "weights_sha256"
+    assert verification["result"]["first_difference"]["step"] == 2
     assert len(stack.get(f"/experiments/{finished.id}/verifications?limit=1")["verifications"]) == 1
 
 
 def tampered(commit: Path, true: bytes) -> None:
-    """One digit of a hash is another."""
+    """Change one digit of the weights' hash in a commit."""
     start = true.index(b'"weights_sha256": "') + len(b'"weights_sha256": "')
     digit = b"0" if true[start : start + 1] != b"0" else b"1"
     commit.write_bytes(true[:start] + digit + true[start + 1 :])
 
 
 def replayed(stack: LocalStack, finished: Finished, chain: str) -> Json:
-    made = ask(stack, "POST", f"/experiments/{finished.id}/verify", body={"chain": chain, "stage": 1})
-    path = f"/experiments/{finished.id}/verifications/{made['number']}"
+    created = ask(stack, "POST", f"/experiments/{finished.id}/verify", body={"chain": chain, "stage": 1})
+    path = f"/experiments/{finished.id}/verifications/{created['number']}"
     return until(stack, path, "state", {"equal", "different", "failed"})

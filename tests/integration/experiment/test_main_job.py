@@ -1,4 +1,4 @@
-"""The main job: what a client, MLflow and Ray's dashboard show of one experiment, from its post to its end."""
+"""Tests of one experiment in the API, in MLflow and in Ray's dashboard, from its post to its end."""
 
 import re
 from pathlib import Path
@@ -78,16 +78,16 @@ def test_no_chain_waits_for_the_first_stages_of_all_others(finished: Finished) -
     pytest.fail("every second stage waited for the last first stage")
 
 
-def test_a_second_stage_starts_from_what_the_first_one_ended_with(finished: Finished) -> None:
+def test_a_second_stage_starts_from_the_last_weights_of_the_first_one(finished: Finished) -> None:
     children = [run.data.tags for run in finished.runs() if "tet.stage" in run.data.tags]
     tags = {(of["tet.chain"], of["tet.stage"]): of for of in children}
-    handed_over = [
+    hashes = [
         (tags[chain, "0"]["tet.weights_sha256"], tags[chain, "1"]["tet.initial_sha256"])
         for chain, stage in tags
         if stage == "1"
     ]
-    assert len(handed_over) == 3
-    assert all(ended == started for ended, started in handed_over)
+    assert len(hashes) == 3
+    assert all(ended == started for ended, started in hashes)
 
 
 def test_at_one_seed_all_arms_start_from_equal_weights(finished: Finished) -> None:
@@ -134,9 +134,9 @@ def test_the_last_checkpoint_evaluated_alone_gives_the_logged_accuracy(finished:
     children = [run for run in finished.runs() if "tet.stage" in run.data.tags]
     for run in children[::4]:
         file = finished.mlflow.download_artifacts(run.info.run_id, "checkpoints/last.pt", str(tmp_path))
-        found = evaluate(Path(file))
-        assert found["test/accuracy"] == run.data.metrics["test/accuracy"]
-        assert found["test/loss"] == run.data.metrics["test/loss"]
+        metrics = evaluate(Path(file))
+        assert metrics["test/accuracy"] == run.data.metrics["test/accuracy"]
+        assert metrics["test/loss"] == run.data.metrics["test/loss"]
         assert "checkpoints/best_test_epoch.pt" in {
             artifact.path for artifact in finished.mlflow.list_artifacts(run.info.run_id, "checkpoints")
         }
@@ -169,9 +169,7 @@ def test_a_trials_log_has_a_line_an_epoch_in_the_dashboard_and_in_the_api(finish
         assert line.findall(http.get(f"/experiments/{finished.id}/logs?chain={chain}&stage=1").text) == ["1", "2"]
 
 
-def test_two_runs_of_one_spec_are_equal_in_fresh_processes_and_in_used_ones(
-    stack: LocalStack, finished: Finished
-) -> None:
+def test_two_runs_of_one_spec_are_equal_in_new_and_in_reused_processes(stack: LocalStack, finished: Finished) -> None:
     again = run_to_end(stack, stack.post(REUSING).json()["id"])
     assert again.id != finished.id
     assert again.hashes() == finished.hashes()

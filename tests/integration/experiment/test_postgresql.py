@@ -1,4 +1,4 @@
-"""The main job with the service's state in PostgreSQL."""
+"""A test of the main job with the service's state in PostgreSQL."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`precision: auto` on a real stack: a node settles it, once, and all goes by that."""
+"""A test of `precision: auto` on a real stack: a node decides it once for the whole experiment."""
 
 import json
 
@@ -16,21 +16,21 @@ STAGES = [{"kind": "train", "T": T, "epochs": 1, "loss": TET, "precision": "auto
 ARMS = [{"name": "auto", "stages": STAGES}, {"name": "plain", "stages": [STAGES[0] | {"precision": "fp32"}]}]
 
 
-def test_it_is_settled_once_and_recorded(stack: LocalStack) -> None:
+def test_auto_is_decided_once_and_recorded(stack: LocalStack) -> None:
     body = REUSING | {"name": "precision", "arms": ARMS, "baseline": "plain", "seeds": [0]}
     answer = stack.post(body)
     assert answer.status_code == 202, answer.text
     finished = run_to_end(stack, answer.json()["id"])
-    settled = fastest_precision(torch.device("cpu"))
+    decided = fastest_precision(torch.device("cpu"))
     folder = ExperimentFolder(stack.settings.storage, finished.id)
-    assert json.loads(folder.precision(on_gpu=False).read_bytes()) == {"precision": settled}
+    assert json.loads(folder.precision(on_gpu=False).read_bytes()) == {"precision": decided}
     params = {
         (run.data.tags["tet.arm"], run.data.tags["tet.stage"]): run.data.params["precision"]
         for run in finished.runs()
         if "tet.stage" in run.data.tags
     }
-    assert params == {("auto", "0"): settled, ("auto", "1"): settled, ("plain", "0"): "float32"}
+    assert params == {("auto", "0"): decided, ("auto", "1"): decided, ("plain", "0"): "float32"}
     chain = next(chain["id"] for chain in finished.chains if chain["arm"] == "auto")
-    made = ask(stack, "POST", f"/experiments/{finished.id}/verify", body={"chain": chain, "stage": 1})
-    path = f"/experiments/{finished.id}/verifications/{made['number']}"
+    verification = ask(stack, "POST", f"/experiments/{finished.id}/verify", body={"chain": chain, "stage": 1})
+    path = f"/experiments/{finished.id}/verifications/{verification['number']}"
     assert until(stack, path, "state", {"equal", "different", "failed"})["state"] == "equal"

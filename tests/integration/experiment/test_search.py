@@ -1,4 +1,4 @@
-"""A random search on a real stack: two arms, each compared at what it is best at on the validation set."""
+"""Tests of searches on a real stack: comparison, early stopping, failures and several goals."""
 
 import json
 from statistics import fmean
@@ -18,15 +18,15 @@ ARMS = [
     {"name": "SDT", "stages": [{"kind": "train", "T": 1, "epochs": 1, "loss": {"name": "sdt"}}]},
     {"name": "TET", "stages": [{"kind": "train", "T": 1, "epochs": 1, "loss": TET}]},
 ]
-# Many short trials: what takes long is the start of their processes.
+# Many short trials, for which the start of the processes takes most of the time.
 SEARCH = {"method": "random", "num_configurations": 3, "seed": 1, "space": SPACE}
 
 
-def test_arms_are_compared_at_what_is_best_on_validation(stack: LocalStack) -> None:
+def test_arms_are_compared_at_their_best_configurations_on_the_validation_set(stack: LocalStack) -> None:
     changes = {"name": "search", "arms": ARMS, "baseline": "SDT", "seeds": [0, 1], "validation": 0.2, "search": SEARCH}
     body = REUSING | changes
-    said = ask(stack, "POST", "/experiments/validate", 200, body)
-    assert (said["num_chains"], said["num_trials"]) == (12, 12)
+    validated = ask(stack, "POST", "/experiments/validate", 200, body)
+    assert (validated["num_chains"], validated["num_trials"]) == (12, 12)
     answer = stack.post(body)
     assert answer.status_code == 202, answer.text
     finished = run_to_end(stack, answer.json()["id"])
@@ -52,8 +52,8 @@ def test_arms_are_compared_at_what_is_best_on_validation(stack: LocalStack) -> N
             assert {f"search.{place}": value for place, value in within.items()}.items() <= run.data.params.items()
             assert run.data.params["optimizer.lr"] == str(drawn["optimizer.lr"])
 
-    made = ask(stack, "POST", f"/experiments/{finished.id}/rerun-best", body={"seeds": [7]})
-    measured = run_to_end(stack, made["id"])
+    rerun = ask(stack, "POST", f"/experiments/{finished.id}/rerun-best", body={"seeds": [7]})
+    measured = run_to_end(stack, rerun["id"])
     assert {(chain["arm"], chain["seed"]) for chain in measured.chains} == {("SDT", 7), ("TET", 7)}
     chosen = {arm["name"]: arm["choice"]["configuration"] for arm in compared["arms"]}
     for run in measured.runs():
@@ -61,7 +61,7 @@ def test_arms_are_compared_at_what_is_best_on_validation(stack: LocalStack) -> N
         assert "tet.configuration" not in run.data.tags
 
 
-def test_a_search_that_learns_stops_what_leads_nowhere_and_says_why(stack: LocalStack) -> None:
+def test_a_search_that_learns_stops_bad_configurations_and_gives_the_reason(stack: LocalStack) -> None:
     arm = {"name": "TET", "stages": [{"kind": "train", "T": 1, "epochs": 3, "loss": TET}]}
     search = {"method": "tpe", "num_configurations": 5, "space": {"optimizer.lr": {"log_range": [1e-5, 3e-2]}}}
     body = REUSING | {
@@ -82,7 +82,7 @@ def test_a_search_that_learns_stops_what_leads_nowhere_and_says_why(stack: Local
     assert [len(chains) for chains in by_configuration.values()] == [2] * 5
     for chains in by_configuration.values():
         states = {chain["state"] for chain in chains}
-        assert states in ({"succeeded"}, {"stopped"})  # all seeds of a configuration alike
+        assert states in ({"succeeded"}, {"stopped"})  # the same for all seeds of a configuration
         for chain in chains:
             assert chain["stages"][0]["state"] == chain["state"]
             if chain["state"] == "stopped":
@@ -90,11 +90,11 @@ def test_a_search_that_learns_stops_what_leads_nowhere_and_says_why(stack: Local
                 assert chain["stages"][0]["epoch"] in (1, 2)
     num_stopped = sum(chains[0]["state"] == "stopped" for chains in by_configuration.values())
     assert num_stopped >= 1
-    [told] = view.view["search"]["arms"]
-    assert told["states"] == {"succeeded": 5 - num_stopped, "stopped": num_stopped}
+    [progress] = view.view["search"]["arms"]
+    assert progress["states"] == {"succeeded": 5 - num_stopped, "stopped": num_stopped}
     [compared] = stack.get(f"/experiments/{view.id}/comparison")["arms"]
-    assert told["best"]["configuration"] == compared["choice"]["configuration"]
-    assert told["best"]["complete"]
+    assert progress["best"]["configuration"] == compared["choice"]["configuration"]
+    assert progress["best"]["complete"]
 
     runs = [run for run in view.runs() if "tet.stage" not in run.data.tags]
     reasons = {run.data.tags["tet.chain"]: run.data.tags.get("tet.stopped", "") for run in runs}
@@ -105,10 +105,10 @@ def test_a_search_that_learns_stops_what_leads_nowhere_and_says_why(stack: Local
     assert all("val/accuracy" in run.data.metrics for run in runs)
 
 
-def test_a_configuration_that_breaks_down_is_stopped_with_the_diagnosis_and_the_others_go_on(stack: LocalStack) -> None:
+def test_a_configuration_that_breaks_down_is_stopped_with_the_diagnosis(stack: LocalStack) -> None:
     arm = {"name": "TET", "stages": [{"kind": "train", "T": 1, "epochs": 3, "loss": TET}]}
     body = REUSING | {
-        # A norm whose weights begin at 1: those of tdbn begin at the threshold, and so follow it.
+        # Weights of bn start at 1. Those of tdbn start at the threshold, so the threshold would not matter.
         "name": "dying",
         "model": {"name": "vgg_small", "width": 8, "norm": {"name": "bn"}},
         "arms": [arm],
@@ -128,14 +128,14 @@ def test_a_configuration_that_breaks_down_is_stopped_with_the_diagnosis_and_the_
         else:
             assert chain["state"] == "stopped"
             assert "failed: health: layer features.0.lif is silent" in chain["reason"]
-    # Two find room at once: the others are spared what the first ones have shown, though Tune has them ready.
+    # Two trials run at once. The other chains are stopped before they start, although Tune holds their trials ready.
     folder = ExperimentFolder(stack.settings.storage, view.id)
     broken = [folder.stage(chain["id"], 0) for chain in view.chains if chain["state"] == "stopped"]
     assert len(broken) == 5
     assert sum(len(stage.attempt_numbers()) for stage in broken) <= 2
 
 
-def test_with_two_goals_the_front_says_what_is_best_where_both_count(stack: LocalStack) -> None:
+def test_with_two_goals_the_comparison_has_the_front(stack: LocalStack) -> None:
     arm = {"name": "TET", "stages": [{"kind": "train", "T": 2, "epochs": 1, "loss": TET}]}
     space = {"arms.TET.T": {"choice": [1, 2]}, "optimizer.lr": {"choice": [1e-6, 1e-3]}}
     search = {"method": "grid", "space": space, "goal": ["val/accuracy", "val/energy_j"]}
@@ -150,22 +150,22 @@ def test_with_two_goals_the_front_says_what_is_best_where_both_count(stack: Loca
     answer = stack.post(body)
     assert answer.status_code == 202, answer.text
     view = run_to_end(stack, answer.json()["id"])
-    found: dict[str, list[Json]] = {}
+    metrics: dict[str, list[Json]] = {}
     for chain in view.chains:
-        found.setdefault(json.dumps(chain["configuration"]), []).append(chain["stages"][-1]["metrics"])
-    told = stack.get(f"/experiments/{view.id}/comparison")["front"]
-    assert told["goal"] == "val/energy_j"
+        metrics.setdefault(json.dumps(chain["configuration"]), []).append(chain["stages"][-1]["metrics"])
+    front = stack.get(f"/experiments/{view.id}/comparison")["front"]
+    assert front["goal"] == "val/energy_j"
     points = {
         key: tuple(fmean(each[name] for each in of_seeds) for name in ("val/accuracy", "val/energy_j"))
-        for key, of_seeds in found.items()
+        for key, of_seeds in metrics.items()
     }
     best = {
         key
         for key, (accuracy, energy) in points.items()
         if not any(a >= accuracy and e <= energy and (a, e) != (accuracy, energy) for a, e in points.values())
     }
-    assert {json.dumps(point["configuration"]) for point in told["points"]} == best
-    for point in told["points"]:
+    assert {json.dumps(point["configuration"]) for point in front["points"]} == best
+    for point in front["points"]:
         assert (point["val_accuracy"], point["cost"]) == pytest.approx(points[json.dumps(point["configuration"])])
         assert len(point["chains"]) == 2
     printed = stack.tet("compare", view.id)

@@ -1,4 +1,4 @@
-"""One stack on which everything fails at once, each experiment in a way of its own, and what was seen of it."""
+"""One stack on which several experiments fail at once, each in another way."""
 
 import os
 import subprocess
@@ -17,8 +17,9 @@ from service.storage import ExperimentFolder, StageFolder
 from tests.integration.failures import ray_losses
 from tests.local_stack import Json, LocalStack, local_stack
 
-# Far more than it takes, but on a machine that is busy with other things.
+# The longest wait, in s, until all experiments have ended: long enough for a busy machine.
 WITHIN_S = 800
+# The time, in s, between two rounds of requests.
 POLL_S = 0.3
 ENDED = ("succeeded", "failed", "cancelled")
 SDT = {"name": "sdt"}
@@ -36,12 +37,12 @@ def spec(name: str, *arms: Json, **changes: object) -> Json:
     return whole | {"batch_size": 512} | changes
 
 
-# Epochs of some seconds, and of many: an attempt is harmed before it can commit another.
+# An epoch takes some seconds, or many, so that an attempt is harmed before it commits another epoch.
 SLOW: Json = {"T": 10, "batch_size": 1}
 SLOWER: Json = {"T": 50, "batch_size": 1}
 # In the order in which they run, the longest first.
 SPECS: dict[str, Json] = {
-    # A busy machine takes a while to start a process, which is to be no stall.
+    # On a busy machine, a process may take a while to start, which must not count as a stall.
     "frozen": spec("trials frozen", arm("frozen", **SLOW), limits={"stall_s": 20, "max_losses": 2}),
     "long": spec("at work for too long", arm("long"), limits={"max_time_s": 20}),
     "lost": spec("trials lost", arm("killed", **SLOWER), limits={"max_losses": 2}),
@@ -67,25 +68,25 @@ SPECS: dict[str, Json] = {
     ),
     "spec": spec("no such model", arm("foreign"), model={"name": "entry_point", "entry_point": "not_installed_here"}),
 }
-# More at once, and their processes keep each other from starting.
+# With more experiments at once, starting processes would slow each other down too much.
 MAX_RUNNING = 4
 
 
 class Scene:
-    """The experiments, and what is done to them while they run."""
+    """The experiments, and the harm that is done to them while they run."""
 
     def __init__(self, stack: LocalStack) -> None:
         self.stack = stack
         self.mlflow = MlflowClient(stack.settings.mlflow_url)
         self.ids: dict[str, str] = {name: stack.post(each).json()["id"] for name, each in SPECS.items()}
-        # As they were last seen: at the end, as they ended.
+        # The last view of each experiment.
         self.views: dict[str, Json] = {}
-        # Arms and their attempts.
+        # Each harmed arm, with the number of the attempt.
         self.harmed: set[tuple[str, int]] = set()
         self.ray: subprocess.Popen[str] | None = None
 
     def play(self) -> None:
-        """Harm them until all have ended."""
+        """Harm the experiments until all have ended."""
         frozen: psutil.Process | None = None
         deadline = time.monotonic() + WITHIN_S
         while open_ := [name for name in self.ids if self.views.get(name, {}).get("state") not in ENDED]:
@@ -102,14 +103,14 @@ class Scene:
             time.sleep(POLL_S)
 
     def stage(self, experiment: str, arm: str) -> Json:
-        """The only stage of an arm, as it was at the end."""
-        found: Json = self._chain(experiment, arm)["stages"][0]
-        return found
+        """Return the last view of an arm's only stage."""
+        stage: Json = self._chain(experiment, arm)["stages"][0]
+        return stage
 
     def _chain(self, experiment: str, arm: str) -> Json:
-        (chain,) = (each for each in self.views[experiment]["chains"] if each["arm"] == arm)
-        found: Json = chain
-        return found
+        chains: list[Json] = [each for each in self.views[experiment]["chains"] if each["arm"] == arm]
+        (chain,) = chains
+        return chain
 
     # -- harm --------------------------------------------------------------------------------------------------
 
@@ -122,7 +123,7 @@ class Scene:
         )
 
     def _harm_trial(self, experiment: str, arm: str, harm: Callable[[psutil.Process], None]) -> None:
-        """Stop, kill or starve each new attempt's process: once it has begun, or behind the stage's first epoch."""
+        """Freeze, kill or starve the process of each new attempt; all but killed ones after the stage's first epoch."""
         folder = self._stage_folder(experiment, arm)
         attempt = max(folder.attempt_numbers(), default=0)
         if attempt == 0 or (arm, attempt) in self.harmed:
@@ -143,7 +144,7 @@ class Scene:
                 process.kill()
 
     def _delete_from_mlflow(self, frozen: psutil.Process | None) -> psutil.Process | None:
-        """Delete an experiment there whose trial is frozen meanwhile: it has more to log, however fast it is."""
+        """Delete an experiment in MLflow while its trial is frozen, so that there is more to log afterwards."""
         view, harm = self.views["tracking"], ("logged", 1)
         if harm in self.harmed:
             return None
@@ -167,7 +168,7 @@ def _has_an_epoch(folder: StageFolder) -> bool:
 
 
 def _starve(process: psutil.Process) -> None:
-    """Let a process open no more files."""
+    """Take from a process the right to open files."""
     process.rlimit(psutil.RLIMIT_NOFILE, (1, 1))
 
 
@@ -184,7 +185,7 @@ def _truncate(file: Path) -> None:
 
 @contextmanager
 def losing_actors() -> Iterator[subprocess.Popen[str]]:
-    """A process that loses actors of small clusters of its own, and prints what Ray says of each as its last line."""
+    """Start `ray_losses.py` in a process, and yield it."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("TET_", "RAY_"))}
     command = [sys.executable, "-W", "ignore", ray_losses.__file__]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as it:
@@ -194,7 +195,7 @@ def losing_actors() -> Iterator[subprocess.Popen[str]]:
 
 @pytest.fixture(scope="session")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    """All of it, once everything has failed."""
+    """Start a stack, let everything fail, and yield the scene."""
     home: Path = tmp_path_factory.mktemp("failures")
     _write_images(home / "data" / "images")
     _truncate(home / "data" / "images" / "dog" / "2.png")
@@ -206,7 +207,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         "TET_TRACKING_PATIENCE_S": "4",
     }
     with local_stack(home / "stack", **settings) as stack:
-        played = Scene(stack)
-        played.play()
-        with losing_actors() as played.ray:
-            yield played
+        new_scene = Scene(stack)
+        new_scene.play()
+        with losing_actors() as new_scene.ray:
+            yield new_scene

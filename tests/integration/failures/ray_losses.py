@@ -1,4 +1,4 @@
-"""Run as a program: loses an actor with its node, and one to Ray's memory monitor; prints what Ray says, as JSON."""
+"""A program that loses an actor with its node, and one to Ray's memory monitor, and prints Ray's texts as JSON."""
 
 import json
 import os
@@ -8,18 +8,19 @@ import time
 import ray
 from ray.cluster_utils import Cluster
 
-# Both are the cluster's own settings; so short, nothing has to be waited for.
+# Settings of the cluster, in ms: so short that the loss of a node is noticed at once.
 CONFIG = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 2}
-# Of the machine's memory: whatever else it does, more than that is in use.
+# A share of the machine's memory that is always in use.
 NO_MEMORY = {"memory_usage_threshold": 0.001, "memory_monitor_refresh_ms": 100}
 
+# The longest wait, in s, for an actor to start.
 START_S = 120
-# Much sooner, but on a machine that is busy with other things.
+# The longest wait, in s, for the loss of an actor: long enough for a busy machine.
 LOST_S = 240
 
 
 class Sleeper:
-    """What a trial is to Ray: an actor at work."""
+    """An actor that works for a long time, like a trial."""
 
     def is_up(self) -> bool:
         return True
@@ -28,7 +29,7 @@ class Sleeper:
         time.sleep(600)
 
 
-def said_of_a_lost_node() -> str:
+def text_of_a_lost_node() -> str:
     node = {"num_cpus": 0, "include_dashboard": False, "_system_config": CONFIG}
     cluster = Cluster(initialize_head=True, head_node_args=node)
     second = cluster.add_node(num_cpus=1)
@@ -37,20 +38,20 @@ def said_of_a_lost_node() -> str:
     assert ray.get(actor.is_up.remote(), timeout=START_S)
     work = actor.work.remote()
     cluster.remove_node(second, allow_graceful=False)
-    said = _said(work)
+    text = _text(work)
     ray.shutdown()
     cluster.shutdown()
-    return said
+    return text
 
 
-def said_where_memory_is_short() -> str:
+def text_of_short_memory() -> str:
     ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR", _system_config=NO_MEMORY)
-    said = _said(ray.remote(num_cpus=1)(Sleeper).remote().work.remote())
+    text = _text(ray.remote(num_cpus=1)(Sleeper).remote().work.remote())
     ray.shutdown()
-    return said
+    return text
 
 
-def _said(work: object) -> str:
+def _text(work: object) -> str:
     try:
         ray.get(work, timeout=LOST_S)
     except ray.exceptions.GetTimeoutError:
@@ -65,4 +66,4 @@ if __name__ == "__main__":
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     with tempfile.TemporaryDirectory() as home:
         os.environ["RAY_TMPDIR"] = home
-        print(json.dumps({"node": said_of_a_lost_node(), "memory": said_where_memory_is_short()}), flush=True)
+        print(json.dumps({"node": text_of_a_lost_node(), "memory": text_of_short_memory()}), flush=True)

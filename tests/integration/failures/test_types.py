@@ -1,4 +1,4 @@
-"""Every type of failure, produced for real on one stack; their texts are those of docs/troubleshooting.md."""
+"""Tests of the types of failures, produced on a real stack, with the messages of docs/troubleshooting.md."""
 
 import json
 import re
@@ -14,12 +14,12 @@ from tests.local_stack import Json
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(900)]
 
-# The attempts that are made of those that are harmed from outside, and each of them is.
+# The harmed arms, each with the numbers of its attempts, all of which are harmed.
 HARMED = {"frozen": (1, 2), "killed": (1, 2), "starved": (1,), "logged": (1,)}
 
 
 @pytest.mark.parametrize(("experiment", "arm"), FAILING_ARMS)
-def test_a_stage_tells_of_what_type_its_failure_is(scene: Scene, experiment: str, arm: str) -> None:
+def test_a_failed_stage_shows_the_type_and_message_of_its_failure(scene: Scene, experiment: str, arm: str) -> None:
     type_ = FAILING_ARMS[experiment, arm]
     stage = scene.stage(experiment, arm)
     assert stage["state"] == "failed"
@@ -27,26 +27,26 @@ def test_a_stage_tells_of_what_type_its_failure_is(scene: Scene, experiment: str
     assert re.fullmatch(TEXTS[type_], stage["failure"]["message"]), stage["failure"]["message"]
 
 
-def test_what_is_the_users_is_not_retried_and_what_is_the_clusters_is(scene: Scene) -> None:
+def test_the_clusters_failures_are_retried_and_the_users_are_not(scene: Scene) -> None:
     for experiment, arm in FAILING_ARMS:
         stage = scene.stage(experiment, arm)
         attempts = len(HARMED[arm]) if arm in HARMED else 1
-        # One more attempt is the driver's own, which takes the stage over to mark it failed.
+        # One more attempt is the driver's own, which marks the stage as failed.
         assert stage["attempts"] == attempts + 1, (experiment, arm)
 
 
-def test_what_was_to_be_harmed_was(scene: Scene) -> None:
+def test_all_planned_attempts_were_harmed(scene: Scene) -> None:
     assert scene.harmed == {(arm, attempt) for arm, attempts in HARMED.items() for attempt in attempts}
 
 
-def test_what_was_committed_before_is_kept(scene: Scene) -> None:
+def test_commits_before_a_failure_are_kept(scene: Scene) -> None:
     silent, starved = (scene.stage("arms", arm) for arm in ("silent", "starved"))
     assert silent["epoch"] == 2
     assert starved["epoch"] >= 1
     assert starved["metrics"]["test/accuracy"] > 0
 
 
-def test_an_experiment_tells_the_failure_of_its_first_failed_stage(scene: Scene) -> None:
+def test_an_experiment_shows_the_failure_of_its_first_failed_stage(scene: Scene) -> None:
     for name in dict.fromkeys(experiment for experiment, _ in FAILING_ARMS):
         view = scene.views[name]
         first = next(chain["stages"][0] for chain in view["chains"] if chain["state"] == "failed")
@@ -55,21 +55,21 @@ def test_an_experiment_tells_the_failure_of_its_first_failed_stage(scene: Scene)
     assert scene.views["arms"]["reason"] == reason
 
 
-def test_drivers_that_die_one_after_the_other_are_the_engine_lost(scene: Scene) -> None:
+def test_drivers_that_die_one_after_the_other_are_engine_lost(scene: Scene) -> None:
     view = scene.views["engine"]
     assert view["state"] == "failed"
     assert re.fullmatch(TEXTS[FailureType.ENGINE_LOST], view["reason"]), view["reason"]
     assert view["failure"] == {"type": "engine_lost", "class": "cluster", "message": view["reason"]}
 
 
-def test_tet_show_says_what_it_means_and_what_to_do(scene: Scene) -> None:
+def test_tet_show_explains_a_failure_and_gives_advice(scene: Scene) -> None:
     shown = scene.stack.tet("show", scene.ids["memory"])
     about = ABOUT[FailureType.OUT_OF_MEMORY]
     assert "failure out_of_memory, the user's: it is not retried automatically" in shown
     assert f"means   {about.meaning}\ndo      {about.advice}" in shown
 
 
-def test_what_mlflow_refuses_for_good_fails_and_a_retry_ships_it(scene: Scene) -> None:
+def test_a_lasting_refusal_of_mlflow_fails_the_experiment_and_a_retry_ships_everything(scene: Scene) -> None:
     view = scene.views["tracking"]
     assert (view["state"], view["failure"]["type"], view["failure"]["class"]) == ("failed", "tracking", "cluster")
     assert re.fullmatch(TEXTS[FailureType.TRACKING], view["failure"]["message"]), view["failure"]["message"]
@@ -87,7 +87,7 @@ def test_what_mlflow_refuses_for_good_fails_and_a_retry_ships_it(scene: Scene) -
     assert sorted(point.step for point in history) == list(range(1, LOGGED_EPOCHS + 1))
 
 
-def test_ray_tells_a_lost_node_and_short_memory_apart(scene: Scene) -> None:
+def test_a_lost_node_and_short_memory_differ_in_rays_texts(scene: Scene) -> None:
     assert scene.ray is not None
     texts: Json = json.loads(scene.ray.communicate(timeout=600)[0].splitlines()[-1])
     node, memory = diagnose_lost(texts["node"]), diagnose_lost(texts["memory"])
@@ -99,7 +99,7 @@ def test_ray_tells_a_lost_node_and_short_memory_apart(scene: Scene) -> None:
     )
 
 
-def test_a_heartbeat_is_left_by_every_attempt(scene: Scene) -> None:
+def test_every_attempt_leaves_a_heartbeat(scene: Scene) -> None:
     storage = ExperimentFolder(scene.stack.settings.storage, scene.ids["arms"])
     for chain in scene.views["arms"]["chains"]:
         assert (storage.stage(chain["id"], 0).attempt(1) / "heartbeat").exists()

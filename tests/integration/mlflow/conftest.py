@@ -16,12 +16,13 @@ import pytest
 from tests.ports import free_ports
 from tests.serving import running
 
+# The longest wait, in s, for the server's first answer.
 START_S = 120
 
 
 @contextmanager
 def mlflow_server(home: Path, port: int) -> Iterator[str]:
-    """A real MLflow server on SQLite, with proxied artifacts."""
+    """Start an MLflow server on SQLite with proxied artifacts, and yield its URL."""
     url = f"http://127.0.0.1:{port}"
     command = [
         sys.executable,
@@ -83,7 +84,7 @@ def _pour(source: socket.socket, target: socket.socket) -> None:
 
 @contextmanager
 def reachable_at(url: str, port: int) -> Iterator[str]:
-    """Makes a server answer at another port as well, as one does that has come back; its new address."""
+    """Forward a port to a server, as if a server had started there, and yield the URL with that port."""
     relay = _RelayServer(("127.0.0.1", port), _Relay)
     relay.to = int(url.rpartition(":")[2])
     relay.daemon_threads = True
@@ -94,6 +95,6 @@ def reachable_at(url: str, port: int) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def mlflow_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server that all tests here share."""
+    """Start a server for all tests here, and yield its URL."""
     with mlflow_server(tmp_path_factory.mktemp("mlflow"), free_ports(1)[0]) as url:
         yield url

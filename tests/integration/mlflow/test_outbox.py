@@ -1,4 +1,4 @@
-"""What is committed reaches MLflow once, however often it is shipped, by however many, whenever MLflow is away."""
+"""Tests of the outbox with a real MLflow: every commit arrives exactly once."""
 
 import secrets
 import threading
@@ -30,10 +30,10 @@ from tests.ports import free_ports
 from tests.unit.service.spec.test_spec import spec, tet, train
 from tet_core.measure.metric_names import OF_AN_EPOCH
 
-# Short: an outbox that cannot ship tries for ever. The server's start has a time of its own.
+# Short, because an outbox that cannot ship tries forever. The limit excludes the start of the server.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300, func_only=True)]
 
-# Each commit has an accuracy of its own.
+# The metrics of every commit, to which each adds its own accuracy.
 METRICS = {name: 1.0 for name in OF_AN_EPOCH if name != "test/accuracy"} | {"epoch_time_s": 0.5}
 TIT = {"name": "TIT", "stages": [train(T=2, epochs=3, loss=tet()), train(epochs=2, loss=tet())]}
 NEVER = threading.Event()
@@ -41,7 +41,7 @@ NEVER = threading.Event()
 
 @dataclass
 class Bench:
-    """An experiment's folder that a test fills as trials would, and the outbox over it."""
+    """An experiment's folder, in which a test commits like a trial, and its outbox."""
 
     folder: ExperimentFolder
     chain: Chain
@@ -50,7 +50,7 @@ class Bench:
     others: tuple[Chain, ...] = ()
 
     def commit(self, stage: int, epochs: range, chain: Chain | None = None) -> None:
-        """One attempt that commits these epochs, and the marker with the last one."""
+        """Start an attempt and commit these epochs, and the marker after the last one."""
         chain = chain or self.chain
         config = chain.stages[stage].config
         attempt = Attempt(self.folder.stage(chain.id, stage))
@@ -73,11 +73,11 @@ class Bench:
             attempt.finish(state=WorkState.SUCCEEDED, at_ms=2_000 + stage)
 
     def ledger(self) -> Ledger:
-        """What is committed by now."""
+        """Return a new ledger of the folder."""
         return Ledger(self.folder, [self.chain, *self.others], self.events_file)
 
     def outbox(self, url: str, refusals: Refusals | None = None, ledger: Ledger | None = None) -> Outbox:
-        """An outbox that remembers nothing, as a new driver's."""
+        """Return a new outbox, like that of a new driver."""
         ledger = ledger or self.ledger()
         runs = MlflowRuns(url, self.folder.experiment_id, "bench", "what it is for")
         return Outbox(self.folder.experiment_id, ledger, runs, self.events_file, self.folder.spec, refusals)
@@ -102,12 +102,12 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 def runs_of(url: str, bench: Bench) -> tuple[list[Run], list[Run]]:
-    """The experiment's parent runs and child runs, by stage."""
+    """Return the experiment's parent runs, and its child runs in the order of their stages."""
     client = MlflowClient(url)
     (experiment,) = client.search_experiments(filter_string=f"tags.`tet.experiment` = '{bench.folder.experiment_id}'")
-    found = list(client.search_runs([experiment.experiment_id]))
-    children = [run for run in found if "tet.stage" in run.data.tags]
-    return [run for run in found if run not in children], sorted(
+    runs = list(client.search_runs([experiment.experiment_id]))
+    children = [run for run in runs if "tet.stage" in run.data.tags]
+    return [run for run in runs if run not in children], sorted(
         children, key=lambda run: str(run.data.tags["tet.stage"])
     )
 
@@ -138,7 +138,7 @@ def test_a_chain_becomes_a_parent_with_a_child_for_each_stage(mlflow_url: str, b
     assert Path(best).read_bytes() == b"2"
 
 
-def test_a_chain_that_a_search_has_stopped_says_why_and_keeps_what_it_came_to(mlflow_url: str, bench: Bench) -> None:
+def test_the_runs_of_a_stopped_chain_have_the_reason_and_the_points_so_far(mlflow_url: str, bench: Bench) -> None:
     bench.commit(0, range(1, 3))
     ledger = bench.ledger()
     ledger.record_stop(bench.chain.id, ChainStop(5_000, "it led nowhere"))
@@ -149,26 +149,28 @@ def test_a_chain_that_a_search_has_stopped_says_why_and_keeps_what_it_came_to(ml
     assert steps(mlflow_url, only) == [1, 2]
 
 
-def test_what_a_trial_commits_that_is_late_to_hear_of_its_stop_is_not_waited_for(mlflow_url: str, bench: Bench) -> None:
+def test_commits_after_the_stop_of_a_chain_are_not_waited_for(mlflow_url: str, bench: Bench) -> None:
     ledger = bench.ledger()
     ledger.record_stop(bench.chain.id, ChainStop(5_000, "another seed's network broke down"))
     outbox = bench.outbox(mlflow_url, ledger=ledger)
-    assert outbox.finish(NEVER, 0)  # it has not started, and there is nothing to ship
+    assert outbox.finish(NEVER, 0)  # the chain has not started, so there is nothing to ship
     bench.commit(0, range(1, 2))
     ledger.refresh(StageId(bench.chain.id, 0))
     assert outbox.finish(NEVER, 0)
     assert outbox.pending() == 0
 
 
-def test_shipping_again_draws_nothing_twice(mlflow_url: str, bench: Bench) -> None:
+def test_shipping_again_doubles_no_point(mlflow_url: str, bench: Bench) -> None:
     bench.commit(0, range(1, 3))
     assert bench.outbox(mlflow_url).finish(NEVER, 0)
-    bench.folder.stage(bench.chain.id, 0).path.joinpath("shipped.json").unlink()  # killed before it was written
+    bench.folder.stage(bench.chain.id, 0).path.joinpath(
+        "shipped.json"
+    ).unlink()  # as after a kill before this file is written
     bench.commit(0, range(3, 4))
     assert bench.outbox(mlflow_url).finish(NEVER, 0)
     assert bench.outbox(mlflow_url).finish(NEVER, 0)
     (parent,), (child,) = runs_of(mlflow_url, bench)
-    assert parent.info.status == "RUNNING"  # its second stage is still to come
+    assert parent.info.status == "RUNNING"  # its second stage has not started
     assert steps(mlflow_url, child) == [1, 2, 3]
     assert child.data.tags["tet.attempt"] == "2"
     assert len(child.inputs.dataset_inputs) == 1
@@ -181,7 +183,7 @@ def test_two_drivers_at_once_leave_one_run_for_each_stage(mlflow_url: str, bench
     with ThreadPoolExecutor(2) as pool:
         outboxes = [bench.outbox(mlflow_url) for _ in range(2)]
         list(pool.map(lambda outbox: outbox.ship_once(), outboxes))
-    # One may have written to a run that the other then removed: the next driver makes it whole.
+    # One may have written to a run that the other one then removed. The next driver ships everything again.
     assert bench.outbox(mlflow_url).finish(NEVER, 0)
     parents, children = runs_of(mlflow_url, bench)
     assert (len(parents), len(children)) == (1, 2)
@@ -189,7 +191,7 @@ def test_two_drivers_at_once_leave_one_run_for_each_stage(mlflow_url: str, bench
     assert {child.data.tags["mlflow.parentRunId"] for child in children} == {parents[0].info.run_id}
 
 
-def test_a_run_that_another_driver_removed_is_shipped_to_the_one_that_stayed(mlflow_url: str, bench: Bench) -> None:
+def test_after_another_driver_removed_a_run_the_remaining_one_is_complete(mlflow_url: str, bench: Bench) -> None:
     ledger = bench.ledger()
     outbox = bench.outbox(mlflow_url, ledger=ledger)
     bench.commit(0, range(1, 3))
@@ -197,7 +199,7 @@ def test_a_run_that_another_driver_removed_is_shipped_to_the_one_that_stayed(mlf
     assert outbox.ship_once() is None
     (parent,), (child,) = runs_of(mlflow_url, bench)
     client = MlflowClient(mlflow_url)
-    for run in (parent, child):  # as another driver does that made runs with smaller ids
+    for run in (parent, child):  # like another driver whose runs have smaller ids
         tags = {key: value for key, value in run.data.tags.items() if key.startswith("tet.")}
         client.create_run(run.info.experiment_id, tags=tags)
         client.delete_run(run.info.run_id)
@@ -211,18 +213,16 @@ def test_a_run_that_another_driver_removed_is_shipped_to_the_one_that_stayed(mlf
     assert new_child.data.tags["mlflow.parentRunId"] == new_parent.info.run_id
 
 
-def test_while_mlflow_is_away_points_wait_and_then_arrive(
-    mlflow_url: str, bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_points_wait_until_mlflow_answers_again(mlflow_url: str, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     bench.commit(0, range(1, 4))
     (port,) = free_ports(1)
     outbox = bench.outbox(f"http://127.0.0.1:{port}")
     assert outbox.ship_once() is not None
     num_points = 3 * (len(METRICS) + 1)
-    said = [event for event in bench.events() if isinstance(event, OutboxChanged)]
-    assert [event.pending for event in said] == [num_points]
-    assert said[0].error
+    announced = [event for event in bench.events() if isinstance(event, OutboxChanged)]
+    assert [event.pending for event in announced] == [num_points]
+    assert announced[0].error
     with reachable_at(mlflow_url, port) as url:
         assert outbox.finish(NEVER, 0)
         _, (child,) = runs_of(url, bench)
@@ -230,7 +230,7 @@ def test_while_mlflow_is_away_points_wait_and_then_arrive(
     assert [event.pending for event in bench.events() if isinstance(event, OutboxChanged)] == [num_points, 0]
 
 
-def test_what_mlflow_refuses_for_good_is_not_waited_for_and_shipped_once_it_is_taken(
+def test_after_a_lasting_refusal_the_outbox_stops_and_a_later_one_ships_the_rest(
     mlflow_url: str, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "RETRY_INTERVAL_S", 0.1)
@@ -250,11 +250,11 @@ def test_what_mlflow_refuses_for_good_is_not_waited_for_and_shipped_once_it_is_t
     assert steps(mlflow_url, child) == [1, 2, 3]
 
 
-def test_what_mlflow_refuses_of_one_chain_keeps_back_no_other(mlflow_url: str, bench: Bench) -> None:
+def test_a_refusal_for_one_chain_does_not_hold_up_the_other_chains(mlflow_url: str, bench: Bench) -> None:
     _, other = chains_of(0, 1)
     bench.others = (other,)
     runs = MlflowRuns(mlflow_url, bench.folder.experiment_id, "bench")
-    parent = runs.run(bench.chain.id, None, name="somebody's own", tags={}, start_ms=0)
+    parent = runs.run(bench.chain.id, None, name="of another writer", tags={}, start_ms=0)
     runs.log_params(parent, {"arm": "of another name"})
     for chain in (bench.chain, other):
         bench.commit(0, range(1, 3), chain)
@@ -273,10 +273,10 @@ def test_a_cancelled_experiment_does_not_wait_for_mlflow(bench: Bench, monkeypat
     cancelled = threading.Event()
     cancelled.set()
     assert not outbox.finish(cancelled, cancel_shipping_s=0)
-    outbox.kill_unfinished()  # nothing to close there: a warning, no error
+    outbox.kill_unfinished()  # MLflow does not answer, which is only a warning
 
 
-def test_once_cancelled_it_tries_on_for_a_while_and_without_haste(
+def test_a_cancelled_experiment_ships_for_a_limited_time_at_the_usual_interval(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
@@ -297,7 +297,7 @@ def test_once_cancelled_it_tries_on_for_a_while_and_without_haste(
     assert 2 <= len(tries) <= 5
 
 
-def test_runs_that_a_stopped_driver_closed_go_on_under_the_next(mlflow_url: str, bench: Bench) -> None:
+def test_the_next_driver_reopens_the_runs_that_a_stopped_one_closed(mlflow_url: str, bench: Bench) -> None:
     bench.commit(0, range(1, 3))
     stopped = bench.outbox(mlflow_url)
     assert stopped.finish(NEVER, 0)
@@ -311,7 +311,7 @@ def test_runs_that_a_stopped_driver_closed_go_on_under_the_next(mlflow_url: str,
     assert (parent.info.status, child.info.status, child.info.end_time) == ("RUNNING", "FINISHED", 2_000)
 
 
-def test_the_longest_texts_that_a_spec_may_hold_are_taken(mlflow_url: str, bench: Bench) -> None:
+def test_the_longest_texts_of_a_spec_can_be_logged(mlflow_url: str, bench: Bench) -> None:
     runs = MlflowRuns(mlflow_url, bench.folder.experiment_id, "ü" * 80, "é" * 10_000)
     assert MlflowRuns(mlflow_url, bench.folder.experiment_id, "ü" * 80).mlflow_experiment() == runs.mlflow_experiment()
     run_id = runs.run("c", None, name="a 'quoted' 100% ü", tags={"tet.arm": "'; --"}, start_ms=1)
@@ -319,12 +319,12 @@ def test_the_longest_texts_that_a_spec_may_hold_are_taken(mlflow_url: str, bench
     runs.log_params(run_id, {f"p{i}": "y" * 10_000 for i in range(250)})
     runs.log_metrics(run_id, [Metric("m", step, 1, step) for step in range(2_500)])
     client = MlflowClient(mlflow_url)
-    found = client.get_run(run_id)
-    assert (len(found.data.params), found.data.tags["tet.arm"]) == (250, "'; --")
+    run = client.get_run(run_id)
+    assert (len(run.data.params), run.data.tags["tet.arm"]) == (250, "'; --")
     assert len(client.get_metric_history(run_id, "m")) == 2_500
 
 
-def test_many_who_look_for_one_run_agree_on_it(mlflow_url: str, bench: Bench) -> None:
+def test_writers_that_make_one_run_at_once_keep_the_same_one(mlflow_url: str, bench: Bench) -> None:
     writers = [MlflowRuns(mlflow_url, bench.folder.experiment_id, "race") for _ in range(6)]
 
     def find(runs: MlflowRuns) -> None:
@@ -349,7 +349,7 @@ def test_cancelled_runs_are_closed(mlflow_url: str, bench: Bench) -> None:
     assert (parent.info.status, child.info.status) == ("KILLED", "KILLED")
 
 
-def test_a_failed_stage_says_why(mlflow_url: str, bench: Bench) -> None:
+def test_the_run_of_a_failed_stage_has_the_failure(mlflow_url: str, bench: Bench) -> None:
     bench.commit(0, range(1, 3))
     failure = Failure.of(FailureType.NOT_FINITE, "the loss is nan", kind="FloatingPointError")
     Attempt(bench.folder.stage(bench.chain.id, 0)).finish(state=WorkState.FAILED, at_ms=3_000, failure=failure)
@@ -360,7 +360,7 @@ def test_a_failed_stage_says_why(mlflow_url: str, bench: Bench) -> None:
     assert steps(mlflow_url, child) == [1, 2]
 
 
-def test_the_ledger_tells_where_a_chain_stands(bench: Bench) -> None:
+def test_the_ledger_has_the_state_of_a_chain(bench: Bench) -> None:
     bench.commit(0, range(1, 4))
     ledger = Ledger(bench.folder, [bench.chain], bench.events_file)
     assert (ledger.done_stages(bench.chain), ledger.chain_state(bench.chain)) == (1, "running")

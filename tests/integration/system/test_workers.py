@@ -1,4 +1,4 @@
-"""Trials of two workers on a cluster of several nodes; `make test-workers` plays more, and with four."""
+"""Tests of trials with two workers on a cluster; `make test-workers` has more scenarios, also with four."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import pytest
 
 pytestmark = [pytest.mark.slow]
 
-# What is looked at here, in this order: what is struck is compared with what is not.
+# The scenarios in order: those with a fault are compared with the undisturbed one.
 PLAYED = ("2 undisturbed", "2 killed", "2 broken data")
 
 
@@ -25,11 +25,11 @@ def promises() -> dict[str, dict[str, bool]]:
         check=False,
     )
     assert done.stdout.strip(), done.stderr[-5000:]
-    found: dict[str, dict[str, bool]] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    results: dict[str, dict[str, bool]] = json.loads(done.stdout.splitlines()[-1])
+    return results
 
 
 @pytest.mark.parametrize("name", PLAYED)
-def test_what_is_promised_of_a_trial_of_two_workers_is_kept(promises: dict[str, dict[str, bool]], name: str) -> None:
+def test_the_promises_about_a_trial_of_two_workers_are_kept(promises: dict[str, dict[str, bool]], name: str) -> None:
     assert promises[name]
     assert [promise for promise, is_kept in promises[name].items() if not is_kept] == []

@@ -1,4 +1,4 @@
-"""Run as a program: trials that are over at once, on processes that start slowly; prints what came of them, as JSON.
+"""A program with trials that end at once, in processes that start slowly. It prints their order as JSON.
 
 python short_trials.py fifo|patient
 """
@@ -19,14 +19,16 @@ from service.runner.tuning.scheduler import PatientScheduler
 
 SCHEDULERS = {"fifo": FIFOScheduler, "patient": PatientScheduler}
 SLOTS, TRIALS = 3, 40
-# So many are served while all processes but the first one start.
-SERVED_MEANWHILE, WITHIN_S = 10, 60.0
-# The one that continues a chain that has started.
+# The number of trials that the first process runs while the other processes start.
+SERVED_MEANWHILE = 10
+# The longest wait, in s, for that.
+WITHIN_S = 60.0
+# The number of the trial that continues a started chain.
 SECOND_STAGE = 20
 
 
 class ShortTrial(tune.Trainable):
-    """Over with its first report. The first process is there at once, the others once it has served some."""
+    """A trial that ends with its first report. The first process starts at once, the others after some trials."""
 
     def setup(self, config: dict[str, Any]) -> None:
         folder = Path(config["folder"])
@@ -76,9 +78,9 @@ def main(scheduler: str, folder: str) -> None:
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
-    found = tuner.fit()
-    assert found.num_errors == 0, found.errors
-    results = [result.metrics for result in found]
+    grid = tuner.fit()
+    assert grid.num_errors == 0, grid.errors
+    results = [result.metrics for result in grid]
     ray.shutdown()
     in_order = sorted((result for result in results if result is not None), key=lambda result: int(result["place"]))
     num_processes = len([*Path(folder).glob("*.started")])

@@ -1,4 +1,4 @@
-"""Which trial gets a process that has become free, on a real Ray."""
+"""Tests of the scheduler with a real Ray: which trial gets a free process."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from tests.integration.tune.withdrawn_trials import LONG, SHORT
 
 
 def run(program: str, *arguments: str) -> dict[str, Any]:
-    """Return what a program of trials prints about them."""
+    """Run a program with trials, and return the JSON that it prints."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("TET_", "RAY_"))}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", program, *arguments],
@@ -23,25 +23,25 @@ def run(program: str, *arguments: str) -> dict[str, Any]:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    printed: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return printed
 
 
 def test_no_process_is_ended_while_it_starts() -> None:
-    found = run(short_trials.__file__, "patient")
-    assert sorted(found["order"]) == list(range(TRIALS))
-    assert found["processes"] == SLOTS
-    # Behind its own, the first process serves those for which none is starting, in their order.
-    assert found["order"][0] in range(SLOTS)
-    assert found["order"][1:SERVED_MEANWHILE] == [*range(SLOTS, SLOTS + SERVED_MEANWHILE - 1)]
-    # What goes on with a chain passes by those that open another.
-    assert found["order"].index(SECOND_STAGE) < found["order"].index(SECOND_STAGE - 1)
+    printed = run(short_trials.__file__, "patient")
+    assert sorted(printed["order"]) == list(range(TRIALS))
+    assert printed["processes"] == SLOTS
+    # After its own trial, the first process runs those for which no process is being started, in order.
+    assert printed["order"][0] in range(SLOTS)
+    assert printed["order"][1:SERVED_MEANWHILE] == [*range(SLOTS, SLOTS + SERVED_MEANWHILE - 1)]
+    # A trial that continues a chain comes before those that open another one.
+    assert printed["order"].index(SECOND_STAGE) < printed["order"].index(SECOND_STAGE - 1)
 
 
-def test_what_is_withdrawn_while_it_waits_never_begins_and_keeps_no_process_for_itself() -> None:
+def test_withdrawn_trials_never_start_and_keep_no_process() -> None:
     assert run(withdrawn_trials.__file__) == {"began": [LONG, SHORT], "staged": 0, "processes": 1}
 
 
-def test_tune_by_itself_still_serves_first_those_for_which_processes_are_starting() -> None:
-    """Why there is a scheduler of our own; once this fails, it can go."""
+def test_tune_by_itself_gives_free_processes_to_trials_whose_own_are_starting() -> None:
+    """If this fails, Tune has changed, and the scheduler may no longer be needed."""
     assert sorted(run(short_trials.__file__, "fifo")["order"][:SLOTS]) == list(range(SLOTS))

@@ -1,6 +1,6 @@
-"""Run as a program: trials that wait are withdrawn while others run; prints what came of them, as JSON.
+"""A program that withdraws waiting trials while two others run. It prints the started trials as JSON.
 
-Two run, of which one goes on until nothing more happens to the process that served the other.
+One of the two continues until it is clear that the process of the other one is not given away.
 """
 
 import json
@@ -17,13 +17,14 @@ from service.runner.tuning.scheduler import PatientScheduler
 
 SLOTS, TRIALS = 2, 8
 LONG, SHORT = 0, 1
+# The longest wait, in s, for a file.
 WITHIN_S = 60.0
-# Tune's steps, of a tenth of a second each, in which a free process would be given away.
+# The number of Tune's steps, of 0.1 s each, within which a free process would be given away.
 STEPS = 20
 
 
 class WaitingTrial(tune.Trainable):
-    """A trial that reports when its file appears: the long one's at the end, the others' after the withdrawal."""
+    """A trial that reports when a file appears: `end` for the long one, `withdrawn` for the others."""
 
     def setup(self, config: dict[str, Any]) -> None:
         self.reset_config(config)
@@ -35,15 +36,14 @@ class WaitingTrial(tune.Trainable):
     def step(self) -> dict[str, Any]:
         (self._folder / f"{self._number}.began").touch()
         deadline = time.monotonic() + WITHIN_S
-        # The short one ends when those after it were withdrawn.
-        awaited = self._folder / ("end" if self._number == LONG else "withdrawn")
-        while not awaited.exists() and time.monotonic() < deadline:
+        file = self._folder / ("end" if self._number == LONG else "withdrawn")
+        while not file.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         return {"done": True}
 
 
 class KnownController(PatientScheduler):
-    """The scheduler, with Tune's controller for a test to look at."""
+    """The scheduler, which keeps Tune's controller for the test."""
 
     controller: Any = None
 
@@ -53,12 +53,12 @@ class KnownController(PatientScheduler):
 
 
 class Withdrawing(tune.Callback):
-    """Withdraws all that wait once two trials run, and looks what is kept after one of them has ended."""
+    """Withdraws all waiting trials once two run, and reads Tune's state some steps after one of them has ended."""
 
     def __init__(self, scheduler: KnownController, folder: Path) -> None:
         self.scheduler, self.folder = scheduler, folder
-        self.steps_behind = 0
-        self.found: dict[str, int] = {}
+        self.num_steps_after = 0
+        self.counts: dict[str, int] = {}
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         running = [trial for trial in trials if trial.status == "RUNNING"]
@@ -67,10 +67,10 @@ class Withdrawing(tune.Callback):
                 self.scheduler.withdraw(lambda config: config["number"] in (LONG, SHORT))
                 (self.folder / "withdrawn").touch()
         elif len(running) == 1:
-            self.steps_behind += 1
-            if self.steps_behind == STEPS:
+            self.num_steps_after += 1
+            if self.num_steps_after == STEPS:
                 controller = self.scheduler.controller
-                self.found = {
+                self.counts = {
                     "staged": len(controller._staged_trials),
                     "processes": controller._actor_manager.num_live_actors,
                 }
@@ -101,7 +101,7 @@ def main(folder: Path) -> None:
     assert tuner.fit().num_errors == 0
     ray.shutdown()
     began = sorted(int(file.stem) for file in folder.glob("*.began"))
-    print(json.dumps({"began": began, **withdrawing.found}), flush=True)
+    print(json.dumps({"began": began, **withdrawing.counts}), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Faults that strike a real stack again and again; its results are compared with an undisturbed run, bit by bit.
+"""Faults against a real stack, whose results are compared with those of an undisturbed run, bit by bit.
 
     python -m tests.system.chaos [--seed N] [--rounds 1-20] [--kills 5]
 
 It prints one line for each fault and a table at the end. The exit status is 1 if anything was lost, doubled, left over
-or different, or if nothing could be struck. Seed and round alone decide what strikes and when: `--seed 7 --rounds 4`
-repeats the fourth round alone.
+or different, or if no fault found its target. The faults of a round depend only on the seed and the round's number:
+`--seed 7 --rounds 4` repeats the fourth round alone.
 """
 
 import argparse
@@ -51,7 +51,9 @@ SPEC: Json = {
     ],
     "seeds": [0, 1],
 }
-ROUND_S = 1_200  # the longest time for a round, with faults of a minute and restarts of everything
+# The longest time, in s, for a round, with faults of a minute and restarts of all components.
+ROUND_S = 1_200
+# The time, in s, between two requests of a wait.
 POLL_S = 0.1
 
 
@@ -68,19 +70,19 @@ class Report:
 def main(argv: list[str] | None = None) -> int:
     """Run the rounds; return the exit status."""
     arguments = _parse(argv)
-    for number in (signal.SIGINT, signal.SIGTERM):  # when asked to end, end everything
+    for number in (signal.SIGINT, signal.SIGTERM):  # exit by an exception, so that all contexts end
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     enter_own_mounts()
     report = Report()
     with tempfile.TemporaryDirectory(prefix="tet-chaos-") as name:
         folder = Path(name)
-        with world(folder, _say) as found:
-            undisturbed, num_epochs = _undisturbed(found)
+        with world(folder, _say) as targets:
+            undisturbed, num_epochs = _undisturbed(targets)
             for number in arguments.rounds:
                 plan = plan_round(arguments.seed, number, num_epochs, arguments.kills)
-                _round(found, arguments.seed, number, plan, undisturbed, report)
+                _round(targets, arguments.seed, number, plan, undisturbed, report)
     _table(report, arguments.seed)
-    # Rounds in which nothing was struck prove nothing.
+    # A run in which no fault found its target proves nothing.
     return 1 if any(wrong for *_, wrong in report.rounds) or (report.missed and not report.struck) else 0
 
 
@@ -88,15 +90,15 @@ def _undisturbed(world: World) -> tuple[Fingerprint, int]:
     start = time.monotonic()
     experiment_id = _post(world)
     _await_end(world, experiment_id)
-    found = fingerprint.take(world.stack, experiment_id, world.folder(experiment_id))
+    result = fingerprint.take(world.stack, experiment_id, world.folder(experiment_id))
     num_epochs = world.num_committed(experiment_id)
     _say(
-        f"undisturbed: {len(found.hashes)} stages, {num_epochs} epochs and rows, {found.num_points} points, "
-        f"{found.runs.total()} runs, {time.monotonic() - start:.0f} s"
+        f"undisturbed: {len(result.hashes)} stages, {num_epochs} epochs and rows, {result.num_points} points, "
+        f"{result.runs.total()} runs, {time.monotonic() - start:.0f} s"
     )
-    wrong = [f"{key}" for key in found.states if "succeeded" not in key]
+    wrong = [f"{key}" for key in result.states if "succeeded" not in key]
     assert not wrong, wrong
-    return found, num_epochs
+    return result, num_epochs
 
 
 def _round(world: World, seed: int, number: int, plan: list[Planned], undisturbed: Fingerprint, report: Report) -> None:
@@ -109,26 +111,26 @@ def _round(world: World, seed: int, number: int, plan: list[Planned], undisturbe
             if place:
                 time.sleep(planned.between_s)
             at = world.num_committed(experiment_id)
-            said = _strike(world, experiment_id, name, draw, report, wrong)
-            _say(f"round {number:2} fault {i}/{len(plan)} at epoch {at:2}  {said}")
+            message = _strike(world, experiment_id, name, draw, report, wrong)
+            _say(f"round {number:2} fault {i}/{len(plan)} at epoch {at:2}  {message}")
     try:
         _await_end(world, experiment_id)
-        found, differing = checks.differences(world, experiment_id, undisturbed)
+        result, differing = checks.differences(world, experiment_id, undisturbed)
         wrong += differing
-        said = f"{len(found.hashes)} hashes, {found.num_points} points, {found.runs.total()} runs"
-    except Exception as error:  # the other rounds run all the same
+        message = f"{len(result.hashes)} hashes, {result.num_points} points, {result.runs.total()} runs"
+    except Exception as error:  # the other rounds still run
         wrong.append(f"{type(error).__name__}: {error}")
-        said = "not compared"
-    took_s = time.monotonic() - start
-    report.rounds.append((number, took_s, wrong))
-    _say(f"round {number:2} {'FAILED' if wrong else 'equal'}: {said}, {took_s:.0f} s; experiment {experiment_id}")
+        message = "not compared"
+    elapsed_s = time.monotonic() - start
+    report.rounds.append((number, elapsed_s, wrong))
+    _say(f"round {number:2} {'FAILED' if wrong else 'equal'}: {message}, {elapsed_s:.0f} s; experiment {experiment_id}")
     for line in wrong:
         _say(f"         {line}")
 
 
 def _strike(world: World, experiment_id: str, name: str, draw: random.Random, report: Report, wrong: list[str]) -> str:
     try:
-        said = FAULTS[name](world, experiment_id, draw)
+        message = FAULTS[name](world, experiment_id, draw)
     except AssertionError as error:
         wrong.append(f"{name}: {error}")
         return f"{name}: {error}"
@@ -136,8 +138,8 @@ def _strike(world: World, experiment_id: str, name: str, draw: random.Random, re
         report.missed += 1
         return f"{name}: nothing was struck: {reason}"
     report.struck[name] += 1
-    report.kills += said.startswith("SIGKILL")
-    return said
+    report.kills += message.startswith("SIGKILL")
+    return message
 
 
 def _await_turn(world: World, experiment_id: str, planned: Planned) -> None:
@@ -156,18 +158,18 @@ def _post(world: World) -> str:
             answer = world.stack.post(SPEC, **{"Idempotency-Key": key})
             if answer.status_code == 202:
                 return str(answer.json()["id"])
-            said = answer.text
-            assert answer.status_code >= 500, said
+            message = answer.text
+            assert answer.status_code >= 500, message
         except httpx.HTTPError as error:  # the API may still be restarting from the round before
-            said = str(error)
-        assert time.monotonic() < until, said
+            message = str(error)
+        assert time.monotonic() < until, message
         time.sleep(POLL_S)
 
 
 def _await_end(world: World, experiment_id: str) -> None:
     until = time.monotonic() + ROUND_S
-    while (seen := world.look(experiment_id)) is None or seen["finished_at"] is None:
-        assert time.monotonic() < until, f"it has not ended: {seen and (seen['state'], seen['reason'])}"
+    while (view := world.look(experiment_id)) is None or view["finished_at"] is None:
+        assert time.monotonic() < until, f"the experiment has not ended: {view and (view['state'], view['reason'])}"
         time.sleep(POLL_S)
 
 
@@ -176,7 +178,7 @@ def _table(report: Report, seed: int) -> None:
     for name in FAULTS:
         print(f"| {name} | {report.struck[name]} |")
     failed = [number for number, _, wrong in report.rounds if wrong]
-    total_s = sum(took_s for _, took_s, _ in report.rounds)
+    total_s = sum(elapsed_s for _, elapsed_s, _ in report.rounds)
     print(
         f"\n{report.struck.total()} faults ({report.kills} SIGKILLs) in {len(report.rounds)} rounds, seed {seed}, "
         f"{total_s / 60:.0f} min; {report.missed} found nothing to strike; "
@@ -199,11 +201,11 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def _numbers(text: str) -> list[int]:
-    found: list[int] = []
+    numbers: list[int] = []
     for part in text.split(","):
         first, _, last = part.partition("-")
-        found += range(int(first), int(last or first) + 1)
-    return found
+        numbers += range(int(first), int(last or first) + 1)
+    return numbers
 
 
 if __name__ == "__main__":

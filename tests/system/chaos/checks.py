@@ -15,22 +15,22 @@ from tests.system.chaos.fingerprint import Fingerprint
 from tests.system.chaos.world import World
 from tet_core import checkpoint as checkpoints
 
-# How long, s, Ray and the supervisor may take to end and start processes.
+# The time, in s, in which Ray and the supervisor end and start processes.
 PROCESSES_S = 90.0
 POLL_S = 0.5
 
 
 def differences(world: World, experiment_id: str, undisturbed: Fingerprint) -> tuple[Fingerprint, list[str]]:
-    """Return the fingerprint of a round's experiment, and everything that is wrong with it, in words."""
-    found = fingerprint.take(world.stack, experiment_id, world.folder(experiment_id))
-    wrong = found.differences(undisturbed)
+    """Return the fingerprint of a round's experiment, and a message for each broken promise."""
+    result = fingerprint.take(world.stack, experiment_id, world.folder(experiment_id))
+    wrong = result.differences(undisturbed)
     wrong += _storage_against_mlflow(world, experiment_id)
     wrong += _events(world, experiment_id)
-    return found, wrong + _processes(world)
+    return result, wrong + _processes(world)
 
 
 def _storage_against_mlflow(world: World, experiment_id: str) -> Iterator[str] | list[str]:
-    """Check that MLflow has every committed point with its time, and that last checkpoints have the right weights."""
+    """Check that MLflow has every committed point and its time, and that last checkpoints have the right weights."""
     view = world.stack.get(f"/experiments/{experiment_id}")
     client = MlflowClient(world.stack.settings.mlflow_url)
     wrong: list[str] = []
@@ -44,7 +44,7 @@ def _storage_against_mlflow(world: World, experiment_id: str) -> Iterator[str] |
 
 def _stage(progress: StageProgress, stage: Json, client: MlflowClient) -> Iterator[str]:
     if progress.last is None or progress.done is None:
-        yield "its journal has no end"
+        yield "the journal has no end"
         return
     committed = {
         (key, commit.epoch if commit.step is None else commit.step, value, commit.at_ms)
@@ -74,23 +74,23 @@ def _weights(progress: StageProgress) -> Iterator[str]:
 def _attempts(folder: StageFolder) -> Iterator[str]:
     """Check that each commit is a file of the attempt that it names."""
     for file in folder.commits.glob("*.json"):
-        own = folder.attempt(int(json.loads(file.read_bytes())["attempt"])) / file.name
-        if not own.exists() or not own.samefile(file):
+        source = folder.attempt(int(json.loads(file.read_bytes())["attempt"])) / file.name
+        if not source.exists() or not source.samefile(file):
             yield f"{file.name} is not the file of the attempt that it names"
 
 
 def _events(world: World, experiment_id: str) -> list[str]:
-    """Check that the end was announced once, and after it nothing but places in MLflow."""
+    """Check that the end was announced once, and that no state was announced after it."""
     with world.stack.http as http:
         text = http.get(f"/experiments/{experiment_id}/events").text
     kinds = [line.removeprefix("event:").strip() for line in text.splitlines() if line.startswith("event:")]
     data = [json.loads(line.removeprefix("data:")) for line in text.splitlines() if line.startswith("data:")]
     ends = [i for i, (kind, each) in enumerate(zip(kinds, data, strict=True)) if _is_end(kind, each)]
     if len(ends) != 1:
-        return [f"its end was announced {len(ends)} times"]
+        return [f"the end of the experiment was announced {len(ends)} times"]
     after = Counter(kind for kind in kinds[ends[0] + 1 :])
     changed = {kind: n for kind, n in after.items() if kind in ("stage", "chain", "experiment")}
-    return [f"it changed after its end: {changed}"] if changed else []
+    return [f"the experiment changed after its end: {changed}"] if changed else []
 
 
 def _is_end(kind: str, data: Json) -> bool:
@@ -113,7 +113,7 @@ def _too_many_or_few(world: World) -> list[str]:
         except Exception:  # the process has just ended
             continue
         counts[_role(process.name(), command)] += 1
-    wanted = {
+    expected = {
         "supervisor": 1,
         "api": 1,
         "control": 1,
@@ -122,7 +122,7 @@ def _too_many_or_few(world: World) -> list[str]:
         "driver": 0,
         "trial": 0,
     }
-    return [f"{counts[role]} processes of {role}, not {n}" for role, n in wanted.items() if counts[role] != n]
+    return [f"{counts[role]} processes of {role}, not {n}" for role, n in expected.items() if counts[role] != n]
 
 
 def _role(name: str, command: str) -> str:

@@ -1,4 +1,4 @@
-"""The faults. Each gets the world and the experiment that runs, strikes, and returns what it did, in words."""
+"""The faults: functions that take the world and the running experiment, strike, and return a message."""
 
 import os
 import random
@@ -13,16 +13,19 @@ import psutil
 from service.control.driver_job import ENVIRONMENT
 from tests.system.chaos.world import World
 
-# How long, s, a fault waits for its target, which may just be starting.
+# The time, in s, for which a fault waits for its target, which may just be starting.
 PRESENT_S = 60.0
+# The time, in s, for which processes are frozen.
 FROZEN_S = 60.0
+# The time, in s, for which the disk is full.
 FULL_S = 20.0
+# The time, in s, between two checks of a wait.
 POLL_S = 0.1
 
 Fault = Callable[[World, str, random.Random], str]
 
 
-class NothingToStrike(Exception):  # noqa: N818 - no error of the product
+class NothingToStrike(Exception):  # noqa: N818 - not an error of the service
     """The absence of a fault's target: the experiment has ended."""
 
 
@@ -40,7 +43,7 @@ def _trial(world: World, experiment_id: str, draw: random.Random) -> str:
 
 
 def _node(world: World, experiment_id: str, draw: random.Random) -> str:
-    """Kill a worker node: its raylet alone, or all of it at once, as when a machine loses power."""
+    """Kill a worker node: only its raylet, or all of its processes at once, as when a machine loses power."""
     living = _present(world, experiment_id, lambda: [raylet for node in world.nodes for raylet in node.raylets()])
     raylet = draw.choice(living)
     node = next(node for node in world.nodes if raylet in node.raylets())
@@ -48,7 +51,7 @@ def _node(world: World, experiment_id: str, draw: random.Random) -> str:
 
 
 def _head(world: World, experiment_id: str, draw: random.Random) -> str:
-    """Kill the head: its GCS alone, or all of it with the driver that runs on it."""
+    """Kill the head: only its GCS, or all of its processes and the driver that runs on it."""
     family = _present(world, experiment_id, lambda: world.component("ray"))
     servers = [process for process in family if process.name() == "gcs_server"]
     return _kill("head", servers if servers and draw.random() < 0.5 else family)
@@ -67,10 +70,10 @@ def _postgres(world: World, experiment_id: str, draw: random.Random) -> str:
 
 
 def _supervisor(world: World, experiment_id: str, draw: random.Random) -> str:
-    """Kill the supervisor; a `tet` command brings it back a few seconds later."""
-    said = _kill("supervisor", _present(world, experiment_id, lambda: world.component("supervisor"))[:1])
+    """Kill the supervisor, and run a `tet` command, which starts it again, a few seconds later."""
+    message = _kill("supervisor", _present(world, experiment_id, lambda: world.component("supervisor"))[:1])
     time.sleep(draw.uniform(0, 5))
-    back = subprocess.run(
+    status = subprocess.run(
         [sys.executable, "-m", "service.cli.main", "status"],
         env=world.stack.environment,
         capture_output=True,
@@ -78,13 +81,14 @@ def _supervisor(world: World, experiment_id: str, draw: random.Random) -> str:
         check=False,
         timeout=120,
     )
-    return f"{said}; `tet status`: {'another one is there' if 'started another one' in back.stderr else 'back already'}"
+    restart = "a new one was started" if "started another one" in status.stderr else "it ran already"
+    return f"{message}; `tet status`: {restart}"
 
 
 def _mlflow_frozen(world: World, experiment_id: str, draw: random.Random) -> str:
     before = world.num_committed(experiment_id)
-    said = _freeze("mlflow", _present(world, experiment_id, lambda: world.component("mlflow")))
-    return f"{said}; {world.num_committed(experiment_id) - before} epochs were committed meanwhile"
+    message = _freeze("mlflow", _present(world, experiment_id, lambda: world.component("mlflow")))
+    return f"{message}; {world.num_committed(experiment_id) - before} epochs were committed in that time"
 
 
 def _ray_unreachable(world: World, experiment_id: str, draw: random.Random) -> str:
@@ -95,10 +99,10 @@ def _ray_unreachable(world: World, experiment_id: str, draw: random.Random) -> s
             process for process in world.component("ray") if "dashboard/dashboard.py" in " ".join(process.cmdline())
         ]
 
-    said = _freeze("Ray's dashboard", _present(world, experiment_id, dashboard))
-    seen = world.look(experiment_id)
-    shown = "the API does not answer" if seen is None else f"{seen['state']}, {seen['reason'][:60]}"
-    return f"{said}; the experiment: {shown}"
+    message = _freeze("Ray's dashboard", _present(world, experiment_id, dashboard))
+    view = world.look(experiment_id)
+    shown = "the API does not answer" if view is None else f"{view['state']}, {view['reason'][:60]}"
+    return f"{message}; the experiment: {shown}"
 
 
 def _disk_full(world: World, experiment_id: str, draw: random.Random) -> str:
@@ -109,21 +113,21 @@ def _disk_full(world: World, experiment_id: str, draw: random.Random) -> str:
             while file.write(bytes(1 << 20)):
                 file.flush()
         except OSError as error:
-            said = f"{file.tell() >> 20} MB written until {error.strerror}"
+            message = f"{file.tell() >> 20} MB written until {error.strerror}"
     until = time.monotonic() + FULL_S
     while time.monotonic() < until:
-        seen = world.look(experiment_id)
-        if seen is not None:
-            reasons.add((seen["state"], seen["reason"].partition(":")[0]))
+        view = world.look(experiment_id)
+        if view is not None:
+            reasons.add((view["state"], view["reason"].partition(":")[0]))
         time.sleep(POLL_S)
     world.filler.unlink()
     shown = sorted(state for state, reason in reasons if "storage" in reason or "service cannot go on" in reason)
     assert shown, f"the storage was full, and no reason says so: {sorted(reasons)}"
-    return f"{said}; shown as {', '.join(shown)}; free again after {FULL_S:.0f} s"
+    return f"{message}; shown as {', '.join(shown)}; free again after {FULL_S:.0f} s"
 
 
 def _two_drivers(world: World, experiment_id: str, draw: random.Random) -> str:
-    """Start a second driver beside the first, like a job that was started twice."""
+    """Start a second driver while the first one runs, like a job that was started twice."""
     _present(world, experiment_id, world.drivers)
     number = world.folder(experiment_id).driver_numbers()[-1] + 1
     settings = world.stack.settings
@@ -152,18 +156,18 @@ def _two_drivers(world: World, experiment_id: str, draw: random.Random) -> str:
     }
     with (settings.home / "second-driver.log").open("ab") as log:
         subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True).returncode = 0
-    return f"driver {number} started beside driver {number - 1}"
+    return f"driver {number} started while driver {number - 1} runs"
 
 
 def _zombie(world: World, experiment_id: str, draw: random.Random) -> str:
-    """Freeze a trial and kill its node; let its stage go on elsewhere; then wake the trial up."""
+    """Freeze a trial and kill its node, let its stage continue on another node, and wake the trial up."""
     trial = draw.choice(_present(world, experiment_id, world.trials))
     node = next((node for node in world.nodes if trial in node.processes()), None)
     if node is None:
-        raise NothingToStrike("its node is gone")
+        raise NothingToStrike("the trial's node is gone")
     trial.send_signal(signal.SIGSTOP)
     others = [process for process in node.processes() if process != trial]
-    said = _kill(node.name, others)
+    message = _kill(node.name, others)
     before = world.num_committed(experiment_id)
     until = time.monotonic() + PRESENT_S
     while world.num_committed(experiment_id) < before + 2 and time.monotonic() < until:
@@ -172,8 +176,8 @@ def _zombie(world: World, experiment_id: str, draw: random.Random) -> str:
     try:
         trial.send_signal(signal.SIGCONT)
     except psutil.NoSuchProcess:
-        return f"trial {trial.pid} frozen, {said}; it was gone before it woke up"
-    return f"trial {trial.pid} frozen, {said}; woken up after {committed} epochs of others"
+        return f"trial {trial.pid} frozen, {message}; the trial was gone before it woke up"
+    return f"trial {trial.pid} frozen, {message}; woken up after {committed} epochs of other trials"
 
 
 KILLS: dict[str, Fault] = {
@@ -201,19 +205,19 @@ def _present(world: World, experiment_id: str, find: Callable[[], list[psutil.Pr
     until = time.monotonic() + PRESENT_S
     while time.monotonic() < until:
         try:
-            if found := find():
-                return found
+            if processes := find():
+                return processes
         except psutil.NoSuchProcess:
             continue
         time.sleep(POLL_S)
-    raise NothingToStrike(f"not there within {PRESENT_S:.0f} s")
+    raise NothingToStrike(f"no target within {PRESENT_S:.0f} s")
 
 
 def _kill(name: str, processes: Iterable[psutil.Process]) -> str:
     killed = []
     for process in processes:
         try:
-            if process.status() == psutil.STATUS_ZOMBIE:  # a zombie takes signals, and nothing happens
+            if process.status() == psutil.STATUS_ZOMBIE:  # a signal to a zombie has no effect
                 continue
             process.kill()
             killed.append(process.pid)

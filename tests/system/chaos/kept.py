@@ -1,4 +1,4 @@
-"""The restart of what has died, a moment later, as systemd, a container engine or an operator would do it."""
+"""The restart of processes that have died, as systemd, a container engine or an operator would restart them."""
 
 import threading
 import time
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+# The time, in s, between two checks.
 LOOK_EVERY_S = 0.2
 
 
@@ -23,7 +24,7 @@ class Mortal(Protocol):
 
 @dataclass
 class Kept:
-    """The thread that starts them again. Each stays dead for `delay_s` first."""
+    """The thread that starts dead things again, `delay_s` seconds after it noticed their death."""
 
     mortals: list[Mortal]
     delay_s: float
@@ -36,7 +37,7 @@ class Kept:
         self._thread.start()
 
     def stop(self) -> None:
-        """Start nothing again from now on."""
+        """Stop the thread."""
         self._stop.set()
         self._thread.join()
 
@@ -45,7 +46,7 @@ class Kept:
             for mortal in self.mortals:
                 try:
                     self._look_at(mortal)
-                except Exception as error:  # the others are handled all the same
+                except Exception as error:  # the others are still restarted
                     self.say(f"{mortal.name} could not be started: {error}")
 
     def _look_at(self, mortal: Mortal) -> None:

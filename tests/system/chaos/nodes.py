@@ -12,12 +12,13 @@ from tests.local_stack import LocalStack
 from tests.ports import free_ports
 
 OBJECT_STORE_BYTES = 80 * 1024**2
+# The longest wait, in s, for the end of killed processes.
 STOP_S = 10.0
 
 
 @dataclass
 class Node:
-    """One worker node: `ray start --block`, the raylet and its workers. They die together, like a machine."""
+    """One worker node: `ray start --block`, its raylet and its workers."""
 
     name: str
     stack: LocalStack
@@ -26,7 +27,7 @@ class Node:
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def start(self) -> None:
-        """Join the head. Without a head the process ends, and the thread that keeps the node tries again."""
+        """Join the head. If there is no head, the process exits, and the thread that keeps the node starts it again."""
         self.end()
         agent, agent_grpc, runtime_env, metrics = free_ports(4)
         settings = self.stack.settings
@@ -53,31 +54,31 @@ class Node:
             )
 
     def is_alive(self) -> bool:
-        """Return whether its `ray start` runs, which ends when one of its processes does."""
+        """Return whether the node's `ray start` runs. It exits when one of the node's processes does."""
         return self._process is not None and self._process.poll() is None
 
     def raylets(self) -> list[psutil.Process]:
-        """Return its raylet, once there is one."""
+        """Return the node's raylet, if it runs."""
         return [process for process in self.processes() if process.name() == "raylet"]
 
     def processes(self) -> list[psutil.Process]:
-        """Return all of its processes that run: the members of its session."""
+        """Return the node's running processes: all of one session."""
         if self._process is None:
             return []
-        found = []
+        processes = []
         for process in psutil.process_iter():
             try:
                 if os.getsid(process.pid) == self._process.pid and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
+                    processes.append(process)
             except (OSError, psutil.NoSuchProcess):
                 continue
-        return found
+        return processes
 
     def end(self) -> None:
-        """Kill all of its processes."""
-        left = self.processes()
-        for process in left:
+        """Kill all processes of the node."""
+        running = self.processes()
+        for process in running:
             process.kill()
-        psutil.wait_procs(left, STOP_S)
+        psutil.wait_procs(running, STOP_S)
         if self._process is not None:
             self._process.wait(STOP_S)

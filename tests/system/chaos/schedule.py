@@ -1,7 +1,7 @@
-"""The schedule of faults, drawn from the seed and the round's number alone, so that a round can be repeated alone.
+"""The schedule of faults. It depends only on the seed and the round's number, so that one round can be repeated.
 
-A fault strikes a moment after a given number of epochs was committed. Progress counts and not the clock, so that a slow
-machine is struck in the same places. Some faults strike right after the one before, while the stack still recovers.
+A fault strikes a moment after a given number of epochs was committed. Epochs count and not the time, so that faults
+strike a slow machine at the same epochs. Some faults strike soon after the one before, while the stack still recovers.
 """
 
 import random
@@ -9,17 +9,19 @@ from dataclasses import dataclass
 
 from tests.system.chaos.faults import KILLS, SPECIALS
 
-# A pair of kills is one fault: the second follows within this many seconds.
+# The longest time, in s, between the two kills of a pair, which counts as one fault.
 PAIR_S = 2.0
+# The share of pairs among the faults.
 PAIRS_SHARE = 0.2
-# The share of faults that follow the one before during its recovery, and how soon, s, they do.
+# The share of faults that follow the one before during its recovery.
 FOLLOWING_SHARE = 0.25
+# The longest time, in s, between such a fault and the one before.
 FOLLOWING_S = 8.0
-# The longest time, s, between an epoch and its fault, which so may hit any part of the next epoch.
+# The longest time, in s, between an epoch and its fault, so that a fault may strike in any part of the next epoch.
 MOMENT_S = 3.0
-# The part of the experiment in which faults strike: one after its end would prove little.
+# The part of the experiment's epochs in which faults strike. A fault after the end would prove nothing.
 STRUCK_PART = 0.85
-# One of so many rounds has a special fault beside its kills.
+# Every second round has a special fault in addition to its kills.
 SPECIAL_EVERY = 2
 
 
@@ -29,9 +31,9 @@ class Planned:
 
     Attributes:
         names: The name of the fault; two names are a pair.
-        at_epoch: How many epochs, over all stages, must be committed first; None: it follows the fault before.
-        then_s: How many seconds later it strikes.
-        between_s: How many seconds lie between the two faults of a pair.
+        at_epoch: The fault waits until this many epochs of all stages are committed; None: only for the fault before.
+        then_s: The time, in s, between that and the fault.
+        between_s: The time, in s, between the two faults of a pair.
     """
 
     names: tuple[str, ...]
@@ -46,8 +48,8 @@ def plan_round(seed: int, number: int, num_epochs: int, num_kills: int) -> list[
     Args:
         seed: The seed of the whole run.
         number: The number of the round, from 1.
-        num_epochs: How many epochs and rows an undisturbed experiment commits.
-        num_kills: How many faults kill; in some rounds a special one is added.
+        num_epochs: The number of epochs and rows that an undisturbed experiment commits.
+        num_kills: The number of faults that kill. Some rounds have a special fault in addition.
     """
     draw = random.Random(f"{seed}/{number}")
     epochs = sorted(draw.randrange(int(num_epochs * STRUCK_PART)) for _ in range(num_kills))

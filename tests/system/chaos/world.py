@@ -18,9 +18,9 @@ from tests.system.chaos.kept import Kept
 from tests.system.chaos.nodes import Node
 
 NUM_NODES = 2
-# How long, s, a dead machine stays dead: long enough for the others to notice.
+# The time, in s, for which a dead process stays dead: long enough for the other processes to notice.
 DEAD_S = 2.0
-# Small enough to be filled quickly, and to fit in memory, where it is.
+# The size of the storage, which is in memory: small enough to be filled quickly.
 STORAGE_BYTES = 400 * 1024**2
 MIN_FREE_BYTES = 40 * 1024**2
 SETTINGS = {
@@ -30,24 +30,24 @@ SETTINGS = {
     "TET_RESTART_LIMIT": "1000",
     "TET_RESTART_WINDOW_S": "20",
 }
-# From Linux's headers.
+# Constants of Linux's headers.
 CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
 MS_REC, MS_PRIVATE, MNT_DETACH = 0x4000, 0x40000, 2
 
 
 @dataclass
 class Postgres:
-    """The database server, as something that is started again."""
+    """The database server, which is started again after a kill."""
 
     server: Server
     name: str = "postgres"
 
     def start(self) -> None:
-        """Start it again with its data."""
+        """Start the server again with its data."""
         self.server.begin()
 
     def is_alive(self) -> bool:
-        """Return whether its first process runs."""
+        """Return whether the server's first process runs."""
         return self.server.leader() is not None
 
 
@@ -70,44 +70,44 @@ class World:
         return [process for process in self.processes() if "service.runner.driver" in _command(process)[1:4]]
 
     def trials(self) -> list[psutil.Process]:
-        """Return the processes of trials. Ray names a process after what it runs."""
+        """Return the processes of trials. Ray names a process after the class of its actor."""
         named = re.compile(r"ray::.*StageTrial")
         return [process for process in self.processes() if named.match(" ".join(_command(process)))]
 
     def processes(self) -> list[psutil.Process]:
-        """Return every process of this stack and its nodes: all have its home in their environment."""
+        """Return every process of this stack and its nodes: their environments name the stack's home."""
         home = str(self.stack.settings.home)
-        found = []
+        processes = []
         for process in psutil.process_iter():
             try:
                 ours = process.environ().get("TET_HOME") == home
                 if ours and process.status() != psutil.STATUS_ZOMBIE and process.pid != os.getpid():
-                    found.append(process)
+                    processes.append(process)
             except (psutil.Error, OSError):
                 continue
-        return found
+        return processes
 
     def folder(self, experiment_id: str) -> ExperimentFolder:
         """Return the folder of an experiment."""
         return ExperimentFolder(self.stack.settings.storage, experiment_id)
 
     def num_committed(self, experiment_id: str) -> int:
-        """Return how many epochs and rows are committed, from the storage, which is always there."""
+        """Return how many epochs and rows are committed, from the storage, which no fault takes away."""
         return sum(1 for _ in self.folder(experiment_id).path.glob("chains/*/*/commits/*.json"))
 
     def look(self, experiment_id: str) -> Json | None:
-        """Return the experiment as the API shows it; None while the API or its database is down."""
+        """Return the API's view of an experiment; None while the API or its database is down."""
         with self.stack.http as http:
             try:
                 answer = http.get(f"/experiments/{experiment_id}")
-            except Exception:  # the API may have been killed at any moment
+            except Exception:  # the API may be killed at any moment
                 return None
             return answer.json() if answer.status_code == 200 else None
 
 
 @contextmanager
 def world(folder: Path, say: Callable[[str], None]) -> Iterator[World]:
-    """Start everything; when the context ends, everything is ended and removed."""
+    """Start the stack, its nodes and PostgreSQL, yield them, and stop and remove them at the end of the context."""
     storage = folder / "storage"
     storage.mkdir()
     _mount_small(storage)
@@ -138,7 +138,7 @@ def _settings(url: str, storage: Path) -> dict[str, str]:
 def enter_own_mounts() -> None:
     """Let this process and its children mount file systems of their own, also as an ordinary user.
 
-    It must be called before any thread is started.
+    Call it before any thread is started.
     """
     uid, gid = os.getuid(), os.getgid()
     _call("unshare", CLONE_NEWNS | (CLONE_NEWUSER if uid else 0))
@@ -156,7 +156,7 @@ def _call(name: str, *arguments: object) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if getattr(libc, name)(*arguments) != 0:
         number = ctypes.get_errno()
-        raise OSError(number, f"{name}: {os.strerror(number)}: this machine does not allow file systems of one's own")
+        raise OSError(number, f"{name}: {os.strerror(number)}: this machine lets no process mount file systems")
 
 
 def _command(process: psutil.Process) -> list[str]:

@@ -1,4 +1,4 @@
-"""What has to be true of a crowd that has run: each check yields a line for everything that is not."""
+"""The promises about a crowd that has run. Each check yields a message for each broken promise."""
 
 import json
 from collections import Counter
@@ -14,26 +14,26 @@ from service.storage import ExperimentFolder
 from tests.local_stack import Json, LocalStack
 from tests.system.queue.crowd import Fate, Member
 
-# The queue is judged once in a round, of which nothing tells when it began: who is younger than this may not have been
-# there yet when its betters were called. On a machine that is busy with other things, a round takes its time.
+# The age, in s, from which an experiment counts as queued: the reconciler reads the queue once in a round, so that an
+# older round may not have seen a younger experiment. On a busy machine, a round may take this long.
 ROUND_S = 30.0
-AT_WORK = ("starting", "running", "pausing")
+RUNNING_STATES = ("starting", "running", "pausing")
 
 
 def check_all(stack: LocalStack, members: list[Member], max_running: int) -> list[str]:
-    """Every broken promise, in words."""
+    """Return a message for each broken promise."""
     client = MlflowClient(stack.settings.mlflow_url)
     broken = []
     for member in members:
         member.view = stack.get(f"/experiments/{member.id}")
         _read_times(stack, member)
-        found = [*_outcome(member), *_results(stack, client, member)]
-        broken += [f"{member.view['name']}: {line}" for line in found]
+        messages = [*_outcome(member), *_results(stack, client, member)]
+        broken += [f"{member.view['name']}: {line}" for line in messages]
     return [*broken, *_limit(members, max_running), *_order(members), *_jobs(stack, members)]
 
 
 def _read_times(stack: LocalStack, member: Member) -> None:
-    """When it was at work, by what it told those who follow it."""
+    """Read from an experiment's events when it ran."""
     with stack.http as http:
         text = http.get(f"/experiments/{member.id}/events").raise_for_status().text
     for block in text.replace("\r\n", "\n").split("\n\n"):
@@ -42,41 +42,41 @@ def _read_times(stack: LocalStack, member: Member) -> None:
             continue
         data = json.loads(lines["data"])
         at = datetime.fromisoformat(data["at"])
-        if data["state"] in AT_WORK and member.began is None:
-            member.began = at
+        if data["state"] in RUNNING_STATES and member.started_at is None:
+            member.started_at = at
         if data["state"] == member.view["state"]:
-            member.ended = at
+            member.ended_at = at
 
 
 def _outcome(member: Member) -> Iterator[str]:
-    """Who was not cancelled has succeeded, all of it; who was has ended cancelled."""
+    """Check that an experiment has succeeded completely, or is cancelled if it was cancelled."""
     state, stage = member.view["state"], _stage(member)
     wanted = "succeeded" if member.cancelled_at is None else "cancelled"
-    # Done before the cancellation came to it.
-    overtaken = state == "succeeded" and (
-        member.fate is Fate.SOME_TIME or (member.fate is Fate.IN_QUEUE and member.was_begun)
+    # It may have succeeded before the cancellation.
+    ended_before = state == "succeeded" and (
+        member.fate is Fate.SOME_TIME or (member.fate is Fate.IN_QUEUE and member.had_started)
     )
-    if state != wanted and not overtaken:
+    if state != wanted and not ended_before:
         yield f"is {state} ({member.view['reason']}), and should be {wanted}"
     if stage["state"] != state:
-        yield f"its stage is {stage['state']} at the end of one that is {state}"
+        yield f"is {state}, and its stage is {stage['state']}"
     if state == "succeeded" and stage["epoch"] != member.epochs:
         yield f"has succeeded with {stage['epoch']} of {member.epochs} epochs"
-    if member.fate is Fate.IN_QUEUE and not member.was_begun and (member.view["started_at"] or stage["epoch"]):
-        yield "was cancelled in the queue, and has begun all the same"
-    if member.fate is Fate.AT_WORK and stage["epoch"] < member.cancel_after:
-        yield f"shows {stage['epoch']} epochs, and had {member.cancel_after} before it was cancelled"
+    if member.fate is Fate.IN_QUEUE and not member.had_started and (member.view["started_at"] or stage["epoch"]):
+        yield "was cancelled in the queue, and has started"
+    if member.fate is Fate.RUNNING and stage["epoch"] < member.cancel_after:
+        yield f"has {stage['epoch']} epochs, and had {member.cancel_after} before it was cancelled"
     if stage["attempts"] > 1:
         yield f"took {stage['attempts']} attempts, and nothing died"
 
 
 def _results(stack: LocalStack, client: MlflowClient, member: Member) -> Iterator[str]:
-    """Journal, API and MLflow tell the same: one parent, one child, every committed epoch once."""
+    """Check that journal, API and MLflow agree: one parent, one child, every committed epoch once."""
     stage = _stage(member)
     folder = ExperimentFolder(stack.settings.storage, member.id)
     commits = read_commits(folder.stage(member.view["chains"][0]["id"], 0))
     if len(commits) != stage["epoch"]:
-        yield f"shows {stage['epoch']} epochs, and {len(commits)} are committed"
+        yield f"has {stage['epoch']} epochs in the API, and {len(commits)} are committed"
     if len(folder.driver_numbers()) > 1:
         yield f"had {len(folder.driver_numbers())} drivers, and nothing died"
     link = member.view["links"]["mlflow"]
@@ -103,28 +103,28 @@ def _series(client: MlflowClient, run: Run, commits: list[Commit]) -> Iterator[s
 
 
 def _limit(members: list[Member], max_running: int) -> Iterator[str]:
-    """At no time were more at work than may be; ends count before begins of the same moment."""
-    changes = [(member.began, 1) for member in members if member.began] + [
-        (member.ended, -1) for member in members if member.began and member.ended
+    """Check how many experiments ran at once. An end counts before a start at the same time."""
+    changes = [(member.started_at, 1) for member in members if member.started_at] + [
+        (member.ended_at, -1) for member in members if member.started_at and member.ended_at
     ]
-    at_work = most = 0
+    num_running = most = 0
     for _, change in sorted(changes):
-        at_work += change
-        most = max(most, at_work)
+        num_running += change
+        most = max(most, num_running)
     if most != max_running:
-        yield f"{most} were at work at once, and {max_running} should have been at most, and at times"
+        yield f"at most {most} experiments ran at once; expected: {max_running}"
 
 
 def _order(members: list[Member]) -> Iterator[str]:
-    """Nobody went before somebody who waited already with a higher priority, or with the same one for longer."""
+    """Check that no experiment started while one with a higher priority, or an older one with the same, waited."""
     for late in members:
         for early in members:
-            if early.began is None or not _outranks(late, early):
+            if early.started_at is None or not _outranks(late, early):
                 continue
-            left = min(filter(None, (late.began, late.cancelled_at)), default=None)
-            was_there = _created(late) + timedelta(seconds=ROUND_S) < early.began
-            if was_there and (left is None or left > early.began):
-                yield f"{early.view['name']} began before {late.view['name']}, which had more right to"
+            left = min(filter(None, (late.started_at, late.cancelled_at)), default=None)
+            was_there = _created(late) + timedelta(seconds=ROUND_S) < early.started_at
+            if was_there and (left is None or left > early.started_at):
+                yield f"{early.view['name']} started before {late.view['name']}, which ranked higher"
 
 
 def _outranks(one: Member, other: Member) -> bool:
@@ -132,10 +132,10 @@ def _outranks(one: Member, other: Member) -> bool:
 
 
 def _jobs(stack: LocalStack, members: list[Member]) -> Iterator[str]:
-    """Ray had one job of each that began, and none of the others."""
+    """Check that Ray had one job of each experiment that started, and no other jobs."""
     jobs = {job["submission_id"] for job in stack.ray("/api/jobs/") if job["submission_id"]}
-    wanted = {f"tet-{member.id}-1" for member in members if member.began}
-    # Cancelled between its turn and its submission, it never came so far.
+    wanted = {f"tet-{member.id}-1" for member in members if member.started_at}
+    # An experiment may be cancelled after it has left the queue and before its job is submitted.
     missing = {job for job in wanted - jobs if not _was_cancelled(members, job)}
     if missing or jobs - wanted:
         yield f"Ray lacks the jobs {sorted(missing)} and has {sorted(jobs - wanted)} that it should not"
@@ -150,22 +150,22 @@ def _created(member: Member) -> datetime:
 
 
 def _stage(member: Member) -> Json:
-    found: Json = member.view["chains"][0]["stages"][0]
-    return found
+    stage: Json = member.view["chains"][0]["stages"][0]
+    return stage
 
 
 def table(members: list[Member]) -> str:
-    """Who waited and ran for how long, in the order in which they began."""
+    """Return a table of the experiments with their times, in s, in the order of their starts."""
     first = min(map(_created, members))
 
     def seconds(at: datetime | None) -> str:
         return f"{(at - first).total_seconds():7.1f}" if at else "      –"
 
-    head = f"{'experiment':28} priority   posted    began    ended  state"
-    ordered = sorted(members, key=lambda member: (member.began is None, member.began or _created(member)))
+    head = f"{'experiment':28} priority   posted  started    ended  state"
+    ordered = sorted(members, key=lambda member: (member.started_at is None, member.started_at or _created(member)))
     lines = [
-        f"{member.view['name']:28} {member.priority:8}  {seconds(_created(member))}  {seconds(member.began)}"
-        f"  {seconds(member.ended)}  {member.view['state']}"
+        f"{member.view['name']:28} {member.priority:8}  {seconds(_created(member))}  {seconds(member.started_at)}"
+        f"  {seconds(member.ended_at)}  {member.view['state']}"
         for member in ordered
     ]
     return "\n".join(["", head, *lines, ""])

@@ -1,4 +1,4 @@
-"""The crowd that queues: small experiments of mixed priorities, some of which are to be cancelled, from one seed."""
+"""The crowd: small experiments of mixed priorities, drawn from a seed. Some of them are cancelled."""
 
 import random
 from dataclasses import dataclass, field
@@ -10,44 +10,44 @@ from tests.local_stack import Json
 NUM_EXPERIMENTS = 32
 PRIORITIES = (0, 0, 0, 1, 2, 5)
 EPOCHS = (1, 2)
-# Long enough to be still at work when it is cancelled.
+# The epochs of an experiment that is cancelled while it runs: more than it can train before.
 ENDLESS = 5_000
 ENDED = ("succeeded", "failed", "cancelled")
 
 
 class Fate(StrEnum):
-    """What becomes of an experiment by our own hand."""
+    """Whether and when an experiment is cancelled."""
 
     RUNS = "runs"
     IN_QUEUE = "cancelled in the queue"
-    AT_WORK = "cancelled at work"
+    RUNNING = "cancelled while running"
     SOME_TIME = "cancelled some time"
 
 
-FATES = {Fate.IN_QUEUE: 4, Fate.AT_WORK: 4, Fate.SOME_TIME: 3}
+FATES = {Fate.IN_QUEUE: 4, Fate.RUNNING: 4, Fate.SOME_TIME: 3}
 
 
 @dataclass
 class Member:
-    """One experiment: what was drawn for it, and what was seen of it."""
+    """One experiment: its drawn properties, and its observed states."""
 
     number: int
     priority: int
     epochs: int
     fate: Fate
-    # Seconds after it was posted; epochs committed, where it is to be cancelled at work.
+    # When it is cancelled: the time, in s, after the post; for Fate.RUNNING, the number of committed epochs.
     cancel_after: float
     id: str = ""
     cancelled_at: datetime | None = None
-    refused: bool = False  # it had ended before it was to be cancelled
+    refused: bool = False  # the cancellation came after the end
     view: Json = field(default_factory=dict)
-    # When it was at work, by its events.
-    began: datetime | None = None
-    ended: datetime | None = None
+    # From its events.
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
 
     @property
     def spec(self) -> Json:
-        """What is posted."""
+        """The spec that is posted."""
         stage = {"kind": "train", "T": 2, "epochs": self.epochs, "loss": {"name": "sdt"}}
         return {
             "name": f"{self.number:02d}: {self.fate}",
@@ -59,18 +59,18 @@ class Member:
         }
 
     @property
-    def was_begun(self) -> bool:
-        """Whether it was at work when it was to be cancelled: who is posted first finds places free."""
-        return self.began is not None and (self.cancelled_at is None or self.began <= self.cancelled_at)
+    def had_started(self) -> bool:
+        """Whether it had started before its cancellation, as the first posted experiments may."""
+        return self.started_at is not None and (self.cancelled_at is None or self.started_at <= self.cancelled_at)
 
     @property
     def has_ended(self) -> bool:
-        """Whether it was seen in a terminal state."""
+        """Whether the last view has a terminal state."""
         return bool(self.view) and self.view["state"] in ENDED
 
 
 def crowd(seed: int) -> list[Member]:
-    """Draws the experiments; the same seed draws the same ones."""
+    """Draw the experiments from a seed."""
     draw = random.Random(seed)
     fates = [fate for fate, count in FATES.items() for _ in range(count)]
     fates += [Fate.RUNS] * (NUM_EXPERIMENTS - len(fates))
@@ -81,9 +81,9 @@ def crowd(seed: int) -> list[Member]:
 def _member(draw: random.Random, number: int, fate: Fate) -> Member:
     priority, epochs = draw.choice(PRIORITIES), draw.choice(EPOCHS)
     match fate:
-        case Fate.IN_QUEUE:  # with the lowest priority it is still there
+        case Fate.IN_QUEUE:  # with the lowest priority it is still in the queue
             return Member(number, -1, epochs, fate, draw.uniform(0.0, 25.0))
-        case Fate.AT_WORK:
+        case Fate.RUNNING:
             return Member(number, priority, ENDLESS, fate, draw.randint(1, 4))
         case Fate.SOME_TIME:
             return Member(number, priority, epochs, fate, draw.uniform(0.0, 150.0))

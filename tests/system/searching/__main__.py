@@ -1,10 +1,11 @@
-"""Searches on a real stack, with drivers that are killed again and again: nothing is proposed twice, lost or undone.
+"""Searches on a real stack whose drivers are killed: nothing is proposed twice, lost or undone.
 
     python -m tests.system.searching [SEED]
 
 First come 64 random configurations with successive halving, two at a time; their driver is killed five times. Then
-comes a search that learns, with successive halving and one chain at a time, once left alone and once struck: both give
-the same result. It prints what it finds; the exit status is 1 if any promise was broken. It takes about ten minutes.
+comes a search that learns, with successive halving and one chain at a time, once undisturbed and once with killed
+drivers: both must give the same result. It prints the broken promises; the exit status is 1 if there are any. It takes
+about ten minutes.
 """
 
 import random
@@ -21,7 +22,7 @@ from service.spec import parse
 from service.storage import ExperimentFolder
 from tests.integration.experiment.conftest import driver_process
 from tests.local_stack import Json, LocalStack, local_stack
-from tests.system.searching.checks import Found, broken_promises, differences
+from tests.system.searching.checks import SearchRun, broken_promises, differences
 
 SPEC: Json = {
     "dataset": {"name": "digits"},
@@ -49,45 +50,47 @@ LEARNT: Json = {
     "search": {"method": "tpe", "num_configurations": 24, "space": SPACE, "max_concurrent": 1},
 }
 NUM_KILLS = 5
+# The longest wait, in s, for a number of entries or for the end.
 LIMIT_S = 900
+# The time, in s, between two checks of a wait.
 POLL_S = 0.3
 
 
 def main(arguments: list[str]) -> int:
     """Run the searches; return the exit status."""
     draws = random.Random(int(arguments[0]) if arguments else 0)
-    begun = time.monotonic()
+    start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="tet-search-") as folder, local_stack(Path(folder)) as stack:
         many = run(stack, SPEC | MANY, sorted(draws.sample(range(4, 75), NUM_KILLS)))
         broken = broken_promises(many, plan(parse(SPEC | MANY)))
-        alone = run(stack, SPEC | LEARNT)
-        struck = run(stack, SPEC | LEARNT, sorted(draws.sample(range(2, 45), NUM_KILLS)))
-        broken += broken_promises(struck) + differences(alone, struck)
+        undisturbed = run(stack, SPEC | LEARNT)
+        killed = run(stack, SPEC | LEARNT, sorted(draws.sample(range(2, 45), NUM_KILLS)))
+        broken += broken_promises(killed) + differences(undisturbed, killed)
     for line in broken:
         print(f"BROKEN  {line}")
     result = f"{len(broken)} promises were broken" if broken else "every promise was kept"
-    print(f"{result}, in {time.monotonic() - begun:.0f} s")
+    print(f"{result}, in {time.monotonic() - start:.0f} s")
     return 1 if broken else 0
 
 
-def run(stack: LocalStack, spec: Json, kills: Sequence[int] = ()) -> Found:
-    """Run a search to its end; kill its driver whenever the journal has so many entries."""
+def run(stack: LocalStack, spec: Json, kills: Sequence[int] = ()) -> SearchRun:
+    """Run a search to its end. Kill its driver each time that the journal has a number of entries in `kills`."""
     answer = stack.post(spec)
     assert answer.status_code == 202, answer.text
-    found = Found(stack, ExperimentFolder(stack.settings.storage, answer.json()["id"]), parse(spec))
+    search = SearchRun(stack, ExperimentFolder(stack.settings.storage, answer.json()["id"]), parse(spec))
     driver: psutil.Process | None = None
     for at in kills:
         deadline = time.monotonic() + LIMIT_S
-        while len(found.entries()) < at:
+        while len(search.entries()) < at:
             assert time.monotonic() < deadline, f"no {at} entries in the journal after {LIMIT_S} s"
             time.sleep(POLL_S)
         # The journal may have passed several of these numbers before the killed driver has a successor.
-        driver = driver_process(found.id, behind=driver)
+        driver = driver_process(search.id, killed=driver)
         driver.kill()
-        found.remember()
-    found.view = stack.await_experiment(found.id, lambda view: view["state"] in ("succeeded", "failed"), LIMIT_S)
-    print(f"{spec['name']}: {found.summary()}, its driver killed {len(kills)} times", flush=True)
-    return found
+        search.remember()
+    search.view = stack.await_experiment(search.id, lambda view: view["state"] in ("succeeded", "failed"), LIMIT_S)
+    print(f"{spec['name']}: {search.summary()}, its driver killed {len(kills)} times", flush=True)
+    return search
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Upgrades a real stack: what the version before has stored keeps working, and comes to the same, bit by bit.
+"""The upgrade of a real stack: experiments of the version before open, continue and end the same, bit by bit.
 
     python -m tests.system.upgrade [--keep]
 
 The version before runs experiments to their end, pauses some and makes one fail; then the version of this checkout is
-started on what they left. Prints a line for each promise. If one was broken, it ends with 1, keeps what was
-stored, and prints the folder.
+started on the same data. It prints a line for each promise. If one is broken, the exit status is 1, and the folder
+with the data is kept and printed.
 """
 
 import argparse
@@ -27,18 +27,18 @@ CHECKOUT = Path(__file__).parents[3]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Upgrade from one version to the other; returns the exit status."""
+    """Upgrade from one version to the other; return the exit status."""
     keep = _parse(argv).keep
-    for number in (signal.SIGINT, signal.SIGTERM):  # being asked to end takes everything along
+    for number in (signal.SIGINT, signal.SIGTERM):  # exit by an exception, so that all contexts end
         signal.signal(number, lambda number, _: sys.exit(128 + number))
-    begun = time.monotonic()
+    start = time.monotonic()
     try:
-        say(f"the version before, {BASE[:12]}, is being installed, where it is not yet")
+        say(f"the version before, {BASE[:12]}, is being installed, unless it already is")
         base = prepare(CHECKOUT)
     except BaseMissing as missing:
         print(missing, file=sys.stderr)
         return 2
-    say(f"installed in {base}, after {time.monotonic() - begun:.0f} s")
+    say(f"installed in {base}, after {time.monotonic() - start:.0f} s")
     folder, report = Path(tempfile.mkdtemp(prefix="tet-upgrade-")), Report()
     try:
         upgrade(base, Place.make(folder), report)
@@ -51,12 +51,12 @@ def main(argv: list[str] | None = None) -> int:
             say(f"kept, with its logs: {folder}")
         else:
             shutil.rmtree(folder)
-    say(f"{report.told()}, in {(time.monotonic() - begun) / 60:.1f} min")
+    say(f"{report.summary()}, in {(time.monotonic() - start) / 60:.1f} min")
     return 1 if report.broken else 0
 
 
 def upgrade(base: Path, place: Place, report: Report) -> None:
-    """Run the version before, then this one in its place, and tell what was kept."""
+    """Run the version before, then this version in its place, and check the promises."""
     try:
         with running(base, place) as old:
             say(f"the version before is up, with torch {old.about()}")
@@ -74,7 +74,7 @@ def upgrade(base: Path, place: Place, report: Report) -> None:
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.system.upgrade", description=__doc__.partition("\n")[0])
-    parser.add_argument("--keep", action="store_true", help="keep what was stored, whatever has come out")
+    parser.add_argument("--keep", action="store_true", help="keep the data even if no promise is broken")
     return parser.parse_args(argv)
 
 

@@ -1,22 +1,22 @@
 """The version before: a working tree of its commit, with an environment of its own.
 
 Both are kept in `.upgrade/` of the checkout, which git ignores, so that only the first run pays for the installation.
-They take the room of one more `.venv/`. To remove them: `git worktree remove --force .upgrade/<commit>`.
+They need as much disk space as another `.venv/`. To remove them: `git worktree remove --force .upgrade/<commit>`.
 """
 
 import os
 import subprocess
 from pathlib import Path
 
-# The last commit before the restructuring of the packages: what it has stored must keep working.
+# The last commit before the restructuring of the packages. Data that it has stored must still open.
 BASE = "5ce0ebf1ec3cc657499c7597ffb0112bbabd5b32"
 CACHE = ".upgrade"
-# Variables by which the `make` that runs this program would pass its own options on.
+# The variables by which `make` passes its options to a `make` that it starts.
 _OF_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")
 
 
-class BaseMissing(Exception):  # noqa: N818 - named for what it says
-    """The version before cannot be had; the message says why, and what to do."""
+class BaseMissing(Exception):  # noqa: N818 - "Missing" is the clearer name
+    """The lack of the version before. The message has the reason and the next step."""
 
 
 def prepare(checkout: Path, commit: str = BASE) -> Path:
@@ -32,7 +32,7 @@ def prepare(checkout: Path, commit: str = BASE) -> Path:
     tree = checkout / CACHE / commit[:12]
     _require_commit(checkout, commit)
     if not (tree / ".git").exists():
-        # Forced, since git remembers a tree whose folder somebody has removed.
+        # --force, because git remembers a worktree whose folder was removed.
         _git(checkout, "worktree", "add", "--force", "--detach", str(tree), commit)
     _require_unchanged(tree, commit)
     _install(tree)
@@ -51,12 +51,12 @@ def _require_unchanged(tree: Path, commit: str) -> None:
     head = _git(tree, "rev-parse", "HEAD").strip()
     changed = _git(tree, "status", "--porcelain", "--untracked-files=no").strip()
     if head != commit or changed:
-        said = f"is at {head}" if head != commit else f"was changed: {changed}"
-        raise BaseMissing(f"{tree} {said}: remove it (`git worktree remove --force {tree}`), and it is made again")
+        problem = f"is at {head}" if head != commit else f"was changed: {changed}"
+        raise BaseMissing(f"{tree} {problem}: remove it (`git worktree remove --force {tree}`), and it is made again")
 
 
 def _install(tree: Path) -> None:
-    """Run the setup of that version itself; it does nothing where it has been done."""
+    """Run `make setup` of that version, which does nothing if it has run before."""
     environment = {name: value for name, value in os.environ.items() if name not in _OF_MAKE}
     done = _run("make", "-C", str(tree), "setup", environment=environment)
     if done.returncode != 0:

@@ -1,4 +1,4 @@
-"""What is done under the version before: experiments that finish, one that fails, and two that are paused."""
+"""The experiments of the version before: some finish, one fails, and two are paused."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
@@ -21,12 +21,12 @@ from tests.system.upgrade.stack import Json, Stack, StackError
 
 @dataclass(frozen=True)
 class Stored:
-    """An experiment as the version before has left it.
+    """An experiment of the version before.
 
     Attributes:
-        id: Its id.
-        answers: What the API said of it.
-        results: What it had come to.
+        id: The experiment's id.
+        answers: The API's answers about the experiment.
+        results: The experiment's results.
     """
 
     id: str
@@ -35,14 +35,14 @@ class Stored:
 
     @property
     def name(self) -> str:
-        """What it is called in the report."""
+        """The experiment's name in the report."""
         view = self.answers["experiment"]
         return f"{view['name']!r} ({view['state']})"
 
 
 @dataclass(frozen=True)
 class Before:
-    """All that was stored. Each one that was disturbed has a twin: the same spec, left alone."""
+    """All experiments of the version before. A disturbed one has a twin: the same spec, undisturbed."""
 
     digits: Stored
     paused: Stored
@@ -57,13 +57,13 @@ class Before:
         yield from (getattr(self, each.name) for each in fields(self))
 
     def finished(self) -> list[Stored]:
-        """Return those that have succeeded."""
+        """Return the experiments that have succeeded."""
         return [self.digits, self.paused_twin, self.searched_twin, self.failed_twin]
 
 
 def make(stack: Stack) -> Before:
-    """Run everything, and leave nothing at work."""
-    # Failed first: its twin needs the pictures back.
+    """Run all experiments, and leave none running."""
+    # First the one that fails: its twin needs the pictures, which are put back then.
     failed, failed_twin = _stored(stack, _fail(stack)), _finish(stack, FAILED)
     return Before(
         failed=failed,
@@ -83,11 +83,11 @@ def _finish(stack: Stack, spec: Json | Path) -> Stored:
 
 
 def _fail(stack: Stack) -> str:
-    """Take the pictures away between two epochs, let it fail, and put them back."""
+    """Take the pictures away between two epochs, wait for the failure, and put them back."""
     pictures = put_pictures(stack.place.data)
     away = pictures.with_name("away")
     experiment_id = stack.submit(FAILED)
-    stack.await_view(experiment_id, "at work, with a chain that has ended", _is_to_fail)
+    stack.await_view(experiment_id, "running, with a chain that has ended", _is_to_fail)
     pictures.rename(away)
     stack.await_state(experiment_id, "failed")
     away.rename(pictures)
@@ -95,20 +95,20 @@ def _fail(stack: Stack) -> str:
 
 
 def _is_to_fail(view: Json) -> bool:
-    """Whether a chain has ended, and another one is between its first and its last epoch."""
+    """Return whether a chain has ended, and another one is in the first half of its epochs."""
     stages = _stages(view)
-    at_work = (0 < stage["epoch"] < stage["epochs"] // 2 for stage in stages)
-    return any(stage["state"] == "succeeded" for stage in stages) and any(at_work)
+    in_first_half = (0 < stage["epoch"] < stage["epochs"] // 2 for stage in stages)
+    return any(stage["state"] == "succeeded" for stage in stages) and any(in_first_half)
 
 
 def _pause(stack: Stack, spec: Json, count: Callable[[Json], int], after: int) -> str:
     experiment_id = stack.submit(spec)
-    stack.await_view(experiment_id, f"at work, {after} on its way", lambda view: count(view) >= after)
+    stack.await_view(experiment_id, f"running, with a progress of {after}", lambda view: count(view) >= after)
     stack.pause(experiment_id)
     stages = _stages(stack.await_state(experiment_id, "paused"))
     if all(stage["attempts"] for stage in stages) or not any(stage["epoch"] for stage in stages):
         states = ", ".join(f"{stage['state']} at {stage['epoch']} of {stage['epochs']}" for stage in stages)
-        raise StackError(f"{spec['name']!r} was not paused in its middle: its stages are {states}")
+        raise StackError(f"{spec['name']!r} was not paused between its start and its end: its stages are {states}")
     return experiment_id
 
 
@@ -125,14 +125,15 @@ def _num_ended(view: Json) -> int:
 
 
 def _stored(stack: Stack, experiment_id: str) -> Stored:
-    found = Stored(experiment_id, answers(stack, experiment_id), take(stack, experiment_id))
-    say(f"        {found.name}: {_progress(found)}")
-    return found
+    stored = Stored(experiment_id, answers(stack, experiment_id), take(stack, experiment_id))
+    say(f"        {stored.name}: {_progress(stored)}")
+    return stored
 
 
 def _progress(stored: Stored) -> str:
     stages = _stages(stored.answers["experiment"])
     done = sum(stage["state"] == "succeeded" for stage in stages)
-    begun = sum(stage["attempts"] > 0 for stage in stages) - done
-    told = f"of {len(stages)} stages {done} succeeded, {begun} were begun, {len(stages) - done - begun} were not"
-    return f"{told}; {stored.results.told()}"
+    num_started = sum(stage["attempts"] > 0 for stage in stages) - done
+    num_waiting = len(stages) - done - num_started
+    counts = f"of {len(stages)} stages {done} succeeded, {num_started} had started, {num_waiting} had not"
+    return f"{counts}; {stored.results.summary()}"

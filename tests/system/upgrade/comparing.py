@@ -1,25 +1,26 @@
-"""In what two records differ, in words."""
+"""The differences between two records, as messages."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tests.system.upgrade.results import Results, outcome
 
-# Longer ones are cut.
-WORDS = 200
+# The longest value that is shown in full, in characters.
+MAX_SHOWN = 200
+# How many differences of a kind are shown.
 SHOWN = 5
 
 
 def outcomes(expected: Results, found: Results) -> list[str]:
-    """Compare two runs of one spec."""
+    """Return the differences between two runs of one spec."""
     pairs = zip(outcome(expected), outcome(found), strict=True)
     return [line for (name, old), (_, new) in pairs for line in _of_mappings(name, old, new)]
 
 
 def kept(before: Results, after: Results) -> list[str]:
-    """Compare one experiment with itself: every run that was there still is, and is the only one of its place.
+    """Return the differences between an experiment before and after: lost or new runs, and changed stages.
 
-    What had been finished is what it was, and was not begun again.
+    Stages that had succeeded must not change, and must have no further attempt.
     """
     wrong = _of_mappings("runs", before.runs, {where: after.runs.get(where) for where in before.runs})
     done = [where for where, state in before.states.items() if state.startswith("succeeded")]
@@ -33,7 +34,7 @@ def kept(before: Results, after: Results) -> list[str]:
 
 
 def common(path: str, old: Any, new: Any) -> Iterator[str]:
-    """Yield the fields that both answers have, and in which they differ."""
+    """Yield the differences in fields that both answers have."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in old.keys() & new.keys():
             yield from common(f"{path}.{key}", old[key], new[key])
@@ -45,7 +46,7 @@ def common(path: str, old: Any, new: Any) -> Iterator[str]:
 
 
 def dropped(path: str, old: Any, new: Any) -> Iterator[str]:
-    """Yield the fields that the old answer alone has; of the elements of a list those of the first."""
+    """Yield the fields that only the old answer has; for a list, those of its first element."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         yield from (f"{path}.{key}" for key in old.keys() - new.keys())
         for key in old.keys() & new.keys():
@@ -55,7 +56,7 @@ def dropped(path: str, old: Any, new: Any) -> Iterator[str]:
 
 
 def num_values(answer: Any) -> int:
-    """Count the values in an answer."""
+    """Return the number of values in an answer."""
     if isinstance(answer, Mapping):
         return sum(num_values(each) for each in answer.values())
     return sum(num_values(each) for each in answer) if isinstance(answer, list) else 1
@@ -77,4 +78,4 @@ def _difference(expected: Any, found: Any) -> str:
 
 def _cut(value: Any) -> str:
     text = repr(value)
-    return text if len(text) <= WORDS else text[:WORDS] + "…"
+    return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…"

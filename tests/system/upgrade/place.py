@@ -1,4 +1,4 @@
-"""What the old and the new stack share, one after the other: a home, a folder of data sets, and ports."""
+"""The place of the old stack, and then of the new one: a home, a folder of data sets, and ports."""
 
 import contextlib
 import os
@@ -11,19 +11,19 @@ import psutil
 from tests.ports import lasting_ports
 
 PORTS = ("API", "MLFLOW", "RAY_DASHBOARD", "RAY_GCS", "RAY_CLIENT", "RAY_AGENT")
-# Two trials of one CPU at once, on any machine.
+# The CPUs of the stack: two trials at once, on any machine.
 NUM_CPUS = "2"
-# Settings and tokens of other stacks, and the other version's code.
+# The prefixes of variables that are not inherited: settings and tokens of other stacks, and paths of code.
 _NOT_INHERITED = ("TET_", "RAY_", "PYTHONPATH", "VIRTUAL_ENV")
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where one stack after the other stands.
+    """The place of a stack.
 
     Attributes:
-        folder: Everything that is written lies in it.
-        ports: By the name of their setting. They stay the same, since stored links name them.
+        folder: The folder for all files.
+        ports: The ports, by the name of their setting. Both stacks use them, because stored links name them.
     """
 
     folder: Path
@@ -41,27 +41,27 @@ class Place:
 
     @property
     def data(self) -> Path:
-        """Where data sets lie."""
+        """The folder of data sets."""
         return self.folder / "data"
 
     @property
     def api_url(self) -> str:
-        """Where the API listens."""
+        """The URL of the API."""
         return f"http://127.0.0.1:{self.ports['API']}"
 
     @property
     def mlflow_url(self) -> str:
-        """Where MLflow listens."""
+        """The URL of MLflow."""
         return f"http://127.0.0.1:{self.ports['MLFLOW']}"
 
     def environment(self) -> dict[str, str]:
-        """The variables of a stack that stands here."""
+        """Return the environment variables of a stack in this place."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
         ports = {f"TET_{name}_PORT": str(port) for name, port in self.ports.items()}
         return inherited | ports | {"TET_HOME": str(self.home), "TET_DATA": str(self.data), "TET_NUM_CPUS": NUM_CPUS}
 
     def processes(self) -> list[psutil.Process]:
-        """Every process of a stack that stands here: all carry its home in their environment."""
+        """Return every process of a stack in this place: their environments name its home."""
         return [process for process in psutil.process_iter() if self._is_ours(process)]
 
     def _is_ours(self, process: psutil.Process) -> bool:
@@ -71,7 +71,7 @@ class Place:
         return False
 
     def end_all(self) -> Iterator[str]:
-        """End by force the processes that are left here, and yield their names."""
+        """Kill the processes that are left in this place, and yield their names."""
         for process in self.processes():
             with contextlib.suppress(psutil.Error):
                 yield f"process {process.pid}: {' '.join(process.cmdline())[:120]}"

@@ -1,4 +1,4 @@
-"""Reads an experiment's results, and what the API and MLflow say of it."""
+"""Functions that read an experiment's results and the API's answers about it."""
 
 from collections import Counter
 
@@ -8,42 +8,42 @@ from mlflow.entities import Run
 from tests.system.upgrade.results import Results, Where
 from tests.system.upgrade.stack import Json, Stack
 
-# How long something took is no part of a metric series.
+# The endings of metrics that measure time. Their values are not compared.
 TIMES = ("_s", "_per_s")
 
 
 def take(stack: Stack, experiment_id: str) -> Results:
-    """Return the results of an experiment, of which nothing runs now."""
-    found = Results()
+    """Return the results of an experiment that does not run now."""
+    results = Results()
     view = stack.view(experiment_id)
     chains = {chain["id"]: f"{chain['arm']}, seed {chain['seed']}, chain {chain['id'][:6]}" for chain in view["chains"]}
     for chain in view["chains"]:
         for stage in chain["stages"]:
             where = _where(chains, chain["id"], stage["index"])
-            found.states[where] = f"{stage['state']} at {stage['epoch']} of {stage['epochs']}"
-            found.attempts[where] = stage["attempts"]
+            results.states[where] = f"{stage['state']} at {stage['epoch']} of {stage['epochs']}"
+            results.attempts[where] = stage["attempts"]
             if stage["weights_sha256"] is not None:
-                found.hashes[where] = stage["weights_sha256"]
-    _from_mlflow(found, chains, MlflowClient(stack.place.mlflow_url), experiment_id)
-    return found
+                results.hashes[where] = stage["weights_sha256"]
+    _from_mlflow(results, chains, MlflowClient(stack.place.mlflow_url), experiment_id)
+    return results
 
 
 def _where(chains: dict[str, str], chain_id: str, index: int | str | None) -> Where:
     return chains[chain_id] + ("" if index is None else f", stage {index}")
 
 
-def _from_mlflow(found: Results, chains: dict[str, str], client: MlflowClient, experiment_id: str) -> None:
+def _from_mlflow(results: Results, chains: dict[str, str], client: MlflowClient, experiment_id: str) -> None:
     query = f"tags.`tet.experiment` = '{experiment_id}'"
     experiments = [each.experiment_id for each in client.search_experiments(filter_string=query)]
     for run in client.search_runs(experiments, max_results=1_000):
         tags = run.data.tags
         where = _where(chains, tags["tet.chain"], tags.get("tet.stage"))
-        found.runs.setdefault(where, []).append(run.info.run_id)
-        _points(found, client, run, where)
+        results.runs.setdefault(where, []).append(run.info.run_id)
+        _points(results, client, run, where)
 
 
-def _points(found: Results, client: MlflowClient, run: Run, where: Where) -> None:
-    series, times = found.series.setdefault(where, []), found.times.setdefault(where, Counter())
+def _points(results: Results, client: MlflowClient, run: Run, where: Where) -> None:
+    series, times = results.series.setdefault(where, []), results.times.setdefault(where, Counter())
     for key in run.data.metrics:
         for point in client.get_metric_history(run.info.run_id, key):
             if key.endswith(TIMES):
@@ -54,9 +54,9 @@ def _points(found: Results, client: MlflowClient, run: Run, where: Where) -> Non
 
 
 def answers(stack: Stack, experiment_id: str) -> Json:
-    """Return what the API says of an experiment: itself, its comparison and, once it has ended, its events."""
+    """Return the API's view of an experiment, its comparison and, if it has ended, its events."""
     view = stack.view(experiment_id)
-    found: Json = {"experiment": view, "comparison": stack.get(f"/experiments/{experiment_id}/comparison").json()}
-    if view["finished_at"] is not None:  # until then the stream has no end
-        found["events"] = stack.get(f"/experiments/{experiment_id}/events").text.split("\r\n\r\n")
-    return found
+    all_answers: Json = {"experiment": view, "comparison": stack.get(f"/experiments/{experiment_id}/comparison").json()}
+    if view["finished_at"] is not None:  # otherwise the stream does not end
+        all_answers["events"] = stack.get(f"/experiments/{experiment_id}/events").text.split("\r\n\r\n")
+    return all_answers

@@ -1,4 +1,4 @@
-"""The promises, each told in a line as it is looked at."""
+"""The report: a line for each checked promise."""
 
 import time
 from collections.abc import Callable
@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
-class Found(NamedTuple):
+class Checked(NamedTuple):
     """The result of a check.
 
     Attributes:
-        compared: What was compared, in words.
-        wrong: All that is not as it should be; empty if the promise was kept.
+        compared: A description of the compared values.
+        wrong: A message for each difference; empty if the promise was kept.
     """
 
     compared: str
@@ -20,27 +20,27 @@ class Found(NamedTuple):
 
 @dataclass
 class Report:
-    """What was kept and what was broken so far."""
+    """The number of kept promises, and the broken ones."""
 
     num_kept: int = 0
     broken: list[str] = field(default_factory=list)
 
-    def hold(self, promise: str, check: Callable[[], Found]) -> None:
-        """Look at a promise. A check that fails breaks it, and those that follow are looked at all the same."""
+    def hold(self, promise: str, check: Callable[[], Checked]) -> None:
+        """Check a promise and print the result. An error in the check breaks the promise."""
         try:
-            found = check()
+            checked = check()
         except Exception as error:
-            found = Found("not compared", [f"{type(error).__name__}: {error}"])
-        if found.wrong:
+            checked = Checked("not compared", [f"{type(error).__name__}: {error}"])
+        if checked.wrong:
             self.broken.append(promise)
         else:
             self.num_kept += 1
-        say(f"{'BROKEN' if found.wrong else 'kept  '}  {promise}: {found.compared}")
-        for line in found.wrong:
+        say(f"{'BROKEN' if checked.wrong else 'kept  '}  {promise}: {checked.compared}")
+        for line in checked.wrong:
             say(f"        {line}")
 
-    def told(self) -> str:
-        """Say how it has ended."""
+    def summary(self) -> str:
+        """Return the result in one line."""
         if self.broken:
             return f"{len(self.broken)} of {len(self.broken) + self.num_kept} promises were broken"
         return f"all {self.num_kept} promises were kept"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-Where = str  # a chain or one of its stages, in words
+Where = str  # the label of a chain or of a stage
 Point = tuple[str, int, float]  # key, step, value
 
 
@@ -13,15 +13,15 @@ Point = tuple[str, int, float]  # key, step, value
 class Results:
     """The results of an experiment.
 
-    All but the run ids and the attempts is the same each time that a spec is run on one machine.
+    Everything except the run ids and the attempts is the same each time that a spec runs on one machine.
 
     Attributes:
-        states: Of each stage, with the epochs committed.
-        hashes: Each stage's final weights.
-        series: Each run's points, times apart.
-        times: How often each time has a point at each step.
-        runs: The ids of the runs of each chain and stage: one each.
-        attempts: Each stage's.
+        states: Each stage's state and committed epochs.
+        hashes: The hash of each stage's final weights.
+        series: Each run's points, without times.
+        times: The number of points of each time metric at each step.
+        runs: The ids of the runs of each chain and stage; there should be one.
+        attempts: The number of each stage's attempts.
     """
 
     states: dict[Where, str] = field(default_factory=dict)
@@ -31,14 +31,14 @@ class Results:
     runs: dict[Where, list[str]] = field(default_factory=dict)
     attempts: dict[Where, int] = field(default_factory=dict)
 
-    def told(self) -> str:
-        """Say how much there is."""
+    def summary(self) -> str:
+        """Return the numbers of hashes, points and runs, as a text."""
         points = sum(map(len, self.series.values()))
         return f"{len(self.hashes)} hashes, {points} points, {sum(map(len, self.runs.values()))} runs"
 
 
 def outcome(results: Results) -> Iterator[tuple[str, dict[Where, Any]]]:
-    """Yield what is the same for every run of a spec."""
+    """Yield the results that are the same for every run of a spec, each with its name."""
     yield "state", results.states
     yield "weights", results.hashes
     yield "series", results.series

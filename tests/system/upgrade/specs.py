@@ -1,4 +1,4 @@
-"""What is run: small, but with all kinds of things that are stored."""
+"""The specs of the experiments: small, but with all kinds of stored data."""
 
 from pathlib import Path
 
@@ -7,17 +7,17 @@ from PIL import Image
 
 from tests.system.upgrade.stack import Json
 
-# Of the version before, so that both run the same one.
+# The path of a spec in a checkout. Both versions run the file of the version before.
 DIGITS = Path("examples/digits.yaml")
 
 TET = {"name": "tet", "lamb": 0.05, "phi": 1.0}
 MODEL = {"name": "vgg_small", "width": 6}
-# Two seeds of two arms, an analysis among the stages: at most two chains are at work, so that two wait.
+# Four chains, with an analysis among the stages. At most two chains run at once, so that two wait.
 PAUSED: Json = {
     "name": "digits, to be paused",
     "dataset": {"name": "digits"},
     "model": MODEL,
-    "batch_size": 32,  # about a second an epoch, so that the pause comes between two
+    "batch_size": 32,  # an epoch takes about a second, so that the pause comes between two epochs
     "arms": [
         {"name": "SDT", "stages": [{"kind": "train", "T": 3, "epochs": 8, "loss": {"name": "sdt"}}]},
         {
@@ -31,10 +31,10 @@ PAUSED: Json = {
     ],
     "seeds": [0, 1],
 }
-# When it is paused: with so many epochs committed. The first chains have come to their middle.
+# The number of committed epochs, over all chains, at which the experiment is paused: early in the first two chains.
 PAUSE_AFTER = 4
 
-# The first arm ends before its pictures are gone, the second one is at work then.
+# The folder of pictures that is taken away when the first arm has ended and the second one runs.
 PICTURES = "pictures"
 FAILED: Json = {
     "name": "pictures, to be taken away",
@@ -47,10 +47,11 @@ FAILED: Json = {
     ],
     "seeds": [0, 1],
 }
+# The number of pictures of both classes together.
 NUM_PICTURES = 120
 
-# It learns from what has ended, one configuration at a time, so that it comes to the same each time. The first ten are
-# drawn at random: it is paused among them, and has to learn from both halves later.
+# A search that learns, one configuration at a time, so that its results are the same each time. The first ten
+# configurations are random. It is paused among them, and later learns from those before and after the pause.
 SEARCHED: Json = {
     "name": "a search, to be paused",
     "dataset": {"name": "digits"},
@@ -67,11 +68,12 @@ SEARCHED: Json = {
     "early_stopping": {"name": "asha", "grace_epochs": 1, "reduction_factor": 3},
     "seeds": [0],
 }
+# The number of chains that have ended when the search is paused.
 SEARCH_PAUSE_AFTER = 8
 
 
 def put_pictures(data: Path) -> Path:
-    """Make a folder with two classes of noise, one darker than the other; the same each time."""
+    """Make and return a folder with two classes of noise, one darker than the other; the same each time."""
     draws = np.random.default_rng(0)
     for name, brightest in (("dark", 128), ("light", 256)):
         folder = data / PICTURES / name

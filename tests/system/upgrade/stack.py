@@ -1,4 +1,4 @@
-"""A version of the service, its stack, and what a user does with it: by its own `tet`, and by HTTP."""
+"""The stack of a version of the service, used by that version's `tet` and by HTTP."""
 
 import json
 import subprocess
@@ -16,35 +16,37 @@ from tests.system.upgrade.place import Place
 Json = dict[str, Any]
 
 ENDED = ("succeeded", "failed", "cancelled")
+# The time, in s, between two requests of a wait.
 POLL_S = 0.2
-# Far more than anything takes, but on a machine that is busy with other things.
+# The longest wait, in s, for a state: long enough for a busy machine.
 LIMIT_S = 3_600
+# The longest time, in s, for a command.
 COMMAND_S = 900
-# Prints where the code comes from, and what its bits depend on.
+# Prints the path of the code, and the version of torch, on which bits depend.
 _ABOUT = "import service, torch; print(service.__file__, torch.__version__)"
 
 
 class StackError(Exception):
-    """A command or a request was refused, or something did not come about in time."""
+    """A failed command or request, or a state that was not reached in time."""
 
 
 @dataclass(frozen=True)
 class Stack:
-    """A version whose stack is up.
+    """The running stack of a version.
 
     Attributes:
-        checkout: Where its code lies, with its environment in `.venv/`.
-        place: Where it stands.
+        checkout: The folder of its code, with its environment in `.venv/`.
+        place: The place of the stack.
     """
 
     checkout: Path
     place: Place
 
     def about(self) -> str:
-        """Return its version of torch.
+        """Return the stack's version of torch.
 
         Raises:
-            StackError: Its environment runs the code of another checkout.
+            StackError: The environment runs the code of another checkout.
         """
         file, torch = self._run(self.checkout / ".venv/bin/python", "-c", _ABOUT).stdout.split()
         if not Path(file).is_relative_to(self.checkout):
@@ -52,10 +54,10 @@ class Stack:
         return torch
 
     def tet(self, *arguments: str) -> str:
-        """Return what a `tet` command prints.
+        """Run a `tet` command and return its output.
 
         Raises:
-            StackError: Its exit status is not 0.
+            StackError: The exit status is not 0.
         """
         done = self._run(self.checkout / ".venv/bin/tet", *arguments)
         if done.returncode != 0:
@@ -63,7 +65,7 @@ class Stack:
         return done.stdout
 
     def _run(self, program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-        # Not in a checkout: Python would import what lies in the working folder.
+        # Not in a checkout, because Python would import the modules of the working folder.
         return subprocess.run(
             [program, *arguments], env=self.place.environment(), cwd=self.place.folder,
             capture_output=True, text=True, check=False, timeout=COMMAND_S,
@@ -77,10 +79,10 @@ class Stack:
         return self.tet("submit", str(file)).split()[0]
 
     def get(self, path: str) -> httpx.Response:
-        """Return the API's answer.
+        """Return the API's answer to a GET.
 
         Raises:
-            StackError: It is none.
+            StackError: The answer is an error.
         """
         answer = httpx.get(self.place.api_url + path, timeout=60)
         if not answer.is_success:
@@ -88,30 +90,30 @@ class Stack:
         return answer
 
     def pause(self, experiment_id: str) -> None:
-        """Ask that an experiment be paused; by HTTP, since `tet` takes a while to start."""
+        """Pause an experiment; by HTTP, because `tet` takes a while to start."""
         httpx.post(f"{self.place.api_url}/experiments/{experiment_id}/pause", timeout=60).raise_for_status()
 
     def view(self, experiment_id: str) -> Json:
-        """Return the experiment."""
-        found: Json = self.get(f"/experiments/{experiment_id}").json()
-        return found
+        """Return the API's view of an experiment."""
+        view: Json = self.get(f"/experiments/{experiment_id}").json()
+        return view
 
     def await_view(self, experiment_id: str, wanted: str, until: Callable[[Json], bool]) -> Json:
-        """Return the experiment as soon as it is as wanted.
+        """Wait until a condition of an experiment holds, and return its view; `wanted` describes the condition.
 
         Raises:
-            StackError: It has ended in another way, or it takes too long.
+            StackError: The experiment has ended without it, or the wait is too long.
         """
         deadline = time.monotonic() + LIMIT_S
-        while not until(found := self.view(experiment_id)):
-            if found["state"] in ENDED or time.monotonic() > deadline:
-                said = f"{found['name']!r} is {found['state']} ({found['reason']}), where it should be: {wanted}"
-                raise StackError(f"{said}; {_failure(found)}")
+        while not until(view := self.view(experiment_id)):
+            if view["state"] in ENDED or time.monotonic() > deadline:
+                problem = f"{view['name']!r} is {view['state']} ({view['reason']}); expected: {wanted}"
+                raise StackError(f"{problem}; {_failure(view)}")
             time.sleep(POLL_S)
-        return found
+        return view
 
     def await_state(self, experiment_id: str, state: str) -> Json:
-        """Return the experiment as soon as it is in a state."""
+        """Wait until an experiment is in a state, and return its view."""
         return self.await_view(experiment_id, state, lambda view: bool(view["state"] == state))
 
 
@@ -121,7 +123,7 @@ def _failure(view: Json) -> str:
 
 @contextmanager
 def running(checkout: Path, place: Place) -> Iterator[Stack]:
-    """Keep a version's stack up for as long as the context lasts."""
+    """Start a version's stack, yield it, and stop it at the end of the context."""
     stack = Stack(checkout, place)
     try:
         stack.tet("up")

@@ -1,8 +1,8 @@
-"""Trials of several workers on a Ray cluster of several nodes on this machine, undisturbed and struck by faults.
+"""Trials of several workers on a Ray cluster of several nodes on this machine, undisturbed and with faults.
 
     python -m tests.system.workers [SCENARIO ...]
 
-It prints each promise and whether it was kept, and at the end all of them as JSON. The exit status is 1 if a promise
+It prints whether each promise was kept, and at the end all promises as JSON. The exit status is 1 if a promise
 was broken.
 """
 
@@ -16,18 +16,18 @@ from tests.system.workers.scenarios import SCENARIOS, Promises, Stage
 
 def main(names: list[str]) -> int:
     """Play the scenarios of these names, or all of them; return the exit status."""
-    found: dict[str, Promises] = {}
+    results: dict[str, Promises] = {}
     with nodes() as (cluster, storage):
         stage = Stage(cluster, storage)
         for name in names or SCENARIOS:
-            begun = time.monotonic()
+            start = time.monotonic()
             play, num = SCENARIOS[name]
-            found[name] = play(stage, num)
-            print(f"{name}: {time.monotonic() - begun:.1f} s", file=sys.stderr, flush=True)
-            for promise, is_kept in found[name].items():
+            results[name] = play(stage, num)
+            print(f"{name}: {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
+            for promise, is_kept in results[name].items():
                 print(f"  {'kept  ' if is_kept else 'BROKEN'}  {promise}", file=sys.stderr, flush=True)
-    print(json.dumps(found), flush=True)
-    return 0 if all(all(promises.values()) for promises in found.values()) else 1
+    print(json.dumps(results), flush=True)
+    return 0 if all(all(promises.values()) for promises in results.values()) else 1
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One experiment on the cluster, run by a driver's campaign, and struck after its second epoch."""
+"""One experiment on the cluster, run by a driver's campaign, with a fault after its second epoch."""
 
 import json
 import logging
@@ -26,6 +26,7 @@ from service.spec import parse
 from service.storage import ExperimentFolder
 from tests.system.workers.nodes import until, workers
 
+# The number of committed epochs after which the fault strikes.
 STRUCK_AFTER = 2
 # An epoch has 13 batches, the last of 12 samples; neither 4 nor 2 divides 113.
 SPEC: dict[str, Any] = {
@@ -55,7 +56,7 @@ class Run:
         (self.chain,) = plan(self.spec)
         self.cancelled = threading.Event()
         self._has_ended = threading.Event()
-        self.said: list[str] = []
+        self.messages: list[str] = []
 
     def resumed(self, num_workers: int) -> "Run":
         """Return the same experiment with its next driver and another number of workers."""
@@ -63,14 +64,14 @@ class Run:
         return Run(folder.storage, folder.experiment_id, num_workers, driver=driver, **self._changes)
 
     def to_end(self, strike: Strike | None = None) -> "Run":
-        """Run it. An error of the strike is raised here."""
+        """Run the experiment to its end, with a fault if `strike` is given; raise the errors of the fault."""
         ledger = Ledger(self.folder, [self.chain], EventFile(self.folder.events(self._driver)))
         campaign = Campaign(
             Assignment(self.folder.experiment_id, self.spec, self.folder, self.folder.storage, self._driver),
             Bookkeeping(Board([self.chain]), ledger, Study(self.spec, ledger, StudyJournal(self.folder.search))),
             Stopping(StopWindow(self.cancelled, 10.0), Takeover(self.folder, self._driver)),
         )
-        handler = _Kept(self.said)
+        handler = _Recorder(self.messages)
         logging.getLogger("service.runner").addHandler(handler)
         with ThreadPoolExecutor(1) as striking:
             struck = None if strike is None else striking.submit(self._strike, strike)
@@ -84,14 +85,14 @@ class Run:
         return self
 
     def progress(self, stage: int = 0) -> StageProgress:
-        """Return what is committed of a stage."""
+        """Return the committed state of a stage."""
         return read_progress(self.folder.stage(self.chain.id, stage))
 
     @property
     def done(self) -> Done:
         """The end of the train stage."""
         done = self.progress().done
-        assert done is not None, self.said
+        assert done is not None, self.messages
         return done
 
     @property
@@ -109,23 +110,23 @@ class Run:
 
     def _strike(self, strike: Strike) -> None:
         until(lambda: len(self.progress().commits) >= STRUCK_AFTER or self._has_ended.is_set())
-        assert len(self.progress().commits) >= STRUCK_AFTER, f"it ended before it was struck: {self.said}"
+        assert len(self.progress().commits) >= STRUCK_AFTER, f"the experiment ended before the fault: {self.messages}"
         strike(self)
 
 
-def note_seconds_after_end(run: Run, found: list[float]) -> None:
-    """Note in `found` for how many seconds workers stay after their stage's end, while the experiment goes on."""
+def note_seconds_after_end(run: Run, times_s: list[float]) -> None:
+    """Append to `times_s` how long, in s, workers stay after their stage's end while the experiment continues."""
     until(lambda: run.progress().done)
-    begun = time.monotonic()
+    start = time.monotonic()
     until(lambda: not workers())
     if run.progress(1).done is None:
-        found.append(time.monotonic() - begun)
+        times_s.append(time.monotonic() - start)
 
 
-class _Kept(logging.Handler):
-    def __init__(self, said: list[str]) -> None:
+class _Recorder(logging.Handler):
+    def __init__(self, messages: list[str]) -> None:
         super().__init__()
-        self._said = said
+        self._messages = messages
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._said.append(record.getMessage())
+        self._messages.append(record.getMessage())

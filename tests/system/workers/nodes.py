@@ -14,9 +14,9 @@ from ray.cluster_utils import Cluster
 
 NUM_NODES = 4
 OBJECT_STORE_BYTES = 80 * 1024**2
-# Both are far longer than needed, unless the machine is busy with other things.
+# The longest wait, in s, for a condition; long enough for a busy machine.
 WAIT_S = 600.0
-# The longest time, s, for something that has to happen at once.
+# The longest time, in s, for something that must happen at once; long enough for a busy machine.
 AT_ONCE_S = 60.0
 ENVIRONMENT = {
     "RAY_AUTH_MODE": "disabled",
@@ -34,7 +34,7 @@ class Nodes:
         os.environ["RAY_ADDRESS"] = self._cluster.address
 
     def add_one(self) -> None:
-        """Start a node. This must run in the main thread, where Ray sets a signal handler."""
+        """Start a node. Call this in the main thread, because Ray sets a signal handler."""
         self._nodes.append(self._add())
 
     def lose_one(self) -> None:
@@ -43,14 +43,14 @@ class Nodes:
         self._cluster.remove_node(lost, allow_graceful=False)
         self._nodes.remove(lost)
 
-    def await_freedom(self) -> float:
-        """Return how many seconds it takes until all CPUs are free again and no worker is left."""
+    def await_free_cpus(self) -> float:
+        """Wait until all CPUs are free and no worker is left; return how long that took, in s."""
         ray.init(address="auto", log_to_driver=False, logging_level="ERROR")
-        begun = time.monotonic()
+        start = time.monotonic()
         until(lambda: ray.available_resources().get("CPU") == ray.cluster_resources().get("CPU") and not workers())
-        took_s = time.monotonic() - begun
+        elapsed_s = time.monotonic() - start
         ray.shutdown()
-        return took_s
+        return elapsed_s
 
     def end(self) -> None:
         self._cluster.shutdown()
@@ -61,33 +61,33 @@ class Nodes:
 
 @contextmanager
 def nodes() -> Iterator[tuple[Nodes, Path]]:
-    """Provide a cluster and an empty folder within this context."""
+    """Start a cluster, yield it and the path of a folder for storage, and stop it at the end of the context."""
     os.environ.update(ENVIRONMENT)
     with tempfile.TemporaryDirectory() as home:
         os.environ["RAY_TMPDIR"] = home
-        found = Nodes()
+        cluster = Nodes()
         try:
-            yield found, Path(home) / "storage"
+            yield cluster, Path(home) / "storage"
         finally:
-            found.end()
+            cluster.end()
 
 
 def until(condition: Callable[[], Any]) -> Any:
     """Wait until a condition holds, and return its value."""
     deadline = time.monotonic() + WAIT_S
-    while not (found := condition()):
+    while not (value := condition()):
         assert time.monotonic() < deadline, "the condition did not hold in time"
         time.sleep(0.02)
-    return found
+    return value
 
 
 def workers() -> list[psutil.Process]:
-    """Return the workers beside the first one, of all trials."""
+    """Return the workers of all trials, except their first workers."""
     return [process for process in _below(psutil.Process()) if _is_worker(process)]
 
 
 def first_worker() -> psutil.Process:
-    """Return the process of a trial itself."""
+    """Return the process of a trial, which is its first worker."""
     return next(process for process in _below(psutil.Process()) if "StageTrial" in _title(process))
 
 

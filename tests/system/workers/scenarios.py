@@ -1,4 +1,4 @@
-"""The scenarios: what can happen to a trial of several workers, and what is promised then."""
+"""The scenarios: faults and changes during a trial of several workers, and the promises about each."""
 
 import json
 import signal
@@ -20,118 +20,120 @@ from tet_core.data import load_dataset
 from tet_core.data.images import ImageFiles
 from tet_core.data.loader import TrainLoader, split_validation
 
-# Each promise, and whether it was kept.
+# Each promise, and whether it was promises.
 Promises = dict[str, bool]
+# limits.stall_s, in s, for a frozen worker.
 FROZEN_S = 25.0
-# Enough that some are left when it is stopped after the second.
+# The number of epochs of a stage that is stopped after its second one.
 RESUMED_EPOCHS = 12
-# The largest relative difference in float64 after as many epochs.
+# The largest allowed relative difference in float64 after these epochs.
 ROUNDING = 1e-9
 
 
 class Stage:
-    """The stage on which scenarios are played. It keeps undisturbed runs to compare others with."""
+    """The place in which scenarios run. It keeps the undisturbed runs for comparisons."""
 
     def __init__(self, nodes: Nodes, storage: Path) -> None:
         self.nodes, self.storage = nodes, storage
         self._undisturbed: dict[int, Run] = {}
 
     def run(self, name: str, num: int, strike: Strike | None = None, **changes: Any) -> tuple[Run, Promises]:
-        """Run an experiment to its end; return it with what is promised of every one."""
+        """Run an experiment to its end; return it and the promises about every experiment."""
         run = Run(self.storage, name.replace(" ", "-"), num, **changes).to_end(strike)
-        return run, {"all CPUs are free at once": self.nodes.await_freedom() < AT_ONCE_S}
+        return run, {"all CPUs are free at once": self.nodes.await_free_cpus() < AT_ONCE_S}
 
     def undisturbed(self, num: int) -> Promises:
-        """Nothing happens. An analysis follows, which takes one worker."""
+        """Run without a fault. An analysis follows, which has one worker."""
         left: list[float] = []
         train = SPEC["arms"][0]["stages"][0]
         arms = [{"name": "TET", "stages": [train, SWEEP]}]
-        run, kept = self.run(f"{num} undisturbed", num, lambda run: note_seconds_after_end(run, left), arms=arms)
+        run, promises = self.run(f"{num} undisturbed", num, lambda run: note_seconds_after_end(run, left), arms=arms)
         self._undisturbed[num] = run
         sweep = run.progress(1)
-        return kept | {
+        return promises | {
             "it succeeds at once": run.done.state is WorkState.SUCCEEDED and run.attempts == [1] * 5,
-            "how many workers there were is recorded": run.progress().started[0].environment["num_workers"] == num,
+            "the number of workers is recorded": run.progress().started[0].environment["num_workers"] == num,
             "workers end with their stage": bool(left) and all(seconds < AT_ONCE_S for seconds in left),
             "analyses take one worker": sweep.done is not None and "num_workers" not in sweep.started[0].environment,
         }
 
     def struck(self, what: str, num: int, strike: Strike, cause: str, **changes: Any) -> Promises:
-        """Something is lost in the middle. The run ends as if nothing had happened."""
+        """Run with a fault after the second epoch. The run must end like an undisturbed one."""
         if num not in self._undisturbed:
             self.undisturbed(num)
-        run, kept = self.run(f"{num} {what}", num, strike, **changes)
-        return kept | {
+        run, promises = self.run(f"{num} {what}", num, strike, **changes)
+        return promises | {
             "it succeeds": run.done.state is WorkState.SUCCEEDED,
             "no committed epoch is lost": run.attempts[:2] == [1, 1] and run.progress().started[-1].resumed_epoch >= 2,
             "weights and metrics are those of an undisturbed run": run.series == self._undisturbed[num].series,
-            f"the driver says: {cause}": any(cause in text for text in run.said),
+            f"the driver logs: {cause}": any(cause in text for text in run.messages),
         }
 
     def killed(self, num: int) -> Promises:
-        """A worker is killed."""
+        """Kill a worker."""
         cause = f"of {num}: its process was lost: Worker unexpectedly exits"
         return self.struck("killed", num, lambda run: workers()[0].kill(), cause)
 
     def first_killed(self, num: int) -> Promises:
-        """The first worker is killed, which is the trial."""
+        """Kill the first worker, which is the trial."""
         return self.struck("first killed", num, lambda run: first_worker().kill(), "node_lost: the trial's process")
 
     def frozen(self, num: int) -> Promises:
-        """A worker is frozen."""
+        """Freeze a worker."""
         cause = f"stalled: the trial made no step for {FROZEN_S:g} s"
         limits = SPEC["limits"] | {"stall_s": FROZEN_S}
         return self.struck("frozen", num, lambda run: workers()[0].send_signal(signal.SIGSTOP), cause, limits=limits)
 
     def node_lost(self, num: int) -> Promises:
-        """A worker's node is lost."""
+        """End a worker's node."""
         self.nodes.add_one()
         return self.struck("node lost", num, lambda run: self.nodes.lose_one(), "node was lost")
 
     def cancelled(self, num: int) -> Promises:
-        """The experiment is cancelled in the middle."""
+        """Cancel the experiment after the second epoch."""
         train = SPEC["arms"][0]["stages"][0] | {"epochs": 10_000}
         arms = [{"name": "TET", "stages": [train]}]
-        run, kept = self.run(f"{num} cancelled", num, lambda run: run.cancelled.set(), arms=arms)
-        return kept | {
-            "it has not ended": run.progress().done is None,
+        run, promises = self.run(f"{num} cancelled", num, lambda run: run.cancelled.set(), arms=arms)
+        return promises | {
+            "the stage has not ended": run.progress().done is None,
             "committed epochs are kept": len(run.attempts) >= 2,
-            "nothing is said to be lost": not any("lost" in text for text in run.said),
+            "no loss is logged": not any("lost" in text for text in run.messages),
         }
 
     def resumed(self, num: int, other: int) -> Promises:
-        """The experiment is stopped in the middle, and goes on with another number of workers."""
+        """Stop the experiment after the second epoch, and resume it with another number of workers."""
         train = SPEC["arms"][0]["stages"][0] | {"epochs": RESUMED_EPOCHS}
         changes: dict[str, Any] = {"arms": [{"name": "TET", "stages": [train]}], "precision": "float64"}
         whole, _ = self.run(f"{num} in one go before {other}", num, **changes)
-        run, kept = self.run(f"{num} resumed by {other}", num, lambda run: run.cancelled.set(), **changes)
+        run, promises = self.run(f"{num} resumed by {other}", num, lambda run: run.cancelled.set(), **changes)
         before = run.series
         run = run.resumed(other).to_end()
         verified = self._verified(run)
-        return kept | {
+        return promises | {
             "it succeeds": run.done.state is WorkState.SUCCEEDED and run.attempts == sorted(run.attempts),
             "committed epochs stay": 2 <= len(before) < RESUMED_EPOCHS and run.series[: len(before)] == before,
-            "these are those of an undisturbed run": whole.series[: len(before)] == before,
-            "later ones are too, up to rounding": _apart(run, whole) < ROUNDING,
-            "how many workers each attempt had is recorded": [
+            "they equal those of an undisturbed run": whole.series[: len(before)] == before,
+            "later epochs equal them up to rounding": _apart(run, whole) < ROUNDING,
+            "the number of workers of each attempt is recorded": [
                 each.environment["num_workers"] for each in run.progress().started
             ]
             == [num, other],
-            "a replay by as many is equal to the bit": verified["state"] == "equal"
+            "a replay with the same numbers of workers is equal to the bit": verified["state"] == "equal"
             and verified["num_compared"] == RESUMED_EPOCHS,
-            "it says by how many": f"from {len(before) + 1} on by {other} (attempt 2)" in verified["reason"],
-            "all CPUs are free at once again": self.nodes.await_freedom() < AT_ONCE_S,
+            "the replay names the numbers of workers": f"from {len(before) + 1} on by {other} (attempt 2)"
+            in verified["reason"],
+            "all CPUs are free at once again": self.nodes.await_free_cpus() < AT_ONCE_S,
         }
 
     def verified(self, num: int) -> Promises:
-        """A stage is replayed by as many workers as it had, and again after its journal was changed."""
+        """Replay a stage with as many workers as it had, and again after a change in its journal."""
         if num not in self._undisturbed:
             self.undisturbed(num)
         run = self._undisturbed[num]
         equal = self._verified(run)
-        kept = {
+        promises = {
             "all epochs are equal": (equal["state"], equal["num_compared"]) == ("equal", 5),
-            "all CPUs are free at once": self.nodes.await_freedom() < AT_ONCE_S,
+            "all CPUs are free at once": self.nodes.await_free_cpus() < AT_ONCE_S,
         }
         commit = run.folder.stage(run.chain.id, 0).commits / "000002.json"
         true = commit.read_text()
@@ -140,9 +142,9 @@ class Stage:
             different = self._verified(run, 2)
         finally:
             commit.write_text(true)
-        return kept | {
+        return promises | {
             "the epoch that was changed is named": (different["state"], different["num_compared"]) == ("different", 2),
-            "all CPUs are free at once after it": self.nodes.await_freedom() < AT_ONCE_S,
+            "all CPUs are free at once after it": self.nodes.await_free_cpus() < AT_ONCE_S,
         }
 
     def _verified(self, run: Run, number: int = 1) -> dict[str, Any]:
@@ -162,29 +164,29 @@ class Stage:
                 str(self.storage),
             ]
         )
-        found: dict[str, Any] = json.loads((folder.verification(number) / "result.json").read_bytes())
-        return found
+        result: dict[str, Any] = json.loads((folder.verification(number) / "result.json").read_bytes())
+        return result
 
     def broken_data(self, num: int) -> Promises:
-        """One image is damaged, and it is not the first worker that reads it."""
+        """Damage an image that another worker than the first one reads."""
         dataset = ImageFolder(folder="images", num_classes=2, input_size=8, in_channels=1)
         _make_images(self.storage / "images")
         damaged = _last_of_first_batch(dataset, self.storage, batch_size=8)
         damaged.write_bytes(damaged.read_bytes()[:40])
         changes: dict[str, Any] = {"dataset": dataset.model_dump(mode="json"), "batch_size": 8}
-        run, kept = self.run(f"{num} broken data", num, **changes)
+        run, promises = self.run(f"{num} broken data", num, **changes)
         failure = run.done.failure
         assert failure is not None
-        return kept | {
+        return promises | {
             "it fails because of the user's data": (failure.type, failure.whose) == ("data", "user"),
-            "it is not tried again": run.progress().num_attempts == 2,  # the second one is the driver's, which marks it
+            "it is not retried": run.progress().num_attempts == 2,  # the driver's own attempt marks the stage as failed
             "the worker and the file are named": f"worker {num - 1} of {num}: " in failure.message
             and damaged.name in failure.message,
         }
 
 
 def _apart(one: Run, other: Run) -> float:
-    """Return the largest difference between the last weights of two runs, or between any metrics (relative)."""
+    """Return the largest difference between two runs: of last weights, or relatively of metrics."""
     ours, theirs = (load_last(run.folder.stage(run.chain.id, 0)) for run in (one, other))
     assert ours is not None
     assert theirs is not None
@@ -215,7 +217,7 @@ def _last_of_first_batch(config: ImageFolder, data_root: Path, batch_size: int) 
     return Path(dataset.train.root) / dataset.train.names[int(loader.order(1)[batch_size - 1])]
 
 
-# By name: the scenario, and how many workers it has.
+# The scenarios by name, each with its number of workers.
 SCENARIOS: Mapping[str, tuple[Callable[[Stage, int], Promises], int]] = {
     "2 undisturbed": (Stage.undisturbed, 2),
     "2 killed": (Stage.killed, 2),
