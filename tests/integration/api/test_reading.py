@@ -227,11 +227,11 @@ def test_logs_are_read_by_cursor_from_the_first_to_the_last(gate: Api, spec: Spe
     long = "x" * (logs.PAGE_BYTES + 7)
     write(folder.driver_log(2), long)  # the first driver was never started
     write(folder.driver_log(4), "new\n")
-    cursor, told = "0.1.0", ""
+    cursor, text = "0.1.0", ""
     for _ in range(3):
         answer = gate.client.get(path, params={"cursor": cursor})
-        cursor, told = answer.headers["X-Next-Cursor"], told + answer.text
-    assert (told, cursor) == (long + "new\n", "0.4.4")
+        cursor, text = answer.headers["X-Next-Cursor"], text + answer.text
+    assert (text, cursor) == (long + "new\n", "0.4.4")
     answer = gate.client.get(path, params={"cursor": cursor})
     assert (answer.text, answer.headers["X-Next-Cursor"]) == ("", cursor)
     with folder.driver_log(4).open("a") as file:

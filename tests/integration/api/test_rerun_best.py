@@ -62,11 +62,11 @@ def test_if_every_configuration_lost_a_seed_all_answers_show_the_same_best(api: 
         repository.transitions.advance(
             parent, ExperimentState.QUEUED, ExperimentState.FAILED, reason=failed("1 chain failed")
         )
-    told = api.client.get(f"/experiments/{parent}").json()["search"]["arms"]
+    searches = api.client.get(f"/experiments/{parent}").json()["search"]["arms"]
     compared = api.client.get(f"/experiments/{parent}/comparison").json()["arms"]
     chosen = {"optimizer.lr": 0.02}
-    assert [arm["best"]["configuration"] for arm in told] == [chosen] * 3
-    assert [(arm["best"]["val_accuracy"], arm["best"]["complete"]) for arm in told] == [(0.8, False)] * 3
+    assert [arm["best"]["configuration"] for arm in searches] == [chosen] * 3
+    assert [(arm["best"]["val_accuracy"], arm["best"]["complete"]) for arm in searches] == [(0.8, False)] * 3
     assert [(arm["choice"]["configuration"], arm["choice"]["val_accuracy"]) for arm in compared] == [(chosen, 0.8)] * 3
     made = rerun(api, parent, {"seeds": [10]})
     assert made.status_code == 202, made.text

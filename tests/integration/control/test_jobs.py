@@ -92,7 +92,7 @@ def test_the_token_is_read_again_for_each_call(desk: Desk, tmp_path: Path) -> No
         file.write_text("second\n")
         jobs.observe("x")
     assert desk.ray.tokens == [None, "Bearer first", "Bearer second"]
-    assert token_from({"RAY_AUTH_TOKEN": "told"}, file)() == "told"
+    assert token_from({"RAY_AUTH_TOKEN": "secret"}, file)() == "secret"
 
 
 def test_a_submission_id_follows_from_experiment_and_attempt() -> None:
