@@ -1,13 +1,13 @@
-# Short ways to the usual things; `make help` lists them, with how long each takes. Everything is installed into .venv/ of this checkout.
+# Targets for common tasks. `make help` lists them with their durations. Everything is installed into .venv/ of this checkout.
 
 PYTHON ?= python3.11
-# The index to take torch from; empty: where pip looks anyway. Machines without a GPU save 3 GB with PyTorch's CPU index.
+# The package index for torch; empty: pip's default. On machines without a GPU, PyTorch's CPU index saves 3 GB.
 TORCH_INDEX ?=
-# For the cluster's image: a build of torch that TORCH_INDEX has (cpu, cu130, ...).
+# The build of torch in the cluster's image (cpu, cu130, ...); TORCH_INDEX must have it.
 TORCH_VARIANT ?=
 SPEC ?= examples/digits.yaml
 WORKERS ?= 2
-# Processes that share the tests.
+# The number of processes that run the tests.
 JOBS ?= 2
 SEED ?= 1
 ROUNDS ?= 1-20
@@ -18,19 +18,19 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
 PATHS := service tet_core tests benchmarks
-# What the tests reach, of each process; deleted before each `make coverage`.
+# Folder for the coverage data of each process; deleted before each `make coverage`.
 COVERAGE := .coverage
 
 .DEFAULT_GOAL := help
-# Every target is a name, none a file.
+# No target is a file.
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
-help: ## list the targets, with how long each takes on 2 cores (at once)
+help: ## list the targets with their durations on 2 cores (at once)
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
 
 setup: $(STAMP) ## install everything into .venv/ (1 to 5 minutes the first time, then at once)
 
-# torch first and alone, so that its index is asked for torch only.
+# Install torch first and alone, so that pip uses its index only for torch.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "needs Python 3.11: make PYTHON=/path/to/python3.11"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -47,47 +47,47 @@ up: setup ## start Ray, MLflow and the API (half a minute)
 down: ## stop what `up` or `demo` started (10 seconds)
 	@if test -x $(BIN)/tet; then $(BIN)/tet down; else echo "nothing is installed in $(VENV), so nothing is up"; fi
 
-test: setup ## all tests; those on PostgreSQL are skipped where it is not installed (12 minutes)
+test: setup ## run all tests; without PostgreSQL, its tests are skipped (12 minutes)
 	$(BIN)/python -m pytest -n $(JOBS) --no-loadscope-reorder $(ARGS)
 
-test-fast: setup ## tests that start no stack and are quick: after each change (90 seconds)
+test-fast: setup ## run the quick tests without a stack, for use after each change (90 seconds)
 	$(BIN)/python -m pytest tests/unit -n $(JOBS) -m "not slow and not stack" -p no:schemathesis $(ARGS)
 
-test-unit: setup ## tests of single parts, the slow ones too (6 minutes)
+test-unit: setup ## run all unit tests, including slow ones (6 minutes)
 	$(BIN)/python -m pytest tests/unit $(ARGS)
 
-coverage: setup ## all tests under coverage.py: what they do not reach; fails under 90 % of lines, 80 % of branches (25 minutes)
+coverage: setup ## report lines that no test reaches; fails under 90 % of lines or 80 % of branches (25 minutes)
 	rm -rf $(COVERAGE) && mkdir $(COVERAGE)
 	-PYTHONPATH=$(CURDIR) $(BIN)/coverage run -m pytest -n $(JOBS) --no-loadscope-reorder $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage json --quiet -o $(COVERAGE)/coverage.json
 	$(BIN)/python -m tests.tools.coverage_report $(COVERAGE)/coverage.json
 
-test-presets: setup ## every preset through a real stack; NAMES picks some (20 minutes)
+test-presets: setup ## run every preset on a real stack; NAMES selects some (20 minutes)
 	$(BIN)/python -m tests.system.presets $(NAMES)
 
-test-chaos: setup ## strike a real stack 100 times and compare; SEED and ROUNDS replay some (40 minutes)
+test-chaos: setup ## cause 100 faults on a real stack and compare results; SEED and ROUNDS replay some (40 minutes)
 	$(BIN)/python -m tests.system.chaos --seed $(SEED) --rounds $(ROUNDS)
 
 test-queue: setup ## post 32 experiments at once to a real stack, cancel some (9 minutes)
 	$(BIN)/python -m tests.system.queue $(SEED)
 
-test-search: setup ## searches on a real stack whose drivers are killed, beside one that is left alone (5 minutes)
+test-search: setup ## run searches on a real stack, kill their drivers, compare with an undisturbed search (5 minutes)
 	$(BIN)/python -m tests.system.searching $(SEED)
 
-test-fuzz: setup ## every order of things, and 20,000 requests from the API's description (30 minutes)
+test-fuzz: setup ## run events of the life cycle in random orders, and 20,000 requests from the API's description (30 minutes)
 	$(BIN)/python -m tests.fuzz $(SEED)
 
-test-workers: setup ## trials of 2 and 4 workers on a cluster of several nodes, struck; NAMES picks some (7 minutes)
+test-workers: setup ## cause faults in trials of 2 and 4 workers on a cluster of several nodes; NAMES selects some (7 minutes)
 	$(BIN)/python -W ignore -m tests.system.workers $(NAMES)
 
-test-upgrade: setup ## open under this version what an earlier one has stored, compare bit by bit (16 minutes the first time, then 13)
+test-upgrade: setup ## continue experiments of an earlier version with this one, compare bit by bit (16 minutes the first time, then 13)
 	$(BIN)/python -m tests.system.upgrade
 
-test-gpu: setup ## the kernels for GPUs: on a GPU if there is one, else by Triton's interpreter (2 minutes)
+test-gpu: setup ## test the kernels for GPUs, on a GPU if there is one, else in Triton's interpreter (2 minutes)
 	$(BIN)/python -m pytest -c /dev/null --rootdir . --confcutdir tests/gpu tests/gpu
 
-bench-setup: setup ## install the libraries that we are measured and checked against (2 minutes the first time)
+bench-setup: setup ## install the libraries that `check` and `bench` compare with (2 minutes the first time)
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[bench]'
 
 check: bench-setup ## compare with SpikingJelly's LIF and tonic's AEDAT reader, fold every model; writes benchmarks/results (5 minutes)
@@ -95,13 +95,13 @@ check: bench-setup ## compare with SpikingJelly's LIF and tonic's AEDAT reader, 
 	$(BIN)/python -m benchmarks.checks.spikingjelly_lif
 	$(BIN)/python -m benchmarks.checks.tonic_aedat
 
-bench: bench-setup ## what a training step takes beside plain convolutions and other libraries (20 minutes, nothing else running)
+bench: bench-setup ## measure training steps, compare with plain convolutions and other libraries (20 minutes, on idle cores)
 	$(BIN)/python -m benchmarks.training
 
-bench-service: setup ## what the service costs: 1,000 chains beside bare Tune, the API over 1,000,000 stage rows (20 minutes)
+bench-service: setup ## measure the service: 1,000 chains compared with bare Tune, the API over 1,000,000 stage rows (20 minutes)
 	$(BIN)/python -m benchmarks.service
 
-lint: setup ## ruff, types, import contracts, dependencies, rules of the house (1 minute)
+lint: setup ## check style, types, import contracts, dependencies and house rules (1 minute)
 	$(BIN)/ruff check $(PATHS)
 	$(BIN)/ruff format --check $(PATHS)
 	$(BIN)/mypy
@@ -110,7 +110,7 @@ lint: setup ## ruff, types, import contracts, dependencies, rules of the house (
 	$(BIN)/deptry tests benchmarks --ignore DEP002,DEP004
 	$(BIN)/python -m tests.tools.house_rules
 
-format: setup ## bring the code into shape (1 second)
+format: setup ## format the code (1 second)
 	$(BIN)/ruff check --fix $(PATHS)
 	$(BIN)/ruff format $(PATHS)
 

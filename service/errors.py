@@ -4,12 +4,12 @@
     ├── DocumentInvalid     a body or a file is not well-formed JSON or YAML
     ├── SpecInvalid         well-formed, but not a spec that can be run: every fault at once
     ├── NotFound            no such experiment, chain, stage or preset
-    └── Conflict            the request does not fit the state of what it is about
+    └── Conflict            the request does not fit the state of the experiment or the key
 
 Anything else that reaches a user is a bug.
 """
 
-# ruff: noqa: N818 - these are named for what they say, as FileNotFound would be.
+# ruff: noqa: N818 - the names say what is wrong, as FileNotFound would, without `Error`.
 
 import json
 import math
@@ -22,11 +22,11 @@ MAX_VALUE_LENGTH = 80
 
 
 class TetError(Exception):
-    """Base of the service's own errors; users may see their text."""
+    """The base of the service's own errors; users may see their text."""
 
 
 class DocumentInvalid(TetError, ValueError):
-    """A document is not well-formed; `line` and `column` count from 1, and are None if unknown."""
+    """The error of a document that is not well-formed; `line` and `column` count from 1, and are None if unknown."""
 
     def __init__(self, detail: str, *, line: int | None = None, column: int | None = None) -> None:
         self.detail = detail
@@ -63,7 +63,7 @@ class FieldError:
 
 
 class SpecInvalid(TetError, ValueError):
-    """A spec has faults; `errors` holds them all, `total` counts those beyond a limit too."""
+    """The error of a spec with faults; `errors` holds them up to a limit, `total` counts all of them."""
 
     def __init__(self, errors: Iterable[FieldError], *, total: int | None = None) -> None:
         self.errors = tuple(errors)
@@ -72,11 +72,11 @@ class SpecInvalid(TetError, ValueError):
 
 
 class NotFound(TetError, LookupError):
-    """The thing that a request asks for does not exist."""
+    """The error of a request for something that does not exist."""
 
 
 class Conflict(TetError):
-    """The request does not fit the state of what it is about."""
+    """The error of a request that does not fit the state of the experiment or the key."""
 
 
 def printable(text: str) -> str:

@@ -1,7 +1,8 @@
 """Events: the lines of a driver's event file, and of the stream that clients follow.
 
-An event states a fact in full ("stage 1 of chain c is at epoch 7 with these metrics"), never a difference, so applying
-it twice changes nothing.
+The stream holds the events of the drivers (`AnyEvent`) and those of the service itself (`ExperimentChanged`). An event
+states a fact in full ("stage 1 of chain c is at epoch 7 with these metrics"), never a difference, so applying it twice
+changes nothing.
 """
 
 from datetime import UTC, datetime
@@ -10,11 +11,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from service.failures import Failure, FailureSummary
-from service.states import ExperimentState, WorkState
+from service.reasons import ReasonKind
+from service.spec.blocks import Resources
+from service.states import Cleanup, ExperimentState, Wanted, WorkState
 
 
 def utc_now() -> datetime:
-    """Return the time now, aware, in UTC."""
+    """Return the current time, with the time zone UTC."""
     return datetime.now(UTC)
 
 
@@ -25,9 +28,13 @@ class Event(BaseModel):
 
     at: datetime = Field(default_factory=utc_now)
 
+    def data(self) -> dict[str, Any]:
+        """Return the event as the stream holds it, without time and type: these have columns of their own."""
+        return self.model_dump(mode="json", exclude={"at", "type"})
+
 
 class DriverStarted(Event):
-    """A driver runs, and has read what earlier drivers committed."""
+    """The start of a driver, after it has read the commits of earlier drivers."""
 
     type: Literal["driver"] = "driver"
     attempt: int
@@ -66,7 +73,7 @@ class StageChanged(Event):
 
 
 class ChainConfigured(Event):
-    """The values that a search proposed for a chain, and each stage's T (None: several) and epochs under them."""
+    """The values that a search proposed for a chain, and the T (None: several) and epochs of each stage with them."""
 
     type: Literal["settled"] = "settled"
     chain: str
@@ -84,7 +91,7 @@ class ChainChanged(Event):
 
 
 class OutboxChanged(Event):
-    """How many committed points MLflow does not have yet, and its last error."""
+    """The number of committed points that MLflow does not have yet, and MLflow's last error."""
 
     type: Literal["outbox"] = "outbox"
     pending: int
@@ -94,7 +101,7 @@ class OutboxChanged(Event):
 class Outcome(Event):
     """A driver's last event: all markers exist (or a chain failed), and the outbox is empty.
 
-    `failure` is that of the first stage that failed, or MLflow's refusal.
+    `failure` is the failure of the first stage that failed, or of MLflow.
     """
 
     type: Literal["outcome"] = "outcome"
@@ -103,6 +110,38 @@ class Outcome(Event):
     failure: FailureSummary | None = None
 
 
+class ExperimentChanged(Event):
+    """The state of an experiment, and what changed with it: only the fields that a writer sets are stored.
+
+    The service adds it to the stream; no driver writes it.
+
+    Attributes:
+        state: The state after the change.
+        wanted: What its user wants of it from now on.
+        generation: The number of the generation that a retry has opened.
+        cleanup: What is to be removed of it.
+        resources: The resources of a trial from now on.
+        reason: The reason for the state, in words; empty if there is none.
+        reason_kind: The kind of that reason.
+        failure: The failure that ended it.
+    """
+
+    type: Literal["experiment"] = "experiment"
+    state: ExperimentState
+    wanted: Wanted | None = None
+    generation: int | None = None
+    cleanup: Cleanup | None = None
+    resources: Resources | None = None
+    reason: str = ""
+    reason_kind: ReasonKind = ReasonKind.NONE
+    failure: FailureSummary | None = None
+
+    def data(self) -> dict[str, Any]:
+        """Return the fields that the writer has set."""
+        return self.model_dump(mode="json", include=self.model_fields_set - {"at", "type"})
+
+
+# The events of a driver's event file.
 AnyEvent = Annotated[
     DriverStarted
     | MlflowExperimentFound

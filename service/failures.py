@@ -1,10 +1,11 @@
-"""The failures of an experiment: each type, who can cure it, what it means, and what to do about it.
+"""The types of failures: who can cure each, what it means, and what to do about it.
 
 Plain data that all parts share: the runner chooses the type, the store keeps the failure, the API and `tet` show it.
 The JSON form is {"type", "class", "kind", "message", "traceback"}; an experiment shows "type", "class" and "message".
 
-A retry would only repeat a failure of the user's, so those are never retried. A retry may cure a failure of the
-cluster's, so those are retried within a budget. `docs/troubleshooting.md` has a section for each type.
+A failure is the user's or the cluster's. A retry would only repeat a user's failure, so it is never retried. A retry
+may cure a cluster's failure, so it is retried a limited number of times. `docs/troubleshooting.md` has a section for
+each type.
 """
 
 from collections.abc import Mapping
@@ -18,14 +19,14 @@ from service.errors import printable
 
 Whose = Literal["user", "cluster"]
 
-# Characters of a message that are kept; an exception may quote a whole tensor.
+# The longest stored message, in characters; an exception may quote a whole tensor.
 MAX_MESSAGE = 2_000
-# Lines of a traceback that are kept, from its end.
+# How many of the last lines of a traceback are stored.
 MAX_LINES = 20
 
 
 class FailureType(StrEnum):
-    """The types of failures."""
+    """The types of failures: the user's, then the cluster's, in the order of docs/troubleshooting.md."""
 
     SPEC = "spec"
     DATA = "data"
@@ -47,7 +48,7 @@ class About:
     """The explanation of a type of failure, for people.
 
     Attributes:
-        whose: "user": never retried; "cluster": retried within a budget.
+        whose: "user": never retried; "cluster": retried a limited number of times.
         meaning: What happened.
         advice: What to do.
     """
@@ -132,7 +133,7 @@ ABOUT: Mapping[FailureType, About] = {
 
 
 class _Typed(BaseModel):
-    """Base of the two forms of a failure. `whose` is "class" in JSON."""
+    """Base of the two forms of a failure. The JSON key of `whose` is "class"."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True)
 
@@ -159,7 +160,7 @@ class FailureSummary(_Typed):
 
 
 class Failure(_Typed):
-    """The failure of a stage. `kind` is the exception's name, None where there was no exception."""
+    """The failure of a stage. `kind` is the exception's name; None if there was no exception."""
 
     kind: str | None = None
     message: str
@@ -170,10 +171,10 @@ class Failure(_Typed):
         """Make a failure whose text is short enough, and clean enough, to be stored.
 
         Args:
-            type_: Which type it is.
-            message: What happened, in words.
-            kind: The exception's name, where there is one.
-            trace: Its traceback, or what else is known; the last lines are kept.
+            type_: The type of the failure.
+            message: What happened.
+            kind: The exception's name, if there was one.
+            trace: The exception's traceback, or Ray's text about a lost process. Its last lines are kept.
         """
         lines = [line[:MAX_MESSAGE] for line in trace.splitlines()[-MAX_LINES:]]
         return cls(
@@ -185,15 +186,15 @@ class Failure(_Typed):
         )
 
     def with_message(self, message: str) -> Self:
-        """Return the same failure in other words."""
+        """Return the same failure with another message."""
         return self.model_copy(update={"message": message})
 
     @property
     def summary(self) -> FailureSummary:
-        """What an experiment shows of the failure of one of its stages."""
+        """The part of a stage's failure that its experiment shows."""
         return FailureSummary(type=self.type, whose=self.whose, message=self.message)
 
 
 def _storable(text: str) -> str:
-    """Return text that a file and a database take: no lone surrogates (from a file's name, say) and no NUL."""
+    """Return text that can be stored in a file and a database: without lone surrogates and NUL characters."""
     return printable(text).replace("\x00", "\\x00")

@@ -24,13 +24,13 @@ class StagePlan:
 
     @property
     def is_train(self) -> bool:
-        """Whether it changes the network; an analysis only looks at it."""
+        """Whether the stage changes the network; an analysis only reads it."""
         return isinstance(self.config, TrainConfig)
 
 
 @dataclass(frozen=True)
 class Origin:
-    """A stage of another experiment's chain; its last checkpoint is where a chain starts."""
+    """A stage of another experiment's chain, from whose last checkpoint a chain starts."""
 
     experiment: str
     chain: str
@@ -39,7 +39,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Chain:
-    """One arm x one seed x one set of hyperparameters: stages that run in order, from fresh weights or an origin.
+    """One arm x one seed x one configuration: stages that run in order, from fresh weights or an origin.
 
     `number` is the number of its configuration within the arm, from 0. Until a search has proposed the configuration
     (`proposed`), the chain has no hyperparameters, and its stages are as in the spec; see `with_configuration`.
@@ -55,12 +55,12 @@ class Chain:
     proposed: bool = True
 
     def train_before(self, index: int) -> int | None:
-        """Return the index of the last train stage before a stage: the one that it inherits from, or analyses."""
+        """Return the index of the train stage that a stage continues or analyses; None if there is none."""
         return max((stage.index for stage in self.stages[:index] if stage.is_train), default=None)
 
     @property
     def train_stages(self) -> tuple[StagePlan, ...]:
-        """The stages that change the network; the chain's results are those of the last of them."""
+        """The stages that change the network; the last one gives the chain's results."""
         return tuple(stage for stage in self.stages if stage.is_train)
 
 
@@ -81,9 +81,9 @@ def previous_stage(folder: ExperimentFolder, chain: Chain, index: int) -> StageF
     Returns:
         The folder; None if the stage starts from fresh weights.
     """
-    before = chain.train_before(index)
-    if before is not None:
-        return folder.stage(chain.id, before)
+    previous = chain.train_before(index)
+    if previous is not None:
+        return folder.stage(chain.id, previous)
     if chain.origin is None:
         return None
     parent = ExperimentFolder(folder.storage, chain.origin.experiment)
@@ -91,7 +91,7 @@ def previous_stage(folder: ExperimentFolder, chain: Chain, index: int) -> StageF
 
 
 def plan(spec: Experiment) -> tuple[Chain, ...]:
-    """Return every chain of an experiment, seed by seed, so that the arms of one seed are side by side.
+    """Return every chain of an experiment, seed by seed, so that the arms of one seed are next to each other.
 
     In a search the first configuration of each arm comes first, over all seeds, then the second one, and so on.
 
@@ -101,15 +101,21 @@ def plan(spec: Experiment) -> tuple[Chain, ...]:
     Returns:
         One chain for each seed, arm and configuration.
     """
-    # Resolve a stage once for each arm and configuration: its seeds differ in nothing else, and a spec may have 100,000
-    # chains.
+    # Resolve the stages once for each arm and configuration, not for each seed: a spec may have 100,000 chains.
     arms = [
-        [_Configured(arm, number, own.values, _stages(arm, own.stages)) for number, own in enumerate(configured)]
-        for arm, configured in zip(spec.arms, configured_arms(spec), strict=True)
+        [
+            _Configured(arm, number, configuration.values, _stages(arm, configuration.stages))
+            for number, configuration in enumerate(configurations)
+        ]
+        for arm, configurations in zip(spec.arms, configured_arms(spec), strict=True)
     ]
     rounds = zip_longest(*arms)
     return tuple(
-        _chain(each, seed) for of_arms in rounds for seed in spec.seeds for each in of_arms if each is not None
+        _chain(configured_arm, seed)
+        for of_arms in rounds
+        for seed in spec.seeds
+        for configured_arm in of_arms
+        if configured_arm is not None
     )
 
 
@@ -117,7 +123,7 @@ def with_configuration(spec: Experiment, chain: Chain, values: Mapping[str, Any]
     """Return a chain with the configuration that a search has proposed for it.
 
     Raises:
-        SpecInvalid: The spec refuses the values.
+        SpecInvalid: The spec has faults with these values.
     """
     index = next(index for index, arm in enumerate(spec.arms) if arm.name == chain.arm)
     stages = _stages(spec.arms[index], searched_spec(spec).configured(index, values).stages)
@@ -136,7 +142,7 @@ class _Configured:
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """What tells it from the other configurations of the arm, also before it has values."""
+        """The values of the configuration, or its number until it has values; unique within the arm."""
         return {"search.number": self.number} if self.values is None else self.values
 
 
@@ -145,17 +151,17 @@ def _stages(arm: Arm, configs: Sequence[StageConfig]) -> tuple[StagePlan, ...]:
     return tuple(StagePlan(index, stage.kind, config) for index, (stage, config) in numbered)
 
 
-def _chain(of: _Configured, seed: int) -> Chain:
-    seeded = tuple(replace(stage, config=_seeded(stage.config, seed)) for stage in of.stages)
+def _chain(configured_arm: _Configured, seed: int) -> Chain:
+    seeded = tuple(replace(stage, config=_seeded(stage.config, seed)) for stage in configured_arm.stages)
     return Chain(
-        chain_id(of.arm.name, seed, of.identity),
-        of.arm.name,
+        chain_id(configured_arm.arm.name, seed, configured_arm.identity),
+        configured_arm.arm.name,
         seed,
         seeded,
-        of.values or {},
-        _origin(of.arm.start, seed),
-        of.number,
-        of.values is not None,
+        configured_arm.values or {},
+        _origin(configured_arm.arm.start, seed),
+        configured_arm.number,
+        configured_arm.values is not None,
     )
 
 

@@ -20,7 +20,7 @@ _PORTS = ("api_port", "mlflow_port", "ray_dashboard_port", "ray_gcs_port", "ray_
 
 
 class SettingsInvalid(TetError, ValueError):  # noqa: N818 - named for what it says
-    """One or more settings that cannot be used; the message has a line for each: variable, value and what is wrong."""
+    """The error of settings that cannot be used; the message has a line for each: variable, value and what is wrong."""
 
 
 def _absolute(path: Path) -> Path:
@@ -72,16 +72,15 @@ class Settings(BaseModel):
     api_port: Port = Field(8000, description="Port of the API.")
     mlflow_port: Port = Field(5000, description="Port of the local MLflow.")
     mlflow_url: HttpUrl = Field(
-        description="Where the service reaches MLflow; if set to another, `tet up` starts none. [the local one]"
+        description="Address of MLflow for the service; if it is not local, `tet up` starts no MLflow. [the local one]"
     )
-    mlflow_public_url: HttpUrl = Field(
-        description="Where people reach MLflow: the address in links. [`$TET_MLFLOW_URL`]"
-    )
+    mlflow_public_url: HttpUrl = Field(description="Address of MLflow for people, in links. [`$TET_MLFLOW_URL`]")
     ray_dashboard_port: Port = Field(8265, description="Port of the local Ray's dashboard and Jobs API.")
     ray_url: HttpUrl = Field(
-        description="Where the service reaches Ray's dashboard and Jobs API; as for MLflow. [the local one]"
+        description="Address of Ray's dashboard and Jobs API for the service; if it is not local, `tet up` starts "
+        "no Ray. [the local one]"
     )
-    ray_public_url: HttpUrl = Field(description="Where people reach Ray's dashboard. [`$TET_RAY_URL`]")
+    ray_public_url: HttpUrl = Field(description="Address of Ray's dashboard for people, in links. [`$TET_RAY_URL`]")
     ray_gcs_port: Port = Field(6379, description="Port of the local Ray's head, for its nodes.")
     ray_client_port: Port = Field(10001, description="Port of the local Ray's client server.")
     ray_agent_port: Port = Field(52365, description="Port of the local Ray's dashboard agent.")
@@ -93,55 +92,58 @@ class Settings(BaseModel):
     )
     data: AbsolutePath | None = Field(None, description="Folder of the data sets that are not part of a package.")
     reconcile_interval_s: float = Field(
-        0.5, gt=0, le=3600, description="How often, s, the reconciler compares what is wanted with what is observed."
+        0.5,
+        gt=0,
+        le=3600,
+        description="Time, s, between two rounds of the reconciler.",
     )
-    max_body_bytes: int = Field(1_048_576, ge=1024, description="Size of the largest request body, such as a spec.")
+    max_body_bytes: int = Field(1_048_576, ge=1024, description="Largest size of a request body, such as a spec.")
     stop_window_s: float = Field(
         60,
         ge=0,
         le=86_400,
-        description="How long trials may go on after a pause or a cancellation, to end their epoch, s.",
+        description="Time, s, that trials have to end their epoch after a pause or a cancellation.",
     )
     max_running: int = Field(1, ge=1, description="How many experiments may run at once; the others wait in the queue.")
     max_running_per_owner: int | None = Field(
-        None, ge=1, description="How many of them may be one owner's. [no limit of its own]"
+        None, ge=1, description="How many experiments of one owner may run at once. [no such limit]"
     )
     priority_aging_s: float = Field(
         3600,
         gt=0,
-        description="Per such time of waiting, s, an experiment counts as one priority higher, so that none starves.",
+        description="Time in the queue, s, that raises an experiment's priority by one, so that none waits forever.",
     )
     min_free_bytes: int = Field(
         268_435_456,
         ge=0,
-        description="With less free space on the storage, running experiments are paused until there is more.",
+        description="Free space on the storage below which running experiments are paused until there is more.",
     )
     max_driver_deaths: int = Field(
         5,
         ge=0,
         le=1_000,
-        description="How many drivers of an experiment may be lost in a row, with no epoch between, before it fails.",
+        description="How many drivers in a row may be lost without a committed epoch before the experiment fails.",
     )
     tracking_patience_s: float = Field(
         300,
         ge=0,
-        description="How long, s, MLflow may refuse requests without a success between, before the experiment fails; "
-        "its training goes on to the end all the same.",
+        description="How long, s, MLflow may refuse all requests before the experiment fails; "
+        "its training still runs to the end.",
     )
     restart_limit: int = Field(
         10,
         ge=0,
-        description="How often a component of the local stack is restarted within the window before it is given up.",
+        description="How often a component of the local stack is restarted within the window before it is left down.",
     )
     restart_window_s: float = Field(600, gt=0, description="The window of `TET_RESTART_LIMIT`, s.")
     hang_s: float = Field(
-        120, ge=10, description="A component of the local stack that has not answered for so long, s, is restarted."
+        120, ge=10, description="Time, s, without an answer after which a component of the local stack is restarted."
     )
     webhook_hosts: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
         (), description="Hosts (`host` or `host:port`) to which webhooks may go, separated by commas."
     )
     webhook_secret_file: AbsolutePath = Field(
-        description="File of the key that signs webhooks; made when first needed. [`$TET_HOME/webhook.secret`]"
+        description="File of the key that signs webhooks; created when it is first needed. [`$TET_HOME/webhook.secret`]"
     )
 
     @classmethod
@@ -178,19 +180,19 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Self:
-        seen: dict[int, str] = {}
+        names_by_port: dict[int, str] = {}
         for name in _PORTS:
             port = getattr(self, name)
-            if port in seen:
+            if port in names_by_port:
                 raise ValueError(
-                    f"{variable(seen[port])} and {variable(name)} are both {port}: each needs its own port"
+                    f"{variable(names_by_port[port])} and {variable(name)} are both {port}: each needs its own port"
                 )
-            seen[port] = name
+            names_by_port[port] = name
         return self
 
     @property
     def api_url(self) -> str:
-        """Where clients on this machine reach the API."""
+        """The address of the API for clients on this machine."""
         host = "127.0.0.1" if self.api_host in ("0.0.0.0", "::", "") else self.api_host
         return f"http://{f'[{host}]' if ':' in host else host}:{self.api_port}"
 
@@ -215,7 +217,7 @@ def _text(value: object) -> str:
 
 def _problem(error: dict[str, Any]) -> str:
     """Return one readable line for one of pydantic's errors."""
-    # Our validators raise ValueError; pydantic keeps it, and puts words of its own before the message.
+    # Our validators raise ValueError. Pydantic keeps the error, but puts other words before its message.
     message = str(error.get("ctx", {}).get("error", error["msg"]))
     if not error["loc"]:
         return message

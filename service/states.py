@@ -29,7 +29,7 @@ class WorkState(StrEnum):
 
 
 class Wanted(StrEnum):
-    """What is wanted of an experiment."""
+    """The states that a user can request."""
 
     RUN = "run"
     PAUSE = "pause"
@@ -37,9 +37,9 @@ class Wanted(StrEnum):
 
 
 class Cleanup(StrEnum):
-    """What to remove of an experiment that has ended."""
+    """The parts of an ended experiment that can be removed."""
 
-    BEST = "best"  # each stage's checkpoints except the last one
+    BEST = "best"  # all checkpoints except the last one of each stage
     CHECKPOINTS = "checkpoints"  # all checkpoints; metrics and journals stay
     EVERYTHING = "everything"
 
@@ -56,13 +56,13 @@ class VerificationState(StrEnum):
 
 _E, _W = ExperimentState, WorkState
 
-# A state that follows itself: something else has changed, such as the reason.
+# A state may follow itself if something else has changed, such as the reason.
 EXPERIMENT_TRANSITIONS: Mapping[ExperimentState, frozenset[ExperimentState]] = {
-    # The last event of a driver may be read late: what it ended has ended, even if it was paused and queued since.
+    # A driver's outcome may be read late: it counts even if the experiment was paused and queued in the meantime.
     _E.QUEUED: frozenset({_E.QUEUED, _E.STARTING, _E.PAUSED, _E.SUCCEEDED, _E.FAILED, _E.CANCELLED}),
     _E.STARTING: frozenset({_E.STARTING, _E.RUNNING, _E.PAUSING, _E.PAUSED, _E.SUCCEEDED, _E.FAILED, _E.CANCELLED}),
     _E.RUNNING: frozenset({_E.STARTING, _E.RUNNING, _E.PAUSING, _E.PAUSED, _E.SUCCEEDED, _E.FAILED, _E.CANCELLED}),
-    # A driver may reach its outcome while it is being stopped. A resumed experiment queues like a new one.
+    # A driver may reach its outcome while it is being stopped. A resumed experiment waits in the queue like a new one.
     _E.PAUSING: frozenset({_E.PAUSING, _E.PAUSED, _E.QUEUED, _E.SUCCEEDED, _E.FAILED, _E.CANCELLED}),
     _E.PAUSED: frozenset({_E.PAUSED, _E.QUEUED, _E.SUCCEEDED, _E.FAILED, _E.CANCELLED}),
     _E.SUCCEEDED: frozenset(),
@@ -81,6 +81,6 @@ WORK_TRANSITIONS: Mapping[WorkState, frozenset[WorkState]] = {
 
 TERMINAL = frozenset({_E.SUCCEEDED, _E.FAILED, _E.CANCELLED})
 ACTIVE = frozenset(_E) - TERMINAL
-# These have no driver, and none was asked for.
+# Experiments in these states have no driver, and none was requested.
 RESTING = frozenset({_E.QUEUED, _E.PAUSED})
 DONE = frozenset({_W.SUCCEEDED, _W.FAILED, _W.CANCELLED, _W.STOPPED})

@@ -3,16 +3,16 @@
     experiments/<experiment>/
         spec.json                          the current spec, written before each driver
         search/<n>.json                    the n-th proposal or decision of a search
-        precision-cpu.json, -gpu.json      what `precision: auto` stands for, if the spec asks for it
-        drivers/<n>/events.jsonl           events of the n-th driver, one JSON object a line; driver.log beside it
+        precision-cpu.json, -gpu.json      the precision chosen for `precision: auto`
+        drivers/<n>/events.jsonl           events of the n-th driver, one JSON object a line; and driver.log
         verifications/<n>/                 the n-th replay of a stage: result.json, and its log
         chains/<chain>/<stage>/
             attempts/<n>/                  files of one attempt: started.json, epoch files, checkpoints, trial.log
             commits/<epoch>.json           hard link to the winning attempt's epoch file: the journal
-            done.json                      hard link to the winning attempt's end: the completion marker
+            done.json                      hard link to the winning attempt's result: the completion marker
             done-0002.json                 the same for the second generation, if the first one failed
 
-Only paths; the rules of committing live in `service.runner.commits.attempt`.
+This module has only paths; the rules of committing are in `service.runner.commits.attempt`.
 """
 
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ class ExperimentFolder:
         return self.path / "spec.json"
 
     def precision(self, *, on_gpu: bool) -> Path:
-        """Return the file of what `precision: auto` stands for; the device may change until a stage has started."""
+        """Return the file with the precision chosen for `precision: auto`; there is one for each kind of device."""
         return self.path / f"precision-{'gpu' if on_gpu else 'cpu'}.json"
 
     @property
@@ -112,7 +112,7 @@ class ExperimentFolder:
 
 
 def numbered(folder: Path) -> list[int]:
-    """Return the numbers that name entries of `folder`, in order; none if it does not exist."""
+    """Return the numbers that name entries of `folder`, in order; an empty list if the folder does not exist."""
     try:
         return sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdigit())
     except FileNotFoundError:

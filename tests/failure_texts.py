@@ -1,11 +1,11 @@
-"""What people read of each type of failure, and where each is produced for real.
+"""The message of each type of failure, as a pattern, and the test that produces the failure.
 
-What is produced, and what the documentation quotes, match the same patterns.
+Both the produced messages and the examples in the documentation match these patterns.
 """
 
 from service.failures import FailureType
 
-LOST = r"\((once|\d+ times in a row), with no epoch in between; limits\.max_losses is \d+\)"
+LOST = r"\((once|\d+ times in a row, with no epoch committed in between); limits\.max_losses is \d+\)"
 TEXTS: dict[FailureType, str] = {
     FailureType.SPEC: r"entry_point is '\w+'; installed here under 'tet\.models': .*",
     FailureType.DATA: r".*\.png: damaged, truncated or no image \(.*\)",
@@ -14,7 +14,7 @@ TEXTS: dict[FailureType, str] = {
     FailureType.NOT_FINITE: r"the \w+ loss is (inf|nan) in epoch \d+, batch \d+ of \d+; a lower learning rate may help",
     FailureType.HEALTH: r"layer \S+ is silent: a firing rate of 0 in each of the last \d+ epochs, where "
     r"limits\.health\.min_rate is 0; a lower v_threshold, a larger tau or a norm \(tdbn\) may help",
-    FailureType.MAX_TIME: r"the stage was at work for \d+\.\d s; limits\.max_time_s is \d+",
+    FailureType.MAX_TIME: r"the stage ran for \d+\.\d s; limits\.max_time_s is \d+",
     FailureType.ERROR: r"\w+.*",
     FailureType.STALLED: rf"the trial made no step for \d+ s \(limits\.stall_s\) {LOST}",
     FailureType.NODE_LOST: r"the trial's process was lost: Worker unexpectedly exits with a connection error code 2 "
@@ -26,7 +26,7 @@ TEXTS: dict[FailureType, str] = {
     FailureType.TRACKING: r"MLflow refuses what is logged: .*must be in the 'active' state.*",
 }
 
-# Produced on a real stack by tests/integration/failures: experiment and arm.
+# The failures that tests/integration/failures produces on a real stack, by experiment and arm.
 FAILING_ARMS = {
     ("arms", "not finite"): FailureType.NOT_FINITE,
     ("arms", "silent"): FailureType.HEALTH,
@@ -38,12 +38,12 @@ FAILING_ARMS = {
     ("data", "broken"): FailureType.DATA,
     ("spec", "foreign"): FailureType.SPEC,
 }
-# The others, each by a test of its own.
+# The other failures, each with the test that produces it.
 _ON_A_STACK = "tests/integration/failures/test_types.py"
 _IN_A_TRIAL = "tests/unit/service/runner/trial/test_failing_attempts.py"
 PRODUCED_BY = {
     FailureType.ENGINE_LOST: f"{_ON_A_STACK}::test_drivers_that_die_one_after_the_other_are_the_engine_lost",
     FailureType.TRACKING: f"{_ON_A_STACK}::test_what_mlflow_refuses_for_good_fails_and_a_retry_ships_it",
-    FailureType.ENVIRONMENT: f"{_IN_A_TRIAL}::test_a_stage_never_goes_on_with_another_instruction_set",
+    FailureType.ENVIRONMENT: f"{_IN_A_TRIAL}::test_a_stage_never_continues_with_another_instruction_set",
     FailureType.ERROR: f"{_IN_A_TRIAL}::test_an_unforeseen_error_is_reported_with_its_traceback",
 }

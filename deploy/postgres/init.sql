@@ -1,2 +1,2 @@
--- The service's own database is made by the image (POSTGRES_DB); MLflow gets one beside it.
+-- The image creates the service's database (POSTGRES_DB). This is the database for MLflow.
 CREATE DATABASE mlflow;

@@ -14,5 +14,5 @@ console = Console(record=True, width=92, file=io.StringIO(), highlight=False)
 console.print("[bold green]$[/] [bold]tet compare ID[/]\n")
 console.print(rendering.comparison(json.load(sys.stdin)))
 drawn = console.export_svg(title="examples/digits.yaml", theme=MONOKAI, unique_id="tet")
-# A picture in a README may load nothing: without these, viewers take a monospaced font of their own.
+# An image in a README cannot load fonts. Without these rules, viewers use their own monospaced font.
 print(re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL))

@@ -1,1 +1,1 @@
-"""The answers of the API, as it writes them and the command line reads them: models of pydantic, without the web."""
+"""Pydantic models of the API's responses, shared by the API and the command line. They import no web framework."""

@@ -17,7 +17,7 @@ class FailureView(BaseModel):
     type: FailureType
     class_: Whose = Field(
         alias="class",
-        description="Whose failure it is: the user's is never retried, the cluster's is, within a budget.",
+        description="Whose failure it is. A user's failure is not retried; a cluster's is, a limited number of times.",
     )
     message: str = Field(examples=["the sdt loss is nan in epoch 3, batch 7 of 12; a lower learning rate may help"])
 
@@ -28,7 +28,7 @@ class StageFailureView(FailureView):
     kind: str | None = Field(
         description="The exception's name; null if there was none.", examples=["FloatingPointError"]
     )
-    traceback: str = Field(description="The last lines of the traceback, or what else is known.")
+    traceback: str = Field(description="The last lines of the traceback, or other details.")
 
 
 class StageView(BaseModel):
@@ -54,7 +54,7 @@ class ChainView(BaseModel):
     arm: str
     seed: int
     configuration: dict[str, Any] = Field(
-        description="The values of the search, by place in the spec; empty without a search, and until they are drawn."
+        description="The values of the search, by place in the spec; empty without a search, and until they are chosen."
     )
     state: WorkState
     reason: str = Field(description="Why the search stopped it; empty if it did not.")
@@ -64,8 +64,8 @@ class ChainView(BaseModel):
 class BestView(BaseModel):
     """The best configuration so far by val/accuracy, which the comparison shows.
 
-    It is the best of those with results at the most seeds. Until a chain of the arm has succeeded, it is the one that
-    is ahead of the others.
+    It is the best of the configurations with results at the most seeds. Until a chain of the arm has succeeded, it is
+    the configuration that is ahead.
     """
 
     configuration: dict[str, Any]
@@ -83,18 +83,18 @@ class ArmSearchView(BaseModel):
         description="The number of configurations in each state.",
         examples=[{"succeeded": 5, "stopped": 11, "running": 2}],
     )
-    train_time_s: float = Field(description="Training time of all committed epochs of all its chains.")
+    train_time_s: float = Field(description="Training time of all committed epochs of all its chains, s.")
     best: BestView | None
 
 
 class SearchView(BaseModel):
-    """The progress of a search; each stopped chain has its own reason."""
+    """The progress of a search."""
 
     method: str
     goal: list[str]
     early_stopping: str | None
     arms: list[ArmSearchView]
     expected_end: datetime | None = Field(
-        description="Expected end, at the pace since it was last started, resumed or "
-        "retried; null until there is a pace."
+        description="Expected end, by the pace since the search was last started, resumed or "
+        "retried; null until the pace is known."
     )

@@ -14,9 +14,7 @@ class PairedDifferenceView(BaseModel):
     low: float | None = Field(description="Lower end of the 95 % interval (Student's t); null below two pairs.")
     high: float | None
     n: int
-    reason: str | None = Field(
-        description="Why the arms cannot be paired; then there are no numbers. Null if they can."
-    )
+    reason: str | None = Field(description="Why the arms cannot be paired, and there are no numbers; null if they can.")
 
 
 class ChoiceView(BaseModel):
@@ -47,7 +45,7 @@ class ArmResultView(BaseModel):
 
 
 class FrontPointView(BaseModel):
-    """A configuration that no other beats in both goals."""
+    """A configuration that no other configuration beats in both goals."""
 
     arm: str
     configuration: dict[str, Any]
@@ -60,9 +58,9 @@ class FrontPointView(BaseModel):
 
 
 class FrontView(BaseModel):
-    """The front of a search with two goals: the configurations of all arms that no other beats in both."""
+    """The front of a search with two goals: the configurations of all arms that no other one beats in both."""
 
-    goal: str = Field(description="The second goal, which is to be low.", examples=["val/energy_j", "train_time_s"])
+    goal: str = Field(description="The second goal; lower is better.", examples=["val/energy_j", "train_time_s"])
     points: list[FrontPointView] = Field(description="From the cheapest to the most accurate.")
 
 

@@ -11,7 +11,7 @@ from service.states import ExperimentState
 
 
 class Links(BaseModel):
-    """Addresses of MLflow and Ray's dashboard; null until there is something to see."""
+    """Addresses in MLflow and in Ray's dashboard; null until they exist."""
 
     mlflow: str | None = Field(None, examples=["http://127.0.0.1:5000/#/experiments/1/runs"])
     ray: str | None = Field(None, examples=["http://127.0.0.1:8265/#/jobs/tet-0198c2f0a5b7d1e2f3a4-1"])
@@ -25,7 +25,7 @@ class ProgressSummary(BaseModel):
 
 
 class ProgressView(ProgressSummary):
-    """How much of an experiment is done, over all its chains, shown or not; null on the pages after the first."""
+    """The progress of an experiment, over all its chains, also those on other pages; null after the first page."""
 
     chains_total: int | None = None
     epochs_done: int | None = Field(None, description="Epochs of training.")
@@ -44,11 +44,11 @@ class ExperimentSummary(BaseModel):
     id: str = Field(examples=["0198c2f0a5b7d1e2f3a4"])
     name: str
     state: ExperimentState
-    reason: str = Field(description="Why it is in this state, in words; empty if the state says it all.")
-    reason_kind: ReasonKind = Field(description="The same for programs: the words may change, the kinds stay.")
+    reason: str = Field(description="Why it is in this state, in words; empty if there is nothing to explain.")
+    reason_kind: ReasonKind = Field(description="The same for programs: the words may change, the kinds do not.")
     failure: FailureView | None = Field(
         None,
-        description="Why it failed: the failure of the first stage that did, of the engine or of MLflow; else null.",
+        description="Why it failed: the failure of the first failed stage, of the engine or of MLflow; else null.",
     )
     owner: str = Field(description="The user that it belongs to; 'local' as long as the service has no users.")
     priority: int = Field(description="In the queue, a higher priority goes first.")
@@ -73,7 +73,7 @@ class OutcomeView(BaseModel):
 
 
 class EarlierResources(BaseModel):
-    """The earlier resources of a trial. The environment of each attempt at a stage records its number of workers."""
+    """Earlier resources of a trial."""
 
     resources: Resources
     generation: int = Field(description="The generation in which they were replaced.")
@@ -81,11 +81,11 @@ class EarlierResources(BaseModel):
 
 
 class WebhookView(BaseModel):
-    """The message about the end, to the address that the spec names."""
+    """The webhook that reports the end of the experiment."""
 
     url: str
     tries: int
-    error: str = Field(description="What went wrong at the last try; empty if nothing did.")
+    error: str = Field(description="The error of the last try; empty if there was none.")
     delivered_at: datetime | None
     next_try_at: datetime | None
 
@@ -95,12 +95,12 @@ class ExperimentView(ExperimentSummary):
 
     parents: list[str] = Field(description="The ids of the experiments whose checkpoints it started from.")
     rerun_of: str | None = Field(
-        None, description="The id of the search whose choice it measures; that search may have been deleted."
+        None, description="The id of the search whose best configurations it measures; it may have been deleted."
     )
     history: list[OutcomeView] = Field(description="How earlier generations ended, oldest first.")
     resources: Resources = Field(description="The resources of a trial from its next start on, with all defaults.")
     resources_history: list[EarlierResources] = Field(
-        description="Earlier resources, oldest first: those that a resume or a retry replaced."
+        description="Resources that a resume or a retry has replaced, oldest first."
     )
     checkpoints_removed_at: datetime | None = None
     delete_at: datetime | None = Field(None, description="When the service deletes it; null: never.")

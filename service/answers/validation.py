@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 
 class PlacementView(BaseModel):
-    """Whether the cluster, as it is now, has a node that is large enough for a trial."""
+    """Whether a trial fits on the nodes that the cluster has now."""
 
     possible: bool | Literal["unknown"]
     detail: str
@@ -28,7 +28,7 @@ class ResolvedSpec(BaseModel):
 
 
 class ValidatedSpec(BaseModel):
-    """A spec without faults, and what it would ask of the cluster."""
+    """A spec without faults, and the number of chains, stages and trials that it would run."""
 
     valid: Literal[True] = True
     num_chains: int

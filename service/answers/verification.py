@@ -9,7 +9,7 @@ from service.states import VerificationState
 
 
 class VerificationView(BaseModel):
-    """A replay of a stage from where it started, which shows whether numbers and weights are the same again."""
+    """A replay of a stage from its start, which shows whether its numbers and weights are reproduced exactly."""
 
     number: int
     chain: str
@@ -19,7 +19,7 @@ class VerificationView(BaseModel):
     created_at: datetime
     finished_at: datetime | None
     result: dict[str, Any] | None = Field(
-        description="What was compared, and the first difference, if there is one; null until it has ended."
+        description="The compared values and the first difference, if there is one; null until the replay has ended."
     )
 
 

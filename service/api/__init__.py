@@ -1,1 +1,1 @@
-"""The REST API. FastAPI lives here alone; nothing here loads torch."""
+"""The REST API. Only this package imports FastAPI; it does not load torch."""

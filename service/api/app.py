@@ -24,7 +24,7 @@ def create_app(settings: Settings, *, reconcile: bool = True) -> FastAPI:
 
     Args:
         settings: Addresses, paths and limits.
-        reconcile: Whether experiments are run too; if not, the API only stores and answers.
+        reconcile: Whether to run experiments too; if not, the API only stores them and answers requests.
     """
     app = FastAPI(
         title="TET experiments",

@@ -1,4 +1,4 @@
-"""The parts of the service that endpoints use; the app makes them once, endpoints ask for them by type."""
+"""The parts of the service that endpoints use; the app creates them once, and endpoints declare them as a parameter."""
 
 from dataclasses import dataclass
 from typing import Annotated

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api.problems import problem, shortened
 from service.errors import shown
 
-# Of a body that is too large, read at most so many bytes, for at most so long, before the connection closes.
+# Limits in bytes and seconds for reading the rest of a body that is too large, before the connection closes.
 DISCARD_BYTES = 64 * 1_048_576
 DISCARD_S = 10.0
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -24,7 +24,7 @@ class HostGuard:
     """A guard that refuses requests with a foreign Host (421) or the Origin of another site (403)."""
 
     def __init__(self, app: ASGIApp, allowed_hosts: Collection[str] = ()) -> None:
-        """Guard `app`; `allowed_hosts` are names (with any port) or name:port, besides those of loopback."""
+        """Guard `app`; `allowed_hosts` are names (with any port) or name:port, in addition to the names of loopback."""
         self._app = app
         self._allowed = {host.lower() for host in (*LOOPBACK, *allowed_hosts)}
 
@@ -51,7 +51,7 @@ class HostGuard:
         return host in self._allowed or _name(host) in self._allowed
 
     def _is_ours(self, origin: str, host: str) -> bool:
-        """Whether an origin is the host that was asked, or a host that the operator allows."""
+        """Return whether an origin is the host of the request, or a host that the operator allows."""
         if not origin.lower().startswith(("http://", "https://")):
             return False
         netloc = origin.lower().partition("://")[2]
@@ -61,8 +61,8 @@ class HostGuard:
 class BodyLimit:
     """A guard that refuses bodies of more than `max_bytes` (413), by their Content-Length and by their real size.
 
-    The rest of such a body is read and dropped, within limits: if a connection closes while its client still sends, the
-    client loses the answer too.
+    The rest of such a body is read and dropped, within limits: if the connection closes while the client still sends,
+    the client does not get the answer.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:

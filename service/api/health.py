@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.api.context import Context, InContext
-from service.api.openapi import answers
+from service.api.openapi import problem_responses
 from service.api.problems import FieldProblem, problem
 
 router = APIRouter(tags=["health"])
@@ -27,7 +27,7 @@ async def healthz() -> Health:
     return Health()
 
 
-@router.get("/readyz", summary="Does the service work?", response_model=Health, responses=answers(503))
+@router.get("/readyz", summary="Does the service work?", response_model=Health, responses=problem_responses(503))
 def readyz(context: InContext) -> Health | JSONResponse:
     """Check that the database is reachable and migrated, that the storage takes files, and that the reconciler runs."""
     checks: dict[str, Callable[[Context], str | None]] = {
@@ -35,11 +35,11 @@ def readyz(context: InContext) -> Health | JSONResponse:
         "storage": _storage,
         "reconciler": _reconciler,
     }
-    found = {name: reason for name, check in checks.items() if (reason := check(context)) is not None}
-    if not found:
+    problems = {name: reason for name, check in checks.items() if (reason := check(context)) is not None}
+    if not problems:
         return Health()
-    detail = "; ".join(f"{name}: {reason}" for name, reason in found.items())
-    errors = [FieldProblem(field=name, detail=reason) for name, reason in found.items()]
+    detail = "; ".join(f"{name}: {reason}" for name, reason in problems.items())
+    errors = [FieldProblem(field=name, detail=reason) for name, reason in problems.items()]
     return problem(503, detail, kind="not-ready", title="Not ready", instance="/readyz", errors=errors)
 
 

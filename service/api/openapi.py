@@ -1,4 +1,4 @@
-"""The OpenAPI description: what FastAPI derives, and the bodies that the endpoints read themselves."""
+"""The OpenAPI description: FastAPI's own, and the bodies that the endpoints read themselves."""
 
 from typing import Any
 
@@ -55,8 +55,8 @@ def _body(schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": False, "content": content}}
 
 
-# For endpoints that take a spec, or with a preset a part of one. They read the body themselves, to report all faults at
-# once.
+# For endpoints that take a spec or, with a preset, a part of a spec. They read the body themselves, to report all
+# faults at once.
 TAKES_SPEC = _body({"anyOf": [_SPEC, _CHANGES]}, EXAMPLE)
 TAKES_RESOURCES = _body(
     {
@@ -70,20 +70,27 @@ TAKES_RESOURCES = _body(
 TAKES_CHANGES = _body(_CHANGES, {"name": "the same with other seeds", "seeds": [3, 4, 5]})
 
 
-def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return FastAPI's `responses` for the problems that an endpoint answers with."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": _ANSWERS[status], "content": content} for status in statuses}
 
 
-# For a 202: the address of what was made, or will be.
+# For a 202: the address of the new resource.
 MADE: dict[int | str, dict[str, Any]] = {
-    202: {"headers": {"Location": {"description": "The address of what was made.", "schema": {"type": "string"}}}}
+    202: {
+        "headers": {
+            "Location": {
+                "description": "The address of the new resource.",
+                "schema": {"type": "string"},
+            }
+        }
+    }
 }
 
 
 def install(app: FastAPI) -> None:
-    """Make `app` describe itself with the schemas of specs and problems."""
+    """Add the schemas of specs and problems to the description of `app`."""
 
     def describe() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -108,7 +115,7 @@ def _describe(app: FastAPI) -> dict[str, Any]:
 
 
 def _changes(spec: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a part of a spec: it is merged, so no key of the spec or of a block is required."""
+    """Return the schema of a part of a spec. It is merged into a spec, so no key is required."""
     return {
         "title": "SpecChanges",
         "type": "object",
@@ -128,7 +135,7 @@ def _loosened(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _drop_fastapi_errors(document: dict[str, Any]) -> None:
-    """Remove the 422 that FastAPI adds to every endpoint with parameters: ours are problem documents."""
+    """Remove the 422 that FastAPI adds to every endpoint with parameters: our errors are problem documents."""
     for unused in ("HTTPValidationError", "ValidationError"):
         document["components"]["schemas"].pop(unused, None)
     for operations in document["paths"].values():

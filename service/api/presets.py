@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
-from service.api.openapi import answers
+from service.api.openapi import problem_responses
 from service.presets import catalogue
 from service.presets.catalogue import Preset, Published
 
@@ -19,9 +19,9 @@ class PresetView(BaseModel):
     name: str = Field(examples=["table1-cifar100"])
     title: str
     reproduces: str = Field(description="The paper's table or figure.", examples=["Table 1"])
-    needs: str = Field(description="The data, and where they must be.")
+    needs: str = Field(description="The data that it needs, and the folder for them.")
     mini: bool = Field(
-        description="Whether it is the small twin of another preset: the same arms, minutes on two cores."
+        description="Whether it is a small twin: the same arms as another preset, in minutes on two cores."
     )
     arms: list[str]
     num_trials: int = Field(description="Number of trials that Ray would run if none had to be repeated.")
@@ -46,7 +46,7 @@ def presets() -> PresetList:
     return PresetList(presets=[_view(preset) for preset in catalogue.presets().values()])
 
 
-@router.get("/{name}", summary="Show a preset", responses=answers(404))
+@router.get("/{name}", summary="Show a preset", responses=problem_responses(404))
 def preset(name: Annotated[str, Path(description="The preset's name.")]) -> PresetView:
     """Show a preset's spec, the published numbers, and our choices."""
     return _view(catalogue.preset(name))

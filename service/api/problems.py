@@ -1,4 +1,4 @@
-"""Every error as a problem document (RFC 9457): those that our code raises, those of FastAPI, and unexpected ones."""
+"""Problem documents (RFC 9457) for all errors: errors that our code raises, FastAPI's errors, and unexpected errors."""
 
 import logging
 import secrets
@@ -19,12 +19,12 @@ from service.errors import Conflict, DocumentInvalid, FieldError, NotFound, Spec
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-# Prefix of the names of problem types. Programs compare these names; they are no addresses.
+# Prefix of the names of problem types. Programs compare these names; they are not addresses.
 TYPE_PREFIX = "urn:tet:problem:"
 
 
 class FieldProblem(BaseModel):
-    """A fault of what was sent."""
+    """A fault in a request."""
 
     field: str = Field(description="The place, as a person writes it.", examples=["arms[0].stages[0].T"])
     pointer: str | None = Field(None, description="The same place as a JSON pointer.", examples=["/arms/0/stages/0/T"])
@@ -44,7 +44,7 @@ class Problem(BaseModel):
     detail: str = Field(description="This problem, in words.", examples=["1 fault: arms[0].stages[0].T"])
     instance: str | None = Field(None, description="The path that was asked for.", examples=["/experiments"])
     errors: list[FieldProblem] | None = Field(
-        None, description="Every fault of a document or a query; null if the problem is another one."
+        None, description="Every fault of a document or a query; null for other problems."
     )
     line: int | None = Field(None, description="The line where a document is not well-formed, from 1.")
     column: int | None = Field(None, description="The column there, from 1.")
@@ -66,7 +66,7 @@ def problem(
     headers: Mapping[str, str] | None = None,
     **members: Any,
 ) -> ProblemResponse:
-    """Return the response for a problem; `kind` names it for programs where the status alone is not enough."""
+    """Return the response for a problem; `kind` names it for programs if the status alone is not enough."""
     document = Problem(
         type="about:blank" if kind is None else TYPE_PREFIX + kind,
         title=title or HTTPStatus(status).phrase,
@@ -96,7 +96,7 @@ def install(app: FastAPI) -> None:
 
 
 def fields(errors: Sequence[FieldError]) -> list[FieldProblem]:
-    """Return faults in the form that a problem document lists."""
+    """Return faults in the form in which a problem document lists them."""
     return [
         FieldProblem(field=error.field, pointer=error.pointer, value=error.value, detail=error.detail)
         for error in errors
@@ -150,7 +150,7 @@ async def _request_invalid(request: Request, error: RequestValidationError) -> P
 async def _http(request: Request, error: HTTPException) -> ProblemResponse:
     detail, headers = str(error.detail), dict(error.headers or {})
     if error.status_code == 404:  # the router's: our own code raises NotFound
-        detail = f"there is nothing at {shortened(request.url.path)}; /docs lists what there is"
+        detail = f"there is nothing at {shortened(request.url.path)}; /docs lists the endpoints"
     if error.status_code == 405:
         headers["Allow"] = ", ".join(_methods_at(request))
         detail = f"{request.method} is not allowed at {shortened(request.url.path)}; accepted: {headers['Allow']}"
@@ -158,7 +158,7 @@ async def _http(request: Request, error: HTTPException) -> ProblemResponse:
 
 
 def _methods_at(request: Request) -> list[str]:
-    """Return every method that a path takes; the router knows only those of the first route that fits."""
+    """Return every method that a path accepts; the router gives only the methods of the first route that fits."""
     methods = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
     scopes = {method: {**request.scope, "method": method} for method in methods}
     fits = {method: [route.matches(scope)[0] for route in request.app.routes] for method, scope in scopes.items()}

@@ -12,21 +12,22 @@ from pydantic import BaseModel, ValidationError
 
 from service.errors import TetError
 
-# An answer of the API as it came: for programs that ask for JSON. What decides anything is read by `as_model` first.
+# An answer of the API as received, for `--json`. Code that depends on an answer reads it with `as_model` first.
 Json = dict[str, Any]
 Model = TypeVar("Model", bound=BaseModel)
 
 CONTENT_TYPES = {".json": "application/json", ".yaml": "application/yaml", ".yml": "application/yaml"}
+# Tries of one request before the API counts as unreachable.
 TRIES = 4
 TIMEOUT_S = 30.0
 
 
 class Unreachable(TetError):  # noqa: N818 - named for what it says
-    """No API answers at its address."""
+    """The error of an API that does not answer at its address."""
 
 
 class Refused(TetError):  # noqa: N818
-    """The API answered with a problem document (RFC 9457).
+    """The error of an API that answered with a problem document (RFC 9457).
 
     Attributes:
         status: The HTTP status.
@@ -58,22 +59,22 @@ class Client:
     def submit(self, body: bytes, content_type: str, key: str | None = None, *, preset: str | None = None) -> Json:
         """Post a spec, or changes to a preset, and return the new experiment.
 
-        Without a key, make one: a second try after a lost answer then cannot post the spec twice.
+        Without a key, make one, so that a second try after a lost answer cannot post the spec twice.
         """
         headers = {"Content-Type": content_type, "Idempotency-Key": key or uuid.uuid4().hex}
         params = {"preset": preset} if preset else {}
         return self._json("POST", "/experiments", content=body, headers=headers, params=params)
 
     def validate(self, body: bytes, content_type: str, *, preset: str | None = None) -> Json:
-        """Return what a spec would ask of the cluster."""
+        """Return the number of trials of a spec, and whether they fit on the cluster."""
         params = {"preset": preset} if preset else {}
         headers = {"Content-Type": content_type}
         return self._json("POST", "/experiments/validate", content=body, headers=headers, params=params)
 
     def presets(self) -> list[Json]:
         """Return the experiments that come with the service."""
-        found: list[Json] = self._json("GET", "/presets")["presets"]
-        return found
+        listed: list[Json] = self._json("GET", "/presets")["presets"]
+        return listed
 
     def experiments(self, *, state: str | None = None, limit: int = 100) -> Iterator[Json]:
         """Yield every experiment, newest first, page by page."""
@@ -90,7 +91,7 @@ class Client:
 
         Args:
             experiment_id: The experiment's id.
-            max_chains: Read no further page once there are so many chains; None: read all pages.
+            max_chains: Number of chains after which no further page is read; None: read all pages.
         """
         experiment = page = self._json("GET", f"/experiments/{experiment_id}")
         while page.get("next_cursor") is not None and (max_chains is None or len(experiment["chains"]) < max_chains):
@@ -99,37 +100,37 @@ class Client:
         return experiment
 
     def comparison(self, experiment_id: str) -> Json:
-        """Return how its arms compare, by the chains that have succeeded so far."""
+        """Return how the arms of an experiment compare, by the chains that have succeeded so far."""
         return self._json("GET", f"/experiments/{experiment_id}/comparison")
 
     def cancel(self, experiment_id: str) -> Json:
-        """Ask the service to end it."""
+        """Ask the service to cancel an experiment."""
         return self._json("POST", f"/experiments/{experiment_id}/cancel")
 
     def pause(self, experiment_id: str) -> Json:
-        """Ask the service to pause it."""
+        """Ask the service to pause an experiment."""
         return self._json("POST", f"/experiments/{experiment_id}/pause")
 
     def resume(self, experiment_id: str, resources: Json | None = None) -> Json:
-        """Ask the service to resume it; `resources` are the keys that change for its trials from now on."""
+        """Ask the service to resume an experiment; `resources` are the keys that change for its trials."""
         return self._json("POST", f"/experiments/{experiment_id}/resume", **_changing(resources))
 
     def retry(self, experiment_id: str, resources: Json | None = None) -> Json:
-        """Ask the service to run again what failed; `resources` as for `resume`."""
+        """Ask the service to retry an experiment; `resources` as for `resume`."""
         return self._json("POST", f"/experiments/{experiment_id}/retry", **_changing(resources))
 
     def fork(self, experiment_id: str, body: bytes, content_type: str, key: str | None = None) -> Json:
-        """Post a new experiment that starts where this one ended; the body holds the changes to its spec."""
+        """Post a new experiment that starts where another one ended; the body holds the changes to the spec."""
         headers = {"Content-Type": content_type, "Idempotency-Key": key or uuid.uuid4().hex}
         return self._json("POST", f"/experiments/{experiment_id}/fork", content=body, headers=headers)
 
     def rerun_best(self, experiment_id: str, wanted: Json, key: str | None = None) -> Json:
-        """Post a new experiment that measures what a search has chosen, over other seeds."""
+        """Post a new experiment that measures a search's best configurations over other seeds."""
         headers = {"Idempotency-Key": key or uuid.uuid4().hex}
         return self._json("POST", f"/experiments/{experiment_id}/rerun-best", json=wanted, headers=headers)
 
     def delete(self, experiment_id: str, what: str) -> None:
-        """Ask the service to remove it, or its checkpoints."""
+        """Ask the service to remove an experiment, or its checkpoints."""
         self._request("DELETE", f"/experiments/{experiment_id}", params={"what": what})
 
     def verify(self, experiment_id: str, chain: str, stage: int) -> Json:
@@ -141,7 +142,7 @@ class Client:
         return self._json("GET", f"/experiments/{experiment_id}/verifications/{number}")
 
     def logs(self, experiment_id: str, **params: str | int) -> tuple[bytes, str]:
-        """Return what its driver, or one of its trials, printed, and the cursor for what follows."""
+        """Return a log of the driver or of a trial, and the cursor for the bytes that follow."""
         response = self._request("GET", f"/experiments/{experiment_id}/logs", params=params)
         return response.content, response.headers["X-Next-Cursor"]
 
@@ -156,7 +157,7 @@ class Client:
             except httpx.ConnectError as error:
                 raise Unreachable(f"no API answers at {self.url} ({error}): `tet up` starts one here") from None
             except httpx.TransportError as error:
-                # Each request may be sent twice: a second read or wish changes nothing, and posts have keys.
+                # Each request may be sent twice: a second one changes nothing, and posts have keys.
                 if attempt == TRIES:
                     raise Unreachable(
                         f"the API at {self.url} does not answer: {error or type(error).__name__}"
@@ -170,10 +171,10 @@ class Client:
 
 
 def as_model(model: type[Model], answer: Json) -> Model:
-    """Read an answer of the API.
+    """Return an answer of the API as a model.
 
     Raises:
-        TetError: It has another form, as that of another version of the service may have.
+        TetError: The answer has another form, for example because the service has another version.
     """
     try:
         return model.model_validate(answer)
@@ -182,12 +183,12 @@ def as_model(model: type[Model], answer: Json) -> Model:
         place = ".".join(map(str, first["loc"]))
         raise TetError(
             f"the API answered in a form that this `tet` does not know ({place}: {first['msg']}): "
-            "run `tet` and the service in one version"
+            "install the same version of `tet` and of the service"
         ) from None
 
 
 def read_spec(path: Path) -> tuple[bytes, str]:
-    """Return the bytes of a spec's file, and their content type.
+    """Return the bytes of a spec's file, and its content type.
 
     Raises:
         TetError: The file cannot be read.
@@ -199,7 +200,7 @@ def read_spec(path: Path) -> tuple[bytes, str]:
 
 
 def _changing(resources: Json | None) -> Json:
-    """Return the arguments of a request with changed resources; none where nothing changes."""
+    """Return the arguments of a request with changed resources; an empty dict if nothing changes."""
     return {"json": {"resources": resources}} if resources else {}
 
 

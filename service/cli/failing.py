@@ -1,4 +1,4 @@
-"""What people are shown of failures: what happened, whose it is, and what to do."""
+"""Texts about failures for people: what happened, whose failure it is, and what to do."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ _FATE = {"user": "it is not retried automatically", "cluster": "it was retried a
 
 
 def failed_stages(experiment: ExperimentView) -> Iterator[str]:
-    """Yield a line for each stage that has failed."""
+    """Yield a line for each failed stage."""
     for chain in experiment.chains:
         for stage in chain.stages:
             if stage.failure is not None:
@@ -19,7 +19,7 @@ def failed_stages(experiment: ExperimentView) -> Iterator[str]:
 
 
 def explained(failure: FailureView) -> Iterator[str]:
-    """Yield the lines that explain an experiment's failure: its type and whose it is, what it means, what to do."""
+    """Yield the lines that explain an experiment's failure: its type, whose it is, its meaning and what to do."""
     about = ABOUT[failure.type]
     yield f"failure {failure.type}, the {failure.class_}'s: {_FATE[failure.class_]}"
     yield f"        {failure.message}"

@@ -1,4 +1,4 @@
-"""`tet`, the command line. Each command is a function in one of the modules beside this one."""
+"""`tet`, the command line. Each command is a function in another module of this package."""
 
 import sys
 

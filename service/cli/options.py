@@ -17,7 +17,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the API's own answer
 
 
 def connected() -> Client:
-    """Return a connection to the API of the settings; if the stack has lost its supervisor, start another one."""
+    """Return a connection to the API of the settings; if the stack has lost its supervisor, start a new one."""
     settings = Settings.from_environment()
     bring_supervisor_back(settings)
     return Client(settings.api_url)

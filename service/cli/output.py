@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-# A pipe has no width of its own; in 200 columns no table is cut.
+# A pipe has no width; 200 columns are enough for every table.
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
 err = Console(stderr=True, highlight=False)
 

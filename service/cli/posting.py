@@ -1,4 +1,4 @@
-"""`tet submit`, `validate`, `fork`, `rerun-best`: new experiments, from a spec or from an experiment that exists."""
+"""`tet submit`, `validate`, `fork`, `rerun-best`: new experiments, from a spec or from an existing experiment."""
 
 import json
 import re
@@ -38,7 +38,7 @@ def submit(file: File = None, preset: Preset = None, follow: Follow = False, ide
 
 
 def validate(file: File = None, preset: Preset = None, as_json: AsJson = False) -> None:
-    """Check a spec, or a preset, without running it: print its faults, or what it would ask of the cluster."""
+    """Check a spec, or a preset, without running it: print its faults, or its size and whether it can be placed."""
     body, content_type = _body(file, preset)
     with connected() as client:
         answer = client.validate(body, content_type, preset=preset)
@@ -71,12 +71,12 @@ def fork(
     file: Annotated[
         Path | None, typer.Argument(metavar="[FILE]", help="The changes to its spec, JSON or YAML.")
     ] = None,
-    arm: Annotated[str | None, typer.Option(metavar="NAME", help="Start every arm at this arm of it.")] = None,
+    arm: Annotated[str | None, typer.Option(metavar="NAME", help="Start every arm at this arm of the parent.")] = None,
     stage: Annotated[int | None, typer.Option(metavar="INDEX", help="Start after this stage, from 0.")] = None,
     follow: Follow = False,
     idempotency_key: Key = None,
 ) -> None:
-    """Post a new experiment that starts from the checkpoints of one that exists."""
+    """Post a new experiment that starts from the checkpoints of an existing one."""
     body = json.dumps(_changes(file, arm, stage)).encode()
     with connected() as client:
         show_posted(client, client.fork(experiment_id, body, "application/json", idempotency_key), follow=follow)
@@ -94,7 +94,7 @@ def _changes(file: Path | None, arm: str | None, stage: int | None) -> Json:
         return dict(changes)
     known = changes.get("start", {})
     if not isinstance(known, Mapping):
-        raise TetError(f"{file}: start must be a mapping where --arm or --stage is given, and is {shown(known)!r}")
+        raise TetError(f"{file}: start must be a mapping if --arm or --stage is given (got {shown(known)!r})")
     return {**changes, "start": {**known, **start}}
 
 
@@ -109,25 +109,25 @@ def rerun_best(
     follow: Follow = False,
     idempotency_key: Key = None,
 ) -> None:
-    """Measure what a search has chosen, over seeds that had no part in the choice, as a new experiment."""
+    """Measure a search's best configurations, over seeds that had no part in the choice, as a new experiment."""
     wanted = {"seeds": parse_seeds(seeds), "name": name, "arms": arm or None, "train_part": train_part}
     with connected() as client:
         show_posted(client, client.rerun_best(experiment_id, wanted, idempotency_key), follow=follow)
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Read seeds: numbers and ranges, both ends included, separated by commas.
+    """Return the seeds of a text: numbers and ranges, both ends included, separated by commas.
 
     Raises:
-        TetError: The text is something else, or names more seeds than a spec may have.
+        TetError: The text has another form, or more seeds than a spec may have.
     """
-    found: list[int] = []
+    seeds: list[int] = []
     for part in text.split(","):
-        fitting = re.fullmatch(r"\s*([0-9]{1,10})(?:\s*-\s*([0-9]{1,10}))?\s*", part)
-        first, last = (int(fitting[1]), int(fitting[2] or fitting[1])) if fitting else (0, -1)
+        match = re.fullmatch(r"\s*([0-9]{1,10})(?:\s*-\s*([0-9]{1,10}))?\s*", part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
         if first > last:
             raise TetError(f"--seeds {text!r}: {part!r} must be an integer of at least 0, or a range such as 10-14")
-        if len(found) + last - first >= MAX_SEEDS:
+        if len(seeds) + last - first >= MAX_SEEDS:
             raise TetError(f"--seeds {text!r}: must be at most {MAX_SEEDS:,} seeds")
-        found += range(first, last + 1)
-    return found
+        seeds += range(first, last + 1)
+    return seeds

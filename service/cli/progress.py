@@ -1,4 +1,4 @@
-"""How far an experiment is, and how long it will take, from what `GET /experiments/{id}` answers."""
+"""The progress of an experiment and the time left, from the answer of `GET /experiments/{id}`."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -12,7 +12,7 @@ from service.answers.experiments import ExperimentView
 from service.search.wording import in_few_digits
 from service.states import DONE, WorkState
 
-# The order in which the states of a search's configurations are counted up.
+# The order in which the states of a search's configurations are printed.
 _COUNTED_STATES = (
     WorkState.SUCCEEDED,
     WorkState.STOPPED,
@@ -24,7 +24,7 @@ _COUNTED_STATES = (
 
 @dataclass(frozen=True)
 class ChainProgress:
-    """How far one chain is. Work is epochs times T, since an epoch takes about T times as long at T time steps."""
+    """The progress of one chain. Work is epochs times T, because an epoch at T steps takes about T times as long."""
 
     id: str
     arm: str  # with the values of its configuration in a search
@@ -33,18 +33,18 @@ class ChainProgress:
     stage: str
     epoch: str
     accuracy: float | None
-    reason: str  # why it was stopped; empty where it was not
+    reason: str  # why it was stopped; empty if it was not
     work_done: int
     work_total: int
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen to it."""
+        """Whether the chain has ended."""
         return self.state in DONE
 
     @classmethod
     def of(cls, chain: ChainView) -> "ChainProgress":
-        """Read one of an experiment's chains."""
+        """Return the progress of a chain."""
         stages = chain.stages
         at = next((stage for stage in stages if stage.state not in DONE), stages[-1])
         accuracies = [each.metrics.get("test/accuracy") for each in stages if each.kind == "train" and each.metrics]
@@ -73,19 +73,19 @@ class StoppedConfiguration:
 
 @dataclass
 class StoppedConfigurations:
-    """The stopped configurations, in the order in which they were first seen: about that in which they stopped."""
+    """The stopped configurations, in the order in which they were first seen: about the order of their stops."""
 
     # By arm and reason: the seed of each chain.
     _seen: dict[tuple[str, str], dict[str, int]] = field(default_factory=dict)
 
     def see(self, chains: Iterable[ChainProgress]) -> None:
-        """Remember those that were stopped."""
+        """Add the chains that were stopped."""
         for chain in chains:
             if chain.state is WorkState.STOPPED:
                 self._seen.setdefault((chain.arm, chain.reason), {})[chain.id] = chain.seed
 
     def newest(self, count: int) -> list[StoppedConfiguration]:
-        """Return the last `count` of them, the newest first."""
+        """Return the last `count` stopped configurations, the newest first."""
         newest = islice(reversed(self._seen.items()), count)
         return [StoppedConfiguration(arm, reason, tuple(seeds.values())) for (arm, reason), seeds in newest]
 
@@ -101,18 +101,18 @@ class Pace:
         """Return the seconds until `done` reaches `total`; None as long as no progress has been seen.
 
         Args:
-            key: What the work belongs to.
-            done: Work done by now.
-            total: All the work.
-            running: Whether it runs now; the time before the first call with a running one does not count.
+            key: Names the work, such as a chain's id.
+            done: Work done so far, in epochs times T.
+            total: The whole work, in the same unit.
+            running: Whether the work runs now; the time before the first call with `running` does not count.
         """
         if not running:
             return None
         now = self.clock()
-        began, before = self._first.setdefault(key, (now, done))
-        if done <= before or now <= began:
+        first_time, first_done = self._first.setdefault(key, (now, done))
+        if done <= first_done or now <= first_time:
             return None
-        return (total - done) * (now - began) / (done - before)
+        return (total - done) * (now - first_time) / (done - first_done)
 
 
 def stage_name(chain: ChainView, stage: StageView) -> str:
@@ -122,7 +122,7 @@ def stage_name(chain: ChainView, stage: StageView) -> str:
 
 
 def configuration_text(values: Mapping[str, Any]) -> str:
-    """Return the values of a configuration in a line."""
+    """Return the values of a configuration in one line."""
     return ", ".join(in_few_digits(values))
 
 
@@ -137,9 +137,12 @@ def _kind(stage: StageView) -> str:
 
 
 def counted(experiment: ExperimentView) -> str:
-    """Return how far all of it is: "5/40 epochs", and "3/21 rows" where there are analyses."""
-    whole = experiment.progress
-    counts = (("epochs", whole.epochs_done, whole.epochs_total), ("rows", whole.rows_done, whole.rows_total))
+    """Return the progress of the experiment: "5/40 epochs", and "3/21 rows" if there are analyses."""
+    overall = experiment.progress
+    counts = (
+        ("epochs", overall.epochs_done, overall.epochs_total),
+        ("rows", overall.rows_done, overall.rows_total),
+    )
     return ", ".join(f"{done}/{total} {unit}" for unit, done, total in counts if total)
 
 
@@ -163,7 +166,7 @@ def _search_line(arm: ArmSearchView) -> str:
 
 
 def ends_at(experiment: ExperimentView) -> str | None:
-    """Return when a search is expected to end, in local time; None as long as nothing is known of that."""
+    """Return when a search is expected to end, in local time; None while that is unknown."""
     if experiment.search is None or experiment.search.expected_end is None:
         return None
     at, today = experiment.search.expected_end.astimezone(), datetime.now().astimezone().date()

@@ -47,7 +47,7 @@ def experiment_table(rows: Sequence[ExperimentSummary]) -> Table:
 
 
 def chain_table(experiment: ExperimentView) -> Table:
-    """Return a table with one line for each chain, and the identifiers by which it is found elsewhere."""
+    """Return a table with one line for each chain, and the identifiers that logs and MLflow use."""
     table = Table("chain", "arm", "seed", "state", "stage", "epoch", "test acc. %", "weights", box=box.SIMPLE_HEAD)
     for chain in experiment.chains:
         at = ChainProgress.of(chain)
@@ -59,7 +59,7 @@ def chain_table(experiment: ExperimentView) -> Table:
 
 
 def comparison_table(compared: ComparisonView) -> Table:
-    """Return how the arms compare: mean and spread of the final test accuracy, and the paired difference."""
+    """Return a table of the arms: mean and spread of the final test accuracy, and the paired difference."""
     table = Table(title="final test accuracy, %", title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("arm")
     for heading in ("n", "mean ± std", "training time", f"minus {escape(compared.baseline)}", "95 % interval", "pairs"):
@@ -104,10 +104,10 @@ def _choice_cells(choice: ChoiceView | None) -> list[str]:
     return [percent(choice.val_accuracy), f"{values} (of {choice.num_configurations})"]
 
 
-def _published_cell(found: Published | None) -> str:
-    if found is None:
+def _published_cell(published: Published | None) -> str:
+    if published is None:
         return "-"
-    return percent(found.mean) + (f" ± {percent(found.std)}" if found.std is not None else "")
+    return percent(published.mean) + (f" ± {percent(published.std)}" if published.std is not None else "")
 
 
 def front_table(front: FrontView) -> Table:
@@ -140,7 +140,7 @@ def preset_table(rows: Sequence[dict[str, Any]]) -> Table:
 
 
 def resources_text(resources: Resources) -> str:
-    """Return in words what a trial is given."""
+    """Return the resources of a trial in words."""
     kind = f" of an {resources.accelerator_type}" if resources.accelerator_type else ""
     each = f"{resources.cpus_per_trial} CPU(s), {resources.gpus_per_trial:g} GPU(s){kind}"
     return f"{resources.workers_per_trial} worker(s) a trial, each with {each}"

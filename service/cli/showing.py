@@ -1,4 +1,4 @@
-"""`tet follow`, `list`, `show`, `compare`, `logs`, `presets`: what the API answers about experiments, for people."""
+"""`tet follow`, `list`, `show`, `compare`, `logs`, `presets`: answers of the API about experiments, for people."""
 
 import sys
 import time
@@ -20,7 +20,7 @@ from service.presets import catalogue
 from service.settings import Settings
 from service.states import TERMINAL, ExperimentState
 
-# How long `tet logs --follow` waits, s, before it asks again after an empty answer.
+# Seconds that `tet logs --follow` waits after an empty answer before it asks again.
 LOG_POLL_S = 1.0
 
 
@@ -31,7 +31,7 @@ def follow(experiment_id: Id) -> None:
 
 
 def list_experiments(
-    state: Annotated[str | None, typer.Option(help="Only those in this state.")] = None,
+    state: Annotated[str | None, typer.Option(help="Only experiments in this state.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the experiments, newest first."""
@@ -69,7 +69,7 @@ def show(experiment_id: Id, as_json: AsJson = False) -> None:
 
 
 def _past(experiment: ExperimentView) -> Iterator[str]:
-    """Yield lines on earlier generations and resources, and on the experiments that this one comes from."""
+    """Yield lines about earlier generations and resources, and about the experiments that this one started from."""
     for outcome in experiment.history:
         yield f"before  generation {outcome.generation} {outcome.state} {outcome.reason}"
     for earlier in experiment.resources_history:
@@ -97,9 +97,9 @@ def logs(
     chain: Annotated[str | None, typer.Option(metavar="CHAIN", help="A chain's id, for the log of its trial.")] = None,
     stage: Annotated[int | None, typer.Option(metavar="INDEX", help="The chain's stage, from 0.")] = None,
     tail: Annotated[int | None, typer.Option(metavar="LINES", help="Only this many lines from the end.")] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the experiment has ended.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Continue until the experiment has ended.")] = False,
 ) -> None:
-    """Print what an experiment's driver printed, or one of its trials."""
+    """Print the log of an experiment's driver, or of one of its trials."""
     which: dict[str, str | int] = {
         key: value for key, value in (("chain", chain), ("stage", stage)) if value is not None
     }

@@ -1,4 +1,4 @@
-"""`tet pause`, `resume`, `cancel`, `retry`, `delete`, `verify`: commands that act on an experiment that exists."""
+"""`tet pause`, `resume`, `cancel`, `retry`, `delete`, `verify`: commands that act on an existing experiment."""
 
 import time
 from enum import StrEnum
@@ -17,17 +17,18 @@ from service.cli.progress import stage_name
 from service.errors import TetError
 from service.states import VerificationState, WorkState
 
+# Seconds between two questions whether a replay has ended.
 POLL_S = 1.0
-Workers = Annotated[int | None, typer.Option(metavar="N", help="Workers of a trial from now on; else as before.")]
+Workers = Annotated[int | None, typer.Option(metavar="N", help="Workers of a trial from now on; default: unchanged.")]
 Cpus = Annotated[
-    int | None, typer.Option(metavar="N", help="CPUs of each worker, as long as no stage has started; else as before.")
+    int | None, typer.Option(metavar="N", help="CPUs of each worker, if no stage has started; default: unchanged.")
 ]
-Gpus = Annotated[float | None, typer.Option(metavar="N", help="GPUs of each worker; else as before.")]
+Gpus = Annotated[float | None, typer.Option(metavar="N", help="GPUs of each worker; default: unchanged.")]
 _OPEN = (VerificationState.QUEUED, VerificationState.RUNNING)
 
 
 class What(StrEnum):
-    """What `tet delete` removes."""
+    """The parts of an experiment that `tet delete` can remove."""
 
     EVERYTHING = "everything"
     CHECKPOINTS = "checkpoints"
@@ -42,21 +43,21 @@ def pause(experiment_id: Id) -> None:
 
 
 def resume(experiment_id: Id, workers: Workers = None, cpus: Cpus = None, gpus: Gpus = None) -> None:
-    """Put a paused experiment back into the queue; it continues from its last epochs, with other resources if given."""
+    """Put a paused experiment back into the queue; it continues from its last epochs, with new resources if given."""
     with connected() as client:
         experiment = client.resume(experiment_id, _resources(workers, cpus, gpus))
     say(f"{experiment['id']} is {experiment['state']}; it continues when its turn comes")
 
 
 def cancel(experiment_id: Id) -> None:
-    """Cancel an experiment; what it has committed so far is kept."""
+    """Cancel an experiment; its committed epochs are kept."""
     with connected() as client:
         experiment = client.cancel(experiment_id)
     say(f"{experiment['id']} is {experiment['state']}; it is being cancelled")
 
 
 def retry(experiment_id: Id, workers: Workers = None, cpus: Cpus = None, gpus: Gpus = None) -> None:
-    """Run again what failed or was cancelled, in a new generation; what has succeeded stays as it is."""
+    """Run failed and cancelled stages again, in a new generation; stages that have succeeded are kept."""
     with connected() as client:
         experiment = client.retry(experiment_id, _resources(workers, cpus, gpus))
     say(f"{experiment['id']} is {experiment['state']}, in generation {experiment['generation']}")
@@ -84,26 +85,28 @@ def delete(
 
 def verify(
     experiment_id: Id,
-    chain: Annotated[str | None, typer.Option(metavar="CHAIN", help="Only this chain, by its id; else all.")] = None,
+    chain: Annotated[
+        str | None, typer.Option(metavar="CHAIN", help="Only the chain with this id; default: all.")
+    ] = None,
     stage: Annotated[
-        int | None, typer.Option(metavar="INDEX", help="Only this stage, from 0; else every stage that has succeeded.")
+        int | None, typer.Option(metavar="INDEX", help="Only this stage, from 0; default: every succeeded stage.")
     ] = None,
 ) -> None:
-    """Replay stages from where they started, and compare every number and every bit; exit with 1 if one differs."""
+    """Replay stages from their start, and compare all metrics and weights bit by bit; exit with 1 if any differs."""
     with connected() as client:
         experiment = as_model(ExperimentView, client.experiment(experiment_id))
         wanted = _succeeded_stages(experiment, chain, stage)
         if not wanted:
             raise TetError(f"experiment {experiment_id} has no such stage that has succeeded")
-        asked = [
+        replays = [
             (stage_name(*each), as_model(VerificationView, client.verify(experiment_id, each[0].id, each[1].index)))
             for each in wanted
         ]
         num_unequal = 0
-        for name, verification in asked:
-            found = _ended(client, experiment_id, verification.number)
-            num_unequal += found.state is not VerificationState.EQUAL
-            out.print(f"{name}:", rendering.coloured(found.state), found.reason, soft_wrap=True)
+        for name, verification in replays:
+            ended = _ended(client, experiment_id, verification.number)
+            num_unequal += ended.state is not VerificationState.EQUAL
+            out.print(f"{name}:", rendering.coloured(ended.state), ended.reason, soft_wrap=True)
     if num_unequal:
         raise typer.Exit(1)
 
@@ -120,9 +123,9 @@ def _succeeded_stages(
 
 
 def _ended(client: Client, experiment_id: str, number: int) -> VerificationView:
-    """Wait for the end of a replay."""
+    """Wait until a replay has ended; return its result."""
     while True:
-        found = as_model(VerificationView, client.verification(experiment_id, number))
-        if found.state not in _OPEN:
-            return found
+        replay = as_model(VerificationView, client.verification(experiment_id, number))
+        if replay.state not in _OPEN:
+            return replay
         time.sleep(POLL_S)

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from service.cli.output import out, print_json, say
-from service.cli.stack import stack, supervising
+from service.cli.stack import stack, supervisor_control
 from service.cli.stack.home import settings_digest
 from service.settings import Settings
 
@@ -39,7 +39,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for
     """Ask each component whether it works; the exit status is 0 if all of them do."""
     settings = Settings.from_environment()
     bring_supervisor_back(settings)
-    components, supervisor = stack.status(settings), supervising.supervisor_pid(settings)
+    components, supervisor = stack.status(settings), supervisor_control.supervisor_pid(settings)
     if as_json:
         watching = {"pid": supervisor, "healthy": supervisor is not None}
         print_json({"components": [_plain(component) for component in components], "supervisor": watching})
@@ -52,8 +52,8 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for
 
 
 def bring_supervisor_back(settings: Settings) -> None:
-    """Start another supervisor if the stack has lost its own."""
-    if supervising.revive_supervisor(settings, settings_digest(settings)):
+    """Start a new supervisor if the stack has lost its supervisor."""
+    if supervisor_control.revive_supervisor(settings, settings_digest(settings)):
         say("the stack had lost its supervisor, so another one was started")
 
 

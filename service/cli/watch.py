@@ -27,32 +27,34 @@ from service.cli.progress import (
 )
 from service.states import TERMINAL, ExperimentState, WorkState
 
+# Seconds between two requests.
 POLL_S = 1.0
-# An API that restarts is away for some seconds. After this time the watcher gives up; the experiment continues.
+# Seconds without an answer after which the watcher gives up: an API that restarts needs some. The experiment continues.
 PATIENCE_S = 60.0
+# Seconds between two lines about the progress of the experiment, without a terminal.
 PLAIN_INTERVAL_S = 5.0
-# Chains that are read one by one: ten pages of them, some seconds each time. The sums are those of all chains.
+# Largest number of chains that are read: ten pages, which take some seconds. The totals cover all chains.
 MAX_CHAINS = 10_000
-# Configurations, the last ones to stop, whose reason is shown in full: their rows are cut, and hidden first.
+# Number of stopped configurations, the newest ones, whose reasons are shown in full: their rows are truncated.
 NUM_STOPS = 2
-# Lines besides the rows: two headings, the number of hidden rows, the sums, and two to spare.
+# Lines besides the rows: two headings, the number of hidden rows, the totals, and two to spare.
 LINES_BESIDE_ROWS = 6
 # Two arms and the stopped configurations, two lines each.
 LINES_OF_SEARCHES = 4 + 2 * NUM_STOPS
 
 
 def watch(client: Client, experiment_id: str, console: Console) -> ExperimentView:
-    """Show an experiment until it ends, and return it as it ended."""
+    """Show an experiment until it ends; return its last state."""
     if console.is_terminal:
         return _live(client, experiment_id, console)
     return _plain(client, experiment_id, console)
 
 
 def _states(client: Client, experiment_id: str) -> Iterator[ExperimentView]:
-    """Yield the experiment again and again until it has ended."""
+    """Yield the experiment's current state until it has ended."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
-        began, rest_s = time.monotonic(), POLL_S
+        start_time, wait_s = time.monotonic(), POLL_S
         try:
             experiment = as_model(ExperimentView, client.experiment(experiment_id, max_chains=MAX_CHAINS))
         except Unreachable:
@@ -60,30 +62,30 @@ def _states(client: Client, experiment_id: str) -> Iterator[ExperimentView]:
                 raise
         else:
             deadline = time.monotonic() + PATIENCE_S
-            rest_s = max(POLL_S, time.monotonic() - began)  # a slow API has other clients too
+            wait_s = max(POLL_S, time.monotonic() - start_time)  # do not keep a slow API busy: it has other clients
             yield experiment
             if experiment.state in TERMINAL:
                 return
-        time.sleep(rest_s)
+        time.sleep(wait_s)
 
 
 def _live(client: Client, experiment_id: str, console: Console) -> ExperimentView:
     pace, stops = Pace(), StoppedConfigurations()
     with Live(console=console, auto_refresh=False) as live:
         for experiment in _states(client, experiment_id):
-            room = console.height - LINES_BESIDE_ROWS - (LINES_OF_SEARCHES if experiment.search else 0)
-            live.update(picture(experiment, pace, stops, room), refresh=True)
+            max_rows = console.height - LINES_BESIDE_ROWS - (LINES_OF_SEARCHES if experiment.search else 0)
+            live.update(picture(experiment, pace, stops, max_rows), refresh=True)
     return experiment
 
 
 def picture(experiment: ExperimentView, pace: Pace, stops: StoppedConfigurations, max_rows: int) -> Group:
-    """Return the live table: a line for each chain, and lines for all of them.
+    """Return the live table: a line for each chain, and lines about the whole experiment.
 
     Args:
         experiment: The experiment as the API answers it.
         pace: Its speed in earlier calls.
         stops: The configurations that were stopped in earlier calls.
-        max_rows: Number of chains to show, the running ones first; the others are counted.
+        max_rows: Largest number of chains to show, running ones first; the others are only counted.
     """
     rows = [ChainProgress.of(chain) for chain in experiment.chains]
     stops.see(rows)
@@ -115,7 +117,7 @@ def _urgency(row: ChainProgress) -> int:
 
 
 def _bar(row: ChainProgress) -> ProgressBar | Text:
-    """Return how far a chain is; of a stopped one why, cut to the width."""
+    """Return a bar of a chain's progress, or why it was stopped, truncated to the width."""
     if row.state is WorkState.STOPPED:
         return _in_a_line(row.reason)
     return ProgressBar(total=max(row.work_total, 1), completed=row.work_done, width=20)
@@ -127,7 +129,7 @@ def _stop(stop: StoppedConfiguration) -> Text:
 
 
 def _in_a_line(text: str) -> Text:
-    """Cut a text to the width: rows of several lines would push the last lines off the screen."""
+    """Return a text that is truncated to the width: rows of several lines would push the last lines off the screen."""
     return Text(text, no_wrap=True, overflow="ellipsis")
 
 
@@ -139,12 +141,12 @@ def _heading(experiment: ExperimentView) -> Text:
 
 
 def _whole(experiment: ExperimentView, rows: list[ChainProgress], pace: Pace) -> Text:
-    whole = experiment.progress
-    text = f"{whole.stages_done}/{whole.stages_total} stages, {counted(experiment)}"
+    progress = experiment.progress
+    text = f"{progress.stages_done}/{progress.stages_total} stages, {counted(experiment)}"
     # The running chains may be among those that are not read.
-    unread = (whole.chains_total or 0) > len(rows) and experiment.state is ExperimentState.RUNNING
+    unread = (progress.chains_total or 0) > len(rows) and experiment.state is ExperimentState.RUNNING
     running = unread or any(row.state is WorkState.RUNNING for row in rows)
-    left = pace.left_s("", whole.work_done or 0, whole.work_total or 0, running=running)
+    left = pace.left_s("", progress.work_done or 0, progress.work_total or 0, running=running)
     if experiment.search:  # the time left depends on what will be stopped: the service has the better estimate
         end = ends_at(experiment)
         return Text(text + (f", {end}" if end is not None else ""))
@@ -152,7 +154,7 @@ def _whole(experiment: ExperimentView, rows: list[ChainProgress], pace: Pace) ->
 
 
 def _plain(client: Client, experiment_id: str, console: Console) -> ExperimentView:
-    """Print a line for each change of a state, and at intervals how far all of it is."""
+    """Print a line for each change of a state, and at intervals the progress of the experiment."""
     seen: dict[str, str] = {}
     reported, reported_work = time.monotonic(), 0
     for experiment in _states(client, experiment_id):

@@ -1,1 +1,1 @@
-"""The control process: it makes the wanted state true, and does what follows an experiment's end."""
+"""The control process: the reconciler makes the wanted state true, the housekeeper cleans up after the end."""

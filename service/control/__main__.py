@@ -1,11 +1,11 @@
 """The control process: `python -m service.control`, as a child of the API's process.
 
-It runs the reconciler and the housekeeper. It is a process of its own, because a round over many experiments computes
-for a good part of a second: a thread of the API would delay the API's answers.
+It runs the reconciler and the housekeeper. It is a process of its own, because a round over many experiments takes a
+large part of a second: as a thread of the API, it would delay the API's answers.
 
-Each second it prints a line: empty, or what keeps the reconciler from its work. It ends on SIGTERM, and when its
-standard input is closed, so it does not outlive its parent for long. It does not wait for a thread that hangs: every
-act may be repeated, and the next process repeats it.
+Each second it prints a line: the problem of the reconciler, or an empty line if there is none. It ends on SIGTERM, and
+when its standard input is closed, so it does not outlive its parent for long. It does not wait for a thread that hangs:
+every act may be repeated, and the next process does so.
 """
 
 import logging
@@ -26,15 +26,16 @@ from service.store.database import Database
 
 log = logging.getLogger("service.control")
 
-TELL_EVERY_S = 1.0
-# After the reconciler has had a problem for so long, this process ends, and its parent starts a new one.
+# Seconds between two lines of output.
+REPORT_INTERVAL_S = 1.0
+# Seconds with a problem of the reconciler after which this process exits. Its parent then starts a new one.
 GIVE_UP_AFTER_S = 60.0
-# The threads have so long to end their step; the rest of the parent's patience is for leaving.
+# Seconds that the threads have to end their current step. The parent waits STOP_S, and the rest is for the exit.
 END_WITHIN_S = STOP_S - 5.0
 
 
 def main() -> int:
-    """Work until asked to end; return the exit status."""
+    """Run until asked to end; return the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     ended = threading.Event()
@@ -54,42 +55,42 @@ def main() -> int:
 
 
 def _await_parent(ended: threading.Event) -> None:
-    # Not sys.stdin: this thread would hold its lock, and the interpreter aborts at its end if it cannot take it.
+    # Not sys.stdin: this thread would hold its lock, and the interpreter aborts at exit if another thread holds it.
     while os.read(0, 4096):
         pass
     ended.set()
 
 
 def _watch(reconciler: Reconciler, ended: threading.Event) -> None:
-    """Print each second whether the reconciler works, until asked to end."""
+    """Print the reconciler's problem or an empty line each second, until asked to end."""
     failing_since: float | None = None
     while not ended.is_set():
         problem, now = reconciler.problem(), time.monotonic()
-        _tell(problem or "", ended)
+        _report(problem or "", ended)
         failing_since = None if problem is None else failing_since or now
         if failing_since is not None and now - failing_since > GIVE_UP_AFTER_S:
             log.error("%s; a new process takes over", problem)
-            _leave(1)
-        ended.wait(TELL_EVERY_S)
+            _exit_now(1)
+        ended.wait(REPORT_INTERVAL_S)
 
 
 def _end(*parts: Reconciler | Housekeeper) -> None:
-    """Ask all to stop, then wait for each; leave at once if one does not end in time."""
+    """Ask all threads to stop, and wait for each; exit at once if one does not end in time."""
     for part in parts:
         part.ask_to_stop()
     deadline = time.monotonic() + END_WITHIN_S
     late = [part for part in parts if not part.ended_within(max(0.0, deadline - time.monotonic()))]
     if late:
         log.warning("ended in the middle of its work: %s", ", ".join(type(part).__name__ for part in late))
-        _leave(0)
+        _exit_now(0)
 
 
-def _leave(status: int) -> NoReturn:
+def _exit_now(status: int) -> NoReturn:
     logging.shutdown()
     os._exit(status)
 
 
-def _tell(text: str, ended: threading.Event) -> None:
+def _report(text: str, ended: threading.Event) -> None:
     try:
         print(" ".join(text.split()), flush=True)
     except OSError:  # the parent is gone

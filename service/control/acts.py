@@ -1,4 +1,4 @@
-"""What the reconciler does with one experiment.
+"""The acts of the reconciler on one experiment.
 
 Every act may be repeated: the intent is stored first, ids are computed, and state changes only if the experiment is
 still in the state, and under the driver, in which it was seen.
@@ -23,12 +23,12 @@ from tet_core.files import write_atomic
 
 log = logging.getLogger(__name__)
 
-# The wait before the next driver doubles with each idle death, up to this.
+# Longest wait before the next driver, s. The wait doubles with each driver that dies without committing an epoch.
 MAX_BACKOFF_S = 60.0
 
 
 class Acts:
-    """The acts, on rows as they were read."""
+    """The acts; each takes a row of the experiment as it was read earlier."""
 
     def __init__(self, database: Database, jobs: RayJobs, settings: Settings) -> None:
         self._database, self._jobs, self._settings = database, jobs, settings
@@ -46,16 +46,16 @@ class Acts:
 
     def _put_to_start(self, row: ExperimentRow, before: ExperimentState, reason: Reason, spec: Path) -> None:
         with self._database.session() as repository:
-            held = repository.experiments.get(row.id, lock=True)
-            if (held.state, held.driver_attempt, held.spec) != (before, row.driver_attempt, row.spec):
-                return  # since we looked, another reconciler has started it, or its resources were changed
+            current = repository.experiments.get(row.id, lock=True)
+            if (current.state, current.driver_attempt, current.spec) != (before, row.driver_attempt, row.spec):
+                return  # meanwhile another reconciler has started it, or its resources were changed
             now, has_rested = utc_now(), before is ExperimentState.QUEUED
             if has_rested and not repository.transitions.has_room(
                 row.owner,
                 running=self._settings.max_running,
                 running_per_owner=self._settings.max_running_per_owner,
             ):
-                return  # since we looked, another reconciler has started another experiment in its place
+                return  # meanwhile another reconciler has started another experiment in its place
             # Under the lock: a late reconciler must not overwrite the spec that a newer driver will read.
             spec.replace(self._folder(row.id).spec)
             # A driver that follows a lost one continues its stretch.
@@ -75,13 +75,13 @@ class Acts:
             )
 
     def submit(self, row: ExperimentRow) -> None:
-        """Submit the driver's job; only the next look at Ray tells whether it has it."""
+        """Submit the driver's job. Only the next query to Ray shows whether Ray has the job."""
         problem = self._jobs.submit(driver_job(self._settings, row))
         if problem is not None:
             self.note(row, ray_refused(problem))
 
     def revive(self, row: ExperimentRow, state: ExperimentState, submission: str, seen: Observation) -> None:
-        """Start the next driver after one is lost; wait before it if the lost one committed no epoch."""
+        """Start the next driver after a lost one, with a wait before it if the lost driver committed no epoch."""
         if row.retry_at is not None:
             if utc_now() >= row.retry_at:
                 self.start(row, state, row.current_reason())
@@ -90,18 +90,18 @@ class Acts:
         with self._database.reading() as repository:
             progressed = repository.work.count_epochs(row.id) > row.epochs_at_start
         deaths = 0 if progressed else row.idle_deaths + 1
-        what = f"driver {row.driver_attempt} is gone ({seen.message or 'Ray does not know its job'})"
+        loss = f"driver {row.driver_attempt} is gone ({seen.message or 'Ray does not know its job'})"
         if deaths > self._settings.max_driver_deaths:
-            reason = failed(f"{what}; {deaths} drivers in a row have died without committing an epoch")
+            reason = failed(f"{loss}; {deaths} drivers in a row have died without committing an epoch")
             self.fail(row, FailureType.ENGINE_LOST, WorkState.FAILED, reason)
             return
         wait_s = 0.0 if progressed else min(2.0 ** (deaths - 1), MAX_BACKOFF_S)
         retry_at = utc_now() + timedelta(seconds=wait_s)
-        log.warning("experiment %s: %s; the next one starts in %.0f s", row.id, what, wait_s)
-        self.advance(row, state, reason=driver_lost(what), idle_deaths=deaths, retry_at=retry_at)
+        log.warning("experiment %s: %s; the next one starts in %.0f s", row.id, loss, wait_s)
+        self.advance(row, state, reason=driver_lost(loss), idle_deaths=deaths, retry_at=retry_at)
 
     def stop_driver(self, row: ExperimentRow, state: ExperimentState, submission: str) -> None:
-        """Ask Ray to stop the driver; if a pause is wanted, the experiment is `pausing` from then on."""
+        """Ask Ray to stop the driver; if a pause is wanted, put the experiment into `pausing`."""
         answer = self._jobs.stop(submission)
         reason = storage_trouble(row.hold) if row.is_held and answer is None else asked_to_stop(answer)
         after = ExperimentState.PAUSING if wanted_now(row) is Wanted.PAUSE else state
@@ -109,7 +109,7 @@ class Acts:
             self.advance(row, after, reason=reason)
 
     def rest(self, row: ExperimentRow, state: ExperimentState, after: ExperimentState, reason: Reason) -> None:
-        """Pause or queue an experiment without a driver: its running chains wait, its lost drivers are forgotten."""
+        """Pause or queue an experiment without a driver: its running chains wait, its count of idle deaths is reset."""
         with self._database.session() as repository:
             if repository.transitions.advance(
                 row.id, state, after, seen_attempt=row.driver_attempt, reason=reason, idle_deaths=0, retry_at=None
@@ -139,7 +139,7 @@ class Acts:
                 repository.work.end_unfinished(row.id, rest)
 
     def note(self, row: ExperimentRow, reason: Reason) -> None:
-        """Change the reason alone."""
+        """Change only the reason."""
         if reason != row.current_reason():
             self.advance(row, ExperimentState(row.state), reason=reason)
 
@@ -163,5 +163,5 @@ class Acts:
 
 
 def wanted_now(row: ExperimentRow) -> Wanted:
-    """Return what is wanted now: an experiment that the service holds is to pause, unless it is to be cancelled."""
+    """Return what is wanted now: a pause if the service holds the experiment, unless it is to be cancelled."""
     return Wanted.PAUSE if row.is_held and row.wanted is Wanted.RUN else row.wanted

@@ -15,8 +15,8 @@ class BackgroundThread(ABC):
         """Prepare the thread.
 
         Args:
-            name: its name, in log lines too.
-            interval_s: the pause between two rounds.
+            name: the name of the thread, also in log lines.
+            interval_s: seconds between two rounds.
         """
         self._name, self._interval_s = name, interval_s
         self._stop = threading.Event()
@@ -25,14 +25,14 @@ class BackgroundThread(ABC):
 
     @abstractmethod
     def round(self) -> None:
-        """Do one round. What raises is logged, and the next round follows."""
+        """Do one round. An exception is logged, and the next round follows."""
 
     def start(self) -> None:
-        """Start to work in the background."""
+        """Start the thread."""
         self._thread.start()
 
     def ask_to_stop(self) -> None:
-        """Let the thread end after the step it is in."""
+        """Let the thread end after its current step."""
         self._stop.set()
 
     def ended_within(self, wait_s: float) -> bool:
@@ -47,7 +47,7 @@ class BackgroundThread(ABC):
 
     @property
     def is_asked_to_stop(self) -> bool:
-        """Whether the rest of a round should be left out."""
+        """Whether the rest of the round should be skipped."""
         return self._stop.is_set()
 
     @property
@@ -56,7 +56,7 @@ class BackgroundThread(ABC):
         return time.monotonic() - self._last_sign
 
     def give_sign(self) -> None:
-        """Show, within a long round, that the thread does not hang."""
+        """Show in a long round that the thread does not hang."""
         self._last_sign = time.monotonic()
 
     def _work(self) -> None:
@@ -64,6 +64,6 @@ class BackgroundThread(ABC):
             try:
                 self.round()
             except Exception:  # a round that fails must not end the service
-                log.exception("a round of the %s failed; the next one follows", self._name)
+                log.exception("a round of the %s failed; the next round follows", self._name)
             self.give_sign()
             self._stop.wait(self._interval_s)

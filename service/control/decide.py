@@ -1,4 +1,4 @@
-"""The reconciler's state table: what to do next, from what is wanted, where the experiment is, and what was seen."""
+"""The reconciler's state table: the next action, from what is wanted, the experiment's state and its job's status."""
 
 from enum import StrEnum
 
@@ -10,14 +10,14 @@ class Action(StrEnum):
     """What the reconciler does with one experiment in one round."""
 
     NONE = "none"
-    ENQUEUE = "enqueue"  # leave it in the queue, which decides when it starts
+    ENQUEUE = "enqueue"  # leave it in the queue, which decides when the experiment starts
     SUBMIT = "submit"  # hand the stored intent to Ray
     NOTE_RUNNING = "note running"
     REVIVE = "revive"  # the driver is gone without an outcome: start the next one
     STOP = "stop"  # ask Ray to stop the driver
-    PAUSE = "pause"  # nothing runs any more: rest until it is resumed
-    QUEUE = "queue"  # it was resumed: back into the queue
-    CANCEL = "cancel"  # nothing runs any more: end as cancelled
+    PAUSE = "pause"  # no driver runs any more: rest until a user resumes it
+    QUEUE = "queue"  # a user resumed it: put it back into the queue
+    CANCEL = "cancel"  # no driver runs any more: end as cancelled
     NOTE_UNKNOWN = "note unknown"  # say that Ray does not answer, and change nothing else
 
 
@@ -36,7 +36,7 @@ TABLE: dict[tuple[Wanted, ExperimentState, JobStatus], Action] = {
     (_W.RUN, _E.RUNNING, _J.PENDING): _A.NONE,
     (_W.RUN, _E.RUNNING, _J.RUNNING): _A.NOTE_RUNNING,
     (_W.RUN, _E.RUNNING, _J.ENDED): _A.REVIVE,
-    # Resumed while it was being paused: the driver that was asked to stop stops first.
+    # Resumed during a pause: the driver that was asked to stop must stop first.
     (_W.RUN, _E.PAUSING, _J.UNKNOWN): _A.NOTE_UNKNOWN,
     (_W.RUN, _E.PAUSING, _J.ABSENT): _A.QUEUE,
     (_W.RUN, _E.PAUSING, _J.PENDING): _A.STOP,
@@ -81,5 +81,5 @@ TABLE: dict[tuple[Wanted, ExperimentState, JobStatus], Action] = {
 
 
 def decide(wanted: Wanted, state: ExperimentState, seen: JobStatus) -> Action:
-    """Return the table's action; every case that can occur has one."""
+    """Return the action of the table, which has every case that can occur."""
     return TABLE[wanted, state, seen]

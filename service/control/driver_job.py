@@ -8,7 +8,7 @@ from service.control.jobs import RayJob, submission_id
 from service.settings import Settings
 from service.store.tables import ExperimentRow
 
-# After its trials' window a driver has so long to stop them and close its runs; then Ray kills it.
+# Seconds after the stop window in which a driver stops its trials and closes its runs; then Ray kills it.
 STOP_WAIT_S = 30
 
 ENVIRONMENT = {
@@ -16,16 +16,16 @@ ENVIRONMENT = {
     # The driver handles signals itself, and keeps its own journal in place of Tune's loggers.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    # If MLflow does not answer, the outbox asks again, and reports it meanwhile.
+    # If MLflow does not answer, the outbox tries again, and reports the problem meanwhile.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
-    # The line costs two more requests for each run that is closed.
+    # Printing the URL costs two more requests for each run that is closed.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "PYTHONUNBUFFERED": "1",
 }
 
-# The settings that reach a driver, each by its argument.
+# The settings that are passed to a driver, each with its argument.
 DRIVER_SETTINGS = {
     "storage": "--storage",
     "mlflow_url": "--mlflow-url",
@@ -36,7 +36,7 @@ DRIVER_SETTINGS = {
 
 
 def arguments_for(settings: Settings, flags: Mapping[str, str]) -> list[str]:
-    """Return the command line that passes on settings; those without a value are left out."""
+    """Return the arguments that pass on settings; settings without a value are left out."""
     values = {flag: getattr(settings, name) for name, flag in flags.items()}
     return [word for flag, value in values.items() if value is not None for word in (flag, str(value))]
 

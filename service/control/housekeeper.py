@@ -1,6 +1,6 @@
-"""The housekeeper: removes what is not to be kept of ended experiments, and delivers their webhooks.
+"""The housekeeper deletes checkpoints and whole experiments that are not to be kept, and delivers webhooks.
 
-A thread of its own: a slow web address, or a file system with a million files, must not delay other experiments.
+It has a thread of its own: a slow web address, or a folder with a million files, must not delay the reconciler.
 """
 
 import logging
@@ -20,32 +20,34 @@ from service.store.tables import ExperimentRow
 
 log = logging.getLogger(__name__)
 
+# Seconds between two rounds.
 INTERVAL_S = 1.0
-# A removal that failed is tried again so much later.
+# Seconds before a failed removal is tried again.
 RETRY_S = 30.0
-NOTICES_A_ROUND = 20
+# Largest number of webhooks that one round delivers.
+MAX_WEBHOOKS_PER_ROUND = 20
 
 
 class Housekeeper(BackgroundThread):
-    """The thread, and one round of its work. Every step may be repeated, even by two of them at once."""
+    """The thread of the housekeeper. Every step may be repeated, even by two housekeepers at once."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
         super().__init__("housekeeper", INTERVAL_S)
         self._database, self._settings = database, settings
-        self._not_before: dict[str, float] = {}
+        self._next_try_at: dict[str, float] = {}
 
     def round(self) -> None:
-        """Do one round: delete what has expired, remove what is to be removed, deliver due webhooks."""
+        """Do one round: mark expired experiments for deletion, remove marked data, deliver due webhooks."""
         self._expire()
         with self._database.reading() as repository:
             rows = repository.upkeep.to_clean()
         for row in rows:
             if self.is_asked_to_stop:
                 return
-            if time.monotonic() >= self._not_before.get(row.id, 0.0):
-                self._clean_or_later(row)
+            if time.monotonic() >= self._next_try_at.get(row.id, 0.0):
+                self._try_to_remove(row)
         with self._database.reading() as repository:
-            due = repository.upkeep.to_notify(utc_now(), NOTICES_A_ROUND)
+            due = repository.upkeep.to_notify(utc_now(), MAX_WEBHOOKS_PER_ROUND)
         for row in due:
             if not self.is_asked_to_stop:
                 self._notify(row)
@@ -57,23 +59,23 @@ class Housekeeper(BackgroundThread):
             try:
                 with self._database.session() as repository:
                     repository.requests.remove(experiment_id, Cleanup.EVERYTHING)
-                log.info("experiment %s has expired and is being deleted", experiment_id)
+                log.info("experiment %s has expired, and is being deleted", experiment_id)
             except Conflict:  # another experiment starts from its checkpoints, and has to be deleted first
                 continue
             except NotFound:
                 continue
 
-    def _clean_or_later(self, row: ExperimentRow) -> None:
+    def _try_to_remove(self, row: ExperimentRow) -> None:
         try:
-            problem = self._clean(row)
+            problem = self._remove(row)
         except OSError as error:
             problem = f"{type(error).__name__}: {error}"
         if problem is not None:
-            log.warning("experiment %s could not be cleaned up: %s; trying again later", row.id, problem)
-            self._not_before[row.id] = time.monotonic() + RETRY_S
+            log.warning("experiment %s: the removal failed: %s; it is tried again later", row.id, problem)
+            self._next_try_at[row.id] = time.monotonic() + RETRY_S
 
-    def _clean(self, row: ExperimentRow) -> str | None:
-        """Remove what is to be removed; return what went wrong, or None."""
+    def _remove(self, row: ExperimentRow) -> str | None:
+        """Remove the checkpoints or the whole experiment; return why that failed, or None."""
         folder, what = ExperimentFolder(self._settings.storage, row.id), Cleanup(row.cleanup or "")
         match what:
             case Cleanup.BEST | Cleanup.CHECKPOINTS:
@@ -115,12 +117,12 @@ class Housekeeper(BackgroundThread):
             now=now,
         )
         with self._database.session() as repository:
-            fresh = repository.upkeep.get_locked(row.id)
-            if fresh is None or fresh.generation != row.generation or fresh.notify_at is None:
+            current = repository.upkeep.get_locked(row.id)
+            if current is None or current.generation != row.generation or current.notify_at is None:
                 return
-            fresh.notify_tries += 1
-            fresh.notify_error = problem or ""
-            fresh.notified_at = None if problem else now
-            fresh.notify_at = webhook.next_try(fresh.notify_tries, now) if problem else None
+            current.notify_tries += 1
+            current.notify_error = problem or ""
+            current.notified_at = None if problem else now
+            current.notify_at = webhook.next_try(current.notify_tries, now) if problem else None
         if problem:
-            log.warning("experiment %s: its webhook was not delivered: %s", row.id, problem)
+            log.warning("experiment %s: the webhook was not delivered: %s", row.id, problem)

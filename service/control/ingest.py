@@ -30,14 +30,14 @@ from service.store.tables import ExperimentRow
 
 log = logging.getLogger(__name__)
 
-# One transaction reads about this much, so that a long file does not block other writers.
+# About how many bytes one transaction reads, so that a long file does not block other writers.
 CHUNK_BYTES = 262_144
-# Events that count even from a driver of an earlier generation; progress counts only from drivers of this one.
+# Events that count from drivers of all generations; all others count only from drivers of the current one.
 _TIMELESS = (RunFound, MlflowExperimentFound)
 
 
 def ingest(database: Database, folder: ExperimentFolder) -> None:
-    """Take in all events that the experiment's drivers have written since the last time."""
+    """Read all events that the experiment's drivers have written since the last call, and store their effects."""
     for attempt in folder.driver_numbers():
         while _ingest_chunk(database, folder, attempt):
             pass
@@ -62,7 +62,7 @@ def _ingest_chunk(database: Database, folder: ExperimentFolder, attempt: int) ->
 
 
 def read_lines(file: Path, offset: int) -> tuple[list[bytes], int]:
-    """Return whole lines from `offset` on, and the offset after them; leave a line that is still being written."""
+    """Return the complete lines from `offset` on, and the offset after them; leave out a line without an end."""
     try:
         with file.open("rb") as stream:
             stream.seek(offset)
@@ -78,8 +78,8 @@ def read_lines(file: Path, offset: int) -> tuple[list[bytes], int]:
 def _parse(line: bytes, experiment_id: str, attempt: int) -> AnyEvent | None:
     """Return the line's event; None if the line cannot be read.
 
-    Such a line is skipped: later events state the facts in full again, and a driver whose outcome was lost is followed
-    by one that writes it again. Stopping here would stop the experiment for ever.
+    Such a line is skipped: later events state the facts in full again, and after a driver whose outcome was lost, the
+    next driver writes the outcome again. Stopping here would stop the experiment forever.
     """
     try:
         return EVENT.validate_json(line)
@@ -96,19 +96,18 @@ def _parse(line: bytes, experiment_id: str, attempt: int) -> AnyEvent | None:
 
 def _apply(repository: Repository, row: ExperimentRow, event: AnyEvent, attempt: int) -> None:
     if isinstance(event, Outcome) and event.state is ExperimentState.CANCELLED and attempt < row.driver_attempt:
-        return  # from a driver that was stopped earlier: the newest one may still run
+        return  # from a driver that was stopped earlier: the newest driver may still run
     if isinstance(event, StageChanged | ChainChanged):
         event = event.model_copy(update={"state": _state_now(row, event.state)})
-    if _take_in(repository, row, event):
-        data = event.model_dump(mode="json", exclude={"at", "type"})
-        repository.events.add(row.id, event.type, data, event.at)
+    if _store_effect(repository, row, event):
+        repository.events.add(row.id, event)
 
 
-def _take_in(repository: Repository, row: ExperimentRow, event: AnyEvent) -> bool:
-    """Take an event in; return whether to pass it on to the stream that clients follow."""
+def _store_effect(repository: Repository, row: ExperimentRow, event: AnyEvent) -> bool:
+    """Store the effect of an event; return whether the event is added to the stream that clients follow."""
     match event:
-        case StageChanged() | ChainChanged() | Outcome() if _was_stopped_by_others(row, event):
-            # Something else stopped the driver, for example the draining of its node: the next one goes on.
+        case StageChanged() | ChainChanged() | Outcome() if _was_stopped_unasked(row, event):
+            # Something else stopped the driver, for example the draining of its node: the next driver continues.
             return False
         case StageChanged():
             return _apply_stage(repository, row, event)
@@ -131,7 +130,7 @@ def _take_in(repository: Repository, row: ExperimentRow, event: AnyEvent) -> boo
     return True
 
 
-def _was_stopped_by_others(row: ExperimentRow, event: StageChanged | ChainChanged | Outcome) -> bool:
+def _was_stopped_unasked(row: ExperimentRow, event: StageChanged | ChainChanged | Outcome) -> bool:
     is_cancelled = event.state in (WorkState.CANCELLED, ExperimentState.CANCELLED)
     return is_cancelled and row.wanted is not Wanted.CANCEL
 
@@ -191,7 +190,7 @@ def _apply_configuration(repository: Repository, row: ExperimentRow, event: Chai
 
 def _apply_stage(repository: Repository, experiment: ExperimentRow, event: StageChanged) -> bool:
     row = repository.work.stage(experiment.id, event.chain, event.stage)
-    # Events of a zombie driver may come late: what has ended stays ended, and epochs only grow.
+    # Events of a superseded driver may come late: ended stages stay ended, and epochs only grow.
     if row is None or not _may_become(row.state, event.state) or event.epoch < row.epoch:
         return False
     row.state = event.state
@@ -218,7 +217,7 @@ def _apply_run(repository: Repository, experiment_id: str, event: RunFound) -> N
 
 
 def _state_now(experiment: ExperimentRow, state: WorkState) -> WorkState:
-    """Return what a state means now: in a queued or paused experiment nothing runs any more."""
+    """Return the state to store: in a queued or paused experiment nothing runs any more."""
     return WorkState.WAITING if experiment.state in RESTING and state is WorkState.RUNNING else state
 
 

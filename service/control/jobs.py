@@ -1,4 +1,4 @@
-"""The Ray Jobs API, by its documented REST routes: submit a job, look at it, stop it, read its logs.
+"""The Ray Jobs API, by its documented REST routes: submit a job, observe it, stop it, read its logs.
 
 A call that fails proves nothing: a job that cannot be observed is `JobStatus.UNKNOWN`, never absent.
 """
@@ -14,15 +14,15 @@ from typing import Any, Self
 
 import httpx
 
-# The header Ray reads its token from when `Authorization` is taken by a proxy; the agents accept it everywhere.
+# Ray also reads its token from this header, because a proxy may use `Authorization`; all of Ray's agents accept it.
 TOKEN_HEADER = "x-ray-authorization"
 TIMEOUT_S = 10.0
-# After Ray did not answer in time, it is not asked for so long: otherwise a round would wait for each experiment.
-LEFT_ALONE_S = 5.0
+# Seconds after a timeout in which Ray is not asked again: otherwise a round would wait for each experiment.
+PAUSE_AFTER_TIMEOUT_S = 5.0
 
 
 class JobStatus(StrEnum):
-    """What is known of a job."""
+    """The status of a job, as far as it is known."""
 
     UNKNOWN = "unknown"
     ABSENT = "absent"
@@ -72,20 +72,20 @@ class RayJobs:
         Args:
             url: the dashboard's address.
             token: returns Ray's token; called for each request, since a restarted stack may have another one.
-            timeout_s: how long an answer may take.
+            timeout_s: seconds that an answer may take.
         """
         self._http = httpx.Client(base_url=url, timeout=timeout_s, trust_env=False)
         self._token = token
         self._silent_until = 0.0
 
     def observe(self, submission: str) -> Observation:
-        """Look at a job."""
+        """Return the status of a job."""
         try:
             response = self._request("GET", f"/api/jobs/{submission}")
-            if _knows_no_such_job(response):
+            if _has_no_such_job(response):
                 return Observation(JobStatus.ABSENT)
             if response.status_code != httpx.codes.OK:
-                return Observation(JobStatus.UNKNOWN, _said(response))
+                return Observation(JobStatus.UNKNOWN, _error_text(response))
             details = response.json()
             status = _STATUS.get(details["status"], JobStatus.UNKNOWN)
             return Observation(status, f"{details['status']}: {_last_line(details.get('message') or '')}")
@@ -93,7 +93,7 @@ class RayJobs:
             return Observation(JobStatus.UNKNOWN, f"{type(error).__name__}: {error}")
 
     def submit(self, job: RayJob) -> str | None:
-        """Submit a job; return Ray's answer if it was no success. Only `observe` shows whether Ray has the job."""
+        """Submit a job; return the error if that failed. Only `observe` shows whether Ray has the job."""
         body = {
             "entrypoint": shlex.join(job.entrypoint),
             "submission_id": job.submission_id,
@@ -103,11 +103,11 @@ class RayJobs:
         return self._try("POST", "/api/jobs/", json=body)
 
     def stop(self, submission: str) -> str | None:
-        """Ask a job to stop; return Ray's answer if it was no success."""
+        """Ask Ray to stop a job; return the error if that failed."""
         return self._try("POST", f"/api/jobs/{submission}/stop")
 
     def logs(self, submission: str) -> str | None:
-        """Return all that a job printed; None if Ray does not give it."""
+        """Return the whole output of a job; None if Ray does not return it."""
         try:
             response = self._request("GET", f"/api/jobs/{submission}/logs")
             return str(response.json()["logs"]) if response.status_code == httpx.codes.OK else None
@@ -115,7 +115,7 @@ class RayJobs:
             return None
 
     def cluster_resources(self) -> list[dict[str, float]] | None:
-        """Return what each living node offers (`CPU`, `GPU`); None if the cluster cannot be asked."""
+        """Return what each living node offers (`CPU`, `GPU`); None if Ray does not answer."""
         try:
             response = self._request("GET", "/api/v0/nodes", params={"detail": "true"})
             rows = response.json()["data"]["result"]["result"]
@@ -126,7 +126,7 @@ class RayJobs:
     def _try(self, method: str, path: str, **arguments: Any) -> str | None:
         try:
             response = self._request(method, path, **arguments)
-            return None if response.is_success else _said(response)
+            return None if response.is_success else _error_text(response)
         except httpx.HTTPError as error:
             return f"{type(error).__name__}: {error}"
 
@@ -138,7 +138,7 @@ class RayJobs:
         try:
             return self._http.request(method, path, headers=headers, **arguments)
         except httpx.TimeoutException:
-            self._silent_until = time.monotonic() + LEFT_ALONE_S
+            self._silent_until = time.monotonic() + PAUSE_AFTER_TIMEOUT_S
             raise
 
     def close(self) -> None:
@@ -165,20 +165,20 @@ def token_from(environment: Mapping[str, str], file: Path) -> Callable[[], str |
     return read
 
 
-def _knows_no_such_job(response: httpx.Response) -> bool:
+def _has_no_such_job(response: httpx.Response) -> bool:
     """Return whether Ray itself says that it has no such job.
 
-    Ray offers only the words for this. The status alone proves nothing: a proxy in front of Ray, or a dashboard that is
-    still starting, answers 404 too.
+    Ray shows this only in the text of its answer. The status alone proves nothing: a proxy in front of Ray, or a
+    dashboard that is still starting, answers 404 too.
     """
     return response.status_code == httpx.codes.NOT_FOUND and "does not exist" in response.text
 
 
-def _said(response: httpx.Response) -> str:
+def _error_text(response: httpx.Response) -> str:
     return f"HTTP {response.status_code}: {_last_line(response.text)}"
 
 
 def _last_line(text: str) -> str:
-    """Return the last line that is not empty: in a traceback or a log it says what is wrong."""
+    """Return the last line that is not empty: in a traceback or a log it has the error."""
     lines = [line.strip() for line in text.splitlines() if line.strip(" ()")]
     return lines[-1][:300] if lines else ""

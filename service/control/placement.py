@@ -11,41 +11,41 @@ Nodes = Sequence[Mapping[str, float]] | None
 
 @dataclass(frozen=True)
 class Placement:
-    """Whether a trial fits on the cluster as it is now; `detail` says it in words."""
+    """Whether a trial fits on the nodes that the cluster has now; `detail` says it in words."""
 
     possible: bool | Literal["unknown"]
     detail: str
 
 
 def placement(demand: Mapping[str, float], nodes: Nodes, num_workers: int = 1) -> Placement:
-    """Compare what a trial needs with what each node offers; each worker needs one node that has it all.
+    """Compare what a trial needs with what each node offers; each worker needs one node that has all of it.
 
     Args:
         demand: What each worker of the trial needs, by the names of Ray's resources.
-        nodes: What each living node offers; None if the cluster cannot be asked.
-        num_workers: How many workers the trial has.
+        nodes: What each living node offers; None if Ray does not answer.
+        num_workers: Number of workers of the trial.
     """
     words = _words(demand)
     if nodes is None:
-        return Placement("unknown", f"Ray does not answer, so it is not known where {words} are free")
-    room = [_room(demand, node) for node in nodes]
-    fitting = sum(count > 0 for count in room)
+        return Placement("unknown", f"Ray does not answer, so it is not known whether a node has {words}")
+    capacities = [_capacity(demand, node) for node in nodes]
+    fitting = sum(count > 0 for count in capacities)
     if num_workers > 1:
         words = f"{num_workers} workers, each of {words}"
-        if fitting and sum(room) < num_workers:
-            return Placement(False, f"a trial needs {words}, and {len(nodes)} node(s) have room for {sum(room)}")
+        if fitting and sum(capacities) < num_workers:
+            return Placement(False, f"a trial needs {words}; only {sum(capacities)} fit on {len(nodes)} node(s)")
     if fitting:
         return Placement(True, f"a trial of {words} fits on {fitting} of {len(nodes)} node(s)")
     most = {kind: max((node.get(kind, 0) for node in nodes), default=0) for kind in ("CPU", "GPU")}
     largest = f"of {len(nodes)} node(s) the largest offer {most['CPU']:g} CPU(s), {most['GPU']:g} GPU(s)"
     kinds = sorted({_accelerator(kind) for node in nodes for kind in node if kind.startswith(ACCELERATOR_PREFIX)})
-    has = f"; accelerators: {', '.join(kinds) or 'none'}" if any(map(_is_accelerator, demand)) else ""
-    return Placement(False, f"a trial needs {words}, and no node has them: {largest}{has}")
+    accelerators = f"; accelerators: {', '.join(kinds) or 'none'}" if any(map(_is_accelerator, demand)) else ""
+    return Placement(False, f"a trial needs {words}, and no node has them: {largest}{accelerators}")
 
 
-def _room(demand: Mapping[str, float], node: Mapping[str, float]) -> int:
+def _capacity(demand: Mapping[str, float], node: Mapping[str, float]) -> int:
     """Return how many workers fit on a node on which nothing else runs."""
-    # A little more, for the rounding of shares such as 0.1, of which ten fit in 1.
+    # Add a little: ten shares of 0.1 must fit in 1 in spite of rounding.
     return int(min(node.get(kind, 0) / need + 1e-9 for kind, need in demand.items()))
 
 

@@ -1,7 +1,7 @@
 """The queue: first in, first out within a priority, under the limits of all experiments and of each owner.
 
-An experiment that cannot be placed waits, or is refused, and does not block others. Waiting experiments gain priority
-with time, so that none waits for ever. All functions here are pure.
+An experiment that cannot be placed waits or is refused, and does not block other experiments. Waiting experiments gain
+priority with time, so that none waits forever. All functions here are pure.
 """
 
 from collections import Counter
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from service.control.placement import Nodes, placement
 from service.reasons import NO_REASON, Reason, failed, waits_for_node, waits_for_owner
 
-# A cluster that has just started is still gathering its nodes: nothing is refused for lack of one before that.
+# Seconds in the queue before an experiment may be refused: nodes of a cluster that has just started still join.
 REFUSED_AFTER_S = 60.0
 
 
@@ -31,18 +31,18 @@ class Waiting(Protocol):
 
     @property
     def priority(self) -> int:
-        """Higher goes first."""
+        """Its priority; a higher one starts first."""
 
     @property
     def queued_at(self) -> datetime:
-        """The time since when it waits."""
+        """The time at which it was queued."""
 
     @property
     def demand(self) -> Mapping[str, Any]:
         """What one of its trials needs.
 
-        `resources` for each worker, `num_workers` (1 if missing, as in experiments of older versions), and what to do
-        if no node has room (`if_unplaceable`).
+        `resources` of each worker, `num_workers` (1 if missing, as in experiments of older versions), and what to do
+        if the trial fits on no node (`if_unplaceable`).
         """
 
 
@@ -51,9 +51,9 @@ class QueueLimits:
     """The operator's limits.
 
     Attributes:
-        running: How many experiments may run at once.
-        running_per_owner: The same for one owner; None: no limit of its own.
-        aging_s: For each such time of waiting, an experiment counts as one priority higher.
+        running: Number of experiments that may run at once.
+        running_per_owner: The same for one owner; None: no such limit.
+        aging_s: Seconds in the queue that raise an experiment's priority by one.
     """
 
     running: int
@@ -71,7 +71,7 @@ class Admission(Enum):
 
 @dataclass(frozen=True)
 class QueueVerdict:
-    """The decision about one experiment, and why it waits or is refused, if its place in the queue does not say it."""
+    """The decision about one experiment, and the reason why it waits or is refused, unless it only waits its turn."""
 
     id: str
     admission: Admission
@@ -85,20 +85,20 @@ def judge(
 
     Args:
         queued: The waiting experiments, in any order.
-        running: How many experiments of each owner run.
+        running: Number of running experiments of each owner.
         limits: The operator's limits.
-        nodes: What each living node offers; None if the cluster cannot be asked: then nothing waits for a node.
-        now: The time.
+        nodes: What each living node offers; None if Ray does not answer: then no experiment waits for a node.
+        now: The current time.
 
     Returns:
-        A verdict for each, in the order of the queue.
+        A verdict for each experiment, in the order of the queue.
     """
     counts = Counter(running)
     verdicts = []
-    for one in queue_order(queued, limits.aging_s, now):
-        verdict = _judge(one, counts, limits, nodes, now)
+    for waiting in queue_order(queued, limits.aging_s, now):
+        verdict = _judge(waiting, counts, limits, nodes, now)
         if verdict.admission is Admission.START:
-            counts[one.owner] += 1
+            counts[waiting.owner] += 1
         verdicts.append(verdict)
     return verdicts
 
@@ -106,22 +106,22 @@ def judge(
 def queue_order(queued: Iterable[Waiting], aging_s: float, now: datetime) -> Sequence[Waiting]:
     """Return the waiting experiments in the order in which they start."""
 
-    def rank(one: Waiting) -> tuple[float, datetime, str]:
-        return -(one.priority + (now - one.queued_at).total_seconds() // aging_s), one.queued_at, one.id
+    def rank(waiting: Waiting) -> tuple[float, datetime, str]:
+        return -(waiting.priority + (now - waiting.queued_at).total_seconds() // aging_s), waiting.queued_at, waiting.id
 
     return sorted(queued, key=rank)
 
 
-def _judge(one: Waiting, running: Counter[str], limits: QueueLimits, nodes: Nodes, now: datetime) -> QueueVerdict:
-    found = placement(one.demand["resources"], nodes, one.demand.get("num_workers", 1))
-    if found.possible is False:
-        long_enough = (now - one.queued_at).total_seconds() >= REFUSED_AFTER_S
-        if one.demand["if_unplaceable"] == "refuse" and long_enough:
-            return QueueVerdict(one.id, Admission.REFUSE, failed(f"it cannot be placed: {found.detail}"))
-        return QueueVerdict(one.id, Admission.WAIT, waits_for_node(found.detail))
+def _judge(waiting: Waiting, running: Counter[str], limits: QueueLimits, nodes: Nodes, now: datetime) -> QueueVerdict:
+    fit = placement(waiting.demand["resources"], nodes, waiting.demand.get("num_workers", 1))
+    if fit.possible is False:
+        long_enough = (now - waiting.queued_at).total_seconds() >= REFUSED_AFTER_S
+        if waiting.demand["if_unplaceable"] == "refuse" and long_enough:
+            return QueueVerdict(waiting.id, Admission.REFUSE, failed(f"it cannot be placed: {fit.detail}"))
+        return QueueVerdict(waiting.id, Admission.WAIT, waits_for_node(fit.detail))
     if running.total() >= limits.running:
-        return QueueVerdict(one.id, Admission.WAIT)
+        return QueueVerdict(waiting.id, Admission.WAIT)
     quota = limits.running_per_owner
-    if quota is not None and running[one.owner] >= quota:
-        return QueueVerdict(one.id, Admission.WAIT, waits_for_owner(one.owner, quota))
-    return QueueVerdict(one.id, Admission.START)
+    if quota is not None and running[waiting.owner] >= quota:
+        return QueueVerdict(waiting.id, Admission.WAIT, waits_for_owner(waiting.owner, quota))
+    return QueueVerdict(waiting.id, Admission.START)

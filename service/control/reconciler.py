@@ -1,6 +1,6 @@
-"""The reconciler: compares what is wanted with what is observed, again and again, and acts on the difference.
+"""The reconciler: compares in rounds what is wanted with what is observed, and acts on the difference.
 
-Every act may be repeated (see `acts`). So two reconcilers at once, or one that was killed anywhere, do no harm.
+Every act may be repeated (see `acts`). So two reconcilers at once do no harm, nor does one that is killed at any point.
 """
 
 import logging
@@ -30,16 +30,16 @@ from service.store.tables import ExperimentRow
 
 log = logging.getLogger(__name__)
 
-# If the thread has looked after no experiment and ended no round for so long, it hangs.
+# Seconds without progress in a round after which the thread counts as hung.
 STALE_AFTER_S = 60.0
-# What the nodes offer changes slowly, and asking costs a call of tens of ms.
+# Seconds for which the resources of the nodes are remembered: they change slowly, and a call takes tens of ms.
 NODES_KNOWN_FOR_S = 2.0
-# Any other reason no longer holds once the driver is seen to run.
+# The reasons that may stay while the driver runs; any other reason is then removed.
 WHILE_RUNNING = frozenset({ReasonKind.NONE, ReasonKind.WAITS_FOR_MLFLOW})
 
 
 class Reconciler(BackgroundThread):
-    """One thread that looks after all experiments that have not ended."""
+    """The thread that reconciles all experiments that have not ended."""
 
     def __init__(self, database: Database, jobs: RayJobs, settings: Settings) -> None:
         super().__init__("reconciler", settings.reconcile_interval_s)
@@ -50,7 +50,7 @@ class Reconciler(BackgroundThread):
         self._nodes: tuple[float, Nodes] | None = None
 
     def problem(self) -> str | None:
-        """Return why this reconciler cannot be relied on; None while it works."""
+        """Return why this reconciler does not work; None while it does."""
         if not self.is_alive:
             return "the reconciler's thread does not run"
         silent_s = self.silent_s
@@ -66,27 +66,27 @@ class Reconciler(BackgroundThread):
                 continue
             self.give_sign()
             try:
-                self._look_after(one.id)
+                self._ingest_and_reconcile(one.id)
             except Exception as error:  # for example, its folder cannot be read; the next round may succeed
-                log.exception("experiment %s could not be looked after; the next round tries again", one.id)
+                log.exception("experiment %s could not be reconciled; the next round tries again", one.id)
                 self._note_trouble(one.id, error)
         if any(one.state is ExperimentState.QUEUED for one in active):
             self._serve_queue()
         self._replays.look_after()
 
     def _hold_or_release(self, active: list[Active]) -> None:
-        """Hold what runs while the storage is full, before it fails; release it once there is room."""
+        """Hold running experiments while the storage is full, before they fail; release them once there is space."""
         trouble = self._storage.trouble()
         if trouble is None and any(one.is_held for one in active):
             with self._database.session() as repository:
                 repository.transitions.release_held()
         elif trouble is not None and any(one.state not in RESTING and not one.is_held for one in active):
             with self._database.session() as repository:
-                num_held = repository.transitions.hold_running(f"{trouble}; it goes on by itself once there is room")
+                num_held = repository.transitions.hold_running(f"{trouble}; it continues by itself once there is space")
             log.warning("%d experiments are held: %s", num_held, trouble)
 
     def _serve_queue(self) -> None:
-        """Start the experiments whose turn it is; note for the others why they wait."""
+        """Start the experiments whose turn it is; store why each of the others waits."""
         with self._database.reading() as repository:
             active = repository.experiments.active()
         queued = {one.id: one for one in active if one.state is ExperimentState.QUEUED and one.wanted is Wanted.RUN}
@@ -126,21 +126,21 @@ class Reconciler(BackgroundThread):
             self._note_trouble(verdict.id, error)
 
     def _cluster(self) -> Nodes:
-        """Return what the nodes offer, as of a moment ago."""
+        """Return what the nodes offer, from an answer of at most `NODES_KNOWN_FOR_S` ago."""
         now = time.monotonic()
         if self._nodes is None or now - self._nodes[0] > NODES_KNOWN_FOR_S:
             self._nodes = now, self._jobs.cluster_resources()
         return self._nodes[1]
 
     def _note_trouble(self, experiment_id: str, error: Exception) -> None:
-        """Show the error to users, if the database can be written: it may lie on the same disk."""
+        """Show the error to users, unless the database cannot be written either: it may be on the same full disk."""
         with suppress(Exception):
             with self._database.reading() as repository:
                 row = repository.experiments.get(experiment_id)
             if row.finished_at is None:
                 self._acts.note(row, service_trouble(error))
 
-    def _look_after(self, experiment_id: str) -> None:
+    def _ingest_and_reconcile(self, experiment_id: str) -> None:
         ingest(self._database, self._folder(experiment_id))
         with self._database.reading() as repository:
             row = repository.experiments.get(experiment_id)
@@ -193,7 +193,7 @@ class Reconciler(BackgroundThread):
 
 
 def _only_waits(one: Active) -> bool:
-    """Return whether there is nothing to look at: it is in the queue, and has had no driver."""
+    """Return whether an experiment needs no work in a round: it is in the queue, and has had no driver."""
     return (
         one.state is ExperimentState.QUEUED and one.wanted is Wanted.RUN and one.driver_attempt == 0 and not one.is_held
     )

@@ -27,11 +27,11 @@ def remove_checkpoints(folder: ExperimentFolder, what: Cleanup) -> None:
 
 
 def remove_folder(folder: ExperimentFolder) -> None:
-    """Remove an experiment's folder. It is moved away first, so that no reader sees half of it."""
+    """Remove an experiment's folder. Move it away first, so that no reader sees a part of it."""
     trash = folder.storage / "trash" / folder.experiment_id
     if folder.path.exists():
         trash.parent.mkdir(parents=True, exist_ok=True)
-        if trash.exists():  # a zombie created the folder again after an earlier removal had started
+        if trash.exists():  # a superseded driver created the folder again after an earlier removal had started
             shutil.rmtree(trash)
         folder.path.rename(trash)
     if trash.exists():
@@ -39,7 +39,7 @@ def remove_folder(folder: ExperimentFolder) -> None:
 
 
 def remove_from_mlflow(settings: Settings, mlflow_experiment_id: str | None) -> str | None:
-    """Move the MLflow experiment into MLflow's trash; return what went wrong, or None."""
+    """Move the MLflow experiment into MLflow's trash; return the error, or None."""
     if mlflow_experiment_id is None:
         return None
     url = f"{settings.mlflow_url}/api/2.0/mlflow/experiments/delete"

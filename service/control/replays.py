@@ -17,11 +17,11 @@ from service.store.tables import VerificationRow
 
 log = logging.getLogger(__name__)
 
-# One round looks at so many verifications, in turn: each costs a call of tens of ms, and users may ask for many.
-MAX_A_ROUND = 10
-# After so many jobs without a result a verification has failed.
+# Largest number of verifications in one round, in turn: each costs a call of tens of ms, and there may be many.
+MAX_PER_ROUND = 10
+# Number of jobs without a result after which a verification has failed.
 MAX_JOBS = 3
-# The settings that reach a replay, each by its argument.
+# The settings that are passed to a replay, each with its argument.
 REPLAY_SETTINGS = {"storage": "--storage", "data": "--data"}
 
 
@@ -33,26 +33,26 @@ class Replays:
         self._round = 0
 
     def look_after(self) -> None:
-        """Do one round: submit jobs and take in results; if there are many, a part of them in each round."""
+        """Do one round: submit jobs and store results; if there are many verifications, do a part of them."""
         with self._database.reading() as repository:
-            open_rows = repository.verifications.open()
-        num_rounds = max(1, math.ceil(len(open_rows) / MAX_A_ROUND))
+            open_rows = repository.verifications.list_open()
+        num_rounds = max(1, math.ceil(len(open_rows) / MAX_PER_ROUND))
         self._round = (self._round + 1) % num_rounds
         for row in open_rows[self._round :: num_rounds]:
             try:
-                self._look_after_one(row)
+                self._update(row)
             except Exception:  # the next round tries again
-                log.exception("verification %d of %s could not be looked after", row.number, row.experiment_id)
+                log.exception("verification %d of %s could not be updated", row.number, row.experiment_id)
 
-    def _look_after_one(self, row: VerificationRow) -> None:
-        if self._take_result(row):
+    def _update(self, row: VerificationRow) -> None:
+        if self._store_result(row):
             return
         job = self._job(row)
         seen = self._jobs.observe(job.submission_id)
         match seen.status:
             case JobStatus.ABSENT:
                 problem = self._jobs.submit(job)
-                self._change(row, reason=f"Ray did not take the job: {problem}" if problem else "")
+                self._change(row, reason=f"Ray did not accept the job: {problem}" if problem else "")
             case JobStatus.PENDING:
                 pass
             case JobStatus.RUNNING:
@@ -60,20 +60,20 @@ class Replays:
             case JobStatus.UNKNOWN:
                 self._change(row, reason=f"Ray does not answer: {seen.message}")
             case JobStatus.ENDED:
-                if not self._take_result(row):  # it may have been written since we looked
+                if not self._store_result(row):  # the result may have been written meanwhile
                     self._follow_lost_job(row, seen.message)
             case _:
                 assert_never(seen.status)
 
     def _follow_lost_job(self, row: VerificationRow, message: str) -> None:
-        """Let another job follow one that ended without a result, or give up."""
+        """Plan another job after one that ended without a result, or give up after `MAX_JOBS` jobs."""
         if row.job_attempt < MAX_JOBS:
             self._change(row, job_attempt=row.job_attempt + 1, reason=f"its job is gone ({message})")
         else:
             reason = f"{MAX_JOBS} jobs have ended without a result; the last one: {message}"
             self._change(row, state=VerificationState.FAILED, reason=reason, finished_at=utc_now())
 
-    def _take_result(self, row: VerificationRow) -> bool:
+    def _store_result(self, row: VerificationRow) -> bool:
         file = ExperimentFolder(self._settings.storage, row.experiment_id).verification(row.number) / "result.json"
         try:
             result = json.loads(file.read_bytes())
@@ -87,9 +87,9 @@ class Replays:
         if all(getattr(row, key) == value for key, value in changes.items()):
             return
         with self._database.session() as repository:
-            fresh = repository.verifications.get(row.experiment_id, row.number)
+            current = repository.verifications.get(row.experiment_id, row.number)
             for key, value in changes.items():
-                setattr(fresh, key, value)
+                setattr(current, key, value)
 
     def _job(self, row: VerificationRow) -> RayJob:
         name = f"tet-{row.experiment_id}-v{row.number}-{row.job_attempt}"

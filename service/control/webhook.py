@@ -1,7 +1,7 @@
 """Webhooks: a signed request to a web address at an experiment's end, by the conventions of Standard Webhooks.
 
 The receiver computes HMAC-SHA-256 over `<webhook-id>.<webhook-timestamp>.<body>` with the service's secret and compares
-it with `webhook-signature`. `webhook-id` names experiment and generation, so a message that comes twice is recognised.
+it with `webhook-signature`. `webhook-id` names experiment and generation, so receivers recognise a repeated message.
 """
 
 import base64
@@ -22,13 +22,13 @@ from service.store.tables import ExperimentRow
 
 TIMEOUT_S = 10.0
 MAX_TRIES = 10
-# The wait before the next try doubles from the first to the last of these.
+# Seconds before the next try: the wait doubles from the first of these to the last.
 FIRST_WAIT_S, LAST_WAIT_S = 5.0, 3600.0
 SECRET_PREFIX = "whsec_"
 
 
 def is_allowed(url: str, hosts: Sequence[str]) -> bool:
-    """Return whether the operator's list of hosts, each `host` or `host:port`, has the address's host."""
+    """Return whether the host of an address is in the operator's list of hosts, each `host` or `host:port`."""
     parts = urlsplit(url)
     return parts.hostname in hosts or f"{parts.hostname}:{_port(url)}" in hosts
 
@@ -39,18 +39,18 @@ def _port(url: str) -> int:
 
 
 def secret(file: Path) -> bytes:
-    """Return the service's secret; create it on the first call, readable for the service's user alone."""
+    """Return the service's secret; create it on the first call, which only the service's user can read."""
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        fresh = file.with_suffix(f".{secrets.token_hex(4)}")
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        temporary = file.with_suffix(f".{secrets.token_hex(4)}")
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
             stream.write(SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode())
         try:
-            os.link(fresh, file)
+            os.link(temporary, file)
         except FileExistsError:  # another process created it meanwhile
             pass
         finally:
-            fresh.unlink()
+            temporary.unlink()
     return base64.b64decode(file.read_text().strip().removeprefix(SECRET_PREFIX))
 
 
@@ -88,7 +88,7 @@ def signed(key: bytes, message_id: str, now: datetime, body: bytes) -> dict[str,
 
 
 def deliver(row: ExperimentRow, *, key: bytes, hosts: Sequence[str], comparison_url: str, now: datetime) -> str | None:
-    """Send an experiment's webhook; return what went wrong, or None. Redirects are not followed."""
+    """Send an experiment's webhook; return the error, or None. Redirects are not followed."""
     url = str(row.spec["webhook"]["url"])
     if not is_allowed(url, hosts):
         return f"{urlsplit(url).netloc} is not among the hosts that TET_WEBHOOK_HOSTS allows"
@@ -99,11 +99,11 @@ def deliver(row: ExperimentRow, *, key: bytes, hosts: Sequence[str], comparison_
             answer = client.post(url, content=body, headers=headers)
     except httpx.HTTPError as error:
         return f"{type(error).__name__}: {error}"
-    return None if answer.is_success else f"it answered {answer.status_code}"
+    return None if answer.is_success else f"the receiver answered {answer.status_code}"
 
 
 def next_try(tries: int, now: datetime) -> datetime | None:
-    """Return when to try again after so many tries; None: never."""
+    """Return when to try again after `tries` tries; None if there is no further try."""
     if tries >= MAX_TRIES:
         return None
     return now + timedelta(seconds=min(FIRST_WAIT_S * 2.0 ** (tries - 1), LAST_WAIT_S))

@@ -1,1 +1,1 @@
-"""New specs from stored ones: a fork, a rerun of what a search chose, other resources."""
+"""New specs from stored ones: a fork, a rerun of a search's choice, a spec with other resources."""

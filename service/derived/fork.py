@@ -1,4 +1,4 @@
-"""The start points of a fork's chains, looked up in the experiments that its spec names when it is posted."""
+"""The start points of a fork's chains, looked up when the fork is posted, in the experiments that its spec names."""
 
 from collections.abc import Iterator
 
@@ -9,17 +9,17 @@ from service.spec.experiment import Arm, Experiment, TrainStage, parse
 from service.store.repository import Repository
 from service.store.tables import ExperimentRow
 
-# Number of missing seeds that an error names; it counts the others.
+# Maximum number of missing seeds that an error lists; it counts the rest.
 MAX_NAMED = 5
 
 
 def with_full_starts(repository: Repository, spec: Experiment) -> Experiment:
-    """Return the spec with each arm's start in full: experiment, arm, stage, and the epochs before it.
+    """Return the spec with each arm's start in full: experiment, arm, stage, and the number of epochs before the start.
 
-    The named experiments are locked until the transaction ends, so that none is deleted meanwhile.
+    The named experiments are locked until the transaction ends, so that none of them is deleted meanwhile.
 
     Raises:
-        SpecInvalid: An arm cannot start where its spec says; the error holds every such fault.
+        SpecInvalid: An arm cannot start at the start point that the spec names; the error holds every such fault.
     """
     if spec.start is None and all(arm.start is None for arm in spec.arms):
         return spec
@@ -30,9 +30,9 @@ def with_full_starts(repository: Repository, spec: Experiment) -> Experiment:
         if start is not None:
             path = ("arms", number, "start") if arm.start is not None else ("start",)
             finder = _Finder(repository, spec, arm, start, path)
-            found = list(finder.faults())
-            faults += [fault for fault in found if fault not in faults]
-            arm = arm if found else arm.model_copy(update={"start": finder.start()})
+            arm_faults = list(finder.faults())
+            faults += [fault for fault in arm_faults if fault not in faults]
+            arm = arm if arm_faults else arm.model_copy(update={"start": finder.start()})
         arms.append(arm)
     if faults:
         raise SpecInvalid(faults)
@@ -58,25 +58,25 @@ class _Finder:
         self._epochs = 0
 
     def start(self) -> StartPoint:
-        """Return the start in full; valid once `faults` has found none."""
+        """Return the start in full; call it after `faults`, if that has found none."""
         return StartPoint(experiment=self._start.experiment, arm=self._name, stage=self._stage, epochs=self._epochs)
 
     def faults(self) -> Iterator[FieldError]:
-        """Yield what keeps the arm from starting there."""
+        """Yield the faults of the arm's start point."""
         parent = self._parent()
         if parent is None:
-            yield self._fault("experiment", self._start.experiment, "must name an experiment; there is none")
+            yield self._fault("experiment", self._start.experiment, "must name an experiment; none has this id")
             return
-        theirs = parse(parent.spec)
-        if (detail := _no_parent(parent, theirs)) is not None:
+        parent_spec = parse(parent.spec)
+        if (detail := _no_parent(parent, parent_spec)) is not None:
             yield self._fault("experiment", parent.id, detail)
             return
-        if theirs.model != self._spec.model:
-            detail = f"must be that of experiment {parent.id}, {theirs.model.name!r} with all of its settings"
+        if parent_spec.model != self._spec.model:
+            detail = f"must be that of experiment {parent.id}: {parent_spec.model.name!r} with all of its settings"
             yield FieldError.at(("model",), self._spec.model.name, detail)
-        arm = next((arm for arm in theirs.arms if arm.name == self._name), None)
+        arm = next((arm for arm in parent_spec.arms if arm.name == self._name), None)
         if arm is None:
-            names = ", ".join(repr(each.name) for each in theirs.arms[:20])
+            names = ", ".join(repr(each.name) for each in parent_spec.arms[:20])
             yield self._fault("arm", self._name, f"must be an arm of experiment {parent.id}: {names}")
             return
         yield from self._stage_faults(arm)
@@ -101,8 +101,8 @@ class _Finder:
         self._epochs = before + sum(stage.epochs for index, stage in trains.items() if index <= wanted)
 
     def _seed_faults(self, parent: ExperimentRow) -> Iterator[FieldError]:
-        there = self._repository.work.chains_past(parent.id, self._stage)
-        missing = [seed for seed in self._spec.seeds if chain_id(self._name, seed, {}) not in there]
+        succeeded = self._repository.work.chains_past(parent.id, self._stage)
+        missing = [seed for seed in self._spec.seeds if chain_id(self._name, seed, {}) not in succeeded]
         if missing:
             named = ", ".join(map(str, missing[:MAX_NAMED]))
             more = f" and {len(missing) - MAX_NAMED} more" if missing[MAX_NAMED:] else ""
@@ -114,7 +114,7 @@ class _Finder:
 
 
 def _no_parent(parent: ExperimentRow, spec: Experiment) -> str | None:
-    """Return why no chain can start at an experiment; None if one can."""
+    """Return the reason why no chain can start from an experiment, or None."""
     if parent.cleanup is not None or parent.checkpoints_removed_at is not None:
         return "must have its checkpoints; they have been removed"
     if spec.search is not None:

@@ -1,4 +1,4 @@
-"""From a search to an experiment that measures its choice: each arm in its best configuration, over other seeds."""
+"""The spec that measures the choice of a search: each arm in its chosen configuration, over new seeds."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,34 +8,36 @@ from service.search.places import MODEL, SETTINGS, Document, with_values
 from service.spec.experiment import MAX_NAME_LENGTH, Experiment, StageConfig, parse, resolve_stage, resolve_training
 from tet_core.config import Training
 
-# Keys of a spec that only a search needs; a chain that is measured is trained to its end.
+# Keys of a search's spec that its rerun leaves out: it searches nothing, and trains all epochs of every chain.
 OF_CHOOSING = ("search", "early_stopping")
 BEST = " (best)"
-# Number of seeds that an error names; it counts the others.
+# Maximum number of seeds that an error lists; it counts the rest.
 MAX_NAMED = 5
 
 Values = Mapping[str, Any]
 
 
 def own_name(name: str) -> str:
-    """Return the default name of the new experiment, which follows from the search's name."""
+    """Return the default name of the new experiment: the search's name and " (best)", shortened if it is too long."""
     return name[: MAX_NAME_LENGTH - len(BEST)] + BEST
 
 
 def rerun(search: Document, chosen: Mapping[str, Values], seeds: Sequence[int], name: str) -> Experiment:
     """Return a search's spec with the chosen values written into it.
 
-    A value that all arms share stays at its place; else it is written into each arm. Every stage resolves to the same
-    configuration as in the search, except for the seed.
+    A setting that is equal in all arms stays at its place. A setting in which they differ is written into each arm.
+    Every stage resolves to the same configuration as in the search, except for the seed.
 
     Args:
         search: The spec of the search as plain data, without faults.
-        chosen: By the name of an arm, its values by place; other arms are left out.
+        chosen: The chosen values of each arm, by the arm's name and then by place. An arm that is missing here is left
+            out of the new spec.
         seeds: The new seeds.
         name: The name of the new experiment.
 
     Raises:
-        SpecInvalid: A seed is one of the search's, the arms have chosen different networks, or the new spec has faults.
+        SpecInvalid: The search used one of the seeds, the arms have chosen different networks, or the new spec has
+            faults.
     """
     _check_seeds(search["seeds"], seeds)
     common = {key: value for key, value in search.items() if key not in (*OF_CHOOSING, "arms", "baseline")}
@@ -48,16 +50,17 @@ def rerun(search: Document, chosen: Mapping[str, Values], seeds: Sequence[int], 
         document["baseline"] = search["baseline"]
     for key in SETTINGS:
         _write(document, key, alone)
-    made = parse(document)
+    new_spec = parse(document)
     for number, each in enumerate(alone):
-        assert _stages(made, number) == _stages(parse(each), 0), f"{made.arms[number].name!r} would run otherwise"
-    return made
+        name = new_spec.arms[number].name
+        assert _stages(new_spec, number) == _stages(parse(each), 0), f"{name!r} would not run as in the search"
+    return new_spec
 
 
 def _alone(search: Document, common: Document, chosen: Mapping[str, Values], seed: int) -> list[Document]:
-    """Return a spec for each arm alone, in which even a place that all arms share belongs to the arm."""
+    """Return one spec for each arm, with this arm alone, so that a value for all arms may differ between arms."""
     names = [arm["name"] for arm in search["arms"]]
-    # With all defaults, as in the search: a place may be within a block that the spec leaves out.
+    # Write all defaults of the model, as the search does: a place may be within a block that the spec leaves out.
     model = parse({**common, "arms": search["arms"]}).model.model_dump(mode="json")
     whole = {**common, MODEL: model, "seeds": [seed]}
     arms = [arm for arm in search["arms"] if arm["name"] in chosen]
@@ -66,22 +69,22 @@ def _alone(search: Document, common: Document, chosen: Mapping[str, Values], see
 
 def _write(document: Document, key: str, alone: Sequence[Document]) -> None:
     """Write a setting from the top level of each arm's own spec into the spec of all arms."""
-    found = [each.get(key) for each in alone]
-    if all(value == found[0] for value in found):
-        if found[0] is not None:
-            document[key] = found[0]
+    values = [each.get(key) for each in alone]
+    if all(value == values[0] for value in values):
+        if values[0] is not None:
+            document[key] = values[0]
         return
     before = document.get(key)
-    for arm, each, value in zip(document["arms"], alone, found, strict=True):
+    for arm, each, value in zip(document["arms"], alone, values, strict=True):
         if value != before:
             arm[key] = _in_full(each, key)
 
 
 def _in_full(alone: Document, key: str) -> Any:
-    """Return a setting as it holds in the only arm of a spec, with all of its defaults.
+    """Return the value of a setting that applies in the only arm of a spec, with all of its defaults.
 
-    Without the defaults, keys that an arm's block leaves out would come from the block of the same name above it. That
-    block is not the one of the search if another arm has chosen another name.
+    Without the defaults, keys that an arm's block leaves out would come from the block of the same name at the top
+    level. That block differs from the search's block if another arm has chosen another name.
     """
     levels = ({name: level[name] for name in SETTINGS if name in level} for level in (alone, alone["arms"][0]))
     settings = Training.model_validate(resolve_training(parse(alone).dataset, *levels))
@@ -92,13 +95,15 @@ def _stages(spec: Experiment, arm: int) -> list[StageConfig]:
     return [resolve_stage(spec, arm, index, spec.seeds[0]) for index in range(len(spec.arms[arm].stages))]
 
 
-def _check_seeds(theirs: Sequence[int], seeds: Sequence[int]) -> None:
-    known = set(theirs)
-    again = [seed for seed in dict.fromkeys(seeds) if seed in known]
-    if again:
-        more = f" and {len(again) - MAX_NAMED} more" if again[MAX_NAMED:] else ""
-        named = ", ".join(map(str, again[:MAX_NAMED])) + more
-        detail = "must be none of the search's own seeds: a choice looks too good on the seeds that made it"
+def _check_seeds(search_seeds: Sequence[int], seeds: Sequence[int]) -> None:
+    known = set(search_seeds)
+    repeated = [seed for seed in dict.fromkeys(seeds) if seed in known]
+    if repeated:
+        more = f" and {len(repeated) - MAX_NAMED} more" if repeated[MAX_NAMED:] else ""
+        named = ", ".join(map(str, repeated[:MAX_NAMED])) + more
+        detail = (
+            "must be none of the search's own seeds: the configurations were chosen on them and look too good there"
+        )
         raise SpecInvalid([FieldError.at(("seeds",), named, detail)])
 
 

@@ -1,4 +1,4 @@
-"""A stored spec with other resources: the only part of it that may change."""
+"""New resources in a stored spec. No other part of a stored spec may change."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,16 +10,17 @@ KEY = "resources"
 
 
 def with_resources(spec: Mapping[str, Any], changes: object) -> Experiment:
-    """Return a stored spec with other resources; keys that are left out stay.
+    """Return a stored spec with new resources; keys that `changes` leaves out keep their values.
 
-    A key that is null replaces the old one too: it may stand for "any accelerator", for example.
+    A null in `changes` replaces the old value too: for `accelerator_type` it means "any accelerator".
 
     Args:
         spec: The spec as plain data, without faults.
         changes: The posted document: `{"resources": {...}}`.
 
     Raises:
-        SpecInvalid: The document has another form, or the spec has faults with these resources; the error holds all.
+        SpecInvalid: The document has another form, or the spec with these resources has faults; the error holds all of
+            them.
     """
     if faults := list(_faults(changes)):
         raise SpecInvalid(faults)
@@ -29,11 +30,11 @@ def with_resources(spec: Mapping[str, Any], changes: object) -> Experiment:
 
 def _faults(changes: object) -> Iterator[FieldError]:
     if not isinstance(changes, Mapping):
-        yield FieldError.at((), changes, f"must be a mapping with the key {KEY}: the new resources of its trials")
+        yield FieldError.at((), changes, f"must be a mapping with the key {KEY}: the new resources of the trials")
         return
     for key, value in changes.items():
         if key != KEY:
             detail = f"unknown key; accepted here: {KEY}. To change another part of the spec, fork the experiment"
             yield FieldError.at((key,), value, detail)
     if not isinstance(changes.get(KEY, {}), Mapping):
-        yield FieldError.at((KEY,), changes[KEY], "must be a mapping: the keys of the spec's resources that change")
+        yield FieldError.at((KEY,), changes[KEY], "must be a mapping with the resources to change")

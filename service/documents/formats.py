@@ -1,4 +1,4 @@
-"""From the bytes of a body or a file to plain data.
+"""A reader that turns the bytes of a request or a file into plain data.
 
 A document may be hostile. Its text must be UTF-8, and its depth is limited, since later code walks it recursively.
 """
@@ -22,7 +22,7 @@ def read_document(body: bytes, media_type: str) -> object:
     """Read a document of one of `MEDIA_TYPES`.
 
     Raises:
-        DocumentInvalid: It is not well-formed; the error says where.
+        DocumentInvalid: The document is not UTF-8 or not well-formed; the error says where.
     """
     try:
         text = body.decode("utf-8-sig")

@@ -5,17 +5,17 @@ from typing import Any
 
 from service.errors import DocumentInvalid, shown
 
-# A spec nests 8 levels deep. Up to this depth later code can walk a document recursively.
+# Maximum depth of a document, so that later code can walk it recursively. A spec nests 8 levels deep.
 MAX_DEPTH = 64
 
 
 def load_json(text: str) -> object:
     """Read one JSON document into plain data.
 
-    `NaN` and `Infinity`, which are no JSON, are read as floats: a spec refuses them by field.
+    `NaN` and `Infinity` are not valid JSON, but are read as floats: the check of a spec refuses them with their field.
 
     Raises:
-        DocumentInvalid: It is not well-formed, names a key twice, nests deeper than 64 levels or holds an integer
+        DocumentInvalid: The text is not well-formed, names a key twice, nests deeper than 64 levels or holds an integer
             of thousands of digits.
     """
     too_deep = f"must nest at most {MAX_DEPTH} levels deep"

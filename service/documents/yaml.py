@@ -27,9 +27,9 @@ from ruamel.yaml.reader import ReaderError
 from service.documents.json import MAX_DEPTH
 from service.errors import DocumentInvalid, shown
 
-# The parser is pure Python and reads some 200 kB a second.
+# Maximum length of a text. The parser is pure Python and reads about 200 kB a second.
 MAX_CHARACTERS = 262_144
-# Values of a document, with every alias expanded. No spec has so many.
+# Maximum number of values in a document, with every alias expanded; far more than a spec has.
 MAX_NODES = 250_000
 
 _CORE_SCHEMA: tuple[tuple[re.Pattern[str], Callable[[str], Any]], ...] = (
@@ -51,8 +51,8 @@ def load_yaml(text: str) -> object:
     """Read one YAML document into plain data; an empty one is None.
 
     Raises:
-        DocumentInvalid: It is not well-formed, holds more than one document, a tag, a key twice, a key that is no
-            text, an alias of itself, or more than the limits allow. The error says line and column.
+        DocumentInvalid: The text is not well-formed, holds more than one document, a tag, a key twice, a key that is
+            not text, an alias within its own value, or more than the limits allow. The error has line and column.
     """
     if len(text) > MAX_CHARACTERS:
         raise DocumentInvalid(f"a YAML document must have at most {MAX_CHARACTERS:,} characters; JSON may have more")
@@ -73,7 +73,7 @@ def load_yaml(text: str) -> object:
 
 @dataclass
 class _Node:
-    """A value, with the number of values in it and its depth, itself included."""
+    """A value, with the number of values in it and its depth; both count the value itself."""
 
     value: Any
     size: int = 1
@@ -119,7 +119,7 @@ class _Builder:
 
     def _take(self, event: NodeEvent) -> None:
         if (tag := getattr(event, "tag", None)) is not None:
-            _refuse(f"must hold no tags, and {shown(str(tag))!r} is one", event.start_mark)
+            _refuse(f"must hold no tags; remove {shown(str(tag))!r}", event.start_mark)
         if isinstance(event, MappingStartEvent | SequenceStartEvent):
             node = _Node({} if isinstance(event, MappingStartEvent) else [])
             self._count(node, event.start_mark)
@@ -144,7 +144,9 @@ class _Builder:
 
     def _aliased(self, event: AliasEvent) -> _Node:
         if any(opened.anchor == event.anchor for opened in self._open):
-            _refuse(f"the alias {shown(event.anchor)!r} must not lie within what it names", event.start_mark)
+            _refuse(
+                f"the alias {shown(event.anchor)!r} must not be within the value that it stands for", event.start_mark
+            )
         if event.anchor not in self._anchors:
             _refuse(f"there is no anchor {shown(event.anchor)!r} before this alias", event.start_mark)
         return self._anchors[event.anchor]

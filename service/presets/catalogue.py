@@ -1,8 +1,8 @@
-"""The presets: the YAML files beside this module.
+"""The presets: the YAML files in the folder of this module.
 
 A preset is a spec with the results that the paper published for it, and with a reason for every value that the paper
-does not give. Its `-mini` twin keeps the arms and runs in minutes on two cores, on other data, so it has no published
-numbers.
+does not give. Its `-mini` twin has the same arms, but other data, and runs in minutes on two cores; so it has no
+published results.
 """
 
 from collections.abc import Mapping
@@ -37,13 +37,13 @@ class Preset(_Record):
 
     Attributes:
         name: The file's name without its ending.
-        title: What it reproduces, for a list.
+        title: A short title for lists of presets.
         reproduces: The table or figure of the paper.
-        needs: The data, and where they must be.
-        published: The paper's number for each arm that has one.
-        source: The publication of these numbers.
-        choices: Settings that the paper does not give, by their path in the spec, and why we chose these values.
-        notes: What else a reader of the results should know.
+        needs: The data that it needs, and where they must be.
+        published: The paper's result for each arm that has one.
+        source: The publication of these results.
+        choices: The reason for each setting that the paper does not give, by the setting's path in the spec.
+        notes: More that a reader of the results should know.
         spec: The spec to post.
     """
 
@@ -68,11 +68,11 @@ class Preset(_Record):
         return sum(len(arm["stages"]) for arm in self.spec["arms"]) * len(self.spec["seeds"])
 
     def with_changes(self, changes: object) -> dict[str, Any]:
-        """Return the spec with a user's changes merged over it, as the levels of a spec are; lists are replaced whole.
+        """Return the spec with a user's changes merged into it by the rules for a spec's levels; lists are replaced.
 
         Args:
-            changes: A part of a spec as plain data, or None for none. What is not a mapping is returned as it is: the
-                checks of the spec refuse it.
+            changes: A part of a spec as plain data; None: no changes. Data that is not a mapping is returned unchanged:
+                the checks of the spec refuse it.
         """
         if changes is None:
             return dict(self.spec)
@@ -84,8 +84,8 @@ class Preset(_Record):
 @cache
 def presets() -> Mapping[str, Preset]:
     """Return all presets by name, each before its small twin."""
-    found = [read_preset(file) for file in FOLDER.glob("*.yaml")]
-    return {preset.name: preset for preset in sorted(found, key=lambda preset: preset.name)}
+    unsorted = [read_preset(file) for file in FOLDER.glob("*.yaml")]
+    return {preset.name: preset for preset in sorted(unsorted, key=lambda preset: preset.name)}
 
 
 def preset(name: str) -> Preset:
@@ -118,5 +118,5 @@ def read_preset(file: Path) -> Preset:
 
 
 def _fractions(values: Mapping[str, float]) -> dict[str, float]:
-    """Return fractions; the files hold percent as the paper does, so that people can compare them."""
+    """Return fractions; the files hold percent, so that people can compare them with the paper."""
     return {key: value if key == "n" else round(value / 100, 6) for key, value in values.items()}

@@ -1,1 +1,1 @@
-"""Results of an experiment's chains: the comparison of its arms, and the progress and choice of its search."""
+"""Results from an experiment's chains: the comparison of its arms, and the progress, choice and front of its search."""

@@ -1,7 +1,7 @@
 """The comparison of an experiment: each arm over its seeds, and each arm against the baseline, seed by seed.
 
-At one seed all arms share initial weights, data order and augmentation draws, so their difference at that seed is
-free of the effect of the seed. The interval is Student's t over these differences.
+At one seed all arms share initial weights, data order and augmentation draws, so the seed has no effect on their
+difference. The interval is Student's t over these differences.
 """
 
 import math
@@ -20,7 +20,7 @@ class Result:
 
     Attributes:
         accuracy: Test accuracy after its last epoch, a fraction.
-        train_time_s: Time of all its committed epochs.
+        train_time_s: Training time of all its committed epochs.
         initial_sha256: Hash of the weights that its first stage started from; None if it was not recorded.
     """
 
@@ -33,8 +33,8 @@ class Result:
 class PairedDifference:
     """An arm's accuracy minus the baseline's, over the `n` seeds present in both.
 
-    `low` and `high` bound the 95 % interval of the mean difference; they are None below two pairs. If the arms cannot
-    be paired, `reason` says why, and there are no numbers.
+    `low` and `high` bound the 95 % interval of the mean difference; they are None for fewer than two pairs. If the
+    arms cannot be paired, `reason` says why, and `difference` is None too.
     """
 
     difference: float | None
@@ -46,7 +46,7 @@ class PairedDifference:
 
 @dataclass(frozen=True)
 class ArmResult:
-    """An arm over its `n` seeds; `values` are their accuracies in the order of the seeds, `std` is the sample's."""
+    """An arm over its `n` seeds: `values` are the accuracies in the order of the seeds; `std` is the sample's."""
 
     name: str
     n: int
@@ -101,9 +101,11 @@ def paired_difference(results: Mapping[int, Result], baseline: Mapping[int, Resu
     """
     seeds = [seed for seed in results if seed in baseline]
     for seed in seeds:
-        own, theirs = results[seed].initial_sha256, baseline[seed].initial_sha256
-        if own is not None and theirs is not None and own != theirs:
-            reason = f"at seed {seed} the two arms started from different weights, {own[:12]} and {theirs[:12]}"
+        weights, of_baseline = results[seed].initial_sha256, baseline[seed].initial_sha256
+        if weights is not None and of_baseline is not None and weights != of_baseline:
+            reason = (
+                f"at seed {seed} the two arms started from different weights, {weights[:12]} and {of_baseline[:12]}"
+            )
             return PairedDifference(None, None, None, len(seeds), reason)
     differences = [results[seed].accuracy - baseline[seed].accuracy for seed in seeds]
     n = len(differences)

@@ -1,4 +1,4 @@
-"""The front of a search with two goals: the configurations that no other beats in both."""
+"""The front of a search with two goals: the configurations that no other configuration beats."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ class Point:
     cost: float
 
     def beats(self, other: "Point") -> bool:
-        """Return whether it is at least as good in both, and better in one."""
+        """Return whether this point is at least as good as the other in both values, and better in one."""
         as_good = self.accuracy >= other.accuracy and self.cost <= other.cost
         return as_good and self != other
 
 
 @dataclass(frozen=True)
 class FrontMember:
-    """A configuration of the front, with the ids of its chains and its cost: a mean over its seeds."""
+    """A configuration of the front, with the ids of its chains and its mean cost over the seeds."""
 
     arm: str
     tried: Tried
@@ -38,24 +38,24 @@ T = TypeVar("T")
 
 
 def pareto_front(points: Iterable[tuple[Point, T]]) -> list[tuple[Point, T]]:
-    """Return those that no other beats, from the cheapest to the most accurate; of equals all."""
+    """Return the points that no other point beats, from the cheapest to the most accurate; equal points all stay."""
     ordered = sorted(points, key=lambda each: (each[0].cost, -each[0].accuracy))
-    kept: list[tuple[Point, T]] = []
-    for point, what in ordered:
-        if not kept or point.accuracy > kept[-1][0].accuracy or point == kept[-1][0]:
-            kept.append((point, what))
-    return kept
+    front: list[tuple[Point, T]] = []
+    for point, item in ordered:
+        if not front or point.accuracy > front[-1][0].accuracy or point == front[-1][0]:
+            front.append((point, item))
+    return front
 
 
 def search_front(
     cost_goal: Goal, chains: Iterable[ChainRow], tried: Mapping[str, Sequence[Tried]]
 ) -> list[FrontMember]:
-    """Return the front over all arms, of the configurations with results at the most seeds.
+    """Return the front over all arms; only configurations with results at the most seeds take part.
 
     Args:
         cost_goal: The search's second goal, which is to be low.
-        chains: Those of the experiment.
-        tried: The results of these chains, by arm.
+        chains: All chains of the experiment.
+        tried: The configurations of these chains, by arm.
     """
     succeeded: dict[tuple[str, int], list[ChainRow]] = {}
     for chain in chains:
@@ -65,10 +65,10 @@ def search_front(
     points = []
     for arm, configurations in tried.items():
         for each in configurations:
-            own = succeeded[arm, each.number]
-            costs = [cost for chain in own if (cost := _cost(chain, cost_goal)) is not None]
+            its_chains = succeeded[arm, each.number]
+            costs = [cost for chain in its_chains if (cost := _cost(chain, cost_goal)) is not None]
             if each.num_results == most == len(costs) and each.val_accuracy is not None:
-                member = FrontMember(arm, each, tuple(chain.id for chain in own), fmean(costs))
+                member = FrontMember(arm, each, tuple(chain.id for chain in its_chains), fmean(costs))
                 points.append((Point(each.val_accuracy, member.cost), member))
     return [member for _, member in pareto_front(points)]
 

@@ -1,4 +1,4 @@
-"""The progress of a search: what has ended in each arm and how, which configuration is best, when the rest will end."""
+"""The progress of a search: the states of each arm's configurations, the best one so far, and the expected end."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,11 +16,11 @@ class Best:
     """The best configuration of an arm so far, by its number, and its mean validation accuracy.
 
     As soon as a chain of the arm has succeeded, it is the configuration that the comparison shows, and the mean is over
-    the seeds with a result. Until then it is the one that is ahead of the others that still run.
+    the seeds with a result. Until then it is the running configuration with the highest accuracy so far.
 
     Attributes:
-        number: The configuration's within its arm, from 0.
-        val_accuracy: A fraction.
+        number: The configuration's number within its arm, from 0.
+        val_accuracy: The mean validation accuracy, a fraction.
         complete: Whether all of its chains have succeeded.
     """
 
@@ -41,7 +41,7 @@ class ArmSearch:
 
 
 def arm_searches(arms: Sequence[str], configurations: Iterable[ConfigurationTotals]) -> list[ArmSearch]:
-    """Return how far the search of each arm is."""
+    """Return the progress of the search in each arm."""
     by_arm = _by_arm(configurations)
     return [_arm_search(name, by_arm.get(name, [])) for name in arms]
 
@@ -49,16 +49,16 @@ def arm_searches(arms: Sequence[str], configurations: Iterable[ConfigurationTota
 def expected_end(
     configurations: Iterable[ConfigurationTotals], since: datetime, work_then: int, now: datetime
 ) -> datetime | None:
-    """Return when the last configuration will have ended, at the pace so far; None as long as there is no pace.
+    """Return the time at which the last configuration ends, at the pace so far; None if nothing is done since `since`.
 
     A configuration that has not ended is expected to need the average work of the arm's configurations that have ended.
     With early stopping that is less than all of its epochs.
 
     Args:
-        configurations: Those of all arms.
-        since: When the search was last started, resumed or retried: the pace is measured from here.
-        work_then: Work done before that, in epochs times T.
-        now: The time now.
+        configurations: The configurations of all arms.
+        since: The time at which the search was last started, resumed or retried: the pace is measured from then on.
+        work_then: Work that was done before `since`, in epochs times T.
+        now: The current time.
     """
     by_arm = _by_arm(configurations).values()
     done = sum(each.work_done for of_arm in by_arm for each in of_arm) - work_then
@@ -67,26 +67,26 @@ def expected_end(
     left = sum(map(_work_left, by_arm))
     try:
         return now + (now - since) * (left / done)
-    except OverflowError:  # beyond the calendar
+    except OverflowError:  # beyond the year 9999
         return None
 
 
 def _work_left(of_arm: Sequence[ConfigurationTotals]) -> float:
     ended = [each.work_done for each in of_arm if _state(each) in DONE]
-    usual = fmean(ended) if ended else None
-    going_on = [each for each in of_arm if _state(each) not in DONE]
-    return sum(max((each.work_total if usual is None else usual) - each.work_done, 0.0) for each in going_on)
+    mean_work = fmean(ended) if ended else None
+    unfinished = [each for each in of_arm if _state(each) not in DONE]
+    return sum(max((each.work_total if mean_work is None else mean_work) - each.work_done, 0.0) for each in unfinished)
 
 
 def _by_arm(configurations: Iterable[ConfigurationTotals]) -> dict[str, list[ConfigurationTotals]]:
-    found: dict[str, list[ConfigurationTotals]] = {}
+    by_arm: dict[str, list[ConfigurationTotals]] = {}
     for each in configurations:
-        found.setdefault(each.arm, []).append(each)
-    return found
+        by_arm.setdefault(each.arm, []).append(each)
+    return by_arm
 
 
 def _state(configuration: ConfigurationTotals) -> WorkState:
-    """Return the state of a configuration as a whole: one chain that ended without success ends it."""
+    """Return the state of a whole configuration: if one chain ends without success, the configuration has its state."""
     for state in (WorkState.STOPPED, WorkState.FAILED, WorkState.CANCELLED):
         if state in configuration.states:
             return state
@@ -102,7 +102,7 @@ def _arm_search(name: str, configurations: Sequence[ConfigurationTotals]) -> Arm
 
 @dataclass(frozen=True)
 class _Measured:
-    """A configuration by its chains that have succeeded."""
+    """A configuration with the results of its chains that have succeeded."""
 
     of: ConfigurationTotals
 

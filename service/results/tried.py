@@ -1,4 +1,4 @@
-"""The configurations that an experiment has tried: from the rows of its chains to results by arm and seed."""
+"""The configurations that an experiment has tried, with their results by seed, from the rows of its chains."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ TEST_ACCURACY = "test/accuracy"
 
 @dataclass(frozen=True)
 class Tried:
-    """One configuration of an arm: its results by seed, and the validation accuracy at each, where there is one.
+    """One configuration of an arm: its results by seed, and its validation accuracies by seed.
 
-    `number` is the configuration's within its arm, from 0.
+    `validation` is empty without a validation set; `number` is the configuration's number within its arm, from 0.
     """
 
     configuration: Mapping[str, Any]
@@ -33,12 +33,12 @@ class Tried:
 
     @property
     def val_accuracy(self) -> float | None:
-        """The mean over the seeds; None without a validation set."""
+        """The mean validation accuracy over the seeds, a fraction; None without a validation set."""
         return fmean(self.validation.values()) if self.validation else None
 
 
 def tried_by_arm(chains: Iterable[ChainRow]) -> dict[str, list[Tried]]:
-    """Return the configurations of each arm that have a succeeded chain, in the order in which they are proposed."""
+    """Return the configurations of each arm that have a succeeded chain, in the order of the chains."""
     results: dict[tuple[str, int], dict[int, Result]] = {}
     validation: dict[tuple[str, int], dict[int, float]] = {}
     values: dict[tuple[str, int], Mapping[str, Any]] = {}
@@ -61,7 +61,7 @@ def tried_by_arm(chains: Iterable[ChainRow]) -> dict[str, list[Tried]]:
 
 def best_by_arm(tried: Mapping[str, Sequence[Tried]]) -> dict[str, Tried]:
     """Return the configuration that stands for each arm; an arm without a result is missing."""
-    return {arm: found for arm, each in tried.items() if (found := best_of(each)) is not None}
+    return {arm: best for arm, each in tried.items() if (best := best_of(each)) is not None}
 
 
 def last_metrics(chain: ChainRow) -> Mapping[str, float]:

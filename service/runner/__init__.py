@@ -1,1 +1,1 @@
-"""What runs on the cluster: the driver, the chain searcher, the trial, the stage folder, the outbox to MLflow."""
+"""The code that runs on the cluster: driver, searcher, trials, stage folders, and the outbox to MLflow."""

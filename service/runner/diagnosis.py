@@ -1,15 +1,16 @@
 """The diagnosis of a failure: of an exception in a trial, or of a trial that Ray has lost.
 
-An exception says by its class whose fault it is. A `ConfigError` or a `DataError` is the user's. An `EntryPointError`
-comes from the code of an installed package. Any other `ValueError` is a fault of this project, like any other
-exception that was not foreseen.
+The class of an exception says whose fault it is: `TYPE_OF_CLASS` has the type for each class. A few signs go before the
+class, such as a lack of memory. An `EntryPointError` comes from the code of an installed package. Any exception without
+an entry, such as another `ValueError`, is a fault of this project that was not foreseen: `FailureType.ERROR`.
 """
 
 import errno
 import re
 import socket
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from typing import assert_never
 from urllib.error import URLError
 
@@ -27,17 +28,17 @@ from tet_core.errors import (
     is_torch_error,
 )
 
-# The ways in which shared storage, or the network, fails for a while. Any other OSError (no such file, no permission)
-# comes again at the next try.
-_PASSING_ERRNOS = frozenset(
+# Temporary failures of shared storage or the network. Any other OSError (no such file, no permission) would occur again
+# at the next try.
+_TEMPORARY_ERRNOS = frozenset(
     {errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.ETIMEDOUT, errno.EROFS, errno.ENOTCONN, errno.EMFILE}
     | {errno.ENETUNREACH, errno.EHOSTUNREACH, socket.EAI_AGAIN}
 )
-# The `kind` of a failure where Ray ended a trial because its node was short of memory.
+# The `kind` of the failure if Ray ended a trial because its node was short of memory.
 ENDED_FOR_MEMORY = "ray.exceptions.OutOfMemoryError"
 
 
-class StageFailed(Exception):  # noqa: N818 - named for what it says
+class StageFailed(Exception):  # noqa: N818 - "Failed" is the clearer name
     """The end of a stage for a reason that this service found, such as a limit."""
 
     def __init__(self, type_: FailureType, message: str) -> None:
@@ -45,8 +46,8 @@ class StageFailed(Exception):  # noqa: N818 - named for what it says
         self.type = type_
 
 
-class WorkerFailed(Exception):  # noqa: N818 - named for what it says
-    """The failure, or the loss, of one of a trial's workers."""
+class WorkerFailed(Exception):  # noqa: N818 - "Failed" is the clearer name
+    """The failure or the loss of one of a trial's workers."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
@@ -54,12 +55,12 @@ class WorkerFailed(Exception):  # noqa: N818 - named for what it says
 
 
 def diagnose(error: BaseException) -> Failure:
-    """Return the failure that an exception in a trial stands for."""
+    """Return the failure for an exception in a trial."""
     if isinstance(error, WorkerFailed):
         return error.failure
     type_ = failure_type(error)
     message = _message(error, type_)
-    if isinstance(error, StageFailed):  # the service raised it on purpose: a traceback would say nothing
+    if isinstance(error, StageFailed):  # raised by the service on purpose: a traceback would not help
         return Failure.of(type_, message)
     # The author's own exception says more than its wrapper, whose lines would push it out of the stored traceback.
     raised = error.__cause__ if isinstance(error, EntryPointError) and error.__cause__ is not None else error
@@ -69,8 +70,8 @@ def diagnose(error: BaseException) -> Failure:
 
 def _message(error: BaseException, type_: FailureType) -> str:
     message = str(error) or type(error).__name__
-    if type_ is FailureType.STORAGE and (found := _passing(error)) is not None and str(found) not in message:
-        return f"{message} ({type(found).__name__}: {found})"
+    if type_ is FailureType.STORAGE and (cause := _temporary(error)) is not None and str(cause) not in message:
+        return f"{message} ({type(cause).__name__}: {cause})"
     if type_ is FailureType.OUT_OF_MEMORY:
         first_line = message.splitlines()[0].strip()
         return f"out of memory: {first_line}; lower batch_size or T, or give the trial a larger device"
@@ -81,19 +82,21 @@ def failure_type(error: BaseException) -> FailureType:
     """Return the type of an exception in a trial."""
     if isinstance(error, StageFailed):
         return error.type
-    return next((type_ for type_, is_it in _TESTS.items() if is_it(error)), FailureType.ERROR)
+    by_sign = (type_ for type_, has_sign in _SIGNS if has_sign(error))
+    by_class = (TYPE_OF_CLASS[cls] for cls in type(error).__mro__ if cls in TYPE_OF_CLASS)
+    return next(chain(by_sign, by_class), FailureType.ERROR)
 
 
 def diagnose_lost(ray_text: str, whose: str = "the trial's") -> Failure:
     """Return the failure of a trial, or of one of its workers, that ended without reporting anything.
 
-    This is the one place that decides by a text. Tune keeps Ray's exception in two forms: its text, and a pickle on the
-    shared storage, which is not loaded because a pickle can run code. A type would not be enough either: Ray raises one
-    exception for a lost process and for a lost node, and only its text tells them apart.
+    Only this function decides by a text. Tune stores Ray's exception as text and as a pickle, which is not loaded
+    because a pickle can run code. The class of the exception would not be enough either: Ray raises the same one for a
+    lost process and for a lost node, and only the text differs.
 
     Args:
-        ray_text: The text of Ray's exception; empty where there is none.
-        whose: Whose process or node was lost, for the message.
+        ray_text: The text of Ray's exception; empty if there is none.
+        whose: The possessive before "process" or "node" in the message.
     """
     if "running low on memory" in ray_text:
         used = re.search(r"was ([\d.]+GB used / [\d.]+GB limit)", ray_text)
@@ -125,8 +128,7 @@ def is_of_configuration(failure: Failure, gpus_per_trial: float) -> bool:
     """Return whether a failure comes from a trial's configuration, and not from the place where it ran.
 
     A search learns from such a failure. A lack of memory counts only if the trial had its device to itself: not on a
-    part of a GPU, and not where Ray ended the trial because its node was short of memory, since another node may be
-    larger.
+    part of a GPU, and not if Ray ended the trial because its node was short of memory: another node may be larger.
     """
     match failure.type:
         case FailureType.NOT_FINITE | FailureType.HEALTH:
@@ -155,27 +157,32 @@ def os_errors(error: BaseException | None) -> Iterator[OSError]:
         error = reason if isinstance(reason, BaseException) else cause
 
 
-def _passing(error: BaseException) -> OSError | None:
-    """Return the failure of storage or network that an exception is or came from, if it is one that passes."""
-    # By class too: a timeout of a socket has no errno.
+def _temporary(error: BaseException) -> OSError | None:
+    """Return the temporary failure of storage or network among an exception and its causes; None if there is none."""
+    # Also by class, because a timeout of a socket has no errno.
     classes = (ConnectionError, TimeoutError)
-    return next((e for e in os_errors(error) if isinstance(e, classes) or e.errno in _PASSING_ERRNOS), None)
+    return next((e for e in os_errors(error) if isinstance(e, classes) or e.errno in _TEMPORARY_ERRNOS), None)
 
 
-def _is_lost_worker(error: BaseException) -> bool:
-    # The second is torch's: on a GPU, a broken sum may surface where its result is read.
-    return isinstance(error, WorkersApartError) or is_torch_error(error, "DistError")
-
-
-# In this order: the first that holds decides.
-_TESTS: dict[FailureType, Callable[[BaseException], bool]] = {
-    FailureType.OUT_OF_MEMORY: is_out_of_memory,
-    FailureType.STORAGE: lambda error: _passing(error) is not None,
-    FailureType.NOT_FINITE: lambda error: isinstance(error, FloatingPointError),
-    FailureType.ENVIRONMENT: lambda error: isinstance(error, EnvironmentMismatch | WorkersDifferError),
-    FailureType.NODE_LOST: _is_lost_worker,
-    FailureType.DATA: lambda error: isinstance(error, OSError | DataError),
-    FailureType.SPEC: lambda error: isinstance(error, ConfigError | CheckpointError | SpecInvalid),
+# Signs that decide before the class of an exception does: words, an error number, a cause, or the name of a class of
+# torch's. The first sign that fits decides.
+_SIGNS: tuple[tuple[FailureType, Callable[[BaseException], bool]], ...] = (
+    (FailureType.OUT_OF_MEMORY, is_out_of_memory),
+    (FailureType.STORAGE, lambda error: _temporary(error) is not None),
+    # On a GPU, a broken collective operation may surface where its result is read.
+    (FailureType.NODE_LOST, lambda error: is_torch_error(error, "DistError")),
+)
+# The type of a failure by the class of its exception. The most specific class decides, so the order does not matter.
+TYPE_OF_CLASS: Mapping[type[BaseException], FailureType] = {
+    ConfigError: FailureType.SPEC,
+    CheckpointError: FailureType.SPEC,
+    SpecInvalid: FailureType.SPEC,
+    DataError: FailureType.DATA,
+    OSError: FailureType.DATA,
+    FloatingPointError: FailureType.NOT_FINITE,
+    EnvironmentMismatch: FailureType.ENVIRONMENT,
+    WorkersDifferError: FailureType.ENVIRONMENT,
+    WorkersApartError: FailureType.NODE_LOST,
 }
 
 

@@ -1,7 +1,7 @@
 """The driver: the entry point of an experiment's Ray job.
 
-It reads what is committed on storage and runs what is missing, so a restart is an ordinary start. One Tuner runs the
-chains, an outbox ships what they commit, and the outcome is the last line of the driver's event file.
+It reads the commits on storage and runs the missing stages, so a restart is an ordinary start. One Tuner runs the
+chains, an outbox ships their commits, and the outcome is the last line of the driver's event file.
 """
 
 import argparse
@@ -40,7 +40,7 @@ from service.storage import ExperimentFolder
 
 log = logging.getLogger("service.runner")
 
-# How long, s, the driver of a cancelled experiment may still ship.
+# The time, in s, for which the driver of a cancelled experiment may still ship.
 CANCEL_SHIPPING_S = 10.0
 
 
@@ -62,16 +62,16 @@ def main(argv: list[str] | None = None, trainable: type[tune.Trainable] = StageT
     """Run an experiment to its outcome, or until a newer driver takes over.
 
     Args:
-        argv: The command line; None: this process's.
-        trainable: What runs a stage; a benchmark has one that trains nothing.
+        argv: The command line; None: the command line of this process.
+        trainable: The class that runs a stage. A benchmark has a class that trains nothing.
 
     Returns:
         The exit status: 0, also for a failed experiment.
     """
     arguments = parse_arguments(argv)
     folder = ExperimentFolder(arguments.storage, arguments.experiment)
-    # Exclusive: no two drivers share a number, so no two write one file. The parents are not made, since the service
-    # makes them: a job that Ray starts late must not bring back the folder of a deleted experiment.
+    # mkdir fails if the folder exists, so no two drivers have the same number and write the same file. It does not make
+    # the parents, so a job that Ray starts late does not restore the folder of a deleted experiment.
     folder.driver(arguments.attempt).mkdir()
     _log_to(folder.driver_log(arguments.attempt))
     cancelled = threading.Event()
@@ -94,7 +94,7 @@ def _drive(
     takeover: Takeover,
     trainable: type[tune.Trainable],
 ) -> Outcome | None:
-    """Run what is missing and ship it; return None if a newer driver does so now."""
+    """Run the missing stages and ship everything; return None if a newer driver has taken over."""
     events = EventFile(folder.events(arguments.attempt))
     events.append(DriverStarted(attempt=arguments.attempt))
     spec = precision.decide_auto(folder, spec, lambda: cancelled.is_set() or takeover.has_come())
@@ -122,7 +122,7 @@ def _drive(
 
 
 def _open_books(spec: Experiment, folder: ExperimentFolder, events: EventFile, generation: int) -> Bookkeeping:
-    """Read what earlier drivers committed and decided, and announce it."""
+    """Read the commits and decisions of earlier drivers, and announce them."""
     ledger = Ledger(folder, plan(spec), events, generation)
     study = Study(spec, ledger, StudyJournal(folder.search))
     study.begin()
@@ -131,7 +131,7 @@ def _open_books(spec: Experiment, folder: ExperimentFolder, events: EventFile, g
 
 
 def _log_to(file: Path) -> None:
-    """Log to the job's output, which Ray keeps, and to a file on storage, which the API reads."""
+    """Log to the job's output, which Ray stores, and to a file on storage, which the API reads."""
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout), logging.FileHandler(file, encoding="utf-8")]
     logging.basicConfig(
         level=os.environ.get("TET_LOG_LEVEL", "INFO"), format="%(asctime)s %(levelname)s %(message)s", handlers=handlers
@@ -139,13 +139,13 @@ def _log_to(file: Path) -> None:
 
 
 def parse_arguments(argv: list[str] | None) -> DriverArguments:
-    """Read the command line; None: this process's."""
+    """Read the command line; None: the command line of this process."""
     parser = argparse.ArgumentParser(prog="python -m service.runner.driver", description=__doc__)
     parser.add_argument("--experiment", required=True, help="the experiment's id")
     parser.add_argument("--attempt", required=True, type=int, help="number of this driver, from 1")
     parser.add_argument("--generation", type=int, default=1, help="the experiment's generation, from 1")
     parser.add_argument("--storage", required=True, type=Path, help="root of the shared storage")
-    parser.add_argument("--mlflow-url", required=True, help="the MLflow server")
+    parser.add_argument("--mlflow-url", required=True, help="URL of the MLflow server")
     parser.add_argument(
         "--stop-window",
         required=True,
@@ -158,7 +158,7 @@ def parse_arguments(argv: list[str] | None) -> DriverArguments:
         type=float,
         help="time, s, for which MLflow may refuse everything",
     )
-    parser.add_argument("--data", type=Path, default=None, help="where the data sets lie (TET_DATA)")
+    parser.add_argument("--data", type=Path, default=None, help="folder of the data sets (TET_DATA)")
     return DriverArguments(**vars(parser.parse_args(argv)))
 
 

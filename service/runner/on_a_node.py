@@ -1,4 +1,4 @@
-"""A function that runs once on a node for trials, with the resources of a trial."""
+"""The submission of a function that runs once, on a node for trials and with the resources of a trial."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,11 +16,11 @@ def submitted(
     """Submit a function to the connected cluster. It starts when a node has the resources of a trial.
 
     Args:
-        function: A module's function, since the node imports it.
-        resources: The experiment's.
-        *arguments: The function's.
-        num_workers: How many workers the function gathers. It is the first of them; room for the others is reserved
-            until this job ends.
+        function: A function of a module, because the node imports it.
+        resources: The experiment's resources.
+        *arguments: The function's arguments.
+        num_workers: How many workers the function gathers. It is the first of them. The resources of the other workers
+            are reserved until this job ends.
 
     Returns:
         A reference whose result `ray.get` returns.

@@ -1,4 +1,4 @@
-"""The outcome of an experiment, from what its chains committed and what MLflow took."""
+"""The outcome of an experiment, from the ends of its chains and the state of its outbox."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ from service.states import ExperimentState, WorkState
 
 
 def outcome_of(board: Board, ledger: Ledger, outbox: Outbox) -> Outcome:
-    """Return how an experiment has ended: with failed chains, with a refusal of MLflow, or well."""
+    """Return the outcome: failed (by chains, by a refusal of MLflow, or by a search without a result) or succeeded."""
     assert board.over, "Tune has ended, and something is left to run"
     reasons, failure = [], None
     if outbox.refusal is not None:
@@ -34,7 +34,7 @@ def outcome_of(board: Board, ledger: Ledger, outbox: Outbox) -> Outcome:
 
 
 def _arms_without_result(ledger: Ledger) -> Iterator[tuple[str, ChainStop]]:
-    """Yield the arms of which no configuration ended at every seed, each with a stop of one of its chains."""
+    """Yield each arm of which a search stopped every configuration, with the stop of one of its chains."""
     ended: dict[tuple[str, int], bool] = {}
     stops: dict[str, ChainStop] = {}
     for chain in ledger.chains.values():
@@ -47,14 +47,14 @@ def _arms_without_result(ledger: Ledger) -> Iterator[tuple[str, ChainStop]]:
 
 
 def _failed(board: Board, ledger: Ledger) -> str:
-    # The ledger's chains: the board has them as they were before a search proposed anything for them.
+    # The chains of the ledger have their proposed values, those of the board do not.
     failed = [chain_name(ledger.chains[chain.id]) for chain in board.failed_chains]
     shown = ", ".join(failed[:5]) + (f" and {len(failed) - 5} more" if len(failed) > 5 else "")
     return f"{len(failed)} of {board.num_chains} chains failed: {shown}"
 
 
 def announce_cancelled(ledger: Ledger, events: EventFile) -> None:
-    """Announce every stage and chain that has not ended as cancelled."""
+    """Announce that every stage and chain that has not ended is cancelled."""
     for chain in ledger.chains.values():
         if ledger.chain_state(chain) is WorkState.STOPPED:
             continue

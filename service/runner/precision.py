@@ -1,7 +1,7 @@
 """The meaning of `precision: auto` in an experiment.
 
-A node that can run the experiment's trials decides it, once. The answer is kept beside the spec; every stage, every
-restart and every verification uses it, on any node.
+A node that can run the experiment's trials decides it once. The decision is stored in the experiment's folder. Every
+stage, every restart and every verification uses it, on any node.
 """
 
 import json
@@ -20,24 +20,25 @@ from tet_core.files import write_once
 log = logging.getLogger("service.runner")
 
 AUTO = "auto"
+# The time, in s, between two checks whether to stop waiting for the node.
 LOOK_EVERY_S = 1.0
 
 Level = TypeVar("Level", Experiment, Arm, TrainStage)
 
 
 def has_auto(spec: Experiment) -> bool:
-    """Return whether a spec leaves any precision to the device."""
+    """Return whether a spec has `precision: auto` at any level."""
     levels = [spec, *spec.arms, *(stage for arm in spec.arms for stage in arm.stages if isinstance(stage, TrainStage))]
     return any(level.precision == AUTO for level in levels)
 
 
-def decide_auto(folder: ExperimentFolder, spec: Experiment, given_up: Callable[[], bool]) -> Experiment:
-    """Return the spec with `auto` replaced; if it is not decided yet, ask a node of the cluster.
+def decide_auto(folder: ExperimentFolder, spec: Experiment, must_stop: Callable[[], bool]) -> Experiment:
+    """Return the spec with `auto` replaced; if that is not decided yet, a node of the cluster decides it.
 
     Args:
-        folder: The experiment's.
-        spec: As it was posted.
-        given_up: Whether to stop waiting for a node; then `auto` stays, and no stage may run.
+        folder: The experiment's folder.
+        spec: The posted spec.
+        must_stop: Returns whether to stop waiting for a node. If so, `auto` stays in the spec, and no stage may run.
     """
     if not has_auto(spec):
         return spec
@@ -47,7 +48,7 @@ def decide_auto(folder: ExperimentFolder, spec: Experiment, given_up: Callable[[
         ray.init(address="auto", log_to_driver=True, logging_level=logging.WARNING)
         answer = submitted(_of_this_node, spec.resources, on_gpu)
         while not ray.wait([answer], timeout=LOOK_EVERY_S)[0]:
-            if given_up():
+            if must_stop():
                 ray.shutdown()
                 return spec
         write_once(file, json.dumps({"precision": ray.get(answer)}).encode())
@@ -56,7 +57,7 @@ def decide_auto(folder: ExperimentFolder, spec: Experiment, given_up: Callable[[
 
 
 def with_auto_decided(folder: ExperimentFolder, spec: Experiment) -> Experiment:
-    """Return the spec of an experiment that has started, with `auto` replaced by what was decided."""
+    """Return the spec of an experiment that has started, with `auto` replaced by the stored decision."""
     if not has_auto(spec):
         return spec
     file = folder.precision(on_gpu=spec.resources.gpus_per_trial > 0)

@@ -1,7 +1,7 @@
-"""The entry point of a verification's Ray job: it runs a stage once more and compares everything that it published.
+"""The entry point of a verification's Ray job: it runs a stage again and compares the result with the journal.
 
 The stage starts where it started before: from fresh weights, or from the last checkpoint of the stage before it. Only
-the stage's journal is read, and only the result is written, beside the experiment's chains.
+the stage's journal is read. Only the result is written, in a folder of its own.
 """
 
 import argparse
@@ -48,11 +48,11 @@ class VerifyArguments:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Replay a stage and write the result; return 0 if there is one, whatever it says."""
+    """Replay a stage and write the result; return 0, also for a difference."""
     arguments = parse_arguments(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout)
     folder = ExperimentFolder(arguments.storage, arguments.experiment)
-    # First, because it fails without a spec: a late job must not bring back the folder of a deleted experiment.
+    # Before mkdir: without a spec this fails, so that a late job does not restore the folder of a deleted experiment.
     spec = precision.with_auto_decided(folder, parse(json.loads(folder.spec.read_bytes())))
     target = folder.verification(arguments.number)
     target.mkdir(parents=True, exist_ok=True)
@@ -69,13 +69,13 @@ def _on_a_node(
 ) -> dict[str, Any]:
     """Replay a stage on a node for trials, with the resources of a trial.
 
-    The number of workers is the one that the stage was trained with, since the spec's may have changed.
+    The number of workers is that of the training, because the number in the spec may have changed since.
     """
     ray.init(address="auto", log_to_driver=True, logging_level=logging.WARNING)
     segments = segments_of(read_progress(folder.stage(chain.id, arguments.stage)))
     num_workers = max((segment.num_workers for segment in segments), default=1)
-    given = (folder, chain, arguments.stage, arguments.data, resources.demand())
-    result: dict[str, Any] = ray.get(submitted(replayed, resources, *given, num_workers=num_workers))
+    replay_arguments = (folder, chain, arguments.stage, arguments.data, resources.demand())
+    result: dict[str, Any] = ray.get(submitted(replayed, resources, *replay_arguments, num_workers=num_workers))
     ray.shutdown()
     return result
 
@@ -83,7 +83,7 @@ def _on_a_node(
 def replayed(
     folder: ExperimentFolder, chain: Chain, stage: int, data_root: Path | None, demand: dict[str, float]
 ) -> dict[str, Any]:
-    """Replay a stage in this process, and in others beside it. A failure of the replay is a result too."""
+    """Replay a stage in this process and in those of its other workers; return the result, also for a failure."""
     config = chain.stages[stage].config.model_dump(mode="json")
     root = None if data_root is None else str(data_root)
 
@@ -92,7 +92,7 @@ def replayed(
         crew = Crew(f"verification of {chain.id} stage {stage}", num, demand, config, root, Limits().stall_s)
         with gather_workers(crew, log.info) as workers:
             yield workers.group
-            workers.dismiss()  # a segment may end before the stage does
+            workers.end_others()  # a segment may end before the stage does
 
     try:
         return Replay(folder, chain, stage, data_root, gather).run()
@@ -106,14 +106,14 @@ def replayed(
 
 
 def parse_arguments(argv: list[str] | None) -> VerifyArguments:
-    """Read the command line; None: this process's."""
+    """Read the command line; None: the command line of this process."""
     parser = argparse.ArgumentParser(prog="python -m service.runner.verify", description=__doc__)
     parser.add_argument("--experiment", required=True, help="the experiment's id")
     parser.add_argument("--number", required=True, type=int, help="number of the verification, from 1")
     parser.add_argument("--chain", required=True, help="the chain's id")
-    parser.add_argument("--stage", required=True, type=int, help="which of its stages, from 0")
+    parser.add_argument("--stage", required=True, type=int, help="index of the stage, from 0")
     parser.add_argument("--storage", required=True, type=Path, help="root of the shared storage")
-    parser.add_argument("--data", type=Path, default=None, help="where the data sets lie (TET_DATA)")
+    parser.add_argument("--data", type=Path, default=None, help="folder of the data sets (TET_DATA)")
     return VerifyArguments(**vars(parser.parse_args(argv)))
 
 

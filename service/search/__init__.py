@@ -1,1 +1,1 @@
-"""The search: which values of a spec are tried for each arm."""
+"""The search: the values of a spec that are tried for each arm."""

@@ -12,7 +12,8 @@ from service.spec.checks import MAX_CHAINS
 from service.spec.experiment import Experiment, StageConfig, parse, resolve_stage
 from service.spec.search import Dimension, Search
 
-# Each of them is checked like a spec, when it is posted and again in the driver; so many take some seconds.
+# Maximum number of configurations of all arms. Each is checked like a spec, when the spec is posted and again in the
+# driver: this many take some seconds.
 MAX_CONFIGURED = 5_000
 _SPACE = ("search", "space")
 
@@ -25,7 +26,7 @@ class ConfiguredArm:
         values: The values of the search, by place; empty without a search, or if no place concerns the arm. None: the
             search will propose them later.
         stages: The configurations of its stages, in order, with the experiment's first seed. If the values are not
-            known yet, those of the spec.
+            known yet, they are as in the spec.
     """
 
     values: Mapping[str, Any] | None
@@ -33,7 +34,7 @@ class ConfiguredArm:
 
     @property
     def signature(self) -> tuple[str, ...]:
-        """A text that is equal for two configurations exactly if they train alike."""
+        """Texts that are equal for two configurations exactly if both train in the same way."""
         return tuple(stage.model_dump_json() for stage in self.stages)
 
 
@@ -71,10 +72,10 @@ class SearchedSpec:
         assert spec.search is not None
         self._spec, self._search = spec, spec.search
         self._names = [arm.name for arm in spec.arms]
-        # Leave out what makes no difference to an arm, since it would be checked again for each configuration.
+        # Leave out keys that make no difference to an arm: they would be checked again for each configuration.
         without = {"search", "early_stopping", "arms", "baseline", "seeds"}
         document = spec.model_dump(mode="json", exclude_unset=True, exclude=without)
-        # With all defaults: a place may be within a block that the spec leaves out.
+        # Write all defaults of the model: a place may be within a block that the spec leaves out.
         self._common: Document = {**document, MODEL: spec.model.model_dump(mode="json"), "seeds": [spec.seeds[0]]}
         self._arms = [arm.model_dump(mode="json", exclude_unset=True) for arm in spec.arms]
 
@@ -87,7 +88,7 @@ class SearchedSpec:
         """
         own_places = self._own_places
         _raise([*self._count_faults(own_places)])
-        return tuple(self._arm(index, own) for index, own in enumerate(own_places))
+        return tuple(self._arm(index, places) for index, places in enumerate(own_places))
 
     def space(self, arm: int) -> dict[str, Dimension]:
         """Return the part of the search's space that makes a difference to an arm."""
@@ -116,22 +117,22 @@ class SearchedSpec:
     def _size_faults(self) -> Iterator[FieldError]:
         num_checks = len(self._arms) * sum(len(dimension.ends) for dimension in self._search.space.values())
         if num_checks > MAX_CONFIGURED:
-            detail = f"times {len(self._arms):,} arms must be at most {MAX_CONFIGURED:,}: each is checked in each arm"
+            detail = f"times {len(self._arms):,} arms must be at most {MAX_CONFIGURED:,}: each arm checks each of them"
             yield FieldError.at(_SPACE, f"{num_checks // len(self._arms):,} choices and ends of ranges", detail)
 
     def _place(self, place: str) -> tuple[FieldError | None, set[int]]:
-        """Return what is wrong with a place, and the arms that it makes a difference to."""
+        """Return the fault of a place, if it has one, and the arms that it makes a difference to."""
         path, values = (*_SPACE, place), self._search.space[place].ends
         if place.split(".")[0] == MODEL and (self._spec.start or any(arm.start for arm in self._spec.arms)):
             return FieldError.at(
-                path, place, "must not be in the network: chains start at another's checkpoints"
+                path, place, "must not be in the network: chains start from another experiment's checkpoints"
             ), set()
         if place.split(".")[-1] == "precision" and "auto" in values:
             return FieldError.at(path, "auto", "must not be a choice: it is resolved once for an experiment"), set()
         concerned = set()
         for index, name in enumerate(self._names):
             if f"{ARMS}{name}.{place}" in self._search.space:
-                continue  # this arm has a dimension of its own for it
+                continue  # the space names the place for this arm alone, too
             resolved = []
             for value in values:
                 try:
@@ -151,7 +152,7 @@ class SearchedSpec:
         ), set()
 
     def _unknown(self, place: str) -> UnknownPlaceError | None:
-        """Return why a place is nowhere in the spec; None if it is."""
+        """Return the error of a place that is nowhere in the spec, or None."""
         try:
             with_values({**self._common, "arms": self._arms}, {place: None}, self._names)
         except UnknownPlaceError as error:
@@ -172,17 +173,17 @@ class SearchedSpec:
             yield FieldError.at(_SPACE, value, detail)
 
     def _arm(self, index: int, places: list[str]) -> tuple[ConfiguredArm, ...]:
-        # A search that learns starts at random: these first values are known, and show whether places overlap.
+        # The first values of a search that learns are random, so they are known. They show whether places overlap.
         known = proposals(self._search, places, at_most=NUM_AT_RANDOM if self._search.learns and places else None)
-        found: dict[tuple[str, ...], Mapping[str, Any]] = {}
+        first_with: dict[tuple[str, ...], Mapping[str, Any]] = {}
         tried = []
         for values in known:
-            own = self.configured(index, values)
-            equal = found.setdefault(own.signature, values)
+            configured = self.configured(index, values)
+            equal = first_with.setdefault(configured.signature, values)
             if equal is not values:
-                detail = f"must train {self._names[index]!r} otherwise than {dict(equal)} does: places overlap"
+                detail = f"must not train {self._names[index]!r} in the same way as {dict(equal)}: places overlap"
                 raise SpecInvalid([FieldError.at(_SPACE, values, detail)])
-            tried.append(own)
+            tried.append(configured)
         if self._search.learns and places:
             return (ConfiguredArm(None, self._resolved(index, {})),) * _count(self._search, self.space(index))
         return tuple(tried)
@@ -192,7 +193,7 @@ class SearchedSpec:
         return _stages(parse(with_values(document, values, self._names)), 0)
 
     def _refusal(self, index: int, error: SpecInvalid | UnknownPlaceError) -> str:
-        if isinstance(error, UnknownPlaceError):  # the value at one place may remove another place
+        if isinstance(error, UnknownPlaceError):  # a value at one place may remove another place
             return f"is refused in {self._names[index]!r}: {error}"
         first, *others = error.errors
         more = f" (and {len(others)} more faults)" if others else ""
@@ -201,7 +202,7 @@ class SearchedSpec:
 
 
 def infeasible(spec: Experiment) -> list[FieldError]:
-    """Return what keeps a search from being run, in a spec without other faults."""
+    """Return the faults that keep a search from running, in a spec without other faults."""
     try:
         configured_arms(spec)
     except SpecInvalid as error:

@@ -1,4 +1,4 @@
-"""The next configuration of a search that learns: a function of its seed and of what it has seen."""
+"""The next configuration of a search that learns: a function of the seed and of the configurations so far."""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -7,8 +7,9 @@ from service.search.proposals import NUM_AT_RANDOM, Configuration, random_config
 from service.search.seen import Seen
 from service.spec.search import Dimension, Search
 
-# Number of proposals that may be known or refused; after that a configuration is drawn at random.
+# Number of proposals of TPE that are tried; if none is accepted, a configuration is drawn at random.
 MAX_REDRAWS = 20
+# Number of random draws that are tried; if none is accepted, no configuration is left.
 MAX_REFUSED = 10_000
 
 
@@ -23,13 +24,13 @@ def next_configuration(
 
     Args:
         search: The search.
-        space: The part of its space that makes a difference to the arm.
+        space: The part of the search's space that makes a difference to the arm.
         arm: The arm's name.
         seen: The arm's configurations so far, in the order in which they were proposed.
         accepted: A function that says whether a configuration can be run and is new.
 
     Returns:
-        The configuration; None if none is left.
+        The configuration, or None if none is left.
     """
     if len(seen) >= NUM_AT_RANDOM:
         # Imported here, since Optuna takes a while to load, and the first configurations do not need it.

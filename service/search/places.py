@@ -1,4 +1,4 @@
-"""Places in a spec by name, such as `optimizer.lr`, `augmentation.0.padding`, `arms.TET.stages.0.T`, and new values."""
+"""Places in a spec, such as `optimizer.lr`, `augmentation.0.padding`, `arms.TET.stages.0.T`, and their new values."""
 
 import copy
 import difflib
@@ -13,8 +13,9 @@ from tet_core.config import DatasetConfig, LossConfig, Training
 
 Document = dict[str, Any]
 _DEFAULTS = Training().model_dump(mode="json")
-# Keys of the top level, of an arm or of a stage; and keys of train stages alone.
+# Keys that the top level, an arm and a train stage may have.
 SETTINGS = tuple(Training.model_fields)
+# Keys that only a train stage has.
 OF_STAGES = ("T", "epochs", "loss")
 MODEL = "model"
 AUGMENTATION = "augmentation"
@@ -29,28 +30,29 @@ ACCEPTED = (
 
 
 class UnknownPlaceError(ValueError):
-    """A place is not in the spec; the text says what there is."""
+    """A place that is not in the spec; the text says which places are accepted there."""
 
 
 def with_values(document: Document, values: Mapping[str, Any], names: Sequence[str]) -> Document:
-    """Return a copy of a spec with other values at some places; the order of the places does not matter.
+    """Return a copy of a spec with new values at some places; the order of the places does not matter.
 
-    The number of an element, from 0, is its key in a list. A list replaces the one above it as a whole, so an arm or a
-    stage without the list gets a copy of the one that holds there; the last resort is the data set's augmentation, or
-    the default of an optimiser. The same holds for the name of a block.
+    The key of an element in a list is its number, from 0. A list replaces the list of the level above as a whole. So an
+    arm or a stage without the list first gets a copy of the list that applies to it: that of the nearest level above,
+    else the data set's augmentation or the optimiser's default. The name of a block is copied in the same way.
 
     Args:
-        document: A spec as plain data, without faults, with all of its arms or some.
-        values: The values by place.
+        document: A spec as plain data, without faults, with all or some of its arms.
+        values: The new values by place.
         names: The names of all arms.
 
     Raises:
-        UnknownPlaceError: There is no such place, perhaps because of a value at another one: an `sgd` has no `betas`.
+        UnknownPlaceError: A place does not exist, perhaps because of a new value at another place: an `sgd` has no
+            `betas`.
     """
     changed = copy.deepcopy(document)
-    found = [(*_split(place, names), place, value) for place, value in values.items()]
-    # From the outside to the inside, and names first, since an inner block starts as a copy of the one around it.
-    for arm, rest, place, value in sorted(found, key=lambda each: (_depth(*each[:2]), not each[1].endswith(".name"))):
+    parts = [(*_split(place, names), place, value) for place, value in values.items()]
+    # Outer places first, and names before other keys, since an inner block starts as a copy of the outer one.
+    for arm, rest, place, value in sorted(parts, key=lambda each: (_depth(*each[:2]), not each[1].endswith(".name"))):
         _set(changed, arm, rest, place, value)
     return changed
 
@@ -60,7 +62,7 @@ def _depth(arm: str | None, rest: str) -> int:
 
 
 def _split(place: str, names: Sequence[str]) -> tuple[str | None, str]:
-    """Return the name of the arm that a place is in, None for all arms, and the place within it."""
+    """Return the name of the arm that a place is in (None: in all arms), and the rest of the place."""
     if not place.startswith(ARMS):
         return None, place
     inner = place.removeprefix(ARMS)
@@ -95,35 +97,38 @@ def _train_stages(arm: Document) -> Iterator[Document]:
 
 
 def _set_setting(level: Document, keys: list[str], value: Any, above: tuple[Document, ...]) -> None:
-    """Set a value at a level. A block that it leaves out starts with the name that holds there, a list as a copy."""
+    """Set a value at a level. A missing block starts with the name that applies there; a missing list, as a copy."""
     key, *inner = keys
     if not inner:
         level[key] = value
         return
-    holding, place = _holding(key, above), ".".join(keys)
-    if isinstance(holding, dict):
-        level[key] = {"name": holding["name"], **(level.get(key) or {})}
+    current, place = _holding(key, above), ".".join(keys)
+    if isinstance(current, dict):
+        level[key] = {"name": current["name"], **(level.get(key) or {})}
         if len(inner) > 1:
-            level[key][inner[0]] = copy.deepcopy(_within(holding, inner[0], place))
-    elif isinstance(holding, list):
-        level[key] = copy.deepcopy(holding)
+            level[key][inner[0]] = copy.deepcopy(_within(current, inner[0], place))
+    elif isinstance(current, list):
+        level[key] = copy.deepcopy(current)
     else:
-        raise UnknownPlaceError(f"{key} holds no {inner[0]}")
+        raise UnknownPlaceError(f"{key} is not a list or block, so it has no element {inner[0]}")
     _set_deep(level, place, keys, value)
 
 
 def _holding(key: str, levels: tuple[Document, ...]) -> Any:
-    """Return a setting as it holds at the last of some levels, the spec being the first; a block with its defaults."""
+    """Return the value of a setting that applies at the last of these levels; the first level is the spec.
+
+    A block has all of its defaults.
+    """
     defaults = _DEFAULTS
     if key == AUGMENTATION:
         defaults = _DATASET.validate_python(levels[0]["dataset"]).card().model_dump(mode="json")
-    holding = merged({key: defaults[key]}, *({key: level.get(key)} for level in levels))[key]
-    return {**_left_out(key, holding.get("name")), **holding} if isinstance(holding, dict) else holding
+    current = merged({key: defaults[key]}, *({key: level.get(key)} for level in levels))[key]
+    return {**_left_out(key, current.get("name")), **current} if isinstance(current, dict) else current
 
 
 @cache
 def _left_out(key: str, name: str) -> Document:
-    """Return the defaults of the block of that name."""
+    """Return the defaults of the block with this name."""
     blocks = get_args(Training.model_fields[key].annotation)
     return next((each().model_dump(mode="json") for each in blocks if each.model_fields["name"].default == name), {})
 
@@ -131,14 +136,14 @@ def _left_out(key: str, name: str) -> Document:
 def _set_in_stages(stages: list[Document], place: str, keys: list[str], value: Any) -> None:
     if keys[0] != "loss":
         if len(keys) > 1:
-            raise UnknownPlaceError(f"{keys[0]} is a number")
+            raise UnknownPlaceError(f"{keys[0]} is a number, so it has no key {keys[1]!r}")
         for stage in stages:
             stage[keys[0]] = value
         return
     field = ".".join(keys[1:])
     fitting = [stage for stage in stages if field in _LOSSES[stage["loss"]["name"]].model_fields]
     if not fitting or field == "name":
-        raise UnknownPlaceError(f"no stage there has a loss with {field!r}")
+        raise UnknownPlaceError(f"no train stage there has a loss with the field {field!r}")
     for stage in fitting:
         _set_deep(stage["loss"], place, keys[1:], value)
 
@@ -147,7 +152,7 @@ def _set_in_stage(document: Document, arm: Document, place: str, keys: list[str]
     count = len(arm["stages"])
     if len(keys) < 2 or keys[0] not in map(str, range(count)):
         raise UnknownPlaceError(
-            f"must be '{STAGES}.NUMBER.' and a key of the stage; the arm's stages are 0 to {count - 1}"
+            f"must be '{STAGES}.NUMBER.' and a key of the stage; the arm's stages are numbered 0 to {count - 1}"
         )
     stage = arm["stages"][int(keys[0])]
     if keys[1] in SETTINGS:
@@ -166,32 +171,32 @@ def _set_deep(document: Document, place: str, keys: list[str], value: Any) -> No
 
 
 def _within(holder: Any, key: str, place: str, name: str = "") -> Any:
-    """Return the block or list at a key of a block, or at a number in the list of that name."""
-    found = holder.get(key) if isinstance(holder, dict) else holder[_key(holder, key, name)]
-    if isinstance(found, dict | list):
-        return found
-    others = holder.items() if isinstance(holder, dict) and found is None else ()
+    """Return the block or list at a key of a block, or at a number in a list; `name` is the list's name for errors."""
+    value = holder.get(key) if isinstance(holder, dict) else holder[_key(holder, key, name)]
+    if isinstance(value, dict | list):
+        return value
+    others = holder.items() if isinstance(holder, dict) and value is None else ()
     near = difflib.get_close_matches(key, [each for each, inner in others if isinstance(inner, dict | list)], n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise UnknownPlaceError(f"there is no block {key!r} at {place!r}, and no list{hint}")
+    raise UnknownPlaceError(f"{key!r} in {place!r} is neither a block nor a list{hint}")
 
 
 def _key(holder: Any, key: str, name: str) -> str | int:
-    """Return the key for a block, or the number for the list of that name."""
+    """Return the key of a block as text, that of a list as a number; `name` is the list's name for errors."""
     if isinstance(holder, dict):
         return key
     if key in map(str, range(len(holder))):
         return int(key)
-    called = [
+    matching = [
         number
         for number, each in enumerate(holder)
         if isinstance(each, dict) and key in (each.get("name"), each.get("kind"))
     ]
-    hint = f"; did you mean {called[0]}?" if called else ""
+    hint = f"; did you mean {matching[0]}?" if matching else ""
     raise UnknownPlaceError(f"{name} has {_elements(len(holder))}{hint}")
 
 
 def _elements(count: int) -> str:
     if count < 2:
-        return "1 element: 0" if count else "no elements"
-    return f"{count} elements: 0 {'and' if count == 2 else 'to'} {count - 1}"
+        return "1 element, numbered 0" if count else "no elements, since the list is empty"
+    return f"{count} elements, numbered 0 {'and' if count == 2 else 'to'} {count - 1}"

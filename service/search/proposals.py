@@ -1,4 +1,4 @@
-"""The configurations that a search proposes without learning: functions of its seed and their number alone."""
+"""The configurations that a search proposes without learning: each follows from the seed and its number alone."""
 
 import hashlib
 import itertools
@@ -9,22 +9,22 @@ from typing import Any
 from service.spec.search import Dimension, Search
 
 Configuration = dict[str, Any]
-# A search that learns starts with so many random configurations.
+# Number of random configurations that a search that learns starts with.
 NUM_AT_RANDOM = 10
-# Bits that are taken of a hash: as many as the mantissa of a float has.
+# Bits of a hash that make a random number: as many as the mantissa of a float has.
 _BITS = 53
 
 
 def proposals(search: Search, places: Sequence[str], *, at_most: int | None = None) -> tuple[Configuration, ...]:
-    """Return the configurations for some places of a search's space: the whole grid, or as many as are to be drawn.
+    """Return the configurations for some places of a search's space: the whole grid, or the wanted number of draws.
 
     No two are equal. A draw depends only on the search's seed, the place and the configuration's number; a
-    configuration that equals an earlier one is drawn again. If there are fewer than are wanted, all are returned.
+    configuration that equals an earlier one is drawn again. If fewer exist than are wanted, all are returned.
 
     Args:
         search: The search.
-        places: The places that make a difference to an arm; without any there is one empty configuration.
-        at_most: The number of configurations that are enough; None: all.
+        places: The places that make a difference to an arm; without any place, there is one empty configuration.
+        at_most: The largest number of configurations to draw; None: all. A grid is always whole.
     """
     space = {place: dimension for place, dimension in search.space.items() if place in places}
     if not space:
@@ -42,7 +42,7 @@ def num_possible(space: Mapping[str, Dimension]) -> int:
 
 
 def grid_size(space: Mapping[str, Dimension]) -> int:
-    """Return the number of configurations of a grid, or more, since some of its integers may be equal."""
+    """Return an upper bound of the number of configurations of a grid: points of an integer range may be equal."""
     return math.prod(dimension.grid_size for dimension in space.values())
 
 
@@ -54,8 +54,8 @@ def _grid(space: Mapping[str, Dimension]) -> Iterator[Configuration]:
 def _shuffled(configurations: tuple[Configuration, ...], seed: int) -> tuple[Configuration, ...]:
     """Return the configurations in an order that depends on the seed.
 
-    In the order of the grid, late configurations may all be better than early ones. Early stopping compares each with
-    those before it, so it would then end none.
+    In the order of the grid, each configuration may be better than all earlier ones. Early stopping compares it with
+    the earlier ones, so it would then stop none.
     """
     keys = [hashlib.sha256(f"{seed}/{number}".encode()).digest() for number in range(len(configurations))]
     return tuple(configurations[number] for number in sorted(range(len(keys)), key=keys.__getitem__))
@@ -68,14 +68,14 @@ def _points(dimension: Dimension) -> list[Any]:
         return list(range(dimension.int_range[0], dimension.int_range[1] + 1))
     assert dimension.points is not None
     last = dimension.points - 1
-    # Take both ends exactly, without rounding.
+    # Use the exact ends, without rounding.
     low, high = dimension.ends
     inner = [_at(dimension, number / last) for number in range(1, last)]
     return list(dict.fromkeys([low, *inner, high]))
 
 
 def random_configurations(space: Mapping[str, Dimension], seed: int) -> Iterator[Configuration]:
-    """Yield random configurations, no two of them equal, until there are no more."""
+    """Yield random configurations, no two of them equal, until none is left."""
     seen: set[tuple[Any, ...]] = set()
     for number in range(num_possible(space)):
         for again in itertools.count():
@@ -97,7 +97,7 @@ def _draw(dimension: Dimension, key: str) -> Any:
 
 
 def _at(dimension: Dimension, share: float) -> Any:
-    """Return the value at a share of the way from the lower end to the upper one."""
+    """Return the value at a share, 0 to 1, of the way from the lower end to the upper end."""
     if dimension.log_range is not None:
         low, high = map(math.log, dimension.log_range)
         return min(max(math.exp(low + share * (high - low)), dimension.log_range[0]), dimension.log_range[1])

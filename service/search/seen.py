@@ -1,4 +1,4 @@
-"""Configurations that a search has proposed, and their outcomes: what it learns from."""
+"""Configurations that a search has proposed, with their outcomes, from which it learns."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Seen:
-    """A configuration that was proposed before, and its outcome.
+    """A configuration that was proposed before, with its outcome.
 
     Attributes:
-        values: Its values, by place.
+        values: The configuration's values, by place.
         state: "complete": it has an `outcome`; "stopped": it ended early, and has its `progress`; "broken": the network
             diverged or died; "running": it has not ended; "failed": it ended without a result.
         outcome: The value of each goal.

@@ -1,4 +1,4 @@
-"""Early stopping: a configuration is compared with the others of its arm on the validation set, at equal progress."""
+"""Early stopping: a configuration is compared with the others of its arm on the validation set, at the same epoch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from statistics import fmean, median
 
 from service.spec.search import Asha, EarlyStopping
 
-# Mean validation accuracy over the seeds, by epoch, from the first of a stage.
+# Mean validation accuracy over the seeds, by epoch, from the first epoch of a stage.
 History = Sequence[float]
 
 
@@ -23,26 +23,32 @@ def judged(rule: EarlyStopping, own: History, others: Sequence[History]) -> Judg
 
     Args:
         rule: The early stopping of the spec.
-        own: Its validation accuracy, a fraction, in each epoch of the stage up to this one.
-        others: The same for the configurations that reached this epoch before it.
+        own: The configuration's validation accuracy, a fraction, in each epoch of the stage up to this one.
+        others: The same for each configuration that reached this epoch earlier.
     """
     if isinstance(rule, Asha):
         return _at_a_rung(own[-1], [other[-1] for other in others], rule.reduction_factor)
-    return _beside_the_median(max(own), [fmean(other) for other in others], rule.min_others)
+    return _against_the_median(max(own), [fmean(other) for other in others], rule.min_others)
 
 
 def _at_a_rung(value: float, others: Sequence[float], factor: int) -> Judgement:
-    """Let the best `n / factor` of the `n` that were here continue, rounded up; of equals the one that came first."""
+    """Judge at a rung: of the `n` configurations there so far, the best `n / factor`, rounded up, continue.
+
+    Of two equal configurations, the earlier one counts as better.
+    """
     num_here = len(others) + 1
-    room = -(-num_here // factor)
+    num_best = -(-num_here // factor)
     place = 1 + sum(other >= value for other in others)
-    words = f"{value:.2%} on validation is number {place} of {num_here} that got here"
-    return Judgement(place <= room, f"{words}; the best {room} go on" if room > 1 else f"{words}; the best goes on")
+    words = f"{value:.2%} on validation is number {place} of {num_here} that reached this rung"
+    rule = f"the best {num_best} continue" if num_best > 1 else "the best one continues"
+    return Judgement(place <= num_best, f"{words}; {rule}")
 
 
-def _beside_the_median(best: float, averages: Sequence[float], min_others: int) -> Judgement:
+def _against_the_median(best: float, averages: Sequence[float], min_others: int) -> Judgement:
     if len(averages) < min_others:
-        return Judgement(True, f"{len(averages)} others got here; fewer than {min_others} say nothing")
+        return Judgement(True, f"{len(averages)} others reached this epoch; the median needs {min_others}")
     middle = median(averages)
-    words = f"its best {best:.2%} on validation, the median of {len(averages)} others' averages {middle:.2%}"
+    words = (
+        f"its best accuracy on validation is {best:.2%}; the median of {len(averages)} others' means is {middle:.2%}"
+    )
     return Judgement(best >= middle, words)

@@ -27,8 +27,8 @@ def tpe_configuration(search: Search, space: Mapping[str, Dimension], key: str, 
     """Return the next configuration.
 
     Args:
-        search: The search, for its goals.
-        space: The values to choose from.
+        search: The search; only its goals are used.
+        space: The dimensions to choose values from, by place.
         key: A text that all random draws depend on.
         seen: The configurations so far.
     """
@@ -41,12 +41,15 @@ def tpe_configuration(search: Search, space: Mapping[str, Dimension], key: str, 
             directions=_DIRECTIONS[: len(search.goal)], sampler=TPESampler(seed=seed, multivariate=True)
         )
         study.add_trials([_trial(each, distributions, len(search.goal)) for each in _comparable(seen)])
-        asked = study.ask(distributions)
-    return {place: asked.params[place] for place in space}
+        proposal = study.ask(distributions)
+    return {place: proposal.params[place] for place in space}
 
 
 def _comparable(seen: Sequence[Seen]) -> Sequence[Seen]:
-    """With two goals, give a broken configuration the worst outcome so far: Optuna has no state for it there."""
+    """Return the configurations as Optuna can compare them.
+
+    With two goals, a broken configuration gets the worst outcome so far: Optuna then has no other state for it.
+    """
     outcomes = [each.outcome for each in seen if each.state == "complete"]
     if not outcomes or len(outcomes[0]) == 1:
         return seen

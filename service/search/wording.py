@@ -1,4 +1,4 @@
-"""The values of a configuration, as people read them."""
+"""The values of a configuration in words for people."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""The parts of a spec that say how an experiment runs and what is kept of it, rather than what is trained."""
+"""The parts of a spec that set resources, limits, start points, retention and webhooks, not the training itself."""
 
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -11,7 +11,8 @@ from tet_core.config import Config
 AcceleratorType = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 ExperimentId = Annotated[str, Field(pattern="^[0-9a-f]{20}$")]
 ACCELERATOR_PREFIX = "accelerator_type:"
-# Ray gives each node with an accelerator one unit of a resource with its name; a trial takes a tiny share of it.
+# Ray gives each node with an accelerator one unit of a resource with the accelerator's name. A trial takes this share:
+# so Ray places it on such a node, and the share is too small to limit the number of trials there.
 ACCELERATOR_SHARE = 0.001
 MAX_WORKERS = 64
 
@@ -30,7 +31,7 @@ def _web_address(url: str) -> str:
 
 
 class Resources(Config):
-    """The resources that Ray gives to one trial, or to each of its workers; `cpus_per_trial` also sets its threads."""
+    """The resources that Ray gives to each worker of a trial; `cpus_per_trial` is also its number of threads."""
 
     cpus_per_trial: int = Field(1, ge=1, le=1024)
     gpus_per_trial: Annotated[float, Field(ge=0, le=64), AfterValidator(_gpus)] = 0.0
@@ -52,7 +53,7 @@ class Resources(Config):
     )
 
     def demand(self) -> dict[str, float]:
-        """Return what each worker of a trial needs from a node, by the names of Ray's resources."""
+        """Return the amounts that each worker of a trial needs from a node, by the names of Ray's resources."""
         wanted: dict[str, float] = {"CPU": self.cpus_per_trial}
         if self.gpus_per_trial:
             wanted["GPU"] = self.gpus_per_trial
@@ -62,10 +63,10 @@ class Resources(Config):
 
 
 class StartPoint(Config):
-    """The start of chains at the checkpoints of another experiment's chains of the same seeds, not at fresh weights."""
+    """A start from the checkpoints of another experiment's chains of the same seeds, not from fresh weights."""
 
     experiment: ExperimentId
-    arm: str | None = Field(None, max_length=80, description="Name of the arm there; null: the arm with the same name.")
+    arm: str | None = Field(None, max_length=80, description="Name of the arm of that experiment; null: the same name.")
     stage: int | None = Field(None, ge=0, le=99, description="Index of its train stage, from 0; null: the last one.")
     epochs: int | None = Field(
         None, ge=0, description="Epochs before the start, so that random draws continue; the service fills it in."
@@ -73,7 +74,7 @@ class StartPoint(Config):
 
 
 class Retention(Config):
-    """What is kept of an experiment after its end, and for how long."""
+    """The checkpoints of an experiment that stay after it has ended, and the time until the experiment is deleted."""
 
     checkpoints: Literal["best_and_last", "last", "none"] = Field(
         "best_and_last",
@@ -82,7 +83,7 @@ class Retention(Config):
         "or verification.",
     )
     delete_after_days: float | None = Field(
-        None, gt=0, le=36_500, description="Days after the end until the experiment is deleted; null: it is kept."
+        None, gt=0, le=36_500, description="Days after the end until the experiment is deleted; null: never."
     )
 
 

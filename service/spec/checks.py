@@ -1,7 +1,7 @@
-"""Faults between fields, found in the raw data.
+"""Checks across the fields of a spec, on plain data.
 
 pydantic skips the checks of a whole model once one of its fields has failed, but a user wants every fault in one
-answer. So these checks read the plain data, and skip malformed fields, which pydantic reports one by one.
+answer. So these checks read the plain data. They skip malformed fields, because pydantic reports those.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _MODEL: TypeAdapter[ModelConfig] = TypeAdapter(ModelConfig)
 
 
 def cross_faults(raw: object) -> list[FieldError]:
-    """Return the faults of `raw` that no single field shows."""
+    """Return the faults of `raw` that only several fields together show."""
     if not isinstance(raw, dict):
         return []
     checks = (
@@ -41,7 +41,7 @@ def cross_faults(raw: object) -> list[FieldError]:
 
 
 def _unstorable(raw: dict[str, Any]) -> Iterator[FieldError]:
-    """Refuse NUL and lone surrogates, which are valid in JSON, but which no database stores."""
+    """Refuse NUL and unpaired surrogates, which are valid in JSON, but which databases cannot store."""
     for path, text in _texts(raw):
         if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
             yield FieldError.at(path, text, "must hold no NUL character and no unpaired surrogate")
@@ -102,7 +102,7 @@ def _input_size(raw: dict[str, Any]) -> Iterator[FieldError]:
 
 
 def _events_fit_the_augmentation(raw: dict[str, Any]) -> Iterator[FieldError]:
-    """Refuse steps of an augmentation that are for still images where the data set holds events."""
+    """Refuse steps of an augmentation that are for still images, if the data set holds events."""
     dataset = dataset_of(raw)
     if dataset is None or not dataset.card().is_events:
         return
@@ -118,7 +118,7 @@ def _learnable_tau(raw: dict[str, Any]) -> Iterator[FieldError]:
     for path, level in levels_of(raw):
         neuron = level.get("neuron")
         if isinstance(neuron, dict) and neuron.get("learnable_tau") is True and neuron.get("tau") in (0, 1):
-            detail = "must be strictly between 0 and 1 where learnable_tau is true"
+            detail = "must be strictly between 0 and 1 if learnable_tau is true"
             yield FieldError.at((*path, "neuron", "tau"), neuron["tau"], detail)
 
 
@@ -148,10 +148,10 @@ def _workers(raw: dict[str, Any]) -> Iterator[FieldError]:
         return
     gpus = resources.get("gpus_per_trial")
     if type(gpus) is float and 0 < gpus < 1:
-        detail = f"must be a whole number where workers_per_trial is {num}: two workers cannot share a GPU"
+        detail = f"must be a whole number if workers_per_trial is {num}: two workers cannot share a GPU"
         yield FieldError.at(("resources", "gpus_per_trial"), gpus, detail)
     if resources.get("reuse_actors") is True:
-        detail = f"must be false where workers_per_trial is {num}: every stage starts new workers"
+        detail = f"must be false if workers_per_trial is {num}: every stage starts new workers"
         yield FieldError.at(("resources", "reuse_actors"), True, detail)
     for path, level in levels_of(raw):
         size = level.get("batch_size")

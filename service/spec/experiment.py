@@ -49,7 +49,7 @@ MAX_NAME_LENGTH = 80
 MAX_ARMS = 1_000
 MAX_STAGES = 100
 MAX_SEEDS = 100_000
-# An answer lists at most so many faults; with more of them it would be longer than the spec.
+# Maximum number of faults that an answer lists; with more of them it would be longer than the spec.
 MAX_FAULTS = 500
 
 
@@ -101,7 +101,7 @@ class Arm(Overrides):
 
     name: Name
     stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=MAX_STAGES)]
-    start: StartPoint | None = Field(None, description="Where its chains start; null: as for the experiment.")
+    start: StartPoint | None = Field(None, description="Start point of its chains; null: that of the experiment.")
 
 
 class Experiment(Overrides):
@@ -126,12 +126,12 @@ class Experiment(Overrides):
     resources: Resources = Resources()
     limits: Limits = Limits()
     priority: int = Field(0, ge=-100, le=100, description="In the queue, a higher priority goes first.")
-    start: StartPoint | None = Field(None, description="Where all chains start; null: from fresh weights.")
+    start: StartPoint | None = Field(None, description="Start point of all chains; null: fresh weights.")
     retention: Retention = Retention()
     webhook: Webhook | None = None
     validation: Validation = 0.0
     train_part: TrainPart = 1.0
-    deterministic: bool = Field(True, description="Use deterministic kernels, so that GPUs give the same bits again.")
+    deterministic: bool = Field(True, description="Use deterministic kernels, so that GPUs repeat results to the bit.")
 
     @property
     def baseline_arm(self) -> str:
@@ -215,7 +215,7 @@ def _resolve_train(spec: Experiment, arm: Arm, number: int, seed: int) -> TrainC
 
 
 def _epochs_before(arm: Arm) -> int:
-    """Return the epochs of its chains in another experiment, since random draws are numbered over them too."""
+    """Return the number of epochs before the arm's start point: random draws are numbered over these epochs too."""
     return (arm.start.epochs or 0) if arm.start is not None else 0
 
 
@@ -230,7 +230,7 @@ def _own_settings(level: Overrides) -> dict[str, Any]:
 
 
 def _schedule_span(stages: Sequence[TrainStage], index: int) -> tuple[int, int | None]:
-    """Return the epochs of this stage's schedule before it, and the schedule's length (None: the stage's own)."""
+    """Return the epochs of the schedule before this stage, and the schedule's length (None: that of the stage)."""
     start = index
     while start > 0 and stages[start].inherit == "all":
         start -= 1

@@ -1,7 +1,7 @@
-"""From pydantic's errors to ours: the path in the user's document, and a sentence that says what is accepted.
+"""The translation of pydantic's errors into ours: a path in the user's document, and a sentence on what is accepted.
 
-pydantic's locations contain the tags of unions (`arms, 0, optimizer, adam, lr`). A walk through the models along a
-location tells tags from keys, and finds the field, whose limits and names make the sentence.
+pydantic's locations contain the tags of unions (`arms, 0, optimizer, adam, lr`). This module follows a location through
+the models, to tell tags from keys and to find the field. The field's limits and names make the sentence.
 """
 
 import difflib
@@ -18,7 +18,7 @@ from pydantic_core import ErrorDetails
 
 from service.errors import FieldError, printable
 
-# No similar name is looked for beyond this length: it takes time and helps nobody.
+# Characters of the longest unknown key for which a similar name is searched: a longer one takes time and is no typo.
 _MAX_KEY_TO_MATCH = 80
 
 
@@ -36,14 +36,14 @@ def faults_of(model: type[BaseModel], error: ValidationError, *, limit: int) -> 
     """Turn the errors of validating `model` into faults of the user's document.
 
     Returns:
-        The first `limit` faults, and the number of all.
+        The first `limit` faults, and the number of all faults.
     """
     details = [detail for detail in error.errors(include_url=False) if not _is_echo(detail)]
     return [_fault(model, detail) for detail in details[:limit]], len(details)
 
 
 def _is_echo(error: ErrorDetails) -> bool:
-    """Whether a list only seems too short: pydantic counts valid items alone, and reports the others anyway."""
+    """Return whether a list only seems too short: pydantic counts valid items alone, and reports the others too."""
     return error["type"] == "too_short" and len(error["input"]) >= error["ctx"]["min_length"]
 
 
@@ -91,7 +91,7 @@ def _tag(members: dict[str, type[BaseModel]]) -> str:
 
 
 def _members(wanted: Any) -> dict[str, type[BaseModel]]:
-    """Return the members of a discriminated union by tag; nothing for any other type."""
+    """Return the members of a discriminated union by tag; an empty dict for any other type."""
     if get_origin(wanted) not in (Union, types.UnionType):
         return {}
     members = {}
@@ -167,15 +167,15 @@ def _accepted(place: _Place) -> str:
 
 
 def _keys(model: type[BaseModel]) -> list[str]:
-    """Return the keys of a model, its own before those of its bases."""
+    """Return the keys of a model: first its own, then those of its base classes."""
     own = [name for name in model.model_fields if name in model.__annotations__]
     return own + [name for name in model.model_fields if name not in own]
 
 
 def _bounds(place: _Place) -> str:
     words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-    found = {key: value for key in words if (value := _limit(place, key)) is not None}
-    return " " + " and ".join(f"{words[key]} {_number(value)}" for key, value in found.items()) if found else ""
+    limits = {key: value for key in words if (value := _limit(place, key)) is not None}
+    return " " + " and ".join(f"{words[key]} {_number(value)}" for key, value in limits.items()) if limits else ""
 
 
 def _number(value: float) -> str:

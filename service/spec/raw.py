@@ -1,4 +1,4 @@
-"""Readers of plain data that may be malformed: they skip what is missing or has another type."""
+"""Readers of plain data that may be malformed: they skip data that is missing or has another type."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -23,19 +23,19 @@ def levels_of(raw: dict[str, Any]) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 def items(raw: dict[str, Any], key: str) -> list[tuple[int, Any]]:
-    """Return the numbered elements of a list."""
+    """Return the elements of the list at a key, each with its number from 0."""
     value = raw.get(key)
     return list(enumerate(value)) if isinstance(value, list | tuple) else []
 
 
 def name_of(block: object) -> str | None:
-    """Return the name of a block."""
+    """Return the name of a block, or None."""
     name = block.get("name") if isinstance(block, dict) else None
     return name if isinstance(name, str) else None
 
 
 def dataset_of(raw: dict[str, Any]) -> DatasetConfig | None:
-    """Return the data set, if it is a valid one."""
+    """Return the data set, or None if it is not valid."""
     try:
         return _DATASET.validate_python(raw.get("dataset"))
     except ValidationError:

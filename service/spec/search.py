@@ -7,7 +7,8 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 from tet_core.config import Config, Seed
 
 MAX_CONFIGURATIONS = 5_000
-# Each proposal looks at all earlier configurations, which takes about a second at this number.
+# Maximum number of configurations of a search that learns. Each proposal reads all earlier ones, which takes about a
+# second at this number.
 MAX_LEARNT = 1_000
 MAX_DIMENSIONS = 50
 MAX_POINTS = 1_000
@@ -65,13 +66,13 @@ class Dimension(Config):
 
     @property
     def ends(self) -> tuple[Any, ...]:
-        """The values that bound all others: both ends, or every choice."""
+        """The values that are checked for all: both ends of a range, or every choice."""
         given = (self.choice, self.range, self.log_range, self.int_range)
         return next(values for values in given if values is not None)
 
 
 class Search(Config):
-    """A search: every arm is tried at many settings, and the arms are compared, each at its best ones.
+    """A search: every arm is tried at many settings, and the arms are compared, each at its best settings.
 
     The validation set alone decides what is best.
     """
@@ -89,16 +90,16 @@ class Search(Config):
     goal: Annotated[tuple[Goal, ...], Field(min_length=1, max_length=2)] = Field(
         (ACCURACY,),
         description="'val/accuracy', which is to be high. A second goal is to be low: "
-        "the energy of one image, J, estimated "
-        "on the validation set, or the training time, s.",
+        "the energy of one image in J, estimated "
+        "on the validation set, or the training time in s.",
     )
     max_concurrent: int | None = Field(
         None,
         ge=1,
         le=MAX_CONFIGURATIONS,
         description="Number of configurations that run at once; null: as many as the "
-        "cluster has room for. 'tpe' starts a "
-        "new one only when there is room, so that it can use all results until then.",
+        "cluster has resources for. 'tpe' starts a "
+        "new one only when resources are free, so that it can use all results until then.",
     )
     space: Annotated[
         dict[Annotated[str, Field(min_length=1, max_length=300)], Dimension],
@@ -109,12 +110,12 @@ class Search(Config):
 
     @property
     def learns(self) -> bool:
-        """Whether its next configuration depends on earlier results."""
+        """Whether the next configuration depends on earlier results."""
         return self.method == "tpe"
 
 
 class Asha(Config):
-    """Asynchronous successive halving: at each rung the better part continues.
+    """Asynchronous successive halving: at each rung the best part of the configurations continues.
 
     The rungs of a train stage are the epochs `grace_epochs`, times `reduction_factor`, times its square, and so on.
 
@@ -128,12 +129,12 @@ class Asha(Config):
         3,
         ge=2,
         le=100,
-        description="One of so many configurations continues; each rung has so many "
-        "times the epochs of the one before.",
+        description="One in this number of configurations continues; each rung has this number of "
+        "times the epochs of the rung before.",
     )
 
     def judges_at(self, epoch: int) -> bool:
-        """Whether configurations are judged at an epoch of a stage: whether it is a rung."""
+        """Return whether configurations are judged at an epoch of a stage: at each rung."""
         rung = self.grace_epochs
         while rung < epoch:
             rung *= self.reduction_factor
@@ -159,7 +160,7 @@ class MedianStopping(Config):
     )
 
     def judges_at(self, epoch: int) -> bool:
-        """Whether configurations are judged at an epoch of a stage."""
+        """Return whether configurations are judged at an epoch of a stage."""
         return epoch >= self.grace_epochs and (epoch - self.grace_epochs) % self.interval_epochs == 0
 
 

@@ -1,4 +1,4 @@
-"""Faults of a search between fields, found in the raw data, as in `service.spec.checks`."""
+"""Checks across the fields of a search, on plain data, like those of `service.spec.checks`."""
 
 import sys
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from service.spec.raw import Path, items
 from service.spec.search import ACCURACY, KINDS, MAX_CONFIGURATIONS, MAX_LEARNT
 
 GRID, DRAWN = "grid", ("random", "tpe")
-# The smallest width of a range, relative and absolute: a wider one has more numbers than are ever drawn.
+# Smallest width of a range: relative to its larger end, and absolute. It leaves more numbers than are ever drawn.
 NARROWEST, SMALLEST = 1e-9, 1e-250
 
 
@@ -42,9 +42,9 @@ def _num_configurations(search: dict[str, Any]) -> Iterator[FieldError]:
         yield FieldError.at(path, wanted, "must be left out for a grid, whose points give the number")
     method = search.get("method")
     if method in DRAWN and wanted is None:
-        yield FieldError.at(path, None, f"is required where the method is {method!r}")
+        yield FieldError.at(path, None, f"is required if the method is {method!r}")
     if method == "tpe" and type(wanted) is int and MAX_LEARNT < wanted <= MAX_CONFIGURATIONS:
-        yield FieldError.at(path, wanted, f"must be at most {MAX_LEARNT:,} where the method is 'tpe'")
+        yield FieldError.at(path, wanted, f"must be at most {MAX_LEARNT:,} if the method is 'tpe'")
 
 
 def _goal(goal: object) -> Iterator[FieldError]:
@@ -70,16 +70,16 @@ def _early_stopping(raw: dict[str, Any], stopping: dict[str, Any]) -> Iterator[F
         yield FieldError.at(path, stopping, detail)
     for place in space if isinstance(space, dict) else ():
         if isinstance(place, str) and place.split(".")[-1] == "epochs":
-            detail = f"must be left out where {place!r} is searched: equal epochs would not be equal progress"
+            detail = f"must be left out if {place!r} is searched: equal epochs would not be equal progress"
             yield FieldError.at(path, stopping, detail)
     longest, grace = _longest_stage(raw), stopping.get("grace_epochs", 1)
     if longest is not None and type(grace) is int and grace >= longest:
-        detail = f"must be below {longest}, the epochs of the longest train stage: else nothing ends early"
+        detail = f"must be below {longest}, the epochs of the longest train stage: otherwise no chain can end early"
         yield FieldError.at((*path, "grace_epochs"), grace, detail)
 
 
 def _longest_stage(raw: dict[str, Any]) -> int | None:
-    """Return the epochs of the longest train stage; None if no stage has valid ones."""
+    """Return the epochs of the longest train stage, or None if no stage has a valid number."""
     stages = [stage for _, arm in items(raw, "arms") if isinstance(arm, dict) for _, stage in items(arm, "stages")]
     epochs = [stage.get("epochs") for stage in stages if isinstance(stage, dict) and stage.get("kind") == "train"]
     return max((each for each in epochs if type(each) is int), default=None)
@@ -123,6 +123,6 @@ def _range(path: Path, kind: str, ends: object) -> Iterator[FieldError]:
     elif high / 2 - low / 2 > sys.float_info.max / 2:
         yield FieldError.at(path, [low, high], "must be narrower: its ends are further apart than any float")
     elif kind != "int_range" and high - low < max(NARROWEST * max(abs(low), abs(high)), SMALLEST):
-        yield FieldError.at(path, [low, high], "must be wider: by at least a billionth of its larger end")
+        yield FieldError.at(path, [low, high], "must be wider: at least a billionth of its larger end")
     if kind == "log_range" and low <= 0:
         yield FieldError.at((*path, 0), low, "must be above 0, since other numbers have no logarithm")

@@ -1,4 +1,4 @@
-"""Faults between the stages of an arm, found in the raw data, as in `service.spec.checks`."""
+"""Checks across the stages of an arm, on plain data, like those of `service.spec.checks`."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -35,19 +35,22 @@ def _inherits_all(levels: tuple[Any, Any], path: Path, stage: dict[str, Any], be
         return
     if (fault := _other_steps(levels[0], stage, before)) is not None:
         yield FieldError.at((*path, "T"), stage.get("T"), fault)
-    own, other = _settings(*levels, stage), _settings(*levels, before)
+    settings, settings_before = _settings(*levels, stage), _settings(*levels, before)
     pairs = {
-        "optimizer": (own["optimizer"].get("name"), other["optimizer"].get("name")),
-        "schedule": (own["schedule"], other["schedule"]),
+        "optimizer": (settings["optimizer"].get("name"), settings_before["optimizer"].get("name")),
+        "schedule": (settings["schedule"], settings_before["schedule"]),
     }
-    for key, (mine, theirs) in pairs.items():
-        if mine != theirs:
-            detail = f"must be {theirs!r}, the {key} of the stage before, since this one inherits 'all'; it is {mine!r}"
+    for key, (value, earlier) in pairs.items():
+        if value != earlier:
+            detail = f"must be {earlier!r}, the {key} of the stage before, since this one inherits 'all', not {value!r}"
             yield FieldError.at((*path, key), stage.get(key), detail)
 
 
 def _other_steps(raw: dict[str, Any], stage: dict[str, Any], before: Any) -> str | None:
-    """Return what is wrong if TEBN's scales, one for each time step, cannot continue with their optimiser's state."""
+    """Return a fault if T differs from the stage before and the norm is TEBN, or None.
+
+    TEBN has one scale for each time step, so the optimiser's state of another T does not fit.
+    """
     model = raw.get("model")
     norm = name_of(model.get("norm")) if isinstance(model, dict) else None
     if norm != "tebn" or not isinstance(before, dict) or stage.get("T") == before.get("T"):
@@ -65,7 +68,7 @@ def _settings(*levels: Any) -> dict[str, Any]:
 
 
 def _analyses(raw: dict[str, Any]) -> Iterator[FieldError]:
-    """Check that an analysis has a trained network, and as many samples as it asks for."""
+    """Check that each analysis has a trained network, and a data set with enough samples."""
     for number, arm in items(raw, "arms"):
         stages = items(arm, "stages") if isinstance(arm, dict) else []
         for index, stage in stages:

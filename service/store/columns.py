@@ -31,12 +31,12 @@ class EnumText(TypeDecorator[StrEnum]):
     cache_ok = True
 
     def __init__(self, members: type[StrEnum], length: int = 32) -> None:
-        """Take the enum, and the length of the column."""
+        """Make the type of a column for `members`; `length` is its size in characters."""
         super().__init__(length)
         self.members = members
 
     def process_bind_param(self, value: StrEnum | str | None, dialect: Dialect) -> str | None:
-        """Give the database the value; a text must be one of them."""
+        """Return the value of a member, for the database; a text must be the value of a member."""
         return None if value is None else self.members(value).value
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> StrEnum | None:
@@ -44,5 +44,5 @@ class EnumText(TypeDecorator[StrEnum]):
         return None if value is None else self.members(value)
 
 
-# SQLite numbers rows itself only if the column's type is called INTEGER, which has 64 bits there anyway.
+# SQLite numbers rows itself only if the column's type is called INTEGER, which has 64 bits in SQLite.
 LongInteger = BigInteger().with_variant(Integer(), "sqlite")

@@ -18,9 +18,9 @@ from sqlalchemy.orm import Session
 from service.store.repository import Repository
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-# A writer waits so long for another one before SQLite gives up.
+# Seconds that a writer waits for another writer before SQLite raises an error.
 SQLITE_BUSY_TIMEOUT_S = 20
-# So many connections to PostgreSQL stay open; as many more are opened under load, and closed after it.
+# Number of connections to PostgreSQL that stay open. Under load as many again are opened, and closed afterwards.
 NUM_CONNECTIONS = 15
 # Any constant will do: it names the lock under which one process at a time migrates a PostgreSQL database.
 MIGRATION_LOCK = 7_481_126
@@ -38,14 +38,14 @@ class Database:
         self.engine = _engine(url)
 
     def migrate(self) -> None:
-        """Bring the tables to the newest version; do nothing if they are there."""
+        """Migrate the tables to the newest version; do nothing if they have it."""
         with self.engine.begin() as connection:
             if self.engine.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
             command.upgrade(alembic_config(connection), "head")
 
     def pending_migration(self) -> str | None:
-        """Return how old the tables are, in words; None if they are at the newest version."""
+        """Return, in words, which version the tables have and which they need; None if they have the newest one."""
         newest = _newest_version()
         with self.engine.connect() as connection:
             current = MigrationContext.configure(connection).get_current_revision()
@@ -75,7 +75,7 @@ def _newest_version() -> str | None:
 
 
 def alembic_config(connection: Connection | None = None) -> Config:
-    """Return what Alembic's commands need to know: where the migrations are, and the connection to use."""
+    """Return Alembic's configuration: the folder of the migrations, and the connection to use."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")
@@ -101,7 +101,7 @@ def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Switch to a write-ahead log; try again while another process does so: SQLite does not wait for it here."""
+    """Switch to a write-ahead log. Retry while another process switches too: SQLite itself does not wait here."""
     deadline = time.monotonic() + SQLITE_BUSY_TIMEOUT_S
     while True:
         try:

@@ -1,31 +1,30 @@
-"""The stream of events, and how far the drivers' event files are read."""
+"""The stream of events, and the offsets up to which the drivers' event files have been read."""
 
-from datetime import datetime
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from service.events import utc_now
+from service.events import AnyEvent, ExperimentChanged
 from service.store.tables import EventFileRow, EventRow
 
 
 class EventLog:
-    """The stream that clients follow."""
+    """The stream of events that clients follow."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def add(self, experiment_id: str, kind: str, data: dict[str, Any], at: datetime | None = None) -> None:
-        """Append an event; `kind` is its `type`."""
-        self._session.add(EventRow(experiment_id=experiment_id, at=at or utc_now(), type=kind, data=data))
+    def add(self, experiment_id: str, event: AnyEvent | ExperimentChanged) -> None:
+        """Append an event."""
+        self._session.add(EventRow(experiment_id=experiment_id, at=event.at, type=event.type, data=event.data()))
 
-    def after(self, experiment_id: str, number: int = 0, *, limit: int = 500) -> list[EventRow]:
-        """Return an experiment's events after event `number`, oldest first."""
+    def list_after(self, experiment_id: str, event_id: int = 0, *, limit: int = 500) -> list[EventRow]:
+        """Return at most `limit` events of an experiment whose ids are larger than `event_id`, oldest first."""
         query = (
             select(EventRow)
-            .where(EventRow.experiment_id == experiment_id, EventRow.id > number)
+            .where(EventRow.experiment_id == experiment_id, EventRow.id > event_id)
             .order_by(EventRow.id)
             .limit(limit)
         )
@@ -33,26 +32,34 @@ class EventLog:
 
 
 class EventOffsets:
-    """How many bytes of each driver's event file are taken in."""
+    """The number of bytes of each driver's event file that have been read."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     def get(self, experiment_id: str, driver_attempt: int) -> int:
-        """Return how many bytes of this driver's event file are taken in."""
+        """Return how many bytes of this driver's event file have been read."""
         row = self._session.get(EventFileRow, (experiment_id, driver_attempt))
         return 0 if row is None else row.offset
 
-    def move(self, experiment_id: str, driver_attempt: int, before: int, after: int) -> bool:
-        """Record that the file is taken in up to `after`; return False if another one moved it from `before`."""
-        if before == 0 and self._session.get(EventFileRow, (experiment_id, driver_attempt)) is None:
+    def move(self, experiment_id: str, driver_attempt: int, old_offset: int, new_offset: int) -> bool:
+        """Set the offset of a driver's event file, unless another reader has moved it; return whether it was set.
+
+        Args:
+            experiment_id: the experiment's id.
+            driver_attempt: the number of the driver.
+            old_offset: the bytes that had been read when this reader started; the stored offset must be equal.
+            new_offset: the bytes that have been read now.
+        """
+        if old_offset == 0 and self._session.get(EventFileRow, (experiment_id, driver_attempt)) is None:
             try:
                 with self._session.begin_nested():
-                    row = EventFileRow(experiment_id=experiment_id, driver_attempt=driver_attempt, offset=after)
+                    row = EventFileRow(experiment_id=experiment_id, driver_attempt=driver_attempt, offset=new_offset)
                     self._session.add(row)
                 return True
             except IntegrityError:
                 return False
-        this = EventFileRow.experiment_id == experiment_id, EventFileRow.driver_attempt == driver_attempt
-        statement = update(EventFileRow).where(*this, EventFileRow.offset == before).values(offset=after)
+        is_this_file = EventFileRow.experiment_id == experiment_id, EventFileRow.driver_attempt == driver_attempt
+        statement = update(EventFileRow).where(*is_this_file, EventFileRow.offset == old_offset)
+        statement = statement.values(offset=new_offset)
         return cast("CursorResult[Any]", self._session.execute(statement)).rowcount == 1

@@ -1,4 +1,4 @@
-"""Experiments: stored once for each idempotency key, and found again."""
+"""Queries about experiments: create, find and list them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, defer
 
 from service.errors import Conflict, NotFound
+from service.events import ExperimentChanged
 from service.plan import Chain
 from service.reasons import Reason
 from service.spec import Experiment
@@ -21,7 +22,7 @@ from service.store.tables import ChainRow, ExperimentRow, IdempotencyKeyRow, Lin
 
 @dataclass(frozen=True)
 class Active:
-    """The part of an experiment that has not ended which the reconciler reads in every round."""
+    """The columns that the reconciler reads in every round, of an experiment that has not ended."""
 
     id: str
     state: ExperimentState
@@ -58,7 +59,7 @@ _ACTIVE_COLUMNS = (
 
 
 class Experiments:
-    """Experiments, what each started from, and how its earlier generations ended."""
+    """Experiments, their parents, and the outcomes of their earlier generations."""
 
     def __init__(self, session: Session, events: EventLog) -> None:
         self._session, self._events = session, events
@@ -67,12 +68,12 @@ class Experiments:
         """Return one experiment.
 
         Args:
-            experiment_id: which.
-            lock: let no other transaction change it until this one ends. Lock it before you add events: clients read
-                events by number, and would miss one that is numbered first and stored last.
+            experiment_id: the experiment's id.
+            lock: whether to lock the row until the transaction ends. Lock it before you add events. Clients read events
+                by number, and would miss an event that is numbered first but stored last.
 
         Raises:
-            NotFound: there is none of this id, or it is being deleted.
+            NotFound: no experiment has this id, or it is being deleted.
         """
         row = self._session.get(ExperimentRow, experiment_id, with_for_update=lock or None)
         if row is None or row.cleanup == Cleanup.EVERYTHING:
@@ -85,10 +86,10 @@ class Experiments:
         """Return experiments, newest first, without the columns that may be long: specs, descriptions, labels and such.
 
         Args:
-            limit: how many at most.
-            after: id of the last experiment of the page before.
-            state: only those in this state.
-            name: only those whose name holds this text, in any case.
+            limit: largest number of experiments to return.
+            after: id of the last experiment on the previous page; None for the first page.
+            state: return only experiments in this state; None: in any state.
+            name: return only experiments whose name contains this text; upper and lower case are equal.
         """
         query = select(ExperimentRow).order_by(ExperimentRow.created_at.desc(), ExperimentRow.id.desc()).limit(limit)
         query = query.options(*(defer(column, raiseload=True) for column in _LONG_COLUMNS))
@@ -125,14 +126,14 @@ class Experiments:
 
         Args:
             spec: what to run.
-            chains: its plan.
-            idempotency_key: the client's, if it sent one.
+            chains: the chains of the experiment's plan.
+            idempotency_key: the client's key; None if it sent none.
             body_sha256: hash of the request that the key belongs to.
-            preset: name of the preset that it was made from.
-            rerun_of: id of the search whose best configurations it measures.
+            preset: name of the preset that the experiment was made from; None if there is none.
+            rerun_of: id of the search whose best configurations the experiment measures; None if there is none.
 
         Returns:
-            The new experiment, or the one that the same key and body created before.
+            The new experiment, or the experiment that an earlier request with the same key and body created.
 
         Raises:
             Conflict: the key was used with another body.
@@ -156,7 +157,7 @@ class Experiments:
             return known
 
     def known(self, key: str | None, body_sha256: str) -> ExperimentRow | None:
-        """Return the experiment that a key has created already; None if it has created none.
+        """Return the experiment that was created with a key; None if there is none.
 
         Raises:
             Conflict: the key was used with another body.
@@ -184,14 +185,14 @@ class Experiments:
         row = experiment_row(spec, num_stages=num_stages, preset=preset, rerun_of=rerun_of)
         self._session.add(row)
         self._session.flush()
-        # The tables, not the classes: the many rows are not read again here, and this takes half the time.
+        # Insert through the tables, not the classes: no objects are needed, and it takes half the time.
         chain_rows = [chain_values(row.id, position, chain) for position, chain in enumerate(chains)]
         self._session.execute(insert(cast("Table", ChainRow.__table__)), chain_rows)
         stage_rows = [values for chain in chains for values in stage_values(row.id, chain)]
         self._session.execute(insert(cast("Table", StageRow.__table__)), stage_rows)
         parents = dict.fromkeys(chain.origin.experiment for chain in chains if chain.origin is not None)
         self._session.add_all(LineageRow(experiment_id=row.id, parent_id=parent) for parent in parents)
-        self._events.add(row.id, "experiment", {"state": row.state})
+        self._events.add(row.id, ExperimentChanged(state=ExperimentState(row.state)))
         return row
 
     def heirs(self, experiment_id: str) -> list[str]:

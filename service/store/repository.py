@@ -18,17 +18,17 @@ class Repository:
     Attributes:
         experiments: Stores new experiments and finds stored ones.
         transitions: Changes an experiment's state, for the reconciler.
-        requests: Takes what users want of an experiment.
-        work: Chains and stages.
+        requests: Stores what users want of an experiment.
+        work: Reads and changes chains and stages.
         sums: Sums over the chains of an experiment.
         events: The stream of events that clients follow.
-        event_offsets: How far the drivers' event files are read.
+        event_offsets: The offsets up to which the drivers' event files have been read.
         verifications: Replays of stages.
-        upkeep: What the housekeeper works with.
+        upkeep: Queries of the housekeeper.
     """
 
     def __init__(self, session: Session) -> None:
-        """Take the session of the transaction, which all parts share."""
+        """Make the parts, which share the session of one transaction."""
         self.events = EventLog(session)
         self.event_offsets = EventOffsets(session)
         self.experiments = Experiments(session, self.events)

@@ -20,7 +20,7 @@ def new_experiment_id() -> str:
 def experiment_row(
     spec: Experiment, *, num_stages: int, preset: str | None, rerun_of: str | None = None
 ) -> ExperimentRow:
-    """Return the row of a new, queued experiment; `preset` and `rerun_of` say what it was made from besides a spec."""
+    """Return the row of a new, queued experiment; `preset` and `rerun_of` name what it was made from."""
     now = utc_now()
     return ExperimentRow(
         id=new_experiment_id(),
@@ -41,7 +41,7 @@ def experiment_row(
 
 
 def demand(resources: Resources) -> dict[str, Any]:
-    """Return what the queue knows of a trial; see `service.control.queue.Waiting`."""
+    """Return what the queue needs to know about a trial; see `service.control.queue.Waiting`."""
     return {
         "resources": resources.demand(),
         "num_workers": resources.workers_per_trial,

@@ -1,4 +1,4 @@
-"""Sums over the chains of an experiment. The database adds up; no chain is loaded."""
+"""Totals over the chains of an experiment. The database adds up; no chain is loaded."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ from service.store.tables import ChainRow, StageRow
 # A stage without a T counts as one step. In 64 bits: PostgreSQL multiplies with the width of the factors.
 _STEPS = func.coalesce(cast(StageRow.T, BigInteger), 1)
 _OF_ITS_CHAIN = and_(StageRow.experiment_id == ChainRow.experiment_id, StageRow.chain_id == ChainRow.id)
-# Only a configuration whose chains are in these states can be the best of its arm.
+# Only chains in these states count for the choice of the best configuration.
 _IN_THE_RUNNING = (WorkState.WAITING, WorkState.RUNNING, WorkState.SUCCEEDED)
-# By arm and configuration.
+# Accuracies by arm and number of the configuration.
 _Accuracies = Mapping[tuple[str, int], float]
 
 
 @dataclass(frozen=True)
 class Extent:
-    """How much there is to do, and how much is done: epochs of training, and rows of analyses.
+    """The epochs of training and the rows of analyses, done and in total.
 
-    Work is the sum of both, each times its T: with T steps an epoch takes about T times as long.
+    Work is the sum of both, each times its T, because an epoch with T steps takes about T times as long.
     """
 
     num_chains: int
@@ -39,7 +39,7 @@ class Extent:
 
 @dataclass(frozen=True)
 class ConfigurationTotals:
-    """One configuration of an arm's search, over its chains.
+    """The totals of one configuration over its chains.
 
     Attributes:
         arm: The arm's name.
@@ -47,10 +47,10 @@ class ConfigurationTotals:
         states: The states of its chains.
         work_done: Committed epochs times T.
         work_total: All its epochs times T.
-        train_time_s: Time of all committed epochs of its chains.
-        val_accuracy: Mean over the newest values of the chains that may still make it the best; None without any.
+        train_time_s: Training time of all committed epochs of its chains, s.
+        val_accuracy: Mean of the newest values of the chains that count for the choice; None if there are none.
         num_succeeded: Number of its chains that have succeeded.
-        succeeded_val_accuracy: Mean over these; None where there is none.
+        succeeded_val_accuracy: Mean over the chains that have succeeded; None if there are none.
     """
 
     arm: str
@@ -65,13 +65,13 @@ class ConfigurationTotals:
 
 
 class Sums:
-    """Sums over the chains of an experiment."""
+    """Totals over the chains of an experiment."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     def extent(self, experiment_id: str) -> Extent:
-        """Return how much of an experiment is done."""
+        """Return how much of an experiment is done, and how much there is to do."""
         trains = StageRow.kind == "train"
         columns = (StageRow.epoch, StageRow.epochs)
         sums = (
@@ -79,9 +79,9 @@ class Sums:
             *(func.sum(case((trains, 0), else_=column)) for column in columns),
             *(func.sum(column * _STEPS) for column in columns),
         )
-        found = self._session.execute(select(*sums).where(StageRow.experiment_id == experiment_id)).one()
+        values = self._session.execute(select(*sums).where(StageRow.experiment_id == experiment_id)).one()
         chains = select(func.count()).select_from(ChainRow).where(ChainRow.experiment_id == experiment_id)
-        return Extent(self._session.scalar(chains) or 0, *(int(each or 0) for each in found))
+        return Extent(self._session.scalar(chains) or 0, *(int(value or 0) for value in values))
 
     def configurations(self, experiment_id: str) -> list[ConfigurationTotals]:
         """Return the configurations of all arms of a search, in the order of their numbers."""
@@ -98,10 +98,10 @@ class Sums:
         parts: dict[tuple[str, int], list[tuple[WorkState, int, int, int, float]]] = {}
         for arm, number, state, count, done, total, time_s in self._session.execute(query.order_by(*key)):
             parts.setdefault((arm, number), []).append((WorkState(state), count, int(done), int(total), time_s))
-        found = []
-        for (arm, number), of_each in parts.items():
-            states, counts, done, total, time_s = zip(*of_each, strict=True)
-            found.append(
+        totals = []
+        for (arm, number), by_state in parts.items():
+            states, counts, done, total, time_s = zip(*by_state, strict=True)
+            totals.append(
                 ConfigurationTotals(
                     arm,
                     number,
@@ -114,12 +114,12 @@ class Sums:
                     of_succeeded.get((arm, number)),
                 )
             )
-        return found
+        return totals
 
     def _val_accuracies(self, experiment_id: str) -> tuple[_Accuracies, _Accuracies]:
-        """Return means over the chains that may be the best, and over those that have succeeded.
+        """Return means over the chains that count for the choice, and over the chains that have succeeded.
 
-        Both are by arm and configuration, and computed by `fmean` as in the comparison.
+        Both have a value for each arm and configuration. `fmean` computes them, as in the comparison.
         """
         columns = ChainRow.arm, ChainRow.configuration, ChainRow.id, ChainRow.state
         query = (

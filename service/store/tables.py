@@ -1,4 +1,4 @@
-"""The tables. The migrations in `migrations/` make them; a test compares the two."""
+"""The tables. The migrations in `migrations/` create them; a test compares both."""
 
 from datetime import datetime
 from typing import Any
@@ -33,7 +33,7 @@ class ExperimentRow(Table):
     description: Mapped[str] = mapped_column(Text, default="")
     labels: Mapped[dict[str, str]] = mapped_column(default=dict)
     preset: Mapped[str | None] = mapped_column(String(80))
-    # The search whose choice it measures. No foreign key: the search may be deleted.
+    # The search whose best configurations it measures. No foreign key: the search may be deleted.
     rerun_of: Mapped[str | None] = mapped_column(String(32))
     spec: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
@@ -52,28 +52,28 @@ class ExperimentRow(Table):
     priority: Mapped[int] = mapped_column(Integer, default=0)
     queued_at: Mapped[datetime]
     demand: Mapped[dict[str, Any]]
-    # Earlier values of the spec's `resources`, oldest first, each with its generation and the time of its end.
+    # Earlier values of the spec's `resources`, oldest first, each with its generation and the time of its replacement.
     resources_history: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
-    # 1, and one more for each retry; and the number of this generation's first driver.
+    # The generation: 1, plus one for each retry. And the number of the generation's first driver.
     generation: Mapped[int] = mapped_column(Integer, default=1)
     first_driver: Mapped[int] = mapped_column(Integer, default=1)
-    # The number of the newest driver, and how many in a row died without committing an epoch.
+    # The number of the newest driver, and the number of drivers in a row that died without committing an epoch.
     driver_attempt: Mapped[int] = mapped_column(Integer, default=0)
     idle_deaths: Mapped[int] = mapped_column(Integer, default=0)
     epochs_at_start: Mapped[int] = mapped_column(LongInteger, default=0)
     retry_at: Mapped[datetime | None]
-    # The current stretch: from leaving the queue to the next pause or the end, over all drivers between. Its start, and
-    # the epochs times T that were done before it.
+    # The current stretch lasts from leaving the queue to the next pause or the end, over all drivers in between. Its
+    # start, and the epochs times T that were done before it.
     stretch_started_at: Mapped[datetime | None]
     work_at_stretch: Mapped[int] = mapped_column(LongInteger, default=0)
     stages_done: Mapped[int] = mapped_column(Integer, default=0)
     stages_total: Mapped[int] = mapped_column(Integer)
     mlflow_experiment_id: Mapped[str | None] = mapped_column(String(64))
-    # After its end: what to remove, when its checkpoints were removed, and when all of it is to be deleted.
+    # After its end: what to remove, when its checkpoints were removed, and when the experiment is to be deleted.
     cleanup: Mapped[str | None] = mapped_column(String(16), index=True)
     checkpoints_removed_at: Mapped[datetime | None]
     delete_at: Mapped[datetime | None] = mapped_column(index=True)
-    # The webhook: when the next try is due, how many there were, the last one's error, and when one succeeded.
+    # The webhook: when the next try is due, the number of tries, the error of the last one, and when it was delivered.
     notify_at: Mapped[datetime | None] = mapped_column(index=True)
     notify_tries: Mapped[int] = mapped_column(Integer, default=0)
     notify_error: Mapped[str] = mapped_column(Text, default="")
@@ -110,7 +110,7 @@ class OutcomeRow(Table):
 
 
 class LineageRow(Table):
-    """An experiment that starts from a parent's checkpoints: while it exists, the parent cannot be deleted."""
+    """An experiment and a parent from whose checkpoints it starts: while it exists, the parent cannot be deleted."""
 
     __tablename__ = "lineage"
 
@@ -136,7 +136,7 @@ class VerificationRow(Table):
 
 
 class ChainRow(Table):
-    """One arm x one seed x one set of hyperparameters."""
+    """One arm x one seed x one configuration."""
 
     __tablename__ = "chains"
 
@@ -149,7 +149,7 @@ class ChainRow(Table):
     state: Mapped[str] = mapped_column(String(16), default="waiting")
     # The number of its configuration within the arm, from 0.
     configuration: Mapped[int] = mapped_column(Integer, default=0)
-    # Why a search stopped it; empty if none did.
+    # Why the search stopped it; empty if it did not.
     reason: Mapped[str] = mapped_column(Text, default="")
     mlflow_run_id: Mapped[str | None] = mapped_column(String(64))
     stages: Mapped[list["StageRow"]] = relationship(order_by="StageRow.index", lazy="selectin", viewonly=True)
@@ -203,7 +203,7 @@ class EventRow(Table):
 
 
 class EventFileRow(Table):
-    """How many bytes of one driver's event file were read."""
+    """The number of bytes of one driver's event file that have been read."""
 
     __tablename__ = "event_files"
 

@@ -1,4 +1,4 @@
-"""Changes of state that the service makes: each only from the state in which an experiment was seen."""
+"""Changes of an experiment's state, each made only if the experiment is still in the state in which it was seen."""
 
 from datetime import timedelta
 from typing import Any, cast
@@ -6,42 +6,42 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, select, text, update
 from sqlalchemy.orm import Session
 
-from service.events import utc_now
+from service.events import ExperimentChanged, utc_now
 from service.reasons import NO_REASON, Reason
 from service.states import ACTIVE, EXPERIMENT_TRANSITIONS, RESTING, TERMINAL, Cleanup, ExperimentState
 from service.store.event_log import EventLog
 from service.store.experiment_queries import Experiments
 from service.store.tables import ExperimentRow
 
-# Any constant will do: it names the lock under which one reconciler at a time takes from the queue, on PostgreSQL.
+# Any constant will do: on PostgreSQL it names the lock under which one reconciler at a time starts queued experiments.
 QUEUE_LOCK = 7_481_127
 
 
 class Transitions:
-    """Changes of an experiment's state, and of what keeps it from running."""
+    """Changes of an experiment's state and of its hold."""
 
     def __init__(self, session: Session, experiments: Experiments, events: EventLog) -> None:
         self._session, self._experiments, self._events = session, experiments, events
 
     def hold_running(self, why: str) -> int:
-        """Hold the experiments that start or run, in these words; return how many are held now that were not before."""
-        at_work = ExperimentRow.state.in_((ExperimentState.STARTING, ExperimentState.RUNNING))
-        statement = update(ExperimentRow).where(at_work, ~ExperimentRow.is_held).values(hold=why)
+        """Hold the experiments that start or run, for the reason `why`; return how many were not held before."""
+        starts_or_runs = ExperimentRow.state.in_((ExperimentState.STARTING, ExperimentState.RUNNING))
+        statement = update(ExperimentRow).where(starts_or_runs, ~ExperimentRow.is_held).values(hold=why)
         return cast("CursorResult[Any]", self._session.execute(statement)).rowcount
 
     def release_held(self) -> None:
-        """Hold no experiment any more; one that has ended meanwhile keeps the reason of its end."""
-        held = ExperimentRow.is_held, ExperimentRow.state.in_(ACTIVE)
-        nothing = {"hold": "", "reason_kind": NO_REASON.kind, "reason": NO_REASON.words}
-        self._session.execute(update(ExperimentRow).where(*held).values(nothing))
+        """Release all held experiments; an experiment that has ended meanwhile keeps its reason."""
+        is_held = ExperimentRow.is_held, ExperimentRow.state.in_(ACTIVE)
+        cleared = {"hold": "", "reason_kind": NO_REASON.kind, "reason": NO_REASON.words}
+        self._session.execute(update(ExperimentRow).where(*is_held).values(cleared))
 
     def has_room(self, owner: str, *, running: int, running_per_owner: int | None) -> bool:
-        """Return whether one more experiment of an owner may run; others who ask wait until this transaction ends.
+        """Return whether one more experiment of an owner may run. Other callers wait until this transaction ends.
 
         Args:
-            owner: whose.
-            running: experiments that may run at once.
-            running_per_owner: the same for one owner; None: no limit of its own.
+            owner: the owner's name.
+            running: number of experiments that may run at once.
+            running_per_owner: the same for one owner; None: no such limit.
         """
         if self._session.get_bind().dialect.name == "postgresql":  # on SQLite there is one writer at a time anyway
             self._session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": QUEUE_LOCK})
@@ -59,18 +59,18 @@ class Transitions:
         reason: Reason | None = None,
         **changes: Any,
     ) -> bool:
-        """Move an experiment from one state to another, if it is still in the first.
+        """Move an experiment from one state to another, if it is still in the first one.
 
         Args:
-            experiment_id: which.
-            before: the state it was seen in.
-            after: the new state; may be the same, to change other columns only.
-            seen_attempt: the number of the newest driver at that time; None if any will do.
-            reason: the new reason; None: as before.
+            experiment_id: the experiment's id.
+            before: the state in which it was seen.
+            after: the new state; the same state changes only other columns.
+            seen_attempt: the number of the newest driver at that time; None: any driver.
+            reason: the new reason; None: unchanged.
             changes: other columns to set in the same step.
 
         Returns:
-            False if it has left `before`, or got another driver, meanwhile; nothing is changed then.
+            False, and nothing is changed, if the experiment has left `before` or has got another driver meanwhile.
         """
         assert after in EXPERIMENT_TRANSITIONS[before], f"{before} -> {after}"
         if reason is not None:
@@ -85,13 +85,13 @@ class Transitions:
             return False
         if after != before or reason is not None:
             why = reason or NO_REASON
-            told = {"failure": changes["failure"]} if changes.get("failure") else {}
-            data = {"state": after, "reason": why.words, "reason_kind": why.kind, **told}
-            self._events.add(experiment_id, "experiment", data)
+            failed = {"failure": changes["failure"]} if changes.get("failure") else {}
+            event = ExperimentChanged(state=after, reason=why.words, reason_kind=why.kind, **failed)
+            self._events.add(experiment_id, event)
         return True
 
     def _at_end(self, experiment_id: str, state: ExperimentState) -> dict[str, Any]:
-        """Return what else changes at the end: when it is deleted, what is removed at once, whether it notifies."""
+        """Return the columns that change at the end: what is removed now, when it is deleted, when it notifies."""
         spec, now = self._experiments.get(experiment_id).spec, utc_now()
         retention = spec.get("retention") or {}
         days = retention.get("delete_after_days")

@@ -1,4 +1,4 @@
-"""Work on experiments that have ended: what to remove, and whom to notify."""
+"""Queries of the housekeeper about experiments that have ended."""
 
 from datetime import datetime
 
@@ -9,13 +9,13 @@ from service.store.tables import ExperimentRow
 
 
 class Upkeep:
-    """What the housekeeper reads, and the last of its steps."""
+    """Experiments that are to be removed or whose webhooks are due."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     def to_clean(self) -> list[ExperimentRow]:
-        """Return the experiments of which something is to be removed."""
+        """Return the experiments whose checkpoints or whole data are to be removed."""
         query = select(ExperimentRow).where(ExperimentRow.cleanup.is_not(None))
         return list(self._session.scalars(query.order_by(ExperimentRow.id)))
 
@@ -25,7 +25,7 @@ class Upkeep:
         return list(self._session.scalars(query.order_by(ExperimentRow.id)))
 
     def to_notify(self, now: datetime, limit: int) -> list[ExperimentRow]:
-        """Return the experiments whose webhook is due."""
+        """Return at most `limit` experiments whose webhook is due, the longest due first."""
         query = select(ExperimentRow).where(ExperimentRow.notify_at <= now)
         return list(self._session.scalars(query.order_by(ExperimentRow.notify_at).limit(limit)))
 

@@ -1,4 +1,4 @@
-"""Verifications: replays of stages that users ask for."""
+"""Queries about verifications: replays of stages that users request."""
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -13,15 +13,15 @@ _OPEN = (VerificationState.QUEUED, VerificationState.RUNNING)
 
 
 class Verifications:
-    """Replays of stages."""
+    """The verifications of experiments."""
 
     def __init__(self, session: Session, experiments: Experiments) -> None:
         self._session, self._experiments = session, experiments
 
     def add(self, experiment_id: str, chain_id: str, stage: int) -> VerificationRow:
-        """Ask for a replay; return the earlier one if the same replay was asked for and has not ended."""
+        """Store a request for a replay; return the earlier request if the same replay has not ended."""
         self._experiments.get(experiment_id, lock=True)
-        for row in self.page(experiment_id):
+        for row in self.list_after(experiment_id):
             if (row.chain_id, row.stage) == (chain_id, stage) and row.state in _OPEN:
                 return row
         newest = select(func.max(VerificationRow.number)).where(VerificationRow.experiment_id == experiment_id)
@@ -40,10 +40,16 @@ class Verifications:
         self._session.flush()
         return row
 
-    def page(self, experiment_id: str, *, after: int = 0, limit: int | None = None) -> list[VerificationRow]:
-        """Return an experiment's verifications after number `after`, oldest first."""
+    def list_after(self, experiment_id: str, number: int = 0, *, limit: int | None = None) -> list[VerificationRow]:
+        """Return an experiment's verifications with larger numbers than `number`, oldest first.
+
+        Args:
+            experiment_id: the experiment's id.
+            number: the number of the last verification on the previous page; 0 for the first page.
+            limit: largest number of verifications to return; None: all.
+        """
         query = select(VerificationRow).where(
-            VerificationRow.experiment_id == experiment_id, VerificationRow.number > after
+            VerificationRow.experiment_id == experiment_id, VerificationRow.number > number
         )
         return list(self._session.scalars(query.order_by(VerificationRow.number).limit(limit)))
 
@@ -58,7 +64,7 @@ class Verifications:
             raise NotFound(f"experiment {experiment_id} has no verification {number}")
         return row
 
-    def open(self) -> list[VerificationRow]:
-        """Return those that have not ended, oldest first."""
+    def list_open(self) -> list[VerificationRow]:
+        """Return the verifications of all experiments that have not ended, oldest first."""
         query = select(VerificationRow).where(VerificationRow.state.in_(_OPEN))
         return list(self._session.scalars(query.order_by(VerificationRow.created_at)))

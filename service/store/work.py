@@ -1,4 +1,4 @@
-"""Chains and stages: what an experiment consists of, and how far each is."""
+"""Queries about chains and stages."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,13 +13,13 @@ from service.store.tables import ChainRow, StageRow
 
 
 class Work:
-    """Chains and stages."""
+    """The chains and stages of experiments."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     def chains(self, experiment_id: str, *, limit: int | None = None, after: int = -1) -> list[ChainRow]:
-        """Return chains with their stages, in the plan's order, from after position `after`."""
+        """Return the chains whose positions are larger than `after`, with their stages, in the plan's order."""
         query = (
             select(ChainRow)
             .where(ChainRow.experiment_id == experiment_id, ChainRow.position > after)
@@ -35,8 +35,8 @@ class Work:
     def _add_stages(self, experiment_id: str, chains: Sequence[ChainRow]) -> None:
         """Load the stages of chains whose positions have no gap.
 
-        By the range of positions: a query that names each chain is never the same twice, and takes longer to build and
-        to parse than to answer.
+        The query uses the range of positions. A query that names each chain would differ each time, and would take
+        longer to build and to parse than to run.
         """
         query = (
             select(StageRow)
@@ -52,11 +52,11 @@ class Work:
             set_committed_value(chain, "stages", stages[chain.id])
 
     def chain(self, experiment_id: str, chain_id: str) -> ChainRow | None:
-        """Return one chain, or None."""
+        """Return one chain; None if there is none."""
         return self._session.get(ChainRow, (experiment_id, chain_id))
 
     def stage(self, experiment_id: str, chain_id: str, index: int) -> StageRow | None:
-        """Return one stage, or None."""
+        """Return one stage; None if there is none."""
         return self._session.get(StageRow, (experiment_id, chain_id, index))
 
     def chains_past(self, experiment_id: str, index: int) -> set[str]:
@@ -94,9 +94,9 @@ class Work:
         Raises:
             NotFound: the experiment was deleted meanwhile.
         """
-        this = ChainRow.experiment_id == experiment_id, ChainRow.arm == arm, ChainRow.configuration == number
-        query = select(ChainRow.hyperparameters, ChainRow.id).where(*this).order_by(ChainRow.position)
-        found = self._session.execute(query).all()
-        if not found:
+        is_this_one = ChainRow.experiment_id == experiment_id, ChainRow.arm == arm, ChainRow.configuration == number
+        query = select(ChainRow.hyperparameters, ChainRow.id).where(*is_this_one).order_by(ChainRow.position)
+        rows = self._session.execute(query).all()
+        if not rows:
             raise NotFound(f"there is no experiment {experiment_id!r}")
-        return found[0].hyperparameters, [row.id for row in found]
+        return rows[0].hyperparameters, [row.id for row in rows]

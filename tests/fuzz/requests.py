@@ -41,7 +41,7 @@ class Depth(TypedDict):
 
 
 QUICK: Depth = {"phases": "examples,fuzzing", "examples": 18, "spec_examples": 8}
-# Of 21 operations; some have fewer requests that differ, and scenarios of several requests in a row come on top.
+# For each operation. Some have fewer different requests; the sequences of several requests come on top.
 DEEP: Depth = {"phases": "examples,fuzzing,stateful", "examples": 2200, "spec_examples": 600}
 
 

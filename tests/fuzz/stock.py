@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import object_session
 
-from service.events import utc_now
+from service.events import ExperimentChanged, utc_now
 from service.failures import Failure, FailureType
 from service.plan import chain_id, plan
 from service.reasons import Reason, asked_to_stop, waits_for_mlflow, waits_for_node
@@ -136,7 +136,7 @@ def _fill(repository: Repository, row: ExperimentRow, kind: dict[str, Any]) -> N
         )
     if state in TERMINAL:
         row.finished_at = now
-        repository.events.add(row.id, "experiment", {"state": state, "reason": ""})
+        repository.events.add(row.id, ExperimentChanged(state=state, reason=""))
     _fill_work(repository, row.id, state)
     states = (VerificationState.EQUAL, VerificationState.RUNNING, VerificationState.FAILED)
     session.execute(insert(VerificationRow), [_verification(row.id, *each) for each in enumerate(states)])

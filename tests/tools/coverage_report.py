@@ -1,6 +1,7 @@
-"""What the tests reach of each package: `python -m tests.tools.coverage_report FILE` reads what `coverage json` wrote.
+"""The report of coverage: `python -m tests.tools.coverage_report FILE` reads the output of `coverage json`.
 
-Coverage's own total mixes lines with branches, and one package with the other; here each has its share to hold.
+Coverage's own total adds lines to branches, and one package to the other. Here each package must reach a share of its
+lines and a share of its branches.
 """
 
 import json
@@ -10,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-# Percent that must be reached.
+# Percent of lines and of branches that the tests must reach.
 MIN_LINES, MIN_BRANCHES = 90, 80
 PACKAGES = ("service", "tet_core")
 _MAX_SHOWN = 100  # characters of line numbers
@@ -18,13 +19,13 @@ _MAX_SHOWN = 100  # characters of line numbers
 
 @dataclass(frozen=True)
 class Reached:
-    """What is reached of a package, or of a file.
+    """The numbers of lines and branches of a package that the tests reach.
 
     Attributes:
-        lines: Lines that were run.
-        num_lines: Lines that could be.
-        branches: Ways out of conditions that were taken.
-        num_branches: Ways out that could be.
+        lines: Number of lines that were run.
+        num_lines: Number of all lines.
+        branches: Number of branches that were taken.
+        num_branches: Number of all branches.
     """
 
     lines: int
@@ -34,12 +35,12 @@ class Reached:
 
     @classmethod
     def of(cls, summaries: list[dict[str, Any]]) -> "Reached":
-        """Add up the summaries of some files."""
+        """Return the sums over the summaries of some files."""
         keys = ("covered_lines", "num_statements", "covered_branches", "num_branches")
         return cls(*(sum(each[key] for each in summaries) for key in keys))
 
     def holds(self) -> bool:
-        """Return whether it is enough."""
+        """Return whether both shares are large enough."""
         return (
             self.lines * 100 >= MIN_LINES * self.num_lines and self.branches * 100 >= MIN_BRANCHES * self.num_branches
         )
@@ -51,10 +52,10 @@ class Reached:
 
 
 def report(measured: dict[str, Any]) -> tuple[list[str], bool]:
-    """Return the lines to print, and whether every package holds its share.
+    """Return the lines to print, and whether every package reaches its shares.
 
     Args:
-        measured: What `coverage json` writes.
+        measured: The output of `coverage json`.
     """
     files: dict[str, dict[str, Any]] = measured["files"]
     printed = []
@@ -69,13 +70,14 @@ def report(measured: dict[str, Any]) -> tuple[list[str], bool]:
     short = [package for package, reached in packages.items() if not reached.holds()]
     if short:
         printed.append(
-            f"too little of {', '.join(short)}: {MIN_LINES} % of lines, {MIN_BRANCHES} % of branches are wanted"
+            f"the tests reach too little of {', '.join(short)}: at least {MIN_LINES} % of lines and "
+            f"{MIN_BRANCHES} % of branches are required"
         )
     return printed, not short
 
 
 def ranges(lines: list[int]) -> str:
-    """Return line numbers in short: `3-5, 9`."""
+    """Return line numbers as ranges: `3-5, 9`."""
     starts = [line for before, line in pairwise([-1, *lines]) if line != before + 1]
     ends = [line for line, after in pairwise([*lines, sys.maxsize]) if after != line + 1]
     shown = [str(start) if start == end else f"{start}-{end}" for start, end in zip(starts, ends, strict=True)]
@@ -91,7 +93,7 @@ def _hole(path: str, file: dict[str, Any]) -> str:
 
 
 def main() -> int:
-    """Print the report of the file that is named; its status says whether it is enough."""
+    """Print the report on the file of the first argument; return 1 if a package reaches too little, else 0."""
     printed, holds = report(json.loads(Path(sys.argv[1]).read_text()))
     print(*printed, sep="\n")
     return int(not holds)

@@ -1,6 +1,6 @@
-"""A plugin of coverage.py that saves what a process has measured, again and again while it runs.
+"""A plugin of coverage.py that saves the measurements of a running process at intervals.
 
-Otherwise a process saves when it ends, and Ray ends the workers of a job by force.
+Without it a process saves only when it exits by itself, but Ray kills the workers of a job.
 """
 
 import threading
@@ -16,13 +16,13 @@ INTERVAL_S = 0.5
 
 def coverage_init(registry: Any, options: Any) -> None:
     """Start to save; coverage.py calls this once in each process that it measures."""
-    threading.Thread(target=_save_again_and_again, name="coverage", daemon=True).start()
+    threading.Thread(target=_save_at_intervals, name="coverage", daemon=True).start()
 
 
-def _save_again_and_again() -> None:
+def _save_at_intervals() -> None:
     while True:
         time.sleep(INTERVAL_S)
         measured = Coverage.current()
         if measured is not None:
             with suppress(CoverageException, OSError):
-                measured.save()  # writes nothing if nothing new was reached
+                measured.save()  # writes nothing if no new line was reached

@@ -1,4 +1,4 @@
-"""What the documentation names exists: links, commands, targets, files, modules, settings."""
+"""Tests that links, commands, targets, files, modules and settings in the documentation exist."""
 
 import importlib
 import re
@@ -15,34 +15,34 @@ from service.cli.main import app
 from service.settings import Settings, variable
 from tests.root import ROOT
 
-# The template's links are there to be replaced.
+# The template's links are examples.
 PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")} - {ROOT / "docs/adr/000-template.md"})
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
 COMMANDS = set(typer.main.get_group(app).commands)
-# Variables that are no settings of the service: each node reads these for itself.
+# Variables that each node reads, and that are no settings of the service.
 OF_NODES = {"TET_KERNELS", "TET_KERNEL_CACHE"}
-# Variables of docker-compose.yml alone.
+# Variables that only docker-compose.yml reads.
 OF_COMPOSE = {"TET_RAY_TOKEN", "TET_POSTGRES_PASSWORD", "TET_WORKER_CPUS"}
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
 @cache
 def prose(page: Path) -> str:
-    """A page without its blocks of code."""
+    """Return a page without its blocks of code."""
     return re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
 
 
 @cache
 def anchors(page: Path) -> set[str]:
-    """The anchors that GitHub makes of a page's headings."""
+    """Return the anchors that GitHub gives to a page's headings."""
     headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @cache
 def repository_files() -> set[str]:
-    """Every file of the checkout that git does not ignore, and every folder that holds one."""
+    """Return every file of the checkout that git does not ignore, and every folder that holds one."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     files = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     folders = {str(parent) for file in files for parent in Path(file).parents}
@@ -50,12 +50,12 @@ def repository_files() -> set[str]:
 
 
 def in_code(page: Path) -> Iterator[str]:
-    """Everything that stands between backticks."""
+    """Yield every text between backticks."""
     yield from re.findall(r"`([^`\n]+)`", prose(page))
 
 
 def in_blocks(page: Path) -> Iterator[str]:
-    """Every line of a block of code, fenced or indented."""
+    """Yield every line of the blocks of code, fenced or indented."""
     text = page.read_text()
     for block in re.findall(r"^```.*?\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
         yield from block.splitlines()
@@ -63,7 +63,7 @@ def in_blocks(page: Path) -> Iterator[str]:
 
 
 @each_page
-def test_every_link_leads_somewhere(page: Path) -> None:
+def test_the_target_of_every_link_exists(page: Path) -> None:
     broken = []
     for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
         if target.startswith(("http://", "https://")):
@@ -79,8 +79,8 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 def test_every_command_and_every_target_exists(page: Path) -> None:
     lines = [*in_code(page), *in_blocks(page)]
     begin = r"^(?:\$ )?(?:\.venv/bin/)?"
-    commands = {found[1] for line in lines if (found := re.match(begin + r"tet ([a-z][a-z-]*)", line))}
-    targets = {found[1] for line in lines if (found := re.match(begin + r"make ([a-z][a-z-]*)", line))}
+    commands = {match[1] for line in lines if (match := re.match(begin + r"tet ([a-z][a-z-]*)", line))}
+    targets = {match[1] for line in lines if (match := re.match(begin + r"make ([a-z][a-z-]*)", line))}
     assert (commands - COMMANDS, targets - TARGETS) == (set(), set())
 
 
@@ -89,7 +89,7 @@ def test_every_command_is_in_a_guide() -> None:
     assert [name for name in COMMANDS if f"tet {name}" not in guides] == []
 
 
-def test_every_target_says_what_it_does_and_is_in_the_guide_for_contributors() -> None:
+def test_every_target_has_a_description_and_is_in_the_guide_for_contributors() -> None:
     described = set(re.findall(r"^([a-z-]+):.*## .+", MAKEFILE, re.MULTILINE))
     guide = (ROOT / "CONTRIBUTING.md").read_text()
     assert described == TARGETS
@@ -113,22 +113,22 @@ def test_every_module_and_every_name_in_it_exists(page: Path) -> None:
 
 
 def exists(dotted: str) -> bool:
-    """Whether a name leads to a module, or to what a module holds."""
-    parts, found = dotted.split("."), None
+    """Return whether a dotted name is that of a folder, a module, or an object in a module."""
+    parts, num_of_module = dotted.split("."), None
     for length in range(len(parts), 0, -1):
         path = ROOT.joinpath(*parts[:length])
         if path.is_dir() or path.with_suffix(".py").exists():
-            found = length
+            num_of_module = length
             break
-    if found is None:
+    if num_of_module is None:
         return False
-    if found == len(parts):
+    if num_of_module == len(parts):
         return True
-    held: Any = importlib.import_module(".".join(parts[:found]))
-    for name in parts[found:]:
-        if not hasattr(held, name):
+    value: Any = importlib.import_module(".".join(parts[:num_of_module]))
+    for name in parts[num_of_module:]:
+        if not hasattr(value, name):
             return False
-        held = getattr(held, name)
+        value = getattr(value, name)
     return True
 
 
@@ -185,7 +185,7 @@ def test_every_decision_is_listed_with_a_status() -> None:
         assert re.match(r"(Accepted|Superseded by \[\d{3}\])", status[1]), (file.name, status[1])
 
 
-def test_a_decision_that_is_superseded_points_forward_and_back() -> None:
+def test_a_superseded_decision_and_its_successor_link_to_each_other() -> None:
     folder = ROOT / "docs/adr"
     text = {file.name[:3]: file.read_text() for file in folder.glob("[0-9]*.md")}
     forward = {

@@ -1,1 +1,1 @@
-"""The resource `experiments`: endpoints, what they answer, and what they do."""
+"""The resource `experiments`: endpoints, their answers and their work."""

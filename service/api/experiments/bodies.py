@@ -1,4 +1,4 @@
-"""From the body of a request to a spec, or to another request."""
+"""Request bodies, read as a spec, as changes to a spec, or as another request."""
 
 from email.message import Message
 from typing import Annotated
@@ -27,19 +27,20 @@ PresetName = Annotated[
 
 
 class RerunRequest(BaseModel):
-    """A request to measure what a search has chosen, over new seeds."""
+    """A request to measure a search's best configurations over new seeds."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     seeds: Annotated[list[Seed], Field(min_length=1, max_length=MAX_SEEDS)] = Field(
-        description="New seeds: none of the search's own, since those made the choice.", examples=[[10, 11, 12, 13, 14]]
+        description="New seeds; the search's own are refused, since they made the choice.",
+        examples=[[10, 11, 12, 13, 14]],
     )
     name: Name | None = Field(
         None, description="The name of the new experiment; null: the search's name with ' (best)'."
     )
     arms: Annotated[list[str], Field(min_length=1, max_length=MAX_ARMS)] | None = Field(
         None,
-        description="Names of the arms to measure; null: all. Without the baseline, the first of them is the baseline.",
+        description="Names of the arms to measure; null: all. Without the baseline, the first one is the baseline.",
     )
     train_part: TrainPart | None = Field(
         None, description="The share of the training set, such as 1; null: as in the search."
@@ -59,7 +60,7 @@ async def _posted_spec(request: Request, preset: PresetName = None) -> Experimen
     body = await request.body()
     if preset is None:
         media_type = _media_type(request.headers.get("content-type"))
-        # A large document takes a second or two; meanwhile the event loop serves other requests.
+        # A large document takes a second or two. In a thread, it does not delay other requests.
         return await run_in_threadpool(lambda: parse(read_document(body, media_type)))
     base = catalogue.preset(preset)
     if not body.strip():
@@ -69,7 +70,7 @@ async def _posted_spec(request: Request, preset: PresetName = None) -> Experimen
 
 
 async def _posted_changes(request: Request) -> object:
-    """Read a part of a spec as plain data; None if the body is empty."""
+    """Return a part of a spec as plain data; None if the body is empty."""
     body = await request.body()
     if not body.strip():
         return None
@@ -85,7 +86,7 @@ def _media_type(header: str | None) -> str:
     if header and media_type in MEDIA_TYPES and str(charset).lower() in ("utf-8", "utf8"):
         return media_type
     sent = f"Content-Type {shown(header)!r}" if header else "no Content-Type"
-    detail = f"a body must be {', '.join(MEDIA_TYPES)}, in UTF-8; this one came with {sent}"
+    detail = f"a body must be {', '.join(MEDIA_TYPES)}, in UTF-8; this request has {sent}"
     raise HTTPException(415, detail, headers={"Accept-Post": ", ".join(MEDIA_TYPES)})
 
 

@@ -1,4 +1,4 @@
-"""The comparison of an experiment's arms, as the API answers it."""
+"""The API's answer about the comparison of an experiment's arms."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
@@ -21,14 +21,14 @@ from service.store.tables import ChainRow
 
 
 def comparison_view(context: Context, experiment_id: str) -> ComparisonView:
-    """Compare the arms by the chains that have succeeded so far; of a search, each arm at its best configuration."""
+    """Compare the arms by the chains that have succeeded; in a search, each arm at its best configuration."""
     with context.database.reading() as repository:
         row = repository.experiments.get(experiment_id)
         chains = repository.work.chains(experiment_id)
     spec = parse(row.spec)
     tried = tried_by_arm(chains)
     best = best_by_arm(tried)
-    results = {arm: found.results for arm, found in best.items()}
+    results = {arm: configuration.results for arm, configuration in best.items()}
     compared = compare_arms([arm.name for arm in spec.arms], spec.baseline_arm, results)
     view = ComparisonView.model_validate(compared, from_attributes=True)
     if spec.search is not None:
@@ -47,7 +47,7 @@ def _with_choice(arm: ArmResultView, best: Tried | None, tried: Sequence[Tried])
 
 
 def _front_view(search: Search, chains: Iterable[ChainRow], tried: Mapping[str, Sequence[Tried]]) -> FrontView | None:
-    """Show the front of a search with two goals; None with one goal."""
+    """Return the front of a search with two goals; None with one goal."""
     if len(search.goal) == 1:
         return None
     goal = search.goal[1]
@@ -67,7 +67,7 @@ def _front_point(member: FrontMember) -> FrontPointView:
 
 
 def _with_published(view: ComparisonView, name: str | None) -> ComparisonView:
-    """Put the numbers of the paper beside those that were measured."""
+    """Add the paper's numbers to the measured ones."""
     preset = presets().get(name or "")
     if preset is None:  # posted without a preset, or with one that a later version of the service has dropped
         return view

@@ -1,4 +1,4 @@
-"""/experiments: post, list, show, compare, follow, read logs."""
+"""/experiments: post, validate, list, show, compare, follow, read logs."""
 
 import re
 from typing import Annotated
@@ -16,12 +16,12 @@ from service.api.context import InContext
 from service.api.experiments import comparing, logs, stream, submitting, views
 from service.api.experiments.bodies import PostedSpec, PresetName
 from service.api.experiments.parameters import ChainCursor, Cursor, ExperimentId, Key
-from service.api.openapi import MADE, TAKES_SPEC, answers
+from service.api.openapi import MADE, TAKES_SPEC, problem_responses
 from service.states import ExperimentState
 
 router = APIRouter(prefix="/experiments", tags=["experiments"])
 
-# The largest id that the databases' 64 bits hold.
+# The largest event id: databases store 64 bits.
 MAX_EVENT_ID = 2**63 - 1
 
 
@@ -39,29 +39,29 @@ def _no_control_characters(text: str) -> str:
     status_code=202,
     summary="Post an experiment",
     openapi_extra=TAKES_SPEC,
-    responses=MADE | answers(400, 404, 409, 413, 415, 422),
+    responses=MADE | problem_responses(400, 404, 409, 413, 415, 422),
 )
 def post(
     context: InContext, spec: PostedSpec, response: Response, preset: PresetName = None, idempotency_key: Key = None
 ) -> ExperimentView:
     """Store the experiment and queue it; `Location` is its address."""
-    made = submitting.submit(context, spec, idempotency_key, preset)
-    response.headers["Location"] = f"/experiments/{made.id}"
-    return made
+    created = submitting.submit(context, spec, idempotency_key, preset)
+    response.headers["Location"] = f"/experiments/{created.id}"
+    return created
 
 
 @router.post(
     "/validate",
     summary="Check a spec without running it",
     openapi_extra=TAKES_SPEC,
-    responses=answers(400, 404, 413, 415, 422),
+    responses=problem_responses(400, 404, 413, 415, 422),
 )
 def validate(context: InContext, spec: PostedSpec) -> ValidatedSpec:
-    """Check a spec as a post would, faults included, and say what it would ask of the cluster. Nothing is stored."""
+    """Check a spec as a post does, and return its number of trials and whether they fit. Nothing is stored."""
     return submitting.validate(context, spec)
 
 
-@router.get("", summary="List experiments", responses=answers(422))
+@router.get("", summary="List experiments", responses=problem_responses(422))
 def experiments(
     context: InContext,
     state: Annotated[ExperimentState | None, Query(description="Only experiments in this state.")] = None,
@@ -81,7 +81,7 @@ def experiments(
     return views.experiment_page(context, limit=limit, cursor=cursor, state=state, name=name)
 
 
-@router.get("/{experiment_id}", summary="Show an experiment", responses=answers(404, 422))
+@router.get("/{experiment_id}", summary="Show an experiment", responses=problem_responses(404, 422))
 def experiment(
     context: InContext,
     experiment_id: ExperimentId,
@@ -92,11 +92,11 @@ def experiment(
     return views.experiment_view(context, experiment_id, after=cursor, limit=limit)
 
 
-@router.get("/{experiment_id}/comparison", summary="Compare an experiment's arms", responses=answers(404))
+@router.get("/{experiment_id}/comparison", summary="Compare an experiment's arms", responses=problem_responses(404))
 def compare(context: InContext, experiment_id: ExperimentId) -> ComparisonView:
     """Compare each arm with the baseline, seed by seed, over the chains that have succeeded so far.
 
-    Of a search, each arm stands at its best configuration by val/accuracy.
+    In a search, each arm is shown at its best configuration by val/accuracy.
     """
     return comparing.comparison_view(context, experiment_id)
 
@@ -106,9 +106,9 @@ def compare(context: InContext, experiment_id: ExperimentId) -> ComparisonView:
     summary="Follow an experiment",
     response_class=EventSourceResponse,
     responses={
-        200: {"description": "Events as they come, until the experiment ends.", "content": {"text/event-stream": {}}},
+        200: {"description": "Events as they happen, until the experiment ends.", "content": {"text/event-stream": {}}},
         204: {"description": "The experiment has ended, and all of its events were sent: do not reconnect."},
-        **answers(404, 422),
+        **problem_responses(404, 422),
     },
 )
 async def events(
@@ -119,8 +119,8 @@ async def events(
     ] = 0,
 ) -> Response:
     """Stream server-sent events, oldest first: `experiment`, `chain`, `stage` and others, each complete in itself."""
-    found, ended = await run_in_threadpool(stream.newer, context.database, experiment_id, last_event_id)
-    if ended and not found:
+    rows, ended = await run_in_threadpool(stream.newer, context.database, experiment_id, last_event_id)
+    if ended and not rows:
         return Response(status_code=204)
     return stream.event_response(context.database, experiment_id, last_event_id)
 
@@ -134,35 +134,37 @@ async def events(
             "description": "The log as it is now.",
             "content": {"text/plain": {}},
             "headers": {
-                "X-Next-Cursor": {"description": "The cursor for what follows.", "schema": {"type": "string"}},
+                "X-Next-Cursor": {"description": "The cursor for the bytes that follow.", "schema": {"type": "string"}},
             },
         },
-        **answers(404, 422),
+        **problem_responses(404, 422),
     },
 )
 def log(
     context: InContext,
     experiment_id: ExperimentId,
     chain: Annotated[
-        str | None, Query(pattern="^[0-9a-f]{1,32}$", description="The log of this chain; else the driver's.")
+        str | None,
+        Query(pattern="^[0-9a-f]{1,32}$", description="The log of this chain; else the driver's log."),
     ] = None,
     stage: Annotated[
-        int | None, Query(ge=0, le=99, description="The log of this stage; else of the last stage that has started.")
+        int | None,
+        Query(ge=0, le=99, description="The log of this stage; else of the last one that has started."),
     ] = None,
     tail: Annotated[int | None, Query(ge=0, le=100_000, description="Only this many lines from the end.")] = None,
     cursor: Annotated[
         str | None,
         Query(
             pattern=logs.CURSOR_PATTERN,
-            description="`X-Next-Cursor` of the answer before; `0.1.0` starts with the first log.",
+            description="`X-Next-Cursor` of the previous answer; `0.1.0` starts with the first log.",
         ),
     ] = None,
 ) -> StreamingResponse:
     """Read the newest log of the driver, or of a chain's stage; by cursor all logs, from the oldest to the newest.
 
-    Send the last answer's cursor again to get what was written since. `tail` is ignored if there is a cursor.
+    Send the last answer's cursor again to get the bytes that were written since. With a cursor, `tail` is ignored.
     """
-    found = logs.find_logs(context, experiment_id, chain, stage)
-    part = logs.newest_slice(found, tail) if cursor is None else logs.slice_after(found, logs.Cursor.from_text(cursor))
+    files = logs.find_logs(context, experiment_id, chain, stage)
+    part = logs.newest_slice(files, tail) if cursor is None else logs.slice_after(files, logs.Cursor.from_text(cursor))
     headers = {"X-Next-Cursor": str(part.next)}
     return StreamingResponse(part.read(), media_type="text/plain; charset=utf-8", headers=headers)

@@ -1,4 +1,4 @@
-"""What a user wants of a stored experiment: pause, cancel, resume, retry or remove it. The reconciler does it later."""
+"""Requests about a stored experiment: pause, cancel, resume, retry or remove it. They are carried out later."""
 
 from service.answers.experiments import ExperimentView
 from service.api.context import Context
@@ -12,25 +12,25 @@ from service.store.requests import NewResources, given
 
 
 def request(context: Context, experiment_id: str, wanted: Wanted) -> ExperimentView:
-    """Store a wish about an experiment; the same wish again changes nothing."""
+    """Store a request about an experiment; a second request changes nothing."""
     with context.database.session() as repository:
         repository.requests.want(experiment_id, wanted)
     return experiment_view(context, experiment_id)
 
 
 def remove(context: Context, experiment_id: str, what: Cleanup) -> None:
-    """Store that an experiment, or its checkpoints, are to be removed."""
+    """Store a request to remove an experiment or its checkpoints."""
     with context.database.session() as repository:
         repository.requests.remove(experiment_id, what)
 
 
 def resume(context: Context, experiment_id: str, changes: object) -> ExperimentView:
-    """Store that a paused experiment is to continue; `changes` are its new resources, None if they stay.
+    """Store a request to resume a paused experiment; `changes` are its new resources, None if they stay.
 
     Raises:
         NotFound: There is no such experiment.
         SpecInvalid: The spec has faults with these resources; the error holds all of them.
-        Conflict: It is not paused, or cannot continue with these resources.
+        Conflict: It has ended, is being cancelled, or cannot continue with these resources.
     """
     resources = _checked(context, experiment_id, changes)
     with context.database.session() as repository:
@@ -60,7 +60,7 @@ def _checked(context: Context, experiment_id: str, changes: object) -> NewResour
         row = repository.experiments.get(experiment_id)
     spec = with_resources(row.spec, changes)
     before = given(row.spec)
-    # The same resources again are never refused, even if they fit no longer.
+    # Unchanged resources are never refused, even if they no longer fit.
     if spec.resources != before and (faults := infeasible(spec) + placement_faults(context, spec)):
         raise SpecInvalid(faults)
     return NewResources(before, spec.resources)

@@ -1,4 +1,4 @@
-"""Logs of an experiment: files on the shared storage, found by chain and stage, read whole or from a cursor on."""
+"""Logs of an experiment: files on the shared storage, found by chain and stage, and read whole or from a cursor on."""
 
 import os
 import re
@@ -12,14 +12,14 @@ from service.errors import NotFound
 from service.storage import ExperimentFolder
 
 _BLOCK_BYTES = 65_536
-# Size limit of an answer for a log that is read by cursor.
+# Largest number of bytes in an answer for a log that is read by cursor.
 PAGE_BYTES = 1_048_576
 CURSOR_PATTERN = r"^[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,18}$"
 
 
 @dataclass(frozen=True, order=True)
 class Log:
-    """The log of a driver (`stage` 0), or of one attempt at a stage; of two, the later one is larger."""
+    """The log of a driver (`stage` 0), or of one attempt at a stage; of two logs, the later one compares as larger."""
 
     stage: int
     number: int
@@ -28,7 +28,7 @@ class Log:
 
 @dataclass(frozen=True)
 class Cursor:
-    """A position in the logs: which log, and the byte in it."""
+    """A position in the logs: a log, and a byte offset in it."""
 
     stage: int
     number: int
@@ -36,7 +36,7 @@ class Cursor:
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """Read a cursor from its text, which matches `CURSOR_PATTERN`."""
+        """Return the cursor of a text that matches `CURSOR_PATTERN`."""
         return cls(*map(int, re.findall("[0-9]+", text)))
 
     def __str__(self) -> str:
@@ -45,7 +45,7 @@ class Cursor:
 
 @dataclass(frozen=True)
 class LogSlice:
-    """The part of a log that one answer holds, and the cursor for what follows."""
+    """The part of a log that one answer holds, and the cursor for the bytes that follow."""
 
     log: Log
     start: int
@@ -53,7 +53,7 @@ class LogSlice:
     next: Cursor
 
     def read(self) -> Iterator[bytes]:
-        """Yield its bytes."""
+        """Yield the bytes of the slice."""
         with self.log.path.open("rb") as file:
             file.seek(self.start)
             position = self.start
@@ -85,10 +85,10 @@ def find_logs(context: Context, experiment_id: str, chain: str | None, stage: in
 
 
 def _written(logs: list[Log], whose: str) -> list[Log]:
-    found = [log for log in logs if log.path.is_file()]
-    if not found:
+    written = [log for log in logs if log.path.is_file()]
+    if not written:
         raise NotFound(f"{whose} has written no log yet")
-    return found
+    return written
 
 
 def newest_slice(logs: list[Log], tail: int | None) -> LogSlice:
@@ -101,7 +101,7 @@ def newest_slice(logs: list[Log], tail: int | None) -> LogSlice:
 
 
 def slice_after(logs: list[Log], cursor: Cursor) -> LogSlice:
-    """Return what follows a cursor in its log, at most `PAGE_BYTES`; after its end the next log follows.
+    """Return at most `PAGE_BYTES` of a log from a cursor on; after the end of a log, the next log follows.
 
     Numbers of logs may be missing: a cursor to the start of a missing log means the start of the next one.
 
@@ -123,18 +123,18 @@ def slice_after(logs: list[Log], cursor: Cursor) -> LogSlice:
 
 
 def _start_of_last(descriptor: int, end: int, num_lines: int) -> int:
-    """Return where the last lines of a file begin, reading it backwards."""
+    """Return the offset of the last `num_lines` lines of a file, which is read backwards."""
     if num_lines == 0:
         return end
     # Skip the newline at the end of the last line.
-    position, wanted = end - 1, num_lines
+    position, lines_left = end - 1, num_lines
     while position > 0:
         start = max(0, position - _BLOCK_BYTES)
         block = os.pread(descriptor, position - start, start)
-        found = len(block)
-        while (found := block.rfind(b"\n", 0, found)) >= 0:
-            wanted -= 1
-            if wanted == 0:
-                return start + found + 1
+        newline = len(block)
+        while (newline := block.rfind(b"\n", 0, newline)) >= 0:
+            lines_left -= 1
+            if lines_left == 0:
+                return start + newline + 1
         position = start
     return 0

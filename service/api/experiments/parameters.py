@@ -14,7 +14,7 @@ ID = "^[0-9a-f]{20}$"
 async def _id(
     experiment_id: Annotated[str, Path(description="The experiment's id.", json_schema_extra={"pattern": ID})],
 ) -> str:
-    # No other form of id exists, and a database refuses even to look for some texts, such as NUL.
+    # No id has another form, and a database refuses to search for some texts, such as NUL.
     if re.fullmatch(ID, experiment_id) is None:
         raise NotFound(f"there is no experiment {shown(experiment_id)!r}")
     return experiment_id
@@ -30,5 +30,5 @@ Key = Annotated[
         "the experiment that the first request made; with another spec, the answer is 409.",
     ),
 ]
-Cursor = Annotated[str | None, Query(pattern=ID, description="`next_cursor` of the page before.")]
-ChainCursor = Annotated[int, Query(ge=-1, le=2**31 - 1, description="`next_cursor` of the answer before.")]
+Cursor = Annotated[str | None, Query(pattern=ID, description="`next_cursor` of the previous page.")]
+ChainCursor = Annotated[int, Query(ge=-1, le=2**31 - 1, description="`next_cursor` of the previous answer.")]

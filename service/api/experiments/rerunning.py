@@ -1,4 +1,4 @@
-"""A new experiment that measures, over new seeds, what a search has chosen."""
+"""A new experiment that measures a search's best configurations over new seeds."""
 
 import hashlib
 import json
@@ -13,19 +13,19 @@ from service.results.tried import best_by_arm, tried_by_arm
 from service.states import TERMINAL
 from service.store.tables import ExperimentRow
 
-# Number of names that an error repeats.
+# Largest number of names in an error.
 MAX_NAMED = 20
 
 
 def rerun_best(context: Context, parent_id: str, wanted: RerunRequest, idempotency_key: str | None) -> ExperimentView:
     """Store an experiment in which each arm has the configuration that the comparison shows.
 
-    The key is bound to the request, not to the spec that follows from it: the experiment is found again even if the
-    search has been retried or deleted since.
+    The key is bound to the request, not to the resulting spec, so the experiment is found again even if the search has
+    been retried or deleted since.
 
     Raises:
         NotFound: There is no such experiment.
-        Conflict: It has no search, has not ended, or an arm has no result; or the key is taken.
+        Conflict: It has no search, has not ended, or an arm has no result; or the key was used with another body.
         SpecInvalid: These seeds or arms cannot be run.
     """
     meaning = json.dumps(["rerun-best", parent_id, wanted.model_dump(mode="json")], sort_keys=True)
@@ -40,8 +40,8 @@ def rerun_best(context: Context, parent_id: str, wanted: RerunRequest, idempoten
     best = best_by_arm(tried_by_arm(chains))
     missing = [name for name in names if name not in best]
     if missing:
-        detail = f"has no result of {_listed(missing)} to choose from, since no chain of it has succeeded"
-        raise Conflict(f"experiment {parent_id} {detail}; `arms` may leave it out")
+        detail = f"has no result for {_listed(missing)}, because no chain of the arm has succeeded"
+        raise Conflict(f"experiment {parent_id} {detail}; name the other arms in `arms`")
     chosen = {name: best[name].configuration for name in names}
     search = parent.spec if wanted.train_part is None else {**parent.spec, "train_part": wanted.train_part}
     spec = rerun(search, chosen, wanted.seeds, wanted.name or own_name(parent.name))
@@ -53,7 +53,7 @@ def _check_has_chosen(parent: ExperimentRow) -> None:
         detail = "has no search, so nothing was chosen: post its spec with other seeds"
         raise Conflict(f"experiment {parent.id} {detail}")
     if parent.state not in TERMINAL:
-        detail = "its best configurations are open until it has ended"
+        detail = "its best configurations are not known until it has ended"
         raise Conflict(f"experiment {parent.id} is {parent.state}: {detail}")
 
 

@@ -1,4 +1,4 @@
-"""The progress of an experiment's search, as the API answers it."""
+"""The API's answer about the progress of an experiment's search."""
 
 from service.answers.chains import ArmSearchView, BestView, SearchView
 from service.events import utc_now
@@ -10,7 +10,7 @@ from service.store.tables import ExperimentRow
 
 
 def search_view(repository: Repository, row: ExperimentRow) -> SearchView | None:
-    """Show how far the search is, by all its chains; None where there is no search."""
+    """Return the progress of the search over all its chains; None if there is no search."""
     if row.spec.get("search") is None:
         return None
     spec = parse(row.spec)

@@ -12,10 +12,11 @@ from service.states import TERMINAL
 from service.store.database import Database
 from service.store.tables import EventRow
 
-# Interval between two looks for new events, s.
+# Seconds between two queries for new events.
 POLL_INTERVAL_S = 0.25
+# Largest number of events in one query.
 PAGE = 500
-# Proxies and clients close a connection that stays silent for long.
+# Seconds between two signs of life: proxies and clients close a connection that is silent for long.
 HEARTBEAT_S = 15.0
 
 
@@ -32,7 +33,7 @@ async def event_stream(database: Database, experiment_id: str, after: int) -> As
         except NotFound:  # it was deleted while a client listened
             return
         for row in rows:
-            yield _sent(row)
+            yield _sse(row)
             after = row.id
         if not rows:
             if ended:
@@ -41,12 +42,12 @@ async def event_stream(database: Database, experiment_id: str, after: int) -> As
 
 
 def newer(database: Database, experiment_id: str, after: int) -> tuple[list[EventRow], bool]:
-    """Return the events that follow, and whether the experiment has ended: read together, so that none is missed."""
+    """Return the next events, and whether the experiment has ended; one transaction reads both, to miss none."""
     with database.reading() as repository:
         ended = repository.experiments.get(experiment_id).state in TERMINAL
-        return repository.events.after(experiment_id, after, limit=PAGE), ended
+        return repository.events.list_after(experiment_id, after, limit=PAGE), ended
 
 
-def _sent(row: EventRow) -> ServerSentEvent:
+def _sse(row: EventRow) -> ServerSentEvent:
     data = {"at": row.at.isoformat(), **row.data}
     return ServerSentEvent(json.dumps(data, ensure_ascii=False), event=row.type, id=str(row.id))

@@ -1,4 +1,4 @@
-"""From a request to stored rows: check what was posted, and store the experiment."""
+"""Posts of experiments: check the spec, and store the experiment."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ from service.spec.merge import merged
 
 
 def submit(context: Context, spec: Experiment, idempotency_key: str | None, preset: str | None) -> ExperimentView:
-    """Store an experiment, or find the one that the same key and spec made before.
+    """Store an experiment, or return the experiment that the same key and spec created before.
 
     The key is bound to the meaning of the body, not to its bytes: the same spec in YAML is the same body.
     """
@@ -31,7 +31,7 @@ def submit(context: Context, spec: Experiment, idempotency_key: str | None, pres
 
 
 def made_before(context: Context, idempotency_key: str | None, digest: str) -> ExperimentView | None:
-    """Return the experiment that an earlier request with the same key and digest made; None if there is none."""
+    """Return the experiment that an earlier request with the same key and digest created; None if there is none."""
     with context.database.session() as repository:
         known = repository.experiments.known(idempotency_key, digest)
         experiment_id = None if known is None else known.id
@@ -47,19 +47,24 @@ def store_experiment(
     preset: str | None = None,
     rerun_of: str | None = None,
 ) -> ExperimentView:
-    """Store an experiment, unless it has faults; `digest` is what the key is bound to."""
+    """Store an experiment, unless its spec has faults; the key is bound to `digest`."""
     refuse_unrunnable(context, spec)
     with context.database.session() as repository:
-        whole = with_full_starts(repository, spec)
+        filled = with_full_starts(repository, spec)
         row = repository.experiments.create(
-            whole, plan(whole), idempotency_key=idempotency_key, body_sha256=digest, preset=preset, rerun_of=rerun_of
+            filled,
+            plan(filled),
+            idempotency_key=idempotency_key,
+            body_sha256=digest,
+            preset=preset,
+            rerun_of=rerun_of,
         )
         experiment_id = row.id
     return experiment_view(context, experiment_id)
 
 
 def refuse_unrunnable(context: Context, spec: Experiment) -> None:
-    """Refuse a spec that this service, or the cluster as it is now, will not run.
+    """Refuse a spec that this service or the current cluster will not run.
 
     Raises:
         SpecInvalid: The spec has such faults; the error holds all of them.
@@ -75,23 +80,23 @@ def refuse_unrunnable(context: Context, spec: Experiment) -> None:
 
 
 def placement_faults(context: Context, spec: Experiment) -> list[FieldError]:
-    """Return why a spec cannot be placed on the cluster now, if it asks to be refused in that case."""
+    """Return why the trials do not fit on the cluster now, if the spec asks to be refused in that case."""
     if spec.resources.if_unplaceable != "refuse":
         return []
-    found = _placement(context, spec)
-    if found.possible is not False:
+    fit = _placement(context, spec)
+    if fit.possible is not False:
         return []
     return [
         FieldError.at(
             ("resources", "if_unplaceable"),
             "refuse",
-            f"the trials cannot be placed now: {found.detail}; 'wait' queues the experiment",
+            f"the trials cannot be placed now: {fit.detail}; 'wait' would queue the experiment",
         )
     ]
 
 
 def fork(context: Context, parent_id: str, changes: object, idempotency_key: str | None) -> ExperimentView:
-    """Store an experiment whose chains start where another's ended; `changes` are merged over the other's spec."""
+    """Store an experiment whose chains start where the parent's chains ended; `changes` are merged into its spec."""
     with context.database.reading() as repository:
         parent = repository.experiments.get(parent_id)
     if changes is not None and not isinstance(changes, Mapping):
@@ -102,7 +107,7 @@ def fork(context: Context, parent_id: str, changes: object, idempotency_key: str
 
 
 def validate(context: Context, spec: Experiment) -> ValidatedSpec:
-    """Return what a spec without faults would ask of the cluster."""
+    """Check a spec; return the number of its chains and trials, whether they fit, and the resolved stages."""
     refuse_unrunnable(context, spec)
     with context.database.session() as repository:
         spec = with_full_starts(repository, spec)
@@ -119,7 +124,7 @@ def validate(context: Context, spec: Experiment) -> ValidatedSpec:
 
 
 def _placement(context: Context, spec: Experiment) -> Placement:
-    """Return whether its trials fit on the cluster as it is now."""
+    """Return whether the spec's trials fit on the current cluster."""
     resources = spec.resources
     return placement(resources.demand(), context.jobs.cluster_resources(), resources.workers_per_trial)
 

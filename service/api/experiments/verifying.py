@@ -1,4 +1,4 @@
-"""Replays of stages: requests for them, and what they found."""
+"""Replays of stages: requests and results."""
 
 from service.answers.verification import VerificationPage, VerificationView
 from service.api.context import Context
@@ -8,7 +8,7 @@ from service.store.tables import VerificationRow
 
 
 def verify(context: Context, experiment_id: str, chain_id: str, stage: int) -> VerificationView:
-    """Ask for a replay; if the same one is waiting or running already, return that one.
+    """Request a replay; if the same replay is already waiting or running, return that one.
 
     Raises:
         NotFound: There is no such experiment, chain or stage.
@@ -20,7 +20,7 @@ def verify(context: Context, experiment_id: str, chain_id: str, stage: int) -> V
         if row is None:
             raise NotFound(f"experiment {experiment_id} has no stage {stage} of a chain {chain_id!r}")
         if row.epoch == 0:
-            raise Conflict(f"stage {stage} of chain {chain_id} has committed no epoch that could be compared")
+            raise Conflict(f"stage {stage} of chain {chain_id} has committed no epoch to compare")
         if experiment.checkpoints_removed_at is not None:
             raise Conflict(f"experiment {experiment_id} cannot be verified: its checkpoints have been removed")
         return _view(repository.verifications.add(experiment_id, chain_id, stage))
@@ -30,7 +30,7 @@ def verification_page(context: Context, experiment_id: str, *, after: int, limit
     """List an experiment's verifications after number `after`, oldest first."""
     with context.database.reading() as repository:
         repository.experiments.get(experiment_id)
-        rows = repository.verifications.page(experiment_id, after=after, limit=limit + 1)
+        rows = repository.verifications.list_after(experiment_id, after, limit=limit + 1)
     return VerificationPage(
         verifications=[_view(row) for row in rows[:limit]],
         next_cursor=str(rows[limit - 1].number) if len(rows) > limit else None,

@@ -24,14 +24,14 @@ from service.store.requests import given
 from service.store.sums import Extent
 from service.store.tables import ChainRow, ExperimentRow
 
-# An answer holds at most so many chains; the rest come by cursor.
+# Largest number of chains in an answer; further chains come by cursor.
 MAX_CHAINS_EMBEDDED = 1_000
 
 
 def experiment_page(
     context: Context, *, limit: int, cursor: str | None, state: ExperimentState | None, name: str | None
 ) -> ExperimentPage:
-    """List experiments, newest first; `cursor` is the id of the last one of the page before."""
+    """List experiments, newest first; `cursor` is the id of the last experiment on the previous page."""
     with context.database.reading() as repository:
         try:
             rows = repository.experiments.page(limit=limit + 1, after=cursor, state=state, name=name)
@@ -48,8 +48,8 @@ def experiment_view(
     with context.database.reading() as repository:
         row = repository.experiments.get(experiment_id)
         chains = repository.work.chains(experiment_id, limit=limit + 1, after=after)
-        # On the first page only: for 100,000 chains it takes a good part of a second.
-        whole = repository.sums.extent(experiment_id) if after < 0 else None
+        # Only on the first page: for 100,000 chains, this takes a large part of a second.
+        extent = repository.sums.extent(experiment_id) if after < 0 else None
         search = search_view(repository, row) if after < 0 else None
         outcomes, parents = (
             repository.experiments.outcomes(experiment_id),
@@ -57,7 +57,7 @@ def experiment_view(
         )
     shown = experiment_summary(context.settings, row)
     return ExperimentView(
-        **{**dict(shown), "progress": _progress(row, whole)},
+        **{**dict(shown), "progress": _progress(row, extent)},
         parents=parents,
         rerun_of=row.rerun_of,
         history=[OutcomeView.model_validate(outcome, from_attributes=True) for outcome in outcomes],
@@ -93,19 +93,19 @@ def experiment_summary(settings: Settings, row: ExperimentRow) -> ExperimentSumm
     )
 
 
-def _progress(row: ExperimentRow, whole: Extent | None) -> ProgressView:
-    if whole is None:
+def _progress(row: ExperimentRow, extent: Extent | None) -> ProgressView:
+    if extent is None:
         return ProgressView(stages_done=row.stages_done, stages_total=row.stages_total)
     return ProgressView(
         stages_done=row.stages_done,
         stages_total=row.stages_total,
-        chains_total=whole.num_chains,
-        epochs_done=whole.epochs_done,
-        epochs_total=whole.epochs_total,
-        rows_done=whole.rows_done,
-        rows_total=whole.rows_total,
-        work_done=whole.work_done,
-        work_total=whole.work_total,
+        chains_total=extent.num_chains,
+        epochs_done=extent.epochs_done,
+        epochs_total=extent.epochs_total,
+        rows_done=extent.rows_done,
+        rows_total=extent.rows_total,
+        work_done=extent.work_done,
+        work_total=extent.work_total,
     )
 
 

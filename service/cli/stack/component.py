@@ -13,7 +13,7 @@ from service.cli.stack.ports import Port
 from service.cli.stack.process import PidFile
 from service.settings import Settings
 
-# Bytes. Trials exchange numbers, not tensors; Ray's default is a third of the machine's memory, which trials need.
+# Trials exchange numbers, not tensors. Ray's default is a third of the machine's memory, which trials need.
 OBJECT_STORE_BYTES = 256 * 1024**2
 
 
@@ -24,13 +24,13 @@ class Component:
     Attributes:
         name: The name in `tet status`.
         url: The address for people.
-        command: The command that starts it here; None if the settings say that it runs elsewhere.
+        command: The command that starts it on this machine; None if it runs elsewhere, by the settings.
         ports: The ports that it listens on.
         check: A function that raises probe.Unhealthy unless the component works.
         home: The stack's folder.
-        start_s: The time it may take until it answers, on a slow and busy machine.
-        stop_s: The time it may take to end after SIGTERM.
-        scratch: A folder of its own, which is removed once it has ended.
+        start_s: Seconds until it must answer, also on a slow and busy machine.
+        stop_s: Seconds that it may take to end after SIGTERM.
+        scratch: A temporary folder, which is removed once the component has ended.
     """
 
     name: str
@@ -73,7 +73,7 @@ def ray_scratch(settings: Settings) -> Path:
 
 
 def component_environment(settings: Settings) -> dict[str, str]:
-    """Return the environment of every component: our own, with the settings in full and Ray's token."""
+    """Return the environment of every component: that of this process, with all settings and Ray's token."""
     env = {name: value for name, value in os.environ.items() if name not in ("RAY_AUTH_TOKEN", "RAY_ADDRESS")}
     env |= settings.environment() | settings.ray_environment()
     env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env.get('PATH', os.defpath)}"

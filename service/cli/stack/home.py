@@ -15,15 +15,15 @@ from service.settings import Settings
 
 
 class StackError(TetError):
-    """The stack cannot be started or ended; the message says what to do."""
+    """The error of a stack that cannot be started or ended; the message says what to do."""
 
 
 class Busy(StackError):  # noqa: N818 - named for what it says
-    """Another process starts or ends the stack at this moment."""
+    """The error if another process starts or ends the stack at this moment."""
 
 
 def make_home(settings: Settings) -> None:
-    """Make the stack's folders, for this user alone, and a token for Ray."""
+    """Make the stack's folders, which only this user can read, and a token for Ray."""
     try:
         for folder in (settings.home, settings.home / "run", settings.home / "logs"):
             folder.mkdir(parents=True, exist_ok=True)
@@ -44,23 +44,23 @@ def make_private(folder: Path) -> None:
         StackError: The folder belongs to another user, who could read or replace its files.
     """
     folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
         raise StackError(f"{folder} belongs to another user: remove it, or set TET_HOME to another folder")
     folder.chmod(0o700)
 
 
 @contextlib.contextmanager
 def locked(settings: Settings) -> Iterator[None]:
-    """Keep two `tet` from starting or ending one stack at once; the lock ends with the process that holds it."""
+    """Hold the lock of the stack, so that no other `tet` starts or ends it; the lock ends with this process."""
     with (settings.home / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Busy(f"another `tet up` or `tet down` is at work in {settings.home}: wait for it") from None
+            raise Busy(f"another `tet up` or `tet down` is running for {settings.home}: wait for its end") from None
         yield
 
 
 def settings_digest(settings: Settings) -> str:
-    """Return a digest that differs where the settings differ."""
+    """Return a digest that differs if the settings differ."""
     return hashlib.sha256(json.dumps(settings.environment(), sort_keys=True).encode()).hexdigest()

@@ -15,7 +15,7 @@ class Port:
     host: str = "127.0.0.1"
 
     def is_free(self) -> bool:
-        """Whether a process could listen there now."""
+        """Return whether a process could listen on the port now."""
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # closing connections do not matter
@@ -27,10 +27,10 @@ class Port:
         return True
 
     def complaint(self) -> str:
-        """Return a message: the port is taken, by which process if that is known, and what to set."""
+        """Return a message that names the port, the process that holds it if known, and the setting to change."""
         holder = _holder(self.number)
         by = f" by {holder}" if holder else ""
-        return f"port {self.number} is taken{by}: free it, or set {self.variable} to another"
+        return f"port {self.number} is taken{by}: free it, or set {self.variable} to another port"
 
 
 def _holder(number: int) -> str | None:

@@ -1,4 +1,4 @@
-"""Health checks of the components. Each makes a request that users make, since a process can live and not work.
+"""Health checks of the components. Each makes a request that users make, because a process can run without working.
 
 `python -m service.cli.stack.probe NAME` runs one of them and exits with 1 if it fails. Containers use it as their
 health check, with the names and the token that the other containers use.
@@ -34,7 +34,7 @@ def ray_node(settings: Settings) -> None:
 
 
 def mlflow(settings: Settings) -> None:
-    """Search MLflow's experiments: /health is green even where every call is refused for its host name."""
+    """Search MLflow's experiments: /health succeeds even if MLflow refuses every call because of its host name."""
     _ask("POST", f"{settings.mlflow_url}/api/2.0/mlflow/experiments/search", json={"max_results": 1})
 
 
@@ -57,7 +57,7 @@ def main(name: str) -> int:
 
 
 def _living_nodes(settings: Settings) -> list[str]:
-    """Return the host names of Ray's living nodes; a node that has just joined has no name until its agent reports."""
+    """Return the host names of Ray's living nodes; a new node has no name until its agent reports it."""
     url = f"{settings.ray_url}/nodes?view=summary"
     answer = _ask("GET", url, headers=_token(settings))
     try:

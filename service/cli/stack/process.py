@@ -1,6 +1,6 @@
-"""A background process that was started here, and its family: both are found again later and ended together.
+"""Background processes and their families, which are found again later and ended together.
 
-A pid file names the process by its pid and by the time of its birth, since another process may have the pid by now.
+A pid file names the process by its pid and by the time of its birth, because another process may have its pid by now.
 Its family is never looked for by name. The family is: its descendants; the members of the session that it opened; and
 all processes with its mark in their environment. Children inherit the mark even if they open a session of their own, as
 the driver of a Ray job does, or lose their parent.
@@ -22,8 +22,9 @@ import psutil
 
 MARK = "TET_STACK_PROCESS"
 
-# Ray ends a job's driver after the job's supervisor has ended; it looks once a second.
+# Seconds for the family to end: Ray ends a job's driver after the job's supervisor, which it checks each second.
 ORPHANS_GRACE_S = 3.0
+# Seconds to wait after SIGKILL.
 KILL_S = 10.0
 
 
@@ -44,18 +45,18 @@ class ProcessRecord:
     settings: str
 
     def is_alive(self) -> bool:
-        """Whether this very process, not a later one with its pid, still runs."""
+        """Return whether this process still runs; a later process with the same pid does not count."""
         return self.pid is not None and birth(self.pid) == self.birth
 
     def family(self) -> list[psutil.Process]:
-        """Return the process and all of its family that still run, the youngest last."""
+        """Return the process and the members of its family that still run."""
         if not _same_boot(self.birth):
             return []
-        found = {process.pid: process for process in self._tree()}
+        members = {process.pid: process for process in self._tree()}
         for process in psutil.process_iter():
-            if process.pid not in found and (self._is_session_of(process) or _mark(process) == self.mark):
-                found[process.pid] = process
-        return [process for process in found.values() if process.pid != os.getpid() and _runs(process)]
+            if process.pid not in members and (self._is_session_of(process) or _mark(process) == self.mark):
+                members[process.pid] = process
+        return [process for process in members.values() if process.pid != os.getpid() and _runs(process)]
 
     def _tree(self) -> list[psutil.Process]:
         """Return the process and its descendants; nothing once it has ended."""
@@ -68,7 +69,7 @@ class ProcessRecord:
             return []
 
     def _is_session_of(self, process: psutil.Process) -> bool:
-        """Whether `process` is in the session that ours opened; a session outlives its leader, under its pid."""
+        """Return whether `process` is in the session that this process opened; a session outlives its leader."""
         if self.pid is None or birth(self.pid) not in (None, self.birth):
             return False
         try:
@@ -77,7 +78,7 @@ class ProcessRecord:
             return False
 
     def stop(self, grace_s: float) -> None:
-        """Ask the process to end, then the rest of its family, and kill those that still run.
+        """Ask the process to end, then the rest of its family, and kill the processes that still run.
 
         Args:
             grace_s: Seconds that the process may take to end; its family gets `ORPHANS_GRACE_S` after that.
@@ -85,7 +86,7 @@ class ProcessRecord:
         Raises:
             TimeoutError: A process outlived SIGKILL, because it is stuck in the kernel.
         """
-        family = self.family()  # looked for before the process dies: orphans lose their place in the tree
+        family = self.family()  # before the process ends: orphans leave the tree of its descendants
         leaders = [process for process in family if process.pid == self.pid and self.is_alive()]
         _end(leaders, signal.SIGTERM, grace_s)
         _end(family, signal.SIGTERM, ORPHANS_GRACE_S)
@@ -101,7 +102,7 @@ class PidFile:
     path: Path
 
     def read(self) -> ProcessRecord | None:
-        """Return the named process, alive or not; None if the file names none or cannot be read."""
+        """Return the named process, even if it has ended; None if the file is missing or cannot be read."""
         try:
             return ProcessRecord(**json.loads(self.path.read_text()))
         except (FileNotFoundError, ValueError, TypeError):
@@ -131,7 +132,7 @@ class StartedProcess:
     ) -> Self:
         """Start `command` in a session of its own, with its output in `log`, and write its pid file."""
         mark = uuid.uuid4().hex
-        # Write the mark first: if this process is killed in the next moment, the child can still be found by it.
+        # Write the mark first: if this process is killed in the next moment, the mark still identifies the child.
         pid_file.write(ProcessRecord(None, f"{_boot()}:", mark, settings))
         with log.open("wb") as output:
             popen = subprocess.Popen(
@@ -148,12 +149,12 @@ class StartedProcess:
         return cls(record, popen)
 
     def exit_status(self) -> int | None:
-        """Return how it ended, negative for a signal; None while it runs."""
+        """Return the exit status, negative for a signal; None while the process runs."""
         return self.popen.poll()
 
 
 def _end(processes: list[psutil.Process], signum: int, patience_s: float) -> list[psutil.Process]:
-    """Send a signal to those that still run; return those that run after at most `patience_s` seconds."""
+    """Send a signal to the processes; return the ones that still run after at most `patience_s` seconds."""
     left = [process for process in processes if _runs(process)]
     for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):

@@ -1,4 +1,4 @@
-"""The restarts of components: how often there were any, and when the next one is allowed."""
+"""The restarts of components: their number, and when the next one is allowed."""
 
 import json
 from collections.abc import Mapping
@@ -8,16 +8,16 @@ from typing import Self
 
 from tet_core.files import write_atomic
 
-# The first restart within the window comes at once; then the wait doubles, from the first of these to the last.
+# Seconds. The first restart within the window has no wait; later waits double from the first of these to the last.
 FIRST_WAIT_S, LAST_WAIT_S = 1.0, 60.0
 
 
 @dataclass(frozen=True)
 class Policy:
-    """The number of restarts after which a person has to look at a component.
+    """The limit of restarts after which a component is left down.
 
     Attributes:
-        limit: Restarts within the window.
+        limit: Largest number of restarts within the window.
         window_s: Length of the window, s; earlier restarts do not count.
     """
 
@@ -31,10 +31,10 @@ class Restarts:
 
     Attributes:
         count: Restarts since `tet up`.
-        recent: Times of those that still count.
+        recent: Times of the restarts within the window.
         at: Time of the last one; None if there was none.
-        reason: The reason of the last one; once given up, the reason for that.
-        given_up: Whether there will be no more.
+        reason: The reason of the last restart, or of giving up.
+        given_up: Whether the component is no longer restarted.
     """
 
     count: int = 0
@@ -44,7 +44,7 @@ class Restarts:
     given_up: bool = False
 
     def due_at(self, policy: Policy, now: float) -> float | None:
-        """Return when a component that is dead now may be restarted; None if it may not."""
+        """Return when a component that has failed may be restarted; None if it may not."""
         recent = self._recent(policy, now)
         if self.given_up or len(recent) >= policy.limit:
             return None
@@ -53,12 +53,12 @@ class Restarts:
         return recent[-1] + min(FIRST_WAIT_S * 2.0 ** (len(recent) - 1), LAST_WAIT_S)
 
     def restarted(self, policy: Policy, now: float, reason: str) -> Self:
-        """Return the restarts with one more."""
+        """Return these restarts and one more."""
         recent = (*self._recent(policy, now), now)
         return replace(self, count=self.count + 1, recent=recent, at=now, reason=reason)
 
     def give_up(self, policy: Policy, reason: str) -> Self:
-        """Return the restarts with the end of them."""
+        """Return these restarts, with no further ones allowed."""
         past = f"given up after {policy.limit} restarts in {policy.window_s:.0f} s"
         return replace(self, given_up=True, reason=f"{past}: {reason}; `tet up` starts it again")
 
@@ -73,10 +73,10 @@ class RestartsFile:
     path: Path
 
     def read(self) -> dict[str, Restarts]:
-        """Return the restarts by component; nothing if there is no file or it cannot be read."""
+        """Return the restarts by component; an empty dict if the file is missing or cannot be read."""
         try:
-            found = json.loads(self.path.read_bytes())
-            return {name: Restarts(**{**past, "recent": tuple(past["recent"])}) for name, past in found.items()}
+            stored = json.loads(self.path.read_bytes())
+            return {name: Restarts(**{**past, "recent": tuple(past["recent"])}) for name, past in stored.items()}
         except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
             return {}
 
@@ -85,7 +85,7 @@ class RestartsFile:
         write_atomic(self.path, json.dumps({name: asdict(past) for name, past in restarts.items()}).encode())
 
     def forget(self, names: list[str]) -> None:
-        """Remove the restarts of some components, which start from zero."""
+        """Remove the restarts of some components, which then count from 0."""
         left = {name: past for name, past in self.read().items() if name not in names}
         if left:
             self.write(left)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from service.cli.stack import supervising
+from service.cli.stack import supervisor_control
 from service.cli.stack.component import Component, components
 from service.cli.stack.home import StackError, locked, make_home, settings_digest
 from service.cli.stack.process import StartedProcess
@@ -13,7 +13,7 @@ from service.settings import Settings
 
 @dataclass(frozen=True)
 class Status:
-    """The state of one component; `pid` is None if it was not started from this home."""
+    """The status of one component; `pid` is None if the component does not run from this home."""
 
     name: str
     url: str
@@ -24,16 +24,16 @@ class Status:
 
 
 def status(settings: Settings) -> list[Status]:
-    """Ask every component whether it works."""
-    found = []
-    past = supervising.restarts_file(settings).read()
+    """Return the status of every component."""
+    statuses = []
+    past = supervisor_control.restarts_file(settings).read()
     for component in components(settings):
         record = component.pid_file.read()
         trouble = component.trouble(settings)
         pid = record.pid if record and record.is_alive() else None
         restarts = past.get(component.name, Restarts())
-        found.append(Status(component.name, component.url, pid, trouble is None, trouble, restarts))
-    return found
+        statuses.append(Status(component.name, component.url, pid, trouble is None, trouble, restarts))
+    return statuses
 
 
 def up(settings: Settings, say: Say, *, supervise: bool = True) -> None:
@@ -42,20 +42,20 @@ def up(settings: Settings, say: Say, *, supervise: bool = True) -> None:
     Args:
         settings: The stack's settings.
         say: Called with a message at each step.
-        supervise: Whether components that die later are to be restarted.
+        supervise: Whether to restart components that fail later.
 
     Raises:
-        StackError: A port is taken, or a component ended or did not answer in time. The components that this call
-            started have been ended again.
+        StackError: A port is taken, or a component ended or did not answer in time. The components that
+            this call started have been ended again.
     """
     make_home(settings)
     _refuse_other_settings(settings)
-    supervising.stop_supervisor(settings)
+    supervisor_control.stop_supervisor(settings)
     try:
         _up(settings, say)
     finally:
         if supervise and any(component.pid_file.path.exists() for component in components(settings)):
-            supervising.start_supervisor(settings)
+            supervisor_control.start_supervisor(settings)
 
 
 def _refuse_other_settings(settings: Settings) -> None:
@@ -72,7 +72,7 @@ def _up(settings: Settings, say: Say) -> None:
         taken = [port.complaint() for component in missing for port in component.ports if not port.is_free()]
         if taken:
             raise StackError("\n".join(taken))
-        supervising.restarts_file(settings).forget([component.name for component in missing])
+        supervisor_control.restarts_file(settings).forget([component.name for component in missing])
         started: list[Component] = []
         try:
             _start_all(missing, started, settings, say)
@@ -84,14 +84,14 @@ def _up(settings: Settings, say: Say) -> None:
 
 
 def down(settings: Settings, say: Say) -> None:
-    """End every process of the stack, if there is one.
+    """End every process of the stack.
 
     The API ends first, so that it submits no more jobs, and MLflow last, so that trials can log until they end.
     """
     if not settings.home.exists():
         say("nothing is up")
         return
-    supervising.stop_supervisor(settings)
+    supervisor_control.stop_supervisor(settings)
     with locked(settings):
         order = {"api": 0, "ray": 1, "mlflow": 2}
         stopped = False
@@ -100,7 +100,7 @@ def down(settings: Settings, say: Say) -> None:
                 end_component(component)
                 say(f"{component.name} ended")
                 stopped = True
-        supervising.restarts_file(settings).path.unlink(missing_ok=True)
+        supervisor_control.restarts_file(settings).path.unlink(missing_ok=True)
         if not stopped:
             say("nothing is up")
 

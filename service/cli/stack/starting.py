@@ -9,16 +9,18 @@ from service.cli.stack.home import StackError, make_private, settings_digest
 from service.cli.stack.process import StartedProcess
 from service.settings import Settings
 
+# Seconds between two checks whether a component answers.
 PROBE_INTERVAL_S = 0.25
-# The ports of a killed process are free a moment later.
+# Seconds to wait for the ports of a killed process.
 PORTS_FREE_S = 10.0
+# Lines of a log that an error shows.
 TAIL_LINES = 15
 
 Say = Callable[[str], None]
 
 
 def needs_no_start(component: Component, settings: Settings, say: Say) -> bool:
-    """Return whether a component is up, here or elsewhere; if it is not, end the processes that are left of it."""
+    """Return whether a component works, on this machine or elsewhere; if not, end its remaining processes."""
     if component.command is None:
         if trouble := component.trouble(settings):
             raise StackError(f"{component.name} is set to run elsewhere, and does not answer there: {trouble}")
@@ -40,7 +42,7 @@ def needs_no_start(component: Component, settings: Settings, say: Say) -> bool:
 
 def start_component(component: Component, settings: Settings) -> StartedProcess:
     """Start a component in the background, without waiting until it answers."""
-    assert component.command is not None  # `needs_no_start` answers for the others
+    assert component.command is not None  # `needs_no_start` returns True for components without a command
     if component.scratch is not None:
         make_private(component.scratch)
     if component.log.exists():
@@ -63,7 +65,7 @@ def wait_for_answer(component: Component, process: StartedProcess, settings: Set
     """
     deadline = time.monotonic() + component.start_s
     while True:
-        # In this order: an answer while our process is dead comes from a foreign one.
+        # In this order: if our process has ended, the answer came from another process.
         trouble = component.trouble(settings)
         exit_status = process.exit_status()
         if exit_status is not None:
@@ -77,7 +79,7 @@ def wait_for_answer(component: Component, process: StartedProcess, settings: Set
 
 
 def end_component(component: Component) -> None:
-    """End a component with its whole family, and remove its scratch folder."""
+    """End a component and its whole family, and remove its scratch folder."""
     record = component.pid_file.read()
     if record is not None:
         try:
@@ -90,7 +92,7 @@ def end_component(component: Component) -> None:
 
 
 def restart(component: Component, settings: Settings) -> StartedProcess:
-    """End the processes that are left of a component, and start it again without waiting; the caller holds the lock."""
+    """End a component's remaining processes, and start it again without waiting; the caller holds the lock."""
     end_component(component)
     deadline = time.monotonic() + PORTS_FREE_S
     while not all(port.is_free() for port in component.ports) and time.monotonic() < deadline:

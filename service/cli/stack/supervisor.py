@@ -1,8 +1,8 @@
-"""The supervisor of the local stack: it restarts components that die or do not answer, after longer and longer waits.
+"""The supervisor of the local stack: it restarts components that fail, after increasing waits.
 
 `python -m service.cli.stack.supervisor` runs it with the settings of its environment until it gets a signal or the
-stack is down. Each stack has one: it holds a lock as long as it lives. The components do not depend on it: if it dies
-they keep running, and the next `tet` command starts another one, which reads the files in `run/`.
+stack is down. Each stack has one supervisor, which holds a lock while it runs. The components do not depend on it. If
+it dies, they keep running, and the next `tet` command starts a new supervisor, which reads the files in `run/`.
 """
 
 import contextlib
@@ -22,32 +22,33 @@ from service.cli.stack.home import Busy, locked, settings_digest
 from service.cli.stack.process import MARK, ProcessRecord, StartedProcess, birth
 from service.cli.stack.restarts import Policy, Restarts
 from service.cli.stack.starting import restart
-from service.cli.stack.supervising import pid_file, restarts_file
+from service.cli.stack.supervisor_control import pid_file, restarts_file
 from service.settings import Settings
 
 log = logging.getLogger("supervisor")
 
-LOOK_EVERY_S = 1.0
-# A question costs the component some work, and a frozen one lets the supervisor wait for its answer.
-ASK_EVERY_S = 5.0
+# Seconds between two looks at all processes.
+ROUND_INTERVAL_S = 1.0
+# Seconds between two health checks of a component: a check costs it some work, and blocks while it does not answer.
+CHECK_INTERVAL_S = 5.0
 LOG_BYTES = 1_000_000
 
 
 class Supervisor:
-    """A loop that looks at each component in turn, and remembers since when it has not answered."""
+    """A loop over the components, which remembers since when each has not answered."""
 
     def __init__(self, settings: Settings, stop: threading.Event) -> None:
         self._settings, self._stop = settings, stop
         self._policy = Policy(settings.restart_limit, settings.restart_window_s)
         self._file = restarts_file(settings)
-        self._asked_at: dict[str, float] = {}
+        self._checked_at: dict[str, float] = {}
         self._silent_since: dict[str, float] = {}
         self._coming_up: set[str] = set()
-        # The components that were started from here: only the parent of a process learns how it ended.
+        # Components that this process has restarted: only the parent of a process learns how it ended.
         self._started: dict[str, StartedProcess] = {}
 
     def run(self) -> None:
-        """Look after the stack until `stop` is set, or the stack is down."""
+        """Supervise the stack until `stop` is set, or the stack is down."""
         while not self._stop.is_set():
             own = [component for component in components(self._settings) if component.command is not None]
             if not any(component.pid_file.path.exists() for component in own):
@@ -55,12 +56,12 @@ class Supervisor:
                 return
             for component in own:
                 try:
-                    self._look_at(component)
-                except Exception:  # such as a full disk: look after the others all the same
-                    log.exception("%s could not be looked after", component.name)
-            self._stop.wait(LOOK_EVERY_S)
+                    self._check(component)
+                except Exception:  # such as a full disk: check the other components all the same
+                    log.exception("%s could not be checked", component.name)
+            self._stop.wait(ROUND_INTERVAL_S)
 
-    def _look_at(self, component: Component) -> None:
+    def _check(self, component: Component) -> None:
         record = component.pid_file.read()
         if record is None or self._stop.is_set():
             return
@@ -77,13 +78,13 @@ class Supervisor:
             self._restart(component, record, past, fault)
 
     def _fault(self, component: Component, record: ProcessRecord) -> str | None:
-        """Return what is wrong with a component; None if it works, or has not been silent for long."""
+        """Return what is wrong with a component; None if it works, or has been silent only for a short time."""
         name, now = component.name, time.monotonic()
         if not record.is_alive():
-            return self._obituary(component)
-        if now - self._asked_at.get(name, -ASK_EVERY_S) < ASK_EVERY_S:
+            return self._end_of_process(component)
+        if now - self._checked_at.get(name, -CHECK_INTERVAL_S) < CHECK_INTERVAL_S:
             return None
-        self._asked_at[name] = now
+        self._checked_at[name] = now
         trouble = component.trouble(self._settings)
         if trouble is None:
             self._silent_since.pop(name, None)
@@ -94,7 +95,7 @@ class Supervisor:
             return None
         return f"it has not answered for {silent_s:.0f} s: {trouble}"
 
-    def _obituary(self, component: Component) -> str:
+    def _end_of_process(self, component: Component) -> str:
         started = self._started.get(component.name)
         status = None if started is None else started.exit_status()
         if status is None:
@@ -102,7 +103,7 @@ class Supervisor:
         return f"it was killed by {signal.Signals(-status).name}" if status < 0 else f"it ended with status {status}"
 
     def _restart(self, component: Component, record: ProcessRecord, past: Restarts, fault: str) -> None:
-        """Restart a component, unless another process works on the stack: then try again in the next round."""
+        """Restart a component; if another process starts or ends the stack, try again in the next round."""
         with contextlib.suppress(Busy), locked(self._settings):
             if component.pid_file.read() != record:
                 return
@@ -117,14 +118,14 @@ class Supervisor:
 
 
 def main() -> int:
-    """Supervise the stack, unless another supervisor does already; return the exit status."""
+    """Supervise the stack, unless another supervisor already does; return the exit status."""
     settings = Settings.from_environment()
     logging.basicConfig(
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(message)s",
         handlers=[RotatingFileHandler(settings.home / "logs" / "supervisor.log", maxBytes=LOG_BYTES, backupCount=1)],
     )
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log every question
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log every health check
     stop = threading.Event()
     signals.set_on(stop, signal.SIGTERM, signal.SIGINT)
     with (settings.home / "supervisor.lock").open("w") as lock:
@@ -133,7 +134,7 @@ def main() -> int:
         pid = os.getpid()
         own = ProcessRecord(pid, birth(pid) or "", os.environ.get(MARK, ""), settings_digest(settings))
         pid_file(settings).write(own)
-        log.info("looking after the stack, as process %d", pid)
+        log.info("supervising the stack, as process %d", pid)
         try:
             Supervisor(settings, stop).run()
         finally:

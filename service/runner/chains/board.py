@@ -1,8 +1,8 @@
 """The board of an experiment: which stage of which chain may run next. It knows nothing of Ray.
 
 A chain's next stage is ready as soon as the stage before it has ended; it does not wait for other chains. Chains that
-have started come first, so that they finish before new ones are opened. In a search, a chain may be held until the
-other chains of its configuration have caught up, or it may be stopped; and the number of open configurations may be
+have started come first, so that they finish before new chains are opened. In a search, a chain may be held until the
+other chains of its configuration have caught up, or it may be stopped. The number of open configurations may be
 limited.
 """
 
@@ -32,7 +32,7 @@ class StageId:
 
 @dataclass
 class _Lane:
-    """The state of one chain: how many stages succeeded, whether a trial has taken the next one, whether it is held."""
+    """The state of one chain. `done` counts its succeeded stages; `taken`: a trial runs the next stage."""
 
     chain: Chain
     position: int
@@ -58,11 +58,11 @@ class Board:
 
     Args:
         chains: All chains, in the order in which they are opened.
-        done: How many stages of a chain have succeeded already, by the chain's id.
-        failed: Ids of the chains that have failed already.
+        done: How many stages of each chain have succeeded, by the chain's id.
+        failed: Ids of the chains that have failed.
         stopped: Ids of the chains that a search has stopped.
-        begun: Ids of the chains that have committed something.
-        held: Ids of the chains that wait for others of their configuration.
+        started: Ids of the chains that have committed something.
+        held: Ids of the chains that wait for other chains of their configuration.
         max_open: How many configurations may be open (started and not ended) at once; None: any number.
     """
 
@@ -70,7 +70,7 @@ class Board:
     done: Mapping[str, int] = field(default_factory=dict)
     failed: frozenset[str] = frozenset()
     stopped: frozenset[str] = frozenset()
-    begun: frozenset[str] = frozenset()
+    started: frozenset[str] = frozenset()
     held: frozenset[str] = frozenset()
     max_open: int | None = None
 
@@ -86,14 +86,14 @@ class Board:
             )
             for position, chain in enumerate(self.chains)
         }
-        going_on = [lane for lane in self._lanes.values() if not lane.over]
+        not_over = [lane for lane in self._lanes.values() if not lane.over]
         self._of: dict[tuple[str, int], list[_Lane]] = {}
         for lane in self._lanes.values():
             self._of.setdefault(lane.configuration, []).append(lane)
-        # How many chains of each configuration are not over; and the configurations that are open.
-        self._left = Counter(lane.configuration for lane in going_on)
-        self._open = {lane.configuration for lane in going_on if lane.done or lane.chain.id in self.begun}
-        # A heap of ranks with ids, so that 100,000 chains are not searched again for each trial.
+        # The number of chains of each configuration that are not over, and the open configurations.
+        self._left = Counter(lane.configuration for lane in not_over)
+        self._open = {lane.configuration for lane in not_over if lane.done or lane.chain.id in self.started}
+        # A heap of (rank, chain id), because a search through 100,000 chains for each trial would be slow.
         self._ready: list[tuple[tuple[bool, int], str]] = []
         self._rank_all()
         self._num_taken = 0
@@ -107,7 +107,7 @@ class Board:
             self._rank_all()
 
     def take(self) -> StageId | Answer:
-        """Take the next stage to run; return it, or why there is none."""
+        """Take and return the next stage to run, or return why there is none."""
         if self._closed:
             return Answer.FINISHED
         while self._ready:
@@ -133,18 +133,18 @@ class Board:
         self._offer(lane)
 
     def failed_for_good(self, stage: StageId) -> None:
-        """Note that a stage has failed and is not retried: its chain is over, the other chains go on."""
+        """Note that a stage has failed and is not retried: its chain is over, the other chains continue."""
         lane = self._put_back(stage)
         if not lane.over:
             self._is_over(lane)
         lane.failed = True
 
     def lost(self, stage: StageId) -> None:
-        """Note that a trial ended before its stage did: it may run again, unless its chain is held or stopped."""
+        """Note that a trial ended before its stage: the stage may run again, unless its chain is held or stopped."""
         self._offer(self._put_back(stage))
 
     def hold(self, chain_id: str) -> None:
-        """Do not offer the chain after its present trial, until it is released."""
+        """Do not offer the chain's next trial until the chain is released."""
         self._lanes[chain_id].held = True
 
     def release(self, chain_id: str) -> None:
@@ -156,7 +156,7 @@ class Board:
                 self._offer(lane)
 
     def stop(self, chain_id: str) -> None:
-        """End the chain, if it has not ended. A trial that has taken its stage still has to be reported, as usual."""
+        """End the chain, if it has not ended. The end of its running trial still has to be reported, as usual."""
         lane = self._lanes[chain_id]
         if not lane.over:
             lane.stopped = True
@@ -173,7 +173,7 @@ class Board:
 
     @property
     def num_chains(self) -> int:
-        """How many chains there are."""
+        """The number of chains."""
         return len(self._lanes)
 
     @property
@@ -193,7 +193,7 @@ class Board:
                         self._offer(lane)
 
     def _rank(self, lane: _Lane) -> tuple[bool, int]:
-        """Return a chain's rank among the ready ones: what has started comes first, of a chain or a configuration."""
+        """Return a chain's rank among the ready chains: started chains and those of open configurations come first."""
         is_open = self.max_open is not None and lane.configuration in self._open
         return lane.done == 0 and not is_open, lane.position
 

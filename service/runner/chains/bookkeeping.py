@@ -1,4 +1,4 @@
-"""The bookkeeping of an experiment's chains: what may run, what is committed, what the search decides."""
+"""The bookkeeping of an experiment's chains: board, ledger and search."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from service.states import WorkState
 
 @dataclass(frozen=True)
 class Bookkeeping:
-    """What a driver knows of its chains.
+    """All that a driver knows of its chains.
 
     Attributes:
         board: Which stage may run next.
         ledger: What is committed of every stage.
-        study: The search, if the experiment has one.
+        study: The search. Without a search in the spec, it decides nothing.
     """
 
     board: Board
@@ -26,7 +26,7 @@ class Bookkeeping:
 
 
 def make_board(ledger: Ledger, study: Study) -> Board:
-    """Return a board with the chains as they stand by what is committed. How many may be open is set later."""
+    """Return a board with the committed state of the chains. The limit of open configurations is set later."""
     chains = [*ledger.chains.values()]
 
     def ids(is_so: Callable[[Chain], bool]) -> frozenset[str]:
@@ -37,6 +37,6 @@ def make_board(ledger: Ledger, study: Study) -> Board:
         done={chain.id: ledger.done_stages(chain) for chain in chains},
         failed=ids(ledger.has_failed),
         stopped=ids(lambda chain: ledger.chain_state(chain) is WorkState.STOPPED),
-        begun=ids(lambda chain: ledger.chain_state(chain) is WorkState.RUNNING),
+        started=ids(lambda chain: ledger.chain_state(chain) is WorkState.RUNNING),
         held=ids(lambda chain: study.waits(chain.id)),
     )

@@ -1,4 +1,4 @@
-"""The event file of one driver. The driver appends to it; the reconciler reads on from where it stopped."""
+"""The event file of one driver. The driver appends to it; the reconciler reads the new lines."""
 
 import threading
 from pathlib import Path

@@ -1,9 +1,9 @@
-"""The journal of a search: what it proposed and decided, in order, on storage.
+"""The journal of a search: its proposals and decisions in order, on storage.
 
 An entry is written before the search acts on it, and is never changed.
 
 Each entry is a file of its own, numbered without gaps and created exclusively. If two drivers write at the same time,
-the second one finds the file there, reads it and decides again. So two drivers cannot contradict each other.
+the slower one finds that the file exists, reads it and decides again. So two drivers cannot contradict each other.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from tet_core.files import write_once
 
 
 class Proposal(StoredRecord):
-    """The values that an arm's configuration of this number tries; None where nothing was left to try."""
+    """The values that a configuration of an arm tries; None if nothing was left to try."""
 
     type: Literal["proposal"] = "proposal"
     arm: str
@@ -30,10 +30,10 @@ class Proposal(StoredRecord):
 
 
 class Decision(StoredRecord):
-    """The decision whether a configuration goes on after an epoch of a stage.
+    """The decision whether a configuration continues after an epoch of a stage.
 
-    `value` is its validation accuracy there, a mean over its seeds. It is None where one of its networks broke down (a
-    loss that is not finite; a layer that is dead, saturated or cut off); `failure` then says how.
+    `value` is its validation accuracy at that epoch, a mean over its seeds. It is None if one of its networks broke
+    down: a loss that is not finite, or a layer that is dead, saturated or cut off. `failure` then says how.
     """
 
     type: Literal["decision"] = "decision"
@@ -53,7 +53,7 @@ _ENTRY: TypeAdapter[Entry] = TypeAdapter(Annotated[Entry, Field(discriminator="t
 
 
 def as_proposed(spec: Experiment, chain: Chain, folder: Path) -> Chain:
-    """Return a chain of the plan with the values that the search has proposed for it, if it has."""
+    """Return a chain of the plan with the values that the search has proposed for it, if there are any."""
     if not chain.proposed:
         for entry in StudyJournal(folder).news():
             if isinstance(entry, Proposal) and (entry.arm, entry.number) == (chain.arm, chain.number) and entry.values:
@@ -62,10 +62,10 @@ def as_proposed(spec: Experiment, chain: Chain, folder: Path) -> Chain:
 
 
 class StudyJournal:
-    """The journal of one experiment, and how far it was read.
+    """The journal of one experiment, and the number of entries that were read.
 
     Args:
-        folder: The journal's folder; it is made by the first entry.
+        folder: The journal's folder. The first `append` makes it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -83,7 +83,7 @@ class StudyJournal:
             yield _ENTRY.validate_json(content)
 
     def append(self, entry: Entry) -> bool:
-        """Write an entry after those that were read; return False if another driver was faster (see `news`)."""
+        """Write the next entry; return False if another driver has written it first: then read `news`."""
         self._folder.mkdir(exist_ok=True)
         written = write_once(self._file(self._num_read + 1), entry.model_dump_json().encode() + b"\n")
         self._num_read += written

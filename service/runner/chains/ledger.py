@@ -1,4 +1,4 @@
-"""The ledger: what is committed of every stage, read from storage. It announces each change as an event."""
+"""The ledger: the committed state of every stage, read from storage. It announces each change as an event."""
 
 import threading
 from collections.abc import Iterable, Iterator
@@ -19,9 +19,9 @@ from service.storage import ExperimentFolder
 
 @dataclass(frozen=True)
 class ChainStop:
-    """The time and the reason of a search's stop of a chain.
+    """The stop of a chain by a search: its time, in ms since 1970, and its reason.
 
-    `failure` is there if the network broke down, at this seed or at another one of the same configuration.
+    `failure` is set if a network of the same configuration broke down, at this seed or another one.
     """
 
     at_ms: int
@@ -51,7 +51,7 @@ class Ledger:
         return [StageId(chain.id, stage.index) for chain in self.chains.values() for stage in chain.stages]
 
     def progress(self, stage: StageId) -> StageProgress:
-        """Return what was last read of a stage. If a search has stopped the stage, that is its end."""
+        """Return the state of a stage that was last read. If a search has stopped the stage, that is its end."""
         with self._lock:
             known, stop = self._progress[stage], self._stops.get(stage.chain)
         # If a network broke down while another seed committed its last epoch, the stop came first.
@@ -61,7 +61,7 @@ class Ledger:
         return replace(known, done=Done(state=WorkState.STOPPED, attempt=known.num_attempts, at_ms=stop.at_ms))
 
     def refresh(self, stage: StageId) -> StageProgress:
-        """Read and return what has been committed since."""
+        """Read a stage again and return its state."""
         with self._lock:
             known = self._progress[stage]
         ended = known.done is None and known.folder.done(self.generation).exists()
@@ -71,7 +71,7 @@ class Ledger:
         return self.progress(stage)
 
     def set_proposed(self, chain: Chain) -> None:
-        """Replace a chain by itself with the values that the search has proposed for it."""
+        """Replace a chain by the same chain with the values that the search has proposed for it."""
         self.chains[chain.id] = chain
         self._events.append(
             ChainConfigured(
@@ -87,7 +87,7 @@ class Ledger:
             self._stops[chain] = stop
 
     def stop_of(self, chain: Chain) -> ChainStop | None:
-        """Return when and why a search stopped the chain; None if it goes on, or had ended before."""
+        """Return when and why a search stopped the chain; None if the chain continues, or had ended before."""
         return self._stops.get(chain.id) if self.chain_state(chain) is WorkState.STOPPED else None
 
     @staticmethod
@@ -98,7 +98,7 @@ class Ledger:
         return replace(known, commits=commits, started=started, num_attempts=num_attempts)
 
     def done_stages(self, chain: Chain) -> int:
-        """Return how many stages of a chain have succeeded, counted from its first without a gap."""
+        """Return how many stages of a chain have succeeded, counted from the first one up to the first that has not."""
         succeeded = takewhile(lambda done: done is not None and done.state is WorkState.SUCCEEDED, self._ends(chain))
         return sum(1 for _ in succeeded)
 
@@ -112,13 +112,13 @@ class Ledger:
         return next((done.failure for done in failed), None)
 
     def _ends(self, chain: Chain) -> Iterator[Done | None]:
-        """Yield the end of each stage of a chain, None where it has not ended."""
+        """Yield the end of each stage of a chain; None if the stage has not ended."""
         return (self.progress(StageId(chain.id, stage.index)).done for stage in chain.stages)
 
     # -- events ------------------------------------------------------------------------------------------------
 
     def announce_all(self) -> None:
-        """Announce everything that has started, since a killed driver may not have announced it."""
+        """Announce everything that has started, because a killed driver may not have announced it."""
         for stage in self.stages():
             if self.progress(stage).num_attempts or stage.chain in self._stops:
                 self.announce(stage, WorkState.WAITING)
@@ -138,15 +138,15 @@ class Ledger:
             self._events.append(ChainChanged(chain=chain.id, state=state, reason=stop.reason if stop else ""))
 
     def chain_state(self, chain: Chain) -> WorkState:
-        """Return a chain's state by what is committed."""
+        """Return a chain's committed state."""
         if self.has_failed(chain):
             return WorkState.FAILED
         if self.done_stages(chain) == len(chain.stages):
             return WorkState.SUCCEEDED
         if chain.id in self._stops:
             return WorkState.STOPPED
-        begun = any(self.progress(StageId(chain.id, stage.index)).num_attempts for stage in chain.stages)
-        return WorkState.RUNNING if begun else WorkState.WAITING
+        has_started = any(self.progress(StageId(chain.id, stage.index)).num_attempts for stage in chain.stages)
+        return WorkState.RUNNING if has_started else WorkState.WAITING
 
     def stage_event(self, stage: StageId, state: WorkState) -> StageChanged:
         """Return how far a stage is, as an event. `state` is its state if it has not ended."""

@@ -1,4 +1,4 @@
-"""The next configuration of a search that learns: from what its journal says and what its chains have committed."""
+"""The next configuration of a search that learns, from its journal and from the commits of its chains."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,12 +18,12 @@ from service.states import WorkState
 
 @dataclass
 class Memory:
-    """Everything that the journal of a search says so far.
+    """The content of a search's journal so far.
 
     Attributes:
-        proposals: The values of each configuration; None where nothing was left to try.
+        proposals: The values of each configuration; None if nothing was left to try.
         decisions: The decisions about each configuration, by rung.
-        stopped: The configurations that do not go on.
+        stopped: The stopped configurations.
     """
 
     proposals: dict[ConfigurationId, Mapping[str, Any] | None] = field(default_factory=dict)
@@ -32,20 +32,20 @@ class Memory:
 
 
 class Proposer:
-    """Makes proposals.
+    """Proposes the values of configurations.
 
     Args:
-        spec: The experiment's.
-        ledger: What is committed.
-        standings: How far each configuration is.
-        memory: What the journal says; it grows meanwhile.
+        spec: The experiment's spec.
+        ledger: The committed state of all stages.
+        standings: The progress of each configuration.
+        memory: The content of the journal. The study adds each new entry.
     """
 
     def __init__(self, spec: Experiment, ledger: Ledger, standings: Standings, memory: Memory) -> None:
         self._spec, self._ledger, self._standings, self._memory = spec, ledger, standings, memory
 
     def propose(self, configuration: ConfigurationId) -> dict[str, Any] | None:
-        """Return the values that a configuration tries; None where nothing is left to try."""
+        """Return the values that a configuration tries; None if nothing is left to try."""
         assert self._spec.search is not None
         arm = next(index for index, each in enumerate(self._spec.arms) if each.name == configuration.arm)
         earlier = sorted(each for each in self._memory.proposals if each.arm == configuration.arm)
@@ -76,7 +76,7 @@ class Proposer:
 
 
 def _progress(chain: Chain, decisions: Iterable[Decision]) -> dict[int, float]:
-    """Return the values of a configuration at its decisions, by the epochs counted over all its stages."""
+    """Return the validation accuracies at a configuration's decisions, by the epoch, counted over all its stages."""
     before = {
         stage.index: sum(earlier.config.epochs for earlier in chain.train_stages[:number])
         for number, stage in enumerate(chain.train_stages)

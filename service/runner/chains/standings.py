@@ -1,4 +1,4 @@
-"""The standings of a search: how far its configurations are, and how good, by what their chains have committed."""
+"""The standings of a search: the progress and the metrics of its configurations, from the commits of their chains."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -31,8 +31,8 @@ class Standings:
     """The standings of all configurations.
 
     Args:
-        ledger: What is committed.
-        rule: The rule of early stopping, if there is one: it says at which rungs a configuration is judged.
+        ledger: The committed state of all stages.
+        rule: The rule of early stopping, which sets the rungs; None: configurations are not judged.
     """
 
     def __init__(self, ledger: Ledger, rule: EarlyStopping | None) -> None:
@@ -58,7 +58,7 @@ class Standings:
     def next_rung(self, configuration: ConfigurationId, known: Iterable[Rung]) -> Rung | None:
         """Return the rung at which a configuration can be judged now: the first one that is not `known`.
 
-        Return None if a chain that has not failed is not there yet.
+        Return None if a chain that has not failed has not reached that rung yet.
         """
         if self._rule is None or not self.are_several(configuration.arm):
             return None
@@ -81,7 +81,7 @@ class Standings:
         return last is not None and last.epoch >= rung.epoch
 
     def history(self, configuration: ConfigurationId, rung: Rung) -> History:
-        """Return the validation accuracy of each epoch up to a rung: a mean over the seeds there."""
+        """Return the validation accuracy of each epoch up to a rung: a mean over the seeds that have reached it."""
         commits = [
             self._commits(chain, rung.stage)[: rung.epoch]
             for chain in self.chains(configuration)
@@ -90,17 +90,17 @@ class Standings:
         return [fmean(commit.metrics[ACCURACY] for commit in of_epoch) for of_epoch in zip(*commits, strict=True)]
 
     def reached_ms(self, configuration: ConfigurationId, rung: Rung) -> int:
-        """Return when the last chain reached a rung, in ms since 1970."""
+        """Return the time at which the last chain reached a rung, in ms since 1970."""
         chains = [chain for chain in self.chains(configuration) if self.is_at(chain, rung)]
         return max(self._commits(chain, rung.stage)[rung.epoch - 1].at_ms for chain in chains)
 
     def ends_ms(self, configuration: ConfigurationId) -> list[int]:
-        """Return when each stage that has ended did so, in ms since 1970."""
+        """Return the end times of the stages that have ended, in ms since 1970."""
         stages = [StageId(chain.id, stage.index) for chain in self.chains(configuration) for stage in chain.stages]
         return [done.at_ms for stage in stages if (done := self._ledger.progress(stage).done) is not None]
 
     def outcome(self, configuration: ConfigurationId, goals: Iterable[str]) -> list[float]:
-        """Return the value of each goal, a mean over the seeds, all of which have succeeded."""
+        """Return the value of each goal, a mean over the seeds. All seeds must have succeeded."""
         return [fmean(self._value(chain, goal) for chain in self.chains(configuration)) for goal in goals]
 
     def _value(self, chain: Chain, goal: str) -> float:

@@ -1,8 +1,8 @@
-"""The search of an experiment: what is tried next, and which configurations go on.
+"""The search of an experiment: the next configuration, and the decision which configurations continue.
 
-It decides by validation accuracy alone, and for a configuration over all its seeds. At each epoch at which early
-stopping looks, the chains of a configuration wait for each other, and go on or stop together. Each decision is in the
-journal before the search acts on it.
+It decides by the mean validation accuracy over all seeds of a configuration. At each rung, the chains of a
+configuration wait for each other, and continue or stop together. Each decision is in the journal before the search
+acts on it.
 """
 
 import time
@@ -25,14 +25,14 @@ from service.spec import Experiment
 class ChainVerdict(Enum):
     """The decision about a chain after an epoch."""
 
-    GO_ON = "it goes on"
-    WAIT = "it gives its process to others until the configuration's other seeds are as far"
+    GO_ON = "it continues"
+    WAIT = "it frees its process until the configuration's other seeds have reached the same rung"
     STOP = "its configuration has been stopped"
 
 
 @dataclass(frozen=True)
 class Consequence:
-    """The consequence of a new decision: the chains of a configuration go on, or stop."""
+    """The consequence of a new decision: the chains of a configuration continue, or stop."""
 
     chains: tuple[Chain, ...]
     goes_on: bool
@@ -42,10 +42,10 @@ class Study:
     """The search of one experiment.
 
     Args:
-        spec: The experiment's.
-        ledger: What is committed. It gets what is proposed and what is stopped.
-        journal: What was proposed and decided so far.
-        clock: Milliseconds since 1970.
+        spec: The experiment's spec.
+        ledger: The committed state of all stages. The study records proposals and stops there.
+        journal: The proposals and decisions so far.
+        clock: Returns the time, in ms since 1970.
     """
 
     def __init__(
@@ -62,17 +62,17 @@ class Study:
         self._consequences: list[Consequence] = []
         self._read_on()
 
-    # -- what the campaign asks --------------------------------------------------------------------------------
+    # -- called by the campaign ---------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Decide what an earlier driver left undecided, in the order in which it would have decided."""
+        """Make the decisions that an earlier driver did not make, in the order in which it would have made them."""
         while waiting := [(self._standings.reached_ms(each, rung), each, rung) for each, rung in self._undecided()]:
             _, configuration, rung = min(waiting)
             self._decide(configuration, rung)
-        self._consequences.clear()  # the board is made later, and from what they led to
+        self._consequences.clear()  # the board is made after these decisions
 
     def ensure_proposed(self, chain_id: str) -> bool:
-        """Give a chain its hyperparameters, if it has none; return False where nothing is left to try."""
+        """Give a chain its hyperparameters, if it has none; return False if nothing is left to try."""
         chain = self._ledger.chains[chain_id]
         configuration = configuration_of(chain)
         if chain.proposed:
@@ -81,7 +81,7 @@ class Study:
         return self._memory.proposals[configuration] is not None
 
     def verdict_on(self, stage: StageId) -> ChainVerdict:
-        """Return whether a chain goes on after the epoch that its stage has committed."""
+        """Return whether a chain continues after the epoch that its stage has committed."""
         configuration = configuration_of(self._ledger.chains[stage.chain])
         self._decide_all(configuration)
         if configuration in self._memory.stopped:
@@ -89,13 +89,13 @@ class Study:
         return ChainVerdict.WAIT if self.waits(stage.chain) else ChainVerdict.GO_ON
 
     def drop(self, chain_id: str) -> None:
-        """Let the other chains of a configuration no longer wait for one that has failed."""
+        """Note that a chain has failed: the other chains of its configuration no longer wait for it."""
         self._decide_all(configuration_of(self._ledger.chains[chain_id]))
 
     def break_down(self, stage: StageId, failure: Failure) -> bool:
-        """Stop a configuration whose network diverged or died; return False if the search has no other one for its arm.
+        """Stop a configuration whose network diverged or died; return False if its arm has no other configuration.
 
-        In a search some configurations are expected to fail. Without another one, the failure is the chain's.
+        In a search some configurations are expected to fail. Without another configuration, the chain fails.
         """
         chain = self._ledger.chains[stage.chain]
         configuration = configuration_of(chain)
@@ -112,7 +112,7 @@ class Study:
         return True
 
     def waits(self, chain_id: str) -> bool:
-        """Return whether a chain has reached a rung at which its configuration is judged, and the others have not."""
+        """Return whether a chain has reached a rung at which its configuration is not judged yet."""
         chain = self._ledger.chains[chain_id]
         known = self._memory.decisions.get(configuration_of(chain), {})
         return any(self._standings.is_at(chain, rung) and rung not in known for rung in self._standings.rungs(chain))
@@ -161,9 +161,9 @@ class Study:
         )
 
     def _now(self, configuration: ConfigurationId) -> int:
-        """Return the time, but never one before an end of a stage of the configuration: such an end has to stay.
+        """Return the time, but never a time before the end of a stage of the configuration.
 
-        The clocks of nodes differ.
+        The clocks of nodes differ, and a stage that has ended must not count as stopped.
         """
         return max([self._clock(), *self._standings.ends_ms(configuration)])
 
@@ -184,10 +184,10 @@ class Study:
     # -- the journal -------------------------------------------------------------------------------------------
 
     def _write(self, make: Callable[[], Entry | None]) -> None:
-        """Write an entry to the journal and act on it. If another driver was faster, read its entry and make it again.
+        """Write an entry to the journal and act on it. If another driver was faster, read its entry and make a new one.
 
         Args:
-            make: Makes the entry, or None where it is no longer needed.
+            make: Returns the entry; None if it is no longer needed.
         """
         while (entry := make()) is not None:
             if self._journal.append(entry):

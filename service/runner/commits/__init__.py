@@ -1,1 +1,1 @@
-"""A stage's folder: the records that attempts commit there, how an attempt writes them, and how they are read."""
+"""A stage's folder: the records that attempts commit there, the writing and the reading of them."""

@@ -2,8 +2,8 @@
 
 Each attempt writes in a folder of its own, made by an exclusive mkdir. It commits an epoch by link(2) of its epoch
 file, which names the checkpoint, the metrics and the time, to `commits/<epoch>.json`. The first attempt to link owns
-the epoch; any other one stops. A stage ends by a link of the same kind, `done.json`. If it failed and the experiment
-is retried, the next generation has a marker of its own; a success is valid for all generations.
+the epoch; any other attempt stops. A link of the same kind, `done.json`, ends a stage. If it failed and the experiment
+is retried, the next generation has a marker of its own. A success is valid for all generations.
 """
 
 import json
@@ -23,8 +23,8 @@ from service.storage import StageFolder, numbered
 from tet_core.files import link_once, sync_folder, write_atomic
 
 
-class Superseded(Exception):  # noqa: N818 - no error: the other attempt goes on
-    """The news that another attempt owns the stage now, so that this one has to stop."""
+class Superseded(Exception):  # noqa: N818 - no error: the other attempt continues
+    """The sign that another attempt owns the stage, so that this attempt has to stop."""
 
 
 class Attempt:
@@ -40,7 +40,7 @@ class Attempt:
         self.path = folder.attempt(self.number)
 
     def write_started(self, **values: Any) -> AttemptStart:
-        """Write what this attempt knows at its start."""
+        """Write and return the record of this attempt's start."""
         started = AttemptStart(attempt=self.number, host=socket.gethostname(), generation=self.generation, **values)
         write_atomic(self.path / "started.json", _json(started))
         return started
@@ -65,7 +65,7 @@ class Attempt:
         step: int | None = None,
         layers: Mapping[str, Layer] | None = None,
     ) -> Commit:
-        """Commit an epoch or a row. Its file must be on disk already; None: the epoch's checkpoint.
+        """Commit an epoch or a row, whose `file` must be on disk already; None: the epoch's checkpoint.
 
         Raises:
             Superseded: Another attempt owns the epoch, or a newer attempt has started.
@@ -92,7 +92,7 @@ class Attempt:
         """Write the completion marker.
 
         Raises:
-            Superseded: Another attempt ended the stage, or a newer one has started.
+            Superseded: Another attempt ended the stage, or a newer attempt has started.
         """
         self.check_newest()
         done = Done(state=state, attempt=self.number, at_ms=at_ms, failure=failure)
@@ -128,14 +128,14 @@ class Attempt:
     def ending(self, *files: str) -> Iterator[None]:
         """Provide the context in which the attempt writes a stage's final files, and then the completion marker.
 
-        Once there is a marker, the same files of other attempts are removed. They stay until then, because the marker
-        may turn out to be an older attempt's, whose files are the stage's then.
+        Once there is a marker, the same files of other attempts are removed. They stay until then, because an older
+        attempt may be the first to write the marker, and its files are then the stage's.
 
         Args:
-            files: Names of the files that are written.
+            files: The names of the final files.
 
         Raises:
-            Superseded: There is a newer attempt, or one that was faster.
+            Superseded: There is a newer attempt, or another attempt has ended the stage.
         """
         self.check_newest()
         if (done := read_done(self.folder, self.generation)) is not None:

@@ -1,4 +1,4 @@
-"""The committed state of a stage, as it is read from its folder."""
+"""Functions that read the committed state of a stage from its folder."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +10,7 @@ from service.storage import StageFolder, numbered
 
 @dataclass(frozen=True)
 class StageProgress:
-    """All that is committed of a stage, as read from storage. `num_attempts` counts every attempt that was made."""
+    """The committed state of a stage. `num_attempts` counts every attempt, also one without a start record."""
 
     folder: StageFolder
     commits: tuple[Commit, ...] = ()
@@ -25,7 +25,7 @@ class StageProgress:
 
     @property
     def train_time_s(self) -> float:
-        """Training time of the committed epochs."""
+        """The training time of the committed epochs, in s."""
         return sum(commit.metrics.get("epoch_time_s", 0.0) for commit in self.commits)
 
     def checkpoint(self, commit: Commit) -> Path:
@@ -34,10 +34,10 @@ class StageProgress:
 
 
 def read_commits(folder: StageFolder, after: int = 0) -> list[Commit]:
-    """Return the committed epochs after epoch `after`, in order, up to the first gap.
+    """Return the commits after epoch `after`, in order, up to the first gap.
 
     A listing that is made while two epochs are committed may show the second and not the first (POSIX allows it, and
-    it happens on NFS). So what follows a gap is left for the next read.
+    it happens on NFS). So commits after a gap are left for the next read.
     """
     numbers = [number for number in committed_epochs(folder.commits) if number > after]
     return [
@@ -48,8 +48,8 @@ def read_commits(folder: StageFolder, after: int = 0) -> list[Commit]:
 
 
 def read_progress(folder: StageFolder, generation: int = 1) -> StageProgress:
-    """Return all that is committed of a stage, as the experiment's `generation` sees it."""
-    # The marker is read first: every commit that came before it is visible then.
+    """Return the committed state of a stage, as the experiment's `generation` sees it."""
+    # The marker is read first, so that all commits before it are visible.
     done = read_done(folder, generation)
     commits, started = tuple(read_commits(folder)), tuple(read_started(folder))
     is_short = not commits or commits[-1].epoch < commits[-1].epochs
@@ -59,7 +59,7 @@ def read_progress(folder: StageFolder, generation: int = 1) -> StageProgress:
 
 
 def read_done(folder: StageFolder, generation: int) -> Done | None:
-    """Return the end of a stage: a success of a generation up to this one, or a failure of this one."""
+    """Return the end of a stage: a success in this or an earlier generation, or a failure in this one."""
     done = None
     for number in range(1, generation + 1):
         marker = folder.done(number)

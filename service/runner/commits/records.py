@@ -18,7 +18,7 @@ class StoredRecord(BaseModel):
 
 
 class AttemptStart(StoredRecord):
-    """The facts that an attempt knew when it started: `started.json`."""
+    """The record of an attempt's start: `started.json`."""
 
     attempt: int
     at_ms: int
@@ -41,9 +41,9 @@ class Layer(StoredRecord):
 class Commit(StoredRecord):
     """One epoch of a training, or one row of an analysis: a line of the stage's journal.
 
-    `checkpoint` is the file that belongs to it, a path relative to the stage folder: a checkpoint, or the row's
-    records. `step` is its place on the x axis of its metrics; None: `epoch`. `layers` has the health of each layer of
-    neurons by its name. What earlier versions wrote about layers under other keys is ignored.
+    `checkpoint` is the path of the checkpoint, or of the row's records, relative to the stage folder. `step` is the
+    step of its metrics in MLflow; None: `epoch`. `layers` has the health of each layer of neurons by the layer's name.
+    Other keys, which earlier versions wrote about layers, are ignored.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")

@@ -1,1 +1,1 @@
-"""Shipping: from what is committed on storage to the runs in MLflow."""
+"""Shipping: from the commits on storage to the runs in MLflow."""

@@ -15,13 +15,13 @@ from service.states import WorkState
 
 
 class DescribedRuns:
-    """Finds or makes runs, describes each one once, and announces it.
+    """Finds or makes runs, describes each run once, and announces it.
 
     Args:
         experiment_id: The experiment's id.
-        ledger: What is committed.
+        ledger: The committed state of all stages.
         runs: The experiment's runs in MLflow.
-        events: Where runs are announced.
+        events: The event file, to which runs are announced.
         spec_file: The spec, which is attached to every run.
     """
 
@@ -38,7 +38,7 @@ class DescribedRuns:
         return (chain.id, stage.index) in self._known
 
     def forget(self, chain: str | None = None) -> None:
-        """Describe the runs of a chain again when they are next needed; None: every run."""
+        """Describe the runs of a chain (None: of all chains) again when they are next needed."""
         self._known = {known for known in self._known if chain is not None and known[0] != chain}
 
     def of_chain(self, chain: Chain) -> str:
@@ -56,7 +56,7 @@ class DescribedRuns:
         return run_id
 
     def of_stage(self, chain: Chain, stage: StagePlan, progress: StageProgress) -> str:
-        """Return the id of a stage's run, whose parent is the chain's."""
+        """Return the id of a stage's run, whose parent is the chain's run."""
         parent = self.of_chain(chain)
         tags = content.stage_tags(self._experiment_id, chain, stage, parent)
         run_id = self._runs.run(

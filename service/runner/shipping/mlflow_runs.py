@@ -1,8 +1,8 @@
 """The runs in MLflow: one MLflow experiment, a parent run for each chain, a child run for each stage.
 
-A run is found by its tags. MLflow has no unique tag, so two writers can create one run twice. After creating a run we
-search again: the run with the smallest id stays, the others are deleted. So all writers agree without talking to each
-other.
+A run is found by its tags. MLflow has no unique tag, so two writers can create one run twice. After a run is
+created, a second search finds both: the run with the smallest id stays, and the others are deleted. So all writers
+keep the same run without communicating.
 """
 
 from collections.abc import Mapping
@@ -22,64 +22,64 @@ from mlflow.entities import (
 )
 from mlflow.exceptions import MlflowException
 
-# How much the server takes in one batch (https://mlflow.org/docs/latest/rest-api.html#request-limits).
+# How many metrics and parameters the server accepts in one batch (https://mlflow.org/docs/latest/rest-api.html#request-limits).
 MAX_METRICS = 1_000
 MAX_PARAMS = 100
 # The tag whose text MLflow's pages show above an experiment.
 NOTE_TAG = "mlflow.note.content"
-# Longest value of a parameter and of a tag.
+# The longest value of a parameter or a tag, in characters.
 MAX_VALUE = 6_000
 
 
 class MlflowRuns:
-    """The runs of one experiment. Every call may be made twice and changes nothing the second time."""
+    """The runs of one experiment. A call that is repeated changes nothing."""
 
     def __init__(self, url: str, experiment_id: str, name: str, description: str = "") -> None:
-        """Talk to a server.
+        """Make a client of a server.
 
         Args:
-            url: The MLflow server.
-            experiment_id: Our experiment's id, kept in the tag `tet.experiment`.
-            name: Our experiment's name.
-            description: Its author's description, shown above the runs.
+            url: The URL of the MLflow server.
+            experiment_id: The id of this service's experiment, stored in the tag `tet.experiment`.
+            name: The name of this service's experiment.
+            description: The author's description, which MLflow shows above the runs.
         """
         self.client = MlflowClient(tracking_uri=url)
         self._experiment = experiment_id
-        # MLflow's names are unique and those of our experiments are not, so the id is added.
+        # Names are unique in MLflow but not in this service, so the id is added.
         self._name = f"{name} ({experiment_id})"
         self._tags = {"tet.experiment": experiment_id} | ({NOTE_TAG: description} if description else {})
         self._mlflow_experiment: str | None = None
         self._runs: dict[tuple[str, int | None], str] = {}
 
     def mlflow_experiment(self) -> str:
-        """Return the id of the MLflow experiment; make it if there is none."""
+        """Return the id of the MLflow experiment. Make the experiment if there is none."""
         if self._mlflow_experiment is None:
             self._mlflow_experiment = self._find_experiment() or self._create_experiment()
         return self._mlflow_experiment
 
     def _find_experiment(self) -> str | None:
-        found = self.client.get_experiment_by_name(self._name)
-        return None if found is None else str(found.experiment_id)
+        experiment = self.client.get_experiment_by_name(self._name)
+        return None if experiment is None else str(experiment.experiment_id)
 
     def _create_experiment(self) -> str:
         try:
             return self.client.create_experiment(self._name, tags=self._tags)
         except MlflowException:
-            found = self._find_experiment()  # another driver was faster
-            if found is None:
+            experiment = self._find_experiment()  # another driver was faster
+            if experiment is None:
                 raise
-            return found
+            return experiment
 
     def run(self, chain: str, stage: int | None, *, name: str, tags: Mapping[str, str], start_ms: int) -> str:
-        """Return the id of the run of a chain (`stage` is None) or of a stage; make it if there is none."""
+        """Return the id of the run of a chain (`stage` is None) or of a stage. Make the run if there is none."""
         key = (chain, stage)
         if key not in self._runs:
-            found = self._find_runs(chain, stage)
-            if not found:
-                every = {"tet.experiment": self._experiment, "tet.chain": chain, **tags}
-                self.client.create_run(self.mlflow_experiment(), start_time=start_ms, run_name=name, tags=every)
-                found = self._find_runs(chain, stage)
-            self._runs[key] = self._keep_one(found)
+            runs = self._find_runs(chain, stage)
+            if not runs:
+                all_tags = {"tet.experiment": self._experiment, "tet.chain": chain, **tags}
+                self.client.create_run(self.mlflow_experiment(), start_time=start_ms, run_name=name, tags=all_tags)
+                runs = self._find_runs(chain, stage)
+            self._runs[key] = self._keep_one(runs)
         return self._runs[key]
 
     def forget(self, chain: str | None = None) -> None:
@@ -94,8 +94,8 @@ class MlflowRuns:
         query = f"tags.`tet.chain` = '{chain}'"
         if stage is not None:
             query += f" and tags.`tet.stage` = '{stage}'"
-        found = self.client.search_runs([self.mlflow_experiment()], query, ViewType.ACTIVE_ONLY, max_results=1_000)
-        return [run for run in found if stage is not None or "tet.stage" not in run.data.tags]
+        runs = self.client.search_runs([self.mlflow_experiment()], query, ViewType.ACTIVE_ONLY, max_results=1_000)
+        return [run for run in runs if stage is not None or "tet.stage" not in run.data.tags]
 
     def _keep_one(self, runs: list[Run]) -> str:
         first, *others = sorted(str(run.info.run_id) for run in runs)
@@ -104,14 +104,14 @@ class MlflowRuns:
         return first
 
     def log_metrics(self, run_id: str, points: list[Metric]) -> None:
-        """Log points. MLflow drops a point that is there already with the same time."""
+        """Log points. MLflow drops a point that it already has with the same time."""
         for i in range(0, len(points), MAX_METRICS):
             self.client.log_batch(run_id, metrics=points[i : i + MAX_METRICS])
 
     def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
-        """Log parameters. One that is there already has the same value, since MLflow refuses to change it.
+        """Log parameters. MLflow refuses to change the value of a parameter that it already has.
 
-        A spec's resources may change, but those that are parameters only before any run was made.
+        A spec's resources may change, but resources that are also parameters only before the first run is made.
         """
         items = [Param(key, value[:MAX_VALUE]) for key, value in params.items()]
         for i in range(0, len(items), MAX_PARAMS):
@@ -126,7 +126,7 @@ class MlflowRuns:
         self.client.log_artifact(run_id, str(file), folder)
 
     def log_dataset(self, run_id: str, *, name: str, digest: str, source: str) -> None:
-        """Log the data set that a run was trained and tested on, as MLflow's own entity."""
+        """Log the data set that a run was trained and tested on, as an MLflow dataset."""
         # MLflow keeps at most 36 characters of a digest; the first 36 of a SHA-256 identify it well enough.
         dataset = Dataset(name=name, digest=digest[:36], source_type="tet", source=source)
         inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", "training, test")])]
@@ -135,18 +135,18 @@ class MlflowRuns:
     def log_model(
         self, run_id: str, *, name: str, stage_key: str, params: Mapping[str, str], file: Path, step: int
     ) -> None:
-        """Log a trained network with its file as MLflow's own entity, once for each stage."""
+        """Log a trained network and its file as an MLflow logged model, once for each stage."""
         experiment = self.mlflow_experiment()
         query = f"tags.`tet.stage_key` = '{stage_key}'"
-        found = sorted(m.model_id for m in self.client.search_logged_models([experiment], filter_string=query))
-        if not found:
+        models = sorted(m.model_id for m in self.client.search_logged_models([experiment], filter_string=query))
+        if not models:
             tags = {"tet.stage_key": stage_key, "tet.experiment": self._experiment}
-            cut = {key: value[:500] for key, value in params.items()}
+            texts = {key: value[:500] for key, value in params.items()}
             self.client.create_logged_model(
-                experiment, name=name, source_run_id=run_id, tags=tags, params=cut, model_type="spiking-network"
+                experiment, name=name, source_run_id=run_id, tags=tags, params=texts, model_type="spiking-network"
             )
-            found = sorted(m.model_id for m in self.client.search_logged_models([experiment], filter_string=query))
-        model, *others = found
+            models = sorted(m.model_id for m in self.client.search_logged_models([experiment], filter_string=query))
+        model, *others = models
         for other in others:
             self.client.delete_logged_model(other)
         self.client.log_model_artifact(model, str(file))
@@ -154,7 +154,7 @@ class MlflowRuns:
         self._log_output(run_id, model, step)
 
     def _log_output(self, run_id: str, model: str, step: int) -> None:
-        """Tie a model to its run. MLflow refuses this the second time, unlike all the rest."""
+        """Make a model an output of its run. MLflow refuses to repeat this call, so look first."""
         if self._has_output(run_id, model):
             return
         try:
@@ -168,7 +168,7 @@ class MlflowRuns:
         return outputs is not None and any(output.model_id == model for output in outputs.model_outputs)
 
     def reopen(self, run_id: str) -> None:
-        """Open a run again that a stopped driver has closed."""
+        """Open a run again if a stopped driver has closed it."""
         if self.client.get_run(run_id).info.status != "RUNNING":
             self.client.update_run(run_id, "RUNNING")
 

@@ -1,6 +1,6 @@
-"""The outbox: it ships what is committed to MLflow until everything is there. Training never waits for it.
+"""The outbox: it ships the commits on storage to MLflow. Training never waits for it.
 
-What was shipped before a driver was killed does not matter: shipping twice changes nothing, see `shipper`.
+A driver that replaces a killed driver may ship some commits a second time: that changes nothing, see `shipper`.
 """
 
 import logging
@@ -21,21 +21,22 @@ from service.runner.shipping.shipper import Shipper
 
 log = logging.getLogger(__name__)
 
+# The time, in s, from one shipping to the next.
 POLL_INTERVAL_S = 1.0
-# How long, s, until MLflow is asked again after it did not answer.
+# The same after an error, in s.
 RETRY_INTERVAL_S = 5.0
 
 
 class Outbox:
-    """The thread that ships, and the wait for its end.
+    """The thread that ships while trials run, and the shipping of the rest at the end.
 
     Args:
         experiment_id: The experiment's id.
-        ledger: What is committed.
+        ledger: The committed state of all stages.
         runs: The experiment's runs in MLflow.
-        events: Where the outbox announces what it does.
+        events: The event file, to which the outbox announces runs, pending points and errors.
         spec_file: The spec, which is attached to every run.
-        refusals: How long MLflow may refuse; None: for ever.
+        refusals: Decides when refusals count as final; None: they never do.
     """
 
     def __init__(
@@ -50,24 +51,24 @@ class Outbox:
         self._shipper = Shipper(experiment_id, ledger, runs, events, spec_file)
         self._events = events
         self._refusals = refusals or Refusals(float("inf"))
-        # How many points waited, and why, when that was last announced.
+        # The announced number of pending points, and the announced error.
         self._announced = (0, "")
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="outbox", daemon=True)
 
     def start(self) -> None:
-        """Start to ship in the background."""
+        """Start the thread."""
         self._thread.start()
 
     def finish(
-        self, cancelled: threading.Event, give_up_after_s: float, given_up: Callable[[], bool] = lambda: False
+        self, cancelled: threading.Event, cancel_shipping_s: float, is_superseded: Callable[[], bool] = lambda: False
     ) -> bool:
-        """Ship until nothing is left, however long MLflow does not answer; stop if it refuses for good (see `refusal`).
+        """Ship until nothing is left, even if MLflow does not answer for a long time. Stop if `refusal` is final.
 
         Args:
-            cancelled: Once set, the wait is cut short.
-            give_up_after_s: How long to keep trying after `cancelled` was set.
-            given_up: Whether to leave the rest to a newer driver.
+            cancelled: Set once the experiment is cancelled. Shipping then stops after a limited time.
+            cancel_shipping_s: That time, in s.
+            is_superseded: Returns whether a newer driver ships the rest.
 
         Returns:
             Whether everything is in MLflow.
@@ -75,16 +76,16 @@ class Outbox:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
-        give_up_at = None
-        while not given_up():
+        stop_at = None
+        while not is_superseded():
             error = self.ship_once()
             if error is None and self.pending() == 0:
                 return True
             if self.refusal is not None:
                 return False
             if cancelled.is_set():
-                give_up_at = give_up_at or time.monotonic() + give_up_after_s
-                if time.monotonic() > give_up_at:
+                stop_at = stop_at or time.monotonic() + cancel_shipping_s
+                if time.monotonic() > stop_at:
                     return False
                 time.sleep(POLL_INTERVAL_S)
             else:
@@ -93,7 +94,7 @@ class Outbox:
 
     @property
     def refusal(self) -> str | None:
-        """MLflow's answer, where it has refused for so long that it counts as final; None where it has not."""
+        """MLflow's answer, if it has refused for so long that this counts as final; otherwise None."""
         return self._announced[1] if self._refusals.lasting else None
 
     def pending(self) -> int:
@@ -101,14 +102,14 @@ class Outbox:
         return self._shipper.pending()
 
     def kill_unfinished(self) -> None:
-        """Close the runs of what was cancelled. If MLflow does not answer they stay open, which does no harm."""
+        """Close the runs of cancelled chains. If MLflow does not answer, they stay open, which does no harm."""
         try:
             self._shipper.kill_unfinished()
         except (MlflowException, RequestException) as error:
-            log.warning("cancelled runs stay open in MLflow: %s", error)
+            log.warning("runs of cancelled chains stay open in MLflow: %s", error)
 
     def ship_once(self) -> str | None:
-        """Ship everything that is committed now; return MLflow's error where it failed."""
+        """Ship everything that is committed now; return MLflow's error, or None."""
         error, refused = None, None
         try:
             self._shipper.ship()
@@ -116,7 +117,7 @@ class Outbox:
             error, refused = " ".join(str(exception).split())[:300], exception
             if not is_refusal(exception):  # MLflow may have lost something: look everything up again
                 self._shipper.forget()
-            log.warning("MLflow did not take %d points: %s", self.pending(), error)
+            log.warning("%d points are not in MLflow yet: %s", self.pending(), error)
         self._announce(error or "")
         self._refusals.note(refused, self._shipper.num_shipped())
         return error
@@ -131,7 +132,7 @@ class Outbox:
         while not self._stop.is_set():
             try:
                 error = self.ship_once()
-            except Exception as exception:  # of the storage, for example: in `finish` it would end the driver
-                log.exception("shipping failed; it is tried again")
+            except Exception as exception:  # for example an error of the storage; in `finish` it ends the driver
+                log.exception("shipping failed and is tried again")
                 error = str(exception)
             self._stop.wait(RETRY_INTERVAL_S if error else POLL_INTERVAL_S)

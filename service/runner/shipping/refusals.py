@@ -1,4 +1,4 @@
-"""The refusals of MLflow: it answers, but with 'no'. After a time without anything else, that counts as final."""
+"""The refusals of MLflow. If it answers nothing but refusals for a time, they count as final."""
 
 import time
 from collections.abc import Callable
@@ -6,15 +6,15 @@ from collections.abc import Callable
 from mlflow.exceptions import MlflowException
 from requests import RequestException
 
-# Answers that say "later", not "no".
+# Statuses that ask the client to try again later.
 _LATER = (408, 429)
 
 
 class Refusals:
-    """The refusals in a row, with nothing shipped in between.
+    """The refusals in a row, with nothing shipped between them.
 
     Args:
-        patience_s: How long, in s, MLflow may refuse until that counts as final.
+        patience_s: The time, in s, after which refusals in a row count as final.
         clock: A monotonic clock, in s.
     """
 
@@ -24,11 +24,11 @@ class Refusals:
         self.lasting = False
 
     def note(self, error: Exception | None, num_shipped: int) -> None:
-        """Note a try to ship.
+        """Note the result of a try to ship.
 
         Args:
-            error: Its error; None: there was none.
-            num_shipped: How much has been shipped so far.
+            error: Its error; None if it succeeded.
+            num_shipped: A number that grows with everything that is shipped (`Shipper.num_shipped`).
         """
         now = self._clock()
         if error is None or not is_refusal(error):
@@ -39,7 +39,7 @@ class Refusals:
 
 
 def is_refusal(error: Exception) -> bool:
-    """Return whether MLflow has answered, and would answer the same again: a 4xx status that does not say 'later'."""
+    """Return whether an error is a refusal that would come again: a 4xx status that does not ask to try later."""
     status = 0
     if isinstance(error, MlflowException):
         status = error.get_http_status_code()

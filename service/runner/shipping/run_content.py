@@ -1,4 +1,4 @@
-"""The content of MLflow runs: names, tags, parameters and points, as functions of what is committed."""
+"""The content of MLflow runs: names, tags, parameters and points, as functions of chains and commits."""
 
 import json
 import re
@@ -18,13 +18,14 @@ from service.states import WorkState
 from tet_core.config import TrainConfig
 
 PARENT_TAG = "mlflow.parentRunId"
-# MLflow's limit for the key of a parameter; and ours for a search's values in names, which stand in every log line.
+# MLflow's limit for the key of a parameter, and our limit for a search's values in names, which are in every log line;
+# both in characters.
 MAX_KEY_LENGTH = 250
 MAX_VALUES_LENGTH = 200
 
 
 def stage_key(experiment_id: str, chain: Chain, stage: StagePlan) -> str:
-    """Return the stage's identity: experiment / chain / stage index."""
+    """Return the unique key of a stage: experiment/chain/stage index."""
     return f"{experiment_id}/{chain.id}/{stage.index}"
 
 
@@ -34,13 +35,13 @@ def chain_name(chain: Chain) -> str:
 
 
 def stage_label(chain: Chain, stage: StagePlan) -> str:
-    """Return the name that people see of a stage: of its run, its trial, and its actor in the Ray dashboard."""
+    """Return the name of a stage for people: of its run, of its trials, and of their actors in Ray's dashboard."""
     what = f"T={stage.config.T}" if stage.is_train else stage.kind
     return " ".join([chain.arm, f"seed={chain.seed}", *_values(chain), f"stage={stage.index} {what}"])
 
 
 def _values(chain: Chain) -> list[str]:
-    """Return the values that a search has drawn for a chain, as text that is cut where it is long."""
+    """Return the values that a search has proposed for a chain, as one text; a long text is truncated."""
     text = " ".join(in_few_digits(chain.hyperparameters))
     return [text if len(text) <= MAX_VALUES_LENGTH else text[: MAX_VALUES_LENGTH - 1] + "…"] if text else []
 
@@ -65,12 +66,12 @@ def stage_tags(experiment_id: str, chain: Chain, stage: StagePlan, parent: str) 
 
 
 def stop_tags(reason: str) -> dict[str, str]:
-    """Return the tags of a parent run that a search has stopped."""
+    """Return the further tags of a parent run whose chain a search has stopped."""
     return {"tet.stopped": reason}
 
 
 def run_status(state: EndState) -> str:
-    """Return MLflow's word for an end; a run that a search has stopped is neither finished nor failed there."""
+    """Return MLflow's status for an end. A run that a search has stopped is KILLED: neither finished nor failed."""
     match state:
         case WorkState.SUCCEEDED:
             return "FINISHED"
@@ -81,7 +82,7 @@ def run_status(state: EndState) -> str:
 
 
 def table_tags(path: str) -> dict[str, str]:
-    """Return the tags that make MLflow show an artifact as a table. `log_table` would append to it the second time."""
+    """Return the tags that make MLflow show an artifact as a table. A second `log_table` would append to it."""
     return {"mlflow.loggedArtifacts": json.dumps([{"path": path, "type": "table"}])}
 
 
@@ -112,40 +113,40 @@ def flatten(value: Any, prefix: str = "") -> dict[str, str]:
 
 
 def stage_params(stage: StagePlan) -> dict[str, str]:
-    """Return a stage's resolved configuration as parameters; an analysis has its training's under `train.`."""
+    """Return a stage's resolved configuration as parameters. An analysis has those of its training under `train.`."""
     values = stage.config.model_dump(mode="json")
     if isinstance(stage.config, TrainConfig):
         return {"kind": stage.kind, **flatten(values)}
-    own = {key: ", ".join(map(str, v)) if isinstance(v, list) else v for key, v in values["analysis"].items()}
-    return flatten(own) | flatten({"train": values["train"]})
+    of_analysis = {key: ", ".join(map(str, v)) if isinstance(v, list) else v for key, v in values["analysis"].items()}
+    return flatten(of_analysis) | flatten({"train": values["train"]})
 
 
 def chain_params(chain: Chain) -> dict[str, str]:
     """Return a chain's parameters.
 
-    These are the parameters that all its train stages share; under `stages.` and the index, the T, epochs and loss of
-    each train stage and the kind of each analysis; under `search.` and their place, the values that a search has drawn.
+    These are: the parameters that all train stages share; under `stages.<index>.`, T, epochs and loss of each train
+    stage and the kind of each analysis; under `search.<place in the spec>`, the values that a search has proposed.
     """
     stages = {stage.index: stage_params(stage) for stage in chain.stages}
     first, *others = (stages[stage.index] for stage in chain.train_stages)
     common = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
-    own = {
+    of_stages = {
         f"stages.{stage.index}.{key}": stages[stage.index][key]
         for stage in chain.stages
         for key in (("T", "epochs", "loss.name") if stage.is_train else ("kind",))
     }
-    drawn = {_drawn_key(chain, place): str(value) for place, value in chain.hyperparameters.items()}
-    return {"arm": chain.arm, **common, **own, **drawn}
+    proposed = {_proposed_key(chain, place): str(value) for place, value in chain.hyperparameters.items()}
+    return {"arm": chain.arm, **common, **of_stages, **proposed}
 
 
-def _drawn_key(chain: Chain, place: str) -> str:
-    """Return the key of a value that a search has drawn: its place in the arm, without the arm's name."""
+def _proposed_key(chain: Chain, place: str) -> str:
+    """Return the key of a value that a search has proposed: its place in the arm, without the arm's name."""
     within = place.removeprefix(f"arms.{chain.arm}.")
     return re.sub(r"[^\w. :/-]", "_", f"search.{within}")[:MAX_KEY_LENGTH]
 
 
 def points(commits: Iterable[Commit]) -> list[Metric]:
-    """Return commits as MLflow points, with the commit's own time. The step is the epoch, or the row's own step."""
+    """Return the points of commits, with the time of each commit. The step is the epoch, or the step of the row."""
     return [
         Metric(key, value, commit.at_ms, commit.epoch if commit.step is None else commit.step)
         for commit in commits
@@ -163,12 +164,12 @@ def _of_layers(commit: Commit) -> dict[str, float]:
 
 
 def best_name(commits: Iterable[Commit]) -> str:
-    """Return the name of the best epoch: `best_val_epoch`, or `best_test_epoch` as in the paper."""
+    """Return the name of the best epoch: `best_val_epoch`, or `best_test_epoch` if it is chosen on the test set."""
     return f"best_{best_key(list(commits)).split('/')[0]}_epoch"
 
 
 def points_so_far(progresses: list[StageProgress]) -> list[Metric]:
-    """Return the points of a parent that was stopped: the search's goals there, so that runs can be compared."""
+    """Return the points of a stopped chain's run: the search's goals at the stop, so that runs can be compared."""
     step = sum(len(progress.commits) for progress in progresses)
     last = [progress.last for progress in progresses if progress.last is not None][-1:]
     return [
@@ -179,15 +180,16 @@ def points_so_far(progresses: list[StageProgress]) -> list[Metric]:
 
 
 def chain_points(progresses: list[StageProgress]) -> list[Metric]:
-    """Return the parent's points, once all its stages have ended. The step is the chain's number of epochs.
+    """Return the points of a succeeded chain's run. The step is the chain's number of epochs.
 
     Args:
-        progresses: The progress of its train stages, in order.
+        progresses: The progress of the chain's train stages, in order.
 
     Returns:
-        `test/accuracy` of the last stage's last epoch; `test/accuracy_best_test_epoch`, the best of the last stage's
-        epochs, chosen on the test set as in the paper; `train_time_s`, the training time of all committed epochs of
-        all stages, without evaluation.
+        `test/accuracy` of the last stage's last epoch. `test/accuracy_best_test_epoch`: the best of the last stage's
+        epochs, chosen on the test set as in the paper. `train_time_s`: the training time, in s, of all committed epochs
+        of all stages, without evaluation. With a validation set, also `test/accuracy_best_val_epoch` and the values of
+        possible goals of a search.
     """
     last = progresses[-1]
     assert last.last is not None

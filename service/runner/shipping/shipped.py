@@ -1,4 +1,4 @@
-"""The part of a stage that MLflow has: `shipped.json` in the stage folder. It only saves work."""
+"""The record of a stage's content in MLflow: `shipped.json` in the stage folder. It only saves work."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -10,7 +10,14 @@ from tet_core.files import write_atomic
 
 @dataclass(frozen=True)
 class Shipped:
-    """How much of a stage was shipped, and to which run. It counts for nothing if the stage has another run now."""
+    """The part of a stage that was shipped. It is ignored if the stage has another run now.
+
+    Attributes:
+        run_id: The id of the MLflow run to which it was shipped.
+        epoch: The newest shipped epoch or row; 0: none.
+        attempts: The number of attempts when it was last shipped.
+        ended: Whether the end of the stage was shipped.
+    """
 
     run_id: str = ""
     epoch: int = 0
@@ -19,10 +26,10 @@ class Shipped:
 
     @classmethod
     def read(cls, folder: StageFolder) -> Self:
-        """Return what earlier drivers shipped."""
+        """Return the record that an earlier driver wrote; an empty record if there is none."""
         file = folder.path / "shipped.json"
         return cls(**json.loads(file.read_bytes())) if file.exists() else cls()
 
     def write(self, folder: StageFolder) -> None:
-        """Write it for later drivers."""
+        """Write the record for later drivers."""
         write_atomic(folder.path / "shipped.json", json.dumps(asdict(self)).encode())

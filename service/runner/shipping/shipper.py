@@ -1,6 +1,7 @@
-"""The shipper: it writes what is committed of each chain into the chain's runs in MLflow.
+"""The shipper: it writes the commits of each chain to the chain's runs in MLflow.
 
-Shipping twice changes nothing: runs are found by tag, points have the time of their commit, files replace files.
+Shipping twice changes nothing: runs are found by tag, points have the time of their commit, and a file replaces the
+file with the same name.
 `shipped.json` in the stage folder only saves work.
 """
 
@@ -32,13 +33,13 @@ from tet_core.config import RESULTS, TABLE
 
 
 class Shipper:
-    """Ships an experiment, and knows how much of it was shipped.
+    """Ships an experiment, and records how much of each stage was shipped.
 
     Args:
         experiment_id: The experiment's id.
-        ledger: What is committed.
+        ledger: The committed state of all stages.
         runs: The experiment's runs in MLflow.
-        events: Where runs are announced.
+        events: The event file, to which runs are announced.
         spec_file: The spec, which is attached to every run.
     """
 
@@ -57,7 +58,7 @@ class Shipper:
         return sum(
             len(commit.metrics)
             for stage in self._ledger.stages()
-            # A trial may commit after its chain was stopped: such points are not waited for.
+            # A trial may commit after its chain was stopped: do not wait for such points.
             if not self._shipped[stage].ended and stage.chain not in self._ended_chains
             for commit in self._ledger.progress(stage).commits
             if commit.epoch > self._shipped[stage].epoch
@@ -68,7 +69,7 @@ class Shipper:
         return sum(shipped.epoch + shipped.ended for shipped in self._shipped.values())
 
     def forget(self) -> None:
-        """Look every run up again when it is next needed."""
+        """Look up every run again when it is next needed."""
         self._runs.forget()
         self._described.forget()
 
@@ -76,8 +77,8 @@ class Shipper:
         """Ship everything that is committed now.
 
         Raises:
-            MlflowException, RequestException: MLflow did not answer, or refused something. After a refusal, the other
-                chains were shipped all the same.
+            MlflowException, RequestException: MLflow did not answer, or refused something. A refusal for one chain is
+                raised after the other chains were shipped.
         """
         experiment = self._runs.mlflow_experiment()
         if self._announced_experiment != experiment:
@@ -90,7 +91,7 @@ class Shipper:
             except (MlflowException, RequestException) as error:
                 if not is_refusal(error):
                     raise
-                # Another driver's runs may have replaced ours: look this chain's runs up again.
+                # Runs of another driver may have replaced ours: look up this chain's runs again.
                 self._runs.forget(chain.id)
                 self._described.forget(chain.id)
                 refused = refused or error
@@ -98,7 +99,7 @@ class Shipper:
             raise refused
 
     def kill_unfinished(self) -> None:
-        """Close the runs of what was cancelled.
+        """Close the runs of cancelled chains.
 
         Raises:
             MlflowException, RequestException: MLflow did not answer, or refused.
@@ -116,7 +117,7 @@ class Shipper:
     def _ship_chain(self, chain: Chain) -> None:
         if chain.id in self._ended_chains:
             return
-        # Read before the stages are shipped: a chain that has ended by now is complete in the ledger.
+        # Read before the stages are shipped: if the chain has ended, the ledger has all of its commits.
         state = self._ledger.chain_state(chain)
         for stage in chain.stages:
             self._ship_stage(chain, stage)
@@ -182,7 +183,7 @@ class Shipper:
         )
 
     def _ship_results(self, run_id: str, folder: Path) -> None:
-        """Upload an analysis's table and plot, which the attempt that ended it wrote."""
+        """Upload the table and the plot of an analysis, from the folder of the attempt that ended it."""
         for name in RESULTS:
             self._runs.log_file(run_id, folder / name)
         self._runs.log_file(run_id, self._spec_file)

@@ -1,4 +1,7 @@
-"""A trial that analyses: one attempt at an analysis. It commits a row like an epoch, with records for a checkpoint."""
+"""A trial that analyses: one attempt at an analysis.
+
+It commits a row like an epoch, with the row's records instead of a checkpoint.
+"""
 
 import json
 from collections.abc import Generator, Iterator
@@ -9,7 +12,7 @@ from typing import Any
 from service.runner.commits.attempt import Attempt
 from service.runner.commits.reading import read_commits, read_progress, read_started
 from service.runner.commits.records import Commit
-from service.runner.trial.common import Gauges, load_last, logger, now_ms, report
+from service.runner.trial.common import Gauges, line_writer, load_last, now_ms, report
 from service.runner.trial.config import TrialConfig, TrialEnd
 from service.runner.trial.heartbeat import Heartbeat
 from service.spec.blocks import Limits
@@ -34,16 +37,16 @@ def _analyse(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Itera
     heartbeat = Heartbeat(attempt, Limits.model_validate(trial.limits))
     config = AnalysisConfig.model_validate(trial.config)
     data_root = None if trial.data_root is None else Path(trial.data_root)
-    say = logger(trial.label, folder.trial_log(attempt.number))
+    say = line_writer(trial.label, folder.trial_log(attempt.number))
     done = len(read_commits(folder))
     say(f"attempt {attempt.number} starts after row {done} of {config.epochs}")
-    begun_ms = now_ms()
+    start_ms = now_ms()
     assert trial.previous_stage_path is not None, "a spec has a train stage before every analysis"
     checkpoint = load_last(StageFolder(Path(trial.previous_stage_path)))
     assert checkpoint is not None, "a stage starts once the one before it has ended"
     rows = analyse(checkpoint, config.analysis, done=done, data_root=data_root, on_step=heartbeat)
     _check_environment(folder, rows)
-    attempt.write_started(at_ms=begun_ms, resumed_epoch=done, **asdict(rows.start))
+    attempt.write_started(at_ms=start_ms, resumed_epoch=done, **asdict(rows.start))
     gauges = Gauges(trial)
     for row in rows:
         commit = _commit(attempt, row, rows)
@@ -58,16 +61,16 @@ def _analyse(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Itera
 
 
 def _check_environment(folder: StageFolder, rows: Rows) -> None:
-    """Check that all rows of a table come from one environment, like the epochs of a stage.
+    """Check that the environment is that of the committed rows: a table comes from one environment.
 
     Raises:
-        EnvironmentMismatch: They would not.
+        EnvironmentMismatch: This environment is another one.
     """
     started = read_started(folder)
     lines = environment.differences(started[0].environment, rows.start.environment) if started else []
     if lines:
         raise EnvironmentMismatch(
-            f"the rows before were made in another environment, so continuing would not give the same bits: "
+            f"the committed rows were made in another environment, so continuing would not give the same bits: "
             f"{'; '.join(lines)}"
         )
 
@@ -87,7 +90,7 @@ def _commit(attempt: Attempt, row: Row, rows: Rows) -> Commit:
 
 
 def _records(folder: StageFolder) -> list[Record]:
-    """Return the lines of the table: those of all committed rows, of any attempt."""
+    """Return the records of all committed rows, from all attempts."""
     progress = read_progress(folder)
     return [record for commit in progress.commits for record in json.loads(progress.checkpoint(commit).read_bytes())]
 

@@ -1,4 +1,4 @@
-"""The parts that both kinds of trial share: the checkpoint they start from, their log and their gauges."""
+"""The parts that trainings and analyses share: report, first checkpoint, log and gauges."""
 
 import time
 from collections.abc import Callable
@@ -14,12 +14,13 @@ from service.storage import StageFolder
 from tet_core import checkpoint as checkpoints
 
 _TAGS = ("experiment", "arm", "seed", "stage")
-# A superseded attempt may prune a checkpoint before it is read; then the newer commit is read.
+# How often the newest checkpoint is looked up. If another attempt commits a newer one, it may delete the older file
+# before this attempt has read it.
 _LOAD_TRIES = 5
 
 
 def report(epoch: int, *, end: TrialEnd | None = None) -> dict[str, Any]:
-    """Return a trial's report to Tune after a commit, or at its end."""
+    """Return a trial's report to Tune, after a commit or at the trial's end."""
     return {"epoch": epoch, "done": end is not None, "end": end, "failure": None}
 
 
@@ -37,8 +38,8 @@ def load_last(folder: StageFolder) -> dict[str, Any] | None:
     raise AssertionError("unreachable")
 
 
-def logger(label: str, file: Path) -> Callable[[str], None]:
-    """Return a function that prints a line, which Ray keeps with the actor, and appends it to the attempt's log."""
+def line_writer(label: str, file: Path) -> Callable[[str], None]:
+    """Return a function that prints a line (to the actor's log in Ray) and appends it to a file (the attempt's log)."""
 
     def say(text: str) -> None:
         line = f"{label}: {text}"
@@ -50,7 +51,7 @@ def logger(label: str, file: Path) -> Callable[[str], None]:
 
 
 class Gauges:
-    """The gauges that show a trial's progress among Ray's own metrics."""
+    """The gauges of a trial's progress, among Ray's metrics."""
 
     def __init__(self, trial: TrialConfig) -> None:
         # Ray's metrics take ASCII only, and the name of an arm may be any text.
@@ -62,7 +63,7 @@ class Gauges:
         self._loss = Gauge("tet_train_loss", "Training loss of the newest committed epoch.", _TAGS)
 
     def set(self, commit: Commit) -> None:
-        """Show a commit. An analysis has neither accuracy nor loss."""
+        """Set the gauges to a commit. An analysis has neither accuracy nor loss."""
         self._progress.set(commit.epoch / commit.epochs, self._tags)
         for gauge, key in ((self._accuracy, "test/accuracy"), (self._loss, "train/loss")):
             if key in commit.metrics:

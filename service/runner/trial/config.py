@@ -1,4 +1,4 @@
-"""The configuration of a trial. This module loads no torch: the driver never does, a trial only at its first step."""
+"""The configuration of a trial. This module does not load torch: the driver never needs it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -12,7 +12,7 @@ from service.runner.chains.board import StageId
 class TrialConfig:
     """The configuration that the driver gives to a trial through Tune: plain values only.
 
-    `demand` is that of each of its workers.
+    `demand` is that of each worker.
     """
 
     experiment_id: str
@@ -30,7 +30,7 @@ class TrialConfig:
     num_workers: int = 1
     generation: int = 1
     limits: dict[str, Any] = field(default_factory=dict)
-    # Whether each epoch also estimates the energy for an image, which needs a validation set.
+    # Whether each epoch also estimates the energy for one image. This needs a validation set.
     with_energy: bool = False
 
     def as_dict(self) -> dict[str, Any]:
@@ -39,11 +39,11 @@ class TrialConfig:
 
 
 class TrialEnd(StrEnum):
-    """The way in which a trial ended, as it reports it to Tune."""
+    """The way in which a trial ended, as reported to Tune."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
-    LOST = "lost"  # to another attempt
+    LOST = "lost"  # another attempt has taken over
 
 
 def stage_of(config: Mapping[str, Any]) -> StageId:

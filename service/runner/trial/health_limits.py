@@ -1,23 +1,23 @@
-"""The health of a network: whether its layers still compute and learn, by what is committed of them."""
+"""The health of a network: whether its layers still compute and learn, by the commits of its stage."""
 
 from collections.abc import Sequence
 
 from service.runner.commits.records import Commit, Layer
 from service.spec.blocks import HealthLimits
 
-# A silent layer that lets a gradient through may wake up, as last layers without a norm do in their first epochs. Its
-# patience is longer by this factor.
+# The factor by which the patience, in epochs, is longer for a silent layer that lets a gradient through. It may wake
+# up, as last layers without a norm do in their first epochs.
 SLEEPERS_PATIENCE = 5
 
 
 def unhealthy_layer(commits: Sequence[Commit], limits: HealthLimits) -> str | None:
-    """Return what is wrong, if a layer was out of range in each of the last epochs, as many as its patience.
+    """Return a message if a layer was out of range in each of the last epochs, as many as the patience; otherwise None.
 
     A layer that never or always fires is named before one that lets no gradient through, because it can be the cause.
 
     Args:
-        commits: What is committed of the stage, in order.
-        limits: The spec's.
+        commits: The stage's commits, in order.
+        limits: The spec's limits.
     """
     for is_out, in_words, patience in (
         (_is_dead, _of_rate, limits.patience),

@@ -1,7 +1,7 @@
 """The heartbeat of a trial, and the time limit of its stage. A trial handles both at every step.
 
-The heartbeat is a file in the attempt's folder, touched from time to time. The watchdog only looks whether it has
-changed, and measures the time by its own clock, so the clock of the trial's node does not matter.
+The heartbeat is a file in the attempt's folder, touched about once a second. The watchdog only looks whether it
+has changed, and measures the time by its own clock, so the clock of the trial's node does not matter.
 """
 
 import os
@@ -18,23 +18,23 @@ from service.runner.diagnosis import StageFailed
 from service.spec.blocks import Limits
 
 HEARTBEAT = "heartbeat"
-# The longest time, s, between two beats; a twentieth of limits.stall_s where that is shorter.
+# The time, in s, between two beats, or a twentieth of limits.stall_s if that is shorter.
 INTERVAL_S = 1.0
 
 
 class Heartbeat:
-    """The heartbeat of a trial, to be called at every step.
+    """The heartbeat of a trial. Call it at every step.
 
     Args:
-        attempt: The attempt, whose folder has just been made.
-        limits: The spec's.
+        attempt: The attempt. Its folder exists.
+        limits: The spec's limits.
         clock: A monotonic clock, in s.
     """
 
     def __init__(self, attempt: Attempt, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
         self._file = attempt.path / HEARTBEAT
         self._limits, self._clock = limits, clock
-        self._begun = self._beaten = clock()
+        self._start = self._last_beat = clock()
         self._interval_s = INTERVAL_S if limits.stall_s is None else min(INTERVAL_S, limits.stall_s / 20)
         folder, generation = attempt.folder, attempt.generation
         self._spent_s = spent_s(read_started(folder), read_commits(folder), generation)
@@ -44,41 +44,41 @@ class Heartbeat:
         """Touch the heartbeat, if it is time.
 
         Raises:
-            StageFailed: The stage has run for too long.
+            StageFailed: The stage has run for longer than limits.max_time_s.
         """
         now = self._clock()
-        if now - self._beaten >= self._interval_s:
-            self._beaten = now
+        if now - self._last_beat >= self._interval_s:
+            self._last_beat = now
             self._beat()
-        longest, at_work_s = self._limits.max_time_s, self._spent_s + now - self._begun
-        if longest is not None and at_work_s > longest:
-            raise StageFailed(FailureType.MAX_TIME, over_time(at_work_s, longest))
+        longest_s, run_time_s = self._limits.max_time_s, self._spent_s + now - self._start
+        if longest_s is not None and run_time_s > longest_s:
+            raise StageFailed(FailureType.MAX_TIME, over_time(run_time_s, longest_s))
 
     def _beat(self) -> None:
-        # If the storage is full or does not answer, the next commit fails and says so.
+        # If the storage is full or does not answer, the next commit fails with a message.
         with suppress(OSError):
             self._file.touch()
 
 
-def over_time(at_work_s: float, longest_s: float) -> str:
+def over_time(run_time_s: float, longest_s: float) -> str:
     """Return the message about a stage that ran for too long."""
-    return f"the stage was at work for {at_work_s:.1f} s; limits.max_time_s is {longest_s:g}"
+    return f"the stage ran for {run_time_s:.1f} s; limits.max_time_s is {longest_s:g}"
 
 
 def spent_s(started: Iterable[AttemptStart], commits: Iterable[Commit], generation: int) -> float:
-    """Return for how many seconds a generation's attempts at a stage ran, as far as their commits show."""
+    """Return how long a generation's attempts at a stage ran, in s, each from its start to its last commit."""
     last: dict[int, int] = {}
     for commit in commits:
         last[commit.attempt] = commit.at_ms
-    begun = [each for each in started if each.generation == generation]
-    # Both times of an attempt come from one node's clock, which may have been set back.
-    return sum(max(0, last.get(each.attempt, each.at_ms) - each.at_ms) for each in begun) / 1_000
+    starts = [each for each in started if each.generation == generation]
+    # Both times of an attempt come from the same clock. `max`, because the clock may have been set back.
+    return sum(max(0, last.get(each.attempt, each.at_ms) - each.at_ms) for each in starts) / 1_000
 
 
 def last_sign(folder: Path) -> int:
     """Return a number that changes with every beat of an attempt; 0 before the first one."""
     try:
-        # On NFS, opening a file asks the server for its state; a stat of its name may be answered from a cache.
+        # On NFS, open() asks the server for the file's state; stat() by name may be answered from a cache.
         with (folder / HEARTBEAT).open("rb") as file:
             return os.fstat(file.fileno()).st_mtime_ns
     except OSError:

@@ -12,7 +12,7 @@ from service.runner.commits.reading import read_commits
 from service.runner.commits.records import Commit, Layer
 from service.runner.diagnosis import StageFailed
 from service.runner.trial import health_limits
-from service.runner.trial.common import Gauges, load_last, logger, now_ms, report
+from service.runner.trial.common import Gauges, line_writer, load_last, now_ms, report
 from service.runner.trial.config import TrialConfig, TrialEnd
 from service.runner.trial.heartbeat import Heartbeat
 from service.runner.trial.workers.crew import Crew
@@ -40,10 +40,10 @@ def _train(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterato
     config = TrainConfig.model_validate(trial.config)
     data_root = None if trial.data_root is None else Path(trial.data_root)
     resume, initial = _load_start(trial, folder)
-    say = logger(trial.label, folder.trial_log(attempt.number))
+    say = line_writer(trial.label, folder.trial_log(attempt.number))
     resumed_epoch = resume["epoch"] if resume else 0
     say(f"attempt {attempt.number} starts after epoch {resumed_epoch} of {config.epochs}")
-    begun_ms = now_ms()
+    start_ms = now_ms()
     commits = read_commits(folder)
     _check_health(commits, limits.health)
     with gather_workers(Crew.of(trial), say) as workers:
@@ -62,7 +62,7 @@ def _train(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterato
             with_energy=trial.with_energy,
             group=workers.group,
         )
-        attempt.write_started(at_ms=begun_ms, resumed_epoch=resumed_epoch, **asdict(epochs.start))
+        attempt.write_started(at_ms=start_ms, resumed_epoch=resumed_epoch, **asdict(epochs.start))
         yield from _commit_all(trial, attempt, epochs, commits, say)
     with attempt.ending(MODEL):
         _write_model(folder, attempt)
@@ -74,7 +74,7 @@ def _train(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterato
 def _commit_all(
     trial: TrialConfig, attempt: Attempt, epochs: Epochs, commits: list[Commit], say: Callable[[str], None]
 ) -> Iterator[dict[str, Any]]:
-    """Commit every epoch after the committed ones, and report it."""
+    """Commit and report every further epoch."""
     health_limits = Limits.model_validate(trial.limits).health
     gauges = Gauges(trial)
     for epoch in epochs:
@@ -96,13 +96,17 @@ def _commit_all(
 
 
 def _check_health(commits: list[Commit], limits: HealthLimits | None) -> None:
-    """End a stage whose network is dead, saturated or cut off. Commits decide, so a restart decides the same."""
-    if limits is not None and (trouble := health_limits.unhealthy_layer(commits, limits)) is not None:
-        raise StageFailed(FailureType.HEALTH, trouble)
+    """Fail a stage whose network is dead, saturated or cut off. Only commits count, so a restart decides the same.
+
+    Raises:
+        StageFailed: A layer was out of the limits for too many epochs.
+    """
+    if limits is not None and (message := health_limits.unhealthy_layer(commits, limits)) is not None:
+        raise StageFailed(FailureType.HEALTH, message)
 
 
 def _load_start(trial: TrialConfig, folder: StageFolder) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """Return the checkpoint of this stage to resume from, and that of the stage before to start from."""
+    """Return the newest checkpoints of this stage and of the stage before; None if there is none."""
     resume = load_last(folder)
     if trial.previous_stage_path is None:
         return resume, None
@@ -110,7 +114,7 @@ def _load_start(trial: TrialConfig, folder: StageFolder) -> tuple[dict[str, Any]
 
 
 def _write_model(folder: StageFolder, attempt: Attempt) -> None:
-    """Write the trained network, without the optimiser, beside the attempt's other files."""
+    """Write the trained network, without the optimiser, to the attempt's folder."""
     full = load_last(folder)
     assert full is not None
     checkpoints.save_checkpoint({**full, "optimizer": {}}, attempt.path / MODEL)

@@ -1,7 +1,7 @@
 """The trainable of Ray Tune: one trial is one attempt at one stage of one chain.
 
-Tune calls `step` once for each epoch, or each row of an analysis. Everything that matters is committed to the stage
-folder; the report to Tune only makes the driver look there.
+Tune calls `step` once for each epoch, or each row of an analysis. The results are committed to the stage folder; the
+report to Tune only makes the driver read them there.
 """
 
 import sys
@@ -20,7 +20,7 @@ class StageTrial(tune.Trainable):
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
-        """Return what a trial needs of the nodes. It is the first of its workers; the others use the rest of this.
+        """Return the resources of a trial. The trial is its first worker; its other workers use the other bundles.
 
         `tune.with_resources` is not used, because it hides the class's name from the dashboard.
         """
@@ -32,7 +32,7 @@ class StageTrial(tune.Trainable):
         self._reports: Generator[dict[str, Any]] | None = None
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take another stage in the same process, if actors are reused."""
+        """Prepare for another stage in the same process, if actors are reused."""
         self.setup(new_config)
         return True
 
@@ -55,16 +55,16 @@ class StageTrial(tune.Trainable):
             return {"epoch": 0, "done": True, "end": TrialEnd.FAILED, "failure": failure.model_dump_json()}
 
     def cleanup(self) -> None:
-        """End the attempt, and with it its other workers."""
+        """End the attempt and its other workers."""
         if self._reports is not None:
             self._reports.close()
 
     def _say(self, text: str) -> None:
         print(f"{self._trial.label}: {text}", file=sys.stderr, flush=True)
 
-    # Tune needs these only for checkpoints of its own, which are switched off.
+    # Tune needs these methods only for its own checkpoints, which are switched off.
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Save nothing: the stage folder has everything."""
+        """Save nothing: all checkpoints are in the stage folder."""
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Load nothing: see `save_checkpoint`."""
@@ -72,7 +72,7 @@ class StageTrial(tune.Trainable):
 
 def _run(trial: TrialConfig) -> Generator[dict[str, Any]]:
     """Make one attempt, from the newest commit to the stage's end; yield a report for each commit."""
-    # Imported here, so that a broken installation fails as a trial, with its reason.
+    # Imported here, so that an error of a broken installation is reported as the trial's failure.
     from service.runner.trial.analyse_stage import run_analysis
     from service.runner.trial.train_stage import run_training
 

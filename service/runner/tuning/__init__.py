@@ -1,1 +1,1 @@
-"""Everything that faces Ray Tune: which trials it runs, and when they stop."""
+"""Everything that faces Ray Tune: the start, the order and the end of its trials."""

@@ -1,4 +1,4 @@
-"""The assignment of a campaign: what one driver runs, and until when."""
+"""The assignment of a campaign: the experiment of a driver, and the reasons to stop it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +14,10 @@ class Assignment:
     """The experiment that a driver runs.
 
     Attributes:
-        experiment_id: Its id.
-        spec: Its spec.
-        folder: Its folder on the shared storage.
-        data_root: Where the data sets lie on the nodes; None: where tet_core looks by default.
+        experiment_id: The experiment's id.
+        spec: The experiment's spec.
+        folder: The experiment's folder on the shared storage.
+        data_root: The folder of the data sets on the nodes; None: the default folder of tet_core.
         attempt: The driver's number, from 1.
     """
 
@@ -33,8 +33,8 @@ class Stopping:
     """The two reasons for which a driver starts no more trials.
 
     Attributes:
-        window: The experiment is stopped; trials may end their epoch.
-        takeover: A newer driver has started.
+        window: The stop of the experiment: trials may end their epoch.
+        takeover: The takeover by a newer driver.
     """
 
     window: StopWindow
@@ -42,5 +42,5 @@ class Stopping:
 
     @property
     def has_begun(self) -> bool:
-        """Whether no trial is to be started any more."""
+        """Whether no more trials may start."""
         return self.window.stopping or self.takeover.has_come()

@@ -1,4 +1,4 @@
-"""The campaign of one driver: a Tuner whose trials are what the board offers."""
+"""The campaign of one driver: a Tuner that runs the stages of the board as trials."""
 
 import logging
 import os
@@ -29,8 +29,8 @@ from service.runner.tuning.watchdog import Watchdog
 from service.spec.search import ENERGY
 from service.states import WorkState
 
-# Tune writes the state of all trials every ten seconds or so, for a restore that is never made. File and memory grow
-# with each trial. There is no switch for it, only an interval: here longer than any experiment takes.
+# The interval, in s, at which Tune writes the state of all trials for a restore, which this service never uses. Its
+# file and memory grow with each trial. It cannot be switched off, so the interval is longer than any experiment.
 NO_SNAPSHOT_S = 10**9
 
 
@@ -38,10 +38,10 @@ class Campaign:
     """The trials of one driver.
 
     Args:
-        assignment: What is run.
-        books: The experiment's chains, as they stand.
-        stopping: Until when.
-        trainable: What runs a stage, given the values of a `TrialConfig`.
+        assignment: The experiment to run.
+        books: The experiment's board, ledger and search.
+        stopping: The reasons to start no more trials.
+        trainable: The class that runs a stage. Its configuration is a `TrialConfig` as a dictionary.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Campaign:
         self._turns = SearchTurns(books)
         self._scheduler = PatientScheduler(self._turns.goes_on)
         self._endings = Endings(assignment, books, self._turns, stopping, self._watchdog, self._ray_text)
-        # Tune's own list of its trials, as it was last seen.
+        # Tune's list of its trials, from the last round.
         self._trials: list[Any] = []
 
     def run(self) -> None:
@@ -96,7 +96,7 @@ class Campaign:
         )
 
     def _limit_open(self) -> int:
-        """Set how many configurations may be open, by the room of the cluster; return that room."""
+        """Set how many configurations may be open, by the size of the cluster; return how many trials fit into it."""
         slots = room.num_slots(self._spec.resources)
         self._books.board.limit_open(room.max_open(self._spec, slots))
         return slots
@@ -126,23 +126,23 @@ class Campaign:
         ).as_dict()
 
     def _ray_text(self, stage_id: StageId) -> str:
-        """Return Ray's words about the newest trial of a stage. Tune writes them before it calls its searcher."""
+        """Return Ray's text about the newest trial of a stage. Tune writes it before it calls its searcher."""
         file = next((trial.error_file for trial in reversed(self._trials) if stage_of(trial.config) == stage_id), None)
         if file is None or not Path(file).exists():
             return ""
-        # The first line is a headline of Tune's.
+        # Tune has added the first line.
         return Path(file).read_text(errors="replace").partition("\n")[2]
 
-    # -- what Tune reports -------------------------------------------------------------------------------------
+    # -- called by Tune ----------------------------------------------------------------------------------------
 
     def on_round(self, trials: list[Any]) -> None:
-        """Look after the trials: Tune is about to handle its next event, or has waited for one for a moment."""
+        """End unwanted and stalled trials. Tune calls this before each of its events, and while it waits for one."""
         self._trials = trials
         self._turns.withdraw(self._scheduler)
         self._watchdog.look()
 
     def on_start(self, stage_id: StageId, trial: Any) -> None:
-        """Watch a trial that has got a process."""
+        """Watch a trial whose process has started."""
         self._limit_open()  # the cluster may have grown
         progress = self._ledger.progress(stage_id)
         spent = spent_s(progress.started, progress.commits, self._ledger.generation)
@@ -190,6 +190,6 @@ class _Watcher(Callback):
 
 
 def _free_averages(trial: Any) -> None:
-    """Drop the averages that Tune keeps of each metric of an ended trial: nobody reads them, and they take 16 kB."""
+    """Drop the averages that Tune keeps of each metric of an ended trial: they are never read, and take 16 kB."""
     trial.run_metadata.metric_analysis = {}
     trial.run_metadata.metric_n_steps = {}

@@ -1,4 +1,4 @@
-"""The ends of trials: what each left on storage, and whether a stage that did not end is tried again."""
+"""The ends of trials: the new state of each stage on the board, and the failure of stages lost too often."""
 
 import logging
 import time
@@ -24,12 +24,12 @@ class Endings:
     """Records the end of each trial in the books.
 
     Args:
-        assignment: The driver's.
-        books: The experiment's.
-        turns: The search's.
-        stopping: Whether trials end because the driver does.
-        watchdog: Knows which trials it has ended.
-        ray_text: Ray's words about the newest trial of a stage that was lost; empty where there are none.
+        assignment: The driver's experiment.
+        books: The experiment's board, ledger and search.
+        turns: The search's decisions.
+        stopping: Says whether trials end because the driver stops.
+        watchdog: Says which trials it has ended, and why.
+        ray_text: Returns Ray's text about the newest trial of a stage that was lost; empty if there is none.
     """
 
     def __init__(
@@ -44,26 +44,26 @@ class Endings:
         self._assignment, self._spec = assignment, assignment.spec
         self._board, self._ledger, self._study = books.board, books.ledger, books.study
         self._turns, self._stopping, self._watchdog, self._ray_text = turns, stopping, watchdog, ray_text
-        # For each stage: how many trials were lost in a row, and the epoch that was committed at the last loss.
+        # For each stage: the number of trials lost in a row, and the newest committed epoch at the last loss.
         self._losses: dict[StageId, tuple[int, int]] = {}
 
     def record(self, stage_id: StageId, result: dict[str, Any] | None) -> None:
-        """Record that a trial has ended. What it left on storage counts.
+        """Record that a trial has ended. Only its commits on storage count.
 
         Args:
             stage_id: The trial's stage.
-            result: Its last report; None where the trial was lost.
+            result: The trial's last report; None if the trial was lost.
         """
         self._stopping.window.ended(stage_id)
-        found_by_watchdog = self._watchdog.ended(stage_id)
+        watchdog_failure = self._watchdog.ended(stage_id)
         is_stopping = self._stopping.has_begun
         if is_stopping:
             self._board.close()
         chain = self._ledger.chains[stage_id.chain]
         progress = self._ledger.refresh(stage_id)
-        was_told_to_end = self._turns.was_told_to_end(stage_id)
-        if progress.done is None and not is_stopping and not was_told_to_end:
-            self._on_loss(stage_id, found_by_watchdog or self._diagnose(stage_id, result))
+        ended_by_search = self._turns.was_ended(stage_id)
+        if progress.done is None and not is_stopping and not ended_by_search:
+            self._on_loss(stage_id, watchdog_failure or self._diagnose(stage_id, result))
             progress = self._ledger.refresh(stage_id)
         state = None if progress.done is None else progress.done.state
         self._put_back(stage_id, state, is_stopping=is_stopping)
@@ -73,7 +73,7 @@ class Endings:
         log.info("%s: trial ended, stage %s", stage_label(chain, chain.stages[stage_id.index]), state or "open")
 
     def _put_back(self, stage_id: StageId, state: EndState | None, *, is_stopping: bool) -> None:
-        """Tell the board how the stage is after its trial."""
+        """Report the stage's state after its trial to the board."""
         match state:
             case WorkState.SUCCEEDED:
                 self._board.succeeded(stage_id)
@@ -81,7 +81,7 @@ class Endings:
                 self._board.failed_for_good(stage_id)
                 self._study.drop(stage_id.chain)
             case WorkState.STOPPED | None:
-                # The trial may have been lost between a commit and its report, so that it was not judged yet.
+                # The trial may have been lost between a commit and its report, before the study could judge it.
                 if not is_stopping:
                     self._turns.consult(stage_id)
                 self._board.lost(stage_id)
@@ -97,7 +97,7 @@ class Endings:
         return diagnose_superseded()
 
     def _on_loss(self, stage_id: StageId, failure: Failure) -> None:
-        """Mark a stage as failed, unless it is tried again."""
+        """Mark a stage as failed, unless it is retried."""
         losses = self._count_loss(stage_id)
         log.warning("%s: %s: %s", stage_id, failure.type, failure.message)
         gpus = self._spec.resources.gpus_per_trial
@@ -107,10 +107,10 @@ class Endings:
             case "user":
                 self._mark_failed(stage_id, failure)
             case "cluster":
-                if losses >= self._spec.limits.max_losses:
-                    times = f"{losses} times in a row" if losses > 1 else "once"
-                    count = f"({times}, with no epoch in between; limits.max_losses is {losses})"
-                    self._mark_failed(stage_id, failure.with_message(f"{failure.message} {count}"))
+                max_losses = self._spec.limits.max_losses
+                if losses >= max_losses:
+                    message = f"{failure.message} {losses_in_words(losses, max_losses)}"
+                    self._mark_failed(stage_id, failure.with_message(message))
             case _:
                 assert_never(failure.whose)
 
@@ -128,5 +128,11 @@ class Endings:
         try:
             attempt = Attempt(folder, self._ledger.generation)
             attempt.finish(state=WorkState.FAILED, at_ms=time.time_ns() // 1_000_000, failure=failure)
-        except Superseded as error:  # another driver's trial works there: its end will be the stage's
+        except Superseded as error:  # by a trial of another driver, which will end the stage
             log.warning("%s", error)
+
+
+def losses_in_words(losses: int, max_losses: int) -> str:
+    """Return the end of the message about a stage whose trials were lost too often."""
+    times = "once" if losses == 1 else f"{losses} times in a row, with no epoch committed in between"
+    return f"({times}; limits.max_losses is {max_losses})"

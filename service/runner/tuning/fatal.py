@@ -1,4 +1,4 @@
-"""The end of a driver that cannot go on."""
+"""The end of a driver after an error in a callback of Tune."""
 
 import logging
 import os
@@ -14,12 +14,12 @@ log = logging.getLogger(__name__)
 def or_die(what: str, stage_id: StageId) -> Iterator[None]:
     """End the driver's process if anything fails within this context.
 
-    Tune swallows exceptions of its searcher and its scheduler; a chain would then wait for ever. The next driver starts
-    from what is on storage.
+    Tune swallows exceptions of its searcher and its scheduler; a chain would then wait forever. The next driver
+    continues from the commits on storage.
 
     Args:
-        what: What fails then, for the log.
-        stage_id: The stage that it is about.
+        what: The name of the action, for the log.
+        stage_id: The stage of the action.
     """
     try:
         yield

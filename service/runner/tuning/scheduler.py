@@ -1,8 +1,8 @@
-"""The scheduler of trials: which waiting trial gets a free process, and whether a trial goes on after an epoch.
+"""The scheduler of trials: it gives free processes to waiting trials, and ends trials that do not continue.
 
-Tune itself gives a free process to the trial that has waited longest, and ends the process that was being started for
-that trial. Where trials are shorter than the start of a process, each end of a trial would so end another start, just
-before the new process would have been of use.
+Tune by itself gives a free process to the trial that has waited longest, and ends the process that is being started for
+that trial. If trials are shorter than the start of a process, each end of a trial would end such a start shortly before
+the new process can be used.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,42 +13,42 @@ from ray.tune.schedulers import FIFOScheduler
 
 
 class PatientScheduler(FIFOScheduler):
-    """Gives a free process to the first waiting trial for which none is being started. Started chains go first.
+    """Gives a free process to the first waiting trial for which none is being started. Started chains come first.
 
-    If a process is being started for each waiting trial, it names none, and Tune gives the free process to any of
-    them. To avoid that, Tune has to hold more trials ready than processes can be started at once.
+    If a process is being started for each waiting trial, the scheduler chooses none, and Tune gives the free process to
+    any of them. To avoid that, Tune has to hold more trials ready than processes can be started at once.
 
     Args:
-        goes_on: Given a trial's configuration and report, returns whether it goes on; None: all trials do.
+        goes_on: Given a trial's configuration and report, returns whether it continues; None: all trials do.
     """
 
     def __init__(self, goes_on: Callable[[dict[str, Any], dict[str, Any]], bool] | None = None) -> None:
         super().__init__()
         self._goes_on = goes_on
-        # Trials that wait, and some that no longer do: of chains that have started, and of chains that have not.
-        self._going_on: dict[str, Trial] = {}
-        self._opening: dict[str, Trial] = {}
+        # Waiting trials, and some that wait no longer: of chains that have started, and of chains that have not.
+        self._of_started: dict[str, Trial] = {}
+        self._of_new: dict[str, Trial] = {}
         self._controller: Any = None
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """Note that Tune holds a trial ready."""
         # The wrapper that schedulers get does not say for which trials a process is being started.
         self._controller = tune_controller._tune_controller
-        (self._going_on if trial.config["stage_index"] else self._opening)[trial.trial_id] = trial
+        (self._of_started if trial.config["stage_index"] else self._of_new)[trial.trial_id] = trial
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Let a trial go on, or end it, so that its process is free at once."""
+        """Let a trial continue, or end it, so that its process is free at once."""
         goes_on = self._goes_on is None or result.get("done") or self._goes_on(trial.config, result)
         return str(self.CONTINUE if goes_on else self.STOP)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """Return the first waiting trial for which no process is being started; None where there is none."""
+        """Return the first waiting trial for which no process is being started; None if there is none."""
         return next((trial for trial in self._all_waiting() if not _is_starting(self._controller, trial)), None)
 
     def withdraw(self, is_wanted: Callable[[dict[str, Any]], bool]) -> None:
-        """End the waiting trials that are no longer wanted, by their configuration; Tune reports their end as usual.
+        """End the waiting trials whose configuration is no longer wanted. Tune reports their end as usual.
 
-        It must be called between Tune's events. Resources that Tune has reserved for such a trial are released.
+        Call it between Tune's events. It releases the resources that Tune has reserved for such a trial.
         """
         for trial in self._all_waiting():
             if not is_wanted(trial.config):
@@ -56,7 +56,7 @@ class PatientScheduler(FIFOScheduler):
                 self._controller.stop_trial(trial)
 
     def _unstage(self, trial: Trial) -> None:
-        """Release what Tune has reserved for a trial. Tune itself does not, and would keep a free process for it."""
+        """Release the resources of a trial that is ended before it starts. Tune would keep a free process for it."""
         controller = self._controller
         controller._resetting_trials.discard(trial)
         if trial in controller._staged_trials:
@@ -64,7 +64,7 @@ class PatientScheduler(FIFOScheduler):
             controller._actor_cache.decrease_max(trial.placement_group_factory)
 
     def _all_waiting(self) -> list[Trial]:
-        return [*_waiting(self._going_on), *_waiting(self._opening)]
+        return [*_waiting(self._of_started), *_waiting(self._of_new)]
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Tune pickles its scheduler for a restore that is never made. Locks and open files cannot be pickled.
@@ -72,7 +72,7 @@ class PatientScheduler(FIFOScheduler):
 
 
 def _waiting(trials: dict[str, Trial]) -> Iterator[Trial]:
-    """Yield the trials that still wait, in their order, and drop the others."""
+    """Yield the trials that still wait, in order, and delete the other trials from `trials`."""
     for trial_id, trial in [*trials.items()]:
         if trial.status == Trial.PENDING:
             yield trial

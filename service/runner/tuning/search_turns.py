@@ -12,21 +12,21 @@ from service.states import WorkState
 
 
 class SearchTurns:
-    """Asks the study what becomes of each chain, and acts on the answer.
+    """Asks the study about each chain after each commit, and applies its decisions.
 
     Args:
-        books: The experiment's.
+        books: The experiment's board, ledger and search.
     """
 
     def __init__(self, books: Bookkeeping) -> None:
         self._board, self._ledger, self._study = books.board, books.ledger, books.study
-        # Stages whose trial was told to end, until it has.
-        self._told_to_end: set[StageId] = set()
-        # Chains that were stopped since the last withdrawal: trials of theirs may still wait for a process.
+        # Stages whose trial the search is ending.
+        self._ended: set[StageId] = set()
+        # Chains that were stopped since the last `withdraw`: their trials may still wait for a process.
         self._stopped: set[str] = set()
 
     def take(self) -> StageId | Answer:
-        """Take the next stage from the board. A search that learns proposes its configuration now, and not earlier."""
+        """Take the next stage from the board. A search that learns proposes the configuration only now."""
         while isinstance(stage := self._board.take(), StageId):
             with or_die("a proposal for a trial", stage):
                 if self._study.ensure_proposed(stage.chain):
@@ -36,11 +36,11 @@ class SearchTurns:
         return stage
 
     def goes_on(self, trial: dict[str, Any], result: dict[str, Any]) -> bool:
-        """Return whether a trial goes on after a commit.
+        """Return whether a trial continues after a commit.
 
         Args:
-            trial: Its configuration.
-            result: What it reported; what it committed counts.
+            trial: The trial's configuration.
+            result: The trial's report. It is not used: only commits count.
         """
         stage_id = stage_of(trial)
         with or_die("the decision on a trial", stage_id):
@@ -50,20 +50,20 @@ class SearchTurns:
             case ChainVerdict.GO_ON:
                 return True
             case ChainVerdict.WAIT | ChainVerdict.STOP:
-                self._told_to_end.add(stage_id)
+                self._ended.add(stage_id)
                 return False
 
     def consult(self, stage_id: StageId) -> ChainVerdict:
-        """Let the study judge a chain by what is committed, and apply what it decides."""
+        """Let the study judge a chain by its commits, apply the decisions, and return the verdict."""
         verdict = self._study.verdict_on(stage_id)
-        # Applied first: a decision about this place may release the chain, which may have to wait at the next one.
+        # Decisions come first: one about this rung may release the chain, which may have to wait at the next rung.
         self.apply_decisions()
         if verdict is ChainVerdict.WAIT:
             self._board.hold(stage_id.chain)
         return verdict
 
     def apply_decisions(self) -> None:
-        """Apply what the study has decided, about any chain."""
+        """Apply the study's new decisions about all chains."""
         for consequence in self._study.take_consequences():
             for chain in consequence.chains:
                 if consequence.goes_on:
@@ -80,7 +80,7 @@ class SearchTurns:
         self._ledger.announce_chain(chain)
 
     def withdraw(self, scheduler: PatientScheduler) -> None:
-        """End the waiting trials of chains that were stopped."""
+        """End the waiting trials of stopped chains."""
         while self._stopped:  # the end of a trial may stop other chains
             stopped, self._stopped = self._stopped, set()
 
@@ -88,13 +88,13 @@ class SearchTurns:
                 stage_id = stage_of(trial)
                 if stage_id.chain not in stopped:
                     return True
-                self._told_to_end.add(stage_id)
+                self._ended.add(stage_id)
                 return False
 
             scheduler.withdraw(is_wanted)
 
-    def was_told_to_end(self, stage_id: StageId) -> bool:
-        """Return whether a trial that has just ended was told to; the next trial of its stage was not."""
-        was_told = stage_id in self._told_to_end
-        self._told_to_end.discard(stage_id)
-        return was_told
+    def was_ended(self, stage_id: StageId) -> bool:
+        """Return whether the search ended the trial that has just ended, and forget it."""
+        was_ended = stage_id in self._ended
+        self._ended.discard(stage_id)
+        return was_ended

@@ -25,8 +25,8 @@ class ChainSearcher(Searcher):
         Args:
             take: Takes the next stage to run, or returns why there is none.
             config_of: Returns the trial configuration of a stage.
-            on_end: Gets the stage of each trial that ended, and its last report, or None where the trial was lost. It
-                has to put the stage back on the board.
+            on_end: Takes the stage of a trial that has ended and its last report; None if the trial was lost. It has to
+                report the end to the board.
         """
         super().__init__(metric="epoch", mode="max")
         self._take = take
@@ -35,11 +35,11 @@ class ChainSearcher(Searcher):
         self._running: dict[str, StageId] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """Return the next stage's configuration; None if there is nothing to start now; FINISHED if nothing is left."""
-        match taken := self._take():
+        """Return the next stage's configuration; None if no stage may start now; FINISHED if no stage is left."""
+        match answer := self._take():
             case StageId():
-                self._running[trial_id] = taken
-                return self._config_of(taken)
+                self._running[trial_id] = answer
+                return self._config_of(answer)
             case Answer.FINISHED:
                 return str(self.FINISHED)
             case Answer.WAIT:
@@ -63,7 +63,7 @@ class ChainSearcher(Searcher):
 
 
 class _Unrestorable(Searcher):
-    """The searcher that a pickled `ChainSearcher` is loaded as."""
+    """The stand-in for a `ChainSearcher` that is pickled and loaded: it suggests nothing."""
 
     def suggest(self, trial_id: str) -> str:
         return self.FINISHED

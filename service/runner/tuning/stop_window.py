@@ -1,4 +1,4 @@
-"""The stop of trials: those that run may end their epoch within a time; no new one starts."""
+"""The stop of trials: running trials may end their epoch within a limited time, and no new trial starts."""
 
 import threading
 import time
@@ -10,17 +10,17 @@ from ray.tune.stopper import NoopStopper
 
 
 class StopWindow:
-    """The trials that run, and how much longer they may go on.
+    """The running trials, and the time that is left to them after a stop.
 
     Args:
-        stopped: Set once the experiment is to stop.
-        window_s: How long, in s, trials may go on after that was first seen.
+        stopped: Set once the experiment must stop.
+        window_s: The time, in s, for which trials may continue after `closed` first sees that.
         clock: A monotonic clock, in s.
     """
 
     def __init__(self, stopped: threading.Event, window_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._stopped, self._window_s, self._clock = stopped, window_s, clock
-        self._at_work: set[Hashable] = set()
+        self._running: set[Hashable] = set()
         self._awaited: set[Hashable] = set()
         self._deadline: float | None = None
 
@@ -30,21 +30,21 @@ class StopWindow:
         return self._stopped.is_set()
 
     def began(self, work: Hashable) -> None:
-        """Note that a trial runs."""
-        self._at_work.add(work)
+        """Note that a trial has started, or still runs."""
+        self._running.add(work)
 
     def ended(self, work: Hashable) -> None:
         """Note that a trial has ended."""
-        self._at_work.discard(work)
+        self._running.discard(work)
 
     def closed(self) -> bool:
-        """Return whether all trials that ran when the stop came have ended, or their time is over."""
+        """Return whether all trials that ran at the stop have ended, or their time is over."""
         if not self.stopping:
             return False
         if self._deadline is None:
             self._deadline = self._clock() + self._window_s
-            self._awaited = set(self._at_work)
-        self._awaited &= self._at_work
+            self._awaited = set(self._running)
+        self._awaited &= self._running
         return not self._awaited or self._clock() >= self._deadline
 
 
@@ -52,12 +52,12 @@ class WindowStopper(Stopper):
     """Stops each trial at its next epoch once the experiment stops, and all of them when the window has closed.
 
     Args:
-        window: The experiment's.
-        given_up: Whether the driver has nothing left to do; then all trials are ended at once.
+        window: The experiment's stop window.
+        stop_now: Returns whether to end all trials at once.
     """
 
-    def __init__(self, window: StopWindow, given_up: Callable[[], bool] = lambda: False) -> None:
-        self._window, self._given_up = window, given_up
+    def __init__(self, window: StopWindow, stop_now: Callable[[], bool] = lambda: False) -> None:
+        self._window, self._stop_now = window, stop_now
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Return whether a trial ends after this report, whose epoch is committed."""
@@ -65,7 +65,7 @@ class WindowStopper(Stopper):
 
     def stop_all(self) -> bool:
         """Return whether all trials are ended at once."""
-        return self._window.closed() or self._given_up()
+        return self._window.closed() or self._stop_now()
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Tune pickles its stopper for a restore that is never made. Locks cannot be pickled.

@@ -1,7 +1,9 @@
-"""The takeover by a newer driver. The older driver then ends: two drivers would take each other's stages for ever.
+"""The takeover by a newer driver, after which the older driver ends.
 
-Each driver makes a numbered folder when it starts; the newest driver has the largest number. Commits of an older
-driver do no harm; they only waste work.
+Otherwise both drivers would supersede each other's attempts forever.
+
+Each driver makes a numbered folder when it starts; the newest driver has the largest number. Until the older driver
+notices the newer one, its commits do no harm.
 """
 
 import time
@@ -15,11 +17,11 @@ LOOK_EVERY_S = 1.0
 
 
 class Takeover:
-    """A look for newer drivers, from time to time.
+    """The check for newer drivers.
 
     Args:
-        folder: The experiment's.
-        attempt: The number of the driver that looks.
+        folder: The experiment's folder.
+        attempt: The number of the driver that checks.
         clock: A monotonic clock, in s.
     """
 
@@ -38,6 +40,6 @@ class Takeover:
         now = self._clock()
         if self._newest == self._attempt and (self._looked_at is None or now - self._looked_at >= LOOK_EVERY_S):
             self._looked_at = now
-            with suppress(OSError):  # the storage does not answer for a moment: the next look will tell
+            with suppress(OSError):  # the storage does not answer: look again next time
                 self._newest = max([self._attempt, *self._folder.driver_numbers()])
         return self._newest > self._attempt

@@ -22,22 +22,23 @@ from service.storage import StageFolder
 
 log = logging.getLogger(__name__)
 
-# The longest time, s, between two looks.
+# The longest time, in s, between two checks.
 LOOK_S = 30.0
-# A trial ends itself at its first step after its time is over. The watchdog waits so much longer, in s, for that.
+# The time, in s, for which the watchdog waits after limits.max_time_s: a trial fails by itself at its first step after
+# that limit.
 GRACE_S = 60.0
 
 
 @dataclass
 class _Watched:
-    """A trial that runs: since when, its last sign of life, when that was first seen, and why it was ended."""
+    """A running trial: its start, its last sign of life, the time of that sign, and why it was ended."""
 
     actor: Any
     folder: StageFolder
     spent_s: float
-    begun: float
+    start: float
     sign: tuple[int, int]
-    changed: float
+    changed_at: float
     verdict: Failure | None = None
 
 
@@ -45,10 +46,10 @@ class Watchdog:
     """The watchdog over the trials that run.
 
     Args:
-        limits: The spec's.
-        kill: Ends a trial's actor, whatever its process does.
+        limits: The spec's limits.
+        kill: Ends a trial's actor, even if its process does not answer.
         clock: A monotonic clock, in s.
-        grace_s: How much longer than `max_time_s` a trial may take to end itself.
+        grace_s: The time, in s, after `max_time_s` in which a trial may end by itself.
     """
 
     def __init__(
@@ -66,12 +67,12 @@ class Watchdog:
         self._watched: dict[StageId, _Watched] = {}
 
     def began(self, stage: StageId, actor: Any, folder: StageFolder, spent_s: float) -> None:
-        """Watch a trial from now on, its start-up included. Its stage has run for `spent_s` in earlier attempts."""
+        """Watch a trial from now on. Its stage has run for `spent_s` seconds in earlier attempts."""
         now = self._clock()
-        self._watched[stage] = _Watched(actor, folder, spent_s, begun=now, sign=_sign(folder), changed=now)
+        self._watched[stage] = _Watched(actor, folder, spent_s, start=now, sign=_sign(folder), changed_at=now)
 
     def ended(self, stage: StageId) -> Failure | None:
-        """Watch a trial no longer; return the failure for which the watchdog ended it, if it did."""
+        """Stop watching a trial; return the failure for which the watchdog ended it, or None."""
         watched = self._watched.pop(stage, None)
         return None if watched is None else watched.verdict
 
@@ -90,12 +91,12 @@ class Watchdog:
     def _judge(self, watched: _Watched, now: float) -> Failure | None:
         sign = _sign(watched.folder)
         if sign != watched.sign:
-            watched.sign, watched.changed = sign, now
+            watched.sign, watched.changed_at = sign, now
         stall_s, longest_s = self._limits.stall_s, self._limits.max_time_s
-        at_work_s = watched.spent_s + now - watched.begun
-        if longest_s is not None and at_work_s > longest_s + self._grace_s:
-            return Failure.of(FailureType.MAX_TIME, f"{over_time(at_work_s, longest_s)}, and it did not end by itself")
-        if stall_s is not None and now - watched.changed > stall_s:
+        run_time_s = watched.spent_s + now - watched.start
+        if longest_s is not None and run_time_s > longest_s + self._grace_s:
+            return Failure.of(FailureType.MAX_TIME, f"{over_time(run_time_s, longest_s)}, and it did not end by itself")
+        if stall_s is not None and now - watched.changed_at > stall_s:
             return Failure.of(FailureType.STALLED, f"the trial made no step for {stall_s:g} s (limits.stall_s)")
         return None
 
@@ -104,12 +105,12 @@ def _sign(folder: StageFolder) -> tuple[int, int]:
     """Return the newest attempt's number and its heartbeat: a new attempt is a sign of life too."""
     try:
         newest = max(folder.attempt_numbers(), default=0)
-    except OSError:  # the storage does not answer: that is no sign of life
+    except OSError:  # no answer from the storage is no sign of life
         return 0, 0
     return newest, last_sign(folder.attempt(newest))
 
 
 def _kill(actor: Any) -> None:
-    # Ray ends a process that does not answer, also a stopped one, by SIGKILL some seconds later.
+    # If the process does not answer, or is stopped, Ray sends SIGKILL some seconds later.
     with suppress(Exception):
         ray.kill(actor)

@@ -1,1 +1,1 @@
-"""Verification: a stage is trained once more and compared with what it committed."""
+"""Verification: a stage is trained again and compared with its commits."""

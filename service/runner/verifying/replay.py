@@ -1,7 +1,7 @@
-"""The replay of a stage from where it started, compared with its journal metric by metric and bit by bit.
+"""The replay of a stage from its start, and the bit-by-bit comparison of its metrics and weights with the journal.
 
-Equal bits need the same number of workers. Where a stage continued with another number, so does its replay: from the
-replay's own checkpoint, whose weights were compared, with as many workers as trained the epochs that follow.
+Equal bits need the same number of workers. If a stage continued with another number of workers, its replay does the
+same, from its own checkpoint, whose weights were compared.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -27,18 +27,18 @@ from tet_core.config import AnalysisConfig
 from tet_core.measure.energy import VAL_ENERGY_J
 from tet_core.train.epochs import NUM_WORKERS, Epochs
 
-# Endings of the metrics that measure time: they are no part of a metric series.
+# The endings of metrics that measure time. These metrics are not compared.
 TIMES = ("_s", "_per_s")
-# The environment of stages from before there was a choice of the number of workers, and of analyses.
+# Defaults for the environment of an analysis, and of a stage that an earlier version trained, which had one worker.
 _BEFORE = {NUM_WORKERS: 1}
 
-# Given a number of workers: a context in which they work, which may end before the stage does. Its value is their
-# process group; None where this process works alone.
+# Given a number of workers, returns a context in which they run; it may end before the stage does. Its value is their
+# process group; None if this process is the only worker.
 Gather = Callable[[int], AbstractContextManager[ProcessGroup | None]]
 
 
 class NothingToCompare(StageFailed):
-    """The lack of something to compare with: no commit yet, or a checkpoint that is gone."""
+    """The failure of a replay that lacks a commit to compare with, or the checkpoint to start from."""
 
     def __init__(self, message: str) -> None:
         super().__init__(FailureType.DATA, message)
@@ -46,7 +46,7 @@ class NothingToCompare(StageFailed):
 
 @dataclass(frozen=True)
 class Step:
-    """An epoch or a row, as it came out of the replay."""
+    """An epoch or a row of the replay."""
 
     number: int
     metrics: Mapping[str, float]
@@ -55,7 +55,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Segment:
-    """Commits in a row by the same number of workers, in one attempt or several."""
+    """Successive commits by the same number of workers, in one or several attempts."""
 
     num_workers: int
     commits: tuple[Commit, ...]
@@ -63,11 +63,11 @@ class Segment:
 
 @dataclass(frozen=True)
 class Rerun:
-    """A segment that is being trained or analysed once more.
+    """A segment that is being trained or analysed again.
 
     Attributes:
-        differences: What differs between the environment then and now, a line each.
-        steps: The epochs or rows, as they are made.
+        differences: The differences between the environment then and now, one line each.
+        steps: The epochs or rows. Each is computed when the iterator reaches it.
     """
 
     differences: list[str]
@@ -75,7 +75,7 @@ class Rerun:
 
 
 def segments_of(progress: StageProgress) -> tuple[Segment, ...]:
-    """Return what is committed of a stage, by the number of workers that trained it; of an analysis, one segment."""
+    """Return the commits of a stage, grouped by the number of workers; those of an analysis are one segment."""
     numbers = {each.attempt: int(each.environment.get(NUM_WORKERS, 1)) for each in progress.started}
     grouped = groupby(progress.commits, lambda commit: numbers.get(commit.attempt, 1))
     return tuple(Segment(number, tuple(commits)) for number, commits in grouped)
@@ -92,10 +92,10 @@ class Replay:
         data_root: Path | None,
         gather: Gather = lambda num: nullcontext(),
     ) -> None:
-        """Read what the stage has published; `gather` provides the workers that train it once more.
+        """Read the commits of the stage; `gather` provides the workers that train it again.
 
         Raises:
-            NothingToCompare: It has published nothing.
+            NothingToCompare: The stage has committed nothing.
         """
         self._plan, self._data_root, self._gather = chain.stages[stage], data_root, gather
         self._published = read_progress(folder.stage(chain.id, stage))
@@ -105,13 +105,13 @@ class Replay:
         self._checkpoint: dict[str, Any] | None = None
 
     def run(self) -> dict[str, Any]:
-        """Replay all that is committed, up to the first difference; return the result as it is stored."""
+        """Replay the commits up to the first difference; return the result in its stored form."""
         segments = segments_of(self._published)
         for segment in segments:
             with self._gather(segment.num_workers) as group:
                 rerun = self._rerun(segment, group)
                 num_compared, difference = _compare(segment, rerun.steps)
-            found = {
+            comparison = {
                 "num_compared": num_compared,
                 "first_difference": difference,
                 "environment": rerun.differences,
@@ -119,10 +119,10 @@ class Replay:
             if difference is not None:
                 where = f" (environment: {'; '.join(rerun.differences)})" if rerun.differences else ""
                 reason = f"{difference['what']} of {difference['step']} differs{where}"
-                return {"state": VerificationState.DIFFERENT.value, "reason": reason, **found}
+                return {"state": VerificationState.DIFFERENT.value, "reason": reason, **comparison}
         sha256 = self._published.commits[-1].weights_sha256
         state = VerificationState.EQUAL.value
-        return {"state": state, "reason": _in_words(segments), **found, "weights_sha256": sha256}
+        return {"state": state, "reason": _in_words(segments), **comparison, "weights_sha256": sha256}
 
     def _rerun(self, segment: Segment, group: ProcessGroup | None) -> Rerun:
         initial = None if self._before is None else _last_of(self._before)
@@ -151,14 +151,14 @@ class Replay:
         return Rerun(differences, (Step(row.number, row.metrics, rows.start.initial_sha256) for row in rows))
 
     def _differences(self, now: Mapping[str, str | int | bool], attempt: int) -> list[str]:
-        """Return what differs between this environment and that of an attempt, a line each."""
+        """Return the differences between this environment and that of an attempt, one line each."""
         started = self._published.started
         then = next((each for each in started if each.attempt == attempt), started[0]).environment
         return environment.differences({**_BEFORE, **then}, {**_BEFORE, **now})
 
 
 def _compare(segment: Segment, steps: Iterator[Step]) -> tuple[int, dict[str, Any] | None]:
-    """Return the last epoch or row that was compared, and the first difference, if there is one."""
+    """Return the last epoch or row that was compared, and the first difference, or None."""
     for commit in segment.commits:
         if (difference := _difference(commit, next(steps))) is not None:
             return commit.epoch, difference
@@ -166,7 +166,7 @@ def _compare(segment: Segment, steps: Iterator[Step]) -> tuple[int, dict[str, An
 
 
 def _in_words(segments: tuple[Segment, ...]) -> str:
-    """Say how a stage was replayed whose number of workers changed; return nothing where it did not."""
+    """Return how a stage was replayed whose number of workers changed; an empty text if it did not change."""
     if len(segments) == 1:
         return ""
     shown = (
@@ -187,7 +187,7 @@ def _last_of(folder: StageFolder) -> dict[str, Any]:
 
 
 def _difference(commit: Commit, step: Step) -> dict[str, Any] | None:
-    """Return the first difference between a step and its commit; None where there is none."""
+    """Return the first difference between a step and its commit, or None."""
     for key in sorted(set(commit.metrics) | set(step.metrics)):
         then, now = commit.metrics.get(key), step.metrics.get(key)
         if then != now and not key.endswith(TIMES):

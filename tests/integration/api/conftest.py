@@ -18,7 +18,7 @@ from service.store.repository import Repository
 
 @dataclass
 class Api:
-    """A served API, a client that speaks to it, and the database behind it."""
+    """A served API, a client for it, and its database."""
 
     client: httpx.Client
     settings: Settings
@@ -29,7 +29,7 @@ class Api:
 
     @contextmanager
     def changing(self) -> Iterator[Repository]:
-        """What the reconciler would do, done by the test."""
+        """Open a transaction, in which the test changes rows as the reconciler would."""
         with self.database.session() as repository:
             yield repository
 
@@ -46,7 +46,7 @@ class _Server(uvicorn.Server):
 
 @contextmanager
 def served(settings: Settings, *, reconcile: bool = False) -> Iterator[httpx.Client]:
-    """Serves the app on a free port, as `python -m service.api` does."""
+    """Serve the app on a free port, as `python -m service.api` does."""
     config = uvicorn.Config(create_app(settings, reconcile=reconcile), log_level="warning", proxy_headers=False)
     server = _Server(config)
     with socket.socket() as listener:
@@ -64,7 +64,7 @@ def served(settings: Settings, *, reconcile: bool = False) -> Iterator[httpx.Cli
 
 
 def settings_for(home: Path, database_url: str, **changes: Any) -> Settings:
-    # Nothing listens on the port that Ray is looked for.
+    # Nothing listens on this port of Ray.
     return Settings.model_validate(
         {"home": home, "database_url": database_url, "ray_url": "http://127.0.0.1:9", **changes}
     )
@@ -83,14 +83,14 @@ def serving_api(home: Path, database_url: str, **changes: Any) -> Iterator[Api]:
 
 @pytest.fixture
 def api(tmp_path: Path, database_url: str) -> Iterator[Api]:
-    """The API without a reconciler, on each kind of database."""
+    """Serve the API without a reconciler, on each kind of database."""
     with serving_api(tmp_path / "home", database_url) as api:
         yield api
 
 
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """The API on SQLite, one for many tests that never get to the database; it also answers to the name tet.lab."""
+    """Serve one API on SQLite for the many tests that need no fresh database; it also answers to the host tet.lab."""
     home = tmp_path_factory.mktemp("gate")
     with serving_api(home, f"sqlite:///{home / 'tet.db'}", allowed_hosts=("tet.lab", "proxy.lab:8443")) as api:
         yield api
@@ -98,7 +98,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
 
 @pytest.fixture
 def spec() -> dict[str, Any]:
-    """The spec of the design: SDT, TET and TIT on digits, three seeds; 9 chains, 12 stages."""
+    """Return the spec of the design: SDT, TET and TIT on digits, three seeds; 9 chains, 12 stages."""
 
     def stage(name: str, T: int, epochs: int) -> dict[str, Any]:
         loss = {"name": "tet", "lamb": 0.05, "phi": 1.0} if name == "tet" else {"name": "sdt"}

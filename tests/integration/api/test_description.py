@@ -27,7 +27,7 @@ def test_the_api_describes_bodies_answers_and_problems(gate: Api, spec: dict[str
     assert "HTTPValidationError" not in schemas
 
 
-def test_a_fork_takes_any_part_of_a_spec_and_a_deletion_answers_with_nothing(gate: Api) -> None:
+def test_a_fork_accepts_any_part_of_a_spec_and_a_deletion_has_an_empty_answer(gate: Api) -> None:
     document = gate.client.get("/openapi.json").json()
     at = document["paths"]["/experiments/{experiment_id}"]
     fork = document["paths"]["/experiments/{experiment_id}/fork"]["post"]
@@ -42,7 +42,7 @@ def test_a_fork_takes_any_part_of_a_spec_and_a_deletion_answers_with_nothing(gat
     assert identity["schema"]["pattern"] == "^[0-9a-f]{20}$"
 
 
-def test_the_page_of_the_documentation_needs_no_other_host(gate: Api) -> None:
+def test_the_documentation_page_loads_nothing_from_other_hosts(gate: Api) -> None:
     page = gate.client.get("/docs")
     assert page.status_code == 200
     links = re.findall(r'(?:src|href)="([^"]+)"', page.text) + re.findall(r"url: '([^']+)'", page.text)

@@ -11,7 +11,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
-    """Checks that an answer is a whole problem document of this status."""
+    """Return the problem document of an answer, after checks of its status and form."""
     assert answer.status_code == status, answer.text
     assert answer.headers["Content-Type"] == "application/problem+json"
     document: dict[str, Any] = answer.json()
@@ -25,7 +25,7 @@ def problem(answer: httpx.Response, status: int) -> dict[str, Any]:
     "host",
     ["127.0.0.1", "127.0.0.1:8000", "localhost:1", "LOCALHOST", "[::1]", "[::1]:8000", "tet.lab:99", "proxy.lab:8443"],
 )
-def test_our_own_names_are_answered_to(gate: Api, host: str) -> None:
+def test_requests_to_allowed_hosts_are_answered(gate: Api, host: str) -> None:
     assert gate.client.get("/healthz", headers={"Host": host}).status_code == 200
 
 
@@ -41,13 +41,13 @@ def test_our_own_names_are_answered_to(gate: Api, host: str) -> None:
         "127.0.0.2",
     ],
 )
-def test_other_names_are_misdirected(gate: Api, host: str) -> None:
+def test_requests_to_other_hosts_are_misdirected(gate: Api, host: str) -> None:
     document = problem(gate.client.get("/healthz", headers={"Host": host}), 421)
     assert "TET_ALLOWED_HOSTS" in document["detail"]
 
 
 def raw(gate: Api, request: bytes) -> bytes:
-    """Sends bytes as they are, and returns all that is answered."""
+    """Send bytes, and return the whole answer."""
     with socket.create_connection(
         (gate.client.base_url.host, gate.client.base_url.port or 80), timeout=10
     ) as connection:
@@ -58,7 +58,7 @@ def raw(gate: Api, request: bytes) -> bytes:
         return answer
 
 
-def test_a_request_of_two_hosts_is_refused(gate: Api) -> None:
+def test_a_request_with_two_host_headers_is_refused(gate: Api) -> None:
     answer = raw(gate, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: evil\r\nConnection: close\r\n\r\n")
     assert answer.split(b" ")[1] in (b"400", b"421")
 
@@ -67,7 +67,7 @@ def test_a_request_without_a_host_is_refused(gate: Api) -> None:
     assert raw(gate, b"GET /healthz HTTP/1.0\r\n\r\n").split(b" ")[1] == b"421"
 
 
-def test_pages_of_our_own_may_ask(gate: Api) -> None:
+def test_requests_from_allowed_origins_are_answered(gate: Api) -> None:
     own = f"http://{gate.client.base_url.netloc.decode()}"
     for origin in (own, "https://proxy.lab:8443", "http://tet.lab"):
         assert gate.client.get("/healthz", headers={"Origin": origin}).status_code == 200
@@ -77,13 +77,13 @@ def test_pages_of_our_own_may_ask(gate: Api) -> None:
     "origin",
     ["http://evil.example", "null", "http://localhost:3000", "file://", "http://127.0.0.1", "", "http://[", "x" * 999],
 )
-def test_pages_of_other_sites_may_not(gate: Api, spec: dict[str, Any], origin: str) -> None:
+def test_requests_from_other_origins_are_refused(gate: Api, spec: dict[str, Any], origin: str) -> None:
     problem(gate.client.post("/experiments", json=spec, headers={"Origin": origin}), 403)
     problem(gate.client.post(f"/experiments/{'0' * 20}/cancel", headers={"Origin": origin}), 403)
 
 
 @pytest.mark.parametrize("path", ["/experiments", "/experiments/validate"])
-def test_a_body_that_is_too_large_is_refused_by_what_it_claims(gate: Api, path: str) -> None:
+def test_a_body_with_a_large_content_length_is_refused(gate: Api, path: str) -> None:
     document = problem(gate.client.post(path, content=b"x" * 20_000_000, headers=JSON), 413)
     assert "at most 1,048,576 bytes" in document["detail"]
 
@@ -93,16 +93,16 @@ def chunks() -> Iterator[bytes]:
         yield b"x" * 100_000
 
 
-def test_a_body_that_is_too_large_is_refused_by_what_it_is(gate: Api) -> None:
+def test_a_large_body_without_a_content_length_is_refused(gate: Api) -> None:
     problem(gate.client.post("/experiments", content=chunks(), headers=JSON), 413)
 
 
-def test_a_body_that_nobody_reads_does_no_harm(gate: Api) -> None:
+def test_a_large_body_to_an_unknown_path_does_no_harm(gate: Api) -> None:
     problem(gate.client.post("/nowhere", content=chunks()), 404)
     assert gate.client.get("/healthz").status_code == 200
 
 
-def test_a_client_that_asks_first_is_told_before_it_sends(gate: Api) -> None:
+def test_a_client_that_expects_100_continue_is_refused_before_it_sends_its_body(gate: Api) -> None:
     head = b"POST /experiments HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     answer = raw(gate, head + b"Content-Length: 20000000\r\nExpect: 100-continue\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 413 ")
@@ -121,7 +121,7 @@ def test_a_client_that_asks_first_is_told_before_it_sends(gate: Api) -> None:
         ";",
     ],
 )
-def test_only_json_and_yaml_are_taken(gate: Api, content_type: str | None) -> None:
+def test_only_json_and_yaml_are_accepted(gate: Api, content_type: str | None) -> None:
     headers = {} if content_type is None else {"Content-Type": content_type}
     document = problem(gate.client.post("/experiments", content=b"{}", headers=headers), 415)
     assert "application/json, application/yaml" in document["detail"]
@@ -148,11 +148,11 @@ def test_a_body_that_cannot_be_read_is_refused(gate: Api, media_type: str, body:
 
 
 @pytest.mark.parametrize("body", [b"null", b"[]", b'"spec"', b"NaN", b'{"name": "\\ud800"}', b'{"\\ud800": 1}'])
-def test_a_document_that_is_no_spec_is_answered_by_field(gate: Api, body: bytes) -> None:
+def test_a_document_that_is_not_a_spec_is_refused_with_its_fields(gate: Api, body: bytes) -> None:
     assert problem(gate.client.post("/experiments", content=body, headers=JSON), 422)["errors"]
 
 
-def test_unknown_paths_and_methods_are_problems_too(gate: Api) -> None:
+def test_unknown_paths_and_methods_are_answered_with_problem_documents(gate: Api) -> None:
     assert "/docs" in problem(gate.client.get("/nowhere"), 404)["detail"]
     problem(gate.client.get("/docs/assets/nothing.js"), 404)
     problem(gate.client.get("/experiments/"), 404)

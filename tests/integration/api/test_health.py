@@ -27,7 +27,7 @@ def reasons(client: httpx.Client) -> dict[str, str]:
     return {error["field"]: error["detail"] for error in answer.json()["errors"]}
 
 
-def test_a_whole_service_is_ready(settings: Settings) -> None:
+def test_a_complete_service_is_ready(settings: Settings) -> None:
     with served(settings, reconcile=True) as client:
         assert client.get("/healthz").json() == {"status": "ok"}
         assert client.get("/readyz").json() == {"status": "ok"}
@@ -54,7 +54,7 @@ def control_process() -> psutil.Process:
 def test_a_control_process_that_died_is_reported_and_restarted(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.control.child.AGAIN_S", 5.0)  # the report stays for this long
+    monkeypatch.setattr("service.control.child.RESTART_WAIT_S", 5.0)  # the report stays for this long
     with served(settings, reconcile=True) as client:
         first = control_process()
         first.kill()
@@ -81,7 +81,7 @@ def test_a_control_process_ends_with_its_parent(settings: Settings) -> None:
         psutil.Process(int(pid)).wait(30)
 
 
-def test_a_request_that_fails_by_a_bug_tells_nothing_but_where_to_look(
+def test_an_unexpected_error_shows_only_where_to_find_it_in_the_log(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def page(*_: object, **__: object) -> None:
@@ -98,7 +98,7 @@ def test_a_request_that_fails_by_a_bug_tells_nothing_but_where_to_look(
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite is a file, and is not away
-def test_a_database_that_is_away_is_said_to_be(api: Api) -> None:
+def test_an_unreachable_database_is_reported(api: Api) -> None:
     url = make_url(api.settings.database_url)
     server = create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT")
     with server.connect() as connection:

@@ -1,4 +1,4 @@
-"""Retry, fork, delete, verify: what the API answers."""
+"""Tests of the API's answers to retry, fork, delete and verify."""
 
 import json
 from typing import Any
@@ -20,14 +20,14 @@ def posted(api: Api, spec: Spec, **changes: Any) -> str:
 
 
 def end(api: Api, experiment_id: str, state: ExperimentState) -> None:
-    """What the reconciler would do; everything of a success has succeeded."""
+    """End an experiment as the reconciler would; all its chains and stages succeed or fail with it."""
     work = WorkState.SUCCEEDED if state is ExperimentState.SUCCEEDED else WorkState.FAILED
     with api.changing() as repository:
         for chain in repository.work.chains(experiment_id):
             for stage in chain.stages:
                 stage.epoch = stage.epochs
         repository.work.end_unfinished(experiment_id, work)
-        repository.transitions.advance(experiment_id, ExperimentState.QUEUED, state, reason=failed("so it was"))
+        repository.transitions.advance(experiment_id, ExperimentState.QUEUED, state, reason=failed("1 chain failed"))
 
 
 def detail(answer: Any, status: int) -> str:
@@ -37,22 +37,22 @@ def detail(answer: Any, status: int) -> str:
     return found
 
 
-def test_what_failed_is_retried_and_its_history_shown(api: Api, spec: Spec) -> None:
+def test_a_failed_experiment_is_retried_and_its_history_is_shown(api: Api, spec: Spec) -> None:
     experiment = posted(api, spec)
-    assert "only what failed" in detail(api.client.post(f"/experiments/{experiment}/retry"), 409)
+    assert "only a failed or cancelled experiment" in detail(api.client.post(f"/experiments/{experiment}/retry"), 409)
     end(api, experiment, ExperimentState.FAILED)
-    for _ in range(2):  # to ask twice is to ask once
+    for _ in range(2):  # a second request changes nothing
         answer = api.client.post(f"/experiments/{experiment}/retry")
         assert answer.status_code == 202
         body = answer.json()
         assert (body["state"], body["generation"], body["reason"]) == ("queued", 2, "")
         assert [(past["generation"], past["state"], past["reason"]) for past in body["history"]] == [
-            (1, "failed", "so it was")
+            (1, "failed", "1 chain failed")
         ]
     assert {stage["state"] for chain in body["chains"] for stage in chain["stages"]} == {"waiting"}
 
 
-def test_a_fork_starts_where_the_other_ended(api: Api, spec: Spec) -> None:
+def test_a_fork_starts_from_the_parents_last_stage(api: Api, spec: Spec) -> None:
     parent = posted(api, spec)
     end(api, parent, ExperimentState.SUCCEEDED)
     arm = {"name": "TET", "stages": [{"kind": "train", "T": 6, "epochs": 5, "loss": {"name": "tet"}}]}
@@ -80,7 +80,7 @@ def test_a_fork_of_a_fork_counts_the_epochs_of_both(api: Api, spec: Spec) -> Non
     assert [arm["start"]["epochs"] for arm in arms] == [40, 40, 50]
 
 
-def test_one_key_forks_once(api: Api, spec: Spec) -> None:
+def test_a_key_is_used_for_one_fork_only(api: Api, spec: Spec) -> None:
     parent = posted(api, spec)
     end(api, parent, ExperimentState.SUCCEEDED)
     answers = [api.client.post(f"/experiments/{parent}/fork", headers={"Idempotency-Key": "k"}) for _ in range(2)]
@@ -101,7 +101,9 @@ def test_one_key_forks_once(api: Api, spec: Spec) -> None:
         ({"epoch": 3}, "epoch", "unknown key"),
     ],
 )
-def test_a_fork_that_cannot_start_there_says_why(api: Api, spec: Spec, changes: Spec, field: str, says: str) -> None:
+def test_a_fork_with_an_invalid_start_is_refused_with_the_field(
+    api: Api, spec: Spec, changes: Spec, field: str, says: str
+) -> None:
     parent = posted(api, spec)
     end(api, parent, ExperimentState.SUCCEEDED)
     answer = api.client.post(f"/experiments/{parent}/fork", json=changes)
@@ -110,20 +112,20 @@ def test_a_fork_that_cannot_start_there_says_why(api: Api, spec: Spec, changes: 
     assert len(api.client.get("/experiments").json()["experiments"]) == 1
 
 
-def test_a_fork_of_what_has_not_ended_waits_for_nothing_and_is_refused(api: Api, spec: Spec) -> None:
+def test_a_fork_of_an_experiment_that_has_not_ended_is_refused(api: Api, spec: Spec) -> None:
     parent = posted(api, spec)
     answer = api.client.post(f"/experiments/{parent}/fork")
     assert answer.status_code == 422
     assert "must be seeds at which stage" in answer.json()["errors"][0]["detail"]
 
 
-def test_a_body_that_is_no_part_of_a_spec_is_refused(api: Api, spec: Spec) -> None:
+def test_a_fork_whose_body_is_not_a_mapping_is_refused(api: Api, spec: Spec) -> None:
     parent = posted(api, spec)
     answer = api.client.post(f"/experiments/{parent}/fork", json=[1])
     assert "must be a mapping" in answer.json()["errors"][0]["detail"]
 
 
-def test_what_is_deleted_is_gone_for_its_users_at_once(api: Api, spec: Spec) -> None:
+def test_a_deleted_experiment_is_not_found_at_once(api: Api, spec: Spec) -> None:
     experiment = posted(api, spec)
     assert "is queued: cancel it" in detail(api.client.delete(f"/experiments/{experiment}"), 409)
     end(api, experiment, ExperimentState.SUCCEEDED)
@@ -136,14 +138,14 @@ def test_what_is_deleted_is_gone_for_its_users_at_once(api: Api, spec: Spec) -> 
     assert detail(api.client.delete(f"/experiments/{experiment}?what=all"), 422)
 
 
-def test_a_key_whose_experiment_is_being_deleted_says_so(api: Api, spec: Spec) -> None:
+def test_a_key_of_an_experiment_that_is_being_deleted_is_a_conflict(api: Api, spec: Spec) -> None:
     experiment = api.post(spec, Idempotency_Key="k").json()["id"]
     end(api, experiment, ExperimentState.SUCCEEDED)
     api.client.delete(f"/experiments/{experiment}")
     assert "which is being deleted" in detail(api.post(spec, Idempotency_Key="k"), 409)
 
 
-def test_a_replay_is_asked_for_by_chain_and_stage(api: Api, spec: Spec) -> None:
+def test_a_replay_is_requested_by_chain_and_stage(api: Api, spec: Spec) -> None:
     experiment = posted(api, spec)
     chain = api.client.get(f"/experiments/{experiment}").json()["chains"][0]["id"]
     path = f"/experiments/{experiment}/verify"
@@ -173,7 +175,7 @@ def test_replays_are_listed_page_by_page(api: Api, spec: Spec) -> None:
     assert (numbers, rest["next_cursor"]) == ([[1, 2], [3]], None)
 
 
-def test_a_webhook_goes_to_hosts_that_the_operator_allows_alone(tmp_path: Any, spec: Spec) -> None:
+def test_a_webhook_is_accepted_only_for_hosts_that_the_operator_allows(tmp_path: Any, spec: Spec) -> None:
     with serving_api(
         tmp_path / "home", f"sqlite:///{tmp_path / 'tet.db'}", webhook_hosts=("lab.example", "x:8443")
     ) as api:
@@ -195,7 +197,7 @@ def test_a_webhook_goes_to_hosts_that_the_operator_allows_alone(tmp_path: Any, s
         }
 
 
-def test_what_waits_for_its_turn_shows_owner_and_priority(api: Api, spec: Spec) -> None:
+def test_a_queued_experiment_shows_its_owner_and_priority(api: Api, spec: Spec) -> None:
     made = posted(api, spec, priority=7)
     view = api.client.get(f"/experiments/{made}").json()
     assert (view["owner"], view["priority"], view["generation"], view["history"]) == ("local", 7, 1, [])

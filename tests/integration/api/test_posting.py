@@ -56,7 +56,7 @@ def test_the_same_key_gives_the_same_experiment_and_another_body_a_conflict(api:
     assert stored(api) == 2
 
 
-def test_a_key_is_bound_to_what_the_body_means(api: Api, spec: Spec) -> None:
+def test_a_key_is_bound_to_the_meaning_of_the_body(api: Api, spec: Spec) -> None:
     text = StringIO()
     YAML(typ="safe", pure=True).dump(dict(reversed(spec.items())), text)
     first = api.post(spec, Idempotency_Key="k").json()
@@ -65,7 +65,7 @@ def test_a_key_is_bound_to_what_the_body_means(api: Api, spec: Spec) -> None:
     assert (again.status_code, again.json()["id"]) == (202, first["id"])
 
 
-def test_requests_with_one_key_at_one_time_make_one_experiment(api: Api, spec: Spec) -> None:
+def test_simultaneous_requests_with_one_key_create_one_experiment(api: Api, spec: Spec) -> None:
     together = threading.Barrier(8)
 
     def post(_: int) -> tuple[int, str]:
@@ -81,7 +81,7 @@ def test_requests_with_one_key_at_one_time_make_one_experiment(api: Api, spec: S
 
 
 @pytest.mark.parametrize("key", ["", "with space", "x" * 256])
-def test_a_key_that_is_none_is_refused(gate: Api, spec: Spec, key: str) -> None:
+def test_an_invalid_key_is_refused(gate: Api, spec: Spec, key: str) -> None:
     answer = gate.post(spec, Idempotency_Key=key)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == 'header["Idempotency-Key"]'
@@ -121,7 +121,7 @@ def test_every_fault_of_a_spec_is_listed_and_nothing_is_stored(api: Api, spec: S
     assert stored(api) == 0
 
 
-def test_yaml_is_taken_wherever_json_is(gate: Api) -> None:
+def test_yaml_is_accepted_in_place_of_json(gate: Api) -> None:
     text = """
     name: no
     dataset: {name: digits}
@@ -140,7 +140,7 @@ def test_yaml_is_taken_wherever_json_is(gate: Api) -> None:
         assert answer.json()["resolved"]["arms"][1]["stages"][0]["optimizer"]["lr"] == 0.001
 
 
-def test_a_valid_spec_is_answered_with_what_it_asks_for(gate: Api, spec: Spec) -> None:
+def test_a_valid_spec_is_answered_with_its_size_and_placement(gate: Api, spec: Spec) -> None:
     body = gate.client.post("/experiments/validate", json=spec).json()
     assert body["valid"] is True
     assert (body["num_chains"], body["num_stages"], body["num_trials"]) == (9, 12, 12)

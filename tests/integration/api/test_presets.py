@@ -3,7 +3,7 @@ from tests.integration.api.conftest import Api
 MINI = "fig3-switch-mini"
 
 
-def test_the_list_holds_what_a_preset_posts(gate: Api) -> None:
+def test_the_list_has_the_spec_of_each_preset(gate: Api) -> None:
     found = {preset["name"]: preset for preset in gate.client.get("/presets").json()["presets"]}
     preset = found[MINI]
     assert preset == gate.client.get(f"/presets/{MINI}").json()
@@ -12,7 +12,7 @@ def test_the_list_holds_what_a_preset_posts(gate: Api) -> None:
     assert gate.client.post("/experiments/validate", json=preset["spec"]).json()["num_trials"] == 6
 
 
-def test_a_preset_is_posted_as_it_is(api: Api) -> None:
+def test_a_preset_is_posted_without_changes(api: Api) -> None:
     answer = api.client.post("/experiments", params={"preset": MINI})
     assert answer.status_code == 202
     body = answer.json()
@@ -22,7 +22,7 @@ def test_a_preset_is_posted_as_it_is(api: Api) -> None:
     assert (compared["preset"], compared["arms"][0]["published"]) == (MINI, None)
 
 
-def test_a_body_changes_a_part_of_it(api: Api) -> None:
+def test_a_body_changes_a_part_of_a_preset(api: Api) -> None:
     made = api.client.post("/experiments", params={"preset": MINI}, json={"seeds": [7], "model": {"width": 4}}).json()
     assert [chain["seed"] for chain in made["chains"]] == [7, 7]
     faulty = api.client.post(
@@ -53,5 +53,5 @@ def test_an_unknown_preset_is_not_found(gate: Api) -> None:
         assert "there is no preset 'table9'; there are: " in answer.json()["detail"]
 
 
-def test_without_a_preset_an_empty_body_is_refused_as_before(gate: Api) -> None:
+def test_without_a_preset_an_empty_body_is_refused(gate: Api) -> None:
     assert gate.client.post("/experiments").status_code == 415

@@ -16,7 +16,7 @@ def command() -> list[str]:
     return [sys.executable, "-m", "service.api"]
 
 
-def test_the_process_serves_and_ends_on_sigterm_with_a_listener_on_the_line(
+def test_the_process_serves_and_ends_on_sigterm_in_spite_of_an_open_stream(
     tmp_path: Path, spec: dict[str, Any]
 ) -> None:
     with socket.socket() as probe:
@@ -47,7 +47,7 @@ def test_the_process_serves_and_ends_on_sigterm_with_a_listener_on_the_line(
 
 
 @pytest.mark.parametrize(("name", "value"), [("TET_API_PORT", "x"), ("TET_DATABASE_URL", "mysql://a")])
-def test_a_setting_that_cannot_be_used_is_named_and_nothing_starts(tmp_path: Path, name: str, value: str) -> None:
+def test_an_invalid_setting_is_named_and_nothing_starts(tmp_path: Path, name: str, value: str) -> None:
     env = os.environ | {"TET_HOME": str(tmp_path / "home"), name: value}
     ended = subprocess.run(command(), cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=60)
     assert ended.returncode == 2

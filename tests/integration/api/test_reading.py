@@ -10,6 +10,7 @@ from service.states import ExperimentState
 from service.storage import ExperimentFolder
 from service.store.repository import Repository
 from tests.integration.api.conftest import Api
+from tests.routes import READ_OF_ONE
 
 Spec = dict[str, Any]
 E = ExperimentState
@@ -74,18 +75,18 @@ def test_a_running_experiment_shows_each_stage_and_links_to_see_more(api: Api, s
     assert (shown["state"], shown["epoch"], shown["metrics"], shown["attempts"]) == ("running", 3, metrics, 1)
 
 
-def test_a_failure_is_shown_of_the_stage_and_of_the_experiment_and_of_earlier_generations(api: Api, spec: Spec) -> None:
+def test_a_failure_is_shown_with_its_stage_its_experiment_and_its_generation(api: Api, spec: Spec) -> None:
     experiment_id = post(api, spec)
-    told = Failure.of(FailureType.DATA, "images/2.png: damaged", kind="DataError", trace="Traceback ...")
+    failure = Failure.of(FailureType.DATA, "images/2.png: damaged", kind="DataError", trace="Traceback ...")
     with api.changing() as repository:
         stage = repository.work.stage(experiment_id, repository.work.chains(experiment_id, limit=1)[0].id, 0)
         assert stage is not None
-        stage.state, stage.failure = "failed", told.as_json()
+        stage.state, stage.failure = "failed", failure.as_json()
         assert repository.transitions.advance(
-            experiment_id, E.QUEUED, E.FAILED, reason=failed("1 failed"), failure=told.summary.as_json()
+            experiment_id, E.QUEUED, E.FAILED, reason=failed("1 failed"), failure=failure.summary.as_json()
         )
     body = api.client.get(f"/experiments/{experiment_id}").json()
-    assert body["chains"][0]["stages"][0]["failure"] == told.as_json()
+    assert body["chains"][0]["stages"][0]["failure"] == failure.as_json()
     assert (body["reason"], body["reason_kind"]) == ("1 failed", "failed")
     assert body["failure"] == {"type": "data", "class": "user", "message": "images/2.png: damaged"}
     assert api.client.get("/experiments").json()["experiments"][0]["failure"] == body["failure"]
@@ -100,7 +101,7 @@ def test_at_most_a_thousand_chains_are_embedded_and_the_rest_come_by_cursor(api:
     rest = api.client.get(f"/experiments/{experiment_id}", params={"cursor": first["next_cursor"]}).json()
     assert (len(rest["chains"]), rest["next_cursor"]) == (200, None)
     assert len({chain["id"] for chain in first["chains"] + rest["chains"]}) == 1200
-    # It is summed up once, for all pages.
+    # The progress of all chains is on the first page only.
     assert rest["progress"] == dict.fromkeys(first["progress"]) | {"stages_done": 0, "stages_total": 1600}
     assert first["progress"] == {
         "stages_done": 0,
@@ -123,7 +124,7 @@ def test_a_queued_experiment_can_be_cancelled_again_and_again(api: Api, spec: Sp
         assert api.client.post(f"/experiments/{experiment_id}/cancel").status_code == 202
     with api.database.reading() as repository:
         assert repository.experiments.get(experiment_id).wanted == "cancel"
-        assert len(repository.events.after(experiment_id)) == 2
+        assert len(repository.events.list_after(experiment_id)) == 2
     with api.changing() as repository:
         bring(repository, experiment_id, E.CANCELLED)
     again = api.client.post(f"/experiments/{experiment_id}/cancel")
@@ -155,15 +156,15 @@ def test_an_experiment_that_has_ended_cannot_be_cancelled(api: Api, spec: Spec, 
 
 
 @pytest.mark.parametrize("experiment_id", ["0" * 20, "nope", "%00", "..%2f..", "a" * 500, "%ed%a0%80"])
-@pytest.mark.parametrize("rest", ["", "/events", "/logs", "/comparison"])
-def test_an_experiment_that_is_not_there_is_not_found(gate: Api, experiment_id: str, rest: str) -> None:
-    answer = gate.client.get(f"/experiments/{experiment_id}{rest}")
+@pytest.mark.parametrize("rest", READ_OF_ONE)
+def test_an_unknown_experiment_is_answered_with_404(gate: Api, experiment_id: str, rest: str) -> None:
+    answer = gate.client.get(f"/experiments/{experiment_id}{rest.replace('{number}', '1')}")
     assert answer.status_code == 404
     assert answer.headers["Content-Type"] == "application/problem+json"
 
 
 def finish(repository: Repository, experiment_id: str, accuracies: dict[tuple[str, int], float]) -> None:
-    """Lets chains succeed, with the last stage at this accuracy, the ones before it at none of interest."""
+    """Let chains succeed, with these accuracies at their last stages."""
     for chain in repository.work.chains(experiment_id):
         accuracy = accuracies.get((chain.arm, chain.seed))
         if accuracy is not None:
@@ -175,7 +176,7 @@ def finish(repository: Repository, experiment_id: str, accuracies: dict[tuple[st
                 row.train_time_s = 2.0
 
 
-def test_the_arms_that_have_ended_are_compared(api: Api, spec: Spec) -> None:
+def test_arms_are_compared_by_the_chains_that_have_succeeded(api: Api, spec: Spec) -> None:
     experiment_id = post(api, spec)
     with api.changing() as repository:
         accuracies = {("SDT", 0): 0.90, ("SDT", 1): 0.92, ("TIT", 0): 0.93, ("TIT", 1): 0.93, ("TIT", 2): 0.99}
@@ -240,7 +241,7 @@ def test_logs_are_read_by_cursor_from_the_first_to_the_last(gate: Api, spec: Spe
 
 
 @pytest.mark.parametrize("cursor", ["0.2.0", "0.1.5", "1.1.0"])
-def test_a_cursor_of_no_log_is_not_found(gate: Api, spec: Spec, cursor: str) -> None:
+def test_a_cursor_that_belongs_to_no_log_is_not_found(gate: Api, spec: Spec, cursor: str) -> None:
     experiment_id = post(gate, spec)
     write(ExperimentFolder(gate.settings.storage, experiment_id).driver_log(1), "1234")
     answer = gate.client.get(f"/experiments/{experiment_id}/logs", params={"cursor": cursor})
@@ -260,7 +261,7 @@ def test_a_log_can_be_read_from_its_last_lines(
     assert log(gate, experiment_id, tail=tail) == expected
 
 
-def test_a_log_that_is_not_there_is_not_found(gate: Api, spec: Spec) -> None:
+def test_a_missing_log_is_not_found(gate: Api, spec: Spec) -> None:
     experiment_id = post(gate, spec)
     chain = gate.client.get(f"/experiments/{experiment_id}").json()["chains"][0]["id"]
     for params, detail in [
@@ -291,13 +292,13 @@ def test_a_path_in_place_of_a_chain_is_refused(gate: Api, spec: Spec) -> None:
         ("name=" + "x" * 81, "query.name"),
     ],
 )
-def test_a_faulty_query_is_answered_by_field(gate: Api, query: str, field: str) -> None:
+def test_a_faulty_query_is_refused_with_its_field(gate: Api, query: str, field: str) -> None:
     answer = gate.client.get(f"/experiments?{query}")
     assert answer.status_code == 422
     assert [error["field"] for error in answer.json()["errors"]] == [field]
 
 
-def test_a_cursor_of_no_page_is_refused(gate: Api) -> None:
+def test_an_unknown_page_cursor_is_refused(gate: Api) -> None:
     answer = gate.client.get(f"/experiments?cursor={'0' * 20}")
     assert answer.status_code == 422
     assert "next_cursor" in answer.json()["detail"]

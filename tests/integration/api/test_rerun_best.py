@@ -1,4 +1,4 @@
-"""Measuring what a search has chosen over new seeds: what the API answers."""
+"""Tests of the API's answers to requests for a search's best configurations over new seeds."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ SEARCH = {"validation": 0.1, "search": {"method": "grid", "space": SPACE}}
 
 
 def searched(api: Api, spec: Spec, *, failing: tuple[str, ...] = (), **changes: Any) -> str:
-    """A search that has ended: each arm is best at its own learning rate, and at lamb = 0.2 where it has one."""
+    """Post and end a search: each arm is best at its own learning rate, and at lamb = 0.2 if it has one."""
     answer = api.post({**spec, **SEARCH, **changes})
     assert answer.status_code == 202, answer.text
     experiment: str = answer.json()["id"]
@@ -29,7 +29,7 @@ def searched(api: Api, spec: Spec, *, failing: tuple[str, ...] = (), **changes: 
                 # The test set would choose otherwise.
                 stage.metrics = {"val/accuracy": 0.9 if is_best else 0.5, "test/accuracy": 0.3 if is_best else 0.8}
         state = ExperimentState.FAILED if failing else ExperimentState.SUCCEEDED
-        repository.transitions.advance(experiment, ExperimentState.QUEUED, state, reason=failed("so it was"))
+        repository.transitions.advance(experiment, ExperimentState.QUEUED, state, reason=failed("1 chain failed"))
     return experiment
 
 
@@ -45,7 +45,7 @@ def detail(answer: Any, status: int) -> str:
     return found
 
 
-def test_where_every_configuration_lost_a_seed_all_answers_agree_on_the_best(api: Api, spec: Spec) -> None:
+def test_if_every_configuration_lost_a_seed_all_answers_show_the_same_best(api: Api, spec: Spec) -> None:
     space = {"optimizer.lr": {"choice": [0.01, 0.02, 0.03]}}
     answer = api.post({**spec, "validation": 0.1, "search": {"method": "grid", "space": space}})
     assert answer.status_code == 202, answer.text
@@ -60,7 +60,7 @@ def test_where_every_configuration_lost_a_seed_all_answers_agree_on_the_best(api
                 stage.state, stage.epoch = chain.state, stage.epochs
                 stage.metrics = {"val/accuracy": accuracy or 1.0, "test/accuracy": 0.5}
         repository.transitions.advance(
-            parent, ExperimentState.QUEUED, ExperimentState.FAILED, reason=failed("so it was")
+            parent, ExperimentState.QUEUED, ExperimentState.FAILED, reason=failed("1 chain failed")
         )
     told = api.client.get(f"/experiments/{parent}").json()["search"]["arms"]
     compared = api.client.get(f"/experiments/{parent}/comparison").json()["arms"]
@@ -74,7 +74,7 @@ def test_where_every_configuration_lost_a_seed_all_answers_agree_on_the_best(api
         assert repository.experiments.get(made.json()["id"]).spec["optimizer"]["lr"] == 0.02
 
 
-def test_each_arm_is_measured_at_what_the_comparison_shows_it_in(api: Api, spec: Spec) -> None:
+def test_each_arm_is_measured_in_the_configuration_that_the_comparison_shows(api: Api, spec: Spec) -> None:
     parent = searched(api, spec)
     answer = rerun(api, parent, {"seeds": [10, 11, 12, 13], "train_part": 0.5})
     assert answer.status_code == 202, answer.text
@@ -95,7 +95,7 @@ def test_each_arm_is_measured_at_what_the_comparison_shows_it_in(api: Api, spec:
     assert stored["arms"][1]["stages"][0]["loss"]["lamb"] == 0.2
 
 
-def test_it_says_what_it_comes_from_and_keeps_nothing_from_being_deleted(api: Api, spec: Spec) -> None:
+def test_a_rerun_names_its_search_which_may_be_deleted(api: Api, spec: Spec) -> None:
     parent = searched(api, spec)
     made = rerun(api, parent, {"seeds": [10]}).json()
     assert (made["rerun_of"], made["parents"]) == (parent, [])
@@ -104,14 +104,14 @@ def test_it_says_what_it_comes_from_and_keeps_nothing_from_being_deleted(api: Ap
     assert "there is no experiment" in detail(rerun(api, parent, {"seeds": [11]}), 404)
 
 
-def test_some_arms_may_be_asked_for(api: Api, spec: Spec) -> None:
+def test_a_rerun_may_measure_some_of_the_arms(api: Api, spec: Spec) -> None:
     parent = searched(api, spec)
     made = rerun(api, parent, {"seeds": [10], "arms": ["TIT", "TET"], "name": "two of three"}).json()
     assert ([chain["arm"] for chain in made["chains"]], made["name"]) == (["TET", "TIT"], "two of three")
     assert api.client.get(f"/experiments/{made['id']}/comparison").json()["baseline"] == "TET"
 
 
-def test_one_key_reruns_once_even_when_the_search_is_gone(api: Api, spec: Spec) -> None:
+def test_a_key_gives_the_same_rerun_even_after_the_search_is_deleted(api: Api, spec: Spec) -> None:
     parent = searched(api, spec)
     made = [rerun(api, parent, {"seeds": [10]}, Idempotency_Key="k").json()["id"] for _ in range(2)]
     other = rerun(api, parent, {"seeds": [11]}, Idempotency_Key="k")
@@ -133,14 +133,14 @@ def test_one_key_reruns_once_even_when_the_search_is_gone(api: Api, spec: Spec) 
         ({"seeds": [10], "epochs": 3}, "body.epochs", "not permitted"),
     ],
 )
-def test_what_cannot_be_measured_says_why(api: Api, spec: Spec, body: Spec, field: str, says: str) -> None:
+def test_an_invalid_rerun_is_refused_with_its_field(api: Api, spec: Spec, body: Spec, field: str, says: str) -> None:
     answer = rerun(api, searched(api, spec), body)
     assert answer.status_code == 422, answer.text
     assert any(error["field"] == field and says in error["detail"] for error in answer.json()["errors"]), answer.text
     assert len(api.client.get("/experiments").json()["experiments"]) == 1
 
 
-def test_networks_that_differ_are_measured_one_by_one(api: Api, spec: Spec) -> None:
+def test_arms_with_different_networks_are_measured_separately(api: Api, spec: Spec) -> None:
     space = {"model.width": {"choice": [4, 8]}, **SPACE}
     parent = searched(api, spec, search={"method": "grid", "space": space})
     with api.changing() as repository:
@@ -157,20 +157,21 @@ def test_networks_that_differ_are_measured_one_by_one(api: Api, spec: Spec) -> N
             assert repository.experiments.get(made).spec["model"]["width"] == width
 
 
-def test_without_a_search_nothing_was_chosen(api: Api, spec: Spec) -> None:
+def test_a_rerun_of_an_experiment_without_a_search_is_refused(api: Api, spec: Spec) -> None:
     experiment = api.post(spec).json()["id"]
     assert "has no search, so nothing was chosen" in detail(rerun(api, experiment, {"seeds": [10]}), 409)
 
 
-def test_a_search_that_goes_on_may_still_choose_otherwise(api: Api, spec: Spec) -> None:
+def test_a_rerun_of_a_search_that_has_not_ended_is_refused(api: Api, spec: Spec) -> None:
     experiment = api.post({**spec, **SEARCH}).json()["id"]
-    assert "is queued: its best configurations are open until" in detail(rerun(api, experiment, {"seeds": [10]}), 409)
+    message = detail(rerun(api, experiment, {"seeds": [10]}), 409)
+    assert "is queued: its best configurations are not known until" in message
 
 
 def test_an_arm_without_a_result_may_be_left_out(api: Api, spec: Spec) -> None:
     parent = searched(api, spec, failing=("TIT",))
-    said = detail(rerun(api, parent, {"seeds": [10]}), 409)
-    assert said.endswith(
-        "has no result of 'TIT' to choose from, since no chain of it has succeeded; `arms` may leave it out"
+    message = detail(rerun(api, parent, {"seeds": [10]}), 409)
+    assert message.endswith(
+        "has no result for 'TIT', because no chain of the arm has succeeded; name the other arms in `arms`"
     )
     assert rerun(api, parent, {"seeds": [10], "arms": ["SDT", "TET"]}).status_code == 202

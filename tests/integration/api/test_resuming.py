@@ -1,4 +1,4 @@
-"""Resuming and retrying with other resources: what the API answers."""
+"""Tests of the API's answers to resume and retry with new resources."""
 
 from typing import Any
 
@@ -12,11 +12,11 @@ Spec = dict[str, Any]
 FOUR = {"resources": {"workers_per_trial": 4}}
 
 
-def paused(api: Api, spec: Spec, *, begun: bool = True, **changes: Any) -> str:
-    """An experiment of eight workers a trial, at rest."""
+def paused(api: Api, spec: Spec, *, started: bool = True, **changes: Any) -> str:
+    """Post an experiment with eight workers a trial, and pause it."""
     experiment = posted(api, {**spec, "resources": {"workers_per_trial": 8}}, **changes)
     put(api, experiment, ExperimentState.PAUSED)
-    if begun:
+    if started:
         with api.changing() as repository:
             stage = repository.work.chains(experiment)[0].stages[0]
             stage.epoch, stage.attempts = 3, 1
@@ -29,11 +29,11 @@ def put(api: Api, experiment: str, state: ExperimentState) -> None:
         row.state, row.wanted = state, Wanted.PAUSE if state is ExperimentState.PAUSED else Wanted.RUN
 
 
-def test_what_is_paused_goes_on_with_fewer_workers_and_shows_what_it_had(api: Api, spec: Spec) -> None:
+def test_a_paused_experiment_resumes_with_fewer_workers_and_shows_its_earlier_resources(api: Api, spec: Spec) -> None:
     experiment = paused(api, spec)
     before = api.client.get(f"/experiments/{experiment}").json()
     assert (before["resources"]["workers_per_trial"], before["resources_history"]) == (8, [])
-    for _ in range(2):  # to ask twice is to ask once
+    for _ in range(2):  # a second request changes nothing
         answer = api.client.post(f"/experiments/{experiment}/resume", json=FOUR)
         assert answer.status_code == 202, answer.text
     shown = api.client.get(f"/experiments/{experiment}").json()
@@ -46,7 +46,7 @@ def test_what_is_paused_goes_on_with_fewer_workers_and_shows_what_it_had(api: Ap
 
 
 @pytest.mark.parametrize("body", [None, {}, {"resources": {}}, {"resources": {"workers_per_trial": 8}}])
-def test_a_resume_that_changes_nothing_is_one_of_old(api: Api, spec: Spec, body: Any) -> None:
+def test_a_resume_with_unchanged_resources_adds_no_history(api: Api, spec: Spec, body: Any) -> None:
     experiment = paused(api, spec)
     for state in (ExperimentState.PAUSED, ExperimentState.RUNNING):
         put(api, experiment, state)
@@ -54,19 +54,20 @@ def test_a_resume_that_changes_nothing_is_one_of_old(api: Api, spec: Spec, body:
         assert (answer.status_code, answer.json()["resources_history"]) == (202, [])
 
 
-def test_what_runs_is_to_be_paused_first(api: Api, spec: Spec) -> None:
+def test_resources_of_an_experiment_that_is_not_paused_cannot_change(api: Api, spec: Spec) -> None:
     experiment = paused(api, spec)
     for state in ("queued", "starting", "running", "pausing"):
         put(api, experiment, ExperimentState(state))
-        said = detail(api.client.post(f"/experiments/{experiment}/resume", json=FOUR), 409)
-        assert f"is {state}, and its trials hold their resources" in said
-        assert "pause it first" in said
+        message = detail(api.client.post(f"/experiments/{experiment}/resume", json=FOUR), 409)
+        assert f"is {state}, and resources change only while" in message
+        assert "pause it first" in message
     assert api.client.get(f"/experiments/{experiment}").json()["resources"]["workers_per_trial"] == 8
 
 
-def test_what_failed_is_retried_with_fewer(api: Api, spec: Spec) -> None:
+def test_a_failed_experiment_is_retried_with_fewer_workers(api: Api, spec: Spec) -> None:
     experiment = posted(api, {**spec, "resources": {"workers_per_trial": 8}})
-    assert "only what failed" in detail(api.client.post(f"/experiments/{experiment}/retry", json=FOUR), 409)
+    message = detail(api.client.post(f"/experiments/{experiment}/retry", json=FOUR), 409)
+    assert "only a failed or cancelled experiment" in message
     end(api, experiment, ExperimentState.FAILED)
     shown = api.client.post(f"/experiments/{experiment}/retry", json=FOUR).json()
     assert (shown["state"], shown["generation"], shown["resources"]["workers_per_trial"]) == ("queued", 2, 4)
@@ -86,7 +87,7 @@ def test_what_failed_is_retried_with_fewer(api: Api, spec: Spec) -> None:
         ([], "$", "[]", "must be a mapping"),
     ],
 )
-def test_what_it_cannot_be_run_with_is_refused_by_field(
+def test_invalid_resources_are_refused_with_their_field(
     api: Api, spec: Spec, what: str, body: Any, field: str, value: Any, says: str
 ) -> None:
     experiment = paused(api, spec, batch_size=60)
@@ -102,16 +103,17 @@ def test_what_it_cannot_be_run_with_is_refused_by_field(
     assert (shown["resources_history"], shown["generation"]) == ([], 1)
 
 
-def test_threads_are_part_of_what_has_begun(api: Api, spec: Spec) -> None:
+def test_threads_cannot_change_after_the_first_stage_has_started(api: Api, spec: Spec) -> None:
     experiment = paused(api, spec)
-    said = detail(api.client.post(f"/experiments/{experiment}/resume", json={"resources": {"cpus_per_trial": 2}}), 409)
-    assert "has started and goes on with cpus_per_trial 1 (its threads)" in said
-    fresh = paused(api, spec, begun=False)
-    answer = api.client.post(f"/experiments/{fresh}/resume", json={"resources": {"cpus_per_trial": 2}})
+    changes = {"resources": {"cpus_per_trial": 2}}
+    message = detail(api.client.post(f"/experiments/{experiment}/resume", json=changes), 409)
+    assert "has started, so cpus_per_trial stays 1 (its results depend on the number of threads)" in message
+    fresh = paused(api, spec, started=False)
+    answer = api.client.post(f"/experiments/{fresh}/resume", json=changes)
     assert answer.json()["resources"]["cpus_per_trial"] == 2
 
 
-def test_configurations_of_a_search_that_it_cannot_be_run_with_are_named(api: Api, spec: Spec) -> None:
+def test_resources_that_do_not_fit_a_configuration_are_refused(api: Api, spec: Spec) -> None:
     search = {"method": "grid", "space": {"batch_size": {"choice": [8, 16]}}}
     experiment = paused(api, spec, validation=0.1, search=search)
     answer = api.client.post(f"/experiments/{experiment}/resume", json={"resources": {"workers_per_trial": 9}})
@@ -119,7 +121,7 @@ def test_configurations_of_a_search_that_it_cannot_be_run_with_are_named(api: Ap
     assert "workers_per_trial, which is 9" in answer.text
 
 
-def test_yaml_is_taken_and_nothing_that_is_no_document(api: Api, spec: Spec) -> None:
+def test_a_resume_accepts_yaml_and_refuses_other_documents(api: Api, spec: Spec) -> None:
     experiment = paused(api, spec)
     path = f"/experiments/{experiment}/resume"
     headers = {"Content-Type": "application/yaml"}

@@ -1,4 +1,4 @@
-"""How far a search is, as the API tells it."""
+"""Tests of the progress of a search in the API's answers."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +16,7 @@ SEARCH = {"validation": 0.1, "search": {"method": "grid", "space": SPACE}}
 
 
 def searching(api: Api, spec: Spec) -> str:
-    """A search that runs: configuration 0 of each arm has succeeded, 1 was stopped, of 2 nothing has begun."""
+    """Post a search that runs: in each arm configuration 0 has succeeded, 1 was stopped and 2 has not started."""
     answer = api.post({**spec, **SEARCH})
     assert answer.status_code == 202, answer.text
     experiment: str = answer.json()["id"]
@@ -36,7 +36,7 @@ def search(api: Api, experiment: str, **params: Any) -> Any:
     return api.client.get(f"/experiments/{experiment}", params=params).json()["search"]
 
 
-def test_each_arm_tells_its_states_and_its_best(api: Api, spec: Spec) -> None:
+def test_each_arm_shows_its_states_and_its_best_configuration(api: Api, spec: Spec) -> None:
     experiment = searching(api, spec)
     view = api.client.get(f"/experiments/{experiment}").json()
     assert (view["search"]["method"], view["search"]["early_stopping"]) == ("grid", None)
@@ -55,36 +55,36 @@ def test_each_arm_tells_its_states_and_its_best(api: Api, spec: Spec) -> None:
     }
 
 
-def test_it_is_told_on_the_first_page_of_any_length_alone(api: Api, spec: Spec) -> None:
+def test_the_progress_of_a_search_is_only_on_the_first_page(api: Api, spec: Spec) -> None:
     experiment = searching(api, spec)
     assert search(api, experiment, limit=1) == search(api, experiment)
     assert search(api, experiment, cursor=0) is None
 
 
-def test_the_end_is_told_by_what_was_done_since_it_was_started_last(api: Api, spec: Spec) -> None:
+def test_the_expected_end_follows_from_the_work_since_the_last_start(api: Api, spec: Spec) -> None:
     experiment = searching(api, spec)
     assert search(api, experiment)["expected_end"] is None, "it ran before there were stretches"
 
-    def told(work_then: int) -> float | None:
-        """Hours from now, of a stretch that began an hour ago."""
+    def hours_left(work_at_start: int) -> float | None:
+        """Return the hours until the expected end, for a stretch that started an hour ago."""
         with api.changing() as repository:
             row = repository.experiments.get(experiment)
-            row.stretch_started_at, row.work_at_stretch = utc_now() - timedelta(hours=1), work_then
+            row.stretch_started_at, row.work_at_stretch = utc_now() - timedelta(hours=1), work_at_start
         end = search(api, experiment)["expected_end"]
         return None if end is None else (datetime.fromisoformat(end) - utc_now()).total_seconds() / 3600
 
-    # Of three seeds: 80, 80 and 40 + 20 epochs x T to the end, 8, 8 and 4 + 8 until they were stopped.
+    # For each of three seeds: 80, 80 and 40 + 20 epochs x T to the end, and 8, 8 and 4 + 8 until the stop.
     done = 3 * (80 + 80 + 60 + 8 + 8 + 12)
     left = 3 * (44 + 44 + 36)
-    assert told(0) == pytest.approx(left / done, rel=0.01)
-    assert told(done - 100) == pytest.approx(left / 100, rel=0.01)
-    assert told(done) is None, "nothing has been done since"
+    assert hours_left(0) == pytest.approx(left / done, rel=0.01)
+    assert hours_left(done - 100) == pytest.approx(left / 100, rel=0.01)
+    assert hours_left(done) is None, "nothing has been done since"
     with api.changing() as repository:
         repository.transitions.advance(experiment, ExperimentState.RUNNING, ExperimentState.PAUSING)
-    assert told(0) is None
+    assert hours_left(0) is None
 
 
-def test_a_search_tells_how_far_it_is_whatever_its_size(api: Api, spec: Spec) -> None:
+def test_a_search_of_many_chains_shows_its_whole_progress(api: Api, spec: Spec) -> None:
     space = {"optimizer.lr": {"log_range": [1e-4, 1e-2]}}
     random = {"validation": 0.1, "search": {"method": "random", "num_configurations": 400, "space": space, "seed": 0}}
     answer = api.post({**spec, **random})

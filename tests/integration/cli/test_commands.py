@@ -1,4 +1,4 @@
-"""The commands against a served API, which stores experiments and runs none."""
+"""Tests of the commands with a served API that stores experiments but runs none."""
 
 import json
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ EXAMPLE = ROOT / "examples" / "digits.yaml"
 
 
 class Tet:
-    """Runs `tet` against the API, whose database is at hand."""
+    """The command `tet` against a served API, with its database."""
 
     def __init__(self, url: str, database: Database) -> None:
         self.database = database
@@ -33,7 +33,7 @@ class Tet:
         return result.stdout.strip()
 
     def end(self, experiment_id: str, state: ExperimentState) -> None:
-        """Ends an experiment, as the reconciler would."""
+        """End an experiment as the reconciler would."""
         with self.database.session() as repository:
             before = repository.experiments.get(experiment_id).state
             assert repository.transitions.advance(experiment_id, ExperimentState(before), state)
@@ -68,7 +68,7 @@ def test_another_file_under_the_same_key_is_refused(tet: Tet, tmp_path: Path) ->
     assert "(HTTP 409)" in result.stderr
 
 
-def test_validate_says_what_would_be_run_and_stores_nothing(tet: Tet) -> None:
+def test_validate_prints_the_size_of_the_experiment_and_stores_nothing(tet: Tet) -> None:
     result = tet("validate", EXAMPLE)
     assert (result.exit_code, result.stdout.splitlines()[0]) == (0, "no faults: 9 chains, 12 stages")
     assert "Ray does not answer" in result.stdout
@@ -93,7 +93,7 @@ def test_every_fault_of_a_spec_is_listed_by_its_field(tet: Tet, tmp_path: Path, 
     assert "(got 0)" in result.stderr
 
 
-def test_a_file_that_is_not_there_is_named(tet: Tet, tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tet: Tet, tmp_path: Path) -> None:
     result = tet("submit", tmp_path / "none.yaml")
     assert result.exit_code == 1
     assert "none.yaml cannot be read: No such file or directory" in result.stderr
@@ -116,7 +116,7 @@ def test_presets_are_listed_and_printed(tet: Tet) -> None:
     assert "there is no preset 'x'" in tet("presets", "x").stderr
 
 
-def test_submitting_nothing_says_what_can_be_submitted(tet: Tet) -> None:
+def test_submit_without_a_file_or_preset_names_both(tet: Tet) -> None:
     result = tet("submit")
     assert (result.exit_code, "give a FILE, or --preset NAME" in result.stderr) == (1, True)
 
@@ -130,7 +130,7 @@ def test_list_shows_all_experiments_newest_first(tet: Tet) -> None:
     assert ids[1] in tet("list").stdout
 
 
-def test_show_and_compare_speak_of_every_arm(tet: Tet) -> None:
+def test_show_and_compare_print_every_arm(tet: Tet) -> None:
     experiment_id = tet.submit()
     assert all(arm in tet("show", experiment_id).stdout for arm in ("SDT", "TET", "TIT"))
     compared = tet("compare", experiment_id).stdout
@@ -144,7 +144,7 @@ def test_an_unknown_experiment_is_an_error(tet: Tet) -> None:
     assert "(HTTP 404)" in result.stderr
 
 
-def test_following_one_that_has_failed_ends_with_1(tet: Tet) -> None:
+def test_following_a_failed_experiment_exits_with_1(tet: Tet) -> None:
     experiment_id = tet.submit()
     tet.end(experiment_id, ExperimentState.FAILED)
     result = tet("follow", experiment_id)
@@ -152,12 +152,12 @@ def test_following_one_that_has_failed_ends_with_1(tet: Tet) -> None:
     assert f"experiment {experiment_id} is failed" in result.stdout
 
 
-def test_a_cancelled_experiment_is_being_ended(tet: Tet) -> None:
+def test_cancel_is_accepted(tet: Tet) -> None:
     experiment_id = tet.submit()
     assert tet("cancel", experiment_id).exit_code == 0
 
 
-def test_pause_and_resume_say_what_comes_next(tet: Tet) -> None:
+def test_pause_prints_how_to_resume_and_fails_after_the_end(tet: Tet) -> None:
     experiment_id = tet.submit()
     assert f"continue with: tet resume {experiment_id}" in tet("pause", experiment_id).stderr.replace("\n", " ")
     assert tet("resume", experiment_id).exit_code == 0
@@ -166,7 +166,7 @@ def test_pause_and_resume_say_what_comes_next(tet: Tet) -> None:
     assert (result.exit_code, "cannot be paused" in result.stderr) == (1, True)
 
 
-def test_what_a_search_has_chosen_is_measured_over_other_seeds(tet: Tet, tmp_path: Path) -> None:
+def test_rerun_best_measures_the_best_configurations_over_other_seeds(tet: Tet, tmp_path: Path) -> None:
     search = {"method": "grid", "space": {"optimizer.lr": {"choice": [0.01, 0.02]}}}
     file = tmp_path / "search.json"
     example = read_document(EXAMPLE.read_bytes(), "application/yaml")
@@ -174,7 +174,7 @@ def test_what_a_search_has_chosen_is_measured_over_other_seeds(tet: Tet, tmp_pat
     file.write_text(json.dumps({**example, "search": search, "validation": 0.1}))
     parent = tet("submit", file).stdout.strip()
     refused = tet("rerun-best", parent, "--seeds", "10-12")
-    assert (refused.exit_code, "are open until it has ended" in refused.stderr.replace("\n", " ")) == (1, True)
+    assert (refused.exit_code, "are not known until it has ended" in refused.stderr.replace("\n", " ")) == (1, True)
     with tet.database.session() as repository:
         for chain in repository.work.chains(parent):
             chain.state = WorkState.SUCCEEDED
@@ -193,7 +193,7 @@ def test_what_a_search_has_chosen_is_measured_over_other_seeds(tet: Tet, tmp_pat
 
 
 @pytest.mark.parametrize("seeds", ["x", "", "3-1", "1,,2", "-1", "1-2-3", "0-1000000000"])
-def test_seeds_that_are_none_are_refused(tet: Tet, seeds: str) -> None:
+def test_invalid_seeds_are_refused(tet: Tet, seeds: str) -> None:
     result = tet("rerun-best", "0" * 20, f"--seeds={seeds}")
     assert (result.exit_code, "must be" in result.stderr) == (1, True), result.output
 
@@ -206,7 +206,7 @@ def test_without_an_api_the_error_says_how_to_start_one(monkeypatch: pytest.Monk
     assert "`tet up` starts one here" in result.stderr
 
 
-def test_a_setting_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TET_API_PORT", "eighty")
     result = CliRunner().invoke(app, ["list"])
     assert result.exit_code == 1

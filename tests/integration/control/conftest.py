@@ -24,14 +24,14 @@ from tests.unit.service.spec.test_spec import spec
 
 @dataclass
 class JobServer:
-    """A server with the routes of Ray's Jobs API that we use; a test can break it."""
+    """A server with the routes of Ray's Jobs API that the service uses; a test can break it."""
 
     url: str
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     posts: list[str] = field(default_factory=list)
     stops: list[str] = field(default_factory=list)
     tokens: list[str | None] = field(default_factory=list)
-    # Status and body to answer at a path instead of the true ones.
+    # Statuses and bodies that replace the real answers, by path.
     replies: dict[str, tuple[int, Any]] = field(default_factory=dict)
     broken: bool = False
     loses_answers: bool = False
@@ -107,7 +107,7 @@ def ray() -> Iterator[JobServer]:
 
 @dataclass
 class Desk:
-    """A database, a job server, and a reconciler that works in rounds of the test's choice."""
+    """A database, a job server, and a reconciler whose rounds the test starts."""
 
     database: Database
     ray: JobServer

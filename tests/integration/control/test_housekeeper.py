@@ -1,4 +1,4 @@
-"""After an experiment's end: files and rows are removed, and the webhook is delivered."""
+"""Tests of the housekeeper: it removes files and rows of ended experiments, and delivers webhooks."""
 
 import base64
 import hashlib
@@ -29,7 +29,7 @@ from tests.unit.service.spec.test_spec import spec
 
 
 class Receiver:
-    """A web server that keeps the requests it gets, and answers as the test says."""
+    """The requests that a web server got, and the status that it answers."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[dict[str, str], bytes]] = []
@@ -68,7 +68,7 @@ def ended(desk: Desk, state: ExperimentState = ExperimentState.SUCCEEDED, **chan
 
 
 def write_checkpoints(desk: Desk, experiment_id: str) -> Path:
-    """A stage with two epochs: the first was the best, the second is the last."""
+    """Write a stage with two epochs: the first is the best, the second the last; return the experiment's folder."""
     stage = desk.folder(experiment_id).stage(desk.first_chain(experiment_id), 0)
     stage.attempt(1).mkdir(parents=True)
     stage.commits.mkdir()
@@ -111,7 +111,7 @@ def test_checkpoints_are_kept_as_the_spec_says(desk: Desk, keep: str, left: list
     assert (found.checkpoints_removed_at is not None) == (keep == "none")
 
 
-def test_an_experiment_that_has_outlived_its_time_goes_with_all_that_it_left(desk: Desk) -> None:
+def test_an_expired_experiment_is_deleted_with_all_its_files(desk: Desk) -> None:
     experiment, young = (ended(desk, retention={"delete_after_days": 1}) for _ in range(2))
     folder = write_checkpoints(desk, experiment)
     with desk.database.session() as repository:
@@ -123,14 +123,14 @@ def test_an_experiment_that_has_outlived_its_time_goes_with_all_that_it_left(des
     assert row(desk, young) is not None
 
 
-def test_a_removal_that_was_cut_off_is_ended_by_the_next(desk: Desk) -> None:
+def test_an_interrupted_removal_is_finished_by_the_next_one(desk: Desk) -> None:
     experiment = ended(desk)
     folder = write_checkpoints(desk, experiment)
     with desk.database.session() as repository:
         repository.requests.remove(experiment, Cleanup.EVERYTHING)
     trash = desk.settings.storage / "trash" / experiment
     trash.parent.mkdir()
-    folder.rename(trash)  # so far the first one came
+    folder.rename(trash)  # the interrupted removal came this far
     folder.mkdir()  # and a zombie started to write again
     Housekeeper(desk.database, desk.settings).round()
     assert not trash.exists()
@@ -138,7 +138,7 @@ def test_a_removal_that_was_cut_off_is_ended_by_the_next(desk: Desk) -> None:
     assert row(desk, experiment) is None
 
 
-def test_as_long_as_mlflow_is_away_the_experiment_is_not_forgotten(
+def test_an_experiment_is_not_deleted_while_mlflow_does_not_answer(
     desk: Desk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment = ended(desk)
@@ -148,10 +148,10 @@ def test_as_long_as_mlflow_is_away_the_experiment_is_not_forgotten(
     away = Settings.model_validate({**dict(desk.settings), "mlflow_url": "http://127.0.0.1:9"})
     Housekeeper(desk.database, away).round()
     assert row(desk, experiment) is not None
-    assert "could not be cleaned up: MLflow does not answer: ConnectError" in caplog.text
+    assert "the removal failed: MLflow does not answer: ConnectError" in caplog.text
 
 
-def test_the_end_is_told_once_and_signed(desk: Desk, receiver: tuple[Receiver, str]) -> None:
+def test_a_webhook_is_delivered_once_and_signed(desk: Desk, receiver: tuple[Receiver, str]) -> None:
     found, host = receiver
     desk.settings = Settings.model_validate({**dict(desk.settings), "webhook_hosts": host})
     experiment = ended(desk, ExperimentState.FAILED, webhook={"url": f"http://{host}/hook?a=b"})
@@ -175,7 +175,7 @@ def test_the_end_is_told_once_and_signed(desk: Desk, receiver: tuple[Receiver, s
 
 
 @pytest.mark.parametrize("status", [500, 302])
-def test_who_does_not_take_it_is_told_again_later_and_in_the_end_no_more(
+def test_a_refused_webhook_is_tried_again_up_to_a_limit(
     desk: Desk, receiver: tuple[Receiver, str], status: int
 ) -> None:
     found, host = receiver
@@ -186,7 +186,7 @@ def test_who_does_not_take_it_is_told_again_later_and_in_the_end_no_more(
         Housekeeper(desk.database, desk.settings).round()
         known = row(desk, experiment)
         assert known is not None
-        assert known.notify_error == f"it answered {status}"
+        assert known.notify_error == f"the receiver answered {status}"
         assert known.notify_tries == min(tries, webhook.MAX_TRIES)
         with desk.database.session() as repository:
             fresh = repository.experiments.get(experiment)
@@ -195,7 +195,7 @@ def test_who_does_not_take_it_is_told_again_later_and_in_the_end_no_more(
     assert set(found.paths) == {"/"}, "a redirect leads nowhere"
 
 
-def test_a_host_that_is_no_longer_allowed_is_told_nothing(desk: Desk, receiver: tuple[Receiver, str]) -> None:
+def test_no_webhook_is_sent_to_a_host_that_is_no_longer_allowed(desk: Desk, receiver: tuple[Receiver, str]) -> None:
     found, host = receiver
     experiment = ended(desk, webhook={"url": f"http://{host}/"})
     Housekeeper(desk.database, desk.settings).round()
@@ -212,7 +212,7 @@ def test_the_wait_for_the_next_try_doubles_up_to_an_hour() -> None:
     assert seconds == [5, 10, 20, 40, 80, 160, 320, 640, 1280, None]
 
 
-def test_the_thread_ends_when_it_is_told_to(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_thread_ends_when_it_is_asked_to_stop(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(housekeeper, "INTERVAL_S", 0.01)
     experiment = ended(desk, retention={"checkpoints": "none"})
     folder = write_checkpoints(desk, experiment)

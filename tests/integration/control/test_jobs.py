@@ -1,4 +1,4 @@
-"""What is made of Ray's answers, and of answers that are not Ray's."""
+"""Tests of the Jobs API's client, with answers of Ray and of other servers."""
 
 import socket
 from pathlib import Path
@@ -23,14 +23,14 @@ JOB = RayJob("tet-e-1", ("python", "-m", "it's one", "argument"), {"name": "é"}
         ("A STATUS OF TOMORROW", JobStatus.UNKNOWN),
     ],
 )
-def test_rays_words_become_ours(desk: Desk, said: str, status: JobStatus) -> None:
+def test_each_status_of_ray_has_our_job_status(desk: Desk, said: str, status: JobStatus) -> None:
     assert desk.jobs.submit(JOB) is None
     desk.ray.end(JOB.submission_id, said, "first\n  the last line  \n\n")
     seen = desk.jobs.observe(JOB.submission_id)
     assert (seen.status, seen.message) == (status, f"{said}: the last line")
 
 
-def test_a_job_is_handed_over_as_it_is(desk: Desk) -> None:
+def test_a_job_is_submitted_with_its_arguments_and_environment(desk: Desk) -> None:
     desk.jobs.submit(JOB)
     job = desk.ray.jobs["tet-e-1"]
     assert job["entrypoint"] == """python -m 'it'"'"'s one' argument"""
@@ -44,7 +44,7 @@ def test_a_job_that_ray_does_not_know_is_absent(desk: Desk) -> None:
 @pytest.mark.parametrize(
     "reply",
     [
-        (404, "<html>default backend - 404</html>"),  # a proxy that lost its way to Ray
+        (404, "<html>default backend - 404</html>"),  # a proxy that does not reach Ray
         (200, "<html>sign in</html>"),
         (200, ["a list"]),
         (200, {"no": "status"}),
@@ -53,13 +53,13 @@ def test_a_job_that_ray_does_not_know_is_absent(desk: Desk) -> None:
     ],
     ids=str,
 )
-def test_an_answer_that_is_not_rays_says_nothing(desk: Desk, reply: tuple[int, Any]) -> None:
+def test_an_answer_that_is_not_from_ray_means_unknown(desk: Desk, reply: tuple[int, Any]) -> None:
     desk.jobs.submit(JOB)
     desk.ray.replies["/api/jobs/tet-e-1"] = reply
     assert desk.jobs.observe("tet-e-1").status is JobStatus.UNKNOWN
 
 
-def test_nobody_there_says_nothing() -> None:
+def test_without_a_server_every_call_reports_the_error() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         with RayJobs(f"http://127.0.0.1:{silent.getsockname()[1]}", lambda: None) as jobs:
@@ -71,7 +71,7 @@ def test_nobody_there_says_nothing() -> None:
             assert jobs.cluster_resources() is None
 
 
-def test_what_living_nodes_offer_is_told(desk: Desk) -> None:
+def test_cluster_resources_lists_the_living_nodes(desk: Desk) -> None:
     rows = [
         {"state": "ALIVE", "resources_total": {"CPU": 2.0, "GPU": 1.0}},
         {"state": "DEAD", "resources_total": {"CPU": 64.0}},
@@ -99,7 +99,7 @@ def test_a_submission_id_follows_from_experiment_and_attempt() -> None:
     assert submission_id("0123", 4) == "tet-0123-4"
 
 
-def test_where_ray_hangs_one_call_waits_and_the_next_ones_do_not() -> None:
+def test_after_a_timeout_the_next_calls_do_not_wait() -> None:
     with socket.create_server(("127.0.0.1", 0)) as hanging:  # it takes connections, and says nothing
         url = f"http://127.0.0.1:{hanging.getsockname()[1]}"
         with RayJobs(url, lambda: None, timeout_s=0.2) as jobs:

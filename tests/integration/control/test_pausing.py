@@ -1,4 +1,4 @@
-"""Pausing and resuming, round by round."""
+"""Tests of pausing and resuming, round by round."""
 
 import json
 
@@ -13,7 +13,7 @@ from service.store.requests import NewResources
 from tests.integration.control.conftest import Desk
 
 
-def test_what_is_queued_is_paused_at_once_and_queues_again(desk: Desk) -> None:
+def test_a_queued_experiment_is_paused_at_once_and_can_be_queued_again(desk: Desk) -> None:
     experiment = desk.post()
     desk.want(experiment, Wanted.PAUSE)
     desk.rounds(3)
@@ -25,7 +25,7 @@ def test_what_is_queued_is_paused_at_once_and_queues_again(desk: Desk) -> None:
 
 
 def paused(desk: Desk) -> str:
-    """An experiment that ran, with a stage at work, and was paused."""
+    """Post an experiment, run it with a running stage, and pause it."""
     experiment = desk.post()
     job = desk.run(experiment)
     chain = desk.first_chain(experiment)
@@ -34,7 +34,7 @@ def paused(desk: Desk) -> str:
     desk.want(experiment, Wanted.PAUSE)
     desk.rounds()
     assert (desk.row(experiment).state, desk.ray.stops) == ("pausing", [job])
-    # What every driver says that is stopped.
+    # Every driver that is stopped writes these events.
     ended = {"chain": chain, "state": WorkState.CANCELLED}
     desk.say(
         experiment,
@@ -48,15 +48,15 @@ def paused(desk: Desk) -> str:
     return experiment
 
 
-def test_what_runs_is_stopped_and_then_paused_with_its_chains_waiting(desk: Desk) -> None:
+def test_a_running_experiment_is_stopped_and_then_paused_with_its_chains_waiting(desk: Desk) -> None:
     experiment = paused(desk)
     assert desk.work_states(experiment) == {"waiting"}
     desk.rounds(3)
     assert (desk.row(experiment).state, desk.row(experiment).driver_attempt) == ("paused", 1)
 
 
-def test_a_driver_that_outlived_its_pause_has_nothing_running(desk: Desk) -> None:
-    """Ray has lost its job; its process went on, and its events come late."""
+def test_late_progress_of_a_paused_experiment_does_not_set_its_chains_to_running(desk: Desk) -> None:
+    """Ray has lost the job, but its process continued, and its events come late."""
     experiment = paused(desk)
     running = {"chain": desk.first_chain(experiment), "state": WorkState.RUNNING}
     desk.say(experiment, StageChanged(stage=0, epoch=4, **running), ChainChanged(**running))
@@ -64,13 +64,12 @@ def test_a_driver_that_outlived_its_pause_has_nothing_running(desk: Desk) -> Non
     assert desk.work_states(experiment) == {"waiting"}
     with desk.database.reading() as repository:
         assert repository.work.chains(experiment)[0].stages[0].epoch == 4, "its epoch is committed all the same"
-        states = [
-            event.data["state"] for event in repository.events.after(experiment) if event.type in ("stage", "chain")
-        ]
+        events = repository.events.list_after(experiment)
+    states = [event.data["state"] for event in events if event.type in ("stage", "chain")]
     assert states[-2:] == ["waiting", "waiting"]
 
 
-def test_what_is_paused_leaves_its_place_to_others_and_goes_on_when_resumed(desk: Desk) -> None:
+def test_a_paused_experiment_lets_another_run_and_continues_when_resumed(desk: Desk) -> None:
     experiment, other = paused(desk), desk.post()
     job = desk.run(other)
     desk.want(experiment, Wanted.RUN)
@@ -96,7 +95,7 @@ def test_a_stretch_begins_with_each_start_after_a_rest(desk: Desk) -> None:
     job = desk.run(experiment)
     revived = desk.row(experiment)
     assert revived.driver_attempt == 2
-    assert (revived.stretch_started_at, revived.work_at_stretch) == (first.stretch_started_at, 0), "it goes on"
+    assert (revived.stretch_started_at, revived.work_at_stretch) == (first.stretch_started_at, 0), "the same stretch"
 
     desk.want(experiment, Wanted.PAUSE)
     desk.rounds()
@@ -124,7 +123,7 @@ def test_a_stretch_begins_with_each_start_after_a_rest(desk: Desk) -> None:
     assert retried.stretch_started_at > retried.queued_at
 
 
-def test_what_is_resumed_while_it_is_being_paused_stops_first(desk: Desk) -> None:
+def test_an_experiment_that_is_resumed_during_its_pause_stops_first(desk: Desk) -> None:
     experiment = desk.post()
     job = desk.run(experiment)
     desk.want(experiment, Wanted.PAUSE)
@@ -138,7 +137,7 @@ def test_what_is_resumed_while_it_is_being_paused_stops_first(desk: Desk) -> Non
 
 
 @pytest.mark.parametrize("state", ["pausing", "paused"])
-def test_what_is_paused_can_be_cancelled(desk: Desk, state: str) -> None:
+def test_a_paused_experiment_can_be_cancelled(desk: Desk, state: str) -> None:
     if state == "paused":
         experiment = paused(desk)
     else:
@@ -153,14 +152,14 @@ def test_what_is_paused_can_be_cancelled(desk: Desk, state: str) -> None:
     assert desk.work_states(experiment) == {"cancelled"}
 
 
-def test_a_driver_that_is_heard_of_after_the_pause_has_succeeded_all_the_same(desk: Desk) -> None:
+def test_a_success_that_is_read_after_the_pause_counts(desk: Desk) -> None:
     experiment = paused(desk)
     desk.say(experiment, Outcome(state=ExperimentState.SUCCEEDED))
     desk.rounds()
     assert desk.row(experiment).state == "succeeded"
 
 
-def test_what_cannot_be_seen_is_not_paused_yet(desk: Desk) -> None:
+def test_an_experiment_is_not_paused_while_ray_does_not_answer(desk: Desk) -> None:
     experiment = desk.post()
     desk.run(experiment)
     desk.want(experiment, Wanted.PAUSE)
@@ -188,12 +187,12 @@ def resume_with_two(desk: Desk, experiment: str) -> None:
 
 
 def workers_of_spec(desk: Desk, experiment: str) -> int:
-    """As the next driver reads it."""
+    """Return the number of workers in the spec that the next driver reads."""
     found = json.loads(desk.folder(experiment).spec.read_bytes()).get("resources", {})
     return int(found.get("workers_per_trial", 1))
 
 
-def test_what_is_resumed_with_other_resources_starts_with_them(desk: Desk) -> None:
+def test_an_experiment_that_is_resumed_with_other_resources_starts_with_them(desk: Desk) -> None:
     experiment = paused(desk)
     resume_with_two(desk, experiment)
     assert workers_of_spec(desk, experiment) == 1
@@ -202,8 +201,8 @@ def test_what_is_resumed_with_other_resources_starts_with_them(desk: Desk) -> No
     assert workers_of_spec(desk, experiment) == 2
 
 
-def test_a_reconciler_that_is_late_does_not_bring_the_old_resources_back(desk: Desk) -> None:
-    """It looked at what was queued; meanwhile that was paused, given others, and started by another one."""
+def test_a_late_reconciler_does_not_restore_the_old_resources(desk: Desk) -> None:
+    """It read the queued experiment, which then was paused, got new resources and was started by another reconciler."""
     experiment = desk.post()
     seen = desk.row(experiment)
     desk.want(experiment, Wanted.PAUSE)

@@ -1,4 +1,4 @@
-"""The control process: how it ends, and how its parent replaces it."""
+"""Tests of the control process: how it ends, and how its parent replaces it."""
 
 import os
 import re
@@ -19,8 +19,8 @@ from service.control.child import ControlProcess
 from service.settings import Settings
 from service.store.database import Database
 
-# Runs what `python -m service.control` does, with shorter waits, and with a reconciler or a housekeeper that hangs.
-# What hangs may be hurried: it is waited for a fiftieth of the time that others have.
+# Does the same as `python -m service.control`, but with a reconciler or a housekeeper that hangs. `hurried` shortens
+# the wait for the hanging thread to a fiftieth.
 HANGING = """
 import sys, threading
 from service.control import __main__ as control, reconciler
@@ -48,7 +48,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @contextmanager
 def started(settings: Settings, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Python as a child whose standard input stays open."""
+    """Start Python as a child whose standard input stays open, and yield the process."""
     with subprocess.Popen(
         [sys.executable, *arguments],
         env={**os.environ, **settings.environment()},
@@ -80,7 +80,7 @@ def until(holds: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_it_ends_in_order_on_sigterm_while_its_parent_lives(settings: Settings) -> None:
+def test_the_process_ends_in_order_on_sigterm_while_its_parent_lives(settings: Settings) -> None:
     with started(settings, "-m", "service.control") as process:
         assert first_word(process) == "\n"
         process.terminate()
@@ -91,7 +91,7 @@ def test_it_ends_in_order_on_sigterm_while_its_parent_lives(settings: Settings) 
 @pytest.mark.parametrize(
     ("hanging", "left"), [("Housekeeper.round", "Housekeeper"), ("Reconciler.round", "Reconciler")]
 )
-def test_what_hangs_is_left_and_the_other_has_ended(settings: Settings, hanging: str, left: str) -> None:
+def test_a_hanging_thread_is_abandoned_after_the_other_has_ended(settings: Settings, hanging: str, left: str) -> None:
     script = f"{HANGING}{hanging} = hang; hurried({left}); sys.exit(control.main())"
     with started(settings, "-c", script) as process:
         until(lambda: first_word(process) == "it hangs\n")
@@ -101,8 +101,8 @@ def test_what_hangs_is_left_and_the_other_has_ended(settings: Settings, hanging:
         assert f"ended in the middle of its work: {left}\n" in errors(process)
 
 
-def test_it_leaves_where_the_reconciler_hangs_for_long(settings: Settings) -> None:
-    short = "reconciler.STALE_AFTER_S = control.GIVE_UP_AFTER_S = control.TELL_EVERY_S = 0.05"
+def test_the_process_exits_if_the_reconciler_hangs(settings: Settings) -> None:
+    short = "reconciler.STALE_AFTER_S = control.GIVE_UP_AFTER_S = control.REPORT_INTERVAL_S = 0.05"
     script = f"{HANGING}Reconciler.round = hang; {short}; sys.exit(control.main())"
     with started(settings, "-c", script) as process:
         assert process.wait(60) == 1
@@ -110,10 +110,10 @@ def test_it_leaves_where_the_reconciler_hangs_for_long(settings: Settings) -> No
         assert re.search(silent, errors(process))
 
 
-def test_what_keeps_it_from_its_start_is_told_and_it_is_tried_again(
+def test_a_failed_start_is_reported_and_tried_again(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(child, "AGAIN_S", 0.01)
+    monkeypatch.setattr(child, "RESTART_WAIT_S", 0.01)
     control, python = ControlProcess(settings), sys.executable
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     starting = threading.Thread(target=control.start)
@@ -130,10 +130,10 @@ def test_what_keeps_it_from_its_start_is_told_and_it_is_tried_again(
 @pytest.mark.parametrize(
     ("says", "patience"), [("echo", {"SILENT_S": 0.2}), ("", {"FIRST_SIGN_S": 0.2})], ids=["after a word", "never"]
 )
-def test_a_child_that_says_nothing_for_long_is_replaced(
+def test_a_silent_child_is_replaced(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str, patience: dict[str, float]
 ) -> None:
-    for name, seconds in {"AGAIN_S": 0.01, "STOP_S": 0.1, **patience}.items():
+    for name, seconds in {"RESTART_WAIT_S": 0.01, "STOP_S": 0.1, **patience}.items():
         monkeypatch.setattr(child, name, seconds)
     pids, script = tmp_path / "pids", tmp_path / "child"
     script.write_text(f"#!/bin/sh\n{says}\necho $$ >> {shlex.quote(str(pids))}\nexec sleep 600\n")

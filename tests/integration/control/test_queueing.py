@@ -1,4 +1,4 @@
-"""The queue, round by round: order, limits, placement, and a storage that is full."""
+"""Tests of the queue, round by round: order, limits, placement, and a full storage."""
 
 import re
 from typing import Any
@@ -36,7 +36,7 @@ def succeed(desk: Desk, experiment_id: str) -> None:
 
 
 def nodes(desk: Desk, *offers: dict[str, float]) -> None:
-    """What the cluster answers when it is asked for its nodes."""
+    """Set the cluster's answer about its nodes."""
     rows = [{"state": "ALIVE", "resources_total": offer} for offer in offers]
     desk.ray.replies["/api/v0/nodes?detail=true"] = (200, {"data": {"result": {"result": rows}}})
 
@@ -51,18 +51,18 @@ def test_the_next_to_start_is_the_first_of_the_highest_priority(desk: Desk) -> N
         assert states(desk, first, then) == ["succeeded", "starting"]
 
 
-def test_an_owner_over_its_quota_waits_and_the_next_owner_goes(desk: Desk) -> None:
+def test_an_owner_at_its_limit_waits_and_the_next_owner_starts(desk: Desk) -> None:
     desk.settings = Settings.model_validate({**dict(desk.settings), "max_running": 3, "max_running_per_owner": 1})
     ann, again, bob = post(desk, "ann"), post(desk, "ann"), post(desk, "bob")
     desk.rounds()
     assert states(desk, ann, again, bob) == ["starting", "queued", "starting"]
-    assert desk.row(again).reason == "waits: ann may run 1 at once, and does"
+    assert desk.row(again).reason == "waits: ann already runs 1 experiment(s), the limit for one owner"
     succeed(desk, ann)
     desk.rounds()
     assert (desk.row(again).state, desk.row(again).reason) == ("starting", "")
 
 
-def test_what_fits_on_no_node_says_so_and_starts_once_there_is_one(desk: Desk) -> None:
+def test_an_experiment_that_fits_on_no_node_waits_until_a_node_is_large_enough(desk: Desk) -> None:
     nodes(desk, {"CPU": 8, "GPU": 1})
     large, small = post(desk, resources={"gpus_per_trial": 2}), post(desk)
     desk.rounds()
@@ -74,7 +74,7 @@ def test_what_fits_on_no_node_says_so_and_starts_once_there_is_one(desk: Desk) -
     assert (desk.row(large).state, desk.row(large).reason) == ("starting", "")
 
 
-def test_what_is_to_be_refused_fails_with_the_reason(desk: Desk) -> None:
+def test_an_unplaceable_experiment_fails_if_it_asks_to_be_refused(desk: Desk) -> None:
     nodes(desk, {"CPU": 8})
     experiment = post(desk, resources={"gpus_per_trial": 2, "if_unplaceable": "refuse"})
     desk.rounds()
@@ -89,7 +89,7 @@ def test_what_is_to_be_refused_fails_with_the_reason(desk: Desk) -> None:
     assert desk.work_states(experiment) == {"cancelled"}
 
 
-def test_a_full_storage_pauses_what_runs_and_lets_it_go_on_once_there_is_room(desk: Desk) -> None:
+def test_a_full_storage_pauses_running_experiments_until_there_is_space(desk: Desk) -> None:
     experiment, waiting = post(desk), post(desk)
     job = desk.run(experiment)
     roomy = desk.settings
@@ -100,7 +100,8 @@ def test_a_full_storage_pauses_what_runs_and_lets_it_go_on_once_there_is_room(de
     desk.rounds(2)
     row = desk.row(experiment)
     assert (row.state, row.wanted, row.reason_kind) == ("paused", "run", ReasonKind.STORAGE)
-    assert re.match(r"the storage is full: .* MB are free at .*; it goes on by itself once there is room$", row.reason)
+    words = r"the storage is full: .* MB are free at .*; it continues by itself once there is space$"
+    assert re.match(words, row.reason)
     assert desk.row(waiting).state == "queued", "nothing starts meanwhile"
     assert desk.row(waiting).reason.startswith("the storage is full")
     desk.settings = roomy
@@ -117,7 +118,7 @@ def test_a_storage_that_cannot_be_written_counts_as_full(desk: Desk) -> None:
     assert desk.row(experiment).reason.startswith("the storage cannot be written: No such file or directory")
 
 
-def test_to_resume_by_hand_what_the_service_holds_changes_nothing(desk: Desk) -> None:
+def test_resuming_a_held_experiment_changes_nothing(desk: Desk) -> None:
     experiment = post(desk)
     desk.ray.end(desk.run(experiment), "STOPPED")
     with desk.database.session() as repository:
@@ -129,17 +130,19 @@ def test_to_resume_by_hand_what_the_service_holds_changes_nothing(desk: Desk) ->
     assert (desk.row(experiment).state, desk.row(experiment).reason) == ("paused", "full")
 
 
-def test_what_cannot_be_started_keeps_nobody_else_from_starting(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_experiment_that_cannot_be_started_does_not_block_others(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     desk.settings = Settings.model_validate({**dict(desk.settings), "max_running": 2})
     broken, whole = post(desk), post(desk)
     desk.folder(broken).path.parent.mkdir(parents=True)
     desk.folder(broken).path.touch()  # a file where its folder should be
     desk.rounds()
     assert states(desk, broken, whole) == ["queued", "starting"]
-    assert "the service cannot go on with it" in desk.row(broken).reason
+    assert "the service cannot continue it" in desk.row(broken).reason
 
 
-def test_a_round_over_many_that_wait_asks_for_their_specs_of_none(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_round_does_not_load_the_specs_of_waiting_experiments(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     first, *_ = [post(desk) for _ in range(20)]
     asked: list[str] = []
     true = Experiments.get
@@ -153,7 +156,7 @@ def test_a_round_over_many_that_wait_asks_for_their_specs_of_none(desk: Desk, mo
     assert set(asked) == {first}
 
 
-def test_what_ended_while_it_was_held_keeps_its_reason(desk: Desk) -> None:
+def test_an_experiment_that_ends_while_it_is_held_keeps_its_reason(desk: Desk) -> None:
     desk.settings = Settings.model_validate({**dict(desk.settings), "max_running": 2})
     ended, held = post(desk), post(desk)
     for job in (desk.run(ended), f"tet-{held}-1"):
@@ -170,18 +173,18 @@ def test_what_ended_while_it_was_held_keeps_its_reason(desk: Desk) -> None:
     assert desk.row(held).hold == ""
 
 
-def test_two_reconcilers_start_no_more_than_may_run(desk: Desk) -> None:
-    """Between one's look at the queue and its choice, somebody posts what goes first, and the other starts it."""
+def test_two_reconcilers_start_no_more_experiments_than_may_run(desk: Desk) -> None:
+    """While one reconciler decides, a more urgent experiment is posted, and another reconciler starts it."""
     late = post(desk)
 
-    class SlowToSayWhatNodesThereAre(RayJobs):
+    class SlowToListNodes(RayJobs):
         def cluster_resources(self) -> Any:
             urgent.append(post(desk, priority=9))
             desk.rounds()
             return None
 
     urgent: list[str] = []
-    with SlowToSayWhatNodesThereAre(desk.ray.url, lambda: "token") as jobs:
+    with SlowToListNodes(desk.ray.url, lambda: "token") as jobs:
         Reconciler(desk.database, jobs, desk.settings).round()
     assert states(desk, late, *urgent) == ["queued", "starting"]
 

@@ -1,4 +1,4 @@
-"""What is wanted becomes true, even if Ray does not answer, or a driver or a reconciler dies."""
+"""Tests of the reconciler, also with a Ray that does not answer, and drivers and reconcilers that die."""
 
 import json
 from contextlib import suppress
@@ -18,7 +18,7 @@ from service.store.transitions import Transitions
 from tests.integration.control.conftest import Desk
 
 
-def test_every_pair_that_can_occur_has_its_action() -> None:
+def test_every_case_that_can_occur_has_an_action() -> None:
     for wanted in Wanted:
         for state in ACTIVE:
             seen = [JobStatus.ABSENT] if state in RESTING else list(JobStatus)
@@ -39,7 +39,7 @@ def test_the_intent_is_stored_before_the_job_is_submitted(desk: Desk) -> None:
     assert f"--experiment {experiment} --attempt 1" in job["entrypoint"]
 
 
-def test_an_answer_that_was_lost_leads_to_one_job(desk: Desk) -> None:
+def test_a_lost_answer_of_ray_leads_to_one_job(desk: Desk) -> None:
     experiment = desk.post()
     desk.ray.loses_answers = True
     desk.rounds(3)
@@ -49,7 +49,7 @@ def test_an_answer_that_was_lost_leads_to_one_job(desk: Desk) -> None:
     assert desk.row(experiment).driver_attempt == 1
 
 
-def test_a_job_that_is_there_already_is_no_error(desk: Desk) -> None:
+def test_a_job_that_ray_already_has_is_no_error(desk: Desk) -> None:
     experiment = desk.post()
     desk.rounds(2)
     problem = desk.jobs.submit(RayJob(f"tet-{experiment}-1", ("true",), {}, {}))
@@ -59,7 +59,7 @@ def test_a_job_that_is_there_already_is_no_error(desk: Desk) -> None:
     assert desk.row(experiment).state == "running"
 
 
-def test_a_ray_that_does_not_answer_changes_nothing_but_the_reason(desk: Desk) -> None:
+def test_while_ray_does_not_answer_only_the_reason_changes(desk: Desk) -> None:
     experiment = desk.post()
     desk.run(experiment)
     desk.ray.broken = True
@@ -73,10 +73,10 @@ def test_a_ray_that_does_not_answer_changes_nothing_but_the_reason(desk: Desk) -
 
 
 @pytest.mark.parametrize("kind", ReasonKind)
-def test_what_happens_to_a_reason_depends_on_its_kind_and_not_on_its_words(desk: Desk, kind: ReasonKind) -> None:
+def test_whether_a_reason_stays_depends_on_its_kind_and_not_on_its_words(desk: Desk, kind: ReasonKind) -> None:
     experiment = desk.post()
     desk.run(experiment)
-    for words in ("Ray does not answer: so it says", "3 points wait for MLflow: so it says"):
+    for words in ("Ray does not answer: HTTP 503", "3 points wait for MLflow: refused"):
         with desk.database.session() as repository:
             repository.experiments.get(experiment).set_reason(Reason(kind, words))
         desk.rounds()
@@ -102,7 +102,7 @@ def test_a_driver_that_is_gone_without_an_outcome_is_followed_by_the_next(desk: 
         assert (desk.folder(experiment).drivers / "0001.job.log").read_text() == f"what {job} printed"
 
 
-def test_drivers_that_get_nowhere_are_given_up_after_longer_and_longer_waits(desk: Desk) -> None:
+def test_drivers_without_progress_are_given_up_after_increasing_waits(desk: Desk) -> None:
     experiment = desk.post()
     waits = []
     for _ in range(desk.settings.max_driver_deaths):
@@ -122,7 +122,7 @@ def test_drivers_that_get_nowhere_are_given_up_after_longer_and_longer_waits(des
     assert row.failure == {"type": "engine_lost", "class": "cluster", "message": row.reason}
 
 
-def test_a_committed_epoch_makes_the_count_of_idle_deaths_start_again(desk: Desk) -> None:
+def test_a_committed_epoch_resets_the_count_of_idle_deaths(desk: Desk) -> None:
     experiment = desk.post()
     for _ in range(2):
         desk.ray.end(desk.run(experiment))
@@ -147,7 +147,7 @@ def test_the_drivers_outcome_ends_the_experiment_even_if_ray_says_it_failed(desk
     assert desk.ray.posts == [job]
 
 
-def test_only_as_many_run_at_once_as_the_settings_say(desk: Desk) -> None:
+def test_no_more_experiments_run_at_once_than_the_settings_allow(desk: Desk) -> None:
     first, second = desk.post(), desk.post()
     job = desk.run(first)
     desk.rounds(3)
@@ -159,7 +159,7 @@ def test_only_as_many_run_at_once_as_the_settings_say(desk: Desk) -> None:
     assert len(desk.ray.posts) == 2
 
 
-def test_what_is_queued_is_cancelled_at_once(desk: Desk) -> None:
+def test_a_queued_experiment_is_cancelled_at_once(desk: Desk) -> None:
     experiment = desk.post()
     desk.cancel(experiment)
     desk.rounds()
@@ -167,7 +167,7 @@ def test_what_is_queued_is_cancelled_at_once(desk: Desk) -> None:
     assert desk.ray.posts == []
 
 
-def test_what_runs_is_stopped_and_then_cancelled(desk: Desk) -> None:
+def test_a_running_experiment_is_stopped_and_then_cancelled(desk: Desk) -> None:
     experiment = desk.post()
     job = desk.run(experiment)
     desk.cancel(experiment)
@@ -180,7 +180,7 @@ def test_what_runs_is_stopped_and_then_cancelled(desk: Desk) -> None:
     assert desk.work_states(experiment) == {"cancelled"}
 
 
-def test_what_cannot_be_seen_is_not_cancelled_yet(desk: Desk) -> None:
+def test_an_experiment_is_not_cancelled_while_ray_does_not_answer(desk: Desk) -> None:
     experiment = desk.post()
     desk.run(experiment)
     desk.cancel(experiment)
@@ -199,7 +199,7 @@ def test_a_driver_that_succeeded_before_its_cancellation_was_seen_has_succeeded(
     assert desk.row(experiment).state == "succeeded"
 
 
-def test_a_driver_that_somebody_else_stopped_is_followed_by_the_next(desk: Desk) -> None:
+def test_a_driver_that_was_stopped_without_a_request_is_followed_by_the_next(desk: Desk) -> None:
     experiment = desk.post()
     job = desk.run(experiment)
     chain = desk.first_chain(experiment)
@@ -228,7 +228,7 @@ def test_a_submission_still_on_its_way_cannot_run_once_the_experiment_is_cancell
         desk.folder(experiment).driver(1).mkdir(parents=True)
 
 
-def test_a_job_that_is_seen_again_is_not_followed_by_another(desk: Desk) -> None:
+def test_a_job_that_ray_lists_again_is_not_replaced(desk: Desk) -> None:
     experiment = desk.post()
     name = desk.run(experiment)
     job = desk.ray.jobs.pop(name)
@@ -248,13 +248,13 @@ def test_one_experiment_whose_folder_cannot_be_read_does_not_stop_the_others(des
     second = desk.post()
     desk.rounds()
     assert (desk.row(first).state, desk.row(second).state) == ("running", "starting")
-    assert desk.row(first).reason.startswith("the service cannot go on with it: IsADirectoryError: ")
+    assert desk.row(first).reason.startswith("the service cannot continue it: IsADirectoryError: ")
     desk.folder(first).events(1).rmdir()
     desk.rounds()
     assert desk.row(first).reason == ""
 
 
-def test_a_reconciler_that_slept_changes_nothing_of_what_went_on_without_it(desk: Desk) -> None:
+def test_a_late_reconciler_changes_nothing_after_newer_rounds(desk: Desk) -> None:
     experiment = desk.post()
     desk.ray.end(desk.run(experiment))
     slept = Acts(desk.database, desk.jobs, desk.settings)
@@ -270,24 +270,24 @@ def test_a_reconciler_that_slept_changes_nothing_of_what_went_on_without_it(desk
     assert (row.state, row.driver_attempt, row.idle_deaths, row.reason) == ("running", 2, 1, "")
 
 
-def test_a_storage_that_takes_nothing_is_told_and_waited_for(desk: Desk) -> None:
+def test_an_unwritable_folder_is_reported_and_tried_again(desk: Desk) -> None:
     experiment = desk.post()
     folder = desk.folder(experiment).path
     folder.parent.mkdir(parents=True)
     folder.write_bytes(b"")  # a file is in the way
     desk.rounds(2)
     assert desk.row(experiment).state == "queued"
-    assert desk.row(experiment).reason.startswith("the service cannot go on with it: NotADirectoryError: ")
+    assert desk.row(experiment).reason.startswith("the service cannot continue it: NotADirectoryError: ")
     folder.unlink()
     desk.rounds()
     assert (desk.row(experiment).state, desk.row(experiment).reason) == ("starting", "")
 
 
 class Killed(BaseException):
-    """Ends a reconciler as SIGKILL would: nothing handles it."""
+    """An exception that ends a reconciler as SIGKILL would: no code handles it."""
 
 
-# Whose act, which, and at which of its calls the kill comes.
+# The owner of an act, its name, and the number of the call at which the reconciler is killed.
 ACTS = [
     (acts, "write_atomic", 1),
     (acts, "write_atomic", 2),
@@ -305,7 +305,7 @@ ACTS = [
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize(("owner", "act", "nth"), ACTS, ids=[f"{act}-{nth}" for _, act, nth in ACTS])
-def test_a_reconciler_killed_at_any_act_is_taken_over_by_the_next(
+def test_after_a_reconciler_is_killed_at_any_act_the_next_one_continues(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, owner: Any, act: str, moment: str, nth: int
 ) -> None:
     experiment = desk.post()
@@ -345,5 +345,6 @@ def test_a_reconciler_killed_at_any_act_is_taken_over_by_the_next(
     assert calls >= nth
     assert list(desk.ray.jobs) == [f"tet-{experiment}-1", f"tet-{experiment}-2"]
     with desk.database.reading() as repository:
-        states = [event.data["state"] for event in repository.events.after(experiment) if event.type == "experiment"]
+        events = repository.events.list_after(experiment)
+    states = [event.data["state"] for event in events if event.type == "experiment"]
     assert (states[0], states[-1], states.count("succeeded")) == ("queued", "succeeded", 1)

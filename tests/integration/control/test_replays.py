@@ -1,4 +1,4 @@
-"""Verifications, round by round."""
+"""Tests of verifications, round by round."""
 
 import json
 import shlex
@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import pytest
 
-from service.control.replays import MAX_A_ROUND, MAX_JOBS, REPLAY_SETTINGS, Replays
+from service.control.replays import MAX_JOBS, MAX_PER_ROUND, REPLAY_SETTINGS, Replays
 from service.runner.verify import parse_arguments
 from service.states import Wanted
 from service.store.tables import VerificationRow
@@ -15,7 +15,7 @@ from tests.integration.control.conftest import Desk
 
 @pytest.fixture
 def asked(desk: Desk) -> str:
-    """An experiment of which a stage is to be replayed."""
+    """Post an experiment and request a replay of one of its stages."""
     experiment = desk.post()
     desk.want(experiment, Wanted.PAUSE)
     with desk.database.session() as repository:
@@ -34,10 +34,10 @@ def write_result(desk: Desk, experiment: str, **result: object) -> None:
     (folder / "result.json").write_text(json.dumps({"reason": "", **result}))
 
 
-def test_many_are_looked_at_in_turn_so_that_a_round_stays_short(desk: Desk, asked: str) -> None:
+def test_each_round_updates_a_part_of_many_verifications(desk: Desk, asked: str) -> None:
     chain = desk.first_chain(asked)
     with desk.database.session() as repository:
-        for stage in range(1, 2 * MAX_A_ROUND + 1):
+        for stage in range(1, 2 * MAX_PER_ROUND + 1):
             repository.verifications.add(asked, chain, stage)
     replays = Replays(desk.database, desk.jobs, desk.settings)
     submitted = []
@@ -47,7 +47,7 @@ def test_many_are_looked_at_in_turn_so_that_a_round_stays_short(desk: Desk, aske
     assert submitted == [7, 14, 21]
 
 
-def test_a_replay_is_submitted_once_seen_running_and_its_result_taken_in(desk: Desk, asked: str) -> None:
+def test_a_replay_is_submitted_once_and_its_result_is_stored(desk: Desk, asked: str) -> None:
     desk.rounds(3)
     job = f"tet-{asked}-v1-1"
     assert desk.ray.posts == [job]
@@ -69,7 +69,7 @@ def test_a_replay_is_submitted_once_seen_running_and_its_result_taken_in(desk: D
     assert desk.ray.posts == [job]
 
 
-def test_a_job_that_is_lost_is_followed_by_others_until_it_is_given_up(desk: Desk, asked: str) -> None:
+def test_lost_jobs_are_replaced_up_to_a_limit(desk: Desk, asked: str) -> None:
     for number in range(1, MAX_JOBS + 1):
         desk.rounds(2)
         desk.ray.end(f"tet-{asked}-v1-{number}", message="a node died")
@@ -79,7 +79,7 @@ def test_a_job_that_is_lost_is_followed_by_others_until_it_is_given_up(desk: Des
     assert seen(desk, asked).reason == "3 jobs have ended without a result; the last one: FAILED: a node died"
 
 
-def test_a_ray_that_does_not_answer_is_told_and_asked_again(desk: Desk, asked: str) -> None:
+def test_a_ray_that_does_not_answer_is_reported_and_tried_again(desk: Desk, asked: str) -> None:
     desk.ray.broken = True
     desk.rounds()
     assert seen(desk, asked).reason == "Ray does not answer: HTTP 503: the head is busy"

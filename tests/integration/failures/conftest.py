@@ -176,8 +176,10 @@ def _write_images(folder: Path) -> None:
         (folder / name).mkdir(parents=True)
         for number in range(4):
             Image.effect_noise((8, 8), 50).save(folder / name / f"{number}.png")
-    damaged = folder / "dog" / "2.png"
-    damaged.write_bytes(damaged.read_bytes()[:40])
+
+
+def _truncate(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:40])
 
 
 @contextmanager
@@ -195,6 +197,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """All of it, once everything has failed."""
     home: Path = tmp_path_factory.mktemp("failures")
     _write_images(home / "data" / "images")
+    _truncate(home / "data" / "images" / "dog" / "2.png")
     settings = {
         "TET_DATA": str(home / "data"),
         "TET_NUM_CPUS": "12",

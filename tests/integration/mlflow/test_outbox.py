@@ -272,7 +272,7 @@ def test_a_cancelled_experiment_does_not_wait_for_mlflow(bench: Bench, monkeypat
     outbox.start()
     cancelled = threading.Event()
     cancelled.set()
-    assert not outbox.finish(cancelled, give_up_after_s=0)
+    assert not outbox.finish(cancelled, cancel_shipping_s=0)
     outbox.kill_unfinished()  # nothing to close there: a warning, no error
 
 
@@ -293,7 +293,7 @@ def test_once_cancelled_it_tries_on_for_a_while_and_without_haste(
     monkeypatch.setattr(module, "POLL_INTERVAL_S", 0.2)
     cancelled = threading.Event()
     cancelled.set()
-    assert not outbox.finish(cancelled, give_up_after_s=0.5)
+    assert not outbox.finish(cancelled, cancel_shipping_s=0.5)
     assert 2 <= len(tries) <= 5
 
 

@@ -1,4 +1,4 @@
-"""Every full preset starts training where its data lies: small files in the original formats, read by the real path."""
+"""Tests that every full preset trains on data in its original format: small files, read by the real code."""
 
 from pathlib import Path
 
@@ -15,6 +15,7 @@ FULL = [name for name in presets() if not name.endswith(MINI)]
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write small data sets in their original formats; return their folder."""
     folder = tmp_path_factory.mktemp("data")
     write_all(folder)
     return folder

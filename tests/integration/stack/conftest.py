@@ -1,4 +1,4 @@
-"""A stack of its own for each test: its home in a temporary folder, its ports free ones."""
+"""A separate stack for each test, with its home in a temporary folder and with free ports."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ PORTS = ("API_PORT", "MLFLOW_PORT", "RAY_DASHBOARD_PORT", "RAY_GCS_PORT", "RAY_C
 
 @dataclass(frozen=True)
 class Stack:
-    """Runs `tet` as a program, under the settings of one stack."""
+    """The program `tet` with the settings of one stack."""
 
     env: Mapping[str, str]
 
@@ -35,7 +35,7 @@ class Stack:
         return [sys.executable, "-m", "service.cli.main", *arguments]
 
     def records(self) -> dict[str, ProcessRecord]:
-        """The components that are remembered."""
+        """Return the records of the components that have pid files."""
         found = {path.stem: PidFile(path).read() for path in (self.settings.home / "run").glob("*.json")}
         return {name: record for name, record in found.items() if record is not None}
 

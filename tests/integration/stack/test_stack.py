@@ -1,4 +1,4 @@
-"""`tet up`, `status` and `down` with a real Ray, a real MLflow and the API."""
+"""Tests of `tet up`, `status` and `down` with a real Ray, a real MLflow and the API."""
 
 import fcntl
 import json
@@ -20,9 +20,10 @@ from service.cli.stack.ports import Port
 from service.cli.stack.process import ProcessRecord
 from tests.integration.stack.conftest import Stack
 
-# A test of many commands, each of which may take minutes on a machine that is busy with other things.
+# These tests run many commands, each of which may take minutes on a busy machine.
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(2_400)]
 
+# Seconds to wait for a state.
 WITHIN_S = 240
 
 
@@ -35,12 +36,12 @@ def status(stack: Stack) -> Any:
 
 
 def restarted(stack: Stack, name: str) -> Any:
-    """The component once the supervisor has restarted it and it is healthy."""
+    """Wait until the supervisor has restarted a component and the component is healthy; return its status."""
     return awaited(lambda: components(stack)[name], lambda found: found["restarts"] and found["healthy"])
 
 
 def awaited(look: Callable[[], Any], holds: Callable[[Any], Any]) -> Any:
-    """Look again and again until what is seen holds."""
+    """Repeat `look` until `holds` accepts its result; return that result."""
     deadline = time.monotonic() + WITHIN_S
     while not holds(found := look()):
         assert time.monotonic() < deadline, found
@@ -60,14 +61,14 @@ def test_a_stack_starts_is_repaired_and_ends(stack: Stack) -> None:
     assert all(url in up.stdout for url in (stack.settings.api_url, stack.settings.mlflow_url, stack.settings.ray_url))
     first = stack.records()
     check_all_is_healthy(stack, first)
-    check_only_we_are_let_in(stack)
+    check_strangers_are_refused(stack)
     check_other_settings_are_refused(stack)
     check_a_dead_component_is_restarted(stack, first)
-    check_a_dead_supervisor_is_no_harm_and_comes_back(stack)
-    check_up_again_starts_nothing(stack, stack.records())
+    check_a_dead_supervisor_does_no_harm_and_is_replaced(stack)
+    check_a_second_up_starts_nothing(stack, stack.records())
 
     last = stack.records()
-    os.kill(last["ray"].pid or 0, signal.SIGKILL)  # its head, so that its children are nobody's
+    os.kill(last["ray"].pid or 0, signal.SIGKILL)  # its head, so that its children lose their parent
     down = stack.tet("down")
     assert down.returncode == 0, down.stderr
     assert_nothing_is_left(stack, {**last, "first mlflow": first["mlflow"]})
@@ -88,18 +89,18 @@ def check_all_is_healthy(stack: Stack, records: dict[str, ProcessRecord]) -> Non
     assert stat.S_IMODE(stack.settings.ray_token_file.stat().st_mode) == 0o600
 
 
-def is_healthy(told: Any) -> bool:
-    return all(each["healthy"] for each in (told["supervisor"], *told["components"]))
+def is_healthy(answer: Any) -> bool:
+    return all(each["healthy"] for each in (answer["supervisor"], *answer["components"]))
 
 
-def check_only_we_are_let_in(stack: Stack) -> None:
+def check_strangers_are_refused(stack: Stack) -> None:
     assert httpx.get(f"{stack.settings.ray_url}/api/jobs/", trust_env=False).status_code == 401
     search = f"{stack.settings.mlflow_url}/api/2.0/mlflow/experiments/search"
     stranger = httpx.post(search, json={"max_results": 1}, headers={"Host": "evil.example"}, trust_env=False)
     assert stranger.status_code == 403
 
 
-def check_up_again_starts_nothing(stack: Stack, records: dict[str, ProcessRecord]) -> None:
+def check_a_second_up_starts_nothing(stack: Stack, records: dict[str, ProcessRecord]) -> None:
     again = stack.tet("up", "--no-supervise")
     assert again.returncode == 0
     assert stack.records() == {name: record for name, record in records.items() if name != "supervisor"}
@@ -125,7 +126,7 @@ def check_a_dead_component_is_restarted(stack: Stack, before: dict[str, ProcessR
     assert f"supervisor process {after['supervisor'].pid}" in shown
 
 
-def check_a_dead_supervisor_is_no_harm_and_comes_back(stack: Stack) -> None:
+def check_a_dead_supervisor_does_no_harm_and_is_replaced(stack: Stack) -> None:
     before = stack.records()
     supervisor = psutil.Process(before["supervisor"].pid or 0)
     supervisor.kill()
@@ -136,16 +137,16 @@ def check_a_dead_supervisor_is_no_harm_and_comes_back(stack: Stack) -> None:
         "ray": True,
         "supervisor": False,
     }
-    os.kill(before["api"].pid or 0, signal.SIGKILL)  # nobody sees it
+    os.kill(before["api"].pid or 0, signal.SIGKILL)  # without a supervisor nobody restarts it
     listed = stack.tet("status")
     assert "the stack had lost its supervisor, so another one was started" in listed.stderr
     found = restarted(stack, "api")
     assert found["restarts"] == 1
-    assert components(stack)["mlflow"]["restarts"] == 1, "what was is remembered"
+    assert components(stack)["mlflow"]["restarts"] == 1, "earlier restarts are remembered"
     assert stack.records()["supervisor"].pid != before["supervisor"].pid
 
 
-def test_a_taken_port_is_told_before_anything_is_started(stack: Stack) -> None:
+def test_a_taken_port_is_reported_before_anything_is_started(stack: Stack) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", int(stack.env["TET_API_PORT"])))
         holder.listen()
@@ -157,7 +158,7 @@ def test_a_taken_port_is_told_before_anything_is_started(stack: Stack) -> None:
     assert stack.records() == {}
 
 
-def test_when_one_component_cannot_start_the_others_are_ended(stack: Stack) -> None:
+def test_if_one_component_cannot_start_the_others_are_ended(stack: Stack) -> None:
     # Nothing listens there, and SQLAlchemy says so at once.
     up = stack.tet("up", TET_DATABASE_URL="postgresql://tet@127.0.0.1:9/tet")
     assert up.returncode == 1
@@ -187,4 +188,4 @@ def test_a_second_up_at_the_same_time_is_refused(stack: Stack) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         up = stack.tet("up")
     assert up.returncode == 1
-    assert "another `tet up` or `tet down` is at work" in up.stderr
+    assert "another `tet up` or `tet down` is running" in up.stderr

@@ -1,3 +1,5 @@
+"""Migrated databases for the tests of the store."""
+
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,17 +10,17 @@ from service.store.database import Database
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    """An empty, migrated database, once on SQLite and once on PostgreSQL."""
-    found = Database(database_url)
-    found.migrate()
-    yield found
-    found.dispose()
+    """Yield an empty, migrated database, once on SQLite and once on PostgreSQL."""
+    migrated = Database(database_url)
+    migrated.migrate()
+    yield migrated
+    migrated.dispose()
 
 
 @pytest.fixture
 def sqlite(tmp_path: Path) -> Iterator[Database]:
-    """An empty, migrated SQLite database, for what does not depend on the kind."""
-    found = Database(f"sqlite:///{tmp_path / 'tet.db'}")
-    found.migrate()
-    yield found
-    found.dispose()
+    """Yield an empty, migrated SQLite database, for tests that do not depend on the kind of database."""
+    migrated = Database(f"sqlite:///{tmp_path / 'tet.db'}")
+    migrated.migrate()
+    yield migrated
+    migrated.dispose()

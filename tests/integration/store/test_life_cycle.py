@@ -1,4 +1,4 @@
-"""Which state may follow which, and what becomes of an experiment after its end."""
+"""Tests of changes of state, of requests, and of experiments after their end."""
 
 from datetime import timedelta
 from itertools import product
@@ -19,8 +19,8 @@ from service.store.tables import ChainRow, StageRow
 from tests.unit.service.spec.test_spec import spec
 
 S = ExperimentState
-# Written by hand, from the design's "queued -> starting -> running -> (pausing -> paused -> queued) -> an end", with
-# what deaths and late events add to it: a lost driver is followed by another; an end may be read in any state.
+# Written by hand from the design: queued -> starting -> running -> (pausing -> paused -> queued) -> an end. In
+# addition, a lost driver is followed by another one, and an end may be read in any state.
 ENDS = {S.SUCCEEDED, S.FAILED, S.CANCELLED}
 FOLLOWS = {
     S.QUEUED: {S.QUEUED, S.STARTING, S.PAUSED} | ENDS,
@@ -39,7 +39,7 @@ def create(database: Database, **changes: Any) -> str:
 
 
 def put(database: Database, experiment_id: str, state: ExperimentState) -> None:
-    """Put an experiment into a state, whatever the table of transitions says."""
+    """Put an experiment into a state, also against the table of transitions."""
     with database.session() as repository:
         repository.experiments.get(experiment_id).state = state
 
@@ -51,7 +51,7 @@ def end(database: Database, experiment_id: str, state: ExperimentState) -> None:
 
 
 @pytest.mark.parametrize(("before", "after"), list(product(S, S)), ids=lambda state: str(state))
-def test_each_pair_of_states_is_taken_or_refused(sqlite: Database, before: S, after: S) -> None:
+def test_each_change_of_state_is_accepted_or_refused(sqlite: Database, before: S, after: S) -> None:
     experiment_id = create(sqlite)
     put(sqlite, experiment_id, before)
     with sqlite.session() as repository:
@@ -68,7 +68,9 @@ def test_each_pair_of_states_is_taken_or_refused(sqlite: Database, before: S, af
 
 @pytest.mark.parametrize("wanted", Wanted)
 @pytest.mark.parametrize("state", S, ids=lambda state: str(state))
-def test_each_want_is_taken_until_the_end_and_refused_after_it(sqlite: Database, state: S, wanted: Wanted) -> None:
+def test_each_request_is_accepted_until_the_end_and_refused_after_it(
+    sqlite: Database, state: S, wanted: Wanted
+) -> None:
     experiment_id = create(sqlite)
     put(sqlite, experiment_id, state)
     with sqlite.session() as repository:
@@ -81,7 +83,7 @@ def test_each_want_is_taken_until_the_end_and_refused_after_it(sqlite: Database,
 
 
 @pytest.mark.parametrize("state", S, ids=lambda state: str(state))
-def test_only_what_failed_or_was_cancelled_is_retried(sqlite: Database, state: S) -> None:
+def test_only_a_failed_or_cancelled_experiment_is_retried(sqlite: Database, state: S) -> None:
     experiment_id = create(sqlite)
     if state in ENDS:
         end(sqlite, experiment_id, state)
@@ -91,7 +93,7 @@ def test_only_what_failed_or_was_cancelled_is_retried(sqlite: Database, state: S
         if state in (S.FAILED, S.CANCELLED):
             assert repository.requests.retry(experiment_id).state == "queued"
         else:
-            with pytest.raises(Conflict, match="only what failed or was cancelled can be retried"):
+            with pytest.raises(Conflict, match="only a failed or cancelled experiment can be retried"):
                 repository.requests.retry(experiment_id)
 
 
@@ -101,7 +103,7 @@ def work(database: Database, experiment_id: str) -> dict[tuple[str, int], tuple[
     return {(c.arm, c.seed): (c.state, [(s.state, s.epoch, s.failure) for s in c.stages]) for c in chains}
 
 
-def test_a_new_generation_runs_again_what_has_not_succeeded_and_nothing_else(database: Database) -> None:
+def test_a_new_generation_runs_only_unfinished_stages_again(database: Database) -> None:
     experiment_id = create(database)
     failed, done = chain_id("TIT", 0, {}), chain_id("SDT", 1, {})
     with database.session() as repository:
@@ -133,16 +135,16 @@ def test_a_new_generation_runs_again_what_has_not_succeeded_and_nothing_else(dat
     assert {state for key, (state, _) in after.items() if key not in (("SDT", 1), ("TIT", 0))} == {"waiting"}
 
 
-def test_what_others_started_from_cannot_be_removed_until_they_are(database: Database) -> None:
+def test_a_parent_cannot_be_removed_before_its_forks(database: Database) -> None:
     parent = create(database)
     start = {"experiment": parent, "arm": "SDT", "stage": 0, "epochs": 20}
     arm = {**spec()["arms"][0], "start": start}
     child = create(database, arms=[arm], baseline="SDT")
     end(database, parent, S.SUCCEEDED)
     for what in (Cleanup.EVERYTHING, Cleanup.CHECKPOINTS):
-        with database.session() as repository, pytest.raises(Conflict, match=f"is what {child} started from"):
+        with database.session() as repository, pytest.raises(Conflict, match=f"because {child} started from it"):
             repository.requests.remove(parent, what)
-    # Even a hand at the database cannot: the row is held.
+    # Even a direct deletion fails: a foreign key protects the row.
     with pytest.raises(IntegrityError), database.session() as repository:
         repository.upkeep.delete(parent)
     with database.session() as repository:
@@ -155,13 +157,13 @@ def test_what_others_started_from_cannot_be_removed_until_they_are(database: Dat
         assert [row.id for row in repository.upkeep.to_clean()] == [parent]
 
 
-def test_what_runs_cannot_be_removed(database: Database) -> None:
+def test_an_experiment_that_has_not_ended_cannot_be_removed(database: Database) -> None:
     experiment_id = create(database)
     with database.session() as repository, pytest.raises(Conflict, match="is queued: cancel it, and remove it once"):
         repository.requests.remove(experiment_id, Cleanup.EVERYTHING)
 
 
-def test_to_forget_an_experiment_leaves_no_row_of_it(database: Database) -> None:
+def test_deleting_an_experiment_leaves_no_row_of_it(database: Database) -> None:
     experiment_id, other = create(database), create(database)
     with database.session() as repository:
         repository.event_offsets.move(experiment_id, 1, 0, 10)
@@ -171,8 +173,8 @@ def test_to_forget_an_experiment_leaves_no_row_of_it(database: Database) -> None
         columns = ChainRow.experiment_id, StageRow.experiment_id
         assert [set(connection.scalars(select(column))) for column in columns] == [{other}, {other}]
     with database.reading() as repository:
-        assert repository.events.after(experiment_id) == []
-        assert repository.verifications.page(experiment_id) == []
+        assert repository.events.list_after(experiment_id) == []
+        assert repository.verifications.list_after(experiment_id) == []
 
 
 @pytest.mark.parametrize(
@@ -181,10 +183,12 @@ def test_to_forget_an_experiment_leaves_no_row_of_it(database: Database) -> None
         (S.SUCCEEDED, "best_and_last", None),
         (S.SUCCEEDED, "last", "best"),
         (S.SUCCEEDED, "none", "checkpoints"),
-        (S.FAILED, "none", None),  # it may be retried, which takes them
+        (S.FAILED, "none", None),  # it may be retried, which needs its checkpoints
     ],
 )
-def test_the_end_says_what_is_to_go_and_when(sqlite: Database, state: S, checkpoints: str, cleanup: str | None) -> None:
+def test_the_end_stores_what_is_removed_and_when(
+    sqlite: Database, state: S, checkpoints: str, cleanup: str | None
+) -> None:
     experiment_id = create(sqlite, retention={"checkpoints": checkpoints, "delete_after_days": 2})
     end(sqlite, experiment_id, state)
     with sqlite.reading() as repository:
@@ -196,30 +200,30 @@ def test_the_end_says_what_is_to_go_and_when(sqlite: Database, state: S, checkpo
         assert repository.upkeep.expired(utc_now() + timedelta(days=3)) == ([experiment_id] if cleanup is None else [])
 
 
-def test_the_same_replay_is_asked_for_once_while_it_is_open(database: Database) -> None:
+def test_a_second_request_for_an_open_replay_changes_nothing(database: Database) -> None:
     experiment_id, chain = create(database), chain_id("SDT", 0, {})
     with database.session() as repository:
         first = repository.verifications.add(experiment_id, chain, 0)
         assert repository.verifications.add(experiment_id, chain, 0).number == first.number == 1
         first.state = "equal"
         assert repository.verifications.add(experiment_id, chain, 0).number == 2
-        assert [row.number for row in repository.verifications.open()] == [2]
-        assert [row.number for row in repository.verifications.page(experiment_id, after=1)] == [2]
+        assert [row.number for row in repository.verifications.list_open()] == [2]
+        assert [row.number for row in repository.verifications.list_after(experiment_id, 1)] == [2]
         with pytest.raises(NotFound, match="has no verification 3"):
             repository.verifications.get(experiment_id, 3)
 
 
-def test_what_is_being_cancelled_before_its_new_generation_began_is_not_retried(sqlite: Database) -> None:
+def test_a_new_generation_that_is_cancelled_before_its_start_is_not_retried(sqlite: Database) -> None:
     experiment = create(sqlite)
     end(sqlite, experiment, S.FAILED)
     with sqlite.session() as repository:
         repository.requests.retry(experiment)
         repository.requests.want(experiment, Wanted.CANCEL)
-    with sqlite.session() as repository, pytest.raises(Conflict, match="is being cancelled: only what failed"):
+    with sqlite.session() as repository, pytest.raises(Conflict, match="is being cancelled: only a failed"):
         repository.requests.retry(experiment)
 
 
-def test_the_room_that_is_left_is_counted_without_what_rests(database: Database) -> None:
+def test_queued_and_paused_experiments_do_not_count_as_running(database: Database) -> None:
     running, queued, paused = (create(database) for _ in range(3))
     put(database, running, S.RUNNING)
     put(database, paused, S.PAUSED)

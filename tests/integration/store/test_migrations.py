@@ -1,4 +1,4 @@
-"""The migrations make what the tables say."""
+"""Tests of the migrations."""
 
 import signal
 import subprocess
@@ -39,7 +39,7 @@ def test_the_migrations_make_the_tables_that_the_code_reads(database: Database) 
         assert compare_metadata(MigrationContext.configure(connection), Table.metadata) == []
 
 
-def test_a_database_says_what_it_lacks(database_url: str) -> None:
+def test_a_database_reports_its_missing_migrations(database_url: str) -> None:
     found = Database(database_url)
     assert "the database is at version None" in (found.pending_migration() or "")
     found.migrate()
@@ -47,7 +47,7 @@ def test_a_database_says_what_it_lacks(database_url: str) -> None:
     found.dispose()
 
 
-def test_many_may_migrate_at_once_and_again(database_url: str) -> None:
+def test_processes_may_migrate_at_once_and_again(database_url: str) -> None:
     def migrate(_: int) -> str | None:
         found = Database(database_url)
         found.migrate()
@@ -60,7 +60,7 @@ def test_many_may_migrate_at_once_and_again(database_url: str) -> None:
     assert migrate(0) is None
 
 
-def test_many_may_open_a_new_file_at_once(tmp_path: Path) -> None:
+def test_processes_may_open_a_new_file_at_once(tmp_path: Path) -> None:
     def mode(url: str) -> str:
         found = Database(url)
         with found.engine.connect() as connection:
@@ -73,7 +73,7 @@ def test_many_may_open_a_new_file_at_once(tmp_path: Path) -> None:
             assert set(pool.map(mode, [f"sqlite:///{tmp_path}/{number}.db"] * 8)) == {"wal"}
 
 
-def test_a_migration_undone_leaves_nothing(database: Database) -> None:
+def test_undone_migrations_leave_no_table(database: Database) -> None:
     with database.engine.begin() as connection:
         command.downgrade(alembic_config(connection), "base")
     assert inspect(database.engine).get_table_names() == ["alembic_version"]
@@ -99,7 +99,7 @@ def fill(database: Database) -> None:
 
 
 def counted(database: Database) -> dict[str, int]:
-    """Return how many rows each of the tables has that the database has now."""
+    """Return the number of rows of each table that exists in the database."""
     with database.engine.connect() as connection:
         names = set(inspect(connection).get_table_names()) & set(Table.metadata.tables)
         return {name: connection.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar_one() for name in names}
@@ -129,26 +129,26 @@ def test_rows_of_every_earlier_version_are_kept_and_read(database: Database, ver
 
 def test_failures_from_before_there_were_types_get_one(database: Database) -> None:
     create(database)
-    told: list[dict[str, Any] | None] = [
+    failures: list[dict[str, Any] | None] = [
         {"class": "cluster", "kind": "OSError", "message": "gone", "traceback": ""},
         {"class": "user", "kind": "KeyError", "message": "x", "traceback": ""},
         {"type": "storage", "class": "cluster", "kind": None, "message": "full", "traceback": ""},
         None,
     ]
     with database.engine.begin() as connection:
-        keys = connection.execute(select(StageRow.chain_id, StageRow.index)).all()[: len(told)]
-        for (chain, number), failure in zip(keys, told, strict=True):
-            this = (StageRow.chain_id == chain, StageRow.index == number)
-            connection.execute(update(StageRow).where(*this).values(failure=failure))
+        keys = connection.execute(select(StageRow.chain_id, StageRow.index)).all()[: len(failures)]
+        for (chain, number), failure in zip(keys, failures, strict=True):
+            is_this_stage = (StageRow.chain_id == chain, StageRow.index == number)
+            connection.execute(update(StageRow).where(*is_this_stage).values(failure=failure))
         command.downgrade(alembic_config(connection), "0003")
     database.migrate()
     with database.engine.connect() as connection:
         stored = select(StageRow.chain_id, StageRow.index, StageRow.failure)
         found = {(chain, number): failure for chain, number, failure in connection.execute(stored)}
     assert [found.pop((chain, number)) for chain, number in keys] == [
-        {"type": "node_lost"} | (told[0] or {}),
-        {"type": "error"} | (told[1] or {}),
-        told[2],
+        {"type": "node_lost"} | (failures[0] or {}),
+        {"type": "error"} | (failures[1] or {}),
+        failures[2],
         None,
     ]
     assert set(found.values()) == {None}
@@ -169,7 +169,7 @@ def test_configurations_of_earlier_searches_are_numbered_within_their_arm(databa
     assert dict(found) == {chain: int((seed > 0) != (first > 0)) for chain, _, seed in chains}
 
 
-def test_of_what_ran_before_there_were_stretches_none_is_known(database: Database) -> None:
+def test_experiments_from_before_there_were_stretches_have_none(database: Database) -> None:
     experiment_id = create(database)
     with database.engine.begin() as connection:
         command.downgrade(alembic_config(connection), "0006")
@@ -180,7 +180,7 @@ def test_of_what_ran_before_there_were_stretches_none_is_known(database: Databas
     assert found == [(experiment_id, None, 0)]
 
 
-# As the version before stored them: state, reason, hold; and the kind that each is given.
+# As an earlier version stored them: state, reason and hold. And the kind that the migration gives.
 REASONS = [
     ("queued", "", "", ReasonKind.NONE),
     ("running", "", "", ReasonKind.NONE),
@@ -216,7 +216,7 @@ def test_reasons_of_the_version_before_get_their_kind_and_keep_their_words(datab
     assert [row.current_reason() for row in rows] == [Reason(kind, words) for _, words, _, kind in REASONS]
 
 
-def test_a_process_killed_within_a_migration_leaves_the_next_one_to_do_it(database_url: str) -> None:
+def test_a_migration_that_was_killed_is_repeated_by_the_next_process(database_url: str) -> None:
     script = f"""
 import os, signal
 from alembic import op

@@ -1,4 +1,4 @@
-"""What the queries promise, on every database alike."""
+"""Tests of the queries on every kind of database."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
@@ -8,7 +8,7 @@ from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Session
 
 from service.errors import Conflict, NotFound
-from service.events import utc_now
+from service.events import StageChanged, utc_now
 from service.plan import plan
 from service.reasons import failed
 from service.spec import parse
@@ -26,6 +26,10 @@ def create(database: Database, key: str | None = None, body: str = "body") -> st
         return repository.experiments.create(SPEC, CHAINS, idempotency_key=key, body_sha256=body).id
 
 
+def progress(epoch: int) -> StageChanged:
+    return StageChanged(chain="c", stage=0, state=WorkState.RUNNING, epoch=epoch)
+
+
 def test_a_new_experiment_is_queued_with_all_its_chains_and_stages(database: Database) -> None:
     experiment_id = create(database)
     with database.reading() as repository:
@@ -41,7 +45,7 @@ def test_a_new_experiment_is_queued_with_all_its_chains_and_stages(database: Dat
     assert {stage.state for chain in chains for stage in chain.stages} == {"waiting"}
 
 
-def test_one_key_makes_one_experiment_however_many_ask_at_once(database: Database) -> None:
+def test_simultaneous_creations_with_one_key_give_one_experiment(database: Database) -> None:
     with ThreadPoolExecutor(8) as pool:
         ids = set(pool.map(lambda _: create(database, key="k"), range(16)))
     assert len(ids) == 1
@@ -55,7 +59,7 @@ def test_one_key_with_another_body_is_a_conflict(database: Database) -> None:
         create(database, key="k", body="other")
 
 
-def test_one_key_raced_for_with_two_bodies_goes_to_one_of_them(database: Database) -> None:
+def test_of_two_bodies_that_race_for_one_key_one_gets_it(database: Database) -> None:
     def made(body: str) -> str | None:
         try:
             return create(database, key="k", body=body)
@@ -72,7 +76,7 @@ def test_one_key_raced_for_with_two_bodies_goes_to_one_of_them(database: Databas
         assert [row.id for row in repository.experiments.page(limit=100)] == list(ids)
 
 
-def test_pages_hold_still_while_experiments_are_added(database: Database) -> None:
+def test_pages_stay_the_same_while_experiments_are_added(database: Database) -> None:
     ids = [create(database) for _ in range(5)]
     with database.reading() as repository:
         first = [row.id for row in repository.experiments.page(limit=2)]
@@ -91,7 +95,7 @@ def test_chains_come_by_position(database: Database) -> None:
     assert all(stage.chain_id == chain.id for chain in chains for stage in chain.stages)
 
 
-def test_a_list_leaves_out_what_may_be_long(database: Database) -> None:
+def test_a_list_leaves_out_long_columns(database: Database) -> None:
     create(database)
     with database.reading() as repository:
         (row,) = repository.experiments.page(limit=10)
@@ -100,7 +104,7 @@ def test_a_list_leaves_out_what_may_be_long(database: Database) -> None:
             _ = row.spec
 
 
-def test_it_is_known_which_chains_are_past_a_stage(database: Database) -> None:
+def test_chains_that_are_past_a_stage_are_found(database: Database) -> None:
     experiment_id, chain = create(database), CHAINS[2]
     with database.session() as repository:
         stage = repository.work.stage(experiment_id, chain.id, 1)
@@ -132,7 +136,7 @@ def test_a_state_changes_only_under_the_driver_it_was_seen_with(database: Databa
         assert repository.experiments.get(experiment_id).reason == ""
 
 
-def test_of_many_who_advance_at_once_one_succeeds(database: Database) -> None:
+def test_of_simultaneous_changes_of_state_one_succeeds(database: Database) -> None:
     experiment_id = create(database)
 
     def advance(_: int) -> bool:
@@ -178,19 +182,19 @@ def test_an_event_files_offset_moves_only_from_where_it_was(database: Database) 
         assert repository.event_offsets.get(experiment_id, 1) == 30
 
 
-def test_what_has_ended_cannot_be_cancelled_and_cancelling_twice_is_once(database: Database) -> None:
+def test_an_ended_experiment_cannot_be_cancelled_and_a_second_cancellation_changes_nothing(database: Database) -> None:
     experiment_id = create(database)
     with database.session() as repository:
         repository.requests.want(experiment_id, Wanted.CANCEL)
         repository.requests.want(experiment_id, Wanted.CANCEL)
-        kinds = [event.data.get("wanted") for event in repository.events.after(experiment_id)]
+        kinds = [event.data.get("wanted") for event in repository.events.list_after(experiment_id)]
         assert kinds.count("cancel") == 1
         repository.transitions.advance(experiment_id, ExperimentState.QUEUED, ExperimentState.FAILED)
     with pytest.raises(Conflict, match="has failed and cannot be cancelled"), database.session() as repository:
         repository.requests.want(experiment_id, Wanted.CANCEL)
 
 
-def test_what_has_ended_or_is_being_cancelled_can_neither_be_paused_nor_resumed(database: Database) -> None:
+def test_an_ended_or_cancelled_experiment_can_neither_be_paused_nor_resumed(database: Database) -> None:
     ended, cancelled = create(database), create(database)
     with database.session() as repository:
         repository.transitions.advance(ended, ExperimentState.QUEUED, ExperimentState.FAILED)
@@ -202,22 +206,22 @@ def test_what_has_ended_or_is_being_cancelled_can_neither_be_paused_nor_resumed(
             repository.requests.want(experiment_id, Wanted.RUN)
 
 
-def test_pausing_twice_and_resuming_what_runs_change_nothing(database: Database) -> None:
+def test_a_second_pause_and_resuming_a_running_experiment_change_nothing(database: Database) -> None:
     experiment_id = create(database)
     with database.session() as repository:
         for wanted in (Wanted.RUN, Wanted.PAUSE, Wanted.PAUSE, Wanted.RUN, Wanted.RUN):
             repository.requests.want(experiment_id, wanted)
-        told = [event.data.get("wanted") for event in repository.events.after(experiment_id)]
-    assert told == [None, "pause", "run"]
+        wishes = [event.data.get("wanted") for event in repository.events.list_after(experiment_id)]
+    assert wishes == [None, "pause", "run"]
 
 
-def test_who_cancels_what_is_just_ending_learns_that_it_has_ended(database: Database) -> None:
+def test_a_cancellation_waits_for_a_simultaneous_end_and_is_then_refused(database: Database) -> None:
     experiment_id = create(database)
 
     on_its_way = Event()
 
     def cancel() -> None:
-        on_its_way.set()  # SQLite keeps it from beginning, PostgreSQL from the row
+        on_its_way.set()  # SQLite blocks the start of its transaction, PostgreSQL its access to the row
         with database.session() as repository:
             repository.requests.want(experiment_id, Wanted.CANCEL)
 
@@ -233,7 +237,7 @@ def test_who_cancels_what_is_just_ending_learns_that_it_has_ended(database: Data
             cancelling.result(timeout=30)
     with database.reading() as repository:
         assert repository.experiments.get(experiment_id).wanted == "run"
-        assert [event.data["state"] for event in repository.events.after(experiment_id)] == ["queued", "failed"]
+        assert [event.data["state"] for event in repository.events.list_after(experiment_id)] == ["queued", "failed"]
 
 
 def test_events_are_seen_in_the_order_of_their_numbers(database: Database) -> None:
@@ -241,38 +245,38 @@ def test_events_are_seen_in_the_order_of_their_numbers(database: Database) -> No
 
     on_its_way = Event()
 
-    def tell() -> None:
+    def add_event() -> None:
         on_its_way.set()
         with database.session() as repository:
             repository.experiments.get(experiment_id, lock=True)
-            repository.events.add(experiment_id, "stage", {})
+            repository.events.add(experiment_id, progress(0))
 
     with ThreadPoolExecutor(1) as pool:
         with database.session() as repository:
             repository.requests.want(experiment_id, Wanted.CANCEL)
-            repository.events.after(experiment_id)  # numbered by now, and not yet to be seen
-            telling = pool.submit(tell)
+            repository.events.list_after(experiment_id)  # the event has its number now, and is not committed yet
+            adding = pool.submit(add_event)
             assert on_its_way.wait(60)
             # A follower that saw the later one first would never look for the earlier one again.
             with pytest.raises(TimeoutError):
-                telling.result(timeout=0.3)
-        telling.result(timeout=30)
+                adding.result(timeout=0.3)
+        adding.result(timeout=30)
     with database.reading() as repository:
-        events = repository.events.after(experiment_id)
+        events = repository.events.list_after(experiment_id)
     assert [(event.type, event.data.get("wanted")) for event in events[1:]] == [
         ("experiment", "cancel"),
         ("stage", None),
     ]
 
 
-def test_followers_read_on_from_where_they_were(database: Database) -> None:
+def test_events_are_read_page_by_page(database: Database) -> None:
     experiment_id = create(database)
     with database.session() as repository:
         for number in range(5):
-            repository.events.add(experiment_id, "stage", {"epoch": number})
+            repository.events.add(experiment_id, progress(number))
     with database.reading() as repository:
-        first = repository.events.after(experiment_id, limit=3)
-        rest = repository.events.after(experiment_id, first[-1].id)
+        first = repository.events.list_after(experiment_id, limit=3)
+        rest = repository.events.list_after(experiment_id, first[-1].id)
     assert [event.data.get("epoch") for event in [*first, *rest]] == [None, 0, 1, 2, 3, 4]
     assert all(event.at.tzinfo is not None for event in rest)
 
@@ -283,13 +287,13 @@ def test_numbers_beyond_32_bits_fit(database: Database) -> None:
     with Session(database.engine) as session, session.begin():
         session.add(EventRow(id=large, experiment_id=experiment_id, at=utc_now(), type="stage", data={}))
     with database.session() as repository:
-        assert [event.id for event in repository.events.after(experiment_id, large - 1)] == [large]
+        assert [event.id for event in repository.events.list_after(experiment_id, large - 1)] == [large]
         assert repository.event_offsets.move(experiment_id, 1, 0, large)
         assert repository.event_offsets.get(experiment_id, 1) == large
         repository.experiments.get(experiment_id).epochs_at_start = large
 
 
-def test_of_many_who_read_an_event_file_at_once_one_moves_its_offset(database: Database) -> None:
+def test_of_simultaneous_readers_of_an_event_file_one_moves_its_offset(database: Database) -> None:
     experiment_id = create(database)
 
     def move(_: int) -> bool:

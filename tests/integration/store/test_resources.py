@@ -1,4 +1,4 @@
-"""Going on with other resources: what is taken, what is kept, and what is refused."""
+"""Tests of resuming and retrying with new resources."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ EIGHT = Resources(workers_per_trial=8)
 FOUR = NewResources(EIGHT, Resources(workers_per_trial=4))
 
 
-def of_eight(database: Database, state: ExperimentState) -> str:
+def create_with_eight_workers(database: Database, state: ExperimentState) -> str:
     experiment_id = create(database, resources={"workers_per_trial": 8})
     put(database, experiment_id, state)
     return experiment_id
@@ -32,8 +32,8 @@ def row(database: Database, experiment_id: str) -> ExperimentRow:
         return repository.experiments.get(experiment_id)
 
 
-def begin(database: Database, experiment_id: str, **stage: Any) -> None:
-    """A stage, or with `run` a chain, of which there is something."""
+def start_first_stage(database: Database, experiment_id: str, **stage: Any) -> None:
+    """Change columns of the first stage; with `run`, set the MLflow run of the first chain."""
     with database.session() as repository:
         first = repository.work.chains(experiment_id)[0]
         if "run" in stage:
@@ -43,9 +43,9 @@ def begin(database: Database, experiment_id: str, **stage: Any) -> None:
                 setattr(first.stages[0], key, value)
 
 
-def test_what_is_paused_goes_on_with_others_and_keeps_what_it_had(database: Database) -> None:
-    experiment_id = of_eight(database, S.PAUSED)
-    begin(database, experiment_id, attempts=1, epoch=3)
+def test_a_paused_experiment_resumes_with_new_resources_and_keeps_the_earlier_ones(database: Database) -> None:
+    experiment_id = create_with_eight_workers(database, S.PAUSED)
+    start_first_stage(database, experiment_id, attempts=1, epoch=3)
     before = row(database, experiment_id)
     with database.session() as repository:
         repository.requests.want(experiment_id, Wanted.PAUSE)
@@ -53,15 +53,15 @@ def test_what_is_paused_goes_on_with_others_and_keeps_what_it_had(database: Data
     after = row(database, experiment_id)
     assert after.spec == {**before.spec, "resources": {"workers_per_trial": 4}}
     assert (after.demand["num_workers"], after.wanted) == (4, "run")
-    (held,) = after.resources_history
-    assert (held["resources"], held["generation"]) == (EIGHT.model_dump(mode="json"), 1)
+    (earlier,) = after.resources_history
+    assert (earlier["resources"], earlier["generation"]) == (EIGHT.model_dump(mode="json"), 1)
     with database.reading() as repository:
-        told = repository.events.after(experiment_id)[-1].data
-    assert (told["wanted"], told["resources"]["workers_per_trial"]) == ("run", 4)
+        event_data = repository.events.list_after(experiment_id)[-1].data
+    assert (event_data["wanted"], event_data["resources"]["workers_per_trial"]) == ("run", 4)
 
 
-def test_to_ask_twice_is_to_ask_once(database: Database) -> None:
-    experiment_id = of_eight(database, S.PAUSED)
+def test_a_second_request_changes_nothing(database: Database) -> None:
+    experiment_id = create_with_eight_workers(database, S.PAUSED)
     for state in (S.PAUSED, S.QUEUED, S.RUNNING):
         put(database, experiment_id, state)
         with database.session() as repository:
@@ -70,40 +70,40 @@ def test_to_ask_twice_is_to_ask_once(database: Database) -> None:
 
 
 @pytest.mark.parametrize("state", [state for state in S if state != S.PAUSED], ids=lambda state: str(state))
-def test_only_what_is_paused_is_resumed_with_others(sqlite: Database, state: S) -> None:
-    experiment_id = of_eight(sqlite, state)
+def test_only_a_paused_experiment_is_resumed_with_new_resources(sqlite: Database, state: S) -> None:
+    experiment_id = create_with_eight_workers(sqlite, state)
     says = "cannot be resumed$" if state in (S.SUCCEEDED, S.FAILED, S.CANCELLED) else f"is {state}, .* pause it first"
     with sqlite.session() as repository, pytest.raises(Conflict, match=says):
         repository.requests.want(experiment_id, Wanted.RUN, FOUR)
     assert row(sqlite, experiment_id).spec["resources"] == {"workers_per_trial": 8}
 
 
-def test_what_failed_is_retried_with_others_once(database: Database) -> None:
-    experiment_id = of_eight(database, S.QUEUED)
+def test_a_failed_experiment_is_retried_once_with_new_resources(database: Database) -> None:
+    experiment_id = create_with_eight_workers(database, S.QUEUED)
     end(database, experiment_id, S.FAILED)
     for _ in range(2):
         with database.session() as repository:
             repository.requests.retry(experiment_id, FOUR)
     found = row(database, experiment_id)
     assert (found.generation, found.spec["resources"], found.demand["num_workers"]) == (2, {"workers_per_trial": 4}, 4)
-    assert [(held["generation"], held["resources"]["workers_per_trial"]) for held in found.resources_history] == [
-        (1, 8)
-    ]
+    assert [
+        (earlier["generation"], earlier["resources"]["workers_per_trial"]) for earlier in found.resources_history
+    ] == [(1, 8)]
     other = NewResources(FOUR.after, Resources(workers_per_trial=2))
-    with database.session() as repository, pytest.raises(Conflict, match="has been retried already, with other"):
+    with database.session() as repository, pytest.raises(Conflict, match="has already been retried with other"):
         repository.requests.retry(experiment_id, other)
 
 
 @pytest.mark.parametrize("state", [S.RUNNING, S.PAUSED, S.SUCCEEDED], ids=lambda state: str(state))
-def test_what_is_not_retried_keeps_its_resources(sqlite: Database, state: S) -> None:
-    experiment_id = of_eight(sqlite, state)
-    with sqlite.session() as repository, pytest.raises(Conflict, match="only what failed or was cancelled"):
+def test_a_refused_retry_changes_no_resources(sqlite: Database, state: S) -> None:
+    experiment_id = create_with_eight_workers(sqlite, state)
+    with sqlite.session() as repository, pytest.raises(Conflict, match="only a failed or cancelled"):
         repository.requests.retry(experiment_id, FOUR)
     assert row(sqlite, experiment_id).resources_history == []
 
 
-def test_of_two_who_change_them_at_once_the_later_one_is_told(sqlite: Database) -> None:
-    experiment_id = of_eight(sqlite, S.PAUSED)
+def test_of_two_simultaneous_changes_of_resources_the_second_is_refused(sqlite: Database) -> None:
+    experiment_id = create_with_eight_workers(sqlite, S.PAUSED)
     for other in (FOUR, NewResources(EIGHT, Resources(workers_per_trial=2))):
         with sqlite.session() as repository:
             if other is FOUR:
@@ -119,29 +119,29 @@ def test_of_two_who_change_them_at_once_the_later_one_is_told(sqlite: Database) 
     [
         (
             {"cpus_per_trial": 2},
-            "has started and goes on with cpus_per_trial 1 (its threads), on which its bits depend",
+            "has started, so cpus_per_trial stays 1 (its results depend on the number of threads)",
         ),
-        ({"gpus_per_trial": 1}, "has started and goes on with gpus_per_trial 0 (its device), on which its bits depend"),
+        ({"gpus_per_trial": 1}, "has started, so gpus_per_trial stays 0 (its results depend on the device)"),
     ],
 )
-@pytest.mark.parametrize("begun", [{"attempts": 1}, {"epoch": 1}, {"mlflow_run_id": "r"}, {"run": "r"}, {}])
-def test_threads_and_device_change_before_anything_has_begun_alone(
-    database: Database, begun: dict[str, Any], after: dict[str, Any], says: str
+@pytest.mark.parametrize("started", [{"attempts": 1}, {"epoch": 1}, {"mlflow_run_id": "r"}, {"run": "r"}, {}])
+def test_threads_and_device_change_only_before_the_first_stage_has_started(
+    database: Database, started: dict[str, Any], after: dict[str, Any], says: str
 ) -> None:
-    experiment_id = of_eight(database, S.PAUSED)
-    begin(database, experiment_id, **begun)
-    asked = NewResources(EIGHT, Resources(workers_per_trial=8, **after))
+    experiment_id = create_with_eight_workers(database, S.PAUSED)
+    start_first_stage(database, experiment_id, **started)
+    new = NewResources(EIGHT, Resources(workers_per_trial=8, **after))
     with database.session() as repository:
-        if begun:
+        if started:
             with pytest.raises(Conflict) as caught:
-                repository.requests.want(experiment_id, Wanted.RUN, asked)
+                repository.requests.want(experiment_id, Wanted.RUN, new)
             assert says in str(caught.value)
         else:
-            repository.requests.want(experiment_id, Wanted.RUN, asked)
-    assert len(row(database, experiment_id).resources_history) == (not begun)
+            repository.requests.want(experiment_id, Wanted.RUN, new)
+    assert len(row(database, experiment_id).resources_history) == (not started)
 
 
-def test_neither_chains_nor_what_a_key_stands_for_depend_on_them(database: Database) -> None:
+def test_new_resources_change_neither_chain_ids_nor_the_meaning_of_a_key(database: Database) -> None:
     parsed = parse(spec(resources={"workers_per_trial": 8}))
     with database.session() as repository:
         experiment_id = repository.experiments.create(

@@ -1,4 +1,4 @@
-"""What the database adds up over an experiment's chains, on every database alike."""
+"""Tests of totals over an experiment's chains, on every kind of database."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -28,7 +28,7 @@ def create(database: Database, **changes: Any) -> str:
 def done(
     database: Database, experiment_id: str, arm: str, number: int, seed: int, state: str, *epochs: tuple[int, float]
 ) -> None:
-    """Give a chain a state, and each of its stages its epochs and its validation accuracy."""
+    """Set the state of a chain, and the epochs and validation accuracies of its stages."""
     with database.session() as repository:
         for chain in repository.work.chains(experiment_id):
             if (chain.arm, chain.configuration, chain.seed) == (arm, number, seed):
@@ -43,7 +43,7 @@ def searched(database: Database, experiment_id: str) -> Mapping[tuple[str, int],
         return {(each.arm, each.number): each for each in repository.sums.configurations(experiment_id)}
 
 
-def test_an_experiment_is_as_far_as_all_of_its_stages(database: Database) -> None:
+def test_the_extent_covers_all_stages_of_an_experiment(database: Database) -> None:
     create(database)
     experiment_id = create(database)
     done(database, experiment_id, "TIT", 0, 0, "running", (20, 0.5), (5, 0.6), (1, 0.0))
@@ -71,7 +71,7 @@ def test_numbers_beyond_32_bits_are_added_up(database: Database) -> None:
         assert repository.sums.extent(experiment_id).work_done == 4000 * (2**31 - 1)
 
 
-def test_configurations_are_summed_up_over_their_chains(database: Database) -> None:
+def test_totals_of_a_configuration_cover_its_chains(database: Database) -> None:
     experiment_id = create(database, search=SEARCH)
     done(database, experiment_id, "TIT", 1, 0, "running", (20, 0.5), (2, 0.6))
     done(database, experiment_id, "TIT", 1, 1, "waiting", (4, 0.4))
@@ -89,7 +89,7 @@ def test_configurations_are_summed_up_over_their_chains(database: Database) -> N
     assert found["SDT", 0] == ConfigurationTotals("SDT", 0, frozenset({WorkState.WAITING}), 0, 160, 0.0, None)
 
 
-def test_what_has_succeeded_is_summed_up_by_itself(database: Database) -> None:
+def test_succeeded_chains_have_a_mean_of_their_own(database: Database) -> None:
     experiment_id = create(database, search=SEARCH)
     done(database, experiment_id, "SDT", 0, 0, "succeeded", (20, 0.9))
     done(database, experiment_id, "SDT", 0, 1, "running", (10, 0.5))
@@ -97,7 +97,7 @@ def test_what_has_succeeded_is_summed_up_by_itself(database: Database) -> None:
     assert (one.num_succeeded, one.succeeded_val_accuracy, one.val_accuracy) == (1, 0.9, 0.7)
 
 
-def test_what_was_stopped_has_no_accuracy_to_be_the_best_by(database: Database) -> None:
+def test_stopped_chains_do_not_count_for_the_best_configuration(database: Database) -> None:
     experiment_id = create(database, search=SEARCH)
     for seed in (0, 1):
         done(database, experiment_id, "SDT", 2, seed, "stopped", (3, 0.9))
@@ -115,7 +115,7 @@ def test_a_configuration_is_found_by_its_number(database: Database) -> None:
     assert len(chains) == 2
 
 
-def test_no_chain_is_loaded_to_add_up(database: Database) -> None:
+def test_totals_load_no_chain(database: Database) -> None:
     experiment_id = create(database, search=SEARCH)
     loaded: list[ChainRow] = []
 

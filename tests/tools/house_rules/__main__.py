@@ -1,4 +1,4 @@
-"""Rules of this house that no common linter knows: `python -m tests.tools.house_rules` prints what breaks them."""
+"""The house rules that no common linter has: `python -m tests.tools.house_rules` prints the places that break them."""
 
 import argparse
 import sys
@@ -23,7 +23,7 @@ RULES: dict[str, Callable[[list[Source]], Iterable[Finding]]] = {
 
 
 def main() -> int:
-    """Print the findings in a checkout, by rule, and how many there are."""
+    """Print the findings in a checkout, by rule, and their number; return 1 if there are any, else 0."""
     parser = argparse.ArgumentParser(prog="python -m tests.tools.house_rules", description=__doc__)
     parser.add_argument("root", nargs="?", type=Path, default=ROOT, help="the checkout")
     files = sources(parser.parse_args().root)

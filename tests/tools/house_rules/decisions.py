@@ -1,8 +1,8 @@
-"""Decisions made by text: what a sentence says, where a kind or a state should be asked.
+"""The rule against decisions by text: code must ask for a kind or a state, not for the words of a sentence.
 
-A sentence is meant for people, and somebody improves it one day; what asks for its words then decides differently.
-An expression counts as a sentence where its name says so (`row.reason`, `failure["message"]`, `said`), where it is
-`str()` of an exception, and where a local name was given one of these.
+A sentence is meant for people. When somebody improves it, code that looks for its words decides differently.
+An expression counts as a sentence if its name says so (`row.reason`, `failure["message"]`, `said`), if it is
+`str()` of an exception, or if it is a local name to which one of these was assigned.
 """
 
 import ast
@@ -13,20 +13,20 @@ from tests.tools.house_rules.tree import PACKAGES, Finding, Source, python
 
 # Last words of names that hold sentences: row.reason, last_message, failure["detail"].
 SENTENCES = frozenset({"reason", "reasons", "message", "msg", "detail", "details", "said", "told", "trouble", "why"})
-# As attributes alone: a variable `text` is mostly what is to be parsed, `response.text` is what somebody answers.
-# A longer name counts too: `ray_text`.
+# `text` counts only as an attribute: `response.text` is a sentence, but a variable `text` is often input for a parser.
+# A variable with a longer name counts too: `ray_text`.
 _ATTRIBUTES = SENTENCES | {"text"}
 _ERRORS = frozenset({"error", "exception", "exc", "err", "failure"})
 _TESTS = frozenset({"startswith", "endswith", "find", "rfind", "index", "count", "casefold", "__contains__"})
 _SEARCHES = frozenset({"search", "match", "fullmatch", "findall", "finditer"})
-# What a sentence goes through and stays one.
+# Methods whose result is still the sentence.
 _SHAPING = frozenset({"lower", "upper", "casefold", "strip", "lstrip", "rstrip", "replace", "removeprefix", "format"})
 _THIS_FILE = "tests/tools/house_rules/decisions.py"
 _CURE = "store or raise a kind (an enum, a class, a number), and ask for that"
 
-# Functions that may: nothing but text exists there. A line of this list that nothing uses is a finding too.
+# Functions that may decide by text, because they get nothing else. An unused line of this list is a finding too.
 ALLOWED = {
-    "service.control.jobs._knows_no_such_job": "Ray answers 404 for other things too",
+    "service.control.jobs._has_no_such_job": "Ray answers 404 for other things too",
     "service.runner.diagnosis._message": "leaves out a cause that the message names already",
     "service.runner.diagnosis.diagnose_lost": "Ray raises one exception for a process, a node or memory that is lost",
     "service.runner.diagnosis._loss_in_words": "words for people from Ray's words; the type of the failure is known",
@@ -35,11 +35,11 @@ ALLOWED = {
 
 
 def decisions_by_text(files: list[Source], allowed: dict[str, str] | None = None) -> Iterator[Finding]:
-    """Find what asks for the words of a sentence, in the two packages.
+    """Find the decisions by the words of a sentence in the two packages.
 
     Args:
-        files: The tree.
-        allowed: Functions that may, by their dotted name, each with the reason; None: `ALLOWED`.
+        files: All files of the checkout.
+        allowed: Functions that may decide by text, by their dotted name, each with the reason; None: `ALLOWED`.
     """
     allowed = ALLOWED if allowed is None else allowed
     used = set()
@@ -61,8 +61,8 @@ class _Scope:
 
     Attributes:
         name: Its dotted name.
-        nodes: What belongs to it, in the order of the file.
-        sentences: Local names that hold sentences, beside those whose name says so.
+        nodes: Its nodes of the syntax tree, in the order of the file.
+        sentences: Local names that hold sentences, although their names do not say so.
         errors: Local names of exceptions.
     """
 
@@ -72,7 +72,7 @@ class _Scope:
     errors: set[str] = field(default_factory=set)
 
     def decisions(self) -> Iterator[tuple[int, str]]:
-        """Return the lines that ask for the words of a sentence, each with what stands there."""
+        """Yield the line number and the code of every decision by the words of a sentence."""
         for node in self.nodes:
             self._learn(node)
             if isinstance(node, ast.expr | ast.Match) and self._decides(node):
@@ -80,7 +80,7 @@ class _Scope:
                 yield node.lineno, f"`{ast.unparse(shown)}`"
 
     def _learn(self, node: ast.AST) -> None:
-        """Take note of a name that is given a sentence, or an exception."""
+        """Remember a name to which a sentence or an exception is assigned."""
         match node:
             case ast.ExceptHandler(name=str(name)):
                 self.errors.add(name)
@@ -150,7 +150,7 @@ class _Scope:
 
 
 def _scopes(file: Source) -> list[_Scope]:
-    found = [_Scope(file.module, [])]
+    scopes = [_Scope(file.module, [])]
 
     def visit(node: ast.AST, scope: _Scope, name: str) -> None:
         for child in ast.iter_child_nodes(node):
@@ -160,12 +160,12 @@ def _scopes(file: Source) -> list[_Scope]:
                 if not isinstance(child, ast.ClassDef):
                     # A function within a function sees the names of the outer one.
                     inner = _Scope(inner_name, [], scope.sentences.copy(), scope.errors.copy())
-                    found.append(inner)
+                    scopes.append(inner)
             inner.nodes.append(child)
             visit(child, inner, inner_name)
 
-    visit(file.tree, found[0], file.module)
-    return found
+    visit(file.tree, scopes[0], file.module)
+    return scopes
 
 
 def _last_word(name: str) -> str:
@@ -173,7 +173,7 @@ def _last_word(name: str) -> str:
 
 
 def _is_fixed(node: ast.expr) -> bool:
-    """Return whether an expression is text known beforehand: not empty, a constant of a module, or some of these."""
+    """Return whether an expression is fixed text: a text that is not empty, a constant, or a collection of these."""
     match node:
         case ast.Constant(value=value):
             return isinstance(value, str) and value != ""

@@ -1,4 +1,4 @@
-"""Names that stand for more than one thing: classes, and modules."""
+"""The rules against names that two classes or two modules have."""
 
 import ast
 from collections import defaultdict
@@ -6,17 +6,17 @@ from collections.abc import Iterator
 
 from tests.tools.house_rules.tree import PACKAGES, Finding, Source, python
 
-# Module names that may repeat, each with the reason why a reader knows at once which is meant.
+# Module names that may repeat, each with the reason why a reader knows which module is meant.
 REPEATED_MODULES: dict[str, str] = {
     "__init__": "a package",
-    "__main__": "what `python -m` runs",
-    "errors": "the errors of the one package, and of the other",
+    "__main__": "the module that `python -m` runs",
+    "errors": "the errors of each of the two packages",
     "losses": "tet_core.config.losses configures tet_core.losses",
 }
 
 
 def repeated_classes(files: list[Source]) -> Iterator[Finding]:
-    """Find public classes of the two packages whose name another class has already."""
+    """Find public classes of the two packages with the name of an earlier class."""
     first: dict[str, str] = {}
     for file in python(files, *PACKAGES):
         for node in ast.walk(file.tree):
@@ -28,7 +28,7 @@ def repeated_classes(files: list[Source]) -> Iterator[Finding]:
 
 
 def repeated_modules(files: list[Source]) -> Iterator[Finding]:
-    """Find modules of the two packages that have the name of another one, in another folder."""
+    """Find modules of the two packages with the name of a module in another folder."""
     named: dict[str, list[Source]] = defaultdict(list)
     for file in python(files, *PACKAGES):
         named[file.path.rpartition("/")[2].removesuffix(".py")].append(file)

@@ -1,6 +1,6 @@
-"""Private names of the packages that tests and benchmarks use.
+"""The rule against private names of the packages in tests and benchmarks.
 
-A test that reaches into a class breaks when the class is tidied, although nothing that anybody sees has changed.
+A test that uses a private name breaks when the class is tidied, although its behaviour has not changed.
 """
 
 import ast
@@ -13,9 +13,9 @@ _USERS = ("tests", "benchmarks")
 # Public by agreement: of named tuples, of SQLAlchemy's rows, and `os._exit`.
 _PUBLIC = frozenset({"_asdict", "_exit", "_fields", "_make", "_mapping", "_replace"})
 _PRIVATE = re.compile(r"_[a-zA-Z]\w*")
-# A private name as text: of monkeypatch.setattr("service.x._name", ...), of code for another process.
+# A private name within a text, as in monkeypatch.setattr("service.x._name", ...), or in code for another process.
 _WITHIN_TEXT = re.compile(r"\w\.(_[a-zA-Z]\w*)")
-_CURE = "use what everybody may use, or make what the test needs public"
+_CURE = "use public names, or make the name public if the test needs it"
 
 
 def private_names(files: list[Source]) -> Iterator[Finding]:
@@ -46,7 +46,7 @@ def _used(tree: ast.Module, foreign: set[str]) -> Iterator[tuple[int, str]]:
 
 
 def _defined(tree: ast.Module) -> set[str]:
-    """Return the private names that a module gives to functions, classes, attributes of objects, and constants."""
+    """Return the private names of the functions, classes, attributes and variables that a module defines."""
     names = set()
     for node in ast.walk(tree):
         match node:

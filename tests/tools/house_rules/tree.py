@@ -1,4 +1,4 @@
-"""The files that the rules look at, and what a rule finds in them."""
+"""The files that the rules check, and the findings of a rule."""
 
 import ast
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ class Finding:
     Attributes:
         path: The file, relative to the root.
         line: Number of the line, from 1.
-        what: What is wrong there.
-        cure: What to do about it.
+        what: The fault.
+        cure: The advice how to mend it.
     """
 
     path: str
@@ -36,8 +36,8 @@ class Source:
     """A file of the tree.
 
     Attributes:
-        path: Relative to the root, with slashes.
-        text: What it holds.
+        path: Its path relative to the root, with slashes.
+        text: Its content.
     """
 
     path: str
@@ -45,27 +45,27 @@ class Source:
 
     @property
     def package(self) -> str:
-        """Return the folder at the root that it lies in; empty for a file at the root."""
+        """Return the top folder of its path; an empty text for a file at the root."""
         return self.path.partition("/")[0] if "/" in self.path else ""
 
     @property
     def module(self) -> str:
-        """Return the dotted name to import it by."""
+        """Return the dotted name by which Python imports it."""
         return self.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
     @property
     def is_python(self) -> bool:
-        """Return whether it is a module of Python."""
+        """Return whether it is a Python module."""
         return self.path.endswith(".py")
 
     @property
     def is_of_the_rules(self) -> bool:
-        """Return whether it holds the rules or their tests, which name what is forbidden."""
+        """Return whether it belongs to the rules or their tests, which contain the forbidden words and names."""
         return self.path.startswith(("tests/tools/house_rules/", "tests/unit/tools/house_rules/"))
 
     @cached_property
     def tree(self) -> ast.Module:
-        """Return the syntax tree of a module of Python."""
+        """Return the syntax tree of a Python module."""
         return ast.parse(self.text, self.path)
 
     def finding(self, line: int, what: str, cure: str) -> Finding:
@@ -74,12 +74,12 @@ class Source:
 
 
 def sources(root: Path) -> list[Source]:
-    """Return the files of a checkout that people write, in order of their paths."""
+    """Return the files of a checkout that the rules check, in the order of their paths."""
     return [Source(path.relative_to(root).as_posix(), path.read_text()) for path in sorted(_paths(root))]
 
 
 def python(files: list[Source], *packages: str) -> list[Source]:
-    """Return the modules of Python in some folders at the root."""
+    """Return the Python modules in some folders at the root."""
     return [file for file in files if file.is_python and file.package in packages]
 
 

@@ -1,4 +1,4 @@
-"""Comments that switch the formatter off, and words of the dialect that this project left behind."""
+"""The rules against comments that switch the formatter off, and against words that readers stumble over."""
 
 import re
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ DIALECT = {
     "whichever": "any, or name which",
     "whoever": "name who: the process, the caller, the first writer",
 }
-# Where a phrase breaks over a line, the next line may begin with the mark of a comment or of a quotation.
+# If a phrase breaks over a line, the next line may begin with the mark of a comment or of a quotation.
 _BREAK = r"(?:\s+(?:(?:#|//|>|\*)\s*)?)"
 _PHRASES = {
     phrase: re.compile(rf"\b{_BREAK.join(map(re.escape, phrase.split()))}\b", re.IGNORECASE) for phrase in DIALECT
@@ -27,7 +27,7 @@ _PHRASES = {
 
 
 def fmt_skips(files: list[Source]) -> Iterator[Finding]:
-    """Find the places beyond the tenth where the formatter is switched off."""
+    """Find the places, beyond the tenth, that switch the formatter off."""
     places = [
         (file, file.text.count("\n", 0, match.start()) + 1)
         for file in files
@@ -36,11 +36,11 @@ def fmt_skips(files: list[Source]) -> Iterator[Finding]:
     ]
     for number, (file, line) in enumerate(places[MAX_FMT_SKIPS:], MAX_FMT_SKIPS + 1):
         what = f"the formatter is switched off in {number} places, of which {MAX_FMT_SKIPS} are accepted"
-        yield file.finding(line, what, "let it have its way: shorter lines, or a name for a part")
+        yield file.finding(line, what, "remove the comment, and shorten the line or name a part of it")
 
 
 def dialect(files: list[Source]) -> Iterator[Finding]:
-    """Find words that make a reader stop."""
+    """Find words that make a reader read a sentence twice."""
     for file in files:
         for phrase, pattern in _PHRASES.items() if not file.is_of_the_rules else ():
             for match in pattern.finditer(file.text):

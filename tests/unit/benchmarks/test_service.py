@@ -1,4 +1,4 @@
-"""The parts of `make bench-service` that its figures stand on."""
+"""Tests of the parts of `make bench-service` that its figures depend on."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ from service.states import WorkState
 from service.storage import StageFolder
 
 
-def test_a_trial_that_only_reports_leaves_what_a_training_leaves(tmp_path: Path) -> None:
+def test_a_trial_that_only_reports_leaves_the_commits_and_the_marker_of_a_training(tmp_path: Path) -> None:
     config = {"stage_path": str(tmp_path / "0"), "generation": 1, "config": {"epochs": 2}}
     trial = ReportTrial(config)
     assert [trial.step()["end"] for _ in range(3)] == [None, None, "succeeded"]
@@ -26,19 +26,19 @@ def test_a_trial_that_only_reports_leaves_what_a_training_leaves(tmp_path: Path)
     assert [commit.epoch for commit in progress.commits] == [1, 2]
 
 
-def test_it_imports_no_torch() -> None:
+def test_the_trainables_import_no_torch() -> None:
     code = "import sys, benchmarks.service.cluster.trainables; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_its_experiment_has_two_stages_for_each_chain() -> None:
+def test_the_experiment_has_two_stages_in_each_chain() -> None:
     chains = plan(spec_of(10, reuse=True))
     assert len(chains) == 10
     assert {len(chain.stages) for chain in chains} == {2}
 
 
-def test_growth_is_what_each_end_adds_once_it_is_warm() -> None:
-    # 1,000 bytes an end, behind ten ends at the beginning that cost far more.
+def test_growth_is_the_memory_that_each_end_adds_after_the_first_ends() -> None:
+    # Each end adds 1,000 bytes, after a much larger growth during the first ten ends.
     times = [float(second) for second in range(30)]
     measured = Measured(0.0, times=times, uss_bytes=[1_000_000 + 1_000 * int(second) for second in times])
     measured.uss_bytes[:5] = [0] * 5

@@ -1,4 +1,4 @@
-"""Every example is a spec that would be taken."""
+"""Tests that every example is a valid spec."""
 
 from pathlib import Path
 
@@ -13,9 +13,9 @@ FOLDER = ROOT / "examples"
 
 
 @pytest.mark.parametrize("file", sorted(FOLDER.glob("*.yaml")), ids=lambda file: file.stem)
-def test_an_example_is_without_faults(file: Path) -> None:
+def test_each_example_has_no_faults(file: Path) -> None:
     assert infeasible(parse(load_yaml(file.read_text(encoding="utf-8")))) == []
 
 
-def test_there_are_some() -> None:
+def test_there_are_examples() -> None:
     assert list(FOLDER.glob("*.yaml"))

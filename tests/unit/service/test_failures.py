@@ -1,4 +1,4 @@
-"""Every type of failure is explained: as data, and in the documentation, with the text that people read."""
+"""Tests that every type of failure is explained, in the code and in the guide, with the message that people read."""
 
 import json
 import re
@@ -20,20 +20,20 @@ def test_the_guide_has_a_section_for_each_type_and_for_no_other() -> None:
 
 
 @pytest.mark.parametrize("type_", FailureType)
-def test_the_guide_quotes_what_people_read(type_: FailureType) -> None:
+def test_the_guide_quotes_the_message_of_each_type(type_: FailureType) -> None:
     quoted = re.search(r"```text\n(.*?)\n```", SECTIONS[type_], re.DOTALL)
     assert quoted is not None
     assert re.fullmatch(TEXTS[type_], quoted[1]), quoted[1]
 
 
 @pytest.mark.parametrize("type_", FailureType)
-def test_the_guide_says_whether_it_is_retried(type_: FailureType) -> None:
+def test_the_guide_says_whether_each_type_is_retried(type_: FailureType) -> None:
     users, _, clusters = GUIDE.partition("## The cluster's failures")
     assert f"### `{type_}`" in (users if ABOUT[type_].whose == "user" else clusters)
     assert ("Not retried." in SECTIONS[type_]) == (ABOUT[type_].whose == "user")
 
 
-def test_every_type_is_produced_for_real() -> None:
+def test_every_type_is_produced_by_a_test() -> None:
     assert {*FAILING_ARMS.values(), *PRODUCED_BY} == set(FailureType)
     for file, _, test in (place.partition("::") for place in PRODUCED_BY.values()):
         assert f"\ndef {test}(" in (ROOT / file).read_text()
@@ -65,11 +65,11 @@ def test_an_outcome_has_the_failures_summary() -> None:
 
 
 @pytest.mark.parametrize(("whose", "type_"), [("cluster", FailureType.NODE_LOST), ("user", FailureType.ERROR)])
-def test_a_failure_from_before_there_were_types_reads_in_both_forms(whose: str, type_: FailureType) -> None:
+def test_a_stored_failure_without_a_type_is_read_in_both_forms(whose: str, type_: FailureType) -> None:
     stored = {"class": whose, "message": "gone"}
     assert [form.model_validate(stored).type for form in (Failure, FailureSummary)] == [type_, type_]
 
 
-def test_other_words_change_nothing_else() -> None:
+def test_with_message_changes_only_the_message() -> None:
     failure = Failure.model_validate(STORED)
     assert failure.with_message("twice").as_json() == STORED | {"message": "twice"}

@@ -1,4 +1,4 @@
-"""What processes that train nothing do not load: torch alone takes a second and 200 MB of each."""
+"""Tests that processes that do not train load no training library: torch alone takes a second and 200 MB."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ HEAVY = {"torch", "matplotlib", "sklearn", "optuna"}
 
 @pytest.mark.slow
 @pytest.mark.parametrize("module", ["service.runner.driver", "service.api.app", "service.control.__main__"])
-def test_a_process_that_trains_nothing_loads_nothing_to_train_with(module: str) -> None:
+def test_a_process_that_does_not_train_loads_no_training_library(module: str) -> None:
     code = f"import sys, {module}; print(sorted({HEAVY} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

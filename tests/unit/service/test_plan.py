@@ -14,13 +14,13 @@ def test_every_arm_and_seed_is_a_chain_of_resolved_stages() -> None:
             assert stage.config == resolve_stage(parsed, number % 3, stage.index, chain.seed)
 
 
-def test_what_a_trial_is_given_is_no_part_of_any_chain() -> None:
+def test_resources_are_not_part_of_a_chain() -> None:
     before, after = (plan(parse(spec(resources={"workers_per_trial": num}))) for num in (8, 4))
     assert [chain.id for chain in before] == [chain.id for chain in after]
     assert before == after, "nor what its stages run with, which MLflow shows"
 
 
-def test_a_chain_keeps_its_id_whatever_else_the_experiment_holds() -> None:
+def test_a_chains_id_does_not_depend_on_the_rest_of_the_experiment() -> None:
     def ids(**changes: object) -> dict[tuple[str, int], str]:
         return {(chain.arm, chain.seed): chain.id for chain in plan(parse(spec(**changes)))}
 

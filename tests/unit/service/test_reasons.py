@@ -1,4 +1,4 @@
-"""Reasons: each has its kind, and words that hold its details."""
+"""Tests of reasons: each has its kind, and words with its details."""
 
 import re
 
@@ -11,15 +11,19 @@ from tests.root import ROOT
 EACH = [
     (NO_REASON, ReasonKind.NONE, ""),
     (reasons.waits_for_node("..."), ReasonKind.WAITS_FOR_NODE, "waits for a node: ..."),
-    (reasons.waits_for_owner("ann", 2), ReasonKind.WAITS_FOR_OWNER, "waits: ann may run 2 at once, and does"),
+    (
+        reasons.waits_for_owner("ann", 2),
+        ReasonKind.WAITS_FOR_OWNER,
+        "waits: ann already runs 2 experiment(s), the limit for one owner",
+    ),
     (reasons.storage_trouble("the storage is full: ..."), ReasonKind.STORAGE, "the storage is full: ..."),
     (
         reasons.service_trouble(OSError("...")),
         ReasonKind.TROUBLE,
-        "the service cannot go on with it: OSError: ...; each round tries again",
+        "the service cannot continue it: OSError: ...; each round tries again",
     ),
     (reasons.ray_silent("..."), ReasonKind.RAY_SILENT, "Ray does not answer: ..."),
-    (reasons.ray_refused("..."), ReasonKind.RAY_REFUSED, "Ray did not take the job: ..."),
+    (reasons.ray_refused("..."), ReasonKind.RAY_REFUSED, "Ray did not accept the job: ..."),
     (
         reasons.driver_lost("driver 1 is gone (...)"),
         ReasonKind.DRIVER_LOST,
@@ -42,11 +46,11 @@ def test_every_kind_has_its_words() -> None:
     assert {kind for _, kind, _ in EACH} == set(ReasonKind)
 
 
-# Nothing to explain: no words, and the words of the failure itself, which has its own section in the guide.
+# These need no quotation: NONE has no words, and a failure has its own section in the guide.
 EXPLAINED_ELSEWHERE = {ReasonKind.NONE, ReasonKind.FAILED}
 
 
-def test_the_guide_quotes_every_reason_that_is_no_failure() -> None:
+def test_the_guide_quotes_every_reason_that_is_not_a_failure() -> None:
     guide = (ROOT / "docs" / "troubleshooting.md").read_text()
     quoted = set(re.findall(r"`([^`]+)`", guide.partition("## Not a failure")[2]))
     explained = {kind for _, kind, words in EACH if words in quoted}

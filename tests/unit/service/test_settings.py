@@ -1,4 +1,4 @@
-"""Settings: defaults, what follows from what, and errors that name the variable."""
+"""Tests of settings: defaults, derived settings, and errors that name the variable."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def test_urls_follow_the_ports() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
-def test_postgresql_is_spoken_by_psycopg(scheme: str) -> None:
+def test_postgresql_urls_use_psycopg(scheme: str) -> None:
     assert read(TET_DATABASE_URL=f"{scheme}://u:p@db/tet").database_url == "postgresql+psycopg://u:p@db/tet"
 
 

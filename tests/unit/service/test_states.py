@@ -1,5 +1,6 @@
-"""Which state may follow which."""
+"""Tests of the tables of transitions."""
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
@@ -15,6 +16,7 @@ from service.states import (
     ExperimentState,
     WorkState,
 )
+from tests.root import ROOT
 
 TABLES: list[tuple[type[StrEnum], Mapping[Any, frozenset[Any]], frozenset[Any]]] = [
     (ExperimentState, EXPERIMENT_TRANSITIONS, TERMINAL),
@@ -24,7 +26,7 @@ each_table = pytest.mark.parametrize(("states", "table", "ends"), TABLES, ids=["
 
 
 @each_table
-def test_every_state_says_what_may_follow(
+def test_every_state_has_its_transitions(
     states: type[StrEnum], table: Mapping[Any, frozenset[Any]], ends: frozenset[Any]
 ) -> None:
     assert set(table) == set(states)
@@ -32,14 +34,14 @@ def test_every_state_says_what_may_follow(
 
 
 @each_table
-def test_a_terminal_state_never_changes_and_every_other_may(
+def test_only_terminal_states_have_no_transitions(
     states: type[StrEnum], table: Mapping[Any, frozenset[Any]], ends: frozenset[Any]
 ) -> None:
     assert {state for state in states if not table[state]} == ends
 
 
 @each_table
-def test_every_end_can_be_reached_from_every_state_that_is_none(
+def test_every_terminal_state_can_be_reached_from_every_other_state(
     states: type[StrEnum], table: Mapping[Any, frozenset[Any]], ends: frozenset[Any]
 ) -> None:
     for start in set(states) - ends:
@@ -50,11 +52,17 @@ def test_every_end_can_be_reached_from_every_state_that_is_none(
         assert ends <= reached
 
 
-def test_an_experiment_is_either_active_or_over() -> None:
+def test_the_guide_draws_every_state_of_an_experiment() -> None:
+    guide = (ROOT / "docs" / "guides" / "life-cycle.md").read_text()
+    diagram = guide.partition("```mermaid\n")[2].partition("```")[0]
+    assert set(ExperimentState) <= set(re.findall(r"\w+", diagram))
+
+
+def test_a_state_is_either_active_or_terminal() -> None:
     assert set(ExperimentState) == ACTIVE | TERMINAL
     assert not ACTIVE & TERMINAL
 
 
-def test_only_what_was_paused_is_queued_again() -> None:
+def test_only_a_paused_or_pausing_experiment_is_queued_again() -> None:
     before = {state for state, after in EXPERIMENT_TRANSITIONS.items() if ExperimentState.QUEUED in after}
     assert before == {ExperimentState.QUEUED, ExperimentState.PAUSING, ExperimentState.PAUSED}

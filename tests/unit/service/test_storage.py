@@ -1,4 +1,4 @@
-"""Where things lie on the shared storage."""
+"""Tests of the paths on the shared storage."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def test_drivers_and_attempts_are_listed_by_number(tmp_path: Path) -> None:
     assert folder.stage("c", 0).attempt_numbers() == [2, 9999, 10_000]
 
 
-def test_a_folder_that_is_none_is_an_error_and_not_an_empty_one(tmp_path: Path) -> None:
+def test_a_file_in_place_of_a_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError):
         numbered(tmp_path / "file")

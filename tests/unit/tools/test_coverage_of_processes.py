@@ -1,4 +1,4 @@
-"""A process that a measured one starts is measured too: in another folder, and if it ends by force."""
+"""Tests that coverage includes the processes that a measured process starts: in another folder, and if killed."""
 
 import os
 import subprocess
@@ -15,30 +15,30 @@ import subprocess, sys
 
 import service.states
 
-def started(code):
+def start(code):
     return subprocess.Popen([sys.executable, "-c", code], cwd="/", stdout=subprocess.PIPE)
 
-started("import service.signals, os; os._exit(0)").wait()
-with started("import service.storage, time; print(flush=True); time.sleep(600)") as process:
+start("import service.signals, os; os._exit(0)").wait()
+with start("import service.storage, time; print(flush=True); time.sleep(600)") as process:
     process.stdout.readline()
     process.terminate()
 code = "import service.errors, time; time.sleep({wait_s}); print(flush=True); time.sleep(600)"
-with started(code) as process:
+with start(code) as process:
     process.stdout.readline()
     process.kill()
 """
 
 
-def test_a_process_is_measured_wherever_it_runs_and_however_it_ends(tmp_path: Path) -> None:
+def test_a_started_process_is_measured_in_any_folder_and_after_any_end(tmp_path: Path) -> None:
     script = tmp_path / "starts_three.py"
     script.write_text(STARTS_THREE.replace("{wait_s}", str(10 * INTERVAL_S)))
     environment = {key: value for key, value in os.environ.items() if not key.startswith("COVERAGE_")}
     environment |= {"COVERAGE_FILE": str(tmp_path / "data"), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "coverage", "run", f"--rcfile={ROOT / 'pyproject.toml'}", str(script)]
     subprocess.run(command, cwd=ROOT, env=environment, check=True)
-    run = set()
+    measured = set()
     for file in tmp_path.glob("data.*"):
         data = CoverageData(str(file))
         data.read()
-        run |= {path for path in data.measured_files() if data.lines(path)}
-    assert run >= {str(ROOT / "service" / f"{name}.py") for name in ("states", "signals", "storage", "errors")}
+        measured |= {path for path in data.measured_files() if data.lines(path)}
+    assert measured >= {str(ROOT / "service" / f"{name}.py") for name in ("states", "signals", "storage", "errors")}

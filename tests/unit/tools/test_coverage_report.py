@@ -1,4 +1,4 @@
-"""Each package has to reach its share of lines and of branches; the largest holes come first."""
+"""Tests of the report of coverage: the required shares, and the list of lines that are not reached."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from tests.tools.coverage_report import ranges, report
 
 
 def measured(path: str, lines: int, branches: int) -> dict[str, Any]:
-    """A file of 100 lines and 100 branches, of which so many are reached."""
+    """Return the measurements of a file of 100 lines and 100 branches, of which these numbers are reached."""
     summary = {"covered_lines": lines, "num_statements": 100, "covered_branches": branches, "num_branches": 100}
     return {
         path: {
@@ -20,20 +20,21 @@ def measured(path: str, lines: int, branches: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("lines", "branches", "holds"), [(90, 80, True), (89, 100, False), (100, 79, False)])
-def test_a_package_has_to_hold_both_shares(lines: int, branches: int, holds: bool) -> None:
+def test_a_package_must_reach_both_shares(lines: int, branches: int, holds: bool) -> None:
     files = measured("service/a.py", lines, branches) | measured("tet_core/a.py", 100, 100)
-    printed, held = report({"files": files})
-    assert held is holds
-    assert ("too little of service: 90 % of lines, 80 % of branches are wanted" in printed) is not holds
+    printed, is_enough = report({"files": files})
+    message = "the tests reach too little of service: at least 90 % of lines and 80 % of branches are required"
+    assert is_enough is holds
+    assert (message in printed) is not holds
 
 
-def test_one_package_does_not_make_up_for_the_other() -> None:
-    printed, held = report({"files": measured("service/a.py", 100, 100) | measured("tet_core/a.py", 85, 100)})
-    assert not held
+def test_each_package_must_reach_the_shares_by_itself() -> None:
+    printed, is_enough = report({"files": measured("service/a.py", 100, 100) | measured("tet_core/a.py", 85, 100)})
+    assert not is_enough
     assert "tet_core: 85.0 % of lines, 100.0 % of branches (15 and 0 not reached)" in printed
 
 
-def test_the_largest_hole_comes_first_and_what_is_whole_is_left_out() -> None:
+def test_the_file_with_the_most_missing_lines_comes_first_and_complete_files_are_left_out() -> None:
     files = measured("service/a.py", 99, 100) | measured("service/b.py", 95, 98) | measured("tet_core/c.py", 100, 100)
     printed, _ = report({"files": files})
     assert printed[:3] == [

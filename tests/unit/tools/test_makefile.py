@@ -1,4 +1,4 @@
-"""`make help` tells how long each target takes, from a fresh checkout too."""
+"""A test that `make help` prints the duration of each target, even before anything is installed."""
 
 import re
 import shutil
@@ -17,5 +17,5 @@ def test_help_lists_every_target_with_its_duration_before_anything_is_installed(
         re.fullmatch(r"  make ([a-z-]+) +.+\((?:[^()]*(?:second|minute|hour)s?[^()]*|at once)\)", line)
         for line in printed.splitlines()
     ]
-    assert [found and found[1] for found in lines] == targets
+    assert [match and match[1] for match in lines] == targets
     assert len(targets) > 20

@@ -1,4 +1,4 @@
-"""The workers that a trial needs, and how they communicate."""
+"""The crew: the workers that a trial needs, their backend and their timeout."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,8 +7,9 @@ from typing import Any
 from service.runner.trial.config import TrialConfig
 from service.spec.blocks import Limits
 
-# A worker that stops answering is the watchdog's business (limits.stall_s). This timeout is for workers that the
-# watchdog does not see. It must be longer than the first worker takes to commit an epoch on a slow storage.
+# The timeout of a collective operation: TIMEOUT_FACTOR * limits.stall_s, at least LEAST_TIMEOUT_S; without stall_s,
+# NO_TIMEOUT_S (in s). The watchdog ends a trial whose first worker stops answering. This timeout is for the other
+# workers. It must be longer than the first worker takes to commit an epoch to a slow storage.
 TIMEOUT_FACTOR, LEAST_TIMEOUT_S, NO_TIMEOUT_S = 2.0, 600.0, 7 * 86_400.0
 
 
@@ -18,11 +19,11 @@ class Crew:
 
     Attributes:
         label: The trial's label.
-        num: How many workers, the first one included.
-        demand: The resources of each, by Ray's names.
+        num: The number of workers, including the first one.
+        demand: The resources of each worker, by Ray's names.
         config: The stage's configuration, as plain values.
-        data_root: Where the data sets lie.
-        stall_s: The spec's limit.
+        data_root: The folder of the data sets; None: the default folder of tet_core.
+        stall_s: The spec's limits.stall_s, in s.
     """
 
     label: str
@@ -40,10 +41,10 @@ class Crew:
 
     @property
     def backend(self) -> str:
-        """The library over which they communicate."""
+        """The library by which the workers communicate."""
         return "nccl" if self.config.get("device") == "cuda" else "gloo"
 
     @property
     def timeout_s(self) -> float:
-        """How long one worker waits for another, in s."""
+        """The time, in s, for which one worker waits for another."""
         return NO_TIMEOUT_S if self.stall_s is None else max(LEAST_TIMEOUT_S, TIMEOUT_FACTOR * self.stall_s)

@@ -1,4 +1,4 @@
-"""The gathering of a trial's workers: the first one, which is the trial itself, starts the others and meets them."""
+"""The gathering of a trial's workers: the first one, which is the trial, starts the others and connects to them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,13 +9,13 @@ from torch.distributed import ProcessGroup
 from service.failures import Failure, FailureType
 from service.runner.diagnosis import WorkerFailed
 from service.runner.trial.workers.crew import Crew
-from service.runner.trial.workers.meeting import called, joined
+from service.runner.trial.workers.meeting import join_meeting, open_meeting
 from service.runner.trial.workers.others import Others
 from tet_core.errors import WorkersApartError
 
 
 def _nothing() -> None:
-    """Do nothing: a single worker has no others to look after."""
+    """Do nothing: a single worker has no other workers to check or to end."""
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,15 @@ class Gathered:
 
     Attributes:
         group: Their process group; None for a single worker.
-        check: To be called at every step. Raises WorkersApartError if another worker has failed: not all work is a sum
-            in which it would be missed.
-        dismiss: To be called by a caller that leaves before the stage's end: the others would wait for it in a sum.
+        check: Raises WorkersApartError if another worker has failed. Call it at every step, because not every step has
+            a collective operation that would fail.
+        end_others: Ends the other workers. Call it before leaving the context before the stage's end: they would wait
+            for this worker in a collective operation.
     """
 
     group: ProcessGroup | None = None
     check: Callable[[], None] = _nothing
-    dismiss: Callable[[], None] = _nothing
+    end_others: Callable[[], None] = _nothing
 
 
 @contextmanager
@@ -47,15 +48,15 @@ def gather_workers(crew: Crew, say: Callable[[str], None]) -> Iterator[Gathered]
     others = Others(crew)
     try:
         others.start()
-        meeting, store = called(crew.num, crew.backend, crew.timeout_s)
+        meeting, store = open_meeting(crew.num, crew.backend, crew.timeout_s)
         others.send(meeting)
-        with joined(meeting, 0, store) as group:
+        with join_meeting(meeting, 0, store) as group:
             others.guard(group)
             say(f"{crew.num} workers have met at {meeting.host}:{meeting.port} ({meeting.backend})")
             try:
                 yield Gathered(group, others.check, others.end)
             except BaseException as error:
-                # The others wait in a sum that this worker does not reach: they are ended first, and then the group.
+                # The others wait for this worker in a collective operation: end them before the group.
                 if not isinstance(error, WorkersApartError) and not others.have_failed:
                     others.end()
                 raise
@@ -63,7 +64,7 @@ def gather_workers(crew: Crew, say: Callable[[str], None]) -> Iterator[Gathered]
     except WorkersApartError as error:
         failure = Failure.of(FailureType.NODE_LOST, str(error), kind=WorkersApartError.__name__)
         raise WorkerFailed(others.cause() or failure) from error
-    except RuntimeError as error:  # a broken sum on a GPU may surface where its result is read
+    except RuntimeError as error:  # on a GPU, from a failed collective operation, when its result is read
         if others.have_failed and (cause := others.cause()) is not None:
             raise WorkerFailed(cause) from error
         raise

@@ -1,7 +1,7 @@
-"""The meeting of a trial's workers, and how they communicate: by gloo between CPUs, by NCCL between GPUs.
+"""The meeting of a trial's workers, which communicate by gloo between CPUs and by NCCL between GPUs.
 
-The first worker keeps a small store at a free port of its node; each worker leaves its address there. While the stage
-runs, the group is torch's default one, because every other group of torch has to be a part of that.
+The first worker runs a small store at a free port of its node; each worker writes its address there. While the stage
+runs, their group is torch's default group, because every other group of torch has to be a part of it.
 """
 
 import os
@@ -17,7 +17,7 @@ from torch.distributed import ProcessGroup, TCPStore  # type: ignore[attr-define
 
 from tet_core.errors import WorkersApartError
 
-# The variables that say which of a machine's networks a process uses.
+# The environment variables that choose the network interface of a process.
 INTERFACES = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
 
 
@@ -26,11 +26,11 @@ class Meeting:
     """The place where workers meet, as plain values that can be sent to other nodes.
 
     Attributes:
-        host: The first worker's node.
-        port: The port of the store there.
-        num: How many workers there are.
+        host: The address of the first worker's node.
+        port: The port of the store on that node.
+        num: The number of workers.
         backend: "gloo" or "nccl".
-        timeout_s: How long, in s, a worker waits for another one that does not answer and has not ended.
+        timeout_s: The time, in s, for which a worker waits for another one that does not answer and has not ended.
     """
 
     host: str
@@ -40,24 +40,24 @@ class Meeting:
     timeout_s: float
 
 
-def called(num: int, backend: str, timeout_s: float) -> tuple[Meeting, TCPStore]:
-    """Call a meeting on this node. The store lives as long as the returned object."""
+def open_meeting(num: int, backend: str, timeout_s: float) -> tuple[Meeting, TCPStore]:
+    """Open a meeting on this node; return it and its store. The store runs as long as the returned object lives."""
     host = ray.util.get_node_ip_address()
     store = _store(host, 0, num, timeout_s, is_master=True)
     return Meeting(host, store.port, num, backend, timeout_s), store
 
 
 @contextmanager
-def joined(meeting: Meeting, rank: int, store: TCPStore | None = None) -> Iterator[ProcessGroup]:
+def join_meeting(meeting: Meeting, rank: int, store: TCPStore | None = None) -> Iterator[ProcessGroup]:
     """Wait for all workers, and provide their group within this context.
 
     Args:
-        meeting: Where they meet.
+        meeting: The meeting.
         rank: This worker's rank, from 0.
-        store: The meeting's store, for the first worker, which keeps it.
+        store: The meeting's store, if this is the first worker; None: connect to the first worker's store.
 
     Raises:
-        WorkersApartError: The others cannot be reached.
+        WorkersApartError: The other workers cannot be reached.
     """
     timeout = timedelta(seconds=meeting.timeout_s)
     _take_network(ray.util.get_node_ip_address())
@@ -66,7 +66,7 @@ def joined(meeting: Meeting, rank: int, store: TCPStore | None = None) -> Iterat
             store = _store(meeting.host, meeting.port, meeting.num, meeting.timeout_s, is_master=False)
         dist.init_process_group(meeting.backend, store=store, rank=rank, world_size=meeting.num, timeout=timeout)
     except RuntimeError as error:
-        raise WorkersApartError(f"worker {rank} of {meeting.num} has not met the others: {error}") from error
+        raise WorkersApartError(f"worker {rank} of {meeting.num} could not reach the other workers: {error}") from error
     group = dist.group.WORLD
     assert group is not None
     try:
@@ -81,7 +81,7 @@ def _store(host: str, port: int, num: int, timeout_s: float, *, is_master: bool)
 
 
 def _take_network(address: str) -> None:
-    """Use the network over which Ray's nodes reach each other, unless the operator has named another one."""
+    """Use the network over which Ray's nodes reach each other, unless the operator has chosen another one."""
     for name, addresses in psutil.net_if_addrs().items():
         if any(each.address == address for each in addresses):
             for variable in INTERFACES:

@@ -1,8 +1,8 @@
-"""The workers beside the first one, as the first one starts and watches them.
+"""The other workers of a trial, as its first worker starts and watches them.
 
 They are actors in the other bundles of the trial's placement group, so Ray ends them with the trial. A thread waits for
-them during the training: if one of them fails or is lost, the first worker is in the middle of a sum that will never be
-complete, and has to be taken out of it.
+them during the training. If one of them fails or is lost, the first worker may be in a collective operation that will
+never be complete, and the thread has to abort it.
 """
 
 import os
@@ -23,49 +23,49 @@ from service.runner.trial.workers.meeting import Meeting
 from service.runner.trial.workers.worker import Worker
 from tet_core.errors import WorkersApartError
 
-# How often, s, the thread looks whether it has to end.
+# The time, in s, between two checks whether the thread has to end.
 LOOK_S = 1.0
-# How long, s, to wait for the cause of a failure: a network fails before Ray knows why. Ray takes a moment to notice
-# the end of a process, and about half a minute to notice that of a node.
+# The longest wait, in s, for the cause of a failure: a connection fails before Ray knows why. Ray needs a moment to
+# notice the end of a process, and about half a minute to notice the end of a node.
 CAUSE_S = 15.0
-# How long, s, the first worker may take to leave a sum that was broken off, before its process is ended. Long enough
-# for a commit on a slow storage, which is worth the wait.
+# The time, in s, in which the first worker may leave an aborted collective operation; then its process exits. It is
+# long enough for a commit to a slow storage.
 GRACE_S = 60.0
-# How long, s, the others may take to end by themselves after the last epoch.
+# The time, in s, in which the other workers may end by themselves after the last epoch.
 END_S = 30.0
 
-# The failures of a worker that lost another one.
+# The names of the exceptions of a worker whose connection to another worker has failed.
 _CONSEQUENCES = {each.__name__ for each in (WorkersApartError, DistBackendError, DistNetworkError, DistStoreError)}
 
 
 class Others:
-    """The workers beside the first one.
+    """The workers other than the first one.
 
     Args:
-        crew: All workers.
+        crew: All workers of the trial.
     """
 
     def __init__(self, crew: Crew) -> None:
         self._crew = crew
         self._actors: list[Any] = []
         self._tasks: dict[Any, int] = {}
-        # The failures that were reported, each with the worker's rank, in their order.
+        # The reported failures in order, each with the worker's rank.
         self._failures: list[tuple[int, Failure]] = []
-        # Set when the first worker has left all sums.
+        # Set when the first worker has left all collective operations.
         self._out = threading.Event()
-        # Set when the cause of a failure is known, or will never be.
+        # Set when the cause of a failure is known, or can no longer become known.
         self._known = threading.Event()
-        # Set at the end of everything.
+        # Set by `end`.
         self._over = threading.Event()
         self._group: ProcessGroup | None = None
         self._stepped_at: float | None = None
         self._watcher = threading.Thread(target=self._watch, name="workers", daemon=True)
 
     def start(self) -> None:
-        """Start their processes.
+        """Start the processes of these workers.
 
         Raises:
-            WorkerFailed: One of them could not start.
+            WorkerFailed: One of these workers could not start.
         """
         placement = ray.util.get_current_placement_group()
         assert placement is not None, "a trial of several workers has a placement group"
@@ -83,46 +83,46 @@ class Others:
                 raise WorkerFailed(self._named(rank, diagnose_lost(str(error), "its"))) from error
 
     def send(self, meeting: Meeting) -> None:
-        """Send them to the meeting, and watch from now on whether they end."""
+        """Start the training of these workers, and watch from now on whether they end."""
         crew = self._crew
         for rank, each in enumerate(self._actors, 1):
             self._tasks[each.train.remote(meeting, crew.config, crew.data_root)] = rank
         self._watcher.start()
 
     def guard(self, group: ProcessGroup) -> None:
-        """Break off the sums of this group if one of them fails."""
+        """From now on, abort the collective operations of this group if one of these workers fails."""
         self._group = group
-        if self._failures:  # between the meeting and now
-            self._break_off()
+        if self._failures:  # a worker has failed since the meeting
+            self._abort()
 
     def check(self) -> None:
         """Note a step of the first worker.
 
         Raises:
-            WorkersApartError: One of the others has failed.
+            WorkersApartError: One of these workers has failed.
         """
         self._stepped_at = time.monotonic()
         if self._failures:
             raise WorkersApartError("another worker has failed")
 
     def finish(self) -> None:
-        """Wait for them at the end of the stage, for a limited time."""
+        """Wait at the end of the stage until these workers have ended, for a limited time."""
         self._watcher.join(END_S)
 
     @property
     def have_failed(self) -> bool:
-        """Whether one of them ended before the stage did."""
+        """Whether one of these workers has failed."""
         return bool(self._failures)
 
     def cause(self) -> Failure | None:
-        """Return the failure that made the others fail; None if it is not known in time."""
+        """Return the first failure that is not the consequence of another one; None if it is not known in time."""
         self._out.set()
         self._known.wait(CAUSE_S)
         known = [self._named(rank, failure) for rank, failure in self._failures if not _is_consequence(failure)]
         return known[0] if known else None
 
     def end(self) -> None:
-        """End their processes, whatever they do."""
+        """End the processes of these workers, even if they do not answer."""
         self._out.set()
         self._over.set()
         self._kill_all()
@@ -148,28 +148,28 @@ class Others:
         if failure is None:
             return
         self._failures.append((rank, failure))
-        # Gloo notices when a connection ends, and only the end of a process is sure to end one. If this worker has only
-        # lost another one, Ray has still to report which: do not kill the rest, since that would look the same.
+        # Gloo notices only closed connections, and only the end of a process is sure to close them. If this worker has
+        # only lost another one, Ray has yet to report which: do not kill the rest, because that would look the same.
         if _is_consequence(failure):
             _kill(self._actors[rank - 1])
         else:
             self._known.set()
             self._kill_all()
         if len(self._failures) == 1 and not self._out.is_set():
-            self._break_off()
+            self._abort()
 
-    def _break_off(self) -> None:
-        """Take the first worker out of a sum in which another one is missing."""
+    def _abort(self) -> None:
+        """Abort a collective operation of the first worker in which another worker is missing."""
         if self._group is not None and self._crew.backend == "nccl":
             with suppress(Exception):
                 self._group.abort()
         threading.Thread(target=self._end_process, name="workers-grace", daemon=True).start()
 
     def _end_process(self) -> None:
-        # Before its first step the first worker loads data, which may take long, and only then comes to a sum.
+        # Before its first step the first worker loads data, which may take longer than GRACE_S.
         if not self._out.wait(GRACE_S if self._stepped_at is not None else self._crew.timeout_s):
             rank, failure = self._failures[0]
-            text = f"{self._crew.label}: worker {rank} has failed, and this one hangs: {failure.message}"
+            text = f"{self._crew.label}: worker {rank} failed and the first worker hangs: {failure.message}"
             print(text, file=sys.stderr, flush=True)
             os._exit(1)
 

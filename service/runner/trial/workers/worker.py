@@ -1,6 +1,7 @@
-"""A worker of a trial beside its first one: a process of its own, possibly on another node.
+"""A worker of a trial other than the first one: a process of its own, possibly on another node.
 
-It trains its share of every batch and writes nothing. When it ends, its group ends, and the others notice at once.
+It trains its share of every batch and writes nothing. When it ends, it leaves the group, and the other workers notice
+that at once.
 """
 
 from pathlib import Path
@@ -8,15 +9,15 @@ from typing import Any
 
 from service.failures import Failure
 from service.runner.diagnosis import diagnose
-from service.runner.trial.workers.meeting import Meeting, joined
+from service.runner.trial.workers.meeting import Meeting, join_meeting
 
 
 class Worker:
     """One worker, as an actor in one of the trial's bundles.
 
     Args:
-        label: The name in Ray's dashboard.
-        rank: The worker's rank, from 1. The trial itself has rank 0.
+        label: The actor's name in Ray's dashboard.
+        rank: The worker's rank, from 1. The trial has rank 0.
     """
 
     def __init__(self, label: str, rank: int) -> None:
@@ -30,21 +31,21 @@ class Worker:
         import tet_core.train.epochs  # noqa: F401
 
     def train(self, meeting: Meeting, config: dict[str, Any], data_root: str | None) -> Failure | None:
-        """Train a stage to its end, beside the others.
+        """Train a stage to its end, together with the other workers.
 
         Args:
-            meeting: Where the workers meet.
+            meeting: The workers' meeting.
             config: The stage's configuration.
-            data_root: Where the data sets lie.
+            data_root: The folder of the data sets; None: the default folder of tet_core.
 
         Returns:
-            Its failure; None where it succeeded.
+            The worker's failure; None if it succeeded.
         """
         from tet_core import train_epochs
         from tet_core.config import TrainConfig
 
         try:
-            with joined(meeting, self._rank) as group:
+            with join_meeting(meeting, self._rank) as group:
                 root = None if data_root is None else Path(data_root)
                 for _ in train_epochs(TrainConfig.model_validate(config), data_root=root, group=group):
                     pass

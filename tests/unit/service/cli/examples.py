@@ -1,4 +1,4 @@
-"""Answers of the API about an experiment, for tests of what people are shown."""
+"""Answers of the API about an experiment, for tests of the command line's output."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def chain(*stages: StageView, arm: str = "TIT", seed: int = 0, state: str = "run
 
 
 def progress(*chains: ChainView) -> ProgressView:
-    """What the API says of all chains of an experiment."""
+    """Return the progress over all chains of an experiment."""
     stages = [stage for chain in chains for stage in chain.stages]
     trains, analyses = ([s for s in stages if (s.kind == "train") is is_train] for is_train in (True, False))
     return ProgressView(
@@ -69,7 +69,7 @@ def experiment(
 
 
 def counting(experiment: ExperimentView, **changes: int) -> ExperimentView:
-    """The same experiment with other sums: of chains that are on later pages."""
+    """Return the experiment with other totals, as if more chains were on later pages."""
     return experiment.model_copy(update={"progress": experiment.progress.model_copy(update=changes)})
 
 

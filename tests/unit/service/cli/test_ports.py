@@ -4,7 +4,7 @@ import socket
 from service.cli.stack.ports import Port
 
 
-def test_a_taken_port_says_who_holds_it_and_what_to_set() -> None:
+def test_a_taken_port_is_reported_with_its_process_and_setting() -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
@@ -13,7 +13,7 @@ def test_a_taken_port_says_who_holds_it_and_what_to_set() -> None:
         assert not Port(port.number, "TET_RAY_GCS_PORT", "0.0.0.0").is_free()
         complaint = port.complaint()
     assert complaint.startswith(f"port {port.number} is taken by process {os.getpid()} (")
-    assert complaint.endswith("free it, or set TET_API_PORT to another")
+    assert complaint.endswith("free it, or set TET_API_PORT to another port")
 
 
 def test_a_port_just_used_is_free_again() -> None:

@@ -1,4 +1,4 @@
-"""What counts as a component that does its work, told by a server that answers as Ray's dashboard does."""
+"""Tests of the health checks, with a server that answers as Ray's dashboard does."""
 
 import json
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tests.serving import running
 
 
 class Dashboard(ThreadingHTTPServer):
-    """Knows no jobs, and these nodes."""
+    """A dashboard without jobs, with the nodes that a test sets."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -48,7 +48,7 @@ def settings(dashboard: Dashboard, tmp_path: Path) -> Settings:
     return Settings.from_environment({"TET_HOME": str(tmp_path), "TET_RAY_URL": url})
 
 
-def test_a_living_node_raises_nothing(dashboard: Dashboard, settings: Settings) -> None:
+def test_ray_with_a_living_node_is_healthy(dashboard: Dashboard, settings: Settings) -> None:
     dead, alive = {"hostname": "a", "raylet": {"state": "DEAD"}}, {"hostname": "b", "raylet": {"state": "ALIVE"}}
     dashboard.nodes = {"data": {"summary": [dead, alive]}}
     probe.ray(settings)
@@ -63,14 +63,14 @@ def test_a_living_node_raises_nothing(dashboard: Dashboard, settings: Settings) 
         [{"hostname": "a"}],
     ],
 )
-def test_before_a_node_lives_ray_is_not_well(dashboard: Dashboard, settings: Settings, nodes: list[Any]) -> None:
+def test_ray_without_a_living_node_is_unhealthy(dashboard: Dashboard, settings: Settings, nodes: list[Any]) -> None:
     dashboard.nodes = {"data": {"summary": nodes}}
     with pytest.raises(probe.Unhealthy, match="no node is alive"):
         probe.ray(settings)
 
 
 @pytest.mark.parametrize("answer", [[], {"data": None}, {"data": {"summary": ["a"]}}, "text"])
-def test_an_answer_of_another_form_is_no_crash(dashboard: Dashboard, settings: Settings, answer: Any) -> None:
+def test_an_answer_in_another_form_is_unhealthy(dashboard: Dashboard, settings: Settings, answer: Any) -> None:
     dashboard.nodes = answer
     with pytest.raises(probe.Unhealthy, match="answers in an unknown form"):
         probe.ray(settings)

@@ -1,4 +1,4 @@
-"""Processes found again by what identifies them, and ended with all that they started."""
+"""Tests of background processes: they are found again, and ended with their families."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 
 from service.cli.stack.process import MARK, PidFile, ProcessRecord, StartedProcess, birth
 
-# Starts a child in a session of its own, as Ray does for a job's driver, and says when it is there.
+# Starts a child in a session of its own, as Ray does for a job's driver, and prints the child's pid.
 PARENT = """
 import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
@@ -34,7 +34,7 @@ def start(folder: Path, code: str) -> StartedProcess:
 
 
 def first_line(folder: Path, started: StartedProcess) -> str:
-    """What the process printed first; returns as soon as it has."""
+    """Return the first line of the process's output, as soon as it is printed."""
     with subprocess.Popen(
         ["tail", "-n", "+1", "-F", "--pid", str(started.popen.pid), "log"],
         cwd=folder,
@@ -70,7 +70,7 @@ def test_children_are_found_after_their_parent_was_killed(tmp_path: Path) -> Non
     assert birth(child.pid) is None
 
 
-def test_a_process_that_will_not_end_is_killed(tmp_path: Path) -> None:
+def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     started = start(tmp_path, STUBBORN)
     assert first_line(tmp_path, started) == "up"
     started.record.stop(grace_s=0.2)
@@ -83,10 +83,10 @@ def test_a_later_process_with_the_same_pid_is_not_taken_for_ours() -> None:
     stale = ProcessRecord(os.getpid(), mine + "1", "no such mark", "")
     assert not stale.is_alive()
     assert stale.family() == []
-    stale.stop(grace_s=0)  # and we live to tell
+    stale.stop(grace_s=0)  # this process is not killed
 
 
-def test_a_record_from_before_a_reboot_is_nobodys() -> None:
+def test_a_record_from_before_a_reboot_has_no_family() -> None:
     assert ProcessRecord(os.getpid(), "another-boot:1", os.environ.get(MARK, ""), "").family() == []
 
 
@@ -100,6 +100,6 @@ def test_a_process_whose_start_was_not_recorded_is_found_by_its_mark(tmp_path: P
 
 
 @pytest.mark.parametrize("text", ["", "{", "17", '{"pid": 3}'])
-def test_a_pid_file_that_cannot_be_read_remembers_nobody(tmp_path: Path, text: str) -> None:
+def test_a_pid_file_that_cannot_be_read_names_no_process(tmp_path: Path, text: str) -> None:
     (tmp_path / "pid.json").write_text(text)
     assert PidFile(tmp_path / "pid.json").read() is None

@@ -6,7 +6,7 @@ from service.cli.progress import ChainProgress, Pace, counted, duration, ends_at
 from tests.unit.service.cli.examples import chain, counting, experiment, search, stage
 
 
-def test_a_chain_is_shown_at_the_stage_that_is_not_done() -> None:
+def test_a_chain_is_shown_at_its_first_stage_that_has_not_ended() -> None:
     first = stage(0, T=2, state="succeeded", epoch=20, metrics={"test/accuracy": 0.9})
     at = ChainProgress.of(chain(first, stage(1, T=4, state="running", epoch=3, epochs=5)))
     assert (at.stage, at.epoch, at.accuracy) == ("2/2 (T=4)", "3/5", 0.9)
@@ -36,7 +36,7 @@ def test_an_analysis_has_a_name_and_no_accuracy_of_its_own() -> None:
     assert counted(experiment(chain(trained))) == "20/20 epochs"
 
 
-def test_time_left_follows_from_what_was_seen() -> None:
+def test_the_time_left_follows_from_the_pace_so_far() -> None:
     now = [100.0]
     pace = Pace(clock=lambda: now[0])
     assert pace.left_s("a", 10, 50) is None
@@ -47,7 +47,7 @@ def test_time_left_follows_from_what_was_seen() -> None:
     assert pace.left_s("b", 20, 50) is None  # each has a pace of its own
 
 
-def test_waiting_costs_no_time() -> None:
+def test_waiting_time_does_not_count_for_the_pace() -> None:
     now = [0.0]
     pace = Pace(clock=lambda: now[0])
     assert pace.left_s("a", 0, 10, running=False) is None
@@ -84,7 +84,7 @@ def searched(expected_end: str | None = None, **best: object) -> ExperimentView:
     return experiment(chain(stage()), search=search(arm, alone, expected_end=expected_end))
 
 
-def test_a_search_is_told_in_a_line_for_each_arm_that_is_searched() -> None:
+def test_each_searched_arm_has_a_line() -> None:
     assert searches(searched()) == [
         "TET: 7/12 configurations ended (2 succeeded, 5 stopped, 1 running), 1:15 of training; best so far: 87.50% on "
         "validation, optimizer.lr=0.01235"
@@ -93,9 +93,9 @@ def test_a_search_is_told_in_a_line_for_each_arm_that_is_searched() -> None:
     assert searches(experiment(chain(stage()))) == []
 
 
-def test_when_a_search_ends_is_told_once_it_is_known() -> None:
+def test_the_expected_end_of_a_search_is_shown_once_it_is_known() -> None:
     assert ends_at(searched()) is None
-    told = ends_at(searched(expected_end="2026-01-02T03:04:05Z"))
-    assert told is not None
-    assert told.startswith("expected to end at ")
-    assert ":04:05 on 2026-01-0" in told
+    text = ends_at(searched(expected_end="2026-01-02T03:04:05Z"))
+    assert text is not None
+    assert text.startswith("expected to end at ")
+    assert ":04:05 on 2026-01-0" in text

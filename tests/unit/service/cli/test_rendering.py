@@ -12,7 +12,7 @@ from tests.unit.service.cli.examples import chain, counting, experiment, stage
 
 
 def shown(renderable: RenderableType, width: int = 160) -> list[str]:
-    """The lines of what is printed, spaces squeezed."""
+    """Return the printed lines, with single spaces and without empty lines."""
     console = Console(file=io.StringIO(), width=width, color_system=None)
     console.print(renderable)
     assert isinstance(console.file, io.StringIO)
@@ -28,7 +28,7 @@ def compared(*arms: dict[str, Any], source: str | None = None) -> ComparisonView
     return ComparisonView.model_validate({"baseline": "SDT", "arms": list(arms), "source": source})
 
 
-def test_a_comparison_reads_in_percent_and_percentage_points() -> None:
+def test_a_comparison_is_in_percent_and_percentage_points() -> None:
     versus = {"difference": 0.01234, "low": -0.00111, "high": 0.02579, "n": 3, "reason": None}
     sdt = arm("SDT", n=3, mean=0.91234, std=0.0123, train_time_s=12.34)
     tet = arm("TET [fast]", n=3, mean=0.92468, std=0.001, train_time_s=123.4, versus_baseline=versus)
@@ -37,7 +37,7 @@ def test_a_comparison_reads_in_percent_and_percentage_points() -> None:
     assert "TET [fast] 3 92.47 ± 0.10 2:03 +1.23 [-0.11, +2.58] 3" in lines
 
 
-def test_what_is_not_known_is_a_dash() -> None:
+def test_unknown_values_are_shown_as_dashes() -> None:
     versus = {"difference": 0.01, "low": None, "high": None, "n": 1, "reason": None}
     tet = arm("TET", n=1, mean=0.5, versus_baseline=versus)
     lines = shown(rendering.comparison_table(compared(arm("SDT"), tet)))
@@ -45,7 +45,7 @@ def test_what_is_not_known_is_a_dash() -> None:
     assert "TET 1 50.00 ± - - +1.00 - 1" in lines
 
 
-def test_names_are_printed_as_they_are() -> None:
+def test_names_are_printed_without_markup() -> None:
     lines = shown(rendering.experiment_table([experiment(name="[bold]SDT → TET[/]")]))
     assert "0198c2f0a5b7d1e2f3a4 [bold]SDT → TET[/] running 0/0 2026-01-02 03:04:05" in lines
 
@@ -66,15 +66,15 @@ def test_the_picture_has_a_line_for_each_chain_and_one_for_all() -> None:
     assert lines[-1] == "0/2 stages, 5/40 epochs"
 
 
-def test_a_picture_too_small_for_all_chains_shows_those_at_work() -> None:
+def test_a_picture_that_is_too_small_shows_the_running_chains_first() -> None:
     waiting = [chain(stage(), arm="TET", seed=seed, state="waiting") for seed in range(5)]
-    at_work = chain(stage(state="running", epoch=1), arm="SDT", seed=9)
-    lines = shown(picture(experiment(*waiting, at_work), Pace(), StoppedConfigurations(), max_rows=2))
+    running = chain(stage(state="running", epoch=1), arm="SDT", seed=9)
+    lines = shown(picture(experiment(*waiting, running), Pace(), StoppedConfigurations(), max_rows=2))
     assert lines[2].startswith("SDT 9 running")
     assert "… and 4 more chains" in lines
 
 
-def test_the_whole_is_that_of_all_chains_where_not_all_are_read() -> None:
+def test_totals_cover_all_chains_even_if_not_all_are_read() -> None:
     now = [0.0]
     pace = Pace(clock=lambda: now[0])
     some = experiment(chain(stage(T=2), arm="SDT", state="waiting"))
@@ -90,24 +90,24 @@ def stopped(arm: str, seed: int, reason: str) -> ChainView:
     return chain(stage(state="stopped", epoch=2), arm=arm, seed=seed, state="stopped", reason=reason)
 
 
-def test_the_row_of_a_stopped_chain_says_why_as_far_as_there_is_room() -> None:
+def test_the_row_of_a_stopped_chain_shows_the_reason_truncated_to_the_width() -> None:
     reason = "epoch 2 of stage 1: 20.00% on validation is number 3 of 3 that got here; the best goes on"
     both = experiment(stopped("TET [fast]", 0, reason), chain(stage(epoch=5), arm="SDT"))
-    told = f"TET [fast] 0 stopped 1/1 (T=4) 2/20 - {reason}"
-    assert shown(picture(both, Pace(), StoppedConfigurations(), max_rows=5))[2] == told
+    full_row = f"TET [fast] 0 stopped 1/1 (T=4) 2/20 - {reason}"
+    assert shown(picture(both, Pace(), StoppedConfigurations(), max_rows=5))[2] == full_row
     row, other = shown(picture(both, Pace(), StoppedConfigurations(), max_rows=5), width=100)[2:4]
     assert row.endswith("…")
-    assert told.startswith(row.removesuffix("…"))
+    assert full_row.startswith(row.removesuffix("…"))
     assert other.startswith("SDT 0 running")
 
 
-def test_the_newest_stops_are_told_though_their_rows_are_hidden() -> None:
-    at_work = [chain(stage(epoch=1), arm="SDT", seed=seed) for seed in range(38)]
+def test_the_newest_stops_are_shown_even_if_their_rows_are_hidden() -> None:
+    running = [chain(stage(epoch=1), arm="SDT", seed=seed) for seed in range(38)]
     stops, early = StoppedConfigurations(), stopped("TIT", 9, "the first")
-    picture(experiment(early, *at_work), Pace(), stops, max_rows=10)
+    picture(experiment(early, *running), Pace(), stops, max_rows=10)
     later = [stopped("TET", 0, "the third"), stopped("TET", 1, "the third"), stopped("SDT", 0, "the second")]
-    picture(experiment(later[2], early, *at_work), Pace(), stops, max_rows=10)
-    lines = shown(picture(experiment(*later, early, *at_work), Pace(), stops, max_rows=10))
+    picture(experiment(later[2], early, *running), Pace(), stops, max_rows=10)
+    lines = shown(picture(experiment(*later, early, *running), Pace(), stops, max_rows=10))
     assert lines[12:15] == [
         "… and 32 more chains",
         "stopped: TET, 2 seeds: the third",
@@ -116,12 +116,12 @@ def test_the_newest_stops_are_told_though_their_rows_are_hidden() -> None:
     assert len(lines) == 16
 
 
-def test_the_picture_tells_the_reason_of_the_state() -> None:
+def test_the_picture_shows_the_reason_of_the_state() -> None:
     waits = experiment(chain(stage()), reason="3 points wait for MLflow")
     assert shown(picture(waits, Pace(), StoppedConfigurations(), 5))[0] == "digits running 3 points wait for MLflow"
 
 
-def test_published_numbers_stand_beside_the_measured_ones() -> None:
+def test_published_numbers_are_shown_with_the_measured_ones() -> None:
     values: dict[str, Any] = {"n": 1, "mean": 0.74, "train_time_s": 1.0}
     arms = [
         arm("SDT", **values, published={"mean": 0.7086, "std": 0.0022, "n": 3}),

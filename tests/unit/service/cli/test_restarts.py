@@ -1,4 +1,4 @@
-"""How often, and after what wait, a component is restarted."""
+"""Tests of the number of restarts and of the waits before them."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def after(times: list[float], policy: Policy = POLICY) -> Restarts:
     return past
 
 
-def test_the_first_restart_waits_for_nothing_and_each_later_one_twice_as_long() -> None:
+def test_the_first_restart_is_immediate_and_later_waits_double() -> None:
     now, past, waits = 1000.0, Restarts(), []
     for _ in range(9):
         due = past.due_at(POLICY, now)
@@ -24,7 +24,7 @@ def test_the_first_restart_waits_for_nothing_and_each_later_one_twice_as_long() 
     assert waits == [0, 1, 2, 4, 8, 16, 32, LAST_WAIT_S, LAST_WAIT_S]
 
 
-def test_what_lies_back_longer_than_the_window_does_not_count() -> None:
+def test_restarts_before_the_window_do_not_count() -> None:
     past = after([0, 1, 3])
     assert past.due_at(POLICY, 500) == 3 + 4
     assert past.due_at(POLICY, 601.5) == 3 + 1
@@ -33,7 +33,7 @@ def test_what_lies_back_longer_than_the_window_does_not_count() -> None:
     assert past.restarted(POLICY, 1000, "again").count == 4
 
 
-def test_at_the_limit_it_is_given_up_and_says_why() -> None:
+def test_at_the_limit_a_component_is_given_up_with_a_reason() -> None:
     policy = Policy(limit=2, window_s=60)
     past = after([0, 1], policy)
     assert past.due_at(policy, 2) is None
@@ -43,7 +43,7 @@ def test_at_the_limit_it_is_given_up_and_says_why() -> None:
     assert Restarts().due_at(Policy(limit=0, window_s=60), 0) is None
 
 
-def test_the_past_is_remembered_by_component_and_forgotten_when_it_begins_anew(tmp_path: Path) -> None:
+def test_restarts_are_stored_by_component_until_they_are_forgotten(tmp_path: Path) -> None:
     file = RestartsFile(tmp_path / "restarts.json")
     assert file.read() == {}
     past = {"ray": after([1, 2]), "mlflow": after([3])}
@@ -55,7 +55,7 @@ def test_the_past_is_remembered_by_component_and_forgotten_when_it_begins_anew(t
     assert not file.path.exists()
 
 
-def test_a_file_that_cannot_be_read_is_no_past(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_has_no_restarts(tmp_path: Path) -> None:
     file = RestartsFile(tmp_path / "restarts.json")
     for text in ("{", "[]", '{"ray": {"other": 1}}', '{"ray": 1}'):
         file.path.write_text(text)

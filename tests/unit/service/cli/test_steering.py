@@ -1,4 +1,4 @@
-"""What `tet resume` and `tet retry` ask for."""
+"""Tests of the requests of `tet resume` and `tet retry`."""
 
 from typing import Any, Self
 
@@ -10,7 +10,7 @@ from service.cli.main import app
 
 
 class Asked:
-    """A client that takes down what it is asked for."""
+    """A client that records its calls."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, Any]] = []
@@ -40,7 +40,7 @@ class Asked:
         (["--cpus", "2", "--gpus", "0"], {"cpus_per_trial": 2, "gpus_per_trial": 0}),
     ],
 )
-def test_what_is_told_and_no_more_is_asked_for(
+def test_only_the_given_options_are_sent(
     monkeypatch: pytest.MonkeyPatch, command: str, options: list[str], resources: Any
 ) -> None:
     client = Asked()

@@ -1,4 +1,4 @@
-"""The job of a driver: what it passes on is what the driver reads."""
+"""Tests that a driver's job passes on every argument that the driver reads."""
 
 from dataclasses import asdict, fields
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Does a trial fit on a node?"""
+"""Tests whether a trial fits on the nodes."""
 
 import re
 
@@ -15,7 +15,7 @@ NODES = [{"CPU": 4.0}, {"CPU": 2.0, "GPU": 1.0, "accelerator_type:A100": 1.0}]
     [
         ({"cpus_per_trial": 1}, True, "fits on 2 of 2"),
         ({"cpus_per_trial": 2, "gpus_per_trial": 0.5}, True, "fits on 1 of 2"),
-        # Each is there, but not on one node.
+        # The cluster has both resources, but not on one node.
         ({"cpus_per_trial": 4, "gpus_per_trial": 1}, False, r"the largest offer 4 CPU\(s\), 1 GPU\(s\)$"),
         ({"cpus_per_trial": 5}, False, r"a trial needs 5 CPU\(s\) and 0 GPU\(s\), and no node has them"),
         ({"gpus_per_trial": 2}, False, r"a trial needs 1 CPU\(s\) and 2 GPU\(s\), and no node has them"),
@@ -24,7 +24,9 @@ NODES = [{"CPU": 4.0}, {"CPU": 2.0, "GPU": 1.0, "accelerator_type:A100": 1.0}]
         ({"cpus_per_trial": 4, "accelerator_type": "A100"}, False, "of an A100, and no node has"),
     ],
 )
-def test_a_trial_needs_one_node_that_has_all_it_wants(wanted: dict[str, object], possible: bool, detail: str) -> None:
+def test_a_trial_needs_one_node_that_has_all_its_resources(
+    wanted: dict[str, object], possible: bool, detail: str
+) -> None:
     found = placement(Resources.model_validate(wanted).demand(), NODES)
     assert found.possible is possible
     assert re.search(detail, found.detail), found.detail
@@ -34,15 +36,15 @@ def test_a_trial_needs_one_node_that_has_all_it_wants(wanted: dict[str, object],
     ("wanted", "num", "possible", "detail"),
     [
         ({"cpus_per_trial": 1}, 6, True, r"a trial of 6 workers, each of 1 CPU\(s\) and 0 GPU\(s\) fits on 2 of 2"),
-        ({"cpus_per_trial": 1}, 7, False, r"needs 7 workers, each of 1 CPU\(s\) .*, and 2 node\(s\) have room for 6"),
+        ({"cpus_per_trial": 1}, 7, False, r"needs 7 workers, each of 1 CPU\(s\) .*; only 6 fit on 2 node\(s\)"),
         ({"cpus_per_trial": 2}, 3, True, "fits on 2 of 2"),
         # There are six CPUs, but not three in each of two places.
-        ({"cpus_per_trial": 3}, 2, False, "have room for 1"),
-        ({"cpus_per_trial": 1, "gpus_per_trial": 1}, 2, False, "have room for 1"),
+        ({"cpus_per_trial": 3}, 2, False, "only 1 fit on 2"),
+        ({"cpus_per_trial": 1, "gpus_per_trial": 1}, 2, False, "only 1 fit on 2"),
         ({"cpus_per_trial": 8}, 2, False, r"a trial needs 2 workers, each of 8 CPU\(s\) .*, and no node has them"),
     ],
 )
-def test_every_worker_needs_a_node_and_all_of_them_the_cluster(
+def test_every_worker_needs_its_resources_on_one_node(
     wanted: dict[str, object], num: int, possible: bool, detail: str
 ) -> None:
     found = placement(Resources.model_validate(wanted).demand(), NODES, num)
@@ -50,6 +52,6 @@ def test_every_worker_needs_a_node_and_all_of_them_the_cluster(
     assert re.search(detail, found.detail), found.detail
 
 
-def test_a_cluster_that_cannot_be_asked_leaves_it_open_and_an_empty_one_does_not() -> None:
+def test_the_placement_is_unknown_without_an_answer_and_impossible_without_nodes() -> None:
     assert placement(Resources().demand(), None).possible == "unknown"
     assert placement(Resources().demand(), []).possible is False

@@ -1,4 +1,4 @@
-"""Whose turn it is."""
+"""Tests of the queue's decisions."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -39,7 +39,7 @@ def test_first_in_first_out_within_a_priority_and_the_higher_priority_first() ->
     assert [verdict.id for verdict in verdicts] == ["urgent", "old", "young", "last"]
 
 
-def test_no_more_run_than_are_allowed() -> None:
+def test_no_more_experiments_start_than_the_limit_allows() -> None:
     queued = [One(f"e{number}", 10 - number) for number in range(5)]
     verdicts = judge(queued, {"local": 2}, limits(4), NODES, NOW)
     assert [verdict.admission for verdict in verdicts] == [
@@ -52,14 +52,15 @@ def test_no_more_run_than_are_allowed() -> None:
     assert {verdict.reason for verdict in verdicts} == {NO_REASON}
 
 
-def test_an_owner_with_a_full_quota_stands_in_nobodys_way() -> None:
+def test_an_owner_at_its_limit_does_not_block_other_owners() -> None:
     queued = One("a1", 3, owner="ann"), One("a2", 2, owner="ann"), One("b1", 1, owner="bob")
     verdicts = judge(queued, {}, limits(3, per_owner=1), NODES, NOW)
     assert [verdict.admission for verdict in verdicts] == [Admission.START, Admission.WAIT, Admission.START]
-    assert verdicts[1].reason == Reason(ReasonKind.WAITS_FOR_OWNER, "waits: ann may run 1 at once, and does")
+    words = "waits: ann already runs 1 experiment(s), the limit for one owner"
+    assert verdicts[1].reason == Reason(ReasonKind.WAITS_FOR_OWNER, words)
 
 
-def test_what_cannot_be_placed_says_why_and_stands_in_nobodys_way() -> None:
+def test_an_unplaceable_experiment_waits_with_a_reason_and_blocks_no_other() -> None:
     many = ONE_CPU | {"num_workers": 9}
     (verdict,) = judge([One("many", demand=many)], {}, limits(1), NODES, NOW)
     assert verdict.reason.kind is ReasonKind.WAITS_FOR_NODE
@@ -71,7 +72,7 @@ def test_what_cannot_be_placed_says_why_and_stands_in_nobodys_way() -> None:
     assert verdicts[0].reason.words.startswith(words)
 
 
-def test_what_is_to_be_refused_is_given_the_time_that_a_cluster_needs_to_gather() -> None:
+def test_an_unplaceable_experiment_is_refused_only_after_a_wait() -> None:
     demand = {**TWO_GPUS, "if_unplaceable": "refuse"}
     early, late = One("early", REFUSED_AFTER_S - 1, demand=demand), One("late", REFUSED_AFTER_S, demand=demand)
     verdicts = {verdict.id: verdict for verdict in judge([early, late], {}, limits(), NODES, NOW)}
@@ -80,19 +81,19 @@ def test_what_is_to_be_refused_is_given_the_time_that_a_cluster_needs_to_gather(
     assert verdicts["late"].reason.words.startswith("it cannot be placed: a trial needs")
 
 
-def test_a_cluster_that_cannot_be_asked_keeps_nobody_waiting() -> None:
+def test_experiments_start_if_the_nodes_are_unknown() -> None:
     (verdict,) = judge([One("big", demand=TWO_GPUS)], {}, limits(), None, NOW)
     assert verdict.admission is Admission.START
 
 
-def test_who_waits_long_enough_goes_before_those_of_a_higher_priority() -> None:
+def test_a_long_wait_outranks_a_higher_priority() -> None:
     patient, urgent = One("patient", waited_s=600), One("urgent", waited_s=1, priority=5)
     assert judge([patient, urgent], {}, limits(aging_s=100), NODES, NOW)[0].id == "patient"
     assert judge([patient, urgent], {}, limits(aging_s=200), NODES, NOW)[0].id == "urgent"
 
 
 @given(st.lists(st.tuples(st.integers(-100, 100), st.floats(0, 1e6)), min_size=1, max_size=20))
-def test_none_starves_whatever_is_posted_in_between(newcomers: list[tuple[int, float]]) -> None:
+def test_no_experiment_waits_forever(newcomers: list[tuple[int, float]]) -> None:
     """Priorities span 200: an experiment that has waited 201 times `aging_s` longer than the others is first."""
     longest = max(waited_s for _, waited_s in newcomers)
     patient = One("patient", waited_s=longest + 201.0 * 10, priority=-100)

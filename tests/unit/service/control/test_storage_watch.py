@@ -1,14 +1,14 @@
-"""Is there room?"""
+"""Tests of the storage watch."""
 
 from pathlib import Path
 
 import pytest
 
-from service.control.storage_watch import ENOUGH, INTERVAL_S, StorageWatch
+from service.control.storage_watch import INTERVAL_S, RELEASE_FACTOR, StorageWatch
 
 
 class Disk:
-    """A clock, and a file system with as much room as the test sets."""
+    """A clock, and a file system whose free space the test sets."""
 
     now, free = 0.0, 1000
 
@@ -20,12 +20,13 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     return found
 
 
-def test_it_is_full_below_the_limit_and_has_room_again_well_above_it(tmp_path: Path, disk: Disk) -> None:
+def test_the_storage_is_full_below_the_limit_and_released_well_above_it(tmp_path: Path, disk: Disk) -> None:
     watch = StorageWatch(tmp_path, 1000, lambda: disk.now)
     assert watch.trouble() is None
     disk.free = 999
-    assert watch.trouble() is None, "it looks from time to time"
-    for free, full in ((999, True), (1000, True), (round(1000 * ENOUGH) - 1, True), (round(1000 * ENOUGH), False)):
+    assert watch.trouble() is None, "it checks only once an interval"
+    enough = round(1000 * RELEASE_FACTOR)
+    for free, full in ((999, True), (1000, True), (enough - 1, True), (enough, False)):
         disk.now += INTERVAL_S
         disk.free = free
         trouble = watch.trouble()
@@ -35,7 +36,7 @@ def test_it_is_full_below_the_limit_and_has_room_again_well_above_it(tmp_path: P
     assert watch.trouble() is None
 
 
-def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     assert StorageWatch(tmp_path / "gone", 0).trouble() == (
         f"the storage cannot be written: No such file or directory ({tmp_path / 'gone'})"
     )

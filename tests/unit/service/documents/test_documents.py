@@ -1,3 +1,5 @@
+"""Tests of the readers for JSON and YAML."""
+
 import json
 import math
 from typing import Any
@@ -54,13 +56,13 @@ def test_scalars_follow_the_core_schema_of_yaml_1_2(text: str, value: object) ->
     assert load_yaml(text) == value
 
 
-def test_not_a_number_is_read_as_such() -> None:
+def test_nan_is_read_as_a_float() -> None:
     value = load_yaml(".nan")
     assert isinstance(value, float)
     assert math.isnan(value)
 
 
-def test_an_alias_stands_for_what_its_anchor_names() -> None:
+def test_an_alias_stands_for_the_value_of_the_last_anchor_before_it() -> None:
     assert load_yaml("a: &x {T: 4}\nb: *x\nc: [*x, &x 3, *x]") == {"a": {"T": 4}, "b": {"T": 4}, "c": [{"T": 4}, 3, 3]}
 
 
@@ -71,7 +73,7 @@ def test_an_alias_stands_for_what_its_anchor_names() -> None:
         ("a: 1\n---\nb: 2", "must hold one document", 2, 1),
         ("a: !!python/object:os.system x", "must hold no tags", 1, 4),
         ("a: !!int '3'", "must hold no tags", 1, 4),
-        ("a: &x\n  b: *x", "must not lie within what it names", 2, 6),
+        ("a: &x\n  b: *x", "must not be within the value that it stands for", 2, 6),
         ("a: *x", "no anchor 'x'", 1, 4),
         ("1: x", "a key must be text: put 1 in quotes", 1, 1),
         ("? [a]\n: x", "a key must be text", 1, 3),
@@ -86,19 +88,19 @@ def test_an_alias_stands_for_what_its_anchor_names() -> None:
         ("a: " + "9" * 5_000, "thousands of digits", 1, 4),
     ],
 )
-def test_what_yaml_is_refused_for_comes_with_line_and_column(text: str, detail: str, line: int, column: int) -> None:
+def test_the_refusal_of_yaml_has_line_and_column(text: str, detail: str, line: int, column: int) -> None:
     with pytest.raises(DocumentInvalid, match=detail) as caught:
         load_yaml(text)
     assert (caught.value.line, caught.value.column) == (line, column)
 
 
-def test_aliases_nest_no_deeper_than_brackets() -> None:
+def test_the_limit_of_depth_counts_the_levels_of_aliases() -> None:
     chain = "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}]\n" for i in range(1, 100))
     with pytest.raises(DocumentInvalid, match="at most 64 levels"):
         load_yaml(chain)
 
 
-def test_more_yaml_than_can_be_read_in_time_is_refused() -> None:
+def test_a_yaml_document_that_is_too_long_is_refused() -> None:
     with pytest.raises(DocumentInvalid, match="at most 262,144 characters"):
         load_yaml("#" * (MAX_CHARACTERS + 1))
 
@@ -116,7 +118,7 @@ def test_more_yaml_than_can_be_read_in_time_is_refused() -> None:
         ("9" * 5_000, "thousands of digits", None),
     ],
 )
-def test_what_json_is_refused_for_says_where(text: str, detail: str, line: int | None) -> None:
+def test_the_refusal_of_json_has_the_line_if_it_is_known(text: str, detail: str, line: int | None) -> None:
     with pytest.raises(DocumentInvalid, match=detail) as caught:
         load_json(text)
     assert caught.value.line == line
@@ -126,28 +128,28 @@ def test_json_may_nest_as_deep_as_the_limit() -> None:
     assert load_json("[" * 64 + "]" * 64)
 
 
-def test_bytes_that_are_no_utf_8_are_refused() -> None:
+def test_bytes_that_are_not_utf_8_are_refused() -> None:
     with pytest.raises(DocumentInvalid, match="byte 2 is not"):
         read_document(b'{"\xff": 1}', "application/json")
 
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    # A key on one line may have 1,024 characters in YAML, escapes counted.
+    # A key on one line may have at most 1,024 characters in YAML, with its escapes.
     lambda items: st.lists(items, max_size=4) | st.dictionaries(st.text(max_size=80), items, max_size=4),
     max_leaves=12,
 )
 
 
 @given(plain)
-def test_json_is_yaml(data: Any) -> None:
-    # Written with escapes: YAML takes no control characters as they are.
+def test_json_is_also_yaml(data: Any) -> None:
+    # json.dumps escapes control characters: YAML does not accept them unescaped.
     text = json.dumps(data)
     assert load_yaml(text) == load_json(text) == data
 
 
 @given(st.text())
-def test_any_text_is_read_or_refused_and_nothing_else_is_raised(text: str) -> None:
+def test_any_text_is_read_or_refused_without_another_error(text: str) -> None:
     for loader in (load_yaml, load_json):
         try:
             loader(text)

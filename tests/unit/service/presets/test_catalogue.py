@@ -1,3 +1,5 @@
+"""Tests of the presets and of their catalogue."""
+
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ MINIS = [name for name in ALL if name.endswith(MINI)]
 FULL = [name for name in ALL if not name.endswith(MINI)]
 
 
-# One for each table and figure; chains times stages, counted by hand from the paper.
+# The number of trials of each table and figure: chains times stages, counted by hand from the paper.
 NUM_TRIALS = {
     "table1-cifar100": (2 * 3 + 1) * 3,
     "table2-sigmoid": (2 * 3 + 1) * 3,
@@ -37,7 +39,7 @@ def test_every_table_and_figure_has_a_preset_and_a_small_twin() -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_preset_is_a_spec_without_faults_with_the_trials_it_says(name: str) -> None:
+def test_a_preset_is_a_valid_spec_with_the_expected_number_of_trials(name: str) -> None:
     preset = presets()[name]
     chains = plan(parse(preset.with_changes(None)))
     assert sum(len(chain.stages) for chain in chains) == preset.num_trials
@@ -46,14 +48,14 @@ def test_a_preset_is_a_spec_without_faults_with_the_trials_it_says(name: str) ->
 
 
 @pytest.mark.parametrize("name", FULL)
-def test_a_full_one_names_every_choice_and_asks_for_a_gpu(name: str) -> None:
+def test_a_full_preset_gives_reasons_for_its_choices_and_asks_for_a_gpu(name: str) -> None:
     preset = presets()[name]
     assert preset.choices
     assert preset.spec["resources"]["gpus_per_trial"] == 1
 
 
 @pytest.mark.parametrize("name", MINIS)
-def test_a_small_one_needs_no_data_and_no_gpu(name: str) -> None:
+def test_a_small_preset_needs_no_data_and_no_gpu(name: str) -> None:
     preset = presets()[name]
     base = preset.spec["dataset"].get("base", preset.spec["dataset"])
     assert base["name"] == "digits"
@@ -62,7 +64,7 @@ def test_a_small_one_needs_no_data_and_no_gpu(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_published_numbers_are_those_of_arms_and_have_a_source(name: str) -> None:
+def test_published_results_belong_to_arms_and_have_a_source(name: str) -> None:
     preset = presets()[name]
     assert set(preset.published) <= {arm["name"] for arm in preset.spec["arms"]}
     assert bool(preset.published) == bool(preset.source)
@@ -79,7 +81,7 @@ def test_a_choice_names_a_place_of_the_spec(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MINIS)
-def test_a_small_twin_keeps_the_arms(name: str) -> None:
+def test_a_small_twin_has_the_same_arms(name: str) -> None:
     small, full = presets()[name], presets()[name.removesuffix(MINI)]
     assert small.reproduces == full.reproduces
     kinds = [
@@ -98,26 +100,26 @@ def test_changes_are_merged_by_block_and_lists_are_replaced() -> None:
     assert posted == ["no mapping"]
 
 
-def test_an_unknown_preset_is_refused_with_those_there_are() -> None:
+def test_the_refusal_of_an_unknown_preset_lists_the_known_ones() -> None:
     with pytest.raises(NotFound, match=r"there is no preset 'table9'; there are: .*fig3-switch-mini"):
         catalogue.preset("table9")
 
 
-def test_the_file_is_shown_as_it_lies() -> None:
+def test_the_text_of_a_preset_is_its_unchanged_file() -> None:
     assert catalogue.preset_text("fig3-switch-mini").startswith("title: Switching from SDT to TET, small\n")
 
 
-def test_percent_in_the_file_is_a_fraction_in_the_answer(tmp_path: Path) -> None:
+def test_percent_in_the_file_is_read_as_a_fraction(tmp_path: Path) -> None:
     file = tmp_path / "x.yaml"
     head = "title: t\nreproduces: r\nneeds: n\nspec: {}\npublished:\n"
     file.write_text(head + "  TET: {mean: 74.11, std: 0.18, n: 3}\n")
-    found = catalogue.read_preset(file).published["TET"]
-    assert (found.mean, found.std, found.n) == (0.7411, 0.0018, 3)
+    published = catalogue.read_preset(file).published["TET"]
+    assert (published.mean, published.std, published.n) == (0.7411, 0.0018, 3)
     file.write_text(head + "  TET: {mean: 174.11}\n")
     with pytest.raises(ValidationError, match="less than or equal to 1"):
         catalogue.read_preset(file)
 
 
-def test_what_a_preset_must_say_cannot_be_left_out() -> None:
+def test_a_required_key_of_a_preset_cannot_be_left_out() -> None:
     with pytest.raises(ValidationError, match="reproduces"):
         Preset.model_validate({"name": "x", "title": "t", "needs": "n", "spec": {}})

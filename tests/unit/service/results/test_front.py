@@ -1,4 +1,4 @@
-"""The front of what is accurate and what is cheap."""
+"""Tests of the front of accurate and cheap configurations."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,10 +9,10 @@ FEW = st.sampled_from([0.0, 0.25, 0.5, 1.0])
 
 
 @given(st.lists(st.tuples(FEW, FEW), max_size=12))
-def test_the_front_is_what_no_other_beats(pairs: list[tuple[float, float]]) -> None:
+def test_the_front_holds_exactly_the_points_that_no_other_point_beats(pairs: list[tuple[float, float]]) -> None:
     points = [(Point(*pair), number) for number, pair in enumerate(pairs)]
-    kept = pareto_front(points)
-    assert {number for _, number in kept} == {
+    front = pareto_front(points)
+    assert {number for _, number in front} == {
         number for point, number in points if not any(other.beats(point) for other, _ in points)
     }
-    assert [point.cost for point, _ in kept] == sorted(point.cost for point, _ in kept)
+    assert [point.cost for point, _ in front] == sorted(point.cost for point, _ in front)

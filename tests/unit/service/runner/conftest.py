@@ -15,13 +15,13 @@ ARMS = [
 
 @pytest.fixture
 def chains() -> tuple[Chain, ...]:
-    """Return SDT with a stage of three epochs, and TIT with stages of two and one."""
+    """Return the chain of SDT, a stage of 3 epochs, and that of TIT, stages of 2 epochs and 1 epoch."""
     return plan(parse(spec(arms=ARMS, seeds=[0])))
 
 
 @pytest.fixture
 def experiment(tmp_path: Path) -> ExperimentFolder:
-    """Return an experiment's folder."""
+    """Make and return an experiment's folder."""
     folder = ExperimentFolder(tmp_path, "0123")
     folder.path.mkdir(parents=True)
     return folder

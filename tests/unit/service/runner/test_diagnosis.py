@@ -1,4 +1,4 @@
-"""Which type of failure it is, and whose."""
+"""Tests of the diagnosis of failures: their types and messages."""
 
 import errno
 import json
@@ -11,6 +11,7 @@ from torch.distributed import DistBackendError
 from service.errors import FieldError, SpecInvalid
 from service.failures import ABOUT, Failure, FailureType
 from service.runner.diagnosis import (
+    TYPE_OF_CLASS,
     StageFailed,
     WorkerFailed,
     diagnose,
@@ -19,6 +20,7 @@ from service.runner.diagnosis import (
     is_of_configuration,
 )
 from tests.ports import free_ports
+from tests.root import ROOT
 from tet_core.data.download import RemoteFile, download
 from tet_core.errors import (
     CheckpointError,
@@ -34,33 +36,57 @@ from tet_core.errors import (
 T = FailureType
 
 
-@pytest.mark.parametrize(
-    ("error", "type_", "whose"),
-    [
-        (ConfigError("device", "cuda", "this machine has no CUDA device"), T.SPEC, "user"),
-        (SpecInvalid([FieldError.at(["seeds"], [], "must hold a seed")]), T.SPEC, "user"),
-        (ValueError("operands could not be broadcast together"), T.ERROR, "user"),
-        (WorkersDifferError("worker 1 has another torch"), T.ENVIRONMENT, "cluster"),
-        (WorkersApartError("another worker has failed"), T.NODE_LOST, "cluster"),
-        (CheckpointError("does not fit"), T.SPEC, "user"),
-        (DataError("digits: the train set is empty"), T.DATA, "user"),
-        (FileNotFoundError(errno.ENOENT, "no data"), T.DATA, "user"),
-        (FloatingPointError("the loss is nan"), T.NOT_FINITE, "user"),
-        (MemoryError(), T.OUT_OF_MEMORY, "user"),
-        (DistBackendError("NCCL communicator was aborted"), T.NODE_LOST, "cluster"),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), T.OUT_OF_MEMORY, "user"),
-        (OSError(errno.ENOMEM, "Cannot allocate memory"), T.OUT_OF_MEMORY, "user"),
-        (RuntimeError("shapes do not match"), T.ERROR, "user"),
-        (KeyError("layers.3"), T.ERROR, "user"),
-        (OSError(errno.ENOSPC, "no space left on device"), T.STORAGE, "cluster"),
-        (OSError(errno.ESTALE, "stale file handle"), T.STORAGE, "cluster"),
-        (ConnectionResetError("gone"), T.STORAGE, "cluster"),
-        (TimeoutError("timed out"), T.STORAGE, "cluster"),
-        (URLError(OSError(errno.ENETUNREACH, "unreachable")), T.STORAGE, "cluster"),
-        (EnvironmentMismatch("another instruction set"), T.ENVIRONMENT, "cluster"),
-        (StageFailed(T.MAX_TIME, "too long"), T.MAX_TIME, "user"),
-    ],
-)
+DIAGNOSED: list[tuple[BaseException, FailureType, str]] = [
+    (ConfigError("device", "cuda", "this machine has no CUDA device"), T.SPEC, "user"),
+    (SpecInvalid([FieldError.at(["seeds"], [], "must hold a seed")]), T.SPEC, "user"),
+    (ValueError("operands could not be broadcast together"), T.ERROR, "user"),
+    (WorkersDifferError("worker 1 has another torch"), T.ENVIRONMENT, "cluster"),
+    (WorkersApartError("another worker has failed"), T.NODE_LOST, "cluster"),
+    (CheckpointError("does not fit"), T.SPEC, "user"),
+    (DataError("digits: the train set is empty"), T.DATA, "user"),
+    (FileNotFoundError(errno.ENOENT, "no data"), T.DATA, "user"),
+    (FloatingPointError("the loss is nan"), T.NOT_FINITE, "user"),
+    (MemoryError(), T.OUT_OF_MEMORY, "user"),
+    (DistBackendError("NCCL communicator was aborted"), T.NODE_LOST, "cluster"),
+    (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), T.OUT_OF_MEMORY, "user"),
+    (OSError(errno.ENOMEM, "Cannot allocate memory"), T.OUT_OF_MEMORY, "user"),
+    (RuntimeError("shapes do not match"), T.ERROR, "user"),
+    (KeyError("layers.3"), T.ERROR, "user"),
+    (OSError(errno.ENOSPC, "no space left on device"), T.STORAGE, "cluster"),
+    (OSError(errno.ESTALE, "stale file handle"), T.STORAGE, "cluster"),
+    (ConnectionResetError("gone"), T.STORAGE, "cluster"),
+    (TimeoutError("timed out"), T.STORAGE, "cluster"),
+    (URLError(OSError(errno.ENETUNREACH, "unreachable")), T.STORAGE, "cluster"),
+    (EnvironmentMismatch("another instruction set"), T.ENVIRONMENT, "cluster"),
+    (StageFailed(T.MAX_TIME, "too long"), T.MAX_TIME, "user"),
+]
+# Types that no class of exception has, and the module that gives them to a failure.
+GIVEN_BY = {
+    T.OUT_OF_MEMORY: "service/runner/diagnosis.py",
+    T.STORAGE: "service/runner/diagnosis.py",
+    T.ERROR: "service/runner/diagnosis.py",
+    T.HEALTH: "service/runner/trial/train_stage.py",
+    T.MAX_TIME: "service/runner/trial/heartbeat.py",
+    T.STALLED: "service/runner/tuning/watchdog.py",
+    T.ENGINE_LOST: "service/control/acts.py",
+    T.TRACKING: "service/runner/outcome.py",
+}
+
+
+def test_every_type_belongs_to_a_class_of_exception_or_is_given_by_a_module() -> None:
+    of_classes = set(TYPE_OF_CLASS.values())
+    assert of_classes | set(GIVEN_BY) == set(FailureType)
+    assert of_classes & set(GIVEN_BY) == set()
+    assert [
+        type_ for type_, file in GIVEN_BY.items() if f"FailureType.{type_.name}" not in (ROOT / file).read_text()
+    ] == []
+
+
+def test_every_class_of_exception_with_a_type_is_diagnosed_here() -> None:
+    assert set(TYPE_OF_CLASS) <= {type(error) for error, *_ in DIAGNOSED}
+
+
+@pytest.mark.parametrize(("error", "type_", "whose"), DIAGNOSED)
 def test_a_failure_has_a_type_and_is_the_users_or_the_clusters(
     error: BaseException, type_: FailureType, whose: str
 ) -> None:
@@ -74,17 +100,17 @@ def caused(error: Exception, cause: OSError, *, openly: bool) -> Exception:
             raise cause
         except OSError as first:
             raise error from (first if openly else None)
-    except type(error) as found:
-        return found
+    except type(error) as caught:
+        return caught
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE])
-def test_an_error_caused_by_a_passing_failure_of_storage_is_the_clusters(number: int) -> None:
+def test_an_error_caused_by_a_temporary_failure_of_storage_is_the_clusters(number: int) -> None:
     cause = OSError(number, "it is away")
     for error in (DataError("digits: cannot be read"), RuntimeError("unexpected pos 704 vs 598")):
-        found = diagnose(caused(error, cause, openly=True))
-        assert (found.type, found.whose) == ("storage", "cluster")
-        assert found.message == f"{error} (OSError: [Errno {number}] it is away)"
+        failure = diagnose(caused(error, cause, openly=True))
+        assert (failure.type, failure.whose) == ("storage", "cluster")
+        assert failure.message == f"{error} (OSError: [Errno {number}] it is away)"
 
 
 def test_an_error_caused_by_a_missing_file_stays_the_users() -> None:
@@ -93,55 +119,55 @@ def test_an_error_caused_by_a_missing_file_stays_the_users() -> None:
     assert failure_type(caused(DataError("no such file"), OSError(errno.EIO, "x"), openly=False)) is T.DATA
 
 
-def test_memory_and_what_the_service_found_go_before_storage() -> None:
+def test_memory_and_limits_come_before_storage() -> None:
     full = OSError(errno.ENOSPC, "full")
     assert failure_type(caused(MemoryError(), full, openly=True)) is T.OUT_OF_MEMORY
     assert failure_type(caused(StageFailed(T.HEALTH, "silent"), full, openly=True)) is T.HEALTH
 
 
-def test_a_download_that_is_refused_its_connection_is_the_clusters(tmp_path: Path) -> None:
+def test_a_download_whose_connection_is_refused_is_the_clusters_failure(tmp_path: Path) -> None:
     (port,) = free_ports(1)
     with pytest.raises(DataError, match="Connection refused") as caught:
         download(f"http://127.0.0.1:{port}/", RemoteFile("a", 1, "0"), tmp_path)
     assert failure_type(caught.value) is T.STORAGE
 
 
-def test_a_failure_is_described_with_its_message_and_where_it_came_from() -> None:
+def test_a_failure_has_the_message_and_the_traceback_of_its_exception() -> None:
     try:
         raise FloatingPointError("the sdt loss is nan in epoch 3")
     except FloatingPointError as error:
-        found = diagnose(error)
-    assert (found.type, found.whose, found.kind) == ("not_finite", "user", "FloatingPointError")
-    assert found.message == "the sdt loss is nan in epoch 3"
-    assert "test_diagnosis.py" in found.traceback
+        failure = diagnose(error)
+    assert (failure.type, failure.whose, failure.kind) == ("not_finite", "user", "FloatingPointError")
+    assert failure.message == "the sdt loss is nan in epoch 3"
+    assert "test_diagnosis.py" in failure.traceback
 
 
 @pytest.mark.parametrize("raised", [ValueError("width is 3"), RuntimeError("shapes do not match"), KeyError("norm")])
-def test_an_error_of_an_entry_point_stays_its_authors(raised: Exception) -> None:
+def test_an_error_of_an_entry_point_keeps_its_kind_and_traceback(raised: Exception) -> None:
     with pytest.raises(EntryPointError) as caught, errors_of_entry_point("mine"):
         raise raised
-    found = diagnose(caught.value)
-    assert (found.type, found.whose, found.kind) == ("error", "user", type(raised).__name__)
-    assert found.message == f"entry_point 'mine' raised {type(raised).__name__}: {raised}"
-    assert "test_diagnosis.py" in found.traceback
-    assert "EntryPointError" not in found.traceback, "the author's own lines are kept"
+    failure = diagnose(caught.value)
+    assert (failure.type, failure.whose, failure.kind) == ("error", "user", type(raised).__name__)
+    assert failure.message == f"entry_point 'mine' raised {type(raised).__name__}: {raised}"
+    assert "test_diagnosis.py" in failure.traceback
+    assert "EntryPointError" not in failure.traceback, "the author's own lines are kept"
 
 
-def test_data_that_an_entry_point_finds_damaged_are_the_users() -> None:
+def test_damaged_data_of_an_entry_point_are_the_users_failure() -> None:
     with pytest.raises(DataError) as caught, errors_of_entry_point("mine"):
         raise DataError("mine: the train set is empty")
     assert failure_type(caught.value) is T.DATA
 
 
-def test_a_failures_text_can_be_stored_whatever_it_quotes() -> None:
-    found = diagnose(FileNotFoundError("no file \udcff\x00" + "x" * 100_000))
-    assert found.message.startswith("no file \\udcff\\x00xxx")
-    assert len(found.message) < 3_000
-    assert len(found.traceback) < 50_000
-    json.dumps(found.as_json(), ensure_ascii=False).encode()
+def test_the_text_of_a_failure_can_always_be_stored() -> None:
+    failure = diagnose(FileNotFoundError("no file \udcff\x00" + "x" * 100_000))
+    assert failure.message.startswith("no file \\udcff\\x00xxx")
+    assert len(failure.message) < 3_000
+    assert len(failure.traceback) < 50_000
+    json.dumps(failure.as_json(), ensure_ascii=False).encode()
 
 
-def test_out_of_memory_says_what_to_do() -> None:
+def test_out_of_memory_has_advice() -> None:
     assert "lower batch_size or T" in diagnose(MemoryError("4 GB")).message
 
 
@@ -150,7 +176,7 @@ def test_every_type_is_explained() -> None:
     assert all(about.meaning.endswith(".") and about.advice.endswith(".") for about in ABOUT.values())
 
 
-# The texts of Ray 2.60 for actors that were lost in these ways.
+# Ray 2.60's texts about lost actors, by the way in which they were lost.
 HEAD = "The actor died unexpectedly before finishing this task.\n\tclass_name: A\n\tpid: 1\n"
 RAY_TEXTS = {
     "process": HEAD
@@ -183,8 +209,8 @@ RAY_TEXTS = {
     ],
 )
 def test_rays_text_about_a_lost_trial_gives_type_and_message(loss: str, type_: FailureType, message: str) -> None:
-    found = diagnose_lost(RAY_TEXTS.get(loss, ""))
-    assert (found.type, found.message) == (type_, message)
+    failure = diagnose_lost(RAY_TEXTS.get(loss, ""))
+    assert (failure.type, failure.message) == (type_, message)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +227,7 @@ def test_rays_text_about_a_lost_trial_gives_type_and_message(loss: str, type_: F
         (diagnose_lost("its node has died"), 0, False),
     ],
 )
-def test_some_failures_are_of_the_configuration_and_others_of_the_place(
+def test_a_failure_is_of_the_configuration_or_of_the_place(
     failure: Failure, gpus_per_trial: float, *, is_one: bool
 ) -> None:
     assert is_of_configuration(failure, gpus_per_trial) is is_one

@@ -1,4 +1,4 @@
-"""Jobs that Ray starts after their experiment was deleted."""
+"""Tests of jobs that Ray starts after their experiment was deleted."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from service.storage import ExperimentFolder
 ID = "0" * 20
 
 
-def test_a_driver_does_not_bring_back_a_folder_that_is_gone(tmp_path: Path) -> None:
+def test_a_late_driver_does_not_restore_a_deleted_folder(tmp_path: Path) -> None:
     arguments = [
         "--experiment",
         ID,
@@ -30,7 +30,7 @@ def test_a_driver_does_not_bring_back_a_folder_that_is_gone(tmp_path: Path) -> N
     assert not ExperimentFolder(tmp_path, ID).path.exists()
 
 
-def test_nor_does_a_replay(tmp_path: Path) -> None:
+def test_a_late_replay_does_not_restore_a_deleted_folder(tmp_path: Path) -> None:
     arguments = ["--experiment", ID, "--number", "1", "--chain", "c", "--stage", "0", "--storage", str(tmp_path)]
     with pytest.raises(FileNotFoundError, match=r"spec\.json"):
         verify.main(arguments)

@@ -1,4 +1,4 @@
-"""What `precision: auto` stands for: settled once, and the same for every level, stage and driver."""
+"""Tests of `precision: auto`: it is decided once, for every level, stage and driver."""
 
 import json
 from typing import Any
@@ -23,40 +23,40 @@ def posted(**changes: Any) -> Experiment:
     return parse(spec(**({"arms": arms, "seeds": [0], "baseline": "A"} | changes)))
 
 
-def found(decided: Experiment) -> list[list[str]]:
+def precisions(decided: Experiment) -> list[list[str]]:
     return [
         [stage.config.precision for stage in chain.stages if isinstance(stage.config, TrainConfig)]
         for chain in plan(decided)
     ]
 
 
-def test_it_is_put_wherever_it_is_asked_for(experiment: ExperimentFolder) -> None:
+def test_every_auto_is_replaced_by_the_decision(experiment: ExperimentFolder) -> None:
     write_once(experiment.precision(on_gpu=False), json.dumps({"precision": "bfloat16"}).encode())
-    assert found(precision.with_auto_decided(experiment, posted())) == [
+    assert precisions(precision.with_auto_decided(experiment, posted())) == [
         ["float32"],
         ["bfloat16", "float64"],
         ["bfloat16"],
     ]
     of_all = precision.with_auto_decided(experiment, posted(precision="auto"))
-    assert found(of_all) == [["bfloat16"], ["bfloat16", "float64"], ["bfloat16"]]
+    assert precisions(of_all) == [["bfloat16"], ["bfloat16", "float64"], ["bfloat16"]]
 
 
-def test_a_later_driver_uses_the_first_answer_and_asks_no_node(experiment: ExperimentFolder) -> None:
+def test_a_later_driver_uses_the_stored_decision_and_asks_no_node(experiment: ExperimentFolder) -> None:
     write_once(experiment.precision(on_gpu=False), json.dumps({"precision": "float16"}).encode())
     write_once(experiment.precision(on_gpu=False), json.dumps({"precision": "bfloat16"}).encode())
     decided = precision.decide_auto(experiment, posted(), lambda: pytest.fail("it waited"))
-    assert found(decided)[2] == ["float16"]
+    assert precisions(decided)[2] == ["float16"]
     assert sorted(entry.name for entry in experiment.path.iterdir()) == ["precision-cpu.json"]
 
 
-def test_for_another_device_it_is_decided_again(experiment: ExperimentFolder) -> None:
+def test_each_device_has_a_decision_of_its_own(experiment: ExperimentFolder) -> None:
     for on_gpu, answer in ((False, "float32"), (True, "bfloat16")):
         write_once(experiment.precision(on_gpu=on_gpu), json.dumps({"precision": answer}).encode())
         body = posted(resources={"gpus_per_trial": int(on_gpu)})
-        assert found(precision.decide_auto(experiment, body, lambda: pytest.fail("it waited")))[2] == [answer]
+        assert precisions(precision.decide_auto(experiment, body, lambda: pytest.fail("it waited")))[2] == [answer]
 
 
-def test_where_nothing_is_auto_nothing_is_decided(experiment: ExperimentFolder) -> None:
+def test_without_auto_nothing_is_decided(experiment: ExperimentFolder) -> None:
     arms = [{"name": "A", "stages": [train(loss=tet())]}]
     plain = posted(arms=arms)
     assert precision.decide_auto(experiment, plain, lambda: pytest.fail("it waited")) is plain

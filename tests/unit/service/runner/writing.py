@@ -9,7 +9,7 @@ METRICS = dict.fromkeys(OF_AN_EPOCH, 1.0) | {"test/accuracy": 0.5, "epoch_time_s
 
 
 def begin(folder: StageFolder, initial_sha256: str = "aa") -> Attempt:
-    """Return an attempt that has written its start."""
+    """Start an attempt, write its start record, and return it."""
     attempt = Attempt(folder)
     attempt.write_started(
         at_ms=1_000,
@@ -23,7 +23,7 @@ def begin(folder: StageFolder, initial_sha256: str = "aa") -> Attempt:
 
 
 def write(folder: StageFolder, epochs: int, of: int, **metrics: float) -> Attempt:
-    """Return an attempt that has committed so many epochs, and the marker if these are all."""
+    """Start an attempt, commit `epochs` epochs, and the marker if these are all; return the attempt."""
     attempt = begin(folder)
     for epoch in range(1, epochs + 1):
         attempt.commit(epoch=epoch, epochs=of, at_ms=epoch, metrics=METRICS | metrics, weights_sha256=f"{epoch:02}")

@@ -1,4 +1,4 @@
-"""What a search makes of a spec: which numbers concern which arm, what is refused, and the chains that come of it."""
+"""Tests of the configurations of a search: the arms that a place concerns, refusals, and the planned chains."""
 
 from typing import Any
 
@@ -16,57 +16,60 @@ LR = {"log_range": [1e-4, 1e-2]}
 
 
 def searched(space: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """Return a spec with a random search of four configurations over this space."""
     search = {"method": "random", "num_configurations": 4, "space": space, **changes.pop("search", {})}
     return spec(**{"validation": 0.1, "search": search, **changes})
 
 
 def refused(raw: dict[str, Any]) -> dict[str, FieldError]:
+    """Return the faults that keep the search from running, by field."""
     return {fault.field: fault for fault in infeasible(parse(raw))}
 
 
 def counts(experiment: Experiment) -> list[int]:
+    """Return the number of configurations of each arm."""
     return [len(each) for each in configured_arms(experiment)]
 
 
 def changed(raw: dict[str, Any], values: dict[str, Any]) -> Experiment:
-    """The spec with other values, without its search."""
+    """Return the spec with new values by place, without its search."""
     document = parse(raw).model_dump(mode="json", exclude_unset=True, exclude={"search"})
     return parse(with_values(document, values, [arm["name"] for arm in raw["arms"]]))
 
 
-def test_a_number_of_all_arms_is_tried_in_all_of_them_alike() -> None:
+def test_a_place_of_all_arms_has_the_same_values_in_each_of_them() -> None:
     experiment = parse(searched({"optimizer.lr": LR}))
     assert infeasible(experiment) == []
-    first, *others = ([own.values for own in each] for each in configured_arms(experiment))
+    first, *others = ([configured.values for configured in each] for each in configured_arms(experiment))
     assert len(first) == 4
     assert all(each == first for each in others)
 
 
-def test_a_number_of_one_arm_leaves_the_others_as_they_are() -> None:
+def test_a_place_of_one_arm_does_not_concern_the_other_arms() -> None:
     assert counts(parse(searched({"arms.TET.loss.lamb": {"range": [0.01, 0.5]}}))) == [1, 4, 1]
 
 
-def test_a_number_that_some_losses_have_concerns_these() -> None:
+def test_a_field_that_some_losses_have_concerns_only_their_arms() -> None:
     assert counts(parse(searched({"loss.lamb": {"range": [0.01, 0.5]}}))) == [1, 4, 4]
 
 
-def test_an_arm_that_sets_a_number_itself_keeps_it() -> None:
+def test_an_arm_that_sets_a_field_itself_keeps_its_value() -> None:
     arms = spec()["arms"]
     arms[0]["optimizer"] = {"name": "adam", "lr": 0.01}
     assert counts(parse(searched({"optimizer.lr": LR}, arms=arms))) == [1, 4, 4]
 
 
-def test_values_arrive_where_they_belong() -> None:
+def test_values_are_written_at_their_places() -> None:
     raw = searched({"optimizer.lr": LR, "T": {"int_range": [1, 3]}, "arms.TIT.stages.1.loss.lamb": LR})
-    own = changed(raw, {"optimizer.lr": 0.005, "T": 3, "arms.TIT.stages.1.loss.lamb": 0.2})
-    assert [stage.T for stage in own.arms[2].stages if stage.kind == "train"] == [3, 3]
-    assert own.optimizer is not None
-    assert own.optimizer.lr == 0.005
-    losses = [stage.loss for stage in own.arms[2].stages if stage.kind == "train"]
+    new = changed(raw, {"optimizer.lr": 0.005, "T": 3, "arms.TIT.stages.1.loss.lamb": 0.2})
+    assert [stage.T for stage in new.arms[2].stages if stage.kind == "train"] == [3, 3]
+    assert new.optimizer is not None
+    assert new.optimizer.lr == 0.005
+    losses = [stage.loss for stage in new.arms[2].stages if stage.kind == "train"]
     assert [loss.lamb for loss in losses if isinstance(loss, TetLoss)] == [0.05, 0.2]
 
 
-def test_chains_are_seeds_times_configurations_and_know_theirs() -> None:
+def test_every_configuration_has_a_chain_for_each_seed_with_its_values() -> None:
     experiment = parse(searched({"optimizer.lr": LR, "loss.lamb": {"choice": [0.01, 0.1, 0.5]}}, seeds=[3, 4]))
     chains = plan(experiment)
     assert len(chains) == len({chain.id for chain in chains}) == 2 * 3 * 4
@@ -78,10 +81,12 @@ def test_chains_are_seeds_times_configurations_and_know_theirs() -> None:
             if isinstance(stage.config.loss, TetLoss):
                 assert stage.config.loss.lamb == chain.hyperparameters["loss.lamb"]
     assert [chain.arm for chain in chains[:4]] == ["SDT", "TET", "TIT", "SDT"]
-    assert [chain.seed for chain in chains] == ([3] * 3 + [4] * 3) * 4  # a configuration over its seeds, then the next
+    assert [chain.seed for chain in chains] == (
+        [3] * 3 + [4] * 3
+    ) * 4  # all seeds of a configuration, then the next configuration
 
 
-def test_without_a_search_all_is_as_ever() -> None:
+def test_without_a_search_chains_have_no_hyperparameters() -> None:
     assert [dict(chain.hyperparameters) for chain in plan(parse(spec()))] == [{}] * 9
 
 
@@ -130,16 +135,16 @@ def test_names_of_arms_may_hold_dots() -> None:
         ({"T": {"int_range": [1, 2.5]}}, "search.space.T.int_range[1]", "must be an integer"),
     ],
 )
-def test_a_dimension_that_makes_no_sense_is_refused(space: dict[str, Any], field: str, words: str) -> None:
-    found = faults(searched(space))
-    assert list(found) == [field]
-    assert words in found[field].detail
+def test_an_invalid_dimension_is_refused(space: dict[str, Any], field: str, words: str) -> None:
+    by_field = faults(searched(space))
+    assert list(by_field) == [field]
+    assert words in by_field[field].detail
 
 
 def test_a_search_needs_a_validation_set() -> None:
-    found = faults(searched({"optimizer.lr": LR}, validation=0))
-    assert list(found) == ["validation"]
-    assert "never by the test set" in found["validation"].detail
+    by_field = faults(searched({"optimizer.lr": LR}, validation=0))
+    assert list(by_field) == ["validation"]
+    assert "never by the test set" in by_field["validation"].detail
 
 
 @pytest.mark.parametrize(
@@ -151,27 +156,27 @@ def test_a_search_needs_a_validation_set() -> None:
         ({"goal": ["test/accuracy"]}, "search.goal[0]"),
     ],
 )
-def test_a_search_that_makes_no_sense_is_refused(search: dict[str, Any], field: str) -> None:
+def test_an_invalid_search_is_refused(search: dict[str, Any], field: str) -> None:
     space = {"optimizer.lr": {"choice": [0.1, 0.2]}}
     assert list(faults(searched(space, search=search))) == [field]
 
 
-def test_a_grid_needs_points_on_a_line() -> None:
+def test_a_grid_needs_points_for_a_range() -> None:
     raw = searched({"optimizer.lr": LR}, search={"method": "grid", "num_configurations": None})
     assert list(faults(raw)) == ['search.space["optimizer.lr"].points']
 
 
 def test_a_grid_of_ten_millions_is_refused() -> None:
     space = {place: {"range": [0.1, 0.9], "points": 215} for place in ("optimizer.lr", "loss.lamb", "surrogate.gamma")}
-    found = refused(searched(space, search={"method": "grid", "num_configurations": None}))
-    assert list(found) == ["search.space"]
-    assert "must be at most 5,000" in found["search.space"].detail
+    by_field = refused(searched(space, search={"method": "grid", "num_configurations": None}))
+    assert list(by_field) == ["search.space"]
+    assert "must be at most 5,000" in by_field["search.space"].detail
 
 
-def test_a_value_that_the_spec_refuses_at_one_end_is_named() -> None:
-    found = refused(searched({"loss.lamb": {"range": [0.5, 1.5]}}))
-    assert list(found) == ['search.space["loss.lamb"]']
-    fault = found['search.space["loss.lamb"]']
+def test_the_end_of_a_range_that_the_spec_refuses_is_named() -> None:
+    by_field = refused(searched({"loss.lamb": {"range": [0.5, 1.5]}}))
+    assert list(by_field) == ['search.space["loss.lamb"]']
+    fault = by_field['search.space["loss.lamb"]']
     assert fault.value == 1.5
     assert "in 'TET': arms[1].stages[0].loss.lamb: must be a finite number at least 0 and at most 1" in fault.detail
 
@@ -181,43 +186,43 @@ def test_a_value_that_the_spec_refuses_at_one_end_is_named() -> None:
     [
         ("optimiser.lr", "must begin with a setting (optimizer,"),
         ("arms.Tet.loss.lamb", "must name an arm after 'arms.': 'SDT', 'TET', 'TIT'"),
-        ("arms.SDT.loss.lamb", "no stage there has a loss with 'lamb'"),
-        ("arms.TIT.stages.2.T", "the arm's stages are 0 to 1"),
+        ("arms.SDT.loss.lamb", "no train stage there has a loss with the field 'lamb'"),
+        ("arms.TIT.stages.2.T", "the arm's stages are numbered 0 to 1"),
         ("arms.TIT.stages.1", "must be 'stages.NUMBER.'"),
         ("arms.TIT.stages.01.T", "must be 'stages.NUMBER.'"),
-        ("model.head.x", "there is no block 'head'"),
-        ("model.nrm.x", "there is no block 'nrm' at 'model.nrm.x', and no list; did you mean 'norm'?"),
+        ("model.head.x", "'head' in 'model.head.x' is neither a block nor a list"),
+        ("model.nrm.x", "'nrm' in 'model.nrm.x' is neither a block nor a list; did you mean 'norm'?"),
         ("optimizer.rate", "is refused in 'SDT': optimizer.rate: unknown key"),
         ("seeds", "must begin with a setting"),
     ],
 )
-def test_a_place_that_is_not_there_is_refused(place: str, words: str) -> None:
-    found = refused(searched({place: {"range": [0.1, 0.2]}}))
-    assert len(found) == 1
-    assert words in next(iter(found.values())).detail
+def test_a_place_that_does_not_exist_is_refused(place: str, words: str) -> None:
+    by_field = refused(searched({place: {"range": [0.1, 0.2]}}))
+    assert len(by_field) == 1
+    assert words in next(iter(by_field.values())).detail
 
 
-def test_a_number_that_no_arm_looks_at_is_refused() -> None:
+def test_a_place_that_every_arm_overrides_is_refused() -> None:
     arms = spec()["arms"]
     for arm in arms:
         arm["optimizer"] = {"name": "adam", "lr": 0.01}
-    found = refused(searched({"optimizer.lr": LR}, arms=arms))
-    assert "must make a difference" in found['search.space["optimizer.lr"]'].detail
+    by_field = refused(searched({"optimizer.lr": LR}, arms=arms))
+    assert "must make a difference" in by_field['search.space["optimizer.lr"]'].detail
 
 
-def test_more_configurations_than_there_are_are_refused() -> None:
-    found = refused(searched({"optimizer.lr": {"choice": [0.1, 0.2]}}))
-    assert "must be at most 2, the number of different configurations" in found["search.num_configurations"].detail
+def test_more_configurations_than_the_space_has_are_refused() -> None:
+    by_field = refused(searched({"optimizer.lr": {"choice": [0.1, 0.2]}}))
+    assert "must be at most 2, the number of different configurations" in by_field["search.num_configurations"].detail
 
 
-def test_a_block_that_is_not_there_keeps_the_name_that_holds_there() -> None:
+def test_a_block_that_an_arm_leaves_out_keeps_the_name_that_applies_there() -> None:
     raw = searched({"arms.TET.optimizer.lr": LR}, optimizer={"name": "sgd", "lr": 0.1, "momentum": 0.5})
     config = resolve_stage(changed(raw, {"arms.TET.optimizer.lr": 0.02}), 1, 0, 0)
     assert isinstance(config, TrainConfig)
     assert config.optimizer == SgdConfig(lr=0.02, momentum=0.5)
 
 
-def test_a_name_may_be_chosen() -> None:
+def test_names_and_integers_may_be_searched() -> None:
     assert counts(parse(searched({"optimizer.name": {"choice": ["adam", "sgd"]}}, search={"num_configurations": 2})))
     assert infeasible(parse(searched({"batch_size": {"int_range": [16, 64]}}))) == []
 
@@ -236,16 +241,17 @@ def test_the_order_of_the_places_changes_nothing() -> None:
             assert stage.config.optimizer.name == chain.hyperparameters["optimizer.name"]
 
 
-def test_a_place_that_an_arm_searches_by_itself_is_its_own_and_the_others_go_by_that_of_all() -> None:
+def test_a_place_for_one_arm_replaces_the_same_place_for_all_arms_in_this_arm_alone() -> None:
     experiment = parse(searched({"optimizer.lr": LR, "arms.TET.optimizer.lr": {"log_range": [0.1, 1.0]}}))
     assert infeasible(experiment) == []
-    places = [{place for own in each for place in own.values or ()} for each in configured_arms(experiment)]
+    arms = configured_arms(experiment)
+    places = [{place for configured in each for place in configured.values or ()} for each in arms]
     assert places == [{"optimizer.lr"}, {"arms.TET.optimizer.lr"}, {"optimizer.lr"}]
     raw = searched({"optimizer.lr": LR, **{f"arms.{name}.optimizer.lr": LR for name in ("SDT", "TET", "TIT")}})
     assert "must make a difference" in refused(raw)['search.space["optimizer.lr"]'].detail
 
 
-def test_places_that_overlap_are_refused() -> None:
+def test_overlapping_places_are_refused() -> None:
     raw = searched({"T": {"int_range": [1, 9]}, "arms.TIT.stages.0.T": {"int_range": [1, 2]}})
     raw["arms"] = [raw["arms"][2] | {"stages": raw["arms"][2]["stages"][:1]}]
     raw |= {"baseline": "TIT", "search": raw["search"] | {"num_configurations": 10}}
@@ -254,32 +260,32 @@ def test_places_that_overlap_are_refused() -> None:
 
 def test_a_combination_that_the_spec_refuses_is_named() -> None:
     space = {"neuron.tau": {"choice": [0.0, 0.5]}, "neuron.learnable_tau": {"choice": [False, True]}}
-    found = refused(searched(space, search={"method": "grid", "num_configurations": None}))
-    assert "strictly between 0 and 1 where learnable_tau is true" in found["search.space"].detail
-    assert "learnable_tau" in str(found["search.space"].value)
+    by_field = refused(searched(space, search={"method": "grid", "num_configurations": None}))
+    assert "strictly between 0 and 1 if learnable_tau is true" in by_field["search.space"].detail
+    assert "learnable_tau" in str(by_field["search.space"].value)
 
 
-def test_precision_is_settled_once_and_so_auto_is_no_choice() -> None:
-    found = refused(searched({"precision": {"choice": ["auto", "float32"]}}, search={"num_configurations": 2}))
-    assert "resolved once" in found["search.space.precision"].detail
+def test_the_precision_auto_cannot_be_searched() -> None:
+    by_field = refused(searched({"precision": {"choice": ["auto", "float32"]}}, search={"num_configurations": 2}))
+    assert "resolved once" in by_field["search.space.precision"].detail
 
 
-def test_a_network_that_starts_at_a_checkpoint_keeps_its_shape() -> None:
-    found = refused(searched({"model.width": {"int_range": [4, 8]}}, start={"experiment": "0" * 20}))
-    assert "another's checkpoints" in found['search.space["model.width"]'].detail
+def test_the_network_cannot_be_searched_if_chains_start_from_checkpoints() -> None:
+    by_field = refused(searched({"model.width": {"int_range": [4, 8]}}, start={"experiment": "0" * 20}))
+    assert "another experiment's checkpoints" in by_field['search.space["model.width"]'].detail
 
 
-def test_a_block_of_the_network_that_is_left_out_is_there() -> None:
+def test_a_block_of_the_network_that_the_spec_leaves_out_can_be_searched() -> None:
     assert counts(parse(searched({"model.norm.alpha": {"range": [0.5, 1.0]}}))) == [4, 4, 4]
 
 
-def test_a_place_is_that_of_the_longest_name_in_every_arm() -> None:
+def test_a_place_belongs_to_the_arm_with_the_longest_fitting_name() -> None:
     arms = [{"name": "a", "stages": [train()]}, {"name": "a.stages.0", "stages": [train()]}]
     raw = searched({"arms.a.stages.0.T": {"int_range": [1, 9]}}, arms=arms, baseline="a")
     assert counts(parse(raw)) == [1, 4]
 
 
-def test_a_space_that_would_take_for_ever_to_check_is_refused() -> None:
+def test_a_space_that_takes_too_long_to_check_is_refused() -> None:
     arms = [{"name": str(number), "stages": [train()]} for number in range(100)]
     raw = searched({"batch_size": {"choice": list(range(1, 101))}}, arms=arms, baseline="0")
     assert "times 100 arms must be at most 5,000" in refused(raw)["search.space"].detail

@@ -1,4 +1,4 @@
-"""What a search that learns tries next."""
+"""Tests of the next configuration of a search that learns."""
 
 from typing import Any
 
@@ -16,54 +16,54 @@ SPACE: dict[str, Any] = {
 }
 
 
-def search(space: dict[str, Any] | None = None, goal: tuple[str, ...] = ("val/accuracy",)) -> Search:
+def learning_search(space: dict[str, Any] | None = None, goal: tuple[str, ...] = ("val/accuracy",)) -> Search:
     raw = {"method": "tpe", "num_configurations": 50, "space": space or SPACE, "goal": list(goal)}
     return Search.model_validate(raw)
 
 
-def seen(of: Search, num: int, **fields: Any) -> list[Seen]:
-    """So many that were drawn, the better the smaller their batch."""
-    found = []
-    for configuration, _ in zip(random_configurations(of.space, 0), range(num), strict=False):
-        accuracy = 1 - configuration["batch_size"] / 100
-        outcome = (accuracy, 1 - accuracy)[: len(of.goal)]
-        found.append(Seen(configuration, **({"state": "complete", "outcome": outcome} | fields)))
-    return found
+def seen(search: Search, num: int, **fields: Any) -> list[Seen]:
+    """Return random configurations with outcomes: the smaller the batch, the better the outcome."""
+    configurations = []
+    for values, _ in zip(random_configurations(search.space, 0), range(num), strict=False):
+        accuracy = 1 - values["batch_size"] / 100
+        outcome = (accuracy, 1 - accuracy)[: len(search.goal)]
+        configurations.append(Seen(values, **({"state": "complete", "outcome": outcome} | fields)))
+    return configurations
 
 
-def anything(_: dict[str, Any]) -> bool:
+def accept_all(_: dict[str, Any]) -> bool:
     return True
 
 
-def test_it_proposes_the_same_to_whoever_has_seen_the_same() -> None:
-    of = search()
-    first, again = (next_configuration(of, of.space, "TET", seen(of, 15), anything) for _ in range(2))
+def test_the_same_arm_and_outcomes_give_the_same_proposal() -> None:
+    search = learning_search()
+    first, again = (next_configuration(search, search.space, "TET", seen(search, 15), accept_all) for _ in range(2))
     assert first == again
-    assert first != next_configuration(of, of.space, "SDT", seen(of, 15), anything)
-    assert first != next_configuration(of, of.space, "TET", seen(of, 16), anything)
+    assert first != next_configuration(search, search.space, "SDT", seen(search, 15), accept_all)
+    assert first != next_configuration(search, search.space, "TET", seen(search, 16), accept_all)
 
 
-def test_what_it_proposes_lies_in_the_space() -> None:
-    of = search()
-    found = next_configuration(of, of.space, "TET", seen(of, 20), anything)
-    assert found is not None
-    assert list(found) == list(SPACE)
-    assert 1e-4 <= found["optimizer.lr"] <= 1
-    assert isinstance(found["batch_size"], int)
-    assert 16 <= found["batch_size"] <= 64
-    assert found["optimizer.name"] in ("adam", "sgd")
+def test_a_proposal_lies_in_the_space() -> None:
+    search = learning_search()
+    proposal = next_configuration(search, search.space, "TET", seen(search, 20), accept_all)
+    assert proposal is not None
+    assert list(proposal) == list(SPACE)
+    assert 1e-4 <= proposal["optimizer.lr"] <= 1
+    assert isinstance(proposal["batch_size"], int)
+    assert 16 <= proposal["batch_size"] <= 64
+    assert proposal["optimizer.name"] in ("adam", "sgd")
 
 
-def test_it_goes_where_it_has_seen_the_best() -> None:
-    of = search()
+def test_proposals_are_near_the_best_outcomes() -> None:
+    search = learning_search()
     sizes = []
-    known = seen(of, 20)
+    known = seen(search, 20)
     for _ in range(10):
-        found = next_configuration(of, of.space, "TET", known, anything)
-        assert found is not None
-        sizes.append(found["batch_size"])
-        known.append(Seen(found, "complete", (1 - found["batch_size"] / 100,)))
-    assert sum(sizes) / len(sizes) < 30  # 40 is the middle
+        proposal = next_configuration(search, search.space, "TET", known, accept_all)
+        assert proposal is not None
+        sizes.append(proposal["batch_size"])
+        known.append(Seen(proposal, "complete", (1 - proposal["batch_size"] / 100,)))
+    assert sum(sizes) / len(sizes) < 30  # random sizes have a mean of 40
 
 
 @pytest.mark.parametrize(
@@ -77,19 +77,30 @@ def test_it_goes_where_it_has_seen_the_best() -> None:
     ids=lambda fields: str(fields["state"]),
 )
 @pytest.mark.parametrize("goal", [("val/accuracy",), ("val/accuracy", "val/energy_j")], ids=["one", "two"])
-def test_it_can_learn_whatever_has_become_of_the_others(fields: dict[str, Any], goal: tuple[str, ...]) -> None:
-    of = search(goal=goal)
-    assert next_configuration(of, of.space, "TET", [*seen(of, 12), *seen(of, 14, **fields)[12:]], anything) is not None
-    assert next_configuration(of, of.space, "TET", seen(of, 12, **fields), anything) is not None
+def test_a_search_proposes_with_configurations_in_any_state(fields: dict[str, Any], goal: tuple[str, ...]) -> None:
+    search = learning_search(goal=goal)
+    assert (
+        next_configuration(
+            search, search.space, "TET", [*seen(search, 12), *seen(search, 14, **fields)[12:]], accept_all
+        )
+        is not None
+    )
+    assert next_configuration(search, search.space, "TET", seen(search, 12, **fields), accept_all) is not None
 
 
-def test_what_is_not_accepted_is_drawn_again_until_nothing_is_left() -> None:
-    of = search({"optimizer.name": {"choice": ["adam", "sgd"]}, "batch_size": {"int_range": [1, 6]}})
+def test_a_refused_configuration_is_drawn_again_until_none_is_left() -> None:
+    search = learning_search({"optimizer.name": {"choice": ["adam", "sgd"]}, "batch_size": {"int_range": [1, 6]}})
     tried: list[Seen] = []
     while True:
         taken = [each.values for each in tried]
-        found = next_configuration(of, of.space, "TET", tried, lambda values, taken=taken: values not in taken)  # type: ignore[misc]
-        if found is None:
+        proposal = next_configuration(
+            search,
+            search.space,
+            "TET",
+            tried,
+            lambda values, taken=taken: values not in taken,  # type: ignore[misc]
+        )
+        if proposal is None:
             break
-        tried.append(Seen(found, "complete", (0.5,)))
+        tried.append(Seen(proposal, "complete", (0.5,)))
     assert len(tried) == 12

@@ -1,4 +1,4 @@
-"""Proposals depend on the seed and their number alone, and no two are equal."""
+"""Tests of grids and random configurations: each depends on the seed and its number alone, and no two are equal."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def search(**changes: Any) -> Search:
     return Search(**{"method": "random", "num_configurations": 40, "space": SPACE, **changes})
 
 
-def test_draws_lie_where_they_may() -> None:
+def test_draws_lie_within_their_dimensions() -> None:
     drawn = proposals(search(num_configurations=500), list(SPACE))
     assert len(drawn) == 500
     assert all(1e-4 <= each["optimizer.lr"] <= 1e-2 for each in drawn)
@@ -30,37 +30,37 @@ def test_draws_lie_where_they_may() -> None:
     assert {each["loss.lamb"] for each in drawn} == {0.01, 0.05, 0.1}
 
 
-def test_a_log_range_is_even_in_the_logarithm() -> None:
+def test_a_log_range_is_drawn_evenly_in_the_logarithm() -> None:
     drawn = [each["optimizer.lr"] for each in proposals(search(num_configurations=2_000), ["optimizer.lr"])]
     below = sum(lr < 1e-3 for lr in drawn)
     assert 850 < below < 1_150
 
 
 @given(more=st.integers(1, 60), seed=st.integers(0, 2**31 - 1))
-def test_who_asks_for_more_is_given_the_same_ones_first(more: int, seed: int) -> None:
+def test_a_larger_search_starts_with_the_configurations_of_the_smaller_one(more: int, seed: int) -> None:
     few = proposals(search(num_configurations=20, seed=seed), list(SPACE))
     many = proposals(search(num_configurations=20 + more, seed=seed), list(SPACE))
     assert many[:20] == few
 
 
-def test_another_seed_draws_others() -> None:
+def test_another_seed_draws_other_configurations() -> None:
     assert proposals(search(seed=1), list(SPACE)) != proposals(search(seed=2), list(SPACE))
 
 
-def test_what_arms_share_is_drawn_alike_in_both() -> None:
+def test_a_shared_place_has_the_same_values_in_arms_with_different_spaces() -> None:
     alone = proposals(search(), ["optimizer.lr"])
     whole = proposals(search(), list(SPACE))
     assert [each["optimizer.lr"] for each in alone] == [each["optimizer.lr"] for each in whole]
 
 
 @given(seed=st.integers(0, 1_000))
-def test_equal_draws_are_drawn_again_until_there_is_nothing_left(seed: int) -> None:
+def test_equal_configurations_are_drawn_again_until_none_is_left(seed: int) -> None:
     space: dict[str, Any] = {"a": {"choice": (1, 2, 3)}, "b": {"int_range": (0, 3)}}
     drawn = proposals(search(space=space, seed=seed), ["a", "b"])
     assert len({tuple(each.values()) for each in drawn}) == len(drawn) == 12
 
 
-def test_an_arm_that_nothing_concerns_has_one_configuration() -> None:
+def test_an_arm_that_no_place_concerns_has_one_configuration() -> None:
     assert proposals(search(), []) == ({},)
 
 
@@ -80,7 +80,7 @@ def test_a_grid_has_all_combinations_and_both_ends() -> None:
     assert {"optimizer.lr": 1e-4, "surrogate.gamma": 0.5, "T": 1, "loss.lamb": 0.01} in grid
 
 
-def test_a_grid_is_tried_in_an_order_of_its_seed() -> None:
+def test_the_order_of_a_grid_depends_on_the_seed() -> None:
     space = {"T": Dimension(int_range=(1, 8)), "optimizer.lr": Dimension(log_range=(1e-4, 1e-2), points=4)}
     orders = [proposals(Search(method="grid", space=space, seed=seed), list(space)) for seed in (0, 0, 1)]
     assert orders[0] == orders[1] != orders[2]
@@ -88,7 +88,7 @@ def test_a_grid_is_tried_in_an_order_of_its_seed() -> None:
     assert [each["T"] for each in orders[0]] != sorted(each["T"] for each in orders[0])
 
 
-def test_a_grid_over_many_integers_takes_some_of_them() -> None:
+def test_a_grid_with_points_over_an_integer_range_has_these_many_integers() -> None:
     space: dict[str, Any] = {"batch_size": {"int_range": (16, 128), "points": 4}}
     tried = proposals(Search(method="grid", space=space), ["batch_size"])
     assert sorted(each["batch_size"] for each in tried) == [16, 53, 91, 128]

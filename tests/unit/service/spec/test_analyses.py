@@ -1,4 +1,4 @@
-"""Analyses as stages of an arm."""
+"""Tests of analyses as stages of an arm."""
 
 from typing import Any
 
@@ -13,6 +13,7 @@ LANDSCAPE = {"kind": "landscape", "size": 5, "num_samples": 100}
 
 
 def arm(*stages: dict[str, Any]) -> dict[str, Any]:
+    """Return a spec whose only arm has these stages."""
     return spec(arms=[{"name": "SDT", "stages": list(stages)}])
 
 
@@ -25,14 +26,14 @@ def test_an_analysis_is_resolved_with_the_train_stage_before_it() -> None:
     assert dumped[1]["analysis"]["T"] == (1, 2, 3, 4, 5, 6)
 
 
-def test_analyses_shift_no_epoch_and_no_schedule() -> None:
+def test_analyses_change_neither_epoch_numbers_nor_schedules() -> None:
     with_analyses = parse(arm(train(epochs=3), SWEEP, train(epochs=4, inherit="all"), LANDSCAPE, train(epochs=5)))
     without = parse(arm(train(epochs=3), train(epochs=4, inherit="all"), train(epochs=5)))
-    found = [resolve_stage(with_analyses, 0, index, seed=1) for index in (0, 2, 4)]
-    assert found == [resolve_stage(without, 0, index, seed=1) for index in range(3)]
+    trains = [resolve_stage(with_analyses, 0, index, seed=1) for index in (0, 2, 4)]
+    assert trains == [resolve_stage(without, 0, index, seed=1) for index in range(3)]
 
 
-def test_a_stage_goes_on_from_the_train_stage_before_it() -> None:
+def test_a_stage_continues_from_the_last_train_stage() -> None:
     (chain,) = plan(parse(arm(train(), SWEEP, LANDSCAPE, train(), SWEEP) | {"seeds": [7]}))
     assert [chain.train_before(index) for index in range(5)] == [None, 0, 0, 0, 3]
     assert [stage.index for stage in chain.train_stages] == [0, 3]
@@ -46,7 +47,7 @@ def test_an_analysis_needs_a_train_stage_before_it() -> None:
     assert error.detail.startswith("must come after a train stage of this arm: ")
 
 
-def test_all_may_not_be_inherited_of_an_analysis() -> None:
+def test_a_stage_cannot_inherit_all_without_a_train_stage_before_it() -> None:
     assert set(faults(arm(SWEEP, train(inherit="all")))) == {
         "arms[0].stages[0].kind",
         "arms[0].stages[1].inherit",
@@ -74,12 +75,12 @@ def test_a_fault_of_an_analysis_names_its_field(stage: dict[str, Any], field: st
     assert (error.field, error.detail) == (f"arms[0].stages[1].{field}", detail)
 
 
-def test_a_key_that_an_analysis_does_not_know_is_answered_with_those_it_knows() -> None:
+def test_the_refusal_of_an_unknown_key_of_an_analysis_lists_the_known_keys() -> None:
     detail = fault(arm(train(), LANDSCAPE | {"sise": 5})).detail
     assert detail == "unknown key; did you mean 'size'? accepted here: kind, size, extent, split, num_samples"
 
 
-def test_a_stage_that_is_no_mapping_is_told_what_a_stage_is() -> None:
+def test_the_refusal_of_a_stage_that_is_no_mapping_says_what_is_accepted() -> None:
     assert (
         "a mapping with 'kind' one of 'train'"
         in fault(arm(train()) | {"arms": [{"name": "SDT", "stages": [3]}]}).detail

@@ -1,4 +1,4 @@
-"""What of a search, and of an early end, is refused before anything runs."""
+"""Tests of the checks of a search and of early stopping."""
 
 from typing import Any
 
@@ -13,32 +13,33 @@ SPACE: dict[str, Any] = {"optimizer.lr": {"log_range": [1e-4, 1e-2]}}
 
 
 def searched(stopping: Any = None, space: dict[str, Any] | None = None, **search: Any) -> dict[str, Any]:
+    """Return a spec with a search and, if one is given, a rule of early stopping."""
     block = {"method": "random", "num_configurations": 4, "space": space or SPACE} | search
     extra = {} if stopping is None else {"early_stopping": stopping}
     return spec(validation=0.1, search=block, **extra)
 
 
-def test_early_ends_are_for_searches() -> None:
-    found = faults(spec(early_stopping={"name": "asha"}))
-    assert "must be left out without a search" in found["early_stopping"].detail
+def test_early_stopping_needs_a_search() -> None:
+    by_field = faults(spec(early_stopping={"name": "asha"}))
+    assert "must be left out without a search" in by_field["early_stopping"].detail
 
 
 @pytest.mark.parametrize("name", ["asha", "median"])
-def test_the_grace_must_leave_something_to_end(name: str) -> None:
-    found = faults(searched({"name": name, "grace_epochs": 20}))
-    assert "must be below 20, the epochs of the longest train stage" in found["early_stopping.grace_epochs"].detail
+def test_the_grace_must_be_shorter_than_the_longest_stage(name: str) -> None:
+    by_field = faults(searched({"name": name, "grace_epochs": 20}))
+    assert "must be below 20, the epochs of the longest train stage" in by_field["early_stopping.grace_epochs"].detail
     assert parse(searched({"name": name, "grace_epochs": 19})).early_stopping is not None
 
 
-def test_an_early_end_needs_one_goal() -> None:
-    found = faults(searched({"name": "asha"}, goal=["val/accuracy", "val/energy_j"]))
-    assert "two goals" in found["early_stopping"].detail
+def test_early_stopping_needs_a_single_goal() -> None:
+    by_field = faults(searched({"name": "asha"}, goal=["val/accuracy", "val/energy_j"]))
+    assert "two goals" in by_field["early_stopping"].detail
 
 
 @pytest.mark.parametrize("place", ["epochs", "arms.TET.epochs", "arms.TIT.stages.0.epochs"])
-def test_an_early_end_needs_equal_epochs(place: str) -> None:
-    found = faults(searched({"name": "asha"}, {place: {"int_range": [2, 20]}}))
-    assert "equal epochs would not be equal progress" in found["early_stopping"].detail
+def test_early_stopping_is_refused_if_epochs_are_searched(place: str) -> None:
+    by_field = faults(searched({"name": "asha"}, {place: {"int_range": [2, 20]}}))
+    assert "equal epochs would not be equal progress" in by_field["early_stopping"].detail
 
 
 @pytest.mark.parametrize(
@@ -51,28 +52,28 @@ def test_an_early_end_needs_equal_epochs(place: str) -> None:
         ([], "search.goal"),
     ],
 )
-def test_goals_that_are_none(goal: list[str], field: str) -> None:
+def test_invalid_goals_are_refused(goal: list[str], field: str) -> None:
     assert field in faults(searched(goal=goal))
 
 
-def test_two_goals_are_taken() -> None:
+def test_two_goals_are_accepted() -> None:
     for cost in ("val/energy_j", "train_time_s"):
         assert parse(searched(method="tpe", goal=["val/accuracy", cost])).search is not None
 
 
-def test_unknown_rules_are_refused() -> None:
+def test_invalid_rules_of_early_stopping_are_refused() -> None:
     assert faults(searched({"name": "hyperband"}))
     assert faults(searched({"name": "asha", "reduction_factor": 1}))
     assert faults(searched({"name": "asha", "min_others": 3}))
 
 
-def test_a_search_that_learns_has_a_number_and_a_limit() -> None:
+def test_a_search_that_learns_needs_a_number_of_configurations_up_to_its_limit() -> None:
     assert "search.num_configurations" in faults(searched(method="tpe", num_configurations=None))
     assert "1,000" in faults(searched(method="tpe", num_configurations=1_001))["search.num_configurations"].detail
     assert not infeasible(parse(searched(method="tpe", num_configurations=1_000)))
 
 
-def test_what_a_search_would_learn_has_places_before_it_has_values() -> None:
+def test_the_chains_of_a_search_that_learns_are_planned_before_they_have_values() -> None:
     chains = plan(parse(searched(method="tpe", num_configurations=5)))
     assert len({chain.id for chain in chains}) == len(chains) == 3 * 3 * 5
     assert not any(chain.proposed or chain.hyperparameters for chain in chains)
@@ -81,6 +82,6 @@ def test_what_a_search_would_learn_has_places_before_it_has_values() -> None:
     assert {chain.arm: chain.proposed for chain in mixed} == {"SDT": True, "TET": False}
 
 
-def test_values_that_the_spec_refuses_together_are_found_before_a_search_learns() -> None:
+def test_values_that_the_spec_refuses_together_are_found_before_a_search_starts() -> None:
     space = {"optimizer.name": {"choice": ["adam", "sgd"]}, "optimizer.momentum": {"range": [0.0, 0.9]}}
     assert infeasible(parse(searched(method="tpe", num_configurations=20, space=space)))

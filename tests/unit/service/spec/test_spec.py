@@ -1,3 +1,5 @@
+"""Tests of the spec: defaults, faults, and the resolution of stages."""
+
 import copy
 from typing import Any
 
@@ -45,9 +47,9 @@ def faults(raw: object) -> dict[str, FieldError]:
 
 
 def fault(raw: object) -> FieldError:
-    found = faults(raw)
-    assert len(found) == 1, found
-    return next(iter(found.values()))
+    by_field = faults(raw)
+    assert len(by_field) == 1, by_field
+    return next(iter(by_field.values()))
 
 
 def test_the_spec_of_the_design_is_accepted() -> None:
@@ -57,7 +59,7 @@ def test_the_spec_of_the_design_is_accepted() -> None:
     assert parse(parsed.model_dump(mode="json")) == parsed
 
 
-def test_what_is_left_out_takes_its_default() -> None:
+def test_keys_that_are_left_out_have_their_defaults() -> None:
     raw = spec()
     del raw["baseline"], raw["resources"]
     parsed = parse(raw)
@@ -66,19 +68,19 @@ def test_what_is_left_out_takes_its_default() -> None:
     assert not parsed.validation
 
 
-def test_overrides_and_training_settings_are_the_same() -> None:
+def test_overrides_have_the_fields_of_the_training_settings() -> None:
     assert set(Overrides.model_fields) == set(Training.model_fields)
 
 
-def test_every_fault_comes_in_one_answer() -> None:
+def test_one_answer_has_all_faults() -> None:
     raw = spec(seeds=[], epoch=3, dataset={"name": "cifar"}, baseline="nobody")
     raw["arms"][0]["stages"][0]["T"] = 0
     raw["arms"][1]["stages"][0]["loss"]["lamb"] = -1
     raw["arms"][1]["name"] = "SDT"
     raw["arms"][2]["stages"][0].update(epochs=10**9, inherit="all")
     raw["arms"].append({"name": "empty", "stages": []})
-    found = faults(raw)
-    assert {field: error.pointer for field, error in found.items()} == {
+    by_field = faults(raw)
+    assert {field: error.pointer for field, error in by_field.items()} == {
         "epoch": "/epoch",
         "arms[0].stages[0].T": "/arms/0/stages/0/T",
         "arms[1].stages[0].loss.lamb": "/arms/1/stages/0/loss/lamb",
@@ -90,23 +92,23 @@ def test_every_fault_comes_in_one_answer() -> None:
         "baseline": "/baseline",
         "arms[2].stages[0].inherit": "/arms/2/stages/0/inherit",
     }
-    assert found["dataset.name"].detail.startswith("must be one of 'digits', 'fashion_mnist', 'cifar10', ")
-    assert found["arms[2].stages[0].epochs"].detail == "must be an integer at least 1 and at most 100,000"
-    assert found["arms[1].stages[0].loss.lamb"].value == -1
-    assert "arms[0] has the same name" in found["arms[1].name"].detail
+    assert by_field["dataset.name"].detail.startswith("must be one of 'digits', 'fashion_mnist', 'cifar10', ")
+    assert by_field["arms[2].stages[0].epochs"].detail == "must be an integer at least 1 and at most 100,000"
+    assert by_field["arms[1].stages[0].loss.lamb"].value == -1
+    assert "arms[0] has the same name" in by_field["arms[1].name"].detail
 
 
-def test_an_unknown_key_is_answered_with_the_nearest_and_all_accepted_ones() -> None:
+def test_the_refusal_of_an_unknown_key_names_the_nearest_and_all_accepted_keys() -> None:
     raw = spec()
     raw["arms"][0]["stages"][0]["epoch"] = raw["arms"][0]["stages"][0].pop("epochs")
-    found = faults(raw)
-    assert found["arms[0].stages[0].epochs"].detail.startswith("is required: an integer at least 1")
-    detail = found["arms[0].stages[0].epoch"].detail
+    by_field = faults(raw)
+    assert by_field["arms[0].stages[0].epochs"].detail.startswith("is required: an integer at least 1")
+    detail = by_field["arms[0].stages[0].epoch"].detail
     assert detail.startswith("unknown key; did you mean 'epochs'? accepted here: kind, T, epochs, loss, inherit, ")
 
 
 @pytest.mark.parametrize("value", ["4", True, 4.0, None, [4], float("nan"), 10**400])
-def test_an_integer_is_never_made_of_something_else(value: object) -> None:
+def test_no_other_value_is_converted_to_an_integer(value: object) -> None:
     raw = spec()
     raw["arms"][0]["stages"][0]["T"] = value
     error = fault(raw)
@@ -114,7 +116,7 @@ def test_an_integer_is_never_made_of_something_else(value: object) -> None:
 
 
 @pytest.mark.parametrize("value", ["0.1", True, float("nan"), float("inf"), 10**400])
-def test_a_number_is_finite_and_never_made_of_something_else(value: object) -> None:
+def test_a_number_must_be_finite_and_no_other_value_is_converted_to_one(value: object) -> None:
     error = fault(spec(validation=value))
     assert (error.field, error.detail) == ("validation", "must be a finite number at least 0 and below 1")
 
@@ -126,7 +128,7 @@ def test_precisions_have_short_names_too(short: str, full: str) -> None:
     assert parse(spec(precision=short)).precision == full
 
 
-def test_an_integer_is_a_fine_number() -> None:
+def test_an_integer_is_accepted_as_a_number() -> None:
     assert parse(spec(validation=0)).validation == 0.0
 
 
@@ -149,12 +151,12 @@ def test_an_integer_is_a_fine_number() -> None:
         (
             "resources.gpus_per_trial",
             {"resources": {"workers_per_trial": 2, "gpus_per_trial": 0.5}},
-            "must be a whole number where workers_per_trial is 2",
+            "must be a whole number if workers_per_trial is 2",
         ),
         (
             "resources.reuse_actors",
             {"resources": {"workers_per_trial": 2, "reuse_actors": True}},
-            "must be false where workers_per_trial is 2",
+            "must be false if workers_per_trial is 2",
         ),
         (
             "batch_size",
@@ -194,11 +196,11 @@ def test_a_fault_names_its_field_and_what_is_accepted(field: str, changes: dict[
 
 
 @pytest.mark.parametrize("raw", [None, 3, "spec", [], [spec()]])
-def test_a_document_that_is_no_mapping_is_refused_as_a_whole(raw: object) -> None:
+def test_a_document_that_is_no_mapping_is_refused(raw: object) -> None:
     assert fault(raw).field == "$"
 
 
-def test_more_chains_than_the_service_takes_are_refused() -> None:
+def test_too_many_chains_are_refused() -> None:
     raw = spec(seeds=list(range(50_000)))
     assert "at most 100,000 chains" in fault(raw).detail
 
@@ -213,9 +215,9 @@ def test_thousands_of_faults_are_counted_and_the_first_are_listed() -> None:
 def test_a_stage_that_inherits_all_needs_the_same_optimiser_and_schedule() -> None:
     raw = spec(optimizer={"name": "sgd"})
     raw["arms"][2]["stages"][1].update(inherit="all", optimizer={"name": "adam"}, schedule={"name": "constant"})
-    found = faults(raw)
-    assert found["arms[2].stages[1].optimizer"].detail.startswith("must be 'sgd', the optimizer of the stage before")
-    assert "arms[2].stages[1].schedule" in found
+    by_field = faults(raw)
+    assert by_field["arms[2].stages[1].optimizer"].detail.startswith("must be 'sgd', the optimizer of the stage before")
+    assert "arms[2].stages[1].schedule" in by_field
 
 
 def resolved(raw: dict[str, Any], arm: int = 0, stage: int = 0) -> Any:
@@ -233,7 +235,7 @@ def test_the_nearest_level_wins() -> None:
 
 
 @pytest.mark.parametrize("step", members(AugmentationStep), ids=lambda step: str(step().name))
-def test_events_take_every_augmentation_that_says_it_fits_them(step: type[Any]) -> None:
+def test_data_sets_of_events_accept_exactly_the_augmentations_for_events(step: type[Any]) -> None:
     raw = spec(dataset={"name": "dvs_cifar10"}, model={"name": "vggsnn"}, augmentation=[{"name": step().name}])
     if step.fits_events:
         assert parse(raw).augmentation == (step(),)
@@ -243,7 +245,7 @@ def test_events_take_every_augmentation_that_says_it_fits_them(step: type[Any]) 
         assert error.detail == "is for still images, and 'dvs_cifar10' holds events; use 'roll' or 'nda'"
 
 
-def test_a_data_set_brings_its_augmentation_unless_a_level_sets_one() -> None:
+def test_the_data_sets_augmentation_applies_unless_a_level_sets_one() -> None:
     assert resolved(spec()).augmentation == (Crop(padding=1),)
     assert resolved(spec(augmentation=[])).augmentation == ()
 
@@ -257,7 +259,7 @@ def test_stages_joined_by_inherit_all_share_one_schedule() -> None:
     assert [place.schedule_epochs for place in places] == [12, 12, 12, None]
 
 
-def test_gpus_and_cpus_settle_device_and_threads() -> None:
+def test_gpus_decide_the_device_and_cpus_the_number_of_threads() -> None:
     config = resolved(spec(resources={"cpus_per_trial": 3, "gpus_per_trial": 0.5}))
     assert (config.device, config.num_threads) == ("cuda", 3)
     assert resolved(spec()).device == "cpu"

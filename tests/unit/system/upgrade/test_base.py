@@ -1,4 +1,4 @@
-"""The version before is the one of its commit, or there is none."""
+"""Tests of the version before: a checkout of its commit, unchanged and set up."""
 
 import subprocess
 from pathlib import Path
@@ -18,7 +18,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def repository(folder: Path, makefile: str = MAKEFILE) -> str:
-    """Make one with a commit, and another commit on top; returns the first."""
+    """Make a repository of two commits; return the first one."""
     git(folder, "init", "-q")
     (folder / "Makefile").write_text(makefile)
     git(folder, "add", "Makefile")
@@ -29,20 +29,20 @@ def repository(folder: Path, makefile: str = MAKEFILE) -> str:
     return first
 
 
-def test_it_is_set_up_by_its_own_makefile_and_kept(tmp_path: Path) -> None:
+def test_the_version_before_is_set_up_by_its_own_makefile_and_reused(tmp_path: Path) -> None:
     first = repository(tmp_path)
     tree = prepare(tmp_path, first)
     assert prepare(tmp_path, first) == tree == tmp_path / ".upgrade" / first[:12]
     assert (tree / "made").read_text() == "made\n" * 2
 
 
-def test_it_is_made_again_after_its_folder_was_removed(tmp_path: Path) -> None:
+def test_the_version_before_is_made_again_after_its_folder_was_removed(tmp_path: Path) -> None:
     first = repository(tmp_path)
     subprocess.run(["rm", "-r", prepare(tmp_path, first)], check=True)
     assert (prepare(tmp_path, first) / "Makefile").read_text() == MAKEFILE
 
 
-def test_a_history_without_the_commit_says_what_it_needs(tmp_path: Path) -> None:
+def test_a_history_without_the_commit_is_refused(tmp_path: Path) -> None:
     repository(tmp_path)
     with pytest.raises(BaseMissing, match=r"does not have commit 0{40}.*it needs a full clone"):
         prepare(tmp_path, "0" * 40)
@@ -55,7 +55,7 @@ def test_a_tree_that_was_changed_is_refused(tmp_path: Path) -> None:
         prepare(tmp_path, first)
 
 
-def test_a_setup_that_fails_tells_what_it_said(tmp_path: Path) -> None:
+def test_the_output_of_a_failed_setup_is_in_the_error(tmp_path: Path) -> None:
     first = repository(tmp_path, BROKEN)
     with pytest.raises(BaseMissing, match=r"(?s)`make setup` of .* failed:.*no such package"):
         prepare(tmp_path, first)

@@ -1,4 +1,4 @@
-"""A comparison that finds nothing where something differs would prove nothing."""
+"""Tests of the comparison of results: it must find every difference."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -14,7 +14,7 @@ LATER = "TET, seed 0, chain 0123ab, stage 1"
 
 
 def results() -> Results:
-    """Two stages, of which the second one has not ended."""
+    """Return the results of two stages, of which the second one has not ended."""
     return Results(
         states={STAGE: "succeeded at 2 of 2", LATER: "waiting at 1 of 2"},
         hashes={STAGE: "a" * 64, LATER: "b" * 64},
@@ -25,13 +25,13 @@ def results() -> Results:
     )
 
 
-def test_equal_ones_do_not_differ() -> None:
+def test_equal_results_do_not_differ() -> None:
     assert comparing.outcomes(results(), results()) == []
     assert comparing.kept(results(), results()) == []
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda it: it.states.update({STAGE: "failed at 2 of 2"}), "state of TET, seed 0"),
         (lambda it: it.hashes.update({STAGE: "c" * 64}), "weights of TET, seed 0"),
@@ -41,20 +41,20 @@ def test_equal_ones_do_not_differ() -> None:
         (lambda it: it.runs[STAGE].append("r3"), "number of runs of TET, seed 0"),
     ],
 )
-def test_whatever_comes_out_otherwise_is_told(change: Callable[[Results], object], told: str) -> None:
+def test_every_difference_is_reported(change: Callable[[Results], object], message: str) -> None:
     other = results()
     change(other)
     (line,) = comparing.outcomes(results(), other)
-    assert told in line
+    assert message in line
 
 
-def test_run_ids_and_attempts_are_each_runs_own() -> None:
+def test_outcomes_may_differ_in_run_ids_and_attempts() -> None:
     other = results()
     other.runs, other.attempts = {STAGE: ["r8"], LATER: ["r9"]}, {STAGE: 3, LATER: 3}
     assert comparing.outcomes(results(), other) == []
 
 
-def test_what_had_not_ended_may_go_on_in_its_run() -> None:
+def test_a_stage_that_had_not_ended_may_continue_in_its_run() -> None:
     later = results()
     later.hashes[LATER], later.attempts[LATER] = "d" * 64, 2
     later.series[LATER].append(("test/loss", 2, 0.0625))
@@ -62,24 +62,24 @@ def test_what_had_not_ended_may_go_on_in_its_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda it: it.runs.update({LATER: ["r7"]}), "runs of"),
         (lambda it: it.attempts.update({STAGE: 2}), "attempts of"),
         (lambda it: it.hashes.update({STAGE: "c" * 64}), "weights of"),
     ],
 )
-def test_what_had_ended_is_not_touched(change: Callable[[Results], object], told: str) -> None:
+def test_a_stage_that_had_ended_must_not_change(change: Callable[[Results], object], message: str) -> None:
     later = results()
     change(later)
     (line,) = comparing.kept(results(), later)
-    assert line.startswith(told)
+    assert line.startswith(message)
 
 
 def test_the_rest_of_many_differences_is_counted() -> None:
-    wanted = Results(hashes={str(number): "a" for number in range(9)})
-    found = Results(hashes={str(number): "b" for number in range(9)})
-    lines = comparing.outcomes(wanted, found)
+    first = Results(hashes={str(number): "a" for number in range(9)})
+    second = Results(hashes={str(number): "b" for number in range(9)})
+    lines = comparing.outcomes(first, second)
     assert lines[-1] == "weights: 4 more differ"
 
 

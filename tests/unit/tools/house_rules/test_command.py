@@ -1,4 +1,4 @@
-"""`python -m tests.tools.house_rules` says what breaks which rule, and by its status whether anything does."""
+"""Tests of `python -m tests.tools.house_rules`: its output and its exit status."""
 
 import subprocess
 import sys
@@ -21,16 +21,16 @@ def run(root: Path) -> subprocess.CompletedProcess[str]:
 
 def test_a_tree_that_keeps_all_rules_passes(tree: Tree, tmp_path: Path) -> None:
     tree(KEEPS_ALL)
-    ended = run(tmp_path)
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert "one name, one class: kept" in ended.stdout
-    assert "3 files, 0 findings" in ended.stdout
+    process = run(tmp_path)
+    assert (process.returncode, process.stderr) == (0, "")
+    assert "one name, one class: kept" in process.stdout
+    assert "3 files, 0 findings" in process.stdout
 
 
-def test_a_tree_that_breaks_rules_fails_and_each_finding_has_a_line(tree: Tree, tmp_path: Path) -> None:
+def test_a_tree_that_breaks_rules_fails_with_a_line_for_each_finding(tree: Tree, tmp_path: Path) -> None:
     tree({**KEEPS_ALL, "tet_core/it.py": "class It: ...\n", "docs/guide.md": "Start anew.\n"})
-    ended = run(tmp_path)
-    assert ended.returncode == 1
-    assert "  tet_core/it.py:1: class It is defined in service/it.py:4 already" in ended.stdout
-    assert "  docs/guide.md:1: " in ended.stdout
-    assert "3 findings" in ended.stdout  # the module's name too
+    process = run(tmp_path)
+    assert process.returncode == 1
+    assert "  tet_core/it.py:1: class It is defined in service/it.py:4 already" in process.stdout
+    assert "  docs/guide.md:1: " in process.stdout
+    assert "3 findings" in process.stdout  # the third: two modules are named `it`

@@ -1,4 +1,4 @@
-"""What asks for the words of a sentence is found; what asks for a state, or reads a format, is not."""
+"""Tests of the rule against decisions by text: decisions by a state or a format are no findings."""
 
 import pytest
 
@@ -35,9 +35,9 @@ def test_a_decision_by_text_is_found(tree: Tree, expression: str) -> None:
     parameters = "row, failure, self, error, last_message, reason, said, told, response, ray_text"
     code = f"def decide({parameters}):\n    return {expression}\n"
     findings = list(decisions_by_text(tree({"service/control/it.py": code}), {}))
-    assert {(found.path, found.line) for found in findings} == {("service/control/it.py", 2)}
-    assert all("decides by text (service.control.it.decide)" in found.what for found in findings)
-    assert all(found.cure.startswith("store or raise a kind") for found in findings)
+    assert {(finding.path, finding.line) for finding in findings} == {("service/control/it.py", 2)}
+    assert all("decides by text (service.control.it.decide)" in finding.what for finding in findings)
+    assert all(finding.cure.startswith("store or raise a kind") for finding in findings)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_decision_by_text_is_found(tree: Tree, expression: str) -> None:
         """,
     ],
 )
-def test_a_sentence_under_another_name_is_followed(tree: Tree, code: str) -> None:
+def test_a_sentence_is_found_under_another_local_name(tree: Tree, code: str) -> None:
     assert len(list(decisions_by_text(tree({"service/it.py": code}), {}))) == 1
 
 
@@ -93,7 +93,7 @@ def test_a_sentence_under_another_name_is_followed(tree: Tree, code: str) -> Non
         "isinstance(error, OSError)",
     ],
 )
-def test_states_and_formats_may_be_asked(tree: Tree, expression: str) -> None:
+def test_decisions_by_states_and_formats_are_no_findings(tree: Tree, expression: str) -> None:
     code = f"def decide(row, other, path, text, name, error, item):\n    return {expression}\n"
     assert not list(decisions_by_text(tree({"service/it.py": code}), {}))
 
@@ -102,7 +102,7 @@ def test_tests_may_compare_sentences(tree: Tree) -> None:
     assert not list(decisions_by_text(tree({"tests/test_it.py": 'assert "x" in row.reason\n'}), {}))
 
 
-def test_a_function_with_a_reason_may_and_one_that_no_longer_does_is_named(tree: Tree) -> None:
+def test_an_allowed_function_is_no_finding_and_an_unused_allowance_is_one(tree: Tree) -> None:
     listed = "tests/tools/house_rules/decisions.py"
     code = 'class It:\n    def lost(self, said):\n        return "died" in said\n'
     files = tree({"service/it.py": code, listed: '# allowed:\n"service.it.gone"\n'})

@@ -1,4 +1,4 @@
-"""A name stands for one class, and for one module."""
+"""Tests of the rules against repeated names of classes and modules."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from tests.tools.house_rules.names import repeated_classes, repeated_modules
 from tests.unit.tools.house_rules.conftest import Tree
 
 
-def test_a_class_that_is_defined_twice_is_found_where_it_comes_second(tree: Tree) -> None:
+def test_the_second_definition_of_a_class_name_is_found(tree: Tree) -> None:
     files = tree({"service/queue.py": "class Turn: ...\n", "tet_core/study.py": "\n\nclass Turn: ...\n"})
     (finding,) = repeated_classes(files)
     assert str(finding).startswith("tet_core/study.py:3: class Turn is defined in service/queue.py:1 already; give")
@@ -20,7 +20,7 @@ def test_a_class_that_is_defined_twice_is_found_where_it_comes_second(tree: Tree
         ("service/b.py", "def work() -> None:\n    Turn = 3\n"),
     ],
 )
-def test_another_name_or_a_class_of_the_tests_is_no_second_definition(tree: Tree, path: str, code: str) -> None:
+def test_other_names_variables_and_classes_of_tests_are_no_second_definition(tree: Tree, path: str, code: str) -> None:
     assert not list(repeated_classes(tree({"service/a.py": "class Turn: ...\n", path: code})))
 
 
@@ -31,7 +31,7 @@ def test_private_classes_may_repeat(tree: Tree) -> None:
 
 def test_a_class_within_a_class_counts(tree: Tree) -> None:
     files = tree({"service/a.py": "class Turn: ...\n", "service/b.py": "class Queue:\n    class Turn: ...\n"})
-    assert [(found.path, found.line) for found in repeated_classes(files)] == [("service/b.py", 2)]
+    assert [(finding.path, finding.line) for finding in repeated_classes(files)] == [("service/b.py", 2)]
 
 
 def test_a_module_name_that_repeats_is_found(tree: Tree) -> None:

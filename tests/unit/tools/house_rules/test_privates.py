@@ -1,4 +1,4 @@
-"""Private names of the packages in tests are found; those of other libraries and of the tests themselves are not."""
+"""Tests of the rule against private names: those of other libraries and of the tests themselves are no findings."""
 
 import pytest
 
@@ -33,7 +33,7 @@ _PUBLISHED = {}
 def test_a_private_name_of_a_package_is_found(tree: Tree, code: str, name: str) -> None:
     files = tree({"service/outbox.py": SERVICE, "tests/test_outbox.py": f"import x\n{code}\n"})
     (finding,) = private_names(files)
-    assert str(finding).startswith(f"tests/test_outbox.py:2: {name} is private; use what")
+    assert str(finding).startswith(f"tests/test_outbox.py:2: {name} is private; use public names")
 
 
 @pytest.mark.parametrize(
@@ -47,5 +47,5 @@ def test_a_private_name_of_a_package_is_found(tree: Tree, code: str, name: str) 
         "service._session",
     ],
 )
-def test_what_is_not_private_to_the_packages_may_be_used(tree: Tree, code: str) -> None:
+def test_private_names_of_others_and_public_ones_may_be_used(tree: Tree, code: str) -> None:
     assert not list(private_names(tree({"service/outbox.py": SERVICE, "tests/test_outbox.py": f"{code}\n"})))

@@ -1,4 +1,4 @@
-"""The formatter is switched off ten times at most, and words of the old dialect are found over line ends."""
+"""Tests of the rules on `# fmt: skip` and on words; phrases are also found over line ends."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from tests.tools.house_rules.wording import dialect, fmt_skips
 from tests.unit.tools.house_rules.conftest import Tree
 
 
-def test_the_eleventh_place_without_the_formatter_is_found(tree: Tree) -> None:
+def test_the_eleventh_place_that_switches_the_formatter_off_is_found(tree: Tree) -> None:
     ten = {f"service/m{number}.py": "x = 1  # fmt: skip\n" for number in range(10)}
     assert not list(fmt_skips(tree(ten)))
     (finding,) = fmt_skips(tree({**ten, "tests/test_it.py": "y = 1\nx = 1  # fmt: off\n"}))
@@ -25,12 +25,12 @@ def test_the_eleventh_place_without_the_formatter_is_found(tree: Tree) -> None:
         ("CHANGELOG.md", "- All are told.\n", 1),
     ],
 )
-def test_words_of_the_dialect_are_found(tree: Tree, path: str, text: str, line: int) -> None:
+def test_listed_words_are_found_with_advice(tree: Tree, path: str, text: str, line: int) -> None:
     findings = list(dialect(tree({path: text})))
-    assert [(found.path, found.line) for found in findings] == [(path, line)]
+    assert [(finding.path, finding.line) for finding in findings] == [(path, line)]
     assert findings[0].cure.startswith("write: ")
 
 
 @pytest.mark.parametrize("text", ["start_anew = 1\n", "# the renewal is toldable\n", "# it says so again\n"])
-def test_parts_of_other_words_are_none(tree: Tree, text: str) -> None:
+def test_listed_words_within_longer_words_are_no_findings(tree: Tree, text: str) -> None:
     assert not list(dialect(tree({"service/it.py": text})))

@@ -1,7 +1,7 @@
-"""A search that is played without training: a formula makes up what trials would commit.
+"""A search that is played without training: a formula computes the metrics that trials would commit.
 
-A player does what a driver does with its board and its study. It can be left at any point, like a driver that is
-killed; the next player starts with what is on storage.
+A player uses a board and a study like a driver. It can be left at any point, like a driver that is killed; the next
+player starts from the files on storage.
 """
 
 import itertools
@@ -28,14 +28,14 @@ Formula = Callable[[Chain, int], float]
 
 
 def accuracy(chain: Chain, epoch: int) -> float:
-    """Return a value that grows with the epochs and the nearer lr is to 0.01; seeds differ a little."""
-    off = abs(math.log10(float(chain.hyperparameters.get("optimizer.lr", 1e-3)) / 0.01))
-    return round((1 - math.exp(-epoch / 3)) * math.exp(-off) * (1 - 0.01 * chain.seed), 6)
+    """Return an accuracy that grows with the epochs, is higher for lr near 0.01, and differs a little between seeds."""
+    distance = abs(math.log10(float(chain.hyperparameters.get("optimizer.lr", 1e-3)) / 0.01))
+    return round((1 - math.exp(-epoch / 3)) * math.exp(-distance) * (1 - 0.01 * chain.seed), 6)
 
 
 @dataclass
 class Player:
-    """One driver. It plays until nothing is left to run; each `next` is a step of one of its trials."""
+    """One driver, which plays until nothing is left to run."""
 
     spec: Experiment
     folder: ExperimentFolder
@@ -54,7 +54,7 @@ class Player:
         self.board.limit_open(max_open(self.spec, slots=1))
 
     def play(self) -> Iterator[str]:
-        """Play; yield what has just happened."""
+        """Play; yield a text after each step."""
         running: list[tuple[StageId, Attempt]] = []
         while True:
             while len(running) < self.slots:
@@ -108,12 +108,19 @@ class Player:
 
 
 def entries(folder: ExperimentFolder) -> list[Entry]:
-    """Return everything that was proposed and decided, without the times."""
+    """Return all proposals and decisions, with their times set to 0."""
     return [entry.model_copy(update={"at_ms": 0}) for entry in StudyJournal(folder.search).news()]
 
 
 def played(spec: Experiment, folder: ExperimentFolder, slots: int = 1, kill_after: Iterator[int] | None = None) -> int:
-    """Play a search to its end with drivers that are killed after so many steps; return how many drivers it took."""
+    """Play a search to its end; return how many drivers it took.
+
+    Args:
+        spec: The experiment's spec.
+        folder: The experiment's folder.
+        slots: How many trials run at once.
+        kill_after: For each driver, the number of steps after which it is killed; then drivers are not killed.
+    """
     for number in itertools.count(1):
         player = Player(spec, folder, number, slots)
         steps = next(kill_after, None) if kill_after is not None else None

@@ -1,4 +1,4 @@
-"""Which stage may run next, with no Ray."""
+"""Tests of the board: which stage may run next."""
 
 import pytest
 from hypothesis import given, settings
@@ -28,11 +28,11 @@ def test_chains_are_opened_in_their_order() -> None:
     assert [board.take(), board.take(), board.take()] == [StageId("a", 0), StageId("b", 0), Answer.WAIT]
 
 
-def test_a_chain_goes_on_the_moment_its_stage_has_ended_whatever_the_others_do() -> None:
+def test_the_next_stage_of_a_chain_is_offered_as_soon_as_the_stage_before_has_ended() -> None:
     board = Board([chain("a", 2), chain("b"), chain("c")])
     first, _ = take(board), take(board)
     board.succeeded(first)
-    assert take(board) == StageId("a", 1)  # before c, which has not begun, and while b still runs
+    assert take(board) == StageId("a", 1)  # before c, which has not started, and while b still runs
 
 
 def test_a_chain_never_has_two_stages_running() -> None:
@@ -41,7 +41,7 @@ def test_a_chain_never_has_two_stages_running() -> None:
     assert board.take() is Answer.WAIT
 
 
-def test_a_failed_chain_ends_and_the_others_go_on() -> None:
+def test_a_failed_chain_ends_and_the_other_chains_continue() -> None:
     board = Board([chain("a", 2), chain("b")])
     board.failed_for_good(take(board))
     board.succeeded(take(board))
@@ -57,24 +57,24 @@ def test_a_lost_stage_is_offered_again() -> None:
     assert take(board) == lost
 
 
-def test_it_goes_on_from_what_is_done_and_failed_already() -> None:
+def test_a_board_starts_with_stages_done_and_chains_failed_before() -> None:
     board = Board([chain("a", 2), chain("b"), chain("c")], {"a": 1, "b": 1}, frozenset({"c"}))
     assert take(board) == StageId("a", 1)
     assert board.take() is Answer.WAIT
 
 
-def test_once_closed_it_offers_nothing() -> None:
+def test_a_closed_board_offers_nothing() -> None:
     board = Board([chain("a")])
     board.close()
     assert board.take() is Answer.FINISHED
 
 
-def test_a_stage_that_is_not_being_run_cannot_end() -> None:
+def test_a_stage_that_does_not_run_cannot_end() -> None:
     with pytest.raises(AssertionError, match="is not being run"):
         Board([chain("a")]).succeeded(StageId("a", 0))
 
 
-@settings(deadline=None)  # what counts is the order, and a busy machine is slow
+@settings(deadline=None)  # only the order is tested, and a busy machine is slow
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=6), st.integers(1, 4), st.data())
 def test_every_stage_succeeds_once_in_order_however_trials_end(
     lengths: list[int], slots: int, data: st.DataObject
@@ -84,12 +84,12 @@ def test_every_stage_succeeds_once_in_order_however_trials_end(
     succeeded: list[StageId] = []
     losses = 0
     while True:
-        offered = board.take() if len(running) < slots else Answer.WAIT
-        if isinstance(offered, StageId):
-            running.append(offered)
+        answer = board.take() if len(running) < slots else Answer.WAIT
+        if isinstance(answer, StageId):
+            running.append(answer)
             continue
         if not running:
-            assert offered is Answer.FINISHED
+            assert answer is Answer.FINISHED
             break
         stage = running.pop(data.draw(st.integers(0, len(running) - 1)))
         if losses < 10 and data.draw(st.booleans()):

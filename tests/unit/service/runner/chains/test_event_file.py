@@ -1,4 +1,4 @@
-"""The file to which a driver appends what happens."""
+"""Tests of a driver's event file."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,7 +9,7 @@ from service.runner.chains.event_file import EventFile
 from service.states import ExperimentState
 
 
-def test_an_event_can_be_read_the_moment_it_was_said(tmp_path: Path) -> None:
+def test_an_appended_event_can_be_read_at_once(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     file = EventFile(path)
     file.append(Outcome(state=ExperimentState.FAILED, reason="zwei\nZeilen"))
@@ -19,17 +19,17 @@ def test_an_event_can_be_read_the_moment_it_was_said(tmp_path: Path) -> None:
     file.close()
 
 
-def test_threads_that_speak_at_once_keep_their_lines_apart(tmp_path: Path) -> None:
+def test_events_that_threads_append_at_once_are_whole_lines(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     file = EventFile(path)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: file.append(OutboxChanged(pending=n, error="x" * 10_000)), range(200)))
     file.close()
-    found = [EVENT.validate_json(line) for line in path.read_bytes().splitlines()]
-    assert sorted(event.pending for event in found if isinstance(event, OutboxChanged)) == list(range(200))
+    events = [EVENT.validate_json(line) for line in path.read_bytes().splitlines()]
+    assert sorted(event.pending for event in events if isinstance(event, OutboxChanged)) == list(range(200))
 
 
-def test_what_was_said_before_stays(tmp_path: Path) -> None:
+def test_a_file_that_is_opened_again_keeps_its_events(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     for pending in (1, 2):
         file = EventFile(path)

@@ -1,4 +1,4 @@
-"""What the driver knows of every stage, and what it says of it."""
+"""Tests of the ledger: the states of stages and chains, and their events."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,11 +31,11 @@ def events(path: Path) -> Iterator[EventFile]:
     file.close()
 
 
-def said(path: Path) -> list[AnyEvent]:
+def read_events(path: Path) -> list[AnyEvent]:
     return [EVENT.validate_json(line) for line in path.read_bytes().splitlines()]
 
 
-def test_it_starts_with_what_earlier_drivers_trials_committed(
+def test_a_new_ledger_has_the_commits_of_earlier_drivers(
     experiment: ExperimentFolder, chains: tuple[Chain, ...], events: EventFile
 ) -> None:
     sdt, tit = chains
@@ -47,7 +47,7 @@ def test_it_starts_with_what_earlier_drivers_trials_committed(
     assert (ledger.chain_state(sdt), ledger.chain_state(tit)) == (WorkState.RUNNING, WorkState.RUNNING)
 
 
-def test_a_chain_stands_where_its_stages_do(
+def test_the_state_of_a_chain_follows_from_its_stages(
     experiment: ExperimentFolder, chains: tuple[Chain, ...], events: EventFile
 ) -> None:
     sdt, tit = chains
@@ -65,7 +65,7 @@ def test_a_chain_stands_where_its_stages_do(
     assert (ledger.chain_state(sdt), ledger.has_failed(sdt), ledger.has_failed(tit)) == (WorkState.FAILED, True, False)
 
 
-def test_refreshing_reads_what_came_since(
+def test_a_refresh_reads_new_commits(
     experiment: ExperimentFolder, chains: tuple[Chain, ...], events: EventFile
 ) -> None:
     stage, folder = StageId(chains[0].id, 0), experiment.stage(chains[0].id, 0)
@@ -82,7 +82,7 @@ def test_refreshing_reads_what_came_since(
     assert ledger.refresh(stage) == progress
 
 
-def test_a_stage_is_told_in_full(
+def test_a_stage_is_announced_with_all_fields(
     experiment: ExperimentFolder, chains: tuple[Chain, ...], events: EventFile, path: Path
 ) -> None:
     stage = StageId(chains[0].id, 0)
@@ -90,43 +90,43 @@ def test_a_stage_is_told_in_full(
     write(experiment.stage(stage.chain, 0), 2, of=3)
     ledger = Ledger(experiment, chains, events)
     ledger.announce(stage, WorkState.RUNNING)
-    (event,) = said(path)
+    (event,) = read_events(path)
     assert isinstance(event, StageChanged)
     assert (event.state, event.epoch, event.attempts) == (WorkState.RUNNING, 2, 2)
     assert (event.initial_sha256, event.weights_sha256, event.train_time_s) == ("the first start", "02", 4.0)
     assert event.metrics["test/accuracy"] == 0.5
 
 
-def test_its_end_counts_more_than_what_the_driver_thinks(
+def test_the_end_on_storage_replaces_the_announced_state(
     experiment: ExperimentFolder, chains: tuple[Chain, ...], events: EventFile, path: Path
 ) -> None:
     stage = StageId(chains[0].id, 0)
     ledger = Ledger(experiment, chains, events)
     Attempt(experiment.stage(stage.chain, 0)).finish(state=WorkState.FAILED, at_ms=1, failure=FAILURE)
     ledger.announce(stage, WorkState.RUNNING)
-    (event,) = said(path)
+    (event,) = read_events(path)
     assert isinstance(event, StageChanged)
     assert (event.state, event.failure) == (WorkState.FAILED, FAILURE)
 
 
-def test_a_metric_that_is_not_finite_is_not_told(
+def test_a_metric_that_is_not_finite_is_not_announced(
     experiment: ExperimentFolder, chains: tuple[Chain, ...], events: EventFile, path: Path
 ) -> None:
     write(experiment.stage(chains[0].id, 0), 1, of=3, **{"test/loss": float("nan"), "test/loss_sdt": float("inf")})
     Ledger(experiment, chains, events).announce(StageId(chains[0].id, 0), WorkState.RUNNING)
-    (event,) = said(path)
+    (event,) = read_events(path)
     assert isinstance(event, StageChanged)
     assert event.metrics.keys().isdisjoint({"test/loss", "test/loss_sdt"})
     assert "test/accuracy" in event.metrics
 
 
-def test_a_new_driver_tells_all_that_has_begun_and_nothing_else(
+def test_a_new_driver_announces_only_stages_and_chains_that_have_started(
     experiment: ExperimentFolder, chains: tuple[Chain, ...], events: EventFile, path: Path
 ) -> None:
     tit = chains[1]
     write(experiment.stage(tit.id, 0), 2, of=2)
     Ledger(experiment, chains, events).announce_all()
-    stage, chain = said(path)
+    stage, chain = read_events(path)
     assert isinstance(stage, StageChanged)
     assert isinstance(chain, ChainChanged)
     assert (stage.chain, stage.stage, stage.state) == (tit.id, 0, WorkState.SUCCEEDED)

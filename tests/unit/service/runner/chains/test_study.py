@@ -1,4 +1,4 @@
-"""Searches as they run: what is proposed and decided, also when drivers are killed."""
+"""Tests of running searches: their proposals and decisions, also when drivers are killed."""
 
 import random
 from collections import Counter
@@ -57,31 +57,31 @@ def kills(seed: int, most: int) -> Any:
 @pytest.mark.parametrize("method", ["random", "grid", "tpe"])
 @pytest.mark.parametrize("stopping", [ASHA, MEDIAN, None], ids=["asha", "median", "none"])
 @pytest.mark.parametrize("seeds", [(0,), (0, 1)], ids=["1 seed", "2 seeds"])
-def test_with_one_chain_at_a_time_a_search_whose_driver_is_killed_again_and_again_equals_the_undisturbed_one(
+def test_a_search_of_one_chain_at_a_time_decides_the_same_when_its_drivers_are_killed(
     tmp_path: Path, method: str, stopping: dict[str, Any] | None, seeds: tuple[int, ...]
 ) -> None:
     space = {"optimizer.lr": {"log_range": [1e-4, 1.0], "points": 12}} if method == "grid" else LR
     experiment = searched(method, stopping, seeds, space=space, max_concurrent=1)
-    left_alone, struck = new_folder(tmp_path, "alone"), new_folder(tmp_path, "struck")
-    assert played(experiment, left_alone) == 1
-    assert played(experiment, struck, kill_after=kills(len(seeds), 25)) > 5
-    assert entries(struck) == entries(left_alone)
-    assert best(experiment, struck) == best(experiment, left_alone)
+    undisturbed, killed = new_folder(tmp_path, "undisturbed"), new_folder(tmp_path, "killed")
+    assert played(experiment, undisturbed) == 1
+    assert played(experiment, killed, kill_after=kills(len(seeds), 25)) > 5
+    assert entries(killed) == entries(undisturbed)
+    assert best(experiment, killed) == best(experiment, undisturbed)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["random", "tpe"])
 @pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)], ids=["1 seed", "3 seeds"])
-def test_with_many_at_a_time_nothing_is_proposed_twice_or_lost_and_no_decision_is_reversed(
+def test_a_search_of_many_chains_at_a_time_repeats_and_reverses_nothing_when_its_drivers_are_killed(
     tmp_path: Path, method: str, seeds: tuple[int, ...]
 ) -> None:
     experiment = searched(method, ASHA, seeds, num=20)
-    folder = new_folder(tmp_path, "struck")
-    kept: list[Any] = []
-    killed = kills(7, 60)
+    folder = new_folder(tmp_path, "killed")
+    earlier: list[Any] = []
+    kill_after = kills(7, 60)
     for number in range(1, 100):
         player = Player(experiment, folder, number, slots=4)
-        steps = next(killed, None)
+        steps = next(kill_after, None)
         for step, _ in enumerate(player.play()):
             if steps is not None and step >= steps:
                 break
@@ -89,8 +89,8 @@ def test_with_many_at_a_time_nothing_is_proposed_twice_or_lost_and_no_decision_i
             break
         player.events.close()
         now = entries(folder)
-        assert now[: len(kept)] == kept
-        kept = now
+        assert now[: len(earlier)] == earlier
+        earlier = now
     decided = Counter(
         (each.arm, each.number, each.stage, each.epoch) for each in entries(folder) if isinstance(each, Decision)
     )
@@ -103,7 +103,7 @@ def test_with_many_at_a_time_nothing_is_proposed_twice_or_lost_and_no_decision_i
     assert states == {WorkState.SUCCEEDED, WorkState.STOPPED}
 
 
-def test_random_proposals_are_the_same_however_the_search_goes() -> None:
+def test_random_proposals_depend_neither_on_their_number_nor_on_early_stopping() -> None:
     drawn = [
         [chain.hyperparameters for chain in plan(searched(num=num, stopping=rule))]
         for num in (5, 12)
@@ -112,7 +112,7 @@ def test_random_proposals_are_the_same_however_the_search_goes() -> None:
     assert drawn[0] == drawn[1] == drawn[2][: len(drawn[0])] == drawn[3][: len(drawn[0])]
 
 
-def test_a_search_that_learns_begins_at_random_and_then_comes_nearer(tmp_path: Path) -> None:
+def test_a_search_that_learns_starts_at_random_and_then_tries_better_values(tmp_path: Path) -> None:
     experiment = searched("tpe", None, num=30)
     folder = new_folder(tmp_path, "tpe")
     played(experiment, folder)
@@ -130,7 +130,7 @@ def test_a_search_that_learns_begins_at_random_and_then_comes_nearer(tmp_path: P
     assert near(tried[10:]) > 1.5 * near(at_random)
 
 
-def test_an_arm_that_has_nothing_to_be_compared_with_is_never_looked_at(tmp_path: Path) -> None:
+def test_an_arm_with_one_configuration_is_never_judged(tmp_path: Path) -> None:
     experiment = searched(space={"arms.TIT.loss.lamb": {"range": [0.0, 1.0]}}, seeds=(0, 1), num=3)
     folder = new_folder(tmp_path, "one")
     played(experiment, folder)
@@ -139,7 +139,7 @@ def test_an_arm_that_has_nothing_to_be_compared_with_is_never_looked_at(tmp_path
     assert attempts == [1, 1]
 
 
-def test_a_later_driver_leaves_those_that_wait_waiting(tmp_path: Path) -> None:
+def test_a_later_driver_keeps_waiting_chains_waiting(tmp_path: Path) -> None:
     experiment = searched(seeds=(0, 1), num=3, max_concurrent=1)
     folder = new_folder(tmp_path, "later")
     player = Player(experiment, folder, 1)
@@ -157,11 +157,11 @@ def test_a_later_driver_leaves_those_that_wait_waiting(tmp_path: Path) -> None:
     assert taken.chain not in waiting
 
 
-def test_what_had_ended_before_a_breakdown_stays_as_it_ended_whatever_the_clock_of_its_node_says(
+def test_a_breakdown_does_not_stop_a_chain_that_has_ended_even_if_clocks_differ(
     tmp_path: Path,
 ) -> None:
     experiment = searched(stopping=None, seeds=(0, 1), num=2)
-    player = Player(experiment, new_folder(tmp_path, "clocks"), 1)  # its own clock begins at 1
+    player = Player(experiment, new_folder(tmp_path, "clocks"), 1)  # the player's clock starts at 1
     first, second = [chain for chain in plan(experiment) if (chain.arm, chain.number) == ("SDT", 0)]
     write(player.folder.stage(first.id, 0), 10, of=10)
     player.ledger.refresh(StageId(first.id, 0))
@@ -176,7 +176,7 @@ def test_what_had_ended_before_a_breakdown_stays_as_it_ended_whatever_the_clock_
     driver.events.close()
 
 
-def test_a_chain_is_found_again_as_it_was_proposed(tmp_path: Path) -> None:
+def test_the_proposed_values_of_a_chain_can_be_read_again(tmp_path: Path) -> None:
     experiment = searched("tpe", None, num=12)
     folder = new_folder(tmp_path, "tpe")
     player = Player(experiment, folder, 1)

@@ -1,4 +1,4 @@
-"""Which epoch is the best, and by what."""
+"""Tests of the choice of a stage's best epoch."""
 
 import pytest
 
@@ -22,13 +22,13 @@ def commits(key: str, *accuracies: float) -> list[Commit]:
 
 
 @pytest.mark.parametrize(("accuracies", "best"), [([0.1, 0.9, 0.5], 2), ([0.5, 0.9, 0.9], 2), ([0.0], 1)])
-def test_without_a_validation_set_it_is_the_earliest_best_test_epoch(accuracies: list[float], best: int) -> None:
-    found = commits("test/accuracy", *accuracies)
-    assert best_key(found) == "test/accuracy"
-    assert best_commit(found).epoch == best
+def test_without_a_validation_set_the_earliest_best_test_epoch_is_chosen(accuracies: list[float], best: int) -> None:
+    stored = commits("test/accuracy", *accuracies)
+    assert best_key(stored) == "test/accuracy"
+    assert best_commit(stored).epoch == best
 
 
-def test_with_a_validation_set_the_test_set_chooses_nothing() -> None:
-    found = commits("val/accuracy", 0.1, 0.2, 0.3)  # while the test accuracy falls
-    assert best_key(found) == "val/accuracy"
-    assert best_commit(found).epoch == 3
+def test_with_a_validation_set_the_test_accuracy_does_not_count() -> None:
+    stored = commits("val/accuracy", 0.1, 0.2, 0.3)  # the test accuracy falls
+    assert best_key(stored) == "val/accuracy"
+    assert best_commit(stored).epoch == 3

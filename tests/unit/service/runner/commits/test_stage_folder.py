@@ -1,4 +1,4 @@
-"""How attempts at one stage write, so that no kill can lose or double an epoch."""
+"""Tests of a stage's folder: no killed attempt loses an epoch or commits one twice."""
 
 import json
 import os
@@ -29,23 +29,23 @@ def commit(attempt: Attempt, epoch: int) -> Commit:
     return attempt.commit(epoch=epoch, epochs=9, at_ms=epoch, metrics={"test/accuracy": 0.5}, weights_sha256="00")
 
 
-def test_attempts_at_one_time_get_folders_of_their_own(folder: StageFolder) -> None:
+def test_attempts_of_several_threads_get_folders_of_their_own(folder: StageFolder) -> None:
     with ThreadPoolExecutor(8) as pool:
         numbers = [attempt.number for attempt in pool.map(lambda _: Attempt(folder), range(40))]
     assert sorted(numbers) == list(range(1, 41))
 
 
-def test_what_is_committed_is_read_back_in_order(folder: StageFolder) -> None:
+def test_commits_are_read_in_order(folder: StageFolder) -> None:
     attempt = Attempt(folder)
-    made = [commit(attempt, epoch) for epoch in (1, 2, 3)]
-    assert read_commits(folder) == made
-    assert read_commits(folder, after=2) == made[2:]
+    commits = [commit(attempt, epoch) for epoch in (1, 2, 3)]
+    assert read_commits(folder) == commits
+    assert read_commits(folder, after=2) == commits[2:]
     progress = read_progress(folder)
-    assert progress.last == made[-1]
-    assert progress.checkpoint(made[-1]) == attempt.checkpoint_path(3)
+    assert progress.last == commits[-1]
+    assert progress.checkpoint(commits[-1]) == attempt.checkpoint_path(3)
 
 
-def test_an_attempt_stops_once_a_newer_one_has_begun(folder: StageFolder) -> None:
+def test_an_attempt_stops_once_a_newer_one_has_started(folder: StageFolder) -> None:
     old = Attempt(folder)
     commit(old, 1)
     new = Attempt(folder)
@@ -56,10 +56,10 @@ def test_an_attempt_stops_once_a_newer_one_has_begun(folder: StageFolder) -> Non
     assert commit(new, 2).attempt == 2
 
 
-def test_the_first_to_link_owns_the_epoch_even_past_the_fence(
+def test_the_first_attempt_to_link_owns_the_epoch_even_without_the_check_for_newer_ones(
     folder: StageFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Both attempts have passed their look for newer ones before either links: what the links alone decide.
+    # All attempts have passed their check for newer ones before any of them links, so only the links decide.
     attempts = [Attempt(folder) for _ in range(8)]
     monkeypatch.setattr(Attempt, "check_newest", lambda self: None)
 
@@ -72,7 +72,7 @@ def test_the_first_to_link_owns_the_epoch_even_past_the_fence(
 
     with ThreadPoolExecutor(8) as pool:
         won = [attempt.number for attempt, first in zip(attempts, pool.map(race, attempts), strict=True) if first]
-    assert [found.attempt for found in read_commits(folder)] == won
+    assert [commit.attempt for commit in read_commits(folder)] == won
     assert len(won) == 1
 
 
@@ -89,10 +89,12 @@ def test_a_stage_ends_once(folder: StageFolder, monkeypatch: pytest.MonkeyPatch)
     assert (done.state, done.attempt) == ("succeeded", 1)
 
 
-def test_a_link_whose_answer_was_lost_is_our_own(folder: StageFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_attempt_owns_its_link_if_only_the_answer_was_lost(
+    folder: StageFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def link_then_fail(source: Path, target: Path) -> None:
         real(source, target)
-        raise FileExistsError  # as NFS does when it repeats a request that had been done
+        raise FileExistsError  # as NFS does when it repeats a request that has succeeded
 
     real = os.link
     monkeypatch.setattr(os, "link", link_then_fail)
@@ -100,7 +102,7 @@ def test_a_link_whose_answer_was_lost_is_our_own(folder: StageFolder, monkeypatc
     assert len(read_commits(folder)) == 1
 
 
-def test_a_process_killed_before_its_link_leaves_the_journal_as_it_was(folder: StageFolder) -> None:
+def test_a_process_killed_before_its_link_does_not_change_the_journal(folder: StageFolder) -> None:
     commit(Attempt(folder), 1)
     script = f"""
 import os, signal
@@ -113,13 +115,13 @@ attempt.commit(epoch=2, epochs=9, at_ms=2, metrics={{}}, weights_sha256="00")
 """
     ended = subprocess.run([sys.executable, "-c", script], check=False, cwd=ROOT)
     assert ended.returncode == -9
-    assert [found.epoch for found in read_commits(folder)] == [1]
+    assert [commit.epoch for commit in read_commits(folder)] == [1]
     assert (folder.attempt(2) / commit_name(2)).exists()
     third = Attempt(folder)
     assert commit(third, 2).attempt == 3
 
 
-def test_old_checkpoints_go_and_those_to_keep_stay(folder: StageFolder) -> None:
+def test_checkpoints_that_are_not_kept_are_deleted(folder: StageFolder) -> None:
     first = Attempt(folder)
     commits = [commit(first, epoch) for epoch in (1, 2, 3)]
     second = Attempt(folder)
@@ -132,18 +134,18 @@ def test_old_checkpoints_go_and_those_to_keep_stay(folder: StageFolder) -> None:
     assert len(read_commits(folder)) == 4
 
 
-def test_an_epoch_behind_one_that_is_not_seen_yet_is_left_for_later(folder: StageFolder) -> None:
+def test_commits_after_a_gap_are_not_read_yet(folder: StageFolder) -> None:
     attempt = Attempt(folder)
-    made = [commit(attempt, epoch) for epoch in (1, 2, 3, 4)]
+    commits = [commit(attempt, epoch) for epoch in (1, 2, 3, 4)]
     hidden = folder.commits / commit_name(3)
-    hidden.rename(folder.path / "hidden")  # a listing made while 3 and 4 were committed may lack 3 alone
-    assert read_commits(folder) == made[:2]
+    hidden.rename(folder.path / "hidden")  # a listing made while 3 and 4 are committed may lack only 3
+    assert read_commits(folder) == commits[:2]
     assert read_commits(folder, after=2) == []
     (folder.path / "hidden").rename(hidden)
-    assert read_commits(folder, after=2) == made[2:]
+    assert read_commits(folder, after=2) == commits[2:]
 
 
-def test_the_marker_is_not_seen_without_every_epoch_before_it(folder: StageFolder) -> None:
+def test_the_marker_is_ignored_until_all_epochs_are_visible(folder: StageFolder) -> None:
     attempt = Attempt(folder)
     for epoch in range(1, 10):
         commit(attempt, epoch)
@@ -187,38 +189,38 @@ print(*[Attempt(StageFolder(Path({str(folder.path)!r}))).number for _ in range(2
     assert sorted(numbers) == list(range(1, 41))
 
 
-def test_a_stage_that_never_began_has_no_progress(folder: StageFolder) -> None:
+def test_a_stage_that_never_started_has_no_progress(folder: StageFolder) -> None:
     progress = read_progress(folder)
     assert (progress.commits, progress.done, progress.num_attempts, progress.last) == ((), None, 0, None)
 
 
-def test_what_a_killed_attempt_left_half_written_goes(folder: StageFolder) -> None:
+def test_half_written_files_of_a_killed_attempt_are_deleted(folder: StageFolder) -> None:
     old = Attempt(folder)
     (old.path / ".epoch-000001.pt.12ab.tmp").write_bytes(b"half")
     new = Attempt(folder)
-    own = new.path / ".epoch-000002.pt.34cd.tmp"
-    own.write_bytes(b"being written")
-    kept = commit(new, 1)
-    new.prune(keep={kept.checkpoint})
+    own_file = new.path / ".epoch-000002.pt.34cd.tmp"
+    own_file.write_bytes(b"being written")
+    last = commit(new, 1)
+    new.prune(keep={last.checkpoint})
     assert [file.name for file in old.path.iterdir()] == []
-    assert own.exists(), "its own are cleared away by who writes them"
+    assert own_file.exists(), "the attempt's own temporary files stay"
 
 
-def test_a_file_that_a_newer_attempt_took_away_is_no_failure(folder: StageFolder) -> None:
+def test_a_file_that_a_newer_attempt_deleted_is_no_failure(folder: StageFolder) -> None:
     old = Attempt(folder)
     with pytest.raises(FileNotFoundError), old.at_work():
-        raise FileNotFoundError("of its own doing")
+        raise FileNotFoundError("its own mistake")
     Attempt(folder)
     with pytest.raises(Superseded, match="has taken over"), old.at_work():
         raise FileNotFoundError("pruned")
     with pytest.raises(Superseded, match="has taken over"), old.at_work():
         raise RuntimeError("unexpected pos") from FileNotFoundError("pruned")
-    with pytest.raises(ValueError, match="of its own"), old.at_work():
-        raise ValueError("of its own")
+    with pytest.raises(ValueError, match="its own mistake"), old.at_work():
+        raise ValueError("its own mistake")
 
 
 @pytest.mark.parametrize(("whose", "type_"), [("cluster", "node_lost"), ("user", "error")])
-def test_a_failure_from_before_there_were_types_gets_one(folder: StageFolder, whose: str, type_: str) -> None:
+def test_a_failure_that_was_stored_without_a_type_gets_one(folder: StageFolder, whose: str, type_: str) -> None:
     attempt = Attempt(folder)
     old = {"class": whose, "kind": "OSError", "message": "gone", "traceback": ""}
     done = {"state": "failed", "attempt": attempt.number, "at_ms": 1, "failure": old}

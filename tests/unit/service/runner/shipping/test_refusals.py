@@ -1,4 +1,4 @@
-"""When MLflow's no is its last word."""
+"""Tests of refusals: which errors of MLflow are refusals, and when refusals count as final."""
 
 import pytest
 from mlflow.exceptions import MlflowException
@@ -35,11 +35,11 @@ def http(status: int) -> HTTPError:
         (Away("refused the connection"), False),
     ],
 )
-def test_a_refusal_is_an_answer_that_will_not_change(error: Exception, refused: bool) -> None:
+def test_a_refusal_is_an_answer_that_would_come_again(error: Exception, refused: bool) -> None:
     assert is_refusal(error) is refused
 
 
-def test_it_lasts_once_nothing_else_came_for_long_enough() -> None:
+def test_refusals_are_final_after_enough_time_without_anything_else() -> None:
     now = 0.0
     refusals = Refusals(10, lambda: now)
 
@@ -51,8 +51,8 @@ def test_it_lasts_once_nothing_else_came_for_long_enough() -> None:
 
     assert not after(0, REFUSED)
     assert not after(9, REFUSED)
-    assert not after(9, REFUSED, shipped=1), "something was shipped meanwhile"
-    assert not after(9, Away("away"), shipped=1), "being away is no answer"
+    assert not after(9, REFUSED, shipped=1), "something was shipped in between"
+    assert not after(9, Away("away"), shipped=1), "a failed connection is no refusal"
     assert not after(9, REFUSED, shipped=1)
     assert after(10, REFUSED, shipped=1)
     assert not after(0, None, shipped=9)

@@ -1,4 +1,4 @@
-"""What stands in the MLflow runs."""
+"""Tests of the content of MLflow runs: names, tags, parameters and points."""
 
 import json
 
@@ -17,14 +17,14 @@ from tests.unit.service.runner.writing import begin, write
 from tests.unit.service.spec.test_spec import spec, train
 
 
-def test_names_say_arm_seed_stage_and_steps(chains: tuple[Chain, ...]) -> None:
+def test_names_contain_arm_seed_stage_and_steps(chains: tuple[Chain, ...]) -> None:
     sdt, tit = chains
     assert content.chain_name(sdt) == "SDT · seed 0"
     assert content.stage_label(tit, tit.stages[1]) == "TIT seed=0 stage=1 T=4"
     assert content.stage_key("e", tit, tit.stages[1]) == f"e/{tit.id}/1"
 
 
-def test_a_parent_is_told_from_its_children_by_the_stage_tag(chains: tuple[Chain, ...]) -> None:
+def test_only_children_have_the_stage_tag(chains: tuple[Chain, ...]) -> None:
     tit = chains[1]
     assert content.chain_tags(tit) == {"tet.arm": "TIT", "tet.seed": "0"}
     tags = content.stage_tags("e", tit, tit.stages[0], "the parent")
@@ -42,14 +42,14 @@ def test_a_stages_parameters_are_its_resolved_configuration(chains: tuple[Chain,
     assert (params["dataset.name"], params["seed"]) == ("digits", "0")
 
 
-def test_a_parent_has_what_its_stages_share_and_where_they_differ_each_ones_own(chains: tuple[Chain, ...]) -> None:
+def test_a_parent_has_the_shared_parameters_and_the_differing_ones_of_each_stage(chains: tuple[Chain, ...]) -> None:
     params = content.chain_params(chains[1])
     assert (params["arm"], params["loss.name"], params["optimizer.name"]) == ("TIT", "tet", "adam")
     assert (params["stages.0.T"], params["stages.1.T"], params["stages.1.epochs"]) == ("2", "4", "1")
     assert params.keys().isdisjoint({"T", "epochs", "epoch_offset"})
 
 
-def test_points_carry_their_commits_epoch_and_time(experiment: ExperimentFolder) -> None:
+def test_points_have_the_epoch_and_time_of_their_commit(experiment: ExperimentFolder) -> None:
     write(experiment.stage("c", 0), 2, of=2)
     points = [p for p in content.points(read_progress(experiment.stage("c", 0)).commits) if p.key == "test/accuracy"]
     assert [(point.step, point.timestamp, point.value) for point in points] == [(1, 1, 0.5), (2, 2, 0.5)]
@@ -74,7 +74,7 @@ def test_a_failure_is_a_tag(experiment: ExperimentFolder) -> None:
     assert tags == {"tet.attempt": "1", "tet.failure": "spec: no such thing"}
 
 
-def test_the_parents_points_are_of_the_last_stage_and_the_whole_time(experiment: ExperimentFolder) -> None:
+def test_the_points_of_a_parent_are_of_the_last_stage_and_the_time_of_all_stages(experiment: ExperimentFolder) -> None:
     write(experiment.stage("c", 0), 2, of=2, **{"test/accuracy": 0.99})
     write(experiment.stage("c", 1), 1, of=1, **{"test/accuracy": 0.7})
     points = content.chain_points([read_progress(experiment.stage("c", index)) for index in (0, 1)])
@@ -86,7 +86,7 @@ def test_the_parents_points_are_of_the_last_stage_and_the_whole_time(experiment:
     assert {(point.step, point.timestamp) for point in points} == {(3, 9_000)}
 
 
-def test_with_a_validation_set_the_best_goes_by_it(experiment: ExperimentFolder) -> None:
+def test_the_validation_set_chooses_the_best_epoch_if_there_is_one(experiment: ExperimentFolder) -> None:
     write(experiment.stage("c", 0), 1, of=1, **{"val/accuracy": 0.6})
     progress = read_progress(experiment.stage("c", 0))
     assert content.best_name(progress.commits) == "best_val_epoch"
@@ -94,7 +94,7 @@ def test_with_a_validation_set_the_best_goes_by_it(experiment: ExperimentFolder)
     assert (values["test/accuracy_best_val_epoch"], values["val/accuracy"]) == (0.5, 0.6)
 
 
-def test_the_goals_of_a_search_stand_at_the_parent_however_it_has_ended(experiment: ExperimentFolder) -> None:
+def test_succeeded_and_stopped_parents_have_the_goals_of_a_search(experiment: ExperimentFolder) -> None:
     goals = {"val/accuracy": 0.6, "val/energy_j": 1e-6}
     write(experiment.stage("c", 0), 2, of=2, **goals)
     ended = {point.key: point.value for point in content.chain_points([read_progress(experiment.stage("c", 0))])}
@@ -107,7 +107,7 @@ def test_the_goals_of_a_search_stand_at_the_parent_however_it_has_ended(experime
 
 @pytest.fixture
 def analysed() -> Chain:
-    """A chain of a training, a sweep and a landscape."""
+    """Return a chain of a training, a time sweep and a landscape."""
     stages = [train(T=2, epochs=1), {"kind": "time_sweep", "T": [1, 4]}, {"kind": "landscape", "size": 3}]
     (chain,) = plan(parse(spec(arms=[{"name": "SDT", "stages": stages}], seeds=[0])))
     return chain
@@ -122,7 +122,7 @@ def test_an_analysis_is_named_by_its_kind(analysed: Chain) -> None:
     assert landscape["tet.T"] == "2"
 
 
-def test_the_parameters_of_an_analysis_are_its_own_and_those_of_the_training(analysed: Chain) -> None:
+def test_an_analysis_has_its_own_parameters_and_those_of_the_training(analysed: Chain) -> None:
     params = content.stage_params(analysed.stages[1])
     assert (params["kind"], params["T"], params["train.T"], params["train.loss.name"]) == (
         "time_sweep",
@@ -140,7 +140,7 @@ def test_the_parameters_of_an_analysis_are_its_own_and_those_of_the_training(ana
     assert "stages.1.T" not in params
 
 
-def test_the_points_of_a_row_stand_at_its_own_step(experiment: ExperimentFolder) -> None:
+def test_the_points_of_a_row_have_its_own_step(experiment: ExperimentFolder) -> None:
     folder = experiment.stage("c", 1)
     attempt = begin(folder)
     attempt.commit(
@@ -157,12 +157,12 @@ def test_the_points_of_a_row_stand_at_its_own_step(experiment: ExperimentFolder)
     assert read_progress(folder).commits[0].checkpoint == "attempts/0001/row-000001.json"
 
 
-def test_a_table_is_shown_by_mlflow_through_a_tag() -> None:
+def test_a_tag_makes_mlflow_show_a_table() -> None:
     (value,) = content.table_tags("table.json").values()
     assert json.loads(value) == [{"path": "table.json", "type": "table"}]
 
 
-def test_what_a_search_has_drawn_stands_in_names_tags_and_parameters() -> None:
+def test_proposed_values_are_in_names_tags_and_parameters() -> None:
     space = {"optimizer.lr": {"choice": [0.001, 0.0123456]}, "arms.T = 6, (é).loss.lamb": {"choice": [0.1, 0.2]}}
     arms = [{"name": "T = 6, (é)", "stages": [train(loss={"name": "tet"})]}]
     search = {"method": "grid", "space": space}
@@ -181,7 +181,7 @@ def test_what_a_search_has_drawn_stands_in_names_tags_and_parameters() -> None:
         validate_param_name(key)
 
 
-def test_what_was_drawn_in_a_list_goes_by_its_number() -> None:
+def test_a_proposed_value_in_a_list_has_the_number_of_its_item() -> None:
     of_all, of_stage = "augmentation.0.padding", "arms.TIT.stages.1.augmentation.0.padding"
     space = {of_all: {"choice": [2, 3]}, of_stage: {"choice": [5, 6]}}
     raw = spec(seeds=[0], validation=0.1, search={"method": "grid", "space": space})
@@ -197,7 +197,7 @@ def test_what_was_drawn_in_a_list_goes_by_its_number() -> None:
         validate_param_name(key)
 
 
-def test_long_choices_are_cut_in_names() -> None:
+def test_long_values_are_truncated_in_names() -> None:
     choice = {"choice": ["adam", "sgd"]}
     arms = [{"name": "a" * 80, "stages": [train()] * 9}]
     space = {f"arms.{'a' * 80}.stages.{number}.optimizer.name": choice for number in range(9)}

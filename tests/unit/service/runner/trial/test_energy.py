@@ -1,4 +1,4 @@
-"""A trial that estimates the energy for an image."""
+"""Tests of trials that estimate the energy for one image."""
 
 from pathlib import Path
 from typing import Any
@@ -28,32 +28,32 @@ def folder(tmp_path: Path) -> StageFolder:
     return StageFolder(tmp_path / "0")
 
 
-def test_each_commit_has_it(folder: StageFolder) -> None:
+def test_each_commit_has_the_energy(folder: StageFolder) -> None:
     run(StageTrial(config(folder.path, train=WITH_VALIDATION, with_energy=True)))
     alone = train_epochs(TrainConfig.model_validate(TRAIN | WITH_VALIDATION), with_energy=True)
     assert energies(folder) == [epoch.metrics[VAL_ENERGY_J] for epoch in alone]
 
 
-def test_it_is_not_estimated_unless_it_is_asked_for(folder: StageFolder) -> None:
-    told = config(folder.path, train=WITH_VALIDATION)
-    assert told["with_energy"] is False
-    run(StageTrial(told))
+def test_the_energy_is_estimated_only_on_request(folder: StageFolder) -> None:
+    trial_config = config(folder.path, train=WITH_VALIDATION)
+    assert trial_config["with_energy"] is False
+    run(StageTrial(trial_config))
     assert energies(folder) == [None] * 3
 
 
-def test_without_a_validation_set_the_stage_says_why_it_fails(folder: StageFolder) -> None:
+def test_without_a_validation_set_the_stage_fails_with_a_reason(folder: StageFolder) -> None:
     report = run(StageTrial(config(folder.path, with_energy=True)))[-1]
     assert report["end"] == "failed"
     assert "validation is 0; it must be above 0 if with_energy is True" in report["failure"]
 
 
 @pytest.mark.parametrize("with_energy", [False, True])
-def test_a_replay_estimates_what_was_estimated(tmp_path: Path, with_energy: bool) -> None:
+def test_a_replay_estimates_the_energy_if_the_training_did(tmp_path: Path, with_energy: bool) -> None:
     stage: dict[str, Any] = {"kind": "train", "T": 1, "epochs": 2, "loss": {"name": "sdt"}}
     spec = {"name": "x", "dataset": {"name": "digits"}, "model": {"name": "vgg_small", "width": 2}, "validation": 0.1}
     (chain,) = plan(parse({**spec, "arms": [{"name": "SDT", "stages": [stage]}], "seeds": [3]}))
     folder = ExperimentFolder(tmp_path, "e")
-    path, own = folder.stage(chain.id, 0).path, chain.stages[0].config.model_dump(mode="json")
-    run(StageTrial(config(path, config=own, with_energy=with_energy)))
-    found = Replay(folder, chain, 0, None).run()
-    assert (found["state"], found["num_compared"]) == ("equal", 2)
+    path, stage_config = folder.stage(chain.id, 0).path, chain.stages[0].config.model_dump(mode="json")
+    run(StageTrial(config(path, config=stage_config, with_energy=with_energy)))
+    result = Replay(folder, chain, 0, None).run()
+    assert (result["state"], result["num_compared"]) == ("equal", 2)

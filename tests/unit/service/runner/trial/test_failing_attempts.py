@@ -1,4 +1,4 @@
-"""The failures of one attempt: by limits, in another environment, in the network of an entry point."""
+"""Tests of failing attempts: by a limit, in another environment, by the network of an entry point."""
 
 import json
 import os
@@ -26,21 +26,21 @@ def folder(tmp_path: Path) -> StageFolder:
 
 
 def failure(report: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(report["failure"])
-    return found
+    stored: dict[str, Any] = json.loads(report["failure"])
+    return stored
 
 
-def test_a_network_that_is_silent_for_too_long_fails_with_its_epochs_kept(folder: StageFolder) -> None:
+def test_a_network_that_is_silent_for_too_long_fails_and_its_epochs_stay(folder: StageFolder) -> None:
     silent = config(folder.path, train=SILENT, limits={"health": {"patience": 2}})
-    found = failure(run(StageTrial(silent))[-1])
-    assert found["type"] == "health"
-    assert found["message"].startswith(
+    reported = failure(run(StageTrial(silent))[-1])
+    assert reported["type"] == "health"
+    assert reported["message"].startswith(
         "layer features.0.lif is silent: a firing rate of 0 in each of the last 2 epochs"
     )
     progress = read_progress(folder)
     assert [commit.layers["features.0.lif"].firing_rate for commit in progress.commits] == [0.0, 0.0]
-    # If it is killed before it was marked as failed, it fails again in the same way.
-    assert failure(run(StageTrial(silent))[-1])["message"] == found["message"]
+    # If the driver dies before it marks the stage as failed, the next attempt fails in the same way.
+    assert failure(run(StageTrial(silent))[-1])["message"] == reported["message"]
     assert len(read_progress(folder).commits) == 2
 
 
@@ -58,25 +58,25 @@ EASY = {"name": "lif", "v_threshold": 0.2}
     ids=["dead", "saturated", "cut off", "blown up"],
 )
 def test_an_unhealthy_network_fails_with_its_symptom(folder: StageFolder, train: dict[str, Any], words: str) -> None:
-    # A norm whose weights begin at 1: those of tdbn begin at the threshold, and so follow it.
+    # Weights of bn start at 1. Those of tdbn start at the threshold, so the threshold would not matter.
     model = {"name": "vgg_small", "width": 8, "norm": {"name": "bn"}}
     # With a threshold of nearly 0 every second current fires.
     limits = {"health": {"patience": 1, "max_rate": 0.45 if "saturated" in words else 1.0}}
-    told = config(folder.path, train={"model": model, "T": 2, "epochs": 2, **train}, limits=limits)
-    found = failure(run(StageTrial(told))[-1])
-    assert found["type"] == "health"
-    assert words in found["message"]
+    trial_config = config(folder.path, train={"model": model, "T": 2, "epochs": 2, **train}, limits=limits)
+    reported = failure(run(StageTrial(trial_config))[-1])
+    assert reported["type"] == "health"
+    assert words in reported["message"]
 
 
 def test_a_stage_ends_at_the_first_step_after_its_time(folder: StageFolder) -> None:
     run(StageTrial(config(folder.path)), steps=1)
-    found = failure(run(StageTrial(config(folder.path, limits={"max_time_s": 1e-6})))[-1])
-    assert (found["type"], found["class"], found["kind"]) == ("max_time", "user", None)
-    assert len(read_progress(folder).commits) == 1, "what was committed stays"
+    reported = failure(run(StageTrial(config(folder.path, limits={"max_time_s": 1e-6})))[-1])
+    assert (reported["type"], reported["class"], reported["kind"]) == ("max_time", "user", None)
+    assert len(read_progress(folder).commits) == 1, "the commit stays"
 
 
 @pytest.mark.slow
-def test_a_stage_never_goes_on_with_another_instruction_set(folder: StageFolder) -> None:
+def test_a_stage_never_continues_with_another_instruction_set(folder: StageFolder) -> None:
     first = json.dumps(config(folder.path))
     program = (
         "import json, sys; from service.runner.trial.trainable import StageTrial;"
@@ -84,9 +84,9 @@ def test_a_stage_never_goes_on_with_another_instruction_set(folder: StageFolder)
     )
     environment = {**os.environ, "ATEN_CPU_CAPABILITY": "default", "PYTHONPATH": os.getcwd()}
     subprocess.run([sys.executable, "-c", program, first], env=environment, check=True, capture_output=True)
-    found = failure(run(StageTrial(config(folder.path)))[-1])
-    assert (found["type"], found["class"]) == ("environment", "cluster")
-    assert "instruction_set: saved 'DEFAULT', now '" in found["message"]
+    reported = failure(run(StageTrial(config(folder.path)))[-1])
+    assert (reported["type"], reported["class"]) == ("environment", "cluster")
+    assert "instruction_set: saved 'DEFAULT', now '" in reported["message"]
 
 
 def test_an_unforeseen_error_is_reported_with_its_traceback(
@@ -94,12 +94,12 @@ def test_an_unforeseen_error_is_reported_with_its_traceback(
 ) -> None:
     _install_broken_net(tmp_path / "site", monkeypatch)
     model = {"name": "entry_point", "entry_point": "broken"}
-    found = failure(run(StageTrial(config(folder.path, train={"model": model})))[-1])
-    assert (found["type"], found["class"], found["kind"]) == ("error", "user", "RuntimeError")
-    assert found["message"] == (
+    reported = failure(run(StageTrial(config(folder.path, train={"model": model})))[-1])
+    assert (reported["type"], reported["class"], reported["kind"]) == ("error", "user", "RuntimeError")
+    assert reported["message"] == (
         "entry_point 'broken' raised RuntimeError: mat1 and mat2 shapes cannot be multiplied (512x64 and 7x10)"
     )
-    assert "broken_net.py" in found["traceback"]
+    assert "broken_net.py" in reported["traceback"]
 
 
 def _install_broken_net(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""When a network counts as dead, saturated or cut off."""
+"""Tests of the limits at which a network counts as dead, saturated or cut off."""
 
 from service.runner.commits.records import Commit, Layer
 from service.runner.trial import health_limits
@@ -23,7 +23,7 @@ def commits(*epochs: dict[str, tuple[float, float]]) -> list[Commit]:
     ]
 
 
-def test_it_takes_as_many_epochs_in_a_row_of_one_layer() -> None:
+def test_a_layer_is_unhealthy_after_as_many_epochs_in_a_row_as_its_patience() -> None:
     limits = HealthLimits(patience=2)
     assert health_limits.unhealthy_layer(commits({"a": DEAD}), limits) is None
     assert health_limits.unhealthy_layer(commits({"a": DEAD}, {"a": WELL}, {"a": DEAD}), limits) is None
@@ -35,39 +35,39 @@ def test_it_takes_as_many_epochs_in_a_row_of_one_layer() -> None:
     )
 
 
-def test_a_silent_layer_that_lets_a_gradient_through_is_given_longer() -> None:
+def test_a_silent_layer_that_lets_a_gradient_through_has_a_longer_patience() -> None:
     limits = HealthLimits(patience=2)
     assert health_limits.unhealthy_layer(commits(*[{"a": SILENT}] * 9), limits) is None
-    said = health_limits.unhealthy_layer(commits(*[{"a": SILENT}] * 10), limits)
-    assert said is not None
-    assert said.startswith("layer a is silent: a firing rate of 0 in each of the last 10 epochs")
+    message = health_limits.unhealthy_layer(commits(*[{"a": SILENT}] * 10), limits)
+    assert message is not None
+    assert message.startswith("layer a is silent: a firing rate of 0 in each of the last 10 epochs")
 
 
 def test_a_saturated_layer_is_named_with_its_rate() -> None:
-    said = health_limits.unhealthy_layer(commits({"a": (0.95, 0.5)}), HealthLimits(max_rate=0.9, patience=1))
-    assert said is not None
-    assert said.startswith(
+    message = health_limits.unhealthy_layer(commits({"a": (0.95, 0.5)}), HealthLimits(max_rate=0.9, patience=1))
+    assert message is not None
+    assert message.startswith(
         "layer a is saturated: a firing rate of 0.95 in the last epoch, where limits.health.max_rate"
     )
 
 
 def test_a_layer_that_lets_no_gradient_through_is_named_with_its_share() -> None:
-    said = health_limits.unhealthy_layer(commits({"a": WELL, "b": CUT_OFF}), HealthLimits(patience=1))
-    assert said is not None
-    assert said.startswith(
+    message = health_limits.unhealthy_layer(commits({"a": WELL, "b": CUT_OFF}), HealthLimits(patience=1))
+    assert message is not None
+    assert message.startswith(
         "layer b lets no gradient through: 0 of the surrogate's largest derivative in the last epoch"
     )
-    said = health_limits.unhealthy_layer(commits({"a": (0.4, 0.02)}), HealthLimits(patience=1, min_gradient=0.05))
-    assert said is not None
-    assert "where limits.health.min_gradient is 0.05" in said
+    message = health_limits.unhealthy_layer(commits({"a": (0.4, 0.02)}), HealthLimits(patience=1, min_gradient=0.05))
+    assert message is not None
+    assert "where limits.health.min_gradient is 0.05" in message
 
 
-def test_the_reason_is_told_before_what_comes_of_it() -> None:
-    said = health_limits.unhealthy_layer(commits({"a": CUT_OFF, "b": DEAD}), HealthLimits(patience=1))
-    assert said is not None
-    assert said.startswith("layer b is silent")
+def test_the_cause_is_named_before_its_consequence() -> None:
+    message = health_limits.unhealthy_layer(commits({"a": CUT_OFF, "b": DEAD}), HealthLimits(patience=1))
+    assert message is not None
+    assert message.startswith("layer b is silent")
 
 
-def test_what_is_well_is_left_alone() -> None:
+def test_a_healthy_network_has_no_unhealthy_layer() -> None:
     assert health_limits.unhealthy_layer(commits(*[{"a": WELL}] * 5), HealthLimits(patience=1)) is None
     assert health_limits.unhealthy_layer([], HealthLimits(patience=1)) is None

@@ -1,4 +1,4 @@
-"""Trainings that are well, of many kinds: no guard may stop one."""
+"""Tests of the default health limits: no healthy training of 20 different ones may be stopped."""
 
 from dataclasses import asdict
 from typing import Any
@@ -23,7 +23,7 @@ LAYERS = [
     {"kind": "linear", "features": 32},
 ]
 LARGE = {"dataset": {"name": "digits", "input_size": 16}}
-# Twenty of them; what is not said is a small network's (width 4, T = 2) with the paper's neuron and optimiser.
+# 20 trainings. The other settings are those of a small network (width 4, T = 2) with the paper's neuron and optimiser.
 RUNS: tuple[dict[str, Any], ...] = (
     *({"loss": loss, "seed": seed} for loss in (SDT, TET) for seed in (0, 1, 2)),
     {"loss": SDT, "T": 1},
@@ -59,7 +59,7 @@ def commit(epoch: Epoch) -> Commit:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(RUNS)))
-def test_a_training_that_is_well_is_left_alone(number: int) -> None:
+def test_a_healthy_training_is_not_stopped(number: int) -> None:
     config = make_config(epochs=NUM_EPOCHS, **RUNS[number])
     epochs = train_epochs(config, with_layers=True)
     commits: list[Commit] = []
@@ -67,8 +67,8 @@ def test_a_training_that_is_well_is_left_alone(number: int) -> None:
         commits.append(commit(epoch))
         assert health_limits.unhealthy_layer(commits, LIMITS) is None
     accuracies = [each.metrics["train/accuracy"] for each in commits]
-    assert accuracies[-1] > max(0.12, accuracies[0]), "it is not well"
+    assert accuracies[-1] > max(0.12, accuracies[0]), "the training is not healthy"
 
 
-def test_there_are_twenty() -> None:
+def test_there_are_twenty_trainings() -> None:
     assert len(RUNS) == 20

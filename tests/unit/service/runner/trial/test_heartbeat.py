@@ -1,4 +1,4 @@
-"""A trial's sign of life, and the time its stage has left."""
+"""Tests of a trial's heartbeat and of the time limit of its stage."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def commit(epoch: int, attempt: int, at_ms: int) -> Commit:
     return Commit(epoch=epoch, epochs=9, attempt=attempt, at_ms=at_ms, metrics={}, checkpoint="", weights_sha256="")
 
 
-def test_it_beats_as_it_begins_and_then_no_oftener_than_needed(attempt: Attempt) -> None:
+def test_the_heartbeat_beats_at_the_start_and_then_once_an_interval(attempt: Attempt) -> None:
     clock = Clock()
     heartbeat = Heartbeat(attempt, Limits(stall_s=10), clock)
     (attempt.path / HEARTBEAT).unlink()
@@ -53,7 +53,7 @@ def test_it_beats_as_it_begins_and_then_no_oftener_than_needed(attempt: Attempt)
     assert last_sign(attempt.path) > 0
 
 
-def test_a_storage_that_fails_is_no_matter_of_a_step(attempt: Attempt) -> None:
+def test_a_failing_storage_fails_no_step(attempt: Attempt) -> None:
     clock = Clock()
     heartbeat = Heartbeat(attempt, Limits(), clock)
     (attempt.path / HEARTBEAT).unlink()
@@ -62,19 +62,19 @@ def test_a_storage_that_fails_is_no_matter_of_a_step(attempt: Attempt) -> None:
     heartbeat()
 
 
-def test_a_stage_that_is_at_work_for_too_long_ends_at_its_next_step(attempt: Attempt) -> None:
+def test_a_stage_that_runs_for_too_long_ends_at_its_next_step(attempt: Attempt) -> None:
     clock = Clock()
     heartbeat = Heartbeat(attempt, Limits(max_time_s=60), clock)
     clock.now += 60
     heartbeat()
     clock.now += 0.25
-    with pytest.raises(StageFailed, match=r"^the stage was at work for 60\.2 s; limits\.max_time_s is 60$"):
+    with pytest.raises(StageFailed, match=r"^the stage ran for 60\.2 s; limits\.max_time_s is 60$"):
         heartbeat()
 
 
-def test_the_time_of_earlier_attempts_counts_as_far_as_they_committed() -> None:
-    begun = [started(1, 1_000), started(2, 10_000), started(3, 50_000), started(4, 90_000, generation=2)]
+def test_the_time_of_earlier_attempts_counts_up_to_their_last_commits() -> None:
+    starts = [started(1, 1_000), started(2, 10_000), started(3, 50_000), started(4, 90_000, generation=2)]
     commits = [commit(1, 1, 3_000), commit(2, 1, 6_000), commit(3, 2, 12_500), commit(4, 4, 95_000)]
-    assert spent_s(begun, commits, generation=1) == 5.0 + 2.5
-    assert spent_s(begun, commits, generation=2) == 5.0
+    assert spent_s(starts, commits, generation=1) == 5.0 + 2.5
+    assert spent_s(starts, commits, generation=2) == 5.0
     assert spent_s([started(1, 9_000)], [commit(1, 1, 4_000)], generation=1) == 0, "a clock that was set back"

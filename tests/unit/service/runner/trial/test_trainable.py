@@ -1,4 +1,4 @@
-"""One attempt at one stage, driven step by step as Tune does."""
+"""Tests of one attempt at one stage, with the calls that Tune makes."""
 
 import json
 from contextlib import nullcontext
@@ -47,7 +47,7 @@ def config(path: Path, **changes: Any) -> dict[str, Any]:
 
 
 def run(trial: StageTrial, steps: int = 100) -> list[dict[str, Any]]:
-    """Step until the trial is done, or so many times; return its reports."""
+    """Step until the trial is done, at most `steps` times; return its reports."""
     reports: list[dict[str, Any]] = []
     while len(reports) < steps and not (reports and reports[-1]["done"]):
         reports.append(trial.step())
@@ -55,7 +55,7 @@ def run(trial: StageTrial, steps: int = 100) -> list[dict[str, Any]]:
 
 
 def series(folder: StageFolder) -> list[tuple[int, str, dict[str, float]]]:
-    """What is committed, times apart."""
+    """Return the commits without times."""
     return [
         (c.epoch, c.weights_sha256, {k: v for k, v in c.metrics.items() if not k.endswith("_s")})
         for c in read_progress(folder).commits
@@ -80,8 +80,8 @@ def test_each_step_commits_an_epoch_and_the_last_one_the_end(folder: StageFolder
     assert [commit.epoch for commit in progress.commits] == [1, 2, 3]
     assert (progress.started[0].attempt, progress.started[0].dataset["name"]) == (1, "digits")
     assert progress.last is not None
-    kept = checkpoints.load_checkpoint(folder.attempt(1) / "model.pt")
-    assert checkpoints.weights_sha256(kept) == progress.last.weights_sha256
+    model = checkpoints.load_checkpoint(folder.attempt(1) / "model.pt")
+    assert checkpoints.weights_sha256(model) == progress.last.weights_sha256
 
 
 def test_an_arm_may_have_any_name(folder: StageFolder) -> None:
@@ -89,7 +89,7 @@ def test_an_arm_may_have_any_name(folder: StageFolder) -> None:
     assert run(StageTrial(config(folder.path, arm="TIT 2→4", label=label)))[-1]["end"] == "succeeded"
 
 
-def test_its_repr_names_arm_seed_stage_and_steps(folder: StageFolder) -> None:
+def test_the_repr_of_a_trial_names_arm_seed_stage_and_steps(folder: StageFolder) -> None:
     assert repr(StageTrial(config(folder.path))) == "SDT seed=3 stage=0 T=1"
 
 
@@ -101,7 +101,7 @@ def test_only_the_last_and_the_best_checkpoint_are_kept(folder: StageFolder) -> 
     assert progress.checkpoint(progress.last).exists()
 
 
-def test_a_second_attempt_goes_on_to_the_same_bits(folder: StageFolder, tmp_path: Path) -> None:
+def test_a_second_attempt_continues_to_the_same_bits(folder: StageFolder, tmp_path: Path) -> None:
     alone = StageFolder(tmp_path / "alone")
     run(StageTrial(config(alone.path)))
     run(StageTrial(config(folder.path)), steps=1)  # and then it is killed
@@ -118,10 +118,10 @@ def test_a_stage_whose_epochs_are_all_committed_only_ends(folder: StageFolder) -
 
 
 @pytest.mark.parametrize("is_zombie", [False, True])
-def test_a_stage_ends_with_one_model_whoever_was_killed_while_it_ended(
+def test_a_stage_has_one_model_if_an_attempt_was_killed_or_frozen_while_it_ended(
     folder: StageFolder, monkeypatch: pytest.MonkeyPatch, is_zombie: bool
 ) -> None:
-    """The first attempt has written the model and dies before its marker; or it goes on after its successor."""
+    """The first attempt has written the model. It dies before its marker, or continues after its successor."""
     finish = Attempt.finish
 
     def interrupted(attempt: Attempt, **values: Any) -> Any:
@@ -141,27 +141,27 @@ def test_a_stage_ends_with_one_model_whoever_was_killed_while_it_ended(
     assert list(folder.attempts.glob("*/model.pt")) == [folder.attempt(2) / "model.pt"]
 
 
-def test_an_attempt_that_comes_when_an_older_one_has_ended_the_stage_leaves_its_model_alone(
+def test_an_attempt_at_a_stage_that_has_ended_does_not_change_the_model(
     folder: StageFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first one was thought lost, and its successor was offered before it was seen to have ended."""
+    """The driver takes the first attempt for lost and starts another one before it sees the marker."""
     run(StageTrial(config(folder.path)))
     assert run(StageTrial(config(folder.path)))[-1]["end"] == "lost"
     assert list(folder.attempts.glob("*/model.pt")) == [folder.attempt(1) / "model.pt"]
-    # The same where the older one is faster by a moment: it links its marker while the newer one is about to.
+    # The same if the older attempt links its marker a moment before the newer one does.
     other = StageFolder(folder.path.with_name("other"))
     first, calls = StageTrial(config(other.path)), []
     run(first, steps=3)
 
-    def beaten(attempt: Attempt) -> None:
+    def overtake(attempt: Attempt) -> None:
         calls.append(attempt.number)
-        if len(calls) == 2:  # the first one is at the beginning of the end
+        if len(calls) == 2:  # the second attempt has started to end the stage
             monkeypatch.setattr(Attempt, "check_newest", lambda attempt: None)
             assert run(first)[-1]["end"] == "succeeded"
             assert len(list(other.attempts.glob("*/model.pt"))) == 2
 
     second = StageTrial(config(other.path))
-    monkeypatch.setattr(Attempt, "check_newest", beaten)
+    monkeypatch.setattr(Attempt, "check_newest", overtake)
     run(second)
     assert list(other.attempts.glob("*/model.pt")) == [other.attempt(1) / "model.pt"]
     done = read_progress(other).done
@@ -169,7 +169,7 @@ def test_an_attempt_that_comes_when_an_older_one_has_ended_the_stage_leaves_its_
     assert done.attempt == 1
 
 
-def test_a_second_stage_starts_from_the_firsts_weights(folder: StageFolder, tmp_path: Path) -> None:
+def test_a_second_stage_starts_from_the_weights_of_the_first_stage(folder: StageFolder, tmp_path: Path) -> None:
     run(StageTrial(config(folder.path)))
     after = StageFolder(tmp_path / "1")
     run(StageTrial(config(after.path, previous_stage_path=str(folder.path), train={"T": 2, "epoch_offset": 3})))
@@ -178,7 +178,7 @@ def test_a_second_stage_starts_from_the_firsts_weights(folder: StageFolder, tmp_
     assert read_progress(after).started[0].initial_sha256 == last.weights_sha256
 
 
-def test_an_attempt_that_is_overtaken_stops(folder: StageFolder) -> None:
+def test_a_superseded_attempt_stops(folder: StageFolder) -> None:
     trial = StageTrial(config(folder.path))
     trial.step()
     Attempt(folder)
@@ -194,9 +194,7 @@ def test_an_attempt_that_is_overtaken_stops(folder: StageFolder) -> None:
         ({"device": "cuda"}, "ConfigError", "device is 'cuda'"),
     ],
 )
-def test_what_is_the_users_failure_is_reported_as_such(
-    folder: StageFolder, train: dict[str, Any], kind: str, message: str
-) -> None:
+def test_a_users_failure_is_reported(folder: StageFolder, train: dict[str, Any], kind: str, message: str) -> None:
     report = run(StageTrial(config(folder.path, train=train)))[-1]
     assert (report["done"], report["end"]) == (True, "failed")
     failure = json.loads(report["failure"])
@@ -204,7 +202,7 @@ def test_what_is_the_users_failure_is_reported_as_such(
     assert message in failure["message"]
 
 
-def test_a_stage_never_goes_on_in_another_environment(folder: StageFolder) -> None:
+def test_a_stage_never_continues_in_another_environment(folder: StageFolder) -> None:
     run(StageTrial(config(folder.path)), steps=1)
     last = read_progress(folder).last
     assert last is not None
@@ -225,7 +223,7 @@ LANDSCAPE = {"kind": "landscape", "size": 3}
 
 @pytest.fixture
 def trained(tmp_path: Path) -> StageFolder:
-    """A train stage that has ended."""
+    """Return a train stage that has ended."""
     folder = StageFolder(tmp_path / "trained")
     run(StageTrial(config(folder.path)))
     return folder
@@ -251,7 +249,7 @@ def test_an_analysis_commits_a_row_a_step_and_ends_with_table_and_plot(
     assert (folder.attempt(1) / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_landscape_killed_in_the_middle_ends_as_one_left_alone(
+def test_a_landscape_that_was_killed_ends_like_an_undisturbed_one(
     folder: StageFolder, trained: StageFolder, tmp_path: Path
 ) -> None:
     alone = StageFolder(tmp_path / "alone")
@@ -275,7 +273,7 @@ def test_the_rows_of_an_analysis_come_from_one_environment(folder: StageFolder, 
     assert "instruction_set: saved 'other', now" in failure["message"]
 
 
-def test_an_analysis_that_cannot_be_made_is_the_users_failure(folder: StageFolder, trained: StageFolder) -> None:
+def test_an_impossible_analysis_is_the_users_failure(folder: StageFolder, trained: StageFolder) -> None:
     report = run(analysing(folder.path, trained, kind="energy", num_samples=10_000))[-1]
     failure = json.loads(report["failure"])
     assert (report["end"], failure["class"]) == ("failed", "user")

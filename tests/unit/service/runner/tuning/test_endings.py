@@ -1,4 +1,4 @@
-"""The ends of trials, recorded in real books; no Ray runs."""
+"""Tests of the ends of trials, with a real board, ledger and study but without Ray."""
 
 import json
 import threading
@@ -18,7 +18,7 @@ from service.runner.chains.study import Study
 from service.runner.commits.attempt import Attempt
 from service.runner.commits.records import Done
 from service.runner.tuning.assignment import Assignment, Stopping
-from service.runner.tuning.endings import Endings
+from service.runner.tuning.endings import Endings, losses_in_words
 from service.runner.tuning.search_turns import SearchTurns
 from service.runner.tuning.stop_window import StopWindow
 from service.runner.tuning.takeover import Takeover
@@ -35,7 +35,7 @@ NODE_DIED = "The actor is dead because its node has died."
 
 
 class Desk:
-    """The books of an experiment of two chains, and the ends of its trials; the test is the trials."""
+    """The board, ledger and study of an experiment of two chains; the tests play its trials."""
 
     def __init__(self, folder: ExperimentFolder, **changes: Any) -> None:
         folder.driver(1).mkdir(parents=True)
@@ -65,15 +65,15 @@ class Desk:
 
 @pytest.fixture
 def new_desk(experiment: ExperimentFolder) -> Iterator[NewDesk]:
-    """Make the desk of the test, with changes of its spec."""
-    made: list[Desk] = []
+    """Yield a function that makes a desk, given changes of its spec."""
+    desks: list[Desk] = []
 
     def make(**changes: Any) -> Desk:
-        made.append(Desk(experiment, **changes))
-        return made[-1]
+        desks.append(Desk(experiment, **changes))
+        return desks[-1]
 
     yield make
-    for desk in made:
+    for desk in desks:
         desk.events.close()
 
 
@@ -82,14 +82,14 @@ def desk(new_desk: NewDesk) -> Desk:
     return new_desk()
 
 
-def test_a_stage_that_succeeded_makes_room_for_the_next_one_of_its_chain(desk: Desk) -> None:
+def test_the_next_stage_of_a_chain_follows_a_succeeded_stage(desk: Desk) -> None:
     first = desk.take()
     write(desk.path(first), 2, of=2)
     desk.endings.record(first, {"epoch": 2})
     assert desk.take() == StageId(first.chain, 1)
 
 
-def test_a_lost_trial_is_tried_again_until_it_was_lost_too_often(new_desk: NewDesk) -> None:
+def test_a_stage_is_retried_until_too_many_of_its_trials_were_lost(new_desk: NewDesk) -> None:
     desk = new_desk(limits={"max_losses": 2})
     first = desk.take()
     desk.endings.record(first, None)
@@ -101,12 +101,24 @@ def test_a_lost_trial_is_tried_again_until_it_was_lost_too_often(new_desk: NewDe
     assert (done.state, done.failure and done.failure.type) == (WorkState.FAILED, FailureType.NODE_LOST)
     assert done.failure is not None
     assert done.failure.message == (
-        "the trial's node was lost (2 times in a row, with no epoch in between; limits.max_losses is 2)"
+        "the trial's node was lost (2 times in a row, with no epoch committed in between; limits.max_losses is 2)"
     )
-    assert desk.take().chain != first.chain, "the other chains go on"
+    assert desk.take().chain != first.chain, "the other chain continues"
 
 
-def test_an_epoch_between_two_losses_starts_their_count_again(new_desk: NewDesk) -> None:
+@pytest.mark.parametrize(
+    ("losses", "max_losses", "words"),
+    [
+        (1, 1, "(once; limits.max_losses is 1)"),
+        (3, 3, "(3 times in a row, with no epoch committed in between; limits.max_losses is 3)"),
+        (3, 2, "(3 times in a row, with no epoch committed in between; limits.max_losses is 2)"),
+    ],
+)
+def test_the_message_about_losses_has_their_number_and_the_limit(losses: int, max_losses: int, words: str) -> None:
+    assert losses_in_words(losses, max_losses) == words
+
+
+def test_an_epoch_between_two_losses_resets_their_count(new_desk: NewDesk) -> None:
     desk = new_desk(limits={"max_losses": 2})
     first = desk.take()
     for epochs in (0, 1):
@@ -116,7 +128,7 @@ def test_an_epoch_between_two_losses_starts_their_count_again(new_desk: NewDesk)
         assert desk.take() == first
 
 
-def test_the_users_failure_is_not_tried_again(desk: Desk) -> None:
+def test_a_users_failure_is_not_retried(desk: Desk) -> None:
     first = desk.take()
     failure = Failure.of(FailureType.DATA, "images/2.png: damaged", kind="DataError")
     desk.endings.record(first, {"epoch": 0, "failure": failure.model_dump_json()})
@@ -126,7 +138,7 @@ def test_the_users_failure_is_not_tried_again(desk: Desk) -> None:
     assert json.loads(desk.path(first).done().read_bytes())["failure"] == failure.as_json()
 
 
-def test_a_trial_that_another_attempt_has_overtaken_counts_as_lost(desk: Desk) -> None:
+def test_a_superseded_trial_counts_as_lost(desk: Desk) -> None:
     first = desk.take()
     Attempt(desk.path(first))
     desk.endings.record(first, {"epoch": 0, "failure": None})
@@ -134,7 +146,7 @@ def test_a_trial_that_another_attempt_has_overtaken_counts_as_lost(desk: Desk) -
     assert desk.take() == first
 
 
-def test_where_the_experiment_stops_nothing_fails_and_nothing_starts(new_desk: NewDesk) -> None:
+def test_when_the_experiment_stops_nothing_fails_and_nothing_starts(new_desk: NewDesk) -> None:
     desk = new_desk(limits={"max_losses": 1})
     first = desk.take()
     desk.stopped.set()
@@ -149,7 +161,7 @@ def searching(new_desk: NewDesk) -> Desk:
     return new_desk(search=search, validation=0.1, early_stopping=stopping)
 
 
-def test_a_network_that_breaks_down_in_a_search_stops_its_configuration_and_fails_nothing(
+def test_in_a_search_a_network_that_breaks_down_stops_its_configuration_and_is_no_failure(
     new_desk: NewDesk,
 ) -> None:
     desk = searching(new_desk)
@@ -163,7 +175,7 @@ def test_a_network_that_breaks_down_in_a_search_stops_its_configuration_and_fail
     assert desk.take().chain not in (first.chain, second.chain)
 
 
-def test_a_trial_waits_where_its_configuration_is_judged_until_the_other_seed_is_there(
+def test_a_chain_waits_at_a_rung_until_the_other_seed_has_reached_it(
     new_desk: NewDesk,
 ) -> None:
     desk = searching(new_desk)
@@ -171,7 +183,7 @@ def test_a_trial_waits_where_its_configuration_is_judged_until_the_other_seed_is
     write(desk.path(first), 1, of=2, **{"val/accuracy": 0.5})
     assert not desk.turns.goes_on(_config(first), {"epoch": 1})
     desk.endings.record(first, {"epoch": 1})
-    assert desk.done(first) is None, "it was told to end, which is no loss"
+    assert desk.done(first) is None, "the search ended it, which is no loss"
     write(desk.path(second), 1, of=2, **{"val/accuracy": 0.5})
     assert desk.turns.goes_on(_config(second), {"epoch": 1})
     assert desk.take() == first

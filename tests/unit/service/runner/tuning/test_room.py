@@ -1,4 +1,4 @@
-"""The limits that follow from the room of a cluster."""
+"""Tests of the limits that follow from the size of a cluster."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ SPACE = {"optimizer.lr": {"log_range": [1e-4, 1.0]}}
         ({"method": "tpe", "num_configurations": 8, "max_concurrent": 5}, 7, 5),
     ],
 )
-def test_a_search_that_learns_opens_no_more_configurations_than_there_is_room_for(
+def test_a_search_that_learns_opens_only_as_many_configurations_as_fit_into_the_cluster(
     search: dict[str, Any] | None, slots: int, expected: int | None
 ) -> None:
     keys = {} if search is None else {"search": {**search, "space": SPACE}, "validation": 0.1}
@@ -36,5 +36,5 @@ def test_tune_holds_some_trials_ready(slots: int, expected: int) -> None:
     assert max_pending(Resources(reuse_actors=False), slots) == expected
 
 
-def test_where_actors_are_reused_tune_holds_more_trials_ready_than_there_are_processes() -> None:
+def test_with_reused_actors_tune_holds_more_trials_ready_than_there_are_processes() -> None:
     assert max_pending(Resources(reuse_actors=True), 4) == 8

@@ -1,4 +1,4 @@
-"""The board as Tune asks for it."""
+"""Tests of the searcher through which Tune gets the stages of the board."""
 
 import pickle
 from typing import Any
@@ -13,7 +13,7 @@ Ends = list[tuple[StageId, dict[str, Any] | None]]
 
 
 def searcher(chains: tuple[Chain, ...]) -> tuple[ChainSearcher, Board, Ends]:
-    """Return a searcher that notes how trials ended and, like a campaign, reports it to the board."""
+    """Return a searcher that records the ends of trials and reports them to the board, its board, and these ends."""
     board, ends = Board(chains), []
 
     def on_end(stage: StageId, result: dict[str, Any] | None) -> None:
@@ -23,7 +23,7 @@ def searcher(chains: tuple[Chain, ...]) -> tuple[ChainSearcher, Board, Ends]:
     return ChainSearcher(board.take, lambda stage: {"chain": stage.chain, "index": stage.index}, on_end), board, ends
 
 
-def test_it_waits_for_a_chains_own_stage_alone(chains: tuple[Chain, ...]) -> None:
+def test_a_stage_waits_only_for_the_stage_before_it_in_its_chain(chains: tuple[Chain, ...]) -> None:
     search, _, ends = searcher(chains)
     sdt, tit = (chain.id for chain in chains)
     assert search.suggest("1") == {"chain": sdt, "index": 0}
@@ -35,7 +35,7 @@ def test_it_waits_for_a_chains_own_stage_alone(chains: tuple[Chain, ...]) -> Non
     assert ends == [(StageId(tit, 0), {"epoch": 2})]
 
 
-def test_once_all_has_ended_it_says_so(chains: tuple[Chain, ...]) -> None:
+def test_the_searcher_is_finished_when_all_stages_have_ended(chains: tuple[Chain, ...]) -> None:
     search, board, _ = searcher(chains[:1])
     search.suggest("1")
     search.on_trial_complete("1", {"epoch": 3})
@@ -43,7 +43,7 @@ def test_once_all_has_ended_it_says_so(chains: tuple[Chain, ...]) -> None:
     assert board.over
 
 
-def test_a_trial_that_was_lost_has_no_result_whatever_it_last_reported(chains: tuple[Chain, ...]) -> None:
+def test_a_lost_trial_has_no_result_even_if_it_had_reported(chains: tuple[Chain, ...]) -> None:
     search, _, ends = searcher(chains[:1])
     first = search.suggest("1")
     search.on_trial_complete("1", {"epoch": 1}, error=True)
@@ -60,6 +60,6 @@ def test_an_end_that_is_reported_twice_counts_once(chains: tuple[Chain, ...]) ->
     assert len(ends) == 1
 
 
-def test_what_tune_pickles_of_it_starts_nothing(chains: tuple[Chain, ...]) -> None:
+def test_a_pickled_searcher_starts_nothing(chains: tuple[Chain, ...]) -> None:
     search, _, _ = searcher(chains)
     assert pickle.loads(pickle.dumps(search)).suggest("1") == Searcher.FINISHED

@@ -1,4 +1,4 @@
-"""How long trials may go on once their experiment stops."""
+"""Tests of the time for which trials may continue after their experiment is stopped."""
 
 import pickle
 import threading
@@ -33,35 +33,35 @@ def window(stopped: threading.Event, clock: Clock) -> StopWindow:
     return window
 
 
-def test_nothing_is_stopped_before_the_stop_comes(window: StopWindow, clock: Clock) -> None:
+def test_no_trial_stops_before_the_experiment_does(window: StopWindow, clock: Clock) -> None:
     clock.now += 1e6
     assert not window.stopping
     assert not window.closed()
     assert not WindowStopper(window)("trial", {})
 
 
-def test_it_closes_when_all_that_was_at_work_has_ended(window: StopWindow, stopped: threading.Event) -> None:
+def test_the_window_closes_when_all_trials_of_the_stop_have_ended(window: StopWindow, stopped: threading.Event) -> None:
     stopped.set()
     assert WindowStopper(window)("trial", {}), "a trial stops with the epoch that it reports"
     assert not window.closed()
     window.ended("a")
-    window.began("late")  # what Tune held ready is not waited for
+    window.began("late")  # the window does not wait for a trial that Tune held ready
     assert not window.closed()
     window.ended("b")
     assert window.closed()
 
 
-def test_it_closes_when_its_time_is_over(window: StopWindow, stopped: threading.Event, clock: Clock) -> None:
+def test_the_window_closes_when_its_time_is_over(window: StopWindow, stopped: threading.Event, clock: Clock) -> None:
     clock.now += 1000
     stopped.set()
-    assert not window.closed(), "the time runs from when the stop is first seen"
+    assert not window.closed(), "the time starts when the stop is first seen"
     clock.now += 59.9
     assert not WindowStopper(window).stop_all()
     clock.now += 0.2
     assert WindowStopper(window).stop_all()
 
 
-def test_where_nothing_is_at_work_it_closes_at_once(stopped: threading.Event) -> None:
+def test_the_window_closes_at_once_if_no_trial_runs(stopped: threading.Event) -> None:
     stopped.set()
     assert StopWindow(stopped, 60).closed()
 
@@ -71,6 +71,6 @@ def test_tune_may_pickle_the_stopper(window: StopWindow) -> None:
     assert not copy.stop_all()
 
 
-def test_a_driver_that_has_given_up_cuts_all_of_it_off(window: StopWindow) -> None:
+def test_a_superseded_driver_ends_all_trials_at_once(window: StopWindow) -> None:
     assert WindowStopper(window, lambda: True).stop_all()
     assert not WindowStopper(window, lambda: False).stop_all()

@@ -1,4 +1,4 @@
-"""An older driver notices that a newer one has started."""
+"""Tests of the takeover by a newer driver."""
 
 import errno
 from pathlib import Path
@@ -26,22 +26,22 @@ def folder(tmp_path: Path) -> ExperimentFolder:
     return folder
 
 
-def test_the_newest_driver_goes_on(folder: ExperimentFolder) -> None:
+def test_the_newest_driver_continues(folder: ExperimentFolder) -> None:
     assert not Takeover(folder, 2).has_come()
 
 
-def test_an_older_one_gives_way(folder: ExperimentFolder) -> None:
+def test_an_older_driver_notices_a_newer_one(folder: ExperimentFolder) -> None:
     takeover = Takeover(folder, 1)
     assert takeover.has_come()
     assert takeover.newest == 2
 
 
-def test_it_looks_now_and_then_and_never_takes_it_back(folder: ExperimentFolder) -> None:
+def test_a_driver_checks_at_intervals_and_a_takeover_is_final(folder: ExperimentFolder) -> None:
     clock = Clock()
     takeover = Takeover(folder, 2, clock)
     assert not takeover.has_come()
     folder.driver(3).mkdir()
-    assert not takeover.has_come(), "it has looked a moment ago"
+    assert not takeover.has_come(), "the last check is less than an interval ago"
     clock.now += 1
     assert takeover.has_come()
     folder.driver(3).rmdir()
@@ -50,7 +50,7 @@ def test_it_looks_now_and_then_and_never_takes_it_back(folder: ExperimentFolder)
 
 
 @pytest.mark.parametrize("listing", [OSError(errno.ESTALE, "Stale file handle"), [1]])
-def test_a_listing_that_fails_or_is_behind_is_made_again(
+def test_a_listing_that_fails_or_is_outdated_is_repeated(
     folder: ExperimentFolder, listing: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()

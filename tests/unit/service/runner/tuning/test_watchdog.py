@@ -1,4 +1,4 @@
-"""The watch over trials, with a clock that the test sets."""
+"""Tests of the watchdog, with a clock that the test sets."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ STAGE = StageId("c", 0)
 
 @dataclass(frozen=True)
 class CountedFolder(StageFolder):
-    """A stage's folder that counts how often it is searched for a sign of life."""
+    """A stage's folder that counts how often the watchdog reads it."""
 
     looks: list[Path] = field(default_factory=list)
 
@@ -28,7 +28,7 @@ class CountedFolder(StageFolder):
 
 
 class Watch:
-    """A watchdog over one trial; the test plays the trial's process."""
+    """A watchdog over one trial, whose process the test plays."""
 
     def __init__(self, tmp_path: Path, **limits: Any) -> None:
         self.now = 1_000.0
@@ -62,7 +62,7 @@ def test_a_trial_that_makes_no_step_is_ended_once(watch: Watch) -> None:
     assert watch.dog.ended(STAGE) is None
 
 
-def test_beginning_and_every_heartbeat_are_signs_of_life(watch: Watch) -> None:
+def test_a_new_attempt_and_every_heartbeat_are_signs_of_life(watch: Watch) -> None:
     watch.begin()
     watch.after(9)
     attempt = Attempt(watch.folder)
@@ -73,13 +73,13 @@ def test_beginning_and_every_heartbeat_are_signs_of_life(watch: Watch) -> None:
     assert watch.after(11) == ["actor"]
 
 
-def test_a_driver_that_slept_gives_trials_the_benefit_of_the_doubt(watch: Watch) -> None:
+def test_a_sign_of_life_counts_from_the_time_at_which_it_is_seen(watch: Watch) -> None:
     watch.begin()
     Attempt(watch.folder)
-    assert watch.after(3_600) == [], "there was a sign meanwhile: it counts from when it is seen"
+    assert watch.after(3_600) == [], "there was a new sign while the driver slept"
 
 
-def test_a_trial_that_does_not_end_itself_in_time_is_ended(tmp_path: Path) -> None:
+def test_a_trial_that_does_not_end_by_itself_in_time_is_ended(tmp_path: Path) -> None:
     watch = Watch(tmp_path, stall_s=None, max_time_s=20)
     watch.begin(spent_s=12)
     assert watch.after(12) == []
@@ -87,16 +87,14 @@ def test_a_trial_that_does_not_end_itself_in_time_is_ended(tmp_path: Path) -> No
     verdict = watch.dog.ended(STAGE)
     assert verdict is not None
     assert verdict.type == "max_time"
-    assert verdict.message == (
-        "the stage was at work for 26.0 s; limits.max_time_s is 20, and it did not end by itself"
-    )
+    assert verdict.message == ("the stage ran for 26.0 s; limits.max_time_s is 20, and it did not end by itself")
 
 
 @pytest.mark.parametrize(
     ("limits", "interval_s"),
     [({}, LOOK_S), ({"stall_s": 10}, 1), ({"max_time_s": 60}, 6), ({"max_time_s": 900}, LOOK_S)],
 )
-def test_it_looks_ten_times_a_limit_and_at_least_every_half_minute(
+def test_the_watchdog_checks_ten_times_a_limit_and_at_least_every_half_minute(
     tmp_path: Path, limits: dict[str, float], interval_s: float
 ) -> None:
     watch = Watch(tmp_path, **limits)
@@ -107,7 +105,7 @@ def test_it_looks_ten_times_a_limit_and_at_least_every_half_minute(
         assert len(watch.folder.looks) - before == expected
 
 
-def test_without_limits_no_trial_is_ended_or_looked_at(tmp_path: Path) -> None:
+def test_without_limits_no_trial_is_ended_or_checked(tmp_path: Path) -> None:
     watch = Watch(tmp_path, stall_s=None)
     watch.begin()
     before = len(watch.folder.looks)

@@ -1,4 +1,4 @@
-"""A stage that went on with another number of workers, and its replay."""
+"""Tests of the replay of a stage that continued with another number of workers."""
 
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -40,23 +40,23 @@ SPEC: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
-    with pool(tmp_path_factory.mktemp("workers")) as found:
-        yield found
+    with pool(tmp_path_factory.mktemp("workers")) as processes:
+        yield processes
 
 
 def chain() -> Chain:
-    (found,) = plan(parse(SPEC))
-    return found
+    (only,) = plan(parse(SPEC))
+    return only
 
 
 def settings() -> TrainConfig:
-    found = chain().stages[0].config
-    assert isinstance(found, TrainConfig)
-    return found
+    stage_config = chain().stages[0].config
+    assert isinstance(stage_config, TrainConfig)
+    return stage_config
 
 
 def attempt(group: ProcessGroup | None, root: str, epochs: int) -> None:
-    """Train as one of a trial's workers: so many epochs after the committed ones."""
+    """Train `epochs` further epochs, as one of a trial's workers."""
     folder = ExperimentFolder(Path(root), "e").stage(chain().id, 0)
     is_first = Workers.of(group).rank == 0
     resume = load_last(folder) if is_first else None
@@ -64,17 +64,17 @@ def attempt(group: ProcessGroup | None, root: str, epochs: int) -> None:
     if not is_first:
         assert len(list(islice(trained, epochs))) == epochs
         return
-    own = Attempt(folder)
-    own.write_started(at_ms=0, resumed_epoch=resume["epoch"] if resume else 0, **asdict(trained.start))
+    new_attempt = Attempt(folder)
+    new_attempt.write_started(at_ms=0, resumed_epoch=resume["epoch"] if resume else 0, **asdict(trained.start))
     for epoch in islice(trained, epochs):
-        checkpoints.save_checkpoint(epoch.checkpoint(), own.checkpoint_path(epoch.number))
-        own.commit(
+        checkpoints.save_checkpoint(epoch.checkpoint(), new_attempt.checkpoint_path(epoch.number))
+        new_attempt.commit(
             epoch=epoch.number, epochs=EPOCHS, at_ms=0, metrics=epoch.metrics, weights_sha256=epoch.weights_sha256
         )
 
 
 def replayed(group: ProcessGroup, root: str, epochs: int) -> dict[str, Any]:
-    """A replay by the first of two workers; the other one is there for so many epochs that both have trained."""
+    """Replay as the first of two workers; the second one trains only the `epochs` that both have trained."""
     if Workers.of(group).rank == 0:
         folder = ExperimentFolder(Path(root), "e")
         return Replay(folder, chain(), 0, None, lambda num: nullcontext(group if num == 2 else None)).run()
@@ -99,32 +99,35 @@ AS_TRAINED = "replayed with as many workers as it was trained with: "
         ([(2, 1), (2, 2)], 3, ""),
     ],
 )
-def test_it_is_replayed_to_the_bit_by_as_many_as_trained_each_epoch(
+def test_each_epoch_is_replayed_by_as_many_workers_as_trained_it(
     tmp_path: Path, workers: Pool, parts: list[tuple[int, int]], by_two: int, reason: str
 ) -> None:
     folder = stage(tmp_path, workers, parts)
     progress = read_progress(folder.stage(chain().id, 0))
     assert [each.environment["num_workers"] for each in progress.started] == [num for num, _ in parts]
-    found = workers.run(2, replayed, str(tmp_path), by_two)[0]
-    assert (found["state"], found["num_compared"], found["reason"]) == ("equal", EPOCHS, reason)
-    assert (found["first_difference"], found["environment"]) == (None, [])
+    result = workers.run(2, replayed, str(tmp_path), by_two)[0]
+    assert (result["state"], result["num_compared"], result["reason"]) == ("equal", EPOCHS, reason)
+    assert (result["first_difference"], result["environment"]) == (None, [])
 
 
-def test_a_trial_of_one_goes_on_from_what_two_have_committed(tmp_path: Path, workers: Pool) -> None:
+def test_a_trial_of_one_worker_continues_after_the_commits_of_two(tmp_path: Path, workers: Pool) -> None:
     folder = stage(tmp_path, workers, [(2, 2)])
-    own = folder.stage(chain().id, 0)
-    reports = run(StageTrial(config(own.path, config=settings().model_dump(mode="json"))))
+    stage_folder = folder.stage(chain().id, 0)
+    reports = run(StageTrial(config(stage_folder.path, config=settings().model_dump(mode="json"))))
     assert [(report["epoch"], report["end"]) for report in reports] == [(3, None), (3, "succeeded")]
-    assert [(part.num_workers, len(part.commits)) for part in segments_of(read_progress(own))] == [(2, 2), (1, 1)]
+    assert [(part.num_workers, len(part.commits)) for part in segments_of(read_progress(stage_folder))] == [
+        (2, 2),
+        (1, 1),
+    ]
 
 
-def test_a_difference_is_found_where_it_is(tmp_path: Path, workers: Pool) -> None:
+def test_the_first_difference_is_reported(tmp_path: Path, workers: Pool) -> None:
     folder = stage(tmp_path, workers, [(1, 1), (1, 2)])
     second = folder.stage(chain().id, 0).commits / "000002.json"
     text = second.read_text()
     sha = read_progress(folder.stage(chain().id, 0)).commits[1].weights_sha256
     second.write_text(text.replace(sha, "0" * 64))
-    found = Replay(folder, chain(), 0, None).run()
-    assert (found["state"], found["num_compared"]) == ("different", 2)
-    assert found["reason"] == "weights_sha256 of 2 differs"
-    assert found["first_difference"]["published"] == "0" * 64
+    result = Replay(folder, chain(), 0, None).run()
+    assert (result["state"], result["num_compared"]) == ("different", 2)
+    assert result["reason"] == "weights_sha256 of 2 differs"
+    assert result["first_difference"]["published"] == "0" * 64

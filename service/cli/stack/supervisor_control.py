@@ -1,4 +1,4 @@
-"""The supervisor as other processes see it: find, start and end it, and read its files."""
+"""Control of the supervisor from other processes: find it, start it and end it."""
 
 import contextlib
 import signal
@@ -13,8 +13,9 @@ from service.cli.stack.process import PidFile
 from service.cli.stack.restarts import RestartsFile
 from service.settings import Settings
 
-# It may be in the middle of a restart, which it finishes first.
+# Seconds that the supervisor has to end: it first finishes a restart that it has started.
 STOP_S = 60.0
+# Seconds to wait until a started supervisor has written its pid file.
 START_S = 20.0
 POLL_S = 0.05
 
@@ -25,7 +26,7 @@ def pid_file(settings: Settings) -> PidFile:
 
 
 def restarts_file(settings: Settings) -> RestartsFile:
-    """Return the file with its restarts."""
+    """Return the file with the restarts of the components."""
     return RestartsFile(settings.home / "run" / "restarts.json")
 
 
@@ -36,7 +37,7 @@ def supervisor_pid(settings: Settings) -> int | None:
 
 
 def start_supervisor(settings: Settings) -> None:
-    """Start a supervisor in the background; if two start at once, one of them ends itself."""
+    """Start a supervisor in the background, and wait until it runs; if two start at once, one of them exits."""
     subprocess.Popen(
         [sys.executable, "-m", "service.cli.stack.supervisor"],
         env=component_environment(settings),
@@ -45,14 +46,14 @@ def start_supervisor(settings: Settings) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-    ).returncode = 0  # it outlives this process: Python must not warn that nobody waited for it
+    ).returncode = 0  # it outlives this process: keep Python from warning that nobody waited for it
     deadline = time.monotonic() + START_S
     while supervisor_pid(settings) is None and time.monotonic() < deadline:
         time.sleep(POLL_S)
 
 
 def stop_supervisor(settings: Settings) -> None:
-    """End the supervisor, and leave the components running."""
+    """End the supervisor; the components keep running."""
     record = pid_file(settings).read()
     if record is not None and record.pid is not None and record.is_alive():
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -66,12 +67,12 @@ def stop_supervisor(settings: Settings) -> None:
 
 
 def revive_supervisor(settings: Settings, digest: str) -> bool:
-    """Start a supervisor if the stack of these very settings has lost its own; return whether it had."""
+    """Start a supervisor if the stack has these settings and has lost its supervisor; return whether it was started."""
     if not (settings.home / "run").exists() or supervisor_pid(settings) is not None:
         return False
     records = [component.pid_file.read() for component in components(settings) if component.command is not None]
     known = [record for record in records if record is not None]
     if not known or pid_file(settings).read() is None or any(record.settings != digest for record in known):
-        return False  # nothing is up, it has no supervisor by choice, or it has other settings
+        return False  # nothing is up, the stack was started without a supervisor, or it has other settings
     start_supervisor(settings)
     return True
