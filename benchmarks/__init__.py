@@ -1,1 +1,1 @@
-"""Measurements and checks against others' libraries, which the extra `bench` installs."""
+"""Measurements, and checks against other libraries, which the extra `bench` installs."""

@@ -1,4 +1,4 @@
-"""What was measured beside what is allowed, and the machine that it was measured on."""
+"""Measured figures with their limits, and a description of the machine."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ import psutil
 
 @dataclass(frozen=True)
 class Bound:
-    """One figure, and the most that it may be; `limit` None: it is only told."""
+    """One figure and its upper limit; with `limit` None the figure is only printed."""
 
     name: str
     value: float
@@ -21,18 +21,18 @@ class Bound:
 
     @property
     def holds(self) -> bool:
-        """Whether it is within its limit."""
+        """Whether the figure is within its limit."""
         return self.limit is None or self.value <= self.limit
 
     def line(self) -> str:
-        """The figure as a row of the table."""
+        """Return the figure as a row of the table."""
         limit = "" if self.limit is None else f"≤ {self.limit:g} {self.unit}"
         verdict = "" if self.limit is None else ("holds" if self.holds else "BROKEN")
         return f"{self.name:<66} {self.value:>12,.3f} {self.unit:<8} {limit:<14} {verdict}".rstrip()
 
 
 def machine() -> dict[str, Any]:
-    """What a figure depends on beside the code: the processor, how many, memory, and who else was at work."""
+    """Return the facts besides the code that a figure depends on: processor, cores, memory, and the present load."""
     model = platform.processor() or platform.machine()
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         model = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), model)
@@ -45,19 +45,19 @@ def machine() -> dict[str, Any]:
 
 
 def header(title: str, packages: Iterable[str]) -> str:
-    """What stands above a table."""
-    told = machine()
+    """Return the lines above a table: title, machine, versions."""
+    about = machine()
     versions = ", ".join([f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in packages)])
-    hardware = f"{told['processor']}, {told['cores']} cores, {told['memory_gb']} GB"
-    return f"{title}\n{hardware}; load {told['load_average_1min']} before the run\n{versions}"
+    hardware = f"{about['processor']}, {about['cores']} cores, {about['memory_gb']} GB"
+    return f"{title}\n{hardware}; load {about['load_average_1min']} before the run\n{versions}"
 
 
 def rows(bounds: Iterable[Bound]) -> list[dict[str, Any]]:
-    """The figures as plain data."""
+    """Return the figures as plain data."""
     return [asdict(bound) | {"holds": bound.holds} for bound in bounds]
 
 
 def percentile(values: Iterable[float], share: float) -> float:
-    """The smallest value that so large a share of all does not exceed."""
+    """Return the smallest value that a share (0 to 1) of all values does not exceed."""
     ordered = sorted(values)
     return ordered[max(0, -(-round(share * 1000) * len(ordered) // 1000) - 1)]

@@ -1,4 +1,4 @@
-"""Where results are kept: a JSON file each, with the versions of what was run."""
+"""The files of results: one JSON file for each benchmark, with the versions of the measured packages."""
 
 import json
 import platform
@@ -14,9 +14,9 @@ def write(name: str, packages: Sequence[str], result: Mapping[str, Any]) -> Path
     """Write `results/<name>.json`.
 
     Args:
-        name: Of the check or the benchmark.
-        packages: Whose versions belong to the result.
-        result: Plain data.
+        name: Name of the check or the benchmark.
+        packages: Names of the packages whose versions are stored.
+        result: The result as plain data.
 
     Returns:
         The file.

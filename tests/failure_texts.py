@@ -8,7 +8,7 @@ from service.failures import FailureType
 LOST = r"\((once|\d+ times in a row, with no epoch committed in between); limits\.max_losses is \d+\)"
 TEXTS: dict[FailureType, str] = {
     FailureType.SPEC: r"entry_point is '\w+'; installed here under 'tet\.models': .*",
-    FailureType.DATA: r".*\.png: damaged, cut short or no image \(.*\)",
+    FailureType.DATA: r".*\.png: damaged, truncated or no image \(.*\)",
     FailureType.OUT_OF_MEMORY: r"out of memory: .*can't allocate memory: you tried to allocate \d+ bytes.*; "
     r"lower batch_size or T, or give the trial a larger device",
     FailureType.NOT_FINITE: r"the \w+ loss is (inf|nan) in epoch \d+, batch \d+ of \d+; a lower learning rate may help",

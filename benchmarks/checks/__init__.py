@@ -1,1 +1,1 @@
-"""Checks that our code agrees with that of others, or with itself."""
+"""Checks that our code agrees with other libraries, or with another form of itself."""

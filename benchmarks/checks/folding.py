@@ -32,7 +32,7 @@ MODELS: tuple[dict[str, Any], ...] = (
     {"name": "sew_resnet34", "width": 4},
 )
 
-# Settings with which networks so deep and narrow learn in a few epochs.
+# Settings with which the deep and narrow networks learn in a few epochs.
 SETTINGS: dict[str, dict[str, Any]] = {
     "sew_resnet34": {"neuron": {"name": "if"}},
     "spiking_resnet34": {"neuron": {"name": "lif", "v_threshold": 0.25}, "surrogate": {"name": "arctan"}},

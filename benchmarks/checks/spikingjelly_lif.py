@@ -2,9 +2,10 @@
 
     python -m benchmarks.checks.spikingjelly_lif
 
-Theirs is `LIFNode(tau=2., decay_input=False, v_reset=0., detach_reset=False)` with `PiecewiseQuadratic(alpha=1.)`: a
-time constant of 2 is a decay factor of 0.5, and their surrogate is Eq. 5's triangle with gamma = 1. Their neurons also
-fire at the threshold, ours only above it: a potential exactly at the threshold would give a spike that differs.
+SpikingJelly's neuron is `LIFNode(tau=2., decay_input=False, v_reset=0., detach_reset=False)` with the surrogate
+`PiecewiseQuadratic(alpha=1.)`. Its time constant of 2 is our decay factor of 0.5, and its surrogate is the triangle of
+Eq. 5 with gamma = 1. SpikingJelly's neuron fires at the threshold and above, ours only above the threshold. The random
+inputs give no potential exactly at the threshold; for such a potential the spikes would differ.
 """
 
 import sys
@@ -22,7 +23,7 @@ MAX_T, MAX_B, MAX_FEATURES = 16, 4, 32
 
 
 def drawn(generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return an input and a gradient of its spikes, `[T, B, features]`, of random shape and scale."""
+    """Return a random input and a random gradient of its spikes, both `[T, B, features]`, of random shape and scale."""
     sizes = (int(torch.randint(1, most + 1, (), generator=generator)) for most in (MAX_T, MAX_B, MAX_FEATURES))
     shape = tuple(sizes)
     scale, shift = (torch.rand((), generator=generator, dtype=torch.float64) * 2 for _ in range(2))
@@ -40,7 +41,7 @@ def run(layer: torch.nn.Module, current: Tensor, gradient: Tensor) -> tuple[Tens
 
 
 def main() -> int:
-    """Compare on random inputs; return the exit status."""
+    """Compare both neurons on random inputs; return the exit status."""
     generator = torch.Generator().manual_seed(0)
     num_neuron_steps = spikes_differ = 0
     largest = 0.0

@@ -1,4 +1,4 @@
-"""Our AEDAT 2.0 reader compared with tonic's, event by event, on recordings that neither wrote.
+"""Our AEDAT 2.0 reader compared with tonic's, event by event, on recordings that neither library wrote.
 
     python -m benchmarks.checks.tonic_aedat [FILE ...]
 
@@ -43,7 +43,7 @@ def packed(drawn: random.Random) -> bytes:
 
 
 def by_tonic(path: Path) -> Any:
-    """Return the events that tonic's reader of this camera gives."""
+    """Return the events of a file, read by tonic's reader for this camera."""
     whole = tonic_io.read_aedat_header_from_file
     tonic_io.read_aedat_header_from_file = lambda file: whole(file)[:2]
     try:

@@ -1,1 +1,1 @@
-"""What the service costs: a driver beside bare Tune on a cluster, and the API over a large database."""
+"""The cost of the service: a driver compared with bare Tune on a cluster, and the API over a large database."""

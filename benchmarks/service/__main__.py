@@ -1,8 +1,8 @@
-"""What the service costs, all of it; each half runs alone too.
+"""Both benchmarks of the service; each can be run alone too.
 
     python -m benchmarks.service
 
-The API comes first: what is left of a cluster that has just ended would stand in its way.
+The API comes first, because processes left from a cluster that has just ended would disturb its measurement.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""How a benchmark is ended from outside: it ends all that it has started first."""
+"""The end of a benchmark by SIGTERM: it first ends the processes that it has started."""
 
 import signal
 import sys
@@ -6,7 +6,7 @@ from types import FrameType
 
 
 def end_tidily() -> None:
-    """Take SIGTERM as an exit that runs every `finally`; by itself it would leave servers and nodes behind."""
+    """Turn SIGTERM into an exit that runs every `finally`; otherwise servers and nodes would keep running."""
     signal.signal(signal.SIGTERM, _exit)
 
 

@@ -1,4 +1,4 @@
-"""A process that is run to its end while its memory is watched."""
+"""A process that runs to its end while its memory is measured."""
 
 import subprocess
 import time
@@ -14,7 +14,7 @@ INTERVAL_S = 1.0
 
 @dataclass
 class Measured:
-    """When a process ran, and what memory was its own (USS) at which time; times in s since 1970."""
+    """The start and end of a process, and its unique memory (USS) over time; times in s since 1970."""
 
     begun: float
     ended: float = 0.0
@@ -22,12 +22,12 @@ class Measured:
     uss_bytes: list[int] = field(default_factory=list)
 
     def growth_bytes(self, ends: Sequence[float], first: int, until: float | None = None) -> float:
-        """How much the process grew for each end, from the `first` end on: the slope of a fitted line.
+        """Return the growth in bytes for each ended trial: the slope of a fitted line.
 
         Args:
-            ends: When what is counted ended, in order.
-            first: How many of them are left out: until then the process still warms up.
-            until: Up to when memory counts; None: the last end.
+            ends: The times at which the trials ended, in order.
+            first: Number of ends that are left out because the process still warms up.
+            until: Time of the last memory value that is used; None: the last end.
         """
         until = ends[-1] if until is None else until
         num_ended, memory = [], []
@@ -41,7 +41,7 @@ class Measured:
         return linear_regression(num_ended, memory).slope
 
     def uss_at(self, at: float) -> int:
-        """Its memory at the last look before a time."""
+        """Return the memory at the last measurement before a time, in bytes."""
         return max((time, uss) for time, uss in zip(self.times, self.uss_bytes, strict=True) if time <= at)[1]
 
 
@@ -56,10 +56,10 @@ class Run:
         self._watched = psutil.Process(self._process.pid)
 
     def look(self) -> bool:
-        """Measure once, at the end of an interval; whether the process still runs.
+        """Wait for an interval and measure once; return whether the process still runs.
 
         Raises:
-            RuntimeError: it failed.
+            RuntimeError: If the process failed.
         """
         try:
             status = self._process.wait(INTERVAL_S)
@@ -74,13 +74,13 @@ class Run:
         return False
 
     def to_the_end(self) -> Measured:
-        """Measure until it has ended."""
+        """Measure until the process has ended."""
         while self.look():
             pass
         return self.measured
 
     def kill(self) -> None:
-        """End it, if it has not."""
+        """Kill the process if it still runs."""
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()

@@ -1,4 +1,4 @@
-"""The work around the steps: starting a process, loading batches, measuring layers, sweeping a network over T.
+"""The work around the training steps: start of a process, batches, health of layers, a sweep over T.
 
 python -m benchmarks.training.around
 """
@@ -21,7 +21,7 @@ from torch import nn
 
 from benchmarks.bounds import Bound, header, machine, rows
 from benchmarks.results_file import write
-from benchmarks.training.rounds import in_turns
+from benchmarks.training.rounds import time_alternately
 from tet_core import build_model, fit, kernels
 from tet_core.analysis import analyse
 from tet_core.config import AdamConfig, Crop, Flip, TimeSweep, TrainConfig
@@ -33,9 +33,9 @@ from tet_core.static import repeat_over_time
 from tet_core.train.optimizer import build_optimizer
 
 PACKAGES = ("torch",)
-# On what the guards, which measure the health of layers, are timed: name, size of an image, training samples, channels
-# of the network, and the limit. Networks of few channels are those of examples and tests. They have no limit: each
-# layer needs some calls however small it is, about half a millisecond an epoch for all four.
+# Cases in which the guards, which measure the health of layers, are timed: name, side of an image in pixels, training
+# samples, channels of the network, and the limit. Networks of few channels, as in examples and tests, have no
+# limit: even a small layer needs some calls, about half a millisecond in an epoch for all four layers.
 GUARDED = (
     ("digits", 8, 1_437, 32, 0.01),
     ("Fashion-MNIST", 28, 60_000, 32, 0.01),
@@ -43,44 +43,44 @@ GUARDED = (
     ("digits", 8, 1_437, 4, None),
 )
 GUARDED_BATCH = 128
-# A difference of two times has more noise than either: small data sets are timed in so many times the rounds.
+# Factor on the number of rounds for small data sets: a difference of two times has more noise than either time.
 GUARDED_ROUNDS = 10
-# A program that trains two networks of different shapes, and prints how long their steps took.
+# A program that trains two networks of different shapes, and prints the times of their steps in s.
 FRESH = """
 import json, time
 import torch
 from tet_core import build_model, tet_loss
-told = {"imported_at": time.time()}
+times = {"imported_at": time.time()}
 def step(model, x):
-    begun = time.perf_counter()
+    start_time = time.perf_counter()
     tet_loss(model(x), torch.zeros(x.shape[1], dtype=torch.int64)).backward()
-    return time.perf_counter() - begun
+    return time.perf_counter() - start_time
 for name, channels, size in (("vggsnn", 2, 48), ("resnet19", 3, 32)):
     model = build_model(name, num_classes=10, in_channels=channels, input_size=size, width=16)
     x = torch.randn(4, 4, channels, size, size)
-    told[name] = [step(model, x) for _ in range(4)]
-    told.setdefault("first_at", time.time())
-print(json.dumps(told))
+    times[name] = [step(model, x) for _ in range(4)]
+    times.setdefault("first_at", time.time())
+print(json.dumps(times))
 """
 
 
 def _process(cache: str) -> dict[str, float]:
-    begun = time.time()
+    start_time = time.time()
     environment = dict(os.environ) | {"TET_KERNEL_CACHE": cache, "TET_KERNELS": "compiled"}
-    done = subprocess.run([sys.executable, "-c", FRESH], env=environment, check=True, capture_output=True, text=True)
-    told = json.loads(done.stdout)
-    first, *_, steady = told["vggsnn"]
-    later_first, *_, later_steady = told["resnet19"]
+    process = subprocess.run([sys.executable, "-c", FRESH], env=environment, check=True, capture_output=True, text=True)
+    times = json.loads(process.stdout)
+    first, *_, steady = times["vggsnn"]
+    later_first, *_, later_steady = times["resnet19"]
     return {
-        "import_s": told["imported_at"] - begun,
+        "import_s": times["imported_at"] - start_time,
         "first_s": first - steady,
         "reused_s": later_first - later_steady,
-        "whole_s": told["imported_at"] - begun + first,
+        "whole_s": times["imported_at"] - start_time + first,
     }
 
 
 def starting() -> Iterator[Bound]:
-    """Yield the time before the first fast step: to build the kernels, of a new process, and of a reused one."""
+    """Yield the time before the first fast step: the build of the kernels, a new process, and a reused process."""
     with tempfile.TemporaryDirectory() as cache:
         cold = _process(cache)
         warm = [_process(cache) for _ in range(3)]
@@ -91,7 +91,7 @@ def starting() -> Iterator[Bound]:
 
 
 def feeding(rounds: int) -> Iterator[Bound]:
-    """Yield the time of a batch, relative to its step: images in memory, cropped and flipped."""
+    """Yield the time to load a batch (images in memory, cropped and flipped), relative to the batch's training step."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(256, (2048, 3, 32, 32), dtype=torch.uint8, generator=generator)
     split = Split(images, torch.randint(10, (len(images),), generator=generator))
@@ -115,7 +115,7 @@ def feeding(rounds: int) -> Iterator[Bound]:
         model.zero_grad()
         torch.autograd.backward(model(dataset.to_input(x, 4)).square().mean())
 
-    times = in_turns({"batch": lambda: next(batches), "step": step}, rounds)
+    times = time_alternately({"batch": lambda: next(batches), "step": step}, rounds)
     yield Bound(
         "a batch of 32 beside vgg_small's step at T = 4", times["batch"].median / times["step"].median, "x", 0.03
     )
@@ -142,7 +142,7 @@ def sweeping(rounds: int) -> Iterator[Bound]:
     )
     checkpoint = fit(config).checkpoint
     sweep = TimeSweep(T=tuple(range(1, 9)))
-    times = in_turns(
+    times = time_alternately(
         {"sweep": lambda: list(analyse(checkpoint, sweep)), "evaluation": lambda: evaluate(checkpoint)}, rounds
     )
     yield Bound(
@@ -160,7 +160,7 @@ def optimising(rounds: int) -> Iterator[Bound]:
             parameter.grad = torch.zeros_like(parameter)
         build = partial(build_optimizer, AdamConfig()) if name == "ours" else partial(torch.optim.Adam, fused=True)
         steps[name] = build(model.parameters()).step
-    times = in_turns(steps, rounds)
+    times = time_alternately(steps, rounds)
     yield Bound("Adam's step over 9 million weights beside torch's", times["ours"].over(times["torch's"]), "x")
 
 
@@ -172,9 +172,9 @@ def guarding(rounds: int) -> Iterator[Bound]:
         optimizer = build_optimizer(AdamConfig(), model.parameters())
         x = repeat_over_time(torch.rand(GUARDED_BATCH, 1, size, size), 4)
         steps = {watch: partial(_stepped, model, optimizer, x, watch=watch) for watch in (False, True)}
-        times = in_turns(steps, rounds if num_train > 10_000 else GUARDED_ROUNDS * rounds)
+        times = time_alternately(steps, rounds if num_train > 10_000 else GUARDED_ROUNDS * rounds)
         pairs = zip(times[True].seconds, times[False].seconds, strict=True)
-        extra = statistics.median(looked - plain for looked, plain in pairs)
+        extra = statistics.median(guarded - plain for guarded, plain in pairs)
         epoch = math.ceil(num_train / GUARDED_BATCH) * times[False].median
         yield Bound(f"guards beside an epoch: {name}, vgg_small of {width} channels", extra / epoch, "x", limit)
 

@@ -30,10 +30,10 @@ class Contender:
     """One way to run a network.
 
     Attributes:
-        name: For the tables.
+        name: The name in the tables.
         make: Builds the network: `[T, B, C, H, W]` to `[T, B, K]`.
-        level: What is kept for the backward pass, if there is a choice.
-        channels_last: Whether weights are channels-last in memory.
+        level: The memory level, for networks of this package.
+        channels_last: Whether the weights are channels-last in memory.
     """
 
     name: str
@@ -136,7 +136,7 @@ def _spikingjelly(name: str) -> nn.Module:
 
 
 def _spikingjelly_checkpointed(name: str) -> nn.Module:
-    """Return a network with level 1 of their memory optimisation, the only one on CPUs: checkpoints, spikes as bits."""
+    """Return a network with level 1 of SpikingJelly's memory optimisation, the only level that works on CPUs."""
     network = _spikingjelly(name)
     frames = torch.rand(2, 2, *INPUTS[name])
     out: nn.Module = memopt.optimize_memory(

@@ -2,10 +2,10 @@
 
 torch's allocator reports every block that it allocates and frees. Blocks that are not freed at the end of the forward
 pass are held: by autograd's graph, by contexts of functions, by the states of neurons. Parameters, optimiser and input
-were allocated before. The network is new, so that no state of an earlier pass is replaced.
+were allocated before the pass. The network is new, so that no state of an earlier pass is replaced.
 
-As a check, the growth of a separate process is measured, in which every block is got from the system and returned to it
-at once:
+As a check, the growth of a separate process is measured, in which every block is allocated from the system and returned
+to the system at once:
 
     MALLOC_MMAP_THRESHOLD_=65536 python -m benchmarks.training.held vggsnn "ours, fast" float32 4 8
 """
@@ -45,17 +45,17 @@ def process_growth_bytes(network: str, contender: str, precision: str, T: int, s
     """Return by how many bytes a separate process grows in the same forward pass."""
     command = [sys.executable, "-m", __name__, network, contender, precision, str(T), str(size)]
     environment = dict(os.environ) | {"MALLOC_MMAP_THRESHOLD_": "65536"}
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    return int(done.stdout)
+    process = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    return int(process.stdout)
 
 
 def main(network: str, contender: str, precision: str, T: str, size: str) -> None:
     """Print by how many bytes this process grows in a forward pass."""
     torch.set_num_threads(1)
-    who = next(each for each in CONTENDERS if each.name == contender)
+    named = next(each for each in CONTENDERS if each.name == contender)
     # Libraries allocate memory of their own at the first step.
-    Trained(who, network, precision).step(*batch(network, 1, 2))
-    trained, (frames, labels) = Trained(who, network, precision), batch(network, int(T), int(size))
+    Trained(named, network, precision).step(*batch(network, 1, 2))
+    trained, (frames, labels) = Trained(named, network, precision), batch(network, int(T), int(size))
     gc.collect()
     before = psutil.Process().memory_info().rss
     loss = trained.loss(frames, labels)

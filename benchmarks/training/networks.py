@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 VGG_LAYOUT = (64, 128, "pool", 256, 256, "pool", 512, 512, "pool", 512, 512, "pool")
-RESNET19_GROUPS = ((128, 3, 1), (256, 3, 2), (512, 2, 2))  # channels, blocks, stride of the first
+RESNET19_GROUPS = ((128, 3, 1), (256, 3, 2), (512, 2, 2))  # channels, blocks, stride of the first block
 NUM_CLASSES = 10
 
 
@@ -52,7 +52,7 @@ def resnet19(idiom: Idiom) -> nn.Module:
 
 
 class Residual(nn.Module):
-    """Two convolutions beside a shortcut, with the neurons after the addition."""
+    """Two convolutions in parallel to a shortcut, with the neurons after the addition."""
 
     def __init__(self, idiom: Idiom, channels: int, width: int, stride: int) -> None:
         super().__init__()

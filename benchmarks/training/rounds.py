@@ -1,4 +1,4 @@
-"""Timing several functions in turns, so that a disturbance of the machine affects all of them."""
+"""Times of several functions that run alternately, so that a disturbance of the machine affects all of them."""
 
 import statistics
 import time
@@ -11,13 +11,13 @@ Key = TypeVar("Key")
 
 @dataclass(frozen=True)
 class Times:
-    """The times of all rounds, in seconds."""
+    """The times of one function in all rounds, in seconds."""
 
     seconds: tuple[float, ...]
 
     @property
     def median(self) -> float:
-        """The median, in seconds."""
+        """The median of all rounds, in seconds."""
         return statistics.median(self.seconds)
 
     @property
@@ -27,28 +27,28 @@ class Times:
         return (third - first) / 2 / self.median
 
     def over(self, other: "Times") -> float:
-        """Return the median, over the rounds, of this time divided by the other of the same round."""
-        return statistics.median(own / its for own, its in zip(self.seconds, other.seconds, strict=True))
+        """Return the median, over the rounds, of this time divided by the other function's time in the same round."""
+        return statistics.median(ours / theirs for ours, theirs in zip(self.seconds, other.seconds, strict=True))
 
 
-def in_turns(steps: Mapping[Key, Callable[[], object]], rounds: int) -> dict[Key, Times]:
-    """Run each function once to warm up, then all in every round; each round starts with another one.
+def time_alternately(steps: Mapping[Key, Callable[[], object]], rounds: int) -> dict[Key, Times]:
+    """Run each function once to warm up, then all functions in every round; each round starts with the next function.
 
     Args:
         steps: The functions to time, by name.
-        rounds: How many rounds.
+        rounds: Number of rounds.
 
     Returns:
-        Times by name.
+        The times of each function, by its name.
     """
     for step in steps.values():
         step()
-    found: dict[Key, list[float]] = {name: [] for name in steps}
+    times: dict[Key, list[float]] = {name: [] for name in steps}
     names = list(steps)
     for number in range(rounds):
         start = number % len(names)
         for name in names[start:] + names[:start]:
-            begun = time.perf_counter()
+            start_time = time.perf_counter()
             steps[name]()
-            found[name].append(time.perf_counter() - begun)
-    return {name: Times(tuple(seconds)) for name, seconds in found.items()}
+            times[name].append(time.perf_counter() - start_time)
+    return {name: Times(tuple(seconds)) for name, seconds in times.items()}

@@ -27,13 +27,13 @@ from benchmarks.training.contenders import (
 )
 from benchmarks.training.held import allocated_bytes, process_growth_bytes
 from benchmarks.training.networks import NETWORKS
-from benchmarks.training.rounds import Times, in_turns
+from benchmarks.training.rounds import Times, time_alternately
 from tet_core import kernels
 
 PACKAGES = ("torch", "spikingjelly", "snntorch")
 BATCH = {"vggsnn": 8, "resnet19": 4}
 STEPS = (1, 2, 4, 6, 8)
-# At this T the allocator's bytes are compared with the growth of a process; fewer bytes would be lost in its noise.
+# The T at which the allocator's bytes are compared with the growth of a process, and the least MB that are compared.
 CHECKED_T = 4
 CHECKED_FROM_MB = 20
 FAST, LEAST = f"{OURS}, {MEMORY[0]}", f"{OURS}, {MEMORY[-1]}"
@@ -55,7 +55,7 @@ class Measured:
     grown_bytes: int | None
 
     def as_row(self) -> dict[str, Any]:
-        """Return it as plain data."""
+        """Return the measurement as plain data."""
         return {
             **{key: value for key, value in asdict(self).items() if key != "times"},
             "median_s": self.times.median,
@@ -85,11 +85,11 @@ class Table:
         return min((self.at(T, precision, name) for name in contenders), key=lambda each: each.times.median)
 
     def over_floor(self, T: int, precision: str, contender: str) -> float:
-        """Return a step's time divided by the floor's, in the faster of its two layouts."""
+        """Return a step's time divided by the time of the floor in the faster of the floor's two layouts."""
         return self.at(T, precision, contender).times.over(self.fastest(T, precision, FLOORS).times)
 
     def markdown(self) -> Iterator[str]:
-        """Yield the table of times, ratios and bytes as Markdown, then that of their growth with T."""
+        """Yield the table of times, ratios and bytes as Markdown, then the table of their growth with T."""
         names = [contender.name for contender in CONTENDERS]
         for precision in PRECISIONS:
             yield f"\n### {self.network}, {precision}, batch {BATCH[self.network]}\n"
@@ -115,7 +115,7 @@ class Table:
         return f"{cell.times.median:.3f} s ± {cell.times.spread:.0%} (× {ratio:.2f}), {cell.held_bytes / MB:.1f} MB"
 
     def bounds(self) -> Iterator[Bound]:
-        """Yield the bounds that are promised, at the T that they are promised for."""
+        """Yield the bounds that the project promises, each at the T for which it is promised."""
         for T in sorted({2, 4, 6} & set(self.steps)):
             for precision in PRECISIONS:
                 yield Bound(
@@ -125,10 +125,10 @@ class Table:
                     1.10,
                 )
         if CHECKED_T in self.steps:
-            yield from self._beside_peers(CHECKED_T)
+            yield from self._against_peers(CHECKED_T)
             yield self._check_of_bytes()
 
-    def _beside_peers(self, T: int) -> Iterator[Bound]:
+    def _against_peers(self, T: int) -> Iterator[Bound]:
         where = f"{self.network} {{}} T={T}"
         for precision, least in (("bfloat16", 1.15), ("float32", 1.03)):
             here, fast = where.format(precision), self.at(T, precision, FAST)
@@ -145,12 +145,12 @@ class Table:
 
     def _check_of_bytes(self) -> Bound:
         """Return a bound on the difference between the allocator's bytes and the process's growth."""
-        apart = [
+        differences = [
             abs(cell.grown_bytes / cell.held_bytes - 1)
             for cell in self.cells.values()
             if cell.grown_bytes is not None and cell.held_bytes > CHECKED_FROM_MB * MB
         ]
-        return Bound(f"{self.network} T={CHECKED_T}: bytes, process beside allocator", max(apart), "x", 0.15)
+        return Bound(f"{self.network} T={CHECKED_T}: bytes, process beside allocator", max(differences), "x", 0.15)
 
 
 def measure(network: str, steps: Sequence[int], rounds: int) -> Table:
@@ -178,7 +178,7 @@ def _measure(network: str, T: int, trained: Mapping[tuple[str, str], Trained], r
         for name, precision in trained
         if T == CHECKED_T
     }
-    times = in_turns({key: partial(each.step, frames, labels) for key, each in trained.items()}, rounds)
+    times = time_alternately({key: partial(each.step, frames, labels) for key, each in trained.items()}, rounds)
     for name, precision in trained:
         key = name, precision
         yield Measured(network, T, precision, name, times[key], held[key], grown.get(key))
@@ -203,7 +203,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     lines = [bound.line() for bound in bounds]
     print(text, legend, "", *lines, sep="\n")
     if vars(arguments) != vars(parser.parse_args([])):
-        print("not written: only a run with all defaults is")
+        print("results not written: only a run with all defaults is written")
         return 0 if all(bound.holds for bound in bounds) else 1
     document = f"```\n{title}\n```\n{text}\n{legend}\n\n```\n" + "\n".join(lines) + "\n```\n"
     (FOLDER / "training_steps.md").write_text(document, encoding="utf-8")

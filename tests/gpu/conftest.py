@@ -1,8 +1,8 @@
-"""The device on which the Triton kernels are tested: a GPU if there is one, else the CPU, by Triton's interpreter.
+"""The device for the tests of the Triton kernels: a GPU if there is one, else the CPU, by Triton's interpreter.
 
     python -m pytest -c /dev/null --rootdir . --confcutdir tests/gpu tests/gpu
 
-needs nothing but torch, Triton and pytest.
+runs them with only torch, Triton and pytest installed.
 """
 
 import os

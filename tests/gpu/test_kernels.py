@@ -1,4 +1,4 @@
-"""The Triton kernels against neurons and norms written down in plain torch, with autograd."""
+"""Tests of the Triton kernels against neurons and norms in plain torch, with autograd."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,18 +19,18 @@ Norm = tuple[Tensor, Tensor]
 
 @pytest.fixture(autouse=True)
 def _triton(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Use the Triton kernels, also for tensors on a CPU, where the interpreter runs them."""
+    """Use the Triton kernels also for tensors on a CPU: the interpreter runs them."""
     monkeypatch.setattr(fused, "kernels_for", lambda x: gpu)
 
 
 def by_loop(current: Tensor, neurons: Neurons) -> Tensor:
-    """Return the spikes of Eq. 1 to 3, differentiable by autograd."""
+    """Return the spikes of Eq. 1 to 3, differentiable reset_spikes autograd."""
     v, spikes = torch.zeros_like(current[0]), []
     for step in current:
         u = step + neurons.tau * v
         a = spike(u, neurons.v_threshold, neurons.surrogate)
-        by = a.detach() if neurons.detach_reset else a
-        v = u * (1 - by) if neurons.reset == "hard" else u - neurons.v_threshold * by
+        reset_spikes = a.detach() if neurons.detach_reset else a
+        v = u * (1 - reset_spikes) if neurons.reset == "hard" else u - neurons.v_threshold * reset_spikes
         spikes.append(a)
     return torch.stack(spikes)
 
@@ -65,22 +65,22 @@ def agree(
     xs: list[Tensor], norms: list[Norm | None], neurons: Neurons, steps: int, grad: Tensor, tolerance: float
 ) -> None:
     """Check that spikes, and the gradients of all inputs and parameters, are equal."""
-    found: list[list[Tensor]] = []
-    for run in ("loop", "triton"):
-        own = [leaf(x) for x in xs]
+    results: list[list[Tensor]] = []
+    for by in ("loop", "triton"):
+        inputs = [leaf(x) for x in xs]
         parameters = [None if norm is None else (leaf(norm[0]), leaf(norm[1])) for norm in norms]
-        if run == "loop":
-            summands = [normed(x.expand(steps, *x.shape[1:]), norm) for x, norm in zip(own, parameters, strict=True)]
+        if by == "loop":
+            summands = [normed(x.expand(steps, *x.shape[1:]), norm) for x, norm in zip(inputs, parameters, strict=True)]
             total = summands[0]
             for each in summands[1:]:
                 total = total + each
             spikes = by_loop(total, neurons)
         else:
-            spikes = by_triton(list(zip(own, parameters, strict=True)), neurons, steps)
+            spikes = by_triton(list(zip(inputs, parameters, strict=True)), neurons, steps)
         torch.autograd.backward(spikes, grad)
         of_norms = [each.grad for pair in parameters if pair is not None for each in pair]
-        found.append([spikes.detach(), *(x.grad for x in own), *of_norms])  # type: ignore[list-item]
-    for expected, ours in zip(*found, strict=True):
+        results.append([spikes.detach(), *(x.grad for x in inputs), *of_norms])  # type: ignore[list-item]
+    for expected, ours in zip(*results, strict=True):
         torch.testing.assert_close(ours, expected, rtol=tolerance, atol=tolerance)
 
 
@@ -92,7 +92,7 @@ def drawn(seed: int, shape: tuple[int, ...], device: torch.device, dtype: torch.
 @pytest.mark.parametrize("detach", [False, True])
 @pytest.mark.parametrize("reset", ["hard", "soft"])
 @pytest.mark.parametrize("surrogate", IN_KERNELS, ids=lambda s: type(s).__name__)
-def test_in_float64_they_agree_to_the_last_digits(
+def test_in_float64_kernels_and_loop_agree_to_the_last_digits(
     device: torch.device, surrogate: Surrogate, reset: Any, detach: bool
 ) -> None:
     neurons = Neurons(0.6, 0.9, surrogate, reset, detach)

@@ -32,12 +32,12 @@ _MAX_LOADED = 8
 
 
 def load_dataset(dataset: str | DatasetConfig, root: Path | str | None = None, *, T: int | None = None) -> Dataset:
-    """Load a data set; later calls for the same one in a process return the same object.
+    """Load a data set; later calls for the same data set in a process return the same object.
 
     Args:
-        dataset: Its name, or a config that names it.
+        dataset: The data set's name, or its config.
         root: Folder with a folder for each data set; by default `$TET_DATA`, else `~/.cache/tet_core`.
-        T: How many frames recordings of events are cut into; not used for still images.
+        T: Number of frames that a recording of events is cut into; not used for still images.
 
     Returns:
         The data set on the CPU. Do not write to its tensors: they are shared.
@@ -45,7 +45,7 @@ def load_dataset(dataset: str | DatasetConfig, root: Path | str | None = None, *
     Raises:
         ConfigError: If the name is not known, events are asked for without T, or no installed package offers the entry
             point.
-        DataError: If it is missing or damaged; it says where it was looked for and how to get it.
+        DataError: If the data set is missing or damaged; the message says where it was looked for and how to get it.
         EntryPointError: If the code behind an entry point fails.
 
     Example:
@@ -57,7 +57,7 @@ def load_dataset(dataset: str | DatasetConfig, root: Path | str | None = None, *
     config = _CONFIG.validate_python({"name": dataset}) if isinstance(dataset, str) else dataset
     is_events = config.card().is_events
     if is_events and (T is None or T < 1):
-        raise ConfigError("T", T, f"{config.name} holds events, which are cut into T frames, at least 1")
+        raise ConfigError("T", T, f"{config.name} holds events, which are cut into T frames: it must be at least 1")
     folder = Path(root) if root is not None else default_root()
     return _load(config.model_dump_json(), folder, T if is_events else None)
 
@@ -69,7 +69,7 @@ def default_root() -> Path:
 
 @lru_cache(_MAX_LOADED)
 def _load(config_json: str, root: Path, T: int | None) -> Dataset:
-    # Each is imported only when needed: some take a second, or need packages that the others do not.
+    # Each module is imported only when needed: some take a second, or need packages that the other modules do not.
     config = _CONFIG.validate_json(config_json)
     match config:
         case Digits():

@@ -32,7 +32,7 @@ _PIXELS = 3 * 32 * 32
 
 @dataclass(frozen=True)
 class _Published:
-    """How one of the two is published: its folders, its files by part, its archive, the statistics of its pixels."""
+    """The published form of one data set: its folders, its files by part, its archive, the statistics of its pixels."""
 
     python_folder: str
     binary_folder: str
@@ -45,7 +45,7 @@ class _Published:
     std: tuple[float, float, float]
 
 
-# Sizes and MD5 sums are the publisher's. Means and standard deviations, of pixels from 0 to 1, are the paper's.
+# Sizes and MD5 checksums are the publisher's. Means and standard deviations, of pixels from 0 to 1, are the paper's.
 _PUBLISHED = {
     "cifar10": _Published(
         "cifar-10-batches-py",
@@ -76,13 +76,13 @@ def load_cifar(config: Cifar10 | Cifar100, root: Path, *, url: str = URL, archiv
     """Load CIFAR-10 or CIFAR-100.
 
     Args:
-        config: Which of the two.
+        config: Names CIFAR-10 or CIFAR-100.
         root: The data root.
-        url: Where to download from, with a slash at its end.
+        url: The URL of the archive's folder, with a slash at the end.
         archive: The archive to unpack or download, with its checksum; None: the published one.
 
     Raises:
-        DataError: If it is not found and cannot be downloaded, or a file is damaged; it names the file.
+        DataError: If the data set is missing and cannot be downloaded, or a file is damaged; it names that file.
     """
     published, card = _PUBLISHED[config.name], config.card()
     if archive is not None:
@@ -110,22 +110,23 @@ def _find(
     name: str, published: _Published, root: Path, url: str
 ) -> tuple[Path, tuple[tuple[str, ...], tuple[str, ...]], _Reader]:
     """Return the folder with all files, their names by part, and the function that reads them."""
-    own = root / name
-    found = _present(published, own)
-    if found is None:
+    folder = root / name
+    located = _present(published, folder)
+    if located is None:
         try:
-            _unpack(own, published, url)
+            _unpack(folder, published, url)
         except DataError as error:
             raise DataError(
                 f"{name} is not here: looked for its python version ({', '.join(published.python_files[0][:1])}, ...) "
-                f"and its binary version in {own}, {own / published.python_folder} and {own / published.binary_folder}"
-                f", and for {published.archive.name}. Get {url}{published.archive.name} "
-                f"({published.archive.num_bytes / 1e6:.0f} MB) and put it, or what it unpacks to, into {own} "
+                f"and its binary version in {folder}, {folder / published.python_folder} and "
+                f"{folder / published.binary_folder}, and for {published.archive.name}. "
+                f"Get {url}{published.archive.name} ({published.archive.num_bytes / 1e6:.0f} MB) "
+                f"and put it, or what it unpacks to, into {folder} "
                 f"(set TET_DATA or the data root for another place). {error}"
             ) from error
-        found = _present(published, own)
-        assert found is not None
-    return found
+        located = _present(published, folder)
+        assert located is not None
+    return located
 
 
 def _present(published: _Published, own: Path) -> tuple[Path, tuple[tuple[str, ...], tuple[str, ...]], _Reader] | None:
@@ -140,30 +141,30 @@ def _present(published: _Published, own: Path) -> tuple[Path, tuple[tuple[str, .
     return None
 
 
-def _unpack(own: Path, published: _Published, url: str) -> None:
-    """Take the files out of the archive, downloading it if necessary; several processes may call this at once."""
-    archive, target = download(url, published.archive, own), own / published.python_folder
-    with only_one(own / ".unpack.lock"), tempfile.TemporaryDirectory(prefix=".unpack-", dir=own) as temporary:
-        if _present(published, own) is not None:  # another process was faster
+def _unpack(folder: Path, published: _Published, url: str) -> None:
+    """Extract the files of the archive, and download it if necessary; several processes may call this at once."""
+    archive, target = download(url, published.archive, folder), folder / published.python_folder
+    with only_one(folder / ".unpack.lock"), tempfile.TemporaryDirectory(prefix=".unpack-", dir=folder) as temporary:
+        if _present(published, folder) is not None:  # another process was faster
             return
         unpacked = Path(temporary, target.name)
         unpacked.mkdir()
         try:
             with tarfile.open(archive) as tar:
                 for name in (name for part in published.python_files for name in part):
-                    _take_out(tar, f"{published.python_folder}/{name}", unpacked / name)
+                    _extract(tar, f"{published.python_folder}/{name}", unpacked / name)
         except (tarfile.TarError, EOFError, OSError, KeyError, zlib.error) as error:
-            raise DataError(f"{archive}: damaged or cut short ({error}); delete it") from error
+            raise DataError(f"{archive}: damaged or truncated ({error}); delete it") from error
         if target.exists():  # with some of its files missing
             shutil.rmtree(target)
         os.replace(unpacked, target)
 
 
-def _take_out(tar: tarfile.TarFile, name: str, target: Path) -> None:
-    """Write one file of an archive under our own name for it: the paths in the archive are ignored."""
+def _extract(tar: tarfile.TarFile, name: str, target: Path) -> None:
+    """Write one file of an archive to `target`, whatever path the archive gives it."""
     content = tar.extractfile(name)
     if content is None:
-        raise tarfile.TarError(f"{name} is no file")
+        raise tarfile.TarError(f"{name} is not a file")
     with content, target.open("wb") as out:
         shutil.copyfileobj(content, out)
 
@@ -187,7 +188,7 @@ def _read_binary(path: Path, published: _Published, num_classes: int) -> Split:
     record = published.binary_label_bytes + _PIXELS
     content = bytearray(path.read_bytes())
     if len(content) == 0 or len(content) % record:
-        raise DataError(f"{path}: damaged or cut short: {len(content)} bytes are not a number of records of {record}")
+        raise DataError(f"{path}: damaged or truncated: {len(content)} bytes are not a number of records of {record}")
     values = torch.frombuffer(content, dtype=torch.uint8).view(-1, record)
     labels = values[:, published.binary_label_bytes - 1].to(torch.int64)
     return _as_split(path, values[:, published.binary_label_bytes :].contiguous(), labels, num_classes)
@@ -236,7 +237,7 @@ class _Unpickler(pickle.Unpickler):
 def _unpickled(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as stream:
-            found = _Unpickler(stream, encoding="latin1").load()
-        return {key.decode("latin1") if isinstance(key, bytes) else key: value for key, value in found.items()}
+            batch = _Unpickler(stream, encoding="latin1").load()
+        return {key.decode("latin1") if isinstance(key, bytes) else key: value for key, value in batch.items()}
     except Exception as error:  # damaged bytes make a pickle fail in any way
-        raise DataError(f"{path}: damaged, cut short or not a batch of CIFAR ({error}); get it again") from error
+        raise DataError(f"{path}: damaged, truncated or not a batch of CIFAR ({error}); get it again") from error

@@ -43,7 +43,7 @@ class Samples(Protocol):
             frames of events `[B, T, C, H, W]`, counts as integers; on the device of `to`.
 
         Raises:
-            DataError: If a file is damaged; it names the file.
+            DataError: If a file is damaged; the message names the file.
         """
         ...
 
@@ -52,7 +52,7 @@ class Samples(Protocol):
         ...
 
     def to(self, device: torch.device) -> Self:
-        """Return the same samples, whose `take` gives tensors on a device."""
+        """Return the same samples; their `take` gives tensors on a device."""
         ...
 
     def content(self) -> Iterator[Buffer]:
@@ -95,7 +95,7 @@ class Dataset:
     """A data set.
 
     Attributes:
-        name: As in a spec; for simulated events it says that they are.
+        name: As in a spec; for simulated events it contains "simulated".
         num_classes: K.
         in_channels: C.
         input_size: H = W of the network's input, in pixels.
@@ -103,8 +103,8 @@ class Dataset:
         std: Standard deviation of each channel, in the same units.
         train: The training set, in file order.
         test: The test set, in file order.
-        source: Where it came from, to be shown to people.
-        T: How many frames a sample of events was cut into; None for still images.
+        source: The data set's origin, as text for people.
+        T: Number of frames that a sample of events was cut into; None for still images.
     """
 
     name: str
@@ -150,7 +150,7 @@ class Dataset:
 
         Args:
             images: `[B, C, H, W]`, or frames `[B, T, C, H, W]`.
-            T: How many steps the network is run for.
+            T: Number of time steps that the network is run for.
 
         Returns:
             `[T, B, C, H, W]`.
@@ -180,7 +180,7 @@ def described(
     """Return a data set whose other fields are those of its card, after checking it against the card.
 
     Args:
-        card: What is known of it.
+        card: The data set's card.
         train: The training set.
         test: The test set.
         name: As for `Dataset`.
@@ -211,11 +211,11 @@ def check_against_card(dataset: Dataset, card: DatasetCard) -> Dataset:
         if len(samples) == 0:
             raise DataError(f"{dataset.name}: the {part} set is empty ({dataset.source})")
         # Samples that are decoded are checked when they are taken.
-        found = shape if samples.streams else tuple(samples.take(torch.zeros(1, dtype=torch.int64)).shape[1:])
+        sample_shape = shape if samples.streams else tuple(samples.take(torch.zeros(1, dtype=torch.int64)).shape[1:])
         expected = len(samples) if number is None else number
-        if (len(samples), *found) != (expected, *shape) or tuple(labels.shape) != (expected,):
+        if (len(samples), *sample_shape) != (expected, *shape) or tuple(labels.shape) != (expected,):
             raise DataError(
-                f"{dataset.name}: the {part} set has images {(len(samples), *found)} and labels "
+                f"{dataset.name}: the {part} set has images {(len(samples), *sample_shape)} and labels "
                 f"{tuple(labels.shape)}; expected {(expected, *shape)} and {(expected,)}"
             )
         if int(labels.min()) < 0 or int(labels.max()) >= card.num_classes:

@@ -1,4 +1,4 @@
-"""Downloads that are checked by their checksum, resumed where they broke off, and put in place in one step."""
+"""Downloads that are checked by their checksum, resumed after an interruption, and put in place in one step."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ from tet_core.data.dataset import DataError
 from tet_core.files import only_one
 
 _CHUNK_BYTES = 1 << 20
-_TIMEOUT_S = 30.0  # of silence on the connection, not for the whole download
+_TIMEOUT_S = 30.0  # seconds without data on the connection, not for the whole download
 
 _SUM_NAMES = {"sha256": "SHA-256", "md5": "MD5"}
 
@@ -37,9 +37,9 @@ def download(base_url: str, file: RemoteFile, folder: Path, progress: Progress |
     name only when it is whole and its checksum is right. Several processes may call this for one folder at once.
 
     Args:
-        base_url: Where the file is, with a slash at its end.
-        file: What to get.
-        folder: Where to put it; made if it is missing.
+        base_url: URL of the file's folder, with a slash at the end.
+        file: The file to download.
+        folder: The folder for the file; created if missing.
         progress: Called with (name, bytes so far, bytes in all); a line on stderr by default.
 
     Returns:
@@ -62,16 +62,16 @@ def download(base_url: str, file: RemoteFile, folder: Path, progress: Progress |
 
 def _complete(url: str, file: RemoteFile, part: Path, progress: Progress) -> None:
     """Fetch the missing bytes of `part`, and check the whole file."""
-    have = part.stat().st_size if part.exists() else 0
-    if have < file.num_bytes:
-        _fetch(url, file, part, have, progress)
+    size_so_far = part.stat().st_size if part.exists() else 0
+    if size_so_far < file.num_bytes:
+        _fetch(url, file, part, size_so_far, progress)
     with part.open("rb") as stream:
         digest = hashlib.file_digest(stream, file.algorithm).hexdigest()
     if digest != file.digest:
         size = part.stat().st_size
         if size < file.num_bytes:
             raise ConnectionError(
-                f"the connection ended after {size} of {file.num_bytes} bytes; try again to go on from there"
+                f"the connection ended after {size} of {file.num_bytes} bytes; try again to continue from there"
             )
         part.unlink()
         raise DataError(
@@ -80,18 +80,18 @@ def _complete(url: str, file: RemoteFile, part: Path, progress: Progress) -> Non
         )
 
 
-def _fetch(url: str, file: RemoteFile, part: Path, have: int, progress: Progress) -> None:
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+def _fetch(url: str, file: RemoteFile, part: Path, size_so_far: int, progress: Progress) -> None:
+    request = urllib.request.Request(url, headers={"Range": f"bytes={size_so_far}-"} if size_so_far else {})
     with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:
         resumed = response.status == 206  # a server without ranges answers 200 and sends everything
-        done = have if resumed else 0
+        done = size_so_far if resumed else 0
         with part.open("ab" if resumed else "wb") as out:
             while chunk := response.read(_CHUNK_BYTES):
                 out.write(chunk)
                 done += len(chunk)
                 progress(file.name, done, file.num_bytes)
                 if done > file.num_bytes:
-                    return  # longer than it should be: the checksum will be wrong
+                    return  # the file is too long, so the checksum will be wrong
             out.flush()
             os.fsync(out.fileno())
 

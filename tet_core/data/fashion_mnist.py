@@ -21,7 +21,7 @@ DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"  # the authors' server, which has no HTTPS
 SIZE = "31 MB"
 
-# The authors publish MD5 sums; these are the SHA-256 sums of the files that have them.
+# The authors publish MD5 checksums; these are the SHA-256 checksums of the files with those MD5 checksums.
 FILES = (
     RemoteFile(
         "train-images-idx3-ubyte.gz", 26_421_880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"
@@ -53,10 +53,10 @@ def load_fashion_mnist(root: Path, *, debian_folder: Path = DEBIAN_FOLDER, url: 
     Args:
         root: The data root.
         debian_folder: The folder of Debian's package.
-        url: Where to download from, with a slash at its end.
+        url: The URL of the files' folder, with a slash at the end.
 
     Raises:
-        DataError: If it is not found and cannot be downloaded, or a file is damaged; it names the file.
+        DataError: If the data set is missing and cannot be downloaded, or a file is damaged; it names the file.
     """
     card = FashionMnist().card()
     folder = find_or_download(root, debian_folder, url)
@@ -70,22 +70,22 @@ def find_or_download(root: Path, debian_folder: Path, url: str) -> Path:
     """Return the folder with all four files; download them if there is none.
 
     Raises:
-        DataError: If they are not found and cannot be downloaded.
+        DataError: If the files are missing and cannot be downloaded.
     """
-    own = root / "fashion_mnist"
-    for folder in (own, debian_folder):
+    target = root / "fashion_mnist"
+    for folder in (target, debian_folder):
         if all((folder / file.name).exists() for file in FILES):
             return folder
     try:
         for file in FILES:
-            download(url, file, own)
+            download(url, file, target)
     except DataError as error:
         raise DataError(
-            f"fashion_mnist is not here: looked for {', '.join(file.name for file in FILES)} in {own} and "
-            f"{debian_folder}. Get the four files ({SIZE}) from {url} and put them into {own} (set TET_DATA or the "
+            f"fashion_mnist is not here: looked for {', '.join(file.name for file in FILES)} in {target} and "
+            f"{debian_folder}. Get the four files ({SIZE}) from {url} and put them into {target} (set TET_DATA or the "
             f"data root for another place), or install Debian's package dataset-fashion-mnist. {error}"
         ) from error
-    return own
+    return target
 
 
 def _read_checked(path: Path) -> Tensor:

@@ -1,4 +1,4 @@
-"""Data sets that are folders of files: one folder a class, with a split that is given or drawn by a seed.
+"""Data sets that are folders of files: one folder for each class, with a split that is given or drawn by a seed.
 
 The files are in `folder/train/<class>/...` and `folder/test/<class>/...`, or in `folder/<class>/...`. A class has the
 number of its name among the sorted names. Files are sorted by name, runs of digits as numbers. So neither depends on
@@ -40,7 +40,7 @@ class Listing(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """The files of the training and of the test set, and how they were split, to be shown to people."""
+    """The files of the training and of the test set, and a description of the split for people."""
 
     train: Listing
     test: Listing
@@ -56,19 +56,19 @@ def list_classes(folder: Path, suffixes: Collection[str], classes: Sequence[str]
     """Return all files of the class folders in a folder, also those in their subfolders, but no hidden ones.
 
     Args:
-        folder: A folder with one folder a class in it.
+        folder: A folder with one folder for each class.
         suffixes: Endings of the files to list, in lower case with the dot: `.aedat`; a file's name may have any case.
         classes: Names of the class folders, in the order of the labels; by default all that exist, sorted.
 
     Raises:
-        DataError: If the folder is missing, has no class folders, or a class has no such file; it names the folder.
+        DataError: If the folder is missing, has no class folders, or a class has no such file; the message names it.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
     if classes is None:
         classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if not classes:
-        raise DataError(f"{folder}: there are no class folders in it; expected one folder a class")
+        raise DataError(f"{folder}: there are no class folders in it; expected one folder for each class")
     files: list[Path] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
@@ -81,38 +81,38 @@ def list_classes(folder: Path, suffixes: Collection[str], classes: Sequence[str]
 
 
 def _files_under(folder: Path, suffixes: Collection[str]) -> list[Path]:
-    found = []
+    files = []
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
+        files += [
             Path(place, name)
             for name in names
             if not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes
         ]
-    return sorted(found, key=lambda path: (natural(str(path.relative_to(folder))), str(path)))
+    return sorted(files, key=lambda path: (natural(str(path.relative_to(folder))), str(path)))
 
 
 def seeded_split(labels: Tensor, share: float, seed_: int) -> tuple[Tensor, Tensor]:
     """Draw a share of each class; at least one sample is drawn, and at least one is left.
 
-    Each class has its own draws: samples added to one class change nothing in another.
+    Each class has its own draws, so samples added to one class do not change the split of another class.
 
     Args:
         labels: `[N]`, int64.
-        share: The share of each class to draw, rounded to the nearest number of samples.
+        share: The share of each class to draw, 0 to 1, rounded to the nearest number of samples.
         seed_: The data set's seed, not the experiment's: all seeds of an experiment have the same split.
 
     Returns:
         The indices of the samples that are left and of those drawn, each in rising order.
 
     Raises:
-        DataError: If a class has one sample only.
+        DataError: If a class has only one sample.
     """
     drawn = torch.zeros(len(labels), dtype=torch.bool)
     for label in sorted(set(labels.tolist())):
         members = (labels == label).nonzero().flatten()
         if len(members) < 2:
-            raise DataError(f"class {label} has one sample only; to split it takes at least 2")
+            raise DataError(f"class {label} has only one sample; a split needs at least 2")
         number = min(max(round(share * len(members)), 1), len(members) - 1)
         order = torch.randperm(len(members), generator=seed.generator(seed_, f"test split of class {label}"))
         drawn[members[order[:number]]] = True
@@ -136,7 +136,7 @@ def list_parts(folder: Path, suffixes: Collection[str], *, num_classes: int, sha
     if len(present) == 1:
         raise DataError(
             f"{folder}: there is a folder {present[0]!r} and no other of {' and '.join(GIVEN)}; "
-            f"expected both, or class folders with other names"
+            f"expected both folders, or class folders with other names"
         )
     if present:
         return given_parts(folder, suffixes, num_classes=num_classes)

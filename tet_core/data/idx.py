@@ -30,7 +30,7 @@ def read_idx(path: Path) -> Tensor:
         A uint8 tensor of the file's shape.
 
     Raises:
-        DataError: If the file is missing, damaged, cut short, too long, or not IDX of uint8; it names the file.
+        DataError: If the file is missing, damaged, truncated, too long, or not IDX of uint8; it names the file.
     """
     content = _unzip(path)
     if len(content) < 4 or content[:3] != bytes((0, 0, _UINT8)):
@@ -38,7 +38,7 @@ def read_idx(path: Path) -> Tensor:
     num_axes = content[3]
     start = 4 + 4 * num_axes
     if len(content) < start:
-        raise DataError(f"{path}: cut short within its header ({len(content)} bytes)")
+        raise DataError(f"{path}: truncated within its header ({len(content)} bytes)")
     shape = struct.unpack(f">{num_axes}I", content[4:start])
     if len(content) - start != math.prod(shape):
         raise DataError(f"{path}: holds {len(content) - start} values, expected {math.prod(shape)} for shape {shape}")
@@ -51,4 +51,4 @@ def _unzip(path: Path) -> bytearray:
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{path}: damaged or cut short ({error}); delete it and get it again") from error
+        raise DataError(f"{path}: damaged or truncated ({error}); delete it and get it again") from error

@@ -25,7 +25,7 @@ from tet_core.data.dataset import DataError, Dataset, described
 from tet_core.data.folders import Listing, Parts, given_parts, list_parts
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp"))
-# Of ImageNet's training set, the numbers in common use, for pixels from 0 to 1; for one grey channel round numbers.
+# Mean and standard deviation of pixels from 0 to 1: the usual ones of ImageNet, round numbers for one grey channel.
 _MEAN, _STD = {3: (0.485, 0.456, 0.406), 1: (0.5,)}, {3: (0.229, 0.224, 0.225), 1: (0.25,)}
 _MAX_THREADS = 16
 
@@ -73,7 +73,7 @@ class ImageFiles:
         return ImageFiles(self.root, names, self.labels[indices], self.side, self.channels, self.device)
 
     def to(self, device: torch.device) -> "ImageFiles":
-        """Return the same samples, whose batches are on a device."""
+        """Return the same samples; their batches are on a device."""
         return ImageFiles(self.root, self.names, self.labels.to(device), self.side, self.channels, device)
 
     def content(self) -> Iterator[Buffer]:
@@ -84,7 +84,7 @@ class ImageFiles:
 
 
 def num_threads() -> int:
-    """Return how many threads decode: `OMP_NUM_THREADS`, which Ray sets to a trial's CPUs, else the process's CPUs."""
+    """Return the number of decoding threads: `OMP_NUM_THREADS`, which Ray sets to a trial's CPUs, else all CPUs."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     number = int(asked) if asked.isdecimal() else len(os.sched_getaffinity(0))
     return min(max(number, 1), _MAX_THREADS)
@@ -92,7 +92,7 @@ def num_threads() -> int:
 
 @cache
 def _pool(number: int) -> ThreadPoolExecutor:
-    """Return that many threads, kept for the process: Pillow lets them decode in parallel."""
+    """Return a pool of `number` threads, kept for the process: Pillow lets threads decode in parallel."""
     return ThreadPoolExecutor(number, thread_name_prefix="decode")
 
 
@@ -108,7 +108,7 @@ def decode(path: Path, side: int, channels: int) -> Tensor:
         `[C, side, side]`, uint8.
 
     Raises:
-        DataError: If the file is missing, damaged, cut short, no image, or too large for a real one; it names the file.
+        DataError: If the file is missing, damaged, truncated, no image, or implausibly large; it names the file.
     """
     try:
         with Image.open(path) as image:
@@ -117,13 +117,13 @@ def decode(path: Path, side: int, channels: int) -> Tensor:
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise DataError(f"{path}: damaged, cut short or no image ({error})") from error
+        raise DataError(f"{path}: damaged, truncated or no image ({error})") from error
     values = torch.from_numpy(np.array(scaled, dtype=np.uint8))
     return values.unsqueeze(0) if channels == 1 else values.permute(2, 0, 1).contiguous()
 
 
 def _of_mode(image: Image.Image, channels: int) -> Image.Image:
-    """Return an image in colour or grey; of 16 bits the upper eight are kept, where Pillow would clip."""
+    """Return an image in colour or grey; keep the upper eight of 16 bits, whereas Pillow would clip."""
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
     return image.convert("RGB" if channels == 3 else "L")
@@ -141,10 +141,10 @@ def _shorter_to(image: Image.Image, side: int) -> Image.Image:
 def load_imagenet(config: ImageNet, root: Path) -> Dataset:
     """Load ImageNet: folders `train` and `val` with one folder a class, named by WordNet id.
 
-    As usual, its canvas is larger than the input by 256/224: training crops at random, testing crops the middle.
+    As usual, the canvas is larger than the input by 256/224: training crops at random, testing crops the middle.
 
     Raises:
-        DataError: If it is missing, or its classes are not as many as asked for; it names the folder.
+        DataError: If the data set is missing, or the number of classes is wrong; the message names the folder.
     """
     folder = root / config.folder
     missing = [part for part in ("train", "val") if not (folder / part).is_dir()]
@@ -163,13 +163,13 @@ def load_folder(config: ImageFolder, root: Path) -> Dataset:
     """Load images from a user's folder.
 
     Raises:
-        DataError: If the folder is missing or empty, or its classes are not as many as asked for; it names the folder.
+        DataError: If the folder is missing or empty, or the number of classes is wrong; the message names the folder.
     """
     folder = root / config.folder
     if not folder.is_dir():
         raise DataError(
-            f"image_folder is not here: looked for {folder}; put one folder a class there, or train and test with one "
-            f"folder a class each (set TET_DATA or the data root for another place)"
+            f"image_folder is not here: looked for {folder}; put one folder for each class there, or train and "
+            f"test with one folder for each class (set TET_DATA or the data root for another place)"
         )
     parts = list_parts(folder, SUFFIXES, num_classes=config.num_classes, share=config.test, seed_=config.split_seed)
     return _dataset(config, folder, parts, side=config.input_size)
@@ -180,7 +180,7 @@ def _dataset(config: ImageNet | ImageFolder, folder: Path, parts: Parts, *, side
     train, test = (_files(folder, part, side, card.in_channels) for part in (parts.train, parts.test))
     mean, std = (tuple(255 * value for value in values[card.in_channels]) for values in (_MEAN, _STD))
     source = f"{folder}, {parts.split}"
-    # A selection of ImageNet is recognised by its numbers of samples.
+    # `whole=False`: a selection of ImageNet has other numbers of samples.
     return described(card, train, test, name=config.name, mean=mean, std=std, source=source, whole=False)
 
 

@@ -1,4 +1,4 @@
-"""Data sets from packages that others installed on the nodes, asked for by name.
+"""Data sets from other packages that are installed on the nodes, found by name.
 
 Shapes: N samples, B of a batch.
 """
@@ -18,23 +18,25 @@ from tet_core.errors import DataError, errors_of_entry_point
 
 
 def load_installed(config: EntryPointDataset, root: Path, T: int | None) -> Dataset:
-    """Call what a package offers under `tet.datasets`, and check that it gives what the spec says.
+    """Call the function that a package offers under `tet.datasets`, and check its data set against the spec.
 
     It is called with `root` (the data root), `T` (None for still images) and the spec's options, and returns a
     `tet_core.Dataset`.
 
     Raises:
-        ConfigError: If no package offers it, or it does not take these options.
-        DataError: If what it gives is no data set, or another one than the spec says.
-        EntryPointError: If its code fails.
+        ConfigError: If no package offers the name, or the function does not take these options.
+        DataError: If the function returns no data set, or one that differs from the spec.
+        EntryPointError: If the function's code fails.
     """
     dataset = entry_points.call_entry_point(DATASET_ENTRY_POINTS, config.entry_point, config.options, root=root, T=T)
     name = f"entry_point {config.entry_point!r}"
     if not isinstance(dataset, Dataset):
         raise DataError(f"{name} gave a {type(dataset).__name__}; it must be a tet_core.Dataset")
-    said = (config.num_classes, config.in_channels, config.input_size, T)
-    found = (dataset.num_classes, dataset.in_channels, dataset.input_size, dataset.T)
-    for field, expected, given in zip(("num_classes", "in_channels", "input_size", "T"), said, found, strict=True):
+    expected_fields = (config.num_classes, config.in_channels, config.input_size, T)
+    given_fields = (dataset.num_classes, dataset.in_channels, dataset.input_size, dataset.T)
+    for field, expected, given in zip(
+        ("num_classes", "in_channels", "input_size", "T"), expected_fields, given_fields, strict=True
+    ):
         if expected != given:
             raise DataError(f"{name} gave {field} {given}; the spec says {expected}")
     train, test = (_guarded(samples, config.entry_point) for samples in (dataset.train, dataset.test))
@@ -42,17 +44,17 @@ def load_installed(config: EntryPointDataset, root: Path, T: int | None) -> Data
 
 
 def _guarded(samples: Samples, name: str) -> Samples:
-    """Samples whose errors name their entry point; `Split` is this package's own code."""
+    """Return samples whose errors name their entry point; a `Split` needs none, because it is this package's code."""
     return samples if isinstance(samples, Split) else _SamplesOfEntryPoint(samples, name)
 
 
 @dataclass(frozen=True)
 class _SamplesOfEntryPoint:
-    """Samples by another package's code, each call of which raises an `EntryPointError` if that code fails.
+    """Samples of another package; a call raises an `EntryPointError` if that package's code fails.
 
     Attributes:
-        samples: The package's own.
-        name: Its entry point.
+        samples: The package's samples.
+        name: The package's entry point.
     """
 
     samples: Samples
@@ -78,15 +80,15 @@ class _SamplesOfEntryPoint:
         """Return the samples at `indices` `[B]`; see `Samples.take`.
 
         Raises:
-            DataError: If there are not B of them.
+            DataError: If the package's code does not return B samples.
             EntryPointError: If the package's code fails.
         """
         with errors_of_entry_point(self.name):
             taken = self.samples.take(indices)
         if not isinstance(taken, Tensor) or taken.ndim < 4 or len(taken) != len(indices):
-            found = tuple(taken.shape) if isinstance(taken, Tensor) else type(taken).__name__
+            shape = tuple(taken.shape) if isinstance(taken, Tensor) else type(taken).__name__
             raise DataError(
-                f"entry_point {self.name!r}: take gave {found} for {len(indices)} samples; it must give "
+                f"entry_point {self.name!r}: take gave {shape} for {len(indices)} samples; it must give "
                 "[B, C, H, W], of events [B, T, C, H, W]"
             )
         return taken
@@ -97,7 +99,7 @@ class _SamplesOfEntryPoint:
             return replace(self, samples=self.samples.subset(indices))
 
     def to(self, device: torch.device) -> "_SamplesOfEntryPoint":
-        """Return the same samples, given on a device."""
+        """Return the same samples; their `take` gives tensors on a device."""
         with errors_of_entry_point(self.name):
             return replace(self, samples=self.samples.to(device))
 

@@ -18,7 +18,7 @@ from tet_core.data.dataset import Dataset, Samples
 from tet_core.distributed import ALONE, Workers
 from tet_core.errors import ConfigError
 
-# How many batches are decoded ahead: enough to hide one slow read, without using more memory than that.
+# Number of batches that are decoded ahead: enough to hide one slow read, and few enough to need little memory.
 PREFETCH = 3
 
 
@@ -32,7 +32,7 @@ class Batch(NamedTuple):
 class TrainLoader:
     """The training set, batch by batch; the last batch of an epoch may be smaller.
 
-    With several workers each gets its share of every batch; a share of a small batch may have no sample.
+    With several workers each worker gets its share of every batch; a share of a small batch may have no sample.
 
     Args:
         dataset: The data set.
@@ -91,7 +91,7 @@ def evaluation_batches(
 ) -> Iterator[Batch]:
     """Yield the samples in their order, normalised, not augmented, and cropped to the centre if larger than the input.
 
-    With several workers each gets whole batches, dealt out one by one.
+    With several workers each worker gets whole batches, see `Workers.dealt`.
     """
     batches = torch.split(torch.arange(len(samples), device=samples.labels.device), batch_size)
     for indices, images in taken(samples, workers.dealt(batches)):
@@ -127,9 +127,9 @@ def split_validation(labels: Tensor, fraction: float, seed_: int, part: float = 
 
     Args:
         labels: `[N]`, int64.
-        fraction: The share of the used samples of each class that goes to validation, rounded to the nearest number.
+        fraction: The share (0 to 1) of each class's used samples for validation, rounded to the nearest number.
         seed_: The experiment's seed.
-        part: The share of each class that is used at all, rounded to the nearest number.
+        part: The share (0 to 1) of each class that is used, rounded to the nearest number.
 
     Returns:
         Indices to train on and indices to validate on, each in rising order.
@@ -154,7 +154,7 @@ def split_validation(labels: Tensor, fraction: float, seed_: int, part: float = 
         raise ConfigError(
             "validation",
             fraction,
-            f"{with_part}of {len(labels)} samples that leaves {len(train)} to train on and {len(validation)} to "
-            "validate on, and both need at least one",
+            f"{with_part}of {len(labels)} samples this leaves {len(train)} to train on and {len(validation)} to "
+            "validate on; each must be at least one",
         )
     return train, validation

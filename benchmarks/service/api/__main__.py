@@ -1,8 +1,8 @@
-"""The API over a large database: how long answers take at 50 requests a second, and what the reconciler's pass costs.
+"""The API over a large database: the latency of answers at 50 requests a second, and the time of a reconciler's round.
 
     python -m benchmarks.service.api [--experiments 10000] [--rate 50] [--seconds 90]
 
-PostgreSQL, the API, its peer for Ray's Jobs API and the source of the requests are processes of their own.
+PostgreSQL, the API, the server that stands for Ray's Jobs API and the source of the requests are separate processes.
 """
 
 import argparse
@@ -31,13 +31,13 @@ from service.store.database import Database
 from tests.postgres import Server
 
 PACKAGES = ("fastapi", "uvicorn", "sqlalchemy", "psycopg", "pydantic")
-GET_MS, POST_MS, PASS_S = 50.0, 80.0, 1.0
-# The first seconds are the warming up of a process that has just started.
-WARM_UP_S, PASSES = 5, 20
+GET_MS, POST_MS, ROUND_S = 50.0, 80.0, 1.0
+# Seconds that are not measured because the API has just started, and number of measured rounds of the reconciler.
+WARM_UP_S, ROUNDS = 5, 20
 
 
-def asked(service: Service, stored: Stored, rate: float, seconds: float) -> tuple[list[Bound], list[str]]:
-    """Latencies of the requests, by endpoint and over all; and the endpoints that take a POST and were not asked."""
+def request_latencies(service: Service, stored: Stored, rate: float, seconds: float) -> tuple[list[Bound], list[str]]:
+    """Return the latencies by endpoint and over all endpoints, and the POST endpoints that were not measured."""
     description = httpx.get(f"{service.settings.api_url}/openapi.json", trust_env=False).json()
     mix = Mix(description, stored)
     requests, answers = service.settings.home / "requests.jsonl", service.settings.home / "answers.json"
@@ -56,8 +56,8 @@ def asked(service: Service, stored: Stored, rate: float, seconds: float) -> tupl
         env=dict(service.environment),
         check=True,
     )
-    told = [each for each in json.loads(answers.read_text()) if each["number"] >= WARM_UP_S * rate]
-    return _latencies(told), mix.not_measured
+    measured_answers = [each for each in json.loads(answers.read_text()) if each["number"] >= WARM_UP_S * rate]
+    return _latencies(measured_answers), mix.not_measured
 
 
 def _latencies(answers: Sequence[dict[str, Any]]) -> list[Bound]:
@@ -67,8 +67,11 @@ def _latencies(answers: Sequence[dict[str, Any]]) -> list[Bound]:
         values = [1000 * each["latency_s"] for each in answers if each["name"].startswith(name)]
         if name in names:
             values = [1000 * each["latency_s"] for each in answers if each["name"] == name]
-        shown = [percentile(values, share) for share in (0.5, 0.99, 1.0)]
-        print(f"{name:<66} {len(values):>5} {shown[0]:>8.1f} {shown[1]:>8.1f} {shown[2]:>8.1f}", flush=True)
+        percentiles = [percentile(values, share) for share in (0.5, 0.99, 1.0)]
+        print(
+            f"{name:<66} {len(values):>5} {percentiles[0]:>8.1f} {percentiles[1]:>8.1f} {percentiles[2]:>8.1f}",
+            flush=True,
+        )
     failed = [each for each in answers if not 200 <= each["status"] < 300]
     for (name, status), count in Counter((each["name"], each["status"]) for each in failed).items():
         print(f"{count} x {status}: {name}")
@@ -83,37 +86,37 @@ def _latencies(answers: Sequence[dict[str, Any]]) -> list[Bound]:
     return [*bounds, Bound("the source of the requests was late, 99th percentile", percentile(late, 0.99), "ms")]
 
 
-def passes(service: Service) -> list[Bound]:
-    """What the reconciler's passes cost, in a process of their own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.service.api.passes", "--count", str(PASSES)],
+def reconciler_rounds(service: Service) -> list[Bound]:
+    """Return the time of the reconciler's rounds, measured in a separate process."""
+    process = subprocess.run(
+        [sys.executable, "-m", "benchmarks.service.api.reconciler_rounds", "--count", str(ROUNDS)],
         env=dict(service.environment),
         capture_output=True,
         text=True,
         check=True,
     )
-    told = json.loads(done.stdout)
+    result = json.loads(process.stdout)
     return [
-        Bound("a pass of the reconciler, median", median(told["took_s"]), "s", PASS_S),
-        Bound("a pass of the reconciler, longest", max(told["took_s"]), "s", PASS_S),
-        Bound("a pass of the reconciler, processor time, median", median(told["cpu_s"]), "s"),
+        Bound("a round of the reconciler, median", median(result["took_s"]), "s", ROUND_S),
+        Bound("a round of the reconciler, longest", max(result["took_s"]), "s", ROUND_S),
+        Bound("a round of the reconciler, processor time, median", median(result["cpu_s"]), "s"),
     ]
 
 
 def cpu_s(process: psutil.Process) -> float:
-    """Processor time of a process so far."""
+    """Return the processor time of a process so far, in s."""
     times = process.cpu_times()
     return times.user + times.system
 
 
 def measured(database_url: str, arguments: argparse.Namespace) -> list[Bound]:
-    """Fill a database and measure."""
+    """Fill a database, and return the measured figures."""
     database = Database(database_url)
     database.migrate()
-    begun = time.monotonic()
+    start_time = time.monotonic()
     stored = fill(database, arguments.experiments)
     database.dispose()
-    bounds = [Bound(f"stored {stored.num_experiments:,} experiments in", time.monotonic() - begun, "s")]
+    bounds = [Bound(f"stored {stored.num_experiments:,} experiments in", time.monotonic() - start_time, "s")]
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("TET_", "RAY_"))}
     with tempfile.TemporaryDirectory(prefix="tb") as home:
         service = settings_for(Path(home), database_url, inherited)
@@ -121,16 +124,16 @@ def measured(database_url: str, arguments: argparse.Namespace) -> list[Bound]:
             with api(service) as process:
                 processes = {"the API": process, "its control process": process.children()[0]}
                 before = [cpu_s(each) for each in processes.values()]
-                latencies, not_asked = asked(service, stored, arguments.rate, arguments.seconds)
+                latencies, not_measured = request_latencies(service, stored, arguments.rate, arguments.seconds)
                 for (name, each), at_first in zip(processes.items(), before, strict=True):
                     share = 100 * (cpu_s(each) - at_first) / (WARM_UP_S + arguments.seconds)
                     bounds.append(Bound(f"processor time of {name}", share, "% a core"))
-            print(f"not asked: POST {', '.join(not_asked) or 'nothing'}")
-            return bounds + latencies + passes(service)
+            print(f"not measured: POST {', '.join(not_measured) or 'nothing'}")
+            return bounds + latencies + reconciler_rounds(service)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the figures and write them; 0 only if all bounds hold."""
+    """Print the figures and write them to a file; return 0 only if all bounds hold."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.service.api")
     parser.add_argument("--experiments", type=int, default=10_000)
     parser.add_argument("--rate", type=float, default=50.0, help="requests a second")

@@ -1,9 +1,9 @@
-"""Asks an API so many times a second, whether or not it has answered yet; a process of its own.
+"""A source of requests at a fixed rate, whether or not earlier requests are answered; a separate process.
 
     python -m benchmarks.service.api.load --port 8000 --rate 50 --requests FILE --answers FILE
 
-A latency counts from the moment at which a request was due, so what an answer delays counts against it too. HTTP is
-spoken by hand: a client library would take longer than some of the answers.
+A latency counts from the time at which a request was due, so the wait after a late answer counts too. HTTP is written
+by hand: a client library would take longer than some of the answers.
 """
 
 import argparse
@@ -24,13 +24,13 @@ MAX_IDLE_S = 2.0
 
 @dataclass
 class Client:
-    """Connections that are kept, as many as are needed at once."""
+    """A client that keeps its connections, as many as are needed at the same time."""
 
     port: int
     idle: list[tuple[float, asyncio.StreamReader, asyncio.StreamWriter]] = field(default_factory=list)
 
     async def ask(self, method: str, path: str, body: str) -> tuple[int, int]:
-        """Status and length of an answer."""
+        """Send a request; return the status and the length of the answer in bytes."""
         reader, writer = await self._connection()
         data = body.encode()
         head = f"{method} {quote(path, safe='/?=&')} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n"
@@ -44,7 +44,7 @@ class Client:
         return int(lines[0].split()[1]), length
 
     async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """The one that was used last; what has been idle for longer, the server may just be closing."""
+        """Return the connection used last, or a new one: the server may be closing one that was idle for long."""
         while self.idle:
             used_at, reader, writer = self.idle.pop()
             if time.monotonic() - used_at < MAX_IDLE_S:
@@ -54,12 +54,12 @@ class Client:
 
 
 async def load(port: int, rate: float, requests: list[dict[str, str]]) -> list[dict[str, Any]]:
-    """Send each request when it is due; what came of each, with its latency in s."""
+    """Send each request when it is due; return the answers, each with its latency in s."""
     client, answers = Client(port), []
-    begun = time.monotonic() + 1.0
+    start_time = time.monotonic() + 1.0
 
     async def one(number: int, request: dict[str, str]) -> None:
-        due = begun + number / rate
+        due = start_time + number / rate
         await asyncio.sleep(due - time.monotonic())
         late = time.monotonic() - due
         status, num_bytes = 0, 0
@@ -85,7 +85,7 @@ async def load(port: int, rate: float, requests: list[dict[str, str]]) -> list[d
 
 
 def main() -> int:
-    """Send the file's requests, a JSON object a line, and write what came of them."""
+    """Send the requests of a file, one JSON object on each line, and write the answers to another file."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--rate", type=float, required=True)

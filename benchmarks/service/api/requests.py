@@ -1,6 +1,6 @@
-"""What is asked: every GET that the API describes, logs and event streams aside, and what is posted beside it.
+"""The requests: every GET that the API describes, except logs and event streams, and some of its POSTs.
 
-The API's own description is what they are listed by, so that a new endpoint is either measured or an error here.
+The GETs are read from the API's own description, so a new endpoint is either measured or an error here.
 """
 
 import itertools
@@ -12,15 +12,15 @@ from typing import Any
 
 from benchmarks.service.api.stored import Stored, raw_spec
 
-# Their answers are as long as what they tell of, and streams do not end.
+# Endpoints that are left out: a log's answer can have any length, and a stream does not end.
 ASIDE = ("/experiments/{experiment_id}/events", "/experiments/{experiment_id}/logs")
-# Of 50 requests a second, 10 change something.
+# Share of POSTs: of 50 requests a second, 10 change something.
 POST_SHARE = 0.2
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request, and under which name its latency counts."""
+    """One request, and the name under which its latency is counted."""
 
     name: str
     method: str
@@ -28,12 +28,12 @@ class Request:
     body: str = ""
 
     def as_dict(self) -> dict[str, str]:
-        """The same as plain values."""
+        """Return the request as plain values."""
         return asdict(self)
 
 
 class Mix:
-    """Draws requests over what is stored, always the same ones."""
+    """A generator of requests for the stored experiments, the same ones in every run."""
 
     def __init__(self, description: Mapping[str, Any], stored: Stored, seed: int = 0) -> None:
         self._stored, self._draw = stored, random.Random(seed)
@@ -47,7 +47,7 @@ class Mix:
         self.not_measured = sorted(posts - set(POSTS))
 
     def requests(self, count: int) -> Iterator[Request]:
-        """So many requests; each GET as often as any other, and so each POST."""
+        """Yield `count` requests; every GET is as frequent as any other GET, every POST as any other POST."""
         gets, posts = itertools.cycle(self.gets), itertools.cycle(self.posts)
         every = round(1 / POST_SHARE)
         for number in range(count):
@@ -56,7 +56,7 @@ class Mix:
     # -- GET ---------------------------------------------------------------------------------------------------
 
     def _variants(self, path: str) -> list[str]:
-        """An endpoint, with the queries that make it do different work."""
+        """Return an endpoint's path with each query that makes the endpoint do different work."""
         return [path + query for query in QUERIES.get(path, ("",))]
 
     def _get(self, name: str) -> Request:
@@ -68,19 +68,19 @@ class Mix:
         return Request(f"GET {name}", "GET", path)
 
     def any_id(self) -> str:
-        """Any experiment's."""
+        """Return the id of any experiment."""
         return self._draw.choice(self._all)
 
     def verified_id(self) -> str:
-        """Of one with replays."""
+        """Return the id of an experiment with replays."""
         return self._draw.choice(self._verified)
 
     def preset(self) -> str:
-        """A preset's name."""
+        """Return a preset's name."""
         return self._draw.choice(("table1-cifar100", "fig4b-energy-mini"))
 
     def number(self) -> str:
-        """A number in the names of experiments."""
+        """Return a number that occurs in the names of experiments."""
         return str(self._draw.randrange(self._stored.num_experiments))
 
     # -- POST --------------------------------------------------------------------------------------------------
@@ -90,23 +90,23 @@ class Mix:
         return Request(f"POST {path}", "POST", filled, "" if body is None else json.dumps(body))
 
     def new_spec(self) -> dict[str, Any]:
-        """A spec that was never posted."""
+        """Return a spec that was never posted."""
         return raw_spec(next(self._numbers))
 
     def queued_id(self) -> str:
-        """Of one that waits."""
+        """Return the id of an experiment that waits."""
         return self._draw.choice(self._stored.ids["queued"])
 
     def failed_id(self) -> str:
-        """Of one that failed, and was not retried before."""
+        """Return the id of a failed experiment that was not retried before."""
         return self._stored.ids["failed"].pop()
 
     def succeeded_id(self) -> str:
-        """Of one that succeeded."""
+        """Return the id of an experiment that succeeded."""
         return self._draw.choice(self._stored.ids["succeeded"])
 
     def replay(self) -> dict[str, Any]:
-        """Which stage to replay."""
+        """Return the request to replay a stage."""
         return {"chain": self._draw.choice(self._stored.chains).id, "stage": 0}
 
 
@@ -133,7 +133,7 @@ QUERIES: Mapping[str, tuple[str, ...]] = {
     ),
     _ID: ("", "?limit=10", "?cursor=20"),
 }
-# Half of what is posted are specs.
+# The POSTs that are measured, each with a function that returns its path and its body.
 POSTS: Mapping[str, Callable[[Mix], tuple[str, object]]] = {
     "/experiments": lambda mix: ("/experiments", mix.new_spec()),
     "/experiments/validate": lambda mix: ("/experiments/validate", mix.new_spec()),
@@ -143,9 +143,9 @@ POSTS: Mapping[str, Callable[[Mix], tuple[str, object]]] = {
     f"{_ID}/fork": lambda mix: (f"/experiments/{mix.succeeded_id()}/fork", {"name": "a fork"}),
     f"{_ID}/verify": lambda mix: (f"/experiments/{mix.succeeded_id()}/verify", mix.replay()),
 }
-# Everything that changes something and is not asked, with the reason.
+# The endpoints that change something and are not measured, with the reason.
 NOT_MEASURED: Mapping[str, str] = {
-    f"POST {_ID}/cancel": "it stores a wish, as a pause does, and what is cancelled can be asked nothing more",
-    f"POST {_ID}/rerun-best": "none of what is stored has a search, so nothing was chosen",
+    f"POST {_ID}/cancel": "it stores a wish, like a pause, and a cancelled experiment accepts no further request",
+    f"POST {_ID}/rerun-best": "no stored experiment has a search, so there is no best configuration",
     f"DELETE {_ID}": "it stores a wish; the files are removed later",
 }

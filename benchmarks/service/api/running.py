@@ -1,4 +1,4 @@
-"""The API as a process of its own, beside a peer that speaks Ray's Jobs API, and drivers that tell of epochs."""
+"""The processes of the benchmark: the API, a server for Ray's Jobs API, and drivers that report epochs."""
 
 import subprocess
 import sys
@@ -21,26 +21,26 @@ from service.storage import ExperimentFolder
 from tests.ports import free_ports
 
 START_S = 120.0
-# Every experiment that runs tells of an epoch so often.
+# Seconds between two epochs that a running experiment reports.
 EPOCH_S = 1.0
 
 
 @dataclass(frozen=True)
 class Service:
-    """What is up: settings, and the environment that makes a process read them."""
+    """The settings of the running service, and the environment that gives them to a process."""
 
     settings: Settings
     environment: Mapping[str, str]
 
     @property
     def port(self) -> int:
-        """Where the API listens."""
+        """The port on which the API listens."""
         return self.settings.api_port
 
 
 @contextmanager
 def ray_jobs(port: int, environment: Mapping[str, str]) -> Iterator[None]:
-    """The peer, for as long as the context lasts."""
+    """Run the server for Ray's Jobs API within this context."""
     command = [sys.executable, "-m", "benchmarks.service.api.jobs_server", str(port)]
     process = subprocess.Popen(command, env=dict(environment))
     try:
@@ -51,7 +51,7 @@ def ray_jobs(port: int, environment: Mapping[str, str]) -> Iterator[None]:
 
 
 def settings_for(home: Path, database_url: str, environment: Mapping[str, str]) -> Service:
-    """Settings on free ports; as many experiments run as are stored as running, so that the others wait."""
+    """Return settings with free ports; the limit of running experiments is reached, so all others wait."""
     api, ray = free_ports(2)
     settings = Settings.model_validate(
         {
@@ -70,7 +70,7 @@ def settings_for(home: Path, database_url: str, environment: Mapping[str, str]) 
 
 @contextmanager
 def api(service: Service) -> Iterator[psutil.Process]:
-    """The API's process, with its reconciler and housekeeper, for as long as the context lasts."""
+    """Run the API with its reconciler and housekeeper within this context, and yield its process."""
     log = service.settings.home / "api.log"
     with log.open("wb") as output:
         command = [sys.executable, "-m", "service.api"]
@@ -96,12 +96,12 @@ def _answers(url: str) -> bool:
 
 @contextmanager
 def drivers(service: Service, stored: Stored) -> Iterator[None]:
-    """Each experiment that runs says once a second that a stage has got further, as its driver would."""
+    """Report one epoch a second for each running experiment within this context, as its driver would."""
     folders = [ExperimentFolder(service.settings.storage, each) for each in stored.ids["running"]]
     for folder in folders:
         folder.driver(1).mkdir(parents=True)
     stop = threading.Event()
-    thread = threading.Thread(target=_tell, args=(folders, stored.chains[-1].id, stop))
+    thread = threading.Thread(target=_report_epochs, args=(folders, stored.chains[-1].id, stop))
     thread.start()
     try:
         yield
@@ -110,7 +110,7 @@ def drivers(service: Service, stored: Stored) -> Iterator[None]:
         thread.join()
 
 
-def _tell(folders: list[ExperimentFolder], chain: str, stop: threading.Event) -> None:
+def _report_epochs(folders: list[ExperimentFolder], chain: str, stop: threading.Event) -> None:
     epoch = 0
     while not stop.wait(EPOCH_S):
         epoch += 1

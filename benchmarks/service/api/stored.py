@@ -1,6 +1,6 @@
-"""Fills a database as years of use would: experiments in every state, their chains, stages, events and replays.
+"""A database as after years of use: experiments in every state, their chains, stages, events and replays.
 
-Experiments are made here, by the service's own code; what hangs on them is multiplied inside PostgreSQL.
+The service's own code makes the experiments; their chains, stages and events are multiplied inside PostgreSQL.
 """
 
 import random
@@ -21,31 +21,31 @@ from service.store.tables import ExperimentRow
 from tet_core.measure.metric_names import OF_AN_EPOCH, TIMES
 
 NUM_STAGES = 100
-# What waits and what runs; of the rest most have succeeded.
+# Numbers of experiments that wait, run or are paused; most of the others have succeeded.
 NUM_QUEUED, NUM_RUNNING, NUM_PAUSED = 1_000, 16, 20
 EVENTS_EACH, VERIFIED_EACH = 50, 100
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What is in the database: ids by state, and the chains that all experiments share."""
+    """The content of the database: ids by state, and the chains that all experiments share."""
 
     ids: dict[str, list[str]]
     chains: tuple[Chain, ...]
 
     @property
     def num_experiments(self) -> int:
-        """How many there are."""
+        """The number of experiments."""
         return sum(map(len, self.ids.values()))
 
 
 def spec(number: int = 0) -> Experiment:
-    """Two arms of two train stages over 25 seeds: 100 stages."""
+    """Return a spec of two arms of two train stages over 25 seeds: 100 stages."""
     return parse(raw_spec(number))
 
 
 def raw_spec(number: int = 0) -> dict[str, Any]:
-    """The same as it is posted."""
+    """Return the same spec as the JSON that a user posts."""
     tet = {"name": "tet", "lamb": 0.05, "phi": 1.0}
     arms = [
         {"name": name, "stages": [{"kind": "train", "T": T, "epochs": 20, "loss": loss} for T in (2, 4)]}
@@ -65,11 +65,11 @@ def raw_spec(number: int = 0) -> dict[str, Any]:
 
 
 def fill(database: Database, num_experiments: int) -> Stored:
-    """Store so many experiments of 100 stages each."""
+    """Store `num_experiments` experiments of 100 stages each."""
     chains = plan(spec())
     rows = _experiments(num_experiments)
     with database.engine.begin() as connection:
-        # Rows that are consistent by construction need no looking up of what they refer to.
+        # The rows are consistent by construction, so PostgreSQL need not check their references.
         connection.execute(text("SET LOCAL session_replication_role = replica"))
         connection.execute(insert(ExperimentRow), rows)
         _template(connection, chains)
@@ -89,8 +89,8 @@ def _experiments(count: int) -> list[dict[str, Any]]:
     presets, states = list(catalogue.presets()), _states(count)
     base, rows = spec(), []
     for number, state in enumerate(states):
-        own = base.model_copy(update={"name": f"digits: SDT and TIT, number {number}"})
-        row = experiment_row(own, num_stages=NUM_STAGES, preset=draw.choice(presets) if number % 5 == 0 else None)
+        named = base.model_copy(update={"name": f"digits: SDT and TIT, number {number}"})
+        row = experiment_row(named, num_stages=NUM_STAGES, preset=draw.choice(presets) if number % 5 == 0 else None)
         values = {column.key: column.default.arg for column in ExperimentRow.__table__.columns if _plain(column)}
         values |= {name: value for name in names if (value := getattr(row, name)) is not None}
         values |= _dates(state, now - timedelta(minutes=count - number))
@@ -111,18 +111,18 @@ def _states(count: int) -> list[str]:
 
 
 def _dates(state: str, at: Any) -> dict[str, Any]:
-    begun = state not in (ExperimentState.QUEUED, ExperimentState.PAUSED)
-    ended = begun and state != ExperimentState.RUNNING
+    has_started = state not in (ExperimentState.QUEUED, ExperimentState.PAUSED)
+    ended = has_started and state != ExperimentState.RUNNING
     done = {"succeeded": NUM_STAGES, "failed": NUM_STAGES // 2, "cancelled": 10, "running": 30}.get(state, 0)
     return {
         "created_at": at,
         "queued_at": at,
         "wanted": Wanted.PAUSE if state == ExperimentState.PAUSED else Wanted.RUN,
-        "started_at": at if begun else None,
+        "started_at": at if has_started else None,
         "finished_at": at + timedelta(hours=1) if ended else None,
-        "driver_attempt": int(begun),
+        "driver_attempt": int(has_started),
         "stages_done": done,
-        "mlflow_experiment_id": "7" if begun else None,
+        "mlflow_experiment_id": "7" if has_started else None,
     }
 
 
@@ -131,7 +131,7 @@ def _plain(column: Any) -> bool:
 
 
 def _template(connection: Connection, chains: tuple[Chain, ...]) -> None:
-    """The chains and stages of one experiment, to be multiplied."""
+    """Store the chains of one experiment in a temporary table, from which the others are multiplied."""
     connection.execute(text("CREATE TEMP TABLE one (position int, id text, arm text, seed int) ON COMMIT DROP"))
     rows = [{"p": i, "i": chain.id, "a": chain.arm, "s": chain.seed} for i, chain in enumerate(chains)]
     connection.execute(text("INSERT INTO one VALUES (:p, :i, :a, :s)"), rows)

@@ -1,10 +1,10 @@
-"""A driver beside bare Tune: does a large experiment complete, and what does the service cost a trial?
+"""A driver compared with bare Tune: a large experiment must complete, and the overhead of a trial is bounded.
 
     python -m benchmarks.service.cluster [--chains 1000] [--nodes 8] [--gpus 8] [--short 64]
 
 Both run on the same nodes, one after the other, with as many trials and the same settings of reuse and concurrency.
-Time counts from a process's start to its last trial's end, so what a driver does before and after is in it. Bare Tune
-has one report a trial; a stage of ours begins an attempt, commits an epoch and marks its end.
+Time counts from the start of a process to the end of its last trial, so it includes the driver's work before the first
+trial. A trial of bare Tune reports once; a stage of the service starts an attempt, commits an epoch and marks its end.
 """
 
 import argparse
@@ -23,12 +23,12 @@ from service.runner.tuning.room import MAX_PENDING
 
 PACKAGES = ("ray", "mlflow")
 OVERHEAD_S, GROWTH_KB = 0.2, 50.0
-# Until so many trials have ended, what grows is caches, or everything that is imported late.
+# Number of trials after which memory is measured: before, caches and late imports grow.
 WARM_UP = 200
 
 
 def bare(nodes: Cluster, num_trials: int, *, reuse: bool) -> tuple[Measured, list[float], int]:
-    """Bare Tune: measurements, ends of trials, and how many processes had torch."""
+    """Run bare Tune; return the measurements, the ends of the trials, and how many processes had torch."""
     folder = nodes.folder / f"bare-{num_trials}-{reuse}"
     folder.mkdir()
     command = [sys.executable, "-m", "benchmarks.service.cluster.bare", "--trials", str(num_trials)]
@@ -40,12 +40,12 @@ def bare(nodes: Cluster, num_trials: int, *, reuse: bool) -> tuple[Measured, lis
         measured = run.to_the_end()
     finally:
         run.kill()
-    told = json.loads((folder / "ends.json").read_text())
-    return measured, told["at"], told["torch"]
+    result = json.loads((folder / "ends.json").read_text())
+    return measured, result["at"], result["torch"]
 
 
 def compared(nodes: Cluster, num_chains: int, *, reuse: bool) -> list[Bound]:
-    """Both, with as many trials; the figures."""
+    """Run bare Tune and the service with equally many trials, and return the figures."""
     num_trials, how = num_chains * STAGES, "used actors" if reuse else "fresh actors"
     print(f"bare Tune, {num_trials:,} trials, {how} ...", flush=True)
     measured, ends, num_torch = bare(nodes, num_trials, reuse=reuse)
@@ -54,7 +54,7 @@ def compared(nodes: Cluster, num_chains: int, *, reuse: bool) -> list[Bound]:
     bare_s = (ends[-1] - measured.begun) / num_trials
     ours_s = (ours.ends[-1] - ours.measured.begun) / num_trials
     label = f"{num_trials:,} trials, {how}"
-    told = [
+    bounds = [
         Bound(f"{label}: stages that did not end well", num_trials - len(ours.ends), "", 0),
         Bound(f"{label}: outcome other than succeeded", float(ours.outcome != "succeeded"), "", 0),
         Bound(f"{label}: trials whose process had torch", num_torch + ours.num_torch, "", 0),
@@ -62,7 +62,7 @@ def compared(nodes: Cluster, num_chains: int, *, reuse: bool) -> list[Bound]:
         Bound(f"{label}: the service", ours_s, "s/trial"),
         Bound(f"{label}: overhead", ours_s - bare_s, "s/trial", OVERHEAD_S),
     ]
-    return told + (_memory(measured, ends, ours, label) if num_trials > 2 * WARM_UP else []) + _shipping(ours, label)
+    return bounds + (_memory(measured, ends, ours, label) if num_trials > 2 * WARM_UP else []) + _shipping(ours, label)
 
 
 def _memory(measured: Measured, ends: list[float], ours: Driven, label: str) -> list[Bound]:
@@ -81,24 +81,24 @@ def _shipping(ours: Driven, label: str) -> list[Bound]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the figures and write them; 0 only if all bounds hold."""
+    """Print the figures and write them to a file; return 0 only if all bounds hold."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.service.cluster")
     parser.add_argument("--chains", type=int, default=1_000)
     parser.add_argument("--nodes", type=int, default=8)
     parser.add_argument("--gpus", type=int, default=8, help="logical GPUs a node")
-    parser.add_argument("--short", type=int, default=64, help="trials with a fresh actor each; 0: none")
+    parser.add_argument("--short", type=int, default=64, help="number of trials that each get a fresh actor; 0: none")
     arguments = parser.parse_args(argv)
     end_tidily()
     about = machine()
     title = f"Service: {arguments.chains:,} chains x {STAGES} stages, {arguments.nodes} nodes x {arguments.gpus} GPUs"
     print(header(title, PACKAGES), flush=True)
-    begun = time.monotonic()
+    start_time = time.monotonic()
     with cluster(arguments.nodes, arguments.gpus) as nodes:
-        bounds = [Bound("the cluster's start", time.monotonic() - begun, "s")]
+        bounds = [Bound("the cluster's start", time.monotonic() - start_time, "s")]
         if arguments.short:
             bounds += compared(nodes, arguments.short // STAGES, reuse=False)
         bounds += compared(nodes, arguments.chains, reuse=True)
-    bounds.append(Bound("all of this", time.monotonic() - begun, "s"))
+    bounds.append(Bound("all of this", time.monotonic() - start_time, "s"))
     print(*(bound.line() for bound in bounds), sep="\n")
     write("service_cluster", PACKAGES, {"about": about, "arguments": vars(arguments), "rows": rows(bounds)})
     return 0 if all(bound.holds for bound in bounds) else 1

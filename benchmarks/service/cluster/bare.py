@@ -1,4 +1,4 @@
-"""Bare Tune, as a process of its own: trials that only report, found by nobody's searcher, kept by nobody.
+"""Bare Tune in a separate process: trials that only report, without a searcher and without checkpoints.
 
 python -m benchmarks.service.cluster.bare --trials 2000 --reuse --folder FOLDER
 """
@@ -20,7 +20,7 @@ DEMAND = {"CPU": 1, "GPU": 1}
 
 
 class Ends(Callback):
-    """Remembers when each trial ended, and whether its process had torch."""
+    """A callback that records when each trial ended, and counts the processes that had torch."""
 
     def __init__(self) -> None:
         self.at: list[float] = []
@@ -34,7 +34,7 @@ class Ends(Callback):
 
 
 def main() -> int:
-    """Run the trials and leave `ends.json` in the folder."""
+    """Run the trials, and write `ends.json` to the folder."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--trials", type=int, required=True)
     parser.add_argument("--reuse", action="store_true")

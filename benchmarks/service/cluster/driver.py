@@ -1,6 +1,6 @@
-"""The service's driver, as a process of its own, with trials that only report in place of trainings.
+"""The service's driver in a separate process; its trials only report and train nothing.
 
-python -m benchmarks.service.cluster.driver --experiment ... (see service.runner.driver)
+python -m benchmarks.service.cluster.driver --experiment ... (all options: see service.runner.driver)
 """
 
 import sys

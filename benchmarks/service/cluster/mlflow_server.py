@@ -1,4 +1,4 @@
-"""An MLflow server of its own, as `tet up` starts one."""
+"""An MLflow server for the benchmark, started as by `tet up`."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ START_S = 120.0
 
 @contextmanager
 def mlflow_server(folder: Path, environment: Mapping[str, str], port: int) -> Iterator[None]:
-    """A server on SQLite, with one worker, that answers for as long as the context lasts."""
+    """Run a server on SQLite, with one worker, within this context."""
     command = [
         sys.executable,
         "-m",
@@ -27,9 +27,9 @@ def mlflow_server(folder: Path, environment: Mapping[str, str], port: int) -> It
         f"--backend-store-uri=sqlite:///{folder / 'mlflow.db'}",
         f"--artifacts-destination={folder / 'artifacts'}",
     ]
-    own = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    options = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (folder / "mlflow.log").open("wb") as log:
-        process = subprocess.Popen(command, env={**environment, **own}, stdout=log, stderr=log)
+        process = subprocess.Popen(command, env={**environment, **options}, stdout=log, stderr=log)
     try:
         _await(f"http://127.0.0.1:{port}/health", process)
         yield

@@ -1,6 +1,6 @@
 """A Ray cluster of several nodes on this machine: real raylets, with resources that are only counted.
 
-Each node is a `ray start` of its own, as on a machine of its own, with its own raylet, agents and object store.
+Each node is a separate `ray start`, as on a separate machine, with its own raylet, agents and object store.
 """
 
 import os
@@ -20,17 +20,17 @@ import psutil
 from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[3]
-# The smallest that Ray takes is 75 MB; nothing that is measured here goes through it.
+# Size of a node's object store, near Ray's minimum of 75 MB: nothing measured here uses the object store.
 OBJECT_STORE_BYTES = 80_000_000
 START_S = 180.0
 UP = "Ray runtime started"
-# What a node's processes are given to end by themselves.
+# Seconds that a node's processes have to exit after SIGTERM.
 STOP_S = 10.0
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster that is up: how to reach it, and where this benchmark may write."""
+    """A running cluster: a folder to write into, the environment that reaches the cluster, and its number of GPUs."""
 
     folder: Path
     environment: Mapping[str, str]
@@ -39,8 +39,8 @@ class Cluster:
 
 @contextmanager
 def cluster(num_nodes: int, gpus_per_node: int) -> Iterator[Cluster]:
-    """A head without resources and `num_nodes` workers, for as long as the context lasts."""
-    # Short: a socket's path may be 107 bytes long at most.
+    """Run a head without resources and `num_nodes` workers within this context."""
+    # The path must be short: a socket's path may have at most 107 bytes.
     with tempfile.TemporaryDirectory(prefix="tb", dir="/tmp", ignore_cleanup_errors=True) as path, ExitStack() as stack:
         folder = Path(path)
         environment = _environment(folder)
@@ -49,7 +49,7 @@ def cluster(num_nodes: int, gpus_per_node: int) -> Iterator[Cluster]:
         head = ["--head", f"--port={gcs}", f"--ray-client-server-port={client}", "--include-dashboard=false"]
         head += [f"--temp-dir={folder}/ray", "--num-cpus=0", "--num-gpus=0"]
         workers = [f"--address={address}", f"--num-gpus={gpus_per_node}", f"--num-cpus={gpus_per_node}"]
-        # One after the other: on a machine with fewer cores than nodes, all at once would run into Ray's timeouts.
+        # One after the other: on a machine with fewer cores than nodes, a joint start would exceed Ray's timeouts.
         for number, agent in enumerate(agents):
             options = [*(workers if number else head), f"--dashboard-agent-listen-port={agent}"]
             stack.enter_context(_node(folder, environment, number, options))
@@ -74,7 +74,7 @@ def _environment(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def _node(folder: Path, environment: Mapping[str, str], number: int, options: list[str]) -> Iterator[None]:
-    """One node, which is up for as long as the context lasts."""
+    """Run one node within this context."""
     ray = Path(sys.executable).parent / "ray"
     shared = ["--node-ip-address=127.0.0.1", "--min-worker-port=0", "--max-worker-port=0", "--log-color=false"]
     command = [str(ray), "start", "--block", *shared, f"--object-store-memory={OBJECT_STORE_BYTES}", *options]
@@ -83,9 +83,9 @@ def _node(folder: Path, environment: Mapping[str, str], number: int, options: li
         process = subprocess.Popen(command, env=dict(environment), stdout=output, stderr=output)
     try:
         deadline = time.monotonic() + START_S
-        while UP not in (said := log.read_text(errors="replace")):
-            assert process.poll() is None, f"node {number} ended at once: {said[-2000:]}"
-            assert time.monotonic() < deadline, f"node {number} did not start: {said[-2000:]}"
+        while UP not in (text := log.read_text(errors="replace")):
+            assert process.poll() is None, f"node {number} ended at once: {text[-2000:]}"
+            assert time.monotonic() < deadline, f"node {number} did not start: {text[-2000:]}"
             time.sleep(0.2)
         yield
     finally:
@@ -93,7 +93,7 @@ def _node(folder: Path, environment: Mapping[str, str], number: int, options: li
 
 
 def _await_nodes(environment: Mapping[str, str], count: int) -> None:
-    """Wait until so many nodes are alive."""
+    """Wait until `count` nodes are alive."""
     ask = (
         "import ray, time; ray.init(log_to_driver=False, logging_level='ERROR')\n"
         f"while sum(node['Alive'] for node in ray.nodes()) < {count}: time.sleep(0.5)"
@@ -102,7 +102,7 @@ def _await_nodes(environment: Mapping[str, str], count: int) -> None:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End a node and all that it started, and nothing else."""
+    """End a node and the processes that it started."""
     if process.poll() is not None:
         return
     members = psutil.Process(process.pid).children(recursive=True)

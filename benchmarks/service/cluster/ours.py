@@ -1,4 +1,4 @@
-"""An experiment of the service, driven by its own driver: the spec, the run, and what its event file tells of it."""
+"""An experiment of the service, run by the service's driver: the spec, the run, and the events read from its file."""
 
 import json
 import sys
@@ -24,7 +24,7 @@ ARMS, STAGES = 2, 2
 
 @dataclass(frozen=True)
 class Driven:
-    """What one driver did: when each stage ended, whose process had torch, when the outcome was known."""
+    """The result of one driver: the ends of the stages, how many processes had torch, the outcome and its time."""
 
     measured: Measured
     ends: list[float]
@@ -34,7 +34,7 @@ class Driven:
 
 
 def spec_of(num_chains: int, *, reuse: bool) -> Experiment:
-    """Two arms of two train stages, over as many seeds as give that many chains."""
+    """Return a spec of two arms of two train stages, over as many seeds as give `num_chains` chains."""
     stage = {"kind": "train", "T": 2, "epochs": 1, "loss": {"name": "tet"}}
     return parse(
         {
@@ -52,10 +52,10 @@ def drive(cluster: Cluster, num_chains: int, *, reuse: bool, ship_along: bool = 
     """Run an experiment to its outcome.
 
     Args:
-        cluster: Where.
-        num_chains: How many chains.
-        reuse: Whether actors are used again.
-        ship_along: Whether MLflow is there from the beginning; else only once all trials have ended.
+        cluster: The cluster to run on.
+        num_chains: Number of chains.
+        reuse: Whether actors are reused.
+        ship_along: Whether MLflow runs from the beginning; otherwise it starts after all trials have ended.
     """
     experiment_id = new_experiment_id()
     folder = ExperimentFolder(cluster.folder / "storage", experiment_id)
@@ -97,7 +97,7 @@ def drive(cluster: Cluster, num_chains: int, *, reuse: bool, ship_along: bool = 
 
 
 class _Tail:
-    """Reads an event file while it is written."""
+    """A reader of an event file that is still being written."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -107,7 +107,7 @@ class _Tail:
         self.outcome, self.outcome_at = "", 0.0
 
     def read(self) -> int:
-        """Take in what is new; how many stages have ended well."""
+        """Read the new events; return how many stages have succeeded."""
         if self._path.exists():
             with self._path.open("rb") as file:
                 file.seek(self._offset)

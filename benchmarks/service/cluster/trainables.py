@@ -1,4 +1,4 @@
-"""What runs on the nodes: trials that only report. Neither imports torch, which would dominate all that is measured."""
+"""Trials that only report. They do not import torch, whose time and memory would dominate all measurements."""
 
 import hashlib
 import sys
@@ -19,44 +19,44 @@ CHECKPOINT = b"no weights"
 
 
 class BareTrial(tune.Trainable):
-    """What Tune is measured with: one report, and done."""
+    """The trial of bare Tune: one report, then the end."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Nothing to set up."""
+        """Set up nothing."""
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Serve another trial."""
+        """Accept the next trial."""
         return True
 
     def step(self) -> dict[str, Any]:
-        """The only report."""
+        """Return the only report."""
         return {"epoch": 1, "done": True, "torch": "torch" in sys.modules}
 
 
 class ReportTrial(tune.Trainable):
-    """A stage of the service without its training: begins an attempt, commits each epoch, marks the end."""
+    """A stage of the service without its training: it starts an attempt, commits each epoch and marks the end."""
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
-        """What a trial needs of a node."""
+        """Return the resources that a trial needs."""
         return tune.PlacementGroupFactory([config["demand"]])
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Take the configuration."""
+        """Read the configuration."""
         self._reports = _reports(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Serve another stage."""
+        """Accept the next stage."""
         self.setup(new_config)
         return True
 
     def step(self) -> dict[str, Any]:
-        """One epoch, committed before it is reported; the end is a report of its own, as it is of a training."""
+        """Commit and report one epoch; the end is a separate report, as for a training."""
         return next(self._reports)
 
 
 def _reports(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """What `service.runner.trial.train_stage` does around its training."""
+    """Do the work of `service.runner.trial.train_stage` without the training, and yield its reports."""
     attempt = Attempt(StageFolder(Path(config["stage_path"])), config["generation"])
     attempt.write_started(
         at_ms=_now_ms(),
@@ -79,7 +79,7 @@ def _reports(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _metrics(epoch: int) -> dict[str, float]:
-    # Says of each trial's process whether it has torch: it must not.
+    # The metric "torch" reports whether the trial's process has torch, which it must not have.
     return dict.fromkeys(OF_AN_EPOCH, 0.5) | {"epoch_time_s": 0.0, "torch": float("torch" in sys.modules)}
 
 

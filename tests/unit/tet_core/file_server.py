@@ -1,4 +1,4 @@
-"""A server of files on this machine, for downloads."""
+"""A file server on this machine, for tests of downloads."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from tests.serving import running
 
 
 class Server(ThreadingHTTPServer):
-    """A server of one folder, with ranges, that can break connections off after some bytes."""
+    """A server of one folder that knows ranges and can close connections after some bytes."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -45,7 +45,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(folder: Path) -> Iterator[Server]:
-    """Make `folder` and serve it within this context."""
+    """Create `folder`, serve it within this context, and yield the server."""
     folder.mkdir()
     with running(Server(folder)) as server:
         yield server

@@ -1,4 +1,4 @@
-"""Checkpoints on disk."""
+"""Tests of checkpoints on disk."""
 
 import errno
 from pathlib import Path
@@ -24,7 +24,7 @@ def checkpoint() -> dict[str, Any]:
     }
 
 
-def test_what_is_saved_is_loaded(checkpoint: dict[str, Any], tmp_path: Path) -> None:
+def test_a_saved_checkpoint_is_loaded_unchanged(checkpoint: dict[str, Any], tmp_path: Path) -> None:
     checkpoints.save_checkpoint(checkpoint, tmp_path / "last.pt")
     loaded = checkpoints.load_checkpoint(tmp_path / "last.pt")
     assert weights_sha256(loaded) == weights_sha256(checkpoint)
@@ -65,12 +65,12 @@ def test_a_full_disk_raises_the_systems_own_error(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("kept", [0, 10, 500, 0.9, 0.999])
-def test_a_truncated_file_is_named(checkpoint: dict[str, Any], tmp_path: Path, kept: float) -> None:
+@pytest.mark.parametrize("kept_part", [0, 10, 500, 0.9, 0.999])
+def test_a_truncated_file_is_named(checkpoint: dict[str, Any], tmp_path: Path, kept_part: float) -> None:
     path = tmp_path / "last.pt"
     checkpoints.save_checkpoint(checkpoint, path)
     content = path.read_bytes()
-    path.write_bytes(content[: int(kept if kept >= 1 or kept == 0 else kept * len(content))])
+    path.write_bytes(content[: int(kept_part if kept_part >= 1 or kept_part == 0 else kept_part * len(content))])
     with pytest.raises(CheckpointError, match=r"last\.pt: damaged, or no checkpoint"):
         checkpoints.load_checkpoint(path)
 

@@ -1,4 +1,4 @@
-"""Several workers train as one does: the same weights up to rounding, the same metrics, the same checkpoints."""
+"""Tests of several workers: weights as with one worker up to rounding, the same metrics and checkpoints."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -39,12 +39,12 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
 
 
 def trained(group: ProcessGroup | None, config: TrainConfig, resume: Checkpoint | None = None) -> list[Checkpoint]:
-    """Return the checkpoints of a stage; only worker 0 is given the checkpoint to resume from."""
+    """Return the checkpoints of a stage; pass the checkpoint to resume from to worker 0 only."""
     resume = resume if Workers.of(group).rank == 0 else None
     return [epoch.checkpoint() for epoch in train_epochs(config, resume=resume, group=group)]
 
 
-def apart(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
+def largest_difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
     """Return the largest difference between the weights and statistics of two checkpoints."""
     assert one["model"].keys() == other["model"].keys()
     return max(float((one["model"][name] - other["model"][name]).abs().max()) for name in one["model"])
@@ -74,7 +74,7 @@ def test_two_workers_follow_one(workers: Pool, changes: dict[str, Any]) -> None:
     (one,) = workers.run(1, trained, config)
     two, other = workers.run(2, trained, config)
     assert series(two) == series(other), "both have the same"
-    assert max(apart(*pair) for pair in zip(one, two, strict=True)) < 1e-9
+    assert max(largest_difference(*pair) for pair in zip(one, two, strict=True)) < 1e-9
     for ours, theirs in zip(one, two, strict=True):
         for name, value in ours["metrics"].items():
             if name.endswith("accuracy"):
@@ -90,7 +90,7 @@ def test_a_stage_is_resumed_with_another_number_of_workers(workers: Pool) -> Non
         rest = workers.run(after, trained, FIFTY_FIVE, checkpoint)[0]
         assert [each["epoch"] for each in rest] == [3, 4, 5]
         assert rest[-1]["environment"]["num_workers"] == after
-        assert max(apart(*pair) for pair in zip(rest, whole[2:], strict=True)) < 1e-9
+        assert max(largest_difference(*pair) for pair in zip(rest, whole[2:], strict=True)) < 1e-9
 
 
 @pytest.mark.parametrize("num", [2, 4])
@@ -117,7 +117,7 @@ def test_a_worker_without_a_share_of_the_last_batch_changes_nothing(workers: Poo
     config = make_config(**TWO_LEFT, **changes)
     (one,), four = workers.run(1, trained, config), workers.run(4, trained, config)
     assert len({weights_sha256(each[0]) for each in four}) == 1
-    assert apart(one[0], four[0][0]) < 1e-9
+    assert largest_difference(one[0], four[0][0]) < 1e-9
 
 
 @pytest.mark.parametrize("neuron", ["lif", "relu"])
@@ -125,7 +125,7 @@ def test_unsynchronised_norms_are_each_workers_own_and_end_an_epoch_with_their_m
     config = make_config(**TWO_LEFT, sync_norm=False, neuron={"name": neuron})
     (one,), four = workers.run(1, trained, config), workers.run(4, trained, config)
     assert len({weights_sha256(each[0]) for each in four}) == 1
-    assert apart(one[0], four[0][0]) > 1e-6
+    assert largest_difference(one[0], four[0][0]) > 1e-6
     (one,), (two, _) = workers.run(1, statistics_of_halves), workers.run(2, statistics_of_halves)
     assert torch.allclose(two, one)
 
@@ -173,7 +173,7 @@ def normed(group: ProcessGroup | None, kind: str, is_static: bool, sizes: tuple[
     return {**found, "running_mean": norm.running_mean, "running_var": norm.running_var}
 
 
-def test_workers_that_are_not_alike_are_refused(workers: Pool) -> None:
+def test_workers_with_different_configs_are_refused(workers: Pool) -> None:
     for error in workers.run(2, refused):
         assert "the config of worker 1 of 2 is" in error
         assert "all workers must have the same value" in error
@@ -185,7 +185,7 @@ def refused(group: ProcessGroup) -> str:
     return str(caught.value)
 
 
-def test_a_worker_that_loses_the_others_raises_at_once(workers: Pool) -> None:
+def test_a_worker_that_loses_contact_raises_at_once(workers: Pool) -> None:
     assert workers.run(2, left_alone) == ["worker 0 of 2 has lost contact with the other workers", ""]
 
 

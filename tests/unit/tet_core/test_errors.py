@@ -1,4 +1,4 @@
-"""Errors say whose fault they are, and keep saying it between processes."""
+"""Tests of errors: they say whose fault they are, also after they are sent to another process."""
 
 import errno
 import pickle
@@ -26,7 +26,7 @@ def test_a_config_error_names_field_value_and_what_is_accepted_also_in_another_p
     assert isinstance(error, ValueError)
 
 
-def test_an_error_of_an_entry_points_code_stays_its_authors() -> None:
+def test_an_error_in_an_entry_points_code_becomes_an_entry_point_error() -> None:
     message = r"^entry_point 'mine' raised ValueError: depth is odd$"
     with pytest.raises(EntryPointError, match=message) as caught, errors_of_entry_point("mine"):
         raise ValueError("depth is odd")

@@ -1,4 +1,4 @@
-"""Folding: the same spikes, layer by layer, after real training, on every model here."""
+"""Tests of folding: the same spikes, layer by layer, after real training, for every model."""
 
 from typing import Any
 

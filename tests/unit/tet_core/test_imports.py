@@ -1,4 +1,4 @@
-"""Importing the package is light: modules are loaded when they are needed."""
+"""Tests that the package loads modules only when they are needed."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ def test_importing_the_package_or_its_config_loads_no_torch() -> None:
 
 
 def test_training_loads_neither_torchs_compiler_nor_scikit_learn() -> None:
-    """Each takes a second of every trial's process; torch's optimisers would load the one, digits the other."""
+    """Each takes a second of every trial's process; torch's optimisers and the digits data set could load them."""
     code = """
 import sys
 from pathlib import Path

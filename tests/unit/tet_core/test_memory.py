@@ -1,4 +1,4 @@
-"""Less memory between forward and backward, and the same gradients to the last bit."""
+"""Tests of memory levels: fewer bytes between forward and backward pass, and the same gradients to the last bit."""
 
 import copy
 from collections.abc import Callable
@@ -24,7 +24,7 @@ MODELS: dict[str, tuple[int, int, dict[str, Any]]] = {
 
 @pytest.fixture(params=[pytest.param("compiled", marks=needs_compiler), "loop"])
 def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Run a test with the kernels and with the loop."""
+    """Select the kernels, then the loop, for the test that uses this fixture."""
     monkeypatch.setenv(kernels.VARIABLE, request.param)
     kernels.in_use.cache_clear()
     yield request.param
@@ -53,7 +53,7 @@ def gradients(model: nn.Module, x: Tensor, level: Any, precision: torch.dtype) -
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("name", MODELS)
-def test_no_gradient_changes_by_a_bit(kernel: str, name: str, precision: torch.dtype) -> None:
+def test_gradients_are_equal_at_every_memory_level(kernel: str, name: str, precision: torch.dtype) -> None:
     model, x = network(name)
     model = model.double() if precision == torch.float64 else model
     expected = gradients(model, x, "fast", precision)
@@ -65,7 +65,7 @@ def test_no_gradient_changes_by_a_bit(kernel: str, name: str, precision: torch.d
 def bytes_kept(model: nn.Module, x: Tensor, level: Any) -> int:
     """Return the bytes that autograd holds after the forward pass, without the network and its input."""
     held: dict[int, int] = {}
-    apart = {each.untyped_storage().data_ptr() for each in (*model.parameters(), *model.buffers(), x)}
+    excluded = {each.untyped_storage().data_ptr() for each in (*model.parameters(), *model.buffers(), x)}
 
     def watched(pack: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
         def packed(tensor: Tensor) -> Any:
@@ -78,7 +78,7 @@ def bytes_kept(model: nn.Module, x: Tensor, level: Any) -> int:
 
     with memory.kept(level, watched):
         out = model(x)
-    kept = sum(size for place, size in held.items() if place not in apart)
+    kept = sum(size for place, size in held.items() if place not in excluded)
     del out
     return kept
 

@@ -1,4 +1,4 @@
-"""Workers for tests: processes that communicate by gloo, kept for all tests of a file."""
+"""Workers for tests: processes that communicate by gloo and serve all tests of a file."""
 
 import multiprocessing
 import os
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import distributed as dist
 
-MOST = 4
+MOST = 4  # the largest number of workers that a test may use
 TIMEOUT = timedelta(seconds=400)
 
 
@@ -23,7 +23,7 @@ class Pool:
         self._processes, self._folder, self._calls = processes, folder, 0
 
     def run(self, num: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-        """Return what `function(group, *arguments)` returns on each worker; with one worker the group is None."""
+        """Run `function(group, *arguments)` on `num` workers (with one, the group is None); return their results."""
         self._calls += 1
         store = str(self._folder / f"store-{self._calls}")
         calls = [self._processes.submit(_as_worker, rank, num, store, function, *arguments) for rank in range(num)]
@@ -32,7 +32,7 @@ class Pool:
 
 @contextmanager
 def pool(folder: Path) -> Iterator[Pool]:
-    """Start as many processes as any test needs."""
+    """Yield a pool that starts up to `MOST` processes on demand; end the processes afterwards."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(MOST, mp_context=context, initializer=_prepare) as processes:
         yield Pool(processes, folder)

@@ -20,7 +20,7 @@ from tet_core.data.augment import colour, event, geometry
 
 
 class _Operation(NamedTuple):
-    """The two functions of a step: one draws its table `[N, ...]`, one changes images `[B, C, H, W]` by their rows."""
+    """The two functions of a step: one draws the table `[N, ...]`, one changes images `[B, C, H, W]` by their rows."""
 
     draw: Callable[[Any, int, torch.Generator], Tensor]
     apply: Callable[[Any, Tensor, Tensor, int], Tensor]
@@ -66,7 +66,7 @@ def apply(
     Args:
         steps: The augmentation.
         tables: The result of `draw`, on the images' device.
-        indices: `[B]`, int64: which sample of the training set each image is.
+        indices: `[B]`, int64: the index of each image in the training set.
         images: `[B, C, H, W]` or `[B, T, C, H, W]`, not normalised (the padding's 0 is black).
         size: H = W of the result; images that are larger after all steps are cropped to their centre.
 

@@ -17,7 +17,7 @@ from torch.nn import functional
 from tet_core.config import AutoAugment
 from tet_core.data.augment.geometry import about_centre, warp
 
-# Each pair: twice an operation, its probability, and its magnitude from 0 to 9 (None: it has none).
+# Each pair is two operations, each with its probability and its magnitude from 0 to 9 (None: no magnitude).
 POLICY = (
     (("invert", 0.1, None), ("contrast", 0.2, 6)),
     (("rotate", 0.7, 2), ("translate_x", 0.3, 9)),
@@ -180,7 +180,7 @@ def _identity(images: Tensor) -> Tensor:
     return torch.eye(2, 3, dtype=torch.float64, device=images.device).repeat(len(images), 1, 1)
 
 
-# Each takes images `[B, C, H, W]`, a level from 0 to 1, and a sign for each image `[B]`, which some do not use.
+# Arguments: images `[B, C, H, W]`, a level from 0 to 1, and a sign for each image `[B]`, which some do not use.
 OPERATIONS: dict[str, Callable[[Tensor, float, Tensor], Tensor]] = {
     operation.__name__: operation
     for operation in (

@@ -1,6 +1,6 @@
 """Augmentations of events that move whole counts: roll, and one of roll, rotation and shear (NDA).
 
-Each pixel of the result takes the count of the nearest pixel of the input; it is 0 if that lies outside.
+Each pixel of the result has the count of the nearest pixel of the input, or 0 if that pixel lies outside.
 
 Shapes: N samples of the training set, B samples of a batch, C channels (T frames of two polarities), H and W pixels.
 

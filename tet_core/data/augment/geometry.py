@@ -47,7 +47,7 @@ def flip(images: Tensor, mirrored: Tensor) -> Tensor:
 
 
 def centre_crop(images: Tensor, size: int) -> Tensor:
-    """Return the middle `size` x `size` pixels of images that are larger; others unchanged."""
+    """Return the middle `size` x `size` pixels of larger images; return smaller images unchanged."""
     top, left = ((side - size) // 2 if side > size else 0 for side in images.shape[-2:])
     return images[..., top : top + size, left : left + size]
 
@@ -90,7 +90,7 @@ def apply_cutout(step: Cutout, images: Tensor, rows: Tensor, size: int) -> Tenso
 
 
 def warp(images: Tensor, matrices: Tensor) -> Tensor:
-    """Move pixels by an affine map, taking the nearest one; pixels from outside are 0.
+    """Move pixels by an affine map to the nearest pixel; pixels from outside are 0.
 
     Args:
         images: `[B, C, H, W]`, of any dtype: values are moved, not mixed.

@@ -1,1 +1,1 @@
-"""Recordings of event cameras, read or simulated, and the frames that are made of them for a network."""
+"""Recordings of event cameras, read or simulated, and the frames that a network gets of them."""

@@ -8,7 +8,7 @@ event has eight bytes: address and time in µs, both unsigned, 32 bits, big-endi
 | 0 | polarity, as it was stored |
 | 1 to 7 | y, the row |
 | 8 to 14 | x, the column |
-| 15 | set if the event is the camera's own (synchronisation) and not a pixel's; such events are left out |
+| 15 | set if the event comes from the camera (synchronisation) and not from a pixel; such events are left out |
 | 16 to 31 | 0 for this camera |
 
 The upper seven bits are the horizontal axis, as in tonic and in the MATLAB reader of the data set's makers; see
@@ -25,7 +25,7 @@ from tet_core.data.events.recording import Events
 SENSOR_SIZE = 128
 _MAGIC = b"#!AER-DAT"
 _VERSION = b"2.0"
-_ENDS = (b"#End Of ASCII", b"#!END-HEADER")  # with these lines some versions of jAER end the text
+_ENDS = (b"#End Of ASCII", b"#!END-HEADER")  # some versions of jAER end the header with one of these lines
 _RECORD = np.dtype([("address", ">u4"), ("time", ">u4")])
 _SPECIAL = 1 << 15
 _TEXT = bytes(range(0x20, 0x7F)) + b"\t"
@@ -35,8 +35,8 @@ def read_aedat(path: Path) -> Events:
     """Read a recording; its events keep the order of the file.
 
     Raises:
-        DataError: If the file cannot be read, is not AEDAT 2.0, ends within an event, or is from another camera; it
-            names the file.
+        DataError: If the file cannot be read, is not AEDAT 2.0, ends within an event, or is from another camera; the
+            message names the file.
 
     Example:
         >>> read_aedat(Path("cifar10_cat_0.aedat")).t  # doctest: +SKIP
@@ -49,7 +49,7 @@ def read_aedat(path: Path) -> Events:
     size = len(content) - start
     if size % _RECORD.itemsize:
         raise DataError(
-            f"{path}: cut short: {size} bytes follow the header of {start}, and an event has {_RECORD.itemsize}"
+            f"{path}: truncated: {size} bytes follow the header of {start}, and an event has {_RECORD.itemsize}"
         )
     records = np.frombuffer(content, _RECORD, offset=start)
     address, time = records["address"].astype(np.int64), records["time"].astype(np.int64)

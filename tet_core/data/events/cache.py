@@ -1,4 +1,4 @@
-"""A cache on disk of the frames of whole data sets, made by the first process that needs them.
+"""A cache on disk of the frames of whole data sets, written by the first process that needs them.
 
 A cache is a folder `<data root>/.frames/<key>/` with `frames.npy` `[N, T, 2, S, S]`, int16, `sha256.npy` `[N, 32]` (of
 each sample's frames) and `recipe.json`, which names everything that the frames depend on. The key is the SHA-256 of the
@@ -25,9 +25,9 @@ from tet_core.data.dataset import DataError
 from tet_core.data.events.recording import COUNT, NUM_POLARITIES
 from tet_core.files import only_one, sync_folder
 
-FORMAT = 1  # version of the folder and of how frames are made: a change of either makes new caches
+FORMAT = 1  # version of the folder's layout and of the frames: a change of either makes new caches
 FOLDER = ".frames"
-_UPDATES = 20  # how many lines of progress are printed in all
+_UPDATES = 20  # number of progress lines that are printed for a cache
 
 
 class Frames(NamedTuple):
@@ -39,15 +39,15 @@ class Frames(NamedTuple):
 
 @dataclass(frozen=True)
 class FrameRequest:
-    """The frames of a data set that are needed, and how to make them if they are not in the cache.
+    """A request for the frames of a data set, with a function that makes the frames if the cache lacks them.
 
     Attributes:
-        name: Name of the data set, to be shown to people.
+        name: Name of the data set, for messages.
         recipe: Everything that the frames depend on, as plain values.
         num_samples: N.
-        T: Number of frames a sample.
+        T: Number of frames of a sample.
         input_size: S.
-        make: Returns the frames `[T, 2, S, S]` of one sample after another.
+        make: Function that returns the frames `[T, 2, S, S]` of one sample after another.
     """
 
     name: str
@@ -74,7 +74,7 @@ class FrameRequest:
 
 
 def cached(request: FrameRequest, root: Path) -> Frames:
-    """Open a cache; make it first if it is missing or damaged.
+    """Open a cache; write it first if it is missing or damaged.
 
     It is looked for, and made, under the data root; if that cannot be written, under the user's cache folder
     (`$XDG_CACHE_HOME`, else `~/.cache`).
@@ -84,8 +84,8 @@ def cached(request: FrameRequest, root: Path) -> Frames:
     """
     places = list(dict.fromkeys([root / FOLDER, _own_cache() / "tet_core" / FOLDER]))
     for place in places:
-        if (found := _open(place / request.key, request)) is not None:
-            return found
+        if (frames := _open(place / request.key, request)) is not None:
+            return frames
     refusals: dict[Path, OSError] = {}
     for place in places:
         try:
@@ -95,7 +95,7 @@ def cached(request: FrameRequest, root: Path) -> Frames:
         except OSError as error:
             refusals[place] = error
             continue
-        return _made(request, place)
+        return _opened_or_written(request, place)
     tried = "; ".join(f"{place}: {error.strerror or error}" for place, error in refusals.items())
     last = refusals[places[-1]]
     raise DataError(f"{request.name}: the frames of its recordings cannot be stored: {tried}") from last
@@ -106,23 +106,23 @@ def _own_cache() -> Path:
 
 
 def _open(folder: Path, request: FrameRequest) -> Frames | None:
-    """Return the cache in a folder if it is whole."""
+    """Return the cache in a folder, or None if it is missing or damaged."""
     try:
-        # Copy on write, since torch takes no read-only array. Nothing here writes.
+        # Copy on write, because torch accepts no read-only array. Nothing here writes.
         frames = np.load(folder / "frames.npy", mmap_mode="c")
         sha256 = np.load(folder / "sha256.npy")
-    except (OSError, ValueError, EOFError):  # missing; cut short; no array's header
+    except (OSError, ValueError, EOFError):  # missing; truncated; without the header of an array
         return None
     expected = (request.shape, np.dtype(COUNT), (request.num_samples, 32), np.dtype(np.uint8))
     return Frames(frames, sha256) if (frames.shape, frames.dtype, sha256.shape, sha256.dtype) == expected else None
 
 
-def _made(request: FrameRequest, place: Path) -> Frames:
+def _opened_or_written(request: FrameRequest, place: Path) -> Frames:
     target, prefix = place / request.key, f".{request.key}."
     try:
         with only_one(place / f"{prefix}lock", lambda: _say_waiting(request.name)) as alone:
-            if (found := _open(target, request)) is not None:
-                return found  # another process made it while we waited
+            if (frames := _open(target, request)) is not None:
+                return frames  # another process wrote the cache while this one waited
             if alone:
                 _remove_leftovers(place, prefix)
             temporary = place / f"{prefix}{secrets.token_hex(4)}.tmp"
@@ -138,14 +138,14 @@ def _made(request: FrameRequest, place: Path) -> Frames:
         raise DataError(
             f"{request.name}: its frames ({size:.0f} MB) could not be written to {place}: {error}"
         ) from error
-    found = _open(target, request)
-    if found is None:
-        raise DataError(f"{target}: cannot be read back, although it was just written; is the disk sound?")
-    return found
+    frames = _open(target, request)
+    if frames is None:
+        raise DataError(f"{target}: cannot be read back, although it was just written; check the disk")
+    return frames
 
 
 def _remove_leftovers(place: Path, prefix: str) -> None:
-    """Remove the folders of writers that died: a living writer would hold the lock that we hold."""
+    """Remove the folders of writers that died: this process holds the lock, so no writer is alive."""
     for leftover in place.glob(f"{prefix}*.tmp"):
         shutil.rmtree(leftover, ignore_errors=True)
 
@@ -163,8 +163,8 @@ def _put_in_place(temporary: Path, target: Path, request: FrameRequest) -> None:
 
 
 def _write(request: FrameRequest, folder: Path) -> None:
-    """Write all three files, not through a memory map, with which a full disk kills the process."""
-    sums = np.empty((request.num_samples, 32), np.uint8)
+    """Write all three files, but not through a memory map: then a full disk would kill the process."""
+    checksums = np.empty((request.num_samples, 32), np.uint8)
     done = 0
     with (folder / "frames.npy").open("wb") as file:
         header = {"descr": np.dtype(COUNT).str, "fortran_order": False, "shape": request.shape}
@@ -174,14 +174,14 @@ def _write(request: FrameRequest, folder: Path) -> None:
             assert frames.dtype == COUNT
             content = np.ascontiguousarray(frames).tobytes()
             file.write(content)
-            sums[done] = np.frombuffer(hashlib.sha256(content).digest(), np.uint8)
+            checksums[done] = np.frombuffer(hashlib.sha256(content).digest(), np.uint8)
             done += 1
             _report(request.name, done, request.num_samples)
         assert done == request.num_samples
         file.flush()
         os.fsync(file.fileno())
     with (folder / "sha256.npy").open("wb") as file:
-        np.save(file, sums)
+        np.save(file, checksums)
         file.flush()
         os.fsync(file.fileno())
     (folder / "recipe.json").write_text(request.full_recipe)
@@ -194,4 +194,4 @@ def _report(name: str, done: int, total: int) -> None:
 
 
 def _say_waiting(name: str) -> None:
-    print(f"{name}: waiting for another process that makes the frames", file=sys.stderr, flush=True)
+    print(f"{name}: waiting for another process that writes the frames", file=sys.stderr, flush=True)

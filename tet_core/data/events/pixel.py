@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 SACCADE_US = 100_000
 NUM_SACCADES = 3
 IMAGE_SHARE = 0.75  # of the sensor's side; the rest is needed for the path
-BLACK = 0.1  # intensity of a screen's black, as a share of white: limits the contrast of log intensities to ln 11
+BLACK = 0.1  # intensity of a screen's black, as a share of white; it limits the contrast of log intensities to ln 11
 _STEPS_PER_PIXEL = 2  # steps of the path; between them log intensity is linear
 _GREY_LEVELS = 1 << 16  # scaled intensities are rounded to these, so that a machine's rounding errors shift no event
 # Corners of the path, in units of its reach: row and column of the image's centre.
@@ -67,26 +67,26 @@ def record_images(images: Floats, size: int, threshold: float) -> list[Events]:
     Returns:
         B recordings of 0.3 s, each in the order of time.
     """
-    way = trajectory(size)
-    seen = (np.log(BLACK + frame) for frame in _moved(images, size, way))
-    return fired(seen, way.t, threshold)
+    path = trajectory(size)
+    log_intensities = (np.log(BLACK + frame) for frame in _moved(images, size, path))
+    return fired(log_intensities, path.t, threshold)
 
 
 def fired(log_intensities: Iterator[Floats], t: Floats, threshold: float) -> list[Events]:
     """Return the events of pixels whose log intensities change linearly between given times.
 
     Args:
-        log_intensities: K + 1 times `[B, S, S]`, float64; the first is the reference that all start from.
-        t: `[K + 1]`: their times in µs, rising.
+        log_intensities: K + 1 times `[B, S, S]`, float64; the first is the initial reference of all pixels.
+        t: `[K + 1]`: the times of the log intensities in µs, rising.
         threshold: Change of log intensity that fires an event.
 
     Returns:
         B recordings; times are rounded down to whole µs.
     """
     start = next(log_intensities)
-    before = np.zeros_like(start)  # log intensity, in thresholds from where the pixel started
-    level = np.zeros_like(start)  # its reference: a whole number of thresholds, so that no rounding error accumulates
-    found: list[list[NDArray[np.generic]]] = []
+    before = np.zeros_like(start)  # log intensity, in thresholds above the pixel's first one
+    level = np.zeros_like(start)  # the reference: a whole number of thresholds, so that no rounding error accumulates
+    pieces: list[list[NDArray[np.generic]]] = []
     for k, log_intensity in enumerate(log_intensities, 1):
         now = (log_intensity - start) / threshold
         # How many whole thresholds were crossed, upwards positive.
@@ -100,10 +100,10 @@ def fired(log_intensities: Iterator[Floats], t: Floats, threshold: float) -> lis
         reached = np.repeat(level[place], number) + np.where(upwards, ordinal, -ordinal)
         first, last = np.repeat(before[place], number), np.repeat(now[place], number)
         time = t[k - 1] + (t[k] - t[k - 1]) * (reached - first) / (last - first)
-        found.append([image, time.astype(np.int64), x, y, upwards.astype(np.int64)])
+        pieces.append([image, time.astype(np.int64), x, y, upwards.astype(np.int64)])
         level += crossed
         before = now
-    image, time, x, y, p = (np.concatenate(parts).astype(np.int64) for parts in zip(*found, strict=True))
+    image, time, x, y, p = (np.concatenate(parts).astype(np.int64) for parts in zip(*pieces, strict=True))
     return _by_image(image, Events(time, x, y, p), len(start))
 
 
@@ -114,12 +114,12 @@ def _by_image(image: Ints, events: Events, num_images: int) -> list[Events]:
     return [Events(*(values[first:end] for values in in_order)) for first, end in pairwise(bounds)]
 
 
-def _moved(images: Floats, size: int, way: Trajectory) -> Iterator[Floats]:
-    """Yield what the sensor sees at each point of the path: `[B, S, S]`."""
+def _moved(images: Floats, size: int, path: Trajectory) -> Iterator[Floats]:
+    """Yield the sensor's image at each point of the path: `[B, S, S]`."""
     side = max(round(size * IMAGE_SHARE), 1)
-    margin = int(np.ceil(max(np.abs(way.row).max(), np.abs(way.column).max()))) + 1
+    margin = int(np.ceil(max(np.abs(path.row).max(), np.abs(path.column).max()))) + 1
     canvas = _on_background(scaled(images, side), size + 2 * margin)
-    for row, column in zip(way.row, way.column, strict=True):
+    for row, column in zip(path.row, path.column, strict=True):
         # A pixel sees the place at its own position minus the image's, which is between four pixels of the canvas.
         (top, down), (left, right) = (divmod(margin - shift, 1.0) for shift in (row, column))
         rows, columns = int(top), int(left)
@@ -129,13 +129,13 @@ def _moved(images: Floats, size: int, way: Trajectory) -> Iterator[Floats]:
 
 
 def scaled(images: Floats, side: int) -> Floats:
-    """Return images `[B, H, W]` scaled bilinearly to `side` x `side` pixels; smaller ones are averages."""
+    """Return images `[B, H, W]` scaled bilinearly to `side` x `side` pixels; a smaller image has averages."""
     rows, columns = (_weights(length, side) for length in images.shape[1:])
     return np.round(rows @ images @ columns.T * _GREY_LEVELS) / _GREY_LEVELS
 
 
 def _weights(old: int, new: int) -> Floats:
-    """Return `[new, old]`: the weight of each old pixel of a line in each new one; rows sum to 1."""
+    """Return `[new, old]`: the weight of each old pixel of a line in each new pixel; rows sum to 1."""
     ratio = old / new
     centres = (np.arange(new) + 0.5) * ratio - 0.5
     distance = np.abs(np.arange(old) - centres.clip(0, old - 1)[:, None])
@@ -147,7 +147,7 @@ def _weights(old: int, new: int) -> Floats:
 def _on_background(images: Floats, size: int) -> Floats:
     """Return images in the middle of `size` x `size` pixels that are as bright as the median of the image's border.
 
-    So a digit on black stays on black, and the edge of a photograph adds as little contrast as possible.
+    Thus a digit on black stays on black, and the edge of a photograph adds as little contrast as possible.
     """
     side = images.shape[1]
     rim = np.ones((side, side), bool)

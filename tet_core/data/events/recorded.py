@@ -27,17 +27,17 @@ CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 URL = "https://figshare.com/articles/dataset/CIFAR10-DVS_New/4724671"
 SIZE = "ten zip files, 8.0 GB"
 PER_CLASS, TEST_PER_CLASS = 1_000, 100
-_READERS = 4  # threads: numpy releases the interpreter for most of the work on a recording
-_AHEAD = 64  # how many recordings are read before the first of them is written
+_READERS = 4  # number of threads: numpy releases the interpreter's lock for most of the work on a recording
+_AHEAD = 64  # number of recordings that are read before the first of them is written
 
 
 def load_dvs_cifar10(config: DvsCifar10, root: Path, T: int) -> Dataset:
     """Load CIFAR10-DVS from `<root>/dvs_cifar10/<class>/cifar10_<class>_<number>.aedat`.
 
-    If a class does not have its 1,000 recordings, the last tenth of them is the test set, and `source` says so.
+    If a class does not have 1,000 recordings, the last tenth of its recordings is the test set, and `source` says so.
 
     Raises:
-        DataError: If it is missing (it says where to get it), or a recording is damaged or empty; it names the file.
+        DataError: If the data set is missing (the message says where to get it), or a recording is damaged or empty.
     """
     folder = root / config.name
     if missing := [name for name in CLASSES if not (folder / name).is_dir()]:
@@ -55,8 +55,8 @@ def load_event_folder(config: EventFolder, root: Path, T: int) -> Dataset:
     """Load a user's recordings from class folders.
 
     Raises:
-        DataError: If the folders are missing or not as the config says, or a recording is damaged, empty, or has pixels
-            outside `sensor_size`; it names the file.
+        DataError: If folders are missing or differ from the config, or a recording is damaged, empty, or has pixels
+            outside `sensor_size`; the message names the file.
     """
     folder = root / config.folder
     listed = list_parts(folder, SUFFIXES, num_classes=config.num_classes, share=config.test, seed_=config.split_seed)
@@ -90,7 +90,7 @@ def _frames_of(
     def of_one(path: Path) -> NDArray[np.int16]:
         events = aedat.read_aedat(path)
         if len(events.t) == 0:
-            raise DataError(f"{path}: an empty recording: it holds no events; leave the file out")
+            raise DataError(f"{path}: an empty recording, without events; remove the file")
         return frames(events, T, slicing, sensor_size=sensor_size, input_size=input_size, name=str(path))
 
     with ThreadPoolExecutor(_READERS, thread_name_prefix="recordings") as readers:
@@ -116,7 +116,7 @@ def _last_of_each_class(labels: Tensor, folder: Path) -> Tensor:
     for label, name in enumerate(CLASSES):
         members = (labels == label).nonzero().flatten()
         if len(members) < 2:
-            raise DataError(f"{folder / name}: holds one recording only; to train and to test takes at least 2")
+            raise DataError(f"{folder / name}: holds only one recording; training and testing need at least 2")
         number = TEST_PER_CLASS if len(members) == PER_CLASS else max(len(members) // 10, 1)
         is_test[members[len(members) - number :]] = True
     return is_test

@@ -13,7 +13,7 @@ from tet_core.data.dataset import DataError
 Ints = NDArray[np.int64]
 Slicing = Literal["count", "time"]
 NUM_POLARITIES = 2
-COUNT = np.int16  # type of a count; the largest in CIFAR10-DVS are far below its 32,767
+COUNT = np.int16  # dtype of a count: up to 32,767; the largest counts of CIFAR10-DVS are far smaller
 _WRAP = 1 << 32  # AEDAT counts microseconds in 32 bits: the counter wraps after 71.6 minutes
 
 
@@ -36,10 +36,10 @@ class Events(NamedTuple):
 def frames(
     events: Events, T: int, slicing: Slicing, *, sensor_size: int, input_size: int, name: str
 ) -> NDArray[np.int16]:
-    """Cut a recording into T slices, and count the events of each pixel and polarity in each.
+    """Cut a recording into T slices, and count the events of each pixel and polarity in each slice.
 
     `frame[k, p, floor(y S / sensor_size), floor(x S / sensor_size)]` is the number of events in slice k. Every event is
-    counted once, also if several coincide. A recording without events gives zeros.
+    counted once, even if several events coincide. A recording without events gives zeros.
 
     Args:
         events: The recording; it is first sorted by time, and events of equal time keep their order.
@@ -73,7 +73,7 @@ def frames(
     if largest > np.iinfo(COUNT).max:
         raise DataError(
             f"{name}: one pixel has {largest} events in one of {T} frames of {input_size}x{input_size}; "
-            f"at most {np.iinfo(COUNT).max} can be counted: take a larger T or input_size"
+            f"at most {np.iinfo(COUNT).max} can be counted: choose a larger T or input_size"
         )
     return counts.astype(COUNT).reshape(T, NUM_POLARITIES, input_size, input_size)
 

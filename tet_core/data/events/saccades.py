@@ -21,9 +21,9 @@ from tet_core.data.events.recording import frames
 from tet_core.data.events.samples import of_frames
 from tet_core.data.images import ImageFiles
 
-MODEL = 1  # the simulation's version: when its results change, it is increased, so that new caches are made
+MODEL = 1  # version of the simulation: increase it when results change, so that new caches are made
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
-_BATCH_PIXELS = 1 << 18  # sensor pixels that are simulated at once: they fit into a processor's cache
+_BATCH_PIXELS = 1 << 18  # number of sensor pixels simulated at once: they fit into a processor's cache
 
 
 def simulate(config: Saccades, base: Dataset, root: Path, T: int) -> Dataset:
@@ -33,7 +33,7 @@ def simulate(config: Saccades, base: Dataset, root: Path, T: int) -> Dataset:
         config: Size of the array, threshold and slicing.
         base: The still images that `config.base` names.
         root: The data root, for the cache.
-        T: Number of frames a recording.
+        T: Number of frames of a recording.
 
     Raises:
         DataError: If the frames cannot be stored, or the base cannot be read.

@@ -23,9 +23,9 @@ class FrameSamples:
     """Samples whose frames are in a cache that is mapped into memory, or on a GPU.
 
     Attributes:
-        frames: `[M, T, 2, S, S]`, int16: those of the whole cache, or on a GPU only those of these samples.
-        rows: `[N]`, int64: the index of each sample among them, on their device.
-        labels: `[N]`, int64, on their device.
+        frames: `[M, T, 2, S, S]`, int16: the whole cache, or on a GPU only the frames of these samples.
+        rows: `[N]`, int64: the index of each sample in `frames`, on the same device.
+        labels: `[N]`, int64, on the same device.
         sha256: `[N, 32]`, uint8: SHA-256 of each sample's frames.
     """
 
@@ -48,7 +48,7 @@ class FrameSamples:
         return FrameSamples(self.frames, self.rows[indices], self.labels[indices], chosen)
 
     def to(self, device: torch.device) -> "FrameSamples":
-        """Return the same samples on a device; on a CPU they stay mapped."""
+        """Return the same samples on a device; on a CPU the frames stay mapped."""
         if device.type == "cpu" and self.frames.device.type == "cpu":
             return self
         rows = torch.arange(len(self), device=device)
@@ -69,15 +69,15 @@ def of_frames(
     Counts are not normalised: in every network a norm follows the first layer.
 
     Args:
-        card: What is known of it; its numbers of samples may be others.
-        request: Its frames, those of the training samples first.
+        card: The data set's card; its numbers of samples need not match.
+        request: The request for the frames, those of the training samples first.
         root: The data root, for the cache.
         train_labels: `[N]`, int64.
         test_labels: `[M]`, int64.
         source: As for `Dataset`.
 
     Raises:
-        DataError: As for `cached`, and as `request.make` raises it.
+        DataError: As for `cached`, or from `request.make`.
     """
     train, test = parts(cached(request, root), train_labels, test_labels)
     return described(

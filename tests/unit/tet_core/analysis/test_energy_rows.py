@@ -1,4 +1,4 @@
-"""What a network computes for an image, and its estimated energy, row by row."""
+"""Tests of the energy analysis: a network's operations for an image, and the estimated energy."""
 
 from typing import Any
 

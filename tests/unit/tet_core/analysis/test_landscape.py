@@ -1,4 +1,4 @@
-"""The loss around a minimum."""
+"""Tests of the loss landscape around a minimum."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def records(**fields: Any) -> list[dict[str, Any]]:
     return [dict(record) for row in analyse(trained(), Landscape(**fields)) for record in row.records]
 
 
-def test_the_centre_is_the_checkpoint_to_the_last_digit() -> None:
+def test_the_centre_equals_the_checkpoint_to_the_last_digit() -> None:
     rows = list(analyse(trained(), Landscape(size=3)))
     centre = rows[1].records[1]
     assert (centre["alpha"], centre["beta"]) == (0.0, 0.0)
@@ -112,9 +112,9 @@ def test_more_samples_than_there_are_is_an_error() -> None:
 
 @pytest.mark.parametrize(("size", "extent"), [(3, 1.0), (21, 0.3), (201, 100.0)])
 def test_an_axis_is_symmetric_and_has_an_exact_centre(size: int, extent: float) -> None:
-    at = axis(Landscape(size=size, extent=extent))
-    assert (len(at), at[0], at[size // 2], at[-1]) == (size, -extent, 0.0, extent)
-    assert at == [-x for x in reversed(at)]
+    coordinates = axis(Landscape(size=size, extent=extent))
+    assert (len(coordinates), coordinates[0], coordinates[size // 2], coordinates[-1]) == (size, -extent, 0.0, extent)
+    assert coordinates == [-x for x in reversed(coordinates)]
 
 
 def test_a_loss_that_overflows_is_none_in_the_table() -> None:

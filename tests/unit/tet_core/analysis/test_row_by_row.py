@@ -1,4 +1,4 @@
-"""Running an analysis, and the files that it leaves."""
+"""Tests of running an analysis, and of its result files."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""A trained network at other numbers of time steps."""
+"""Tests of a trained network at other numbers of time steps."""
 
 import torch
 
@@ -9,7 +9,7 @@ from tet_core.measure.evaluation import measure
 from tet_core.network import build_network
 
 
-def test_at_the_trained_T_it_is_the_checkpoint_to_the_last_digit() -> None:
+def test_at_the_trained_T_a_sweep_equals_the_checkpoint_to_the_last_digit() -> None:
     (row,) = analyse(trained(), TimeSweep(T=(2,)))
     for key in ("loss", "loss_sdt", "loss_tet", "accuracy"):
         assert row.metrics[f"time_sweep/{key}"] == trained()["metrics"][f"test/{key}"]

@@ -1,4 +1,4 @@
-"""Settings of analyses: what is accepted and what is refused."""
+"""Tests of the settings of analyses: accepted and refused values."""
 
 import re
 from typing import Any
@@ -50,7 +50,7 @@ def test_an_impossible_setting_is_refused(fields: dict[str, Any], message: str) 
         (Energy(T=(1, 2)), None, 2),
     ],
 )
-def test_an_analysis_stage_has_a_T_unless_it_varies_it_and_an_epoch_a_row(
+def test_an_analysis_stage_has_an_epoch_for_each_row_and_a_T_unless_it_varies(
     analysis: Analysis, T: int | None, rows: int
 ) -> None:
     config = AnalysisConfig(train=make_config(), analysis=analysis)
@@ -58,6 +58,6 @@ def test_an_analysis_stage_has_a_T_unless_it_varies_it_and_an_epoch_a_row(
     assert AnalysisConfig.model_validate(config.model_dump(mode="json")) == config
 
 
-def test_a_range_is_in_the_schema_beside_the_list() -> None:
+def test_a_range_is_in_the_schema_together_with_the_list() -> None:
     options = TimeSweep.model_json_schema()["properties"]["T"]["anyOf"]
     assert {"$ref": "#/$defs/StepRange"} in options

@@ -1,4 +1,4 @@
-"""CIFAR in its published formats, and the errors of damaged files."""
+"""Tests of CIFAR in its published formats, and of the errors for damaged files."""
 
 import hashlib
 import io
@@ -44,7 +44,7 @@ def test_cifar100_has_its_fine_labels(tmp_path: Path) -> None:
     assert (dataset.num_classes, len(dataset.test)) == (100, 4)
 
 
-def test_both_versions_hold_the_same(tmp_path: Path) -> None:
+def test_both_versions_hold_the_same_samples(tmp_path: Path) -> None:
     write_cifar10(tmp_path / "python" / "cifar10")
     binary = tmp_path / "binary" / "cifar10" / "cifar-10-batches-bin"
     binary.mkdir(parents=True)
@@ -64,8 +64,8 @@ def test_the_binary_version_of_cifar100_has_its_fine_label_second(tmp_path: Path
     assert load_dataset("cifar100", tmp_path).train.labels.tolist() == [77]
 
 
-def test_a_batch_of_the_python_2_of_its_time_is_read(tmp_path: Path) -> None:
-    """Write a batch whose texts are byte strings and whose arrays name numpy.core, which has another name today."""
+def test_a_batch_pickled_by_python_2_is_read(tmp_path: Path) -> None:
+    """The arrays of such a batch name the module numpy.core, which has another name today."""
     write_cifar10(tmp_path / "cifar10")
     for file in (tmp_path / "cifar10").iterdir():
         file.write_bytes(file.read_bytes().replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
@@ -80,8 +80,8 @@ class _Program:
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b"", "damaged, cut short or not a batch"),
-        (pickle.dumps({"data": np.zeros((2, 3072), np.uint8), "labels": [1, 2]}, 2)[:-900], "damaged, cut short"),
+        (b"", "damaged, truncated or not a batch"),
+        (pickle.dumps({"data": np.zeros((2, 3072), np.uint8), "labels": [1, 2]}, 2)[:-900], "damaged, truncated"),
         (pickle.dumps({"data": _Program(), "labels": []}, 2), "refused: it asks for __builtin__.eval"),
         (pickle.dumps({"labels": [1]}, 2), "has no 'data' or no 'labels'"),
         (pickle.dumps({"data": np.zeros((2, 3071), np.uint8), "labels": [1, 2]}, 2), "must be uint8 of"),
@@ -97,16 +97,16 @@ def test_a_damaged_batch_is_named(tmp_path: Path, content: bytes, complaint: str
         load_dataset("cifar10", tmp_path)
 
 
-def test_a_binary_file_that_is_cut_short_is_named(tmp_path: Path) -> None:
+def test_a_truncated_binary_file_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "cifar100"
     folder.mkdir()
     (folder / "test.bin").write_bytes(bytes(3074))
     (folder / "train.bin").write_bytes(bytes(3074 + 100))
-    with pytest.raises(DataError, match=r"train\.bin: damaged or cut short: 3174 bytes are not a number of records"):
+    with pytest.raises(DataError, match=r"train\.bin: damaged or truncated: 3174 bytes are not a number of records"):
         load_dataset("cifar100", tmp_path)
 
 
-def test_if_it_is_missing_the_error_says_what_to_do(tmp_path: Path) -> None:
+def test_the_error_of_missing_files_says_how_to_get_them(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cifar100 is not here: looked for .*cifar-100-python.* \(169 MB\) and put it"):
         cifar.load_cifar(Cifar100(), tmp_path, url=NOWHERE)
 
@@ -126,7 +126,7 @@ def archive(tmp_path: Path) -> bytes:
 
 
 def load_from(archive: bytes, root: Path, url: str = NOWHERE) -> Dataset:
-    """Load CIFAR-10 as if this archive was the published one."""
+    """Load CIFAR-10 with `archive` in place of the published archive."""
     file = RemoteFile("cifar-10-python.tar.gz", len(archive), hashlib.md5(archive).hexdigest(), "md5")
     return cifar.load_cifar(Cifar10(), root, url=url, archive=file)
 
@@ -161,6 +161,6 @@ def test_a_truncated_archive_is_named(tmp_path: Path, archive: bytes) -> None:
     own = tmp_path / "root" / "cifar10"
     own.mkdir(parents=True)
     (own / "cifar-10-python.tar.gz").write_bytes(archive[: len(archive) // 2])
-    with pytest.raises(DataError, match=r"cifar-10-python\.tar\.gz: damaged or cut short"):
+    with pytest.raises(DataError, match=r"cifar-10-python\.tar\.gz: damaged or truncated"):
         load_from(archive, tmp_path / "root")
     assert not (own / "cifar-10-batches-py").exists()

@@ -1,4 +1,4 @@
-"""The digits data set."""
+"""Tests of the digits data set."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ def digits() -> Dataset:
     return load_dataset("digits")
 
 
-def test_digits_is_what_its_card_says(digits: Dataset) -> None:
+def test_digits_matches_its_card(digits: Dataset) -> None:
     card = Digits().card()
     assert (len(digits.train), len(digits.test)) == (card.num_train, card.num_test) == (1442, 355)
     images = digits.train.take(torch.arange(1442))
@@ -50,7 +50,7 @@ def test_a_larger_size_repeats_every_pixel() -> None:
     assert torch.equal(large[:, :, ::4, 2::4], small)
 
 
-def test_its_content_never_changes(digits: Dataset) -> None:
+def test_the_content_of_digits_never_changes(digits: Dataset) -> None:
     assert digits.digest == "90839c909d3892fe5f343cd27f1b27cbae85a79615a258d643e8e00fcc1e26b3"
 
 

@@ -1,4 +1,4 @@
-"""Fashion-MNIST: the reader, where the files are looked for, and the download, from a server of our own."""
+"""Tests of Fashion-MNIST: the reader, the places of the files, and the download from a server on this machine."""
 
 import gzip
 import hashlib
@@ -20,7 +20,7 @@ NOWHERE = "http://127.0.0.1:9/"  # the discard port: nothing listens
 
 
 def gzipped(data: bytes) -> bytes:
-    """Compress without the time, which would give a test another name in each process."""
+    """Return compressed data without the present time, which would change the test's name in each process."""
     return gzip.compress(data, mtime=0)
 
 
@@ -29,7 +29,7 @@ def idx_bytes(values: Tensor) -> bytes:
 
 
 @pytest.mark.parametrize("shape", [(7,), (3, 28, 28)])
-def test_the_reader_returns_what_was_written(tmp_path: Path, shape: tuple[int, ...]) -> None:
+def test_the_reader_returns_the_written_values(tmp_path: Path, shape: tuple[int, ...]) -> None:
     values = torch.randint(0, 256, shape, dtype=torch.uint8)
     (tmp_path / "x.gz").write_bytes(gzipped(idx_bytes(values)))
     assert torch.equal(idx.read_idx(tmp_path / "x.gz"), values)
@@ -38,10 +38,10 @@ def test_the_reader_returns_what_was_written(tmp_path: Path, shape: tuple[int, .
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (gzipped(idx_bytes(torch.zeros(100, dtype=torch.uint8)))[:-12], "damaged or cut short"),
-        (b"<html>no such file</html>", "damaged or cut short"),
+        (gzipped(idx_bytes(torch.zeros(100, dtype=torch.uint8)))[:-12], "damaged or truncated"),
+        (b"<html>no such file</html>", "damaged or truncated"),
         (gzipped(b"\0\0\x0d\1" + bytes(8)), r"not an IDX file of bytes: it starts with 00000d01"),
-        (gzipped(b"\0\0\x08\3\0\0"), "cut short within its header"),
+        (gzipped(b"\0\0\x08\3\0\0"), "truncated within its header"),
         (gzipped(idx_bytes(torch.zeros(9, dtype=torch.uint8))[:-1]), r"holds 8 values, expected 9 for shape"),
         (gzipped(idx_bytes(torch.zeros(9, dtype=torch.uint8)) + b"\0"), r"holds 10 values, expected 9"),
         (None, "no such file"),
@@ -80,7 +80,9 @@ def test_a_download_is_checked_reported_and_put_in_place(server: Server, tmp_pat
 def test_a_broken_download_is_resumed_where_it_ended(server: Server, tmp_path: Path, knows_ranges: bool) -> None:
     (server.folder / FILE.name).write_bytes(CONTENT)
     server.break_after, server.knows_ranges = 1000, knows_ranges
-    with pytest.raises(DataError, match=r"data\.gz: download to .* failed: .*1000 of 256000 bytes; try again to go on"):
+    with pytest.raises(
+        DataError, match=r"data\.gz: download to .* failed: .*1000 of 256000 bytes; try again to continue"
+    ):
         download(server.url, FILE, tmp_path)
     assert not (tmp_path / FILE.name).exists()
     server.break_after = None
@@ -95,7 +97,7 @@ def test_wrong_bytes_are_deleted_and_both_sums_named(server: Server, tmp_path: P
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(FILE.name)]
 
 
-def test_missing_data_says_how_to_get_it(tmp_path: Path) -> None:
+def test_the_error_of_missing_data_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         fashion_mnist.load_fashion_mnist(tmp_path, debian_folder=tmp_path / "debian", url=NOWHERE)
     for part in (

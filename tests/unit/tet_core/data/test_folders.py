@@ -1,4 +1,4 @@
-"""Folders of files: which files count, in which order, and how they are split."""
+"""Tests of folders of files: which files count, in which order, and how they are split."""
 
 from pathlib import Path
 
@@ -56,7 +56,9 @@ def test_a_drawn_split_takes_its_share_of_each_class_and_depends_only_on_the_see
     assert torch.equal(test, again[1])
     assert not torch.equal(test, seeded_split(labels, 0.2, 1)[1])
     longer = seeded_split(torch.tensor([0] * 10 + [1] * 20 + [2] * 9), 0.2, 0)[1]
-    assert longer[longer < 30].tolist() == test[test < 30].tolist(), "a class that grows moves no other"
+    assert longer[longer < 30].tolist() == test[test < 30].tolist(), (
+        "more samples in one class do not change another class"
+    )
     assert torch.bincount(labels[seeded_split(labels, 0.99, 0)[0]]).tolist() == [1, 1, 1]
 
 
@@ -82,7 +84,7 @@ def test_class_folders_alone_are_split_by_the_seed(tmp_path: Path) -> None:
         (["train/a/1.png", "b/1.png"], r"there is a folder 'train' and no other of train and test"),
         (["train/a/1.png", "train/b/1.png", "test/a/1.png", "test/c/1.png"], "hold different classes: b, c in one"),
         (["a/1.png", "b/1.png", "c/1.png"], r"holds 3 class folders \(a, b, c\); num_classes is 2"),
-        (["a/1.png", "a/2.png", "b/1.png"], "class 1 has one sample only; .*the classes are a, b"),
+        (["a/1.png", "a/2.png", "b/1.png"], "class 1 has only one sample; .*the classes are a, b"),
     ],
 )
 def test_folders_that_do_not_fit_are_refused(tmp_path: Path, files: list[str], complaint: str) -> None:

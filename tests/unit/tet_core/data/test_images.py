@@ -56,7 +56,7 @@ def test_of_16_bits_the_upper_8_are_kept(tmp_path: Path) -> None:
 
 
 def _bomb(path: Path) -> None:
-    """Return a PNG whose header says that it has 10^8 pixels."""
+    """Write a PNG whose header says that it has 10^8 pixels."""
     chunks = (
         (b"IHDR", struct.pack(">IIBBBBB", 10_000, 10_000, 8, 0, 0, 0, 0)),
         (b"IDAT", zlib.compress(b"")),
@@ -97,7 +97,9 @@ def test_a_wrong_number_of_classes_is_named(tmp_path: Path) -> None:
 
 
 def test_a_missing_folder_is_named_with_what_belongs_there(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"image_folder is not here: looked for .*/birds; put one folder a class there"):
+    with pytest.raises(
+        DataError, match=r"image_folder is not here: looked for .*/birds; put one folder for each class there"
+    ):
         load_dataset(ImageFolder(folder="birds", num_classes=2, input_size=8), tmp_path)
     with pytest.raises(DataError, match=r"imagenet is not here: .*train and no val\. Get ILSVRC2012 \(148 GB\) from"):
         load_dataset("imagenet", tmp_path)
@@ -147,11 +149,11 @@ def test_a_damaged_image_ends_the_epoch_with_its_name(tmp_path: Path) -> None:
     config = make_config(dataset=own_images(tmp_path), epochs=1)
     (tmp_path / "pets" / "cat" / "1.png").write_bytes(b"no image")
     (tmp_path / "pets" / "cat" / "2.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"cat/[12]\.png: damaged, cut short or no image"):
+    with pytest.raises(DataError, match=r"cat/[12]\.png: damaged, truncated or no image"):
         next(train_epochs(config, data_root=tmp_path))
 
 
-def test_the_digest_follows_names_sizes_and_labels(tmp_path: Path) -> None:
+def test_the_digest_depends_on_names_sizes_and_labels(tmp_path: Path) -> None:
     config = own_images(tmp_path)
     first = load_dataset(config, tmp_path).digest
     assert images.load_folder(config, tmp_path).digest == first

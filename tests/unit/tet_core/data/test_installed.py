@@ -1,4 +1,4 @@
-"""Data sets of other packages."""
+"""Tests of data sets of other packages."""
 
 import re
 import sys

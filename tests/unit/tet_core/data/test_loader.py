@@ -1,4 +1,4 @@
-"""Order, augmentation and split of the training set."""
+"""Tests of the order, augmentation and split of the training set."""
 
 import pytest
 import torch
@@ -41,7 +41,7 @@ def test_an_epoch_shows_every_sample_once() -> None:
     assert torch.equal(batch.labels, dataset.train.labels[indices])
 
 
-def test_batch_size_does_not_change_what_is_seen() -> None:
+def test_batch_size_does_not_change_the_samples_of_an_epoch() -> None:
     assert torch.equal(samples(loader(batch_size=100), 3), samples(loader(batch_size=7), 3))
 
 
@@ -107,13 +107,13 @@ def test_a_part_of_the_training_set_is_stratified_too_and_grows_with_its_share()
     assert set(train.tolist()) <= set(more_trained.tolist())
     assert set(validation.tolist()) <= set(more_validated.tolist())
     assert not set(train.tolist()) & set(split_validation(labels, 0.2, 0)[1].tolist())
-    with pytest.raises(ConfigError, match=r"validation is 0\.1; with train_part 0\.001, of 1442 samples that"):
+    with pytest.raises(ConfigError, match=r"validation is 0\.1; with train_part 0\.001, of 1442 samples this"):
         split_validation(labels, 0.1, 0, part=0.001)
 
 
 def test_an_empty_validation_or_training_set_is_refused() -> None:
     labels = torch.arange(10)
-    with pytest.raises(ConfigError, match=r"validation is 0\.1; of 10 samples that leaves 10 to train on and 0 to"):
+    with pytest.raises(ConfigError, match=r"validation is 0\.1; of 10 samples this leaves 10 to train on and 0 to"):
         split_validation(labels, 0.1, 0)
-    with pytest.raises(ConfigError, match=r"validation is 0\.9; of 10 samples that leaves 0 to train on"):
+    with pytest.raises(ConfigError, match=r"validation is 0\.9; of 10 samples this leaves 0 to train on"):
         split_validation(labels, 0.9, 0)

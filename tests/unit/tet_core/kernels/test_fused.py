@@ -1,4 +1,4 @@
-"""The compiled kernels against the loop in plain torch, which stays the definition."""
+"""Tests of the compiled kernels against the loop in plain torch, which is the definition."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -28,7 +28,7 @@ CHANNELS_LAST: Callable[[Tensor], Tensor] = lambda x: (  # noqa: E731
 
 @pytest.fixture
 def choose(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
-    """Choose the kernels that the process uses."""
+    """Yield a function that chooses the kernels of this process; restore the choice afterwards."""
 
     def chosen(which: str) -> None:
         monkeypatch.setenv(VARIABLE, which)
@@ -60,7 +60,7 @@ def both(
 @pytest.mark.parametrize("detach", [False, True])
 @pytest.mark.parametrize("reset", ["hard", "soft"])
 @pytest.mark.parametrize("surrogate", IN_KERNELS, ids=lambda s: type(s).__name__)
-def test_in_float64_they_agree_to_the_last_digits(
+def test_in_float64_kernels_and_loop_agree_to_the_last_digits(
     choose: Callable[[str], None], surrogate: Surrogate, reset: Any, detach: bool
 ) -> None:
     draws = torch.Generator().manual_seed(1)
@@ -147,17 +147,17 @@ def test_the_bits_are_the_same_for_any_number_of_threads(choose: Callable[[str],
     choose("compiled")
     draws = torch.Generator().manual_seed(3)
     x, grad = (CHANNELS_LAST(torch.randn(4, 8, 24, 13, 13, generator=draws)) for _ in range(2))
-    before, found = torch.get_num_threads(), []
+    before, bits = torch.get_num_threads(), []
     try:
         for num_threads in (1, 2, 3):
             torch.set_num_threads(num_threads)
             norm = TdBN(24)
-            told = outcome(LIF(), lambda x, norm=norm: Current.of(x, norm), x, grad)  # type: ignore[misc]
-            found.append([*told.values(), norm.weight.grad, norm.bias.grad, norm.running_var])
+            results = outcome(LIF(), lambda x, norm=norm: Current.of(x, norm), x, grad)  # type: ignore[misc]
+            bits.append([*results.values(), norm.weight.grad, norm.bias.grad, norm.running_var])
     finally:
         torch.set_num_threads(before)
-    for others in found[1:]:
-        assert all(torch.equal(a, b) for a, b in zip(found[0], others, strict=True) if a is not None and b is not None)
+    for others in bits[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(bits[0], others, strict=True) if a is not None and b is not None)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -172,11 +172,11 @@ def test_a_static_input_can_be_added_to_one_whose_steps_differ(
     found = []
     for which in ("loop", "compiled"):
         choose(which)
-        own = [x.detach().clone(memory_format=torch.preserve_format).requires_grad_() for x in xs]
+        leaves = [x.detach().clone(memory_format=torch.preserve_format).requires_grad_() for x in xs]
         norms = [TdBN(5).double(), TdBN(5).double()]
-        terms = tuple(Term(x, norm) for x, norm in zip(own, norms, strict=True))
+        terms = tuple(Term(x, norm) for x, norm in zip(leaves, norms, strict=True))
         LIF()(Current(terms, 3)).backward(grad)
-        found.append([*(x.grad for x in own), *(p.grad for norm in norms for p in norm.parameters())])
+        found.append([*(x.grad for x in leaves), *(p.grad for norm in norms for p in norm.parameters())])
     for ours, expected in zip(found[1], found[0], strict=True):
         torch.testing.assert_close(ours, expected, rtol=1e-11, atol=1e-11)
 

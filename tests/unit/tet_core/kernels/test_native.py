@@ -1,4 +1,4 @@
-"""Building the kernels, once a machine by the first process; and running without them."""
+"""Tests of the build of the kernels, once on a machine by the first process, and of running without kernels."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ def test_without_a_compiler_the_loop_runs_with_one_warning(tmp_path: Path) -> No
     )
 
 
-def test_compiled_kernels_that_are_asked_for_are_there_or_an_error(tmp_path: Path) -> None:
+def test_required_kernels_that_cannot_be_built_are_an_error(tmp_path: Path) -> None:
     done = chosen(TET_KERNELS="compiled", CC="false")
     assert done.returncode == 1
     assert "NoCompilerError: false ended with status 1" in done.stderr
@@ -49,7 +49,7 @@ def test_a_failed_compilation_is_reported(tmp_path: Path) -> None:
 
 
 @needs_compiler
-def test_a_folder_where_builds_cannot_be_kept_or_loaded_is_named(tmp_path: Path) -> None:
+def test_a_cache_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     nowhere = chosen(TET_KERNEL_CACHE="/proc/nothing")
     assert nowhere.stdout == "loop\n"
     assert "'/proc/nothing'; set TET_KERNEL_CACHE to another folder" in nowhere.stderr
@@ -61,23 +61,23 @@ def test_a_folder_where_builds_cannot_be_kept_or_loaded_is_named(tmp_path: Path)
 
 @needs_compiler
 def test_processes_that_start_together_build_once(tmp_path: Path) -> None:
-    compiler, calls, there = tmp_path / "counting", tmp_path / "calls", tmp_path / "there"
+    compiler, calls, started = tmp_path / "counting", tmp_path / "calls", tmp_path / "started"
     # The build does not end before all processes have started.
     counting = f"""#!/bin/sh
 [ "$1" = --version ] && exec cc --version
 echo build >> {calls}
-for _ in $(seq 600); do [ "$(wc -l < {there})" -eq 3 ] && break; sleep 0.1; done
+for _ in $(seq 600); do [ "$(wc -l < {started})" -eq 3 ] && break; sleep 0.1; done
 exec cc "$@"
 """
     compiler.write_text(counting)
     compiler.chmod(0o755)
-    given = {**os.environ, "CC": str(compiler), "TET_KERNEL_CACHE": str(tmp_path / "cache")}
-    program = f"{LOGGED}; from tet_core import kernels; print('I', file=open({str(there)!r}, 'a', buffering=1));"
+    environment = {**os.environ, "CC": str(compiler), "TET_KERNEL_CACHE": str(tmp_path / "cache")}
+    program = f"{LOGGED}; from tet_core import kernels; print('I', file=open({str(started)!r}, 'a', buffering=1));"
     command = [sys.executable, "-c", f"{program} print(kernels.in_use())"]
-    processes = [subprocess.Popen(command, env=given, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    said = {process.communicate()[0] for process in processes}
-    assert len(said) == 1
-    assert said.pop().startswith("compiled ")
+    processes = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    outputs = {process.communicate()[0] for process in processes}
+    assert len(outputs) == 1
+    assert outputs.pop().startswith("compiled ")
     assert calls.read_text() == "build\n"
 
 

@@ -1,4 +1,4 @@
-"""The energy for an image, estimated on validation samples after every epoch."""
+"""Tests of the energy of an image, estimated on validation samples after every epoch."""
 
 from dataclasses import replace
 from typing import Any
@@ -49,15 +49,15 @@ def test_the_estimate_is_the_analysis_of_validation_samples(
     assert 0 < last.metrics[VAL_ENERGY_J] < 1e-3
 
 
-@pytest.mark.parametrize("num_there", [1, 10, 255, 256, 257, 511, 50_000])
-def test_counted_samples_are_evenly_spaced_over_all(num_there: int) -> None:
-    found = evenly_spaced(num_there).tolist()
-    assert (len(found), found[0]) == (min(num_there, NUM_SAMPLES), 0)
+@pytest.mark.parametrize("total", [1, 10, 255, 256, 257, 511, 50_000])
+def test_counted_samples_are_evenly_spaced_over_all(total: int) -> None:
+    found = evenly_spaced(total).tolist()
+    assert (len(found), found[0]) == (min(total, NUM_SAMPLES), 0)
     assert len(set(found)) == len(found)
-    assert num_there - 1 - num_there // NUM_SAMPLES <= found[-1] < num_there
+    assert total - 1 - total // NUM_SAMPLES <= found[-1] < total
 
 
-def test_no_bit_of_the_training_changes() -> None:
+def test_the_estimate_does_not_change_the_training() -> None:
     config = make_config(validation=0.1)
     asked, unasked = list(train_epochs(config, with_energy=True)), list(train_epochs(config))
     assert all(VAL_ENERGY_J not in epoch.metrics for epoch in unasked)

@@ -1,4 +1,4 @@
-"""The health of layers, computed by hand and in a network."""
+"""Tests of the health of layers, computed by hand and in a network."""
 
 from typing import Any
 

@@ -72,7 +72,7 @@ def test_counting_does_not_change_the_network(training: bool) -> None:
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (1, 8, 0)])
-def test_an_input_shape_that_is_no_image_is_refused(shape: tuple[int, ...]) -> None:
+def test_an_input_shape_that_is_not_an_image_is_refused(shape: tuple[int, ...]) -> None:
     model = build_model("vgg_small", num_classes=10, in_channels=1, input_size=8, width=2)
     with pytest.raises(ValueError, match=re.escape(f"input_shape is {shape}; it must be (C, H, W)")):
         count_operations(model, shape)

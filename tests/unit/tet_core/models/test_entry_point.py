@@ -1,4 +1,4 @@
-"""Models of other packages."""
+"""Tests of models of other packages."""
 
 import re
 import sys
@@ -89,12 +89,12 @@ def test_an_entry_point_that_builds_no_model_is_named(
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"),
+    ("fault", "message"),
     [
         ("raises", "entry_point 'net' raised ValueError: 64 is no cube"),
         ("shape", "entry_point 'net' gave outputs (128, 10); they must be [T, B, K], here (2, 128, 10)"),
     ],
 )
-def test_a_forward_pass_that_fails_is_its_authors_fault(installed: None, fault: str, told: str) -> None:
-    with pytest.raises(EntryPointError, match=f"^{re.escape(told)}$"):
+def test_a_forward_pass_that_fails_is_its_authors_fault(installed: None, fault: str, message: str) -> None:
+    with pytest.raises(EntryPointError, match=f"^{re.escape(message)}$"):
         fit(make_config("net", fault=fault))

@@ -1,4 +1,4 @@
-"""The VGG-like networks, and what all models share with them."""
+"""Tests of the VGG-like networks, and of the treatment of still images and constants in all models."""
 
 from itertools import pairwise
 from typing import Any
@@ -17,7 +17,7 @@ def small(**fields: Any) -> nn.Module:
     return build_model("vgg_small", num_classes=10, in_channels=1, input_size=8, **{"width": 4} | fields)
 
 
-def test_vggsnn_is_that_of_the_paper() -> None:
+def test_vggsnn_is_the_network_of_the_paper() -> None:
     model = build_model("vggsnn", num_classes=10, in_channels=2, input_size=48)
     parameters = dict(model.named_parameters())
     # Eight convolutions with bias, eight norms, the head 4608 -> 10.
@@ -44,7 +44,7 @@ def test_vgg_small_takes_any_input_from_8x8_up(input_size: int) -> None:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_a_still_image_gives_what_copies_give(training: bool) -> None:
+def test_a_still_image_gives_the_results_of_copies(training: bool) -> None:
     images = torch.rand(3, 1, 8, 8, dtype=torch.float64)
     outcomes: list[dict[str, Tensor]] = []
     for x in (repeat_over_time(images, 4), torch.stack([images] * 4)):
@@ -76,7 +76,7 @@ def test_the_neurons_constants_reach_neurons_and_norms() -> None:
     assert all(torch.equal(weight, torch.ones_like(weight)) for weight in norms)
 
 
-def test_what_cannot_be_built_is_named() -> None:
+def test_an_impossible_network_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"input_size is 7; 'vgg_small' takes inputs of 8x8 pixels and more"):
         build_model("vgg_small", num_classes=10, in_channels=1, input_size=7)
     with pytest.raises(ConfigError, match=r"num_classes is 0"):

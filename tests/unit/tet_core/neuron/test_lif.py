@@ -90,7 +90,7 @@ def test_the_gradient_goes_through_the_reset() -> None:
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_a_repeated_step_gives_what_copies_give(layout: torch.memory_format) -> None:
+def test_a_repeated_step_gives_the_results_of_copies(layout: torch.memory_format) -> None:
     image = torch.randn(2, 3, 4, 5).mul_(2).contiguous(memory_format=layout)
     once, copies = image.clone().requires_grad_(), image.clone().requires_grad_()
     weight = torch.randn(4, 2, 3, 4, 5)

@@ -20,7 +20,7 @@ def test_statistics_run_over_time_and_batch() -> None:
     torch.testing.assert_close(norm.running_var, 0.9 + 0.1 * unbiased, rtol=1e-12, atol=1e-12)
 
 
-def test_it_is_torchs_batchnorm_of_time_and_batch_as_one_axis() -> None:
+def test_tdbn_is_torchs_batchnorm_with_time_and_batch_as_one_axis() -> None:
     x = torch.randn(3, 4, 2, 5, 5)
     ours, torchs = TdBN(2), nn.BatchNorm2d(2)
     for _ in range(3):
@@ -39,7 +39,7 @@ def test_the_weight_starts_at_alpha_times_the_threshold(alpha: float, v_threshol
     torch.testing.assert_close(y.std((0, 1, 3, 4)), torch.full((4,), alpha * v_threshold), rtol=1e-3, atol=0)
 
 
-def test_a_repeated_step_gives_what_copies_give() -> None:
+def test_a_repeated_step_gives_the_results_of_copies() -> None:
     image = torch.randn(3, 2, 4, 4, dtype=torch.float64)
     weight = torch.randn(5, 3, 2, 4, 4, dtype=torch.float64)
     outcomes = []

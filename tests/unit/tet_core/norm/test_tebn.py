@@ -7,7 +7,7 @@ from tet_core.norm import TEBN, TdBN
 from tet_core.static import repeat_over_time
 
 
-def test_it_is_tdbn_times_a_scale_for_each_step() -> None:
+def test_tebn_is_tdbn_times_a_scale_for_each_step() -> None:
     x = torch.randn(3, 4, 2, 5, 5, dtype=torch.float64)
     tebn, tdbn = TEBN(2, 3).double(), TdBN(2).double()
     assert torch.equal(tebn(x), tdbn(x))

@@ -1,4 +1,4 @@
-"""Training: arms of one seed stay paired, and a stage that was stopped is resumed to the same bits."""
+"""Tests of training: arms of one seed stay paired, and a stopped stage is resumed to the same bits."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -33,58 +33,58 @@ def series(epochs: Iterable[Epoch]) -> list[tuple[str, dict[str, float]]]:
 
 @contextmanager
 def watched() -> Iterator[list[tuple[str, int, str]]]:
-    """Record the inputs of networks while they train: (hash of the weights, T, hash of the images of one step)."""
-    fed: list[tuple[str, int, str]] = []
+    """Yield a list that receives the training inputs: (hash of the weights, T, hash of the images of one step)."""
+    inputs: list[tuple[str, int, str]] = []
 
     def watch(module: nn.Module, args: tuple[Any, ...]) -> None:
         if isinstance(module, Network) and module.training:
             x: Tensor = args[0]
             assert all(torch.equal(x[0], step) for step in x)
-            fed.append((weights_sha256(module.state_dict()), len(x), weights_sha256({"x": x[0]})))
+            inputs.append((weights_sha256(module.state_dict()), len(x), weights_sha256({"x": x[0]})))
 
     handle = register_module_forward_pre_hook(watch)
     try:
-        yield fed
+        yield inputs
     finally:
         handle.remove()
 
 
-def fed_by(config: TrainConfig, **start: Any) -> list[tuple[str, int, str]]:
-    with watched() as fed:
+def inputs_of(config: TrainConfig, **start: Any) -> list[tuple[str, int, str]]:
+    with watched() as inputs:
         for _ in train_epochs(config, **start):
             pass
-    return fed
+    return inputs
 
 
 def test_at_one_seed_all_arms_start_from_equal_weights_and_see_equal_batches() -> None:
-    sdt = fed_by(make_config(T=4, loss=SDT))
-    tet = fed_by(make_config(T=4, loss=TET))
-    tit = fed_by(make_config(T=2, loss=TET))
+    sdt = inputs_of(make_config(T=4, loss=SDT))
+    tet = inputs_of(make_config(T=4, loss=TET))
+    tit = inputs_of(make_config(T=2, loss=TET))
     assert sdt[0][0] == tet[0][0] == tit[0][0]
     assert sdt[1][0] != tet[1][0], "after one step under different losses the weights differ"
     images = [[image for _, _, image in arm] for arm in (sdt, tet, tit)]
     assert images[0] == images[1] == images[2]
     assert len(images[0]) == 2 * 12
-    assert len(set(images[0])) == 2 * 12, "every batch of every epoch is another"
+    assert len(set(images[0])) == 2 * 12, "all batches of all epochs differ"
     assert {T for _, T, _ in sdt} == {4}
     assert {T for _, T, _ in tit} == {2}
 
 
-def test_a_second_stage_sees_what_one_long_stage_would() -> None:
-    whole = fed_by(make_config(epochs=3))
+def test_a_second_stage_sees_the_batches_of_one_long_stage() -> None:
+    whole = inputs_of(make_config(epochs=3))
     *_, first = train_epochs(make_config(epochs=2))
-    second = fed_by(make_config(T=4, epochs=1, epoch_offset=2), initial=first.checkpoint())
+    second = inputs_of(make_config(T=4, epochs=1, epoch_offset=2), initial=first.checkpoint())
     assert second[0][0] == first.weights_sha256, "it starts from the weights that the first ended with"
     assert [image for _, _, image in second] == [image for _, _, image in whole[24:]]
 
 
 def test_other_seeds_differ_in_weights_and_batches() -> None:
-    first, other = fed_by(make_config(epochs=1)), fed_by(make_config(epochs=1, seed=1))
+    first, other = inputs_of(make_config(epochs=1)), inputs_of(make_config(epochs=1, seed=1))
     assert first[0][0] != other[0][0]
     assert not {image for _, _, image in first} & {image for _, _, image in other}
 
 
-def test_precision_does_not_change_what_a_seed_means() -> None:
+def test_precision_does_not_change_the_initial_weights() -> None:
     start = {
         precision: train_epochs(make_config(precision=precision, epochs=1)).start.initial_sha256
         for precision in ("float32", "bfloat16")
@@ -92,7 +92,7 @@ def test_precision_does_not_change_what_a_seed_means() -> None:
     assert start["float32"] == start["bfloat16"]
 
 
-def test_how_much_is_kept_changes_no_bit() -> None:
+def test_the_memory_level_does_not_change_results() -> None:
     fast, *others = (series(train_epochs(make_config(memory=level))) for level in ("fast", "balanced", "least"))
     assert all(other == fast for other in others)
 
@@ -121,7 +121,7 @@ def test_two_stages_that_inherit_all_are_one_stage_of_their_joint_length() -> No
     assert series(first) + series(train_epochs(second, initial=first[-1].checkpoint())) == series(whole)
 
 
-def test_time_inheritance_takes_the_weights_and_nothing_else() -> None:
+def test_time_inheritance_loads_the_weights_and_nothing_else() -> None:
     *_, first = train_epochs(make_config(T=2, epochs=1))
     second = make_config(T=4, epochs=2, epoch_offset=1)
     stage = list(train_epochs(second, initial=first.checkpoint()))
@@ -130,7 +130,7 @@ def test_time_inheritance_takes_the_weights_and_nothing_else() -> None:
     assert series(train_epochs(second, initial=fresh)) == series(stage)
 
 
-def test_inheriting_all_takes_this_stages_learning_rate() -> None:
+def test_inheriting_all_uses_this_stages_learning_rate() -> None:
     *_, first = train_epochs(make_config(epochs=1))
     second = make_config(
         epochs=1, inherit="all", optimizer={"name": "adam", "lr": 0.02}, schedule={"name": "constant"}, epoch_offset=1
@@ -141,7 +141,7 @@ def test_inheriting_all_takes_this_stages_learning_rate() -> None:
     assert float(last.checkpoint()["optimizer"]["state"][0]["step"]) == 24
 
 
-def test_a_checkpoint_from_before_there_were_several_workers_is_resumed() -> None:
+def test_an_old_checkpoint_without_a_number_of_workers_is_resumed() -> None:
     whole = list(train_epochs(make_config()))
     old = whole[0].checkpoint()
     old["config"].pop("sync_norm")
@@ -253,7 +253,7 @@ def test_auto_is_resolved_before_anything_depends_on_it() -> None:
         ({}, "float32"),
     ],
 )
-def test_auto_is_bfloat16_where_the_processor_has_instructions_for_it(
+def test_auto_is_bfloat16_if_the_processor_has_instructions_for_it(
     monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool], expected: str
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
@@ -305,10 +305,10 @@ def test_an_error_of_on_step_ends_the_training() -> None:
 
 def test_the_health_of_layers_is_measured_if_asked_for() -> None:
     config = make_config(epochs=1)
-    (told,) = train_epochs(config, with_layers=True)
-    (untold,) = train_epochs(config)
-    assert untold.layers == {}
-    assert series([told]) == series([untold])
-    assert list(told.layers) == sorted(told.layers)
-    assert all(0 <= layer.firing_rate <= 1 and 0 <= layer.gradient <= 1 for layer in told.layers.values())
-    assert max(layer.firing_rate for layer in told.layers.values()) > 0
+    (measured,) = train_epochs(config, with_layers=True)
+    (unmeasured,) = train_epochs(config)
+    assert unmeasured.layers == {}
+    assert series([measured]) == series([unmeasured])
+    assert list(measured.layers) == sorted(measured.layers)
+    assert all(0 <= layer.firing_rate <= 1 and 0 <= layer.gradient <= 1 for layer in measured.layers.values())
+    assert max(layer.firing_rate for layer in measured.layers.values()) > 0

@@ -58,13 +58,13 @@ def test_batch_size_and_order_change_no_sample(step: AugmentationStep) -> None:
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
-def test_one_grey_channel_is_as_good_as_three(step: AugmentationStep) -> None:
+def test_every_step_accepts_one_grey_channel(step: AugmentationStep) -> None:
     images = photographs(16)[:, :1]
     tables = augment.draw((step,), 16, seed_=1, epoch=2)
     assert augment.apply((step,), tables, torch.arange(16), images, 32).shape == images.shape
 
 
-def test_a_step_draws_the_same_beside_any_other_steps() -> None:
+def test_a_step_draws_the_same_together_with_any_other_steps() -> None:
     alone = augment.draw((Flip(),), 50, seed_=4, epoch=1)[0]
     beside = augment.draw((AutoAugment(), Cutout(), Flip()), 50, seed_=4, epoch=1)[2]
     assert torch.equal(alone, beside)
@@ -149,7 +149,7 @@ PILLOW = {
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("level", [0.0, 3 / 9, 7 / 9, 1.0])
 @pytest.mark.parametrize("name", sorted(colour.OPERATIONS))
-def test_an_operation_gives_what_pillow_gives(name: str, level: float, channels: int) -> None:
+def test_an_operation_gives_the_same_image_as_pillow(name: str, level: float, channels: int) -> None:
     images = photographs()[:, :channels]
     signs = torch.tensor([1.0, -1.0, 1.0])
     found = colour.OPERATIONS[name](images, level, signs)

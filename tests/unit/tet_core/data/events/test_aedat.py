@@ -49,7 +49,7 @@ EVENT = record(1, 2, 3, 1)
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (HEADER + EVENT + EVENT[:5], f"cut short: 13 bytes follow the header of {len(HEADER)}, and an event has 8"),
+        (HEADER + EVENT + EVENT[:5], f"truncated: 13 bytes follow the header of {len(HEADER)}, and an event has 8"),
         (EVENT * 3, r"not an AEDAT 2\.0 file: it starts with b'"),
         (b"", r"not an AEDAT 2\.0 file: it starts with b''"),
         (HEADER[:5], r"not an AEDAT 2\.0 file"),

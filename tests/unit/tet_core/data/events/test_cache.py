@@ -1,4 +1,4 @@
-"""The cache of frames: made once, whole or not at all, also by several writers at the same time."""
+"""Tests of the cache of frames: it is written once, whole or not at all, also by several writers at the same time."""
 
 import json
 import multiprocessing
@@ -32,7 +32,7 @@ class Maker:
         self.made += 1
         for sample in range(N):
             if sample == self.fail_after:
-                raise DataError("x.aedat: cut short")
+                raise DataError("x.aedat: truncated")
             yield frame(sample)
 
 
@@ -81,8 +81,8 @@ def test_a_damaged_cache_is_made_again(tmp_path: Path, name: str, damage: int | 
     assert not list((tmp_path / FOLDER).glob(".*.tmp"))
 
 
-def test_a_writer_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"x\.aedat: cut short"):
+def test_a_failed_writer_leaves_no_files(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"x\.aedat: truncated"):
         cached(request(Maker(fail_after=3)), tmp_path)
     assert [path.name for path in (tmp_path / FOLDER).iterdir()] == [f".{request(Maker()).key}.lock"]
 
@@ -97,7 +97,7 @@ def test_the_folder_of_a_killed_writer_is_no_cache_and_is_removed(tmp_path: Path
     cached(request(maker), tmp_path)
     assert maker.made == 1
     assert not leftover.exists()
-    assert other.exists(), "another cache's writer may be at work"
+    assert other.exists(), "another cache's writer may be running"
 
 
 def _write_until_killed(root: Path, reached: "multiprocessing.synchronize.Event") -> None:
@@ -125,10 +125,10 @@ def test_a_writer_killed_in_the_middle_leaves_no_cache_and_no_lock(tmp_path: Pat
     assert not list((tmp_path / FOLDER).glob(".*.tmp"))
 
 
-def _write_in_a_process(root: Path, made: Path, start: "multiprocessing.synchronize.Barrier") -> None:
+def _write_in_a_process(root: Path, log: Path, start: "multiprocessing.synchronize.Barrier") -> None:
     class Counting(Maker):
         def __call__(self) -> Iterator[NDArray[np.int16]]:
-            with made.open("a") as file:
+            with log.open("a") as file:
                 file.write("made\n")
             return super().__call__()
 
@@ -140,14 +140,14 @@ def _write_in_a_process(root: Path, made: Path, start: "multiprocessing.synchron
 def test_of_several_writers_one_writes_and_all_read(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     start = context.Barrier(3)
-    made = tmp_path / "made"
-    processes = [context.Process(target=_write_in_a_process, args=(tmp_path, made, start)) for _ in range(3)]
+    log = tmp_path / "log"
+    processes = [context.Process(target=_write_in_a_process, args=(tmp_path, log, start)) for _ in range(3)]
     for process in processes:
         process.start()
     for process in processes:
         process.join(120)
     assert [process.exitcode for process in processes] == [0, 0, 0]
-    assert made.read_text() == "made\n"
+    assert log.read_text() == "made\n"
 
 
 def test_if_the_root_cannot_be_written_the_users_cache_is_used(tmp_path: Path, own_cache: Path) -> None:

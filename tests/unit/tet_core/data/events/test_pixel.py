@@ -1,4 +1,4 @@
-"""The model of an event camera, against events computed by hand."""
+"""Tests of the model of an event camera, against events computed by hand."""
 
 from math import e, log
 
@@ -32,7 +32,7 @@ def test_recordings_of_one_batch_do_not_mix() -> None:
     images = np.zeros((3, 8, 8))
     images[0, 2:6, 3] = images[2, 4, 2:6] = 1
     together = pixel.record_images(images, 32, 0.2)
-    assert len(together[1].t) == 0, "what has no contrast fires nothing"
+    assert len(together[1].t) == 0, "an image without contrast fires no event"
     for image, found in zip(images, together, strict=True):
         (alone,) = pixel.record_images(image[None], 32, 0.2)
         for one, other in zip(alone, found, strict=True):

@@ -63,12 +63,12 @@ def test_every_event_of_every_file_is_counted(tmp_path: Path, slicing: str, T: i
 def test_the_digest_is_of_the_frames_and_the_cache_of_the_files(tmp_path: Path) -> None:
     one = load_dataset(DvsCifar10(), dvs_cifar10(tmp_path / "a", 2), T=2)
     other = load_dataset(DvsCifar10(), dvs_cifar10(tmp_path / "b", 2), T=2)
-    assert one.digest == other.digest, "copied files, other times of change"
+    assert one.digest == other.digest, "copied files have other modification times"
     assert one.digest != load_dataset(DvsCifar10(), tmp_path / "a", T=3).digest
     assert len(list((tmp_path / "a" / ".frames").glob("[0-9a-f]*"))) == 2
 
 
-def test_missing_recordings_say_how_to_get_them(tmp_path: Path) -> None:
+def test_the_error_of_missing_recordings_says_how_to_get_them(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         load_dataset("dvs_cifar10", tmp_path, T=4)
     for part in (
@@ -89,13 +89,13 @@ def test_missing_recordings_say_how_to_get_them(tmp_path: Path) -> None:
 def test_damaged_and_empty_recordings_are_named(tmp_path: Path) -> None:
     path = dvs_cifar10(tmp_path, 2) / "dvs_cifar10" / "frog" / "cifar10_frog_1.aedat"
     path.write_bytes(path.read_bytes()[:-3])
-    with pytest.raises(DataError, match=rf"{re.escape(str(path))}: cut short"):
+    with pytest.raises(DataError, match=rf"{re.escape(str(path))}: truncated"):
         load_dataset("dvs_cifar10", tmp_path, T=4)
     path.write_bytes(HEADER)
     with pytest.raises(DataError, match=rf"{re.escape(str(path))}: an empty recording"):
         load_dataset("dvs_cifar10", tmp_path, T=4)
     path.unlink()
-    with pytest.raises(DataError, match="frog: holds one recording only"):
+    with pytest.raises(DataError, match="frog: holds only one recording"):
         load_dataset("dvs_cifar10", tmp_path, T=4)
     path.with_name("cifar10_frog_0.aedat").unlink()
     with pytest.raises(DataError, match=r"frog: no file ends in \.aedat"):

@@ -27,7 +27,7 @@ EVENTS: dict[str, Any] = {"name": "saccades", "base": {"name": "digits"}, "input
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a data root for all tests here, so that each T is simulated once."""
+    """Return a data root that all tests of this file share, so that each T is simulated once."""
     return tmp_path_factory.mktemp("data")
 
 
@@ -74,7 +74,7 @@ def test_colour_counts_as_luma() -> None:
     assert intensity(images.numpy(), 255).ravel().tolist() == pytest.approx([0.299, 0.587, 0.114, 1])
 
 
-def test_a_users_images_are_simulated_and_a_changed_one_again(tmp_path: Path) -> None:
+def test_a_users_images_are_simulated_and_changed_images_again(tmp_path: Path) -> None:
     for name in ("dark", "light"):
         for number in range(4):
             path = tmp_path / "own" / name / f"{number}.bmp"
@@ -95,7 +95,7 @@ def test_a_users_images_are_simulated_and_a_changed_one_again(tmp_path: Path) ->
 
 
 def stripes(number: int) -> Image.Image:
-    """Write an image of 20x16 pixels."""
+    """Return an image of 20x16 pixels."""
     pixels = np.arange(20 * 16 * 3).reshape(16, 20, 3) * (number + 1) % 256
     return Image.fromarray(pixels.astype(np.uint8))
 

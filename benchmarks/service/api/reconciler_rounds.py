@@ -1,8 +1,8 @@
-"""What a pass of the reconciler costs, in a process of its own, beside nothing else.
+"""The time of a reconciler's round, measured in a separate process while the API is down.
 
-    python -m benchmarks.service.api.passes --count 20
+    python -m benchmarks.service.api.reconciler_rounds --count 20
 
-Settings come from the environment, as the API's do.
+Settings come from the environment, like the API's settings.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from service.store.database import Database
 
 
 def main() -> int:
-    """Make so many passes and print what each took, in s, as JSON."""
+    """Run `--count` rounds, and print the time and the processor time of each round, in s, as JSON."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--count", type=int, required=True)
     count = parser.parse_args().count
@@ -28,10 +28,10 @@ def main() -> int:
     with RayJobs(settings.ray_url, token_from(os.environ, settings.ray_token_file)) as jobs:
         reconciler = Reconciler(database, jobs, settings)
         for _ in range(count):
-            begun, cpu_begun = time.perf_counter(), time.process_time()
+            start_time, cpu_start_time = time.perf_counter(), time.process_time()
             reconciler.round()
-            took.append(time.perf_counter() - begun)
-            cpu.append(time.process_time() - cpu_begun)
+            took.append(time.perf_counter() - start_time)
+            cpu.append(time.process_time() - cpu_start_time)
             time.sleep(settings.reconcile_interval_s)
     database.dispose()
     print(json.dumps({"took_s": took, "cpu_s": cpu}))
