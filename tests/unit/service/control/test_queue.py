@@ -64,7 +64,7 @@ def test_an_unplaceable_experiment_waits_with_a_reason_and_blocks_no_other() -> 
     many = ONE_CPU | {"num_workers": 9}
     (verdict,) = judge([One("many", demand=many)], {}, limits(1), NODES, NOW)
     assert verdict.reason.kind is ReasonKind.WAITS_FOR_NODE
-    words = "waits for a node: a trial needs 9 workers, each of 1 CPU(s) and 0 GPU(s), and 1 "
+    words = "waits for a node: a trial needs 9 workers, each of 1 CPU(s) and 0 GPU(s); only 8 fit on 1 "
     assert verdict.reason.words.startswith(words)
     verdicts = judge([One("big", 9, demand=TWO_GPUS), One("small")], {}, limits(1), NODES, NOW)
     assert [verdict.admission for verdict in verdicts] == [Admission.WAIT, Admission.START]
