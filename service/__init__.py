@@ -1,1 +1,1 @@
-"""The service: takes experiments by REST, runs them on Ray, leaves the comparison in MLflow."""
+"""The service. It accepts experiments by REST, runs them on Ray and writes their comparison to MLflow."""

@@ -17,23 +17,24 @@ from service.store.tables import VerificationRow
 
 log = logging.getLogger(__name__)
 
-# Largest number of verifications in one round, in turn: each costs a call of tens of ms, and there may be many.
+# Largest number of verifications in one round; later rounds do the rest. Each verification needs a call to Ray, which
+# takes tens of ms, and there may be many verifications.
 MAX_PER_ROUND = 10
-# Number of jobs without a result after which a verification has failed.
+# A verification fails after this number of jobs without a result.
 MAX_JOBS = 3
 # The settings that are passed to a replay, each with its argument.
 REPLAY_SETTINGS = {"storage": "--storage", "data": "--data"}
 
 
 class Replays:
-    """The verifications that have not ended. Every act may be repeated, like the reconciler's."""
+    """The work on verifications that have not ended. Every action may be repeated, as in the reconciler."""
 
     def __init__(self, database: Database, jobs: RayJobs, settings: Settings) -> None:
         self._database, self._jobs, self._settings = database, jobs, settings
         self._round = 0
 
     def look_after(self) -> None:
-        """Do one round: submit jobs and store results; if there are many verifications, do a part of them."""
+        """Do one round: submit jobs and store results. With many verifications, a round covers only a part of them."""
         with self._database.reading() as repository:
             open_rows = repository.verifications.list_open()
         num_rounds = max(1, math.ceil(len(open_rows) / MAX_PER_ROUND))

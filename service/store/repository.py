@@ -17,10 +17,10 @@ class Repository:
 
     Attributes:
         experiments: Stores new experiments and finds stored ones.
-        transitions: Changes an experiment's state, for the reconciler.
-        requests: Stores what users want of an experiment.
+        transitions: Changes an experiment's state or its hold.
+        requests: Stores the requests of users about an experiment.
         work: Reads and changes chains and stages.
-        sums: Sums over the chains of an experiment.
+        sums: Adds up totals over the chains of an experiment.
         events: The stream of events that clients follow.
         event_offsets: The offsets up to which the drivers' event files have been read.
         verifications: Replays of stages.

@@ -1,5 +1,5 @@
-"""Measuring a network: accuracy and losses, operations, energy, the health of its layers.
+"""Measurements of a network: its accuracy, losses, operations and energy, and the health of its layers.
 
-Nothing is imported here, so that each module loads only what it needs; `tet_core` itself exports `evaluate` and
+This file imports nothing, so that a caller loads only the modules that it needs. `tet_core` exports `evaluate` and
 `count_operations`.
 """

@@ -29,8 +29,8 @@ from service.runner.tuning.watchdog import Watchdog
 from service.spec.search import ENERGY
 from service.states import WorkState
 
-# The interval, in s, at which Tune writes the state of all trials for a restore, which this service never uses. Its
-# file and memory grow with each trial. It cannot be switched off, so the interval is longer than any experiment.
+# The interval, in s, at which Tune writes a snapshot of all trials. The service never restores snapshots. They
+# grow with each trial, on disk and in memory. They cannot be switched off, so the interval exceeds any experiment.
 NO_SNAPSHOT_S = 10**9
 
 
@@ -62,7 +62,7 @@ class Campaign:
         self._trials: list[Any] = []
 
     def run(self) -> None:
-        """Run trials until the board has nothing left, or the experiment is stopped."""
+        """Run trials until the board has no stage left, or the experiment is stopped."""
         ray.init(address="auto", log_to_driver=True, logging_level=logging.WARNING)
         resources = self._spec.resources
         slots = self._limit_open()
@@ -96,7 +96,7 @@ class Campaign:
         )
 
     def _limit_open(self) -> int:
-        """Set how many configurations may be open, by the size of the cluster; return how many trials fit into it."""
+        """Set the limit of open configurations from the cluster's size; return how many trials fit into the cluster."""
         slots = room.num_slots(self._spec.resources)
         self._books.board.limit_open(room.max_open(self._spec, slots))
         return slots
@@ -126,11 +126,11 @@ class Campaign:
         ).as_dict()
 
     def _ray_text(self, stage_id: StageId) -> str:
-        """Return Ray's text about the newest trial of a stage. Tune writes it before it calls its searcher."""
+        """Return Ray's text about the newest trial of a stage. Tune writes the text before it calls the searcher."""
         file = next((trial.error_file for trial in reversed(self._trials) if stage_of(trial.config) == stage_id), None)
         if file is None or not Path(file).exists():
             return ""
-        # Tune has added the first line.
+        # The first line is Tune's, not Ray's.
         return Path(file).read_text(errors="replace").partition("\n")[2]
 
     # -- called by Tune ----------------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ class Campaign:
 
 
 class _Watcher(Callback):
-    """The part of Tune's callbacks that a campaign uses."""
+    """The callbacks of Tune that a campaign uses."""
 
     def __init__(self, campaign: Campaign) -> None:
         self._campaign = campaign
@@ -190,6 +190,6 @@ class _Watcher(Callback):
 
 
 def _free_averages(trial: Any) -> None:
-    """Drop the averages that Tune keeps of each metric of an ended trial: they are never read, and take 16 kB."""
+    """Drop Tune's averages of the metrics of an ended trial. Nothing reads them, and they take 16 kB a trial."""
     trial.run_metadata.metric_analysis = {}
     trial.run_metadata.metric_n_steps = {}

@@ -1,4 +1,4 @@
-"""Tests that coverage includes the processes that a measured process starts: in another folder, and if killed."""
+"""A test that coverage also measures child processes, even if they run in another folder or are killed."""
 
 import os
 import subprocess

@@ -1,10 +1,10 @@
-"""Augmentation of whole batches, on their device, from draws that are made before each epoch.
+"""Augmentation of whole batches, on the batch's device. The random draws are made before each epoch.
 
-Each sample's draws are a row of a table that depends only on (seed, step, epoch, sample). So batch size, order and the
-other steps cannot change them: arms that share a step share its draws.
+A step's table has one row of draws for each sample. The row depends only on (seed, step, epoch, sample), not on the
+batch size, the order or the other steps. So arms that have the same step get the same draws for it.
 
-Shapes: N samples of the training set, B of a batch, C channels, H and W pixels. Frames of events, `[B, T, C, H, W]`,
-are augmented as images of T * C channels: all frames of a recording alike.
+Shapes: N samples of the training set, B samples of a batch, C channels, H and W pixels. Frames of events,
+`[B, T, C, H, W]`, are augmented as images of T * C channels, so that all frames of a recording change in the same way.
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ from tet_core.data.augment import colour, event, geometry
 
 
 class _Operation(NamedTuple):
-    """The two functions of a step: one draws the table `[N, ...]`, one changes images `[B, C, H, W]` by their rows."""
+    """A step's functions. `draw` returns a table `[N, ...]`; `apply` changes images `[B, C, H, W]` by their rows."""
 
     draw: Callable[[Any, int, torch.Generator], Tensor]
     apply: Callable[[Any, Tensor, Tensor, int], Tensor]
@@ -42,7 +42,7 @@ def draw(steps: Sequence[AugmentationStep], num_samples: int, *, seed_: int, epo
 
     Args:
         steps: The augmentation.
-        num_samples: N, of the whole training set; validation samples are included, so that they change no draw.
+        num_samples: N: the size of the training set with its validation samples, so that their number changes no draw.
         seed_: The experiment's seed.
         epoch: The chain's epoch, from 1.
 
@@ -67,7 +67,7 @@ def apply(
         steps: The augmentation.
         tables: The result of `draw`, on the images' device.
         indices: `[B]`, int64: the index of each image in the training set.
-        images: `[B, C, H, W]` or `[B, T, C, H, W]`, not normalised (the padding's 0 is black).
+        images: `[B, C, H, W]` or `[B, T, C, H, W]`, not normalised, so that padding with 0 is black.
         size: H = W of the result; images that are larger after all steps are cropped to their centre.
 
     Returns:

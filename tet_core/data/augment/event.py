@@ -1,4 +1,4 @@
-"""Augmentations of events that move whole counts: roll, and one of roll, rotation and shear (NDA).
+"""Augmentations of events: roll, and NDA, which rolls, rotates or shears. Both move counts and never mix them.
 
 Each pixel of the result has the count of the nearest pixel of the input, or 0 if that pixel lies outside.
 
@@ -40,9 +40,9 @@ def roll(images: Tensor, shifts: Tensor) -> Tensor:
 def draw_nda(step: Nda, num_samples: int, generator: torch.Generator) -> Tensor:
     """Draw how each sample is moved: `[N, 6]`, float64.
 
-    The columns are the shift (down, right) of a roll, and the matrix (row by row) from a place (x, y) of the result,
-    relative to the centre, to the place that it takes its count from. All three kinds are drawn for every sample, so
-    that the kind it gets changes no other draw.
+    Columns 0 and 1 are the shift of a roll (down, right), in pixels. Columns 2 to 5 are a matrix, row by row. It maps a
+    place (x, y) of the result to the place of the input from which the count comes, both relative to the centre. The
+    numbers of all three kinds are drawn for every sample, so that a sample's kind changes no other draw.
     """
     kind = torch.randint(0, _KINDS, (num_samples,), generator=generator)
     shifts = torch.randint(-step.pixels, step.pixels + 1, (num_samples, 2), generator=generator).double()

@@ -135,7 +135,7 @@ def test_bytes_that_are_not_utf_8_are_refused() -> None:
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    # A key on one line may have at most 1,024 characters in YAML, with its escapes.
+    # In YAML, a key on one line may have at most 1,024 characters. The escape of one character takes up to 12.
     lambda items: st.lists(items, max_size=4) | st.dictionaries(st.text(max_size=80), items, max_size=4),
     max_leaves=12,
 )

@@ -1,4 +1,4 @@
-"""Tests of the choice of the configuration that stands for an arm."""
+"""Tests of the choice of an arm's best configuration."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from service.store.sums import ConfigurationTotals
 
 
 def tried(lr: float, validation: dict[int, float], test: float = 0.5) -> Tried:
-    """Return a configuration with these validation accuracies by seed, and one test accuracy at all of these seeds."""
+    """Return a configuration with a validation accuracy for each seed. Its test accuracy is the same at all seeds."""
     return Tried({"optimizer.lr": lr}, {seed: Result(test, 1.0) for seed in validation}, validation)
 
 

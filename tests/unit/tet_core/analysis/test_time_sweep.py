@@ -1,4 +1,4 @@
-"""Tests of a trained network at other numbers of time steps."""
+"""Tests of the time sweep, which evaluates a trained network with other numbers of time steps."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Tests of Fashion-MNIST: the reader, the places of the files, and the download from a server on this machine."""
+"""Tests of Fashion-MNIST: its reader, the folders that it is read from, and its download from a local server."""
 
 import gzip
 import hashlib
@@ -20,7 +20,7 @@ NOWHERE = "http://127.0.0.1:9/"  # the discard port: nothing listens
 
 
 def gzipped(data: bytes) -> bytes:
-    """Return compressed data without the present time, which would change the test's name in each process."""
+    """Return compressed data without a time. The bytes are a part of test names, which may not differ by process."""
     return gzip.compress(data, mtime=0)
 
 

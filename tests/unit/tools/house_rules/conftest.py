@@ -1,4 +1,4 @@
-"""A fixture that writes small trees of files for the tests of the rules."""
+"""A fixture that writes small trees of files for the tests of the house rules."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ Tree = Callable[[dict[str, str]], list[Source]]
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Tree:
-    """Return a function that writes files, given by path, and reads them as the rules do."""
+    """Return a function that writes texts to files, by path, and returns these files as the house rules read them."""
 
     def write(files: dict[str, str]) -> list[Source]:
         for path, text in files.items():
