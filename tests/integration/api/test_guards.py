@@ -135,7 +135,7 @@ def test_only_json_and_yaml_are_accepted(gate: Api, content_type: str | None) ->
         ("json", b"\xff\xfe{\x00", "must be UTF-8"),
         ("json", b"[" * 100_000, "at most 64 levels"),
         ("yaml", b"[" * 100_000, "at most 64 levels"),
-        ("yaml", b"a: &a [*a]", "must not lie within"),
+        ("yaml", b"a: &a [*a]", "must not be within"),
         ("yaml", b"!!python/object/apply:os.system [id]", "must hold no tags"),
         ("yaml", b"a: 1\na: 2", "line 2, column 1"),
     ],
