@@ -138,7 +138,7 @@ class Table:
             default, low = self.at(T, precision, SPIKINGJELLY).held_bytes, self.at(T, precision, LEAST)
             yield Bound(f"{here}: fast, bytes over SpikingJelly's", fast.held_bytes / default, "x", 0.60)
             yield Bound(f"{here}: least, bytes over SpikingJelly's", low.held_bytes / default, "x", 0.20)
-            yield Bound(f"{here}: least, step over that of fast", low.times.over(fast.times), "x", 1.35)
+            yield Bound(f"{here}: step time, least divided by fast", low.times.over(fast.times), "x", 1.35)
         if self.network == "vggsnn":
             ratio = self.at(T, "bfloat16", FAST).times.over(self.at(T, "float32", LOOP).times)
             yield Bound(f"{self.network} T={T}: bfloat16 over the float32 loop", ratio, "x", round(1 / 2.2, 3))
@@ -150,7 +150,7 @@ class Table:
             for cell in self.cells.values()
             if cell.grown_bytes is not None and cell.held_bytes > CHECKED_FROM_MB * MB
         ]
-        return Bound(f"{self.network} T={CHECKED_T}: bytes, process beside allocator", max(differences), "x", 0.15)
+        return Bound(f"{self.network} T={CHECKED_T}: memory, process and allocator differ by", max(differences), "x", 0.15)
 
 
 def measure(network: str, steps: Sequence[int], rounds: int) -> Table:
@@ -199,7 +199,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     tables = [measure(network, arguments.T, arguments.rounds) for network in arguments.networks]
     bounds = [bound for table in tables for bound in table.bounds()]
     text = "\n".join(line for table in tables for line in table.markdown())
-    legend = "\nEach cell: median and half the quartiles' distance, times the floor, bytes held for the backward pass."
+    legend = (
+        "\nEach cell: the median time of a step ± half the interquartile range (in brackets: divided by the floor's median), "
+        "and the memory held for the backward pass."
+    )
     lines = [bound.line() for bound in bounds]
     print(text, legend, "", *lines, sep="\n")
     if vars(arguments) != vars(parser.parse_args([])):

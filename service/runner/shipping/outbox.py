@@ -15,6 +15,7 @@ from requests import RequestException
 from service.events import OutboxChanged
 from service.runner.chains.event_file import EventFile
 from service.runner.chains.ledger import Ledger
+from service.runner.shipping.described_runs import DescribedRuns
 from service.runner.shipping.mlflow_runs import MlflowRuns
 from service.runner.shipping.refusals import Refusals, is_refusal
 from service.runner.shipping.shipper import Shipper
@@ -48,7 +49,8 @@ class Outbox:
         spec_file: Path,
         refusals: Refusals | None = None,
     ) -> None:
-        self._shipper = Shipper(experiment_id, ledger, runs, events, spec_file)
+        described = DescribedRuns(experiment_id, ledger, runs, events, spec_file)
+        self._shipper = Shipper(experiment_id, ledger, runs, described, events, spec_file)
         self._events = events
         self._refusals = refusals or Refusals(float("inf"))
         # The announced number of pending points, and the announced error.

@@ -39,16 +39,22 @@ class Shipper:
         experiment_id: The experiment's id.
         ledger: The committed state of all stages.
         runs: The experiment's runs in MLflow.
-        events: The event file, to which runs are announced.
-        spec_file: The spec, which is attached to every run.
+        described: The same runs, each described once.
+        events: The event file, to which the MLflow experiment is announced.
+        spec_file: The spec, which is attached to the runs of stages that succeed.
     """
 
     def __init__(
-        self, experiment_id: str, ledger: Ledger, runs: MlflowRuns, events: EventFile, spec_file: Path
+        self,
+        experiment_id: str,
+        ledger: Ledger,
+        runs: MlflowRuns,
+        described: DescribedRuns,
+        events: EventFile,
+        spec_file: Path,
     ) -> None:
-        self._experiment_id, self._ledger, self._runs = experiment_id, ledger, runs
+        self._experiment_id, self._ledger, self._runs, self._described = experiment_id, ledger, runs, described
         self._events, self._spec_file = events, spec_file
-        self._described = DescribedRuns(experiment_id, ledger, runs, events, spec_file)
         self._shipped = {stage: Shipped.read(ledger.progress(stage).folder) for stage in ledger.stages()}
         self._ended_chains: set[str] = set()
         self._announced_experiment: str | None = None

@@ -9,11 +9,9 @@ from mlflow.entities import Run, ViewType
 
 from service.storage import ExperimentFolder
 from tests.local_stack import Json, LocalStack
+from tests.metric_series import Point, points_and_times
 
-# The endings of metrics that measure time. Their values are not compared.
-TIMES = ("_s", "_per_s")
 Where = tuple[str, int, int | None]  # arm, seed, stage; None: the chain itself
-Point = tuple[str, int, float]  # key, step, value
 
 
 @dataclass
@@ -100,21 +98,12 @@ def _from_mlflow(result: Fingerprint, client: MlflowClient, experiment_id: str) 
         stage = int(tags["tet.stage"]) if "tet.stage" in tags else None
         where = (tags["tet.arm"], int(tags["tet.seed"]), stage)
         result.runs[where, run.info.status] += 1
-        _points(result, client, run, where)
+        points, times = points_and_times(client, run)
+        result.series.setdefault(where, []).extend(points)
+        result.times.setdefault(where, Counter()).update(times)
         result.artifacts[where] = sorted(_artifacts(client, run.info.run_id, None))
     for model in client.search_logged_models(experiments, max_results=1_000):
         result.models[model.tags["tet.stage_key"].partition("/")[2]] += 1
-
-
-def _points(result: Fingerprint, client: MlflowClient, run: Run, where: Where) -> None:
-    series, times = result.series.setdefault(where, []), result.times.setdefault(where, Counter())
-    for key in run.data.metrics:
-        for point in client.get_metric_history(run.info.run_id, key):
-            if key.endswith(TIMES):
-                times[key, point.step] += 1
-            else:
-                series.append((key, point.step, point.value))
-    series.sort()
 
 
 def _artifacts(client: MlflowClient, run_id: str, path: str | None) -> list[str]:

@@ -5,11 +5,10 @@ from collections import Counter
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from tests.metric_series import points_and_times
 from tests.system.upgrade.results import Results, Where
 from tests.system.upgrade.stack import Json, Stack
 
-# The endings of metrics that measure time. Their values are not compared.
-TIMES = ("_s", "_per_s")
 
 
 def take(stack: Stack, experiment_id: str) -> Results:
@@ -39,18 +38,9 @@ def _from_mlflow(results: Results, chains: dict[str, str], client: MlflowClient,
         tags = run.data.tags
         where = _where(chains, tags["tet.chain"], tags.get("tet.stage"))
         results.runs.setdefault(where, []).append(run.info.run_id)
-        _points(results, client, run, where)
-
-
-def _points(results: Results, client: MlflowClient, run: Run, where: Where) -> None:
-    series, times = results.series.setdefault(where, []), results.times.setdefault(where, Counter())
-    for key in run.data.metrics:
-        for point in client.get_metric_history(run.info.run_id, key):
-            if key.endswith(TIMES):
-                times[key, point.step] += 1
-            else:
-                series.append((key, point.step, point.value))
-    series.sort()
+        points, times = points_and_times(client, run)
+        results.series.setdefault(where, []).extend(points)
+        results.times.setdefault(where, Counter()).update(times)
 
 
 def answers(stack: Stack, experiment_id: str) -> Json:
