@@ -55,7 +55,7 @@ def storage_trouble(words: str) -> Reason:
 
 def service_trouble(error: Exception) -> Reason:
     """Return the reason of an error of the service itself, which tries again in each round."""
-    words = f"the service cannot continue it: {type(error).__name__}: {error}; each round tries again"
+    words = f"the service cannot continue the experiment: {type(error).__name__}: {error}; each round tries again"
     return Reason(ReasonKind.TROUBLE, words)
 
 

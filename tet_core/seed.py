@@ -21,8 +21,8 @@ def generator(seed: int, purpose: str, epoch: int = 0) -> torch.Generator:
     """Return a fresh CPU generator for one purpose in one epoch.
 
     Args:
-        seed: The experiment's seed.
-        purpose: What the draws are for: "order", "augment", "validation".
+        seed: The chain's seed.
+        purpose: What the draws are for, such as "order" or "validation"; any text.
         epoch: Counted over the whole chain from 1; 0 for draws made once.
 
     Returns:
@@ -35,7 +35,7 @@ def sample(seed: int, purpose: str, total: int, number: int) -> torch.Tensor:
     """Draw `number` of the indices 0 to `total - 1` without replacement.
 
     Args:
-        seed: The experiment's seed.
+        seed: The chain's seed.
         purpose: The purpose of the draw, as for `generator`.
         total: How many indices there are.
         number: How many of them are drawn.

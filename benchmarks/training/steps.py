@@ -150,7 +150,9 @@ class Table:
             for cell in self.cells.values()
             if cell.grown_bytes is not None and cell.held_bytes > CHECKED_FROM_MB * MB
         ]
-        return Bound(f"{self.network} T={CHECKED_T}: memory, process and allocator differ by", max(differences), "x", 0.15)
+        return Bound(
+            f"{self.network} T={CHECKED_T}: memory, process and allocator differ by", max(differences), "x", 0.15
+        )
 
 
 def measure(network: str, steps: Sequence[int], rounds: int) -> Table:
@@ -200,8 +202,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     bounds = [bound for table in tables for bound in table.bounds()]
     text = "\n".join(line for table in tables for line in table.markdown())
     legend = (
-        "\nEach cell: the median time of a step ± half the interquartile range (in brackets: divided by the floor's median), "
-        "and the memory held for the backward pass."
+        "\nEach cell: the median time of a step ± half the interquartile range (in brackets: divided by the "
+        "floor's median), and the memory held for the backward pass."
     )
     lines = [bound.line() for bound in bounds]
     print(text, legend, "", *lines, sep="\n")

@@ -19,14 +19,16 @@ class PresetView(BaseModel):
     name: str = Field(examples=["table1-cifar100"])
     title: str
     reproduces: str = Field(description="The paper's table or figure.", examples=["Table 1"])
-    needs: str = Field(description="The data that it needs, and the folder for them.")
+    needs: str = Field(description="The data that the preset needs, and the folder where they must be.")
     mini: bool = Field(
-        description="Whether it is a small twin: the same arms as another preset, in minutes on two cores."
+        description="Whether it is a small twin: it has another preset's arms and runs in minutes on two cores."
     )
     arms: list[str]
     num_trials: int = Field(description="Number of trials that Ray would run if none had to be repeated.")
-    published: Mapping[str, Published] = Field(description="The paper's number for each arm, a fraction.")
-    source: str | None = Field(description="The publication of these numbers.")
+    published: Mapping[str, Published] = Field(
+        description="The paper's result for each arm that has one; accuracies are fractions."
+    )
+    source: str | None = Field(description="The publication of these results.")
     choices: Mapping[str, str] = Field(
         description="Settings that the paper does not give, and why we chose these values."
     )

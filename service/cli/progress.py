@@ -73,7 +73,7 @@ class StoppedConfiguration:
 
 @dataclass
 class StoppedConfigurations:
-    """The stopped configurations, in the order in which they were first seen: about the order of their stops."""
+    """The stopped configurations, in the order in which they were first seen: nearly the order of their stops."""
 
     # By arm and reason: the seed of each chain.
     _seen: dict[tuple[str, str], dict[str, int]] = field(default_factory=dict)
@@ -92,7 +92,7 @@ class StoppedConfigurations:
 
 @dataclass
 class Pace:
-    """An estimate of the time left, from the work done since the first question about it."""
+    """An estimate of the time left, from the work done since the first call of `left_s` for the same key."""
 
     clock: Callable[[], float] = time.monotonic
     _first: dict[str, tuple[float, int]] = field(default_factory=dict)

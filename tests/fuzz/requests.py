@@ -41,8 +41,9 @@ class Depth(TypedDict):
     spec_examples: int
 
 
+# The numbers of requests are for each operation. Some operations have fewer different requests; the stateful phase adds
+# sequences of requests.
 QUICK: Depth = {"phases": "examples,fuzzing", "examples": 18, "spec_examples": 8}
-# For each operation. Some have fewer different requests; the stateful phase adds sequences of requests.
 DEEP: Depth = {"phases": "examples,fuzzing,stateful", "examples": 2200, "spec_examples": 600}
 
 
@@ -74,7 +75,7 @@ def run(
         home: The service's folder.
         database_url: The URL of an empty database.
         seed: The seed of the requests.
-        limit_s: The time, in s, after which schemathesis is stopped; the result then has the failures until then.
+        limit_s: The time, in s, after which schemathesis is stopped; the result has the failures found until then.
         phases: Schemathesis's phases, separated by commas.
         examples: The number of requests for each operation in the fuzzing phase.
         spec_examples: The same for operations that take a spec, which is slow to draw.

@@ -1,7 +1,7 @@
 """The health of each layer of neurons: whether it still fires, and still lets gradients through.
 
 It is measured in a forward pass of the training, so that it costs almost nothing and norms use the statistics of the
-batch. In a test they would use running statistics, which may lag after the weights.
+batch. In a test they would use running statistics, which may lag behind the weights.
 
 Shapes: T time steps, B batch, * any more axes.
 """
@@ -21,8 +21,9 @@ from tet_core.kernels.inputs import computing_dtype
 from tet_core.neuron import LIF
 from tet_core.surrogate import Surrogate
 
-# How many samples of the pass are measured. A layer that fires for none of them, epoch after epoch, is silent. Their
-# potentials are computed again, in time proportional to this number; `benchmarks.training.around` measures the time.
+# How many samples of the pass are measured. A layer that fires for none of them, epoch after epoch, is silent. The
+# potentials of these samples are computed again, in time proportional to this number; `benchmarks.training.around`
+# measures it.
 NUM_SAMPLES = 4
 
 
@@ -44,8 +45,9 @@ class LayerHealth:
 def watched(model: nn.Module) -> Iterator[dict[str, LayerHealth]]:
     """Measure the health of every layer of spiking neurons in the first forward pass within this context.
 
-    The pass gives the same bits. Layers of ReLUs are left out. The spikes are those of the pass. The potentials are
-    nearly those of the pass: in training, norms use the statistics of the measured samples, not of the whole batch.
+    The measurement does not change a bit of the pass. Layers of ReLUs are left out, and layers behind a norm of another
+    package in training. The spikes are those of the pass. The potentials are computed again for the measured samples;
+    there, norms use the statistics of these samples, so the potentials are only nearly those of the pass.
 
     Args:
         model: The network.
@@ -62,7 +64,7 @@ def watched(model: nn.Module) -> Iterator[dict[str, LayerHealth]]:
         current = args[0] if isinstance(args[0], Current) else Current.of(args[0])
         if not current.can_be_previewed:
             return
-        # Copies: a view would keep the whole batch in memory, and the next step changes the weights.
+        # Copies: a view would keep the whole batch in memory, and the optimiser's next step changes tau and threshold.
         first, fired = current.first(NUM_SAMPLES).clone(), spikes[:, :NUM_SAMPLES].detach().clone()
         with torch.no_grad():
             seen[name] = _Seen(layer, first, fired, float(layer.tau), float(layer.v_threshold))
@@ -89,7 +91,7 @@ def _largest(surrogate: Surrogate) -> float:
 
 @dataclass(frozen=True)
 class _Seen:
-    """The current and the spikes of a layer, `[T, B, *]`."""
+    """The summed current of a layer, after the norms, and its spikes, `[T, B, *]`."""
 
     layer: LIF
     current: Tensor

@@ -12,7 +12,7 @@ from service.store.requests import NewResources, given
 
 
 def request(context: Context, experiment_id: str, wanted: Wanted) -> ExperimentView:
-    """Store a request about an experiment; a second request changes nothing."""
+    """Store a request about an experiment; repeating the same request changes nothing."""
     with context.database.session() as repository:
         repository.requests.want(experiment_id, wanted)
     return experiment_view(context, experiment_id)
@@ -44,7 +44,7 @@ def retry(context: Context, experiment_id: str, changes: object) -> ExperimentVi
     Raises:
         NotFound: There is no such experiment.
         SpecInvalid: The spec has faults with these resources; the error holds all of them.
-        Conflict: There is nothing to retry, or it cannot continue with these resources.
+        Conflict: There is nothing to retry, or the experiment cannot continue with these resources.
     """
     resources = _checked(context, experiment_id, changes)
     with context.database.session() as repository:
@@ -53,7 +53,11 @@ def retry(context: Context, experiment_id: str, changes: object) -> ExperimentVi
 
 
 def _checked(context: Context, experiment_id: str, changes: object) -> NewResources | None:
-    """Return the new resources, if the whole spec has no faults with them; None if nothing changes."""
+    """Return the new resources after checking the whole spec with them; None if the request has no changes.
+
+    Raises:
+        SpecInvalid: The spec has faults with these resources.
+    """
     if changes is None or changes == {}:
         return None
     with context.database.reading() as repository:

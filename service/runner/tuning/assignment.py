@@ -1,4 +1,4 @@
-"""The assignment of a campaign: the experiment of a driver, and the reasons to stop it."""
+"""The input of a campaign (a driver's run of Ray Tune): the experiment, and the reasons to start no more trials."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Tests of a fork, a replay and a deletion on a real stack: the bits are those of one long run."""
+"""Tests on a real stack: a fork and a replay give the bits of one uninterrupted training, a deletion leaves nothing."""
 
 import time
 from pathlib import Path
@@ -72,9 +72,7 @@ def check_deletion_leaves_nothing(stack: LocalStack, forked: Finished) -> None:
     assert list((folder.storage / "trash").iterdir()) == []
 
 
-def test_a_replay_is_equal_to_the_journal_and_different_from_a_changed_one(
-    stack: LocalStack, finished: Finished
-) -> None:
+def test_a_replay_equals_the_journal_and_differs_from_a_changed_journal(stack: LocalStack, finished: Finished) -> None:
     chain, _ = stage_of(finished, "TIT", 0, 1)
     commit = ExperimentFolder(stack.settings.storage, finished.id).stage(chain, 1).commits / "000002.json"
     true = commit.read_bytes()

@@ -3,12 +3,10 @@
 from collections import Counter
 
 from mlflow import MlflowClient
-from mlflow.entities import Run
 
 from tests.metric_series import points_and_times
 from tests.system.upgrade.results import Results, Where
 from tests.system.upgrade.stack import Json, Stack
-
 
 
 def take(stack: Stack, experiment_id: str) -> Results:

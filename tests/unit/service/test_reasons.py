@@ -20,7 +20,7 @@ EACH = [
     (
         reasons.service_trouble(OSError("...")),
         ReasonKind.TROUBLE,
-        "the service cannot continue it: OSError: ...; each round tries again",
+        "the service cannot continue the experiment: OSError: ...; each round tries again",
     ),
     (reasons.ray_silent("..."), ReasonKind.RAY_SILENT, "Ray does not answer: ..."),
     (reasons.ray_refused("..."), ReasonKind.RAY_REFUSED, "Ray did not accept the job: ..."),

@@ -33,7 +33,7 @@ def test_sdt_is_eq_7(outputs: Tensor, labels: Tensor) -> None:
     torch.testing.assert_close(sdt_loss(outputs, labels), expected, rtol=1e-12, atol=0)
 
 
-def test_sdts_gradient_is_eq_8_with_one_weight_for_every_step(outputs: Tensor, labels: Tensor) -> None:
+def test_sdts_gradient_is_eq_8_with_the_same_factor_at_all_steps(outputs: Tensor, labels: Tensor) -> None:
     (gradient,) = torch.autograd.grad(sdt_loss(outputs, labels), outputs)
     for t in range(T):
         expected = (outputs.mean(0).softmax(-1) - one_hot(labels)) / (T * BATCH)
@@ -45,7 +45,7 @@ def test_tet_is_eq_9(outputs: Tensor, labels: Tensor) -> None:
     torch.testing.assert_close(tet_loss(outputs, labels, lamb=0), expected, rtol=1e-12, atol=0)
 
 
-def test_tets_gradient_is_eq_10_with_a_weight_for_each_step(outputs: Tensor, labels: Tensor) -> None:
+def test_tets_gradient_is_eq_10_with_a_factor_of_its_own_at_each_step(outputs: Tensor, labels: Tensor) -> None:
     (gradient,) = torch.autograd.grad(tet_loss(outputs, labels, lamb=0), outputs)
     for t in range(T):
         expected = (outputs[t].softmax(-1) - one_hot(labels)) / (T * BATCH)
@@ -78,7 +78,7 @@ def test_sdt_is_at_most_tet_for_any_outputs(steps: list[list[float]], label: int
     assert float(sdt_loss(outputs, labels)) <= float(tet_loss(outputs, labels, lamb=0)) + 1e-12
 
 
-def test_wrong_shapes_and_weights_are_named(outputs: Tensor, labels: Tensor) -> None:
+def test_a_wrong_shape_and_a_wrong_lamb_are_named(outputs: Tensor, labels: Tensor) -> None:
     with pytest.raises(ValueError, match=r"outputs have shape \(4, 3, 5\) and labels \(2,\); they must be \[T, B, K\]"):
         sdt_loss(outputs, labels[:2])
     with pytest.raises(ConfigError, match=r"lamb is -1; it must be from 0 to 1"):

@@ -54,7 +54,7 @@ def test_a_shared_place_has_the_same_values_in_arms_with_different_spaces() -> N
 
 
 @given(seed=st.integers(0, 1_000))
-def test_equal_configurations_are_drawn_again_until_none_is_left(seed: int) -> None:
+def test_a_repeated_configuration_is_drawn_again_until_all_are_drawn(seed: int) -> None:
     space: dict[str, Any] = {"a": {"choice": (1, 2, 3)}, "b": {"int_range": (0, 3)}}
     drawn = proposals(search(space=space, seed=seed), ["a", "b"])
     assert len({tuple(each.values()) for each in drawn}) == len(drawn) == 12
@@ -88,7 +88,7 @@ def test_the_order_of_a_grid_depends_on_the_seed() -> None:
     assert [each["T"] for each in orders[0]] != sorted(each["T"] for each in orders[0])
 
 
-def test_a_grid_with_points_over_an_integer_range_has_these_many_integers() -> None:
+def test_a_grid_with_points_over_an_integer_range_has_one_integer_for_each_point() -> None:
     space: dict[str, Any] = {"batch_size": {"int_range": (16, 128), "points": 4}}
     tried = proposals(Search(method="grid", space=space), ["batch_size"])
     assert sorted(each["batch_size"] for each in tried) == [16, 53, 91, 128]

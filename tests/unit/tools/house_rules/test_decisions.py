@@ -1,4 +1,4 @@
-"""Tests of the rule against decisions by text: decisions by a state or a format are no findings."""
+"""Tests of the rule against decisions by text: decisions by a state or a format are allowed."""
 
 import pytest
 
@@ -93,7 +93,7 @@ def test_a_sentence_is_found_under_another_local_name(tree: Tree, code: str) -> 
         "isinstance(error, OSError)",
     ],
 )
-def test_decisions_by_states_and_formats_are_no_findings(tree: Tree, expression: str) -> None:
+def test_decisions_by_states_and_formats_are_allowed(tree: Tree, expression: str) -> None:
     code = f"def decide(row, other, path, text, name, error, item):\n    return {expression}\n"
     assert not list(decisions_by_text(tree({"service/it.py": code}), {}))
 
@@ -102,7 +102,7 @@ def test_tests_may_compare_sentences(tree: Tree) -> None:
     assert not list(decisions_by_text(tree({"tests/test_it.py": 'assert "x" in row.reason\n'}), {}))
 
 
-def test_an_allowed_function_is_no_finding_and_an_unused_allowance_is_one(tree: Tree) -> None:
+def test_a_listed_function_is_allowed_and_an_unused_line_of_the_list_is_reported(tree: Tree) -> None:
     listed = "tests/tools/house_rules/decisions.py"
     code = 'class It:\n    def lost(self, said):\n        return "died" in said\n'
     files = tree({"service/it.py": code, listed: '# allowed:\n"service.it.gone"\n'})

@@ -74,7 +74,9 @@ def test_a_failure_is_a_tag(experiment: ExperimentFolder) -> None:
     assert tags == {"tet.attempt": "1", "tet.failure": "spec: no such thing"}
 
 
-def test_the_points_of_a_parent_are_of_the_last_stage_and_the_time_of_all_stages(experiment: ExperimentFolder) -> None:
+def test_the_points_of_a_parent_come_from_the_last_stage_but_its_time_is_that_of_all_stages(
+    experiment: ExperimentFolder,
+) -> None:
     write(experiment.stage("c", 0), 2, of=2, **{"test/accuracy": 0.99})
     write(experiment.stage("c", 1), 1, of=1, **{"test/accuracy": 0.7})
     points = content.chain_points([read_progress(experiment.stage("c", index)) for index in (0, 1)])
@@ -181,7 +183,7 @@ def test_proposed_values_are_in_names_tags_and_parameters() -> None:
         validate_param_name(key)
 
 
-def test_a_proposed_value_in_a_list_has_the_number_of_its_item() -> None:
+def test_the_name_of_a_proposed_value_in_a_list_has_the_index_of_its_item() -> None:
     of_all, of_stage = "augmentation.0.padding", "arms.TIT.stages.1.augmentation.0.padding"
     space = {of_all: {"choice": [2, 3]}, of_stage: {"choice": [5, 6]}}
     raw = spec(seeds=[0], validation=0.1, search={"method": "grid", "space": space})
