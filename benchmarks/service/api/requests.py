@@ -145,7 +145,7 @@ POSTS: Mapping[str, Callable[[Mix], tuple[str, object]]] = {
 }
 # The endpoints that change something and are not measured, with the reason.
 NOT_MEASURED: Mapping[str, str] = {
-    f"POST {_ID}/cancel": "it stores a wish, like a pause, and a cancelled experiment accepts no further request",
+    f"POST {_ID}/cancel": "it stores a request, like a pause, and a cancelled experiment accepts no further request",
     f"POST {_ID}/rerun-best": "no stored experiment has a search, so there is no best configuration",
-    f"DELETE {_ID}": "it stores a wish; the files are removed later",
+    f"DELETE {_ID}": "it stores a request; the files are removed later",
 }
