@@ -188,7 +188,7 @@ def losing_actors() -> Iterator[subprocess.Popen[str]]:
     """Start `ray_losses.py` in a process, and yield it."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("TET_", "RAY_"))}
     command = [sys.executable, "-W", "ignore", ray_losses.__file__]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as it:
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as it:
         yield it
         it.kill()
 

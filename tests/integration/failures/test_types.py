@@ -89,7 +89,9 @@ def test_a_lasting_refusal_of_mlflow_fails_the_experiment_and_a_retry_ships_ever
 
 def test_a_lost_node_and_short_memory_differ_in_rays_texts(scene: Scene) -> None:
     assert scene.ray is not None
-    texts: Json = json.loads(scene.ray.communicate(timeout=600)[0].splitlines()[-1])
+    output, errors = scene.ray.communicate(timeout=600)
+    assert scene.ray.returncode == 0, errors
+    texts: Json = json.loads(output.splitlines()[-1])
     node, memory = diagnose_lost(texts["node"]), diagnose_lost(texts["memory"])
     assert (node.type, memory.type) == ("node_lost", "out_of_memory")
     assert re.match(r"the trial's node was lost(, or cut off: it does not answer any more)?$", node.message)
