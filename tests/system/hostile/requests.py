@@ -65,8 +65,7 @@ def refused_texts_and_urls() -> list[HostileRequest]:
         for place in (PLACES[number % len(PLACES)], "name")
     ]
     urls = [
-        posted(f"webhook {url!a}", documents.spec(webhook={"url": url}), is_refused=True)
-        for url in documents.BAD_URLS
+        posted(f"webhook {url!a}", documents.spec(webhook={"url": url}), is_refused=True) for url in documents.BAD_URLS
     ]
     return texts + urls
 
