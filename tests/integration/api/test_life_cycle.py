@@ -216,12 +216,13 @@ def test_a_queued_experiment_shows_its_owner_and_priority(api: Api, spec: Spec) 
 
 def test_text_and_addresses_that_an_older_version_stored_still_open(api: Api, spec: Spec) -> None:
     made = posted(api, spec, webhook=None)
-    old = {"name": "old\u202e\x1b", "description": "\x1b[31m", "webhook": {"url": "http://:pw@hooks.example:abc/"}}
+    name = "old\u202e\x1b"
+    old = {"name": name, "description": "\x1b[31m", "webhook": {"url": "http://:pw@hooks.example:abc/"}}
     with api.changing() as repository:
         row = repository.experiments.get(made)
-        row.name, row.spec = old["name"], {**row.spec, **old}
-    assert api.client.get(f"/experiments/{made}").json()["name"] == old["name"]
-    assert api.client.get("/experiments").json()["experiments"][0]["name"] == old["name"]
+        row.name, row.spec = name, {**row.spec, **old}
+    assert api.client.get(f"/experiments/{made}").json()["name"] == name
+    assert api.client.get("/experiments").json()["experiments"][0]["name"] == name
     assert api.client.get(f"/experiments/{made}/comparison").status_code == 200
     answer = api.client.get("/experiments", params={"name": "old\u202e"})
     assert answer.status_code == 422
