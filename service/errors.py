@@ -17,6 +17,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from service.text import json_printable, printable
+
 # Number of characters of a wrong value that an error repeats.
 MAX_VALUE_LENGTH = 80
 
@@ -79,11 +81,6 @@ class Conflict(TetError):
     """The error of a request that does not fit the state of the experiment or the key."""
 
 
-def printable(text: str) -> str:
-    """Return `text` with lone surrogates escaped, so that it can be encoded as UTF-8."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def shown(value: Any) -> str | int | float | bool | None:
     """Return `value` in a form that is short and safe enough for an error: a scalar, or text cut to 80 characters."""
     if value is None or isinstance(value, bool):
@@ -114,10 +111,10 @@ def _dotted(parts: tuple[str | int, ...]) -> str:
     for part in parts:
         if isinstance(part, int):
             text += f"[{part}]"
-        elif part.isidentifier():
+        elif part.isidentifier() and part == printable(part):
             text += f".{part}" if text else part
         else:
-            text += f"[{json.dumps(_cut(printable(part)), ensure_ascii=False)}]"
+            text += f"[{json_printable(json.dumps(_cut(part), ensure_ascii=False))}]"
     return text or "$"
 
 

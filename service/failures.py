@@ -15,7 +15,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from service.errors import printable
+from service.text import printable
 
 Whose = Literal["user", "cluster"]
 
@@ -196,5 +196,5 @@ class Failure(_Typed):
 
 
 def _storable(text: str) -> str:
-    """Return text that can be stored in a file and a database: without lone surrogates and NUL characters."""
-    return printable(text).replace("\x00", "\\x00")
+    """Return text that can be stored in a file and a database, and printed: hidden characters are escaped."""
+    return printable(text)

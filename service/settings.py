@@ -13,6 +13,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from service.errors import TetError
+from service.web_address import host_and_port
 
 PREFIX = "TET_"
 
@@ -47,6 +48,11 @@ def _split(value: object) -> object:
     if isinstance(value, str):
         return tuple(part for part in (item.strip() for item in value.split(",")) if part)
     return value
+
+
+def _host(text: str) -> str:
+    host_and_port(text)  # raises ValueError
+    return text
 
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
@@ -139,7 +145,7 @@ class Settings(BaseModel):
     hang_s: float = Field(
         120, ge=10, description="Time, s, without an answer after which a component of the local stack is restarted."
     )
-    webhook_hosts: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
+    webhook_hosts: Annotated[tuple[Annotated[str, AfterValidator(_host)], ...], BeforeValidator(_split)] = Field(
         (), description="Hosts (`host` or `host:port`) to which webhooks may go, separated by commas."
     )
     webhook_secret_file: AbsolutePath = Field(

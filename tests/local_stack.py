@@ -110,8 +110,8 @@ def local_stack(home: Path, **variables: str) -> Iterator[LocalStack]:
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("TET_", "RAY_"))}
     environment = {**inherited, **settings, "PYTHONPATH": str(ROOT)}
     stack = LocalStack(Settings.from_environment(settings), environment)
-    stack.tet("up")
     try:
+        stack.tet("up")
         yield stack
     finally:
         stack.tet("down")

@@ -14,7 +14,8 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from service.errors import Conflict, DocumentInvalid, FieldError, NotFound, SpecInvalid, printable
+from service.errors import Conflict, DocumentInvalid, FieldError, NotFound, SpecInvalid
+from service.text import printable, printable_line
 
 log = logging.getLogger(__name__)
 
@@ -166,13 +167,13 @@ def _methods_at(request: Request) -> list[str]:
 
 
 async def _database_away(request: Request, error: Exception) -> ProblemResponse:
-    log.error("the database failed in %s %s: %s", request.method, request.url.path, error)
+    log.error("the database failed in %s %s: %s", request.method, shortened(request.url.path), error)
     return _at(request, 503, "the database cannot be reached; try again", headers={"Retry-After": "5"})
 
 
 async def _unexpected(request: Request, error: Exception) -> ProblemResponse:
     mark = secrets.token_hex(4)
-    log.error("error %s in %s %s", mark, request.method, request.url.path, exc_info=error)
+    log.error("error %s in %s %s", mark, request.method, shortened(request.url.path), exc_info=error)
     return _at(request, 500, f"an unexpected error; look in the service's log for {mark}")
 
 
@@ -182,4 +183,4 @@ def _at(request: Request, status: int, detail: str, **members: Any) -> ProblemRe
 
 def shortened(path: str) -> str:
     """Return a path that is short enough for an error message."""
-    return printable(path if len(path) <= 200 else path[:199] + "…")
+    return printable_line(path if len(path) <= 200 else path[:199] + "…")

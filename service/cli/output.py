@@ -1,15 +1,70 @@
-"""Output of the command line: results on standard output, everything else on standard error."""
+r"""Output of the command line: results on standard output, everything else on standard error.
+
+Names, reasons, errors and log lines come from elsewhere. No control character of theirs reaches the terminal, where it
+could move the cursor, hide text or change the window's title: it is printed as an escape, `\x1b` or `\u202e`.
+"""
 
 import json
+import re
 import sys
+from codecs import getincrementaldecoder
+from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
+from rich.segment import Segment
+from rich.text import Text
 
-# A pipe has no width; 200 columns are enough for every table.
-out = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
-err = Console(stderr=True, highlight=False)
+from service.text import json_printable, printable
+
+# Colours and other sequences with which programs format a terminal; in a log they are only noise.
+_FORMATTING = re.compile(r"\x1b\[[0-9;:]*[mK]")
+
+
+class SafeConsole(Console):
+    """A console that escapes hidden characters of everything that it prints; its own colours stay."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return the text that is laid out: with the escapes, so that columns have the right width."""
+        return super().render_str(printable(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Yield what is written, for what is not printed as a string."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
+
+# A pipe has no width; 200 columns are enough for every table. A name such as ":bomb:" is no picture.
+out = SafeConsole(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 200)
+err = SafeConsole(stderr=True, highlight=False, emoji=False)
+
+
+class LogPrinter:
+    """A printer of a log's bytes, which come in parts: a part may end within a character or a sequence."""
+
+    def __init__(self) -> None:
+        self._decoder = getincrementaldecoder("utf-8")("replace")
+        self._kept = ""
+
+    def print(self, part: bytes, *, last: bool = False) -> None:
+        """Print a part of the log.
+
+        Args:
+            part: The bytes that follow those of the part before.
+            last: Whether no other part follows.
+        """
+        text = self._kept + self._decoder.decode(part, final=last)
+        end = len(text) if last else _end_of_whole(text)
+        text, self._kept = text[:end], text[end:]
+        sys.stdout.write(log_text(text))
+        sys.stdout.flush()
+
+
+def log_text(text: str) -> str:
+    """Return text of a log as it is printed: without colours; each state of a progress bar is a line of its own."""
+    lines = _FORMATTING.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
+    return printable(lines)
 
 
 def say(text: str) -> None:
@@ -25,4 +80,10 @@ def fail(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """Print a result for programs."""
-    print(json.dumps(value, ensure_ascii=False, indent=2))
+    print(json_printable(json.dumps(value, ensure_ascii=False, indent=2)))
+
+
+def _end_of_whole(text: str) -> int:
+    """Return where the part of a text ends that no later text changes: before an unfinished sequence or line end."""
+    unfinished = re.search(r"(?:\x1b(?:\[[0-9;:]{0,32})?|\r)\Z", text)
+    return len(text) if unfinished is None else unfinished.start()

@@ -1,6 +1,5 @@
 """`tet follow`, `list`, `show`, `compare`, `logs`, `presets`: answers of the API about experiments, for people."""
 
-import sys
 import time
 from collections.abc import Iterator
 from typing import Annotated
@@ -13,7 +12,7 @@ from service.cli import rendering
 from service.cli.client import Client, Refused, as_model
 from service.cli.failing import explained, failed_stages
 from service.cli.options import AsJson, Id, connected
-from service.cli.output import err, out, print_json, say
+from service.cli.output import LogPrinter, err, out, print_json, say
 from service.cli.progress import searches
 from service.cli.watch import watch
 from service.presets import catalogue
@@ -52,7 +51,7 @@ def show(experiment_id: Id, as_json: AsJson = False) -> None:
         return
     experiment = as_model(ExperimentView, answer)
     out.print(experiment.name, style="bold", markup=False)
-    out.print("state  ", rendering.coloured(experiment.state), experiment.reason, soft_wrap=True)
+    out.print("state  ", rendering.coloured(experiment.state), experiment.reason, markup=False, soft_wrap=True)
     for line in _past(experiment):
         out.print(line, soft_wrap=True, markup=False)
     for line in explained(experiment.failure) if experiment.failure is not None else ():
@@ -103,25 +102,20 @@ def logs(
     which: dict[str, str | int] = {
         key: value for key, value in (("chain", chain), ("stage", stage)) if value is not None
     }
+    printer = LogPrinter()
     with connected() as client:
         text, cursor = client.logs(experiment_id, **which, **({} if tail is None else {"tail": tail}))
-        _print_bytes(text)
+        printer.print(text, last=not follow)
         while follow:
             # Ask for the state first: once the experiment has ended, its log is complete.
             ended = as_model(ExperimentView, client.experiment(experiment_id, max_chains=0)).state in TERMINAL
             text, following = client.logs(experiment_id, **which, cursor=cursor)
-            _print_bytes(text)
+            printer.print(text, last=ended and following == cursor)
             if ended and following == cursor:
                 return
             if following == cursor:
                 time.sleep(LOG_POLL_S)
             cursor = following
-
-
-def _print_bytes(text: bytes) -> None:
-    """Print bytes as they are: an answer may end in the middle of a character."""
-    sys.stdout.buffer.write(text)
-    sys.stdout.buffer.flush()
 
 
 def presets(

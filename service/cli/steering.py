@@ -106,7 +106,7 @@ def verify(
         for name, verification in replays:
             ended = _ended(client, experiment_id, verification.number)
             num_unequal += ended.state is not VerificationState.EQUAL
-            out.print(f"{name}:", rendering.coloured(ended.state), ended.reason, soft_wrap=True)
+            out.print(f"{name}:", rendering.coloured(ended.state), ended.reason, markup=False, soft_wrap=True)
     if num_unequal:
         raise typer.Exit(1)
 

@@ -1,1 +1,1 @@
-"""The control process: the reconciler makes the wanted state true, the housekeeper cleans up after the end."""
+"""The control process: the reconciler carries out wishes, the housekeeper cleans up, the deliverer sends webhooks."""

@@ -1,7 +1,7 @@
 """The control process: `python -m service.control`, as a child of the API's process.
 
-It runs the reconciler and the housekeeper. It is a process of its own, because a round over many experiments takes a
-large part of a second: as a thread of the API, it would delay the API's answers.
+It runs the reconciler, the housekeeper and the deliverer of webhooks. It is a process of its own, because a round over
+many experiments takes a large part of a second: as a thread of the API, it would delay the API's answers.
 
 Each second it prints a line: the problem of the reconciler, or an empty line if there is none. It ends on SIGTERM, and
 when its standard input is closed, so it does not outlive its parent for long. It does not wait for a thread that hangs:
@@ -17,7 +17,9 @@ import time
 from typing import NoReturn
 
 from service import signals
+from service.control.background import BackgroundThread
 from service.control.child import STOP_S
+from service.control.deliverer import Deliverer
 from service.control.housekeeper import Housekeeper
 from service.control.jobs import RayJobs, token_from
 from service.control.reconciler import Reconciler
@@ -45,11 +47,12 @@ def main() -> int:
     settings = Settings.from_environment()
     database = Database(settings.database_url)
     with RayJobs(settings.ray_url, token_from(os.environ, settings.ray_token_file)) as jobs:
-        reconciler, housekeeper = Reconciler(database, jobs, settings), Housekeeper(database, settings)
-        reconciler.start()
-        housekeeper.start()
+        reconciler = Reconciler(database, jobs, settings)
+        parts = (reconciler, Housekeeper(database, settings), Deliverer(database, settings))
+        for part in parts:
+            part.start()
         _watch(reconciler, ended)
-        _end(reconciler, housekeeper)
+        _end(*parts)
     database.dispose()
     return 0
 
@@ -74,7 +77,7 @@ def _watch(reconciler: Reconciler, ended: threading.Event) -> None:
         ended.wait(REPORT_INTERVAL_S)
 
 
-def _end(*parts: Reconciler | Housekeeper) -> None:
+def _end(*parts: BackgroundThread) -> None:
     """Ask all threads to stop, and wait for each; exit at once if one does not end in time."""
     for part in parts:
         part.ask_to_stop()

@@ -23,7 +23,7 @@ STOP_S = 30.0
 
 
 class ControlProcess:
-    """The child that runs the reconciler and the housekeeper, and the thread that reads its output."""
+    """The child that runs the reconciler, the housekeeper and the deliverer, and the thread that reads its output."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -1,13 +1,12 @@
-"""The housekeeper deletes checkpoints and whole experiments that are not to be kept, and delivers webhooks.
+"""The housekeeper deletes checkpoints and whole experiments that are not to be kept.
 
-It has a thread of its own: a slow web address, or a folder with a million files, must not delay the reconciler.
+It has a thread of its own: a folder with a million files must not delay the reconciler.
 """
 
 import logging
 import time
 from typing import assert_never
 
-from service.control import webhook
 from service.control.background import BackgroundThread
 from service.control.removal import remove_checkpoints, remove_folder, remove_from_mlflow
 from service.errors import Conflict, NotFound
@@ -24,8 +23,6 @@ log = logging.getLogger(__name__)
 INTERVAL_S = 1.0
 # Seconds before a failed removal is tried again.
 RETRY_S = 30.0
-# Largest number of webhooks that one round delivers.
-MAX_WEBHOOKS_PER_ROUND = 20
 
 
 class Housekeeper(BackgroundThread):
@@ -37,7 +34,7 @@ class Housekeeper(BackgroundThread):
         self._next_try_at: dict[str, float] = {}
 
     def round(self) -> None:
-        """Do one round: mark expired experiments for deletion, remove marked data, deliver due webhooks."""
+        """Do one round: mark expired experiments for deletion, remove marked data."""
         self._expire()
         with self._database.reading() as repository:
             rows = repository.upkeep.to_clean()
@@ -46,11 +43,6 @@ class Housekeeper(BackgroundThread):
                 return
             if time.monotonic() >= self._next_try_at.get(row.id, 0.0):
                 self._try_to_remove(row)
-        with self._database.reading() as repository:
-            due = repository.upkeep.to_notify(utc_now(), MAX_WEBHOOKS_PER_ROUND)
-        for row in due:
-            if not self.is_asked_to_stop:
-                self._notify(row)
 
     def _expire(self) -> None:
         with self._database.reading() as repository:
@@ -106,23 +98,3 @@ class Housekeeper(BackgroundThread):
             row.cleanup = None
             row.checkpoints_removed_at = utc_now() if what is Cleanup.CHECKPOINTS else None
         return None
-
-    def _notify(self, row: ExperimentRow) -> None:
-        now = utc_now()
-        problem = webhook.deliver(
-            row,
-            key=webhook.secret(self._settings.webhook_secret_file),
-            hosts=self._settings.webhook_hosts,
-            comparison_url=f"{self._settings.api_url}/experiments/{row.id}/comparison",
-            now=now,
-        )
-        with self._database.session() as repository:
-            current = repository.upkeep.get_locked(row.id)
-            if current is None or current.generation != row.generation or current.notify_at is None:
-                return
-            current.notify_tries += 1
-            current.notify_error = problem or ""
-            current.notified_at = None if problem else now
-            current.notify_at = webhook.next_try(current.notify_tries, now) if problem else None
-        if problem:
-            log.warning("experiment %s: the webhook was not delivered: %s", row.id, problem)

@@ -1,4 +1,4 @@
-"""Webhooks: a signed request to a web address at an experiment's end, by the conventions of Standard Webhooks.
+"""Messages of webhooks at an experiment's end, signed by the conventions of Standard Webhooks, and when to try again.
 
 The receiver computes HMAC-SHA-256 over `<webhook-id>.<webhook-timestamp>.<body>` with the service's secret and compares
 it with `webhook-signature`. `webhook-id` names experiment and generation, so receivers recognise a repeated message.
@@ -7,35 +7,18 @@ it with `webhook-signature`. `webhook-id` names experiment and generation, so re
 import base64
 import hashlib
 import hmac
-import json
 import os
 import secrets
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-
-import httpx
 
 from service.store.tables import ExperimentRow
 
-TIMEOUT_S = 10.0
 MAX_TRIES = 10
 # Seconds before the next try: the wait doubles from the first of these to the last.
 FIRST_WAIT_S, LAST_WAIT_S = 5.0, 3600.0
 SECRET_PREFIX = "whsec_"
-
-
-def is_allowed(url: str, hosts: Sequence[str]) -> bool:
-    """Return whether the host of an address is in the operator's list of hosts, each `host` or `host:port`."""
-    parts = urlsplit(url)
-    return parts.hostname in hosts or f"{parts.hostname}:{_port(url)}" in hosts
-
-
-def _port(url: str) -> int:
-    parts = urlsplit(url)
-    return parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def secret(file: Path) -> bytes:
@@ -85,21 +68,6 @@ def signed(key: bytes, message_id: str, now: datetime, body: bytes) -> dict[str,
         "webhook-timestamp": at,
         "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
     }
-
-
-def deliver(row: ExperimentRow, *, key: bytes, hosts: Sequence[str], comparison_url: str, now: datetime) -> str | None:
-    """Send an experiment's webhook; return the error, or None. Redirects are not followed."""
-    url = str(row.spec["webhook"]["url"])
-    if not is_allowed(url, hosts):
-        return f"{urlsplit(url).netloc} is not among the hosts that TET_WEBHOOK_HOSTS allows"
-    body = json.dumps(message(row, comparison_url), ensure_ascii=False).encode()
-    headers = signed(key, f"{row.id}-{row.generation}", now, body)
-    try:
-        with httpx.Client(timeout=TIMEOUT_S, trust_env=False, follow_redirects=False) as client:
-            answer = client.post(url, content=body, headers=headers)
-    except httpx.HTTPError as error:
-        return f"{type(error).__name__}: {error}"
-    return None if answer.is_success else f"the receiver answered {answer.status_code}"
 
 
 def next_try(tries: int, now: datetime) -> datetime | None:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from service.errors import FieldError
-from service.spec.raw import Path, dataset_of, items, levels_of, name_of
+from service.spec.raw import dataset_of, items, levels_of, name_of
 from service.spec.search_checks import search_faults
 from service.spec.stage_checks import stage_faults
 from tet_core.config import FOR_STILL_IMAGES, ModelConfig, misfit
@@ -24,7 +24,6 @@ def cross_faults(raw: object) -> list[FieldError]:
     if not isinstance(raw, dict):
         return []
     checks = (
-        _unstorable,
         _doubled_arms,
         _doubled_seeds,
         _baseline,
@@ -38,26 +37,6 @@ def cross_faults(raw: object) -> list[FieldError]:
         search_faults,
     )
     return [fault for check in checks for fault in check(raw)]
-
-
-def _unstorable(raw: dict[str, Any]) -> Iterator[FieldError]:
-    """Refuse NUL and unpaired surrogates, which are valid in JSON, but which databases cannot store."""
-    for path, text in _texts(raw):
-        if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
-            yield FieldError.at(path, text, "must hold no NUL character and no unpaired surrogate")
-
-
-def _texts(value: object, path: Path = ()) -> Iterator[tuple[Path, str]]:
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            if isinstance(key, str):
-                yield (*path, key), key
-                yield from _texts(item, (*path, key))
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            yield from _texts(item, (*path, index))
 
 
 def _doubled_arms(raw: dict[str, Any]) -> Iterator[FieldError]:

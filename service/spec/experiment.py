@@ -4,7 +4,6 @@ Names, fields, defaults and limits of training come from `tet_core.config`; this
 arms, stages, seeds, resources. It loads neither torch nor any web library.
 """
 
-import re
 from collections.abc import Sequence
 from itertools import takewhile
 from typing import Annotated, Any, Literal
@@ -16,6 +15,7 @@ from service.spec.blocks import Limits, Resources, Retention, StartPoint, Webhoo
 from service.spec.checks import cross_faults
 from service.spec.faults import faults_of
 from service.spec.merge import merged
+from service.spec.posted import posted_faults
 from service.spec.search import EarlyStopping, Search
 from tet_core.config import (
     AnalysisConfig,
@@ -56,8 +56,8 @@ MAX_FAULTS = 500
 def _name(text: str) -> str:
     if not text.strip():
         raise ValueError("must not be blank")
-    if "/" in text or re.search(r"[\x00-\x1f\x7f-\x9f]", text):
-        raise ValueError("must hold no '/' and no control characters; spaces and Unicode are accepted")
+    if "/" in text:
+        raise ValueError("must hold no '/'; spaces and Unicode are accepted")
     return text
 
 
@@ -139,11 +139,24 @@ class Experiment(Overrides):
         return self.arms[0].name if self.baseline is None else self.baseline
 
 
-def parse(raw: object) -> Experiment:
+def parse_posted(raw: object) -> Experiment:
+    """Make an experiment from what a user posts: as `parse`, with the checks that older versions did not make.
+
+    Raises:
+        SpecInvalid: The spec has faults.
+    """
+    return parse(raw, also=posted_faults(raw))
+
+
+def parse(raw: object, *, also: Sequence[FieldError] = ()) -> Experiment:
     """Make an experiment from plain data, as read from JSON or YAML.
 
     Nothing is converted: `"4"`, `4.0` and `true` are no integers, but an integer is accepted as a float. Sequences may
     be lists or tuples.
+
+    Args:
+        raw: The data; a stored spec, or one with `also` from `posted_faults`.
+        also: Faults that the caller has found; they are reported together with those found here.
 
     Raises:
         SpecInvalid: The spec has faults; the error holds all of them, also those between fields.
@@ -155,7 +168,11 @@ def parse(raw: object) -> Experiment:
         experiment = Experiment.model_validate(_frozen(raw), strict=True)
     except ValidationError as error:
         faults, total = faults_of(Experiment, error, limit=MAX_FAULTS)
-    crossing = cross_faults(raw)
+    # What the caller has found says more than pydantic does of the same text.
+    known = {fault.pointer for fault in also}
+    others = [fault for fault in faults if fault.pointer not in known]
+    faults, total = others, total - len(faults) + len(others)
+    crossing = [*also, *cross_faults(raw)]
     if experiment is not None and not crossing:
         return experiment
     raise SpecInvalid((faults + crossing)[:MAX_FAULTS], total=total + len(crossing))

@@ -16,7 +16,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from service.errors import FieldError, printable
+from service.errors import FieldError
+from service.text import printable
 
 # Characters of the longest unknown key for which a similar name is searched: a longer one takes time and is no typo.
 _MAX_KEY_TO_MATCH = 80

@@ -24,7 +24,7 @@ class Repository:
         events: The stream of events that clients follow.
         event_offsets: The offsets up to which the drivers' event files have been read.
         verifications: Replays of stages.
-        upkeep: Queries of the housekeeper.
+        upkeep: Queries of the housekeeper and the deliverer.
     """
 
     def __init__(self, session: Session) -> None:

@@ -1,4 +1,4 @@
-"""Queries of the housekeeper about experiments that have ended."""
+"""Queries of the housekeeper and the deliverer about experiments that have ended."""
 
 from datetime import datetime
 

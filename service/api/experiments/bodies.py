@@ -4,14 +4,15 @@ from email.message import Message
 from typing import Annotated
 
 from fastapi import Depends, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from service.documents import MEDIA_TYPES, read_document
 from service.errors import shown
 from service.presets import catalogue
-from service.spec.experiment import MAX_ARMS, MAX_SEEDS, Experiment, Name, parse
+from service.spec.experiment import MAX_ARMS, MAX_SEEDS, Experiment, Name, parse_posted
+from service.text import without_hidden
 from tet_core.config import Seed, TrainPart
 
 PresetName = Annotated[
@@ -35,7 +36,7 @@ class RerunRequest(BaseModel):
         description="New seeds; the search's own are refused, since they made the choice.",
         examples=[[10, 11, 12, 13, 14]],
     )
-    name: Name | None = Field(
+    name: Annotated[Name, AfterValidator(without_hidden)] | None = Field(
         None, description="The name of the new experiment; null: the search's name with ' (best)'."
     )
     arms: Annotated[list[str], Field(min_length=1, max_length=MAX_ARMS)] | None = Field(
@@ -61,12 +62,12 @@ async def _posted_spec(request: Request, preset: PresetName = None) -> Experimen
     if preset is None:
         media_type = _media_type(request.headers.get("content-type"))
         # A large document takes a second or two. In a thread, it does not delay other requests.
-        return await run_in_threadpool(lambda: parse(read_document(body, media_type)))
+        return await run_in_threadpool(lambda: parse_posted(read_document(body, media_type)))
     base = catalogue.preset(preset)
     if not body.strip():
-        return await run_in_threadpool(lambda: parse(base.with_changes(None)))
+        return await run_in_threadpool(lambda: parse_posted(base.with_changes(None)))
     media_type = _media_type(request.headers.get("content-type"))
-    return await run_in_threadpool(lambda: parse(base.with_changes(read_document(body, media_type))))
+    return await run_in_threadpool(lambda: parse_posted(base.with_changes(read_document(body, media_type))))
 
 
 async def _posted_changes(request: Request) -> object:

@@ -1,6 +1,5 @@
 """/experiments: post, validate, list, show, compare, follow, read logs."""
 
-import re
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
@@ -18,20 +17,12 @@ from service.api.experiments.bodies import PostedSpec, PresetName
 from service.api.experiments.parameters import ChainCursor, Cursor, ExperimentId, Key
 from service.api.openapi import MADE, TAKES_SPEC, problem_responses
 from service.states import ExperimentState
+from service.text import LINE_PATTERN, without_hidden
 
 router = APIRouter(prefix="/experiments", tags=["experiments"])
 
 # The largest event id: databases store 64 bits.
 MAX_EVENT_ID = 2**63 - 1
-
-
-NO_CONTROL_CHARACTERS = r"^[^\x00-\x1f]*$"
-
-
-def _no_control_characters(text: str) -> str:
-    if re.fullmatch(NO_CONTROL_CHARACTERS, text) is None:
-        raise ValueError("must hold no control characters")
-    return text
 
 
 @router.post(
@@ -70,9 +61,9 @@ def experiments(
         Query(
             max_length=80,
             description="Only experiments whose name contains this text; upper and lower case are equal.",
-            json_schema_extra={"pattern": NO_CONTROL_CHARACTERS},
+            json_schema_extra={"pattern": LINE_PATTERN},
         ),
-        AfterValidator(lambda text: text if text is None else _no_control_characters(text)),
+        AfterValidator(lambda text: text if text is None else without_hidden(text)),
     ] = None,
     cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,

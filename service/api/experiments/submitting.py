@@ -8,14 +8,16 @@ from service.answers.experiments import ExperimentView
 from service.answers.validation import PlacementView, ResolvedArm, ResolvedSpec, ValidatedSpec
 from service.api.context import Context
 from service.api.experiments.views import experiment_view
+from service.control.destinations import is_ip_address, is_listed, refusal
 from service.control.placement import Placement, placement
-from service.control.webhook import is_allowed
 from service.derived.fork import with_full_starts
 from service.errors import FieldError, SpecInvalid
 from service.plan import plan
 from service.search.configurations import configured_arms, infeasible
 from service.spec.experiment import Experiment, parse, resolve_stage
 from service.spec.merge import merged
+from service.spec.posted import posted_faults
+from service.web_address import web_address
 
 
 def submit(context: Context, spec: Experiment, idempotency_key: str | None, preset: str | None) -> ExperimentView:
@@ -70,13 +72,25 @@ def refuse_unrunnable(context: Context, spec: Experiment) -> None:
         SpecInvalid: The spec has such faults; the error holds all of them.
     """
     faults = infeasible(spec)
-    if spec.webhook is not None and not is_allowed(spec.webhook.url, context.settings.webhook_hosts):
-        listed = ", ".join(context.settings.webhook_hosts) or "none"
-        detail = f"must be on a host that the operator allows; TET_WEBHOOK_HOSTS lists {listed}"
-        faults.append(FieldError.at(("webhook", "url"), spec.webhook.url, detail))
+    if spec.webhook is not None and (problem := _webhook_problem(context, spec.webhook.url)) is not None:
+        faults.append(FieldError.at(("webhook", "url"), spec.webhook.url, problem))
     faults += placement_faults(context, spec)
     if faults:
         raise SpecInvalid(faults)
+
+
+def _webhook_problem(context: Context, url: str) -> str | None:
+    """Return why no webhook goes to an address, by its words alone: the host is looked up at each delivery."""
+    try:
+        address = web_address(url)
+    except ValueError as error:  # from a stored spec, which this one derives from
+        return str(error)
+    if not is_listed(address, context.settings.webhook_hosts):
+        listed = ", ".join(context.settings.webhook_hosts) or "none"
+        return f"must be on a host that the operator allows; TET_WEBHOOK_HOSTS lists {listed}"
+    if is_ip_address(address.host) and (why := refusal(address.host, address.host)) is not None:
+        return f"must be an address to which webhooks may go: {why}"
+    return None
 
 
 def placement_faults(context: Context, spec: Experiment) -> list[FieldError]:
@@ -103,7 +117,7 @@ def fork(context: Context, parent_id: str, changes: object, idempotency_key: str
         raise SpecInvalid([FieldError.at((), changes, "must be a mapping: the part of the spec that changes")])
     arms = [{key: value for key, value in arm.items() if key != "start"} for arm in parent.spec["arms"]]
     base = {**parent.spec, "arms": arms, "start": {"experiment": parent_id}}
-    return submit(context, parse(merged(base, changes or {})), idempotency_key, None)
+    return submit(context, parse(merged(base, changes or {}), also=posted_faults(changes)), idempotency_key, None)
 
 
 def validate(context: Context, spec: Experiment) -> ValidatedSpec:

@@ -1,6 +1,5 @@
 """Tests of the API's answers to retry, fork, delete and verify."""
 
-import json
 from typing import Any
 
 import pytest
@@ -184,9 +183,21 @@ def test_a_webhook_is_accepted_only_for_hosts_that_the_operator_allows(tmp_path:
             (fault,) = api.client.post(path, json=body).json()["errors"]
             assert fault["field"] == "webhook.url"
             assert fault["detail"].endswith("TET_WEBHOOK_HOSTS lists lab.example, x:8443")
-        for bad in ("ftp://lab.example/", "https://me:pw@lab.example/", "lab.example", "https:///x"):
+        bad_urls = {
+            "ftp://lab.example/": "must be an address of the form",
+            "https://me:pw@lab.example/": "must be an address of the form",
+            "https:///x": "the host '' must be a name",
+            "https://lab.example:abc/": "the port 'abc' must be a number from 1 to 65535",
+            "https://lab.example:99999/": "the port '99999' must be",
+            "https://lab.example:-1/": "the port '-1' must be",
+            "https://lab.example:\u0663/": "the port '\u0663' must be",
+        }
+        for bad, detail in bad_urls.items():
             answer = api.client.post("/experiments", json={**spec, "webhook": {"url": bad}})
-            assert "must be an address of the form" in json.dumps(answer.json()), answer.text
+            assert answer.status_code == 422
+            (fault,) = answer.json()["errors"]
+            assert fault["field"] == "webhook.url"
+            assert detail in fault["detail"]
         made = posted(api, spec, webhook={"url": "https://lab.example/hook"})
         assert api.client.get(f"/experiments/{made}").json()["webhook"] == {
             "url": "https://lab.example/hook",
@@ -201,3 +212,18 @@ def test_a_queued_experiment_shows_its_owner_and_priority(api: Api, spec: Spec) 
     made = posted(api, spec, priority=7)
     view = api.client.get(f"/experiments/{made}").json()
     assert (view["owner"], view["priority"], view["generation"], view["history"]) == ("local", 7, 1, [])
+
+
+def test_text_and_addresses_that_an_older_version_stored_still_open(api: Api, spec: Spec) -> None:
+    made = posted(api, spec, webhook=None)
+    name = "old\u202e\x1b"
+    old = {"name": name, "description": "\x1b[31m", "webhook": {"url": "http://:pw@hooks.example:abc/"}}
+    with api.changing() as repository:
+        row = repository.experiments.get(made)
+        row.name, row.spec = name, {**row.spec, **old}
+    assert api.client.get(f"/experiments/{made}").json()["name"] == name
+    assert api.client.get("/experiments").json()["experiments"][0]["name"] == name
+    assert api.client.get(f"/experiments/{made}/comparison").status_code == 200
+    answer = api.client.get("/experiments", params={"name": "old\u202e"})
+    assert answer.status_code == 422
+    assert "character 4 is U+202E (RIGHT-TO-LEFT OVERRIDE)" in answer.json()["errors"][0]["detail"]

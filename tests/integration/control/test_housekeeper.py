@@ -1,19 +1,13 @@
-"""Tests of the housekeeper: it removes files and rows of ended experiments, and delivers webhooks."""
+"""Tests of the housekeeper: it removes files and rows of ended experiments."""
 
-import base64
-import hashlib
-import hmac
 import json
-import stat
-from collections.abc import Iterator
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from service.control import housekeeper, webhook
+from service.control import housekeeper
 from service.control.housekeeper import Housekeeper
 from service.events import utc_now
 from service.plan import plan
@@ -23,40 +17,8 @@ from service.spec import parse
 from service.states import Cleanup, ExperimentState
 from service.store.tables import ExperimentRow
 from tests.integration.control.conftest import Desk
-from tests.serving import running
 from tests.unit.service.runner.writing import METRICS
 from tests.unit.service.spec.test_spec import spec
-
-
-class Receiver:
-    """The requests that a web server got, and the status that it answers."""
-
-    def __init__(self) -> None:
-        self.requests: list[tuple[dict[str, str], bytes]] = []
-        self.status = 204
-        self.paths: list[str] = []
-
-
-@pytest.fixture
-def receiver() -> Iterator[tuple[Receiver, str]]:
-    found = Receiver()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            found.requests.append(({key.lower(): value for key, value in self.headers.items()}, body))
-            found.paths.append(self.path)
-            self.send_response(found.status)
-            self.send_header("Location", "http://127.0.0.1:9/elsewhere")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    with running(server):
-        yield found, f"127.0.0.1:{server.server_address[1]}"
 
 
 def ended(desk: Desk, state: ExperimentState = ExperimentState.SUCCEEDED, **changes: Any) -> str:
@@ -149,67 +111,6 @@ def test_an_experiment_is_not_deleted_while_mlflow_does_not_answer(
     Housekeeper(desk.database, away).round()
     assert row(desk, experiment) is not None
     assert "the removal failed: MLflow does not answer: ConnectError" in caplog.text
-
-
-def test_a_webhook_is_delivered_once_and_signed(desk: Desk, receiver: tuple[Receiver, str]) -> None:
-    found, host = receiver
-    desk.settings = Settings.model_validate({**dict(desk.settings), "webhook_hosts": host})
-    experiment = ended(desk, ExperimentState.FAILED, webhook={"url": f"http://{host}/hook?a=b"})
-    for _ in range(3):
-        Housekeeper(desk.database, desk.settings).round()
-    ((headers, body),) = found.requests
-    assert found.paths == ["/hook?a=b"]
-    sent = json.loads(body)
-    assert (sent["type"], sent["data"]["id"], sent["data"]["state"]) == ("experiment.failed", experiment, "failed")
-    assert headers["webhook-id"] == f"{experiment}-1"
-    secret = desk.settings.webhook_secret_file
-    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
-    key = base64.b64decode(secret.read_text().removeprefix("whsec_"))
-    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
-    digest = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
-    assert headers["webhook-signature"] == f"v1,{digest}"
-    known = row(desk, experiment)
-    assert known is not None
-    assert (known.notify_tries, known.notify_error, known.notify_at) == (1, "", None)
-    assert known.notified_at is not None
-
-
-@pytest.mark.parametrize("status", [500, 302])
-def test_a_refused_webhook_is_tried_again_up_to_a_limit(
-    desk: Desk, receiver: tuple[Receiver, str], status: int
-) -> None:
-    found, host = receiver
-    found.status = status
-    desk.settings = Settings.model_validate({**dict(desk.settings), "webhook_hosts": "127.0.0.1"})
-    experiment = ended(desk, webhook={"url": f"http://{host}/"})
-    for tries in range(1, webhook.MAX_TRIES + 2):
-        Housekeeper(desk.database, desk.settings).round()
-        known = row(desk, experiment)
-        assert known is not None
-        assert known.notify_error == f"the receiver answered {status}"
-        assert known.notify_tries == min(tries, webhook.MAX_TRIES)
-        with desk.database.session() as repository:
-            fresh = repository.experiments.get(experiment)
-            fresh.notify_at = None if fresh.notify_at is None else utc_now()
-    assert len(found.requests) == webhook.MAX_TRIES
-    assert set(found.paths) == {"/"}, "a redirect leads nowhere"
-
-
-def test_no_webhook_is_sent_to_a_host_that_is_no_longer_allowed(desk: Desk, receiver: tuple[Receiver, str]) -> None:
-    found, host = receiver
-    experiment = ended(desk, webhook={"url": f"http://{host}/"})
-    Housekeeper(desk.database, desk.settings).round()
-    known = row(desk, experiment)
-    assert known is not None
-    assert known.notify_error == f"{host} is not among the hosts that TET_WEBHOOK_HOSTS allows"
-    assert found.requests == []
-
-
-def test_the_wait_for_the_next_try_doubles_up_to_an_hour() -> None:
-    now = utc_now()
-    waits = [webhook.next_try(tries, now) for tries in range(1, webhook.MAX_TRIES + 1)]
-    seconds = [None if at is None else (at - now).total_seconds() for at in waits]
-    assert seconds == [5, 10, 20, 40, 80, 160, 320, 640, 1280, None]
 
 
 def test_the_thread_ends_when_it_is_asked_to_stop(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
