@@ -56,8 +56,18 @@ class RunFound(Event):
     run_id: str
 
 
+class ClassCounts(BaseModel):
+    """The numbers of a test set on which chance depends: its samples, its classes, the samples of its largest class."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    num_samples: int = Field(gt=0)
+    num_classes: int = Field(gt=0)
+    num_majority: int = Field(gt=0)
+
+
 class StageChanged(Event):
-    """The progress of a stage."""
+    """The progress of a stage. `test_set` is None until the stage has started, and in events of earlier versions."""
 
     type: Literal["stage"] = "stage"
     chain: str
@@ -70,6 +80,7 @@ class StageChanged(Event):
     weights_sha256: str | None = None
     attempts: int = 0
     failure: Failure | None = None
+    test_set: ClassCounts | None = None
 
 
 class ChainConfigured(Event):

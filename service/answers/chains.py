@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.answers.chances import ChanceView
 from service.failures import FailureType, Whose
 from service.states import WorkState
 
@@ -45,6 +46,11 @@ class StageView(BaseModel):
     mlflow_run_id: str | None
     attempts: int
     failure: StageFailureView | None = Field(None, description="Why the stage failed; null if it did not.")
+    chance: ChanceView | None = Field(
+        None,
+        description="Its test accuracy against chance; null without a test accuracy, and if the stage ran under a "
+        "version that did not record the test set's size.",
+    )
 
 
 class ChainView(BaseModel):

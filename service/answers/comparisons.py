@@ -4,17 +4,44 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from service.answers.chances import ChanceView
+from service.failures import FailureType
 from service.presets.catalogue import Published
+from service.states import WorkState
+
+
+class SeedValueView(BaseModel):
+    """A value at one seed."""
+
+    seed: int
+    value: float
+
+
+class MissingSeedsView(BaseModel):
+    """Seeds that are missing from a pairing, because one of the two arms has no result there."""
+
+    arm: str = Field(description="The arm without a result.")
+    state: WorkState = Field(description="The state of its chains at these seeds.")
+    failure: FailureType | None = Field(description="The type of their failure; null if they have not failed.")
+    seeds: list[int]
 
 
 class PairedDifferenceView(BaseModel):
     """An arm's accuracy minus the baseline's, over the `n` seeds present in both."""
 
-    difference: float | None
+    to: str = Field(description="The baseline.")
+    difference: float | None = Field(
+        description="The mean of `differences`. It is not the difference of the two arms' means if a seed is missing "
+        "in one of them."
+    )
     low: float | None = Field(description="Lower end of the 95 % interval (Student's t); null below two pairs.")
     high: float | None
     n: int
-    reason: str | None = Field(description="Why the arms cannot be paired, and there are no numbers; null if they can.")
+    differences: list[SeedValueView] = Field(description="The difference at each seed that both arms have.")
+    missing: list[MissingSeedsView] = Field(description="The other seeds of the spec, and why they are missing.")
+    reason: str | None = Field(
+        description="Why the arms are not paired, and there are no numbers; null if there is a difference."
+    )
 
 
 class ChoiceView(BaseModel):
@@ -29,18 +56,40 @@ class ChoiceView(BaseModel):
 
 
 class ArmResultView(BaseModel):
-    """An arm over the seeds whose chains have succeeded; accuracies are fractions."""
+    """An arm over the seeds whose chains have succeeded; accuracies are fractions.
+
+    If chains have failed, its mean is one of survivors. The seeds that are neither in `values` nor counted as failed,
+    cancelled or stopped have not ended yet.
+    """
 
     name: str
-    n: int
-    mean: float | None = Field(description="Mean of the final test accuracy.")
+    n: int = Field(description="The number of seeds with a result.")
+    n_wanted: int = Field(description="The number of seeds of the spec.")
+    num_failed: int = Field(
+        description="The number of seeds whose chain failed; in a search, the chain of the configuration that is "
+        "shown, and until one is, all chains of the seed."
+    )
+    num_cancelled: int = Field(description="The same for cancelled chains.")
+    num_stopped: int = Field(description="The same for chains that a search stopped.")
+    values: list[SeedValueView] = Field(description="The final test accuracy at each seed, in the order of the spec.")
+    mean: float | None = Field(description="Mean of the final test accuracy over these seeds.")
     std: float | None = Field(description="Standard deviation of the sample; null below two seeds.")
-    values: list[float] = Field(description="The final test accuracy at each seed, in the order of the spec.")
+    low: float | None = Field(description="Lower end of the mean's 95 % interval (Student's t); null below two seeds.")
+    high: float | None
     train_time_s: float | None = Field(description="Training time of all committed epochs, a mean over the seeds.")
     versus_baseline: PairedDifferenceView | None = Field(
         description="The difference to the baseline; null for the baseline itself."
     )
-    published: Published | None = Field(None, description="The paper's number for this arm of a preset; else null.")
+    published: Published | None = Field(
+        None,
+        description="The paper's number for this arm of a preset; null if there is none, or if the experiment differs "
+        "from the preset in what the number depends on: `notes` say in what.",
+    )
+    chance: ChanceView | None = Field(
+        None,
+        description="The mean against chance; null if there is no mean, or if the chains ran under a version that did "
+        "not record the test set's size.",
+    )
     choice: ChoiceView | None = Field(None, description="The configuration that a search chose; null without a search.")
 
 
@@ -55,6 +104,7 @@ class FrontPointView(BaseModel):
     test_accuracy: float = Field(
         description="The final test accuracy, a mean over its seeds; it has no part in the choice."
     )
+    chance: ChanceView | None = Field(None, description="The test accuracy against chance; null as in `arms`.")
 
 
 class FrontView(BaseModel):
@@ -67,8 +117,12 @@ class FrontView(BaseModel):
 class ComparisonView(BaseModel):
     """How the arms compare, by the chains that have succeeded so far."""
 
+    quantity: str = Field(description="The metric that is compared.", examples=["test/accuracy"])
     baseline: str
     preset: str | None = Field(None, description="The preset that the experiment was posted with.")
-    source: str | None = Field(None, description="The publication of the published numbers.")
+    source: str | None = Field(None, description="The publication of the published numbers; null if none is shown.")
     arms: list[ArmResultView]
+    notes: list[str] = Field(
+        [], description="What a reader of the numbers must know, in words; what they say is also in the fields."
+    )
     front: FrontView | None = Field(None, description="The front of a search with two goals; else null.")

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from service.answers.chains import ArmSearchView, ChainView, StageView
+from service.answers.chances import AgainstChance, ChanceView
 from service.answers.experiments import ExperimentView
 from service.search.wording import in_few_digits
 from service.states import DONE, WorkState
@@ -33,6 +34,7 @@ class ChainProgress:
     stage: str
     epoch: str
     accuracy: float | None
+    chance: ChanceView | None  # the accuracy against chance; None if it is not known
     reason: str  # why it was stopped; empty if it was not
     work_done: int
     work_total: int
@@ -47,7 +49,7 @@ class ChainProgress:
         """Return the progress of a chain."""
         stages = chain.stages
         at = next((stage for stage in stages if stage.state not in DONE), stages[-1])
-        accuracies = [each.metrics.get("test/accuracy") for each in stages if each.kind == "train" and each.metrics]
+        measured = next((each for each in reversed(stages) if each.kind == "train" and each.metrics), None)
         return cls(
             id=chain.id,
             arm=_arm_name(chain),
@@ -55,7 +57,8 @@ class ChainProgress:
             state=chain.state,
             stage=f"{at.index + 1}/{len(stages)} ({_kind(at)})",
             epoch=f"{at.epoch}/{at.epochs}",
-            accuracy=accuracies[-1] if accuracies else None,
+            accuracy=None if measured is None else measured.metrics.get("test/accuracy"),
+            chance=None if measured is None else measured.chance,
             reason=chain.reason,
             work_done=sum(stage.epoch * (stage.T or 1) for stage in stages),
             work_total=sum(stage.epochs * (stage.T or 1) for stage in stages),
@@ -124,6 +127,19 @@ def stage_name(chain: ChainView, stage: StageView) -> str:
 def configuration_text(values: Mapping[str, Any]) -> str:
     """Return the values of a configuration in one line."""
     return ", ".join(in_few_digits(values))
+
+
+def at_chance(experiment: ExperimentView) -> list[str]:
+    """Return a line for each arm and chance level at which chains are no better than chance."""
+    levels: dict[tuple[str, str], int] = {}
+    for row in map(ChainProgress.of, experiment.chains):
+        if row.chance is not None and row.chance.verdict is not AgainstChance.ABOVE:
+            level = f"{100 * row.chance.level:.2f} % of {row.chance.num_samples:,} test samples"
+            levels[row.arm, level] = levels.get((row.arm, level), 0) + 1
+    return [
+        f"{arm}: {count} chain(s) with a test accuracy that is not above chance, {level}, by its 95 % interval"
+        for (arm, level), count in levels.items()
+    ]
 
 
 def _arm_name(chain: ChainView) -> str:

@@ -8,14 +8,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from service.answers.comparisons import (
-    ArmResultView,
-    ChoiceView,
-    ComparisonView,
-    FrontView,
-    PairedDifferenceView,
-)
+from service.answers.chances import ChanceView, chance_in_a_word
+from service.answers.comparisons import ArmResultView, ChoiceView, ComparisonView, FrontView
 from service.answers.experiments import ExperimentSummary, ExperimentView
+from service.answers.rounding import digits_of, paired_means, percent, points
 from service.cli.progress import ChainProgress, configuration_text, duration
 from service.presets.catalogue import Published
 from service.spec.blocks import Resources
@@ -53,13 +49,18 @@ def chain_table(experiment: ExperimentView) -> Table:
         at = ChainProgress.of(chain)
         hashes = [stage.weights_sha256 for stage in chain.stages]
         weights = next((sha[:12] for sha in reversed(hashes) if sha), "-")
-        cells = (str(at.seed), coloured(at.state), at.stage, at.epoch, percent(at.accuracy), weights)
+        cells = (str(at.seed), coloured(at.state), at.stage, at.epoch, accuracy(at.accuracy, at.chance), weights)
         table.add_row(at.id, escape(at.arm), *cells)
     return table
 
 
 def comparison_table(compared: ComparisonView) -> Table:
-    """Return a table of the arms: mean and spread of the final test accuracy, and the paired difference."""
+    """Return a table of the arms: mean and spread of the final test accuracy, and the paired difference.
+
+    It has as many digits as its differences need; see `service.answers.rounding`.
+    """
+    digits = digits_of(compared.arms, compared.baseline)
+    baseline = next(arm for arm in compared.arms if arm.name == compared.baseline)
     table = Table(title="final test accuracy, %", title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("arm")
     for heading in ("n", "mean ± std", "training time", f"minus {escape(compared.baseline)}", "95 % interval", "pairs"):
@@ -74,27 +75,36 @@ def comparison_table(compared: ComparisonView) -> Table:
         table.add_column("val. acc.", justify="right")
         table.add_column("configuration, chosen on validation")
     for arm in compared.arms:
-        cells = _measured_cells(arm, compared.baseline)
+        cells = [*_measured_cells(arm, compared.baseline, digits), *_difference_cells(arm, baseline, digits)]
         cells += [_published_cell(arm.published)] if published else []
         table.add_row(*cells, *(_choice_cells(arm.choice) if searched else []))
     return table
 
 
-def _measured_cells(arm: ArmResultView, baseline: str) -> list[str]:
+def _measured_cells(arm: ArmResultView, baseline: str, digits: int) -> list[str]:
+    remark = chance_in_a_word(arm.chance)
     return [
         escape(arm.name) + (" (baseline)" if arm.name == baseline else ""),
-        str(arm.n),
-        f"{percent(arm.mean)} ± {percent(arm.std)}",
+        _of_wanted(arm.n, arm.n_wanted),
+        f"{percent(arm.mean, digits)} ± {percent(arm.std, digits)}" + (f" {remark}" if remark else ""),
         duration(arm.train_time_s),
-        *_difference_cells(arm.versus_baseline),
     ]
 
 
-def _difference_cells(versus: PairedDifferenceView | None) -> list[str]:
+def _difference_cells(arm: ArmResultView, baseline: ArmResultView, digits: int) -> list[str]:
+    versus, means = arm.versus_baseline, paired_means(arm, baseline)
     if versus is None:
         return ["-", "-", "-"]
-    interval = f"\\[{in_points(versus.low)}, {in_points(versus.high)}]" if versus.low is not None else "-"
-    return [in_points(versus.difference), interval, str(versus.n)]
+    pairs = _of_wanted(versus.n, arm.n_wanted)
+    if means is None:
+        return ["-", "-", pairs]
+    ends = means.shown_interval(digits)
+    interval = "-" if ends is None else f"\\[{points(ends[0])}, {points(ends[1])}]"
+    return [points(means.shown_difference(digits)), interval, pairs]
+
+
+def _of_wanted(n: int, n_wanted: int) -> str:
+    return str(n) if n == n_wanted else f"{n} of {n_wanted}"
 
 
 def _choice_cells(choice: ChoiceView | None) -> list[str]:
@@ -125,7 +135,7 @@ def front_table(front: FrontView) -> Table:
             ", ".join(point.chains),
             f"{1e6 * point.cost:.4g}" if is_energy else duration(point.cost),
             percent(point.val_accuracy),
-            percent(point.test_accuracy),
+            accuracy(point.test_accuracy, point.chance),
         )
     return table
 
@@ -146,11 +156,7 @@ def resources_text(resources: Resources) -> str:
     return f"{resources.workers_per_trial} worker(s) a trial, each with {each}"
 
 
-def percent(fraction: float | None) -> str:
-    """Return a fraction in percent."""
-    return "-" if fraction is None else f"{100 * fraction:.2f}"
-
-
-def in_points(difference: float | None) -> str:
-    """Return a difference of fractions in percentage points, signed."""
-    return "-" if difference is None else f"{100 * difference:+.2f}"
+def accuracy(fraction: float | None, chance: ChanceView | None) -> str:
+    """Return an accuracy in percent, with a remark if it is no better than chance."""
+    remark = chance_in_a_word(chance)
+    return percent(fraction) + (f" {remark}" if remark else "")

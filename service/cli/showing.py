@@ -13,7 +13,7 @@ from service.cli.client import Client, Refused, as_model
 from service.cli.failing import explained, failed_stages
 from service.cli.options import AsJson, Id, connected
 from service.cli.output import LogPrinter, err, out, print_json, say
-from service.cli.progress import searches
+from service.cli.progress import at_chance, searches
 from service.cli.watch import watch
 from service.presets import catalogue
 from service.settings import Settings
@@ -63,6 +63,8 @@ def show(experiment_id: Id, as_json: AsJson = False) -> None:
     for chain in experiment.chains:
         if chain.reason:
             out.print(f"{chain.id} {chain.state} {chain.reason}", style="cyan", markup=False, soft_wrap=True)
+    for line in at_chance(experiment):
+        out.print(line, style="yellow", markup=False, soft_wrap=True)
     for line in failed_stages(experiment):
         out.print(line, style="red", markup=False, soft_wrap=True)
 
@@ -158,9 +160,8 @@ def follow_to_end(client: Client, experiment_id: str) -> None:
 
 def _print_comparison(compared: ComparisonView) -> None:
     out.print(rendering.comparison_table(compared))
-    for arm in compared.arms:
-        if arm.versus_baseline is not None and arm.versus_baseline.reason:
-            out.print(f"{arm.name} is not paired: {arm.versus_baseline.reason}", markup=False)
+    for note in compared.notes:
+        out.print(note, markup=False, soft_wrap=True)
     if compared.front is not None:
         out.print(rendering.front_table(compared.front))
 

@@ -11,7 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from service.answers.chains import ChainView, StageView
+from service.answers.chances import chance_in_words
 from service.answers.experiments import ExperimentView
+from service.answers.rounding import percent
 from service.cli import rendering
 from service.cli.client import Client, Unreachable, as_model
 from service.cli.progress import (
@@ -93,7 +95,8 @@ def picture(experiment: ExperimentView, pace: Pace, stops: StoppedConfigurations
     table = Table("arm", "seed", "state", "stage", "epoch", "test acc. %", "", "left", box=None, pad_edge=False)
     for row in shown:
         left = pace.left_s(row.id, row.work_done, row.work_total, running=row.state is WorkState.RUNNING)
-        cells = (row.stage, row.epoch, rendering.percent(row.accuracy), _bar(row), "" if row.ended else duration(left))
+        accuracy = rendering.accuracy(row.accuracy, row.chance)
+        cells = (row.stage, row.epoch, accuracy, _bar(row), "" if row.ended else duration(left))
         table.add_row(_in_a_line(row.arm), str(row.seed), rendering.coloured(row.state), *cells)
     hidden = (experiment.progress.chains_total or 0) - len(shown)
     more = [Text(f"… and {hidden} more chains")] if hidden else []
@@ -194,4 +197,5 @@ def _result(chain: ChainView, stage: StageView) -> str:
     accuracy = stage.metrics.get("test/accuracy")
     if stage.state is WorkState.RUNNING or accuracy is None:
         return ""
-    return f": test accuracy {rendering.percent(accuracy)} %"
+    words = chance_in_words(stage.chance)
+    return f": test accuracy {percent(accuracy)} %" + (f" {words}" if words else "")

@@ -201,6 +201,8 @@ def _apply_stage(repository: Repository, experiment: ExperimentRow, event: Stage
     row.weights_sha256 = event.weights_sha256
     row.attempts = max(row.attempts, event.attempts)
     row.failure = None if event.failure is None else event.failure.as_json()
+    if event.test_set is not None:  # a late event of an earlier version has none
+        row.test_set = event.test_set.model_dump()
     if event.state in (WorkState.SUCCEEDED, WorkState.STOPPED):
         experiment.stages_done = repository.work.count_done_stages(experiment.id)
     return True

@@ -5,13 +5,19 @@ difference. The interval is Student's t over these differences.
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from scipy.special import stdtrit
 
+from service.events import ClassCounts
+from service.results.seeds import MissingSeeds, SeedState, missing_in_words, missing_seeds
+from service.states import WorkState
+
 CONFIDENCE = 0.95
+QUANTITY = "test/accuracy"
 
 
 @dataclass(frozen=True)
@@ -22,38 +28,63 @@ class Result:
         accuracy: Test accuracy after its last epoch, a fraction.
         train_time_s: Training time of all its committed epochs.
         initial_sha256: Hash of the weights that its first stage started from; None if it was not recorded.
+        test_set: The counts of the test set; None if they were not recorded.
     """
 
     accuracy: float
     train_time_s: float
     initial_sha256: str | None = None
+    test_set: ClassCounts | None = None
+
+
+@dataclass(frozen=True)
+class SeedValue:
+    """A value at one seed."""
+
+    seed: int
+    value: float
 
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """An arm's accuracy minus the baseline's, over the `n` seeds present in both.
+    """An arm's accuracy minus that of the baseline `to`, over the `n` seeds present in both.
 
-    `low` and `high` bound the 95 % interval of the mean difference; they are None for fewer than two pairs. If the
-    arms cannot be paired, `reason` says why, and `difference` is None too.
+    `differences` has the difference at each of these seeds, and `missing` says why the other seeds have none. `low` and
+    `high` bound the 95 % interval of the mean difference; they are None for fewer than two pairs. If the arms are not
+    paired, `reason` says why, and `difference` is None too.
     """
 
+    to: str
     difference: float | None
     low: float | None
     high: float | None
     n: int
+    differences: tuple[SeedValue, ...] = ()
+    missing: tuple[MissingSeeds, ...] = ()
     reason: str | None = None
 
 
 @dataclass(frozen=True)
 class ArmResult:
-    """An arm over its `n` seeds: `values` are the accuracies in the order of the seeds; `std` is the sample's."""
+    """An arm over the `n` of its `n_wanted` seeds that have a result; `values` are the accuracies there.
+
+    `std` is the sample's; `low` and `high` bound the 95 % interval of the mean. `test_set` is None if it was not
+    recorded, or not the same for all seeds.
+    """
 
     name: str
     n: int
+    n_wanted: int
+    num_failed: int
+    num_cancelled: int
+    num_stopped: int
+    values: tuple[SeedValue, ...]
     mean: float | None
     std: float | None
-    values: tuple[float, ...]
+    low: float | None
+    high: float | None
     train_time_s: float | None
+    test_set: ClassCounts | None
     versus_baseline: PairedDifference | None
 
 
@@ -61,56 +92,86 @@ class ArmResult:
 class Comparison:
     """All arms of an experiment, in the spec's order."""
 
+    quantity: str
     baseline: str
     arms: tuple[ArmResult, ...]
 
 
-def compare_arms(arms: Sequence[str], baseline: str, results: Mapping[str, Mapping[int, Result]]) -> Comparison:
+@dataclass(frozen=True)
+class ComparedArm:
+    """An arm to compare: the state of every seed of the spec, in its order, and the results of those that have one."""
+
+    name: str
+    seeds: Mapping[int, SeedState]
+    results: Mapping[int, Result]
+
+
+def compare_arms(arms: Sequence[ComparedArm], baseline: str) -> Comparison:
     """Compare the arms by the chains that have succeeded so far.
 
     Args:
-        arms: Names of all arms, in the order of the answer.
+        arms: All arms, in the order of the answer.
         baseline: The name of the arm that the others are compared with.
-        results: For each arm, the result at each seed; an arm without results may be missing.
     """
-    of_baseline = results.get(baseline, {})
-    compared = []
-    for name in arms:
-        versus = None if name == baseline else paired_difference(results.get(name, {}), of_baseline)
-        compared.append(_arm_result(name, results.get(name, {}), versus))
-    return Comparison(baseline, tuple(compared))
+    of_baseline = next(arm for arm in arms if arm.name == baseline)
+    compared = [_arm_result(arm, None if arm is of_baseline else paired_difference(arm, of_baseline)) for arm in arms]
+    return Comparison(QUANTITY, baseline, tuple(compared))
 
 
-def _arm_result(name: str, results: Mapping[int, Result], versus: PairedDifference | None) -> ArmResult:
-    values = tuple(result.accuracy for result in results.values())
+def _arm_result(arm: ComparedArm, versus: PairedDifference | None) -> ArmResult:
+    values = tuple(SeedValue(seed, arm.results[seed].accuracy) for seed in arm.seeds if seed in arm.results)
+    accuracies = [each.value for each in values]
+    low, high = mean_interval(accuracies)
+    lost = Counter(each.state for seed, each in arm.seeds.items() if seed not in arm.results)
+    test_sets = {result.test_set for result in arm.results.values()}
     return ArmResult(
-        name=name,
+        name=arm.name,
         n=len(values),
-        mean=fmean(values) if values else None,
-        std=stdev(values) if len(values) > 1 else None,
+        n_wanted=len(arm.seeds),
+        num_failed=lost[WorkState.FAILED],
+        num_cancelled=lost[WorkState.CANCELLED],
+        num_stopped=lost[WorkState.STOPPED],
         values=values,
-        train_time_s=fmean(result.train_time_s for result in results.values()) if results else None,
+        mean=fmean(accuracies) if accuracies else None,
+        std=stdev(accuracies) if len(accuracies) > 1 else None,
+        low=low,
+        high=high,
+        train_time_s=fmean(result.train_time_s for result in arm.results.values()) if arm.results else None,
+        test_set=test_sets.pop() if len(test_sets) == 1 else None,
         versus_baseline=versus,
     )
 
 
-def paired_difference(results: Mapping[int, Result], baseline: Mapping[int, Result]) -> PairedDifference:
-    """Return the mean of results minus baseline over common seeds, with its 95 % interval.
+def paired_difference(arm: ComparedArm, baseline: ComparedArm) -> PairedDifference:
+    """Return the mean of an arm's results minus the baseline's over common seeds, with its 95 % interval."""
+    seeds = [seed for seed in arm.seeds if seed in arm.results and seed in baseline.results]
+    missing = tuple(each for one in (arm, baseline) for each in missing_seeds(one.name, one.seeds, set(one.results)))
+    n = len(seeds)
+    if not seeds:
+        reason = f"no seed has a result in both arms: {missing_in_words(missing)}"
+        return PairedDifference(baseline.name, None, None, None, n, (), missing, reason)
+    if (reason_apart := _started_apart(seeds, arm, baseline)) is not None:
+        return PairedDifference(baseline.name, None, None, None, n, (), missing, reason_apart)
+    differences = [arm.results[seed].accuracy - baseline.results[seed].accuracy for seed in seeds]
+    low, high = mean_interval(differences)
+    by_seed = tuple(map(SeedValue, seeds, differences))
+    return PairedDifference(baseline.name, fmean(differences), low, high, n, by_seed, missing)
 
-    mean(d) ± t(0.975, n - 1) * std(d) / sqrt(n), for the differences d at n seeds.
-    """
-    seeds = [seed for seed in results if seed in baseline]
+
+def _started_apart(seeds: Sequence[int], arm: ComparedArm, baseline: ComparedArm) -> str | None:
+    """Return that the arms started from different weights at a seed; None if they did not."""
     for seed in seeds:
-        weights, of_baseline = results[seed].initial_sha256, baseline[seed].initial_sha256
+        weights, of_baseline = arm.results[seed].initial_sha256, baseline.results[seed].initial_sha256
         if weights is not None and of_baseline is not None and weights != of_baseline:
-            reason = (
-                f"at seed {seed} the two arms started from different weights, {weights[:12]} and {of_baseline[:12]}"
-            )
-            return PairedDifference(None, None, None, len(seeds), reason)
-    differences = [results[seed].accuracy - baseline[seed].accuracy for seed in seeds]
-    n = len(differences)
+            return f"at seed {seed} the two arms started from different weights, {weights[:12]} and {of_baseline[:12]}"
+    return None
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float] | tuple[None, None]:
+    """Return the 95 % interval of the mean of n values: mean ± t(0.975, n - 1) * std / sqrt(n); None below n = 2."""
+    n = len(values)
     if n < 2:
-        return PairedDifference(differences[0] if differences else None, None, None, n)
-    mean = fmean(differences)
-    half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * stdev(differences) / math.sqrt(n)
-    return PairedDifference(mean, mean - half, mean + half, n)
+        return None, None
+    mean = fmean(values)
+    half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * stdev(values) / math.sqrt(n)
+    return mean - half, mean + half

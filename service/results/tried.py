@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from service.events import ClassCounts
 from service.results.choice import best_of
-from service.results.comparison import Result
+from service.results.comparison import QUANTITY, Result
 from service.spec.search import ACCURACY as VAL_ACCURACY
 from service.states import WorkState
 from service.store.tables import ChainRow
-
-TEST_ACCURACY = "test/accuracy"
 
 
 @dataclass(frozen=True)
@@ -44,12 +43,14 @@ def tried_by_arm(chains: Iterable[ChainRow]) -> dict[str, list[Tried]]:
     values: dict[tuple[str, int], Mapping[str, Any]] = {}
     for chain in chains:
         last = last_metrics(chain)
-        if chain.state != WorkState.SUCCEEDED or TEST_ACCURACY not in last:
+        if chain.state != WorkState.SUCCEEDED or QUANTITY not in last:
             continue
         key = chain.arm, chain.configuration
         time_s = sum(stage.train_time_s for stage in chain.stages)
         values[key] = chain.hyperparameters
-        results.setdefault(key, {})[chain.seed] = Result(last[TEST_ACCURACY], time_s, chain.stages[0].initial_sha256)
+        results.setdefault(key, {})[chain.seed] = Result(
+            last[QUANTITY], time_s, chain.stages[0].initial_sha256, _test_set(chain)
+        )
         if VAL_ACCURACY in last:
             validation.setdefault(key, {})[chain.seed] = last[VAL_ACCURACY]
     tried: dict[str, list[Tried]] = {}
@@ -67,3 +68,9 @@ def best_by_arm(tried: Mapping[str, Sequence[Tried]]) -> dict[str, Tried]:
 def last_metrics(chain: ChainRow) -> Mapping[str, float]:
     """Return the metrics of a chain's last train stage, which are those of the chain."""
     return next((stage.metrics for stage in reversed(chain.stages) if stage.kind == "train"), {})
+
+
+def _test_set(chain: ChainRow) -> ClassCounts | None:
+    """Return the counts of the test set of a chain's last train stage; None if they were not recorded."""
+    stored = next((stage.test_set for stage in reversed(chain.stages) if stage.kind == "train"), None)
+    return None if stored is None else ClassCounts.model_validate(stored)

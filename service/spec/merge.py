@@ -1,6 +1,6 @@
 """The merge of settings over the levels of a spec: top level, arm, stage."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 
@@ -30,3 +30,26 @@ def _joined(below: Any, value: Any) -> Any:
     if not isinstance(below, Mapping) or value.get("name", below.get("name")) != below.get("name"):
         return dict(value)
     return merged(below, value)
+
+
+def differing(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield each place at which two settings differ, with both values; None if one of them lacks the place.
+
+    Blocks with different names differ only in their names, since the fields of one mean nothing to the other. Lists
+    differ as a whole.
+
+    Example:
+        >>> list(differing({"optimizer": {"name": "adam", "lr": 0.1}}, {"optimizer": {"name": "adam", "lr": 0.2}}))
+        [('optimizer.lr', 0.1, 0.2)]
+        >>> list(differing({"optimizer": {"name": "adam", "lr": 0.1}}, {"optimizer": {"name": "sgd"}}))
+        [('optimizer.name', 'adam', 'sgd')]
+    """
+    if one.get("name") != other.get("name"):
+        yield f"{prefix}name", one.get("name"), other.get("name")
+        return
+    for key in {**one, **other}:
+        value, of_other = one.get(key), other.get(key)
+        if isinstance(value, Mapping) and isinstance(of_other, Mapping):
+            yield from differing(value, of_other, f"{prefix}{key}.")
+        elif value != of_other:
+            yield f"{prefix}{key}", value, of_other

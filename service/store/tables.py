@@ -177,6 +177,8 @@ class StageRow(Table):
     mlflow_run_id: Mapped[str | None] = mapped_column(String(64))
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     failure: Mapped[dict[str, Any] | None]
+    # The counts of the test set (`service.events.ClassCounts`); None if the stage ran under a version before they were.
+    test_set: Mapped[dict[str, Any] | None]
 
     __table_args__ = (
         ForeignKeyConstraint(

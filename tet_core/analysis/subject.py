@@ -94,7 +94,6 @@ class Subject:
     def describe_start(self) -> StageStart:
         """Return the hash of the analysed weights, the environment, the data set and the number of parameters."""
         dataset = self.dataset(self.config.T)
-        data = {"name": dataset.name, "digest": dataset.digest, "source": dataset.source}
         num_parameters = sum(parameter.numel() for parameter in self.model.parameters())
         sha256 = weights_sha256(self.model.state_dict())
-        return StageStart(sha256, environment.record_of(self.config), data, num_parameters)
+        return StageStart(sha256, environment.record_of(self.config), dataset.facts, num_parameters)

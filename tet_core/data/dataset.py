@@ -126,6 +126,22 @@ class Dataset:
             sha.update(piece)
         return sha.hexdigest()
 
+    @cached_property
+    def facts(self) -> dict[str, str | int]:
+        """The facts about the data that every attempt at a stage records.
+
+        `name`, `digest` (of the content) and `source` (where it came from); `num_classes`; `num_test`, the number of
+        test samples, and `num_test_majority`, how many of them belong to the test set's largest class.
+        """
+        return {
+            "name": self.name,
+            "digest": self.digest,
+            "source": self.source,
+            "num_classes": self.num_classes,
+            "num_test": len(self.test),
+            "num_test_majority": int(self.test.labels.bincount().max()),
+        }
+
     @property
     def is_events(self) -> bool:
         """Whether a sample is a recording cut into frames, and not a still image."""

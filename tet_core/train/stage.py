@@ -35,13 +35,13 @@ class StageStart:
     Attributes:
         initial_sha256: Hash of the weights and buffers that the next epoch starts from.
         environment: The facts besides the config that the bits depend on; see `tet_core.environment.record_of`.
-        dataset: `name`, `digest` (of the content) and `source` (where it came from) of the data.
+        dataset: The facts about the data; see `tet_core.data.dataset.Dataset.facts`.
         num_parameters: How many trainable numbers the network has.
     """
 
     initial_sha256: str
     environment: environment.EnvironmentRecord
-    dataset: dict[str, str]
+    dataset: dict[str, str | int]
     num_parameters: int
 
 
@@ -105,9 +105,8 @@ class Stage:
 
     def describe_start(self, record: environment.EnvironmentRecord) -> StageStart:
         """Return the state that the next epoch starts from."""
-        data = {"name": self.dataset.name, "digest": self.dataset.digest, "source": self.dataset.source}
         num_parameters = sum(parameter.numel() for parameter in self.model.parameters())
-        return StageStart(weights_sha256(self.model.state_dict()), record, data, num_parameters)
+        return StageStart(weights_sha256(self.model.state_dict()), record, self.dataset.facts, num_parameters)
 
     def train_epoch(self, number: int, with_layers: bool) -> tuple[dict[str, float], dict[str, LayerHealth]]:
         """Train one epoch; return its metrics and, if asked for, the health of each layer in its last whole batch."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
+from service.answers.chances import ChanceView
 from service.answers.comparisons import (
     ArmResultView,
     ChoiceView,
@@ -11,11 +12,16 @@ from service.answers.comparisons import (
     FrontView,
 )
 from service.api.context import Context
+from service.chance import against_chance
+from service.events import ClassCounts
 from service.presets.catalogue import presets
-from service.results.comparison import compare_arms
+from service.presets.recipe import differences_from, test_set_differences
+from service.results.comparison import ComparedArm, Comparison, compare_arms
 from service.results.front import FrontMember, search_front
+from service.results.notes import notes_of, notes_of_unpublished
+from service.results.seeds import seed_states
 from service.results.tried import Tried, best_by_arm, tried_by_arm
-from service.spec import parse
+from service.spec import Experiment, parse
 from service.spec.search import Search
 from service.store.tables import ChainRow
 
@@ -28,13 +34,40 @@ def comparison_view(context: Context, experiment_id: str) -> ComparisonView:
     spec = parse(row.spec)
     tried = tried_by_arm(chains)
     best = best_by_arm(tried)
-    results = {arm: configuration.results for arm, configuration in best.items()}
-    compared = compare_arms([arm.name for arm in spec.arms], spec.baseline_arm, results)
+    compared = compare_arms(_arms(spec, chains, best), spec.baseline_arm)
     view = ComparisonView.model_validate(compared, from_attributes=True)
+    view = _with_chance(view, compared)
     if spec.search is not None:
         arms = [_with_choice(arm, best.get(arm.name), tried.get(arm.name, [])) for arm in view.arms]
         view = view.model_copy(update={"arms": arms, "front": _front_view(spec.search, chains, tried)})
-    return _with_published(view, row.preset)
+    view = view.model_copy(update={"notes": notes_of(view)})
+    return _with_published(view, row.preset, spec, compared)
+
+
+def _arms(spec: Experiment, chains: Iterable[ChainRow], best: Mapping[str, Tried]) -> list[ComparedArm]:
+    """Return the arms to compare: the results of their configurations, and the states of all seeds."""
+    by_arm: dict[str, list[ChainRow]] = {}
+    for chain in chains:
+        by_arm.setdefault(chain.arm, []).append(chain)
+    compared = []
+    for arm in spec.arms:
+        chosen = best.get(arm.name)
+        seeds = seed_states(spec.seeds, by_arm.get(arm.name, []), None if chosen is None else chosen.number)
+        compared.append(ComparedArm(arm.name, seeds, {} if chosen is None else chosen.results))
+    return compared
+
+
+def _with_chance(view: ComparisonView, compared: Comparison) -> ComparisonView:
+    """Add how each mean compares with chance."""
+    arms = [
+        arm.model_copy(update={"chance": _chance(result.mean, result.test_set)})
+        for arm, result in zip(view.arms, compared.arms, strict=True)
+    ]
+    return view.model_copy(update={"arms": arms})
+
+
+def _chance(accuracy: float | None, test_set: ClassCounts | None) -> ChanceView | None:
+    return None if accuracy is None or test_set is None else against_chance(accuracy, test_set)
 
 
 def _with_choice(arm: ArmResultView, best: Tried | None, tried: Sequence[Tried]) -> ArmResultView:
@@ -56,20 +89,33 @@ def _front_view(search: Search, chains: Iterable[ChainRow], tried: Mapping[str, 
 
 def _front_point(member: FrontMember) -> FrontPointView:
     assert member.tried.val_accuracy is not None
+    results = member.tried.results.values()
+    test_accuracy, test_sets = fmean(result.accuracy for result in results), {result.test_set for result in results}
     return FrontPointView(
         arm=member.arm,
         configuration=dict(member.tried.configuration),
         chains=list(member.chains),
         val_accuracy=member.tried.val_accuracy,
         cost=member.cost,
-        test_accuracy=fmean(result.accuracy for result in member.tried.results.values()),
+        test_accuracy=test_accuracy,
+        chance=_chance(test_accuracy, test_sets.pop() if len(test_sets) == 1 else None),
     )
 
 
-def _with_published(view: ComparisonView, name: str | None) -> ComparisonView:
-    """Add the paper's numbers to the measured ones."""
+def _with_published(view: ComparisonView, name: str | None, spec: Experiment, compared: Comparison) -> ComparisonView:
+    """Add the paper's numbers to the measured ones where the recipe is the preset's, and notes about the others."""
     preset = presets().get(name or "")
     if preset is None:  # posted without a preset, or with one that a later version of the service has dropped
         return view
-    arms = [arm.model_copy(update={"published": preset.published.get(arm.name)}) for arm in view.arms]
-    return view.model_copy(update={"arms": arms, "preset": name, "source": preset.source})
+    of_recipe = differences_from(preset, spec)
+    num_test = {arm.name: None if arm.test_set is None else arm.test_set.num_samples for arm in compared.arms}
+    differences = {
+        arm: [*each, *test_set_differences(preset, num_test[arm])]
+        for arm, each in of_recipe.items()
+        if arm in preset.published
+    }
+    shown = {arm: preset.published[arm] for arm, each in differences.items() if not each}
+    arms = [arm.model_copy(update={"published": shown.get(arm.name)}) for arm in view.arms]
+    notes = [*view.notes, *notes_of_unpublished(preset.published, differences)]
+    source = preset.source if shown else None
+    return view.model_copy(update={"arms": arms, "preset": name, "source": source, "notes": notes})

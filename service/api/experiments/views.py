@@ -3,6 +3,7 @@
 from starlette.exceptions import HTTPException
 
 from service.answers.chains import ChainView, FailureView, StageFailureView, StageView
+from service.answers.chances import ChanceView
 from service.answers.experiments import (
     EarlierResources,
     ExperimentPage,
@@ -16,13 +17,16 @@ from service.answers.experiments import (
 )
 from service.api.context import Context
 from service.api.experiments.searching import search_view
+from service.chance import against_chance
 from service.control.jobs import submission_id
 from service.errors import NotFound
+from service.events import ClassCounts
+from service.results.comparison import QUANTITY
 from service.settings import Settings
 from service.states import ExperimentState, WorkState
 from service.store.requests import given
 from service.store.sums import Extent
-from service.store.tables import ChainRow, ExperimentRow
+from service.store.tables import ChainRow, ExperimentRow, StageRow
 
 # Largest number of chains in an answer; further chains come by cursor.
 MAX_CHAINS_EMBEDDED = 1_000
@@ -131,6 +135,14 @@ def _links(settings: Settings, row: ExperimentRow) -> Links:
     return links
 
 
+def _chance(stage: StageRow) -> ChanceView | None:
+    """Return how a stage's test accuracy compares with chance; None if it has none, or its test set is not known."""
+    accuracy = stage.metrics.get(QUANTITY)
+    if accuracy is None or stage.test_set is None:
+        return None
+    return against_chance(accuracy, ClassCounts.model_validate(stage.test_set))
+
+
 def _chain_view(row: ChainRow) -> ChainView:
     stages = [
         StageView(
@@ -145,6 +157,7 @@ def _chain_view(row: ChainRow) -> ChainView:
             mlflow_run_id=stage.mlflow_run_id,
             attempts=stage.attempts,
             failure=None if stage.failure is None else StageFailureView.model_validate(stage.failure),
+            chance=_chance(stage),
         )
         for stage in row.stages
     ]

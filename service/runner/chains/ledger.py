@@ -168,4 +168,5 @@ class Ledger:
             weights_sha256=last.weights_sha256 if last else None,
             attempts=progress.num_attempts,
             failure=progress.done.failure if progress.done else None,
+            test_set=progress.test_set,
         )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from service.events import ClassCounts
 from service.runner.commits.records import AttemptStart, Commit, Done, commit_name
 from service.states import WorkState
 from service.storage import StageFolder, numbered
@@ -22,6 +23,11 @@ class StageProgress:
     def last(self) -> Commit | None:
         """The newest commit."""
         return self.commits[-1] if self.commits else None
+
+    @property
+    def test_set(self) -> ClassCounts | None:
+        """The counts of the test set, by the newest attempt that recorded them."""
+        return next((start.test_set for start in reversed(self.started) if start.test_set is not None), None)
 
     @property
     def train_time_s(self) -> float:

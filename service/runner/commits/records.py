@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from service.events import ClassCounts
 from service.failures import Failure
 from service.states import WorkState
 
@@ -17,8 +18,12 @@ class StoredRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+# The keys of `AttemptStart.dataset` with the counts of the test set; records of earlier versions lack them.
+_COUNTS = ("num_test", "num_classes", "num_test_majority")
+
+
 class AttemptStart(StoredRecord):
-    """The record of an attempt's start: `started.json`."""
+    """The record of an attempt's start: `started.json`. `dataset` is `tet_core.data.dataset.Dataset.facts`."""
 
     attempt: int
     at_ms: int
@@ -29,6 +34,14 @@ class AttemptStart(StoredRecord):
     dataset: dict[str, str | int]
     num_parameters: int
     generation: int = 1
+
+    @property
+    def test_set(self) -> ClassCounts | None:
+        """The counts of the test set; None if an earlier version wrote the record."""
+        if not all(key in self.dataset for key in _COUNTS):
+            return None
+        num_samples, num_classes, num_majority = (int(self.dataset[key]) for key in _COUNTS)
+        return ClassCounts(num_samples=num_samples, num_classes=num_classes, num_majority=num_majority)
 
 
 class Layer(StoredRecord):

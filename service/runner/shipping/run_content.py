@@ -7,6 +7,7 @@ from typing import Any
 
 from mlflow.entities import Metric
 
+from service.chance import against_chance
 from service.plan import Chain, StagePlan
 from service.runner.commits.best import best_commit, best_key
 from service.runner.commits.reading import StageProgress
@@ -17,6 +18,7 @@ from service.spec.search import ENERGY as VAL_ENERGY
 from service.states import WorkState
 from tet_core.config import TrainConfig
 
+TEST_ACCURACY = "test/accuracy"
 PARENT_TAG = "mlflow.parentRunId"
 # MLflow's limit for the key of a parameter, and our limit for a search's values in names, which are in every log line;
 # both in characters.
@@ -96,9 +98,26 @@ def progress_tags(progress: StageProgress) -> dict[str, str]:
         tags |= {f"tet.environment.{key}": str(value) for key, value in progress.started[-1].environment.items()}
     if progress.last and progress.done:
         tags["tet.weights_sha256"] = progress.last.weights_sha256
+        tags |= chance_tags(progress)
     if progress.done and progress.done.failure:
         tags["tet.failure"] = f"{progress.done.failure.type}: {progress.done.failure.message}"
     return tags
+
+
+def chance_tags(progress: StageProgress) -> dict[str, str]:
+    """Return the tags that say whether a stage's last test accuracy can be told from chance; none if it is not known.
+
+    `tet.against_chance` is above, alike (it cannot be told from chance) or below.
+    """
+    accuracy = None if progress.last is None else progress.last.metrics.get(TEST_ACCURACY)
+    if accuracy is None or progress.test_set is None:
+        return {}
+    chance = against_chance(accuracy, progress.test_set)
+    return {
+        "tet.against_chance": chance.verdict,
+        "tet.chance": f"{chance.level:.6g}",
+        "tet.num_test": str(chance.num_samples),
+    }
 
 
 def flatten(value: Any, prefix: str = "") -> dict[str, str]:
@@ -196,13 +215,13 @@ def chain_points(progresses: list[StageProgress]) -> list[Metric]:
     assert last.done is not None
     step = sum(len(progress.commits) for progress in progresses)
     values = {
-        "test/accuracy": last.last.metrics["test/accuracy"],
-        "test/accuracy_best_test_epoch": max(commit.metrics["test/accuracy"] for commit in last.commits),
+        TEST_ACCURACY: last.last.metrics[TEST_ACCURACY],
+        "test/accuracy_best_test_epoch": max(commit.metrics[TEST_ACCURACY] for commit in last.commits),
         "train_time_s": _train_time_s(progresses),
         **_goals(last.last),
     }
     if VAL_ACCURACY in values:
-        values["test/accuracy_best_val_epoch"] = best_commit(last.commits).metrics["test/accuracy"]
+        values["test/accuracy_best_val_epoch"] = best_commit(last.commits).metrics[TEST_ACCURACY]
     return [Metric(key, value, last.done.at_ms, step) for key, value in values.items()]
 
 

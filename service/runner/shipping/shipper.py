@@ -209,6 +209,7 @@ class Shipper:
         trained = [progresses[stage.index] for stage in chain.train_stages]
         if state is WorkState.SUCCEEDED:
             self._runs.log_metrics(run_id, content.chain_points(trained))
+            self._runs.set_tags(run_id, content.chance_tags(trained[-1]))
         elif (stop := self._ledger.stop_of(chain)) is not None:
             self._runs.set_tags(run_id, content.stop_tags(stop.reason))
             self._runs.log_metrics(run_id, content.points_so_far(trained))

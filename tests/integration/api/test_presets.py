@@ -1,3 +1,5 @@
+from typing import Any
+
 from tests.integration.api.conftest import Api
 
 MINI = "fig3-switch-mini"
@@ -55,3 +57,34 @@ def test_an_unknown_preset_is_not_found(gate: Api) -> None:
 
 def test_without_a_preset_an_empty_body_is_refused(gate: Api) -> None:
     assert gate.client.post("/experiments").status_code == 415
+
+
+def compared(api: Api, changes: Any) -> Any:
+    posted = api.client.post("/experiments", params={"preset": "table1-cifar100"}, json=changes)
+    return api.client.get(f"{posted.headers['Location']}/comparison").json()
+
+
+def test_published_numbers_are_shown_if_the_recipe_is_the_presets(api: Api) -> None:
+    body = compared(api, {"seeds": [7], "resources": {"gpus_per_trial": 0}})
+    assert body["arms"][0]["published"] == {"mean": 0.6941, "std": 0.0008, "n": 3}
+    assert body["source"].startswith("Deng et al.")
+
+
+def test_published_numbers_of_another_recipe_are_not_shown_and_a_note_says_why(api: Api) -> None:
+    stage = {"kind": "train", "T": 2, "epochs": 1, "loss": {"name": "sdt"}}
+    changes = {
+        "dataset": {"name": "digits"},
+        "model": {"name": "vgg_small"},
+        "arms": [{"name": "SDT T=2", "stages": [stage]}],
+        "baseline": "SDT T=2",
+    }
+    body = compared(api, changes)
+    assert (body["arms"][0]["published"], body["source"], body["preset"]) == (None, None, "table1-cifar100")
+    (note,) = (note for note in body["notes"] if "published" in note)
+    assert note.startswith("SDT T=2: published 69.41 not shown: ")
+    for part in (
+        "dataset.name is digits, the preset has cifar100",
+        "model.name is vgg_small, the preset has resnet19",
+        "epochs is 1, the preset has 300",
+    ):
+        assert part in note

@@ -184,13 +184,50 @@ def test_arms_are_compared_by_the_chains_that_have_succeeded(api: Api, spec: Spe
     body = api.client.get(f"/experiments/{experiment_id}/comparison").json()
     assert body["baseline"] == "SDT"
     sdt, tet, tit = body["arms"]
-    assert (sdt["name"], sdt["n"], sdt["values"], sdt["versus_baseline"]) == ("SDT", 2, [0.90, 0.92], None)
+    assert (sdt["name"], sdt["n"], sdt["n_wanted"], sdt["versus_baseline"]) == ("SDT", 2, 3, None)
+    assert sdt["values"] == [{"seed": 0, "value": 0.90}, {"seed": 1, "value": 0.92}]
     assert (sdt["mean"], sdt["train_time_s"]) == (pytest.approx(0.91), 2.0)
     assert (tet["n"], tet["mean"], tet["std"], tet["train_time_s"]) == (0, None, None, None)
     assert (tit["n"], tit["train_time_s"]) == (3, 4.0)
     versus = tit["versus_baseline"]
     assert (versus["n"], versus["difference"], versus["reason"]) == (2, pytest.approx(0.02), None)
     assert versus["low"] < 0.02 < versus["high"]
+    assert [each["seed"] for each in versus["differences"]] == [0, 1]
+    assert versus["missing"] == [{"arm": "SDT", "state": "waiting", "failure": None, "seeds": [2]}]
+    assert tet["versus_baseline"]["reason"].startswith("no seed has a result in both arms: TET is waiting at seeds 0")
+    assert [arm["chance"] for arm in body["arms"]] == [None] * 3
+    assert body["quantity"] == "test/accuracy"
+
+
+def test_a_comparison_of_survivors_says_what_became_of_the_others_and_calls_chance_chance(api: Api, spec: Spec) -> None:
+    experiment_id = post(api, spec)
+    with api.changing() as repository:
+        finish(repository, experiment_id, {("SDT", 1): 0.0958, ("TET", 1): 0.9, ("TET", 2): 0.92})
+        for chain in repository.work.chains(experiment_id):
+            if chain.state != "succeeded":
+                chain.state = "failed"
+            for stage in chain.stages:
+                row = repository.work.stage(experiment_id, chain.id, stage.index)
+                assert row is not None
+                row.test_set = {"num_samples": 355, "num_classes": 10, "num_majority": 37}
+                if chain.state == "failed":
+                    row.failure = Failure.of(FailureType.NOT_FINITE, "the loss is nan").as_json()
+    body = api.client.get(f"/experiments/{experiment_id}/comparison").json()
+    sdt, tet, tit = body["arms"]
+    assert [(arm["n"], arm["n_wanted"], arm["num_failed"]) for arm in (sdt, tet, tit)] == [
+        (1, 3, 2),
+        (2, 3, 1),
+        (0, 3, 3),
+    ]
+    assert [arm["chance"] and arm["chance"]["verdict"] for arm in (sdt, tet, tit)] == ["alike", "above", None]
+    assert tet["versus_baseline"]["differences"] == [{"seed": 1, "value": pytest.approx(0.9 - 0.0958)}]
+    assert body["notes"][0] == "SDT: of 3 seeds, 2 failed; its numbers are over the survivors, seed 1"
+    over = "TET minus SDT: over seed 1 only, where the means are 90.00 and 9.58 %"
+    assert any(note.startswith(over) for note in body["notes"])
+    assert body["notes"][-1].startswith("SDT: 9.58 % cannot be told from chance, 10.42 %")
+    chains = api.client.get(f"/experiments/{experiment_id}").json()["chains"]
+    verdicts = {(c["arm"], c["seed"]): (c["stages"][-1]["chance"] or {}).get("verdict") for c in chains}
+    assert (verdicts["SDT", 1], verdicts["TET", 1], verdicts["TIT", 0]) == ("alike", "above", None)
 
 
 def write(path: Path, text: str) -> None:

@@ -218,3 +218,11 @@ def test_the_cancelled_outcome_of_an_older_driver_is_ignored_while_a_newer_one_r
     desk.say(experiment, Outcome(state=ExperimentState.CANCELLED), attempt=2)
     ingest(desk.database, desk.folder(experiment))
     assert desk.row(experiment).state == "cancelled"
+
+
+def test_the_counts_of_a_test_set_are_kept_even_if_a_late_event_lacks_them(desk: Desk, experiment: str) -> None:
+    counts = {"num_samples": 355, "num_classes": 10, "num_majority": 37}
+    desk.say(experiment, stage(desk, experiment, epoch=1, test_set=counts))
+    desk.say(experiment, stage(desk, experiment, epoch=2))
+    read_events(desk, experiment)
+    assert (stage_of(desk, experiment).epoch, stage_of(desk, experiment).test_set) == (2, counts)

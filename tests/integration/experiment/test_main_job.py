@@ -51,11 +51,16 @@ def test_the_comparison_pairs_the_arms(finished: Finished) -> None:
     assert compared["baseline"] == "SDT"
     by_name = {arm["name"]: arm for arm in compared["arms"]}
     finals = {
-        name: [c["stages"][-1]["metrics"]["test/accuracy"] for c in finished.chains if c["arm"] == name]
+        name: [
+            {"seed": c["seed"], "value": c["stages"][-1]["metrics"]["test/accuracy"]}
+            for c in finished.chains
+            if c["arm"] == name
+        ]
         for name in by_name
     }
     for name, arm in by_name.items():
-        assert (arm["n"], arm["values"]) == (3, finals[name])
+        assert (arm["n"], arm["n_wanted"], arm["values"]) == (3, 3, finals[name])
+        assert arm["chance"]["num_samples"] == 355
         assert arm["train_time_s"] > 0
     versus = by_name["TET"]["versus_baseline"]
     assert versus["n"] == 3

@@ -33,4 +33,4 @@ def test_a_full_preset_trains_on_its_own_data(name: str, root: Path) -> None:
     epoch = next(epochs)
     assert (epoch.number, epoch.epochs) == (1, config.epochs)
     assert 0 <= epoch.metrics["test/accuracy"] <= 1
-    assert str(root) in epochs.start.dataset["source"]
+    assert str(root) in str(epochs.start.dataset["source"])

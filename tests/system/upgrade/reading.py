@@ -44,7 +44,21 @@ def _from_mlflow(results: Results, chains: dict[str, str], client: MlflowClient,
 def answers(stack: Stack, experiment_id: str) -> Json:
     """Return the API's view of an experiment, its comparison and, if it has ended, its events."""
     view = stack.view(experiment_id)
-    all_answers: Json = {"experiment": view, "comparison": stack.get(f"/experiments/{experiment_id}/comparison").json()}
+    comparison = _in_the_older_form(stack.get(f"/experiments/{experiment_id}/comparison").json())
+    all_answers: Json = {"experiment": view, "comparison": comparison}
     if view["finished_at"] is not None:  # otherwise the stream does not end
         all_answers["events"] = stack.get(f"/experiments/{experiment_id}/events").text.split("\r\n\r\n")
     return all_answers
+
+
+def _in_the_older_form(comparison: Json) -> Json:
+    """Return a comparison in the form that both versions have.
+
+    Two fields have changed on purpose: `values` carry their seeds, and a difference without a pair has a reason.
+    """
+    for arm in comparison["arms"]:
+        arm["values"] = [each["value"] if isinstance(each, dict) else each for each in arm["values"]]
+        versus = arm["versus_baseline"]
+        if versus is not None and versus["n"] == 0:
+            del versus["reason"]
+    return comparison

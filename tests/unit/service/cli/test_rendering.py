@@ -1,4 +1,5 @@
 import io
+from statistics import fmean
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -6,7 +7,7 @@ from rich.console import Console, RenderableType
 from service.answers.chains import ChainView
 from service.answers.comparisons import ComparisonView
 from service.cli import rendering
-from service.cli.progress import Pace, StoppedConfigurations
+from service.cli.progress import Pace, StoppedConfigurations, at_chance
 from service.cli.watch import picture
 from tests.unit.service.cli.examples import chain, counting, experiment, stage
 
@@ -19,30 +20,93 @@ def shown(renderable: RenderableType, width: int = 160) -> list[str]:
     return [" ".join(line.split()) for line in console.file.getvalue().splitlines() if line.strip()]
 
 
-def arm(name: str, **values: Any) -> dict[str, Any]:
-    empty: dict[str, Any] = {"n": 0, "mean": None, "std": None, "train_time_s": None, "versus_baseline": None}
-    return {"name": name, "values": []} | empty | values
+def arm(name: str, *accuracies: float, **values: Any) -> dict[str, Any]:
+    """Return an arm with an accuracy at each seed, from 0."""
+    empty: dict[str, Any] = {
+        "n": len(accuracies),
+        "n_wanted": len(accuracies),
+        "num_failed": 0,
+        "num_cancelled": 0,
+        "num_stopped": 0,
+        "values": [{"seed": seed, "value": value} for seed, value in enumerate(accuracies)],
+        "mean": fmean(accuracies) if accuracies else None,
+        **dict.fromkeys(("std", "low", "high", "train_time_s", "versus_baseline")),
+    }
+    return {"name": name} | empty | values
+
+
+def minus(of_arm: dict[str, Any], baseline: dict[str, Any], **values: Any) -> dict[str, Any]:
+    """Return the difference of two arms over the seeds that both have."""
+    of_baseline = {each["seed"]: each["value"] for each in baseline["values"]}
+    differences = [
+        {"seed": each["seed"], "value": each["value"] - of_baseline[each["seed"]]}
+        for each in of_arm["values"]
+        if each["seed"] in of_baseline
+    ]
+    empty: dict[str, Any] = {
+        "to": baseline["name"],
+        "difference": fmean(each["value"] for each in differences) if differences else None,
+        "n": len(differences),
+        "differences": differences,
+        "missing": [],
+        **dict.fromkeys(("low", "high", "reason")),
+    }
+    return of_arm | {"versus_baseline": empty | values}
 
 
 def compared(*arms: dict[str, Any], source: str | None = None) -> ComparisonView:
-    return ComparisonView.model_validate({"baseline": "SDT", "arms": list(arms), "source": source})
+    return ComparisonView.model_validate(
+        {"quantity": "test/accuracy", "baseline": "SDT", "arms": list(arms), "source": source}
+    )
+
+
+def table(*arms: dict[str, Any]) -> list[str]:
+    return shown(rendering.comparison_table(compared(*arms)))
 
 
 def test_a_comparison_is_in_percent_and_percentage_points() -> None:
-    versus = {"difference": 0.01234, "low": -0.00111, "high": 0.02579, "n": 3, "reason": None}
-    sdt = arm("SDT", n=3, mean=0.91234, std=0.0123, train_time_s=12.34)
-    tet = arm("TET [fast]", n=3, mean=0.92468, std=0.001, train_time_s=123.4, versus_baseline=versus)
-    lines = shown(rendering.comparison_table(compared(sdt, tet)))
-    assert "SDT (baseline) 3 91.23 ± 1.23 12.3 s - - -" in lines
-    assert "TET [fast] 3 92.47 ± 0.10 2:03 +1.23 [-0.11, +2.58] 3" in lines
+    sdt = arm("SDT", 0.91, 0.92, std=0.0123, train_time_s=12.34)
+    tet = minus(arm("TET [fast]", 0.92, 0.93, std=0.001, train_time_s=123.4), sdt, low=-0.00111, high=0.02579)
+    lines = table(sdt, tet)
+    assert "SDT (baseline) 2 91.50 ± 1.23 12.3 s - - -" in lines
+    assert "TET [fast] 2 92.50 ± 0.10 2:03 +1.00 [-0.11, +2.58] 2" in lines
 
 
 def test_unknown_values_are_shown_as_dashes() -> None:
-    versus = {"difference": 0.01, "low": None, "high": None, "n": 1, "reason": None}
-    tet = arm("TET", n=1, mean=0.5, versus_baseline=versus)
-    lines = shown(rendering.comparison_table(compared(arm("SDT"), tet)))
+    sdt = arm("SDT")
+    lines = table(sdt, minus(arm("TET", 0.5), sdt))
     assert "SDT (baseline) 0 - ± - - - - -" in lines
-    assert "TET 1 50.00 ± - - +1.00 - 1" in lines
+    assert "TET 1 50.00 ± - - - - 0 of 1" in lines
+
+
+def test_lost_seeds_are_shown_beside_those_with_a_result() -> None:
+    sdt = arm("SDT", 0.9, 0.92, n_wanted=6, num_failed=4)
+    lines = table(sdt, minus(arm("TET", 0.93, n_wanted=6, num_failed=5), sdt))
+    assert "SDT (baseline) 2 of 6 91.00 ± - - - - -" in lines
+    assert "TET 1 of 6 93.00 ± - - +3.00 - 1 of 6" in lines
+
+
+def test_a_difference_that_is_not_zero_is_not_shown_as_zero() -> None:
+    sdt = arm("SDT", 0.19296)
+    lines = table(sdt, minus(arm("TET", 0.19304), sdt), minus(arm("TIT", 0.19296), sdt))
+    assert "SDT (baseline) 1 19.296 ± - - - - -" in lines
+    assert "TET 1 19.304 ± - - +0.008 - 1" in lines
+    assert "TIT 1 19.296 ± - - 0.000 - 1" in lines
+
+
+def test_an_accuracy_like_chance_says_so() -> None:
+    chance = {"verdict": "alike", "level": 0.1042, "low": 0.0673, "high": 0.1313, "num_samples": 355}
+    assert "SDT (baseline) 1 9.58 ± - (chance 10.42) - - - -" in table(arm("SDT", 0.0958, chance=chance))
+    guesses = stage(state="succeeded", epoch=20, metrics={"test/accuracy": 0.0958}, chance=chance)
+    both = experiment(chain(guesses, arm="SDT", seed=2, state="succeeded"))
+    assert "SDT-2 SDT 2 succeeded 1/1 (T=4) 20/20 9.58 (chance 10.42) -" in shown(rendering.chain_table(both))
+    assert "9.58 (chance 10.42)" in shown(picture(both, Pace(), StoppedConfigurations(), 5))[2]
+    assert at_chance(both) == [
+        "SDT: 1 chain(s) with a test accuracy that is not above chance, 10.42 % of 355 test samples, "
+        "by its 95 % interval"
+    ]
+    above = stage(state="succeeded", metrics={"test/accuracy": 0.9}, chance=chance | {"verdict": "above"})
+    assert at_chance(experiment(chain(above), chain(stage()))) == []
 
 
 def test_names_are_printed_without_markup() -> None:
@@ -122,11 +186,10 @@ def test_the_picture_shows_the_reason_of_the_state() -> None:
 
 
 def test_published_numbers_are_shown_with_the_measured_ones() -> None:
-    values: dict[str, Any] = {"n": 1, "mean": 0.74, "train_time_s": 1.0}
     arms = [
-        arm("SDT", **values, published={"mean": 0.7086, "std": 0.0022, "n": 3}),
-        arm("TET", **values, published={"mean": 0.7411, "std": None, "n": None}),
-        arm("mine", **values, published=None),
+        arm("SDT", 0.74, published={"mean": 0.7086, "std": 0.0022, "n": 3}),
+        arm("TET", 0.74, published={"mean": 0.7411, "std": None, "n": None}),
+        arm("mine", 0.74, published=None),
     ]
     text = "\n".join(shown(rendering.comparison_table(compared(*arms, source="the paper, Table 1"))))
     assert "70.86 ± 0.22" in text

@@ -7,64 +7,131 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from service.results.comparison import Result, compare_arms, paired_difference
+from service.events import ClassCounts
+from service.failures import FailureType
+from service.results.comparison import ComparedArm, PairedDifference, Result, compare_arms, paired_difference
+from service.results.seeds import MissingSeeds, SeedState
+from service.states import WorkState
+
+SUCCEEDED, WAITING = SeedState(WorkState.SUCCEEDED), SeedState(WorkState.WAITING)
+NOT_FINITE = SeedState(WorkState.FAILED, FailureType.NOT_FINITE)
 
 
-def results(*values: float, first_seed: int = 0, weights: str | None = None) -> dict[int, Result]:
-    """Return a result for each value, at seeds in a row; the training times grow by 10 s from seed to seed."""
-    return {seed: Result(value, 10.0 * (seed + 1), weights) for seed, value in enumerate(values, first_seed)}
+def arm(
+    name: str,
+    *accuracies: float,
+    first_seed: int = 0,
+    weights: str | None = None,
+    lost: dict[int, SeedState] | None = None,
+) -> ComparedArm:
+    """Return an arm with a result for each accuracy, at seeds in a row; times grow by 10 s from seed to seed."""
+    results = {seed: Result(each, 10.0 * (seed + 1), weights) for seed, each in enumerate(accuracies, first_seed)}
+    seeds = dict.fromkeys(results, SUCCEEDED) | (lost or {})
+    return ComparedArm(name, dict(sorted(seeds.items())), results)
+
+
+def paired(one: ComparedArm, baseline: ComparedArm) -> PairedDifference:
+    versus = compare_arms([baseline, one], baseline.name).arms[1].versus_baseline
+    assert versus is not None
+    return versus
 
 
 def test_a_comparison_equals_one_computed_by_hand() -> None:
-    comparison = compare_arms(
-        ["SDT", "TET"], "SDT", {"SDT": results(0.90, 0.92, 0.94), "TET": results(0.93, 0.93, 0.96)}
-    )
+    comparison = compare_arms([arm("SDT", 0.90, 0.92, 0.94), arm("TET", 0.93, 0.93, 0.96)], "SDT")
     sdt, tet = comparison.arms
-    assert comparison.baseline == "SDT"
-    assert (sdt.name, sdt.n, sdt.values, sdt.versus_baseline) == ("SDT", 3, (0.90, 0.92, 0.94), None)
+    assert (comparison.quantity, comparison.baseline) == ("test/accuracy", "SDT")
+    assert (sdt.name, sdt.n, sdt.n_wanted, sdt.versus_baseline) == ("SDT", 3, 3, None)
+    assert [(each.seed, each.value) for each in sdt.values] == [(0, 0.90), (1, 0.92), (2, 0.94)]
     assert [sdt.mean, sdt.std, sdt.train_time_s] == pytest.approx([0.92, 0.02, 20.0])
+    # Mean 0.92, std 0.02, t(0.975, 2) = 4.302653.
+    half = 4.302653 * 0.02 / 3**0.5
+    assert [sdt.low, sdt.high] == pytest.approx([0.92 - half, 0.92 + half], abs=1e-8)
     versus = tet.versus_baseline
     assert versus is not None
-    # Differences 0.03, 0.01, 0.02: mean 0.02, std 0.01, t(0.975, 2) = 4.302653.
+    # Differences 0.03, 0.01, 0.02: mean 0.02, std 0.01.
+    assert (versus.to, versus.n, versus.missing, versus.reason) == ("SDT", 3, (), None)
     assert versus.difference == pytest.approx(0.02)
-    assert (versus.n, versus.reason) == (3, None)
+    assert [each.seed for each in versus.differences] == [0, 1, 2]
+    assert [each.value for each in versus.differences] == pytest.approx([0.03, 0.01, 0.02])
     assert versus.low == pytest.approx(0.02 - 4.302653 * 0.01 / 3**0.5, abs=1e-8)
     assert versus.high == pytest.approx(0.02 + 4.302653 * 0.01 / 3**0.5, abs=1e-8)
 
 
-def test_only_seeds_present_in_both_arms_are_paired() -> None:
-    versus = paired_difference(results(0.9, 0.8, 0.7, first_seed=1), results(0.5, 0.6, 0.7))
+def test_lost_seeds_are_counted_by_what_became_of_them() -> None:
+    lost = {
+        0: NOT_FINITE,
+        1: NOT_FINITE,
+        3: SeedState(WorkState.CANCELLED),
+        4: SeedState(WorkState.STOPPED),
+        5: SeedState(WorkState.RUNNING),
+    }
+    (one,) = compare_arms([arm("SDT", 0.5, first_seed=2, lost=lost)], "SDT").arms
+    assert (one.n, one.n_wanted) == (1, 6)
+    assert (one.num_failed, one.num_cancelled, one.num_stopped) == (2, 1, 1)
+    assert [(each.seed, each.value) for each in one.values] == [(2, 0.5)]
+
+
+def test_only_seeds_present_in_both_arms_are_paired_and_the_others_have_their_reasons() -> None:
+    tet = arm("TET", 0.9, 0.8, 0.7, first_seed=1, lost={0: NOT_FINITE})
+    versus = paired(tet, arm("SDT", 0.5, 0.6, 0.7, lost={3: WAITING}))
     assert versus.n == 2
+    assert [(each.seed, each.value) for each in versus.differences] == [
+        (1, pytest.approx(0.3)),
+        (2, pytest.approx(0.1)),
+    ]
     assert versus.difference == pytest.approx((0.3 + 0.1) / 2)
+    assert versus.missing == (
+        MissingSeeds("TET", WorkState.FAILED, FailureType.NOT_FINITE, (0,)),
+        MissingSeeds("SDT", WorkState.WAITING, None, (3,)),
+    )
 
 
 def test_one_pair_has_a_difference_and_no_interval() -> None:
-    versus = paired_difference(results(0.9), results(0.8))
+    versus = paired_difference(arm("TET", 0.9), arm("SDT", 0.8))
     assert versus.difference == pytest.approx(0.1)
     assert (versus.low, versus.high, versus.n) == (None, None, 1)
-    arm = compare_arms(["a"], "a", {"a": results(0.9)}).arms[0]
-    assert (arm.mean, arm.std) == (0.9, None)
+    (one,) = compare_arms([arm("a", 0.9)], "a").arms
+    assert (one.mean, one.std, one.low, one.high) == (0.9, None, None, None)
 
 
-def test_arms_without_results_have_no_numbers() -> None:
-    sdt, tet = compare_arms(["SDT", "TET"], "SDT", {"TET": results(0.9)}).arms
+def test_arms_without_results_have_no_numbers_and_the_difference_says_why() -> None:
+    sdt, tet = compare_arms([arm("SDT", lost={0: NOT_FINITE, 1: WAITING}), arm("TET", 0.9, 0.8)], "SDT").arms
     assert (sdt.n, sdt.mean, sdt.std, sdt.values, sdt.train_time_s) == (0, None, None, (), None)
-    assert tet.versus_baseline is not None
-    assert (tet.versus_baseline.difference, tet.versus_baseline.n) == (None, 0)
+    versus = tet.versus_baseline
+    assert versus is not None
+    assert (versus.difference, versus.n, versus.differences) == (None, 0, ())
+    assert versus.reason == (
+        "no seed has a result in both arms: SDT failed at seed 0 (not_finite); SDT is waiting at seed 1"
+    )
 
 
 def test_arms_that_started_from_different_weights_are_not_paired() -> None:
-    arm = results(0.9, 0.8, weights="a" * 64)
-    baseline = {0: Result(0.9, 1.0, "a" * 64), 1: Result(0.9, 1.0, "b" * 64)}
-    versus = paired_difference(arm, baseline)
+    baseline = ComparedArm(
+        "SDT",
+        {0: SUCCEEDED, 1: SUCCEEDED},
+        {0: Result(0.9, 1.0, "a" * 64), 1: Result(0.9, 1.0, "b" * 64)},
+    )
+    versus = paired_difference(arm("TET", 0.9, 0.8, weights="a" * 64), baseline)
     assert (versus.difference, versus.low, versus.high, versus.n) == (None, None, None, 2)
     assert versus.reason == "at seed 1 the two arms started from different weights, aaaaaaaaaaaa and bbbbbbbbbbbb"
+
+
+@pytest.mark.parametrize("other", [None, ClassCounts(num_samples=5, num_classes=2, num_majority=3)])
+def test_an_arm_has_the_test_set_of_its_results_if_they_share_one(other: ClassCounts | None) -> None:
+    counts = ClassCounts(num_samples=4, num_classes=2, num_majority=2)
+
+    def test_set(*sets: ClassCounts | None) -> ClassCounts | None:
+        results = {seed: Result(0.5, 1.0, None, each) for seed, each in enumerate(sets)}
+        return compare_arms([ComparedArm("a", dict.fromkeys(results, SUCCEEDED), results)], "a").arms[0].test_set
+
+    assert test_set(counts, counts) == counts
+    assert test_set(counts, other) is None
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=20))
 def test_the_interval_is_that_of_a_paired_t_test(pairs: list[tuple[float, float]]) -> None:
     of_arm, of_baseline = zip(*pairs, strict=True)
-    versus = paired_difference(results(*of_arm), results(*of_baseline))
+    versus = paired_difference(arm("TET", *of_arm), arm("SDT", *of_baseline))
     differences = [a - b for a, b in pairs]
     spread = statistics.stdev(differences) / len(pairs) ** 0.5
     if spread < 1e-9:

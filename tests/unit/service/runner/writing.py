@@ -1,5 +1,7 @@
 """The files of trials in a stage folder, written without training."""
 
+from collections.abc import Mapping
+
 from service.runner.commits.attempt import Attempt
 from service.states import WorkState
 from service.storage import StageFolder
@@ -8,15 +10,15 @@ from tet_core.measure.metric_names import OF_AN_EPOCH
 METRICS = dict.fromkeys(OF_AN_EPOCH, 1.0) | {"test/accuracy": 0.5, "epoch_time_s": 2.0}
 
 
-def begin(folder: StageFolder, initial_sha256: str = "aa") -> Attempt:
-    """Start an attempt, write its start record, and return it."""
+def begin(folder: StageFolder, initial_sha256: str = "aa", counts: Mapping[str, int] | None = None) -> Attempt:
+    """Start an attempt, write its start record, and return it; without `counts` as earlier versions wrote it."""
     attempt = Attempt(folder)
     attempt.write_started(
         at_ms=1_000,
         resumed_epoch=0,
         initial_sha256=initial_sha256,
         environment={"torch": "2"},
-        dataset={"name": "digits", "digest": "d", "source": "s"},
+        dataset={"name": "digits", "digest": "d", "source": "s", **(counts or {})},
         num_parameters=5,
     )
     return attempt

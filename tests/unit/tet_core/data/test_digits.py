@@ -66,3 +66,15 @@ def test_a_data_set_unlike_its_card_is_refused(digits: Dataset) -> None:
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=r"dataset is 'mnist'; known are digits, fashion_mnist, cifar10, "):
         load_dataset("mnist")
+
+
+def test_the_facts_about_the_data_count_the_test_set_and_its_largest_class(digits: Dataset) -> None:
+    labels = digits.test.labels.tolist()
+    assert digits.facts == {
+        "name": "digits",
+        "digest": digits.digest,
+        "source": digits.source,
+        "num_classes": 10,
+        "num_test": 355,
+        "num_test_majority": max(labels.count(digit) for digit in range(10)),
+    }

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.events import EVENT, AnyEvent, ChainChanged, StageChanged
+from service.events import EVENT, AnyEvent, ChainChanged, ClassCounts, StageChanged
 from service.failures import Failure, FailureType
 from service.plan import Chain
 from service.runner.chains.board import StageId
@@ -131,3 +131,16 @@ def test_a_new_driver_announces_only_stages_and_chains_that_have_started(
     assert isinstance(chain, ChainChanged)
     assert (stage.chain, stage.stage, stage.state) == (tit.id, 0, WorkState.SUCCEEDED)
     assert (chain.chain, chain.state) == (tit.id, WorkState.RUNNING)
+
+
+def test_a_stage_tells_the_counts_of_its_test_set_if_an_attempt_recorded_them(
+    experiment: ExperimentFolder, chains: tuple[Chain, ...], events: EventFile
+) -> None:
+    stage = StageId(chains[0].id, 0)
+    folder = experiment.stage(stage.chain, stage.index)
+    begin(folder)
+    assert Ledger(experiment, chains, events).stage_event(stage, WorkState.RUNNING).test_set is None
+    begin(folder, counts={"num_test": 355, "num_classes": 10, "num_test_majority": 37})
+    told = Ledger(experiment, chains, events).stage_event(stage, WorkState.RUNNING)
+    assert told.test_set == ClassCounts(num_samples=355, num_classes=10, num_majority=37)
+    assert EVENT.validate_json(told.model_dump_json()) == told

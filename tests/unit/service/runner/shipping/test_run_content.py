@@ -207,3 +207,19 @@ def test_long_values_are_truncated_in_names() -> None:
     (chain,) = plan(parse(spec(arms=arms, baseline=None, seeds=[0], validation=0.1, search=search)))
     assert len(content.chain_name(chain)) < 300
     assert all(len(key) <= 250 for key in content.chain_params(chain))
+
+
+def test_an_ended_stage_says_whether_its_accuracy_can_be_told_from_chance(experiment: ExperimentFolder) -> None:
+    folder = experiment.stage("c", 0)
+    attempt = begin(folder, counts={"num_test": 355, "num_classes": 10, "num_test_majority": 37})
+    attempt.commit(epoch=1, epochs=1, at_ms=1, metrics={"test/accuracy": 0.0958}, weights_sha256="01")
+    of_chance = {"tet.against_chance": "alike", "tet.chance": "0.104225", "tet.num_test": "355"}
+    assert content.progress_tags(read_progress(folder)).keys().isdisjoint(of_chance)
+    attempt.finish(state=WorkState.SUCCEEDED, at_ms=2)
+    assert content.chance_tags(read_progress(folder)) == of_chance
+    assert content.progress_tags(read_progress(folder)).items() >= of_chance.items()
+
+
+def test_without_the_counts_of_the_test_set_nothing_is_said_about_chance(experiment: ExperimentFolder) -> None:
+    write(experiment.stage("c", 0), 1, of=1)
+    assert content.chance_tags(read_progress(experiment.stage("c", 0))) == {}

@@ -1,0 +1,97 @@
+"""Rounding of means and their differences, so that a table of them does not contradict itself.
+
+A mean of 19.304 % and a baseline of 19.296 % are both 19.30 with two digits: then a difference of +0.01 contradicts
+them, and one of +0.00 denies that there is one. So a table has as many digits as its differences need, and a difference
+is that of the two means as they are shown.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from statistics import fmean
+
+from service.answers.comparisons import ArmResultView
+
+# Digits after the point of a percentage. With three, a difference that is shown is the exact one to 0.001 points.
+MIN_DIGITS, COMMON_DIGITS, MAX_DIGITS = 2, 3, 12
+# A difference below this is one of the computer's arithmetic: the smallest real one is 1 / (test samples * seeds).
+EXACT_ZERO = 1e-12
+
+
+@dataclass(frozen=True)
+class PairedMeans:
+    """The means of an arm and of the baseline over the seeds that both have, and their difference; fractions."""
+
+    arm: float
+    baseline: float
+    difference: float
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether the two means are equal."""
+        return abs(self.difference) < EXACT_ZERO
+
+    def shown_difference(self, digits: int) -> Decimal:
+        """Return the difference of the two means as they are shown, in percentage points."""
+        return in_percent(self.arm, digits) - in_percent(self.baseline, digits)
+
+    def shown_interval(self, digits: int) -> tuple[Decimal, Decimal] | None:
+        """Return the interval in percentage points; None if there is none. It contains the shown difference.
+
+        The shown difference may be another one than the exact one in its last digit, and an interval may be as narrow.
+        """
+        if self.low is None or self.high is None:
+            return None
+        shown = self.shown_difference(digits)
+        return min(in_percent(self.low, digits), shown), max(in_percent(self.high, digits), shown)
+
+    def is_visible(self, digits: int) -> bool:
+        """Return whether the shown difference is 0 only if the difference is."""
+        return (self.shown_difference(digits) == 0) is self.is_zero
+
+    def is_exact(self, digits: int) -> bool:
+        """Return whether the shown difference is also the rounded exact one."""
+        return self.is_visible(digits) and self.shown_difference(digits) == in_percent(self.difference, digits)
+
+
+def paired_means(arm: ArmResultView, baseline: ArmResultView) -> PairedMeans | None:
+    """Return the means of two arms over the seeds of their differences; None if they are not paired."""
+    versus = arm.versus_baseline
+    if versus is None or versus.difference is None:
+        return None
+    seeds = {each.seed for each in versus.differences}
+    of_arm, of_baseline = ([each.value for each in one.values if each.seed in seeds] for one in (arm, baseline))
+    return PairedMeans(fmean(of_arm), fmean(of_baseline), versus.difference, versus.low, versus.high)
+
+
+def digits_for(pairs: Sequence[PairedMeans]) -> int:
+    """Return the number of digits after the point for percentages in a table that has all of these pairs."""
+    for digits in range(MIN_DIGITS, COMMON_DIGITS + 1):
+        if all(pair.is_exact(digits) for pair in pairs):
+            return digits
+    enough = (digits for digits in range(COMMON_DIGITS, MAX_DIGITS) if all(pair.is_visible(digits) for pair in pairs))
+    return next(enough, MAX_DIGITS)
+
+
+def digits_of(arms: Sequence[ArmResultView], baseline: str) -> int:
+    """Return the number of digits after the point for percentages in the comparison of these arms."""
+    of_baseline = next(arm for arm in arms if arm.name == baseline)
+    pairs = (paired_means(arm, of_baseline) for arm in arms)
+    return digits_for([pair for pair in pairs if pair is not None])
+
+
+def in_percent(fraction: float, digits: int) -> Decimal:
+    """Return a fraction in percent, rounded to digits after the point; never a negative zero."""
+    return Decimal(f"{100 * fraction:.{digits}f}") + 0
+
+
+def percent(fraction: float | None, digits: int = MIN_DIGITS) -> str:
+    """Return a fraction in percent, as text; "-" if there is none."""
+    return "-" if fraction is None else f"{in_percent(fraction, digits):f}"
+
+
+def points(difference: Decimal) -> str:
+    """Return a difference in percentage points, signed, as text; a difference of zero has no sign."""
+    return f"{difference:+f}" if difference else f"{difference:f}"
