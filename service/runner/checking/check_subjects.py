@@ -5,7 +5,7 @@ A key is the SHA-256 over the settings that decide whether a stage can run at al
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from service.plan import Chain
 from service.spec.experiment import StageConfig
@@ -13,6 +13,8 @@ from tet_core.config import AnalysisConfig, TrainConfig
 
 # The most subjects of one check. A search over widths may have thousands; its other trials fail by themselves.
 MAX_SUBJECTS = 64
+# The most configurations of a search whose keys are computed: a key takes about a tenth of a millisecond.
+MAX_CONFIGURATIONS = 2_000
 # The settings that do not decide whether a stage can run: they choose the draws, the duration or the steps, or they are
 # the same in the whole experiment.
 _FREE = {"seed", "epochs", "epoch_offset", "schedule_offset", "schedule_epochs", "inherit"} | {
@@ -43,16 +45,27 @@ def subjects_of(first: TrainConfig, chains: Iterable[Chain]) -> list[TrainConfig
 
     Args:
         first: The stage whose trial makes the check; its data set is loaded anyway.
-        chains: The experiment's chains. Chains whose values a search has not proposed yet are left out.
+        chains: The experiment's chains.
     """
     found = {subject_key(first): first}
-    for chain in chains:
-        for stage in chain.train_stages if chain.proposed else ():
-            if len(found) >= MAX_SUBJECTS:
-                return [*found.values()]
-            config = trained(stage.config)
-            found.setdefault(subject_key(config), config)
+    for config in configurations_of(chains):
+        if len(found) >= MAX_SUBJECTS:
+            break
+        found.setdefault(subject_key(config), config)
     return [*found.values()]
+
+
+def configurations_of(chains: Iterable[Chain]) -> Iterator[TrainConfig]:
+    """Yield the trainings of the first chain of each configuration, at most `MAX_CONFIGURATIONS` of them.
+
+    Chains whose values a search has not proposed yet are left out.
+    """
+    firsts: dict[tuple[str, int], Chain] = {}
+    for chain in chains:
+        if chain.proposed and len(firsts) < MAX_CONFIGURATIONS:
+            firsts.setdefault((chain.arm, chain.number), chain)
+    for chain in firsts.values():
+        yield from (trained(stage.config) for stage in chain.train_stages)
 
 
 def _hash(value: object) -> str:

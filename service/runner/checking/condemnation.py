@@ -14,7 +14,7 @@ from service.failures import Failure
 from service.plan import Chain
 from service.runner.chains.board import StageId
 from service.runner.checking.check_records import CheckFault, CheckReport, FaultScope, read_report, write_report
-from service.runner.checking.check_subjects import data_key, subject_key, subjects_of, trained
+from service.runner.checking.check_subjects import configurations_of, data_key, subject_key, subjects_of, trained
 from service.runner.checking.second_opinion import AskAnother, StoppedAsking
 from service.spec.experiment import StageConfig
 from service.storage import ExperimentFolder
@@ -122,8 +122,8 @@ class Condemnation:
 
     def _accused(self, first: CheckReport) -> list[TrainConfig]:
         """Return a configuration for each fault of the first report."""
-        stages = (trained(stage.config) for chain in self._chains() if chain.proposed for stage in chain.train_stages)
-        found = {_identity(fault): config for config in stages for fault in self._hitting([first], config)}
+        configs = configurations_of(self._chains())
+        found = {_identity(fault): config for config in configs for fault in self._hitting([first], config)}
         return [*found.values()]
 
     @staticmethod

@@ -47,11 +47,11 @@ def examine(
     """
     start, examination = clock(), _Examination(data_root)
     checked: list[str] = []
-    for config in subjects:
-        if checked and clock() - start >= budget_s:
+    for number, config in enumerate(subjects):
+        if number and clock() - start >= budget_s:
             break
-        examination.add(config)
-        checked.append(subject_key(config))
+        if examination.is_conclusive(config):
+            checked.append(subject_key(config))
     return CheckReport(
         host=socket.gethostname(),
         node=node,
@@ -82,13 +82,14 @@ class _Examination:
     faults: list[CheckFault] = field(default_factory=list)
     _loaded: dict[str, Dataset | None] = field(default_factory=dict)
 
-    def add(self, config: TrainConfig) -> None:
-        """Examine a configuration."""
+    def is_conclusive(self, config: TrainConfig) -> bool:
+        """Examine a configuration; return whether it is known now if it can run. A fault is noted."""
         key = data_key(config)
         if key not in self._loaded and (not self._loaded or None in self._loaded.values()):
             self._loaded[key] = self._load(config, key)
-        if self._loaded.get(key, config) is not None:
-            self._try(config, self._loaded.get(key))
+        if self._loaded.get(key, config) is None:
+            return any(fault.key == key for fault in self.faults)
+        return self._try(config, self._loaded.get(key))
 
     def _load(self, config: TrainConfig, key: str) -> Dataset | None:
         try:
@@ -100,7 +101,7 @@ class _Examination:
             return None
         return dataset
 
-    def _try(self, config: TrainConfig, dataset: Dataset | None) -> None:
+    def _try(self, config: TrainConfig, dataset: Dataset | None) -> bool:
         # A network of a package may depend on T, and may refuse a small batch: then only a whole batch decides.
         is_ours = not isinstance(config.model, EntryPointModel)
         tried = config.model_copy(update={"T": min(config.T, SMALL)}) if is_ours else config
@@ -110,9 +111,12 @@ class _Examination:
             except Exception as error:
                 failure = diagnose(error)
             else:
-                return
-        self._note(FaultScope.SUBJECT, subject_key(config), failure)
+                return True
+        return self._note(FaultScope.SUBJECT, subject_key(config), failure)
 
-    def _note(self, scope: FaultScope, key: str, failure: Failure) -> None:
-        if hits_alike(failure):
+    def _note(self, scope: FaultScope, key: str, failure: Failure) -> bool:
+        """Note a fault, if it hits all stages with the key; return whether it does."""
+        is_fault = hits_alike(failure)
+        if is_fault:
             self.faults.append(CheckFault(scope=scope, key=key, failure=failure))
+        return is_fault

@@ -160,6 +160,8 @@ class Campaign:
 
     def _end_early(self) -> None:
         """End all chains that cannot run, once the check has found them. Later ones are refused as they are taken."""
+        if self._stopping.has_begun:
+            return
         self._condemnation.look()
         if self._has_ended_early or not self._condemnation.condemns:
             return

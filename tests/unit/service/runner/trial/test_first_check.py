@@ -21,6 +21,7 @@ def checking(path: Path, subjects: list[dict[str, Any]], **changes: Any) -> dict
 
 
 def test_a_trial_that_checks_trains_to_the_same_bits(tmp_path: Path) -> None:
+    (tmp_path / "checked").mkdir()
     run(StageTrial(checking(tmp_path / "checked", [*SUBJECTS, MISSPELT])))
     run(StageTrial(config(tmp_path / "plain" / "0")))
     one, other = (series(StageFolder(tmp_path / name / "0")) for name in ("checked", "plain"))

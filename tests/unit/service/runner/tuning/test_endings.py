@@ -41,7 +41,7 @@ class Desk:
     """The board, ledger and study of an experiment of two chains; the tests play its trials."""
 
     def __init__(self, folder: ExperimentFolder, **changes: Any) -> None:
-        folder.driver(1).mkdir(parents=True)
+        folder.driver(1).mkdir(parents=True, exist_ok=True)
         self.spec = parse(spec(**({"arms": ARMS[1:], "baseline": "TIT", "seeds": [0, 1]} | changes)))
         self.folder, self.stopped = folder, threading.Event()
         self.events = EventFile(folder.events(1))
