@@ -85,8 +85,8 @@ ABOUT: Mapping[FailureType, About] = {
         "user",
         Remedy.REPAIR_OR_NEW_SPEC,
         "A data set, or a file that the stage needs, is missing, damaged, or not what its card says.",
-        "If data is missing or damaged: put it where the message says (TET_DATA), on every node, then retry. If the spec "
-        f"is wrong (folder, num_classes, input_size): {_CORRECT}",
+        "If data is missing or damaged: put it where the message says (TET_DATA), on every node, then retry. If the "
+        f"spec is wrong (folder, num_classes, input_size): {_CORRECT}",
     ),
     _T.OUT_OF_MEMORY: About(
         "user",

@@ -28,8 +28,8 @@ class FailureGroupView(FailureView):
     num_chains: int = Field(description="How many chains met it.")
     chain: str = Field(description="The id of one of these chains.")
     remedy: Remedy = Field(
-        description="What can mend it. `new_spec`: another spec, or other resources; `repair_or_new_spec`: the same, or "
-        "a retry after the data or the nodes were repaired; `repair`: a retry after that; `retry`: a retry."
+        description="What can mend it. `new_spec`: another spec, or other resources; `repair_or_new_spec`: the same, "
+        "or a retry after the data or the nodes were repaired; `repair`: a retry after that; `retry`: a retry."
     )
     advice: str = Field(description="What to do, in words.")
 

@@ -38,6 +38,6 @@ class ValidatedSpec(BaseModel):
     )
     placement: PlacementView
     notes: list[str] = Field(
-        [], description="What may be wrong, but only the nodes can tell; a check on a node comes before the first epoch."
+        [], description="What may be wrong, but only a node can tell; a check on a node comes before the first epoch."
     )
     resolved: ResolvedSpec

@@ -191,7 +191,8 @@ def _lines(experiment: ExperimentView) -> Iterator[tuple[str, str]]:
                 yield f"{chain.id}/{stage.index}", line
     for group in experiment.failures:
         if group.num_chains > 1:
-            yield f"{group.type} {group.message}", f"{group.num_chains} chains failed alike: {group.type}: {group.message}"
+            text = f"{group.type}: {group.message}"
+            yield text, f"{group.num_chains} chains failed alike: {text}"
     unread = (experiment.progress.chains_total or 0) - len(experiment.chains)
     if unread > 0:
         yield "unread", f"… and {unread} more chains, which are not shown one by one"
