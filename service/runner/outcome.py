@@ -54,7 +54,9 @@ def failed_in_words(board: Board, ledger: Ledger) -> str:
     """Return how many chains failed. A failure that several chains share is shown once, with their number."""
     # The chains of the ledger have their proposed values, those of the board do not.
     failed = [ledger.chains[chain.id] for chain in board.failed_chains]
-    head, alike, names = f"{len(failed)} of {board.num_chains} chains failed", [], []
+    head = f"{len(failed)} of {board.num_chains} chains failed"
+    alike: list[tuple[int, str]] = []
+    names: list[str] = []
     for failure, chains in _by_failure(failed, ledger).items():
         if failure is None or len(chains) == 1:
             names += map(chain_name, chains)

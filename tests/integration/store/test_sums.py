@@ -132,12 +132,12 @@ def test_totals_load_no_chain(database: Database) -> None:
     assert loaded == []
 
 
-WRONG = {"type": "data", "class": "user", "kind": "DataError", "message": "num_classes is 4"}
+WRONG: dict[str, Any] = {"type": "data", "class": "user", "kind": "DataError", "message": "num_classes is 4"}
 
 
 def test_equal_failures_are_counted_once_by_chains(database: Database) -> None:
     experiment_id = create(database)
-    old = {"class": "cluster", "kind": None, "message": "gone", "traceback": ""}  # stored before there were types
+    old: dict[str, Any] = {"class": "cluster", "kind": None, "message": "gone", "traceback": ""}  # stored before there were types
     with database.session() as repository:
         first, second, third, fourth = repository.work.chains(experiment_id)
         for number, (chain, failure) in enumerate([(first, WRONG), (second, WRONG), (third, WRONG), (fourth, old)]):

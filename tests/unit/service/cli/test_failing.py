@@ -76,9 +76,7 @@ def test_the_advice_after_a_fault_of_the_spec_is_to_correct_it(type_: FailureTyp
         (FailureType.TRACKING, False),
     ],
 )
-def test_a_retry_that_would_only_repeat_the_failure_is_accepted_with_a_warning(
-    type_: FailureType, warns: bool
-) -> None:
+def test_a_retry_that_would_only_repeat_the_failure_is_accepted_with_a_warning(type_: FailureType, warns: bool) -> None:
     past = OutcomeView.model_validate(
         {
             "generation": 1,

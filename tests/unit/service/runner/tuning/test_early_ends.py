@@ -78,6 +78,7 @@ def test_a_chain_ends_before_a_stage_that_cannot_run_even_if_earlier_ones_can(de
 def test_a_chain_with_a_trial_ends_when_its_trial_does(desk: Desk) -> None:
     taken = desk.take()
     begin(desk.path(taken))
+    desk.books.ledger.refresh(taken)
     condemn(desk, 1)
     desk.early.end_waiting()
     assert states(desk) == [WorkState.RUNNING, WorkState.FAILED]
