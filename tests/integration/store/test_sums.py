@@ -137,7 +137,12 @@ WRONG: dict[str, Any] = {"type": "data", "class": "user", "kind": "DataError", "
 
 def test_equal_failures_are_counted_once_by_chains(database: Database) -> None:
     experiment_id = create(database)
-    old: dict[str, Any] = {"class": "cluster", "kind": None, "message": "gone", "traceback": ""}  # stored before there were types
+    old: dict[str, Any] = {
+        "class": "cluster",
+        "kind": None,
+        "message": "gone",
+        "traceback": "",
+    }  # stored before there were types
     with database.session() as repository:
         first, second, third, fourth = repository.work.chains(experiment_id)
         for number, (chain, failure) in enumerate([(first, WRONG), (second, WRONG), (third, WRONG), (fourth, old)]):
