@@ -72,6 +72,7 @@ SPECS: dict[str, Json] = {
         {"name": "two", "stages": [*arm("T=1", epochs=2)["stages"], *arm("T=2", T=2, epochs=2)["stages"]]},
         dataset={"name": "image_folder", "folder": "nowhere", "num_classes": 2, "input_size": 8},
         seeds=[*range(20)],
+        resources={"cpus_per_trial": 6},  # few trials at once: each takes seconds to start
     ),
     "spec": spec("no such model", arm("foreign"), model={"name": "entry_point", "entry_point": "not_installed_here"}),
 }
