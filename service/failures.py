@@ -43,89 +43,117 @@ class FailureType(StrEnum):
     TRACKING = "tracking"
 
 
+class Remedy(StrEnum):
+    """The act that can mend a failure; nothing else can."""
+
+    NEW_SPEC = "new_spec"  # another spec, or other resources: a retry alone repeats the failure
+    REPAIR_OR_NEW_SPEC = "repair_or_new_spec"  # the same, or a retry after the nodes got what the spec asks for
+    REPAIR = "repair"  # a retry after the repair: the spec is not at fault
+    RETRY = "retry"  # a retry continues
+
+
 @dataclass(frozen=True)
 class About:
     """The explanation of a type of failure, for people.
 
     Attributes:
         whose: "user": never retried; "cluster": retried a limited number of times.
+        remedy: What can mend it.
         meaning: What happened.
         advice: What to do.
     """
 
     whose: Whose
+    remedy: Remedy
     meaning: str
     advice: str
 
 
 _T = FailureType
+# The advice after a failure that comes from the spec, the data or the nodes.
+_CORRECT = "correct the spec and post it again (tet submit; tet fork keeps what is trained). A retry alone repeats it."
 
 ABOUT: Mapping[FailureType, About] = {
     _T.SPEC: About(
         "user",
+        Remedy.REPAIR_OR_NEW_SPEC,
         "The spec asks for something that cannot be built on the node, or that fits none of the cluster's nodes.",
-        "Install what is missing on every node, or post a spec (or a fork) that asks for something else.",
+        "If the message names something that the nodes lack (a package, a GPU): install it on every node, then retry. "
+        f"Otherwise {_CORRECT}",
     ),
     _T.DATA: About(
         "user",
+        Remedy.REPAIR_OR_NEW_SPEC,
         "A data set, or a file that the stage needs, is missing, damaged, or not what its card says.",
-        "Repair the data where the message says (TET_DATA), then retry.",
+        "If data is missing or damaged: put it where the message says (TET_DATA), on every node, then retry. If the "
+        f"spec is wrong (folder, num_classes, input_size): {_CORRECT}",
     ),
     _T.OUT_OF_MEMORY: About(
         "user",
+        Remedy.NEW_SPEC,
         "The trial needed more memory than its node or its GPU has.",
         "Lower batch_size, T or the model's width, or give the trial a larger device: fork with that.",
     ),
     _T.NOT_FINITE: About(
         "user",
+        Remedy.NEW_SPEC,
         "A loss or a metric became infinite or not a number.",
         "Lower optimizer.lr, or look at the loss's settings: fork with that.",
     ),
     _T.HEALTH: About(
         "user",
+        Remedy.NEW_SPEC,
         "A layer of neurons was silent, fired all the time or let no gradient through, for as many epochs "
         "as limits.health allows.",
         "Silent: lower v_threshold, raise tau or optimizer.lr, take a norm (tdbn). Saturated: the other way round.",
     ),
     _T.MAX_TIME: About(
         "user",
+        Remedy.RETRY,
         "The stage ran for longer than limits.max_time_s; its committed epochs are kept.",
         "Retry to give it as much time again, from its last epoch; or fork with a larger limit.",
     ),
     _T.ERROR: About(
         "user",
+        Remedy.REPAIR_OR_NEW_SPEC,
         "The trial's code failed in a way that was not foreseen.",
         "Read the traceback and the trial's log (tet logs ID --chain CHAIN). If the message names an entry point, the "
         "fault is in its package. Otherwise it is a fault of this project: please report it.",
     ),
     _T.STALLED: About(
         "cluster",
+        Remedy.REPAIR,
         "The trial made no step for limits.stall_s and was ended; so were the attempts after it.",
         "Look at the node (a hanging GPU, a file system that does not answer), or raise limits.stall_s; then retry.",
     ),
     _T.NODE_LOST: About(
         "cluster",
+        Remedy.REPAIR,
         "The trial's process or node was lost, and so were those of the attempts after it.",
         "Look at the node: the kernel's log for a process killed for memory, Ray's dashboard for the node; then retry.",
     ),
     _T.STORAGE: About(
         "cluster",
+        Remedy.REPAIR,
         "The shared storage or the network failed during the trial, and during the attempts after it.",
         "Repair the storage (TET_STORAGE): room, quota, mount; then retry.",
     ),
     _T.ENVIRONMENT: About(
         "cluster",
+        Remedy.REPAIR_OR_NEW_SPEC,
         "No trial found a node on which the stage would give the same bits.",
         "Bring back a node like the one the stage started on (the message names what differs), then retry; or post the "
         "experiment again.",
     ),
     _T.ENGINE_LOST: About(
         "cluster",
+        Remedy.REPAIR,
         "Several drivers in a row died, or Ray lost their jobs, with no epoch committed in between.",
         "Look at the driver's log (tet logs ID) and at Ray's head; then retry.",
     ),
     _T.TRACKING: About(
         "cluster",
+        Remedy.REPAIR,
         "MLflow keeps refusing what is logged; everything is still on the storage.",
         "Restore the experiment in MLflow, or correct what the message names, then retry: everything is shipped then.",
     ),

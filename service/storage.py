@@ -4,6 +4,7 @@
         spec.json                          the current spec, written before each driver
         search/<n>.json                    the n-th proposal or decision of a search
         precision-cpu.json, -gpu.json      the precision chosen for `precision: auto`
+        checks/<generation>-<n>.json       the report of the n-th node that checked the configurations (1 or 2)
         drivers/<n>/events.jsonl           events of the n-th driver, one JSON object a line; and driver.log
         verifications/<n>/                 the n-th replay of a stage: result.json, and its log
         chains/<chain>/<stage>/
@@ -80,6 +81,10 @@ class ExperimentFolder:
     def search(self) -> Path:
         """The folder of a search's proposals and decisions, in order."""
         return self.path / "search"
+
+    def check(self, generation: int, number: int) -> Path:
+        """Return the report of the first or the second node that checks a generation's configurations."""
+        return self.path / "checks" / f"{generation:04d}-{number}.json"
 
     @property
     def drivers(self) -> Path:

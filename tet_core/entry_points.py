@@ -1,5 +1,6 @@
 """Models and data sets of other packages, found by name among Python's entry points."""
 
+import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
@@ -31,12 +32,23 @@ def call_entry_point(group: str, name: str, options: Mapping[str, Any], **argume
         return function(**arguments, **options)
 
 
+def offers(group: str, name: str) -> bool:
+    """Return whether an installed package offers a name; nothing is imported."""
+    return any(point.name == name for point in entry_points(group=group))
+
+
+def offered_names(group: str, name: str) -> str:
+    """Return the names that installed packages offer, for people, and the one that is most like `name`."""
+    names = sorted({point.name for point in entry_points(group=group)})
+    near = difflib.get_close_matches(name, names, n=1)
+    return (", ".join(names) or "none") + (f"; did you mean {near[0]!r}?" if near else "")
+
+
 def _find(group: str, name: str) -> Callable[..., Any]:
     offered = entry_points(group=group)
     matches = list({point.value: point for point in offered if point.name == name}.values())
     if not matches:
-        names = ", ".join(sorted({point.name for point in offered})) or "none"
-        raise ConfigError("entry_point", name, f"installed here under {group!r}: {names}")
+        raise ConfigError("entry_point", name, f"installed here under {group!r}: {offered_names(group, name)}")
     if len(matches) > 1:
         values = ", ".join(sorted(point.value for point in matches))
         raise ConfigError("entry_point", name, f"several packages offer this name under {group!r}: {values}")

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.answers.chances import ChanceView
-from service.failures import FailureType, Whose
+from service.failures import FailureType, Remedy, Whose
 from service.states import WorkState
 
 
@@ -21,6 +21,18 @@ class FailureView(BaseModel):
         description="Whose failure it is. A user's failure is not retried; a cluster's is, a limited number of times.",
     )
     message: str = Field(examples=["the sdt loss is nan in epoch 3, batch 7 of 12; a lower learning rate may help"])
+
+
+class FailureGroupView(FailureView):
+    """A failure that stages share, and what can mend it."""
+
+    num_chains: int = Field(description="How many chains met it.")
+    chain: str = Field(description="The id of one of these chains.")
+    remedy: Remedy = Field(
+        description="What can mend it. `new_spec`: another spec, or other resources; `repair_or_new_spec`: the same, "
+        "or a retry after the data or the nodes were repaired; `repair`: a retry after that; `retry`: a retry."
+    )
+    advice: str = Field(description="What to do, in words.")
 
 
 class StageFailureView(FailureView):

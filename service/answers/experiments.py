@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
-from service.answers.chains import ChainView, FailureView, SearchView
+from service.answers.chains import ChainView, FailureGroupView, FailureView, SearchView
 from service.reasons import ReasonKind
 from service.spec.blocks import Resources
 from service.states import ExperimentState
@@ -110,6 +110,11 @@ class ExperimentView(ExperimentSummary):
     )
     progress: ProgressView
 
+    failures: list[FailureGroupView] = Field(
+        [],
+        description="The failures of its stages, equal ones once with their number of chains, the most frequent first: "
+        "at most 20; empty on later pages.",
+    )
     chains: list[ChainView] = Field(description="At most 1,000 of them.")
     next_cursor: str | None = Field(None, description="The cursor for the chains that follow; null: there are no more.")
 

@@ -37,4 +37,7 @@ class ValidatedSpec(BaseModel):
         description="Number of trials that Ray would run if none had to be repeated: one for each stage."
     )
     placement: PlacementView
+    notes: list[str] = Field(
+        [], description="What may be wrong, but only a node can tell; a check on a node comes before the first epoch."
+    )
     resolved: ResolvedSpec

@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from service.answers.chains import ChainView, StageView
-from service.answers.experiments import ExperimentView
+from service.answers.experiments import ExperimentView, OutcomeView
 from service.answers.verification import VerificationView
 from service.cli import rendering
 from service.cli.client import Client, Json, as_model
+from service.cli.failing import after_retry
 from service.cli.options import Id, connected
 from service.cli.output import out, say
 from service.cli.progress import stage_name
@@ -61,6 +62,9 @@ def retry(experiment_id: Id, workers: Workers = None, cpus: Cpus = None, gpus: G
     with connected() as client:
         experiment = client.retry(experiment_id, _resources(workers, cpus, gpus))
     say(f"{experiment['id']} is {experiment['state']}, in generation {experiment['generation']}")
+    history = [as_model(OutcomeView, each) for each in experiment.get("history", ())]
+    if not _resources(workers, cpus, gpus) and (warning := after_retry(history)) is not None:
+        say(warning)
 
 
 def _resources(workers: int | None, cpus: int | None, gpus: float | None) -> Json:

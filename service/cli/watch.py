@@ -16,6 +16,7 @@ from service.answers.experiments import ExperimentView
 from service.answers.rounding import percent
 from service.cli import rendering
 from service.cli.client import Client, Unreachable, as_model
+from service.cli.failing import failed_alike
 from service.cli.progress import (
     ChainProgress,
     Pace,
@@ -39,8 +40,12 @@ PLAIN_INTERVAL_S = 5.0
 MAX_CHAINS = 10_000
 # Number of stopped configurations, the newest ones, whose reasons are shown in full: their rows are truncated.
 NUM_STOPS = 2
+# Number of failures, the most frequent ones, that are shown with their number of chains.
+NUM_ALIKE = 2
 # Lines besides the rows: two headings, the number of hidden rows, the totals, and two to spare.
 LINES_BESIDE_ROWS = 6
+# A shared failure may take two lines.
+LINES_OF_A_FAILURE = 2
 # Two arms and the stopped configurations, two lines each.
 LINES_OF_SEARCHES = 4 + 2 * NUM_STOPS
 
@@ -75,7 +80,9 @@ def _live(client: Client, experiment_id: str, console: Console) -> ExperimentVie
     pace, stops = Pace(), StoppedConfigurations()
     with Live(console=console, auto_refresh=False) as live:
         for experiment in _states(client, experiment_id):
-            max_rows = console.height - LINES_BESIDE_ROWS - (LINES_OF_SEARCHES if experiment.search else 0)
+            num_alike = len(failed_alike(experiment)[:NUM_ALIKE])
+            lines = LINES_BESIDE_ROWS + LINES_OF_A_FAILURE * num_alike + (LINES_OF_SEARCHES if experiment.search else 0)
+            max_rows = console.height - lines
             live.update(picture(experiment, pace, stops, max_rows), refresh=True)
     return experiment
 
@@ -101,8 +108,9 @@ def picture(experiment: ExperimentView, pace: Pace, stops: StoppedConfigurations
     hidden = (experiment.progress.chains_total or 0) - len(shown)
     more = [Text(f"… and {hidden} more chains")] if hidden else []
     stopped = [_stop(stop) for stop in stops.newest(NUM_STOPS)]
+    alike = [Text(line, "red") for line in failed_alike(experiment)[:NUM_ALIKE]]
     search = [Text(line) for line in searches(experiment)]
-    return Group(_heading(experiment), table, *more, *stopped, *search, _whole(experiment, rows, pace))
+    return Group(_heading(experiment), table, *more, *stopped, *alike, *search, _whole(experiment, rows, pace))
 
 
 def _urgency(row: ChainProgress) -> int:
@@ -184,6 +192,10 @@ def _lines(experiment: ExperimentView) -> Iterator[tuple[str, str]]:
             if stage.state is not WorkState.WAITING:
                 line = f"{stage_name(chain, stage)} {stage.state}{_result(chain, stage)}"
                 yield f"{chain.id}/{stage.index}", line
+    for group in experiment.failures:
+        if group.num_chains > 1:
+            text = f"{group.type}: {group.message}"
+            yield text, f"{group.num_chains} chains failed alike: {text}"
     unread = (experiment.progress.chains_total or 0) - len(experiment.chains)
     if unread > 0:
         yield "unread", f"… and {unread} more chains, which are not shown one by one"

@@ -145,6 +145,25 @@ def is_of_configuration(failure: Failure, gpus_per_trial: float) -> bool:
             assert_never(unknown)
 
 
+def hits_alike(failure: Failure) -> bool:
+    """Return whether a failure at a stage's start hits every stage with the same settings, on a node of this kind.
+
+    Such a failure comes from the spec, the data or the installed code, and not from the memory, the draws or the state
+    of a node.
+    """
+    match failure.type:
+        case FailureType.SPEC | FailureType.DATA | FailureType.ERROR:
+            return True
+        case FailureType.OUT_OF_MEMORY | FailureType.NOT_FINITE | FailureType.HEALTH | FailureType.MAX_TIME:
+            return False
+        case FailureType.STALLED | FailureType.NODE_LOST | FailureType.STORAGE | FailureType.ENVIRONMENT:
+            return False
+        case FailureType.ENGINE_LOST | FailureType.TRACKING:  # of an experiment, never of a trial
+            return False
+        case unknown:
+            assert_never(unknown)
+
+
 def os_errors(error: BaseException | None) -> Iterator[OSError]:
     """Yield every OSError among an exception and its causes, the outermost first."""
     seen: list[BaseException] = []

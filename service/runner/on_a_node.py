@@ -5,7 +5,7 @@ from typing import Any
 
 import ray
 from ray.util.placement_group import placement_group
-from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
 from service.spec.blocks import Resources
 
@@ -43,3 +43,30 @@ def _strategy(resources: Resources, num_workers: int) -> PlacementGroupSchedulin
     return PlacementGroupSchedulingStrategy(
         group, placement_group_bundle_index=0, placement_group_capture_child_tasks=True
     )
+
+
+def submitted_to(node: str, function: Callable[..., Any], *arguments: Any) -> ray.ObjectRef:
+    """Submit a function to one node of the connected cluster. It takes none of the node's resources.
+
+    Args:
+        node: The node's id in Ray.
+        function: A function of a module, because the node imports it.
+        *arguments: The function's arguments.
+
+    Returns:
+        A reference whose result `ray.get` returns; it fails if the node is lost.
+    """
+    strategy = NodeAffinitySchedulingStrategy(node, soft=False)
+    task = ray.remote(function).options(num_cpus=0, num_gpus=0, max_retries=0, scheduling_strategy=strategy)
+    return task.remote(*arguments)
+
+
+def other_node(resources: Resources, than: str) -> str | None:
+    """Return the id of another node that is large enough for a trial's worker; None if there is none."""
+    demand = resources.demand()
+    fitting = (
+        node["NodeID"]
+        for node in ray.nodes()
+        if node["Alive"] and all(node["Resources"].get(kind, 0.0) >= amount for kind, amount in demand.items())
+    )
+    return next((node for node in fitting if node != than), None)

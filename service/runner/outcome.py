@@ -3,13 +3,17 @@
 from collections.abc import Iterator
 
 from service.events import ChainChanged, Outcome
-from service.failures import Failure, FailureType
+from service.failures import Failure, FailureSummary, FailureType
+from service.plan import Chain
 from service.runner.chains.board import Board, StageId
 from service.runner.chains.event_file import EventFile
 from service.runner.chains.ledger import ChainStop, Ledger
 from service.runner.shipping.outbox import Outbox
 from service.runner.shipping.run_content import chain_name
 from service.states import ExperimentState, WorkState
+
+# How many shared failures the reason of an experiment quotes; their messages are long.
+MAX_ALIKE = 3
 
 
 def outcome_of(board: Board, ledger: Ledger, outbox: Outbox) -> Outcome:
@@ -22,7 +26,7 @@ def outcome_of(board: Board, ledger: Ledger, outbox: Outbox) -> Outcome:
         failure = Failure.of(FailureType.TRACKING, f"MLflow refuses what is logged: {outbox.refusal}").summary
     if board.failed_chains:
         first = ledger.failure(board.failed_chains[0])
-        reasons, failure = [_failed(board, ledger), *reasons], first.summary if first is not None else failure
+        reasons, failure = [failed_in_words(board, ledger), *reasons], first.summary if first is not None else failure
     for arm, stop in _arms_without_result(ledger):
         reasons.append(
             f"every configuration of {arm!r} was stopped, one of them for this reason: {stop.reason}; "
@@ -46,11 +50,35 @@ def _arms_without_result(ledger: Ledger) -> Iterator[tuple[str, ChainStop]]:
     yield from ((arm, stop) for arm, stop in stops.items() if arm not in with_result)
 
 
-def _failed(board: Board, ledger: Ledger) -> str:
+def failed_in_words(board: Board, ledger: Ledger) -> str:
+    """Return how many chains failed. A failure that several chains share is shown once, with their number."""
     # The chains of the ledger have their proposed values, those of the board do not.
-    failed = [chain_name(ledger.chains[chain.id]) for chain in board.failed_chains]
-    shown = ", ".join(failed[:5]) + (f" and {len(failed) - 5} more" if len(failed) > 5 else "")
-    return f"{len(failed)} of {board.num_chains} chains failed: {shown}"
+    failed = [ledger.chains[chain.id] for chain in board.failed_chains]
+    head = f"{len(failed)} of {board.num_chains} chains failed"
+    alike: list[tuple[int, str]] = []
+    names: list[str] = []
+    for failure, chains in _by_failure(failed, ledger).items():
+        if failure is None or len(chains) == 1:
+            names += map(chain_name, chains)
+        else:
+            alike.append((len(chains), f"{failure.type}: {failure.message}"))
+    if len(alike) == 1 and not names:
+        return f"{head} alike: {alike[0][1]}"
+    parts = [f"{num} chains failed alike: {text}" for num, text in alike[:MAX_ALIKE]]
+    if len(alike) > MAX_ALIKE:
+        parts.append(f"{sum(num for num, _ in alike[MAX_ALIKE:])} more in {len(alike) - MAX_ALIKE} other ways")
+    if names:
+        parts.append(", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else ""))
+    return f"{head}: {'; '.join(parts)}"
+
+
+def _by_failure(chains: list[Chain], ledger: Ledger) -> dict[FailureSummary | None, list[Chain]]:
+    """Return the chains by their failure, the most frequent failure first."""
+    groups: dict[FailureSummary | None, list[Chain]] = {}
+    for chain in chains:
+        failure = ledger.failure(chain)
+        groups.setdefault(None if failure is None else failure.summary, []).append(chain)
+    return dict(sorted(groups.items(), key=lambda group: -len(group[1])))
 
 
 def announce_cancelled(ledger: Ledger, events: EventFile) -> None:

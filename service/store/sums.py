@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, and_, case, cast, func, select
 from sqlalchemy.orm import Session
 
+from service.failures import FailureSummary
 from service.spec.search import ACCURACY
 from service.states import WorkState
 from service.store.tables import ChainRow, StageRow
@@ -64,11 +65,36 @@ class ConfigurationTotals:
     succeeded_val_accuracy: float | None = None
 
 
+@dataclass(frozen=True)
+class FailureCount:
+    """A failure that stages share, how many chains met it, and one of these chains."""
+
+    failure: FailureSummary
+    num_chains: int
+    chain: str
+
+
 class Sums:
     """Totals over the chains of an experiment."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
+
+    def failures(self, experiment_id: str, limit: int) -> list[FailureCount]:
+        """Return the failures of an experiment's stages, equal ones once, the most frequent first."""
+        type_, whose, message = (StageRow.failure[key].as_string() for key in ("type", "class", "message"))
+        num_chains = func.count(StageRow.chain_id.distinct())
+        query = (
+            select(type_, whose, message, num_chains, func.min(StageRow.chain_id))
+            .where(StageRow.experiment_id == experiment_id, StageRow.state == WorkState.FAILED, message.is_not(None))
+            .group_by(type_, whose, message)
+            .order_by(num_chains.desc(), message)
+            .limit(limit)
+        )
+        return [
+            FailureCount(_summary(type_, whose, message), num_chains, chain)
+            for type_, whose, message, num_chains, chain in self._session.execute(query)
+        ]
 
     def extent(self, experiment_id: str) -> Extent:
         """Return how much of an experiment is done, and how much there is to do."""
@@ -141,3 +167,9 @@ class Sums:
 
 def _means(values: Mapping[tuple[str, int], Mapping[str, float]]) -> _Accuracies:
     return {key: fmean(of_chains.values()) for key, of_chains in values.items()}
+
+
+def _summary(type_: str | None, whose: str, message: str) -> FailureSummary:
+    """Return a failure as it was stored, perhaps before there were types."""
+    typed = {} if type_ is None else {"type": type_}
+    return FailureSummary.model_validate({**typed, "class": whose, "message": message})

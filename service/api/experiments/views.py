@@ -2,7 +2,7 @@
 
 from starlette.exceptions import HTTPException
 
-from service.answers.chains import ChainView, FailureView, StageFailureView, StageView
+from service.answers.chains import ChainView, FailureGroupView, FailureView, StageFailureView, StageView
 from service.answers.chances import ChanceView
 from service.answers.experiments import (
     EarlierResources,
@@ -21,15 +21,18 @@ from service.chance import against_chance
 from service.control.jobs import submission_id
 from service.errors import NotFound
 from service.events import ClassCounts
+from service.failures import ABOUT
 from service.results.comparison import QUANTITY
 from service.settings import Settings
 from service.states import ExperimentState, WorkState
 from service.store.requests import given
-from service.store.sums import Extent
+from service.store.sums import Extent, FailureCount
 from service.store.tables import ChainRow, ExperimentRow, StageRow
 
 # Largest number of chains in an answer; further chains come by cursor.
 MAX_CHAINS_EMBEDDED = 1_000
+# Largest number of different failures in an answer.
+MAX_FAILURES = 20
 
 
 def experiment_page(
@@ -55,6 +58,7 @@ def experiment_view(
         # Only on the first page: for 100,000 chains, this takes a large part of a second.
         extent = repository.sums.extent(experiment_id) if after < 0 else None
         search = search_view(repository, row) if after < 0 else None
+        failures = repository.sums.failures(experiment_id, MAX_FAILURES) if after < 0 else []
         outcomes, parents = (
             repository.experiments.outcomes(experiment_id),
             repository.experiments.parents(experiment_id),
@@ -71,6 +75,7 @@ def experiment_view(
         delete_at=row.delete_at,
         webhook=_webhook(row),
         search=search,
+        failures=[_failure_group(each) for each in failures],
         chains=[_chain_view(chain) for chain in chains[:limit]],
         next_cursor=str(chains[limit - 1].position) if len(chains) > limit else None,
     )
@@ -110,6 +115,19 @@ def _progress(row: ExperimentRow, extent: Extent | None) -> ProgressView:
         rows_total=extent.rows_total,
         work_done=extent.work_done,
         work_total=extent.work_total,
+    )
+
+
+def _failure_group(count: FailureCount) -> FailureGroupView:
+    about = ABOUT[count.failure.type]
+    return FailureGroupView.model_validate(
+        {
+            **count.failure.as_json(),
+            "num_chains": count.num_chains,
+            "chain": count.chain,
+            "remedy": about.remedy,
+            "advice": about.advice,
+        }
     )
 
 

@@ -128,7 +128,7 @@ class Board:
         """Note that a stage has succeeded: the chain's next stage may run."""
         lane = self._put_back(stage)
         lane.done += 1
-        if lane.over and not lane.stopped:
+        if lane.over and not (lane.stopped or lane.failed):
             self._is_over(lane)
         self._offer(lane)
 
@@ -138,6 +138,17 @@ class Board:
         if not lane.over:
             self._is_over(lane)
         lane.failed = True
+
+    def fail(self, chain_id: str) -> None:
+        """End the chain for a failure that a later trial of it would meet. A running trial's end is still reported."""
+        lane = self._lanes[chain_id]
+        if not lane.over:
+            self._is_over(lane)
+            lane.failed = True
+
+    def is_taken(self, chain_id: str) -> bool:
+        """Return whether a trial of the chain has been taken and has not ended."""
+        return self._lanes[chain_id].taken
 
     def lost(self, stage: StageId) -> None:
         """Note that a trial ended before its stage: the stage may run again, unless its chain is held or stopped."""

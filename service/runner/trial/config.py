@@ -32,6 +32,9 @@ class TrialConfig:
     limits: dict[str, Any] = field(default_factory=dict)
     # Whether each epoch also estimates the energy for one image. This needs a validation set.
     with_energy: bool = False
+    # The check that this trial makes before it starts: the file of its report, and the configurations as plain values.
+    check_file: str | None = None
+    check_subjects: list[dict[str, Any]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the same as a dictionary."""

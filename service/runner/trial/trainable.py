@@ -71,9 +71,15 @@ class StageTrial(tune.Trainable):
 
 
 def _run(trial: TrialConfig) -> Generator[dict[str, Any]]:
-    """Make one attempt, from the newest commit to the stage's end; yield a report for each commit."""
+    """Make one attempt, from the newest commit to the stage's end; yield a report for each commit.
+
+    If the driver has asked for it, the configurations of the whole experiment are checked first.
+    """
     # Imported here, so that an error of a broken installation is reported as the trial's failure.
     from service.runner.trial.analyse_stage import run_analysis
+    from service.runner.trial.first_check import make_check
     from service.runner.trial.train_stage import run_training
 
+    if trial.check_file is not None:
+        make_check(trial)
     return run_training(trial) if trial.kind == "train" else run_analysis(trial)

@@ -9,23 +9,27 @@ from typing import Any
 import ray
 from ray import tune
 from ray.tune import Callback, CheckpointConfig, FailureConfig, RunConfig, TuneConfig
+from ray.tune.experiment import Trial
 
 from service.plan import previous_stage
-from service.runner.chains.board import StageId
+from service.runner.chains.board import Answer, StageId
 from service.runner.chains.bookkeeping import Bookkeeping
+from service.runner.checking.condemnation import Condemnation
+from service.runner.checking.second_opinion import another_node_asked
 from service.runner.shipping.run_content import stage_label
 from service.runner.trial.config import TrialConfig, stage_of
 from service.runner.trial.heartbeat import spent_s
 from service.runner.trial.trainable import StageTrial
 from service.runner.tuning import room
 from service.runner.tuning.assignment import Assignment, Stopping
+from service.runner.tuning.early_ends import EarlyEnds
 from service.runner.tuning.endings import Endings
 from service.runner.tuning.fatal import or_die
 from service.runner.tuning.scheduler import PatientScheduler
 from service.runner.tuning.search_turns import SearchTurns
 from service.runner.tuning.searcher import ChainSearcher
 from service.runner.tuning.stop_window import WindowStopper
-from service.runner.tuning.watchdog import Watchdog
+from service.runner.tuning.watchdog import Watchdog, kill
 from service.spec.search import ENERGY
 from service.states import WorkState
 
@@ -57,7 +61,14 @@ class Campaign:
         self._watchdog = Watchdog(self._spec.limits)
         self._turns = SearchTurns(books)
         self._scheduler = PatientScheduler(self._turns.goes_on)
-        self._endings = Endings(assignment, books, self._turns, stopping, self._watchdog, self._ray_text)
+        ask_another = another_node_asked(self._spec.resources, assignment.data_root, lambda: stopping.has_begun)
+        generation, chains = self._ledger.generation, self._ledger.chains
+        self._condemnation = Condemnation(assignment.folder, generation, chains.values, ask_another)
+        self._early_ends = EarlyEnds(assignment.folder, books, self._condemnation)
+        self._endings = Endings(
+            assignment, books, self._turns, stopping, self._watchdog, self._early_ends, self._ray_text
+        )
+        self._has_ended_early = False
         # Tune's list of its trials, from the last round.
         self._trials: list[Any] = []
 
@@ -66,6 +77,10 @@ class Campaign:
         ray.init(address="auto", log_to_driver=True, logging_level=logging.WARNING)
         resources = self._spec.resources
         slots = self._limit_open()
+        self._end_early()  # by the check of an earlier driver
+        if self._books.board.over:
+            ray.shutdown()
+            return
         os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(room.max_pending(resources, slots)))
         os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", str(NO_SNAPSHOT_S))
         tuner = tune.Tuner(self._trainable, tune_config=self._tune_config(), run_config=self._run_config())
@@ -76,7 +91,7 @@ class Campaign:
 
     def _tune_config(self) -> TuneConfig:
         return TuneConfig(
-            search_alg=ChainSearcher(self._turns.take, self._trial_config, self._on_end),
+            search_alg=ChainSearcher(self._take, self._trial_config, self._on_end),
             scheduler=self._scheduler,
             num_samples=-1,
             reuse_actors=self._spec.resources.reuse_actors,
@@ -123,6 +138,7 @@ class Campaign:
             generation=self._ledger.generation,
             limits=self._spec.limits.model_dump(mode="json"),
             with_energy=self._spec.search is not None and ENERGY in self._spec.search.goal,
+            **self._condemnation.request(stage_id, stage.config),
         ).as_dict()
 
     def _ray_text(self, stage_id: StageId) -> str:
@@ -138,8 +154,39 @@ class Campaign:
     def on_round(self, trials: list[Any]) -> None:
         """End unwanted and stalled trials. Tune calls this before each of its events, and while it waits for one."""
         self._trials = trials
+        self._end_early()
         self._turns.withdraw(self._scheduler)
         self._watchdog.look()
+
+    def _end_early(self) -> None:
+        """End all chains that cannot run, once the check has found them. Later ones are refused as they are taken."""
+        if self._stopping.has_begun:
+            return
+        self._condemnation.look()
+        if self._has_ended_early or not self._condemnation.condemns:
+            return
+        self._has_ended_early = True
+        self._early_ends.end_waiting()
+        self._turns.apply_decisions()
+        if self._trials:
+            self._scheduler.withdraw(lambda trial: self._condemned_in(trial) is None)
+        for trial in self._trials:
+            condemned = self._condemned_in(trial.config)
+            # A trial of the condemned stage itself fails at its start, by itself.
+            if trial.status == Trial.RUNNING and condemned is not None and condemned != stage_of(trial.config):
+                kill(trial.temporary_state.ray_actor)
+
+    def _condemned_in(self, trial: dict[str, Any]) -> StageId | None:
+        return self._early_ends.condemned_stage(self._ledger.chains[stage_of(trial).chain])
+
+    def _take(self) -> StageId | Answer:
+        """Take the next stage that can run."""
+        while isinstance(stage := self._turns.take(), StageId):
+            with or_die("the early end of a chain", stage):
+                if not self._early_ends.refuse(stage):
+                    return stage
+                self._turns.apply_decisions()
+        return stage
 
     def on_start(self, stage_id: StageId, trial: Any) -> None:
         """Watch a trial whose process has started."""
@@ -157,6 +204,7 @@ class Campaign:
 
     def _on_end(self, stage_id: StageId, result: dict[str, Any] | None) -> None:
         with or_die("the end of a trial", stage_id):
+            self._condemnation.ended(stage_id)
             self._endings.record(stage_id, result)
 
 

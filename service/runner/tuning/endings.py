@@ -1,23 +1,25 @@
 """The ends of trials: the new state of each stage on the board, and the failure of stages lost too often."""
 
 import logging
-import time
 from collections.abc import Callable
 from typing import Any, assert_never
 
 from service.failures import Failure
 from service.runner.chains.board import StageId
 from service.runner.chains.bookkeeping import Bookkeeping
-from service.runner.commits.attempt import Attempt, Superseded
 from service.runner.commits.records import EndState
 from service.runner.diagnosis import diagnose_lost, diagnose_superseded, is_of_configuration
 from service.runner.shipping.run_content import stage_label
 from service.runner.tuning.assignment import Assignment, Stopping
+from service.runner.tuning.early_ends import EarlyEnds, mark_failed
 from service.runner.tuning.search_turns import SearchTurns
 from service.runner.tuning.watchdog import Watchdog
 from service.states import WorkState
 
 log = logging.getLogger(__name__)
+
+# Tune's key for the host in a trial's report.
+HOSTNAME = "hostname"
 
 
 class Endings:
@@ -29,6 +31,7 @@ class Endings:
         turns: The search's decisions.
         stopping: Says whether trials end because the driver stops.
         watchdog: Says which trials it has ended, and why.
+        early_ends: Ends chains that cannot run.
         ray_text: Returns Ray's text about the newest trial of a stage that was lost; empty if there is none.
     """
 
@@ -39,11 +42,13 @@ class Endings:
         turns: SearchTurns,
         stopping: Stopping,
         watchdog: Watchdog,
+        early_ends: EarlyEnds,
         ray_text: Callable[[StageId], str],
     ) -> None:
         self._assignment, self._spec = assignment, assignment.spec
         self._board, self._ledger, self._study = books.board, books.ledger, books.study
         self._turns, self._stopping, self._watchdog, self._ray_text = turns, stopping, watchdog, ray_text
+        self._early_ends = early_ends
         # For each stage: the number of trials lost in a row, and the newest committed epoch at the last loss.
         self._losses: dict[StageId, tuple[int, int]] = {}
 
@@ -62,8 +67,13 @@ class Endings:
         chain = self._ledger.chains[stage_id.chain]
         progress = self._ledger.refresh(stage_id)
         ended_by_search = self._turns.was_ended(stage_id)
-        if progress.done is None and not is_stopping and not ended_by_search:
-            self._on_loss(stage_id, watchdog_failure or self._diagnose(stage_id, result))
+        if progress.done is None and not is_stopping:
+            has_reported = result is not None and result.get("failure")
+            if not has_reported and self._early_ends.end(chain):
+                log.info("%s: its chain cannot run", stage_id)
+            elif not ended_by_search:
+                host = "" if result is None else result.get(HOSTNAME, "")
+                self._on_loss(stage_id, watchdog_failure or self._diagnose(stage_id, result), host)
             progress = self._ledger.refresh(stage_id)
         state = None if progress.done is None else progress.done.state
         self._put_back(stage_id, state, is_stopping=is_stopping)
@@ -96,8 +106,14 @@ class Endings:
             return Failure.model_validate_json(result["failure"])
         return diagnose_superseded()
 
-    def _on_loss(self, stage_id: StageId, failure: Failure) -> None:
-        """Mark a stage as failed, unless it is retried."""
+    def _on_loss(self, stage_id: StageId, failure: Failure, host: str) -> None:
+        """Mark a stage as failed, unless it is retried.
+
+        Args:
+            stage_id: The stage.
+            failure: The failure of its trial.
+            host: The host of its trial; empty if it is not known.
+        """
         losses = self._count_loss(stage_id)
         log.warning("%s: %s: %s", stage_id, failure.type, failure.message)
         gpus = self._spec.resources.gpus_per_trial
@@ -105,14 +121,17 @@ class Endings:
             return
         match failure.whose:
             case "user":
-                self._mark_failed(stage_id, failure)
+                is_retried = self._early_ends.runs_elsewhere(stage_id, failure, host)
             case "cluster":
-                max_losses = self._spec.limits.max_losses
-                if losses >= max_losses:
-                    message = f"{failure.message} {losses_in_words(losses, max_losses)}"
-                    self._mark_failed(stage_id, failure.with_message(message))
+                is_retried = True
             case _:
                 assert_never(failure.whose)
+        max_losses = self._spec.limits.max_losses
+        if is_retried and losses < max_losses:
+            return
+        if is_retried:
+            failure = failure.with_message(f"{failure.message} {losses_in_words(losses, max_losses)}")
+        mark_failed(self._assignment.folder, stage_id, self._ledger.generation, failure)
 
     def _count_loss(self, stage_id: StageId) -> int:
         """Return how many trials of a stage were lost in a row, with no epoch committed in between."""
@@ -122,14 +141,6 @@ class Endings:
         losses = losses + 1 if epoch == epoch_then else 1
         self._losses[stage_id] = (losses, epoch)
         return losses
-
-    def _mark_failed(self, stage_id: StageId, failure: Failure) -> None:
-        folder = self._assignment.folder.stage(stage_id.chain, stage_id.index)
-        try:
-            attempt = Attempt(folder, self._ledger.generation)
-            attempt.finish(state=WorkState.FAILED, at_ms=time.time_ns() // 1_000_000, failure=failure)
-        except Superseded as error:  # by a trial of another driver, which will end the stage
-            log.warning("%s", error)
 
 
 def losses_in_words(losses: int, max_losses: int) -> str:

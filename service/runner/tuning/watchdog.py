@@ -47,7 +47,7 @@ class Watchdog:
 
     Args:
         limits: The spec's limits.
-        kill: Ends a trial's actor, even if its process does not answer.
+        kill_actor: Ends a trial's actor, even if its process does not answer.
         clock: A monotonic clock, in s.
         grace_s: The time, in s, after `max_time_s` in which a trial may end by itself.
     """
@@ -55,12 +55,12 @@ class Watchdog:
     def __init__(
         self,
         limits: Limits,
-        kill: Callable[[Any], None] | None = None,
+        kill_actor: Callable[[Any], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
         grace_s: float = GRACE_S,
     ) -> None:
         self._limits, self._clock, self._grace_s = limits, clock, grace_s
-        self._kill = kill or _kill
+        self._kill = kill_actor or kill
         self._bounds_s = [limit for limit in (limits.stall_s, limits.max_time_s) if limit is not None]
         self._interval_s = min([LOOK_S, *(bound / 10 for bound in self._bounds_s)])
         self._next_look = 0.0
@@ -110,7 +110,8 @@ def _sign(folder: StageFolder) -> tuple[int, int]:
     return newest, last_sign(folder.attempt(newest))
 
 
-def _kill(actor: Any) -> None:
+def kill(actor: Any) -> None:
+    """End a trial's actor, even if its process does not answer."""
     # If the process does not answer, or is stopped, Ray sends SIGKILL some seconds later.
     with suppress(Exception):
         ray.kill(actor)

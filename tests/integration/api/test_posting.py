@@ -150,4 +150,14 @@ def test_a_valid_spec_is_answered_with_its_size_and_placement(gate: Api, spec: S
     assert (resolved["baseline"], resolved["seeds"]) == ("SDT", [0, 1, 2])
     second = resolved["arms"][2]["stages"][1]
     assert (second["kind"], second["T"], second["epoch_offset"], second["batch_size"]) == ("train", 4, 20, 128)
+    assert body["notes"] == []
     assert gate.client.get("/experiments").json()["experiments"] == []
+
+
+def test_an_entry_point_that_the_api_does_not_have_is_noted_and_no_fault(gate: Api, spec: Spec) -> None:
+    spec |= {"model": {"name": "entry_point", "entry_point": "my_net"}}
+    (note,) = gate.client.post("/experiments/validate", json=spec).json()["notes"]
+    assert note == (
+        "model.entry_point is 'my_net'; the API's own environment does not have it, and the nodes may. Installed with "
+        "the API under 'tet.models': none"
+    )

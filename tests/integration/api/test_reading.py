@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from service.api.experiments import logs
-from service.failures import Failure, FailureType
+from service.failures import ABOUT, Failure, FailureType
 from service.reasons import failed
 from service.states import ExperimentState
 from service.storage import ExperimentFolder
@@ -90,8 +90,15 @@ def test_a_failure_is_shown_with_its_stage_its_experiment_and_its_generation(api
     assert (body["reason"], body["reason_kind"]) == ("1 failed", "failed")
     assert body["failure"] == {"type": "data", "class": "user", "message": "images/2.png: damaged"}
     assert api.client.get("/experiments").json()["experiments"][0]["failure"] == body["failure"]
+    (group,) = body["failures"]
+    assert group == body["failure"] | {
+        "num_chains": 1,
+        "chain": body["chains"][0]["id"],
+        "remedy": "repair_or_new_spec",
+        "advice": ABOUT[FailureType.DATA].advice,
+    }
     again = api.client.post(f"/experiments/{experiment_id}/retry").json()
-    assert (again["failure"], again["history"][0]["failure"]) == (None, body["failure"])
+    assert (again["failure"], again["failures"], again["history"][0]["failure"]) == (None, [], body["failure"])
 
 
 def test_at_most_a_thousand_chains_are_embedded_and_the_rest_come_by_cursor(api: Api, spec: Spec) -> None:

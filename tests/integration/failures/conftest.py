@@ -66,6 +66,14 @@ SPECS: dict[str, Json] = {
         arm("broken"),
         dataset={"name": "image_folder", "folder": "images", "num_classes": 2, "input_size": 8, "in_channels": 1},
     ),
+    "alike": spec(
+        "no such folder",
+        arm("one"),
+        {"name": "two", "stages": [*arm("T=1", epochs=2)["stages"], *arm("T=2", T=2, epochs=2)["stages"]]},
+        dataset={"name": "image_folder", "folder": "nowhere", "num_classes": 2, "input_size": 8},
+        seeds=[*range(20)],
+        resources={"cpus_per_trial": 6},  # few trials at once: each takes seconds to start
+    ),
     "spec": spec("no such model", arm("foreign"), model={"name": "entry_point", "entry_point": "not_installed_here"}),
 }
 # With more experiments at once, starting processes would slow each other down too much.

@@ -55,6 +55,20 @@ def test_an_experiment_shows_the_failure_of_its_first_failed_stage(scene: Scene)
     assert scene.views["arms"]["reason"] == reason
 
 
+def test_chains_that_cannot_run_end_at_once_with_one_failure(scene: Scene) -> None:
+    view = scene.views["alike"]
+    assert {chain["state"] for chain in view["chains"]} == {"failed"}
+    (group,) = view["failures"]
+    assert (group["num_chains"], group["type"], group["remedy"]) == (40, "data", "repair_or_new_spec")
+    assert "nowhere" in group["message"]
+    assert view["reason"] == f"40 of 40 chains failed alike: data: {group['message']}"
+    storage = ExperimentFolder(scene.stack.settings.storage, view["id"])
+    trials = [*storage.path.glob("chains/*/*/attempts/*/trial.log")]
+    assert len(trials) <= 6, "the other chains ended without a trial of their own"
+    assert [file.name for file in sorted((storage.path / "checks").iterdir())] == ["0001-1.json", "0001-2.json"]
+    assert f"40 chains failed alike: data: {group['message']} (one, seed 0" in scene.stack.tet("show", view["id"])
+
+
 def test_drivers_that_die_one_after_the_other_are_engine_lost(scene: Scene) -> None:
     view = scene.views["engine"]
     assert view["state"] == "failed"

@@ -130,3 +130,38 @@ def test_totals_load_no_chain(database: Database) -> None:
     finally:
         event.remove(ChainRow, "load", note)
     assert loaded == []
+
+
+WRONG: dict[str, Any] = {"type": "data", "class": "user", "kind": "DataError", "message": "num_classes is 4"}
+
+
+def test_equal_failures_are_counted_once_by_chains(database: Database) -> None:
+    experiment_id = create(database)
+    old: dict[str, Any] = {
+        "class": "cluster",
+        "kind": None,
+        "message": "gone",
+        "traceback": "",
+    }  # stored before there were types
+    with database.session() as repository:
+        first, second, third, fourth = repository.work.chains(experiment_id)
+        for number, (chain, failure) in enumerate([(first, WRONG), (second, WRONG), (third, WRONG), (fourth, old)]):
+            chain.stages[0].state = "failed"
+            chain.stages[0].failure = {"traceback": f"trace {number}"} | failure
+        ids = sorted([first.id, second.id, third.id])
+    with database.reading() as repository:
+        found, shortened = (repository.sums.failures(experiment_id, limit) for limit in (20, 1))
+    assert [(each.failure.type, each.failure.message, each.num_chains) for each in found] == [
+        ("data", "num_classes is 4", 3),
+        ("node_lost", "gone", 1),
+    ]
+    assert (found[0].chain, found[1].chain) == (ids[0], fourth.id)
+    assert shortened == found[:1]
+
+
+def test_without_failed_stages_there_are_no_failures(database: Database) -> None:
+    experiment_id = create(database)
+    with database.session() as repository:
+        repository.work.chains(experiment_id)[0].stages[0].failure = dict(WRONG)  # of a generation that was retried
+    with database.reading() as repository:
+        assert repository.sums.failures(experiment_id, 20) == []

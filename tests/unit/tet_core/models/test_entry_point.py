@@ -73,6 +73,12 @@ def test_a_model_of_another_package_is_trained(installed: None) -> None:
             "entry_point is 'other'; installed here under 'tet.models': broken, build, gone, net, wrong",
         ),
         (
+            "buid",
+            ConfigError,
+            "entry_point is 'buid'; installed here under 'tet.models': broken, build, gone, net, wrong; "
+            "did you mean 'build'?",
+        ),
+        (
             "gone",
             ConfigError,
             "entry_point is 'gone'; lab_net:gone cannot be loaded: module 'lab_net' has no attribute 'gone'",

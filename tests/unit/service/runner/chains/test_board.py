@@ -102,3 +102,15 @@ def test_every_stage_succeeds_once_in_order_however_trials_end(
     for i in range(len(lengths)):
         of_chain = [stage.index for stage in succeeded if stage.chain == str(i)]
         assert of_chain == sorted(of_chain)
+
+
+def test_a_chain_can_fail_before_its_trial_has_ended_or_started() -> None:
+    board = Board([chain("a", 2), chain("b", 2), chain("c")], max_open=2)
+    running = take(board)
+    board.fail("a")
+    board.fail("b")
+    assert [board.is_taken(name) for name in "abc"] == [True, False, False]
+    board.succeeded(running)
+    assert take(board) == StageId("c", 0), "neither a nor b is offered, and both are closed"
+    assert board.take() is Answer.WAIT
+    assert [failed.id for failed in board.failed_chains] == ["a", "b"]

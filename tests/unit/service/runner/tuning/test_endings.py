@@ -15,9 +15,12 @@ from service.runner.chains.event_file import EventFile
 from service.runner.chains.journal import StudyJournal
 from service.runner.chains.ledger import Ledger
 from service.runner.chains.study import Study
+from service.runner.checking.check_records import CheckReport
+from service.runner.checking.condemnation import Condemnation
 from service.runner.commits.attempt import Attempt
 from service.runner.commits.records import Done
 from service.runner.tuning.assignment import Assignment, Stopping
+from service.runner.tuning.early_ends import EarlyEnds
 from service.runner.tuning.endings import Endings, losses_in_words
 from service.runner.tuning.search_turns import SearchTurns
 from service.runner.tuning.stop_window import StopWindow
@@ -38,7 +41,7 @@ class Desk:
     """The board, ledger and study of an experiment of two chains; the tests play its trials."""
 
     def __init__(self, folder: ExperimentFolder, **changes: Any) -> None:
-        folder.driver(1).mkdir(parents=True)
+        folder.driver(1).mkdir(parents=True, exist_ok=True)
         self.spec = parse(spec(**({"arms": ARMS[1:], "baseline": "TIT", "seeds": [0, 1]} | changes)))
         self.folder, self.stopped = folder, threading.Event()
         self.events = EventFile(folder.events(1))
@@ -49,7 +52,13 @@ class Desk:
         assignment = Assignment("0123", self.spec, folder, None, attempt=1)
         stopping = Stopping(StopWindow(self.stopped, 10.0), Takeover(folder, 1))
         watchdog = Watchdog(self.spec.limits)
-        self.endings = Endings(assignment, self.books, self.turns, stopping, watchdog, lambda stage: NODE_DIED)
+        self.condemnation = Condemnation(folder, 1, ledger.chains.values, lambda first, accused: self.second)
+        self.early = EarlyEnds(folder, self.books, self.condemnation)
+        self.endings = Endings(
+            assignment, self.books, self.turns, stopping, watchdog, self.early, lambda stage: NODE_DIED
+        )
+        # The report of another node; None: there is none.
+        self.second: CheckReport | None = None
 
     def take(self) -> StageId:
         stage = self.turns.take()

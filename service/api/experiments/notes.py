@@ -1,0 +1,23 @@
+"""Notes on a spec that would run: what may be wrong, and only the nodes can tell."""
+
+from collections.abc import Iterator
+
+from service.spec import Experiment
+from tet_core.config import DATASET_ENTRY_POINTS, ENTRY_POINTS, EntryPointDataset, EntryPointModel
+from tet_core.entry_points import offered_names, offers
+
+
+def entry_point_notes(spec: Experiment) -> Iterator[str]:
+    """Yield a note on each entry point that the API's own environment does not have: the nodes may have others."""
+    if isinstance(spec.model, EntryPointModel):
+        yield from _note("model", spec.model.entry_point, ENTRY_POINTS)
+    if isinstance(spec.dataset, EntryPointDataset):
+        yield from _note("dataset", spec.dataset.entry_point, DATASET_ENTRY_POINTS)
+
+
+def _note(field: str, name: str, group: str) -> Iterator[str]:
+    if not offers(group, name):
+        yield (
+            f"{field}.entry_point is {name!r}; the API's own environment does not have it, and the nodes may. "
+            f"Installed with the API under {group!r}: {offered_names(group, name)}"
+        )

@@ -1,0 +1,72 @@
+"""The subjects of a check: the configurations of an experiment that differ in more than seed and duration.
+
+A key is the SHA-256 over the settings that decide whether a stage can run at all. Stages with equal keys fail alike.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+
+from service.plan import Chain
+from service.spec.experiment import StageConfig
+from tet_core.config import AnalysisConfig, TrainConfig
+
+# The most subjects of one check. A search over widths may have thousands; its other trials fail by themselves.
+MAX_SUBJECTS = 64
+# The most configurations of a search whose keys are computed: a key takes about a tenth of a millisecond.
+MAX_CONFIGURATIONS = 2_000
+# The settings that do not decide whether a stage can run: they choose the draws, the duration or the steps, or they are
+# the same in the whole experiment.
+_FREE = {"seed", "epochs", "epoch_offset", "schedule_offset", "schedule_epochs", "inherit"} | {
+    *("optimizer", "schedule", "batch_size", "num_threads", "device", "deterministic")
+}
+# The settings that decide whether the data set can be loaded and split; recordings are also cut for their T.
+_OF_DATA = ("dataset", "validation", "train_part")
+
+
+def trained(config: StageConfig) -> TrainConfig:
+    """Return the training that a stage runs or analyses."""
+    return config.train if isinstance(config, AnalysisConfig) else config
+
+
+def subject_key(config: TrainConfig) -> str:
+    """Return the key of a stage: equal for stages that fail alike."""
+    return _hash(config.model_dump(mode="json", exclude=_FREE))
+
+
+def data_key(config: TrainConfig) -> str:
+    """Return the key of a stage's data: equal for stages that fail alike while they load it."""
+    fields = config.model_dump(mode="json", include=set(_OF_DATA))
+    return _hash(fields | ({"T": config.T} if config.dataset.card().is_events else {}))
+
+
+def subjects_of(first: TrainConfig, chains: Iterable[Chain]) -> list[TrainConfig]:
+    """Return a configuration for each key, in order, at most `MAX_SUBJECTS`.
+
+    Args:
+        first: The stage whose trial makes the check; its data set is loaded anyway.
+        chains: The experiment's chains.
+    """
+    found = {subject_key(first): first}
+    for config in configurations_of(chains):
+        if len(found) >= MAX_SUBJECTS:
+            break
+        found.setdefault(subject_key(config), config)
+    return [*found.values()]
+
+
+def configurations_of(chains: Iterable[Chain]) -> Iterator[TrainConfig]:
+    """Yield the trainings of the first chain of each configuration, at most `MAX_CONFIGURATIONS` of them.
+
+    Chains whose values a search has not proposed yet are left out.
+    """
+    firsts: dict[tuple[str, int], Chain] = {}
+    for chain in chains:
+        if chain.proposed and len(firsts) < MAX_CONFIGURATIONS:
+            firsts.setdefault((chain.arm, chain.number), chain)
+    for chain in firsts.values():
+        yield from (trained(stage.config) for stage in chain.train_stages)
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,122 @@
+"""The examination of an experiment's configurations on a node: the data set, the networks, one small batch of each.
+
+A fault is reported only if every stage with the same key would meet it: a lack of memory, a loss that is not finite or
+a storage that does not answer are left to the trials.
+"""
+
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from service.failures import Failure
+from service.runner.checking.check_records import CheckFault, CheckReport, FaultScope
+from service.runner.checking.check_subjects import data_key, subject_key
+from service.runner.diagnosis import diagnose, hits_alike
+from tet_core import environment
+from tet_core.config import EntryPointModel, TrainConfig
+from tet_core.data import Dataset, load_dataset
+from tet_core.train.first_batch import check_samples, try_batch
+
+# The samples of a batch, and the most time steps: two, because a norm over one value may not be defined.
+SMALL = 2
+# The longest time, in s, after which no further configuration is examined. The trial that examines waits for it.
+BUDGET_S = 20.0
+
+
+def examine(
+    subjects: Sequence[TrainConfig],
+    data_root: Path | None,
+    *,
+    node: str = "",
+    budget_s: float = BUDGET_S,
+    clock: Callable[[], float] = time.monotonic,
+) -> CheckReport:
+    """Examine configurations on this node, the first one in any case and the others while there is time.
+
+    Args:
+        subjects: The configurations. The data set of the first one is loaded, as its trial would load it.
+        data_root: The folder of the data sets; None: the default folder of tet_core.
+        node: The node's id in Ray, for the report.
+        budget_s: The time, in s, after which no further configuration is examined.
+        clock: A monotonic clock, in s.
+    """
+    start, examination = clock(), _Examination(data_root)
+    checked: list[str] = []
+    for number, config in enumerate(subjects):
+        if number and clock() - start >= budget_s:
+            break
+        if examination.is_conclusive(config):
+            checked.append(subject_key(config))
+    return CheckReport(
+        host=socket.gethostname(),
+        node=node,
+        at_ms=time.time_ns() // 1_000_000,
+        num_subjects=len(subjects),
+        checked=tuple(checked),
+        faults=tuple(examination.faults),
+    )
+
+
+def examine_elsewhere(subjects: Sequence[dict[str, Any]], data_root: str | None, node: str) -> str:
+    """Examine configurations on the node of this task, which may have got no GPU; return the report as JSON."""
+    configs = [TrainConfig.model_validate(each) for each in subjects]
+    if not torch.cuda.is_available():
+        configs = [each.model_copy(update={"device": "cpu"}) for each in configs]
+    return examine(configs, None if data_root is None else Path(data_root), node=node).model_dump_json()
+
+
+@dataclass
+class _Examination:
+    """The examination of one configuration after another.
+
+    The data of the first configuration is loaded. Data that is cut for another T is loaded only if that failed: then it
+    fails too, before anything is cut. Otherwise a batch of zeros takes its place.
+    """
+
+    data_root: Path | None
+    faults: list[CheckFault] = field(default_factory=list)
+    _loaded: dict[str, Dataset | None] = field(default_factory=dict)
+
+    def is_conclusive(self, config: TrainConfig) -> bool:
+        """Examine a configuration; return whether it is known now if it can run. A fault is noted."""
+        key = data_key(config)
+        if key not in self._loaded and (not self._loaded or None in self._loaded.values()):
+            self._loaded[key] = self._load(config, key)
+        if self._loaded.get(key, config) is None:
+            return any(fault.key == key for fault in self.faults)
+        return self._try(config, self._loaded.get(key))
+
+    def _load(self, config: TrainConfig, key: str) -> Dataset | None:
+        try:
+            with environment.applied(config):
+                dataset = load_dataset(config.dataset, self.data_root, T=config.T)
+                check_samples(config, dataset)
+        except Exception as error:
+            self._note(FaultScope.DATA, key, diagnose(error))
+            return None
+        return dataset
+
+    def _try(self, config: TrainConfig, dataset: Dataset | None) -> bool:
+        # A network of a package may depend on T, and may refuse a small batch: then only a whole batch decides.
+        is_ours = not isinstance(config.model, EntryPointModel)
+        tried = config.model_copy(update={"T": min(config.T, SMALL)}) if is_ours else config
+        for size in (SMALL,) if is_ours else (SMALL, config.batch_size):
+            try:
+                try_batch(tried, dataset, size)
+            except Exception as error:
+                failure = diagnose(error)
+            else:
+                return True
+        return self._note(FaultScope.SUBJECT, subject_key(config), failure)
+
+    def _note(self, scope: FaultScope, key: str, failure: Failure) -> bool:
+        """Note a fault, if it hits all stages with the key; return whether it does."""
+        is_fault = hits_alike(failure)
+        if is_fault:
+            self.faults.append(CheckFault(scope=scope, key=key, failure=failure))
+        return is_fault

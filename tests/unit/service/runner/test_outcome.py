@@ -1,0 +1,46 @@
+"""Tests of the words about failed chains."""
+
+import time
+
+from service.failures import Failure, FailureType
+from service.plan import plan
+from service.runner.chains.board import Board
+from service.runner.chains.event_file import EventFile
+from service.runner.chains.ledger import Ledger
+from service.runner.commits.attempt import Attempt
+from service.runner.outcome import failed_in_words
+from service.spec import parse
+from service.states import WorkState
+from service.storage import ExperimentFolder
+from tests.unit.service.runner.conftest import ARMS
+from tests.unit.service.spec.test_spec import spec
+
+
+def words(folder: ExperimentFolder, *messages: str) -> str:
+    """Let the chains of 6 seeds fail, each with its message, and return the words about them."""
+    folder.driver(1).mkdir(parents=True)
+    events = EventFile(folder.events(1))
+    chains = plan(parse(spec(arms=ARMS[:1], baseline="SDT", seeds=[*range(6)])))
+    for chain, message in zip(chains, messages, strict=False):
+        failure = Failure.of(FailureType.DATA, message)
+        Attempt(folder.stage(chain.id, 0)).finish(
+            state=WorkState.FAILED, at_ms=time.time_ns() // 1_000_000, failure=failure
+        )
+    ledger = Ledger(folder, chains, events)
+    events.close()
+    failed = frozenset(chain.id for chain in chains if ledger.has_failed(chain))
+    return failed_in_words(Board(chains, failed=failed), ledger)
+
+
+def test_chains_that_fail_each_in_its_own_way_are_named(experiment: ExperimentFolder) -> None:
+    assert words(experiment, "a", "b") == "2 of 6 chains failed: SDT · seed 0, SDT · seed 1"
+
+
+def test_one_failure_of_all_chains_is_said_once(experiment: ExperimentFolder) -> None:
+    assert words(experiment, *["no folder"] * 6) == "6 of 6 chains failed alike: data: no folder"
+
+
+def test_shared_failures_come_first_with_their_number(experiment: ExperimentFolder) -> None:
+    assert words(experiment, "b", "a", "c", "a", "b", "a") == (
+        "6 of 6 chains failed: 3 chains failed alike: data: a; 2 chains failed alike: data: b; SDT · seed 2"
+    )
