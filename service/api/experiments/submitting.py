@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from service.answers.experiments import ExperimentView
 from service.answers.validation import PlacementView, ResolvedArm, ResolvedSpec, ValidatedSpec
 from service.api.context import Context
-from service.api.experiments.notes import entry_point_notes
+from service.api.experiments.entry_point_notes import entry_point_notes
 from service.api.experiments.views import experiment_view
 from service.control.destinations import is_ip_address, is_listed, refusal
 from service.control.placement import Placement, placement

@@ -4,9 +4,10 @@ import http.client
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from tests.system.hostile.requests import HostileRequest
 
@@ -63,16 +64,15 @@ def send(target: Target, request: HostileRequest) -> Outcome:
 
 def together(target: Target, requests: Iterable[HostileRequest]) -> list[Outcome]:
     """Send requests at the same time; return their outcomes in the same order."""
-    return in_threads([lambda request=request: send(target, request) for request in requests])  # type: ignore[misc]
+    return in_threads([partial(send, target, request) for request in requests])
 
 
 def at_rate(target: Target, requests: Iterable[HostileRequest], per_second: float) -> list[Outcome]:
     """Send so many requests a second, whether or not the earlier ones have been answered."""
-    acts = [lambda request=request: send(target, request) for request in requests]  # type: ignore[misc]
-    return in_threads(acts, every_s=1 / per_second)
+    return in_threads([partial(send, target, request) for request in requests], every_s=1 / per_second)
 
 
-def in_threads(acts: list[Callable[[], Outcome]], every_s: float = 0.0) -> list[Outcome]:
+def in_threads(acts: Sequence[Callable[[], Outcome]], every_s: float = 0.0) -> list[Outcome]:
     """Run acts in threads that do not outlive this process; return their results in order."""
     outcomes: dict[int, Outcome] = {}
 

@@ -100,7 +100,12 @@ def health_answer(target: Target) -> float | None:
 def main(host: str, port: int) -> int:
     """Ask until the standard input is closed; print the answers' times."""
     closed = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), closed.set()), daemon=True).start()
+
+    def await_close() -> None:
+        sys.stdin.read()
+        closed.set()
+
+    threading.Thread(target=await_close, daemon=True).start()
     answers, deadline = [], time.monotonic() + LIMIT_S
     while not closed.wait(INTERVAL_S) and time.monotonic() < deadline:
         answers.append(health_answer(Target(host, port)))

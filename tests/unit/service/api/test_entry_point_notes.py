@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.api.experiments.notes import entry_point_notes
+from service.api.experiments.entry_point_notes import entry_point_notes
 from service.spec import parse
 from tests.unit.service.spec.test_spec import spec
 
