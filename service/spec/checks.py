@@ -4,6 +4,7 @@ pydantic skips the checks of a whole model once one of its fields has failed, bu
 answer. So these checks read the plain data. They skip malformed fields, because pydantic reports those.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,8 @@ from service.spec.stage_checks import stage_faults
 from tet_core.config import FOR_STILL_IMAGES, ModelConfig, misfit
 
 MAX_CHAINS = 100_000
+# NUL and unpaired surrogates. A search checks every text again for each configuration, so this must be fast.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _MODEL: TypeAdapter[ModelConfig] = TypeAdapter(ModelConfig)
 
 
@@ -43,7 +46,7 @@ def cross_faults(raw: object) -> list[FieldError]:
 def _unstorable(raw: dict[str, Any]) -> Iterator[FieldError]:
     """Refuse NUL and unpaired surrogates, which are valid in JSON, but which databases cannot store."""
     for path, text in _texts(raw):
-        if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        if _UNSTORABLE.search(text):
             yield FieldError.at(path, text, "must hold no NUL character and no unpaired surrogate")
 
 

@@ -1,5 +1,6 @@
 from service.plan import plan
-from service.spec.experiment import parse, resolve_stage
+from service.spec.experiment import parse
+from service.spec.resolving import resolve_stage
 from tests.unit.service.spec.test_spec import spec
 
 
