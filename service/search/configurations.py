@@ -18,9 +18,12 @@ from service.spec.search import Dimension, Search
 # Maximum number of configurations of all arms. Each is checked like a spec, when the spec is posted and again in the
 # driver.
 MAX_CONFIGURED = 5_000
-# A place costs as much as this number of values of the spec: the block that holds it is merged over all levels.
-VALUES_OF_A_PLACE = 5
+# What a configuration and a place cost, in values of the spec that are read: a configuration is checked like a spec,
+# and the block that holds a place is merged over all levels. Measured: 0.3 ms, 0.1 ms, and 0.07 ms for a stage.
+VALUES_OF_A_CONFIGURATION, VALUES_OF_A_PLACE = 30, 10
 _SPACE = ("search", "space")
+# Keys that no configuration depends on.
+_IN_WORDS = {"labels", "description", "webhook", "priority"}
 
 
 @dataclass(frozen=True)
@@ -57,15 +60,20 @@ def configured_arms(spec: Experiment, budgets: Budgets | None = None) -> tuple[t
     if spec.search is not None:
         return SearchedSpec(spec).arms(budgets)
     if budgets is not None:
-        sizes = [ArmSize(len(arm.stages)) for arm in spec.arms]
-        _raise([*budget_faults(sizes, len(spec.seeds), budgets, SEEDS)])
+        _raise(oversized(spec, budgets))
     return tuple((ConfiguredArm({}, _stages(spec, index)),) for index in range(len(spec.arms)))
+
+
+def oversized(spec: Experiment, budgets: Budgets) -> list[FieldError]:
+    """Return the budgets that a spec exceeds even with one configuration of each arm."""
+    sizes = [ArmSize(len(arm.stages)) for arm in spec.arms]
+    return [*budget_faults(sizes, len(spec.seeds), budgets, SEEDS)]
 
 
 def searched_spec(spec: Experiment) -> "SearchedSpec":
     """Return a spec together with its search; the last one is cached, for a driver's many proposals."""
     return _searched_spec(
-        spec.model_dump_json(exclude_unset=True, exclude={"labels", "description", "webhook", "priority"})
+        spec.model_dump_json(exclude_unset=True, exclude=_IN_WORDS)
     )
 
 
@@ -86,7 +94,7 @@ class SearchedSpec:
         self._spec, self._search = spec, spec.search
         self._names = [arm.name for arm in spec.arms]
         # Leave out keys that make no difference to an arm: they would be checked again for each configuration.
-        without = {"search", "early_stopping", "arms", "baseline", "seeds"}
+        without = {"search", "early_stopping", "arms", "baseline", "seeds", *_IN_WORDS}
         document = spec.model_dump(mode="json", exclude_unset=True, exclude=without)
         # Write all defaults of the model: a place may be within a block that the spec leaves out.
         self._common: Document = {**document, MODEL: spec.model.model_dump(mode="json"), "seeds": [spec.seeds[0]]}
@@ -190,7 +198,7 @@ class SearchedSpec:
         sizes = []
         for arm, count, places in zip(self._arms, counts, num_places, strict=True):
             known = min(count, NUM_AT_RANDOM) if self._search.learns else count
-            values = of_all + _num_values(arm) + VALUES_OF_A_PLACE * places
+            values = of_all + _num_values(arm) + VALUES_OF_A_CONFIGURATION + VALUES_OF_A_PLACE * places
             sizes.append(ArmSize(len(arm["stages"]), count, known + num_ends, values))
         place = _SPACE if self._search.num_configurations is None else ("search", "num_configurations")
         return budget_faults(sizes, len(self._spec.seeds), budgets, place)

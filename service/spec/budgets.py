@@ -66,7 +66,7 @@ def budget_faults(arms: Sequence[ArmSize], num_seeds: int, budgets: Budgets, pla
     num_chains = num_configurations * num_seeds
     num_stages = sum(arm.num_stages * arm.num_configurations for arm in arms) * num_seeds
     configured = sum(arm.configured_stages for arm in arms)
-    factors = f"{_number(num_configurations)} arms, each configuration counted, times {_number(num_seeds)} seeds"
+    factors = f"{_number(num_configurations)} arms (each configuration counts) times {_number(num_seeds)} seeds"
     if num_chains > budgets.max_chains:
         limit = f"at most {budgets.max_chains:,} chains (TET_MAX_CHAINS)"
         yield _fault(place, f"{_number(num_chains)} chains", f"{limit}; there are {factors}")

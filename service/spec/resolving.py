@@ -1,11 +1,12 @@
 """The resolution of a spec's stages: from the levels top, arm and stage to the configurations that stages run with."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from service.spec.experiment import Arm, Experiment, Overrides, StageConfig, TrainStage
 from service.spec.merge import merged
-from tet_core.config import AnalysisConfig, DatasetConfig, TrainConfig, Training
+from tet_core.config import AnalysisConfig, Augmentation, DatasetConfig, TrainConfig, Training
 
 
 def resolve_stage(spec: Experiment, arm_index: int, stage_index: int, seed: int) -> StageConfig:
@@ -86,8 +87,12 @@ def _epochs_before(arm: Arm) -> int:
 
 def resolve_training(dataset: DatasetConfig, *levels: dict[str, Any]) -> dict[str, Any]:
     """Merge the settings of all levels, outermost first, over the defaults and the data set's augmentation."""
-    defaults = Training(augmentation=dataset.card().augmentation).model_dump(mode="json")
-    return merged(defaults, *levels)
+    return merged(_defaults(dataset.card().augmentation), *levels)
+
+
+@lru_cache(maxsize=32)  # of the built-in augmentations; a search resolves thousands of arms with the same one
+def _defaults(augmentation: Augmentation) -> dict[str, Any]:
+    return Training(augmentation=augmentation).model_dump(mode="json")
 
 
 def _own_settings(level: Overrides) -> dict[str, Any]:

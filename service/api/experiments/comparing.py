@@ -46,7 +46,9 @@ def _with_choice(arm: ArmResultView, best: Tried | None, tried: Sequence[Tried])
     return arm.model_copy(update={"choice": choice})
 
 
-def _front_view(search: Search, chains: Iterable[ChainOutcome], tried: Mapping[str, Sequence[Tried]]) -> FrontView | None:
+def _front_view(
+    search: Search, chains: Iterable[ChainOutcome], tried: Mapping[str, Sequence[Tried]]
+) -> FrontView | None:
     """Return the front of a search with two goals; None with one goal."""
     if len(search.goal) == 1:
         return None

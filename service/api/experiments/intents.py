@@ -61,6 +61,8 @@ def _checked(context: Context, experiment_id: str, changes: object) -> NewResour
     spec = with_resources(row.spec, changes)
     before = given(row.spec)
     # Unchanged resources are never refused, even if they no longer fit.
-    if spec.resources != before and (faults := infeasible(spec, budgets(context.settings)) + placement_faults(context, spec)):
-        raise SpecInvalid(faults)
+    if spec.resources != before:
+        faults = infeasible(spec, budgets(context.settings)) + placement_faults(context, spec)
+        if faults:
+            raise SpecInvalid(faults)
     return NewResources(before, spec.resources)

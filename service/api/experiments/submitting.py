@@ -13,6 +13,7 @@ from service.control.webhook import is_allowed
 from service.derived.fork import with_full_starts
 from service.errors import FieldError, SpecInvalid
 from service.plan import Plan, planned
+from service.search.configurations import oversized
 from service.settings import Settings
 from service.spec.budgets import Budgets
 from service.spec.experiment import Experiment, parse
@@ -34,7 +35,7 @@ def submit(context: Context, spec: Experiment, idempotency_key: str | None, pres
 
 def made_before(context: Context, idempotency_key: str | None, digest: str) -> ExperimentView | None:
     """Return the experiment that an earlier request with the same key and digest created; None if there is none."""
-    with context.database.session() as repository:
+    with context.database.reading() as repository:
         known = repository.experiments.known(idempotency_key, digest)
         experiment_id = None if known is None else known.id
     return None if experiment_id is None else experiment_view(context, experiment_id)
@@ -73,11 +74,14 @@ def runnable(context: Context, spec: Experiment) -> tuple[Experiment, Plan]:
     Raises:
         SpecInvalid: This service or the current cluster will not run the spec; the error holds all faults.
     """
+    limits = budgets(context.settings)
+    if too_large := oversized(spec, limits):  # before anything else, which would take time
+        raise SpecInvalid(too_large)
     faults = _service_faults(context, spec) + placement_faults(context, spec)
     try:
-        with context.database.session() as repository:
+        with context.database.reading() as repository:
             filled = with_full_starts(repository, spec)
-        its_plan = planned(filled, budgets(context.settings))
+        its_plan = planned(filled, limits)
     except SpecInvalid as error:
         raise SpecInvalid([*error.errors, *faults]) from None
     if faults:
