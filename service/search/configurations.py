@@ -72,9 +72,7 @@ def oversized(spec: Experiment, budgets: Budgets) -> list[FieldError]:
 
 def searched_spec(spec: Experiment) -> "SearchedSpec":
     """Return a spec together with its search; the last one is cached, for a driver's many proposals."""
-    return _searched_spec(
-        spec.model_dump_json(exclude_unset=True, exclude=_IN_WORDS)
-    )
+    return _searched_spec(spec.model_dump_json(exclude_unset=True, exclude=_IN_WORDS))
 
 
 @lru_cache(maxsize=1)  # it holds the spec and none of its configurations, so it stays as small as the spec
@@ -219,9 +217,7 @@ class SearchedSpec:
         # The first values of a search that learns are random, so they are known. They show whether places overlap.
         return proposals(self._search, places, at_most=NUM_AT_RANDOM if self._search.learns and places else None)
 
-    def _arm(
-        self, index: int, places: Sequence[str], known: Sequence[Mapping[str, Any]]
-    ) -> tuple[ConfiguredArm, ...]:
+    def _arm(self, index: int, places: Sequence[str], known: Sequence[Mapping[str, Any]]) -> tuple[ConfiguredArm, ...]:
         first_with: dict[bytes, Mapping[str, Any]] = {}
         tried = []
         for values in known:

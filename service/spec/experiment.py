@@ -5,7 +5,7 @@ arms, stages, seeds, resources. It loads neither torch nor any web library.
 """
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 

@@ -107,7 +107,9 @@ def _dimension(path: Path, dimension: dict[str, Any], of_grid: bool) -> Iterator
 def _choice(path: Path, values: object) -> Iterator[FieldError]:
     if not isinstance(values, list | tuple):
         return
-    seen: set[int | float | str] = set()  # not a search in the list: it may be long, since nothing has checked its length
+    seen: set[int | float | str] = (
+        set()
+    )  # not a search in the list: it may be long, since nothing has checked its length
     for index, value in enumerate(values):
         if not isinstance(value, int | float | str):
             continue

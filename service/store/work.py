@@ -10,7 +10,6 @@ from sqlalchemy.orm.attributes import set_committed_value
 from service.states import DONE, WorkState
 from service.store.tables import ChainRow, StageRow
 
-
 # Configurations that one query names: a query may have 32,766 parameters.
 CONFIGURATIONS_AT_ONCE = 1_000
 

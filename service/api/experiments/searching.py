@@ -33,9 +33,7 @@ def search_view(repository: Repository, row: ExperimentRow) -> SearchView | None
     )
 
 
-def _best_views(
-    repository: Repository, experiment_id: str, searches: Sequence[ArmSearch]
-) -> dict[str, BestView]:
+def _best_views(repository: Repository, experiment_id: str, searches: Sequence[ArmSearch]) -> dict[str, BestView]:
     """Return the best configuration of each arm that has one."""
     best = {(arm.name, arm.best.number): arm.best for arm in searches if arm.best is not None}
     found = repository.work.configurations(experiment_id, list(best))

@@ -100,7 +100,13 @@ def test_every_stage_of_an_arm_resolves_as_it_does_alone(seed: int) -> None:
     trains = [config.train if isinstance(config, AnalysisConfig) else config for config in configs]
     assert [config.epoch_offset for config in trains] == [0, 20, 20, 27, 27, 47, 50]
     assert [(config.schedule_offset, config.schedule_epochs) for config in trains] == [
-        (0, 27), (20, 27), (20, 27), (0, 23), (0, 23), (20, 23), (0, None)
+        (0, 27),
+        (20, 27),
+        (20, 27),
+        (0, 23),
+        (0, 23),
+        (20, 23),
+        (0, None),
     ]
     assert [config.optimizer.name for config in trains] == ["adam"] * 3 + ["sgd"] * 3 + ["adam"]
     assert [config.batch_size for config in trains] == [128, 128, 128, 16, 16, 128, 128]
