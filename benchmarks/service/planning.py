@@ -2,7 +2,7 @@
 
     python -m benchmarks.service.planning
 
-Each size is measured in a process of its own, on SQLite, without a network in between.
+Each size is measured in a process of its own, on SQLite.
 """
 
 import json
@@ -16,11 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import update
-from starlette.testclient import TestClient
 
 from benchmarks.bounds import Bound, header, machine, rows
 from benchmarks.results_file import write
-from service.api.app import create_app
 from service.plan import planned
 from service.settings import Settings
 from service.spec import parse
@@ -28,6 +26,7 @@ from service.spec.budgets import Budgets
 from service.states import WorkState
 from service.store.database import Database
 from service.store.tables import ChainRow, StageRow
+from tests.integration.api.conftest import served
 
 PACKAGES = ("fastapi", "sqlalchemy", "pydantic")
 PLAN_S, PLAN_MB, COMPARISON_S = 2.0, 200.0, 1.0
@@ -52,12 +51,12 @@ def sized(num_arms: int, num_stages: int, num_seeds: int, num_configurations: in
 
 # By the budget that each of them reaches: arms, stages, seeds and configurations.
 SIZES = {
-    "20,000 chains": (1, 1, 20_000),
-    "20,000 chains of two arms": (2, 1, 10_000),
-    "50,000 stages in 500 chains": (1, 100, 500),
-    "50,000 stages in 16,666 chains": (1, 3, 16_666),
+    "10,000 chains": (1, 1, 10_000),
+    "10,000 chains of two arms": (2, 1, 5_000),
+    "30,000 stages in 300 chains": (1, 100, 300),
+    "30,000 stages in 10,000 chains": (1, 3, 10_000),
     "10,000 stages of 100 arms": (100, 100, 1),
-    "4,900 configurations": (1, 1, 1, 4_900),
+    "3,300 configurations": (1, 1, 1, 3_300),
     "95 configurations of 100 stages": (1, 100, 1, 95),
 }
 
@@ -71,7 +70,7 @@ def measure(name: str, home: str) -> dict[str, float]:
     measured["plan_mb"] = _peak_mb() - before
     database = Database(settings.database_url)
     database.migrate()
-    with TestClient(create_app(settings, reconcile=False), base_url="http://127.0.0.1") as client:
+    with served(settings) as client:
         posted: dict[str, Any] = {}
         measured["post_s"] = _seconds(lambda: posted.update(client.post("/experiments", json=raw).json()))
         _succeed(database)

@@ -62,7 +62,7 @@ class _Parents:
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
         self._known: dict[str, _Parent | None] = {}
-        # Of the last one alone: the ids of 20,000 chains take 2 MB.
+        # Of the last one alone: the ids of 10,000 chains take 1 MB.
         self._past: tuple[tuple[str, int], set[str]] | None = None
 
     def get(self, experiment_id: str) -> _Parent | None:

@@ -48,9 +48,27 @@ def cross_faults(raw: object) -> list[FieldError]:
 
 def _unstorable(raw: dict[str, Any]) -> Iterator[FieldError]:
     """Refuse NUL and unpaired surrogates, which are valid in JSON, but which databases cannot store."""
+    if _is_storable(raw):
+        return
     for path, text in _texts(raw):
         if _UNSTORABLE.search(text):
             yield FieldError.at(path, text, "must hold no NUL character and no unpaired surrogate")
+
+
+def _is_storable(raw: object) -> bool:
+    """Return whether all texts can be stored; much faster than `_texts`, which builds the path of each of them."""
+    pending = [raw]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, str):
+            if _UNSTORABLE.search(value):
+                return False
+        elif isinstance(value, dict):
+            pending += value.keys()
+            pending += value.values()
+        elif isinstance(value, list | tuple):
+            pending += value
+    return True
 
 
 def _texts(value: object, path: Path = ()) -> Iterator[tuple[Path, str]]:

@@ -26,7 +26,7 @@ from service.store.tables import ChainRow, ExperimentRow
 
 # Largest number of chains in an answer; further chains come by cursor.
 MAX_CHAINS_EMBEDDED = 1_000
-# Largest number of their stages, unless a single chain has more: 500 chains may have 50,000 stages.
+# Largest number of their stages, unless a single chain has more: 300 chains may have 30,000 stages.
 MAX_STAGES_EMBEDDED = 5_000
 
 

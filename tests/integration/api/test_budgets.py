@@ -18,8 +18,8 @@ SPACE = {"optimizer.lr": {"range": [0.1, 0.9], "points": 70}, "surrogate.gamma":
 @pytest.mark.parametrize(
     ("changes", "setting"),
     [
-        ({"seeds": list(range(7_000))}, "TET_MAX_CHAINS"),
-        ({"arms": [{"name": "SDT", "stages": [train()] * 100}], "seeds": list(range(501))}, "TET_MAX_STAGES"),
+        ({"seeds": list(range(3_400))}, "TET_MAX_CHAINS"),
+        ({"arms": [{"name": "SDT", "stages": [train()] * 100}], "seeds": list(range(301))}, "TET_MAX_STAGES"),
         (
             {
                 "arms": [{"name": "SDT", "stages": [train()] * 100}],

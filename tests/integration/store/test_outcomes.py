@@ -65,21 +65,23 @@ def test_an_outcome_has_the_values_of_its_rows(database: Database) -> None:
         for stage, stored in zip(outcome.stages, row.stages, strict=True):
             for name in ("index", "kind", "state", "train_time_s", "initial_sha256", "failure"):
                 assert getattr(stage, name) == getattr(stored, name)
-            assert stage.metrics == {key: stored.metrics[key] for key in ("test/accuracy", "val/accuracy")}
+            has_metrics = row.state == WorkState.SUCCEEDED and stage is outcome.stages[-1]
+            read = ("test/accuracy", "val/accuracy") if has_metrics else ()
+            assert dict(stage.metrics) == {key: stored.metrics[key] for key in read}
 
 
 def test_a_stage_that_has_not_started_has_no_metrics(database: Database) -> None:
     experiment_id = create(database)
     with database.reading() as repository:
-        assert [stage.metrics for stage in repository.outcomes.of(experiment_id)[0].stages] == [{}]
+        assert [dict(stage.metrics) for stage in repository.outcomes.of(experiment_id)[0].stages] == [{}]
 
 
-def test_three_queries_read_an_experiment_of_any_size(sqlite: Database) -> None:
+def test_four_queries_read_an_experiment_of_any_size(sqlite: Database) -> None:
     arms = [{"name": f"arm {number}", "stages": [train(), train()]} for number in range(40)]
     experiment_id = create(sqlite, arms=arms, baseline="arm 0", seeds=list(range(20)), **SEARCH)
     with counting(sqlite) as noted, sqlite.reading() as repository:
         assert len(repository.outcomes.of(experiment_id)) == 40 * 20 * 3
-    assert noted == ["query"] * 3
+    assert noted == ["query"] * 4
 
 
 def test_one_query_finds_the_best_configurations_of_many_arms(sqlite: Database) -> None:

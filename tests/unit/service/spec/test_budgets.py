@@ -59,7 +59,7 @@ def test_a_plan_at_its_budgets_is_accepted_and_one_beyond_is_refused() -> None:
 def test_a_refusal_states_the_number_the_limit_and_the_next_step() -> None:
     fault = refused(sized(1, 100, 100_000))["seeds TET_MAX_STAGES"]
     assert fault.value == "10,000,000 stages"
-    assert "at most 50,000 stages over all chains (TET_MAX_STAGES)" in fault.detail
+    assert "at most 30,000 stages over all chains (TET_MAX_STAGES)" in fault.detail
     assert "100,000 seeds" in fault.detail
     assert "Post several smaller experiments" in fault.detail
 
@@ -131,7 +131,7 @@ def test_faults_of_long_lists_are_found_in_one_pass() -> None:
     stages = [{"kind": "energy"}] * 20_000
     raw = searching(1, num_configurations=2, space={"batch_size": {"choice": values}})
     raw["arms"][0]["stages"] = stages
-    with pytest.raises(SpecInvalid, match="must not be listed twice|must come after a train stage|at most") as caught:
+    with pytest.raises(SpecInvalid, match=r"must come after a train stage") as caught:
         parse(raw)
     assert caught.value.total > 20_000
 
