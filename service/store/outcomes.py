@@ -61,7 +61,7 @@ class Outcomes:
         metrics = self._metrics(experiment_id)
         values = self._hyperparameters(experiment_id)
         stages: dict[str, list[StageOutcome]] = {}
-        for chain_id, index, *columns in self._session.execute(_stages_of(experiment_id)).tuples():
+        for chain_id, index, *columns in self._session.execute(_stages_of(experiment_id)):
             stage = StageOutcome(index, *columns, metrics.get((chain_id, index), _NO_METRICS))
             stages.setdefault(chain_id, []).append(stage)
         of_chain = ChainRow.id, ChainRow.arm, ChainRow.seed, ChainRow.configuration, ChainRow.state
