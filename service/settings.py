@@ -105,7 +105,7 @@ class Settings(BaseModel):
         description="Largest number of chains (arms, in each configuration, times seeds) of a new experiment.",
     )
     max_stages: int = Field(
-        30_000, ge=1, le=10_000_000, description="Largest number of stages of a new experiment, over all chains."
+        20_000, ge=1, le=10_000_000, description="Largest number of stages of a new experiment, over all chains."
     )
     max_configured_stages: int = Field(
         10_000,

@@ -53,8 +53,8 @@ def sized(num_arms: int, num_stages: int, num_seeds: int, num_configurations: in
 SIZES = {
     "10,000 chains": (1, 1, 10_000),
     "10,000 chains of two arms": (2, 1, 5_000),
-    "30,000 stages in 300 chains": (1, 100, 300),
-    "30,000 stages in 10,000 chains": (1, 3, 10_000),
+    "20,000 stages in 200 chains": (1, 100, 200),
+    "20,000 stages in 10,000 chains": (1, 2, 10_000),
     "10,000 stages of 100 arms": (100, 100, 1),
     "3,300 configurations": (1, 1, 1, 3_300),
     "95 configurations of 100 stages": (1, 100, 1, 95),

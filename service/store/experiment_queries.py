@@ -37,7 +37,7 @@ class Active:
     driver_attempt: int
 
 
-# Chains whose rows are in memory at once while an experiment is stored: 30,000 stages would take 40 MB.
+# Chains whose rows are in memory at once while an experiment is stored: 20,000 stages would take 30 MB.
 CHAINS_AT_ONCE = 1_000
 _LONG_COLUMNS = (
     ExperimentRow.spec,

@@ -26,8 +26,8 @@ from service.store.tables import ChainRow, ExperimentRow
 
 # Largest number of chains in an answer; further chains come by cursor.
 MAX_CHAINS_EMBEDDED = 1_000
-# Largest number of their stages, unless a single chain has more: 300 chains may have 30,000 stages.
-MAX_STAGES_EMBEDDED = 5_000
+# Largest number of their stages, unless a single chain has more: 200 chains may have 20,000 stages.
+MAX_STAGES_EMBEDDED = 3_000
 
 
 def experiment_page(

@@ -19,7 +19,7 @@ SPACE = {"optimizer.lr": {"range": [0.1, 0.9], "points": 70}, "surrogate.gamma":
     ("changes", "setting"),
     [
         ({"seeds": list(range(3_400))}, "TET_MAX_CHAINS"),
-        ({"arms": [{"name": "SDT", "stages": [train()] * 100}], "seeds": list(range(301))}, "TET_MAX_STAGES"),
+        ({"arms": [{"name": "SDT", "stages": [train()] * 100}], "seeds": list(range(201))}, "TET_MAX_STAGES"),
         (
             {
                 "arms": [{"name": "SDT", "stages": [train()] * 100}],
@@ -59,7 +59,7 @@ def test_a_fork_beyond_a_budget_is_refused_and_a_retry_of_a_stored_experiment_is
 
 def test_a_page_of_an_experiment_holds_a_limited_number_of_stages(api: Api, spec: Spec) -> None:
     arms = [{"name": "SDT", "stages": [train()] * 100}]
-    posted = api.post({**spec, "arms": arms, "seeds": list(range(60))}).json()
+    posted = api.post({**spec, "arms": arms, "seeds": list(range(40))}).json()
     assert len(posted["chains"]) * 100 == views.MAX_STAGES_EMBEDDED
     last = api.client.get(f"/experiments/{posted['id']}", params={"cursor": posted["next_cursor"]}).json()
     assert len(last["chains"]) == 10

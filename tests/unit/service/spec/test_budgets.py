@@ -59,7 +59,7 @@ def test_a_plan_at_its_budgets_is_accepted_and_one_beyond_is_refused() -> None:
 def test_a_refusal_states_the_number_the_limit_and_the_next_step() -> None:
     fault = refused(sized(1, 100, 100_000))["seeds TET_MAX_STAGES"]
     assert fault.value == "10,000,000 stages"
-    assert "at most 30,000 stages over all chains (TET_MAX_STAGES)" in fault.detail
+    assert "at most 20,000 stages over all chains (TET_MAX_STAGES)" in fault.detail
     assert "100,000 seeds" in fault.detail
     assert "Post several smaller experiments" in fault.detail
 
