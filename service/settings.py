@@ -104,6 +104,22 @@ class Settings(BaseModel):
         description="Time, s, between two rounds of the reconciler.",
     )
     max_body_bytes: int = Field(1_048_576, ge=1024, description="Largest size of a request body, such as a spec.")
+    max_chains: int = Field(
+        10_000,
+        ge=1,
+        le=100_000,
+        description="Largest number of chains (arms, in each configuration, times seeds) of a new experiment.",
+    )
+    max_stages: int = Field(
+        20_000, ge=1, le=10_000_000, description="Largest number of stages of a new experiment, over all chains."
+    )
+    max_configured_stages: int = Field(
+        10_000,
+        ge=1,
+        le=1_000_000,
+        description="Largest number of stages that planning a new experiment resolves: those of each arm, times its "
+        "configurations.",
+    )
     stop_window_s: float = Field(
         60,
         ge=0,

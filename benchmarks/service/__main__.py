@@ -1,4 +1,4 @@
-"""Both benchmarks of the service; each can be run alone too.
+"""The benchmarks of the service; each can be run alone too.
 
     python -m benchmarks.service
 
@@ -10,4 +10,4 @@ import sys
 from benchmarks.parts import run_all
 
 if __name__ == "__main__":
-    sys.exit(run_all(("benchmarks.service.api", "benchmarks.service.cluster")))
+    sys.exit(run_all(("benchmarks.service.planning", "benchmarks.service.api", "benchmarks.service.cluster")))

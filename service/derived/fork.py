@@ -1,9 +1,10 @@
 """The start points of a fork's chains, looked up when the fork is posted, in the experiments that its spec names."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from service.errors import FieldError, NotFound, SpecInvalid
-from service.plan import chain_id
+from service.plan import ChainIds
 from service.spec.blocks import StartPoint
 from service.spec.experiment import Arm, Experiment, TrainStage, parse
 from service.store.repository import Repository
@@ -24,12 +25,13 @@ def with_full_starts(repository: Repository, spec: Experiment) -> Experiment:
     if spec.start is None and all(arm.start is None for arm in spec.arms):
         return spec
     faults: list[FieldError] = []
+    parents = _Parents(repository)
     arms = []
     for number, arm in enumerate(spec.arms):
         start = arm.start or spec.start
         if start is not None:
             path = ("arms", number, "start") if arm.start is not None else ("start",)
-            finder = _Finder(repository, spec, arm, start, path)
+            finder = _Finder(parents, spec, arm, start, path)
             arm_faults = list(finder.faults())
             faults += [fault for fault in arm_faults if fault not in faults]
             arm = arm if arm_faults else arm.model_copy(update={"start": finder.start()})
@@ -46,13 +48,51 @@ def _dumped(arm: Arm) -> dict[str, object]:
     return plain if start is None else {**plain, "start": start}
 
 
+@dataclass(frozen=True)
+class _Parent:
+    """An experiment from which arms start, and its spec."""
+
+    row: ExperimentRow
+    spec: Experiment
+
+
+class _Parents:
+    """The experiments from which arms start. A thousand arms may start from one: it is read and checked once."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self._known: dict[str, _Parent | None] = {}
+        # Of the last one alone: the ids of 10,000 chains take 1 MB.
+        self._past: tuple[tuple[str, int], set[str]] | None = None
+
+    def get(self, experiment_id: str) -> _Parent | None:
+        """Return an experiment, locked; None if there is none."""
+        if experiment_id not in self._known:
+            self._known[experiment_id] = self._read(experiment_id)
+        return self._known[experiment_id]
+
+    def chains_past(self, experiment_id: str, stage: int) -> set[str]:
+        """Return the ids of the chains whose stage has succeeded."""
+        key = experiment_id, stage
+        if self._past is None or self._past[0] != key:
+            self._past = key, self._repository.work.chains_past(*key)
+        return self._past[1]
+
+    def _read(self, experiment_id: str) -> _Parent | None:
+        try:
+            row = self._repository.experiments.get(experiment_id, lock=True)
+        except NotFound:
+            return None
+        return _Parent(row, parse(row.spec))
+
+
 class _Finder:
     """The search for the start point of one arm."""
 
     def __init__(
-        self, repository: Repository, spec: Experiment, arm: Arm, start: StartPoint, path: tuple[str | int, ...]
+        self, parents: _Parents, spec: Experiment, arm: Arm, start: StartPoint, path: tuple[str | int, ...]
     ) -> None:
-        self._repository, self._spec, self._arm, self._start, self._path = repository, spec, arm, start, path
+        self._parents, self._spec, self._arm, self._start, self._path = parents, spec, arm, start, path
         self._name = start.arm if start.arm is not None else arm.name
         self._stage = -1
         self._epochs = 0
@@ -63,11 +103,11 @@ class _Finder:
 
     def faults(self) -> Iterator[FieldError]:
         """Yield the faults of the arm's start point."""
-        parent = self._parent()
-        if parent is None:
+        found = self._parents.get(self._start.experiment)
+        if found is None:
             yield self._fault("experiment", self._start.experiment, "must name an experiment; none has this id")
             return
-        parent_spec = parse(parent.spec)
+        parent, parent_spec = found.row, found.spec
         if (detail := _no_parent(parent, parent_spec)) is not None:
             yield self._fault("experiment", parent.id, detail)
             return
@@ -83,12 +123,6 @@ class _Finder:
         if self._stage >= 0:
             yield from self._seed_faults(parent)
 
-    def _parent(self) -> ExperimentRow | None:
-        try:
-            return self._repository.experiments.get(self._start.experiment, lock=True)
-        except NotFound:
-            return None
-
     def _stage_faults(self, arm: Arm) -> Iterator[FieldError]:
         trains = {index: stage for index, stage in enumerate(arm.stages) if isinstance(stage, TrainStage)}
         wanted = max(trains) if self._start.stage is None else self._start.stage
@@ -101,8 +135,9 @@ class _Finder:
         self._epochs = before + sum(stage.epochs for index, stage in trains.items() if index <= wanted)
 
     def _seed_faults(self, parent: ExperimentRow) -> Iterator[FieldError]:
-        succeeded = self._repository.work.chains_past(parent.id, self._stage)
-        missing = [seed for seed in self._spec.seeds if chain_id(self._name, seed, {}) not in succeeded]
+        succeeded = self._parents.chains_past(parent.id, self._stage)
+        ids = ChainIds(self._name, {})
+        missing = [seed for seed in self._spec.seeds if ids.at(seed) not in succeeded]
         if missing:
             named = ", ".join(map(str, missing[:MAX_NAMED]))
             more = f" and {len(missing) - MAX_NAMED} more" if missing[MAX_NAMED:] else ""

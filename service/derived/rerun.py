@@ -5,7 +5,8 @@ from typing import Any
 
 from service.errors import FieldError, SpecInvalid
 from service.search.places import MODEL, SETTINGS, Document, with_values
-from service.spec.experiment import MAX_NAME_LENGTH, Experiment, StageConfig, parse, resolve_stage, resolve_training
+from service.spec.experiment import MAX_NAME_LENGTH, Experiment, StageConfig, parse
+from service.spec.resolving import resolve_arm, resolve_training
 from tet_core.config import Training
 
 # Keys of a search's spec that its rerun leaves out: it searches nothing, and trains all epochs of every chain.
@@ -91,8 +92,8 @@ def _in_full(alone: Document, key: str) -> Any:
     return settings.model_dump(mode="json")[key]
 
 
-def _stages(spec: Experiment, arm: int) -> list[StageConfig]:
-    return [resolve_stage(spec, arm, index, spec.seeds[0]) for index in range(len(spec.arms[arm].stages))]
+def _stages(spec: Experiment, arm: int) -> tuple[StageConfig, ...]:
+    return resolve_arm(spec, arm, spec.seeds[0])
 
 
 def _check_seeds(search_seeds: Sequence[int], seeds: Sequence[int]) -> None:

@@ -8,7 +8,7 @@ from typing import TypeVar
 from service.results.tried import Tried, last_metrics
 from service.spec.search import TIME, Goal
 from service.states import WorkState
-from service.store.tables import ChainRow
+from service.store.outcomes import ChainOutcome
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def pareto_front(points: Iterable[tuple[Point, T]]) -> list[tuple[Point, T]]:
 
 
 def search_front(
-    cost_goal: Goal, chains: Iterable[ChainRow], tried: Mapping[str, Sequence[Tried]]
+    cost_goal: Goal, chains: Iterable[ChainOutcome], tried: Mapping[str, Sequence[Tried]]
 ) -> list[FrontMember]:
     """Return the front over all arms; only configurations with results at the most seeds take part.
 
@@ -57,7 +57,7 @@ def search_front(
         chains: All chains of the experiment.
         tried: The configurations of these chains, by arm.
     """
-    succeeded: dict[tuple[str, int], list[ChainRow]] = {}
+    succeeded: dict[tuple[str, int], list[ChainOutcome]] = {}
     for chain in chains:
         if chain.state == WorkState.SUCCEEDED:
             succeeded.setdefault((chain.arm, chain.configuration), []).append(chain)
@@ -73,7 +73,7 @@ def search_front(
     return [member for _, member in pareto_front(points)]
 
 
-def _cost(chain: ChainRow, goal: Goal) -> float | None:
+def _cost(chain: ChainOutcome, goal: Goal) -> float | None:
     if goal == TIME:
         return sum(stage.train_time_s for stage in chain.stages)
     return last_metrics(chain).get(goal)

@@ -10,7 +10,7 @@ from service.results.choice import best_of
 from service.results.comparison import QUANTITY, Result
 from service.spec.search import ACCURACY as VAL_ACCURACY
 from service.states import WorkState
-from service.store.tables import ChainRow
+from service.store.outcomes import ChainOutcome
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Tried:
         return fmean(self.validation.values()) if self.validation else None
 
 
-def tried_by_arm(chains: Iterable[ChainRow]) -> dict[str, list[Tried]]:
+def tried_by_arm(chains: Iterable[ChainOutcome]) -> dict[str, list[Tried]]:
     """Return the configurations of each arm that have a succeeded chain, in the order of the chains."""
     results: dict[tuple[str, int], dict[int, Result]] = {}
     validation: dict[tuple[str, int], dict[int, float]] = {}
@@ -65,7 +65,7 @@ def best_by_arm(tried: Mapping[str, Sequence[Tried]]) -> dict[str, Tried]:
     return {arm: best for arm, each in tried.items() if (best := best_of(each)) is not None}
 
 
-def last_metrics(chain: ChainRow) -> Mapping[str, float]:
+def last_metrics(chain: ChainOutcome) -> Mapping[str, float]:
     """Return the metrics of a chain's last train stage, which are those of the chain."""
     return next((stage.metrics for stage in reversed(chain.stages) if stage.kind == "train"), {})
 

@@ -1,6 +1,5 @@
 """Places in a spec, such as `optimizer.lr`, `augmentation.0.padding`, `arms.TET.stages.0.T`, and their new values."""
 
-import copy
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -49,12 +48,19 @@ def with_values(document: Document, values: Mapping[str, Any], names: Sequence[s
         UnknownPlaceError: A place does not exist, perhaps because of a new value at another place: an `sgd` has no
             `betas`.
     """
-    changed = copy.deepcopy(document)
+    changed = _copied(document)
     parts = [(*_split(place, names), place, value) for place, value in values.items()]
     # Outer places first, and names before other keys, since an inner block starts as a copy of the outer one.
     for arm, rest, place, value in sorted(parts, key=lambda each: (_depth(*each[:2]), not each[1].endswith(".name"))):
         _set(changed, arm, rest, place, value)
     return changed
+
+
+def _copied(value: Any) -> Any:
+    """Return a deep copy of plain data, in a third of the time of `copy.deepcopy`: searches make thousands."""
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    return [_copied(item) for item in value] if isinstance(value, list) else value
 
 
 def _depth(arm: str | None, rest: str) -> int:
@@ -106,9 +112,9 @@ def _set_setting(level: Document, keys: list[str], value: Any, above: tuple[Docu
     if isinstance(current, dict):
         level[key] = {"name": current["name"], **(level.get(key) or {})}
         if len(inner) > 1:
-            level[key][inner[0]] = copy.deepcopy(_within(current, inner[0], place))
+            level[key][inner[0]] = _copied(_within(current, inner[0], place))
     elif isinstance(current, list):
-        level[key] = copy.deepcopy(current)
+        level[key] = _copied(current)
     else:
         raise UnknownPlaceError(f"{key} is not a list or block, so it has no element {inner[0]}")
     _set_deep(level, place, keys, value)

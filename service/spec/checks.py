@@ -5,6 +5,7 @@ answer. So these checks read the plain data. They skip malformed fields, because
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -16,6 +17,8 @@ from service.spec.stage_checks import stage_faults
 from tet_core.config import FOR_STILL_IMAGES, ModelConfig, misfit
 
 MAX_CHAINS = 100_000
+# Maximum number of faults that one check finds: an answer lists 500 of all, and a document may have half a million.
+MAX_COUNTED = 10_000
 _MODEL: TypeAdapter[ModelConfig] = TypeAdapter(ModelConfig)
 
 
@@ -36,7 +39,7 @@ def cross_faults(raw: object) -> list[FieldError]:
         _workers,
         search_faults,
     )
-    return [fault for check in checks for fault in check(raw)]
+    return [fault for check in checks for fault in islice(check(raw), MAX_COUNTED)]
 
 
 def _doubled_arms(raw: dict[str, Any]) -> Iterator[FieldError]:

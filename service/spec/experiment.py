@@ -1,12 +1,11 @@
-"""The spec that a user posts, as a tree of immutable models, and the resolution of its stages.
+"""The spec that a user posts, as a tree of immutable models.
 
 Names, fields, defaults and limits of training come from `tet_core.config`; this module adds the parts of an experiment:
 arms, stages, seeds, resources. It loads neither torch nor any web library.
 """
 
 from collections.abc import Sequence
-from itertools import takewhile
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 
@@ -14,7 +13,6 @@ from service.errors import FieldError, SpecInvalid
 from service.spec.blocks import Limits, Resources, Retention, StartPoint, Webhook
 from service.spec.checks import cross_faults
 from service.spec.faults import faults_of
-from service.spec.merge import merged
 from service.spec.posted import posted_faults
 from service.spec.search import EarlyStopping, Search
 from tet_core.config import (
@@ -40,7 +38,6 @@ from tet_core.config import (
     SyncNorm,
     TimeSweep,
     TrainConfig,
-    Training,
     TrainPart,
     Validation,
 )
@@ -176,85 +173,6 @@ def parse(raw: object, *, also: Sequence[FieldError] = ()) -> Experiment:
     if experiment is not None and not crossing:
         return experiment
     raise SpecInvalid((faults + crossing)[:MAX_FAULTS], total=total + len(crossing))
-
-
-def resolve_stage(spec: Experiment, arm_index: int, stage_index: int, seed: int) -> StageConfig:
-    """Return the full configuration of one stage of one chain.
-
-    Args:
-        spec: The experiment.
-        arm_index: The index of the arm, from 0.
-        stage_index: The index of the stage in the arm, from 0.
-        seed: The chain's seed.
-
-    Returns:
-        The configuration of the training; for an analysis, its settings and the train stage before it.
-    """
-    arm = spec.arms[arm_index]
-    stage = arm.stages[stage_index]
-    if isinstance(stage, TrainStage):
-        return _resolve_train(spec, arm, len(_trains(arm, stage_index)), seed)
-    train = _resolve_train(spec, arm, len(_trains(arm, stage_index)) - 1, seed)
-    return AnalysisConfig(train=train, analysis=stage)
-
-
-def _trains(arm: Arm, before: int | None = None) -> tuple[TrainStage, ...]:
-    """Return the arm's train stages, all of them or those before a stage; analyses have no epochs and no schedule."""
-    return tuple(stage for stage in arm.stages[:before] if isinstance(stage, TrainStage))
-
-
-def _resolve_train(spec: Experiment, arm: Arm, number: int, seed: int) -> TrainConfig:
-    """Resolve the arm's train stage of this number, from 0: top level < arm < stage, then data set and schedule."""
-    trains = _trains(arm)
-    stage = trains[number]
-    training = resolve_training(spec.dataset, *map(_own_settings, (spec, arm, stage)))
-    offset, total = _schedule_span(trains, number)
-    return TrainConfig.model_validate(
-        {
-            **training,
-            "dataset": spec.dataset,
-            "model": spec.model,
-            "T": stage.T,
-            "epochs": stage.epochs,
-            "loss": stage.loss,
-            "inherit": stage.inherit,
-            "seed": seed,
-            "validation": spec.validation,
-            "train_part": spec.train_part,
-            "deterministic": spec.deterministic,
-            "device": "cuda" if spec.resources.gpus_per_trial > 0 else "cpu",
-            "num_threads": spec.resources.cpus_per_trial,
-            "epoch_offset": _epochs_before(arm) + sum(before.epochs for before in trains[:number]),
-            "schedule_offset": offset,
-            "schedule_epochs": total,
-        }
-    )
-
-
-def _epochs_before(arm: Arm) -> int:
-    """Return the number of epochs before the arm's start point: random draws are numbered over these epochs too."""
-    return (arm.start.epochs or 0) if arm.start is not None else 0
-
-
-def resolve_training(dataset: DatasetConfig, *levels: dict[str, Any]) -> dict[str, Any]:
-    """Merge the settings of all levels, outermost first, over the defaults and the data set's augmentation."""
-    defaults = Training(augmentation=dataset.card().augmentation).model_dump(mode="json")
-    return merged(defaults, *levels)
-
-
-def _own_settings(level: Overrides) -> dict[str, Any]:
-    return level.model_dump(mode="json", include=set(Overrides.model_fields), exclude_unset=True)
-
-
-def _schedule_span(stages: Sequence[TrainStage], index: int) -> tuple[int, int | None]:
-    """Return the epochs of the schedule before this stage, and the schedule's length (None: that of the stage)."""
-    start = index
-    while start > 0 and stages[start].inherit == "all":
-        start -= 1
-    joined = [stages[start], *takewhile(lambda stage: stage.inherit == "all", stages[start + 1 :])]
-    if len(joined) == 1:
-        return 0, None
-    return sum(stage.epochs for stage in stages[start:index]), sum(stage.epochs for stage in joined)
 
 
 def _frozen(value: object) -> object:

@@ -107,9 +107,15 @@ def _dimension(path: Path, dimension: dict[str, Any], of_grid: bool) -> Iterator
 def _choice(path: Path, values: object) -> Iterator[FieldError]:
     if not isinstance(values, list | tuple):
         return
+    seen: set[int | float | str] = (
+        set()
+    )  # not a search in the list: it may be long, since nothing has checked its length
     for index, value in enumerate(values):
-        if isinstance(value, int | float | str) and value in values[:index]:
+        if not isinstance(value, int | float | str):
+            continue
+        if value in seen:
             yield FieldError.at((*path, index), value, "must not be listed twice")
+        seen.add(value)
 
 
 def _range(path: Path, kind: str, ends: object) -> Iterator[FieldError]:

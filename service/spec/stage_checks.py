@@ -71,18 +71,21 @@ def _analyses(raw: dict[str, Any]) -> Iterator[FieldError]:
     """Check that each analysis has a trained network, and a data set with enough samples."""
     for number, arm in items(raw, "arms"):
         stages = items(arm, "stages") if isinstance(arm, dict) else []
+        has_trained = False
         for index, stage in stages:
             if not _is_analysis(stage):
+                has_trained = True
                 continue
             path = ("arms", number, "stages", index)
-            if all(_is_analysis(before) for _, before in stages[:index]):
+            if not has_trained:
                 detail = "must come after a train stage of this arm: an analysis reads the network that it has trained"
                 yield FieldError.at((*path, "kind"), stage["kind"], detail)
             yield from _num_samples(raw, stage, path)
 
 
 def _num_samples(raw: dict[str, Any], stage: dict[str, Any], path: Path) -> Iterator[FieldError]:
-    wanted, dataset = stage.get("num_samples"), dataset_of(raw)
+    wanted = stage.get("num_samples")
+    dataset = dataset_of(raw) if type(wanted) is int else None
     if type(wanted) is not int or dataset is None:
         return
     split = "train" if stage.get("split") == "train" else "test"

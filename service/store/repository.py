@@ -4,6 +4,7 @@ from sqlalchemy.orm import Session
 
 from service.store.event_log import EventLog, EventOffsets
 from service.store.experiment_queries import Experiments
+from service.store.outcomes import Outcomes
 from service.store.requests import Requests
 from service.store.sums import Sums
 from service.store.transitions import Transitions
@@ -20,6 +21,7 @@ class Repository:
         transitions: Changes an experiment's state or its hold.
         requests: Stores the requests of users about an experiment.
         work: Reads and changes chains and stages.
+        outcomes: Reads the chains and stages that results are computed from.
         sums: Adds up totals over the chains of an experiment.
         events: The stream of events that clients follow.
         event_offsets: The offsets up to which the drivers' event files have been read.
@@ -35,6 +37,7 @@ class Repository:
         self.transitions = Transitions(session, self.experiments, self.events)
         self.requests = Requests(session, self.experiments, self.events)
         self.work = Work(session)
+        self.outcomes = Outcomes(session)
         self.sums = Sums(session)
         self.verifications = Verifications(session, self.experiments)
         self.upkeep = Upkeep(session)

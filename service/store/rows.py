@@ -18,7 +18,7 @@ def new_experiment_id() -> str:
 
 
 def experiment_row(
-    spec: Experiment, *, num_stages: int, preset: str | None, rerun_of: str | None = None
+    spec: Experiment, *, num_stages: int = 0, preset: str | None, rerun_of: str | None = None
 ) -> ExperimentRow:
     """Return the row of a new, queued experiment; `preset` and `rerun_of` name what it was made from."""
     now = utc_now()
@@ -70,8 +70,8 @@ def stage_values(experiment_id: str, chain: Chain) -> list[dict[str, Any]]:
             "chain_id": chain.id,
             "index": stage.index,
             "kind": stage.kind,
-            "T": stage.config.T,
-            "epochs": stage.config.epochs,
+            "T": stage.T,
+            "epochs": stage.epochs,
         }
         for stage in chain.stages
     ]

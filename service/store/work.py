@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import and_, func, select, update
+from sqlalchemy import and_, func, select, tuple_, update
 from sqlalchemy.orm import Session, lazyload
 from sqlalchemy.orm.attributes import set_committed_value
 
-from service.errors import NotFound
 from service.states import DONE, WorkState
 from service.store.tables import ChainRow, StageRow
+
+# Configurations that one query names: a query may have 32,766 parameters.
+CONFIGURATIONS_AT_ONCE = 1_000
 
 
 class Work:
@@ -88,15 +90,21 @@ class Work:
             running = table.experiment_id == experiment_id, table.state == WorkState.RUNNING
             self._session.execute(update(table).where(*running).values(state=WorkState.WAITING))
 
-    def configuration(self, experiment_id: str, arm: str, number: int) -> tuple[dict[str, Any], list[str]]:
-        """Return the values that a search drew for one configuration, and the ids of its chains, in the plan's order.
+    def configurations(
+        self, experiment_id: str, wanted: Sequence[tuple[str, int]]
+    ) -> dict[tuple[str, int], tuple[dict[str, Any], list[str]]]:
+        """Return the values that a search drew for some configurations, and the ids of their chains, in plan's order.
 
-        Raises:
-            NotFound: the experiment was deleted meanwhile.
+        Args:
+            experiment_id: the experiment's id.
+            wanted: the arm and number of each configuration. One that has been deleted meanwhile is left out.
         """
-        is_this_one = ChainRow.experiment_id == experiment_id, ChainRow.arm == arm, ChainRow.configuration == number
-        query = select(ChainRow.hyperparameters, ChainRow.id).where(*is_this_one).order_by(ChainRow.position)
-        rows = self._session.execute(query).all()
-        if not rows:
-            raise NotFound(f"there is no experiment {experiment_id!r}")
-        return rows[0].hyperparameters, [row.id for row in rows]
+        found: dict[tuple[str, int], tuple[dict[str, Any], list[str]]] = {}
+        columns = ChainRow.arm, ChainRow.configuration, ChainRow.id, ChainRow.hyperparameters
+        for first in range(0, len(wanted), CONFIGURATIONS_AT_ONCE):
+            key = tuple_(ChainRow.arm, ChainRow.configuration)
+            these = ChainRow.experiment_id == experiment_id, key.in_(wanted[first : first + CONFIGURATIONS_AT_ONCE])
+            query = select(*columns).where(*these).order_by(ChainRow.position)
+            for arm, number, chain_id, values in self._session.execute(query):
+                found.setdefault((arm, number), (values, []))[1].append(chain_id)
+        return found

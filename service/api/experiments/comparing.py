@@ -23,14 +23,14 @@ from service.results.seeds import seed_states
 from service.results.tried import Tried, best_by_arm, tried_by_arm
 from service.spec import Experiment, parse
 from service.spec.search import Search
-from service.store.tables import ChainRow
+from service.store.outcomes import ChainOutcome
 
 
 def comparison_view(context: Context, experiment_id: str) -> ComparisonView:
     """Compare the arms by the chains that have succeeded; in a search, each arm at its best configuration."""
     with context.database.reading() as repository:
         row = repository.experiments.get(experiment_id)
-        chains = repository.work.chains(experiment_id)
+        chains = repository.outcomes.of(experiment_id)
     spec = parse(row.spec)
     tried = tried_by_arm(chains)
     best = best_by_arm(tried)
@@ -79,7 +79,9 @@ def _with_choice(arm: ArmResultView, best: Tried | None, tried: Sequence[Tried])
     return arm.model_copy(update={"choice": choice})
 
 
-def _front_view(search: Search, chains: Iterable[ChainRow], tried: Mapping[str, Sequence[Tried]]) -> FrontView | None:
+def _front_view(
+    search: Search, chains: Iterable[ChainOutcome], tried: Mapping[str, Sequence[Tried]]
+) -> FrontView | None:
     """Return the front of a search with two goals; None with one goal."""
     if len(search.goal) == 1:
         return None

@@ -2,7 +2,7 @@
 
 from service.answers.experiments import ExperimentView
 from service.api.context import Context
-from service.api.experiments.submitting import placement_faults
+from service.api.experiments.submitting import budgets, placement_faults
 from service.api.experiments.views import experiment_view
 from service.derived.resources import with_resources
 from service.errors import SpecInvalid
@@ -65,6 +65,8 @@ def _checked(context: Context, experiment_id: str, changes: object) -> NewResour
     spec = with_resources(row.spec, changes)
     before = given(row.spec)
     # Unchanged resources are never refused, even if they no longer fit.
-    if spec.resources != before and (faults := infeasible(spec) + placement_faults(context, spec)):
-        raise SpecInvalid(faults)
+    if spec.resources != before:
+        faults = infeasible(spec, budgets(context.settings)) + placement_faults(context, spec)
+        if faults:
+            raise SpecInvalid(faults)
     return NewResources(before, spec.resources)

@@ -34,7 +34,7 @@ def rerun_best(context: Context, parent_id: str, wanted: RerunRequest, idempoten
         return known
     with context.database.reading() as repository:
         parent = repository.experiments.get(parent_id)
-        chains = repository.work.chains(parent_id)
+        chains = repository.outcomes.of(parent_id)
     _check_has_chosen(parent)
     names = _wanted_arms(parent, wanted.arms)
     best = best_by_arm(tried_by_arm(chains))

@@ -1,5 +1,7 @@
 """The API's answer about the progress of an experiment's search."""
 
+from collections.abc import Sequence
+
 from service.answers.chains import ArmSearchView, BestView, SearchView
 from service.events import utc_now
 from service.results.search_progress import ArmSearch, arm_searches, expected_end
@@ -17,6 +19,8 @@ def search_view(repository: Repository, row: ExperimentRow) -> SearchView | None
     assert spec.search is not None
     configurations = repository.sums.configurations(row.id)
     names = [arm.name for arm in spec.arms]
+    searches = arm_searches(names, configurations)
+    best = _best_views(repository, row.id, searches)
     end = None
     if row.state == ExperimentState.RUNNING and row.stretch_started_at is not None:
         end = expected_end(configurations, row.stretch_started_at, row.work_at_stretch, utc_now())
@@ -24,24 +28,32 @@ def search_view(repository: Repository, row: ExperimentRow) -> SearchView | None
         method=spec.search.method,
         goal=list(spec.search.goal),
         early_stopping=None if spec.early_stopping is None else spec.early_stopping.name,
-        arms=[_arm_view(repository, row.id, arm) for arm in arm_searches(names, configurations)],
+        arms=[_arm_view(arm, best.get(arm.name)) for arm in searches],
         expected_end=end,
     )
 
 
-def _arm_view(repository: Repository, experiment_id: str, arm: ArmSearch) -> ArmSearchView:
+def _best_views(repository: Repository, experiment_id: str, searches: Sequence[ArmSearch]) -> dict[str, BestView]:
+    """Return the best configuration of each arm that has one."""
+    best = {(arm.name, arm.best.number): arm.best for arm in searches if arm.best is not None}
+    found = repository.work.configurations(experiment_id, list(best))
+    return {
+        name: BestView(
+            configuration=found[name, number][0],
+            val_accuracy=each.val_accuracy,
+            chains=found[name, number][1],
+            complete=each.complete,
+        )
+        for (name, number), each in best.items()
+        if (name, number) in found
+    }
+
+
+def _arm_view(arm: ArmSearch, best: BestView | None) -> ArmSearchView:
     return ArmSearchView(
         name=arm.name,
         num_configurations=arm.num_configurations,
         states=dict(arm.states),
         train_time_s=arm.train_time_s,
-        best=_best_view(repository, experiment_id, arm),
+        best=best,
     )
-
-
-def _best_view(repository: Repository, experiment_id: str, arm: ArmSearch) -> BestView | None:
-    best = arm.best
-    if best is None:
-        return None
-    configuration, chains = repository.work.configuration(experiment_id, arm.name, best.number)
-    return BestView(configuration=configuration, val_accuracy=best.val_accuracy, chains=chains, complete=best.complete)

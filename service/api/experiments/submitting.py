@@ -13,11 +13,14 @@ from service.control.destinations import is_ip_address, is_listed, refusal
 from service.control.placement import Placement, placement
 from service.derived.fork import with_full_starts
 from service.errors import FieldError, SpecInvalid
-from service.plan import plan
-from service.search.configurations import configured_arms, infeasible
-from service.spec.experiment import Experiment, parse, resolve_stage
+from service.plan import Plan, planned
+from service.search.configurations import oversized
+from service.settings import Settings
+from service.spec.budgets import Budgets
+from service.spec.experiment import Experiment, parse
 from service.spec.merge import merged
 from service.spec.posted import posted_faults
+from service.spec.resolving import resolve_arm
 from service.web_address import web_address
 
 
@@ -35,7 +38,7 @@ def submit(context: Context, spec: Experiment, idempotency_key: str | None, pres
 
 def made_before(context: Context, idempotency_key: str | None, digest: str) -> ExperimentView | None:
     """Return the experiment that an earlier request with the same key and digest created; None if there is none."""
-    with context.database.session() as repository:
+    with context.database.reading() as repository:
         known = repository.experiments.known(idempotency_key, digest)
         experiment_id = None if known is None else known.id
     return None if experiment_id is None else experiment_view(context, experiment_id)
@@ -51,12 +54,14 @@ def store_experiment(
     rerun_of: str | None = None,
 ) -> ExperimentView:
     """Store an experiment, unless its spec has faults; the key is bound to `digest`."""
-    refuse_unrunnable(context, spec)
+    filled, its_plan = runnable(context, spec)
+    # Planning may take a second, so it comes before this transaction, in which nobody else can write.
     with context.database.session() as repository:
-        filled = with_full_starts(repository, spec)
+        if filled is not spec:  # it starts from other experiments: lock them, and look again whether it can
+            filled = with_full_starts(repository, filled)
         row = repository.experiments.create(
             filled,
-            plan(filled),
+            its_plan,
             idempotency_key=idempotency_key,
             body_sha256=digest,
             preset=preset,
@@ -66,18 +71,37 @@ def store_experiment(
     return experiment_view(context, experiment_id)
 
 
-def refuse_unrunnable(context: Context, spec: Experiment) -> None:
-    """Refuse a spec that this service or the current cluster will not run.
+def runnable(context: Context, spec: Experiment) -> tuple[Experiment, Plan]:
+    """Return a spec with its start points in full, and its plan.
 
     Raises:
-        SpecInvalid: The spec has such faults; the error holds all of them.
+        SpecInvalid: This service or the current cluster will not run the spec; the error holds all faults.
     """
-    faults = infeasible(spec)
-    if spec.webhook is not None and (problem := _webhook_problem(context, spec.webhook.url)) is not None:
-        faults.append(FieldError.at(("webhook", "url"), spec.webhook.url, problem))
-    faults += placement_faults(context, spec)
+    limits = budgets(context.settings)
+    if too_large := oversized(spec, limits):  # before anything else, which would take time
+        raise SpecInvalid(too_large)
+    faults = _service_faults(context, spec) + placement_faults(context, spec)
+    try:
+        with context.database.reading() as repository:
+            filled = with_full_starts(repository, spec)
+        its_plan = planned(filled, limits)
+    except SpecInvalid as error:
+        raise SpecInvalid([*error.errors, *faults]) from None
     if faults:
         raise SpecInvalid(faults)
+    return filled, its_plan
+
+
+def budgets(settings: Settings) -> Budgets:
+    """Return what the plan of a new experiment may cost."""
+    return Budgets(settings.max_chains, settings.max_stages, settings.max_configured_stages)
+
+
+def _service_faults(context: Context, spec: Experiment) -> list[FieldError]:
+    """Return the faults of a spec that only the service's settings show."""
+    if spec.webhook is None or (problem := _webhook_problem(context, spec.webhook.url)) is None:
+        return []
+    return [FieldError.at(("webhook", "url"), spec.webhook.url, problem)]
 
 
 def _webhook_problem(context: Context, url: str) -> str | None:
@@ -123,16 +147,11 @@ def fork(context: Context, parent_id: str, changes: object, idempotency_key: str
 
 def validate(context: Context, spec: Experiment) -> ValidatedSpec:
     """Check a spec; return the number of its chains and trials, whether they fit, and the resolved stages."""
-    refuse_unrunnable(context, spec)
-    with context.database.session() as repository:
-        spec = with_full_starts(repository, spec)
-    num_configurations = [len(each) for each in configured_arms(spec)]
-    pairs = zip(spec.arms, num_configurations, strict=True)
-    num_stages = sum(len(arm.stages) * count for arm, count in pairs) * len(spec.seeds)
+    spec, its_plan = runnable(context, spec)
     return ValidatedSpec(
-        num_chains=sum(num_configurations) * len(spec.seeds),
-        num_stages=num_stages,
-        num_trials=num_stages,
+        num_chains=len(its_plan),
+        num_stages=its_plan.num_stages,
+        num_trials=its_plan.num_stages,
         placement=PlacementView.model_validate(_placement(context, spec), from_attributes=True),
         notes=[*entry_point_notes(spec)],
         resolved=resolved_spec(spec),
@@ -151,11 +170,8 @@ def resolved_spec(spec: Experiment) -> ResolvedSpec:
         ResolvedArm(
             name=arm.name,
             stages=[
-                {"kind": stage.kind}
-                | resolve_stage(spec, number, index, spec.seeds[0]).model_dump(
-                    mode="json", exclude={"seed": True, "train": {"seed"}}
-                )
-                for index, stage in enumerate(arm.stages)
+                {"kind": stage.kind} | config.model_dump(mode="json", exclude={"seed": True, "train": {"seed"}})
+                for stage, config in zip(arm.stages, resolve_arm(spec, number, spec.seeds[0]), strict=True)
             ],
         )
         for number, arm in enumerate(spec.arms)

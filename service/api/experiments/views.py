@@ -33,6 +33,8 @@ from service.store.tables import ChainRow, ExperimentRow, StageRow
 MAX_CHAINS_EMBEDDED = 1_000
 # Largest number of different failures in an answer.
 MAX_FAILURES = 20
+# Largest number of their stages, unless a single chain has more: 200 chains may have 20,000 stages.
+MAX_STAGES_EMBEDDED = 3_000
 
 
 def experiment_page(
@@ -54,6 +56,7 @@ def experiment_view(
     """Show an experiment, with the chains after position `after`."""
     with context.database.reading() as repository:
         row = repository.experiments.get(experiment_id)
+        limit = min(limit, max(1, MAX_STAGES_EMBEDDED // _longest_chain(row)))
         chains = repository.work.chains(experiment_id, limit=limit + 1, after=after)
         # Only on the first page: for 100,000 chains, this takes a large part of a second.
         extent = repository.sums.extent(experiment_id) if after < 0 else None
@@ -79,6 +82,11 @@ def experiment_view(
         chains=[_chain_view(chain) for chain in chains[:limit]],
         next_cursor=str(chains[limit - 1].position) if len(chains) > limit else None,
     )
+
+
+def _longest_chain(row: ExperimentRow) -> int:
+    """Return the number of stages of the longest chain."""
+    return max(len(arm["stages"]) for arm in row.spec["arms"])
 
 
 def experiment_summary(settings: Settings, row: ExperimentRow) -> ExperimentSummary:

@@ -77,7 +77,7 @@ class Ledger:
             ChainConfigured(
                 chain=chain.id,
                 hyperparameters=dict(chain.hyperparameters),
-                stages=[{"T": stage.config.T, "epochs": stage.config.epochs} for stage in chain.stages],
+                stages=[{"T": stage.T, "epochs": stage.epochs} for stage in chain.stages],
             )
         )
 

@@ -78,7 +78,7 @@ class Proposer:
 def _progress(chain: Chain, decisions: Iterable[Decision]) -> dict[int, float]:
     """Return the validation accuracies at a configuration's decisions, by the epoch, counted over all its stages."""
     before = {
-        stage.index: sum(earlier.config.epochs for earlier in chain.train_stages[:number])
+        stage.index: sum(earlier.epochs for earlier in chain.train_stages[:number])
         for number, stage in enumerate(chain.train_stages)
     }
     return {before[each.stage] + each.epoch: each.value for each in decisions if each.value is not None}

@@ -72,7 +72,7 @@ class Standings:
         """Yield the rungs at which early stopping judges a chain, in order."""
         if self._rule is not None and self.are_several(chain.arm):
             for stage in chain.train_stages:
-                epochs = range(1, stage.config.epochs)  # after the last one there is nothing to stop
+                epochs = range(1, stage.epochs)  # after the last one there is nothing to stop
                 yield from (Rung(stage.index, epoch) for epoch in epochs if self._rule.judges_at(epoch))
 
     def is_at(self, chain: Chain, rung: Rung) -> bool:

@@ -38,7 +38,7 @@ def chain_name(chain: Chain) -> str:
 
 def stage_label(chain: Chain, stage: StagePlan) -> str:
     """Return the name of a stage for people: of its run, of its trials, and of their actors in Ray's dashboard."""
-    what = f"T={stage.config.T}" if stage.is_train else stage.kind
+    what = f"T={stage.T}" if stage.is_train else stage.kind
     return " ".join([chain.arm, f"seed={chain.seed}", *_values(chain), f"stage={stage.index} {what}"])
 
 
@@ -56,7 +56,7 @@ def chain_tags(chain: Chain) -> dict[str, str]:
 
 def stage_tags(experiment_id: str, chain: Chain, stage: StagePlan, parent: str) -> dict[str, str]:
     """Return the tags of a child run that are known when it starts."""
-    steps = {} if stage.config.T is None else {"tet.T": str(stage.config.T)}
+    steps = {} if stage.T is None else {"tet.T": str(stage.T)}
     return {
         **chain_tags(chain),
         **steps,

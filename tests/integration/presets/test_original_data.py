@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from service.presets.catalogue import MINI, presets
-from service.spec.experiment import parse, resolve_stage
+from service.spec.experiment import parse
+from service.spec.resolving import resolve_stage
 from tests.original_data import NUM_IMAGENET_CLASSES, write_all
 from tet_core import train_epochs
 from tet_core.config import TrainConfig

@@ -110,8 +110,8 @@ def test_a_configuration_is_found_by_its_number(database: Database) -> None:
         chains = [
             each for each in repository.work.chains(experiment_id) if (each.arm, each.configuration) == ("TIT", 2)
         ]
-        found = repository.work.configuration(experiment_id, "TIT", 2)
-    assert found == (chains[0].hyperparameters, [chain.id for chain in chains])
+        found = repository.work.configurations(experiment_id, [("TIT", 2), ("TIT", 99)])
+    assert found == {("TIT", 2): (chains[0].hyperparameters, [chain.id for chain in chains])}
     assert len(chains) == 2
 
 

@@ -10,7 +10,8 @@ import pytest
 from service.derived.rerun import own_name, rerun
 from service.errors import SpecInvalid
 from service.search.configurations import ConfiguredArm, configured_arms
-from service.spec.experiment import Experiment, StageConfig, parse, resolve_stage
+from service.spec.experiment import Experiment, StageConfig, parse
+from service.spec.resolving import resolve_stage
 from tests.unit.service.spec.test_spec import spec, tet, train
 from tet_core.config import Layers, TrainConfig
 

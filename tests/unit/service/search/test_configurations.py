@@ -8,7 +8,8 @@ from service.errors import FieldError
 from service.plan import plan
 from service.search.configurations import configured_arms, infeasible
 from service.search.places import with_values
-from service.spec.experiment import Experiment, parse, resolve_stage
+from service.spec.experiment import Experiment, parse
+from service.spec.resolving import resolve_stage
 from tests.unit.service.spec.test_spec import faults, spec, tet, train
 from tet_core.config import SgdConfig, TetLoss, TrainConfig
 

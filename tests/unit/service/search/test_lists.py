@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from service.plan import plan
 from service.search.configurations import infeasible
 from service.search.places import UnknownPlaceError, with_values
-from service.spec.experiment import parse, resolve_stage
+from service.spec.experiment import parse
+from service.spec.resolving import resolve_stage
 from tests.unit.service.search.test_configurations import changed, counts, refused, searched
 from tests.unit.service.spec.test_spec import spec, train
 from tet_core.config import AdamConfig, Crop, Flip, Layers, TrainConfig

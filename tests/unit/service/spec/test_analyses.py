@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from service.plan import plan
-from service.spec.experiment import parse, resolve_stage
+from service.spec.experiment import parse
+from service.spec.resolving import resolve_stage
 from tests.unit.service.spec.test_spec import fault, faults, spec, train
 
 SWEEP = {"kind": "time_sweep", "T": {"first": 1, "last": 6}}

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import FieldError, SpecInvalid
-from service.spec.experiment import Experiment, Overrides, parse, resolve_stage
+from service.spec.experiment import Experiment, Overrides, parse
+from service.spec.resolving import resolve_stage
 from tests.unions import members
 from tet_core.config import AdamConfig, AugmentationStep, Crop, SgdConfig, Training
 
