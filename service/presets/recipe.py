@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.presets.catalogue import Preset
-from service.spec.experiment import Arm, Experiment, StageConfig, TrainStage, parse, resolve_stage
+from service.spec.experiment import Arm, Experiment, StageConfig, TrainStage, parse
 from service.spec.merge import differing
+from service.spec.resolving import resolve_stage
 from tet_core.config import ImageNet, ReluConfig, TrainConfig
 
 # Fields of a training that do not change what is trained: they choose the draws, the machine or its kernels. The last

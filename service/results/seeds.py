@@ -6,7 +6,7 @@ from typing import assert_never
 
 from service.failures import FailureType
 from service.states import WorkState
-from service.store.tables import ChainRow
+from service.store.outcomes import ChainOutcome
 
 # The largest number of seeds that words list; they count the rest.
 MAX_LISTED = 10
@@ -39,7 +39,9 @@ class MissingSeeds:
     seeds: tuple[int, ...]
 
 
-def seed_states(seeds: Iterable[int], chains: Iterable[ChainRow], configuration: int | None) -> dict[int, SeedState]:
+def seed_states(
+    seeds: Iterable[int], chains: Iterable[ChainOutcome], configuration: int | None
+) -> dict[int, SeedState]:
     """Return the state of an arm at each seed of the spec.
 
     Args:
@@ -48,21 +50,21 @@ def seed_states(seeds: Iterable[int], chains: Iterable[ChainRow], configuration:
         configuration: The number of the configuration that stands for the arm. None: the search has none yet; then the
             state of a seed is that of all its chains together, so it has failed once all have ended and one has failed.
     """
-    by_seed: dict[int, list[ChainRow]] = {}
+    by_seed: dict[int, list[ChainOutcome]] = {}
     for chain in chains:
         if configuration is None or chain.configuration == configuration:
             by_seed.setdefault(chain.seed, []).append(chain)
     return {seed: _state(by_seed.get(seed, [])) for seed in seeds}
 
 
-def _state(chains: Sequence[ChainRow]) -> SeedState:
+def _state(chains: Sequence[ChainOutcome]) -> SeedState:
     states = {WorkState(chain.state): chain for chain in reversed(chains)}
     state = next((each for each in _BY_WEIGHT if each in states), WorkState.WAITING)
     failure = _failure(states[state]) if state is WorkState.FAILED else None
     return SeedState(state, failure)
 
 
-def _failure(chain: ChainRow) -> FailureType | None:
+def _failure(chain: ChainOutcome) -> FailureType | None:
     return next((FailureType(stage.failure["type"]) for stage in chain.stages if stage.failure is not None), None)
 
 

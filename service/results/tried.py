@@ -70,7 +70,7 @@ def last_metrics(chain: ChainOutcome) -> Mapping[str, float]:
     return next((stage.metrics for stage in reversed(chain.stages) if stage.kind == "train"), {})
 
 
-def _test_set(chain: ChainRow) -> ClassCounts | None:
+def _test_set(chain: ChainOutcome) -> ClassCounts | None:
     """Return the counts of the test set of a chain's last train stage; None if they were not recorded."""
     stored = next((stage.test_set for stage in reversed(chain.stages) if stage.kind == "train"), None)
     return None if stored is None else ClassCounts.model_validate(stored)

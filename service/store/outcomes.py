@@ -24,12 +24,13 @@ _NO_METRICS: Mapping[str, float] = MappingProxyType({})
 class StageOutcome(NamedTuple):
     """A stage after its newest committed epoch."""
 
-    index: int
+    stage_index: int
     kind: str
     state: str
     train_time_s: float
     initial_sha256: str | None
     failure: dict[str, Any] | None
+    test_set: dict[str, Any] | None
     metrics: Mapping[str, float]
 
 
@@ -108,6 +109,7 @@ def _stages_of(experiment_id: str) -> Select[Any]:
         StageRow.train_time_s,
         StageRow.initial_sha256,
         StageRow.failure,
+        StageRow.test_set,
     )
     query = select(*columns).where(StageRow.experiment_id == experiment_id)
     return query.order_by(StageRow.chain_id, StageRow.index)

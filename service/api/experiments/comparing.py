@@ -44,9 +44,9 @@ def comparison_view(context: Context, experiment_id: str) -> ComparisonView:
     return _with_published(view, row.preset, spec, compared)
 
 
-def _arms(spec: Experiment, chains: Iterable[ChainRow], best: Mapping[str, Tried]) -> list[ComparedArm]:
+def _arms(spec: Experiment, chains: Iterable[ChainOutcome], best: Mapping[str, Tried]) -> list[ComparedArm]:
     """Return the arms to compare: the results of their configurations, and the states of all seeds."""
-    by_arm: dict[str, list[ChainRow]] = {}
+    by_arm: dict[str, list[ChainOutcome]] = {}
     for chain in chains:
         by_arm.setdefault(chain.arm, []).append(chain)
     compared = []

@@ -55,6 +55,7 @@ def test_an_outcome_has_the_values_of_its_rows(database: Database) -> None:
             for stage in chain.stages:
                 stage.state, stage.train_time_s, stage.initial_sha256 = chain.state, 1.5 * number, f"{number:064x}"
                 stage.failure = None if number % 2 else failure
+                stage.test_set = {"num_samples": 360, "num_classes": 10, "largest_class": 37}
                 stage.metrics = {"test/accuracy": 0.1 * stage.index + 1 / (number + 3), "val/accuracy": 1, "other": 2.0}
     with database.reading() as repository:
         outcomes, rows = repository.outcomes.of(experiment_id), repository.work.chains(experiment_id)
@@ -62,12 +63,13 @@ def test_an_outcome_has_the_values_of_its_rows(database: Database) -> None:
     for outcome, row in zip(outcomes, rows, strict=True):
         for name in ("id", "arm", "seed", "configuration", "state", "hyperparameters"):
             assert getattr(outcome, name) == getattr(row, name)
-        for stage, stored in zip(outcome.stages, row.stages, strict=True):
-            for name in ("index", "kind", "state", "train_time_s", "initial_sha256", "failure"):
-                assert getattr(stage, name) == getattr(stored, name)
-            has_metrics = row.state == WorkState.SUCCEEDED and stage is outcome.stages[-1]
+        for read_stage, stored in zip(outcome.stages, row.stages, strict=True):
+            assert read_stage.stage_index == stored.index
+            for name in ("kind", "state", "train_time_s", "initial_sha256", "failure", "test_set"):
+                assert getattr(read_stage, name) == getattr(stored, name)
+            has_metrics = row.state == WorkState.SUCCEEDED and read_stage is outcome.stages[-1]
             read = ("test/accuracy", "val/accuracy") if has_metrics else ()
-            assert dict(stage.metrics) == {key: stored.metrics[key] for key in read}
+            assert dict(read_stage.metrics) == {key: stored.metrics[key] for key in read}
 
 
 def test_a_stage_that_has_not_started_has_no_metrics(database: Database) -> None:
@@ -88,7 +90,7 @@ def test_one_query_finds_the_best_configurations_of_many_arms(sqlite: Database) 
     arms = [{"name": f"arm {number}", "stages": [train()]} for number in range(40)]
     experiment_id = create(sqlite, arms=arms, baseline="arm 0", **SEARCH)
     with counting(sqlite) as noted, sqlite.reading() as repository:
-        found = repository.work.configurations(experiment_id, [(arm["name"], 2) for arm in arms])
+        found = repository.work.configurations(experiment_id, [(f"arm {number}", 2) for number in range(40)])
     assert {len(chains) for _, chains in found.values()} == {3}
     assert len(found) == 40
     assert noted == ["query"]

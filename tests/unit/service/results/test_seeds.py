@@ -5,12 +5,12 @@ import pytest
 from service.failures import FailureType
 from service.results.seeds import SeedState, seed_states, seeds_in_words
 from service.states import WorkState
-from service.store.tables import ChainRow, StageRow
+from service.store.outcomes import ChainOutcome, StageOutcome
 
 
-def row(seed: int, state: WorkState, configuration: int = 0, failure: str | None = None) -> ChainRow:
-    stage = StageRow(index=0, kind="train", failure=None if failure is None else {"type": failure})
-    return ChainRow(arm="TET", seed=seed, state=state, configuration=configuration, stages=[stage])
+def row(seed: int, state: WorkState, configuration: int = 0, failure: str | None = None) -> ChainOutcome:
+    stage = StageOutcome(0, "train", state, 0.0, None, None if failure is None else {"type": failure}, None, {})
+    return ChainOutcome("c", "TET", seed, configuration, state, {}, [stage])
 
 
 def test_a_seed_has_the_state_of_its_chain_in_the_configuration_that_is_shown() -> None:
