@@ -5,7 +5,8 @@ import json
 from collections.abc import Mapping
 
 from service.answers.experiments import ExperimentView
-from service.answers.validation import PlacementView, ResolvedArm, ResolvedSpec, ValidatedSpec
+from service.answers.validation import PlacementView, ValidatedSpec
+from service.api.checking.posted import resolved_spec
 from service.api.context import Context
 from service.api.experiments.views import experiment_view
 from service.control.placement import Placement, placement
@@ -14,7 +15,7 @@ from service.derived.fork import with_full_starts
 from service.errors import FieldError, SpecInvalid
 from service.plan import plan
 from service.search.configurations import configured_arms, infeasible
-from service.spec.experiment import Experiment, parse, resolve_stage
+from service.spec.experiment import Experiment, parse
 from service.spec.merge import merged
 
 
@@ -127,21 +128,3 @@ def _placement(context: Context, spec: Experiment) -> Placement:
     """Return whether the spec's trials fit on the current cluster."""
     resources = spec.resources
     return placement(resources.demand(), context.jobs.cluster_resources(), resources.workers_per_trial)
-
-
-def resolved_spec(spec: Experiment) -> ResolvedSpec:
-    """Resolve every stage of every arm, as the first seed would run it."""
-    arms = [
-        ResolvedArm(
-            name=arm.name,
-            stages=[
-                {"kind": stage.kind}
-                | resolve_stage(spec, number, index, spec.seeds[0]).model_dump(
-                    mode="json", exclude={"seed": True, "train": {"seed"}}
-                )
-                for index, stage in enumerate(arm.stages)
-            ],
-        )
-        for number, arm in enumerate(spec.arms)
-    ]
-    return ResolvedSpec(baseline=spec.baseline_arm, seeds=list(spec.seeds), arms=arms)

@@ -1,0 +1,38 @@
+"""What a posted document means: a spec, a preset with changes, or a part of a spec. Neither web nor database."""
+
+from service.answers.validation import ResolvedArm, ResolvedSpec
+from service.documents import read_document
+from service.presets import catalogue
+from service.spec.experiment import Experiment, parse, resolve_stage
+
+
+def read_spec(body: bytes, media_type: str, preset: str | None) -> Experiment:
+    """Return the spec of a body: its own, or that of a preset with the changes of the body.
+
+    Raises:
+        DocumentInvalid: The body is not well-formed.
+        NotFound: There is no such preset.
+        SpecInvalid: The spec has faults.
+    """
+    if preset is None:
+        return parse(read_document(body, media_type))
+    base = catalogue.preset(preset)
+    return parse(base.with_changes(read_document(body, media_type) if body.strip() else None))
+
+
+def resolved_spec(spec: Experiment) -> ResolvedSpec:
+    """Resolve every stage of every arm, as the first seed would run it."""
+    arms = [
+        ResolvedArm(
+            name=arm.name,
+            stages=[
+                {"kind": stage.kind}
+                | resolve_stage(spec, number, index, spec.seeds[0]).model_dump(
+                    mode="json", exclude={"seed": True, "train": {"seed"}}
+                )
+                for index, stage in enumerate(arm.stages)
+            ],
+        )
+        for number, arm in enumerate(spec.arms)
+    ]
+    return ResolvedSpec(baseline=spec.baseline_arm, seeds=list(spec.seeds), arms=arms)
