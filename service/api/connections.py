@@ -67,7 +67,12 @@ class LimitedConfig(uvicorn.Config):
     """uvicorn's configuration with our protocol and its limits."""
 
     def __init__(self, app: Any, limits: ConnectionLimits, **options: Any) -> None:
-        fixed = {"ws": "none", "backlog": limits.backlog, "proxy_headers": False, "server_header": False}
+        fixed: dict[str, Any] = {
+            "ws": "none",
+            "backlog": limits.backlog,
+            "proxy_headers": False,
+            "server_header": False,
+        }
         super().__init__(app, http=LimitedConnection, **fixed, **options)
         self.limits = limits
 

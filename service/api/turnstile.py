@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problems import problem, shortened
 
-# Asked by whoever supervises the process: they must always be answered.
+# The supervisor of the process asks these: they must always be answered.
 HEALTH = frozenset({"/healthz", "/readyz"})
 
 

@@ -5,7 +5,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from service.errors import TetError
 
@@ -32,7 +32,7 @@ class JobEnd:
     words: str = ""
 
 
-def read_message(file: BinaryIO) -> bytes | None:
+def read_message(file: IO[bytes]) -> bytes | None:
     """Return the next message; None at the end."""
     header = file.read(HEADER.size)
     if len(header) < HEADER.size:
@@ -42,7 +42,7 @@ def read_message(file: BinaryIO) -> bytes | None:
     return message if len(message) == size else None
 
 
-def write_message(file: BinaryIO, message: bytes) -> None:
+def write_message(file: IO[bytes], message: bytes) -> None:
     """Write a message."""
     file.write(HEADER.pack(len(message)))
     file.write(message)
