@@ -210,7 +210,7 @@ def test_a_large_document_is_checked_in_another_process_with_the_same_answer(tig
     )
     refused(answer, 404, "no preset 'nothing'")
     path = f"/experiments/{posted.json()['id']}/fork"
-    refused(tight.client.post(path, content=b"[" + b"1, " * 3_000 + b"1]", headers=yaml), 422, "mapping")
+    refused(tight.client.post(path, content=b"[" + b"1, " * 3_000 + b"1]", headers=yaml), 422, "1 fault: $")
 
 
 def test_clients_that_leave_in_the_middle_leave_no_traceback(tight: Api, caplog: pytest.LogCaptureFixture) -> None:
