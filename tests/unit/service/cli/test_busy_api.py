@@ -14,7 +14,7 @@ def busy(num_refusals: int) -> Iterator[tuple[str, list[str]]]:
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the name that http.server wants
+        def do_GET(self) -> None:
             asked.append(self.path)
             refuses = len(asked) <= num_refusals
             body = b'{"detail": "busy"}' if refuses else b'{"presets": []}'
