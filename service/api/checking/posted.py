@@ -2,22 +2,20 @@
 
 from service.answers.validation import ResolvedArm, ResolvedSpec
 from service.documents import read_document
-from service.presets import catalogue
+from service.presets.catalogue import Preset
 from service.spec.experiment import Experiment, parse, resolve_stage
 
 
-def read_spec(body: bytes, media_type: str, preset: str | None) -> Experiment:
+def read_spec(body: bytes, media_type: str, preset: Preset | None) -> Experiment:
     """Return the spec of a body: its own, or that of a preset with the changes of the body.
 
     Raises:
         DocumentInvalid: The body is not well-formed.
-        NotFound: There is no such preset.
         SpecInvalid: The spec has faults.
     """
     if preset is None:
         return parse(read_document(body, media_type))
-    base = catalogue.preset(preset)
-    return parse(base.with_changes(read_document(body, media_type) if body.strip() else None))
+    return parse(preset.with_changes(read_document(body, media_type) if body.strip() else None))
 
 
 def resolved_spec(spec: Experiment) -> ResolvedSpec:

@@ -13,6 +13,7 @@ from service.api.checking import posted
 from service.api.context import InContext
 from service.documents import MEDIA_TYPES, read_document
 from service.errors import shown
+from service.presets import catalogue
 from service.spec.experiment import MAX_ARMS, MAX_SEEDS, Experiment, Name
 from tet_core.config import Seed, TrainPart
 
@@ -66,30 +67,36 @@ class VerificationRequest(BaseModel):
 async def _posted_spec(request: Request, context: InContext, preset: PresetName = None) -> AsyncIterator[Experiment]:
     """Yield the spec of a body; the endpoint runs while this request holds its turn."""
     body = await request.body()
-    header = request.headers.get("content-type")
+    # Found here: a process that checks one document would read all presets for it.
+    base = None if preset is None else await run_in_threadpool(catalogue.preset, preset)
     # With a preset, the body may be empty.
-    media_type = "" if preset is not None and not body.strip() else _media_type(header)
+    media_type = "" if base is not None and not body.strip() else _media_type(request.headers.get("content-type"))
     large = is_large(body, media_type)
     async with context.checkers.turn(large):
         if large:
-            yield await context.checkers.run(posted.read_spec, body, media_type, preset)
+            yield await context.checkers.run(posted.read_spec, body, media_type, base)
         else:
-            yield await run_in_threadpool(posted.read_spec, body, media_type, preset)
+            yield await run_in_threadpool(posted.read_spec, body, media_type, base)
 
 
 async def _posted_changes(request: Request, context: InContext) -> AsyncIterator[object]:
     """Yield a part of a spec as plain data; None if the body is empty."""
     body = await request.body()
-    if not body.strip():
-        yield None
-        return
-    media_type = _media_type(request.headers.get("content-type"))
+    media_type = _media_type(request.headers.get("content-type")) if body.strip() else ""
     large = is_large(body, media_type)
     async with context.checkers.turn(large):
-        if large:
+        if not body.strip():
+            yield None
+        elif large:
             yield await context.checkers.run(read_document, body, media_type)
         else:
             yield await run_in_threadpool(read_document, body, media_type)
+
+
+async def _turn(context: InContext) -> AsyncIterator[None]:
+    """Hold a turn while the endpoint runs: it plans an experiment, however short its body is."""
+    async with context.checkers.turn(large=False):
+        yield
 
 
 def is_large(body: bytes, media_type: str) -> bool:
@@ -113,3 +120,4 @@ def _media_type(header: str | None) -> str:
 # Scope: the turn ends with the endpoint, not when a slow client has read the answer.
 PostedSpec = Annotated[Experiment, Depends(_posted_spec, scope="function")]
 PostedChanges = Annotated[object, Depends(_posted_changes, scope="function")]
+Turn = Depends(_turn, scope="function")

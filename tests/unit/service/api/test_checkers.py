@@ -12,6 +12,7 @@ import pytest
 from service.api.checking import posted
 from service.api.checking.checkers import Checkers
 from service.errors import DocumentInvalid, NotFound, Overloaded, SpecInvalid, TooCostly
+from service.presets import catalogue
 
 pytestmark = pytest.mark.anyio
 
@@ -50,6 +51,13 @@ async def test_a_spec_comes_back_as_if_it_had_been_read_here(checkers: Checkers)
     )
 
 
+async def test_changes_to_a_preset_come_back_merged(checkers: Checkers) -> None:
+    preset = next(iter(catalogue.presets().values()))
+    changed = await checkers.run(posted.read_spec, b"seeds: [7]", "application/yaml", preset)
+    unchanged = await checkers.run(posted.read_spec, b" ", "", preset)
+    assert (changed.seeds, changed.arms) == ((7,), unchanged.arms)
+
+
 async def test_every_fault_comes_back_with_its_field(checkers: Checkers) -> None:
     with pytest.raises(SpecInvalid, match="seeds") as caught:
         await checkers.run(posted.read_spec, SPEC.replace(b"[0, 1]", b"[-1, x]"), "application/yaml", None)
@@ -60,7 +68,7 @@ async def test_every_fault_comes_back_with_its_field(checkers: Checkers) -> None
         await checkers.run(posted.read_spec, b"[", "application/yaml", None)
     assert (malformed.value.line, malformed.value.column) == (1, 2)
     with pytest.raises(NotFound, match="no preset 'x'"):
-        await checkers.run(posted.read_spec, b"", "", "x")
+        await checkers.run(catalogue.preset, "x")
 
 
 async def test_a_job_that_takes_too_much_memory_ends_alone(checkers: Checkers) -> None:
