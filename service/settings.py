@@ -110,7 +110,7 @@ class Settings(BaseModel):
         description="How many connections the API keeps open; then it closes those without a complete request.",
     )
     max_requests: int = Field(
-        64, ge=1, le=10_000, description="How many requests the API answers at once; more are refused with 429."
+        128, ge=1, le=10_000, description="How many requests the API answers at once; more are refused with 429."
     )
     max_streams: int = Field(
         256, ge=1, le=50_000, description="How many streams of events may be open; more are refused with 429."

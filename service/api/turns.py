@@ -8,7 +8,7 @@ import anyio
 from service.errors import Overloaded
 
 # Seconds that a request waits for its turn. Its answer must come within 10 s, and the work itself takes time.
-PATIENCE_S = 3.0
+PATIENCE_S = 2.0
 
 
 class Turns:

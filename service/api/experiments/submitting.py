@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 
 from service.answers.experiments import ExperimentView
-from service.answers.validation import PlacementView, ValidatedSpec
+from service.answers.validation import PlacementView, ResolvedSpec, ValidatedSpec
 from service.api.checking.posted import resolved_spec
 from service.api.context import Context
 from service.api.experiments.views import experiment_view
@@ -17,6 +17,9 @@ from service.plan import plan
 from service.search.configurations import configured_arms, infeasible
 from service.spec.experiment import Experiment, parse
 from service.spec.merge import merged
+
+# Stages that are resolved in a thread of the API: half a second. More are resolved in a process that checks documents.
+MAX_STAGES_HERE = 500
 
 
 def submit(context: Context, spec: Experiment, idempotency_key: str | None, preset: str | None) -> ExperimentView:
@@ -120,8 +123,14 @@ def validate(context: Context, spec: Experiment) -> ValidatedSpec:
         num_stages=num_stages,
         num_trials=num_stages,
         placement=PlacementView.model_validate(_placement(context, spec), from_attributes=True),
-        resolved=resolved_spec(spec),
+        resolved=_resolved(context, spec),
     )
+
+
+def _resolved(context: Context, spec: Experiment) -> ResolvedSpec:
+    if sum(len(arm.stages) for arm in spec.arms) <= MAX_STAGES_HERE:
+        return resolved_spec(spec)
+    return context.checkers.call(resolved_spec, spec)
 
 
 def _placement(context: Context, spec: Experiment) -> Placement:

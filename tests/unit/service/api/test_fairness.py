@@ -13,7 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
+from service.api.checking.posted import resolved_spec
 from service.events import StageChanged
+from service.spec.experiment import parse
 from service.states import ExperimentState, WorkState
 from service.storage import ExperimentFolder
 from tests.integration.api.conftest import Api, serving_api
@@ -211,6 +213,14 @@ def test_a_large_document_is_checked_in_another_process_with_the_same_answer(tig
     refused(answer, 404, "no preset 'nothing'")
     path = f"/experiments/{posted.json()['id']}/fork"
     refused(tight.client.post(path, content=b"[" + b"1, " * 3_000 + b"1]", headers=yaml), 422, "1 fault: $")
+
+
+def test_a_spec_of_many_stages_is_resolved_in_another_process_with_the_same_answer(tight: Api) -> None:
+    spec = SPEC | {"arms": [{"name": f"arm {n}", "stages": SPEC["arms"][0]["stages"] * 100} for n in range(6)]}
+    answer = tight.client.post("/experiments/validate", json=spec)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["resolved"] == resolved_spec(parse(spec)).model_dump(mode="json")
+    assert answer.json()["num_stages"] == 600
 
 
 def test_clients_that_leave_in_the_middle_leave_no_traceback(tight: Api, caplog: pytest.LogCaptureFixture) -> None:
