@@ -4,7 +4,9 @@
     ├── DocumentInvalid     a body or a file is not well-formed JSON or YAML
     ├── SpecInvalid         well-formed, but not a spec that can be run: every fault at once
     ├── NotFound            no such experiment, chain, stage or preset
-    └── Conflict            the request does not fit the state of the experiment or the key
+    ├── Conflict            the request does not fit the state of the experiment or the key
+    ├── Overloaded          the service has too much to do now: the same request may succeed a little later
+    └── TooCostly           a document within the limit of size that takes too long, or too much memory, to check
 
 Anything else that reaches a user is a bug.
 """
@@ -72,6 +74,10 @@ class SpecInvalid(TetError, ValueError):
         self.total = len(self.errors) if total is None else total
         super().__init__("\n".join(map(str, self.errors)))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how to make it again in another process: Python would call the class with the message."""
+        return _spec_invalid, (self.errors, self.total)
+
 
 class NotFound(TetError, LookupError):
     """The error of a request for something that does not exist."""
@@ -79,6 +85,26 @@ class NotFound(TetError, LookupError):
 
 class Conflict(TetError):
     """The error of a request that does not fit the state of the experiment or the key."""
+
+
+class Overloaded(TetError):
+    """The error of a request that the service refuses because it has too much to do; nothing was done.
+
+    Attributes:
+        retry_after_s: Seconds after which the client may try again.
+    """
+
+    def __init__(self, detail: str, retry_after_s: int = 1) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(detail)
+
+
+class TooCostly(TetError):
+    """The error of a document that is small enough to send, but takes too long or too much memory to check."""
+
+
+def _spec_invalid(errors: tuple[FieldError, ...], total: int) -> SpecInvalid:
+    return SpecInvalid(errors, total=total)
 
 
 def shown(value: Any) -> str | int | float | bool | None:

@@ -120,6 +120,41 @@ class Settings(BaseModel):
         description="Largest number of stages that planning a new experiment resolves: those of each arm, times its "
         "configurations.",
     )
+    max_bytes_of_bodies: int = Field(
+        16_777_216,
+        ge=1024,
+        description="Largest size of all request bodies that the API holds at once; more are refused with 429.",
+    )
+    max_connections: int = Field(
+        512,
+        ge=16,
+        le=100_000,
+        description="How many connections the API keeps open; then it closes those without a complete request.",
+    )
+    max_requests: int = Field(
+        128, ge=1, le=10_000, description="How many requests the API answers at once; more are refused with 429."
+    )
+    max_streams: int = Field(
+        256, ge=1, le=50_000, description="How many streams of events may be open; more are refused with 429."
+    )
+    max_streams_per_experiment: int = Field(
+        128, ge=1, le=50_000, description="How many streams of events of one experiment may be open."
+    )
+    request_timeout_s: float = Field(
+        8, ge=1, le=3600, description="Time, s, that a client has to send a request, with its body."
+    )
+    idle_timeout_s: float = Field(
+        5,
+        ge=1,
+        le=3600,
+        description="Time, s, without a byte after which a half-sent request ends, and an answer that is not read.",
+    )
+    checkers: int | None = Field(
+        None,
+        ge=1,
+        le=64,
+        description="How many processes check large documents for the API. [half of the CPUs, at most 4]",
+    )
     stop_window_s: float = Field(
         60,
         ge=0,
@@ -160,6 +195,11 @@ class Settings(BaseModel):
     restart_window_s: float = Field(600, gt=0, description="The window of `TET_RESTART_LIMIT`, s.")
     hang_s: float = Field(
         120, ge=10, description="Time, s, without an answer after which a component of the local stack is restarted."
+    )
+    log_bytes: int = Field(
+        10_485_760,
+        ge=4096,
+        description="Size of a component's log at which the supervisor starts a new one; the one before is kept.",
     )
     webhook_hosts: Annotated[tuple[Annotated[str, AfterValidator(_host)], ...], BeforeValidator(_split)] = Field(
         (), description="Hosts (`host` or `host:port`) to which webhooks may go, separated by commas."
@@ -210,6 +250,16 @@ class Settings(BaseModel):
                     f"{variable(names_by_port[port])} and {variable(name)} are both {port}: each needs its own port"
                 )
             names_by_port[port] = name
+        return self
+
+    @model_validator(mode="after")
+    def _connections_suffice(self) -> Self:
+        needed = self.max_requests + self.max_streams
+        if self.max_connections <= needed:
+            raise ValueError(
+                f"{variable('max_connections')}={self.max_connections}: must be larger than "
+                f"{variable('max_requests')} + {variable('max_streams')} = {needed}, since each takes a connection"
+            )
         return self
 
     @property

@@ -4,22 +4,22 @@ import gc
 import logging
 import sys
 
-import uvicorn
-
 from service.api.app import create_app
+from service.api.server import bound_arenas, serve
 from service.settings import Settings, SettingsInvalid
 
 # Seconds after which Python switches to another thread. With its default of 5 ms, an answer that the event loop sends
 # in four short steps takes up to 20 ms while a large spec is being checked.
 SWITCH_INTERVAL_S = 0.0005
-# Seconds that requests may take after SIGTERM; streams of events end at once.
-GRACE_S = 5
+# Exit status if the port is taken or the database cannot be opened; uvicorn's own.
+STARTUP_FAILURE = 3
 
 
 def main() -> int:
     """Serve until a signal; return the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    bound_arenas()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         settings = Settings.from_environment()
@@ -30,15 +30,7 @@ def main() -> int:
     # Imported objects stay. The garbage collector must not scan them: each scan would stop all answers for 0.1 s.
     gc.collect()
     gc.freeze()
-    uvicorn.run(
-        app,
-        host=settings.api_host,
-        port=settings.api_port,
-        timeout_graceful_shutdown=GRACE_S,
-        proxy_headers=False,
-        server_header=False,
-    )
-    return 0
+    return 0 if serve(app, settings) else STARTUP_FAILURE
 
 
 if __name__ == "__main__":

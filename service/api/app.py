@@ -9,10 +9,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 
 from service.api import docs, health, openapi, presets, problems
+from service.api.checking.checkers import Checkers, default_number
 from service.api.context import Context
 from service.api.experiments import endpoints as experiments
 from service.api.experiments import lifecycle
+from service.api.feeds import Feeds
 from service.api.guards import BodyLimit, HostGuard
+from service.api.turnstile import Turnstile
 from service.control.child import ControlProcess
 from service.control.jobs import RayJobs, token_from
 from service.settings import Settings
@@ -37,7 +40,8 @@ def create_app(settings: Settings, *, reconcile: bool = True) -> FastAPI:
         lifespan=_lifespan(settings, reconcile),
         middleware=[
             Middleware(HostGuard, allowed_hosts=settings.allowed_hosts),
-            Middleware(BodyLimit, max_bytes=settings.max_body_bytes),
+            Middleware(BodyLimit, max_bytes=settings.max_body_bytes, max_bytes_in_all=settings.max_bytes_of_bodies),
+            Middleware(Turnstile, max_requests=settings.max_requests),
         ],
     )
     problems.install(app)
@@ -57,15 +61,19 @@ def _lifespan(settings: Settings, reconcile: bool) -> "type[AbstractAsyncContext
         settings.home.mkdir(parents=True, exist_ok=True)
         database = Database(settings.database_url)
         jobs = RayJobs(settings.ray_url, token_from(os.environ, settings.ray_token_file))
+        checkers = Checkers(settings.checkers or default_number())
+        feeds = Feeds(database, max_streams=settings.max_streams, max_streams_each=settings.max_streams_per_experiment)
         try:
             await run_in_threadpool(database.migrate)
             control = ControlProcess(settings) if reconcile else None
-            app.state.context = Context(settings, database, jobs, control)
+            app.state.context = Context(settings, database, jobs, control, checkers, feeds)
             if control is not None:
                 await run_in_threadpool(control.start)
             try:
                 yield
             finally:
+                await feeds.close()
+                await run_in_threadpool(checkers.close)
                 if control is not None:
                     await run_in_threadpool(control.stop)
         finally:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from service.api.checking.checkers import Checkers
+from service.api.feeds import Feeds
 from service.control.child import ControlProcess
 from service.control.jobs import RayJobs
 from service.settings import Settings
@@ -19,6 +21,8 @@ class Context:
     database: Database
     jobs: RayJobs
     control: ControlProcess | None
+    checkers: Checkers
+    feeds: Feeds
 
 
 # Async though it awaits nothing: FastAPI runs a plain function in a thread, which takes longer than its work.

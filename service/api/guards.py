@@ -16,7 +16,9 @@ from service.errors import shown
 
 # Limits in bytes and seconds for reading the rest of a body that is too large, before the connection closes.
 DISCARD_BYTES = 64 * 1_048_576
-DISCARD_S = 10.0
+DISCARD_S = 5.0
+# Size up to which a body is read even if others fill the memory for bodies: each connection may hold as much anyway.
+SMALL_BYTES = 65_536
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -62,12 +64,14 @@ class BodyLimit:
     """A guard that refuses bodies of more than `max_bytes` (413), by their Content-Length and by their real size.
 
     The rest of such a body is read and dropped, within limits: if the connection closes while the client still sends,
-    the client does not get the answer.
+    the client does not get the answer. All bodies together take at most `max_bytes_in_all`; what is beyond is refused
+    (429), unless it is small.
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, max_bytes_in_all: int) -> None:
         self._app = app
-        self._max_bytes = max_bytes
+        self._max_bytes, self._max_bytes_in_all = max_bytes, max_bytes_in_all
+        self._bytes_in_all = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and count the bytes of its body."""
@@ -87,21 +91,36 @@ class BodyLimit:
         async def counted() -> Message:
             nonlocal num_bytes
             message = await receive()
-            num_bytes += len(message.get("body", b""))
+            more = len(message.get("body", b""))
+            num_bytes += more
+            self._bytes_in_all += more
+            # An endpoint reads the body (see `Turnstile`), so these errors become problem documents.
             if num_bytes > self._max_bytes:
-                if message.get("more_body", False):
-                    await _discard(receive)
-                # An endpoint reads the body, so this error becomes a problem document.
+                await _discard_rest(message, receive)
                 raise HTTPException(413, self._detail(), headers={"Connection": "close"})
+            if num_bytes > SMALL_BYTES and self._bytes_in_all > self._max_bytes_in_all:
+                await _discard_rest(message, receive)
+                detail = f"the service holds {self._max_bytes_in_all:,} bytes of other bodies, which is its limit"
+                headers = {"Connection": "close", "Retry-After": "2"}
+                raise HTTPException(429, f"{detail}; send the request again", headers=headers)
             return message
 
-        await self._app(scope, counted, send)
+        try:
+            await self._app(scope, counted, send)
+        finally:
+            self._bytes_in_all -= num_bytes
 
     def _is_beyond(self, claimed: str) -> bool:
         return claimed.isdecimal() and (len(claimed) > 18 or int(claimed) > self._max_bytes)
 
     def _detail(self) -> str:
         return f"a body must have at most {self._max_bytes:,} bytes"
+
+
+async def _discard_rest(message: Message, receive: Receive) -> None:
+    """Read and drop the rest of a body after `message`."""
+    if message.get("more_body", False):
+        await _discard(receive)
 
 
 async def _discard(receive: Receive) -> None:

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from service.api.problems import MEDIA_TYPE, Problem
+from service.api.turnstile import HEALTH
 from service.documents import MEDIA_TYPES
 from service.spec import Experiment
 
@@ -20,9 +21,10 @@ _ANSWERS = {
     400: "The body is not well-formed.",
     404: "There is no such experiment or preset.",
     409: "The request does not fit the experiment's state, or the key was used with another body.",
-    413: "The body is too large.",
+    413: "The body is too large, or takes too much time or memory to check.",
     415: "The body is neither JSON nor YAML.",
     422: "The request or the spec has faults; all of them are listed.",
+    429: "The service has too much to do: send the request again after `Retry-After` seconds.",
     503: "A part of the service does not work.",
 }
 
@@ -111,7 +113,18 @@ def _describe(app: FastAPI) -> dict[str, Any]:
         schemas[name] = schema
     schemas["SpecChanges"] = _changes(schemas["Spec"])
     _drop_fastapi_errors(document)
+    _add_overload(document)
     return document
+
+
+def _add_overload(document: dict[str, Any]) -> None:
+    """Add the 429 that every endpoint may answer with, except those that the turnstile lets pass."""
+    header = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
+    refused = problem_responses(429)[429] | {"headers": {"Retry-After": header}}
+    for path, operations in document["paths"].items():
+        if path not in HEALTH:
+            for operation in operations.values():
+                operation["responses"]["429"] = refused
 
 
 def _changes(spec: dict[str, Any]) -> dict[str, Any]:

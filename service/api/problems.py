@@ -11,10 +11,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.routing import Match
 
-from service.errors import Conflict, DocumentInvalid, FieldError, NotFound, SpecInvalid
+from service.errors import Conflict, DocumentInvalid, FieldError, NotFound, Overloaded, SpecInvalid, TooCostly
 from service.text import printable, printable_line
 
 log = logging.getLogger(__name__)
@@ -86,6 +89,10 @@ def install(app: FastAPI) -> None:
         DocumentInvalid: _document_invalid,
         NotFound: _not_found,
         Conflict: _conflict,
+        Overloaded: _overloaded,
+        TooCostly: _too_costly,
+        ClientDisconnect: _client_gone,
+        NoConnectionFree: _no_connection_free,
         RequestValidationError: _request_invalid,
         HTTPException: _http,
         OperationalError: _database_away,
@@ -137,6 +144,24 @@ async def _not_found(request: Request, error: NotFound) -> ProblemResponse:
 
 async def _conflict(request: Request, error: Conflict) -> ProblemResponse:
     return _at(request, 409, str(error))
+
+
+async def _overloaded(request: Request, error: Overloaded) -> ProblemResponse:
+    return _at(request, 429, str(error), headers={"Retry-After": str(error.retry_after_s)})
+
+
+async def _too_costly(request: Request, error: TooCostly) -> ProblemResponse:
+    return _at(request, 413, str(error))
+
+
+async def _no_connection_free(request: Request, error: NoConnectionFree) -> ProblemResponse:
+    detail = "all connections to the database are in use; send the request again"
+    return _at(request, 429, detail, headers={"Retry-After": "2"})
+
+
+async def _client_gone(request: Request, error: ClientDisconnect) -> Response:
+    """Answer a client that has left before it sent its whole body; nobody reads this, and nothing is wrong with us."""
+    return Response(status_code=400)
 
 
 async def _request_invalid(request: Request, error: RequestValidationError) -> ProblemResponse:

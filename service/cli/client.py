@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -20,6 +21,8 @@ CONTENT_TYPES = {".json": "application/json", ".yaml": "application/yaml", ".yml
 # Tries of one request before the API counts as unreachable.
 TRIES = 4
 TIMEOUT_S = 30.0
+# Largest number of seconds to wait before the next try, whatever a busy API asks for.
+MAX_WAIT_S = 10.0
 
 
 class Unreachable(TetError):  # noqa: N818 - named for what it says
@@ -166,8 +169,17 @@ class Client:
                 continue
             if response.is_success:
                 return response
+            if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and attempt < TRIES:
+                time.sleep(_retry_after_s(response))
+                continue
             raise _refused(response)
         raise AssertionError("unreachable")
+
+
+def _retry_after_s(response: httpx.Response) -> float:
+    """Return how long the API asks to wait, within limits."""
+    wanted = response.headers.get("Retry-After", "")
+    return min(float(wanted), MAX_WAIT_S) if wanted.isdecimal() else 1.0
 
 
 def as_model(model: type[Model], answer: Json) -> Model:

@@ -47,7 +47,7 @@ class Database:
     def pending_migration(self) -> str | None:
         """Return, in words, which version the tables have and which they need; None if they have the newest one."""
         newest = _newest_version()
-        with self.engine.connect() as connection:
+        with self.engine.execution_options(read_only=True).connect() as connection:
             current = MigrationContext.configure(connection).get_current_revision()
         return None if current == newest else f"the database is at version {current}, this service needs {newest}"
 

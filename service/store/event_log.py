@@ -1,8 +1,9 @@
 """The stream of events, and the offsets up to which the drivers' event files have been read."""
 
+from collections.abc import Mapping
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, select, update
+from sqlalchemy import CursorResult, and_, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -29,6 +30,22 @@ class EventLog:
             .limit(limit)
         )
         return list(self._session.scalars(query))
+
+    def newest(self, experiment_id: str) -> int:
+        """Return the id of an experiment's newest event; 0 if it has none."""
+        query = select(func.max(EventRow.id)).where(EventRow.experiment_id == experiment_id)
+        return self._session.scalar(query) or 0
+
+    def list_news(self, known: Mapping[str, int], *, limit: int) -> list[EventRow]:
+        """Return at most `limit` events of some experiments, oldest first.
+
+        Args:
+            known: For each experiment the id after which its events are wanted. Ids are in the order of the stores
+                within one experiment only, so one id for all of them would miss events.
+            limit: The largest number of events.
+        """
+        wanted = [and_(EventRow.experiment_id == each, EventRow.id > after) for each, after in known.items()]
+        return list(self._session.scalars(select(EventRow).where(or_(*wanted)).order_by(EventRow.id).limit(limit)))
 
 
 class EventOffsets:

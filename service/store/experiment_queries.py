@@ -1,6 +1,6 @@
 """Queries about experiments: create, find and list them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -82,6 +82,12 @@ class Experiments:
         if row is None or row.cleanup == Cleanup.EVERYTHING:
             raise NotFound(f"there is no experiment {experiment_id!r}")
         return row
+
+    def states(self, experiment_ids: Collection[str]) -> dict[str, ExperimentState]:
+        """Return the states of some experiments; those that do not exist, or are being deleted, are left out."""
+        query = select(ExperimentRow.id, ExperimentRow.state).where(ExperimentRow.id.in_(experiment_ids))
+        query = query.where(or_(ExperimentRow.cleanup.is_(None), ExperimentRow.cleanup != Cleanup.EVERYTHING))
+        return {id_: ExperimentState(state) for id_, state in self._session.execute(query)}
 
     def page(
         self, *, limit: int, after: str | None = None, state: str | None = None, name: str | None = None

@@ -1,5 +1,6 @@
 """Request bodies, read as a spec, as changes to a spec, or as another request."""
 
+from collections.abc import AsyncIterator
 from email.message import Message
 from typing import Annotated
 
@@ -8,12 +9,19 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from service.api.checking import posted
+from service.api.context import InContext
 from service.documents import MEDIA_TYPES, read_document
 from service.errors import shown
 from service.presets import catalogue
-from service.spec.experiment import MAX_ARMS, MAX_SEEDS, Experiment, Name, parse_posted
+from service.spec.experiment import MAX_ARMS, MAX_SEEDS, Experiment, Name
 from service.text import without_hidden
 from tet_core.config import Seed, TrainPart
+
+JSON = "application/json"
+# Largest JSON body that is read in a thread of the API: about 5 ms. YAML takes more than 30 times as long per byte.
+SMALL_BYTES = 65_536
+YAML_COST = 16
 
 PresetName = Annotated[
     str | None,
@@ -57,26 +65,45 @@ class VerificationRequest(BaseModel):
     stage: int = Field(ge=0, le=99, description="The stage's index in the chain, from 0.")
 
 
-async def _posted_spec(request: Request, preset: PresetName = None) -> Experiment:
+async def _posted_spec(request: Request, context: InContext, preset: PresetName = None) -> AsyncIterator[Experiment]:
+    """Yield the spec of a body; the endpoint runs while this request holds its turn."""
     body = await request.body()
-    if preset is None:
-        media_type = _media_type(request.headers.get("content-type"))
-        # A large document takes a second or two. In a thread, it does not delay other requests.
-        return await run_in_threadpool(lambda: parse_posted(read_document(body, media_type)))
-    base = catalogue.preset(preset)
-    if not body.strip():
-        return await run_in_threadpool(lambda: parse_posted(base.with_changes(None)))
-    media_type = _media_type(request.headers.get("content-type"))
-    return await run_in_threadpool(lambda: parse_posted(base.with_changes(read_document(body, media_type))))
+    # Found here: a process that checks one document would read all presets for it.
+    base = None if preset is None else await run_in_threadpool(catalogue.preset, preset)
+    # With a preset, the body may be empty.
+    media_type = "" if base is not None and not body.strip() else _media_type(request.headers.get("content-type"))
+    large = is_large(body, media_type)
+    async with context.checkers.turn(large):
+        if large:
+            yield await context.checkers.run(posted.read_spec, body, media_type, base)
+        else:
+            yield await run_in_threadpool(posted.read_spec, body, media_type, base)
 
 
-async def _posted_changes(request: Request) -> object:
-    """Return a part of a spec as plain data; None if the body is empty."""
+async def _posted_changes(request: Request, context: InContext) -> AsyncIterator[object]:
+    """Yield a part of a spec as plain data; None if the body is empty."""
     body = await request.body()
-    if not body.strip():
-        return None
-    media_type = _media_type(request.headers.get("content-type"))
-    return await run_in_threadpool(lambda: read_document(body, media_type))
+    media_type = _media_type(request.headers.get("content-type")) if body.strip() else ""
+    large = is_large(body, media_type)
+    async with context.checkers.turn(large):
+        if not body.strip():
+            yield None
+        elif large:
+            yield await context.checkers.run(read_document, body, media_type)
+        else:
+            yield await run_in_threadpool(read_document, body, media_type)
+
+
+async def _turn(context: InContext) -> AsyncIterator[None]:
+    """Hold a turn while the endpoint runs: it plans an experiment, however short its body is."""
+    async with context.checkers.turn(large=False):
+        yield
+
+
+def is_large(body: bytes, media_type: str) -> bool:
+    """Return whether reading a body may take so long that it would delay other answers."""
+    cost = len(body) if media_type in ("", JSON) else len(body) * YAML_COST
+    return cost > SMALL_BYTES
 
 
 def _media_type(header: str | None) -> str:
@@ -91,5 +118,7 @@ def _media_type(header: str | None) -> str:
     raise HTTPException(415, detail, headers={"Accept-Post": ", ".join(MEDIA_TYPES)})
 
 
-PostedSpec = Annotated[Experiment, Depends(_posted_spec)]
-PostedChanges = Annotated[object, Depends(_posted_changes)]
+# Scope: the turn ends with the endpoint, not when a slow client has read the answer.
+PostedSpec = Annotated[Experiment, Depends(_posted_spec, scope="function")]
+PostedChanges = Annotated[object, Depends(_posted_changes, scope="function")]
+Turn = Depends(_turn, scope="function")

@@ -44,12 +44,15 @@ def post(
 @router.post(
     "/validate",
     summary="Check a spec without running it",
+    response_model=ValidatedSpec,
     openapi_extra=TAKES_SPEC,
     responses=problem_responses(400, 404, 413, 415, 422),
 )
-def validate(context: InContext, spec: PostedSpec) -> ValidatedSpec:
+def validate(context: InContext, spec: PostedSpec) -> Response:
     """Check a spec as a post does, and return its number of trials and whether they fit. Nothing is stored."""
-    return submitting.validate(context, spec)
+    # Written here, in a thread: FastAPI would write it in the event loop, and it may have megabytes.
+    text = submitting.validate(context, spec).model_dump_json(by_alias=True)
+    return Response(text, media_type="application/json")
 
 
 @router.get("", summary="List experiments", responses=problem_responses(422))
@@ -110,10 +113,10 @@ async def events(
     ] = 0,
 ) -> Response:
     """Stream server-sent events, oldest first: `experiment`, `chain`, `stage` and others, each complete in itself."""
-    rows, ended = await run_in_threadpool(stream.newer, context.database, experiment_id, last_event_id)
-    if ended and not rows:
+    now = await run_in_threadpool(stream.position, context.database, experiment_id)
+    if now.ended and now.newest <= last_event_id:
         return Response(status_code=204)
-    return stream.event_response(context.database, experiment_id, last_event_id)
+    return stream.EventStream(context.feeds, context.database, experiment_id, last_event_id, now)
 
 
 @router.get(

@@ -8,7 +8,7 @@ from service.answers.experiments import ExperimentView
 from service.answers.verification import VerificationPage, VerificationView
 from service.api.context import InContext
 from service.api.experiments import intents, rerunning, submitting, verifying
-from service.api.experiments.bodies import PostedChanges, RerunRequest, VerificationRequest
+from service.api.experiments.bodies import PostedChanges, RerunRequest, Turn, VerificationRequest
 from service.api.experiments.parameters import ExperimentId, Key
 from service.api.openapi import MADE, TAKES_CHANGES, TAKES_RESOURCES, problem_responses
 from service.states import Cleanup, Wanted
@@ -99,6 +99,7 @@ def fork(
     "/rerun-best",
     status_code=202,
     summary="Measure a search's best configurations over new seeds",
+    dependencies=[Turn],
     responses=MADE | problem_responses(400, 404, 409, 413, 422),
 )
 def rerun_best(

@@ -1,53 +1,86 @@
-"""The stream of an experiment's events, read from the database as long as a client listens."""
+"""The stream of an experiment's events: first from the database, then from the experiment's feed."""
 
-import asyncio
-import json
+import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
-from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette import EventSourceResponse
 from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
 
-from service.errors import NotFound
+from service.api.feeds import PAGE, Feed, Feeds, as_sent
 from service.states import TERMINAL
 from service.store.database import Database
 from service.store.tables import EventRow
 
-# Seconds between two queries for new events.
-POLL_INTERVAL_S = 0.25
-# Largest number of events in one query.
-PAGE = 500
 # Seconds between two signs of life: proxies and clients close a connection that is silent for long.
 HEARTBEAT_S = 15.0
 
 
-def event_response(database: Database, experiment_id: str, after: int) -> EventSourceResponse:
-    """Return the response that streams all events after event `after`."""
-    return EventSourceResponse(event_stream(database, experiment_id, after), ping=HEARTBEAT_S)
+@dataclass(frozen=True)
+class Position:
+    """An experiment's stream as it is now.
+
+    Attributes:
+        newest: The id of the experiment's newest event.
+        ended: Whether the experiment has ended, so that no event will follow.
+    """
+
+    newest: int
+    ended: bool
 
 
-async def event_stream(database: Database, experiment_id: str, after: int) -> AsyncIterator[ServerSentEvent]:
+def position(database: Database, experiment_id: str) -> Position:
+    """Return the position of an experiment's stream.
+
+    Raises:
+        NotFound: There is no such experiment.
+    """
+    with database.reading() as repository:
+        # The state first: an event that follows the end of an experiment would be missed otherwise.
+        ended = repository.experiments.get(experiment_id).state in TERMINAL
+        return Position(repository.events.newest(experiment_id), ended)
+
+
+class EventStream(EventSourceResponse):
+    """The response that streams an experiment's events; it takes its place among the streams when it is made."""
+
+    def __init__(self, feeds: Feeds, database: Database, experiment_id: str, after: int, now: Position) -> None:
+        """Make the response for all events after event `after`.
+
+        Raises:
+            Overloaded: There are too many streams.
+        """
+        self._place = contextlib.ExitStack()
+        feed = self._place.enter_context(feeds.following(experiment_id, now.newest))
+        super().__init__(event_stream(feed, database, experiment_id, after), ping=HEARTBEAT_S)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Stream until the experiment ends, the client leaves or the service ends."""
+        with self._place:
+            await super().__call__(scope, receive, send)
+
+
+async def event_stream(feed: Feed, database: Database, experiment_id: str, after: int) -> AsyncIterator[bytes]:
     """Yield the events after event `after`, until the experiment has ended and all were sent, or it was deleted."""
     while True:
-        try:
-            rows, ended = await run_in_threadpool(newer, database, experiment_id, after)
-        except NotFound:  # it was deleted while a client listened
+        if after < feed.floor:
+            floor = feed.floor
+            rows = await run_in_threadpool(_page, database, experiment_id, after)
+            for row in rows:
+                yield as_sent(row)
+            # If no event is left up to there, the experiment was deleted.
+            after = rows[-1].id if rows else floor
+        elif fresh := feed.after(after):
+            for number, event in fresh:
+                yield event
+                after = number
+        elif feed.closed:
             return
-        for row in rows:
-            yield _sse(row)
-            after = row.id
-        if not rows:
-            if ended:
-                return
-            await asyncio.sleep(POLL_INTERVAL_S)
+        else:
+            await feed.news()
 
 
-def newer(database: Database, experiment_id: str, after: int) -> tuple[list[EventRow], bool]:
-    """Return the next events, and whether the experiment has ended; one transaction reads both, to miss none."""
+def _page(database: Database, experiment_id: str, after: int) -> list[EventRow]:
     with database.reading() as repository:
-        ended = repository.experiments.get(experiment_id).state in TERMINAL
-        return repository.events.list_after(experiment_id, after, limit=PAGE), ended
-
-
-def _sse(row: EventRow) -> ServerSentEvent:
-    data = {"at": row.at.isoformat(), **row.data}
-    return ServerSentEvent(json.dumps(data, ensure_ascii=False), event=row.type, id=str(row.id))
+        return repository.events.list_after(experiment_id, after, limit=PAGE)

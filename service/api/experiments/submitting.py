@@ -5,7 +5,8 @@ import json
 from collections.abc import Mapping
 
 from service.answers.experiments import ExperimentView
-from service.answers.validation import PlacementView, ResolvedArm, ResolvedSpec, ValidatedSpec
+from service.answers.validation import PlacementView, ResolvedSpec, ValidatedSpec
+from service.api.checking.posted import resolved_spec
 from service.api.context import Context
 from service.api.experiments.entry_point_notes import entry_point_notes
 from service.api.experiments.views import experiment_view
@@ -20,8 +21,10 @@ from service.spec.budgets import Budgets
 from service.spec.experiment import Experiment, parse
 from service.spec.merge import merged
 from service.spec.posted import posted_faults
-from service.spec.resolving import resolve_arm
 from service.web_address import web_address
+
+# Stages that are resolved in a thread of the API: half a second. More are resolved in a process that checks documents.
+MAX_STAGES_HERE = 500
 
 
 def submit(context: Context, spec: Experiment, idempotency_key: str | None, preset: str | None) -> ExperimentView:
@@ -154,26 +157,17 @@ def validate(context: Context, spec: Experiment) -> ValidatedSpec:
         num_trials=its_plan.num_stages,
         placement=PlacementView.model_validate(_placement(context, spec), from_attributes=True),
         notes=[*entry_point_notes(spec)],
-        resolved=resolved_spec(spec),
+        resolved=_resolved(context, spec),
     )
+
+
+def _resolved(context: Context, spec: Experiment) -> ResolvedSpec:
+    if sum(len(arm.stages) for arm in spec.arms) <= MAX_STAGES_HERE:
+        return resolved_spec(spec)
+    return context.checkers.call(resolved_spec, spec)
 
 
 def _placement(context: Context, spec: Experiment) -> Placement:
     """Return whether the spec's trials fit on the current cluster."""
     resources = spec.resources
     return placement(resources.demand(), context.jobs.cluster_resources(), resources.workers_per_trial)
-
-
-def resolved_spec(spec: Experiment) -> ResolvedSpec:
-    """Resolve every stage of every arm, as the first seed would run it."""
-    arms = [
-        ResolvedArm(
-            name=arm.name,
-            stages=[
-                {"kind": stage.kind} | config.model_dump(mode="json", exclude={"seed": True, "train": {"seed"}})
-                for stage, config in zip(arm.stages, resolve_arm(spec, number, spec.seeds[0]), strict=True)
-            ],
-        )
-        for number, arm in enumerate(spec.arms)
-    ]
-    return ResolvedSpec(baseline=spec.baseline_arm, seeds=list(spec.seeds), arms=arms)

@@ -134,7 +134,7 @@ class StartedProcess:
         mark = uuid.uuid4().hex
         # Write the mark first: if this process is killed in the next moment, the mark still identifies the child.
         pid_file.write(ProcessRecord(None, f"{_boot()}:", mark, settings))
-        with log.open("wb") as output:
+        with log.open("ab") as output:  # appending, since its log may be emptied while it runs (see `log_files`)
             popen = subprocess.Popen(
                 command,
                 env={**env, MARK: mark},

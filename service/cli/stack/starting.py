@@ -4,6 +4,7 @@ import shutil
 import time
 from collections.abc import Callable
 
+from service.cli.stack import log_files
 from service.cli.stack.component import Component, component_environment
 from service.cli.stack.home import StackError, make_private, settings_digest
 from service.cli.stack.process import StartedProcess
@@ -45,8 +46,7 @@ def start_component(component: Component, settings: Settings) -> StartedProcess:
     assert component.command is not None  # `needs_no_start` returns True for components without a command
     if component.scratch is not None:
         make_private(component.scratch)
-    if component.log.exists():
-        component.log.replace(component.log.with_suffix(".previous.log"))
+    log_files.start_new(component.log)
     return StartedProcess.start(
         component.command,
         env=component_environment(settings),

@@ -1,4 +1,4 @@
-"""The supervisor of the local stack: it restarts components that fail, after increasing waits.
+"""The supervisor of the local stack: it restarts components that fail, after increasing waits, and rotates their logs.
 
 `python -m service.cli.stack.supervisor` runs it with the settings of its environment until it gets a signal or the
 stack is down. Each stack has one supervisor, which holds a lock while it runs. The components do not depend on it. If
@@ -17,6 +17,7 @@ from logging.handlers import RotatingFileHandler
 from typing import TextIO
 
 from service import signals
+from service.cli.stack import log_files
 from service.cli.stack.component import Component, components
 from service.cli.stack.home import Busy, locked, settings_digest
 from service.cli.stack.process import MARK, ProcessRecord, StartedProcess, birth
@@ -56,6 +57,7 @@ class Supervisor:
                 return
             for component in own:
                 try:
+                    log_files.rotate(component.log, self._settings.log_bytes)
                     self._check(component)
                 except Exception:  # such as a full disk: check the other components all the same
                     log.exception("%s could not be checked", component.name)

@@ -11,6 +11,8 @@ import pytest
 import uvicorn
 
 from service.api.app import create_app
+from service.api.connections import LimitedServer
+from service.api.server import server_config
 from service.settings import Settings
 from service.store.database import Database
 from service.store.repository import Repository
@@ -34,7 +36,7 @@ class Api:
             yield repository
 
 
-class _Server(uvicorn.Server):
+class _Server(LimitedServer):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.up = threading.Event()
@@ -47,7 +49,7 @@ class _Server(uvicorn.Server):
 @contextmanager
 def served(settings: Settings, *, reconcile: bool = False) -> Iterator[httpx.Client]:
     """Serve the app on a free port, as `python -m service.api` does."""
-    config = uvicorn.Config(create_app(settings, reconcile=reconcile), log_level="warning", proxy_headers=False)
+    config = server_config(create_app(settings, reconcile=reconcile), settings, log_level="warning")
     server = _Server(config)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -20,7 +20,7 @@ def test_the_api_describes_bodies_answers_and_problems(gate: Api, spec: dict[str
     assert body["application/json"]["schema"] == {"anyOf": [whole, part]}, "with a preset, a part will do"
     assert body["application/json"]["example"] == spec
     parse(body["application/json"]["example"])
-    assert set(post["responses"]) == {"202", "400", "404", "409", "413", "415", "422"}
+    assert set(post["responses"]) == {"202", "400", "404", "409", "413", "415", "422", "429"}
     assert post["responses"]["422"]["content"]["application/problem+json"]["schema"]["$ref"].endswith("/Problem")
     referred = set(re.findall(r"#/components/schemas/([^'\"]+)", str(document)))
     assert referred <= set(schemas)

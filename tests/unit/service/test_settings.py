@@ -92,3 +92,10 @@ def test_the_guide_for_operators_has_every_setting() -> None:
     section = guide.partition("\n## Settings\n")[2].partition("\n## ")[0]
     rows = [line for line in section.splitlines() if line.startswith("| `TET_")]
     assert rows == [row(name, field) for name, field in Settings.model_fields.items()]
+
+
+def test_connections_must_be_more_than_requests_and_streams() -> None:
+    problem = "TET_MAX_CONNECTIONS=512: must be larger than TET_MAX_REQUESTS \\+ TET_MAX_STREAMS = 628"
+    with pytest.raises(SettingsInvalid, match=problem):
+        read(TET_MAX_STREAMS="500")
+    assert read(TET_MAX_STREAMS="500", TET_MAX_CONNECTIONS="1000").max_streams == 500

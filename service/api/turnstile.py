@@ -1,0 +1,92 @@
+"""A limit on how many requests are answered at once, so that those that come first are answered soon."""
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.problems import problem, shortened
+
+# The supervisor of the process asks these: they must always be answered.
+HEALTH = frozenset({"/healthz", "/readyz"})
+
+
+class Turnstile:
+    """A guard that answers at most `max_requests` requests at once, and refuses the others (429).
+
+    It first reads the whole body, which `BodyLimit` counts, so that a slow client takes nobody's place. A request
+    counts until its answer starts: a stream that has started costs nearly nothing, and has a limit of its own.
+    """
+
+    def __init__(self, app: ASGIApp, max_requests: int) -> None:
+        self._app = app
+        self._max_requests = max_requests
+        self._inside = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] != "http" or scope["path"] in HEALTH:
+            await self._app(scope, receive, send)
+            return
+        body = _ReadBody(receive)
+        if _has_body(scope) and not await body.read():
+            return  # the client has left
+        if self._inside >= self._max_requests:
+            detail = f"the service answers {self._max_requests} requests at once, which is its limit; send it again"
+            response = problem(429, detail, instance=shortened(scope["path"]), headers={"Retry-After": "1"})
+            await response(scope, receive, send)
+            return
+        self._inside += 1
+        counts = True
+
+        async def leaving(message: Message) -> None:
+            nonlocal counts
+            if counts:
+                counts = False
+                self._inside -= 1
+            await send(message)
+
+        try:
+            await self._app(scope, body.receive, leaving)
+        finally:
+            if counts:
+                self._inside -= 1
+
+
+class _ReadBody:
+    """A body that was read, for the application to read again."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._messages: list[Message] = []
+        self._refusal: HTTPException | None = None
+
+    async def read(self) -> bool:
+        """Read the whole body, or up to the error with which it is refused; return whether the client is still there.
+
+        The application gets the error where it reads the body. Then a path that does not exist is answered as such.
+        """
+        more = True
+        while more:
+            try:
+                message = await self._receive()
+            except HTTPException as error:
+                self._refusal = error
+                self._messages.clear()
+                return True
+            if message["type"] == "http.disconnect":
+                return False
+            self._messages.append(message)
+            more = message.get("more_body", False)
+        self._messages.reverse()
+        return True
+
+    async def receive(self) -> Message:
+        """Return the next message of the body, and after it whatever comes."""
+        if self._refusal is not None:
+            raise self._refusal
+        return self._messages.pop() if self._messages else await self._receive()
+
+
+def _has_body(scope: Scope) -> bool:
+    headers = Headers(scope=scope)
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
