@@ -63,7 +63,7 @@ class Outcomes:
         values = self._hyperparameters(experiment_id)
         stages: dict[str, list[StageOutcome]] = {}
         for chain_id, index, *columns in self._session.execute(_stages_of(experiment_id)):
-            stage = StageOutcome(index, *columns, metrics.get((chain_id, index), _NO_METRICS))
+            stage = StageOutcome._make((index, *columns, metrics.get((chain_id, index), _NO_METRICS)))
             stages.setdefault(chain_id, []).append(stage)
         of_chain = ChainRow.id, ChainRow.arm, ChainRow.seed, ChainRow.configuration, ChainRow.state
         query = select(*of_chain).where(ChainRow.experiment_id == experiment_id).order_by(ChainRow.position)

@@ -24,8 +24,8 @@ Value = TypeVar("Value")
 
 # Seconds that a job may take, of the 10 in which an answer must come. A spec of 1 MB in YAML takes 2 s of an idle core.
 JOB_S = 6.0
-# Memory that a job may use beyond that of the process. A spec of 1 MB takes 100 MB.
-JOB_BYTES = 160 * 1_048_576
+# Memory that a job may use beyond that of the process. A spec of 1 MB takes 100 MB; the largest plan, less than 200 MB.
+JOB_BYTES = 200 * 1_048_576
 # Seconds beyond its limit after which a process without an end is killed: it may have to start first.
 LOST_S = 2.0
 # Seconds that a process has to end after its standard input has ended.

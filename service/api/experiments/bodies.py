@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from service.api.checking import posted
+from service.api.checking import meaning
 from service.api.context import InContext
 from service.documents import MEDIA_TYPES, read_document
 from service.errors import shown
@@ -75,9 +75,9 @@ async def _posted_spec(request: Request, context: InContext, preset: PresetName 
     large = is_large(body, media_type)
     async with context.checkers.turn(large):
         if large:
-            yield await context.checkers.run(posted.read_spec, body, media_type, base)
+            yield await context.checkers.run(meaning.read_spec, body, media_type, base)
         else:
-            yield await run_in_threadpool(posted.read_spec, body, media_type, base)
+            yield await run_in_threadpool(meaning.read_spec, body, media_type, base)
 
 
 async def _posted_changes(request: Request, context: InContext) -> AsyncIterator[object]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from service.answers.experiments import ExperimentView
 from service.answers.validation import PlacementView, ResolvedSpec, ValidatedSpec
-from service.api.checking.posted import resolved_spec
+from service.api.checking.meaning import resolved_spec
 from service.api.context import Context
 from service.api.experiments.entry_point_notes import entry_point_notes
 from service.api.experiments.views import experiment_view
@@ -87,12 +87,19 @@ def runnable(context: Context, spec: Experiment) -> tuple[Experiment, Plan]:
     try:
         with context.database.reading() as repository:
             filled = with_full_starts(repository, spec)
-        its_plan = planned(filled, limits)
+        its_plan = _planned(context, filled, limits)
     except SpecInvalid as error:
         raise SpecInvalid([*error.errors, *faults]) from None
     if faults:
         raise SpecInvalid(faults)
     return filled, its_plan
+
+
+def _planned(context: Context, spec: Experiment, limits: Budgets) -> Plan:
+    """Return the plan, computed in a process that checks documents if it may take more than an instant."""
+    if spec.search is None and sum(len(arm.stages) for arm in spec.arms) <= MAX_STAGES_HERE:
+        return planned(spec, limits)
+    return context.checkers.call(planned, spec, limits)
 
 
 def budgets(settings: Settings) -> Budgets:

@@ -9,7 +9,7 @@ import anyio
 import psutil
 import pytest
 
-from service.api.checking import posted
+from service.api.checking import meaning
 from service.api.checking.checkers import Checkers
 from service.errors import DocumentInvalid, NotFound, Overloaded, SpecInvalid, TooCostly
 from service.presets import catalogue
@@ -44,28 +44,28 @@ def children() -> set[int]:
 
 
 async def test_a_spec_comes_back_as_if_it_had_been_read_here(checkers: Checkers) -> None:
-    spec = await checkers.run(posted.read_spec, SPEC, "application/yaml", None)
-    assert spec == posted.read_spec(SPEC, "application/yaml", None)
-    assert spec.model_dump(exclude_unset=True) == posted.read_spec(SPEC, "application/yaml", None).model_dump(
+    spec = await checkers.run(meaning.read_spec, SPEC, "application/yaml", None)
+    assert spec == meaning.read_spec(SPEC, "application/yaml", None)
+    assert spec.model_dump(exclude_unset=True) == meaning.read_spec(SPEC, "application/yaml", None).model_dump(
         exclude_unset=True
     )
 
 
 async def test_changes_to_a_preset_come_back_merged(checkers: Checkers) -> None:
     preset = next(iter(catalogue.presets().values()))
-    changed = await checkers.run(posted.read_spec, b"seeds: [7]", "application/yaml", preset)
-    unchanged = await checkers.run(posted.read_spec, b" ", "", preset)
+    changed = await checkers.run(meaning.read_spec, b"seeds: [7]", "application/yaml", preset)
+    unchanged = await checkers.run(meaning.read_spec, b" ", "", preset)
     assert (changed.seeds, changed.arms) == ((7,), unchanged.arms)
 
 
 async def test_every_fault_comes_back_with_its_field(checkers: Checkers) -> None:
     with pytest.raises(SpecInvalid, match="seeds") as caught:
-        await checkers.run(posted.read_spec, SPEC.replace(b"[0, 1]", b"[-1, x]"), "application/yaml", None)
+        await checkers.run(meaning.read_spec, SPEC.replace(b"[0, 1]", b"[-1, x]"), "application/yaml", None)
     with pytest.raises(SpecInvalid, match="seeds") as here:
-        posted.read_spec(SPEC.replace(b"[0, 1]", b"[-1, x]"), "application/yaml", None)
+        meaning.read_spec(SPEC.replace(b"[0, 1]", b"[-1, x]"), "application/yaml", None)
     assert (caught.value.errors, caught.value.total) == (here.value.errors, here.value.total)
     with pytest.raises(DocumentInvalid, match="line 1") as malformed:
-        await checkers.run(posted.read_spec, b"[", "application/yaml", None)
+        await checkers.run(meaning.read_spec, b"[", "application/yaml", None)
     assert (malformed.value.line, malformed.value.column) == (1, 2)
     with pytest.raises(NotFound, match="no preset 'x'"):
         await checkers.run(catalogue.preset, "x")

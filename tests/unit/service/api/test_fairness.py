@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.api.checking.posted import resolved_spec
+from service.api.checking.meaning import resolved_spec
 from service.events import StageChanged
 from service.spec.experiment import parse
 from service.states import ExperimentState, WorkState
