@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from service.store.tables import ExperimentRow
+from service.times import exact
 
 TIMEOUT_S = 10.0
 MAX_TRIES = 10
@@ -59,7 +60,7 @@ def message(row: ExperimentRow, comparison_url: str) -> dict[str, Any]:
     assert row.finished_at is not None
     return {
         "type": f"experiment.{row.state}",
-        "timestamp": row.finished_at.isoformat(),
+        "timestamp": exact(row.finished_at),
         "data": {
             "id": row.id,
             "name": row.name,

@@ -1,5 +1,6 @@
 """The configurations of a search: every arm with each set of values that is tried for it."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -140,7 +141,8 @@ class SearchedSpec:
                 except UnknownPlaceError:
                     break  # this arm has no such place
                 except SpecInvalid as error:
-                    return FieldError.at(path, value, self._refusal(index, error)), set()
+                    detail = self._integers_only(index, place) or self._refusal(index, error)
+                    return FieldError.at(path, value, detail), set()
             if any(each != resolved[0] for each in resolved):
                 concerned.add(index)
         if concerned:
@@ -150,6 +152,32 @@ class SearchedSpec:
         return FieldError.at(
             path, place, "must make a difference: every arm sets this itself, or does not use it"
         ), set()
+
+    def _integers_only(self, index: int, place: str) -> str | None:
+        """Return what to write instead if a range of real numbers is at a place that takes integers; else None."""
+        dimension = self._search.space[place]
+        ends = dimension.log_range or dimension.range
+        if ends is None:
+            return None
+        low, high = math.ceil(ends[0]), math.floor(ends[1])
+        # An integer is accepted there, and the same number with a point is not.
+        if not any(
+            self._accepts(index, place, end) and not self._accepts(index, place, float(end)) for end in (low, high)
+        ):
+            return None
+        kind = "range" if dimension.log_range is None else "log_range"
+        some = ", ".join(str(low * 2**power) for power in range(8) if low * 2**power <= high) if low > 0 else str(low)
+        return (
+            f"takes integers, and a {kind} gives real numbers: write int_range: [{low}, {high}], which is evenly "
+            f"distributed, or a choice, such as choice: [{some}]"
+        )
+
+    def _accepts(self, index: int, place: str, value: float) -> bool:
+        try:
+            self._resolved(index, {place: value})
+        except (SpecInvalid, UnknownPlaceError):
+            return False
+        return True
 
     def _unknown(self, place: str) -> UnknownPlaceError | None:
         """Return the error of a place that is nowhere in the spec, or None."""

@@ -11,6 +11,7 @@ from service.errors import NotFound
 from service.states import TERMINAL
 from service.store.database import Database
 from service.store.tables import EventRow
+from service.times import exact
 
 # Seconds between two queries for new events.
 POLL_INTERVAL_S = 0.25
@@ -49,5 +50,5 @@ def newer(database: Database, experiment_id: str, after: int) -> tuple[list[Even
 
 
 def _sse(row: EventRow) -> ServerSentEvent:
-    data = {"at": row.at.isoformat(), **row.data}
+    data = {"at": exact(row.at), **row.data}
     return ServerSentEvent(json.dumps(data, ensure_ascii=False), event=row.type, id=str(row.id))

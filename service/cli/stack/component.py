@@ -68,8 +68,13 @@ def components(settings: Settings) -> tuple[Component, ...]:
 
 
 def ray_scratch(settings: Settings) -> Path:
-    """Return Ray's folder for sockets and logs: not under `home`, since a socket's path has at most 107 bytes."""
-    return Path("/tmp") / f"tet-{hashlib.sha256(str(settings.home).encode()).hexdigest()[:8]}"
+    """Return the folder around Ray's own one, which is for sockets and logs.
+
+    Ray opens its own folder to everybody (mode 777), so this one, which only its user may enter, is around it. It is
+    not under `home`: a socket's path has at most 107 bytes, and Ray needs 66 of them below its folder, for
+    `/session_2026-11-30_20-22-23_123456_1234567/sockets/plasma_store.1`.
+    """
+    return Path("/tmp") / f"tet-{hashlib.sha256(str(settings.home).encode(errors='surrogateescape')).hexdigest()[:8]}"
 
 
 def component_environment(settings: Settings) -> dict[str, str]:
@@ -81,6 +86,7 @@ def component_environment(settings: Settings) -> dict[str, str]:
         env[name] = ",".join(filter(None, [env.get(name), "127.0.0.1", "localhost"]))
     return env | {
         "PYTHONUNBUFFERED": "1",
+        "TZ": "UTC",  # times in the logs of Ray and MLflow too
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # the only node need not be drained; 15 s otherwise
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -98,7 +104,7 @@ def _ray(settings: Settings) -> Component:
         # 0 is any free port. Ray's own range, 10002-19999, would collide with that of a second stack.
         "min-worker-port": 0,
         "max-worker-port": 0,
-        "temp-dir": ray_scratch(settings),
+        "temp-dir": ray_scratch(settings) / "ray",
         "object-store-memory": OBJECT_STORE_BYTES,
         "log-color": "false",
     }

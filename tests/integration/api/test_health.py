@@ -29,7 +29,8 @@ def reasons(client: httpx.Client) -> dict[str, str]:
 
 def test_a_complete_service_is_ready(settings: Settings) -> None:
     with served(settings, reconcile=True) as client:
-        assert client.get("/healthz").json() == {"status": "ok"}
+        lively = client.get("/healthz")
+        assert lively.json()["status"] == "ok"
         assert client.get("/readyz").json() == {"status": "ok"}
 
 
