@@ -2,25 +2,20 @@
 
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import httpx
-from pydantic import BaseModel, ValidationError
 
 from service.cli.exchange import Overlong, Received, beginning, exchange, is_earlier_api
+from service.cli.forms import Form, Json, in_form, unknown_form
 from service.errors import TetError
-from service.identity import Identity, own_version
-
-# An answer of the API as received, for `--json`. Code that depends on an answer reads it with `as_model` first.
-Json = dict[str, Any]
-Model = TypeVar("Model", bound=BaseModel)
+from service.identity import Identity
 
 CONTENT_TYPES = {".json": "application/json", ".yaml": "application/yaml", ".yml": "application/yaml"}
-# The keys of an answer on which a command depends, with their types.
-Form = Mapping[str, type]
+# The keys of each answer on which the commands depend.
 _POSTED: Form = {"id": str}
 _SHOWN: Form = {"id": str, "name": str, "chains": list}
 _ACTED: Form = {"id": str, "state": str}
@@ -97,7 +92,7 @@ class Client:
     def presets(self) -> list[Json]:
         """Return the experiments that come with the service."""
         listed: list[Json] = self._json("GET", "/presets", {"presets": list})["presets"]
-        return [_in_form(row, _PRESET, "GET /presets") for row in listed]
+        return [in_form(row, _PRESET, "GET /presets") for row in listed]
 
     def experiments(self, *, state: str | None = None, limit: int = 100) -> Iterator[Json]:
         """Yield every experiment, newest first, page by page."""
@@ -170,7 +165,7 @@ class Client:
         """Return a log of the driver or of a trial, and the cursor for the bytes that follow."""
         received = self._request("GET", f"/experiments/{experiment_id}/logs", params=params)
         if "X-Next-Cursor" not in received.headers:
-            raise _unknown_form("GET /logs: the header X-Next-Cursor is missing")
+            raise unknown_form("GET /logs: the header X-Next-Cursor is missing")
         return received.content, received.headers["X-Next-Cursor"]
 
     def _json(self, method: str, path: str, form: Form, **arguments: Any) -> Json:
@@ -178,8 +173,8 @@ class Client:
         try:
             answer = received.json()
         except ValueError:
-            raise _unknown_form(f"{method} {path}: not JSON, beginning {beginning(received.content)}") from None
-        return _in_form(answer, form, f"{method} {path}")
+            raise unknown_form(f"{method} {path}: not JSON, beginning {beginning(received.content)}") from None
+        return in_form(answer, form, f"{method} {path}")
 
     def _request(self, method: str, path: str, **arguments: Any) -> Received:
         received = self._received(method, path, arguments)
@@ -218,43 +213,8 @@ def _next(page: Json, params: Json) -> Any:
     """Return the cursor of the next page; a cursor that does not move would be followed forever."""
     cursor = page["next_cursor"]
     if cursor == params.get("cursor"):
-        raise _unknown_form(f"next_cursor: {beginning(str(cursor).encode())} follows itself")
+        raise unknown_form(f"next_cursor: {beginning(str(cursor).encode())} follows itself")
     return cursor
-
-
-def _in_form(answer: object, form: Form, place: str) -> Json:
-    """Return an answer that is a JSON object with the keys of `form`, of its types.
-
-    Raises:
-        TetError: The answer has another form.
-    """
-    if not isinstance(answer, dict):
-        raise _unknown_form(f"{place}: a JSON object is expected, not {type(answer).__name__}")
-    for key, kind in form.items():
-        if not isinstance(answer.get(key), kind):
-            raise _unknown_form(f"{place}: {key} must be of type {kind.__name__}")
-    return answer
-
-
-def _unknown_form(what: str) -> TetError:
-    return TetError(
-        f"the API answered in a form that this `tet`, version {own_version()}, does not know ({what}): "
-        "install the same version of `tet` and of the service"
-    )
-
-
-def as_model(model: type[Model], answer: Json) -> Model:
-    """Return an answer of the API as a model.
-
-    Raises:
-        TetError: The answer has another form, for example because the service has another version.
-    """
-    try:
-        return model.model_validate(answer)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "the answer"
-        raise _unknown_form(f"{place}: {first['msg']}") from None
 
 
 def read_spec(path: Path) -> tuple[bytes, str]:

@@ -10,8 +10,9 @@ import typer
 from service.answers.comparisons import ComparisonView
 from service.answers.experiments import ExperimentSummary, ExperimentView
 from service.cli import rendering
-from service.cli.client import Client, Refused, as_model
+from service.cli.client import Client, Refused
 from service.cli.failing import explained, failed_stages
+from service.cli.forms import as_model
 from service.cli.options import AsJson, Id, connected
 from service.cli.output import err, out, print_json, say
 from service.cli.progress import searches

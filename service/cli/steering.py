@@ -10,7 +10,8 @@ from service.answers.chains import ChainView, StageView
 from service.answers.experiments import ExperimentView
 from service.answers.verification import VerificationView
 from service.cli import rendering
-from service.cli.client import Client, Json, as_model
+from service.cli.client import Client
+from service.cli.forms import Json, as_model
 from service.cli.options import Id, connected
 from service.cli.output import out, say
 from service.cli.progress import stage_name

@@ -13,7 +13,8 @@ from rich.text import Text
 from service.answers.chains import ChainView, StageView
 from service.answers.experiments import ExperimentView
 from service.cli import rendering
-from service.cli.client import Client, Unreachable, as_model
+from service.cli.client import Client, Unreachable
+from service.cli.forms import as_model
 from service.cli.progress import (
     ChainProgress,
     Pace,

@@ -9,6 +9,7 @@ from typing import Any
 from service.errors import FieldError, SpecInvalid
 from service.search.places import ARMS, MODEL, Document, UnknownPlaceError, with_values
 from service.search.proposals import NUM_AT_RANDOM, grid_size, num_possible, proposals
+from service.search.wording import integers_instead
 from service.spec.checks import MAX_CHAINS
 from service.spec.experiment import Experiment, StageConfig, parse, resolve_stage
 from service.spec.search import Dimension, Search
@@ -160,17 +161,14 @@ class SearchedSpec:
         if ends is None:
             return None
         low, high = math.ceil(ends[0]), math.floor(ends[1])
+        if low >= high:
+            return None
         # An integer is accepted there, and the same number with a point is not.
         if not any(
             self._accepts(index, place, end) and not self._accepts(index, place, float(end)) for end in (low, high)
         ):
             return None
-        kind = "range" if dimension.log_range is None else "log_range"
-        some = ", ".join(str(low * 2**power) for power in range(8) if low * 2**power <= high) if low > 0 else str(low)
-        return (
-            f"takes integers, and a {kind} gives real numbers: write int_range: [{low}, {high}], which is evenly "
-            f"distributed, or a choice, such as choice: [{some}]"
-        )
+        return integers_instead("range" if dimension.log_range is None else "log_range", low, high)
 
     def _accepts(self, index: int, place: str, value: float) -> bool:
         try:

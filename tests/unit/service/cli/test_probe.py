@@ -127,17 +127,18 @@ def test_only_the_api_of_this_stack_is_healthy(tmp_path: Path) -> None:
         match = f"the API of another stack .instance {other.instance}, version .*TET_HOME={tmp_path} is instance"
         with pytest.raises(probe.Unhealthy, match=match):
             probe.api(settings_of(tmp_path, server))
-    with strange(http_json(ready), by_path={"/openapi.json": http_json({"info": {"title": API_TITLE}})}) as server:
-        with pytest.raises(probe.Unhealthy, match="an earlier version of the API"):
-            probe.api(settings_of(tmp_path, server))
+    described = {"/openapi.json": http_json({"info": {"title": API_TITLE}})}
+    earlier = pytest.raises(probe.Unhealthy, match="an earlier version of the API")
+    with strange(http_json(ready), by_path=described) as server, earlier:
+        probe.api(settings_of(tmp_path, server))
 
 
 def test_an_api_that_is_not_ready_says_why(tmp_path: Path) -> None:
     problem = {"title": "Not ready", "detail": "database: cannot be reached"}
     headers = Identity.of(tmp_path).headers()
-    with strange(http_json(problem, "503 Service Unavailable", **headers)) as server:
-        with pytest.raises(probe.Unhealthy, match="/readyz answers 503: database: cannot be reached$"):
-            probe.api(settings_of(tmp_path, server))
+    fault = pytest.raises(probe.Unhealthy, match=r"/readyz answers 503: database: cannot be reached$")
+    with strange(http_json(problem, "503 Service Unavailable", **headers)) as server, fault:
+        probe.api(settings_of(tmp_path, server))
 
 
 def test_mlflow_is_known_by_its_experiments_or_without_any_by_its_version(tmp_path: Path) -> None:
@@ -152,5 +153,5 @@ def test_an_answer_that_drips_does_not_hold_the_check_up(tmp_path: Path, monkeyp
     monkeypatch.setattr(probe, "WITHIN_S", 0.5)
     with strange(b"HTTP/1.1 200 OK\r\n\r\n", drips=b"x") as server:
         for check in (probe.api, probe.mlflow, probe.ray):
-            with pytest.raises(probe.Unhealthy, match="not complete after 0.5 s"):
+            with pytest.raises(probe.Unhealthy, match=r"not complete after 0\.5 s"):
                 check(settings_of(tmp_path, server))
