@@ -7,12 +7,12 @@ import pytest
 from typer.testing import CliRunner
 
 from service.cli.main import app
-from service.cli.stack.component import component_environment, components, ray_scratch
+from service.cli.stack.component import RAY_OPEN, component_environment, components, ray_scratch
 from service.cli.stack.home import StackError, make_home, make_private
 from service.settings import Settings
 
 # The longest path that Ray makes below its folder, and the longest that a socket may have.
-BELOW = "/session_2026-11-30_20-22-23_123456_4194304/sockets/plasma_store.1"
+BELOW = "/session_2026-11-30_20-22-23_123456_4194304/sockets/dash_MetricsHead"
 MAX_SOCKET_PATH = 107
 
 
@@ -70,7 +70,17 @@ def test_the_folder_that_ray_opens_to_everybody_lies_in_a_private_one(tmp_path: 
         folder = Path(option.partition("=")[2])
         assert folder.parent == ray.scratch == ray_scratch(settings)
         assert len(f"{folder}{BELOW}") <= MAX_SOCKET_PATH
-        assert component_environment(settings)["TZ"] == "UTC"
+
+
+def test_ray_listens_on_this_machine_alone_unless_the_operator_opens_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings.from_environment({"TET_HOME": str(tmp_path)})
+    monkeypatch.delenv(RAY_OPEN, raising=False)
+    assert component_environment(settings)[RAY_OPEN] == "0"
+    assert component_environment(settings)["TZ"] == "UTC"
+    monkeypatch.setenv(RAY_OPEN, "1")
+    assert component_environment(settings)[RAY_OPEN] == "1"
 
 
 def test_a_private_folder_is_private_whatever_its_mode_was(tmp_path: Path) -> None:
