@@ -6,7 +6,7 @@ import sys
 import uvicorn
 
 from service.api.app import create_app
-from service.api.starting import fault
+from service.api.surroundings import fault
 from service.settings import Settings, SettingsInvalid
 from service.times import log_to
 

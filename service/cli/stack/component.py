@@ -15,9 +15,9 @@ from service.settings import Settings
 
 # Trials exchange numbers, not tensors. Ray's default is a third of the machine's memory, which trials need.
 OBJECT_STORE_BYTES = 256 * 1024**2
-# Off, Ray takes 127.0.0.1 as this machine's address, and all of its servers listen there alone. Otherwise they listen on
-# every address, and a few bytes to the head's port end the head, without a token. Ray's name for it is historical: it is
-# off on Windows and macOS, and works on Linux too.
+# Off, Ray takes 127.0.0.1 as this machine's address, and all of its servers listen there alone. Otherwise they listen
+# on every address, and a few bytes to the head's port end the head, without a token. The name is historical: it is off
+# by default on Windows and macOS, and works on Linux too.
 RAY_OPEN = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 
 

@@ -69,7 +69,7 @@ def living(settings: Settings) -> dict[str, list[ProcessRecord]]:
 
 
 def _commands(settings: Settings) -> dict[str, tuple[str, ...]]:
-    """Return, by component, the arguments by which its first process is told from those that it starts."""
+    """Return the arguments, by component, that only its first process has, and none of those that it starts."""
     commands = {component.name: component.command[1:3] for component in components(settings) if component.command}
     return {**commands, SUPERVISOR: SUPERVISOR_COMMAND[1:3]}
 

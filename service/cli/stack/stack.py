@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from service.cli.stack import supervisor_control
-from service.cli.stack.component import Component, components
+from service.cli.stack.component import RAY_OPEN, Component, components
 from service.cli.stack.home import StackError, check_home, locked, make_home, settings_digest
 from service.cli.stack.ports import open_addresses
 from service.cli.stack.process import StartedProcess
@@ -52,8 +52,8 @@ def exposed(settings: Settings) -> str | None:
         return None
     where = ", ".join(addresses)
     return (
-        f"Ray's head listens on {where}, port {settings.ray_gcs_port}: whoever reaches that port can end it without a "
-        'token. Close it with a firewall (SECURITY.md, "Ray\'s head")'
+        f"Ray's head listens on {where}, port {settings.ray_gcs_port}: a program that reaches that port can end it without a "
+        f"token. Unset {RAY_OPEN} and start again, or close the port with a firewall (SECURITY.md: Ray's head)"
     )
 
 
