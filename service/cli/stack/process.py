@@ -43,7 +43,7 @@ class ProcessRecord:
         settings: A digest of the settings that it was started with.
     """
 
-    pid: Annotated[int, Field(gt=0, lt=2**31)] | None
+    pid: Annotated[int, Field(strict=True, gt=0, lt=2**31)] | None
     birth: str
     mark: str
     settings: str

@@ -52,8 +52,8 @@ def exposed(settings: Settings) -> str | None:
         return None
     where = ", ".join(addresses)
     return (
-        f"Ray's head listens on {where}, port {settings.ray_gcs_port}: a program that reaches that port can end it without a "
-        f"token. Unset {RAY_OPEN} and start again, or close the port with a firewall (SECURITY.md: Ray's head)"
+        f"Ray's head listens on {where}, port {settings.ray_gcs_port}: a program that reaches that port can end it "
+        f"without a token. Unset {RAY_OPEN} and start again, or close the port with a firewall (SECURITY.md: Ray's head)"
     )
 
 

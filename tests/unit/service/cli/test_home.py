@@ -63,7 +63,7 @@ def test_an_empty_token_is_replaced(tmp_path: Path) -> None:
 
 
 def test_the_folder_that_ray_opens_to_everybody_lies_in_a_private_one(tmp_path: Path) -> None:
-    for home in (tmp_path, tmp_path / "h" * 20 / ("long" * 30)):
+    for home in (tmp_path, tmp_path / ("long" * 30) / ("home" * 30)):
         settings = Settings.from_environment({"TET_HOME": str(home)})
         ray = next(component for component in components(settings) if component.name == "ray")
         (option,) = [each for each in ray.command or () if each.startswith("--temp-dir=")]

@@ -33,7 +33,7 @@ COMMANDS = [
     ("submit", SPEC),
     ("validate", SPEC),
     ("fork", ID),
-    ("rerun-best", ID, "10-14"),
+    ("rerun-best", ID, "--seeds", "10-14"),
 ]
 NEWER = Identity("9.0.0", "a").headers()
 
