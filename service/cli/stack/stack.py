@@ -53,7 +53,7 @@ def exposed(settings: Settings) -> str | None:
     where = ", ".join(addresses)
     return (
         f"Ray's head listens on {where}, port {settings.ray_gcs_port}: a program that reaches that port can end it "
-        f"without a token. Unset {RAY_OPEN} and start again, or close the port with a firewall (SECURITY.md: Ray's head)"
+        f"without a token. Unset {RAY_OPEN} and start again, or close the port with a firewall (see SECURITY.md)"
     )
 
 

@@ -66,6 +66,7 @@ def test_a_stack_starts_is_repaired_and_ends(stack: Stack) -> None:
     check_other_settings_are_refused(stack)
     check_a_dead_component_is_restarted(stack, first)
     check_a_dead_supervisor_does_no_harm_and_is_replaced(stack)
+    check_lost_pid_files_are_written_again(stack, stack.records())
     check_a_second_up_starts_nothing(stack, stack.records())
 
     last = stack.records()
@@ -108,6 +109,18 @@ def check_nobody_else_reaches_it(stack: Stack, records: dict[str, ProcessRecord]
     assert [ip for ip in listening if ip.removeprefix("::ffff:") != "127.0.0.1"] == []
     assert status(stack)["warnings"] == []
     assert stat.S_IMODE(ray_scratch(stack.settings).stat().st_mode) == 0o700
+
+
+def check_lost_pid_files_are_written_again(stack: Stack, records: dict[str, ProcessRecord]) -> None:
+    folder = stack.settings.home / "run"
+    (folder / "api.json").write_text('{"pid":')
+    (folder / "supervisor.json").write_text("")
+    for name in ("mlflow", "ray"):
+        (folder / f"{name}.json").unlink()
+    shown = stack.tet("status")
+    assert shown.returncode == 0, shown.stdout
+    assert f"mlflow still runs (process {records['mlflow'].pid}): the file was written again" in shown.stderr
+    assert stack.records() == records
 
 
 def check_a_second_up_starts_nothing(stack: Stack, records: dict[str, ProcessRecord]) -> None:
