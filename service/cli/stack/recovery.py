@@ -57,7 +57,7 @@ def living(settings: Settings) -> dict[str, list[ProcessRecord]]:
         except (psutil.Error, OSError):  # another user's, or just ended
             continue
         name, mark = environment.get(COMPONENT), environment.get(MARK)
-        if name and mark and process.pid != os.getpid() and _is_of(environment, settings):
+        if name and mark and _is_of(environment, settings):  # also this process, which may be the supervisor
             families[name, mark].append(process)
             environments[name, mark] = environment
     records: dict[str, list[ProcessRecord]] = defaultdict(list)

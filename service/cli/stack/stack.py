@@ -132,7 +132,8 @@ def down(settings: Settings, say: Say) -> None:
 
 def _end_others(settings: Settings, say: Say) -> bool:
     """End processes of this stack that no pid file names, such as a second one of a component."""
-    others = [(name, record) for name, records in living(settings).items() for record in records]
+    found = [(name, record) for name, records in living(settings).items() for record in records]
+    others = [(name, record) for name, record in found if record.family()]  # not this process alone
     for name, record in others:
         try:
             record.stop(OTHERS_STOP_S)

@@ -12,10 +12,11 @@ import pytest
 from service.cli.stack import stack, supervisor_control
 from service.cli.stack.component import Component, component_environment, components
 from service.cli.stack.home import make_home, settings_digest
-from service.cli.stack.process import ProcessRecord, StartedProcess, birth
+from service.cli.stack.process import COMPONENT, MARK, ProcessRecord, StartedProcess, birth
 from service.cli.stack.recovery import living, recover
 from service.settings import Settings
 from tests.ports import free_ports
+from tests.root import ROOT
 
 NAMES = ("API_PORT", "MLFLOW_PORT", "RAY_DASHBOARD_PORT", "RAY_GCS_PORT", "RAY_CLIENT_PORT", "RAY_AGENT_PORT")
 # A process that has the arguments of the API's, and a child in a session of its own.
@@ -131,6 +132,28 @@ def test_a_damaged_pid_file_without_a_process_counts_as_a_dead_component(setting
     assert not found.is_alive()
     assert found.family() == []
     assert said == [f"{component.pid_file.path} is damaged, and no process of mlflow runs: it counts as dead"]
+
+
+def test_a_supervisor_that_looks_for_lost_files_finds_itself(settings: Settings) -> None:
+    code = """
+from service.cli.stack.recovery import recover
+from service.cli.stack.supervisor_control import supervisor_pid
+from service.settings import Settings
+settings = Settings.from_environment()
+recover(settings, print, missing=False)
+print(supervisor_pid(settings))
+"""
+    supervisor_control.pid_file(settings).path.write_text("{")
+    env = {
+        **component_environment(settings),
+        MARK: "m",
+        COMPONENT: supervisor_control.SUPERVISOR,
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [sys.executable, "-c", code, *supervisor_control.SUPERVISOR_COMMAND[1:]]
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        said, _ = process.communicate(timeout=60)
+    assert said.splitlines()[-1] == str(process.pid)
 
 
 def test_the_status_shows_a_component_that_another_program_stands_for(settings: Settings) -> None:
