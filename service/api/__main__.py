@@ -1,12 +1,13 @@
 """The API's process: `python -m service.api`, with the settings of the environment."""
 
 import gc
-import logging
 import sys
 
 from service.api.app import create_app
 from service.api.server import bound_arenas, serve
+from service.api.surroundings import fault
 from service.settings import Settings, SettingsInvalid
+from service.times import log_to
 
 # Seconds after which Python switches to another thread. With its default of 5 ms, an answer that the event loop sends
 # in four short steps takes up to 20 ms while a large spec is being checked.
@@ -17,8 +18,7 @@ STARTUP_FAILURE = 3
 
 def main() -> int:
     """Serve until a signal; return the exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    log_to(named=True)
     bound_arenas()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
@@ -26,6 +26,9 @@ def main() -> int:
     except SettingsInvalid as error:
         print(error, file=sys.stderr)
         return 2
+    if (reason := fault(settings)) is not None:
+        print(reason, file=sys.stderr)
+        return 1
     app = create_app(settings)
     # Imported objects stay. The garbage collector must not scan them: each scan would stop all answers for 0.1 s.
     gc.collect()

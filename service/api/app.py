@@ -15,9 +15,11 @@ from service.api.experiments import endpoints as experiments
 from service.api.experiments import lifecycle
 from service.api.feeds import Feeds
 from service.api.guards import BodyLimit, HostGuard
+from service.api.naming import IdentityHeaders
 from service.api.turnstile import Turnstile
 from service.control.child import ControlProcess
 from service.control.jobs import RayJobs, token_from
+from service.identity import Identity
 from service.settings import Settings
 from service.store.database import Database
 
@@ -39,6 +41,7 @@ def create_app(settings: Settings, *, reconcile: bool = True) -> FastAPI:
         redirect_slashes=False,
         lifespan=_lifespan(settings, reconcile),
         middleware=[
+            Middleware(IdentityHeaders),
             Middleware(HostGuard, allowed_hosts=settings.allowed_hosts),
             Middleware(BodyLimit, max_bytes=settings.max_body_bytes, max_bytes_in_all=settings.max_bytes_of_bodies),
             Middleware(Turnstile, max_requests=settings.max_requests),
@@ -59,6 +62,7 @@ def _lifespan(settings: Settings, reconcile: bool) -> "type[AbstractAsyncContext
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         settings.storage.mkdir(parents=True, exist_ok=True)
         settings.home.mkdir(parents=True, exist_ok=True)
+        app.state.identity = Identity.of(settings.home)
         database = Database(settings.database_url)
         jobs = RayJobs(settings.ray_url, token_from(os.environ, settings.ray_token_file))
         checkers = Checkers(settings.checkers or default_number())

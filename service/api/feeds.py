@@ -22,6 +22,7 @@ from service.errors import Overloaded
 from service.states import TERMINAL
 from service.store.database import Database
 from service.store.tables import EventRow
+from service.times import exact
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +173,7 @@ def read_news(database: Database, known: Mapping[str, int]) -> tuple[list[EventR
 
 def as_sent(row: EventRow) -> bytes:
     """Return an event as the stream sends it."""
-    data = {"at": row.at.isoformat(), **row.data}
+    data = {"at": exact(row.at), **row.data}
     return ServerSentEvent(json.dumps(data, ensure_ascii=False), event=row.type, id=str(row.id)).encode()
 
 

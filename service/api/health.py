@@ -3,14 +3,15 @@
 import tempfile
 from collections.abc import Callable
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.api.context import Context, InContext
 from service.api.openapi import problem_responses
 from service.api.problems import FieldProblem, problem
+from service.identity import SERVICE, Identity
 
 router = APIRouter(tags=["health"])
 
@@ -21,10 +22,19 @@ class Health(BaseModel):
     status: str = "ok"
 
 
-@router.get("/healthz", summary="Does the process run?")
-async def healthz() -> Health:
+class Liveness(Health):
+    """The answer of a process that runs: which program it is."""
+
+    service: str = Field(SERVICE, description="The name of this service, the same in every version.")
+    version: str = Field(description="The version of the service; every answer has it as X-Tet-Version.")
+    instance: str = Field(description="The name of this stack; every answer has it as X-Tet-Instance.")
+
+
+@router.get("/healthz", summary="Does the process run, and which program is it?")
+async def healthz(request: Request) -> Liveness:
     """Answer as long as the process serves requests."""
-    return Health()
+    identity: Identity = request.app.state.identity
+    return Liveness(version=identity.version, instance=identity.instance)
 
 
 @router.get("/readyz", summary="Does the service work?", response_model=Health, responses=problem_responses(503))

@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Match
 
+from service.api.naming import identity_headers
 from service.errors import Conflict, DocumentInvalid, FieldError, NotFound, Overloaded, SpecInvalid, TooCostly
 from service.text import printable, printable_line
 
@@ -199,7 +200,9 @@ async def _database_away(request: Request, error: Exception) -> ProblemResponse:
 async def _unexpected(request: Request, error: Exception) -> ProblemResponse:
     mark = secrets.token_hex(4)
     log.error("error %s in %s %s", mark, request.method, shortened(request.url.path), exc_info=error)
-    return _at(request, 500, f"an unexpected error; look in the service's log for {mark}")
+    # Starlette answers this error outside of all middlewares.
+    headers = identity_headers(request.app)
+    return _at(request, 500, f"an unexpected error; look in the service's log for {mark}", headers=headers)
 
 
 def _at(request: Request, status: int, detail: str, **members: Any) -> ProblemResponse:

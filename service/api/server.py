@@ -26,7 +26,8 @@ def server_config(app: FastAPI, settings: Settings, **options: Any) -> LimitedCo
         wanted = f"TET_MAX_CONNECTIONS={settings.max_connections}"
         log.warning("%s: the limit of open files of this process allows only %d", wanted, connections)
     limits = ConnectionLimits(connections, settings.request_timeout_s, settings.idle_timeout_s, backlog)
-    return LimitedConfig(app, limits, timeout_graceful_shutdown=GRACE_S, **options)
+    # Without a `log_config`, its lines go to our log, with our times.
+    return LimitedConfig(app, limits, timeout_graceful_shutdown=GRACE_S, log_config=None, **options)
 
 
 def serve(app: FastAPI, settings: Settings) -> bool:

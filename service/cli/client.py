@@ -6,27 +6,40 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import httpx
-from pydantic import BaseModel, ValidationError
 
+from service.cli.exchange import Overlong, Received, beginning, exchange, is_earlier_api
+from service.cli.forms import Form, Json, in_form, unknown_form
 from service.errors import TetError
-
-# An answer of the API as received, for `--json`. Code that depends on an answer reads it with `as_model` first.
-Json = dict[str, Any]
-Model = TypeVar("Model", bound=BaseModel)
+from service.identity import Identity
 
 CONTENT_TYPES = {".json": "application/json", ".yaml": "application/yaml", ".yml": "application/yaml"}
+# The keys of each answer on which the commands depend.
+_POSTED: Form = {"id": str}
+_SHOWN: Form = {"id": str, "name": str, "chains": list}
+_ACTED: Form = {"id": str, "state": str}
+_RETRIED: Form = {"id": str, "state": str, "generation": int}
+_PRESET: Form = {"name": str, "reproduces": str, "arms": list, "num_trials": int, "needs": str}
 # Tries of one request before the API counts as unreachable.
 TRIES = 4
+# Seconds between two parts of an answer, and until the whole answer.
 TIMEOUT_S = 30.0
 # Largest number of seconds to wait before the next try, whatever a busy API asks for.
 MAX_WAIT_S = 10.0
+WITHIN_S = 60.0
+REMEDY = (
+    "set TET_API_PORT (and TET_API_HOST) to the address of the API, or end that program and start the API with `tet up`"
+)
 
 
 class Unreachable(TetError):  # noqa: N818 - named for what it says
     """The error of an API that does not answer at its address."""
+
+
+class Stranger(TetError):  # noqa: N818
+    """The error of another program that answers at the API's address."""
 
 
 class Refused(TetError):  # noqa: N818
@@ -41,15 +54,20 @@ class Refused(TetError):  # noqa: N818
         self.status = status
         self.problem = problem
         heading = str(problem.get("detail") or problem.get("title") or fallback or "no reason given")
-        super().__init__("\n".join([f"{heading} (HTTP {status})", *map(_fault, problem.get("errors", []))]))
+        errors = problem.get("errors")
+        faults = [_fault(error) for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
+        super().__init__("\n".join([f"{heading} (HTTP {status})", *faults]))
 
 
 class Client:
     """One connection to the API; use it as a context manager."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, within_s: float = WITHIN_S) -> None:
+        """Prepare to call the API at `url`; each answer must be complete within `within_s` seconds."""
         self.url = url
-        self._http = httpx.Client(base_url=url, timeout=TIMEOUT_S, trust_env=False)
+        self._within_s = within_s
+        self._http = httpx.Client(base_url=url, timeout=min(TIMEOUT_S, within_s), trust_env=False)
+        self._is_earlier = False
 
     def __enter__(self) -> Self:
         return self
@@ -66,28 +84,28 @@ class Client:
         """
         headers = {"Content-Type": content_type, "Idempotency-Key": key or uuid.uuid4().hex}
         params = {"preset": preset} if preset else {}
-        return self._json("POST", "/experiments", content=body, headers=headers, params=params)
+        return self._json("POST", "/experiments", _POSTED, content=body, headers=headers, params=params)
 
     def validate(self, body: bytes, content_type: str, *, preset: str | None = None) -> Json:
         """Return the number of trials of a spec, and whether they fit on the cluster."""
         params = {"preset": preset} if preset else {}
         headers = {"Content-Type": content_type}
-        return self._json("POST", "/experiments/validate", content=body, headers=headers, params=params)
+        return self._json("POST", "/experiments/validate", {}, content=body, headers=headers, params=params)
 
     def presets(self) -> list[Json]:
         """Return the experiments that come with the service."""
-        listed: list[Json] = self._json("GET", "/presets")["presets"]
-        return listed
+        listed: list[Json] = self._json("GET", "/presets", {"presets": list})["presets"]
+        return [in_form(row, _PRESET, "GET /presets") for row in listed]
 
     def experiments(self, *, state: str | None = None, limit: int = 100) -> Iterator[Json]:
         """Yield every experiment, newest first, page by page."""
         params: Json = {"limit": limit} | ({"state": state} if state else {})
         while True:
-            page = self._json("GET", "/experiments", params=params)
+            page = self._json("GET", "/experiments", {"experiments": list}, params=params)
             yield from page["experiments"]
             if not page.get("next_cursor"):
                 return
-            params["cursor"] = page["next_cursor"]
+            params["cursor"] = _next(page, params)
 
     def experiment(self, experiment_id: str, *, max_chains: int | None = None) -> Json:
         """Return an experiment with its chains, page by page.
@@ -96,41 +114,43 @@ class Client:
             experiment_id: The experiment's id.
             max_chains: Number of chains after which no further page is read; None: read all pages.
         """
-        experiment = page = self._json("GET", f"/experiments/{experiment_id}")
+        params: Json = {}
+        experiment = page = self._json("GET", f"/experiments/{experiment_id}", _SHOWN)
         while page.get("next_cursor") is not None and (max_chains is None or len(experiment["chains"]) < max_chains):
-            page = self._json("GET", f"/experiments/{experiment_id}", params={"cursor": page["next_cursor"]})
+            params["cursor"] = _next(page, params)
+            page = self._json("GET", f"/experiments/{experiment_id}", _SHOWN, params=params)
             experiment["chains"] += page["chains"]
         return experiment
 
     def comparison(self, experiment_id: str) -> Json:
         """Return how the arms of an experiment compare, by the chains that have succeeded so far."""
-        return self._json("GET", f"/experiments/{experiment_id}/comparison")
+        return self._json("GET", f"/experiments/{experiment_id}/comparison", {})
 
     def cancel(self, experiment_id: str) -> Json:
         """Ask the service to cancel an experiment."""
-        return self._json("POST", f"/experiments/{experiment_id}/cancel")
+        return self._json("POST", f"/experiments/{experiment_id}/cancel", _ACTED)
 
     def pause(self, experiment_id: str) -> Json:
         """Ask the service to pause an experiment."""
-        return self._json("POST", f"/experiments/{experiment_id}/pause")
+        return self._json("POST", f"/experiments/{experiment_id}/pause", _ACTED)
 
     def resume(self, experiment_id: str, resources: Json | None = None) -> Json:
         """Ask the service to resume an experiment; `resources` are the keys that change for its trials."""
-        return self._json("POST", f"/experiments/{experiment_id}/resume", **_changing(resources))
+        return self._json("POST", f"/experiments/{experiment_id}/resume", _ACTED, **_changing(resources))
 
     def retry(self, experiment_id: str, resources: Json | None = None) -> Json:
         """Ask the service to retry an experiment; `resources` as for `resume`."""
-        return self._json("POST", f"/experiments/{experiment_id}/retry", **_changing(resources))
+        return self._json("POST", f"/experiments/{experiment_id}/retry", _RETRIED, **_changing(resources))
 
     def fork(self, experiment_id: str, body: bytes, content_type: str, key: str | None = None) -> Json:
         """Post a new experiment that starts where another one ended; the body holds the changes to the spec."""
         headers = {"Content-Type": content_type, "Idempotency-Key": key or uuid.uuid4().hex}
-        return self._json("POST", f"/experiments/{experiment_id}/fork", content=body, headers=headers)
+        return self._json("POST", f"/experiments/{experiment_id}/fork", _POSTED, content=body, headers=headers)
 
     def rerun_best(self, experiment_id: str, wanted: Json, key: str | None = None) -> Json:
         """Post a new experiment that measures a search's best configurations over other seeds."""
         headers = {"Idempotency-Key": key or uuid.uuid4().hex}
-        return self._json("POST", f"/experiments/{experiment_id}/rerun-best", json=wanted, headers=headers)
+        return self._json("POST", f"/experiments/{experiment_id}/rerun-best", _POSTED, json=wanted, headers=headers)
 
     def delete(self, experiment_id: str, what: str) -> None:
         """Ask the service to remove an experiment, or its checkpoints."""
@@ -138,65 +158,76 @@ class Client:
 
     def verify(self, experiment_id: str, chain: str, stage: int) -> Json:
         """Ask the service to replay a stage."""
-        return self._json("POST", f"/experiments/{experiment_id}/verify", json={"chain": chain, "stage": stage})
+        return self._json("POST", f"/experiments/{experiment_id}/verify", {}, json={"chain": chain, "stage": stage})
 
     def verification(self, experiment_id: str, number: int) -> Json:
         """Return the state of a replay."""
-        return self._json("GET", f"/experiments/{experiment_id}/verifications/{number}")
+        return self._json("GET", f"/experiments/{experiment_id}/verifications/{number}", {})
 
     def logs(self, experiment_id: str, **params: str | int) -> tuple[bytes, str]:
         """Return a log of the driver or of a trial, and the cursor for the bytes that follow."""
-        response = self._request("GET", f"/experiments/{experiment_id}/logs", params=params)
-        return response.content, response.headers["X-Next-Cursor"]
+        received = self._request("GET", f"/experiments/{experiment_id}/logs", params=params)
+        if "X-Next-Cursor" not in received.headers:
+            raise unknown_form("GET /logs: the header X-Next-Cursor is missing")
+        return received.content, received.headers["X-Next-Cursor"]
 
-    def _json(self, method: str, path: str, **arguments: Any) -> Json:
-        answer: Json = self._request(method, path, **arguments).json()
-        return answer
+    def _json(self, method: str, path: str, form: Form, **arguments: Any) -> Json:
+        received = self._request(method, path, **arguments)
+        try:
+            answer = received.json()
+        except ValueError:
+            raise unknown_form(f"{method} {path}: not JSON, beginning {beginning(received.content)}") from None
+        return in_form(answer, form, f"{method} {path}")
 
-    def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+    def _request(self, method: str, path: str, **arguments: Any) -> Received:
+        received = self._received(method, path, arguments)
+        if Identity.from_headers(received.headers) is None and not self._is_earlier:
+            self._is_earlier = is_earlier_api(self._http, self.url, within_s=self._within_s)
+            if not self._is_earlier:
+                answer = f"{method} {path} gave {received}"
+                raise Stranger(f"another program answers at {self.url}, not this service's API: {answer}; {REMEDY}")
+        if received.is_success:
+            return received
+        raise _refused(received)
+
+    def _received(self, method: str, path: str, arguments: Json) -> Received:
         for attempt in range(1, TRIES + 1):
             try:
-                response = self._http.request(method, path, **arguments)
+                received = exchange(self._http, method, path, within_s=self._within_s, **arguments)
             except httpx.ConnectError as error:
                 raise Unreachable(f"no API answers at {self.url} ({error}): `tet up` starts one here") from None
-            except httpx.TransportError as error:
+            except (Overlong, httpx.DecodingError) as error:
+                raise Stranger(f"what answers at {self.url} is no API: {error}; {REMEDY}") from None
+            except httpx.HTTPError as error:
                 # Each request may be sent twice: a second one changes nothing, and posts have keys.
                 if attempt == TRIES:
-                    raise Unreachable(
-                        f"the API at {self.url} does not answer: {error or type(error).__name__}"
-                    ) from None
+                    raise self._silence(error) from None
                 time.sleep(0.2 * 2**attempt)
                 continue
-            if response.is_success:
-                return response
-            if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and attempt < TRIES:
-                time.sleep(_retry_after_s(response))
-                continue
-            raise _refused(response)
+            if received.status != HTTPStatus.TOO_MANY_REQUESTS or attempt == TRIES:
+                return received
+            time.sleep(_retry_after_s(received))
         raise AssertionError("unreachable")
 
+    def _silence(self, error: httpx.HTTPError) -> TetError:
+        reason = beginning(str(error).encode(errors="backslashreplace")) if str(error) else type(error).__name__
+        if isinstance(error, httpx.RemoteProtocolError):
+            return Unreachable(f"what answers at {self.url} does not speak HTTP, or ended early: {reason}; {REMEDY}")
+        return Unreachable(f"the API at {self.url} does not answer: {reason}")
 
-def _retry_after_s(response: httpx.Response) -> float:
+
+def _retry_after_s(received: Received) -> float:
     """Return how long the API asks to wait, within limits."""
-    wanted = response.headers.get("Retry-After", "")
+    wanted = received.headers.get("Retry-After", "")
     return min(float(wanted), MAX_WAIT_S) if wanted.isdecimal() else 1.0
 
 
-def as_model(model: type[Model], answer: Json) -> Model:
-    """Return an answer of the API as a model.
-
-    Raises:
-        TetError: The answer has another form, for example because the service has another version.
-    """
-    try:
-        return model.model_validate(answer)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise TetError(
-            f"the API answered in a form that this `tet` does not know ({place}: {first['msg']}): "
-            "install the same version of `tet` and of the service"
-        ) from None
+def _next(page: Json, params: Json) -> Any:
+    """Return the cursor of the next page; a cursor that does not move would be followed forever."""
+    cursor = page["next_cursor"]
+    if cursor == params.get("cursor"):
+        raise unknown_form(f"next_cursor: {beginning(str(cursor).encode())} follows itself")
+    return cursor
 
 
 def read_spec(path: Path) -> tuple[bytes, str]:
@@ -216,14 +247,12 @@ def _changing(resources: Json | None) -> Json:
     return {"json": {"resources": resources}} if resources else {}
 
 
-def _refused(response: httpx.Response) -> Refused:
+def _refused(received: Received) -> Refused:
     try:
-        problem = response.json()
+        problem = received.json()
     except ValueError:
         problem = {}
-    if not isinstance(problem, dict):
-        problem = {}
-    return Refused(response.status_code, problem, " ".join(response.text.split())[:200])
+    return Refused(received.status, problem if isinstance(problem, dict) else {}, str(received))
 
 
 def _fault(error: Json) -> str:

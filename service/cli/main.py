@@ -1,19 +1,32 @@
 """`tet`, the command line. Each command is a function in another module of this package."""
 
 import sys
+from typing import Any
 
 import typer
 
 from service.cli import posting, showing, steering, up
-from service.cli.output import fail
+from service.cli.output import drop_output, fail, fail_of_system, flush
 from service.errors import TetError
 
 
 class Group(typer.core.TyperGroup):
-    """A group of commands that prints the project's own errors as one message, with exit status 1.
+    """A group of commands that prints errors of the project and of the system as one message, with exit status 1.
 
     Any other exception is a bug and shows its trace.
     """
+
+    def main(self, *arguments: Any, **named: Any) -> Any:
+        """Run the program, its help included, and check that its whole output was written."""
+        try:
+            try:
+                return super().main(*arguments, **named)
+            finally:
+                flush()
+        except OSError as error:
+            fail_of_system(error)
+            drop_output()
+            sys.exit(1)
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
         """Run the command."""

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from service.answers.validation import ValidatedSpec
-from service.cli.client import Client, Json, as_model, read_spec
+from service.cli.client import Client, read_spec
+from service.cli.forms import Json, as_model
 from service.cli.options import AsJson, Follow, Id, Key, connected
 from service.cli.output import out, print_json, say
 from service.cli.showing import follow_to_end

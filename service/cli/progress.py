@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -12,6 +11,7 @@ from service.answers.chances import AgainstChance, ChanceView
 from service.answers.experiments import ExperimentView
 from service.search.wording import in_few_digits
 from service.states import DONE, WorkState
+from service.times import for_people
 
 # The order in which the states of a search's configurations are printed.
 _COUNTED_STATES = (
@@ -182,11 +182,10 @@ def _search_line(arm: ArmSearchView) -> str:
 
 
 def ends_at(experiment: ExperimentView) -> str | None:
-    """Return when a search is expected to end, in local time; None while that is unknown."""
+    """Return when a search is expected to end; None while that is unknown."""
     if experiment.search is None or experiment.search.expected_end is None:
         return None
-    at, today = experiment.search.expected_end.astimezone(), datetime.now().astimezone().date()
-    return f"expected to end at {at:%H:%M:%S}" + ("" if at.date() == today else f" on {at:%Y-%m-%d}")
+    return f"expected to end at {for_people(experiment.search.expected_end)}"
 
 
 def duration(seconds: float | None) -> str:

@@ -16,6 +16,7 @@ from service.cli.progress import ChainProgress, configuration_text, duration
 from service.presets.catalogue import Published
 from service.spec.blocks import Resources
 from service.spec.search import ENERGY
+from service.times import for_people
 
 COLOURS = {
     "succeeded": "green",
@@ -38,7 +39,7 @@ def experiment_table(rows: Sequence[ExperimentSummary]) -> Table:
     table = Table("id", "name", "state", "stages", "created", box=box.SIMPLE_HEAD)
     for row in rows:
         done = f"{row.progress.stages_done}/{row.progress.stages_total}"
-        table.add_row(row.id, escape(row.name), coloured(row.state), done, f"{row.created_at:%Y-%m-%d %H:%M:%S}")
+        table.add_row(row.id, escape(row.name), coloured(row.state), done, for_people(row.created_at))
     return table
 
 

@@ -9,15 +9,18 @@ import typer
 from service.answers.comparisons import ComparisonView
 from service.answers.experiments import ExperimentSummary, ExperimentView
 from service.cli import rendering
-from service.cli.client import Client, Refused, as_model
+from service.cli.client import Client, Refused
 from service.cli.failing import explained, failed_stages
+from service.cli.forms import as_model
 from service.cli.options import AsJson, Id, connected
 from service.cli.output import LogPrinter, err, out, print_json, say
 from service.cli.progress import at_chance, searches
 from service.cli.watch import watch
+from service.errors import TetError
 from service.presets import catalogue
 from service.settings import Settings
 from service.states import TERMINAL, ExperimentState
+from service.times import for_people
 
 # Seconds that `tet logs --follow` waits after an empty answer before it asks again.
 LOG_POLL_S = 1.0
@@ -74,7 +77,7 @@ def _past(experiment: ExperimentView) -> Iterator[str]:
     for outcome in experiment.history:
         yield f"before  generation {outcome.generation} {outcome.state} {outcome.reason}"
     for earlier in experiment.resources_history:
-        yield f"before  {rendering.resources_text(earlier.resources)}, until {earlier.until.isoformat()}"
+        yield f"before  {rendering.resources_text(earlier.resources)}, until {for_people(earlier.until)}"
     if experiment.resources_history:
         yield f"now     {rendering.resources_text(experiment.resources)}"
     if experiment.parents:
@@ -101,6 +104,11 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Continue until the experiment has ended.")] = False,
 ) -> None:
     """Print the log of an experiment's driver, or of one of its trials."""
+    if stage is not None and chain is None:
+        raise TetError(
+            f"--stage {stage} needs --chain CHAIN too: each chain has its own stages (`tet show {experiment_id}` lists "
+            "the chains). Without both, this prints the log of the driver"
+        )
     which: dict[str, str | int] = {
         key: value for key, value in (("chain", chain), ("stage", stage)) if value is not None
     }

@@ -10,8 +10,9 @@ from service.answers.chains import ChainView, StageView
 from service.answers.experiments import ExperimentView, OutcomeView
 from service.answers.verification import VerificationView
 from service.cli import rendering
-from service.cli.client import Client, Json, as_model
+from service.cli.client import Client
 from service.cli.failing import after_retry
+from service.cli.forms import Json, as_model
 from service.cli.options import Id, connected
 from service.cli.output import out, say
 from service.cli.progress import stage_name

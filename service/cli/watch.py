@@ -15,8 +15,9 @@ from service.answers.chances import chance_in_words
 from service.answers.experiments import ExperimentView
 from service.answers.rounding import percent
 from service.cli import rendering
-from service.cli.client import Client, Unreachable, as_model
+from service.cli.client import Client, Unreachable
 from service.cli.failing import failed_alike
+from service.cli.forms import as_model
 from service.cli.progress import (
     ChainProgress,
     Pace,

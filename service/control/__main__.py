@@ -11,10 +11,13 @@ every act may be repeated, and the next process does so.
 import logging
 import os
 import signal
+import sqlite3
 import sys
 import threading
 import time
 from typing import NoReturn
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from service import signals
 from service.control.background import BackgroundThread
@@ -25,6 +28,7 @@ from service.control.jobs import RayJobs, token_from
 from service.control.reconciler import Reconciler
 from service.settings import Settings
 from service.store.database import Database
+from service.times import log_to
 
 log = logging.getLogger("service.control")
 
@@ -38,14 +42,14 @@ END_WITHIN_S = STOP_S - 5.0
 
 def main() -> int:
     """Run until asked to end; return the exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    log_to(named=True)
     ended = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches parent and child: the parent ends the child
     signals.set_on(ended, signal.SIGTERM)
     threading.Thread(target=_await_parent, args=(ended,), name="parent", daemon=True).start()
     settings = Settings.from_environment()
     database = Database(settings.database_url)
+    _await_known(database, ended)
     with RayJobs(settings.ray_url, token_from(os.environ, settings.ray_token_file)) as jobs:
         reconciler = Reconciler(database, jobs, settings)
         parts = (reconciler, Housekeeper(database, settings), Deliverer(database, settings))
@@ -55,6 +59,19 @@ def main() -> int:
         _end(*parts)
     database.dispose()
     return 0
+
+
+def _await_known(database: Database, ended: threading.Event) -> None:
+    """Report that a newer version has written the database, as long as that is so: this one must not touch it."""
+    while not ended.is_set():
+        try:
+            refusal = database.refusal()
+        except (SQLAlchemyError, sqlite3.Error):  # it is away: the reconciler reports that, and waits for it
+            return
+        if refusal is None:
+            return
+        _report(refusal, ended)
+        ended.wait(REPORT_INTERVAL_S)
 
 
 def _await_parent(ended: threading.Event) -> None:

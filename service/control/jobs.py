@@ -89,7 +89,7 @@ class RayJobs:
             details = response.json()
             status = _STATUS.get(details["status"], JobStatus.UNKNOWN)
             return Observation(status, f"{details['status']}: {_last_line(details.get('message') or '')}")
-        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        except (httpx.HTTPError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             return Observation(JobStatus.UNKNOWN, f"{type(error).__name__}: {error}")
 
     def submit(self, job: RayJob) -> str | None:
@@ -111,7 +111,7 @@ class RayJobs:
         try:
             response = self._request("GET", f"/api/jobs/{submission}/logs")
             return str(response.json()["logs"]) if response.status_code == httpx.codes.OK else None
-        except (httpx.HTTPError, ValueError, KeyError):
+        except (httpx.HTTPError, ValueError, LookupError, TypeError, RecursionError):
             return None
 
     def cluster_resources(self) -> list[dict[str, float]] | None:
@@ -120,7 +120,7 @@ class RayJobs:
             response = self._request("GET", "/api/v0/nodes", params={"detail": "true"})
             rows = response.json()["data"]["result"]["result"]
             return [row.get("resources_total") or {} for row in rows if row["state"] == "ALIVE"]
-        except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        except (httpx.HTTPError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return None
 
     def _try(self, method: str, path: str, **arguments: Any) -> str | None:

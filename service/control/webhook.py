@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from service.store.tables import ExperimentRow
+from service.times import exact
 
 MAX_TRIES = 10
 # Seconds before the next try: the wait doubles from the first of these to the last.
@@ -42,7 +43,7 @@ def message(row: ExperimentRow, comparison_url: str) -> dict[str, Any]:
     assert row.finished_at is not None
     return {
         "type": f"experiment.{row.state}",
-        "timestamp": row.finished_at.isoformat(),
+        "timestamp": exact(row.finished_at),
         "data": {
             "id": row.id,
             "name": row.name,

@@ -37,6 +37,7 @@ from service.runner.tuning.takeover import Takeover
 from service.spec import Experiment, parse
 from service.states import ExperimentState
 from service.storage import ExperimentFolder
+from service.times import log_to
 
 log = logging.getLogger("service.runner")
 
@@ -132,10 +133,8 @@ def _open_books(spec: Experiment, folder: ExperimentFolder, events: EventFile, g
 
 def _log_to(file: Path) -> None:
     """Log to the job's output, which Ray stores, and to a file on storage, which the API reads."""
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout), logging.FileHandler(file, encoding="utf-8")]
-    logging.basicConfig(
-        level=os.environ.get("TET_LOG_LEVEL", "INFO"), format="%(asctime)s %(levelname)s %(message)s", handlers=handlers
-    )
+    handlers = logging.StreamHandler(sys.stdout), logging.FileHandler(file, encoding="utf-8")
+    log_to(*handlers, level=os.environ.get("TET_LOG_LEVEL", "INFO"))
 
 
 def parse_arguments(argv: list[str] | None) -> DriverArguments:

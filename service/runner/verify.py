@@ -30,6 +30,7 @@ from service.spec import parse
 from service.spec.blocks import Limits, Resources
 from service.states import VerificationState
 from service.storage import ExperimentFolder
+from service.times import log_to
 from tet_core.files import write_atomic
 
 log = logging.getLogger("service.runner")
@@ -50,7 +51,7 @@ class VerifyArguments:
 def main(argv: list[str] | None = None) -> int:
     """Replay a stage and write the result; return 0, also for a difference."""
     arguments = parse_arguments(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout)
+    log_to(logging.StreamHandler(sys.stdout))
     folder = ExperimentFolder(arguments.storage, arguments.experiment)
     # Before mkdir: without a spec this fails, so that a late job does not restore the folder of a deleted experiment.
     spec = precision.with_auto_decided(folder, parse(json.loads(folder.spec.read_bytes())))

@@ -1,6 +1,7 @@
 """The configurations of a search: every arm with each set of values that is tried for it."""
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -9,6 +10,7 @@ from typing import Any
 from service.errors import FieldError, SpecInvalid
 from service.search.places import ARMS, MODEL, Document, UnknownPlaceError, with_values
 from service.search.proposals import NUM_AT_RANDOM, grid_size, num_possible, proposals
+from service.search.wording import integers_instead
 from service.spec.budgets import SEEDS, ArmSize, Budgets, budget_faults
 from service.spec.checks import MAX_CHAINS
 from service.spec.experiment import Experiment, StageConfig, parse
@@ -168,7 +170,8 @@ class SearchedSpec:
                 except UnknownPlaceError:
                     break  # this arm has no such place
                 except SpecInvalid as error:
-                    return FieldError.at(path, value, self._refusal(index, error)), set()
+                    detail = self._integers_only(index, place) or self._refusal(index, error)
+                    return FieldError.at(path, value, detail), set()
             if any(each != resolved[0] for each in resolved):
                 concerned.add(index)
         if concerned:
@@ -178,6 +181,29 @@ class SearchedSpec:
         return FieldError.at(
             path, place, "must make a difference: every arm sets this itself, or does not use it"
         ), set()
+
+    def _integers_only(self, index: int, place: str) -> str | None:
+        """Return what to write instead if a range of real numbers is at a place that takes integers; else None."""
+        dimension = self._search.space[place]
+        ends = dimension.log_range or dimension.range
+        if ends is None:
+            return None
+        low, high = math.ceil(ends[0]), math.floor(ends[1])
+        if low >= high:
+            return None
+        # An integer is accepted there, and the same number with a point is not.
+        if not any(
+            self._accepts(index, place, end) and not self._accepts(index, place, float(end)) for end in (low, high)
+        ):
+            return None
+        return integers_instead("range" if dimension.log_range is None else "log_range", low, high)
+
+    def _accepts(self, index: int, place: str, value: float) -> bool:
+        try:
+            self._resolved(index, {place: value})
+        except (SpecInvalid, UnknownPlaceError):
+            return False
+        return True
 
     def _unknown(self, place: str) -> UnknownPlaceError | None:
         """Return the error of a place that is nowhere in the spec, or None."""

@@ -10,11 +10,12 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.orm import Session
 
+from service.errors import TetError
+from service.identity import own_version
 from service.store.repository import Repository
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -24,6 +25,12 @@ SQLITE_BUSY_TIMEOUT_S = 20
 NUM_CONNECTIONS = 15
 # Any constant will do: it names the lock under which one process at a time migrates a PostgreSQL database.
 MIGRATION_LOCK = 7_481_126
+# Alembic's table.
+REVISIONS = "alembic_version"
+
+
+class DatabaseUnknown(TetError):  # noqa: N818 - named for what it says
+    """The error of a database that a newer version of the service, or another program, has written."""
 
 
 class Database:
@@ -38,17 +45,45 @@ class Database:
         self.engine = _engine(url)
 
     def migrate(self) -> None:
-        """Migrate the tables to the newest version; do nothing if they have it."""
+        """Migrate the tables to the newest version; do nothing if they have it.
+
+        Raises:
+            DatabaseUnknown: A newer version of the service has migrated them.
+        """
         with self.engine.begin() as connection:
             if self.engine.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+            if (refusal := self._refusal(connection)) is not None:
+                raise DatabaseUnknown(refusal)
             command.upgrade(alembic_config(connection), "head")
+
+    @property
+    def name(self) -> str:
+        """The database's URL, without its password."""
+        return self.engine.url.set(query={}).render_as_string(hide_password=True)
+
+    def refusal(self) -> str | None:
+        """Return why this version cannot use the database; None if it can."""
+        with self.engine.connect() as connection:
+            return self._refusal(connection)
+
+    def _refusal(self, connection: Connection) -> str | None:
+        unknown = [each for each in _revisions(connection) if each not in _known_revisions()]
+        if not unknown:
+            return None
+        return (
+            f"the database {self.name} is at revision {', '.join(map(repr, unknown))}, which a newer version of this "
+            f"service, or another program, has written: this version, {own_version()}, knows revisions up to "
+            f"{_newest_version()!r}. Install the newer version, or restore a backup from before the upgrade"
+        )
 
     def pending_migration(self) -> str | None:
         """Return, in words, which version the tables have and which they need; None if they have the newest one."""
         newest = _newest_version()
         with self.engine.execution_options(read_only=True).connect() as connection:
-            current = MigrationContext.configure(connection).get_current_revision()
+            refusal, current = self._refusal(connection), ", ".join(_revisions(connection)) or None
+        if refusal is not None:
+            return refusal
         return None if current == newest else f"the database is at version {current}, this service needs {newest}"
 
     @contextmanager
@@ -72,6 +107,19 @@ class Database:
 def _newest_version() -> str | None:
     """Return the version of the newest migration; cached, because /readyz asks often."""
     return ScriptDirectory.from_config(alembic_config()).get_current_head()
+
+
+@cache
+def _known_revisions() -> frozenset[str]:
+    return frozenset(script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions())
+
+
+def _revisions(connection: Connection) -> tuple[str, ...]:
+    """Return the revisions of the tables: none in a new database, one in ours."""
+    # Alembic's own question logs two lines each time, and /readyz asks often.
+    if not inspect(connection).has_table(REVISIONS):
+        return ()
+    return tuple(connection.execute(text(f"SELECT version_num FROM {REVISIONS}")).scalars())
 
 
 def alembic_config(connection: Connection | None = None) -> Config:

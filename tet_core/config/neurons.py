@@ -2,12 +2,22 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from tet_core.config.shared import Config
 
 Threshold = Annotated[float, Field(gt=0, le=1e6, description="The neuron fires when u is strictly above it.")]
 Width = Annotated[float, Field(gt=0, le=1e6)]
+
+
+def _decay(value: object) -> object:
+    """Refuse a number beyond 0 to 1, and say how to convert the time constant that it probably is."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and not 0 <= value <= 1 and value == value:
+        raise ValueError(
+            "must be from 0 to 1, both included: the factor by which the potential decays at each step, not a time "
+            "constant; a time constant tau, such as SpikingJelly's tau=2.0, is the factor 1 - 1/tau, here 0.5"
+        )
+    return value
 
 
 class _Firing(Config):
@@ -21,7 +31,9 @@ class LifConfig(_Firing):
     """The leaky integrate-and-fire neuron (Eq. 1-3)."""
 
     name: Literal["lif"] = "lif"
-    tau: float = Field(0.5, ge=0, le=1, description="Decay factor of the potential at each step (no time constant).")
+    tau: Annotated[float, BeforeValidator(_decay)] = Field(
+        0.5, ge=0, le=1, description="Decay factor of the potential at each step (no time constant)."
+    )
     learnable_tau: bool = Field(
         False, description="Train one decay factor for each layer; it must start strictly between 0 and 1."
     )

@@ -58,7 +58,9 @@ class LIF(Neuron):
     ) -> None:
         super().__init__()
         if not 0 <= tau <= 1:
-            raise ConfigError("tau", tau, "the decay factor must be from 0 to 1")
+            raise ConfigError(
+                "tau", tau, "the decay factor must be from 0 to 1; a time constant tau is the factor 1 - 1/tau"
+            )
         if learnable_tau and not 0 < tau < 1:
             raise ConfigError("tau", tau, "to be learnt, the decay factor must start strictly between 0 and 1")
         if not v_threshold > 0:

@@ -18,7 +18,6 @@ import sys
 import time
 import traceback
 
-from service.api.checking import meaning as posted  # loaded before the first fork: jobs name its functions
 from service.api.checking.messages import JobEnd, Verdict, read_message, write_message
 from service.errors import TetError
 

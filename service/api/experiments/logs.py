@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from fastapi.exceptions import RequestValidationError
+
 from service.api.context import Context
 from service.errors import NotFound
 from service.storage import ExperimentFolder
@@ -73,6 +75,13 @@ def find_logs(context: Context, experiment_id: str, chain: str | None, stage: in
         known = repository.work.chain(experiment_id, chain) if chain is not None else None
         num_stages = len(known.stages) if known is not None else 0
     folder = ExperimentFolder(context.settings.storage, experiment_id)
+    if chain is None and stage is not None:
+        detail = (
+            "needs the parameter chain too: each chain has stages of its own, and without a chain this is the driver"
+        )
+        raise RequestValidationError(
+            [{"loc": ("query", "stage"), "msg": detail, "type": "value_error", "input": stage}]
+        )
     if chain is None:
         return _written([Log(0, n, folder.driver_log(n)) for n in folder.driver_numbers()], "the driver")
     if known is None:

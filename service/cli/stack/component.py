@@ -15,6 +15,10 @@ from service.settings import Settings
 
 # Trials exchange numbers, not tensors. Ray's default is a third of the machine's memory, which trials need.
 OBJECT_STORE_BYTES = 256 * 1024**2
+# Off, Ray takes 127.0.0.1 as this machine's address, and all of its servers listen there alone. Otherwise they listen
+# on every address, and a few bytes to the head's port end the head, without a token. The name is historical: it is off
+# by default on Windows and macOS, and works on Linux too.
+RAY_OPEN = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,13 @@ def components(settings: Settings) -> tuple[Component, ...]:
 
 
 def ray_scratch(settings: Settings) -> Path:
-    """Return Ray's folder for sockets and logs: not under `home`, since a socket's path has at most 107 bytes."""
-    return Path("/tmp") / f"tet-{hashlib.sha256(str(settings.home).encode()).hexdigest()[:8]}"
+    """Return the folder around Ray's own one, which is for sockets and logs.
+
+    Ray opens its own folder to everybody (mode 777), so this one, which only its user may enter, is around it. It is
+    not under `home`: a socket's path has at most 107 bytes, and Ray needs up to 68 of them below its folder, for
+    `/session_2026-11-30_20-22-23_123456_4194304/sockets/dash_MetricsHead`.
+    """
+    return Path("/tmp") / f"tet-{hashlib.sha256(str(settings.home).encode(errors='surrogateescape')).hexdigest()[:8]}"
 
 
 def component_environment(settings: Settings) -> dict[str, str]:
@@ -81,7 +90,9 @@ def component_environment(settings: Settings) -> dict[str, str]:
         env[name] = ",".join(filter(None, [env.get(name), "127.0.0.1", "localhost"]))
     return env | {
         "PYTHONUNBUFFERED": "1",
+        "TZ": "UTC",  # times in the logs of Ray and MLflow too
         "RAY_USAGE_STATS_ENABLED": "0",
+        RAY_OPEN: os.environ.get(RAY_OPEN, "0"),
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # the only node need not be drained; 15 s otherwise
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # a queue for judging language models, of five processes
@@ -98,7 +109,7 @@ def _ray(settings: Settings) -> Component:
         # 0 is any free port. Ray's own range, 10002-19999, would collide with that of a second stack.
         "min-worker-port": 0,
         "max-worker-port": 0,
-        "temp-dir": ray_scratch(settings),
+        "temp-dir": ray_scratch(settings) / "ray",
         "object-store-memory": OBJECT_STORE_BYTES,
         "log-color": "false",
     }

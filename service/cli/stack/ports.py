@@ -1,5 +1,6 @@
 """Ports that components need: whether they are free, and which process holds them."""
 
+import ipaddress
 import socket
 from dataclasses import dataclass
 
@@ -31,6 +32,32 @@ class Port:
         holder = _holder(self.number)
         by = f" by {holder}" if holder else ""
         return f"port {self.number} is taken{by}: free it, or set {self.variable} to another port"
+
+
+def open_addresses(number: int) -> list[str]:
+    """Return the addresses, other than those of loopback, on which a process of this machine listens on the port.
+
+    A firewall may still keep others away.
+    """
+    try:
+        connections = psutil.net_connections(kind="tcp")
+    except (psutil.Error, OSError):
+        return []
+    listening = [
+        c.laddr.ip for c in connections if c.laddr and c.laddr.port == number and c.status == psutil.CONN_LISTEN
+    ]
+    addresses = {_address(text) for text in listening}
+    named = {
+        "every address" if address.is_unspecified else str(address) for address in addresses if not address.is_loopback
+    }
+    return sorted(named)
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return an address; one of IPv4 in the form of IPv6 (`::ffff:127.0.0.1`) as one of IPv4."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
 
 
 def _holder(number: int) -> str | None:

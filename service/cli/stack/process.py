@@ -3,24 +3,28 @@
 A pid file names the process by its pid and by the time of its birth, because another process may have its pid by now.
 Its family is never looked for by name. The family is: its descendants; the members of the session that it opened; and
 all processes with its mark in their environment. Children inherit the mark even if they open a session of their own, as
-the driver of a Ray job does, or lose their parent.
+the driver of a Ray job does, or lose their parent. `service.cli.stack.recovery` finds a process whose pid file is lost.
 """
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 import psutil
+from pydantic import Field, TypeAdapter, ValidationError
+
+from tet_core.files import write_atomic
 
 MARK = "TET_STACK_PROCESS"
+# Names the component in the environment of its processes.
+COMPONENT = "TET_STACK_COMPONENT"
 
 # Seconds for the family to end: Ray ends a job's driver after the job's supervisor, which it checks each second.
 ORPHANS_GRACE_S = 3.0
@@ -39,7 +43,7 @@ class ProcessRecord:
         settings: A digest of the settings that it was started with.
     """
 
-    pid: int | None
+    pid: Annotated[int, Field(strict=True, gt=0, lt=2**31)] | None
     birth: str
     mark: str
     settings: str
@@ -95,6 +99,9 @@ class ProcessRecord:
             raise TimeoutError(f"these processes cannot be ended: {', '.join(str(process.pid) for process in left)}")
 
 
+_RECORD = TypeAdapter(ProcessRecord)
+
+
 @dataclass(frozen=True)
 class PidFile:
     """A file that names one process."""
@@ -104,15 +111,17 @@ class PidFile:
     def read(self) -> ProcessRecord | None:
         """Return the named process, even if it has ended; None if the file is missing or cannot be read."""
         try:
-            return ProcessRecord(**json.loads(self.path.read_text()))
-        except (FileNotFoundError, ValueError, TypeError):
+            return _RECORD.validate_json(self.path.read_bytes())
+        except (FileNotFoundError, ValidationError):
             return None
+
+    def is_damaged(self) -> bool:
+        """Return whether the file exists and cannot be read, for example because the disk was full."""
+        return self.path.exists() and self.read() is None
 
     def write(self, record: ProcessRecord) -> None:
         """Write `record` in one step, so that no reader sees half of it."""
-        temporary = self.path.with_suffix(".new")
-        temporary.write_text(json.dumps(asdict(record), indent=1))
-        temporary.replace(self.path)
+        write_atomic(self.path, _RECORD.dump_json(record, indent=1))
 
     def remove(self) -> None:
         """Remove the file."""
@@ -137,7 +146,7 @@ class StartedProcess:
         with log.open("ab") as output:  # appending, since its log may be emptied while it runs (see `log_files`)
             popen = subprocess.Popen(
                 command,
-                env={**env, MARK: mark},
+                env={**env, MARK: mark, COMPONENT: pid_file.path.stem},
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -180,6 +189,11 @@ def birth(pid: int) -> str | None:
         return f"{_boot()}:{ticks}"
     except (psutil.NoSuchProcess, OSError):
         return None
+
+
+def dead_record(settings: str) -> ProcessRecord:
+    """Return the record of a process of this boot that does not run."""
+    return ProcessRecord(None, f"{_boot()}:", "", settings)
 
 
 def _boot() -> str:

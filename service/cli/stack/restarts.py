@@ -1,15 +1,18 @@
 """The restarts of components: their number, and when the next one is allowed."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from tet_core.files import write_atomic
 
 # Seconds. The first restart within the window has no wait; later waits double from the first of these to the last.
 FIRST_WAIT_S, LAST_WAIT_S = 1.0, 60.0
+# Seconds without a fault after which earlier restarts no longer count, however long the window is.
+REFILL_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,11 @@ class Policy:
     limit: int
     window_s: float
 
+    @property
+    def refill_s(self) -> float:
+        """Seconds for which a component must work without a fault, until all restarts are allowed again."""
+        return min(self.window_s, REFILL_S)
+
 
 @dataclass(frozen=True)
 class Restarts:
@@ -36,6 +44,8 @@ class Restarts:
         reason: The reason of the last restart, or of giving up.
         given_up: Whether the component is no longer restarted.
     """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     count: int = 0
     recent: tuple[float, ...] = field(default=())
@@ -62,8 +72,16 @@ class Restarts:
         past = f"given up after {policy.limit} restarts in {policy.window_s:.0f} s"
         return replace(self, given_up=True, reason=f"{past}: {reason}; `tet up` starts it again")
 
+    def refilled(self) -> Self:
+        """Return these restarts after the component has worked for `Policy.refill_s`: none of them counts any more."""
+        reason = "it was given up, and works again" if self.given_up else self.reason
+        return replace(self, recent=(), given_up=False, reason=reason)
+
     def _recent(self, policy: Policy, now: float) -> tuple[float, ...]:
-        return tuple(at for at in self.recent if now - at < policy.window_s)
+        return tuple(at for at in self.recent if 0 <= now - at < policy.window_s)
+
+
+_ALL = TypeAdapter(dict[str, Restarts])
 
 
 @dataclass(frozen=True)
@@ -75,14 +93,13 @@ class RestartsFile:
     def read(self) -> dict[str, Restarts]:
         """Return the restarts by component; an empty dict if the file is missing or cannot be read."""
         try:
-            stored = json.loads(self.path.read_bytes())
-            return {name: Restarts(**{**past, "recent": tuple(past["recent"])}) for name, past in stored.items()}
-        except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+            return _ALL.validate_json(self.path.read_bytes())
+        except (FileNotFoundError, ValidationError):
             return {}
 
     def write(self, restarts: Mapping[str, Restarts]) -> None:
         """Write the file in one step."""
-        write_atomic(self.path, json.dumps({name: asdict(past) for name, past in restarts.items()}).encode())
+        write_atomic(self.path, _ALL.dump_json(dict(restarts)))
 
     def forget(self, names: list[str]) -> None:
         """Remove the restarts of some components, which then count from 0."""

@@ -3,12 +3,17 @@
 from dataclasses import dataclass
 
 from service.cli.stack import supervisor_control
-from service.cli.stack.component import Component, components
-from service.cli.stack.home import StackError, locked, make_home, settings_digest
+from service.cli.stack.component import RAY_OPEN, Component, components
+from service.cli.stack.home import StackError, check_home, locked, make_home, settings_digest
+from service.cli.stack.ports import open_addresses
 from service.cli.stack.process import StartedProcess
+from service.cli.stack.recovery import living, recover
 from service.cli.stack.restarts import Restarts
 from service.cli.stack.starting import Say, end_component, needs_no_start, start_component, wait_for_answer
 from service.settings import Settings
+
+# Seconds that a process without a pid file may take to end after SIGTERM.
+OTHERS_STOP_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -25,15 +30,31 @@ class Status:
 
 def status(settings: Settings) -> list[Status]:
     """Return the status of every component."""
-    statuses = []
+    check_home(settings)
     past = supervisor_control.restarts_file(settings).read()
-    for component in components(settings):
-        record = component.pid_file.read()
-        trouble = component.trouble(settings)
-        pid = record.pid if record and record.is_alive() else None
-        restarts = past.get(component.name, Restarts())
-        statuses.append(Status(component.name, component.url, pid, trouble is None, trouble, restarts))
-    return statuses
+    return [_status(component, settings, past.get(component.name, Restarts())) for component in components(settings)]
+
+
+def _status(component: Component, settings: Settings, restarts: Restarts) -> Status:
+    record = component.pid_file.read()
+    pid = record.pid if record and record.is_alive() else None
+    trouble = component.trouble(settings)
+    if component.command is not None and pid is None:
+        other = f"{component.url} is answered by another {component.name}" if trouble is None else trouble
+        trouble = f"TET_HOME={settings.home} runs no {component.name}; {other}"
+    return Status(component.name, component.url, pid, trouble is None, trouble, restarts)
+
+
+def exposed(settings: Settings) -> str | None:
+    """Return a warning if others than this machine may reach Ray's head, which a stranger's bytes can end."""
+    ray = next(component for component in components(settings) if component.name == "ray")
+    if ray.command is None or not (addresses := open_addresses(settings.ray_gcs_port)):
+        return None
+    where = ", ".join(addresses)
+    return (
+        f"Ray's head listens on {where}, port {settings.ray_gcs_port}: a program that reaches that port can end it "
+        f"without a token. Unset {RAY_OPEN} and start again, or close the port with a firewall (see SECURITY.md)"
+    )
 
 
 def up(settings: Settings, say: Say, *, supervise: bool = True) -> None:
@@ -49,6 +70,7 @@ def up(settings: Settings, say: Say, *, supervise: bool = True) -> None:
             this call started have been ended again.
     """
     make_home(settings)
+    recover(settings, say, missing=True)
     _refuse_other_settings(settings)
     supervisor_control.stop_supervisor(settings)
     try:
@@ -88,9 +110,11 @@ def down(settings: Settings, say: Say) -> None:
 
     The API ends first, so that it submits no more jobs, and MLflow last, so that trials can log until they end.
     """
+    check_home(settings)
     if not settings.home.exists():
         say("nothing is up")
         return
+    recover(settings, say, missing=True)
     supervisor_control.stop_supervisor(settings)
     with locked(settings):
         order = {"api": 0, "ray": 1, "mlflow": 2}
@@ -100,9 +124,23 @@ def down(settings: Settings, say: Say) -> None:
                 end_component(component)
                 say(f"{component.name} ended")
                 stopped = True
+        stopped = _end_others(settings, say) or stopped
         supervisor_control.restarts_file(settings).path.unlink(missing_ok=True)
         if not stopped:
             say("nothing is up")
+
+
+def _end_others(settings: Settings, say: Say) -> bool:
+    """End processes of this stack that no pid file names, such as a second one of a component."""
+    found = [(name, record) for name, records in living(settings).items() for record in records]
+    others = [(name, record) for name, record in found if record.family()]  # not this process alone
+    for name, record in others:
+        try:
+            record.stop(OTHERS_STOP_S)
+        except TimeoutError as error:
+            raise StackError(f"{name}: {error}") from None
+        say(f"another {name} ended, which no file in {settings.home / 'run'} named")
+    return bool(others)
 
 
 def _start_all(missing: list[Component], started: list[Component], settings: Settings, say: Say) -> None:

@@ -21,10 +21,12 @@ from service.cli.stack import log_files
 from service.cli.stack.component import Component, components
 from service.cli.stack.home import Busy, locked, settings_digest
 from service.cli.stack.process import MARK, ProcessRecord, StartedProcess, birth
+from service.cli.stack.recovery import recover
 from service.cli.stack.restarts import Policy, Restarts
 from service.cli.stack.starting import restart
 from service.cli.stack.supervisor_control import pid_file, restarts_file
 from service.settings import Settings
+from service.times import log_to
 
 log = logging.getLogger("supervisor")
 
@@ -44,6 +46,7 @@ class Supervisor:
         self._file = restarts_file(settings)
         self._checked_at: dict[str, float] = {}
         self._silent_since: dict[str, float] = {}
+        self._works_since: dict[str, float] = {}
         self._coming_up: set[str] = set()
         # Components that this process has restarted: only the parent of a process learns how it ended.
         self._started: dict[str, StartedProcess] = {}
@@ -64,18 +67,21 @@ class Supervisor:
             self._stop.wait(ROUND_INTERVAL_S)
 
     def _check(self, component: Component) -> None:
+        if component.pid_file.is_damaged():
+            recover(self._settings, log.warning, missing=False)
         record = component.pid_file.read()
         if record is None or self._stop.is_set():
             return
         fault = self._fault(component, record)
         if fault is None:
             return
+        self._works_since.pop(component.name, None)
         past = self._file.read().get(component.name, Restarts())
         due_at = past.due_at(self._policy, time.time())
         if due_at is None:
             if not past.given_up:
                 log.error("%s: %s; given up", component.name, fault)
-                self._remember(component, past.give_up(self._policy, fault))
+                self._remember(component.name, past.give_up(self._policy, fault))
         elif time.time() >= due_at:
             self._restart(component, record, past, fault)
 
@@ -91,11 +97,20 @@ class Supervisor:
         if trouble is None:
             self._silent_since.pop(name, None)
             self._coming_up.discard(name)
+            self._refill(name, now - self._works_since.setdefault(name, now))
             return None
+        self._works_since.pop(name, None)
         silent_s = now - self._silent_since.setdefault(name, now)
         if silent_s < (component.start_s if name in self._coming_up else self._settings.hang_s):
             return None
         return f"it has not answered for {silent_s:.0f} s: {trouble}"
+
+    def _refill(self, name: str, worked_s: float) -> None:
+        """Allow all restarts again once a component has worked for long enough."""
+        past = self._file.read().get(name)
+        if past is not None and (past.recent or past.given_up) and worked_s >= self._policy.refill_s:
+            log.info("%s: it has worked for %.0f s; earlier restarts no longer count", name, worked_s)
+            self._remember(name, past.refilled())
 
     def _end_of_process(self, component: Component) -> str:
         started = self._started.get(component.name)
@@ -113,21 +128,16 @@ class Supervisor:
             self._started[component.name] = restart(component, self._settings)
             self._silent_since.pop(component.name, None)
             self._coming_up.add(component.name)
-            self._remember(component, past.restarted(self._policy, time.time(), fault))
+            self._remember(component.name, past.restarted(self._policy, time.time(), fault))
 
-    def _remember(self, component: Component, past: Restarts) -> None:
-        self._file.write({**self._file.read(), component.name: past})
+    def _remember(self, name: str, past: Restarts) -> None:
+        self._file.write({**self._file.read(), name: past})
 
 
 def main() -> int:
     """Supervise the stack, unless another supervisor already does; return the exit status."""
     settings = Settings.from_environment()
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-        handlers=[RotatingFileHandler(settings.home / "logs" / "supervisor.log", maxBytes=LOG_BYTES, backupCount=1)],
-    )
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log every health check
+    log_to(RotatingFileHandler(settings.home / "logs" / "supervisor.log", maxBytes=LOG_BYTES, backupCount=1))
     stop = threading.Event()
     signals.set_on(stop, signal.SIGTERM, signal.SIGINT)
     with (settings.home / "supervisor.lock").open("w") as lock:

@@ -5,14 +5,17 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 
 import psutil
 
 from service.cli.stack.component import component_environment, components
-from service.cli.stack.process import PidFile
+from service.cli.stack.process import COMPONENT, MARK, PidFile
 from service.cli.stack.restarts import RestartsFile
 from service.settings import Settings
 
+SUPERVISOR = "supervisor"
+SUPERVISOR_COMMAND = (sys.executable, "-m", "service.cli.stack.supervisor")
 # Seconds that the supervisor has to end: it first finishes a restart that it has started.
 STOP_S = 60.0
 # Seconds to wait until a started supervisor has written its pid file.
@@ -22,7 +25,7 @@ POLL_S = 0.05
 
 def pid_file(settings: Settings) -> PidFile:
     """Return the file that names the supervisor's process."""
-    return PidFile(settings.home / "run" / "supervisor.json")
+    return PidFile(settings.home / "run" / f"{SUPERVISOR}.json")
 
 
 def restarts_file(settings: Settings) -> RestartsFile:
@@ -39,8 +42,8 @@ def supervisor_pid(settings: Settings) -> int | None:
 def start_supervisor(settings: Settings) -> None:
     """Start a supervisor in the background, and wait until it runs; if two start at once, one of them exits."""
     subprocess.Popen(
-        [sys.executable, "-m", "service.cli.stack.supervisor"],
-        env=component_environment(settings),
+        SUPERVISOR_COMMAND,
+        env={**component_environment(settings), MARK: uuid.uuid4().hex, COMPONENT: SUPERVISOR},
         cwd=settings.home,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

@@ -11,6 +11,7 @@ from service.runner.commits.reading import read_progress
 from service.runner.commits.records import Commit
 from service.runner.trial.config import TrialConfig, TrialEnd
 from service.storage import StageFolder
+from service.times import for_programs
 from tet_core import checkpoint as checkpoints
 
 _TAGS = ("experiment", "arm", "seed", "stage")
@@ -45,7 +46,7 @@ def line_writer(label: str, file: Path) -> Callable[[str], None]:
         line = f"{label}: {text}"
         print(line, flush=True)
         with file.open("a", encoding="utf-8") as log:
-            log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {line}\n")
+            log.write(f"{for_programs(time.time())} {line}\n")
 
     return say
 

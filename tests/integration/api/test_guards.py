@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
+from service.identity import Identity
 from tests.integration.api.conftest import Api
 
 JSON = {"Content-Type": "application/json"}
@@ -163,3 +164,25 @@ def test_unknown_paths_and_methods_are_answered_with_problem_documents(gate: Api
 
 def test_every_answer_forbids_guessing_its_type(gate: Api) -> None:
     assert gate.client.get("/healthz").headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("GET", "/healthz", {}, 200),
+        ("GET", "/nowhere", {}, 404),
+        ("DELETE", "/healthz", {}, 405),
+        ("GET", "/experiments", {"Host": "evil.example"}, 421),
+        ("GET", "/experiments", {"Origin": "http://evil.example"}, 403),
+        ("POST", "/experiments", {"Content-Length": "9999999"}, 413),
+        ("POST", "/experiments", {"Content-Type": "text/plain"}, 415),
+    ],
+)
+def test_every_answer_says_which_program_gives_it(
+    gate: Api, method: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    body = b"x" * 2_000_000 if "Content-Length" in headers else b"x"
+    sent = {name: value for name, value in headers.items() if name != "Content-Length"}
+    answer = gate.client.request(method, path, headers=sent, content=None if method == "GET" else body)
+    assert answer.status_code == status
+    assert Identity.from_headers(answer.headers) == Identity.of(gate.settings.home)

@@ -10,6 +10,7 @@ import psutil
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
+from service.identity import Identity
 from service.settings import Settings
 from service.store.database import Database
 from tests.integration.api.conftest import Api, served, settings_for
@@ -29,7 +30,9 @@ def reasons(client: httpx.Client) -> dict[str, str]:
 
 def test_a_complete_service_is_ready(settings: Settings) -> None:
     with served(settings, reconcile=True) as client:
-        assert client.get("/healthz").json() == {"status": "ok"}
+        identity = Identity.of(settings.home)
+        lively = {"status": "ok", "service": "tet", "version": identity.version, "instance": identity.instance}
+        assert client.get("/healthz").json() == lively
         assert client.get("/readyz").json() == {"status": "ok"}
 
 
@@ -92,6 +95,7 @@ def test_an_unexpected_error_shows_only_where_to_find_it_in_the_log(
         answer = client.get("/experiments")
     assert answer.status_code == 500
     assert answer.headers["Content-Type"] == "application/problem+json"
+    assert Identity.from_headers(answer.headers) == Identity.of(settings.home)
     assert "secret" not in answer.text
     mark = answer.json()["detail"].split()[-1]
     assert any(mark in record.message and record.exc_info for record in caplog.records)

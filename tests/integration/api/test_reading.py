@@ -325,6 +325,15 @@ def test_a_path_in_place_of_a_chain_is_refused(gate: Api, spec: Spec) -> None:
     assert answer.json()["errors"][0]["field"] == "query.chain"
 
 
+def test_a_stage_without_a_chain_is_refused(gate: Api, spec: Spec) -> None:
+    experiment_id = post(gate, spec)
+    answer = gate.client.get(f"/experiments/{experiment_id}/logs", params={"stage": 0})
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert (error["field"], error["value"]) == ("query.stage", 0)
+    assert error["detail"].startswith("needs the parameter chain too")
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [

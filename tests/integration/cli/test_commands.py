@@ -211,3 +211,11 @@ def test_an_invalid_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     result = CliRunner().invoke(app, ["list"])
     assert result.exit_code == 1
     assert "TET_API_PORT=eighty" in result.stderr
+
+
+def test_the_log_of_a_stage_needs_its_chain(tet: Tet) -> None:
+    experiment_id = tet.submit()
+    ended = tet("logs", experiment_id, "--stage", 0)
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    assert "--stage 0 needs --chain CHAIN too" in ended.stderr
+    assert f"`tet show {experiment_id}` lists the chains" in " ".join(ended.stderr.split())

@@ -62,9 +62,11 @@ def test_a_stack_starts_is_repaired_and_ends(stack: Stack) -> None:
     first = stack.records()
     check_all_is_healthy(stack, first)
     check_strangers_are_refused(stack)
+    check_nobody_else_reaches_it(stack, first)
     check_other_settings_are_refused(stack)
     check_a_dead_component_is_restarted(stack, first)
     check_a_dead_supervisor_does_no_harm_and_is_replaced(stack)
+    check_lost_pid_files_are_written_again(stack, stack.records())
     check_a_second_up_starts_nothing(stack, stack.records())
 
     last = stack.records()
@@ -98,6 +100,27 @@ def check_strangers_are_refused(stack: Stack) -> None:
     search = f"{stack.settings.mlflow_url}/api/2.0/mlflow/experiments/search"
     stranger = httpx.post(search, json={"max_results": 1}, headers={"Host": "evil.example"}, trust_env=False)
     assert stranger.status_code == 403
+
+
+def check_nobody_else_reaches_it(stack: Stack, records: dict[str, ProcessRecord]) -> None:
+    own = {process.pid for record in records.values() for process in record.family()}
+    listening = [c.laddr.ip for c in psutil.net_connections("tcp") if c.pid in own and c.status == psutil.CONN_LISTEN]
+    assert listening
+    assert [ip for ip in listening if ip.removeprefix("::ffff:") != "127.0.0.1"] == []
+    assert status(stack)["warnings"] == []
+    assert stat.S_IMODE(ray_scratch(stack.settings).stat().st_mode) == 0o700
+
+
+def check_lost_pid_files_are_written_again(stack: Stack, records: dict[str, ProcessRecord]) -> None:
+    folder = stack.settings.home / "run"
+    (folder / "api.json").write_text('{"pid":')
+    (folder / "supervisor.json").write_text("")
+    for name in ("mlflow", "ray"):
+        (folder / f"{name}.json").unlink()
+    shown = stack.tet("status")
+    assert shown.returncode == 0, shown.stdout
+    assert f"mlflow still runs (process {records['mlflow'].pid}): the file was written again" in shown.stderr
+    assert stack.records() == records
 
 
 def check_a_second_up_starts_nothing(stack: Stack, records: dict[str, ProcessRecord]) -> None:

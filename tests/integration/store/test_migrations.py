@@ -11,12 +11,12 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect, select, update
+from sqlalchemy import inspect, select, text, update
 from sqlalchemy.orm import Session
 
 from service.events import utc_now
 from service.reasons import Reason, ReasonKind
-from service.store.database import Database, alembic_config
+from service.store.database import Database, DatabaseUnknown, alembic_config
 from service.store.tables import (
     ChainRow,
     EventFileRow,
@@ -45,6 +45,26 @@ def test_a_database_reports_its_missing_migrations(database_url: str) -> None:
     found.migrate()
     assert found.pending_migration() is None
     found.dispose()
+
+
+def test_a_database_of_a_newer_version_is_refused_in_one_sentence_and_not_touched(database: Database) -> None:
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    url = database.engine.url
+    said = f"the database .*{url.database}.* is at revision '9999', which a newer version of this service, or another "
+    with pytest.raises(DatabaseUnknown, match=said + "program, has written: .* Install the newer version") as caught:
+        database.migrate()
+    assert (url.password or "no password") not in str(caught.value)
+    assert database.pending_migration() == database.refusal() == str(caught.value)
+    with database.engine.connect() as connection:
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "9999"
+
+
+def test_a_database_of_this_or_an_earlier_version_is_not_refused(database: Database) -> None:
+    assert database.refusal() is None
+    with database.engine.begin() as connection:
+        command.downgrade(alembic_config(connection), "base")
+    assert database.refusal() is None
 
 
 def test_processes_may_migrate_at_once_and_again(database_url: str) -> None:

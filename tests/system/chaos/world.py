@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from service.cli.stack.component import RAY_OPEN
 from service.cli.stack.process import PidFile
 from service.storage import ExperimentFolder
 from tests.local_stack import Json, LocalStack, local_stack
@@ -132,7 +133,8 @@ def world(folder: Path, say: Callable[[str], None]) -> Iterator[World]:
 
 
 def _settings(url: str, storage: Path) -> dict[str, str]:
-    return {**SETTINGS, "TET_DATABASE_URL": url.replace("+psycopg", ""), "TET_STORAGE": str(storage)}
+    opened = {RAY_OPEN: "1"}  # nodes of their own join the head, by this machine's outer address
+    return {**SETTINGS, **opened, "TET_DATABASE_URL": url.replace("+psycopg", ""), "TET_STORAGE": str(storage)}
 
 
 def enter_own_mounts() -> None:

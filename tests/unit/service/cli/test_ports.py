@@ -1,7 +1,7 @@
 import os
 import socket
 
-from service.cli.stack.ports import Port
+from service.cli.stack.ports import Port, open_addresses
 
 
 def test_a_taken_port_is_reported_with_its_process_and_setting() -> None:
@@ -25,3 +25,12 @@ def test_a_port_just_used_is_free_again() -> None:
         with socket.create_connection(("127.0.0.1", number)):
             server.accept()[0].close()  # the side that closes first is left in TIME_WAIT
     assert Port(number, "TET_API_PORT").is_free()
+
+
+def test_a_port_that_others_may_reach_is_told_from_one_on_loopback() -> None:
+    for host, addresses in (("127.0.0.1", []), ("0.0.0.0", ["every address"])):
+        with socket.socket() as server:
+            server.bind((host, 0))
+            assert open_addresses(server.getsockname()[1]) == [], "nothing listens yet"
+            server.listen()
+            assert open_addresses(server.getsockname()[1]) == addresses

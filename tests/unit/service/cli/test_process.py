@@ -99,7 +99,16 @@ def test_a_process_whose_start_was_not_recorded_is_found_by_its_mark(tmp_path: P
     assert started.popen.wait(5) < 0
 
 
-@pytest.mark.parametrize("text", ["", "{", "17", '{"pid": 3}'])
+WRONG = ['"a"', "-1", "0", "99999999999", "1.5", "true"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "17", '{"pid": 3}', *(f'{{"pid": {pid}, "birth": "b", "mark": "m", "settings": "s"}}' for pid in WRONG)],
+)
 def test_a_pid_file_that_cannot_be_read_names_no_process(tmp_path: Path, text: str) -> None:
-    (tmp_path / "pid.json").write_text(text)
-    assert PidFile(tmp_path / "pid.json").read() is None
+    file = PidFile(tmp_path / "pid.json")
+    assert not file.is_damaged()
+    file.path.write_text(text)
+    assert file.read() is None
+    assert file.is_damaged()

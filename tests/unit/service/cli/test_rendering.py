@@ -111,7 +111,7 @@ def test_an_accuracy_like_chance_says_so() -> None:
 
 def test_names_are_printed_without_markup() -> None:
     lines = shown(rendering.experiment_table([experiment(name="[bold]SDT → TET[/]")]))
-    assert "0198c2f0a5b7d1e2f3a4 [bold]SDT → TET[/] running 0/0 2026-01-02 03:04:05" in lines
+    assert "0198c2f0a5b7d1e2f3a4 [bold]SDT → TET[/] running 0/0 2026-01-02 03:04:05 UTC" in lines
 
 
 def test_chains_name_the_weights_they_reached() -> None:

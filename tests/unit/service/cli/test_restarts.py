@@ -43,6 +43,24 @@ def test_at_the_limit_a_component_is_given_up_with_a_reason() -> None:
     assert Restarts().due_at(Policy(limit=0, window_s=60), 0) is None
 
 
+def test_a_long_time_of_health_allows_all_restarts_again_whatever_the_window() -> None:
+    week = 7 * 86_400.0
+    policy = Policy(limit=3, window_s=52 * week)
+    past = after([0, week, 2 * week], policy)
+    assert past.due_at(policy, 3 * week) is None, "one crash a week, and a window of a year"
+    healthy = past.refilled()
+    assert (healthy.count, healthy.at, healthy.reason) == (3, 2 * week, "it died")
+    assert healthy.due_at(policy, 3 * week) == 3 * week
+    assert (policy.refill_s, Policy(limit=3, window_s=60).refill_s) == (600, 60)
+    given_up = past.give_up(policy, "it died").refilled()
+    assert given_up.due_at(policy, 3 * week) == 3 * week
+    assert given_up.reason == "it was given up, and works again"
+
+
+def test_a_clock_that_is_set_back_forbids_no_restart() -> None:
+    assert after([10_000] * 10).due_at(POLICY, 500) == 500
+
+
 def test_restarts_are_stored_by_component_until_they_are_forgotten(tmp_path: Path) -> None:
     file = RestartsFile(tmp_path / "restarts.json")
     assert file.read() == {}
@@ -57,6 +75,7 @@ def test_restarts_are_stored_by_component_until_they_are_forgotten(tmp_path: Pat
 
 def test_a_file_that_cannot_be_read_has_no_restarts(tmp_path: Path) -> None:
     file = RestartsFile(tmp_path / "restarts.json")
-    for text in ("{", "[]", '{"ray": {"other": 1}}', '{"ray": 1}'):
+    wrong = ('{"ray": {"recent": ["a"]}}', '{"ray": {"at": "yesterday"}}', '{"ray": {"count": null}}')
+    for text in ("", "{", "[]", '{"ray": {"other": 1}}', '{"ray": 1}', *wrong):
         file.path.write_text(text)
         assert file.read() == {}

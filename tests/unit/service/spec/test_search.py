@@ -61,6 +61,34 @@ def test_two_goals_are_accepted() -> None:
         assert parse(searched(method="tpe", goal=["val/accuracy", cost])).search is not None
 
 
+@pytest.mark.parametrize("method", ["random", "grid", "tpe"])
+@pytest.mark.parametrize(
+    ("place", "values", "instead"),
+    [
+        ("batch_size", {"log_range": [8, 128]}, "int_range: [8, 128].*choice: [8, 16, 32, 64, 128]"),
+        ("batch_size", {"range": [7.5, 33]}, "int_range: [8, 33].*choice: [8, 16, 32]"),
+        ("arms.TIT.stages.0.T", {"log_range": [1, 8]}, "int_range: [1, 8].*choice: [1, 2, 4, 8]"),
+    ],
+)
+def test_a_range_of_real_numbers_for_an_integer_names_the_range_of_integers(
+    method: str, place: str, values: dict[str, Any], instead: str
+) -> None:
+    grid = {"num_configurations": None, "method": method} if method == "grid" else {"method": method}
+    dimension = values | ({"points": 3} if method == "grid" else {})
+    (found,) = infeasible(parse(searched(None, {place: dimension}, **grid)))
+    kind = next(iter(values))
+    assert found.detail.startswith(f"takes integers, and a {kind} gives real numbers: write ")
+    parts = instead.split(".*")
+    assert all(part in found.detail for part in parts), found.detail
+
+
+def test_a_range_beyond_the_limits_of_a_number_is_refused_for_its_limits() -> None:
+    (found,) = infeasible(parse(searched(None, {"neuron.tau": {"range": [0.5, 2]}})))
+    assert "SpikingJelly" in found.detail
+    (found,) = infeasible(parse(searched(None, {"batch_size": {"int_range": [0, 8]}})))
+    assert "must be an integer at least 1" in found.detail
+
+
 def test_invalid_rules_of_early_stopping_are_refused() -> None:
     assert faults(searched({"name": "hyperband"}))
     assert faults(searched({"name": "asha", "reduction_factor": 1}))

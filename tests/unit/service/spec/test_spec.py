@@ -1,6 +1,7 @@
 """Tests of the spec: defaults, faults, and the resolution of stages."""
 
 import copy
+import re
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from service.errors import FieldError, SpecInvalid
 from service.spec.experiment import Experiment, Overrides, parse
 from service.spec.resolving import resolve_stage
 from tests.unions import members
-from tet_core.config import AdamConfig, AugmentationStep, Crop, SgdConfig, Training
+from tet_core.config import AdamConfig, AugmentationStep, Crop, LifConfig, SgdConfig, Training
 
 
 def tet() -> dict[str, Any]:
@@ -196,6 +197,20 @@ def test_a_fault_names_its_field_and_what_is_accepted(field: str, changes: dict[
 @pytest.mark.parametrize("raw", [None, 3, "spec", [], [spec()]])
 def test_a_document_that_is_no_mapping_is_refused(raw: object) -> None:
     assert fault(raw).field == "$"
+
+
+@pytest.mark.parametrize("tau", [2.0, 2, -0.1, 1.0000001])
+def test_a_time_constant_in_place_of_the_decay_factor_is_explained(tau: float) -> None:
+    found = fault(spec(neuron={"name": "lif", "tau": tau}))
+    assert (found.field, found.value) == ("neuron.tau", tau)
+    assert found.detail == (
+        "must be from 0 to 1, both included: the factor by which the potential decays at each step, not a time "
+        "constant; a time constant tau, such as SpikingJelly's tau=2.0, is the factor 1 - 1/tau, here 0.5"
+    )
+    with pytest.raises(ValueError, match=re.escape(found.detail)):
+        LifConfig(tau=tau)
+    for accepted in (0, 1, 0.5):
+        assert parse(spec(neuron={"name": "lif", "tau": accepted})).neuron == LifConfig(tau=accepted)
 
 
 def test_too_many_chains_are_refused() -> None:
