@@ -5,8 +5,9 @@ import json
 from collections.abc import Mapping
 
 from service.answers.experiments import ExperimentView
-from service.answers.validation import PlacementView, ResolvedArm, ResolvedSpec, ValidatedSpec
+from service.answers.validation import NoteView, PlacementView, ResolvedArm, ResolvedSpec, ValidatedSpec
 from service.api.context import Context
+from service.api.experiments.inspecting import inspected
 from service.api.experiments.views import experiment_view
 from service.control.placement import Placement, placement
 from service.control.webhook import is_allowed
@@ -63,8 +64,8 @@ def store_experiment(
     return experiment_view(context, experiment_id)
 
 
-def refuse_unrunnable(context: Context, spec: Experiment) -> None:
-    """Refuse a spec that this service or the current cluster will not run.
+def refuse_unrunnable(context: Context, spec: Experiment) -> list[FieldError]:
+    """Refuse a spec that this service or the current cluster will not run; return notes that are no faults.
 
     Raises:
         SpecInvalid: The spec has such faults; the error holds all of them.
@@ -75,8 +76,10 @@ def refuse_unrunnable(context: Context, spec: Experiment) -> None:
         detail = f"must be on a host that the operator allows; TET_WEBHOOK_HOSTS lists {listed}"
         faults.append(FieldError.at(("webhook", "url"), spec.webhook.url, detail))
     faults += placement_faults(context, spec)
-    if faults:
-        raise SpecInvalid(faults)
+    data = inspected(context.settings, spec)
+    if faults or data.faults:
+        raise SpecInvalid([*faults, *data.faults])
+    return data.notes
 
 
 def placement_faults(context: Context, spec: Experiment) -> list[FieldError]:
@@ -108,7 +111,7 @@ def fork(context: Context, parent_id: str, changes: object, idempotency_key: str
 
 def validate(context: Context, spec: Experiment) -> ValidatedSpec:
     """Check a spec; return the number of its chains and trials, whether they fit, and the resolved stages."""
-    refuse_unrunnable(context, spec)
+    notes = refuse_unrunnable(context, spec)
     with context.database.session() as repository:
         spec = with_full_starts(repository, spec)
     num_configurations = [len(each) for each in configured_arms(spec)]
@@ -118,6 +121,7 @@ def validate(context: Context, spec: Experiment) -> ValidatedSpec:
         num_chains=sum(num_configurations) * len(spec.seeds),
         num_stages=num_stages,
         num_trials=num_stages,
+        notes=[NoteView(field=each.field, pointer=each.pointer, detail=each.detail) for each in notes],
         placement=PlacementView.model_validate(_placement(context, spec), from_attributes=True),
         resolved=resolved_spec(spec),
     )
