@@ -2,12 +2,13 @@ import copy
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
-from tests.integration.api.conftest import Api
+from tests.integration.api.conftest import Api, serving_api
 
 Spec = dict[str, Any]
 
@@ -151,3 +152,20 @@ def test_a_valid_spec_is_answered_with_its_size_and_placement(gate: Api, spec: S
     second = resolved["arms"][2]["stages"][1]
     assert (second["kind"], second["T"], second["epoch_offset"], second["batch_size"]) == ("train", 4, 20, 128)
     assert gate.client.get("/experiments").json()["experiments"] == []
+
+
+def test_a_data_set_that_is_not_there_is_a_fault_before_anything_runs(tmp_path: Path, spec: Spec) -> None:
+    (tmp_path / "data" / "pets" / "cat").mkdir(parents=True)
+    database_url = f"sqlite:///{tmp_path / 'tet.db'}"
+    missing = spec | {"dataset": {"name": "image_folder", "folder": "birds", "num_classes": 2, "input_size": 32}}
+    with serving_api(tmp_path, database_url, data=tmp_path / "data") as api:
+        for path in ("/experiments", "/experiments/validate"):
+            answer = api.client.post(path, json=missing)
+            assert answer.status_code == 422
+            (error,) = answer.json()["errors"]
+            assert (error["field"], error["value"]) == ("dataset.folder", "birds")
+            assert "image_folder is not here: looked for" in error["detail"]
+    with serving_api(tmp_path, database_url, data=tmp_path / "elsewhere") as api:
+        noted = api.client.post("/experiments/validate", json=missing).json()["notes"]
+        assert [note["field"] for note in noted] == ["dataset"]
+        assert "the API does not see the data root" in noted[0]["detail"]
