@@ -107,7 +107,7 @@ def check_size(image: Image.Image) -> None:
 
 def is_deep_colour(image: Image.Image) -> bool:
     """Return whether a picture that is not loaded yet has 16 bits for each colour; Pillow keeps the upper 8 of them."""
-    return not image.mode.startswith("I") and any(";16" in str(tile[-1]) for tile in image.tile)
+    return not image.mode.startswith("I") and any(";16" in str(tile[-1]) for tile in getattr(image, "tile", ()))
 
 
 def _check_depth(image: Image.Image, depth: int) -> None:
@@ -146,8 +146,7 @@ def is_transparent(image: Image.Image) -> bool:
     """Return whether some pixel of a loaded picture is transparent in part."""
     if not image.has_transparency_data:
         return False
-    lowest, _ = image.convert("RGBA").getchannel("A").getextrema()
-    return bool(lowest < 255)
+    return int(np.asarray(image.convert("RGBA").getchannel("A")).min()) < 255
 
 
 def _of_8_bits(image: Image.Image, depth: int) -> Image.Image:

@@ -143,9 +143,11 @@ def _rule(config: ImageNet | ImageFolder, root: Path, side: int) -> BadFileRule:
     """Return what to do with files that cannot be decoded; they are decoded as training decodes them."""
     if config.bad_files == "refuse":
         return REFUSE
-    how = {"side": side, "channels": config.card().in_channels, "depth": _depth(config)}
+    channels, depth = config.card().in_channels, _depth(config)
+    fault_of = partial(decoding.fault_of, side=side, channels=channels, depth=depth)
+    depends_on = {"side": side, "channels": channels, "depth": depth, "reader": READER}
     run = _pool(num_threads()).map
-    return BadFileRule(config.max_bad_share, partial(decoding.fault_of, **how), {**how, "reader": READER}, root, run)
+    return BadFileRule(config.max_bad_share, fault_of, depends_on, root, run)
 
 
 def _dataset(config: ImageNet | ImageFolder, folder: Path, parts: Parts, *, side: int) -> Dataset:

@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 
 from tet_core.inventory.inspection import Inspection as Inspection
-from tet_core.inventory.inspection import SplitShares as SplitShares
 from tet_core.inventory.inspection import inspect as inspect
 from tet_core.inventory.reader import IMAGE_READER as IMAGE_READER
 from tet_core.inventory.reader import reader_of as reader_of
+from tet_core.inventory.shares import SplitShares as SplitShares
 
 
 def default_root() -> Path:

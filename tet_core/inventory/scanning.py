@@ -108,7 +108,8 @@ def _check_links(folder: Path, names: Sequence[str]) -> None:
     if not links:
         return
     real = {name: os.path.realpath(folder / name) for name in names}
-    own, named = os.path.realpath(folder), {}
+    own = os.path.realpath(folder)
+    named: dict[str, str] = {}
     for name in sorted(names, key=lambda each: each in links):
         if own == real[name] or own.startswith(real[name].rstrip("/") + "/"):
             raise DataError(f"{folder / name}: a link that leads back to {own}; remove it")

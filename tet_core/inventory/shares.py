@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from tet_core.config import DvsCifar10, EventFolder, ImageFolder, ImageNet
-from tet_core.inventory.taking import ClassFiles, Finding, Inventory, some
+from tet_core.inventory.scanning import ClassFiles
+from tet_core.inventory.taking import Finding, Inventory, some
 
 # CIFAR10-DVS has no split: the last recordings of each class are the test set, or a tenth of a selection.
 PER_CLASS, TEST_PER_CLASS = 1_000, 100

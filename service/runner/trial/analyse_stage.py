@@ -70,8 +70,9 @@ def _check_environment(folder: StageFolder, rows: Rows) -> None:
         EnvironmentMismatch: This environment is another one.
     """
     started = read_started(folder)
-    records = [environment.without_reader(each.environment) for each in (*started[:1], rows.start)]
-    lines = environment.differences(records[0], records[-1])
+    now = rows.start.environment
+    saved, here = map(environment.without_reader, (started[0].environment if started else now, now))
+    lines = environment.differences(saved, here)
     if lines:
         raise EnvironmentMismatch(
             f"the committed rows were made in another environment, so continuing would not give the same bits: "

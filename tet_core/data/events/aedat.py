@@ -70,8 +70,8 @@ def _end_of_header(content: bytes, path: Path) -> int:
     """Return the position at which the events start.
 
     A line belongs to the header if it starts with `#`, whatever its encoding, and holds no NUL. Otherwise an event
-    whose address starts with the byte of `#` (0x23) could be mistaken for a line. A DVS128's addresses start with 0, so such
-    an event is another camera's, which would be refused anyway.
+    whose address starts with the byte of `#` (0x23) could be mistaken for a line. A DVS128's addresses start with 0,
+    so such an event is another camera's, which would be refused anyway.
     """
     first = content[: content.find(b"\n") + 1].strip()
     if not first.startswith(_MAGIC):
