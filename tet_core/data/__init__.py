@@ -104,7 +104,7 @@ def with_all_fields(dataset: object) -> object:
     """Return a stored config of a data set with the defaults of the fields that it lacks; another value unchanged."""
     try:
         return _CONFIG.validate_python(dataset).model_dump(mode="json")
-    except ValidationError:  # of another version; whoever compares it names the difference
+    except ValidationError:  # of another version; the caller, who compares it, names the difference
         return dataset
 
 

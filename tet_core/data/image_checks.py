@@ -14,7 +14,7 @@ from tet_core.data import decoding
 from tet_core.errors import EnvironmentMismatch
 from tet_core.inventory.reader import FIRST_IMAGE_SUFFIXES, IMAGE_READER, READER
 
-_LOOKED_AT = 16  # files of which a data set's peculiarities are told: a few show them, and all would take an epoch
+_LOOKED_AT = 16  # files that the words are about: a few show what is odd, and all would take an epoch
 
 
 def peculiarities(files: Sequence[Path]) -> str:
