@@ -13,6 +13,7 @@ import torch
 from tet_core import kernels
 from tet_core.config import SettledPrecision, TrainConfig
 from tet_core.errors import ConfigError
+from tet_core.inventory.reader import IMAGE_READER, reader_of
 
 EnvironmentRecord = dict[str, str | int | bool]
 
@@ -72,7 +73,13 @@ def record_of(config: TrainConfig) -> EnvironmentRecord:
         "instruction_set": torch.backends.cpu.get_cpu_capability(),
         "precision": resolve_precision(config).precision,
         "deterministic": config.deterministic,
+        **reader_of(config.dataset),
     }
+
+
+def without_reader(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record without the reader of image files, which `tet_core.data.check_reader` compares by the files."""
+    return {name: value for name, value in record.items() if name != IMAGE_READER}
 
 
 def differences(saved: Mapping[str, Any], asked: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -27,6 +27,14 @@ class ResolvedSpec(BaseModel):
     arms: list[ResolvedArm]
 
 
+class NoteView(BaseModel):
+    """A remark about a field of a spec that is no fault: what is left out, or what only a node can check."""
+
+    field: str
+    pointer: str
+    detail: str
+
+
 class ValidatedSpec(BaseModel):
     """A spec without faults, and the number of chains, stages and trials that it would run."""
 
@@ -37,7 +45,7 @@ class ValidatedSpec(BaseModel):
         description="Number of trials that Ray would run if none had to be repeated: one for each stage."
     )
     placement: PlacementView
-    notes: list[str] = Field(
-        [], description="What may be wrong, but only a node can tell; a check on a node comes before the first epoch."
+    notes: list[NoteView] = Field(
+        [], description="Remarks that are no faults: files that a data set leaves out, and what only a node can check."
     )
     resolved: ResolvedSpec

@@ -50,7 +50,7 @@ def validate(file: File = None, preset: Preset = None, as_json: AsJson = False) 
     out.print(f"no faults: {valid.num_chains:,} chains, {valid.num_stages:,} stages", markup=False)
     out.print(valid.placement.detail, markup=False, soft_wrap=True)
     for note in valid.notes:
-        out.print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)
+        out.print(f"note: {note.field}: {note.detail}", style="yellow", markup=False, soft_wrap=True)
 
 
 def _body(file: Path | None, preset: str | None) -> tuple[bytes, str]:

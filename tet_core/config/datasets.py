@@ -58,6 +58,19 @@ Slicing = Annotated[
 ]
 
 
+class _Folders(Config):
+    """Fields of the data sets whose files a lab collects."""
+
+    bad_files: Literal["refuse", "skip"] = Field(
+        "refuse",
+        description="What to do with files that cannot be read: 'skip' decodes every file before it trains, and lists "
+        "those that it leaves out.",
+    )
+    max_bad_share: float = Field(
+        0.01, gt=0, lt=1, description="Largest share of all files that `bad_files: skip` may leave out."
+    )
+
+
 class Digits(Config):
     """scikit-learn's 1,797 scans of handwritten digits; the last fifth of each class is the test set."""
 
@@ -119,7 +132,7 @@ class Cifar100(_Cifar):
     name: Literal["cifar100"] = "cifar100"
 
 
-class ImageNet(Config):
+class ImageNet(_Folders):
     """ImageNet's 2012 challenge: folders `train` and `val` with one folder for each class, decoded while training."""
 
     name: Literal["imagenet"] = "imagenet"
@@ -140,7 +153,7 @@ class ImageNet(Config):
         )
 
 
-class ImageFolder(Config):
+class ImageFolder(_Folders):
     """Still images from the user's folders: one for each class, or `train` and `test` with one for each class."""
 
     name: Literal["image_folder"] = "image_folder"
@@ -148,6 +161,9 @@ class ImageFolder(Config):
     num_classes: NumClasses
     input_size: InputSize
     in_channels: Literal[1, 3] = Field(3, description="3: colour, 1: grey.")
+    depth: int = Field(
+        16, ge=9, le=16, description="Bits that a pixel of a grey file of 16 bits uses: 12 for many cameras."
+    )
     test: TestShare = 0.2
     split_seed: Seed = Field(0, description="Seed of the split, if none is given.")
 
@@ -181,7 +197,7 @@ class DvsCifar10(Config):
         )
 
 
-class EventFolder(Config):
+class EventFolder(_Folders):
     """Recordings of events (AEDAT 2.0) from the user's folders, laid out as for `image_folder`."""
 
     name: Literal["event_folder"] = "event_folder"

@@ -1,11 +1,11 @@
 """Data sets by name."""
 
-import os
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import assert_never
+from typing import Any, assert_never
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from tet_core.config import (
     DATASET_NAMES,
@@ -26,6 +26,8 @@ from tet_core.data.dataset import Samples as Samples
 from tet_core.data.dataset import Split as Split
 from tet_core.errors import ConfigError
 from tet_core.errors import DataError as DataError
+from tet_core.inventory import default_root as default_root
+from tet_core.inventory.reader import IMAGE_READER, READER, of_images
 
 _CONFIG: TypeAdapter[DatasetConfig] = TypeAdapter(DatasetConfig)
 _MAX_LOADED = 8
@@ -62,11 +64,6 @@ def load_dataset(dataset: str | DatasetConfig, root: Path | str | None = None, *
     return _load(config.model_dump_json(), folder, T if is_events else None)
 
 
-def default_root() -> Path:
-    """Return the data root to use if none is given: `$TET_DATA`, else `~/.cache/tet_core`."""
-    return Path(os.environ.get("TET_DATA") or Path.home() / ".cache" / "tet_core")
-
-
 @lru_cache(_MAX_LOADED)
 def _load(config_json: str, root: Path, T: int | None) -> Dataset:
     # Each module is imported only when needed: some take a second, or need packages that the other modules do not.
@@ -101,6 +98,36 @@ def _load(config_json: str, root: Path, T: int | None) -> Dataset:
             return _load_events(config, root, T)
         case unknown:
             assert_never(unknown)
+
+
+def with_all_fields(dataset: object) -> object:
+    """Return a stored config of a data set with the defaults of the fields that it lacks; another value unchanged."""
+    try:
+        return _CONFIG.validate_python(dataset).model_dump(mode="json")
+    except ValidationError:  # of another version; the caller, who compares it, names the difference
+        return dataset
+
+
+def check_reader(record: Mapping[str, Any], config: DatasetConfig, root: Path | str | None = None) -> None:
+    """Check that what an older reader of image files began may continue: no file is read differently by this one.
+
+    Args:
+        record: The environment's record of what has been computed so far.
+        config: Its data set.
+        root: As for `load_dataset`.
+
+    Raises:
+        EnvironmentMismatch: A file gives other pixels; the message names it.
+        DataError: As for `load_dataset`.
+    """
+    images_of = of_images(config)
+    if images_of is None or record.get(IMAGE_READER, 1) == READER:
+        return
+    from tet_core.data import image_checks, images
+
+    dataset = load_dataset(images_of, root)
+    parts = [part for part in (dataset.train, dataset.test) if isinstance(part, images.ImageFiles)]
+    image_checks.check_reader(record, [part.root / name for part in parts for name in part.names])
 
 
 def _load_events(config: DvsCifar10 | EventFolder | Saccades, root: Path, T: int) -> Dataset:

@@ -25,6 +25,7 @@ from tet_core.config import Cifar10, Cifar100
 from tet_core.data.dataset import DataError, Dataset, Split, described
 from tet_core.data.download import RemoteFile, download
 from tet_core.files import only_one
+from tet_core.inventory.published import CIFAR, CifarVersions, Parts, cifar_folder
 
 URL = "https://www.cs.toronto.edu/~kriz/"
 _PIXELS = 3 * 32 * 32
@@ -34,10 +35,7 @@ _PIXELS = 3 * 32 * 32
 class _Published:
     """The published form of one data set: its folders, its files by part, its archive, the statistics of its pixels."""
 
-    python_folder: str
-    binary_folder: str
-    python_files: tuple[tuple[str, ...], tuple[str, ...]]
-    binary_files: tuple[tuple[str, ...], tuple[str, ...]]
+    files: CifarVersions
     labels_key: str
     binary_label_bytes: int  # before the pixels of a record; the last of them is the (fine) label
     archive: RemoteFile
@@ -48,10 +46,7 @@ class _Published:
 # Sizes and MD5 checksums are the publisher's. Means and standard deviations, of pixels from 0 to 1, are the paper's.
 _PUBLISHED = {
     "cifar10": _Published(
-        "cifar-10-batches-py",
-        "cifar-10-batches-bin",
-        (tuple(f"data_batch_{number}" for number in range(1, 6)), ("test_batch",)),
-        (tuple(f"data_batch_{number}.bin" for number in range(1, 6)), ("test_batch.bin",)),
+        CIFAR["cifar10"],
         "labels",
         1,
         RemoteFile("cifar-10-python.tar.gz", 170_498_071, "c58f30108f718f92721af3b95e74349a", "md5"),
@@ -59,10 +54,7 @@ _PUBLISHED = {
         (0.2023, 0.1994, 0.2010),
     ),
     "cifar100": _Published(
-        "cifar-100-python",
-        "cifar-100-binary",
-        (("train",), ("test",)),
-        (("train.bin",), ("test.bin",)),
+        CIFAR["cifar100"],
         "fine_labels",
         2,
         RemoteFile("cifar-100-python.tar.gz", 169_001_437, "eb9058c3a382ffc7106e4002c42a8d85", "md5"),
@@ -106,9 +98,7 @@ def _unlike(found: int, published: int | None) -> str:
 _Reader = Callable[[Path, _Published, int], Split]
 
 
-def _find(
-    name: str, published: _Published, root: Path, url: str
-) -> tuple[Path, tuple[tuple[str, ...], tuple[str, ...]], _Reader]:
+def _find(name: str, published: _Published, root: Path, url: str) -> tuple[Path, Parts, _Reader]:
     """Return the folder with all files, their names by part, and the function that reads them."""
     folder = root / name
     located = _present(published, folder)
@@ -116,10 +106,11 @@ def _find(
         try:
             _unpack(folder, published, url)
         except DataError as error:
+            first_file = published.files.python.parts[0][0]
             raise DataError(
-                f"{name} is not here: looked for its python version ({', '.join(published.python_files[0][:1])}, ...) "
-                f"and its binary version in {folder}, {folder / published.python_folder} and "
-                f"{folder / published.binary_folder}, and for {published.archive.name}. "
+                f"{name} is not here: looked for its python version ({first_file}, ...) and its"
+                f" binary version in {folder}, {folder / published.files.python.folder} and "
+                f"{folder / published.files.binary.folder}, and for {published.archive.name}. "
                 f"Get {url}{published.archive.name} ({published.archive.num_bytes / 1e6:.0f} MB) "
                 f"and put it, or what it unpacks to, into {folder} "
                 f"(set TET_DATA or the data root for another place). {error}"
@@ -129,21 +120,16 @@ def _find(
     return located
 
 
-def _present(published: _Published, own: Path) -> tuple[Path, tuple[tuple[str, ...], tuple[str, ...]], _Reader] | None:
-    versions: tuple[tuple[str, tuple[tuple[str, ...], tuple[str, ...]], _Reader], ...] = (
-        (published.python_folder, published.python_files, _read_pickle),
-        (published.binary_folder, published.binary_files, _read_binary),
-    )
-    for subfolder, files, read in versions:
-        for folder in (own / subfolder, own):
-            if all((folder / file).is_file() for part in files for file in part):
-                return folder, files, read
+def _present(published: _Published, own: Path) -> tuple[Path, Parts, _Reader] | None:
+    for files, read in ((published.files.python, _read_pickle), (published.files.binary, _read_binary)):
+        if (folder := cifar_folder(files, own)) is not None:
+            return folder, files.parts, read
     return None
 
 
 def _unpack(folder: Path, published: _Published, url: str) -> None:
     """Extract the files of the archive, and download it if necessary; several processes may call this at once."""
-    archive, target = download(url, published.archive, folder), folder / published.python_folder
+    archive, target = download(url, published.archive, folder), folder / published.files.python.folder
     with only_one(folder / ".unpack.lock"), tempfile.TemporaryDirectory(prefix=".unpack-", dir=folder) as temporary:
         if _present(published, folder) is not None:  # another process was faster
             return
@@ -151,8 +137,8 @@ def _unpack(folder: Path, published: _Published, url: str) -> None:
         unpacked.mkdir()
         try:
             with tarfile.open(archive) as tar:
-                for name in (name for part in published.python_files for name in part):
-                    _extract(tar, f"{published.python_folder}/{name}", unpacked / name)
+                for name in (name for part in published.files.python.parts for name in part):
+                    _extract(tar, f"{published.files.python.folder}/{name}", unpacked / name)
         except (tarfile.TarError, EOFError, OSError, KeyError, zlib.error) as error:
             raise DataError(f"{archive}: damaged or truncated ({error}); delete it") from error
         if target.exists():  # with some of its files missing

@@ -16,8 +16,9 @@ from tet_core.config import FashionMnist
 from tet_core.data import idx
 from tet_core.data.dataset import DataError, Dataset, Split, described
 from tet_core.data.download import RemoteFile, download
+from tet_core.inventory.published import DEBIAN_FOLDER as DEBIAN_FOLDER
+from tet_core.inventory.published import fashion_mnist_folder
 
-DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"  # the authors' server, which has no HTTPS
 SIZE = "31 MB"
 
@@ -73,9 +74,8 @@ def find_or_download(root: Path, debian_folder: Path, url: str) -> Path:
         DataError: If the files are missing and cannot be downloaded.
     """
     target = root / "fashion_mnist"
-    for folder in (target, debian_folder):
-        if all((folder / file.name).exists() for file in FILES):
-            return folder
+    if (folder := fashion_mnist_folder(target, debian_folder)) is not None:
+        return folder
     try:
         for file in FILES:
             download(url, file, target)

@@ -1,12 +1,8 @@
-"""Data sets that are folders of files: one folder for each class, with a split that is given or drawn by a seed.
+"""Data sets that are folders of files: their files with labels, and a split that is given or drawn by a seed.
 
-The files are in `folder/train/<class>/...` and `folder/test/<class>/...`, or in `folder/<class>/...`. A class has the
-number of its name among the sorted names. Files are sorted by name, runs of digits as numbers. So neither depends on
-the file system.
+`tet_core.inventory` finds the files. Here they get labels, and a drawn split is drawn.
 """
 
-import os
-import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,10 +11,11 @@ import torch
 from torch import Tensor
 
 from tet_core import seed
+from tet_core.data.bad_files import REFUSE, BadFileRule, settled
 from tet_core.data.dataset import DataError
-
-GIVEN = ("train", "test")  # the folders of a given split
-_EXAMPLES = 5  # how many names an error shows before "and N more"
+from tet_core.inventory.scanning import ClassFiles
+from tet_core.inventory.shares import num_drawn
+from tet_core.inventory.taking import take_inventory
 
 
 class Listing(NamedTuple):
@@ -40,56 +37,18 @@ class Listing(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """The files of the training and of the test set, and a description of the split for people."""
+    """The files of the training and of the test set, and a description for people: the split, and what is left out."""
 
     train: Listing
     test: Listing
     split: str
 
 
-def natural(text: str) -> list[tuple[int, str]]:
-    """Return a sort key by which `a_2` comes before `a_10`."""
-    return [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in re.split(r"(\d+)", text)]
-
-
-def list_classes(folder: Path, suffixes: Collection[str], classes: Sequence[str] | None = None) -> Listing:
-    """Return all files of the class folders in a folder, also those in their subfolders, but no hidden ones.
-
-    Args:
-        folder: A folder with one folder for each class.
-        suffixes: Endings of the files to list, in lower case with the dot: `.aedat`; a file's name may have any case.
-        classes: Names of the class folders, in the order of the labels; by default all that exist, sorted.
-
-    Raises:
-        DataError: If the folder is missing, has no class folders, or a class has no such file; the message names it.
-    """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder")
-    if classes is None:
-        classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    if not classes:
-        raise DataError(f"{folder}: there are no class folders in it; expected one folder for each class")
-    files: list[Path] = []
-    labels: list[int] = []
-    for label, name in enumerate(classes):
-        members = _files_under(folder / name, suffixes)
-        if not members:
-            raise DataError(f"{folder / name}: no file ends in {', '.join(sorted(suffixes))}")
-        files += members
-        labels += [label] * len(members)
-    return Listing(files, torch.tensor(labels, dtype=torch.int64), list(classes))
-
-
-def _files_under(folder: Path, suffixes: Collection[str]) -> list[Path]:
-    files = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        files += [
-            Path(place, name)
-            for name in names
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes
-        ]
-    return sorted(files, key=lambda path: (natural(str(path.relative_to(folder))), str(path)))
+def listing_of(classes: Sequence[ClassFiles]) -> Listing:
+    """Return the files of classes, class by class, with their labels."""
+    labels = [label for label, each in enumerate(classes) for _ in each.files]
+    files = [file for each in classes for file in each.files]
+    return Listing(files, torch.tensor(labels, dtype=torch.int64), [each.name for each in classes])
 
 
 def seeded_split(labels: Tensor, share: float, seed_: int) -> tuple[Tensor, Tensor]:
@@ -113,74 +72,43 @@ def seeded_split(labels: Tensor, share: float, seed_: int) -> tuple[Tensor, Tens
         members = (labels == label).nonzero().flatten()
         if len(members) < 2:
             raise DataError(f"class {label} has only one sample; a split needs at least 2")
-        number = min(max(round(share * len(members)), 1), len(members) - 1)
         order = torch.randperm(len(members), generator=seed.generator(seed_, f"test split of class {label}"))
-        drawn[members[order[:number]]] = True
+        drawn[members[order[: num_drawn(len(members), share)]]] = True
     return (~drawn).nonzero().flatten(), drawn.nonzero().flatten()
 
 
-def list_parts(folder: Path, suffixes: Collection[str], *, num_classes: int, share: float, seed_: int) -> Parts:
+def list_parts(
+    folder: Path,
+    suffixes: Collection[str],
+    *,
+    num_classes: int,
+    share: float = 0.0,
+    seed_: int = 0,
+    names: tuple[str, str] | None = None,
+    rule: BadFileRule = REFUSE,
+) -> Parts:
     """Return the training and the test files of a folder, by its own split if it has one, else by a drawn one.
 
     Args:
         folder: A folder with the folders `train` and `test` in it, or with class folders.
-        suffixes: As for `list_classes`.
+        suffixes: Endings of the files to list, in lower case with the dot: `.aedat`; a file's name may have any case.
         num_classes: K; there must be as many class folders.
         share: As for `seeded_split`.
         seed_: As for `seeded_split`.
+        names: The names of the training and of the test folder; None: as for `take_inventory`.
+        rule: What to do with files that cannot be read.
 
     Raises:
-        DataError: If a folder is missing or empty, the classes of both parts differ, or there are not K of them.
+        DataError: If a folder is missing or empty, the classes of both parts differ, there are not K of them, a class
+            has too few files for a drawn split, or too many files cannot be read.
     """
-    present = [name for name in GIVEN if (folder / name).is_dir()]
-    if len(present) == 1:
-        raise DataError(
-            f"{folder}: there is a folder {present[0]!r} and no other of {' and '.join(GIVEN)}; "
-            f"expected both folders, or class folders with other names"
-        )
-    if present:
-        return given_parts(folder, suffixes, num_classes=num_classes)
-    whole = list_classes(folder, suffixes)
-    _check_classes(folder, whole.classes, num_classes)
-    train, test = (whole.pick(indices) for indices in _split(folder, whole, share, seed_))
-    return Parts(train, test, f"split drawn with seed {seed_}, test share {share}")
-
-
-def given_parts(folder: Path, suffixes: Collection[str], *, num_classes: int, names: tuple[str, str] = GIVEN) -> Parts:
-    """Return the training and the test files of a folder that has a folder of classes for each.
-
-    Args:
-        folder: A folder with the folders `names` in it.
-        suffixes: As for `list_classes`.
-        num_classes: K; there must be as many class folders.
-        names: The names of the training and of the test folder.
-
-    Raises:
-        DataError: If a folder is missing or empty, the classes of both parts differ, or there are not K of them.
-    """
-    train_folder, test_folder = (folder / name for name in names)
-    train, test = list_classes(train_folder, suffixes), list_classes(test_folder, suffixes)
-    _check_classes(train_folder, train.classes, num_classes)
-    if train.classes != test.classes:
-        one_sided = sorted(set(train.classes) ^ set(test.classes))
-        raise DataError(f"{folder}: {', '.join(names)} hold different classes: {_some(one_sided)} in one of them only")
-    return Parts(train, test, f"split given by the folders {' and '.join(names)}")
-
-
-def _split(folder: Path, whole: Listing, share: float, seed_: int) -> tuple[Tensor, Tensor]:
-    try:
-        return seeded_split(whole.labels, share, seed_)
-    except DataError as error:
-        raise DataError(f"{folder}: {error}; the classes are {_some(whole.classes)}") from error
-
-
-def _check_classes(folder: Path, classes: list[str], num_classes: int) -> None:
-    if len(classes) != num_classes:
-        raise DataError(
-            f"{folder}: holds {len(classes)} class folders ({_some(classes)}); num_classes is {num_classes}"
-        )
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(names[:_EXAMPLES])
-    return shown if len(names) <= _EXAMPLES else f"{shown} and {len(names) - _EXAMPLES} more"
+    inventory = take_inventory(folder, suffixes, names=names)
+    for fault in inventory.faults(num_classes):
+        raise DataError(fault.detail)
+    inventory, words = settled(inventory, rule)
+    whole = listing_of(inventory.train)
+    if inventory.names is not None:
+        split = f"split given by the folders {' and '.join(inventory.names)}"
+        return Parts(whole, listing_of(inventory.test), split + words)
+    train, test = (whole.pick(indices) for indices in seeded_split(whole.labels, share, seed_))
+    return Parts(train, test, f"split drawn with seed {seed_}, test share {share}{words}")

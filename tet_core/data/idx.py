@@ -18,6 +18,8 @@ from torch import Tensor
 from tet_core.data.dataset import DataError
 
 _UINT8 = 8
+# The largest file of MNIST's kind has 47 MB. A small gzip file can unpack to a thousand times its size.
+MAX_BYTES = 1 << 27
 
 
 def read_idx(path: Path) -> Tensor:
@@ -47,8 +49,12 @@ def read_idx(path: Path) -> Tensor:
 
 def _unzip(path: Path) -> bytearray:
     try:
-        return bytearray(gzip.decompress(path.read_bytes()))
+        with gzip.open(path) as stream:
+            content = bytearray(stream.read(MAX_BYTES + 1))
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path}: damaged or truncated ({error}); delete it and get it again") from error
+    if len(content) > MAX_BYTES:
+        raise DataError(f"{path}: unpacks to more than {MAX_BYTES:,} bytes, which no data set of this kind has")
+    return content

@@ -1,36 +1,36 @@
 """Image files, decoded during training so that they need not fit into memory: ImageNet, and the user's folders.
 
-Every image is decoded to a square canvas: its shorter side is scaled to the canvas, and the middle is cut out. Random
-crops and all other augmentation are done on the device for whole batches (`tet_core.data.augment`).
+Every image is decoded to a square canvas (`tet_core.data.decoding`). Random crops and all other augmentation are done
+on the device for whole batches (`tet_core.data.augment`).
 
 Source: Russakovsky et al., "ImageNet Large Scale Visual Recognition Challenge", IJCV 2015.
 """
 
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from typing_extensions import Buffer
 
 from tet_core.config import ImageFolder, ImageNet
+from tet_core.data import decoding
+from tet_core.data.bad_files import REFUSE, BadFileRule
 from tet_core.data.dataset import DataError, Dataset, described
-from tet_core.data.folders import Listing, Parts, given_parts, list_parts
+from tet_core.data.decoding import decode as decode
+from tet_core.data.folders import Listing, Parts, list_parts
+from tet_core.data.image_checks import peculiarities
+from tet_core.inventory.inspection import folder_of, missing_folders
+from tet_core.inventory.published import IMAGENET_PARTS
+from tet_core.inventory.reader import IMAGE_SUFFIXES, READER
 
-SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp"))
 # Mean and standard deviation of pixels from 0 to 1: the usual ones of ImageNet, round numbers for one grey channel.
 _MEAN, _STD = {3: (0.485, 0.456, 0.406), 1: (0.5,)}, {3: (0.229, 0.224, 0.225), 1: (0.25,)}
 _MAX_THREADS = 16
-
-# An image of more than 89 million pixels is an attack or a mistake; Pillow would only warn.
-warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class ImageFiles:
         labels: `[N]`, int64.
         side: Side of the canvas, in pixels.
         channels: 3 for colour, 1 for grey.
+        depth: Bits of a pixel that a grey file of 16 bits uses.
         device: The device of the batches.
     """
 
@@ -51,6 +52,7 @@ class ImageFiles:
     labels: Tensor
     side: int
     channels: int
+    depth: int = decoding.DEPTH
     device: torch.device = field(default=torch.device("cpu"))
     streams = True
 
@@ -62,7 +64,7 @@ class ImageFiles:
         paths = [self.root / self.names[index] for index in indices.tolist()]
         if not paths:
             return torch.empty((0, self.channels, self.side, self.side), dtype=torch.uint8, device=self.device)
-        decoded = _pool(num_threads()).map(lambda path: decode(path, self.side, self.channels), paths)
+        decoded = _pool(num_threads()).map(lambda path: decode(path, self.side, self.channels, self.depth), paths)
         images = torch.stack(list(decoded))
         # From pinned memory the copy runs while the GPU computes.
         return images.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else images
@@ -70,15 +72,15 @@ class ImageFiles:
     def subset(self, indices: Tensor) -> "ImageFiles":
         """Return the samples at `indices` `[M]`."""
         names = tuple(self.names[index] for index in indices.tolist())
-        return ImageFiles(self.root, names, self.labels[indices], self.side, self.channels, self.device)
+        return replace(self, names=names, labels=self.labels[indices])
 
     def to(self, device: torch.device) -> "ImageFiles":
         """Return the same samples; their batches are on a device."""
-        return ImageFiles(self.root, self.names, self.labels.to(device), self.side, self.channels, device)
+        return replace(self, labels=self.labels.to(device), device=device)
 
     def content(self) -> Iterator[Buffer]:
-        """Yield names, sizes and labels: reading the pixels would take as long as an epoch."""
-        yield f"{self.side} {self.channels}".encode()
+        """Yield the reader, names, sizes and labels: reading the pixels would take as long as an epoch."""
+        yield f"{self.side} {self.channels} {self.depth} reader {READER}".encode()
         for name, label in zip(self.names, self.labels.tolist(), strict=True):
             yield f"{name}\0{(self.root / name).stat().st_size}\0{label}\n".encode("utf-8", "surrogateescape")
 
@@ -96,48 +98,6 @@ def _pool(number: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(number, thread_name_prefix="decode")
 
 
-def decode(path: Path, side: int, channels: int) -> Tensor:
-    """Read an image, scale its shorter side to `side` and cut the middle out.
-
-    Args:
-        path: The file, of any format that Pillow reads.
-        side: Side of the result, in pixels.
-        channels: 3 for colour, 1 for grey; transparency is dropped.
-
-    Returns:
-        `[C, side, side]`, uint8.
-
-    Raises:
-        DataError: If the file is missing, damaged, truncated, no image, or implausibly large; it names the file.
-    """
-    try:
-        with Image.open(path) as image:
-            image.draft("RGB" if channels == 3 else "L", (side, side))  # JPEG: decode no finer than needed
-            scaled = _shorter_to(_of_mode(image, channels), side)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise DataError(f"{path}: damaged, truncated or no image ({error})") from error
-    values = torch.from_numpy(np.array(scaled, dtype=np.uint8))
-    return values.unsqueeze(0) if channels == 1 else values.permute(2, 0, 1).contiguous()
-
-
-def _of_mode(image: Image.Image, channels: int) -> Image.Image:
-    """Return an image in colour or grey; keep the upper eight of 16 bits, whereas Pillow would clip."""
-    if image.mode.startswith("I"):
-        image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
-    return image.convert("RGB" if channels == 3 else "L")
-
-
-def _shorter_to(image: Image.Image, side: int) -> Image.Image:
-    width, height = image.size
-    scale = side / min(width, height)
-    width, height = (max(side, round(length * scale)) for length in (width, height))
-    left, top = (width - side) // 2, (height - side) // 2
-    image = image.resize((width, height), Image.Resampling.BILINEAR)
-    return image.crop((left, top, left + side, top + side))
-
-
 def load_imagenet(config: ImageNet, root: Path) -> Dataset:
     """Load ImageNet: folders `train` and `val` with one folder a class, named by WordNet id.
 
@@ -146,17 +106,7 @@ def load_imagenet(config: ImageNet, root: Path) -> Dataset:
     Raises:
         DataError: If the data set is missing, or the number of classes is wrong; the message names the folder.
     """
-    folder = root / config.folder
-    missing = [part for part in ("train", "val") if not (folder / part).is_dir()]
-    if missing:
-        raise DataError(
-            f"imagenet is not here: looked for the folders train and val in {folder}, and there is no "
-            f"{' and no '.join(missing)}. Get ILSVRC2012 (148 GB) from https://image-net.org, which asks for a "
-            f"registration, and unpack it to {folder}/train/<WordNet id>/*.JPEG and {folder}/val/<WordNet id>/*.JPEG "
-            f"(set TET_DATA or the data root for another place)"
-        )
-    parts = given_parts(folder, SUFFIXES, num_classes=config.num_classes, names=("train", "val"))
-    return _dataset(config, folder, parts, side=round(config.input_size * 256 / 224))
+    return _loaded(config, root, side=round(config.input_size * 256 / 224), names=IMAGENET_PARTS)
 
 
 def load_folder(config: ImageFolder, root: Path) -> Dataset:
@@ -165,25 +115,50 @@ def load_folder(config: ImageFolder, root: Path) -> Dataset:
     Raises:
         DataError: If the folder is missing or empty, or the number of classes is wrong; the message names the folder.
     """
-    folder = root / config.folder
-    if not folder.is_dir():
-        raise DataError(
-            f"image_folder is not here: looked for {folder}; put one folder for each class there, or train and "
-            f"test with one folder for each class (set TET_DATA or the data root for another place)"
-        )
-    parts = list_parts(folder, SUFFIXES, num_classes=config.num_classes, share=config.test, seed_=config.split_seed)
-    return _dataset(config, folder, parts, side=config.input_size)
+    return _loaded(config, root, side=config.input_size)
+
+
+def _loaded(config: ImageNet | ImageFolder, root: Path, *, side: int, names: tuple[str, str] | None = None) -> Dataset:
+    if (missing := missing_folders(config, root)) is not None:
+        raise DataError(missing)
+    share, seed_ = (config.test, config.split_seed) if isinstance(config, ImageFolder) else (0.0, 0)
+    folder, rule = folder_of(config, root), _rule(config, root, side)
+    parts = list_parts(
+        folder,
+        IMAGE_SUFFIXES,
+        num_classes=config.num_classes,
+        share=share,
+        seed_=seed_,
+        names=names,
+        rule=rule,
+    )
+    return _dataset(config, folder, parts, side=side)
+
+
+def _depth(config: ImageNet | ImageFolder) -> int:
+    return config.depth if isinstance(config, ImageFolder) else decoding.DEPTH
+
+
+def _rule(config: ImageNet | ImageFolder, root: Path, side: int) -> BadFileRule:
+    """Return what to do with files that cannot be decoded; they are decoded as training decodes them."""
+    if config.bad_files == "refuse":
+        return REFUSE
+    channels, depth = config.card().in_channels, _depth(config)
+    fault_of = partial(decoding.fault_of, side=side, channels=channels, depth=depth)
+    depends_on = {"side": side, "channels": channels, "depth": depth, "reader": READER}
+    run = _pool(num_threads()).map
+    return BadFileRule(config.max_bad_share, fault_of, depends_on, root, run)
 
 
 def _dataset(config: ImageNet | ImageFolder, folder: Path, parts: Parts, *, side: int) -> Dataset:
-    card = config.card()
-    train, test = (_files(folder, part, side, card.in_channels) for part in (parts.train, parts.test))
+    card, depth = config.card(), _depth(config)
+    train, test = (_files(folder, part, side, card.in_channels, depth) for part in (parts.train, parts.test))
     mean, std = (tuple(255 * value for value in values[card.in_channels]) for values in (_MEAN, _STD))
-    source = f"{folder}, {parts.split}"
+    source = f"{folder}, {parts.split}{peculiarities(parts.train.files)}"
     # `whole=False`: a selection of ImageNet has other numbers of samples.
     return described(card, train, test, name=config.name, mean=mean, std=std, source=source, whole=False)
 
 
-def _files(folder: Path, listing: Listing, side: int, channels: int) -> ImageFiles:
+def _files(folder: Path, listing: Listing, side: int, channels: int, depth: int) -> ImageFiles:
     names: Sequence[str] = [str(file.relative_to(folder)) for file in listing.files]
-    return ImageFiles(folder, tuple(names), listing.labels, side, channels)
+    return ImageFiles(folder, tuple(names), listing.labels, side, channels, depth)

@@ -12,7 +12,7 @@ from torch.distributed import ProcessGroup
 from tet_core import environment
 from tet_core.checkpoint import FORMAT, snapshot, weights_sha256
 from tet_core.config import TrainConfig
-from tet_core.data import load_dataset
+from tet_core.data import check_reader, load_dataset, with_all_fields
 from tet_core.distributed import Workers
 from tet_core.errors import CheckpointError, ConfigError, EnvironmentMismatch
 from tet_core.measure.layer_health import LayerHealth
@@ -109,7 +109,8 @@ def train_epochs(
             is asked for without a validation set.
         CheckpointError: If `resume` is of another config (the message has the differences), or a checkpoint does
             not fit the network or the optimiser.
-        EnvironmentMismatch: If `resume` was made in another environment; the message has the differences.
+        EnvironmentMismatch: If `resume` was made in another environment, or with another reader of image files that
+            gives other pixels; the message has the differences.
         DataError: If the data set is missing or damaged.
         EntryPointError: If the code behind an entry point fails; while iterating too.
         FloatingPointError: While iterating, if a loss or a metric is not finite; the message has epoch and value.
@@ -130,6 +131,7 @@ def train_epochs(
         start = 0
         if resume is not None:
             _check_same(resume, config, record)
+            check_reader(resume["environment"], config.dataset, data_root)
             stage.take_over(resume, with_optimizer=True)
             start = resume["epoch"]
         elif initial is not None:
@@ -180,11 +182,13 @@ def _check_finite_metrics(metrics: Mapping[str, float], epoch: int) -> None:
 
 
 def _of_a_worker(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in record.items() if name != NUM_WORKERS}
+    return {name: value for name, value in environment.without_reader(record).items() if name != NUM_WORKERS}
 
 
 def _check_same(resume: Mapping[str, Any], config: TrainConfig, record: environment.EnvironmentRecord) -> None:
-    lines = environment.differences(_BEFORE | resume["config"], config.model_dump(mode="json"))
+    saved = _BEFORE | resume["config"]
+    saved["dataset"] = with_all_fields(saved["dataset"])
+    lines = environment.differences(saved, config.model_dump(mode="json"))
     if lines:
         raise CheckpointError(f"the checkpoint is of another config: {'; '.join(lines)}")
     # Another number of workers gives other bits too, but the experiment is the same, so it may continue.

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 
+from service.errors import FieldError
 from service.spec import Experiment
 from tet_core.config import DATASET_ENTRY_POINTS, ENTRY_POINTS, EntryPointDataset, EntryPointModel
 from tet_core.entry_points import offered_names, offers
 
 
-def entry_point_notes(spec: Experiment) -> Iterator[str]:
+def entry_point_notes(spec: Experiment) -> Iterator[FieldError]:
     """Yield a note on each entry point that the API's own environment does not have: the nodes may have others."""
     if isinstance(spec.model, EntryPointModel):
         yield from _note("model", spec.model.entry_point, ENTRY_POINTS)
@@ -15,9 +16,10 @@ def entry_point_notes(spec: Experiment) -> Iterator[str]:
         yield from _note("dataset", spec.dataset.entry_point, DATASET_ENTRY_POINTS)
 
 
-def _note(field: str, name: str, group: str) -> Iterator[str]:
+def _note(block: str, name: str, group: str) -> Iterator[FieldError]:
     if not offers(group, name):
-        yield (
-            f"{field}.entry_point is {name!r}; the API's own environment does not have it, and the nodes may. "
-            f"Installed with the API under {group!r}: {offered_names(group, name)}"
+        detail = (
+            f"{name!r} is not in the API's own environment; the nodes may have it. Installed with the API under "
+            f"{group!r}: {offered_names(group, name)}"
         )
+        yield FieldError.at((block, "entry_point"), name, detail)

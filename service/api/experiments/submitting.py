@@ -3,12 +3,14 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from service.answers.experiments import ExperimentView
-from service.answers.validation import PlacementView, ResolvedSpec, ValidatedSpec
+from service.answers.validation import NoteView, PlacementView, ResolvedSpec, ValidatedSpec
 from service.api.checking.meaning import resolved_spec
 from service.api.context import Context
 from service.api.experiments.entry_point_notes import entry_point_notes
+from service.api.experiments.inspecting import inspected
 from service.api.experiments.views import experiment_view
 from service.control.destinations import is_ip_address, is_listed, refusal
 from service.control.placement import Placement, placement
@@ -57,14 +59,15 @@ def store_experiment(
     rerun_of: str | None = None,
 ) -> ExperimentView:
     """Store an experiment, unless its spec has faults; the key is bound to `digest`."""
-    filled, its_plan = runnable(context, spec)
+    checked = runnable(context, spec)
+    filled = checked.spec
     # Planning may take a second, so it comes before this transaction, in which nobody else can write.
     with context.database.session() as repository:
         if filled is not spec:  # it starts from other experiments: lock them, and look again whether it can
             filled = with_full_starts(repository, filled)
         row = repository.experiments.create(
             filled,
-            its_plan,
+            checked.plan,
             idempotency_key=idempotency_key,
             body_sha256=digest,
             preset=preset,
@@ -74,8 +77,23 @@ def store_experiment(
     return experiment_view(context, experiment_id)
 
 
-def runnable(context: Context, spec: Experiment) -> tuple[Experiment, Plan]:
-    """Return a spec with its start points in full, and its plan.
+@dataclass(frozen=True)
+class RunnableSpec:
+    """A spec that this service and the current cluster would run.
+
+    Attributes:
+        spec: The spec, with its start points in full.
+        plan: Its plan.
+        notes: Remarks that are no faults: what its data set leaves out, and what only a node can check.
+    """
+
+    spec: Experiment
+    plan: Plan
+    notes: tuple[FieldError, ...]
+
+
+def runnable(context: Context, spec: Experiment) -> RunnableSpec:
+    """Check everything about a spec that can be known before it runs, and plan it.
 
     Raises:
         SpecInvalid: This service or the current cluster will not run the spec; the error holds all faults.
@@ -83,16 +101,17 @@ def runnable(context: Context, spec: Experiment) -> tuple[Experiment, Plan]:
     limits = budgets(context.settings)
     if too_large := oversized(spec, limits):  # before anything else, which would take time
         raise SpecInvalid(too_large)
-    faults = _service_faults(context, spec) + placement_faults(context, spec)
+    data = inspected(context.settings, spec)
+    faults = [*_service_faults(context, spec), *placement_faults(context, spec), *data.faults]
     try:
         with context.database.reading() as repository:
             filled = with_full_starts(repository, spec)
-        its_plan = _planned(context, filled, limits)
+        plan = _planned(context, filled, limits)
     except SpecInvalid as error:
         raise SpecInvalid([*error.errors, *faults]) from None
     if faults:
         raise SpecInvalid(faults)
-    return filled, its_plan
+    return RunnableSpec(filled, plan, (*data.notes, *entry_point_notes(spec)))
 
 
 def _planned(context: Context, spec: Experiment, limits: Budgets) -> Plan:
@@ -157,14 +176,14 @@ def fork(context: Context, parent_id: str, changes: object, idempotency_key: str
 
 def validate(context: Context, spec: Experiment) -> ValidatedSpec:
     """Check a spec; return the number of its chains and trials, whether they fit, and the resolved stages."""
-    spec, its_plan = runnable(context, spec)
+    checked = runnable(context, spec)
     return ValidatedSpec(
-        num_chains=len(its_plan),
-        num_stages=its_plan.num_stages,
-        num_trials=its_plan.num_stages,
+        num_chains=len(checked.plan),
+        num_stages=checked.plan.num_stages,
+        num_trials=checked.plan.num_stages,
         placement=PlacementView.model_validate(_placement(context, spec), from_attributes=True),
-        notes=[*entry_point_notes(spec)],
-        resolved=_resolved(context, spec),
+        notes=[NoteView(field=each.field, pointer=each.pointer, detail=each.detail) for each in checked.notes],
+        resolved=_resolved(context, checked.spec),
     )
 
 

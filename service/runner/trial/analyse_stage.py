@@ -22,6 +22,7 @@ from tet_core import environment
 from tet_core.analysis import Record, Row, Rows, analyse, write_results
 from tet_core.checkpoint import EnvironmentMismatch
 from tet_core.config import RESULTS, AnalysisConfig
+from tet_core.data import check_reader
 from tet_core.files import write_atomic
 
 
@@ -46,6 +47,8 @@ def _analyse(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Itera
     assert checkpoint is not None, "a stage starts once the one before it has ended"
     rows = analyse(checkpoint, config.analysis, done=done, data_root=data_root, on_step=heartbeat)
     _check_environment(folder, rows)
+    for record in (checkpoint["environment"], *(each.environment for each in read_started(folder)[:1])):
+        check_reader(record, config.train.dataset, data_root)
     attempt.write_started(at_ms=start_ms, resumed_epoch=done, **asdict(rows.start))
     gauges = Gauges(trial)
     for row in rows:
@@ -67,7 +70,9 @@ def _check_environment(folder: StageFolder, rows: Rows) -> None:
         EnvironmentMismatch: This environment is another one.
     """
     started = read_started(folder)
-    lines = environment.differences(started[0].environment, rows.start.environment) if started else []
+    now = rows.start.environment
+    saved, here = map(environment.without_reader, (started[0].environment if started else now, now))
+    lines = environment.differences(saved, here)
     if lines:
         raise EnvironmentMismatch(
             f"the committed rows were made in another environment, so continuing would not give the same bits: "

@@ -23,6 +23,7 @@ from service.storage import MODEL, StageFolder
 from tet_core import checkpoint as checkpoints
 from tet_core import train_epochs
 from tet_core.config import TrainConfig
+from tet_core.data import check_reader
 from tet_core.train.epochs import Epochs
 
 
@@ -40,6 +41,8 @@ def _train(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterato
     config = TrainConfig.model_validate(trial.config)
     data_root = None if trial.data_root is None else Path(trial.data_root)
     resume, initial = _load_start(trial, folder)
+    if initial is not None and _is_of_this_chain(trial):
+        check_reader(initial["environment"], config.dataset, data_root)
     say = line_writer(trial.label, folder.trial_log(attempt.number))
     resumed_epoch = resume["epoch"] if resume else 0
     say(f"attempt {attempt.number} starts after epoch {resumed_epoch} of {config.epochs}")
@@ -63,12 +66,19 @@ def _train(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterato
             group=workers.group,
         )
         attempt.write_started(at_ms=start_ms, resumed_epoch=resumed_epoch, **asdict(epochs.start))
+        say(f"data set {epochs.start.dataset['name']}: {epochs.start.dataset['source']}")
         yield from _commit_all(trial, attempt, epochs, commits, say)
     with attempt.ending(MODEL):
         _write_model(folder, attempt)
         attempt.finish(state=WorkState.SUCCEEDED, at_ms=now_ms())
     say("stage complete")
     yield report(config.epochs, end=TrialEnd.SUCCEEDED)
+
+
+def _is_of_this_chain(trial: TrialConfig) -> bool:
+    """Return whether the stage before is this chain's, so that both must see the same pixels; a fork's is not."""
+    previous = trial.previous_stage_path
+    return previous is not None and Path(previous).parent == Path(trial.stage_path).parent
 
 
 def _commit_all(

@@ -24,13 +24,15 @@ from service.storage import ExperimentFolder, StageFolder
 from tet_core import environment, train_epochs
 from tet_core.analysis import analyse
 from tet_core.config import AnalysisConfig
+from tet_core.inventory import IMAGE_READER
 from tet_core.measure.energy import VAL_ENERGY_J
 from tet_core.train.epochs import NUM_WORKERS, Epochs
 
 # The endings of metrics that measure time. These metrics are not compared.
 TIMES = ("_s", "_per_s")
-# Defaults for the environment of an analysis, and of a stage that an earlier version trained, which had one worker.
-_BEFORE = {NUM_WORKERS: 1}
+# Defaults for the environment of an analysis, and of a stage that an earlier version trained, which had one worker and
+# the first reader of image files.
+_BEFORE = {NUM_WORKERS: 1, IMAGE_READER: 1}
 
 # Given a number of workers, returns a context in which they run; it may end before the stage does. Its value is their
 # process group; None if this process is the only worker.

@@ -2,12 +2,13 @@ import copy
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
-from tests.integration.api.conftest import Api
+from tests.integration.api.conftest import Api, serving_api
 
 Spec = dict[str, Any]
 
@@ -157,7 +158,25 @@ def test_a_valid_spec_is_answered_with_its_size_and_placement(gate: Api, spec: S
 def test_an_entry_point_that_the_api_does_not_have_is_noted_and_no_fault(gate: Api, spec: Spec) -> None:
     spec |= {"model": {"name": "entry_point", "entry_point": "my_net"}}
     (note,) = gate.client.post("/experiments/validate", json=spec).json()["notes"]
-    assert note == (
-        "model.entry_point is 'my_net'; the API's own environment does not have it, and the nodes may. Installed with "
-        "the API under 'tet.models': none"
+    assert note["field"] == "model.entry_point"
+    assert note["detail"] == (
+        "'my_net' is not in the API's own environment; the nodes may have it. Installed with the API under "
+        "'tet.models': none"
     )
+
+
+def test_a_data_set_that_is_not_there_is_a_fault_before_anything_runs(tmp_path: Path, spec: Spec) -> None:
+    (tmp_path / "data" / "pets" / "cat").mkdir(parents=True)
+    database_url = f"sqlite:///{tmp_path / 'tet.db'}"
+    missing = spec | {"dataset": {"name": "image_folder", "folder": "birds", "num_classes": 2, "input_size": 32}}
+    with serving_api(tmp_path, database_url, data=tmp_path / "data") as api:
+        for path in ("/experiments", "/experiments/validate"):
+            answer = api.client.post(path, json=missing)
+            assert answer.status_code == 422
+            (error,) = answer.json()["errors"]
+            assert (error["field"], error["value"]) == ("dataset.folder", "birds")
+            assert "image_folder is not here: looked for" in error["detail"]
+    with serving_api(tmp_path, database_url, data=tmp_path / "elsewhere") as api:
+        noted = api.client.post("/experiments/validate", json=missing).json()["notes"]
+        assert [note["field"] for note in noted] == ["dataset"]
+        assert "the API does not see the data root" in noted[0]["detail"]

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from tet_core.data.dataset import DataError
+from tet_core.data.decoding import OF_THE_STORAGE
 from tet_core.data.events.recording import Events
 
 SENSOR_SIZE = 128
@@ -28,7 +29,6 @@ _VERSION = b"2.0"
 _ENDS = (b"#End Of ASCII", b"#!END-HEADER")  # some versions of jAER end the header with one of these lines
 _RECORD = np.dtype([("address", ">u4"), ("time", ">u4")])
 _SPECIAL = 1 << 15
-_TEXT = bytes(range(0x20, 0x7F)) + b"\t"
 
 
 def read_aedat(path: Path) -> Events:
@@ -44,6 +44,8 @@ def read_aedat(path: Path) -> Events:
     try:
         content = path.read_bytes()
     except OSError as error:
+        if error.errno in OF_THE_STORAGE:
+            raise
         raise DataError(f"{path}: cannot be read: {error}") from error
     start = _end_of_header(content, path)
     size = len(content) - start
@@ -67,22 +69,25 @@ def read_aedat(path: Path) -> Events:
 def _end_of_header(content: bytes, path: Path) -> int:
     """Return the position at which the events start.
 
-    A line belongs to the header if it starts with `#` and is text. An event can be mistaken for such a line only if its
-    address starts with 0x23, the byte of `#`. A DVS128's addresses start with 0, so such an event is another camera's,
-    which would be refused anyway.
+    A line belongs to the header if it starts with `#`, whatever its encoding, and holds no NUL. Otherwise an event
+    whose address starts with the byte of `#` (0x23) could be mistaken for a line. A DVS128's addresses start with 0,
+    so such an event is another camera's, which would be refused anyway.
     """
     first = content[: content.find(b"\n") + 1].strip()
     if not first.startswith(_MAGIC):
-        raise DataError(f"{path}: not an AEDAT 2.0 file: it starts with {content[:16]!r}, expected #!AER-DAT2.0")
+        what = "its header has no end of line" if content.startswith(_MAGIC) else f"it starts with {content[:16]!r}"
+        raise DataError(f"{path}: not an AEDAT 2.0 file: {what}, expected #!AER-DAT2.0 and CRLF or LF")
     version = first[len(_MAGIC) :].strip()
     if version != _VERSION:
         raise DataError(f"{path}: an AEDAT file of version {version.decode('latin-1')}; only 2.0 can be read")
     start = 0
     while content[start : start + 1] == b"#":
-        end = content.find(b"\n", start) + 1
-        line = content[start:end].rstrip(b"\r\n")
-        if end == 0 or line.strip(_TEXT):
+        end = content.find(b"\n", start) + 1 or len(content)
+        line = content[start:end]
+        if b"\0" in line:
             break
+        if not line.endswith(b"\n"):
+            raise DataError(f"{path}: truncated within its header: its last line, {line[:40]!r}, has no end")
         start = end
         if line.startswith(_ENDS):
             break

@@ -4,6 +4,7 @@ CIFAR10-DVS: Li et al., "CIFAR10-DVS: An Event-Stream Dataset for Object Classif
 2017. It has no split; ours is that of Deng et al., ICLR 2022: the last 100 recordings of each class are the test set.
 """
 
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
@@ -15,18 +16,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tet_core.config import DvsCifar10, EventFolder
+from tet_core.data.bad_files import REFUSE, BadFileRule, settled
 from tet_core.data.dataset import DataError, Dataset
 from tet_core.data.events import aedat
 from tet_core.data.events.cache import FrameRequest
-from tet_core.data.events.recording import Slicing, frames
+from tet_core.data.events.clock import clock_fault
+from tet_core.data.events.recording import Events, check_range, frames
 from tet_core.data.events.samples import of_frames
-from tet_core.data.folders import Listing, list_classes, list_parts
+from tet_core.data.folders import Listing, list_parts, listing_of
+from tet_core.inventory.inspection import folder_of, inventory_of, missing_folders
+from tet_core.inventory.published import CIFAR10_CLASSES
+from tet_core.inventory.reader import RECORDING_SUFFIXES
+from tet_core.inventory.shares import PER_CLASS, num_last
 
-SUFFIXES = (".aedat",)
-CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-URL = "https://figshare.com/articles/dataset/CIFAR10-DVS_New/4724671"
-SIZE = "ten zip files, 8.0 GB"
-PER_CLASS, TEST_PER_CLASS = 1_000, 100
+CLASSES = CIFAR10_CLASSES
+# Version of the rules by which a recording is refused: increase it when they change.
+READER = 1
 _READERS = 4  # number of threads: numpy releases the interpreter's lock for most of the work on a recording
 _AHEAD = 64  # number of recordings that are read before the first of them is written
 
@@ -39,15 +44,18 @@ def load_dvs_cifar10(config: DvsCifar10, root: Path, T: int) -> Dataset:
     Raises:
         DataError: If the data set is missing (the message says where to get it), or a recording is damaged or empty.
     """
-    folder = root / config.name
-    if missing := [name for name in CLASSES if not (folder / name).is_dir()]:
-        raise DataError(_how_to_get_it(folder, missing))
-    whole = list_classes(folder, SUFFIXES, CLASSES)
-    is_test = _last_of_each_class(whole.labels, folder)
+    if (missing := missing_folders(config, root)) is not None:
+        raise DataError(missing)
+    inventory = inventory_of(config, root)
+    for fault in inventory.faults(len(CLASSES)):
+        raise DataError(fault.detail)
+    inventory, words = settled(inventory, REFUSE)
+    whole = listing_of(inventory.train)
+    is_test = _last_of_each_class(whole.labels)
     train, test = (whole.pick(mask.nonzero().flatten()) for mask in (~is_test, is_test))
     complete = bool((whole.labels.bincount() == PER_CLASS).all())
-    num_published = PER_CLASS * len(CLASSES)
-    source = str(folder) if complete else f"{folder}, {len(whole.files)} of {num_published:,} recordings: a selection"
+    selection = "" if complete else f", {len(whole.files)} of {PER_CLASS * len(CLASSES):,} recordings: a selection"
+    source = f"{inventory.folder}{selection}{words}"
     return _dataset(config, aedat.SENSOR_SIZE, root, (train, test), source, T)
 
 
@@ -55,13 +63,54 @@ def load_event_folder(config: EventFolder, root: Path, T: int) -> Dataset:
     """Load a user's recordings from class folders.
 
     Raises:
-        DataError: If folders are missing or differ from the config, or a recording is damaged, empty, or has pixels
-            outside `sensor_size`; the message names the file.
+        DataError: If folders are missing or differ from the config, or a recording is damaged, empty, has pixels
+            outside `sensor_size` or a clock that was set; the message names the file.
     """
-    folder = root / config.folder
-    listed = list_parts(folder, SUFFIXES, num_classes=config.num_classes, share=config.test, seed_=config.split_seed)
-    source = f"{folder}, {listed.split}"
+    if (missing := missing_folders(config, root)) is not None:
+        raise DataError(missing)
+    listed = list_parts(
+        folder_of(config, root),
+        RECORDING_SUFFIXES,
+        num_classes=config.num_classes,
+        share=config.test,
+        seed_=config.split_seed,
+        rule=_rule(config, root),
+    )
+    source = f"{folder_of(config, root)}, {listed.split}"
     return _dataset(config, config.sensor_size, root, (listed.train, listed.test), source, T)
+
+
+def _rule(config: EventFolder, root: Path) -> BadFileRule:
+    if config.bad_files == "refuse":
+        return REFUSE
+
+    def fault_of(path: Path) -> str | None:
+        try:
+            check_range(_read(path, config), config.sensor_size, str(path))
+        except DataError as error:
+            return str(error).removeprefix(f"{path}: ")
+        return None
+
+    depends_on = {"reader": READER, "slicing": config.slicing, "sensor_size": config.sensor_size}
+    return BadFileRule(config.max_bad_share, fault_of, depends_on, root)
+
+
+def _read(path: Path, config: DvsCifar10 | EventFolder) -> Events:
+    """Read a recording and check its clock.
+
+    The published recordings are as they are, so of these a faulty clock is only told.
+
+    Raises:
+        DataError: If it is damaged or empty, or its clock was set.
+    """
+    events = aedat.read_aedat(path)
+    if len(events.t) == 0:
+        raise DataError(f"{path}: an empty recording, without events; remove the file")
+    if (fault := clock_fault(events, config.slicing)) is not None:
+        if isinstance(config, EventFolder):
+            raise DataError(f"{path}: {fault}")
+        print(f"{path}: {fault}", file=sys.stderr, flush=True)
+    return events
 
 
 def _dataset(
@@ -76,22 +125,20 @@ def _dataset(
     }
 
     def make() -> Iterator[NDArray[np.int16]]:
-        return _frames_of(files, T, config.slicing, sensor_size, config.input_size)
+        return _frames_of(files, T, config, sensor_size)
 
     request = FrameRequest(config.name, recipe, len(files), T, config.input_size, make)
     return of_frames(config.card(), request, root, listed[0].labels, listed[1].labels, source)
 
 
 def _frames_of(
-    files: Sequence[Path], T: int, slicing: Slicing, sensor_size: int, input_size: int
+    files: Sequence[Path], T: int, config: DvsCifar10 | EventFolder, sensor_size: int
 ) -> Iterator[NDArray[np.int16]]:
     """Yield the frames of one file after another."""
 
     def of_one(path: Path) -> NDArray[np.int16]:
-        events = aedat.read_aedat(path)
-        if len(events.t) == 0:
-            raise DataError(f"{path}: an empty recording, without events; remove the file")
-        return frames(events, T, slicing, sensor_size=sensor_size, input_size=input_size, name=str(path))
+        events, size = _read(path, config), config.input_size
+        return frames(events, T, config.slicing, sensor_size=sensor_size, input_size=size, name=str(path))
 
     with ThreadPoolExecutor(_READERS, thread_name_prefix="recordings") as readers:
         for first in range(0, len(files), _AHEAD):
@@ -110,24 +157,10 @@ def _files_sha256(files: Sequence[Path], root: Path) -> str:
     return digest.hexdigest()
 
 
-def _last_of_each_class(labels: Tensor, folder: Path) -> Tensor:
+def _last_of_each_class(labels: Tensor) -> Tensor:
     """Return the mask `[N]` of the test samples."""
     is_test = torch.zeros_like(labels, dtype=torch.bool)
-    for label, name in enumerate(CLASSES):
+    for label in range(len(CLASSES)):
         members = (labels == label).nonzero().flatten()
-        if len(members) < 2:
-            raise DataError(f"{folder / name}: holds only one recording; training and testing need at least 2")
-        number = TEST_PER_CLASS if len(members) == PER_CLASS else max(len(members) // 10, 1)
-        is_test[members[len(members) - number :]] = True
+        is_test[members[len(members) - num_last(len(members)) :]] = True
     return is_test
-
-
-def _how_to_get_it(folder: Path, missing: Sequence[str]) -> str:
-    packed = [name for name in missing if (folder / f"{name}.zip").exists()]
-    if packed:
-        return f"dvs_cifar10: {folder} has {', '.join(f'{name}.zip' for name in packed)}; unpack them there"
-    return (
-        f"dvs_cifar10 is not here: looked for the class folders {', '.join(missing)} in {folder}. Get CIFAR10-DVS "
-        f"({SIZE}) from {URL} and unpack them into {folder}, so that there is {folder / 'cat' / 'cifar10_cat_0.aedat'} "
-        f"(set TET_DATA or the data root for another place)"
-    )

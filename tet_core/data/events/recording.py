@@ -61,7 +61,7 @@ def frames(
     interpolate binary frames of 128x128 to 48x48; here coordinates are mapped, so that counts stay integers and no
     event is lost.
     """
-    _check_range(events, sensor_size, name)
+    check_range(events, sensor_size, name)
     if len(events.t) == 0:
         return np.zeros((T, NUM_POLARITIES, input_size, input_size), COUNT)
     t, x, y, p = in_time_order(events)
@@ -85,13 +85,19 @@ def in_time_order(events: Events) -> Events:
     backwards, so a larger step means that the counter wrapped. Then the events are sorted; events of equal time keep
     their order.
     """
-    steps = np.diff(events.t)
-    turns = (steps < -_WRAP // 2).astype(np.int64) - (steps > _WRAP // 2)
-    t = events.t + _WRAP * np.concatenate([[0], np.cumsum(turns)])
+    t = unwrapped(events.t)
     if bool((np.diff(t) >= 0).all()):
         return Events(t, events.x, events.y, events.p)
     order = np.argsort(t, kind="stable")
     return Events(t[order], events.x[order], events.y[order], events.p[order])
+
+
+def unwrapped(t: Ints) -> Ints:
+    """Return times `[N]` that continue where the counter of 32 bits wrapped."""
+    steps = np.diff(t)
+    turns = (steps < -_WRAP // 2).astype(np.int64) - (steps > _WRAP // 2)
+    continued: Ints = t + _WRAP * np.concatenate([[0], np.cumsum(turns)])
+    return continued
 
 
 def _slices_of_equal_count(num_events: int, T: int) -> Ints:
@@ -109,7 +115,12 @@ def _slices_of_equal_time(t: Ints, T: int) -> Ints:
     return k
 
 
-def _check_range(events: Events, sensor_size: int, name: str) -> None:
+def check_range(events: Events, sensor_size: int, name: str) -> None:
+    """Check that all events are on the camera's array.
+
+    Raises:
+        DataError: If a coordinate or polarity is out of range.
+    """
     for axis, values, limit in (("x", events.x, sensor_size), ("y", events.y, sensor_size), ("p", events.p, 2)):
         bad = np.flatnonzero((values < 0) | (values >= limit))
         if len(bad):

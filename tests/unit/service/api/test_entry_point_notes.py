@@ -23,8 +23,8 @@ def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
 
 
-def notes(**changes: Any) -> list[str]:
-    return [*entry_point_notes(parse(spec(**changes)))]
+def notes(**changes: Any) -> list[tuple[str, str]]:
+    return [(each.field, each.detail) for each in entry_point_notes(parse(spec(**changes)))]
 
 
 def test_entry_points_of_the_apis_environment_need_no_note() -> None:
@@ -37,10 +37,12 @@ def test_a_misspelt_name_is_noted_with_the_one_that_is_meant() -> None:
     model, dataset = {"name": "entry_point", "entry_point": "my_nett"}, DATASET | {"entry_point": "mydata"}
     of_model, of_dataset = notes(model=model, dataset=dataset)
     assert of_model == (
-        "model.entry_point is 'my_nett'; the API's own environment does not have it, and the nodes may. Installed with "
-        "the API under 'tet.models': my_net; did you mean 'my_net'?"
+        "model.entry_point",
+        "'my_nett' is not in the API's own environment; the nodes may have it. Installed with the API under "
+        "'tet.models': my_net; did you mean 'my_net'?",
     )
     assert of_dataset == (
-        "dataset.entry_point is 'mydata'; the API's own environment does not have it, and the nodes may. Installed "
-        "with the API under 'tet.datasets': my_data; did you mean 'my_data'?"
+        "dataset.entry_point",
+        "'mydata' is not in the API's own environment; the nodes may have it. Installed with the API under "
+        "'tet.datasets': my_data; did you mean 'my_data'?",
     )

@@ -6,13 +6,14 @@ import pytest
 import torch
 
 from tet_core.data import DataError
-from tet_core.data.folders import list_classes, list_parts, seeded_split
+from tet_core.data.folders import list_parts, listing_of, seeded_split
+from tet_core.inventory.taking import take_inventory
 
 
 def tree(root: Path, files: list[str]) -> Path:
     for file in files:
         (root / file).parent.mkdir(parents=True, exist_ok=True)
-        (root / file).touch()
+        (root / file).write_bytes(b"content")
     return root
 
 
@@ -30,7 +31,7 @@ def test_classes_and_files_are_sorted_with_numbers_as_numbers(tmp_path: Path) ->
             "readme.png",
         ],
     )
-    files, labels, classes = list_classes(tmp_path, {".png"})
+    files, labels, classes = listing_of(take_inventory(tmp_path, {".png"}).train)
     names = [str(file.relative_to(tmp_path)) for file in files]
     assert names == ["cat/b.png", "cat/more/c.png", "dog/d_2.png", "dog/d_10.PNG"]
     assert labels.tolist() == [0, 0, 1, 1]
@@ -39,12 +40,12 @@ def test_classes_and_files_are_sorted_with_numbers_as_numbers(tmp_path: Path) ->
 
 def test_a_missing_folder_no_classes_and_an_empty_class_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere: no such folder"):
-        list_classes(tmp_path / "nowhere", {".png"})
+        list_parts(tmp_path / "nowhere", {".png"}, num_classes=2)
     with pytest.raises(DataError, match=f"{tmp_path}: there are no class folders in it"):
-        list_classes(tmp_path, {".png"})
-    tree(tmp_path, ["cat/a.png", "dog/notes.txt"])
+        list_parts(tmp_path, {".png"}, num_classes=2)
+    tree(tmp_path, ["cat/a.png", "cat/b.png", "dog/notes.txt"])
     with pytest.raises(DataError, match=r"dog: no file ends in \.jpg, \.png"):
-        list_classes(tmp_path, {".png", ".jpg"})
+        list_parts(tmp_path, {".png", ".jpg"}, num_classes=2, share=0.2)
 
 
 def test_a_drawn_split_takes_its_share_of_each_class_and_depends_only_on_the_seed() -> None:

@@ -1,0 +1,90 @@
+"""What is worth knowing about image files.
+
+Pixels that use few of their bits, further frames, and files that an earlier version read differently.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tet_core.data import decoding
+from tet_core.errors import EnvironmentMismatch
+from tet_core.inventory.reader import FIRST_IMAGE_SUFFIXES, IMAGE_READER, READER
+
+_LOOKED_AT = 16  # files that the words are about: a few show what is odd, and all would take an epoch
+
+
+def peculiarities(files: Sequence[Path]) -> str:
+    """Return words about a few of a data set's files, spread over all; empty if there is nothing to say."""
+    spread = [files[place * len(files) // _LOOKED_AT] for place in range(_LOOKED_AT)] if files else []
+    looked_at = list(dict.fromkeys(spread))
+    deep, highest, frames, depths = 0, 0, 0, 0
+    for path in looked_at:
+        try:
+            with Image.open(path, formats=decoding.FORMATS) as image:
+                decoding.check_size(image)
+                frames += getattr(image, "n_frames", 1) > 1
+                deep += decoding.is_deep_colour(image)
+                if image.mode.startswith("I"):
+                    depths += 1
+                    highest = max(highest, int(np.asarray(image).max()))
+        except Exception:  # a damaged file is refused or skipped when it is decoded
+            continue
+    of = f"of {len(looked_at)} files looked at"
+    told = []
+    if frames:
+        told.append(f"{frames} {of} have several frames, of which the first is read")
+    if depths and highest >> 12 == 0:
+        told.append(
+            f"{depths} {of} are grey of 16 bits, and none of their pixels is above {highest:,}: they are nearly "
+            f"black unless depth is {max(highest.bit_length(), 9)}"
+        )
+    if deep:
+        told.append(f"{deep} {of} have 16 bits for each colour, of which the upper 8 are kept")
+    return "".join(f"; {each}" for each in told)
+
+
+def check_reader(record: Mapping[str, Any], files: Sequence[Path]) -> None:
+    """Check that a stage of an older reader of image files may continue: no file is read differently by this one.
+
+    Args:
+        record: The environment's record of the stage so far.
+        files: The image files of its data set.
+
+    Raises:
+        EnvironmentMismatch: A file would give other pixels, or is not one that the older reader took.
+    """
+    saved = record.get(IMAGE_READER, 1)
+    if saved == READER:
+        return
+    found = next(((path, why) for path in files if (why := _difference(path)) is not None), None)
+    if saved != 1 or found is not None:
+        detail = "" if found is None else f": {found[0]} {found[1]}"
+        raise EnvironmentMismatch(
+            f"{IMAGE_READER}: saved {saved!r}, now {READER!r}, so continuing would not use the same pixels{detail}. "
+            f"Post the experiment again, or finish it with the version that started it"
+        )
+
+
+def _difference(path: Path) -> str | None:
+    """Return why reader 1 read a file differently; None: it gave the same pixels, or no pixels at all."""
+    if path.suffix.lower() not in FIRST_IMAGE_SUFFIXES:
+        return f"ends in {path.suffix}, which reader 1 left out"
+    try:
+        with Image.open(path, formats=decoding.FORMATS) as image:
+            decoding.check_size(image)
+            if decoding.is_long(image):
+                return "is so long that it is cut before it is scaled"
+            if image.mode.startswith("I"):
+                return "is transparent, which reader 1 did not see" if "transparency" in image.info else None
+            if image.has_transparency_data:
+                image.load()
+                return "is transparent, which reader 1 did not see" if decoding.is_transparent(image) else None
+            if image.format == "PNG" or image.format == "TIFF":
+                image.load()  # their EXIF may follow the pixels
+            return None if decoding.orientation(image) is None else "is turned by its EXIF, which reader 1 did not see"
+    except Exception:  # such a file ends the training when it is decoded
+        return None
