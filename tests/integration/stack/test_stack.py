@@ -104,7 +104,8 @@ def check_strangers_are_refused(stack: Stack) -> None:
 
 def check_nobody_else_reaches_it(stack: Stack, records: dict[str, ProcessRecord]) -> None:
     own = {process.pid for record in records.values() for process in record.family()}
-    listening = [c.laddr.ip for c in psutil.net_connections("tcp") if c.pid in own and c.status == psutil.CONN_LISTEN]
+    connections = psutil.net_connections("tcp")
+    listening = [c.laddr.ip for c in connections if c.laddr and c.pid in own and c.status == psutil.CONN_LISTEN]
     assert listening
     assert [ip for ip in listening if ip.removeprefix("::ffff:") != "127.0.0.1"] == []
     assert status(stack)["warnings"] == []
