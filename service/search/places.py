@@ -48,7 +48,7 @@ def with_values(document: Document, values: Mapping[str, Any], names: Sequence[s
         UnknownPlaceError: A place does not exist, perhaps because of a new value at another place: an `sgd` has no
             `betas`.
     """
-    changed: dict[str, Any] = _copied(document)
+    changed: Document = _copied(document)
     parts = [(*_split(place, names), place, value) for place, value in values.items()]
     # Outer places first, and names before other keys, since an inner block starts as a copy of the outer one.
     for arm, rest, place, value in sorted(parts, key=lambda each: (_depth(*each[:2]), not each[1].endswith(".name"))):

@@ -5,8 +5,9 @@ deep network. For the largest experiment that takes ten times as long as these t
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Select, and_, func, select
 from sqlalchemy.orm import Session
@@ -21,10 +22,11 @@ READ = (TEST_ACCURACY, ACCURACY, ENERGY)
 _NO_METRICS: Mapping[str, float] = MappingProxyType({})
 
 
-class StageOutcome(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class StageOutcome:
     """A stage after its newest committed epoch."""
 
-    stage_index: int
+    index: int
     kind: str
     state: str
     train_time_s: float
@@ -34,7 +36,8 @@ class StageOutcome(NamedTuple):
     metrics: Mapping[str, float]
 
 
-class ChainOutcome(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ChainOutcome:
     """A chain, with its stages in order.
 
     Attributes:
@@ -62,8 +65,11 @@ class Outcomes:
         metrics = self._metrics(experiment_id)
         values = self._hyperparameters(experiment_id)
         stages: dict[str, list[StageOutcome]] = {}
-        for chain_id, index, *columns in self._session.execute(_stages_of(experiment_id)):
-            stage = StageOutcome._make((index, *columns, metrics.get((chain_id, index), _NO_METRICS)))
+        for chain_id, index, kind, state, time_s, initial, failure, test_set in self._session.execute(
+            _stages_of(experiment_id)
+        ):
+            its_metrics = metrics.get((chain_id, index), _NO_METRICS)
+            stage = StageOutcome(index, kind, state, time_s, initial, failure, test_set, its_metrics)
             stages.setdefault(chain_id, []).append(stage)
         of_chain = ChainRow.id, ChainRow.arm, ChainRow.seed, ChainRow.configuration, ChainRow.state
         query = select(*of_chain).where(ChainRow.experiment_id == experiment_id).order_by(ChainRow.position)

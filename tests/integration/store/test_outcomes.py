@@ -63,13 +63,12 @@ def test_an_outcome_has_the_values_of_its_rows(database: Database) -> None:
     for outcome, row in zip(outcomes, rows, strict=True):
         for name in ("id", "arm", "seed", "configuration", "state", "hyperparameters"):
             assert getattr(outcome, name) == getattr(row, name)
-        for read_stage, stored in zip(outcome.stages, row.stages, strict=True):
-            assert read_stage.stage_index == stored.index
-            for name in ("kind", "state", "train_time_s", "initial_sha256", "failure", "test_set"):
-                assert getattr(read_stage, name) == getattr(stored, name)
-            has_metrics = row.state == WorkState.SUCCEEDED and read_stage is outcome.stages[-1]
+        for ended, stored in zip(outcome.stages, row.stages, strict=True):
+            for name in ("index", "kind", "state", "train_time_s", "initial_sha256", "failure", "test_set"):
+                assert getattr(ended, name) == getattr(stored, name)
+            has_metrics = row.state == WorkState.SUCCEEDED and ended is outcome.stages[-1]
             read = ("test/accuracy", "val/accuracy") if has_metrics else ()
-            assert dict(read_stage.metrics) == {key: stored.metrics[key] for key in read}
+            assert dict(ended.metrics) == {key: stored.metrics[key] for key in read}
 
 
 def test_a_stage_that_has_not_started_has_no_metrics(database: Database) -> None:
@@ -87,10 +86,11 @@ def test_four_queries_read_an_experiment_of_any_size(sqlite: Database) -> None:
 
 
 def test_one_query_finds_the_best_configurations_of_many_arms(sqlite: Database) -> None:
-    arms = [{"name": f"arm {number}", "stages": [train()]} for number in range(40)]
+    names = [f"arm {number}" for number in range(40)]
+    arms = [{"name": name, "stages": [train()]} for name in names]
     experiment_id = create(sqlite, arms=arms, baseline="arm 0", **SEARCH)
     with counting(sqlite) as noted, sqlite.reading() as repository:
-        found = repository.work.configurations(experiment_id, [(f"arm {number}", 2) for number in range(40)])
+        found = repository.work.configurations(experiment_id, [(name, 2) for name in names])
     assert {len(chains) for _, chains in found.values()} == {3}
     assert len(found) == 40
     assert noted == ["query"]
