@@ -5,6 +5,7 @@ import struct
 import time
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def test_a_picture_is_turned_as_its_exif_says(
     exif = Image.Exif()
     exif[0x0112] = orientation
     file = tmp_path / f"a.{ending}"
-    more = {"lossless": True} if ending == "webp" else {}
+    more: dict[str, Any] = {"lossless": True} if ending == "webp" else {}
     Image.fromarray(LEFT_BLACK).convert("RGB").save(file, exif=exif, **more)
     assert decode(file, 2, 1).tolist() == [expected]
 
@@ -55,7 +56,8 @@ def _figure(mode: str) -> Image.Image:
 @pytest.mark.parametrize(("mode", "ending"), [("RGBA", "png"), ("LA", "png"), ("PA", "tif"), ("RGBA", "webp")])
 def test_what_is_transparent_shows_a_white_ground(tmp_path: Path, mode: str, ending: str) -> None:
     file = tmp_path / f"a.{ending}"
-    _figure("LA" if mode == "PA" else mode).save(file, **({"lossless": True} if ending == "webp" else {}))
+    more: dict[str, Any] = {"lossless": True} if ending == "webp" else {}
+    _figure("LA" if mode == "PA" else mode).save(file, **more)
     assert decode(file, 2, 1).tolist() == [[[0, 255], [0, 255]]]
     assert decode(file, 2, 3)[:, 0].tolist() == [[0, 255]] * 3
 
@@ -106,9 +108,9 @@ def test_kinds_of_pixels_that_have_no_range_are_refused_by_name(tmp_path: Path) 
 def test_of_several_frames_the_first_is_read(tmp_path: Path) -> None:
     first, second = (Image.new("L", (4, 4), grey) for grey in (200, 10))
     for ending in ("gif", "tif", "png", "webp"):
-        more = {"lossless": True} if ending == "webp" else {}
+        more: dict[str, Any] = {"lossless": True} if ending == "webp" else {}
         first.save(tmp_path / f"a.{ending}", save_all=True, append_images=[second], **more)
-        assert decode(tmp_path / f"a.{ending}", 2, 1).unique().tolist() == [200]
+        assert {*decode(tmp_path / f"a.{ending}", 2, 1).flatten().tolist()} == {200}
 
 
 @pytest.mark.parametrize("ending", ["tif", "tiff", "gif", "jfif", "jpe", "ppm", "pgm", "tga", "pcx", "jp2", "dib"])
@@ -116,7 +118,7 @@ def test_every_ending_that_counts_is_read(tmp_path: Path, ending: str) -> None:
     mode = "L" if ending == "pgm" else "RGB"
     format_ = {"jfif": "JPEG", "jpe": "JPEG", "pgm": "PPM"}.get(ending)
     Image.new(mode, (8, 8), 255 if mode == "L" else (255, 255, 255)).save(tmp_path / f"A.{ending.upper()}", format_)
-    assert decode(tmp_path / f"A.{ending.upper()}", 4, 1).unique().tolist() == [255]
+    assert {*decode(tmp_path / f"A.{ending.upper()}", 4, 1).flatten().tolist()} == {255}
 
 
 def test_a_file_that_would_start_another_program_is_no_image(tmp_path: Path) -> None:
@@ -130,7 +132,7 @@ def test_a_file_that_would_start_another_program_is_no_image(tmp_path: Path) -> 
 def test_a_line_of_pixels_takes_no_time(tmp_path: Path, size: tuple[int, int]) -> None:
     Image.new("L", size, 100).save(tmp_path / "a.png")
     start = time.process_time()
-    assert decode(tmp_path / "a.png", 224, 3).unique().tolist() == [100]
+    assert {*decode(tmp_path / "a.png", 224, 3).flatten().tolist()} == {100}
     assert time.process_time() - start < 2, "it took 88 s when the whole line was scaled"
 
 
