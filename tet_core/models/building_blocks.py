@@ -12,6 +12,7 @@ from torch.nn import functional
 from tet_core import memory
 from tet_core.config import NeuronConfig, NormConfig, SurrogateConfig
 from tet_core.current import Current, Term
+from tet_core.models.convolution import Conv2d
 from tet_core.neuron import Neuron, build_neuron
 from tet_core.norm import build_norm
 from tet_core.static import each_step, is_static
@@ -64,7 +65,7 @@ class ConvNorm(nn.Module):
         bias: bool = False,
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, bias=bias)
+        self.conv = Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, bias=bias)
         self.norm = norm
 
     def current(self, x_TBCHW: Tensor) -> Current:

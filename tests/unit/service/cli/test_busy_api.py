@@ -6,6 +6,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from service.cli.client import TRIES, Client, Refused
+from service.identity import Identity
+
+IDENTITY = Identity("1.0", "here")
 
 
 @contextmanager
@@ -20,6 +23,8 @@ def busy(num_refusals: int) -> Iterator[tuple[str, list[str]]]:
             body = b'{"detail": "busy"}' if refuses else b'{"presets": []}'
             self.send_response(429 if refuses else 200)
             self.send_header("Retry-After", "0")
+            for header in IDENTITY.headers().items():
+                self.send_header(*header)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -163,8 +163,12 @@ def test_the_refusal_of_brackets_shows_how_to_write_an_element() -> None:
 @pytest.mark.parametrize(
     ("place", "dimension", "value", "words"),
     [
-        ("augmentation.0.padding", {"range": [-1, 4]}, -1, "augmentation[0].padding: must be an integer at least 1"),
-        ("augmentation.0.padding", {"range": [1, 4]}, 1, "augmentation[0].padding: must be an integer at least 1"),
+        (
+            "augmentation.0.padding",
+            {"int_range": [-1, 4]},
+            -1,
+            "augmentation[0].padding: must be an integer at least 1",
+        ),
         ("augmentation.0.padding", {"int_range": [1, 200]}, 200, "augmentation[0].padding: must be an integer at"),
         ("augmentation.0.paddin", PADDING, 1, "augmentation[0].paddin: unknown key; did you mean 'padding'?"),
         ("augmentation.0", PADDING, 1, "augmentation[0]: must be a mapping with 'name' one of 'crop', "),
@@ -227,3 +231,8 @@ def test_an_element_changes_at_its_level_and_below_and_everything_else_stays(
             if here:
                 steps[number] = Crop(padding=9)
             assert other == stage.model_copy(update={"augmentation": tuple(steps)})
+
+
+def test_a_range_of_real_numbers_over_integers_is_refused_with_the_range_to_write() -> None:
+    (fault,) = refused(searched({"augmentation.0.padding": {"range": [1, 4]}}, model=NETWORK)).values()
+    assert fault.detail.startswith("takes integers, and a range gives real numbers: write int_range: [1, 4], ")
