@@ -97,7 +97,7 @@ ABOUT: Mapping[FailureType, About] = {
     _T.NOT_FINITE: About(
         "user",
         Remedy.NEW_SPEC,
-        "A loss or a metric became infinite or not a number.",
+        "A loss, a metric, a weight or the optimiser's state became infinite or not a number.",
         "Lower optimizer.lr, or look at the loss's settings: fork with that.",
     ),
     _T.HEALTH: About(

@@ -157,7 +157,7 @@ def merged_moments(workers: Workers, mean: Tensor, var: Tensor, count: int) -> t
     rows = workers.gathered(local)
     means, variances, counts = torch.split(rows, [len(mean), len(var), 1], dim=1)
     total = counts.sum()
-    weights = counts / total
+    weights = counts / total.clamp_min(1)  # without any value the mean is 0, not 0 / 0
     merged = (weights * means).sum(0)
     spread = (weights * (variances + (means - merged).square())).sum(0)
     return merged.to(mean.dtype), spread.to(var.dtype), total

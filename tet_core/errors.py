@@ -9,7 +9,7 @@
     RuntimeError
     ├── WorkersApartError           a worker of a stage lost contact with the other workers
     └── NoCompilerError             the kernels cannot be compiled here
-    FloatingPointError              (Python's own) a loss or a metric is not finite
+    FloatingPointError              (Python's own) a loss, a metric, a weight or an optimiser's state is not finite
     Exception
     └── EntryPointError             the code of an installed entry point failed: a fault of its author
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import assert_never
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -32,7 +33,7 @@ def sdt_loss(outputs: Tensor, labels: Tensor) -> Tensor:
         Scalar, the mean over the batch.
 
     Raises:
-        ValueError: If the shapes do not fit together.
+        ValueError: If the shapes do not fit together, or the labels are no integers.
     """
     _check(outputs, labels)
     return functional.cross_entropy(outputs.mean(0), labels)
@@ -56,7 +57,7 @@ def tet_loss(outputs: Tensor, labels: Tensor, *, lamb: float = 0.05, phi: float 
 
     Raises:
         ConfigError: If `lamb` is outside 0 to 1.
-        ValueError: If the shapes do not fit together.
+        ValueError: If the shapes do not fit together, or the labels are no integers.
     """
     _check(outputs, labels)
     if not 0 <= lamb <= 1:
@@ -84,3 +85,5 @@ def _check(outputs: Tensor, labels: Tensor) -> None:
             f"outputs have shape {tuple(outputs.shape)} and labels {tuple(labels.shape)}; "
             "they must be [T, B, K] and [B]"
         )
+    if labels.dtype not in (torch.int64, torch.uint8):
+        raise ValueError(f"labels are {labels.dtype}; they must be int64, from 0 to K-1: cast integers with .long()")

@@ -3,13 +3,15 @@
 Shapes: T time steps, B batch, C channels, H and W pixels, K classes.
 """
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor, nn
 
 from tet_core import environment, seed
 from tet_core.config import EntryPointModel, TrainConfig
-from tet_core.errors import EntryPointError, errors_of_entry_point
 from tet_core.models import build_model
+from tet_core.models.from_entry_point import check_outputs, errors_of_training
 
 
 def build_network(config: TrainConfig) -> nn.Module:
@@ -20,7 +22,7 @@ def build_network(config: TrainConfig) -> nn.Module:
 
     Raises:
         ConfigError: If this machine lacks the device, or the model does not fit the data.
-        EntryPointError: If the code behind an entry point fails, or returns no module.
+        EntryPointError: If the code behind an entry point fails, or returns no module that can be trained.
     """
     card = config.dataset.card()
     fields = {name: getattr(config.model, name) for name in type(config.model).model_fields}
@@ -36,9 +38,24 @@ def build_network(config: TrainConfig) -> nn.Module:
             surrogate=config.surrogate,
         )
     # Channels-last is the layout that the convolutions of CPU and GPU work in: no conversion between layers.
-    model = model.to(environment.device(config), environment.dtype(config))
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    with errors_of_model(config, model):
+        model = model.to(environment.device(config), environment.dtype(config))
+        model.apply(_to_channels_last)
     return model
+
+
+def _to_channels_last(module: nn.Module) -> None:
+    """Change the layout of a module's own tensors of four axes; `nn.Module.to` refuses those of five (Conv3d)."""
+    for each in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
+        if each.ndim == 4:
+            each.data = each.data.to(memory_format=torch.channels_last)
+
+
+def errors_of_model(config: TrainConfig, model: nn.Module) -> AbstractContextManager[None]:
+    """Return a context in which an error of a stage's network is its author's, if it is of an entry point."""
+    if isinstance(config.model, EntryPointModel):
+        return errors_of_training(config.model.entry_point, model)
+    return nullcontext()
 
 
 def run_network(model: nn.Module, x_TBCHW: Tensor, config: TrainConfig) -> Tensor:
@@ -53,17 +70,14 @@ def run_network(model: nn.Module, x_TBCHW: Tensor, config: TrainConfig) -> Tenso
         Outputs O, `[T, B, K]`.
 
     Raises:
-        EntryPointError: If an entry point's network fails, or returns another shape.
+        EntryPointError: If an entry point's network fails, or returns something else.
     """
     with environment.autocast(config):
         if not isinstance(config.model, EntryPointModel):
             outputs: Tensor = model(x_TBCHW)
             return outputs
         name = config.model.entry_point
-        with errors_of_entry_point(name):
+        with errors_of_training(name, model):
             outputs = model(x_TBCHW)
-    expected = (*x_TBCHW.shape[:2], config.dataset.card().num_classes)
-    shape = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
-    if shape != expected:
-        raise EntryPointError(f"entry_point {name!r} gave outputs {shape}; they must be [T, B, K], here {expected}")
-    return outputs
+    trained = model.training and torch.is_grad_enabled()
+    return check_outputs(outputs, name, x_TBCHW, config.dataset.card().num_classes, trained=trained)

@@ -24,7 +24,7 @@ def _triton(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def by_loop(current: Tensor, neurons: Neurons) -> Tensor:
-    """Return the spikes of Eq. 1 to 3, differentiable reset_spikes autograd."""
+    """Return the spikes of Eq. 1 to 3, differentiable by autograd."""
     v, spikes = torch.zeros_like(current[0]), []
     for step in current:
         u = step + neurons.tau * v
@@ -87,6 +87,22 @@ def agree(
 def drawn(seed: int, shape: tuple[int, ...], device: torch.device, dtype: torch.dtype = torch.float64) -> Tensor:
     """Return normal random numbers, the same on every device."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(device, dtype)
+
+
+@pytest.mark.parametrize("detach", [False, True])
+@pytest.mark.parametrize("surrogate", IN_KERNELS, ids=lambda s: type(s).__name__)
+def test_an_infinite_input_is_as_one_that_is_very_large(
+    device: torch.device, surrogate: Surrogate, detach: bool
+) -> None:
+    grad, found = drawn(1, (4, 1, 9), device, torch.float32), []
+    for first in (1e15, float("inf")):
+        x = torch.tensor([first, 0.75, 1.0, -0.5], device=device).view(-1, 1, 1).repeat(1, 1, 9).requires_grad_()
+        spikes = by_triton([(x, None)], Neurons(0.5, 1.0, surrogate, "hard", detach), 4)
+        torch.autograd.backward(spikes, grad)
+        assert x.grad is not None
+        found.append((spikes.detach(), x.grad))
+    for large, infinite in zip(*found, strict=True):
+        torch.testing.assert_close(infinite, large, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("detach", [False, True])

@@ -60,6 +60,7 @@ def analyse(
         ConfigError: While iterating, if the analysis asks for more samples than the split has.
         ValueError: If `done` is outside 0 to the number of rows.
         CheckpointError: If the file of the checkpoint is damaged.
+        FloatingPointError: If the checkpoint's weights are not finite.
         DataError: If the data set is missing or damaged.
 
     Example:

@@ -11,6 +11,7 @@ from tet_core.checkpoint import weights_sha256
 from tet_core.config import TrainConfig
 from tet_core.data import Dataset, Samples, load_dataset
 from tet_core.errors import ConfigError
+from tet_core.finite import check_loaded, infinite_buffers
 from tet_core.measure.evaluation import measure_prefixes
 from tet_core.network import build_network
 from tet_core.train.stage import StageStart
@@ -52,6 +53,9 @@ class Subject:
         checkpoint: Checkpoint of a training stage.
         data_root: As for `load_dataset`.
         on_step: Called after every measured batch.
+
+    Raises:
+        FloatingPointError: If the checkpoint's weights are not finite.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Subject:
         self.config = TrainConfig.model_validate(checkpoint["config"])
         self.data_root = data_root
         self.model = build_network(self.config)
+        check_loaded(checkpoint, self.model, infinite_buffers(self.model))
         self.model.load_state_dict(checkpoint["model"])
         self.model.eval()
 

@@ -5,7 +5,7 @@ Shapes: N samples, B of a batch, T time steps, C channels, H and W pixels.
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from typing import Protocol, Self
@@ -15,6 +15,14 @@ from torch import Tensor
 from typing_extensions import Buffer
 
 from tet_core.config import DatasetCard
+from tet_core.data.accepted import (
+    cast_images,
+    cast_labels,
+    check_images,
+    check_labels,
+    check_tensor,
+    checked_statistics,
+)
 from tet_core.errors import ConfigError
 from tet_core.errors import DataError as DataError
 from tet_core.static import repeat_over_time
@@ -62,7 +70,10 @@ class Samples(Protocol):
 
 @dataclass(frozen=True)
 class Split:
-    """Samples in memory: images `[N, C, H, W]`, uint8, and their labels `[N]`, int64."""
+    """Samples in memory: images `[N, C, H, W]`, uint8, and their labels `[N]`, int64.
+
+    Other types that are safe are accepted too; see `check_against_card`.
+    """
 
     images: Tensor
     labels: Tensor
@@ -214,16 +225,29 @@ def described(
 
 
 def check_against_card(dataset: Dataset, card: DatasetCard) -> Dataset:
-    """Return a data set after checking it against its card.
+    """Return a data set after checking it against its card, with integer labels cast to int64.
+
+    Labels of any integer type are accepted. Samples in memory may be integers, bool (0 and 1) or finite floating point
+    numbers; mean and standard deviation have their units.
 
     Raises:
-        DataError: If a size differs from the card's, a set is empty, or a label is out of range.
+        DataError: If a size differs from the card's, a set is empty, labels are no integers or out of range, a sample
+            in memory is not finite, or mean and standard deviation do not normalise to finite numbers.
     """
+    mean, std = checked_statistics(dataset.mean, dataset.std, card.in_channels, dataset.name)
+    train, test = (
+        _in_accepted_types(samples, dataset.name, part)
+        for part, samples in (("train", dataset.train), ("test", dataset.test))
+    )
+    dataset = replace(dataset, mean=mean, std=std, train=train, test=test)
     shape: tuple[int, ...] = (card.in_channels, card.input_size, card.input_size)
     if dataset.T is not None:
         shape = (dataset.T, *shape)
     for part, samples, number in (("train", dataset.train, card.num_train), ("test", dataset.test, card.num_test)):
-        labels = samples.labels
+        what = f"{dataset.name}: the labels of the {part} set"
+        labels = check_tensor(samples.labels, what)
+        if labels.ndim == 2:
+            check_labels(labels, card.num_classes, what)
         if len(samples) == 0:
             raise DataError(f"{dataset.name}: the {part} set is empty ({dataset.source})")
         # Samples that are decoded are checked when they are taken.
@@ -234,6 +258,17 @@ def check_against_card(dataset: Dataset, card: DatasetCard) -> Dataset:
                 f"{dataset.name}: the {part} set has images {(len(samples), *sample_shape)} and labels "
                 f"{tuple(labels.shape)}; expected {(expected, *shape)} and {(expected,)}"
             )
-        if int(labels.min()) < 0 or int(labels.max()) >= card.num_classes:
-            raise DataError(f"{dataset.name}: the {part} set has labels outside 0 to {card.num_classes - 1}")
+        check_labels(labels, card.num_classes, what)
     return dataset
+
+
+def _in_accepted_types(samples: Samples, name: str, part: str) -> Samples:
+    """Return samples in memory with the types that a network takes; other samples are checked when they are taken."""
+    if not isinstance(samples, Split):
+        return samples
+    what = f"{name}: the images of the {part} set"
+    images = check_tensor(samples.images, what)
+    labels = check_tensor(samples.labels, f"{name}: the labels of the {part} set")
+    split = replace(samples, images=cast_images(images), labels=cast_labels(labels))
+    check_images(split.images, what)
+    return split

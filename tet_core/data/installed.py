@@ -12,7 +12,8 @@ from torch import Tensor
 from typing_extensions import Buffer
 
 from tet_core import entry_points
-from tet_core.config import DATASET_ENTRY_POINTS, EntryPointDataset
+from tet_core.config import DATASET_ENTRY_POINTS, DatasetCard, EntryPointDataset
+from tet_core.data.accepted import cast_images, cast_labels, check_images
 from tet_core.data.dataset import Dataset, Samples, Split, check_against_card
 from tet_core.errors import DataError, errors_of_entry_point
 
@@ -39,13 +40,15 @@ def load_installed(config: EntryPointDataset, root: Path, T: int | None) -> Data
     ):
         if expected != given:
             raise DataError(f"{name} gave {field} {given}; the spec says {expected}")
-    train, test = (_guarded(samples, config.entry_point) for samples in (dataset.train, dataset.test))
-    return check_against_card(replace(dataset, train=train, test=test), config.card())
+    card = config.card()
+    shape = (*([] if T is None else [T]), card.in_channels)
+    train, test = (_guarded(samples, config.entry_point, shape, card) for samples in (dataset.train, dataset.test))
+    return check_against_card(replace(dataset, train=train, test=test), card)
 
 
-def _guarded(samples: Samples, name: str) -> Samples:
+def _guarded(samples: Samples, name: str, shape: tuple[int, ...], card: DatasetCard) -> Samples:
     """Return samples whose errors name their entry point; a `Split` needs none, because it is this package's code."""
-    return samples if isinstance(samples, Split) else _SamplesOfEntryPoint(samples, name)
+    return samples if isinstance(samples, Split) else _SamplesOfEntryPoint(samples, name, shape, card.input_size)
 
 
 @dataclass(frozen=True)
@@ -55,16 +58,21 @@ class _SamplesOfEntryPoint:
     Attributes:
         samples: The package's samples.
         name: The package's entry point.
+        shape: The shape of a sample without its pixels: `[C]`, of events `[T, C]`.
+        input_size: H = W of the network's input; a sample may be larger.
     """
 
     samples: Samples
     name: str
+    shape: tuple[int, ...]
+    input_size: int
 
     @property
     def labels(self) -> Tensor:
-        """`[N]`, int64."""
+        """`[N]`, int64 or uint8; what is no tensor of integers is refused by `check_against_card`."""
         with errors_of_entry_point(self.name):
-            return self.samples.labels
+            labels = self.samples.labels
+        return cast_labels(labels) if isinstance(labels, Tensor) else labels
 
     @property
     def streams(self) -> bool:
@@ -80,18 +88,26 @@ class _SamplesOfEntryPoint:
         """Return the samples at `indices` `[B]`; see `Samples.take`.
 
         Raises:
-            DataError: If the package's code does not return B samples.
+            DataError: If the package's code does not return B samples of the right shape, or one is not finite.
             EntryPointError: If the package's code fails.
         """
         with errors_of_entry_point(self.name):
             taken = self.samples.take(indices)
-        if not isinstance(taken, Tensor) or taken.ndim < 4 or len(taken) != len(indices):
+        expected = (len(indices), *self.shape)
+        if not isinstance(taken, Tensor) or not self._fits(taken.shape, expected):
             shape = tuple(taken.shape) if isinstance(taken, Tensor) else type(taken).__name__
             raise DataError(
                 f"entry_point {self.name!r}: take gave {shape} for {len(indices)} samples; it must give "
-                "[B, C, H, W], of events [B, T, C, H, W]"
+                f"[B, C, H, W], of events [B, T, C, H, W], here {(*expected, self.input_size, self.input_size)}, or "
+                "larger images"
             )
-        return taken
+        images = cast_images(taken)
+        check_images(images, f"entry_point {self.name!r}: samples that take gave")
+        return images
+
+    def _fits(self, shape: torch.Size, expected: tuple[int, ...]) -> bool:
+        *first, height, width = shape if len(shape) > 1 else (*shape, 0, 0)
+        return tuple(first) == expected and min(height, width) >= self.input_size
 
     def subset(self, indices: Tensor) -> "_SamplesOfEntryPoint":
         """Return the samples at `indices` `[M]`."""

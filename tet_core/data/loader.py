@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tet_core import seed
-from tet_core.config import AugmentationStep
+from tet_core.config import AugmentationStep, AutoAugment, ResizedCrop
 from tet_core.data import augment
 from tet_core.data.dataset import Dataset, Samples
 from tet_core.distributed import ALONE, Workers
@@ -82,8 +82,27 @@ class TrainLoader:
         batches = torch.split(self.order(epoch).to(self.device), self.batch_size)
         shares = [batch[self.workers.share(len(batch))] for batch in batches]
         for indices, images in taken(self.samples, shares):
+            _check_augmentable(self.steps, images.dtype)
             images = augment.apply(self.steps, tables, indices, images, self.dataset.input_size)
             yield Batch(self.dataset.normalise(images, self.dtype), self.samples.labels[indices])
+
+
+def _check_augmentable(steps: Sequence[AugmentationStep], dtype: torch.dtype) -> None:
+    """Check that the images have the units of the steps: some compute with whole numbers from 0 to 255.
+
+    Raises:
+        ConfigError: If a step would round or clip the images to nothing.
+    """
+    if not dtype.is_floating_point and dtype is not torch.bool:
+        return
+    for step in steps:
+        if isinstance(step, AutoAugment | ResizedCrop):
+            raise ConfigError(
+                "augmentation",
+                step.name,
+                f"it computes with whole numbers, and the images are {dtype}: leave it out, or give uint8 images from "
+                "0 to 255, with mean and std in these units",
+            )
 
 
 def evaluation_batches(

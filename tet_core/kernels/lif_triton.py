@@ -83,7 +83,8 @@ def _advance(
     if SOFT:
         return u, a, u - THRESHOLD * a
     else:
-        return u, a, u * (1.0 - a)
+        # A spike at an infinite u leaves 0 too: inf * 0 would be not a number.
+        return u, a, tl.where(u == float("inf"), 0.0, u) * (1.0 - a)
 
 
 @triton.jit
@@ -217,7 +218,9 @@ def lif_backward(
         if SOFT:
             through = tl.full((BLOCK,), 1.0, COMPUTING) if DETACHED else 1.0 - s * THRESHOLD
         else:
-            through = 1.0 - a if DETACHED else 1.0 - a - s * u
+            # At an infinite u the derivative s is 0, and so is its product with u.
+            finite = tl.where(tl.abs(u) == float("inf"), 0.0, u)
+            through = 1.0 - a if DETACHED else 1.0 - a - s * finite
         grad_u = grad_a * s + grad_v * through
         if SUMMED:
             over_time += grad_u

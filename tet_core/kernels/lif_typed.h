@@ -103,7 +103,9 @@ static inline void NAME(current)(const NAME(input) *inputs, int num_inputs, cons
 static inline ACC NAME(advance)(int surrogate, neuron p, ACC current, ACC *v, ACC *sent) {
     const ACC threshold = (ACC)p.threshold, u = current + (ACC)p.tau * *v;
     const ACC a = NAME(fired)(surrogate, (ACC)p.width, u - threshold);
-    *v = p.soft ? u - threshold * a : u * (1 - a);
+    /* A spike at an infinite u leaves 0 too: inf * 0 would be not a number. */
+    const ACC kept = u == (ACC)INFINITY ? (ACC)0 : u;
+    *v = p.soft ? u - threshold * a : kept * (1 - a);
     *sent = a;
     return u;
 }
@@ -135,7 +137,9 @@ static inline void NAME(back)(int surrogate, neuron p, const ACC *restrict poten
     for (int64_t i = 0; i < length; i++) {
         const ACC u = potentials[i], x = u - threshold;
         const ACC a = NAME(fired)(surrogate, width, x), s = NAME(derivative)(surrogate, width, x, a);
-        const ACC kept = soft ? (ACC)1 : 1 - a, reset_by = soft ? threshold : u;
+        /* At an infinite u the derivative s is 0, and so is its product with u. */
+        const ACC finite = u == (ACC)INFINITY || u == -(ACC)INFINITY ? (ACC)0 : u;
+        const ACC kept = soft ? (ACC)1 : 1 - a, reset_by = soft ? threshold : finite;
         const ACC d = GET(grad_spikes[i]) * s + grad_v[i] * (kept - attached * s * reset_by);
         grad_u[i] = d;
         grad_v[i] = tau * d;

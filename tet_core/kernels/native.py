@@ -2,6 +2,9 @@
 
 A build takes some seconds and fits all shapes and types. It depends only on the source, the compiler and the
 instruction set, and is kept in a folder under a name computed from these.
+
+A record names the kernels by the same hash (`fingerprint`), with one difference: edits that change no result of a
+finite input, `EQUAL_EDITS`, are undone before. So a stage that was started before such an edit continues.
 """
 
 import ctypes
@@ -13,8 +16,10 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -34,6 +39,48 @@ LEVELS = {"AVX512": "-march=x86-64-v4", "AVX2": "-march=x86-64-v3"}
 BUILD_S = 1_800
 
 
+class EqualEdit(NamedTuple):
+    """An edit of the sources that changes no bit of a result, if all inputs are finite.
+
+    Attributes:
+        source: The file, one of `SOURCES`.
+        before: The text before the edit.
+        after: The text after it, which the file has once.
+        reason: Why the results are equal; a test compares the bits of both texts.
+    """
+
+    source: str
+    before: str
+    after: str
+    reason: str
+
+
+# In the order in which they were made. Docs: docs/adr/026-not-finite.md.
+EQUAL_EDITS = (
+    EqualEdit(
+        "lif_typed.h",
+        "    *v = p.soft ? u - threshold * a : u * (1 - a);\n",
+        "    /* A spike at an infinite u leaves 0 too: inf * 0 would be not a number. */\n"
+        "    const ACC kept = u == (ACC)INFINITY ? (ACC)0 : u;\n"
+        "    *v = p.soft ? u - threshold * a : kept * (1 - a);\n",
+        "if u is finite, kept is u, and the same product is computed",
+    ),
+    EqualEdit(
+        "lif_typed.h",
+        "reset_by = soft ? threshold : u;\n",
+        "reset_by = soft ? threshold : finite;\n",
+        "if u is finite, `finite` is u, and the same product is computed",
+    ),
+    EqualEdit(
+        "lif_typed.h",
+        "",
+        "        /* At an infinite u the derivative s is 0, and so is its product with u. */\n"
+        "        const ACC finite = u == (ACC)INFINITY || u == -(ACC)INFINITY ? (ACC)0 : u;\n",
+        "the definition of `finite`",
+    ),
+)
+
+
 @cache
 def library() -> ctypes.CDLL:
     """Return the kernels as a loaded library; build them if this machine has no build of them yet.
@@ -41,25 +88,51 @@ def library() -> ctypes.CDLL:
     Raises:
         NoCompilerError: If the kernels cannot be built.
     """
-    compiler = _compiler()
-    flags = [*FLAGS, *([level] if (level := LEVELS.get(torch.backends.cpu.get_cpu_capability())) else [])]
-    parts = [platform.machine(), _run([*compiler, "--version"]), *flags]
-    parts += [(FOLDER / name).read_text() for name in SOURCES]
-    name = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    return build(FOLDER)
+
+
+def build(folder: Path) -> ctypes.CDLL:
+    """Return the kernels whose `SOURCES` are in a folder; build them if this machine has no build of them yet.
+
+    Raises:
+        NoCompilerError: If they cannot be built.
+    """
+    name = _name(_texts(folder))
     try:
-        loaded = ctypes.CDLL(str(_built([*compiler, *flags], cache_folder() / f"{name}.so")))
+        return ctypes.CDLL(str(_built(folder / SOURCES[0], cache_folder() / f"{name}.so")))
     except OSError as error:  # a full disk, a folder that is not ours, a mount that allows no execution
         raise NoCompilerError(f"{error}; set {CACHE_VARIABLE} to another folder") from error
-    return loaded
 
 
+@cache
 def fingerprint() -> str:
-    """Return a hash of everything that the build depends on, as 16 hexadecimal digits.
+    """Return a hash of everything that results depend on, as 16 hexadecimal digits.
+
+    This is the machine, the compiler, its flags and the sources, with `EQUAL_EDITS` undone.
 
     Raises:
         NoCompilerError: As for `library`.
     """
-    return Path(library()._name).stem
+    library()  # what cannot be built is not in use
+    return _name(recorded_texts())
+
+
+def recorded_texts() -> dict[str, str]:
+    """Return the sources with `EQUAL_EDITS` undone, by file."""
+    texts = _texts(FOLDER)
+    for edit in reversed(EQUAL_EDITS):
+        assert texts[edit.source].count(edit.after) == 1, "a later edit must be undone first, and be in the table"
+        texts[edit.source] = texts[edit.source].replace(edit.after, edit.before)
+    return texts
+
+
+def _texts(folder: Path) -> dict[str, str]:
+    return {name: (folder / name).read_text() for name in SOURCES}
+
+
+def _name(texts: Mapping[str, str]) -> str:
+    parts = [platform.machine(), _run([*_compiler(), "--version"]), *_flags(), *(texts[name] for name in SOURCES)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 def cache_folder() -> Path:
@@ -88,6 +161,11 @@ def cache_folder() -> Path:
     return folder
 
 
+def _flags() -> list[str]:
+    level = LEVELS.get(torch.backends.cpu.get_cpu_capability())
+    return [*FLAGS, *([level] if level else [])]
+
+
 def _compiler() -> list[str]:
     asked = os.environ.get("CC")
     candidates = [shlex.split(asked)] if asked else [[name] for name in COMPILERS]
@@ -97,13 +175,14 @@ def _compiler() -> list[str]:
     return command_found
 
 
-def _built(command: list[str], file: Path) -> Path:
+def _built(source: Path, file: Path) -> Path:
+    command = [*_compiler(), *_flags()]
     with only_one(file.with_suffix(".lock")):
         if not file.exists():
             log.info("building %s: %s", file, shlex.join(command))
             with tempfile.TemporaryDirectory(dir=file.parent) as folder:
                 temporary = Path(folder) / file.name
-                _run([*command, "-o", str(temporary), str(FOLDER / SOURCES[0]), "-lm"])
+                _run([*command, "-o", str(temporary), str(source), "-lm"])
                 temporary.replace(file)
     return file
 

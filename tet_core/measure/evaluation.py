@@ -18,6 +18,7 @@ from tet_core.data import Dataset, Samples, load_dataset
 from tet_core.data.loader import evaluation_batches, split_validation
 from tet_core.distributed import ALONE, Workers
 from tet_core.errors import ConfigError
+from tet_core.finite import check_loaded, infinite_buffers
 from tet_core.losses import build_loss, sdt_loss, tet_loss
 from tet_core.network import build_network, run_network
 
@@ -132,6 +133,7 @@ def evaluate(
     Raises:
         ConfigError: If `split` is neither "test" nor "val", or is "val" and the stage had no validation set.
         CheckpointError: If the file is damaged.
+        FloatingPointError: If the checkpoint's weights are not finite.
     """
     if not isinstance(checkpoint, Mapping):
         checkpoint = checkpoints.load_checkpoint(checkpoint)
@@ -148,6 +150,7 @@ def evaluate(
         part = dataset.train.subset(members)
     with environment.applied(config):
         model = build_network(config)
+        check_loaded(checkpoint, model, infinite_buffers(model))
         model.load_state_dict(checkpoint["model"])
         metrics = measure(model, dataset, part.to(environment.device(config)), config)
     return {f"{split}/{name}": value for name, value in metrics.items()}

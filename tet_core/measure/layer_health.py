@@ -115,8 +115,9 @@ class _Seen:
         potentials = [first]
         # As few calls as possible: in a small network the calls take most of the time.
         if self.layer.reset == "hard":
+            most = torch.finfo(dtype).max  # an infinite potential is reset to 0 too
             for step, unfired in zip(later, 1 - spikes, strict=False):
-                potentials.append(torch.addcmul(step, potentials[-1], unfired, value=tau))
+                potentials.append(torch.addcmul(step, potentials[-1].clamp(max=most), unfired, value=tau))
         else:
             for step, subtracted in zip(later, v_threshold * spikes, strict=False):
                 potentials.append(torch.add(step, potentials[-1] - subtracted, alpha=tau))

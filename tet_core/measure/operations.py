@@ -165,7 +165,7 @@ def count_operations(model: nn.Module, input_shape: Sequence[int]) -> Operations
     """
     if len(input_shape) != 3 or any(size < 1 for size in input_shape):
         raise ValueError(f"input_shape is {tuple(input_shape)}; it must be (C, H, W), each from 1 up")
-    like = next(model.parameters())
+    like = next(model.parameters(), torch.empty(0))
     training = model.training
     model.eval()
     try:

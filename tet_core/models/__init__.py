@@ -9,9 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from torch import nn
 
-from tet_core import entry_points
 from tet_core.config import (
-    ENTRY_POINTS,
     EntryPointModel,
     LifConfig,
     ModelConfig,
@@ -20,9 +18,10 @@ from tet_core.config import (
     TriangleConfig,
     misfit,
 )
-from tet_core.errors import ConfigError, EntryPointError
+from tet_core.errors import ConfigError
 from tet_core.models import layer_list, resnet, vgg
 from tet_core.models.building_blocks import Surroundings
+from tet_core.models.from_entry_point import from_entry_point
 
 _CONFIG: TypeAdapter[ModelConfig] = TypeAdapter(ModelConfig)
 _BUILDERS: dict[str, Callable[[Any, Surroundings], nn.Module]] = {
@@ -65,7 +64,7 @@ def build_model(
     Raises:
         ConfigError: If the model does not fit the input, or no installed package offers the entry point.
         pydantic.ValidationError: If the name or a field is not known or out of range.
-        EntryPointError: If the code behind an entry point fails, or returns no module.
+        EntryPointError: If the code behind an entry point fails, or returns no module that can be trained.
 
     Example:
         >>> model = build_model("vgg_small", num_classes=10, in_channels=1, input_size=8, width=32)
@@ -80,25 +79,5 @@ def build_model(
         num_classes, in_channels, input_size, num_steps, neuron or LifConfig(), surrogate or TriangleConfig()
     )
     if isinstance(config, EntryPointModel):
-        return _from_entry_point(config, surroundings)
+        return from_entry_point(config, surroundings)
     return _BUILDERS[name](config, surroundings)
-
-
-def _from_entry_point(config: EntryPointModel, surroundings: Surroundings) -> nn.Module:
-    """Call the function behind an entry point with everything that a network may depend on."""
-    model = entry_points.call_entry_point(
-        ENTRY_POINTS,
-        config.entry_point,
-        config.options,
-        num_classes=surroundings.num_classes,
-        in_channels=surroundings.in_channels,
-        input_size=surroundings.input_size,
-        num_steps=surroundings.num_steps,
-        new_neuron=surroundings.new_neuron,
-        new_norm=surroundings.new_norm,
-    )
-    if not isinstance(model, nn.Module):
-        raise EntryPointError(
-            f"entry_point {config.entry_point!r} gave a {type(model).__name__}; it must be an nn.Module"
-        )
-    return model

@@ -40,12 +40,12 @@ class SpikeLoop(torch.autograd.Function):
         for t in range(current.shape[0]):
             step = current[t].to(computing)
             u = step.clone() if v is None else torch.add(step, v, alpha=tau)
-            torch.gt(u, v_threshold, out=spikes[t])
-            a = spikes[t].to(computing)
+            fired = u > v_threshold
+            spikes[t] = fired
             if keep:
                 potentials.append(u)
-            # The hard reset: u * (1 - a), which is u or exactly 0.
-            v = torch.addcmul(u, u, a, value=-1) if reset == "hard" else torch.sub(u, a, alpha=v_threshold)
+            # The hard reset: u or exactly 0, also of an infinite u.
+            v = u.masked_fill(fired, 0) if reset == "hard" else torch.sub(u, fired.to(computing), alpha=v_threshold)
         ctx.save_for_backward(*potentials)
         ctx.tau, ctx.v_threshold, ctx.surrogate, ctx.reset, ctx.detached = tau, v_threshold, surrogate, reset, detached
         return spikes
@@ -75,7 +75,8 @@ def _through_reset(u: Tensor, s: Tensor, v_threshold: float, reset: Reset, detac
     if reset == "soft":
         return torch.ones_like(u) if detached else (s * -v_threshold).add_(1)
     unfired = (u <= v_threshold).to(u.dtype)
-    return unfired if detached else unfired.addcmul_(u, s, value=-1)
+    # At an infinite u, s is 0, and so is their product.
+    return unfired if detached else unfired.addcmul_(u.masked_fill(u.isinf(), 0), s, value=-1)
 
 
 def _empty_over_time(x: Tensor) -> Tensor:

@@ -27,6 +27,10 @@ class TdBN(nn.Module):
     A static input, which repeats one step T times, is normalised once and repeated. The running variance is corrected
     for the T-fold count, so that the result is that of T copies.
 
+    A batch with one value for each channel (T = 1, one sample, one pixel) has no unbiased variance, and its biased
+    variance is 0. Its output is the bias, its input gets a gradient of 0, and the running statistics stay as they are.
+    Values are counted over all steps and, if norms are synchronised, over all workers.
+
     Args:
         num_channels: C.
         v_threshold: Threshold of the neurons that follow.
@@ -73,18 +77,31 @@ class TdBN(nn.Module):
             return y
         if not x_BCHW.numel():  # a worker without a share of the batch
             return (x_BCHW * self.weight.view(-1, 1, 1) + self.bias.view(-1, 1, 1)).to(x_BCHW.dtype)
+        n = x_BCHW.numel() // x_BCHW.shape[1]
+        if n == 1:
+            return self._normalise_one_value(x_BCHW, copies)
         # With momentum 1 these receive the batch's own mean and unbiased variance.
         mean, var = torch.zeros_like(self.running_mean), torch.zeros_like(self.running_var)
         y = functional.batch_norm(x_BCHW, mean, var, self.weight, self.bias, training=True, momentum=1.0, eps=self.eps)
-        n = x_BCHW.numel() // x_BCHW.shape[1]
         self.track(mean, var * ((n - 1) / n), copies * n)
         return y
+
+    def _normalise_one_value(self, x_BCHW: Tensor, copies: int) -> Tensor:
+        """Normalise a batch with one value for each channel, which `batch_norm` refuses."""
+        x = x_BCHW.to(self.weight.dtype)
+        self.track(x.detach().flatten(), torch.zeros_like(self.running_var), copies)
+        # Exactly 0, and still connected to x: a parameter before this norm must get a gradient on every worker.
+        centred = x - x.mean((0, 2, 3), keepdim=True)
+        y: Tensor = centred * (self.weight * self.eps**-0.5).view(-1, 1, 1) + self.bias.view(-1, 1, 1)
+        return y.to(x_BCHW.dtype)
 
     @torch.no_grad()
     def preview(self, x_TBCHW: Tensor) -> Tensor:
         """Normalise a few samples, in training by their own statistics, and leave the running statistics unchanged."""
         if not self.training:
             return self(x_TBCHW)  # type: ignore[no-any-return]
+        if not x_TBCHW.numel():  # a worker without a share of the batch: nothing has no mean
+            return x_TBCHW.clone()
         # Not by `batch_norm`: torch refuses a single value of a channel, and a worker's share may have only one.
         var, mean = torch.var_mean(x_TBCHW, dim=(0, 1, 3, 4), correction=0)
         scale = self.weight * (var + self.eps).rsqrt()
@@ -97,12 +114,17 @@ class TdBN(nn.Module):
         Args:
             mean: Mean of each channel, `[C]`.
             var: Biased variance of each channel, `[C]`.
-            count: Number of values of each channel, over all steps; if 0, nothing is updated.
+            count: Number of values of each channel, over all steps; below 2 nothing is updated, because there is no
+                unbiased variance.
         """
-        if isinstance(count, int) and count == 0:
+        if isinstance(count, int):
+            if count > 1:
+                self.running_mean.lerp_(mean, self.momentum)
+                self.running_var.lerp_(var * (count / (count - 1)), self.momentum)
             return
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(var * (count / (count - 1)), self.momentum)
+        # The count is on the device, and the CPU must not wait for it: choose there.
+        for running, newest in ((self.running_mean, mean), (self.running_var, var * (count / (count - 1)))):
+            running.copy_(torch.where(count > 1, running.lerp(newest, self.momentum), running))
 
     def extra_repr(self) -> str:
         """Return the sizes, for `print(model)`."""

@@ -113,7 +113,9 @@ def train_epochs(
             gives other pixels; the message has the differences.
         DataError: If the data set is missing or damaged.
         EntryPointError: If the code behind an entry point fails; while iterating too.
-        FloatingPointError: While iterating, if a loss or a metric is not finite; the message has epoch and value.
+        FloatingPointError: While iterating, if a loss, a metric, a weight or the optimiser's state is not finite; the
+            message has epoch and value. At once, if the weights of `initial` or `resume` are not finite, or the
+            optimiser's state that is loaded.
         WorkersDifferError: If the workers' configs, environments or data differ.
         WorkersApartError: If a worker is lost; while iterating too.
     """
@@ -161,6 +163,8 @@ def _run(
             if stage.workers.are_many:
                 # Without this check, weights that differ between workers would enter the checkpoint unnoticed.
                 stage.workers.check_alike(f"the hash after epoch {number}", weights_sha256(stage.model.state_dict()))
+            # After the last exchange of the epoch, so that no worker waits for one that has stopped.
+            stage.check_finite(number)
             checkpoint = {
                 "format": FORMAT,
                 "config": config.model_dump(mode="json"),

@@ -19,11 +19,12 @@ from tet_core.data import Dataset
 from tet_core.data.loader import TrainLoader, split_validation
 from tet_core.distributed import Workers
 from tet_core.errors import CheckpointError
+from tet_core.finite import check_loaded, check_trained, checked_tensors, infinite_buffers
 from tet_core.losses import build_loss
 from tet_core.measure.energy import VAL_ENERGY_J, energy_j
 from tet_core.measure.evaluation import measure, num_correct
 from tet_core.measure.layer_health import LayerHealth, watched
-from tet_core.network import build_network, run_network
+from tet_core.network import build_network, errors_of_model, run_network
 from tet_core.norm import average_statistics, synchronise
 from tet_core.train.optimizer import build_optimizer, learning_rate, set_fields, set_learning_rate
 
@@ -59,6 +60,7 @@ class Stage:
         self.config, self.dataset, self.on_step, self.workers = config, dataset, on_step, workers
         self.device = environment.device(config)
         self.model = build_network(config)
+        self._constants = infinite_buffers(self.model)
         if config.sync_norm:
             synchronise(self.model, workers)
         self.optimizer = build_optimizer(config.optimizer, self.model.parameters())
@@ -84,7 +86,9 @@ class Stage:
 
         Raises:
             CheckpointError: If the weights do not fit the network, or the state is that of another optimiser.
+            FloatingPointError: If the weights, or the state to load, are not finite.
         """
+        check_loaded(checkpoint, self.model, self._constants, with_optimizer=with_optimizer)
         try:
             self.model.load_state_dict(checkpoint["model"])
         except RuntimeError as error:
@@ -148,7 +152,8 @@ class Stage:
         outputs = outputs.to(images.dtype)
         loss = self._loss(outputs, labels, size)
         self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(self.scaler.scale(loss))
+        with errors_of_model(self.config, self.model):
+            torch.autograd.backward(self.scaler.scale(loss))
         self.workers.sum_gradients(self.model.parameters())
         self.scaler.step(self.optimizer)
         self.scaler.update()
@@ -161,6 +166,16 @@ class Stage:
         if not len(labels):  # zero gradients, so that this worker takes part in the all-reduce of the other workers
             return outputs.sum()
         return self.loss(outputs, labels) * (len(labels) / size)
+
+    def check_finite(self, number: int) -> None:
+        """Check the weights, buffers and the optimiser's state after an epoch.
+
+        Raises:
+            FloatingPointError: If one of them is not finite; the message names it.
+        """
+        names = [name for name, _ in self.model.named_parameters()]
+        state = self.optimizer.state_dict()
+        check_trained(checked_tensors(self.model.state_dict(), state, names, self._constants), number)
 
     def measure(self) -> dict[str, float]:
         """Return the metrics of the test set and, if there is one, of the validation set."""

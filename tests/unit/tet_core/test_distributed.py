@@ -173,6 +173,22 @@ def normed(group: ProcessGroup | None, kind: str, is_static: bool, sizes: tuple[
     return {**found, "running_mean": norm.running_mean, "running_var": norm.running_var}
 
 
+@pytest.mark.parametrize("sync_norm", [True, False])
+@pytest.mark.parametrize("neuron", ["lif", "relu"])
+def test_one_sample_left_for_several_workers_makes_no_nan(workers: Pool, neuron: str, sync_norm: bool) -> None:
+    # 1442 samples: the last batch has one, and behind the pool each channel has one value on one of the workers.
+    layers = [{"kind": "conv", "channels": 4}, {"kind": "pool", "size": "global"}, {"kind": "conv", "channels": 4}]
+    model = {"name": "layers", "layers": layers}
+    config = make_config(
+        model=model, neuron={"name": neuron}, sync_norm=sync_norm, T=1, batch_size=131, epochs=1, precision="float64"
+    )
+    (one,), two = workers.run(1, trained, config), workers.run(2, trained, config)
+    assert all(tensor.isfinite().all() for tensor in two[0][0]["model"].values())
+    assert weights_sha256(two[0][0]) == weights_sha256(two[1][0])
+    if sync_norm:
+        assert largest_difference(one[0], two[0][0]) < 1e-9
+
+
 def test_workers_with_different_configs_are_refused(workers: Pool) -> None:
     for error in workers.run(2, refused):
         assert "the config of worker 1 of 2 is" in error

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tet_core.errors import ConfigError
-from tet_core.losses import sdt_loss, tet_loss
+from tet_core.losses import Loss, sdt_loss, tet_loss
 
 T, BATCH, CLASSES = 4, 3, 5
 
@@ -83,3 +83,11 @@ def test_a_wrong_shape_and_a_wrong_lamb_are_named(outputs: Tensor, labels: Tenso
         sdt_loss(outputs, labels[:2])
     with pytest.raises(ConfigError, match=r"lamb is -1; it must be from 0 to 1"):
         tet_loss(outputs, labels, lamb=-1)
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.float32, torch.bool])
+@pytest.mark.parametrize("loss", [sdt_loss, tet_loss])
+def test_labels_of_another_type_are_named(loss: Loss, dtype: torch.dtype) -> None:
+    message = rf"^labels are {dtype}; they must be int64, from 0 to K-1: cast integers with \.long\(\)$"
+    with pytest.raises(ValueError, match=message):
+        loss(torch.zeros(2, 3, 4), torch.zeros(3, dtype=dtype))

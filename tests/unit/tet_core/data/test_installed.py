@@ -29,6 +29,40 @@ def events(root, T):
     split = Split(torch.ones((6, T, 2, 8, 8), dtype=torch.int16), torch.arange(6) % 2)
     return Dataset("lab events", 2, 2, 8, (0.0, 0.0), (1.0, 1.0), split, split, "made up", T)
 
+def faulty(root, T, fault):
+    data = build(root, T)
+    one = data.train
+    labels, images = one.labels, one.images
+    changes = {
+        "int32 labels": lambda: {"labels": labels.int()},
+        "uint16 labels": lambda: {"labels": labels.to(torch.uint16)},
+        "uint8 labels": lambda: {"labels": labels.byte()},
+        "float labels": lambda: {"labels": labels.float()},
+        "bool labels": lambda: {"labels": labels > 0},
+        "one-hot labels": lambda: {"labels": torch.nn.functional.one_hot(labels)},
+        "negative labels": lambda: {"labels": labels - 1},
+        "numpy labels": lambda: {"labels": labels.numpy()},
+        "listed labels": lambda: {"labels": labels.tolist()},
+        "float images": lambda: {"images": images.float()},
+        "int64 images": lambda: {"images": images.long()},
+        "uint16 images": lambda: {"images": images.to(torch.uint16)},
+        "bool images": lambda: {"images": images > 120},
+        "complex images": lambda: {"images": images.to(torch.complex64)},
+        "numpy images": lambda: {"images": images.numpy()},
+        "a NaN pixel": lambda: {"images": images.float().index_put((torch.tensor(17),), torch.tensor(float("nan")))},
+    }
+    if fault in changes:
+        return dataclasses.replace(data, train=dataclasses.replace(one, **changes[fault]()))
+    if fault.startswith("taken"):
+        return dataclasses.replace(data, train=Taking(one, fault), test=Taking(data.test, "taken"))
+    nan = float("nan")
+    statistics = {
+        "std 0": {"std": (0.0,)}, "std nan": {"std": (nan,)}, "std negative": {"std": (-60.0,)},
+        "std tiny": {"std": (1e-50,)}, "mean inf": {"mean": (float("inf"),)}, "mean short": {"mean": ()},
+        "mean a number": {"mean": 120.0}, "mean a tensor": {"mean": torch.tensor([120.0])},
+    }
+    return dataclasses.replace(data, **statistics[fault])
+
 def nothing(root, T):
     return "no data set"
 
@@ -60,6 +94,20 @@ class Broken:
         if self.at == "take" and len(indices) > 1:
             raise ValueError("sample 7 has no pixels")
         return self.split.take(indices)[: 1 if self.at == "count" else None]
+
+class Taking(Broken):
+    streams = True
+
+    def subset(self, indices):
+        return Taking(self.split.subset(indices), self.at)
+
+    def take(self, indices):
+        images = self.split.take(indices).float()
+        if self.at == "taken nan":
+            images[-1, 0, 3, 3] = float("nan")
+        if self.at == "taken channels":
+            return images.repeat(1, 3, 1, 1)
+        return images[..., 1:] if self.at == "taken small" else images
 """
 
 
@@ -70,7 +118,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     info = tmp_path / "lab_data-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: lab-data\nVersion: 1.0\n")
-    names = ("broken", "build", "events", "nothing")
+    names = ("broken", "build", "events", "faulty", "nothing")
     (info / "entry_points.txt").write_text(
         "[tet.datasets]\n" + "".join(f"{name} = lab_data:{name}\n" for name in names)
     )
@@ -112,7 +160,7 @@ def test_events_of_another_package_are_asked_for_by_their_T(root: Path) -> None:
         (
             {"entry_point": "other"},
             ConfigError,
-            "entry_point is 'other'; installed here under 'tet.datasets': broken, build, events, nothing",
+            "entry_point is 'other'; installed here under 'tet.datasets': broken, build, events, faulty, nothing",
         ),
         (
             {"options": {"size": 8, "colour": 1}},
@@ -155,3 +203,128 @@ def test_samples_that_cannot_be_taken_are_their_authors_fault(
     with pytest.raises(kind, match=re.escape(fault)) as caught:
         fit(make_config(dataset), data_root=root)
     assert type(caught.value) is kind
+
+
+def faulty(fault: str) -> TrainConfig:
+    return make_config({"name": "entry_point"} | FIELDS | {"entry_point": "faulty", "options": {"fault": fault}})
+
+
+@pytest.mark.parametrize("kind", ["int32 labels", "uint16 labels", "uint8 labels", "int64 images", "uint16 images"])
+def test_other_integers_are_trained_on_as_the_usual_ones(root: Path, kind: str) -> None:
+    usual = fit(make_config({"name": "entry_point"} | FIELDS), data_root=root)
+    assert fit(faulty(kind), data_root=root).weights_sha256 == usual.weights_sha256
+
+
+@pytest.mark.parametrize("kind", ["float images", "bool images", "mean a tensor", "taken"])
+def test_floating_point_and_bool_samples_are_trained_on(root: Path, kind: str) -> None:
+    first, *_, last = fit(faulty(kind), data_root=root).history.values()
+    assert last["train/loss"] < first["train/loss"]
+
+
+WHAT = "lab: the {} of the train set"
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (
+            "float labels",
+            f"{WHAT.format('labels')} are float32; they must be integers, from 0 to 2: cast with .long() if each value "
+            "is the number of a class",
+        ),
+        (
+            "bool labels",
+            f"{WHAT.format('labels')} are bool; they must be integers, from 0 to 2: cast with .long() if each value is "
+            "the number of a class",
+        ),
+        (
+            "one-hot labels",
+            f"{WHAT.format('labels')} have the shape (90, 3), one-hot or with an axis too many; they must be [N], "
+            "integers from 0 to 2: .argmax(1) or .squeeze(1) makes them",
+        ),
+        (
+            "negative labels",
+            f"{WHAT.format('labels')} go from -1 to 1: there are labels outside 0 to 2 (num_classes is 3)",
+        ),
+        (
+            "numpy labels",
+            f"{WHAT.format('labels')} are of the type ndarray; they must be a torch.Tensor: torch.from_numpy(...) "
+            "makes one",
+        ),
+        (
+            "listed labels",
+            f"{WHAT.format('labels')} are of the type list; they must be a torch.Tensor: torch.tensor(...) makes one",
+        ),
+        (
+            "complex images",
+            f"{WHAT.format('images')} are complex64; they must be uint8 (or another integer, bool or floating point, "
+            "with mean and std in the same units)",
+        ),
+        (
+            "numpy images",
+            f"{WHAT.format('images')} are of the type ndarray; they must be a torch.Tensor: torch.from_numpy(...) "
+            "makes one",
+        ),
+        (
+            "a NaN pixel",
+            f"{WHAT.format('images')} are not finite: sample 17 of 90 holds nan; remove or repair it",
+        ),
+        (
+            "std 0",
+            "lab: std is (0.0,); each must be above 0 (use 1 for a channel that is constant): samples are divided by "
+            "it",
+        ),
+        (
+            "std negative",
+            "lab: std is (-60.0,); each must be above 0 (use 1 for a channel that is constant): samples are divided by "
+            "it",
+        ),
+        (
+            "std tiny",
+            "lab: std is (1e-50,); each must be above 0 (use 1 for a channel that is constant): samples are divided by "
+            "it",
+        ),
+        (
+            "std nan",
+            "lab: std is (nan,); it must be a finite number for each of 1 channels, in the units of the samples",
+        ),
+        (
+            "mean inf",
+            "lab: mean is (inf,); it must be a finite number for each of 1 channels, in the units of the samples",
+        ),
+        (
+            "mean short",
+            "lab: mean is (); it must be a finite number for each of 1 channels, in the units of the samples",
+        ),
+        (
+            "mean a number",
+            "lab: mean is 120.0; it must be a finite number for each of 1 channels, in the units of the samples",
+        ),
+        (
+            "taken nan",
+            "entry_point 'faulty': samples that take gave are not finite: sample 15 of 16 holds nan; remove or repair "
+            "it",
+        ),
+        (
+            "taken channels",
+            "entry_point 'faulty': take gave (16, 3, 8, 8) for 16 samples; it must give [B, C, H, W], of events "
+            "[B, T, C, H, W], here (16, 1, 8, 8), or larger images",
+        ),
+        (
+            "taken small",
+            "entry_point 'faulty': take gave (16, 1, 8, 7) for 16 samples; it must give [B, C, H, W], of events "
+            "[B, T, C, H, W], here (16, 1, 8, 8), or larger images",
+        ),
+    ],
+)
+def test_data_that_cannot_be_trained_on_is_refused_by_name(root: Path, fault: str, message: str) -> None:
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        fit(faulty(fault), data_root=root)
+
+
+@pytest.mark.parametrize("step", ["autoaugment", "resized_crop"])
+def test_an_augmentation_in_whole_numbers_refuses_other_images(root: Path, step: str) -> None:
+    config = TrainConfig.model_validate(faulty("float images").model_dump() | {"augmentation": [{"name": step}]})
+    message = f"augmentation is '{step}'; it computes with whole numbers, and the images are torch.float32"
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        fit(config, data_root=root)

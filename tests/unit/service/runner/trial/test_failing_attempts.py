@@ -13,6 +13,7 @@ from service.runner.commits.reading import read_progress
 from service.runner.trial.trainable import StageTrial
 from service.storage import StageFolder
 from tests.unit.service.runner.trial.test_trainable import config, run
+from tet_core import checkpoint as checkpoints
 
 SILENT = {
     "neuron": {"name": "lif", "v_threshold": 1e6},
@@ -102,12 +103,41 @@ def test_an_unforeseen_error_is_reported_with_its_traceback(
     assert "broken_net.py" in reported["traceback"]
 
 
+def test_a_network_that_is_not_finite_is_never_committed(
+    folder: StageFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _install_broken_net(tmp_path / "site", monkeypatch)
+    model = {"name": "entry_point", "entry_point": "overflowing"}
+    reports = run(StageTrial(config(folder.path, train={"model": model, "epochs": 4})))
+    reported = failure(reports[-1])
+    assert (reported["type"], reported["class"], reported["kind"]) == ("not_finite", "user", "FloatingPointError")
+    assert reported["message"].startswith("after epoch 3 scale holds inf in 1 of 1 values; a lower learning rate")
+    assert [commit.epoch for commit in read_progress(folder).commits] == [1, 2]
+
+
+def test_a_stage_that_an_older_version_left_not_finite_is_refused_by_what_follows(
+    folder: StageFolder, tmp_path: Path
+) -> None:
+    run(StageTrial(config(folder.path)), steps=1)
+    (file,) = folder.path.glob("attempts/*/epoch-*.pt")
+    checkpoint = checkpoints.load_checkpoint(file)
+    checkpoint["model"]["head.weight"][0, 0] = float("nan")
+    checkpoints.save_checkpoint(checkpoint, file)
+    following = config(tmp_path / "1", train={"T": 2}, previous_stage_path=str(folder.path), stage_index=1)
+    for trial in (config(folder.path), following):
+        reported = failure(run(StageTrial(trial))[-1])
+        assert (reported["type"], reported["class"]) == ("not_finite", "user")
+        assert reported["message"].startswith("the checkpoint of epoch 1 is not finite: head.weight holds nan in 1 of")
+
+
 def _install_broken_net(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Install a package that offers a network with a fault."""
+    """Install a package that offers networks with faults."""
     info = site / "broken_net-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-net\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[tet.models]\nbroken = broken_net:build\n")
+    (info / "entry_points.txt").write_text(
+        "[tet.models]\nbroken = broken_net:build\noverflowing = broken_net:overflowing\n"
+    )
     (site / "broken_net.py").write_text(
         "import torch\n"
         "class Broken(torch.nn.Module):\n"
@@ -118,6 +148,17 @@ def _install_broken_net(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "        return self.head(x.flatten(2)[0])\n"
         "def build(**asked):\n"
         "    return Broken()\n"
+        "class Overflowing(torch.nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.head = torch.nn.Linear(64, 10)\n"
+        "        self.register_buffer('scale', torch.ones(1))\n"
+        "    def forward(self, x):\n"
+        "        if self.training:\n"
+        "            self.scale *= 1e5\n"  # three times in each epoch
+        "        return self.head(x.flatten(2))\n"
+        "def overflowing(**asked):\n"
+        "    return Overflowing()\n"
     )
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.delitem(sys.modules, "broken_net", raising=False)
