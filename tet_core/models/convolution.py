@@ -18,7 +18,8 @@ class Conv2d(nn.Conv2d):
 
     def _conv_forward(self, x_BCHW: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if not self._is_at_risk(x_BCHW):
-            return super()._conv_forward(x_BCHW, weight, bias)
+            out: Tensor = super()._conv_forward(x_BCHW, weight, bias)
+            return out
         down, right = self.stride
         x_BHWC = x_BCHW[:, :, ::down, ::right].permute(0, 2, 3, 1)
         return functional.linear(x_BHWC, weight[:, :, 0, 0], bias).permute(0, 3, 1, 2)
