@@ -115,8 +115,8 @@ def test_a_model_of_another_package_is_trained(installed: None) -> None:
         (
             "buid",
             ConfigError,
-            "entry_point is 'buid'; installed here under 'tet.models': broken, build, gone, net, wrong; "
-            "did you mean 'build'?",
+            "entry_point is 'buid'; installed here under 'tet.models': broken, build, gone, masked, net, untrainable, "
+            "wrong; did you mean 'build'?",
         ),
         (
             "gone",
