@@ -1,6 +1,7 @@
 """One stack on which several experiments fail at once, each in another way."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -67,10 +68,10 @@ SPECS: dict[str, Json] = {
         dataset={"name": "image_folder", "folder": "images", "num_classes": 2, "input_size": 8, "in_channels": 1},
     ),
     "alike": spec(
-        "no such folder",
+        "its images are removed after the post",
         arm("one"),
         {"name": "two", "stages": [*arm("T=1", epochs=2)["stages"], *arm("T=2", T=2, epochs=2)["stages"]]},
-        dataset={"name": "image_folder", "folder": "nowhere", "num_classes": 2, "input_size": 8},
+        dataset={"name": "image_folder", "folder": "removed", "num_classes": 2, "input_size": 8},
         seeds=[*range(20)],
         resources={"cpus_per_trial": 6},  # few trials at once: each takes seconds to start
     ),
@@ -207,6 +208,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     home: Path = tmp_path_factory.mktemp("failures")
     _write_images(home / "data" / "images")
     _truncate(home / "data" / "images" / "dog" / "2.png")
+    _write_images(home / "data" / "removed")
     settings = {
         "TET_DATA": str(home / "data"),
         "TET_NUM_CPUS": "12",
@@ -216,6 +218,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     }
     with local_stack(home / "stack", **settings) as stack:
         new_scene = Scene(stack)
+        shutil.rmtree(home / "data" / "removed")  # the API has seen it, the trials will not
         new_scene.play()
         with losing_actors() as new_scene.ray:
             yield new_scene
