@@ -1,4 +1,4 @@
-"""Answers about chance: whether an accuracy can be told from that of a network that has learnt nothing."""
+"""Answers about chance: whether an accuracy differs from that of a network that has learnt nothing."""
 
 from enum import StrEnum
 from typing import assert_never
@@ -33,7 +33,7 @@ class ChanceView(BaseModel):
 
 
 def chance_in_words(chance: ChanceView | None) -> str:
-    """Return that an accuracy is no better than chance, to follow the accuracy in a sentence; else an empty text."""
+    """Return the end of a sentence about an accuracy, if it is no better than chance; else an empty text."""
     if chance is None:
         return ""
     facts = (

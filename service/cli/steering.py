@@ -19,7 +19,7 @@ from service.cli.progress import stage_name
 from service.errors import TetError
 from service.states import VerificationState, WorkState
 
-# Seconds between two questions whether a replay has ended.
+# Seconds between two requests that ask whether a replay has ended.
 POLL_S = 1.0
 Workers = Annotated[int | None, typer.Option(metavar="N", help="Workers of a trial from now on; default: unchanged.")]
 Cpus = Annotated[

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from service.control.placement import Nodes, placement
 from service.reasons import NO_REASON, Reason, failed, waits_for_node, waits_for_owner
 
-# Seconds in the queue before an experiment may be refused: nodes of a cluster that has just started still join.
+# Seconds in the queue before an experiment may be refused: nodes of a cluster that has just started may still join.
 REFUSED_AFTER_S = 60.0
 
 
@@ -71,7 +71,7 @@ class Admission(Enum):
 
 @dataclass(frozen=True)
 class QueueVerdict:
-    """The decision about one experiment, and the reason why it waits or is refused, unless it only waits its turn."""
+    """The decision about one experiment, and why it waits or is refused; no reason if it only waits for its turn."""
 
     id: str
     admission: Admission

@@ -1,4 +1,4 @@
-"""What a posted document means: a spec, a preset with changes, or a part of a spec. Neither web nor database."""
+"""What a posted document means: a spec, a preset with changes, or a part of a spec. It uses no web, no database."""
 
 from service.answers.validation import ResolvedArm, ResolvedSpec
 from service.documents import read_document
