@@ -11,7 +11,7 @@
 Anything else that reaches a user is a bug.
 """
 
-# ruff: noqa: N818 - the names say what is wrong, as FileNotFound would, without `Error`.
+# ruff: noqa: N818 - the names say what is wrong, so they need no suffix `Error`.
 
 import json
 import math
@@ -21,7 +21,7 @@ from typing import Any
 
 from service.text import json_printable, printable
 
-# Number of characters of a wrong value that an error repeats.
+# Largest number of characters of a wrong value that an error shows.
 MAX_VALUE_LENGTH = 80
 
 

@@ -141,7 +141,7 @@ ABOUT: Mapping[FailureType, About] = {
     _T.ENVIRONMENT: About(
         "cluster",
         Remedy.REPAIR_OR_NEW_SPEC,
-        "No trial found a node on which the stage would give the same bits.",
+        "No trial found a node on which the stage would give the same bits as where it started.",
         "Bring back a node like the one the stage started on (the message names what differs), then retry; or post the "
         "experiment again.",
     ),

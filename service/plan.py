@@ -67,7 +67,8 @@ class Chain:
     """One arm x one seed x one configuration: stages that run in order, from fresh weights or an origin.
 
     `number` is the number of its configuration within the arm, from 0. Until a search has proposed the configuration
-    (`proposed`), the chain has no hyperparameters, and its stages are as in the spec; see `with_configuration`.
+    (`proposed` is False), the chain has no hyperparameters, and its stages are those of the spec; see
+    `with_configuration`.
     """
 
     id: str

@@ -20,7 +20,7 @@ PREFIX = "TET_"
 _PORTS = ("api_port", "mlflow_port", "ray_dashboard_port", "ray_gcs_port", "ray_client_port", "ray_agent_port")
 
 
-class SettingsInvalid(TetError, ValueError):  # noqa: N818 - named for what it says
+class SettingsInvalid(TetError, ValueError):  # noqa: N818 - the name says what is wrong
     """The error of settings that cannot be used; the message has one line for each: variable, value, problem."""
 
 

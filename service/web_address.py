@@ -1,7 +1,7 @@
 """Web addresses that users send, read by one strict rule: the address that is checked is the one that is connected to.
 
-Two readers of one URL may disagree: `http://a@b/`, `http://2130706433/`, `http://host:99999/`. Here an address has only
-a scheme, a host, a port, a path and a query, each in its canonical form; everything else is refused.
+Two programs may read one URL differently, such as `http://a@b/`, `http://2130706433/` or `http://host:99999/`. Here an
+address has only a scheme, a host, a port, a path and a query, each in its canonical form; everything else is refused.
 """
 
 import ipaddress

@@ -40,7 +40,7 @@ class PairedDifferenceView(BaseModel):
     differences: list[SeedValueView] = Field(description="The difference at each seed that both arms have.")
     missing: list[MissingSeedsView] = Field(description="The other seeds of the spec, and why they are missing.")
     reason: str | None = Field(
-        description="Why the arms are not paired, and there are no numbers; null if there is a difference."
+        description="Why the arms are not paired, so that there are no numbers; null if there is a difference."
     )
 
 

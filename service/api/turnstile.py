@@ -31,7 +31,9 @@ class Turnstile:
         if _has_body(scope) and not await body.read():
             return  # the client has left
         if self._inside >= self._max_requests:
-            detail = f"the service answers {self._max_requests} requests at once, which is its limit; send it again"
+            detail = (
+                f"the service answers {self._max_requests} requests at once, which is its limit; send this one again"
+            )
             response = problem(429, detail, instance=shortened(scope["path"]), headers={"Retry-After": "1"})
             await response(scope, receive, send)
             return

@@ -35,7 +35,7 @@ REMEDY = (
 )
 
 
-class Unreachable(TetError):  # noqa: N818 - named for what it says
+class Unreachable(TetError):  # noqa: N818 - the name says what is wrong
     """The error of an API that does not answer at its address."""
 
 
@@ -198,7 +198,7 @@ class Client:
             except httpx.ConnectError as error:
                 raise Unreachable(f"no API answers at {self.url} ({error}): `tet up` starts one here") from None
             except (Overlong, httpx.DecodingError) as error:
-                raise Stranger(f"what answers at {self.url} is no API: {error}; {REMEDY}") from None
+                raise Stranger(f"the program at {self.url} is no API: {error}; {REMEDY}") from None
             except httpx.HTTPError as error:
                 # Each request may be sent twice: a second one changes nothing, and posts have keys.
                 if attempt == TRIES:
@@ -213,7 +213,7 @@ class Client:
     def _silence(self, error: httpx.HTTPError) -> TetError:
         reason = beginning(str(error).encode(errors="backslashreplace")) if str(error) else type(error).__name__
         if isinstance(error, httpx.RemoteProtocolError):
-            return Unreachable(f"what answers at {self.url} does not speak HTTP, or ended early: {reason}; {REMEDY}")
+            return Unreachable(f"the program at {self.url} does not speak HTTP, or ended early: {reason}; {REMEDY}")
         return Unreachable(f"the API at {self.url} does not answer: {reason}")
 
 

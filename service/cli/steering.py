@@ -102,7 +102,7 @@ def verify(
         experiment = as_model(ExperimentView, client.experiment(experiment_id))
         wanted = _succeeded_stages(experiment, chain, stage)
         if not wanted:
-            raise TetError(f"experiment {experiment_id} has no such stage that has succeeded")
+            raise TetError(f"experiment {experiment_id} has no succeeded stage of this chain and index")
         replays = [
             (stage_name(*each), as_model(VerificationView, client.verify(experiment_id, each[0].id, each[1].index)))
             for each in wanted

@@ -41,8 +41,8 @@ class Waiting(Protocol):
     def demand(self) -> Mapping[str, Any]:
         """What one of its trials needs.
 
-        `resources` of each worker, `num_workers` (1 if missing, as in experiments of older versions), and what to do
-        if the trial fits on no node (`if_unplaceable`).
+        It holds the `resources` of each worker, `num_workers` (1 if missing, as in experiments of older versions), and
+        what to do if the trial fits on no node (`if_unplaceable`).
         """
 
 

@@ -63,7 +63,7 @@ class Checkers:
     def turn(self, large: bool) -> AbstractAsyncContextManager[None]:
         """Hold a turn for a large or a small document until it is checked and stored.
 
-        Entering it raises `Overloaded` if too many requests wait.
+        Entering the turn raises `Overloaded` if too many requests wait.
         """
         return (self._large if large else self._small).turn()
 

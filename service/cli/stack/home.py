@@ -18,7 +18,7 @@ class StackError(TetError):
     """The error of a stack that cannot be started or ended; the message says what to do."""
 
 
-class Busy(StackError):  # noqa: N818 - named for what it says
+class Busy(StackError):  # noqa: N818 - the name says what is wrong
     """The error if another process starts or ends the stack at this moment."""
 
 
