@@ -1,6 +1,6 @@
 """The identity of a running API: its version, and the instance that it belongs to.
 
-The API puts both into every answer. By them, clients distinguish the API from another program on its port. By the
+The API puts both into every answer. With them, clients distinguish the API from another program on its port. With the
 instance, the local stack distinguishes its own API from that of another stack.
 
 The name of an instance comes from a mark: random text in the file `instance` of the API's folder.

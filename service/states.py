@@ -1,4 +1,4 @@
-"""States, and for each of them the states that may follow it. A terminal state never changes."""
+"""States, and for each of them the states that may follow it. Only a retry changes a terminal state."""
 
 from collections.abc import Mapping
 from enum import StrEnum

@@ -18,7 +18,7 @@ from service.errors import shown
 # Limits in bytes and seconds for reading the rest of a body that is too large, before the connection closes.
 DISCARD_BYTES = 64 * 1_048_576
 DISCARD_S = 5.0
-# Size up to which a body is read even if there are too many bytes of bodies: any connection may hold this much.
+# Size up to which a body is read even if all bodies together are too large: any connection may hold this much.
 SMALL_BYTES = 65_536
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 

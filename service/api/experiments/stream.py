@@ -43,7 +43,7 @@ def position(database: Database, experiment_id: str) -> Position:
 
 
 class EventStream(EventSourceResponse):
-    """The response that streams an experiment's events; it counts as a stream from when it is made."""
+    """The response that streams an experiment's events; it counts as an open stream once it is made."""
 
     def __init__(self, feeds: Feeds, database: Database, experiment_id: str, after: int, now: Position) -> None:
         """Make the response for all events after event `after`.

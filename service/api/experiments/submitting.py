@@ -135,7 +135,7 @@ def _service_faults(context: Context, spec: Experiment) -> list[FieldError]:
 
 
 def _webhook_problem(context: Context, url: str) -> str | None:
-    """Return why no webhook may go to a URL, by its text alone: each delivery looks up its host; None if one may."""
+    """Return why no webhook may go to a URL, judged by its text; None if one may. Each delivery looks up the host."""
     try:
         address = web_address(url)
     except ValueError as error:  # it comes from a stored spec, from which this spec is derived
