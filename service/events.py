@@ -132,9 +132,9 @@ class ExperimentChanged(Event):
 
     Attributes:
         state: The state after the change.
-        wanted: What its user wants of it from now on.
+        wanted: What its user wants from now on: run, pause or cancel.
         generation: The number of the generation that a retry has opened.
-        cleanup: What is to be removed of it.
+        cleanup: The part of it that is to be removed.
         resources: The resources of a trial from now on.
         reason: The reason for the state, in words; empty if there is none.
         reason_kind: The kind of that reason.

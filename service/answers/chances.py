@@ -10,7 +10,7 @@ class AgainstChance(StrEnum):
     """How an accuracy compares with chance, by the interval of the accuracy."""
 
     ABOVE = "above"
-    ALIKE = "alike"  # the interval contains chance: the accuracy cannot be told from it
+    ALIKE = "alike"  # the interval contains chance: it may be the true accuracy
     BELOW = "below"
 
 
