@@ -53,7 +53,7 @@ class Checkers:
         self._job_s, self._job_bytes = job_s, job_bytes
         self._large = Turns(number, MAX_WAITING, "large documents")
         self._small = Turns(SMALL_AT_ONCE, SMALL_WAITING, "documents")
-        # A large document has a turn, then a process. A small one that is costly to plan has a process without this turn.
+        # A large document has a turn, then a process. A small one that is costly to plan needs no such turn.
         self._free = threading.BoundedSemaphore(number)
         self._lock = threading.Lock()
         self._idle: list[subprocess.Popen[bytes]] = []
