@@ -2,7 +2,7 @@
 
 The variable's name is `TET_` and the field's name in capitals: `api_port` is `TET_API_PORT`. An empty variable counts
 as unset, so that a compose file can pass on a variable that may not exist. No other module of the service reads these
-variables; `tet_core` reads `TET_DATA` on each node.
+variables; only `tet_core` reads `TET_DATA` too.
 """
 
 import os

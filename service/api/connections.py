@@ -2,9 +2,9 @@
 
 uvicorn waits without a limit for the rest of a request, and for a client to read its answer. Each such connection costs
 a file descriptor, and without free ones nobody is served. Here a connection is in one of five phases, and the server
-looks at all connections twice a second. If there are too many, it closes connections that have sent only a part of a
-request's head, the oldest first: an honest client is in that phase for milliseconds. If there are none, it closes a
-connection in the next phase, in the order of `Phase`.
+looks at all connections twice a second. If there are too many, it closes connections that have not sent the whole head
+of their request, the oldest first: an honest client is in that phase for milliseconds. If there are none, it closes one
+connection in another phase, in the order of `Phase`.
 """
 
 import contextlib
