@@ -1,11 +1,11 @@
-"""Whether an accuracy can be told from chance.
+"""The comparison of an accuracy with chance.
 
 Chance is the accuracy of a network that has learnt nothing but the classes: the larger of 1/K (it guesses) and the
 share of the test set's largest class (it always answers this class).
 
 The interval is that of Clopper and Pearson, from the binomial distribution itself. It contains the true accuracy in at
-least 95 % of cases for any number of test samples, where intervals by approximation (the normal one, Wilson's) fall
-short if there are few samples or if the accuracy is near 0 or 1. So a network that guesses is called better than chance
+least 95 % of cases, for any number of test samples. Approximate intervals (the normal one, Wilson's) contain it less
+often if there are few samples or if the accuracy is near 0 or 1. So a network that guesses is called better than chance
 in at most 2.5 % of cases.
 """
 
@@ -29,8 +29,9 @@ def against_chance(accuracy: float, test_set: ClassCounts) -> ChanceView:
     """Compare an accuracy with chance.
 
     Args:
-        accuracy: An accuracy on the test set, a fraction; also a mean over seeds. All seeds are measured on the same
-            samples, so a mean counts as one measurement: more seeds do not make the interval narrower.
+        accuracy: An accuracy on the test set, as a fraction, or the mean of such accuracies over seeds. All seeds are
+            measured on the same samples, so a mean counts as one measurement: more seeds do not make the interval
+            narrower.
         test_set: The counts of the test set.
     """
     low, high = binomial_interval(accuracy, test_set.num_samples)
@@ -45,10 +46,11 @@ def against_chance(accuracy: float, test_set: ClassCounts) -> ChanceView:
 
 
 def binomial_interval(share: float, num_samples: int) -> tuple[float, float]:
-    """Return the 95 % interval (Clopper-Pearson) of a share, which was found over `num_samples` samples.
+    """Return the 95 % interval (Clopper-Pearson) of a share that was measured on `num_samples` samples.
 
-    With k = share * n successes, which need not be an integer: the quantiles (1 - 0.95) / 2 of Beta(k, n - k + 1) and
-    (1 + 0.95) / 2 of Beta(k + 1, n - k).
+    Let n = num_samples and k = share * n, which need not be an integer. The lower end is the quantile (1 - 0.95) / 2 of
+    Beta(k, n - k + 1), or 0 if k = 0. The upper end is the quantile (1 + 0.95) / 2 of Beta(k + 1, n - k), or 1 if
+    k = n.
     """
     successes, tail = share * num_samples, (1 - CONFIDENCE) / 2
     failures = num_samples - successes

@@ -2,7 +2,7 @@
 
     TetError
     ├── DocumentInvalid     a body or a file is not well-formed JSON or YAML
-    ├── SpecInvalid         well-formed, but not a spec that can be run: every fault at once
+    ├── SpecInvalid         well-formed, but not a spec that can be run; it lists the faults
     ├── NotFound            no such experiment, chain, stage or preset
     ├── Conflict            the request does not fit the state of the experiment or the key
     ├── Overloaded          the service has too much to do now: the same request may succeed a little later
@@ -11,7 +11,7 @@
 Anything else that reaches a user is a bug.
 """
 
-# ruff: noqa: N818 - the names say what is wrong, as FileNotFound would, without `Error`.
+# ruff: noqa: N818 - the names say what is wrong, so they need no suffix `Error`.
 
 import json
 import math
@@ -21,7 +21,7 @@ from typing import Any
 
 from service.text import json_printable, printable
 
-# Number of characters of a wrong value that an error repeats.
+# Largest number of characters of a wrong value that an error shows.
 MAX_VALUE_LENGTH = 80
 
 
@@ -45,8 +45,8 @@ class FieldError:
     """One fault of a spec.
 
     Attributes:
-        field: The place as a person writes it, `arms[0].stages[0].T`; `$` is the whole document.
-        pointer: The same as a JSON pointer (RFC 6901), `/arms/0/stages/0/T`.
+        field: The place as a person writes it, such as `arms[0].stages[0].T`; `$` is the whole document.
+        pointer: The same place as a JSON pointer (RFC 6901), such as `/arms/0/stages/0/T`.
         value: The value there, cut to 80 characters; None if there was none.
         detail: What is wrong with it and what is accepted.
     """
@@ -75,7 +75,7 @@ class SpecInvalid(TetError, ValueError):
         super().__init__("\n".join(map(str, self.errors)))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Return how to make it again in another process: Python would call the class with the message."""
+        """Return how another process makes this error again: by default, Python calls the class with the message."""
         return _spec_invalid, (self.errors, self.total)
 
 
@@ -120,7 +120,7 @@ def shown(value: Any) -> str | int | float | bool | None:
 
 def _as_text(value: Any) -> str:
     if isinstance(value, int):
-        # str() of an int of more than 4,300 digits raises.
+        # str() raises ValueError for an int of more than 4,300 digits.
         return f"an integer of {value.bit_length()} bits" if value.bit_length() > 256 else str(value)
     try:
         return json.dumps(value, ensure_ascii=False)

@@ -57,7 +57,7 @@ class RunFound(Event):
 
 
 class ClassCounts(BaseModel):
-    """The numbers of a test set on which chance depends: its samples, its classes, the samples of its largest class."""
+    """The counts of a test set on which chance depends: its samples, its classes, the samples of its largest class."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -84,7 +84,10 @@ class StageChanged(Event):
 
 
 class ChainConfigured(Event):
-    """The values that a search proposed for a chain, and the T (None: several) and epochs of each stage with them."""
+    """The values that a search proposed for a chain.
+
+    `stages` has the T (None: an analysis at several T) and the epochs that each stage has with these values.
+    """
 
     type: Literal["settled"] = "settled"
     chain: str
@@ -110,9 +113,10 @@ class OutboxChanged(Event):
 
 
 class Outcome(Event):
-    """A driver's last event: all markers exist (or a chain failed), and the outbox is empty.
+    """A driver's last event: how the experiment ended.
 
-    `failure` is the failure of the first stage that failed, or of MLflow.
+    `failure` is the failure of the first stage that failed, of MLflow, or of a search that stopped every configuration
+    of an arm.
     """
 
     type: Literal["outcome"] = "outcome"
@@ -128,9 +132,9 @@ class ExperimentChanged(Event):
 
     Attributes:
         state: The state after the change.
-        wanted: What its user wants of it from now on.
+        wanted: What its user wants from now on: run, pause or cancel.
         generation: The number of the generation that a retry has opened.
-        cleanup: What is to be removed of it.
+        cleanup: The part of it that is to be removed.
         resources: The resources of a trial from now on.
         reason: The reason for the state, in words; empty if there is none.
         reason_kind: The kind of that reason.

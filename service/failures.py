@@ -1,10 +1,10 @@
-"""The types of failures: who can cure each, what it means, and what to do about it.
+"""The types of failures: who must mend each, what it means, and what to do about it.
 
 Plain data that all parts share: the runner chooses the type, the store keeps the failure, the API and `tet` show it.
 The JSON form is {"type", "class", "kind", "message", "traceback"}; an experiment shows "type", "class" and "message".
 
-A failure is the user's or the cluster's. A retry would only repeat a user's failure, so it is never retried. A retry
-may cure a cluster's failure, so it is retried a limited number of times. `docs/troubleshooting.md` has a section for
+Each failure has a class: user or cluster. A retry would only repeat a user's failure, so it is never retried. A retry
+may mend a cluster's failure, so it is retried a limited number of times. `docs/troubleshooting.md` has a section for
 each type.
 """
 
@@ -47,9 +47,9 @@ class Remedy(StrEnum):
     """The act that can mend a failure; nothing else can."""
 
     NEW_SPEC = "new_spec"  # another spec, or other resources: a retry alone repeats the failure
-    REPAIR_OR_NEW_SPEC = "repair_or_new_spec"  # the same, or a retry after the nodes got what the spec asks for
+    REPAIR_OR_NEW_SPEC = "repair_or_new_spec"  # another spec, or a retry once the nodes have what it asks for
     REPAIR = "repair"  # a retry after the repair: the spec is not at fault
-    RETRY = "retry"  # a retry continues
+    RETRY = "retry"  # a retry alone: the stage continues
 
 
 @dataclass(frozen=True)
@@ -92,20 +92,20 @@ ABOUT: Mapping[FailureType, About] = {
         "user",
         Remedy.NEW_SPEC,
         "The trial needed more memory than its node or its GPU has.",
-        "Lower batch_size, T or the model's width, or give the trial a larger device: fork with that.",
+        "Lower batch_size, T or the model's width, or give the trial a larger device: fork with these changes.",
     ),
     _T.NOT_FINITE: About(
         "user",
         Remedy.NEW_SPEC,
         "A loss, a metric, a weight or the optimiser's state became infinite or not a number.",
-        "Lower optimizer.lr, or look at the loss's settings: fork with that.",
+        "Lower optimizer.lr, or change the settings of the loss: fork with these changes.",
     ),
     _T.HEALTH: About(
         "user",
         Remedy.NEW_SPEC,
         "A layer of neurons was silent, fired all the time or let no gradient through, for as many epochs "
         "as limits.health allows.",
-        "Silent: lower v_threshold, raise tau or optimizer.lr, take a norm (tdbn). Saturated: the other way round.",
+        "If silent: lower v_threshold, raise tau or optimizer.lr, or use a norm (tdbn). If saturated: do the opposite.",
     ),
     _T.MAX_TIME: About(
         "user",
@@ -141,7 +141,7 @@ ABOUT: Mapping[FailureType, About] = {
     _T.ENVIRONMENT: About(
         "cluster",
         Remedy.REPAIR_OR_NEW_SPEC,
-        "No trial found a node on which the stage would give the same bits.",
+        "No trial found a node on which the stage would give the same bits as where it started.",
         "Bring back a node like the one the stage started on (the message names what differs), then retry; or post the "
         "experiment again.",
     ),
@@ -171,7 +171,7 @@ class _Typed(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _add_type(cls, stored: Any) -> Any:
-        """Give a type to a failure that was stored before there were types."""
+        """Give a type to a failure that was stored before failures had types."""
         if isinstance(stored, Mapping) and "type" not in stored:
             return {**stored, "type": _T.NODE_LOST if stored.get("class") == "cluster" else _T.ERROR}
         return stored
@@ -196,7 +196,7 @@ class Failure(_Typed):
 
     @classmethod
     def of(cls, type_: FailureType, message: str, *, kind: str | None = None, trace: str = "") -> Self:
-        """Make a failure whose text is short enough, and clean enough, to be stored.
+        """Make a failure whose texts can be stored: they are shortened, and hidden characters are escaped.
 
         Args:
             type_: The type of the failure.

@@ -1,7 +1,9 @@
 """The identity of a running API: its version, and the instance that it belongs to.
 
-The API puts both into every answer. Clients use them to tell the API from another program on its port, and the local
-stack uses the instance to tell its own API from that of another stack.
+The API puts both into every answer. With them, clients distinguish the API from another program on its port. With the
+instance, the local stack distinguishes its own API from that of another stack.
+
+The name of an instance comes from a mark: random text in the file `instance` of the API's folder.
 """
 
 import contextlib
@@ -78,7 +80,7 @@ def _mark_file(home: Path) -> Path:
 
 
 def _make_mark(file: Path) -> None:
-    """Write a random mark, unless there is one: of two processes, one writes it and both read it."""
+    """Write a random mark, unless there is one. If two processes do so at once, one writes it, and both read it."""
     mark = secrets.token_hex(16).encode()
-    if not write_once(file, mark) and file.stat().st_size == 0:  # the disk was full when it was written
+    if not write_once(file, mark) and file.stat().st_size == 0:  # the disk was full when the file was made
         write_atomic(file, mark)

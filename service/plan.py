@@ -1,4 +1,4 @@
-"""From a spec to its chains, each with its stages fully resolved."""
+"""The plan of an experiment: the chains of its spec, each with its stages fully resolved."""
 
 import hashlib
 import json
@@ -22,8 +22,8 @@ class StagePlan:
     Attributes:
         index: Its index in the chain, from 0.
         kind: "train", or the kind of the analysis.
-        of_all_seeds: Its configuration, in which only the seed may be that of another chain. All seeds share this
-            object: a copy for each of 100,000 chains would take 350 MB.
+        of_all_seeds: Its config. All of it holds for this chain except the seed, which may be another chain's. All
+            seeds share this object: a copy for each of 100,000 chains would take 350 MB.
         seed: The chain's seed; None: that of `of_all_seeds`.
     """
 
@@ -34,7 +34,7 @@ class StagePlan:
 
     @property
     def config(self) -> StageConfig:
-        """The configuration that the stage runs with. Each access makes it."""
+        """The config that the stage runs with. Each access makes it again."""
         return self.of_all_seeds if self.seed is None else _seeded(self.of_all_seeds, self.seed)
 
     @property
@@ -67,7 +67,8 @@ class Chain:
     """One arm x one seed x one configuration: stages that run in order, from fresh weights or an origin.
 
     `number` is the number of its configuration within the arm, from 0. Until a search has proposed the configuration
-    (`proposed`), the chain has no hyperparameters, and its stages are as in the spec; see `with_configuration`.
+    (`proposed` is False), the chain has no hyperparameters, and its stages are those of the spec; see
+    `with_configuration`.
     """
 
     id: str
@@ -109,7 +110,9 @@ class ChainIds:
 
 
 def previous_stage(folder: ExperimentFolder, chain: Chain, index: int) -> StageFolder | None:
-    """Return the folder of the stage that a stage continues or analyses, in its own chain or the one it forked from.
+    """Return the folder of the stage that a stage continues or analyses.
+
+    It is a stage of the same chain, or of the chain from which this chain was forked.
 
     Args:
         folder: The folder of the experiment.
@@ -130,9 +133,9 @@ def previous_stage(folder: ExperimentFolder, chain: Chain, index: int) -> StageF
 
 @dataclass(frozen=True)
 class Plan:
-    """The chains of an experiment, as its arms in their configurations; iterating makes one chain at a time.
+    """The chains of an experiment, stored as arms with their configurations; iteration makes one chain at a time.
 
-    It holds no object for each chain, so it is small, and it can go to another process.
+    A plan holds no object for each chain, so it is small and can be sent to another process.
     """
 
     seeds: tuple[int, ...]
@@ -161,8 +164,8 @@ def planned(spec: Experiment, budgets: Budgets | None = None) -> Plan:
 
     Args:
         spec: A spec that `service.spec.experiment.parse` accepted.
-        budgets: What the plan may cost; it is checked before any configuration is computed. None: a stored spec, which
-            is planned whatever the budgets are now.
+        budgets: What the plan may cost; this is checked before any configuration is computed. None for a stored spec,
+            which was checked when it was posted: no limits apply.
 
     Raises:
         SpecInvalid: The plan would exceed a budget, or the search cannot be run; the error holds every fault that was

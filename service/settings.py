@@ -1,8 +1,8 @@
 """Settings of an operator, read once from the environment: each is a variable `TET_<NAME>`.
 
 The variable's name is `TET_` and the field's name in capitals: `api_port` is `TET_API_PORT`. An empty variable counts
-as unset, so that a compose file can pass on a variable that may not exist. Nothing else in the project reads these
-variables.
+as unset, so that a compose file can pass on a variable that may not exist. No other module of the service reads these
+variables; only `tet_core` reads `TET_DATA` too.
 """
 
 import os
@@ -20,8 +20,8 @@ PREFIX = "TET_"
 _PORTS = ("api_port", "mlflow_port", "ray_dashboard_port", "ray_gcs_port", "ray_client_port", "ray_agent_port")
 
 
-class SettingsInvalid(TetError, ValueError):  # noqa: N818 - named for what it says
-    """The error of settings that cannot be used; the message has a line for each: variable, value and what is wrong."""
+class SettingsInvalid(TetError, ValueError):  # noqa: N818 - the name says what is wrong
+    """The error of settings that cannot be used; the message has one line for each: variable, value, problem."""
 
 
 def _absolute(path: Path) -> Path:
@@ -129,7 +129,8 @@ class Settings(BaseModel):
         512,
         ge=16,
         le=100_000,
-        description="How many connections the API keeps open; then it closes those without a complete request.",
+        description="How many connections the API keeps open; if there are more, it closes some, first those without a "
+        "complete request.",
     )
     max_requests: int = Field(
         128, ge=1, le=10_000, description="How many requests the API answers at once; more are refused with 429."
@@ -147,7 +148,7 @@ class Settings(BaseModel):
         5,
         ge=1,
         le=3600,
-        description="Time, s, without a byte after which a half-sent request ends, and an answer that is not read.",
+        description="Time, s, without a byte after which the API ends a half-sent request or an unread answer.",
     )
     checkers: int | None = Field(
         None,
@@ -199,7 +200,7 @@ class Settings(BaseModel):
     log_bytes: int = Field(
         10_485_760,
         ge=4096,
-        description="Size of a component's log at which the supervisor starts a new one; the one before is kept.",
+        description="Size of a component's log at which the supervisor starts a new log; it keeps the previous one.",
     )
     webhook_hosts: Annotated[tuple[Annotated[str, AfterValidator(_host)], ...], BeforeValidator(_split)] = Field(
         (), description="Hosts (`host` or `host:port`) to which webhooks may go, separated by commas."

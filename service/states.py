@@ -1,4 +1,4 @@
-"""States, and which may follow which. A terminal state never changes."""
+"""States, and for each of them the states that may follow it. Only a retry changes a terminal state."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -72,7 +72,7 @@ EXPERIMENT_TRANSITIONS: Mapping[ExperimentState, frozenset[ExperimentState]] = {
 
 WORK_TRANSITIONS: Mapping[WorkState, frozenset[WorkState]] = {
     _W.WAITING: frozenset(_W),
-    _W.RUNNING: frozenset(_W),  # back to waiting too: after its trial is lost, a stage waits for its next attempt
+    _W.RUNNING: frozenset(_W),  # also to waiting: when its trial is lost, a stage waits for its next attempt
     _W.SUCCEEDED: frozenset(),
     _W.FAILED: frozenset(),
     _W.CANCELLED: frozenset(),

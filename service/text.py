@@ -1,11 +1,13 @@
 r"""Text that people read: which characters it may hold, and how others are shown.
 
-A name is read back in terminals, pages and logs. Control characters (ESC, NUL) move the cursor or change colours
-there, bidirectional controls (U+202E) reverse what follows, and invisible characters make two names look alike. The API
-refuses all of these in what is posted. Programs that print text from elsewhere escape them, as in `\u202e`.
+A name is later shown in terminals, pages and logs. There, control characters (ESC, NUL) move the cursor or change
+colours, bidirectional controls (U+202E) reverse the text after them, and invisible characters make two names look
+alike. The API refuses all of these in what is posted. Programs that print text from elsewhere escape these characters,
+as in `\u202e`.
 
-The ranges are constants, not the tables of this Python: what one version accepts, another version accepts too.
-Accepted are characters without a meaning yet, which newer emoji are for an older Python, and those of private use.
+The ranges are constants and do not come from the Unicode tables of this Python: every version accepts the same
+characters. Code points that Unicode has not assigned yet are accepted (for an older Python, newer emoji are such code
+points), and so are those for private use.
 """
 
 import re
@@ -19,18 +21,18 @@ _CLASS = (
     # variation selectors, tags.
     r"\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     r"\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
-    # No characters, and never will be: these, and the last two of each plane.
+    # Code points that will never be characters: these, and the last two of each plane.
     r"\ufdd0-\ufdef" + "".join(f"\\U{plane:04x}fffe\\U{plane:04x}ffff" for plane in range(17))
 )
 _HIDDEN = re.compile(f"[{_CLASS}]")
 _HIDDEN_IN_LINES = re.compile(rf"(?![\t\n])[{_CLASS}]")
-# An emoji that is also a text symbol, such as U+2764 (a heart), is followed by U+FE0F wherever it is typed.
+# Keyboards add U+FE0F after an emoji that is also a text symbol, such as U+2764 (a heart).
 _EMOJI_STYLE = "\ufe0f"
 _SYMBOLS = ("So", "Sm")
-# The names that Unicode gives to none of its control characters; of others `unicodedata` knows the name.
+# Names of common control characters: `unicodedata` has names of other characters, but none of these.
 _CONTROL_NAMES = {"\0": "NUL", "\a": "BELL", "\t": "TAB", "\n": "LINE FEED", "\r": "CARRIAGE RETURN", "\x1b": "ESCAPE"}
 
-# What a JSON schema says of a line: as the check below, but U+FE0F is refused anywhere.
+# The rule of `hidden_in` for one line, as a pattern of a JSON schema. One difference: U+FE0F is always refused.
 LINE_PATTERN = (
     "^[^"
     + re.sub(
@@ -63,10 +65,10 @@ def hidden_in(text: str, *, multiline: bool = False) -> str | None:
 
 
 def without_hidden(text: str) -> str:
-    """Return the text of one line unchanged: a validator.
+    """Check the text of one line, and return it unchanged: a validator for pydantic.
 
     Raises:
-        ValueError: It holds a character that is refused.
+        ValueError: The text holds a character that is refused.
     """
     if (problem := hidden_in(text)) is not None:
         raise ValueError(problem)
@@ -74,12 +76,12 @@ def without_hidden(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    r"""Return text that may be printed: hidden characters, except line feeds and tabs, as `\x1b` and `\u202e`."""
+    r"""Return text that is safe to print: hidden characters, but not line feeds and tabs, become `\x1b` or `\u202e`."""
     return _HIDDEN_IN_LINES.sub(lambda match: escaped(match[0]), text)
 
 
 def printable_line(text: str) -> str:
-    r"""Return text that may be printed in one line: line feeds and tabs are escaped too, as `\x0a` and `\x09`."""
+    r"""Return text that is safe to print in one line: line feeds and tabs are escaped too, as `\x0a` and `\x09`."""
     return _HIDDEN.sub(lambda match: escaped(match[0]), text)
 
 
@@ -90,7 +92,7 @@ def escaped(character: str) -> str:
 
 
 def json_printable(document: str) -> str:
-    """Return a JSON document of the same meaning, in which hidden characters are JSON's escapes."""
+    """Return a JSON document with the same meaning, in which hidden characters are written as JSON's escapes."""
     return _HIDDEN_IN_LINES.sub(lambda match: _json_escape(match[0]), document)
 
 

@@ -1,4 +1,4 @@
-"""Times as text, always UTC and marked so: `2026-11-30T20:22:23Z` for programs, `2026-11-30 20:22:23 UTC` for people.
+"""Times as text, in UTC, as the text says: `2026-11-30T20:22:23Z` for programs, `2026-11-30 20:22:23 UTC` for people.
 
 Log lines begin with the form for programs.
 """

@@ -1,7 +1,7 @@
-"""Web addresses from strangers, read by one strict rule, so that what is checked is what is connected to.
+"""Web addresses that users send, read by one strict rule: the address that is checked is the one that is connected to.
 
-Two readers of one URL may disagree: `http://a@b/`, `http://2130706433/`, `http://host:99999/`. Here an address has only
-a scheme, a host, a port, a path and a query, each in its canonical form; everything else is refused.
+Two programs may read one URL differently, such as `http://a@b/`, `http://2130706433/` or `http://host:99999/`. Here an
+address has only a scheme, a host, a port, a path and a query, each in its canonical form; everything else is refused.
 """
 
 import ipaddress
@@ -18,7 +18,7 @@ _FORM = "must be an address of the form https://host/path, without a user, a pas
 _AUTHORITY = re.compile(
     r"(?i)(?P<scheme>https?)://(?P<host>\[[^\]/?#@]*\]|[^\[\]:/?#@]*)(?::(?P<port>[^/?#@]*))?(?=[/?]|$)"
 )
-# Underscores are no part of host names, but names in local networks have them.
+# Host names may not have underscores, but names in local networks do.
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 # A host whose last part looks like this is a number to some resolvers: 127.1, 0x7f.1, 2130706433.
 _NUMBER = re.compile(r"(?:[0-9]+|0x[0-9a-f]*)")
@@ -31,7 +31,7 @@ class WebAddress:
     Attributes:
         scheme: `http` or `https`.
         host: A name in lower case and ASCII (IDNA), without a final dot; or an IP address in its canonical form.
-        port: The port, also if it is the scheme's own.
+        port: The port; the scheme's default if the URL names none.
         target: Path and query in ASCII, as an HTTP request names them.
     """
 
@@ -42,7 +42,7 @@ class WebAddress:
 
     @property
     def authority(self) -> str:
-        """Host and port as a `Host` header names them: the scheme's own port is left out."""
+        """Host and port as a `Host` header names them: the scheme's default port is left out."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
@@ -51,7 +51,7 @@ def web_address(url: str) -> WebAddress:
     """Read a URL.
 
     Raises:
-        ValueError: It is not an address that this service would send to; the message says what is accepted.
+        ValueError: The service does not send to such an address; the message says what is accepted.
     """
     if (problem := hidden_in(url)) is not None:
         raise ValueError(problem)

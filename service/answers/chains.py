@@ -30,7 +30,7 @@ class FailureGroupView(FailureView):
     chain: str = Field(description="The id of one of these chains.")
     remedy: Remedy = Field(
         description="What can mend it. `new_spec`: another spec, or other resources; `repair_or_new_spec`: the same, "
-        "or a retry after the data or the nodes were repaired; `repair`: a retry after that; `retry`: a retry."
+        "or a retry after the data or the nodes were repaired; `repair`: only such a retry; `retry`: a retry alone."
     )
     advice: str = Field(description="What to do, in words.")
 
@@ -83,7 +83,7 @@ class BestView(BaseModel):
     """The best configuration so far by val/accuracy, which the comparison shows.
 
     It is the best of the configurations with results at the most seeds. Until a chain of the arm has succeeded, it is
-    the configuration that is ahead.
+    the running configuration with the highest val/accuracy so far.
     """
 
     configuration: dict[str, Any]

@@ -1,4 +1,4 @@
-"""Answers about chance: whether an accuracy can be told from that of a network that has learnt nothing."""
+"""Answers about chance: whether an accuracy differs from that of a network that has learnt nothing."""
 
 from enum import StrEnum
 from typing import assert_never
@@ -10,7 +10,7 @@ class AgainstChance(StrEnum):
     """How an accuracy compares with chance, by the interval of the accuracy."""
 
     ABOVE = "above"
-    ALIKE = "alike"  # the interval contains chance: the accuracy cannot be told from it
+    ALIKE = "alike"  # the interval contains chance: it may be the true accuracy
     BELOW = "below"
 
 
@@ -33,7 +33,7 @@ class ChanceView(BaseModel):
 
 
 def chance_in_words(chance: ChanceView | None) -> str:
-    """Return that an accuracy is no better than chance, to follow the accuracy in a sentence; else an empty text."""
+    """Return the end of a sentence about an accuracy, if it is no better than chance; else an empty text."""
     if chance is None:
         return ""
     facts = (

@@ -40,7 +40,7 @@ class PairedDifferenceView(BaseModel):
     differences: list[SeedValueView] = Field(description="The difference at each seed that both arms have.")
     missing: list[MissingSeedsView] = Field(description="The other seeds of the spec, and why they are missing.")
     reason: str | None = Field(
-        description="Why the arms are not paired, and there are no numbers; null if there is a difference."
+        description="Why the arms are not paired, so that there are no numbers; null if there is a difference."
     )
 
 
@@ -58,16 +58,16 @@ class ChoiceView(BaseModel):
 class ArmResultView(BaseModel):
     """An arm over the seeds whose chains have succeeded; accuracies are fractions.
 
-    If chains have failed, its mean is one of survivors. The seeds that are neither in `values` nor counted as failed,
-    cancelled or stopped have not ended yet.
+    If chains have failed, its mean is only over the survivors. The seeds that are neither in `values` nor counted as
+    failed, cancelled or stopped have not ended yet.
     """
 
     name: str
     n: int = Field(description="The number of seeds with a result.")
     n_wanted: int = Field(description="The number of seeds of the spec.")
     num_failed: int = Field(
-        description="The number of seeds whose chain failed; in a search, the chain of the configuration that is "
-        "shown, and until one is, all chains of the seed."
+        description="The number of seeds whose chain failed. In a search: the chain of the configuration that is "
+        "shown or, until one is shown, all chains of the seed."
     )
     num_cancelled: int = Field(description="The same for cancelled chains.")
     num_stopped: int = Field(description="The same for chains that a search stopped.")
@@ -83,7 +83,7 @@ class ArmResultView(BaseModel):
     published: Published | None = Field(
         None,
         description="The paper's number for this arm of a preset; null if there is none, or if the experiment differs "
-        "from the preset in what the number depends on: `notes` say in what.",
+        "from the preset in something on which the number depends: `notes` says in what.",
     )
     chance: ChanceView | None = Field(
         None,
@@ -108,7 +108,7 @@ class FrontPointView(BaseModel):
 
 
 class FrontView(BaseModel):
-    """The front of a search with two goals: the configurations of all arms that no other one beats in both."""
+    """The front of a search with two goals: the configurations, of any arm, that no other one beats in both."""
 
     goal: str = Field(description="The second goal; lower is better.", examples=["val/energy_j", "train_time_s"])
     points: list[FrontPointView] = Field(description="From the cheapest to the most accurate.")
@@ -123,6 +123,6 @@ class ComparisonView(BaseModel):
     source: str | None = Field(None, description="The publication of the published numbers; null if none is shown.")
     arms: list[ArmResultView]
     notes: list[str] = Field(
-        [], description="What a reader of the numbers must know, in words; what they say is also in the fields."
+        [], description="What a reader of the numbers must know, in words; other fields hold the same facts."
     )
     front: FrontView | None = Field(None, description="The front of a search with two goals; else null.")

@@ -25,7 +25,7 @@ class ProgressSummary(BaseModel):
 
 
 class ProgressView(ProgressSummary):
-    """The progress of an experiment, over all its chains, also those on other pages; null after the first page."""
+    """The progress over all chains of an experiment, not only those shown; on later pages, only stages are counted."""
 
     chains_total: int | None = None
     epochs_done: int | None = Field(None, description="Epochs of training.")
@@ -48,7 +48,7 @@ class ExperimentSummary(BaseModel):
     reason_kind: ReasonKind = Field(description="The same for programs: the words may change, the kinds do not.")
     failure: FailureView | None = Field(
         None,
-        description="Why it failed: the failure of the first failed stage, of the engine or of MLflow; else null.",
+        description="Why it failed: the failure of the first failed stage, of the driver or of MLflow; else null.",
     )
     owner: str = Field(description="The user that it belongs to; 'local' as long as the service has no users.")
     priority: int = Field(description="In the queue, a higher priority goes first.")
@@ -56,7 +56,7 @@ class ExperimentSummary(BaseModel):
     created_at: datetime
     started_at: datetime | None = Field(None, description="When this generation first left the queue.")
     finished_at: datetime | None = None
-    preset: str | None = Field(None, description="The preset it was posted by.")
+    preset: str | None = Field(None, description="The preset with which it was posted.")
     links: Links
     progress: ProgressSummary
 
@@ -112,7 +112,7 @@ class ExperimentView(ExperimentSummary):
 
     failures: list[FailureGroupView] = Field(
         [],
-        description="The failures of its stages, equal ones once with their number of chains, the most frequent first: "
+        description="The different failures of its stages, each with its number of chains, the most frequent first: "
         "at most 20; empty on later pages.",
     )
     chains: list[ChainView] = Field(description="At most 1,000 of them.")

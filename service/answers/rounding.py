@@ -1,8 +1,8 @@
 """Rounding of means and their differences, so that a table of them does not contradict itself.
 
-A mean of 19.304 % and a baseline of 19.296 % are both 19.30 with two digits: then a difference of +0.01 contradicts
-them, and one of +0.00 denies that there is one. So a table has as many digits as its differences need, and a difference
-is that of the two means as they are shown.
+A mean of 19.304 % and a baseline of 19.296 % are both 19.30 with two digits. A difference of +0.01 would contradict
+these numbers, and a difference of +0.00 would say that the means are equal. So a table has as many digits as its
+differences need, and the difference that it shows is that of the two means as it shows them.
 """
 
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ from statistics import fmean
 
 from service.answers.comparisons import ArmResultView
 
-# Digits after the point of a percentage. With three, a difference that is shown is the exact one to 0.001 points.
+# Digits after the point of a percentage. With three, a shown difference is within 0.001 points of the exact one.
 MIN_DIGITS, COMMON_DIGITS, MAX_DIGITS = 2, 3, 12
-# A difference below this is one of the computer's arithmetic: the smallest real one is 1 / (test samples * seeds).
+# A smaller difference comes from rounding in the arithmetic: the smallest real one is 1 / (test samples * seeds).
 EXACT_ZERO = 1e-12
 
 
@@ -40,7 +40,8 @@ class PairedMeans:
     def shown_interval(self, digits: int) -> tuple[Decimal, Decimal] | None:
         """Return the interval in percentage points; None if there is none. It contains the shown difference.
 
-        The shown difference may be another one than the exact one in its last digit, and an interval may be as narrow.
+        The shown difference may differ from the exact one in its last digit. If the interval is too narrow to contain
+        it, it is widened.
         """
         if self.low is None or self.high is None:
             return None
@@ -48,11 +49,11 @@ class PairedMeans:
         return min(in_percent(self.low, digits), shown), max(in_percent(self.high, digits), shown)
 
     def is_visible(self, digits: int) -> bool:
-        """Return whether the shown difference is 0 only if the difference is."""
+        """Return whether the shown difference is 0 if, and only if, the exact difference is 0."""
         return (self.shown_difference(digits) == 0) is self.is_zero
 
     def is_exact(self, digits: int) -> bool:
-        """Return whether the shown difference is also the rounded exact one."""
+        """Return whether the shown difference is visible and equals the exact one, rounded."""
         return self.is_visible(digits) and self.shown_difference(digits) == in_percent(self.difference, digits)
 
 

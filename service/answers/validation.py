@@ -13,14 +13,14 @@ class PlacementView(BaseModel):
 
 
 class ResolvedArm(BaseModel):
-    """An arm with every setting of its stages; the seed is the experiment's first."""
+    """An arm with every setting of its stages except the seed."""
 
     name: str
     stages: list[dict[str, Any]]
 
 
 class ResolvedSpec(BaseModel):
-    """A spec with every setting of every stage."""
+    """A spec with every setting of every stage; the seeds are listed once."""
 
     baseline: str
     seeds: list[int]
@@ -28,7 +28,7 @@ class ResolvedSpec(BaseModel):
 
 
 class NoteView(BaseModel):
-    """A remark about a field of a spec that is no fault: what is left out, or what only a node can check."""
+    """A remark about a field of a spec, which is no fault: what is left out, or what only a node can check."""
 
     field: str
     pointer: str

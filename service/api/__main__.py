@@ -12,7 +12,7 @@ from service.times import log_to
 # Seconds after which Python switches to another thread. With its default of 5 ms, an answer that the event loop sends
 # in four short steps takes up to 20 ms while a large spec is being checked.
 SWITCH_INTERVAL_S = 0.0005
-# Exit status if the port is taken or the database cannot be opened; uvicorn's own.
+# Exit status if the port is taken or the database cannot be opened; uvicorn uses the same.
 STARTUP_FAILURE = 3
 
 

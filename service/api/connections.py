@@ -1,9 +1,10 @@
 """Connections with limits: uvicorn's protocol, and limits on how many there are and on how long each step may take.
 
-uvicorn waits without end for the rest of a request, and for a client to read its answer. Each such connection costs a
-file descriptor, and without free ones nobody is served. Here a connection is in one of five phases, and the server
-looks at all of them twice a second. If there are too many, those that wait for a request are closed, the oldest first:
-an honest client is in that phase for milliseconds.
+uvicorn waits without a limit for the rest of a request, and for a client to read its answer. Each such connection costs
+a file descriptor, and without free ones nobody is served. Here a connection is in one of five phases, and the server
+looks at all connections twice a second. If there are too many, it closes connections that have not sent the whole head
+of their request, the oldest first: an honest client is in that phase for milliseconds. If there are none, it closes one
+connection in another phase, in the order of `Phase`.
 """
 
 import contextlib
@@ -22,19 +23,19 @@ from service.api.problems import problem
 
 # Seconds that the last bytes of an answer may take, after the connection was told to close.
 CLOSING_S = 5.0
-# Connections that the kernel keeps for us; asyncio accepts all of them in one step, before any can be closed. Beyond
-# them, a client waits a second until it tries again.
+# Number of new connections that the kernel keeps until we accept them; asyncio accepts all of them in one step, before
+# any can be closed. If there are more, a client waits a second until it tries again.
 BACKLOG = 1024
-# Connections that are closed together if there are too many, since finding them takes a look at all.
+# Largest number of connections that are closed together: to find them, the server must look at all connections.
 CLOSED_TOGETHER = 16
 # File descriptors that the process needs besides connections: the database, the storage, its children.
 OTHER_FILES = 128
-# Of uvicorn's ticks, which come ten times a second.
+# Number of uvicorn's ticks, which come ten times a second, from one look at all connections to the next.
 TICKS_PER_SWEEP = 5
 
 
 class Phase(Enum):
-    """What a connection waits for; those that are closed first when there are too many come first."""
+    """What a connection waits for, in the order in which connections are closed if there are too many."""
 
     HEAD = "the rest of a request's head"
     IDLE = "the next request"
@@ -53,8 +54,8 @@ class ConnectionLimits:
     Attributes:
         max_connections: The largest number of open connections.
         request_s: Seconds that a client has to send a request.
-        idle_s: Seconds without a byte, in either direction, after which it is given up.
-        backlog: The number of connections that wait to be accepted.
+        idle_s: Seconds without a byte, in either direction, after which a connection is closed.
+        backlog: The largest number of connections that wait to be accepted.
     """
 
     max_connections: int
@@ -81,7 +82,7 @@ class LimitedServer(uvicorn.Server):
     """uvicorn's server, which also ends the connections that are late."""
 
     async def on_tick(self, counter: int) -> bool:
-        """Look at all connections now and then, and do what uvicorn does; return whether to exit."""
+        """Every few ticks, end the connections that are late; then do what uvicorn does. Return whether to exit."""
         if counter % TICKS_PER_SWEEP == 0:
             for connection in list(self.server_state.connections):
                 if isinstance(connection, LimitedConnection):
@@ -131,20 +132,20 @@ class LimitedConnection(H11Protocol):
         return _WORTH[self.phase], self._opened_at if self._request_since is None else self._request_since
 
     def abort(self) -> None:
-        """Close at once, without a word: there are more important connections."""
+        """Close at once, without an answer: other connections are more important."""
         self.transport.abort()
-        # In this step of the event loop, others may come: they must not find it again.
+        # More connections may come in this step of the event loop: they must not choose this one again.
         self.connections.discard(self)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes of the client."""
+        """Take bytes from the client."""
         self._last_byte_at, self._has_sent = self.loop.time(), True
         if self._request_since is None:
             self._request_since = self._last_byte_at
         super().data_received(data)
 
     def on_response_complete(self) -> None:
-        """Wait for the next request; its first bytes may be here."""
+        """Wait for the next request; its first bytes may have come already."""
         self._request_since = self.loop.time() if self.conn.trailing_data[0] else None
         self._has_sent = bool(self.conn.trailing_data[0])
         super().on_response_complete()
@@ -198,7 +199,7 @@ class LimitedConnection(H11Protocol):
         self._refuse(400, "this is not a well-formed HTTP request")
 
     def _refuse(self, status: int, detail: str) -> None:
-        """Answer in place of the application, unless it has begun to, and close the connection."""
+        """Answer in place of the application, unless the application has begun to answer, and close the connection."""
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
@@ -213,9 +214,9 @@ class LimitedConnection(H11Protocol):
 
 
 def affordable(wanted: int) -> tuple[int, int]:
-    """Return how many connections this process can keep open and accept at once; raise its limit of files if possible.
+    """Return how many connections this process can keep open, and how many more may wait to be accepted.
 
-    Without free file descriptors, nobody is served.
+    Raise the process's limit of open files if possible: without free file descriptors, nobody is served.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = wanted + BACKLOG + OTHER_FILES

@@ -25,7 +25,7 @@ class Context:
     feeds: Feeds
 
 
-# Async though it awaits nothing: FastAPI runs a plain function in a thread, which takes longer than its work.
+# Async although it awaits nothing: FastAPI runs a plain function in a thread, which takes longer than its work.
 async def _context(request: Request) -> Context:
     context = request.app.state.context
     assert isinstance(context, Context)

@@ -1,8 +1,8 @@
 """The newest events of the experiments that clients follow, read from the database once for all of them.
 
 One task asks the database for the news of every followed experiment, in one query. Each experiment has a feed: a window
-of its newest events. A stream takes its events from there, and from the database if it has fallen behind the window. So
-a slow client costs no memory, and misses nothing.
+of its newest events. A stream takes its events from the feed, and from the database if it has fallen behind the window.
+So a slow client costs no memory, and misses no event.
 """
 
 import asyncio
@@ -75,12 +75,12 @@ class Feed:
         self._news = asyncio.Event()
 
     async def news(self) -> None:
-        """Wait until there are new events, or there will be none."""
+        """Wait until there are new events, or until no more events will come."""
         await self._news.wait()
 
 
 class Feeds:
-    """The feeds of all followed experiments, and the task that fills them; the task runs only while there are any."""
+    """The feeds of all followed experiments, and the task that fills them; it runs only while there is a feed."""
 
     def __init__(self, database: Database, *, max_streams: int, max_streams_each: int) -> None:
         self._database = database
@@ -147,13 +147,13 @@ class Feeds:
                 await asyncio.sleep(POLL_INTERVAL_S)
 
     async def _read_once(self) -> bool:
-        """Read the news of every feed; return whether there were no more of them than fit in a page."""
+        """Read the new events of every feed; return whether all were read, which is so if they do not fill a page."""
         known = {experiment_id: feed.newest for experiment_id, feed in self._feeds.items()}
         rows, closed = await run_in_threadpool(read_news, self._database, known)
         all_read = len(rows) < PAGE
         for experiment_id, newest in known.items():
             feed = self._feeds.get(experiment_id)
-            if feed is None or feed.newest != newest:  # its streams have ended, and others have started meanwhile
+            if feed is None or feed.newest != newest:  # its streams have ended, and new ones may have started
                 continue
             own = [row for row in rows if row.experiment_id == experiment_id]
             feed.take(own, closed=all_read and closed[experiment_id])
@@ -163,7 +163,7 @@ class Feeds:
 def read_news(database: Database, known: Mapping[str, int]) -> tuple[list[EventRow], dict[str, bool]]:
     """Return a page of the events after the known ones, and which experiments have ended or are gone.
 
-    One transaction reads both, the states first: after its end, an experiment gets no event that this would miss.
+    One transaction reads both, the states first. An experiment gets no events after its end, so this misses none.
     """
     with database.reading() as repository:
         states = repository.experiments.states(known.keys())

@@ -1,7 +1,8 @@
 """Guards before every endpoint, as plain ASGI middlewares: they check Host and Origin, and limit the size of bodies.
 
-Access is open on loopback, so the danger is the browser of the person at the machine. A page of another site must not
-reach the API under its own host name (DNS rebinding, seen in Host), nor send it requests (seen in Origin).
+The API is open to everybody on loopback, so the danger is the browser of a person who uses this machine. A page of
+another site must not reach the API under that site's host name (DNS rebinding; the Host header shows it), and must not
+send requests to the API (the Origin header shows it).
 """
 
 from collections.abc import Collection
@@ -17,7 +18,7 @@ from service.errors import shown
 # Limits in bytes and seconds for reading the rest of a body that is too large, before the connection closes.
 DISCARD_BYTES = 64 * 1_048_576
 DISCARD_S = 5.0
-# Size up to which a body is read even if others fill the memory for bodies: each connection may hold as much anyway.
+# Size up to which a body is read even if all bodies together are too large: any connection may hold this much.
 SMALL_BYTES = 65_536
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
@@ -64,8 +65,8 @@ class BodyLimit:
     """A guard that refuses bodies of more than `max_bytes` (413), by their Content-Length and by their real size.
 
     The rest of such a body is read and dropped, within limits: if the connection closes while the client still sends,
-    the client does not get the answer. All bodies together take at most `max_bytes_in_all`; what is beyond is refused
-    (429), unless it is small.
+    the client does not get the answer. All bodies together take at most `max_bytes_in_all`; a body that would exceed
+    this is refused (429), unless it is small.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int, max_bytes_in_all: int) -> None:
@@ -94,7 +95,7 @@ class BodyLimit:
             more = len(message.get("body", b""))
             num_bytes += more
             self._bytes_in_all += more
-            # An endpoint reads the body (see `Turnstile`), so these errors become problem documents.
+            # The application gets these errors when it reads the body (see `Turnstile`): they become problem documents.
             if num_bytes > self._max_bytes:
                 await _discard_rest(message, receive)
                 raise HTTPException(413, self._detail(), headers={"Connection": "close"})

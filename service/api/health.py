@@ -39,7 +39,7 @@ async def healthz(request: Request) -> Liveness:
 
 @router.get("/readyz", summary="Does the service work?", response_model=Health, responses=problem_responses(503))
 def readyz(context: InContext) -> Health | JSONResponse:
-    """Check that the database is reachable and migrated, that the storage takes files, and that the reconciler runs."""
+    """Check that the database is reachable and migrated, the storage can be written, and the reconciler runs."""
     checks: dict[str, Callable[[Context], str | None]] = {
         "database": _database,
         "storage": _storage,

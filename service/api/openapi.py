@@ -139,7 +139,7 @@ def _changes(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def _loosened(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a key's schema, in which a block may be any part of one: the merged spec is checked later."""
+    """Return a key's schema, in which a block may lack any of its keys: the merged spec is checked later."""
     if "anyOf" in schema:
         return {**schema, "anyOf": [_loosened(each) for each in schema["anyOf"]]}
     if "$ref" in schema or "oneOf" in schema:

@@ -161,7 +161,7 @@ async def _no_connection_free(request: Request, error: NoConnectionFree) -> Prob
 
 
 async def _client_gone(request: Request, error: ClientDisconnect) -> Response:
-    """Answer a client that has left before it sent its whole body; nobody reads this, and nothing is wrong with us."""
+    """Answer a client that has left before it sent its whole body: nobody reads the answer, and it is no error."""
     return Response(status_code=400)
 
 
@@ -200,7 +200,7 @@ async def _database_away(request: Request, error: Exception) -> ProblemResponse:
 async def _unexpected(request: Request, error: Exception) -> ProblemResponse:
     mark = secrets.token_hex(4)
     log.error("error %s in %s %s", mark, request.method, shortened(request.url.path), exc_info=error)
-    # Starlette answers this error outside of all middlewares.
+    # Starlette answers this error outside of all middlewares, so none of them adds these headers.
     headers = identity_headers(request.app)
     return _at(request, 500, f"an unexpected error; look in the service's log for {mark}", headers=headers)
 

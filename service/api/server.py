@@ -14,19 +14,19 @@ log = logging.getLogger(__name__)
 
 # Seconds that requests may take after SIGTERM; streams of events end at once.
 GRACE_S = 5
-# Names of glibc's malloc.h, and the size from which a block is a mapping of its own.
+# Names from glibc's malloc.h, and the size from which a block is a mapping of its own.
 M_ARENA_MAX, M_MMAP_THRESHOLD = -8, -3
 MMAP_BYTES = 262_144
 
 
 def server_config(app: FastAPI, settings: Settings, **options: Any) -> LimitedConfig:
-    """Return the configuration of the server; `options` are further ones of uvicorn."""
+    """Return the configuration of the server; `options` are passed on to uvicorn."""
     connections, backlog = affordable(settings.max_connections)
     if connections < settings.max_connections:
         wanted = f"TET_MAX_CONNECTIONS={settings.max_connections}"
         log.warning("%s: the limit of open files of this process allows only %d", wanted, connections)
     limits = ConnectionLimits(connections, settings.request_timeout_s, settings.idle_timeout_s, backlog)
-    # Without a `log_config`, its lines go to our log, with our times.
+    # Without a `log_config`, the lines of uvicorn go to our log, with our times.
     return LimitedConfig(app, limits, timeout_graceful_shutdown=GRACE_S, log_config=None, **options)
 
 
@@ -41,7 +41,7 @@ def serve(app: FastAPI, settings: Settings) -> bool:
 def bound_arenas() -> None:
     """Make the C library keep memory in few places, and give large blocks back; call it before any thread starts.
 
-    Else each thread has an arena of its own, and bodies of 1 MB leave gaps in all of them.
+    Otherwise each thread has an arena of its own (a pool of memory), and bodies of 1 MB leave gaps in all of them.
     """
     with contextlib.suppress(AttributeError, OSError):  # another C library than glibc
         mallopt = ctypes.CDLL(None).mallopt

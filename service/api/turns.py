@@ -1,4 +1,4 @@
-"""Turns at work that takes long: a few at once, a few that wait, and an answer at once for all others."""
+"""Turns for work that takes long: a few requests work at once, a few wait, and all others are refused at once."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ class Turns:
     """A limit on how many requests do some work at once, and on how many wait for it."""
 
     def __init__(self, at_once: int, max_waiting: int, work: str) -> None:
-        """Allow `at_once` requests at a time, and let `max_waiting` more wait; `work` names it in errors."""
+        """Allow `at_once` requests at a time, and let `max_waiting` more wait; `work` names the work in errors."""
         self._room = anyio.Semaphore(at_once)
         self._at_once, self._max_waiting, self._work = at_once, max_waiting, work
         self._waiting = 0

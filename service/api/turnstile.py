@@ -6,15 +6,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problems import problem, shortened
 
-# The supervisor of the process asks these: they must always be answered.
+# The supervisor of the process asks these addresses: they must always answer.
 HEALTH = frozenset({"/healthz", "/readyz"})
 
 
 class Turnstile:
     """A guard that answers at most `max_requests` requests at once, and refuses the others (429).
 
-    It first reads the whole body, which `BodyLimit` counts, so that a slow client takes nobody's place. A request
-    counts until its answer starts: a stream that has started costs nearly nothing, and has a limit of its own.
+    It first reads the whole body, which `BodyLimit` counts, so that a slow client does not take the place of another. A
+    request counts until its answer starts: a stream that has started costs nearly nothing, and has a limit of its own.
     """
 
     def __init__(self, app: ASGIApp, max_requests: int) -> None:
@@ -31,7 +31,9 @@ class Turnstile:
         if _has_body(scope) and not await body.read():
             return  # the client has left
         if self._inside >= self._max_requests:
-            detail = f"the service answers {self._max_requests} requests at once, which is its limit; send it again"
+            detail = (
+                f"the service answers {self._max_requests} requests at once, which is its limit; send this one again"
+            )
             response = problem(429, detail, instance=shortened(scope["path"]), headers={"Retry-After": "1"})
             await response(scope, receive, send)
             return
@@ -53,7 +55,7 @@ class Turnstile:
 
 
 class _ReadBody:
-    """A body that was read, for the application to read again."""
+    """A body that was read already, and that the application reads again."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -61,9 +63,9 @@ class _ReadBody:
         self._refusal: HTTPException | None = None
 
     async def read(self) -> bool:
-        """Read the whole body, or up to the error with which it is refused; return whether the client is still there.
+        """Read the whole body, or up to the error that refuses it; return whether the client is still there.
 
-        The application gets the error where it reads the body. Then a path that does not exist is answered as such.
+        The application gets the error when it reads the body. So a path that does not exist is still answered with 404.
         """
         more = True
         while more:
@@ -81,7 +83,7 @@ class _ReadBody:
         return True
 
     async def receive(self) -> Message:
-        """Return the next message of the body, and after it whatever comes."""
+        """Return the next message of the body; after its last message, the next one of the connection."""
         if self._refusal is not None:
             raise self._refusal
         return self._messages.pop() if self._messages else await self._receive()

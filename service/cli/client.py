@@ -24,17 +24,18 @@ _RETRIED: Form = {"id": str, "state": str, "generation": int}
 _PRESET: Form = {"name": str, "reproduces": str, "arms": list, "num_trials": int, "needs": str}
 # Tries of one request before the API counts as unreachable.
 TRIES = 4
-# Seconds between two parts of an answer, and until the whole answer.
+# Seconds between two parts of an answer.
 TIMEOUT_S = 30.0
-# Largest number of seconds to wait before the next try, whatever a busy API asks for.
+# Largest number of seconds to wait before the next try, even if a busy API asks for more.
 MAX_WAIT_S = 10.0
+# Seconds until the whole answer.
 WITHIN_S = 60.0
 REMEDY = (
     "set TET_API_PORT (and TET_API_HOST) to the address of the API, or end that program and start the API with `tet up`"
 )
 
 
-class Unreachable(TetError):  # noqa: N818 - named for what it says
+class Unreachable(TetError):  # noqa: N818 - the name says what is wrong
     """The error of an API that does not answer at its address."""
 
 
@@ -47,7 +48,7 @@ class Refused(TetError):  # noqa: N818
 
     Attributes:
         status: The HTTP status.
-        problem: The document; empty if the answer is not one.
+        problem: The document; empty if the answer is not a problem document.
     """
 
     def __init__(self, status: int, problem: Json, fallback: str) -> None:
@@ -108,7 +109,7 @@ class Client:
             params["cursor"] = _next(page, params)
 
     def experiment(self, experiment_id: str, *, max_chains: int | None = None) -> Json:
-        """Return an experiment with its chains, page by page.
+        """Return an experiment with its chains, which are read page by page.
 
         Args:
             experiment_id: The experiment's id.
@@ -135,7 +136,7 @@ class Client:
         return self._json("POST", f"/experiments/{experiment_id}/pause", _ACTED)
 
     def resume(self, experiment_id: str, resources: Json | None = None) -> Json:
-        """Ask the service to resume an experiment; `resources` are the keys that change for its trials."""
+        """Ask the service to resume an experiment; `resources` has those keys of its `resources` that change."""
         return self._json("POST", f"/experiments/{experiment_id}/resume", _ACTED, **_changing(resources))
 
     def retry(self, experiment_id: str, resources: Json | None = None) -> Json:
@@ -197,7 +198,7 @@ class Client:
             except httpx.ConnectError as error:
                 raise Unreachable(f"no API answers at {self.url} ({error}): `tet up` starts one here") from None
             except (Overlong, httpx.DecodingError) as error:
-                raise Stranger(f"what answers at {self.url} is no API: {error}; {REMEDY}") from None
+                raise Stranger(f"the program at {self.url} is no API: {error}; {REMEDY}") from None
             except httpx.HTTPError as error:
                 # Each request may be sent twice: a second one changes nothing, and posts have keys.
                 if attempt == TRIES:
@@ -212,7 +213,7 @@ class Client:
     def _silence(self, error: httpx.HTTPError) -> TetError:
         reason = beginning(str(error).encode(errors="backslashreplace")) if str(error) else type(error).__name__
         if isinstance(error, httpx.RemoteProtocolError):
-            return Unreachable(f"what answers at {self.url} does not speak HTTP, or ended early: {reason}; {REMEDY}")
+            return Unreachable(f"the program at {self.url} does not speak HTTP, or ended early: {reason}; {REMEDY}")
         return Unreachable(f"the API at {self.url} does not answer: {reason}")
 
 
@@ -223,7 +224,7 @@ def _retry_after_s(received: Received) -> float:
 
 
 def _next(page: Json, params: Json) -> Any:
-    """Return the cursor of the next page; a cursor that does not move would be followed forever."""
+    """Return the cursor of the next page; fail if it does not move, because it would be followed forever."""
     cursor = page["next_cursor"]
     if cursor == params.get("cursor"):
         raise unknown_form(f"next_cursor: {beginning(str(cursor).encode())} follows itself")

@@ -17,7 +17,7 @@ import httpx
 MAX_BYTES = 256 * 1024**2
 # Characters of an answer that an error shows.
 SHOWN = 80
-# The title in the API's own description: earlier versions state no identity, and are known by it.
+# The title in the API's own description: earlier versions state no identity, and are recognised by it.
 API_TITLE = "TET experiments"
 
 
@@ -35,7 +35,7 @@ class Received:
 
     @property
     def is_success(self) -> bool:
-        """Whether the status is one of success."""
+        """Whether the status means success."""
         return 200 <= self.status < 300
 
     def json(self) -> Any:
@@ -112,7 +112,7 @@ def beginning(content: bytes) -> str:
 
 
 def is_earlier_api(http: httpx.Client, url: str, *, within_s: float) -> bool:
-    """Return whether an answer without an identity comes from an earlier version of the API, by its description."""
+    """Return whether an answer without an identity comes from an earlier API, by its OpenAPI description."""
     try:
         described = exchange(http, "GET", f"{url}/openapi.json", within_s=within_s).json()
     except (httpx.HTTPError, ValueError):

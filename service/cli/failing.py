@@ -10,7 +10,7 @@ from service.failures import ABOUT, Remedy
 
 # How many of the stages that failed alike are named.
 MAX_NAMES = 3
-_FATE = {"user": "it is not retried automatically", "cluster": "it was retried as often as it may be"}
+_FATE = {"user": "it is not retried automatically", "cluster": "it was retried as often as is allowed"}
 
 
 def failed_stages(experiment: ExperimentView) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The form of the API's answers: checked before a command depends on it, since the API may have another version."""
+"""The form of the API's answers. It is checked before a command uses an answer: the API may have another version."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def in_form(answer: object, form: Form, place: str) -> Json:
-    """Return an answer that is a JSON object with the keys of `form`, of its types.
+    """Return an answer if it is a JSON object that has the keys of `form` with their types.
 
     Raises:
         TetError: The answer has another form.

@@ -1,7 +1,7 @@
 r"""Output of the command line: results on standard output, everything else on standard error.
 
-Names, reasons, errors and log lines come from elsewhere. No control character of theirs reaches the terminal, where it
-could move the cursor, hide text or change the window's title: it is printed as an escape, `\x1b` or `\u202e`.
+Names, reasons, errors and log lines come from elsewhere. Their control characters must not reach the terminal, where
+they could move the cursor, hide text or change the window's title. They are printed as escapes, such as `\x1b`.
 """
 
 import contextlib
@@ -29,24 +29,24 @@ class SafeConsole(Console):
     """A console that escapes hidden characters of everything that it prints; its own colours stay."""
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Return the text that is laid out: with the escapes, so that columns have the right width."""
+        """Return a text with its escapes before it is laid out, so that columns have the right width."""
         return super().render_str(printable(text), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Yield what is written, for what is not printed as a string."""
+        """Yield what is written for an object that is not a string, with escapes."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
 
 if sys.stdout is None:  # closed by the caller (`>&-`), who wants no output
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for the life of the process
-# A pipe has no width; 200 columns are enough for every table. A name such as ":bomb:" is no picture.
+# A pipe has no width; 200 columns are enough for every table. A name such as ":bomb:" must not become a picture.
 out = SafeConsole(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 200)
 err = SafeConsole(stderr=True, highlight=False, emoji=False)
 
 
 class LogPrinter:
-    """A printer of a log's bytes, which come in parts: a part may end within a character or a sequence."""
+    """A printer of a log's bytes, which come in parts: a part may end within a character or an escape sequence."""
 
     def __init__(self) -> None:
         self._decoder = getincrementaldecoder("utf-8")("replace")
@@ -73,7 +73,7 @@ def log_text(text: str) -> str:
 
 
 def say(text: str) -> None:
-    """Print a message about progress; if standard error takes none, go on without."""
+    """Print a message about progress; if it cannot be written to standard error, continue without it."""
     with contextlib.suppress(OSError):
         err.print(text, markup=False, soft_wrap=True)
 
@@ -86,9 +86,9 @@ def fail(text: str) -> None:
 
 
 def fail_of_system(error: OSError) -> None:
-    """Print why the operating system refused something: most often to write the output.
+    """Print why the operating system refused something, most often to write the output.
 
-    A reader that has closed its pipe, such as `head`, has what it wants, and gets no message.
+    If the reader of a pipe, such as `head`, has closed it, print nothing: the reader has what it wants.
     """
     if error.errno != errno.EPIPE:
         reason = error.strerror or str(error)
@@ -114,6 +114,6 @@ def print_json(value: Any) -> None:
 
 
 def _end_of_whole(text: str) -> int:
-    """Return where the part of a text ends that no later text changes: before an unfinished sequence or line end."""
+    """Return where an unfinished escape sequence or line end begins; the length of the text if there is none."""
     unfinished = re.search(r"(?:\x1b(?:\[[0-9;:]{0,32})?|\r)\Z", text)
     return len(text) if unfinished is None else unfinished.start()

@@ -74,8 +74,10 @@ def fork(
     file: Annotated[
         Path | None, typer.Argument(metavar="[FILE]", help="The changes to its spec, JSON or YAML.")
     ] = None,
-    arm: Annotated[str | None, typer.Option(metavar="NAME", help="Start every arm at this arm of the parent.")] = None,
-    stage: Annotated[int | None, typer.Option(metavar="INDEX", help="Start after this stage, from 0.")] = None,
+    arm: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Start every arm from this arm of the parent.")
+    ] = None,
+    stage: Annotated[int | None, typer.Option(metavar="INDEX", help="Start after this stage, counted from 0.")] = None,
     follow: Follow = False,
     idempotency_key: Key = None,
 ) -> None:
@@ -107,7 +109,7 @@ def rerun_best(
     arm: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this arm; may be repeated.")] = None,
     name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the new experiment.")] = None,
     train_part: Annotated[
-        float | None, typer.Option(metavar="SHARE", help="Share of the training set, 1 for all; else as in the search.")
+        float | None, typer.Option(metavar="SHARE", help="Share of the training set (1: all); default: the search's.")
     ] = None,
     follow: Follow = False,
     idempotency_key: Key = None,

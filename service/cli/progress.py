@@ -130,7 +130,7 @@ def configuration_text(values: Mapping[str, Any]) -> str:
 
 
 def at_chance(experiment: ExperimentView) -> list[str]:
-    """Return a line for each arm and chance level at which chains are no better than chance."""
+    """Return a line for each arm with chains that are no better than chance, and for each of their chance levels."""
     levels: dict[tuple[str, str], int] = {}
     for row in map(ChainProgress.of, experiment.chains):
         if row.chance is not None and row.chance.verdict is not AgainstChance.ABOVE:

@@ -69,7 +69,7 @@ def comparison_table(compared: ComparisonView) -> Table:
     published = any(arm.published is not None for arm in compared.arms)
     if published:
         table.add_column("published", justify="right")
-        table.caption = f"published: {compared.source}; there it is the best test epoch, here the last one"
+        table.caption = f"published: {compared.source}, at the best test epoch; ours: at the last one"
         table.caption_justify = "left"
     searched = any(arm.choice is not None for arm in compared.arms)
     if searched:

@@ -19,7 +19,7 @@ from service.cli.progress import stage_name
 from service.errors import TetError
 from service.states import VerificationState, WorkState
 
-# Seconds between two questions whether a replay has ended.
+# Seconds between two requests that ask whether a replay has ended.
 POLL_S = 1.0
 Workers = Annotated[int | None, typer.Option(metavar="N", help="Workers of a trial from now on; default: unchanged.")]
 Cpus = Annotated[
@@ -102,7 +102,7 @@ def verify(
         experiment = as_model(ExperimentView, client.experiment(experiment_id))
         wanted = _succeeded_stages(experiment, chain, stage)
         if not wanted:
-            raise TetError(f"experiment {experiment_id} has no such stage that has succeeded")
+            raise TetError(f"experiment {experiment_id} has no succeeded stage of this chain and index")
         replays = [
             (stage_name(*each), as_model(VerificationView, client.verify(experiment_id, each[0].id, each[1].index)))
             for each in wanted

@@ -33,15 +33,15 @@ from service.states import TERMINAL, ExperimentState, WorkState
 
 # Seconds between two requests.
 POLL_S = 1.0
-# Seconds without an answer after which the watcher gives up: an API that restarts needs some. The experiment continues.
+# Seconds without an answer after which the watcher gives up: an API needs time to restart. The experiment continues.
 PATIENCE_S = 60.0
 # Seconds between two lines about the progress of the experiment, without a terminal.
 PLAIN_INTERVAL_S = 5.0
 # Largest number of chains that are read: ten pages, which take some seconds. The totals cover all chains.
 MAX_CHAINS = 10_000
-# Number of stopped configurations, the newest ones, whose reasons are shown in full: their rows are truncated.
+# Number of the newest stopped configurations whose reasons are shown in full: a row of the table truncates its reason.
 NUM_STOPS = 2
-# Number of failures, the most frequent ones, that are shown with their number of chains.
+# Largest number of shared failures that are shown with their number of chains, the most frequent first.
 NUM_ALIKE = 2
 # Lines besides the rows: two headings, the number of hidden rows, the totals, and two to spare.
 LINES_BESIDE_ROWS = 6
@@ -92,7 +92,7 @@ def picture(experiment: ExperimentView, pace: Pace, stops: StoppedConfigurations
     """Return the live table: a line for each chain, and lines about the whole experiment.
 
     Args:
-        experiment: The experiment as the API answers it.
+        experiment: The experiment as the API returns it.
         pace: Its speed in earlier calls.
         stops: The configurations that were stopped in earlier calls.
         max_rows: Largest number of chains to show, running ones first; the others are only counted.

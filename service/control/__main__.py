@@ -62,11 +62,11 @@ def main() -> int:
 
 
 def _await_known(database: Database, ended: threading.Event) -> None:
-    """Report that a newer version has written the database, as long as that is so: this one must not touch it."""
+    """If a newer version has written the database, report this and wait: this version must not touch it."""
     while not ended.is_set():
         try:
             refusal = database.refusal()
-        except (SQLAlchemyError, sqlite3.Error):  # it is away: the reconciler reports that, and waits for it
+        except (SQLAlchemyError, sqlite3.Error):  # it cannot be reached: the reconciler reports this, and waits for it
             return
         if refusal is None:
             return

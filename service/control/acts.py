@@ -1,7 +1,7 @@
 """The acts of the reconciler on one experiment.
 
-Every act may be repeated: the intent is stored first, ids are computed, and state changes only if the experiment is
-still in the state, and under the driver, in which it was seen.
+Every act may be repeated. The intent is stored first, and ids are computed. The state changes only if the experiment
+still has the state and the driver that the reconciler saw.
 """
 
 import json
@@ -109,7 +109,7 @@ class Acts:
             self.advance(row, after, reason=reason)
 
     def rest(self, row: ExperimentRow, state: ExperimentState, after: ExperimentState, reason: Reason) -> None:
-        """Pause or queue an experiment without a driver: its running chains wait, its count of idle deaths is reset."""
+        """Pause or queue an experiment without a driver: running chains wait, the count of lost drivers is reset."""
         with self._database.session() as repository:
             if repository.transitions.advance(
                 row.id, state, after, seen_attempt=row.driver_attempt, reason=reason, idle_deaths=0, retry_at=None
@@ -117,7 +117,7 @@ class Acts:
                 repository.work.rest_running(row.id)
 
     def fence(self, row: ExperimentRow) -> None:
-        """Keep a submission that is still on its way to Ray from running: a driver stops if its folder exists."""
+        """Make the newest driver's folder: if its job reaches Ray late, it finds the folder and stops."""
         if row.driver_attempt > 0:
             self._folder(row.id).driver(row.driver_attempt).mkdir(parents=True, exist_ok=True)
 

@@ -52,7 +52,7 @@ class BackgroundThread(ABC):
 
     @property
     def silent_s(self) -> float:
-        """Seconds since the last sign of life."""
+        """Seconds since the thread last showed that it does not hang."""
         return time.monotonic() - self._last_sign
 
     def give_sign(self) -> None:

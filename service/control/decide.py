@@ -11,7 +11,7 @@ class Action(StrEnum):
 
     NONE = "none"
     ENQUEUE = "enqueue"  # leave it in the queue, which decides when the experiment starts
-    SUBMIT = "submit"  # hand the stored intent to Ray
+    SUBMIT = "submit"  # submit the driver's job: the intent to run it is stored
     NOTE_RUNNING = "note running"
     REVIVE = "revive"  # the driver is gone without an outcome: start the next one
     STOP = "stop"  # ask Ray to stop the driver
@@ -23,7 +23,7 @@ class Action(StrEnum):
 
 _W, _E, _J, _A = Wanted, ExperimentState, JobStatus, Action
 
-# (wanted, state, seen) -> action. A queued or paused experiment has no job; any other may have any status.
+# (wanted, state, seen) -> action. A queued or paused experiment has no job; in other states, a job may have any status.
 TABLE: dict[tuple[Wanted, ExperimentState, JobStatus], Action] = {
     (_W.RUN, _E.QUEUED, _J.ABSENT): _A.ENQUEUE,
     (_W.RUN, _E.STARTING, _J.UNKNOWN): _A.NOTE_UNKNOWN,

@@ -1,7 +1,7 @@
 """The deliverer sends the webhooks of experiments that have ended, several at once.
 
 It has a thread of its own: receivers belong to strangers, and may be slow, absent or hostile. No receiver and no row of
-the database holds up another one: every delivery has a deadline, and whatever goes wrong counts as one try of its row.
+the database delays another one: every delivery has a deadline, and any error counts as one try of its row.
 """
 
 import asyncio

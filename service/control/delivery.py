@@ -33,10 +33,10 @@ Resolver = Callable[[str, int], Awaitable[list[str]]]
 async def resolve(host: str, port: int) -> list[str]:
     """Return the IP addresses of a host.
 
-    The thread is left alone if this is cancelled: a DNS server that does not answer holds it for half a minute.
+    If this call is cancelled, its thread still runs: a DNS server that does not answer holds it for half a minute.
 
     Raises:
-        OSError: The host has none, or no DNS server answers.
+        OSError: The host has no address, or no DNS server answers.
     """
     loop = asyncio.get_running_loop()
     found: asyncio.Future[list[str]] = loop.create_future()
@@ -124,9 +124,9 @@ async def _post(
 
 
 async def _post_to(ip: str, address: WebAddress, body: bytes, headers: Mapping[str, str], tls: ssl.SSLContext) -> int:
-    # The form of the URL matters to httpx alone: an IP address is not looked up.
+    # Only httpx sees this URL. Its host is an IP address, so nothing is looked up.
     url = httpx.URL(scheme=address.scheme, host=ip, port=address.port, raw_path=address.target.encode())
-    # `identity`: a compressed answer could be a thousand times as long.
+    # `identity`: a compressed answer could become a thousand times as long.
     own = {"Host": address.authority, "Accept-Encoding": "identity", "Connection": "close"}
     timeout = httpx.Timeout(None, connect=CONNECT_S)
     async with (

@@ -1,7 +1,7 @@
 """The network addresses to which webhooks may go.
 
-A host in `TET_WEBHOOK_HOSTS` permits the addresses that it resolves to. The owner of its name chooses these, so a few
-addresses are never permitted: they belong to this machine, to its link, or to the cloud that runs it.
+A host in `TET_WEBHOOK_HOSTS` permits the addresses that it resolves to. The owner of the host's name chooses these, so
+a few addresses are never permitted: they belong to this machine, to its link, or to the cloud that runs it.
 """
 
 import ipaddress
@@ -23,7 +23,7 @@ _NETWORKS = {
     "no address of a host": ("0.0.0.0/8", "224.0.0.0/4", "240.0.0.0/4", "::/128", "ff00::/8"),
 }
 _NEVER = [(ipaddress.ip_network(text), why) for why, texts in _NETWORKS.items() for text in texts]
-# IPv6 networks that lead to an IPv4 address: where its last bit is, counted from the right.
+# IPv6 networks whose addresses hold an IPv4 address, with the place of its last bit, counted from the right.
 _CARRIERS = [
     (ipaddress.IPv6Network("::/96"), 0),  # the old form ::10.1.2.3
     (ipaddress.IPv6Network("64:ff9b::/96"), 0),  # NAT64
@@ -37,7 +37,7 @@ def is_listed(address: WebAddress, hosts: Sequence[str]) -> bool:
     for entry in hosts:
         try:
             host, port = host_and_port(entry)
-        except ValueError:  # it lists nothing
+        except ValueError:  # such an entry permits no host
             continue
         if host == address.host and port in (None, address.port):
             return True
@@ -45,9 +45,9 @@ def is_listed(address: WebAddress, hosts: Sequence[str]) -> bool:
 
 
 def refusal(ip: str, host: str) -> str | None:
-    """Return why a webhook to `host` must not connect to an IP address of it; None if it may.
+    """Return why a webhook to `host` must not connect to `ip`, one of its addresses; None if it may.
 
-    Loopback is permitted to hosts that say so by their name: `localhost`, 127.0.0.1 and the like.
+    Loopback is permitted only if the host is named so: `localhost`, `*.localhost`, or an address such as 127.0.0.1.
     """
     try:
         address = ipaddress.ip_address(ip)
@@ -68,7 +68,7 @@ def refusal(ip: str, host: str) -> str | None:
 
 
 def _carried(address: Address) -> list[Address]:
-    """Return the IPv4 address to which an IPv6 address leads, if it does."""
+    """Return the IPv4 addresses that an IPv6 address holds; an empty list if it holds none."""
     if isinstance(address, ipaddress.IPv4Address) or address.is_loopback:
         return []
     found: list[Address] = [

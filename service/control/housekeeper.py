@@ -88,7 +88,7 @@ class Housekeeper(BackgroundThread):
 
     def _remove_checkpoints(self, folder: ExperimentFolder, what: Cleanup) -> str | None:
         with self._database.session() as repository:
-            # Locked, so that no fork is created while its checkpoints are removed.
+            # Lock the row, so that no fork is created while the checkpoints that it needs are removed.
             row = repository.upkeep.get_locked(folder.experiment_id)
             if row is None or row.cleanup != what:
                 return None

@@ -30,7 +30,7 @@ from service.store.tables import ExperimentRow
 
 log = logging.getLogger(__name__)
 
-# About how many bytes one transaction reads, so that a long file does not block other writers.
+# Bytes that one transaction reads (a longer line is read whole), so that a long file does not block other writers.
 CHUNK_BYTES = 262_144
 # Events that count from drivers of all generations; all others count only from drivers of the current one.
 _TIMELESS = (RunFound, MlflowExperimentFound)

@@ -17,7 +17,7 @@ import httpx
 # Ray also reads its token from this header, because a proxy may use `Authorization`; all of Ray's agents accept it.
 TOKEN_HEADER = "x-ray-authorization"
 TIMEOUT_S = 10.0
-# Seconds after a timeout in which Ray is not asked again: otherwise a round would wait for each experiment.
+# Seconds after a timeout during which Ray is not asked again: otherwise a round would wait at each experiment.
 PAUSE_AFTER_TIMEOUT_S = 5.0
 
 
@@ -59,7 +59,7 @@ class RayJob:
 
 
 def submission_id(experiment_id: str, attempt: int) -> str:
-    """Return the submission id of an experiment's n-th driver: computed, never remembered."""
+    """Return the submission id of an experiment's n-th driver; it is always computed, never stored."""
     return f"tet-{experiment_id}-{attempt}"
 
 

@@ -1,4 +1,4 @@
-"""Placement: whether a trial fits on the nodes of the cluster. One rule for the API and the queue."""
+"""Placement: whether a trial fits on the nodes of the cluster. The API and the queue use this rule."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Placement:
 
 
 def placement(demand: Mapping[str, float], nodes: Nodes, num_workers: int = 1) -> Placement:
-    """Compare what a trial needs with what each node offers; each worker needs one node that has all of it.
+    """Compare what a trial needs with what each node offers; each worker must fit on one node.
 
     Args:
         demand: What each worker of the trial needs, by the names of Ray's resources.
@@ -45,7 +45,7 @@ def placement(demand: Mapping[str, float], nodes: Nodes, num_workers: int = 1) -
 
 def _capacity(demand: Mapping[str, float], node: Mapping[str, float]) -> int:
     """Return how many workers fit on a node on which nothing else runs."""
-    # Add a little: ten shares of 0.1 must fit in 1 in spite of rounding.
+    # Add a little: ten shares of 0.1 must fit in 1 despite rounding.
     return int(min(node.get(kind, 0) / need + 1e-9 for kind, need in demand.items()))
 
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from service.control.placement import Nodes, placement
 from service.reasons import NO_REASON, Reason, failed, waits_for_node, waits_for_owner
 
-# Seconds in the queue before an experiment may be refused: nodes of a cluster that has just started still join.
+# Seconds in the queue before an experiment may be refused: nodes of a cluster that has just started may still join.
 REFUSED_AFTER_S = 60.0
 
 
@@ -41,8 +41,8 @@ class Waiting(Protocol):
     def demand(self) -> Mapping[str, Any]:
         """What one of its trials needs.
 
-        `resources` of each worker, `num_workers` (1 if missing, as in experiments of older versions), and what to do
-        if the trial fits on no node (`if_unplaceable`).
+        It holds the `resources` of each worker, `num_workers` (1 if missing, as in experiments of older versions), and
+        what to do if the trial fits on no node (`if_unplaceable`).
         """
 
 
@@ -71,7 +71,7 @@ class Admission(Enum):
 
 @dataclass(frozen=True)
 class QueueVerdict:
-    """The decision about one experiment, and the reason why it waits or is refused, unless it only waits its turn."""
+    """The decision about one experiment, and why it waits or is refused; no reason if it only waits for its turn."""
 
     id: str
     admission: Admission

@@ -1,6 +1,6 @@
-"""The reconciler: compares in rounds what is wanted with what is observed, and acts on the difference.
+"""The reconciler: in rounds, it compares what is wanted with what is observed, and acts on the difference.
 
-Every act may be repeated (see `acts`). So two reconcilers at once do no harm, nor does one that is killed at any point.
+Every act may be repeated (see `acts`). So two reconcilers may run at once, and one may be killed at any point.
 """
 
 import logging
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 STALE_AFTER_S = 60.0
 # Seconds for which the resources of the nodes are remembered: they change slowly, and a call takes tens of ms.
 NODES_KNOWN_FOR_S = 2.0
-# The reasons that may stay while the driver runs; any other reason is then removed.
+# The reasons that may stay while the driver runs; every other reason is removed when it runs.
 WHILE_RUNNING = frozenset({ReasonKind.NONE, ReasonKind.WAITS_FOR_MLFLOW})
 
 
@@ -126,7 +126,7 @@ class Reconciler(BackgroundThread):
             self._note_trouble(verdict.id, error)
 
     def _cluster(self) -> Nodes:
-        """Return what the nodes offer, from an answer of at most `NODES_KNOWN_FOR_S` ago."""
+        """Return what the nodes offer, from an answer that is at most `NODES_KNOWN_FOR_S` old."""
         now = time.monotonic()
         if self._nodes is None or now - self._nodes[0] > NODES_KNOWN_FOR_S:
             self._nodes = now, self._jobs.cluster_resources()

@@ -1,4 +1,4 @@
-"""Removal of an experiment's checkpoints, or of all of it. Every step may be repeated after a kill."""
+"""Removal of an experiment's checkpoints, or of the whole experiment. Every step may be repeated after a kill."""
 
 import json
 import shutil

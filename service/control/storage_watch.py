@@ -10,7 +10,7 @@ from pathlib import Path
 INTERVAL_S = 5.0
 # Bytes that are written and removed to notice a quota, which the number of free bytes does not show.
 PROBE_BYTES = 65_536
-# Experiments continue only with this many times the limit of free space, or they would soon be paused again.
+# Experiments continue once the free space is the limit times this factor; else they would soon be paused again.
 RELEASE_FACTOR = 1.25
 
 

@@ -23,7 +23,7 @@ SECRET_PREFIX = "whsec_"
 
 
 def secret(file: Path) -> bytes:
-    """Return the service's secret; create it on the first call, which only the service's user can read."""
+    """Return the service's secret; on the first call, create its file, which only the service's user can read."""
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         temporary = file.with_suffix(f".{secrets.token_hex(4)}")

@@ -1,11 +1,12 @@
 """The process that checks large documents for the API: `python -m service.api.checking JOB_S JOB_BYTES`.
 
 Reading and checking a document of 1 MB takes seconds and 100 MB, and Python runs one thread at a time. So this process
-does it. It loads the modules once. For each job it forks a child that does the job, within limits of memory and time,
-and then ends: what the job used is free again, and a hostile document ends only its child.
+does it. It loads the modules once. For each job it forks a child. The child does the job, within limits of memory and
+time, and ends. So the memory of the job is free again, and a hostile document ends only the child.
 
-A job comes on standard input as pickled function and arguments, and its `JobEnd` goes to standard output, each after
-its length. This process ends when its standard input does, that is with the API. It knows neither database nor network.
+A job comes on standard input as a pickled function with its arguments, and its `JobEnd` goes to standard output. The
+length of each message comes before it. This process ends when its standard input ends, that is, when the API ends. It
+uses neither the database nor the network.
 """
 
 import gc
@@ -54,7 +55,7 @@ def _in_child(job: bytes, jobs: int, job_s: float, job_bytes: int) -> bytes | No
         return _end_of(reading, jobs, job_s)
     finally:
         os.close(reading)
-        os.kill(child, signal.SIGKILL)  # it has ended, or must
+        os.kill(child, signal.SIGKILL)  # it has ended, or it must end now
         os.waitpid(child, 0)
 
 
@@ -96,14 +97,14 @@ def _end_of(reading: int, jobs: int, job_s: float) -> bytes | None:
             return None
         if reading in ready:
             block = os.read(reading, 1_048_576)
-            if not block:  # killed, if there is no complete end: the kernel had no memory
+            if not block:  # without an end, the child was killed: the kernel had no memory
                 return bytes(end) or pickle.dumps(JobEnd(Verdict.TOO_MUCH_MEMORY))
             end += block
     return pickle.dumps(JobEnd(Verdict.TOO_SLOW))
 
 
 def _limit_memory(more_bytes: int) -> None:
-    """Let this process use only `more_bytes` beyond what it has, where the system says how much that is."""
+    """Let this process use only `more_bytes` beyond what it uses now; no limit if the system does not say how much."""
     if not os.path.exists("/proc/self/statm"):
         return
     with open("/proc/self/statm", encoding="ascii") as file:

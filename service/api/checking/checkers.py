@@ -1,4 +1,4 @@
-"""The API's side of the processes that check documents: who gets a turn, and what their ends mean."""
+"""The API's side of the processes that check documents: who gets a turn, and what the end of a job means."""
 
 import contextlib
 import logging
@@ -22,28 +22,28 @@ log = logging.getLogger(__name__)
 
 Value = TypeVar("Value")
 
-# Seconds that a job may take, of the 10 in which an answer must come. A spec of 1 MB in YAML takes 2 s of an idle core.
+# Seconds that a job may take, of the 10 in which an answer must come. A spec of 1 MB in YAML takes 2 s on an idle core.
 JOB_S = 6.0
 # Memory that a job may use beyond that of the process. A spec of 1 MB takes 100 MB; the largest plan, less than 200 MB.
 JOB_BYTES = 200 * 1_048_576
-# Seconds beyond its limit after which a process without an end is killed: it may have to start first.
+# Further seconds until a process that has sent no end of its job is killed: it may have to start first.
 LOST_S = 2.0
 # Seconds that a process has to end after its standard input has ended.
 STOP_S = 2.0
-# Requests that wait for a turn. With 1 MB each, they hold 16 MB.
+# Largest number of requests that wait for a turn. With 1 MB each, they hold 16 MB.
 MAX_WAITING = 16
-# Requests with small bodies that are checked and stored at once, in threads of the API.
+# Largest number of requests with small bodies that threads of the API check and store at the same time.
 SMALL_AT_ONCE = 4
 SMALL_WAITING = 64
 
 
 def default_number() -> int:
-    """Return how many processes suit this machine: half of the CPUs, at most 4, since training has the machine too."""
+    """Return how many processes suit this machine: half of the CPUs, at most 4, since training uses the CPUs too."""
     return min(max(len(os.sched_getaffinity(0)) // 2, 1), 4)
 
 
 class Checkers:
-    """Processes that check large documents, started when they are first needed, and the turns at them.
+    """Processes that check large documents, started when they are first needed, and the turns of requests.
 
     Small documents are checked in the API's own threads, with turns too: planning a small spec can take long.
     """
@@ -53,7 +53,7 @@ class Checkers:
         self._job_s, self._job_bytes = job_s, job_bytes
         self._large = Turns(number, MAX_WAITING, "large documents")
         self._small = Turns(SMALL_AT_ONCE, SMALL_WAITING, "documents")
-        # A large document has a turn and a process. A small one that is expensive to plan takes a process without one.
+        # A large document has a turn, then a process. A small one that is costly to plan needs no such turn.
         self._free = threading.BoundedSemaphore(number)
         self._lock = threading.Lock()
         self._idle: list[subprocess.Popen[bytes]] = []
@@ -63,7 +63,7 @@ class Checkers:
     def turn(self, large: bool) -> AbstractAsyncContextManager[None]:
         """Hold a turn for a large or a small document until it is checked and stored.
 
-        Entering it raises `Overloaded` if too many requests wait.
+        Entering the turn raises `Overloaded` if too many requests wait.
         """
         return (self._large if large else self._small).turn()
 
@@ -73,7 +73,7 @@ class Checkers:
         Raises:
             TetError: The error that the function raised on purpose.
             TooCostly: It took too long, or too much memory.
-            Overloaded: All processes stay busy, one was lost, or the service ends.
+            Overloaded: All processes stay busy, the process was lost, or the service ends.
         """
         return await anyio.to_thread.run_sync(lambda: self.call(function, *arguments))
 
@@ -88,7 +88,7 @@ class Checkers:
         return value
 
     def close(self) -> None:
-        """End all processes, and whatever they do."""
+        """End all processes, and the jobs that they do."""
         with self._lock:
             self._closed = True
             ending, self._idle = list(self._all), []
@@ -117,7 +117,7 @@ class Checkers:
                 if process.poll() is None:
                     return process
                 self._all.discard(process)
-            # Without a session of its own: Ctrl-C in a terminal reaches it, and it ignores this.
+            # It has no session of its own, so Ctrl-C in a terminal reaches it; it ignores this signal.
             limits = (str(self._job_s), str(self._job_bytes))
             command = [sys.executable, "-m", "service.api.checking", *limits]
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)

@@ -1,4 +1,7 @@
-"""What a posted document means: a spec, a preset with changes, or a part of a spec. Neither web nor database."""
+"""What a posted document means: a spec, a preset with changes, or a part of a spec.
+
+This module uses neither the web framework nor the database.
+"""
 
 from service.answers.validation import ResolvedArm, ResolvedSpec
 from service.documents import read_document

@@ -1,4 +1,4 @@
-"""The messages between the API and the process that checks documents for it, each after its length."""
+"""The messages between the API and the process that checks documents for it. The length of each comes before it."""
 
 import pickle
 import struct

@@ -19,8 +19,9 @@ from service.text import without_hidden
 from tet_core.config import Seed, TrainPart
 
 JSON = "application/json"
-# Largest JSON body that is read in a thread of the API: about 5 ms. YAML takes more than 30 times as long per byte.
+# Largest JSON body that is read in a thread of the API, which takes 5 ms.
 SMALL_BYTES = 65_536
+# A byte of YAML counts as this many bytes of JSON. It takes more than 30 times as long, so 4 KB take some 10 ms.
 YAML_COST = 16
 
 PresetName = Annotated[
@@ -41,15 +42,17 @@ class RerunRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     seeds: Annotated[list[Seed], Field(min_length=1, max_length=MAX_SEEDS)] = Field(
-        description="New seeds; the search's own are refused, since they made the choice.",
+        description="New seeds. Those of the search are refused, because the configurations were chosen by their "
+        "results.",
         examples=[[10, 11, 12, 13, 14]],
     )
     name: Annotated[Name, AfterValidator(without_hidden)] | None = Field(
-        None, description="The name of the new experiment; null: the search's name with ' (best)'."
+        None, description="The name of the new experiment; null: the search's name, followed by ' (best)'."
     )
     arms: Annotated[list[str], Field(min_length=1, max_length=MAX_ARMS)] | None = Field(
         None,
-        description="Names of the arms to measure; null: all. Without the baseline, the first one is the baseline.",
+        description="Names of the arms to measure; null: all. If the baseline is not among them, the first of them "
+        "becomes the baseline.",
     )
     train_part: TrainPart | None = Field(
         None, description="The share of the training set, such as 1; null: as in the search."
@@ -68,7 +71,7 @@ class VerificationRequest(BaseModel):
 async def _posted_spec(request: Request, context: InContext, preset: PresetName = None) -> AsyncIterator[Experiment]:
     """Yield the spec of a body; the endpoint runs while this request holds its turn."""
     body = await request.body()
-    # Found here: a process that checks one document would read all presets for it.
+    # The preset is found here: a process that checks one document would have to read all presets first.
     base = None if preset is None else await run_in_threadpool(catalogue.preset, preset)
     # With a preset, the body may be empty.
     media_type = "" if base is not None and not body.strip() else _media_type(request.headers.get("content-type"))
@@ -118,7 +121,7 @@ def _media_type(header: str | None) -> str:
     raise HTTPException(415, detail, headers={"Accept-Post": ", ".join(MEDIA_TYPES)})
 
 
-# Scope: the turn ends with the endpoint, not when a slow client has read the answer.
+# The scope: the turn ends when the endpoint returns, not when a slow client has read the answer.
 PostedSpec = Annotated[Experiment, Depends(_posted_spec, scope="function")]
 PostedChanges = Annotated[object, Depends(_posted_changes, scope="function")]
 Turn = Depends(_turn, scope="function")

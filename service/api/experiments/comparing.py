@@ -105,7 +105,7 @@ def _front_point(member: FrontMember) -> FrontPointView:
 
 
 def _with_published(view: ComparisonView, name: str | None, spec: Experiment, compared: Comparison) -> ComparisonView:
-    """Add the paper's numbers to the measured ones where the recipe is the preset's, and notes about the others."""
+    """Add the paper's number to each arm whose recipe is the preset's, and notes on the numbers that are left out."""
     preset = presets().get(name or "")
     if preset is None:  # posted without a preset, or with one that a later version of the service has dropped
         return view

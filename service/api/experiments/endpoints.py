@@ -50,7 +50,7 @@ def post(
 )
 def validate(context: InContext, spec: PostedSpec) -> Response:
     """Check a spec as a post does, and return its number of trials and whether they fit. Nothing is stored."""
-    # Written here, in a thread: FastAPI would write it in the event loop, and it may have megabytes.
+    # The JSON is written here, in a thread: FastAPI would write it in the event loop, and it may have megabytes.
     text = submitting.validate(context, spec).model_dump_json(by_alias=True)
     return Response(text, media_type="application/json")
 
@@ -112,7 +112,7 @@ async def events(
         int, Header(alias="Last-Event-ID", ge=0, le=MAX_EVENT_ID, description="Send only events after this one.")
     ] = 0,
 ) -> Response:
-    """Stream server-sent events, oldest first: `experiment`, `chain`, `stage` and others, each complete in itself."""
+    """Stream server-sent events, oldest first: `experiment`, `chain`, `stage` and others, each with all its facts."""
     now = await run_in_threadpool(stream.position, context.database, experiment_id)
     if now.ended and now.newest <= last_event_id:
         return Response(status_code=204)
@@ -139,11 +139,11 @@ def log(
     experiment_id: ExperimentId,
     chain: Annotated[
         str | None,
-        Query(pattern="^[0-9a-f]{1,32}$", description="The log of this chain; else the driver's log."),
+        Query(pattern="^[0-9a-f]{1,32}$", description="The chain whose log is read; without it, the driver's log."),
     ] = None,
     stage: Annotated[
         int | None,
-        Query(ge=0, le=99, description="The log of this stage; else of the last one that has started."),
+        Query(ge=0, le=99, description="The stage whose log is read; without it, the last one that has started."),
     ] = None,
     tail: Annotated[int | None, Query(ge=0, le=100_000, description="Only this many lines from the end.")] = None,
     cursor: Annotated[
@@ -154,9 +154,9 @@ def log(
         ),
     ] = None,
 ) -> StreamingResponse:
-    """Read the newest log of the driver, or of a chain's stage; by cursor all logs, from the oldest to the newest.
+    """Read the newest log of the driver, or of a chain's stage; with a cursor, all logs from the oldest to the newest.
 
-    Send the last answer's cursor again to get the bytes that were written since. With a cursor, `tail` is ignored.
+    Send the cursor of the last answer to get the bytes that were written after it. With a cursor, `tail` is ignored.
     """
     files = logs.find_logs(context, experiment_id, chain, stage)
     part = logs.newest_slice(files, tail) if cursor is None else logs.slice_after(files, logs.Cursor.from_text(cursor))

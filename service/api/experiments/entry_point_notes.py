@@ -1,4 +1,4 @@
-"""Notes on a spec that would run: what may be wrong, and only the nodes can tell."""
+"""Notes on a spec that would run: entry points that may be missing, which only the nodes can tell."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from tet_core.entry_points import offered_names, offers
 
 
 def entry_point_notes(spec: Experiment) -> Iterator[FieldError]:
-    """Yield a note on each entry point that the API's own environment does not have: the nodes may have others."""
+    """Yield a note on each entry point that the API's own environment does not have: the nodes may have it."""
     if isinstance(spec.model, EntryPointModel):
         yield from _note("model", spec.model.entry_point, ENTRY_POINTS)
     if isinstance(spec.dataset, EntryPointDataset):

@@ -1,7 +1,7 @@
 """The data set of a posted spec, as far as the API sees its files: what is wrong, and what is worth a note.
 
-A file system may hang, so a thread of its own looks, and the request waits for it only for a limited time. What it
-could not look at, a node checks when a trial starts.
+A file system may hang, so a separate thread looks at the files, and the request waits for it only for a limited time.
+If the thread is too slow, only a node checks the data set, when a trial starts.
 """
 
 import threading
@@ -19,8 +19,9 @@ from tet_core.config import TrainConfig
 from tet_core.inventory import Inspection, SplitShares, default_root, inspect
 
 SCAN_S = 2.0  # a request should be answered within a few seconds
-_ANSWER_S = 0.5  # further time, s, for a scan that notices the end of its time late
-# Scans at once. A scan that hangs keeps its place, so a dead file system cannot take a thread for every request.
+_ANSWER_S = 0.5  # extra time, s: a scan may notice late that its time is over
+# The number of scans at once. A scan that hangs keeps its place, so a dead file system cannot take a thread for every
+# request.
 _places = threading.BoundedSemaphore(4)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -49,7 +50,7 @@ def inspected(settings: Settings, spec: Experiment, *, scan_s: float = SCAN_S) -
 
 
 def _data_root(settings: Settings) -> Path | None:
-    """Return the data root if this machine has it; without `TET_DATA`, nodes of other machines have their own."""
+    """Return the data root if this machine has it; without `TET_DATA`, each other machine has its own data root."""
     if settings.data is None and urlsplit(settings.ray_url).hostname not in _LOOPBACK:
         return None
     root = settings.data or default_root()
@@ -60,7 +61,7 @@ def _data_root(settings: Settings) -> Path | None:
 
 
 def _within(spec: Experiment, root: Path, scan_s: float) -> Inspection | None:
-    """Return what the folders show; None if they did not answer in time."""
+    """Return what the scan of the folders found; None if it did not end in time."""
     if not _places.acquire(timeout=scan_s):
         return None
     answers: list[Inspection] = []
@@ -69,7 +70,7 @@ def _within(spec: Experiment, root: Path, scan_s: float) -> Inspection | None:
     def look() -> None:
         try:
             answers.append(inspect(spec.dataset, root, _shares(spec), deadline=deadline))
-        except OSError:  # the file system failed; a node tells how
+        except OSError:  # the file system failed; a node will report the error
             pass
         finally:
             _places.release()

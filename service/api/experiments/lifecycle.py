@@ -20,7 +20,7 @@ Number = Annotated[int, Path(ge=1, le=2**31 - 1, description="The number of the 
 
 @router.post("/cancel", status_code=202, summary="Cancel an experiment", responses=problem_responses(404, 409))
 def cancel(context: InContext, experiment_id: ExperimentId) -> ExperimentView:
-    """Cancel the experiment, which takes effect a little later; 409 if it has succeeded or failed.
+    """Cancel the experiment; this takes effect a little later. 409 if it has succeeded or failed.
 
     Running trials commit their epoch first, if that takes no longer than the service's `TET_STOP_WINDOW_S`.
     """
@@ -29,7 +29,7 @@ def cancel(context: InContext, experiment_id: ExperimentId) -> ExperimentView:
 
 @router.post("/pause", status_code=202, summary="Pause an experiment", responses=problem_responses(404, 409))
 def pause(context: InContext, experiment_id: ExperimentId) -> ExperimentView:
-    """Pause the experiment, which takes effect a little later; 409 if it has ended or is being cancelled.
+    """Pause the experiment; this takes effect a little later. 409 if it has ended or is being cancelled.
 
     Running trials commit their epoch first, as for `cancel`. A paused experiment does not count as a running one.
     """
@@ -85,10 +85,10 @@ def fork(
     response: Response,
     idempotency_key: Key = None,
 ) -> ExperimentView:
-    """Post this experiment's spec with the changes of the body, as an experiment that starts where these chains ended.
+    """Post this spec with the changes of the body, as a new experiment that starts where these chains ended.
 
     Blocks of the body are merged key by key, lists are replaced whole. `start`, in the spec or in an arm, names another
-    arm or stage to start from. Random draws continue, so a fork equals a longer chain.
+    arm or stage to start from. Random draws continue as they would in a longer chain.
     """
     created = submitting.fork(context, experiment_id, changes, idempotency_key)
     response.headers["Location"] = f"/experiments/{created.id}"
@@ -111,8 +111,8 @@ def rerun_best(
 ) -> ExperimentView:
     """Post this search's spec without the search: each arm in its best configuration, over new seeds.
 
-    On the seeds that chose it, the best of many configurations looks better than it is, so these seeds are refused. 409
-    if the experiment has no search or has not ended, and if an arm has no result to choose from.
+    The best of many configurations looks better than it is on the seeds by which it was chosen, so these seeds are
+    refused. 409 if the experiment has no search or has not ended, or if an arm has no result to choose from.
     """
     created = rerunning.rerun_best(context, experiment_id, wanted, idempotency_key)
     response.headers["Location"] = f"/experiments/{created.id}"
@@ -131,10 +131,13 @@ def delete(
     experiment_id: ExperimentId,
     what: Annotated[
         Literal["everything", "checkpoints"],
-        Query(description="'everything': its files, its rows and its MLflow experiment; 'checkpoints': only those."),
+        Query(
+            description="'everything': its files, its rows and its MLflow experiment; "
+            "'checkpoints': only its checkpoints."
+        ),
     ] = "everything",
 ) -> Response:
-    """Delete the experiment, which takes a moment.
+    """Delete the experiment; this takes a moment.
 
     409 until it has ended, and while another experiment exists that started from it. MLflow moves its experiment into
     the trash, from which it can be restored until the trash is emptied.

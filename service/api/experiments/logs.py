@@ -65,7 +65,9 @@ class LogSlice:
 
 
 def find_logs(context: Context, experiment_id: str, chain: str | None, stage: int | None) -> list[Log]:
-    """Return the logs of the drivers, or of a chain's stage (of all its stages, if None), oldest first; at least one.
+    """Return the logs of the drivers, or of one or all stages of a chain, oldest first; there is at least one.
+
+    If `chain` is None, they are those of the drivers; if only `stage` is None, those of all stages of the chain.
 
     Raises:
         NotFound: There is no such experiment, chain or stage, or it has written no log yet.
@@ -77,7 +79,7 @@ def find_logs(context: Context, experiment_id: str, chain: str | None, stage: in
     folder = ExperimentFolder(context.settings.storage, experiment_id)
     if chain is None and stage is not None:
         detail = (
-            "needs the parameter chain too: each chain has stages of its own, and without a chain this is the driver"
+            "needs the parameter chain too: each chain has its own stages, and without a chain this is the driver's log"
         )
         raise RequestValidationError(
             [{"loc": ("query", "stage"), "msg": detail, "type": "value_error", "input": stage}]
@@ -110,12 +112,12 @@ def newest_slice(logs: list[Log], tail: int | None) -> LogSlice:
 
 
 def slice_after(logs: list[Log], cursor: Cursor) -> LogSlice:
-    """Return at most `PAGE_BYTES` of a log from a cursor on; after the end of a log, the next log follows.
+    """Return at most `PAGE_BYTES` of a log from a cursor on; at the end of a log, the next cursor is in the next log.
 
-    Numbers of logs may be missing: a cursor to the start of a missing log means the start of the next one.
+    Numbers of logs may be missing: a cursor to the start of a missing log means the start of the next log.
 
     Raises:
-        NotFound: The cursor belongs to none of these logs, or lies after the end of one.
+        NotFound: The cursor belongs to none of these logs, or lies after the end of its log.
     """
     named = (cursor.stage, cursor.number)
     place = next((i for i, log in enumerate(logs) if (log.stage, log.number) >= named), None)
@@ -132,7 +134,7 @@ def slice_after(logs: list[Log], cursor: Cursor) -> LogSlice:
 
 
 def _start_of_last(descriptor: int, end: int, num_lines: int) -> int:
-    """Return the offset of the last `num_lines` lines of a file, which is read backwards."""
+    """Return the offset of the last `num_lines` lines of a file; read it backwards."""
     if num_lines == 0:
         return end
     # Skip the newline at the end of the last line.

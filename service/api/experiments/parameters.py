@@ -10,7 +10,7 @@ from service.errors import NotFound, shown
 ID = "^[0-9a-f]{20}$"
 
 
-# Async though it awaits nothing: see `service.api.context`.
+# Async although it awaits nothing: see `service.api.context`.
 async def _id(
     experiment_id: Annotated[str, Path(description="The experiment's id.", json_schema_extra={"pattern": ID})],
 ) -> str:

@@ -13,7 +13,7 @@ from service.states import TERMINAL
 from service.store.database import Database
 from service.store.tables import EventRow
 
-# Seconds between two signs of life: proxies and clients close a connection that is silent for long.
+# Seconds between two pings: proxies and clients close a connection that is silent for long.
 HEARTBEAT_S = 15.0
 
 
@@ -37,13 +37,13 @@ def position(database: Database, experiment_id: str) -> Position:
         NotFound: There is no such experiment.
     """
     with database.reading() as repository:
-        # The state first: an event that follows the end of an experiment would be missed otherwise.
+        # Read the state first. Otherwise the last events could come between both reads, and would be missed.
         ended = repository.experiments.get(experiment_id).state in TERMINAL
         return Position(repository.events.newest(experiment_id), ended)
 
 
 class EventStream(EventSourceResponse):
-    """The response that streams an experiment's events; it takes its place among the streams when it is made."""
+    """The response that streams an experiment's events; it counts as an open stream once it is made."""
 
     def __init__(self, feeds: Feeds, database: Database, experiment_id: str, after: int, now: Position) -> None:
         """Make the response for all events after event `after`.
@@ -69,7 +69,7 @@ async def event_stream(feed: Feed, database: Database, experiment_id: str, after
             rows = await run_in_threadpool(_page, database, experiment_id, after)
             for row in rows:
                 yield as_sent(row)
-            # If no event is left up to there, the experiment was deleted.
+            # If the database has no event after `after`, the experiment was deleted.
             after = rows[-1].id if rows else floor
         elif fresh := feed.after(after):
             for number, event in fresh:

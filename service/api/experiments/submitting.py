@@ -25,7 +25,8 @@ from service.spec.merge import merged
 from service.spec.posted import posted_faults
 from service.web_address import web_address
 
-# Stages that are resolved in a thread of the API: half a second. More are resolved in a process that checks documents.
+# Largest number of stages that a thread of the API resolves; it takes half a second. If there are more, a process that
+# checks documents resolves them.
 MAX_STAGES_HERE = 500
 
 
@@ -63,7 +64,7 @@ def store_experiment(
     filled = checked.spec
     # Planning may take a second, so it comes before this transaction, in which nobody else can write.
     with context.database.session() as repository:
-        if filled is not spec:  # it starts from other experiments: lock them, and look again whether it can
+        if filled is not spec:  # it starts from other experiments: lock them, and check again that it can
             filled = with_full_starts(repository, filled)
         row = repository.experiments.create(
             filled,
@@ -84,7 +85,7 @@ class RunnableSpec:
     Attributes:
         spec: The spec, with its start points in full.
         plan: Its plan.
-        notes: Remarks that are no faults: what its data set leaves out, and what only a node can check.
+        notes: Remarks that are no faults: files that its data set leaves out, and what only a node can check.
     """
 
     spec: Experiment
@@ -99,7 +100,7 @@ def runnable(context: Context, spec: Experiment) -> RunnableSpec:
         SpecInvalid: This service or the current cluster will not run the spec; the error holds all faults.
     """
     limits = budgets(context.settings)
-    if too_large := oversized(spec, limits):  # before anything else, which would take time
+    if too_large := oversized(spec, limits):  # first, because everything else takes time
         raise SpecInvalid(too_large)
     data = inspected(context.settings, spec)
     faults = [*_service_faults(context, spec), *placement_faults(context, spec), *data.faults]
@@ -134,10 +135,10 @@ def _service_faults(context: Context, spec: Experiment) -> list[FieldError]:
 
 
 def _webhook_problem(context: Context, url: str) -> str | None:
-    """Return why no webhook goes to an address, by its words alone: the host is looked up at each delivery."""
+    """Return why no webhook may go to a URL, judged by its text; None if one may. Each delivery looks up the host."""
     try:
         address = web_address(url)
-    except ValueError as error:  # from a stored spec, which this one derives from
+    except ValueError as error:  # it comes from a stored spec, from which this spec is derived
         return str(error)
     if not is_listed(address, context.settings.webhook_hosts):
         listed = ", ".join(context.settings.webhook_hosts) or "none"

@@ -33,7 +33,7 @@ from service.store.tables import ChainRow, ExperimentRow, StageRow
 MAX_CHAINS_EMBEDDED = 1_000
 # Largest number of different failures in an answer.
 MAX_FAILURES = 20
-# Largest number of their stages, unless a single chain has more: 200 chains may have 20,000 stages.
+# Largest number of stages in an answer, unless a single chain has more: 200 chains may have 20,000 stages.
 MAX_STAGES_EMBEDDED = 3_000
 
 

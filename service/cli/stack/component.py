@@ -15,9 +15,9 @@ from service.settings import Settings
 
 # Trials exchange numbers, not tensors. Ray's default is a third of the machine's memory, which trials need.
 OBJECT_STORE_BYTES = 256 * 1024**2
-# Off, Ray takes 127.0.0.1 as this machine's address, and all of its servers listen there alone. Otherwise they listen
-# on every address, and a few bytes to the head's port end the head, without a token. The name is historical: it is off
-# by default on Windows and macOS, and works on Linux too.
+# If this variable is 0, Ray uses 127.0.0.1 as this machine's address, and all of its servers listen only there.
+# Otherwise they listen on every address, and a few bytes to the head's port end the head, without a token. The name is
+# historical: 0 is the default on Windows and macOS, and works on Linux too.
 RAY_OPEN = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 
 
@@ -72,10 +72,10 @@ def components(settings: Settings) -> tuple[Component, ...]:
 
 
 def ray_scratch(settings: Settings) -> Path:
-    """Return the folder around Ray's own one, which is for sockets and logs.
+    """Return the folder that holds Ray's own folder, in which Ray has its sockets and logs.
 
-    Ray opens its own folder to everybody (mode 777), so this one, which only its user may enter, is around it. It is
-    not under `home`: a socket's path has at most 107 bytes, and Ray needs up to 68 of them below its folder, for
+    Ray opens its own folder to everybody (mode 777). So it is inside this folder, which only its user may enter. This
+    folder is not under `home`: a socket's path has at most 107 bytes, and Ray needs up to 68 of them in its folder, for
     `/session_2026-11-30_20-22-23_123456_4194304/sockets/dash_MetricsHead`.
     """
     return Path("/tmp") / f"tet-{hashlib.sha256(str(settings.home).encode(errors='surrogateescape')).hexdigest()[:8]}"

@@ -18,12 +18,12 @@ class StackError(TetError):
     """The error of a stack that cannot be started or ended; the message says what to do."""
 
 
-class Busy(StackError):  # noqa: N818 - named for what it says
+class Busy(StackError):  # noqa: N818 - the name says what is wrong
     """The error if another process starts or ends the stack at this moment."""
 
 
 def check_home(settings: Settings) -> None:
-    """Check that TET_HOME is a folder of ours, or does not exist yet.
+    """Check that TET_HOME is a folder that this user can read and write, or does not exist yet.
 
     Raises:
         StackError: It is something else; the message says what.
@@ -71,7 +71,7 @@ def make_home(settings: Settings) -> None:
 def _make_token(file: Path) -> None:
     if file.exists() and file.stat().st_size > 0:
         return
-    file.unlink(missing_ok=True)  # empty: the disk was full when it was written
+    file.unlink(missing_ok=True)  # an empty file: the disk was full when it was written
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as opened:
         opened.write(secrets.token_hex(32))

@@ -1,4 +1,4 @@
-"""The logs of components: files that their processes write to directly, so somebody else must keep them small."""
+"""The logs of components: their processes write directly to the files, so the supervisor keeps them small."""
 
 import contextlib
 import os
@@ -7,12 +7,12 @@ from pathlib import Path
 
 
 def previous(log: Path) -> Path:
-    """Return the file that holds what a log held before."""
+    """Return the file with the earlier content of a log."""
     return log.with_suffix(".previous.log")
 
 
 def start_new(log: Path) -> None:
-    """Put a log aside before its component starts."""
+    """Move a log aside before its component starts."""
     if log.exists():
         log.replace(previous(log))
 
@@ -20,9 +20,9 @@ def start_new(log: Path) -> None:
 def rotate(log: Path, max_bytes: int) -> bool:
     """Move the content of a log aside if it is longer than `max_bytes`; return whether it was.
 
-    The component's process has the file open and knows nothing of this, so the content is copied, at most `max_bytes`
-    of its end, and the file is emptied. The process appends, so it continues at the new end. A line that it writes
-    between these two steps is lost, and so is the content if the disk has no room for the copy.
+    The component's process keeps the file open and does not know of this. So the last `max_bytes` of the content are
+    copied, and the file is emptied. The process appends, so it continues at the new end. A line that it writes between
+    these two steps is lost, and so is the content if the disk has no room for the copy.
     """
     try:
         size = log.stat().st_size

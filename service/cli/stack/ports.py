@@ -54,7 +54,7 @@ def open_addresses(number: int) -> list[str]:
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """Return an address; one of IPv4 in the form of IPv6 (`::ffff:127.0.0.1`) as one of IPv4."""
+    """Return the address that a text names; IPv4 in the form of IPv6 (`::ffff:127.0.0.1`) becomes IPv4."""
     address = ipaddress.ip_address(text.partition("%")[0])
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address

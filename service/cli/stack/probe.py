@@ -1,4 +1,4 @@
-"""Health checks of the components. Each makes a request that users make, because a process can run without working.
+"""Health checks of the components. Each sends a request as users do, because a process can run without working.
 
 `python -m service.cli.stack.probe NAME` runs one of them and exits with 1 if it fails. Containers use it as their
 health check, with the names and the token that the other containers use.

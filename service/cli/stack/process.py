@@ -1,9 +1,10 @@
 """Background processes and their families, which are found again later and ended together.
 
-A pid file names the process by its pid and by the time of its birth, because another process may have its pid by now.
-Its family is never looked for by name. The family is: its descendants; the members of the session that it opened; and
-all processes with its mark in their environment. Children inherit the mark even if they open a session of their own, as
-the driver of a Ray job does, or lose their parent. `service.cli.stack.recovery` finds a process whose pid file is lost.
+A pid file names the process by its pid and by its birth (the time of its start), because another process may have the
+same pid by now. Its family is never looked for by name. The family is: its descendants; the members of the session that
+it opened; and all processes with its mark (a random text) in their environment. Children inherit the mark even if they
+open a session of their own, as the driver of a Ray job does, or lose their parent. `service.cli.stack.recovery` finds a
+process whose pid file is lost.
 """
 
 import contextlib
@@ -23,7 +24,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from tet_core.files import write_atomic
 
 MARK = "TET_STACK_PROCESS"
-# Names the component in the environment of its processes.
+# The variable that names the component in the environment of its processes.
 COMPONENT = "TET_STACK_COMPONENT"
 
 # Seconds for the family to end: Ray ends a job's driver after the job's supervisor, which it checks each second.

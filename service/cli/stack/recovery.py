@@ -22,7 +22,7 @@ def recover(settings: Settings, say: Callable[[str], None], *, missing: bool) ->
     Args:
         settings: The stack's settings.
         say: Called with a message for each file.
-        missing: Whether to look for missing files too: that takes a look at all processes, also if nothing is up.
+        missing: Whether to look for missing files too: this examines all processes, even if nothing is up.
     """
     files = {component.name: component.pid_file for component in components(settings) if component.command is not None}
     files[SUPERVISOR] = pid_file(settings)
@@ -69,7 +69,7 @@ def living(settings: Settings) -> dict[str, list[ProcessRecord]]:
 
 
 def _commands(settings: Settings) -> dict[str, tuple[str, ...]]:
-    """Return the arguments, by component, that only its first process has, and none of those that it starts."""
+    """Return for each component the arguments of its first process, which the processes that it starts do not have."""
     commands = {component.name: component.command[1:3] for component in components(settings) if component.command}
     return {**commands, SUPERVISOR: SUPERVISOR_COMMAND[1:3]}
 

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from tet_core.files import write_atomic
 
-# Seconds. The first restart within the window has no wait; later waits double from the first of these to the last.
+# Waits before a restart, s. The first restart within the window has no wait; later waits double from 1 s to 60 s.
 FIRST_WAIT_S, LAST_WAIT_S = 1.0, 60.0
 # Seconds without a fault after which earlier restarts no longer count, however long the window is.
 REFILL_S = 600.0

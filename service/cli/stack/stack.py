@@ -46,7 +46,7 @@ def _status(component: Component, settings: Settings, restarts: Restarts) -> Sta
 
 
 def exposed(settings: Settings) -> str | None:
-    """Return a warning if others than this machine may reach Ray's head, which a stranger's bytes can end."""
+    """Return a warning if other machines may reach Ray's head: a few bytes from them can end it."""
     ray = next(component for component in components(settings) if component.name == "ray")
     if ray.command is None or not (addresses := open_addresses(settings.ray_gcs_port)):
         return None
@@ -131,7 +131,7 @@ def down(settings: Settings, say: Say) -> None:
 
 
 def _end_others(settings: Settings, say: Say) -> bool:
-    """End processes of this stack that no pid file names, such as a second one of a component."""
+    """End processes of this stack that no pid file names, such as a second process of a component."""
     found = [(name, record) for name, records in living(settings).items() for record in records]
     others = [(name, record) for name, record in found if record.family()]  # not this process alone
     for name, record in others:

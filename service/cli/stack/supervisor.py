@@ -32,7 +32,7 @@ log = logging.getLogger("supervisor")
 
 # Seconds between two looks at all processes.
 ROUND_INTERVAL_S = 1.0
-# Seconds between two health checks of a component: a check costs it some work, and blocks while it does not answer.
+# Seconds between two health checks of a component: a check costs it work, and a silent component blocks the loop.
 CHECK_INTERVAL_S = 5.0
 LOG_BYTES = 1_000_000
 

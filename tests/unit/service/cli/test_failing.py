@@ -19,7 +19,7 @@ def test_each_stage_that_has_failed_has_a_line() -> None:
 
 def test_a_failure_is_explained_with_whose_it_is_and_what_to_do() -> None:
     assert list(explained(FailureView.model_validate(FAILURE.summary.as_json()))) == [
-        "failure stalled, the cluster's: it was retried as often as it may be",
+        "failure stalled, the cluster's: it was retried as often as is allowed",
         "        the trial made no step for 1800 s (limits.stall_s)",
         f"means   {ABOUT[FailureType.STALLED].meaning}",
         f"do      {ABOUT[FailureType.STALLED].advice}",

@@ -194,4 +194,4 @@ def test_published_numbers_are_shown_with_the_measured_ones() -> None:
     text = "\n".join(shown(rendering.comparison_table(compared(*arms, source="the paper, Table 1"))))
     assert "70.86 ± 0.22" in text
     assert "74.11" in text
-    assert "published: the paper, Table 1; there it is the best test epoch, here the last one" in text
+    assert "published: the paper, Table 1, at the best test epoch; ours: at the last one" in text
