@@ -1,4 +1,4 @@
-"""The refusals of MLflow. If it answers nothing but refusals for a time, they count as final."""
+"""The refusals of MLflow. If MLflow does nothing but refuse for a certain time, its refusal counts as final."""
 
 import time
 from collections.abc import Callable
