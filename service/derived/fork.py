@@ -10,7 +10,7 @@ from service.spec.experiment import Arm, Experiment, TrainStage, parse
 from service.store.repository import Repository
 from service.store.tables import ExperimentRow
 
-# Maximum number of missing seeds that an error lists. It gives only the number of the others.
+# Maximum number of missing seeds that an error lists. The error counts the others.
 MAX_NAMED = 5
 
 

@@ -12,7 +12,7 @@ from tet_core.config import Training
 # Keys of a search's spec that its rerun leaves out: a rerun searches nothing, and trains all epochs of every chain.
 OF_CHOOSING = ("search", "early_stopping")
 BEST = " (best)"
-# Maximum number of seeds that an error lists. It gives only the number of the others.
+# Maximum number of seeds that an error lists. The error counts the others.
 MAX_NAMED = 5
 
 Values = Mapping[str, Any]
@@ -26,7 +26,7 @@ def own_name(name: str) -> str:
 def rerun(search: Document, chosen: Mapping[str, Values], seeds: Sequence[int], name: str) -> Experiment:
     """Return a search's spec with the chosen values written into it.
 
-    A setting that is equal in all arms is written at the top level. Another setting is written into each arm in which
+    A setting that is equal in all arms is written at the top level. Any other setting is written into each arm in which
     it differs from the search's top level. Every stage resolves to the same configuration as in the search, except for
     the seed.
 

@@ -1,7 +1,7 @@
 """The comparison of an experiment: each arm over its seeds, and each arm against the baseline, seed by seed.
 
 At one seed all arms share initial weights, data order and augmentation draws, so the arms do not differ because of
-these draws. The interval is Student's t over these differences.
+these draws. The interval is Student's t over the differences between an arm and the baseline, one for each seed.
 """
 
 import math

@@ -9,12 +9,12 @@ from service.presets.catalogue import Published
 from service.presets.recipe import Difference
 from service.results.seeds import MissingSeeds, missing_in_words, seeds_in_words
 
-# The largest number of differences from a preset that a note lists. It gives only the number of the others.
+# The largest number of differences from a preset that a note lists. The note counts the others.
 MAX_DIFFERENCES = 8
 
 
 def notes_of(view: ComparisonView) -> list[str]:
-    """Return the notes: first about lost chains, then about missing pairs, then about chance; each for one arm."""
+    """Return the notes, each for one arm: first about lost chains, then about missing pairs, then about chance."""
     digits = digits_of(view.arms, view.baseline)
     baseline = next(arm for arm in view.arms if arm.name == view.baseline)
     return [

@@ -8,7 +8,7 @@ from service.failures import FailureType
 from service.states import WorkState
 from service.store.outcomes import ChainOutcome
 
-# The largest number of seeds that a text lists. It gives only the number of the others.
+# The largest number of seeds that a text lists. The text counts the others.
 MAX_LISTED = 10
 # The state of a seed with several chains is the first of these states that one of its chains has.
 _BY_WEIGHT = (

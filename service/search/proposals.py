@@ -42,7 +42,7 @@ def num_possible(space: Mapping[str, Dimension]) -> int:
 
 
 def grid_size(space: Mapping[str, Dimension]) -> int:
-    """Return the largest number of configurations of a grid: there are fewer if rounded points of integers are equal."""
+    """Return the largest number of configurations of a grid: there are fewer if rounded points of a range are equal."""
     return math.prod(dimension.grid_size for dimension in space.values())
 
 

@@ -43,7 +43,7 @@ class Requests:
         self._session, self._experiments, self._events = session, experiments, events
 
     def want(self, experiment_id: str, wanted: Wanted, resources: NewResources | None = None) -> ExperimentRow:
-        """Store what a user wants of an experiment; the reconciler does it. A repeated request changes nothing.
+        """Store what a user wants of an experiment, for the reconciler. A repeated request changes nothing.
 
         Args:
             experiment_id: the experiment's id.

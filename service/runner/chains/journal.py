@@ -2,7 +2,7 @@
 
 An entry is written before the search acts on it, and is never changed.
 
-Each entry is a file of its own. The files are numbered without gaps, and only one driver can create a file. If two
+Each entry is a file of its own. The files are numbered without gaps, and a file can be created only once. If two
 drivers write at the same time, the slower one finds that the file exists, reads it and decides again. So two drivers
 cannot contradict each other.
 """

@@ -1,7 +1,7 @@
 """The records of a check on storage: the report of a first node and, if it found faults, that of a second node.
 
-Each report is a file that only one driver can create, and that is never changed. So two drivers cannot contradict each
-other, and a driver that starts later reads the reports of the earlier one.
+Each report is a file that can be created only once, and that is never changed. So two drivers cannot contradict each
+other, and a driver that starts later reads the reports that exist.
 """
 
 from enum import StrEnum

@@ -14,7 +14,7 @@ from tet_core.config import AnalysisConfig, TrainConfig
 
 # The most subjects of one check. A search over widths may have thousands; its other trials fail by themselves.
 MAX_SUBJECTS = 64
-# The most configurations of a search whose keys are computed: one key takes 0.1 ms.
+# The most configurations of a search whose keys are computed: one key takes roughly 0.1 ms.
 MAX_CONFIGURATIONS = 2_000
 # The settings that do not decide whether a stage can run: they set the random draws, the duration or the steps, or they
 # are the same in the whole experiment.

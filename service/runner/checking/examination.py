@@ -24,7 +24,7 @@ from tet_core.train.first_batch import check_samples, try_batch
 
 # The number of samples in a batch, and the largest T. It is two, because a norm over one value may not be defined.
 SMALL = 2
-# The time, in s, after which no further configuration is examined. The trial that examines starts to train only then.
+# The time, in s, after which no further configuration is examined. The trial that makes the check waits for its end.
 BUDGET_S = 20.0
 
 
@@ -84,7 +84,7 @@ class _Examination:
     _loaded: dict[str, Dataset | None] = field(default_factory=dict)
 
     def is_conclusive(self, config: TrainConfig) -> bool:
-        """Examine a configuration and note its fault; return whether it is now certain that it can, or cannot, run."""
+        """Examine a configuration, and note a fault; return whether it is now certain that it can, or cannot, run."""
         key = data_key(config)
         if key not in self._loaded and (not self._loaded or None in self._loaded.values()):
             self._loaded[key] = self._load(config, key)

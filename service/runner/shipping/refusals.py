@@ -1,4 +1,4 @@
-"""The refusals of MLflow. If MLflow does nothing but refuse for a certain time, its refusal counts as final."""
+"""The refusals of MLflow. If all answers of MLflow are refusals for a certain time, the refusal counts as final."""
 
 import time
 from collections.abc import Callable
