@@ -10,7 +10,7 @@ from service.spec.experiment import Arm, Experiment, TrainStage, parse
 from service.store.repository import Repository
 from service.store.tables import ExperimentRow
 
-# Maximum number of missing seeds that an error lists; it counts the rest.
+# Maximum number of missing seeds that an error lists. The error counts the others.
 MAX_NAMED = 5
 
 
@@ -57,12 +57,12 @@ class _Parent:
 
 
 class _Parents:
-    """The experiments from which arms start. A thousand arms may start from one: it is read and checked once."""
+    """The experiments from which arms start. Each is read and checked once, even if a thousand arms start from it."""
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
         self._known: dict[str, _Parent | None] = {}
-        # Of the last one alone: the ids of 10,000 chains take 1 MB.
+        # The last answer of `chains_past`. Only one is kept, because the ids of 10,000 chains take 1 MB.
         self._past: tuple[tuple[str, int], set[str]] | None = None
 
     def get(self, experiment_id: str) -> _Parent | None:
@@ -87,7 +87,7 @@ class _Parents:
 
 
 class _Finder:
-    """The search for the start point of one arm."""
+    """Finds the start point of one arm."""
 
     def __init__(
         self, parents: _Parents, spec: Experiment, arm: Arm, start: StartPoint, path: tuple[str | int, ...]

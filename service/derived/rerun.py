@@ -9,10 +9,10 @@ from service.spec.experiment import MAX_NAME_LENGTH, Experiment, StageConfig, pa
 from service.spec.resolving import resolve_arm, resolve_training
 from tet_core.config import Training
 
-# Keys of a search's spec that its rerun leaves out: it searches nothing, and trains all epochs of every chain.
+# Keys of a search's spec that its rerun leaves out: a rerun searches nothing, and trains all epochs of every chain.
 OF_CHOOSING = ("search", "early_stopping")
 BEST = " (best)"
-# Maximum number of seeds that an error lists; it counts the rest.
+# Maximum number of seeds that an error lists. The error counts the others.
 MAX_NAMED = 5
 
 Values = Mapping[str, Any]
@@ -26,8 +26,9 @@ def own_name(name: str) -> str:
 def rerun(search: Document, chosen: Mapping[str, Values], seeds: Sequence[int], name: str) -> Experiment:
     """Return a search's spec with the chosen values written into it.
 
-    A setting that is equal in all arms stays at its place. A setting in which they differ is written into each arm.
-    Every stage resolves to the same configuration as in the search, except for the seed.
+    A setting that is equal in all arms is written at the top level. Any other setting is written into each arm in which
+    it differs from the search's top level. Every stage resolves to the same configuration as in the search, except for
+    the seed.
 
     Args:
         search: The spec of the search as plain data, without faults.

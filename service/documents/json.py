@@ -12,7 +12,7 @@ MAX_DEPTH = 64
 def load_json(text: str) -> object:
     """Read one JSON document into plain data.
 
-    `NaN` and `Infinity` are not valid JSON, but are read as floats: the check of a spec refuses them with their field.
+    `NaN` and `Infinity` are not valid JSON, but are read as floats. The check of a spec refuses them with their field.
 
     Raises:
         DocumentInvalid: The text is not well-formed, names a key twice, nests deeper than 64 levels or holds an integer

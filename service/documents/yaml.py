@@ -1,8 +1,8 @@
 """A reader for YAML 1.2 that may be hostile.
 
 ruamel.yaml splits the text into events. This module builds plain data from them without recursion, and checks every
-limit before it uses memory. Scalars follow the core schema of YAML 1.2.2 (section 10.3.2): `1e-3` is a
-number, `no`, `on` and `2026-01-01` are text. Merge keys (`<<`) belong to YAML 1.1 and are keys like any other.
+limit before it uses memory. Scalars follow the core schema of YAML 1.2.2 (section 10.3.2): `1e-3` is a number, and
+`no`, `on` and `2026-01-01` are text. Merge keys (`<<`) belong to YAML 1.1. Here they are keys like any other.
 """
 
 import re
@@ -29,7 +29,7 @@ from service.errors import DocumentInvalid, shown
 
 # Maximum length of a text. The parser is pure Python and reads about 200 kB a second.
 MAX_CHARACTERS = 262_144
-# Maximum number of values in a document, with every alias expanded; far more than a spec has.
+# Maximum number of values in a document, with every alias expanded. A spec has far fewer.
 MAX_NODES = 250_000
 
 _CORE_SCHEMA: tuple[tuple[re.Pattern[str], Callable[[str], Any]], ...] = (
@@ -48,7 +48,7 @@ _HIGH = re.compile("[\ud800-\udbff]")
 
 
 def load_yaml(text: str) -> object:
-    """Read one YAML document into plain data; an empty one is None.
+    """Read one YAML document into plain data; return None for an empty document.
 
     Raises:
         DocumentInvalid: The text is not well-formed, holds more than one document, a tag, a key twice, a key that is
@@ -197,7 +197,7 @@ def _scalar(event: ScalarEvent) -> Any:
 
 
 def _paired(text: str) -> str:
-    r"""Join surrogates that were written as two escapes, "\ud83d\ude00", as JSON writers do."""
+    r"""Join the two halves of a character that JSON writers write as two escapes, such as "\ud83d\ude00"."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass") if _HIGH.search(text) else text
 
 

@@ -59,7 +59,7 @@ class Preset(_Record):
 
     @property
     def mini(self) -> bool:
-        """Whether it is a small twin."""
+        """Whether the preset is a small twin."""
         return self.name.endswith(MINI)
 
     @property

@@ -1,8 +1,8 @@
-"""In what an experiment differs from the preset that it was made from.
+"""The differences between an experiment and the preset that it was made from.
 
-A published number belongs to a data set, a network and a recipe. So it may stand beside a measured number only if the
-arm was trained in all of this as in the preset. What both would train is compared, with all defaults in place, so it
-makes no difference in which way a change came into the spec, or which version stored it.
+A published number belongs to a recipe: a data set, a network and all else that changes what is trained. So it is shown
+beside a measured number only if the arm has the recipe of the preset. The two resolved recipes are compared, with all
+defaults. So it does not matter how a change came into the spec, or which version stored the spec.
 """
 
 import json
@@ -16,8 +16,8 @@ from service.spec.merge import differing
 from service.spec.resolving import resolve_stage
 from tet_core.config import ImageNet, ReluConfig, TrainConfig
 
-# Fields of a training that do not change what is trained: they choose the draws, the machine or its kernels. The last
-# three follow from other fields, which are compared.
+# Fields of a training that do not change what is trained: they set the random draws, the machine or its kernels. The
+# last three follow from other fields, which are compared.
 NO_PART = frozenset(
     {"seed", "device", "num_threads", "memory", "deterministic", "epoch_offset", "schedule_offset", "schedule_epochs"}
 )
@@ -34,7 +34,7 @@ class Difference:
 
 
 def differences_from(preset: Preset, spec: Experiment) -> dict[str, list[Difference]]:
-    """Return in what each arm differs from the preset's arm of this name; arms that the preset lacks are left out."""
+    """Return how each arm differs from the preset's arm with the same name; other arms are left out."""
     original = parse(preset.spec)
     places = {arm.name: index for index, arm in enumerate(original.arms)}
     return {
@@ -45,7 +45,7 @@ def differences_from(preset: Preset, spec: Experiment) -> dict[str, list[Differe
 
 
 def test_set_differences(preset: Preset, num_samples: int | None) -> list[Difference]:
-    """Return that a test set is not the whole one: a selection of a data set's files has the data set's name.
+    """Return the difference if a test set is not whole: a selection of a data set's files has the data set's name too.
 
     Args:
         preset: The preset.
@@ -91,7 +91,7 @@ def _recipe(config: StageConfig, num_workers: int) -> dict[str, Any]:
     if num_workers == 1:
         del values["sync_norm"]  # with one worker it makes no difference
     if isinstance(config.dataset, ImageNet):
-        del values["dataset"]["folder"]  # where the same files lie
+        del values["dataset"]["folder"]  # the folder does not change what the files contain
     if isinstance(config.neuron, ReluConfig):
         del values["surrogate"]  # ReLUs have none
     return values

@@ -1,7 +1,7 @@
 """The comparison of an experiment: each arm over its seeds, and each arm against the baseline, seed by seed.
 
-At one seed all arms share initial weights, data order and augmentation draws, so the seed has no effect on their
-difference. The interval is Student's t over these differences.
+At one seed all arms share initial weights, data order and augmentation draws, so the arms do not differ because of
+these draws. The interval is Student's t over the differences between an arm and the baseline, one for each seed.
 """
 
 import math
@@ -26,7 +26,7 @@ class Result:
 
     Attributes:
         accuracy: Test accuracy after its last epoch, a fraction.
-        train_time_s: Training time of all its committed epochs.
+        train_time_s: Training time of all its committed epochs, in s.
         initial_sha256: Hash of the weights that its first stage started from; None if it was not recorded.
         test_set: The counts of the test set; None if they were not recorded.
     """
@@ -66,10 +66,10 @@ class PairedDifference:
 
 @dataclass(frozen=True)
 class ArmResult:
-    """An arm over the `n` of its `n_wanted` seeds that have a result; `values` are the accuracies there.
+    """The result of an arm. `n` of its `n_wanted` seeds have a result; `values` are the accuracies at these seeds.
 
-    `std` is the sample's; `low` and `high` bound the 95 % interval of the mean. `test_set` is None if it was not
-    recorded, or not the same for all seeds.
+    `std` is the standard deviation of the sample; `low` and `high` bound the 95 % interval of the mean. `test_set` is
+    None if it was not recorded, or not the same for all seeds.
     """
 
     name: str
@@ -99,7 +99,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class ComparedArm:
-    """An arm to compare: the state of every seed of the spec, in its order, and the results of those that have one."""
+    """An arm to compare: the state at each seed, in the spec's order, and the results of the seeds that have one."""
 
     name: str
     seeds: Mapping[int, SeedState]
@@ -159,7 +159,7 @@ def paired_difference(arm: ComparedArm, baseline: ComparedArm) -> PairedDifferen
 
 
 def _started_apart(seeds: Sequence[int], arm: ComparedArm, baseline: ComparedArm) -> str | None:
-    """Return that the arms started from different weights at a seed; None if they did not."""
+    """Return a text if the arms started from different weights at a seed; otherwise None."""
     for seed in seeds:
         weights, of_baseline = arm.results[seed].initial_sha256, baseline.results[seed].initial_sha256
         if weights is not None and of_baseline is not None and weights != of_baseline:

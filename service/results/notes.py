@@ -1,4 +1,4 @@
-"""Notes to a comparison: what a reader of the numbers must know, in words. Percent, as everywhere in words."""
+"""Notes to a comparison: what a reader of the numbers must know. Accuracies are in percent, as in all texts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -9,12 +9,12 @@ from service.presets.catalogue import Published
 from service.presets.recipe import Difference
 from service.results.seeds import MissingSeeds, missing_in_words, seeds_in_words
 
-# The largest number of differences from a preset that a note lists; it counts the rest.
+# The largest number of differences from a preset that a note lists. The note counts the others.
 MAX_DIFFERENCES = 8
 
 
 def notes_of(view: ComparisonView) -> list[str]:
-    """Return the notes about lost chains, missing pairs and chance, arm by arm in this order."""
+    """Return the notes, each for one arm: first about lost chains, then about missing pairs, then about chance."""
     digits = digits_of(view.arms, view.baseline)
     baseline = next(arm for arm in view.arms if arm.name == view.baseline)
     return [
@@ -25,7 +25,7 @@ def notes_of(view: ComparisonView) -> list[str]:
 
 
 def _survivors(arm: ArmResultView) -> Iterator[str]:
-    """Yield that an arm's numbers are over survivors, if chains were lost."""
+    """Yield a note if chains of an arm were lost, because its numbers are then over the survivors only."""
     counts = ((arm.num_failed, "failed"), (arm.num_cancelled, "cancelled"), (arm.num_stopped, "stopped"))
     lost = ", ".join(f"{count} {word}" for count, word in counts if count)
     if not lost:
@@ -36,7 +36,7 @@ def _survivors(arm: ArmResultView) -> Iterator[str]:
 
 
 def _pairs(arm: ArmResultView, baseline: ArmResultView, digits: int) -> Iterator[str]:
-    """Yield over which seeds a difference is if some are missing, or why there is none."""
+    """Yield the seeds of a difference if some seeds are missing, or the reason why there is no difference."""
     versus = arm.versus_baseline
     if versus is None:
         return
@@ -57,7 +57,7 @@ def _chance(arm: ArmResultView, digits: int) -> Iterator[str]:
 
 
 def note_of_unpublished(arm: str, published: Published, differences: Sequence[Difference]) -> str:
-    """Return why an arm's published number is not shown: in what the experiment differs from the preset."""
+    """Return why an arm's published number is not shown: the places at which the experiment differs from the preset."""
     listed = [f"{each.place} is {each.value}, the preset has {each.of_preset}" for each in differences]
     more = f"; and {len(listed) - MAX_DIFFERENCES} more" if len(listed) > MAX_DIFFERENCES else ""
     return f"{arm}: published {percent(published.mean)} not shown: {'; '.join(listed[:MAX_DIFFERENCES])}{more}"

@@ -15,8 +15,9 @@ from service.store.sums import ConfigurationTotals
 class Best:
     """The best configuration of an arm so far, by its number, and its mean validation accuracy.
 
-    As soon as a chain of the arm has succeeded, it is the configuration that the comparison shows, and the mean is over
-    the seeds with a result. Until then it is the running configuration with the highest accuracy so far.
+    As soon as a chain of the arm has succeeded, the best configuration is the one that the comparison shows, and the
+    mean is over the seeds with a result. Until then, the best one is the running configuration with the highest
+    accuracy so far.
 
     Attributes:
         number: The configuration's number within its arm, from 0.
@@ -86,7 +87,7 @@ def _by_arm(configurations: Iterable[ConfigurationTotals]) -> dict[str, list[Con
 
 
 def _state(configuration: ConfigurationTotals) -> WorkState:
-    """Return the state of a whole configuration: if one chain ends without success, the configuration has its state."""
+    """Return the state of a configuration. If one of its chains ends without success, it is the state of that chain."""
     for state in (WorkState.STOPPED, WorkState.FAILED, WorkState.CANCELLED):
         if state in configuration.states:
             return state

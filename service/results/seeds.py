@@ -8,9 +8,9 @@ from service.failures import FailureType
 from service.states import WorkState
 from service.store.outcomes import ChainOutcome
 
-# The largest number of seeds that words list; they count the rest.
+# The largest number of seeds that a text lists. The text counts the others.
 MAX_LISTED = 10
-# If a seed has several chains, the first of these states that one of them is in is the seed's.
+# The state of a seed with several chains is the first of these states that one of its chains has.
 _BY_WEIGHT = (
     WorkState.RUNNING,
     WorkState.WAITING,
@@ -47,8 +47,8 @@ def seed_states(
     Args:
         seeds: All seeds of the spec.
         chains: The chains of the arm.
-        configuration: The number of the configuration that stands for the arm. None: the search has none yet; then the
-            state of a seed is that of all its chains together, so it has failed once all have ended and one has failed.
+        configuration: The number of the configuration that stands for the arm. None: no configuration does yet. Then
+            the state of a seed follows from all its chains: it has failed once all have ended and one has failed.
     """
     by_seed: dict[int, list[ChainOutcome]] = {}
     for chain in chains:
@@ -69,7 +69,7 @@ def _failure(chain: ChainOutcome) -> FailureType | None:
 
 
 def missing_seeds(arm: str, seeds: Mapping[int, SeedState], present: Collection[int]) -> Iterator[MissingSeeds]:
-    """Yield the seeds that are not present, by the reason."""
+    """Yield the seeds that are not present, grouped by the reason."""
     missing: dict[SeedState, list[int]] = {}
     for seed, state in seeds.items():
         if seed not in present:

@@ -66,7 +66,7 @@ def best_by_arm(tried: Mapping[str, Sequence[Tried]]) -> dict[str, Tried]:
 
 
 def last_metrics(chain: ChainOutcome) -> Mapping[str, float]:
-    """Return the metrics of a chain's last train stage, which are those of the chain."""
+    """Return the metrics of a chain's last train stage, which count as the metrics of the chain."""
     return next((stage.metrics for stage in reversed(chain.stages) if stage.kind == "train"), {})
 
 

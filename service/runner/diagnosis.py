@@ -1,8 +1,9 @@
 """The diagnosis of a failure: of an exception in a trial, or of a trial that Ray has lost.
 
-The class of an exception says whose fault it is: `TYPE_OF_CLASS` has the type for each class. A few signs go before the
-class, such as a lack of memory. An `EntryPointError` comes from the code of an installed package. Any exception without
-an entry, such as another `ValueError`, is a fault of this project that was not foreseen: `FailureType.ERROR`.
+The class of an exception says whose fault it is: `TYPE_OF_CLASS` has the type for each class. A few signs, such as a
+lack of memory, decide before the class does. Any exception without an entry in `TYPE_OF_CLASS` has the type
+`FailureType.ERROR`: an `EntryPointError`, which comes from the code of an installed package, or an exception that this
+project did not foresee, such as a plain `ValueError`.
 """
 
 import errno
@@ -39,7 +40,7 @@ ENDED_FOR_MEMORY = "ray.exceptions.OutOfMemoryError"
 
 
 class StageFailed(Exception):  # noqa: N818 - "Failed" is the clearer name
-    """The end of a stage for a reason that this service found, such as a limit."""
+    """The end of a stage for a reason that this service found, such as an exceeded limit."""
 
     def __init__(self, type_: FailureType, message: str) -> None:
         super().__init__(message)
@@ -62,7 +63,8 @@ def diagnose(error: BaseException) -> Failure:
     message = _message(error, type_)
     if isinstance(error, StageFailed):  # raised by the service on purpose: a traceback would not help
         return Failure.of(type_, message)
-    # The author's own exception says more than its wrapper, whose lines would push it out of the stored traceback.
+    # The exception of the package's author says more than the EntryPointError around it. Only the last lines of a
+    # traceback are stored, and the lines of the EntryPointError would leave no room for those of the author.
     raised = error.__cause__ if isinstance(error, EntryPointError) and error.__cause__ is not None else error
     trace = "".join(traceback.format_exception(raised))
     return Failure.of(type_, message, kind=type(raised).__name__, trace=trace)
@@ -90,13 +92,13 @@ def failure_type(error: BaseException) -> FailureType:
 def diagnose_lost(ray_text: str, whose: str = "the trial's") -> Failure:
     """Return the failure of a trial, or of one of its workers, that ended without reporting anything.
 
-    Only this function decides by a text. Tune stores Ray's exception as text and as a pickle, which is not loaded
-    because a pickle can run code. The class of the exception would not be enough either: Ray raises the same one for a
-    lost process and for a lost node, and only the text differs.
+    Only this function decides by the words of a text. Tune stores Ray's exception as text and as a pickle. The pickle
+    is not loaded, because a pickle can run code. The class of the exception would not be enough either: Ray raises the
+    same class for a lost process and for a lost node, and only the text differs.
 
     Args:
         ray_text: The text of Ray's exception; empty if there is none.
-        whose: The possessive before "process" or "node" in the message.
+        whose: The owner of the process or node, as the message names it before the word "process" or "node".
     """
     if "running low on memory" in ray_text:
         used = re.search(r"was ([\d.]+GB used / [\d.]+GB limit)", ray_text)
@@ -127,8 +129,9 @@ def diagnose_superseded() -> Failure:
 def is_of_configuration(failure: Failure, gpus_per_trial: float) -> bool:
     """Return whether a failure comes from a trial's configuration, and not from the place where it ran.
 
-    A search learns from such a failure. A lack of memory counts only if the trial had its device to itself: not on a
-    part of a GPU, and not if Ray ended the trial because its node was short of memory: another node may be larger.
+    A search learns from such a failure. A lack of memory counts only if the trial had its device to itself, so not on a
+    part of a GPU. It does not count if Ray ended the trial because the node was short of memory, because another node
+    may be larger.
     """
     match failure.type:
         case FailureType.NOT_FINITE | FailureType.HEALTH:
@@ -148,8 +151,8 @@ def is_of_configuration(failure: Failure, gpus_per_trial: float) -> bool:
 def hits_alike(failure: Failure) -> bool:
     """Return whether a failure at a stage's start hits every stage with the same settings, on a node of this kind.
 
-    Such a failure comes from the spec, the data or the installed code, and not from the memory, the draws or the state
-    of a node.
+    Such a failure comes from the spec, the data or the installed code. It does not come from random draws, or from the
+    memory or the state of a node.
     """
     match failure.type:
         case FailureType.SPEC | FailureType.DATA | FailureType.ERROR:
@@ -178,13 +181,13 @@ def os_errors(error: BaseException | None) -> Iterator[OSError]:
 
 def _temporary(error: BaseException) -> OSError | None:
     """Return the temporary failure of storage or network among an exception and its causes; None if there is none."""
-    # Also by class, because a timeout of a socket has no errno.
+    # The class is checked too, because a timeout of a socket has no errno.
     classes = (ConnectionError, TimeoutError)
     return next((e for e in os_errors(error) if isinstance(e, classes) or e.errno in _TEMPORARY_ERRNOS), None)
 
 
-# Signs that decide before the class of an exception does: words, an error number, a cause, or the name of a class of
-# torch's. The first sign that fits decides.
+# Signs that decide before the class of an exception does: words, an error number, a cause, or the name of a class in
+# torch. The first sign that fits decides.
 _SIGNS: tuple[tuple[FailureType, Callable[[BaseException], bool]], ...] = (
     (FailureType.OUT_OF_MEMORY, is_out_of_memory),
     (FailureType.STORAGE, lambda error: _temporary(error) is not None),

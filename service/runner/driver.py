@@ -41,7 +41,7 @@ from service.times import log_to
 
 log = logging.getLogger("service.runner")
 
-# The time, in s, for which the driver of a cancelled experiment may still ship.
+# The time, in s, for which the driver of a cancelled experiment may still ship commits to MLflow.
 CANCEL_SHIPPING_S = 10.0
 
 
@@ -64,15 +64,15 @@ def main(argv: list[str] | None = None, trainable: type[tune.Trainable] = StageT
 
     Args:
         argv: The command line; None: the command line of this process.
-        trainable: The class that runs a stage. A benchmark has a class that trains nothing.
+        trainable: The class that runs a stage. A benchmark passes a class that trains nothing.
 
     Returns:
-        The exit status: 0, also for a failed experiment.
+        The exit status: 0, even if the experiment has failed.
     """
     arguments = parse_arguments(argv)
     folder = ExperimentFolder(arguments.storage, arguments.experiment)
-    # mkdir fails if the folder exists, so no two drivers have the same number and write the same file. It does not make
-    # the parents, so a job that Ray starts late does not restore the folder of a deleted experiment.
+    # mkdir fails if the folder exists, so two drivers never have the same number and never write the same file. mkdir
+    # does not make the parents, so a job that Ray starts late does not make the folder of a deleted experiment again.
     folder.driver(arguments.attempt).mkdir()
     _log_to(folder.driver_log(arguments.attempt))
     cancelled = threading.Event()
@@ -138,7 +138,7 @@ def _log_to(file: Path) -> None:
 
 
 def parse_arguments(argv: list[str] | None) -> DriverArguments:
-    """Read the command line; None: the command line of this process."""
+    """Read the command line `argv`. If `argv` is None, read the command line of this process."""
     parser = argparse.ArgumentParser(prog="python -m service.runner.driver", description=__doc__)
     parser.add_argument("--experiment", required=True, help="the experiment's id")
     parser.add_argument("--attempt", required=True, type=int, help="number of this driver, from 1")
@@ -149,13 +149,13 @@ def parse_arguments(argv: list[str] | None) -> DriverArguments:
         "--stop-window",
         required=True,
         type=float,
-        help="time, s, in which stopped trials may end their epoch",
+        help="time, in s, in which stopped trials may end their epoch",
     )
     parser.add_argument(
         "--tracking-patience",
         required=True,
         type=float,
-        help="time, s, for which MLflow may refuse everything",
+        help="time, in s, for which MLflow may refuse everything",
     )
     parser.add_argument("--data", type=Path, default=None, help="folder of the data sets (TET_DATA)")
     return DriverArguments(**vars(parser.parse_args(argv)))

@@ -16,11 +16,11 @@ def submitted(
     """Submit a function to the connected cluster. It starts when a node has the resources of a trial.
 
     Args:
-        function: A function of a module, because the node imports it.
+        function: A function at the top level of a module, because the node imports it.
         resources: The experiment's resources.
         *arguments: The function's arguments.
-        num_workers: How many workers the function gathers. It is the first of them. The resources of the other workers
-            are reserved until this job ends.
+        num_workers: How many workers the function gathers. The function runs in the first one. The resources of the
+            other workers are reserved until this job ends.
 
     Returns:
         A reference whose result `ray.get` returns.
@@ -46,15 +46,15 @@ def _strategy(resources: Resources, num_workers: int) -> PlacementGroupSchedulin
 
 
 def submitted_to(node: str, function: Callable[..., Any], *arguments: Any) -> ray.ObjectRef:
-    """Submit a function to one node of the connected cluster. It takes none of the node's resources.
+    """Submit a function to one node of the connected cluster. The function takes none of the node's resources.
 
     Args:
         node: The node's id in Ray.
-        function: A function of a module, because the node imports it.
+        function: A function at the top level of a module, because the node imports it.
         *arguments: The function's arguments.
 
     Returns:
-        A reference whose result `ray.get` returns; it fails if the node is lost.
+        A reference whose result `ray.get` returns. `ray.get` fails if the node is lost.
     """
     strategy = NodeAffinitySchedulingStrategy(node, soft=False)
     task = ray.remote(function).options(num_cpus=0, num_gpus=0, max_retries=0, scheduling_strategy=strategy)

@@ -12,12 +12,15 @@ from service.runner.shipping.outbox import Outbox
 from service.runner.shipping.run_content import chain_name
 from service.states import ExperimentState, WorkState
 
-# How many shared failures the reason of an experiment quotes; their messages are long.
+# How many shared failures the reason of an experiment quotes at most, because their messages are long.
 MAX_ALIKE = 3
 
 
 def outcome_of(board: Board, ledger: Ledger, outbox: Outbox) -> Outcome:
-    """Return the outcome: failed (by chains, by a refusal of MLflow, or by a search without a result) or succeeded."""
+    """Return the outcome: succeeded, or failed.
+
+    An experiment fails if a chain failed, if MLflow refuses its points, or if its search has no result for an arm.
+    """
     assert board.over, "Tune has ended, and something is left to run"
     reasons, failure = [], None
     if outbox.refusal is not None:
@@ -38,7 +41,7 @@ def outcome_of(board: Board, ledger: Ledger, outbox: Outbox) -> Outcome:
 
 
 def _arms_without_result(ledger: Ledger) -> Iterator[tuple[str, ChainStop]]:
-    """Yield each arm of which a search stopped every configuration, with the stop of one of its chains."""
+    """Yield each arm whose configurations were all stopped by a search, with the stop of one of its chains."""
     ended: dict[tuple[str, int], bool] = {}
     stops: dict[str, ChainStop] = {}
     for chain in ledger.chains.values():
@@ -52,7 +55,7 @@ def _arms_without_result(ledger: Ledger) -> Iterator[tuple[str, ChainStop]]:
 
 def failed_in_words(board: Board, ledger: Ledger) -> str:
     """Return how many chains failed. A failure that several chains share is shown once, with their number."""
-    # The chains of the ledger have their proposed values, those of the board do not.
+    # The chains of the ledger have their proposed values. The chains of the board do not.
     failed = [ledger.chains[chain.id] for chain in board.failed_chains]
     head = f"{len(failed)} of {board.num_chains} chains failed"
     alike: list[tuple[int, str]] = []

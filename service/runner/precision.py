@@ -1,7 +1,7 @@
 """The meaning of `precision: auto` in an experiment.
 
-A node that can run the experiment's trials decides it once. The decision is stored in the experiment's folder. Every
-stage, every restart and every verification uses it, on any node.
+A node that can run the experiment's trials decides the precision once. The decision is stored in the experiment's
+folder. Every stage, every restart and every verification uses this decision, on any node.
 """
 
 import json
@@ -20,7 +20,7 @@ from tet_core.files import write_once
 log = logging.getLogger("service.runner")
 
 AUTO = "auto"
-# The time, in s, between two checks whether to stop waiting for the node.
+# The time, in s, between two calls of `must_stop` while the driver waits for the node.
 LOOK_EVERY_S = 1.0
 
 Level = TypeVar("Level", Experiment, Arm, TrainStage)
@@ -33,7 +33,7 @@ def has_auto(spec: Experiment) -> bool:
 
 
 def decide_auto(folder: ExperimentFolder, spec: Experiment, must_stop: Callable[[], bool]) -> Experiment:
-    """Return the spec with `auto` replaced; if that is not decided yet, a node of the cluster decides it.
+    """Return the spec with `auto` replaced. If the precision is not decided yet, a node of the cluster decides it.
 
     Args:
         folder: The experiment's folder.

@@ -1,7 +1,7 @@
 """The entry point of a verification's Ray job: it runs a stage again and compares the result with the journal.
 
-The stage starts where it started before: from fresh weights, or from the last checkpoint of the stage before it. Only
-the stage's journal is read. Only the result is written, in a folder of its own.
+The stage starts where it started before: from fresh weights, or from the last checkpoint of the stage before it. The
+job reads the stage's journal and does not change it. The job writes only the result, in a folder of its own.
 """
 
 import argparse
@@ -49,11 +49,11 @@ class VerifyArguments:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Replay a stage and write the result; return 0, also for a difference."""
+    """Replay a stage and write the result. Return 0, even if the replay differs."""
     arguments = parse_arguments(argv)
     log_to(logging.StreamHandler(sys.stdout))
     folder = ExperimentFolder(arguments.storage, arguments.experiment)
-    # Before mkdir: without a spec this fails, so that a late job does not restore the folder of a deleted experiment.
+    # Read the spec before mkdir. This fails if the experiment was deleted: a late job does not make its folder again.
     spec = precision.with_auto_decided(folder, parse(json.loads(folder.spec.read_bytes())))
     target = folder.verification(arguments.number)
     target.mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ def _on_a_node(
 ) -> dict[str, Any]:
     """Replay a stage on a node for trials, with the resources of a trial.
 
-    The number of workers is that of the training, because the number in the spec may have changed since.
+    The replay has as many workers as the training had, because the number in the spec may have changed since then.
     """
     ray.init(address="auto", log_to_driver=True, logging_level=logging.WARNING)
     segments = segments_of(read_progress(folder.stage(chain.id, arguments.stage)))
@@ -84,7 +84,7 @@ def _on_a_node(
 def replayed(
     folder: ExperimentFolder, chain: Chain, stage: int, data_root: Path | None, demand: dict[str, float]
 ) -> dict[str, Any]:
-    """Replay a stage in this process and in those of its other workers; return the result, also for a failure."""
+    """Replay a stage in this process and in the processes of its other workers; return the result, or the failure."""
     config = chain.stages[stage].config.model_dump(mode="json")
     root = None if data_root is None else str(data_root)
 
@@ -107,7 +107,7 @@ def replayed(
 
 
 def parse_arguments(argv: list[str] | None) -> VerifyArguments:
-    """Read the command line; None: the command line of this process."""
+    """Read the command line `argv`. If `argv` is None, read the command line of this process."""
     parser = argparse.ArgumentParser(prog="python -m service.runner.verify", description=__doc__)
     parser.add_argument("--experiment", required=True, help="the experiment's id")
     parser.add_argument("--number", required=True, type=int, help="number of the verification, from 1")

@@ -36,8 +36,9 @@ def with_values(document: Document, values: Mapping[str, Any], names: Sequence[s
     """Return a copy of a spec with new values at some places; the order of the places does not matter.
 
     The key of an element in a list is its number, from 0. A list replaces the list of the level above as a whole. So an
-    arm or a stage without the list first gets a copy of the list that applies to it: that of the nearest level above,
-    else the data set's augmentation or the optimiser's default. The name of a block is copied in the same way.
+    arm or a stage without the list first gets a copy of the list that applies to it. This is the list of the nearest
+    level above that has one; if no level has one, it is the data set's augmentation or the optimiser's default. The
+    name of a block is copied in the same way.
 
     Args:
         document: A spec as plain data, without faults, with all or some of its arms.
@@ -57,7 +58,7 @@ def with_values(document: Document, values: Mapping[str, Any], names: Sequence[s
 
 
 def _copied(value: Any) -> Any:
-    """Return a deep copy of plain data, in a third of the time of `copy.deepcopy`: searches make thousands."""
+    """Return a deep copy of plain data, in a third of the time of `copy.deepcopy`. A search makes thousands of them."""
     if isinstance(value, dict):
         return {key: _copied(item) for key, item in value.items()}
     return [_copied(item) for item in value] if isinstance(value, list) else value
@@ -72,7 +73,7 @@ def _split(place: str, names: Sequence[str]) -> tuple[str | None, str]:
     if not place.startswith(ARMS):
         return None, place
     inner = place.removeprefix(ARMS)
-    # Names may hold dots.
+    # Names of arms may contain dots.
     fitting = [name for name in names if inner.startswith(name + ".")]
     if not fitting:
         raise UnknownPlaceError(f"must name an arm after '{ARMS}': {', '.join(map(repr, names[:20]))}")
@@ -103,7 +104,10 @@ def _train_stages(arm: Document) -> Iterator[Document]:
 
 
 def _set_setting(level: Document, keys: list[str], value: Any, above: tuple[Document, ...]) -> None:
-    """Set a value at a level. A missing block starts with the name that applies there; a missing list, as a copy."""
+    """Set a value at a level.
+
+    A missing block starts with the name that applies there. A missing list starts as a copy of the list that applies.
+    """
     key, *inner = keys
     if not inner:
         level[key] = value
@@ -188,7 +192,7 @@ def _within(holder: Any, key: str, place: str, name: str = "") -> Any:
 
 
 def _key(holder: Any, key: str, name: str) -> str | int:
-    """Return the key of a block as text, that of a list as a number; `name` is the list's name for errors."""
+    """Return a key of a block as text, or a key of a list as a number; `name` is the list's name for errors."""
     if isinstance(holder, dict):
         return key
     if key in map(str, range(len(holder))):

@@ -18,8 +18,8 @@ _BITS = 53
 def proposals(search: Search, places: Sequence[str], *, at_most: int | None = None) -> tuple[Configuration, ...]:
     """Return the configurations for some places of a search's space: the whole grid, or the wanted number of draws.
 
-    No two are equal. A draw depends only on the search's seed, the place and the configuration's number; a
-    configuration that equals an earlier one is drawn again. If fewer exist than are wanted, all are returned.
+    No two configurations are equal. A draw depends only on the search's seed, the place and the configuration's number.
+    A configuration that equals an earlier one is drawn again. If fewer exist than are wanted, all are returned.
 
     Args:
         search: The search.
@@ -42,7 +42,7 @@ def num_possible(space: Mapping[str, Dimension]) -> int:
 
 
 def grid_size(space: Mapping[str, Dimension]) -> int:
-    """Return an upper bound of the number of configurations of a grid: points of an integer range may be equal."""
+    """Return the largest number of configurations of a grid: there are fewer if rounded points of a range are equal."""
     return math.prod(dimension.grid_size for dimension in space.values())
 
 

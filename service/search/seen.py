@@ -11,8 +11,8 @@ class Seen:
 
     Attributes:
         values: The configuration's values, by place.
-        state: "complete": it has an `outcome`; "stopped": it ended early, and has its `progress`; "broken": the network
-            diverged or died; "running": it has not ended; "failed": it ended without a result.
+        state: "complete": it has an `outcome`; "stopped": it ended early, and has its `progress`; "broken": a trial
+            failed because of its values; "running": it has not ended; "failed": it ended without a result.
         outcome: The value of each goal.
         progress: Validation accuracy, a fraction, by the number of epochs at which it was judged.
     """

@@ -32,7 +32,7 @@ def judged(rule: EarlyStopping, own: History, others: Sequence[History]) -> Judg
 
 
 def _at_a_rung(value: float, others: Sequence[float], factor: int) -> Judgement:
-    """Judge at a rung: of the `n` configurations there so far, the best `n / factor`, rounded up, continue.
+    """Judge at a rung: of the `n` configurations that have reached it, the best `n / factor` (rounded up) continue.
 
     Of two equal configurations, the earlier one counts as better.
     """

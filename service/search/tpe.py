@@ -48,7 +48,7 @@ def tpe_configuration(search: Search, space: Mapping[str, Dimension], key: str, 
 def _comparable(seen: Sequence[Seen]) -> Sequence[Seen]:
     """Return the configurations as Optuna can compare them.
 
-    With two goals, a broken configuration gets the worst outcome so far: Optuna then has no other state for it.
+    With two goals, Optuna has no state for a bad configuration, so a broken one gets the worst outcome so far.
     """
     outcomes = [each.outcome for each in seen if each.state == "complete"]
     if not outcomes or len(outcomes[0]) == 1:

@@ -12,7 +12,7 @@ def in_few_digits(values: Mapping[str, Any]) -> list[str]:
 
 
 def integers_instead(kind: str, low: int, high: int) -> str:
-    """Return what to write instead of a `range` or `log_range`, whose ends hold `low` to `high`, for an integer."""
+    """Return what to write for an integer from `low` to `high`, instead of a `range` or a `log_range`."""
     doubled = [low * 2**power for power in range(8) if low * 2**power <= high] if low > 0 else [low, high]
     return (
         f"takes integers, and a {kind} gives real numbers: write int_range: [{low}, {high}], which is evenly "

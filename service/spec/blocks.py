@@ -10,8 +10,8 @@ from tet_core.config import Config
 AcceleratorType = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 ExperimentId = Annotated[str, Field(pattern="^[0-9a-f]{20}$")]
 ACCELERATOR_PREFIX = "accelerator_type:"
-# Ray gives each node with an accelerator one unit of a resource with the accelerator's name. A trial takes this share:
-# so Ray places it on such a node, and the share is too small to limit the number of trials there.
+# Ray gives each node with an accelerator one unit of a resource with the accelerator's name. A trial takes this share
+# of it, so Ray places the trial on such a node. The share is too small to limit the number of trials there.
 ACCELERATOR_SHARE = 0.001
 MAX_WORKERS = 64
 
@@ -82,7 +82,7 @@ class Retention(Config):
 class Webhook(Config):
     """The address that gets a signed POST when the experiment ends; the operator allows its host."""
 
-    # `service.spec.posted` checks its form: what older versions stored stays readable.
+    # `service.spec.posted` checks the form of a posted URL. Stored URLs are not checked: older versions accepted more.
     url: Annotated[str, Field(min_length=1, max_length=2_000)]
 
 
@@ -135,8 +135,8 @@ class Limits(Config):
         5,
         ge=1,
         le=1_000,
-        description="Number of trials of a stage that may be lost in a row, without an "
-        "epoch in between, until it fails.",
+        description="Number of trials of a stage that are lost in a row, without an "
+        "epoch in between, until the stage fails.",
     )
     health: HealthLimits | None = Field(
         None, description="Limits for the layers of neurons; null: their rates are only logged."

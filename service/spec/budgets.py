@@ -10,7 +10,8 @@ from service.errors import FieldError
 from service.spec.raw import Path
 
 SEEDS: Path = ("seeds",)
-# A stage costs as much as this number of values of the spec. A longer stage counts as several.
+# Resolving a stage costs as much as reading this many values of the spec. An arm with more values counts as more
+# stages.
 VALUES_OF_A_STAGE = 30
 
 
@@ -39,7 +40,7 @@ class ArmSize:
         num_configurations: The number of its configurations; 1 without a search.
         num_resolved: How often its stages are resolved when the experiment is posted. A search that learns resolves
             only its first configurations, and every search resolves the ends of its ranges too.
-        num_values: The number of values in its part of the spec, which each resolution reads; 0: not of interest.
+        num_values: The number of values in its part of the spec, which each resolution reads; 0: do not count them.
     """
 
     num_stages: int
@@ -49,18 +50,18 @@ class ArmSize:
 
     @property
     def configured_stages(self) -> int:
-        """What resolving costs, in stages."""
+        """The cost of resolving the arm, as a number of stages."""
         return self.num_resolved * max(self.num_stages, -(-self.num_values // VALUES_OF_A_STAGE))
 
 
 def budget_faults(arms: Sequence[ArmSize], num_seeds: int, budgets: Budgets, place: Path) -> Iterator[FieldError]:
-    """Yield a fault for each budget that a plan would exceed; this is arithmetic alone.
+    """Yield a fault for each budget that a plan would exceed. This only computes numbers, and resolves nothing.
 
     Args:
         arms: The sizes of all arms.
         num_seeds: The number of seeds.
         budgets: The budgets.
-        place: The field that multiplies chains and stages: that of the seeds, or that of the search.
+        place: The field that multiplies chains and stages: `seeds`, or a field of the search.
     """
     num_configurations = sum(arm.num_configurations for arm in arms)
     num_chains = num_configurations * num_seeds

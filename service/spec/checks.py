@@ -17,7 +17,7 @@ from service.spec.stage_checks import stage_faults
 from tet_core.config import FOR_STILL_IMAGES, ModelConfig, misfit
 
 MAX_CHAINS = 100_000
-# Maximum number of faults that one check finds: an answer lists 500 of all, and a document may have half a million.
+# Maximum number of faults that one check finds: an answer lists only 500, and a document may have half a million.
 MAX_COUNTED = 10_000
 _MODEL: TypeAdapter[ModelConfig] = TypeAdapter(ModelConfig)
 

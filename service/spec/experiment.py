@@ -46,7 +46,7 @@ MAX_NAME_LENGTH = 80
 MAX_ARMS = 1_000
 MAX_STAGES = 100
 MAX_SEEDS = 100_000
-# Maximum number of faults that an answer lists; with more of them it would be longer than the spec.
+# Maximum number of faults that an answer lists: with more faults, the answer would be longer than the spec.
 MAX_FAULTS = 500
 
 
@@ -137,7 +137,7 @@ class Experiment(Overrides):
 
 
 def parse_posted(raw: object) -> Experiment:
-    """Make an experiment from what a user posts: as `parse`, with the checks that older versions did not make.
+    """Make an experiment from what a user posts, as `parse` does, and with the checks that older versions did not make.
 
     Raises:
         SpecInvalid: The spec has faults.
@@ -152,7 +152,7 @@ def parse(raw: object, *, also: Sequence[FieldError] = ()) -> Experiment:
     be lists or tuples.
 
     Args:
-        raw: The data; a stored spec, or one with `also` from `posted_faults`.
+        raw: The data of a stored spec, or of a posted one. For a posted one, `also` has the faults of `posted_faults`.
         also: Faults that the caller has found; they are reported together with those found here.
 
     Raises:
@@ -165,7 +165,7 @@ def parse(raw: object, *, also: Sequence[FieldError] = ()) -> Experiment:
         experiment = Experiment.model_validate(_frozen(raw), strict=True)
     except ValidationError as error:
         faults, total = faults_of(Experiment, error, limit=MAX_FAULTS)
-    # What the caller has found says more than pydantic does of the same text.
+    # For the same text, the fault that the caller has found says more than the fault of pydantic.
     known = {fault.pointer for fault in also}
     others = [fault for fault in faults if fault.pointer not in known]
     faults, total = others, total - len(faults) + len(others)

@@ -19,7 +19,7 @@ from pydantic_core import ErrorDetails
 from service.errors import FieldError
 from service.text import printable
 
-# Characters of the longest unknown key for which a similar name is searched: a longer one takes time and is no typo.
+# The longest unknown key, in characters, for which a similar name is searched: a longer one takes time and is no typo.
 _MAX_KEY_TO_MATCH = 80
 
 
@@ -44,7 +44,7 @@ def faults_of(model: type[BaseModel], error: ValidationError, *, limit: int) -> 
 
 
 def _is_echo(error: ErrorDetails) -> bool:
-    """Return whether a list only seems too short: pydantic counts valid items alone, and reports the others too."""
+    """Return whether a list only seems too short: pydantic counts only valid items, and also reports the others."""
     return error["type"] == "too_short" and len(error["input"]) >= error["ctx"]["min_length"]
 
 

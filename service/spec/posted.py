@@ -1,6 +1,6 @@
-"""Checks of what users post, which what is stored does not have to pass: older versions accepted more.
+"""Checks that a posted spec has to pass, and a stored one does not, because older versions accepted more.
 
-A spec that was stored once is read again by drivers, forks and comparisons, so these checks stand only at the door.
+Drivers, forks and comparisons read stored specs again. So only the request that posts a spec makes these checks.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from service.spec.raw import Path
 from service.text import hidden_in
 from service.web_address import web_address
 
-# The only text of several lines.
+# The only text that may have several lines.
 DESCRIPTION: Path = ("description",)
 
 

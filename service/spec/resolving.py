@@ -49,7 +49,7 @@ def resolve_arm(spec: Experiment, arm_index: int, seed: int) -> tuple[StageConfi
 
 
 def _of_every_stage(spec: Experiment, seed: int) -> dict[str, Any]:
-    """Return the parts of a training that the spec's top level alone gives."""
+    """Return the parts of a training that come from the spec's top level alone."""
     return {
         "dataset": spec.dataset,
         "model": spec.model,
@@ -70,7 +70,7 @@ class _Settings:
         self._without_own: dict[str, Any] | None = None
 
     def of(self, stage: TrainStage) -> dict[str, Any]:
-        """Return the settings of a stage, as models; stages without settings of their own share them."""
+        """Return the settings of a stage, as models. All stages without settings of their own share one result."""
         own = _own_settings(stage)
         if not own and self._without_own is not None:
             return self._without_own
@@ -100,9 +100,9 @@ def _own_settings(level: Overrides) -> dict[str, Any]:
 
 
 def _schedule_spans(stages: Sequence[TrainStage]) -> list[tuple[int, int | None]]:
-    """Return, for each stage, the epochs of its schedule before it, and the schedule's length (None: the stage's own).
+    """Return for each stage how many epochs of its schedule come before it, and the schedule's length in epochs.
 
-    Stages joined by `inherit: all` share one schedule.
+    Stages joined by `inherit: all` share one schedule. The length is None if the stage has a schedule of its own.
     """
     joined: list[list[TrainStage]] = []
     for stage in stages:

@@ -13,7 +13,7 @@ MAX_LEARNT = 1_000
 MAX_DIMENSIONS = 50
 MAX_POINTS = 1_000
 MAX_TEXT = 200
-# Integers up to here are exact as floats too.
+# Integers up to this one are exact as floats too.
 LARGEST = 2**53
 Goal = Literal["val/accuracy", "val/energy_j", "train_time_s"]
 ACCURACY: Goal = "val/accuracy"
@@ -36,7 +36,7 @@ Integer = Annotated[int, Field(ge=-LARGEST, le=LARGEST)]
 
 
 class Dimension(Config):
-    """The values that a search tries at one place of the spec: exactly one of the first four keys."""
+    """The values that a search tries at one place of the spec. Exactly one of the first four keys is set."""
 
     choice: Annotated[tuple[Scalar, ...], Field(min_length=2, max_length=MAX_POINTS)] | None = Field(
         None, description="One of these values."
@@ -66,7 +66,7 @@ class Dimension(Config):
 
     @property
     def ends(self) -> tuple[Any, ...]:
-        """The values that are checked for all: both ends of a range, or every choice."""
+        """The values that are checked instead of all values: both ends of a range, or every choice."""
         given = (self.choice, self.range, self.log_range, self.int_range)
         return next(values for values in given if values is not None)
 
@@ -74,7 +74,7 @@ class Dimension(Config):
 class Search(Config):
     """A search: every arm is tried at many settings, and the arms are compared, each at its best settings.
 
-    The validation set alone decides what is best.
+    The validation set alone decides which settings are the best.
     """
 
     method: Literal["grid", "random", "tpe"] = Field(
@@ -84,7 +84,7 @@ class Search(Config):
         None,
         ge=1,
         le=MAX_CONFIGURATIONS,
-        description="Number of configurations to draw; left out for a grid, whose points give it.",
+        description="Number of configurations to draw; leave it out for a grid, whose points give the number.",
     )
     seed: Seed = 0
     goal: Annotated[tuple[Goal, ...], Field(min_length=1, max_length=2)] = Field(
@@ -117,7 +117,8 @@ class Search(Config):
 class Asha(Config):
     """Asynchronous successive halving: at each rung the best part of the configurations continues.
 
-    The rungs of a train stage are the epochs `grace_epochs`, times `reduction_factor`, times its square, and so on.
+    The first rung of a train stage is the epoch `grace_epochs`. Each further rung is the rung before it times
+    `reduction_factor`.
 
     Source: Li et al., A System for Massively Parallel Hyperparameter Tuning, MLSys 2020. The decision about a
     configuration is made when it reaches the rung, and is never changed.
@@ -129,8 +130,8 @@ class Asha(Config):
         3,
         ge=2,
         le=100,
-        description="One in this number of configurations continues; each rung has this number of "
-        "times the epochs of the rung before.",
+        description="One of this many configurations continues; the epoch of each rung is this many "
+        "times the epoch of the rung before.",
     )
 
     def judges_at(self, epoch: int) -> bool:
@@ -144,7 +145,7 @@ class Asha(Config):
 class MedianStopping(Config):
     """Median stopping: a configuration ends if its best value is below the median of the others' averages.
 
-    Source: Golovin et al., Google Vizier, KDD 2017. The averages are those of all values up to the same epoch.
+    Source: Golovin et al., Google Vizier, KDD 2017. Each average is over all values up to the same epoch.
     """
 
     name: Literal["median"]

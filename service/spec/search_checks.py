@@ -9,7 +9,7 @@ from service.spec.raw import Path, items
 from service.spec.search import ACCURACY, KINDS, MAX_CONFIGURATIONS, MAX_LEARNT
 
 GRID, DRAWN = "grid", ("random", "tpe")
-# Smallest width of a range: relative to its larger end, and absolute. It leaves more numbers than are ever drawn.
+# Smallest width of a range: relative to its larger end, and absolute. It still has more numbers than are ever drawn.
 NARROWEST, SMALLEST = 1e-9, 1e-250
 
 
@@ -107,9 +107,8 @@ def _dimension(path: Path, dimension: dict[str, Any], of_grid: bool) -> Iterator
 def _choice(path: Path, values: object) -> Iterator[FieldError]:
     if not isinstance(values, list | tuple):
         return
-    seen: set[int | float | str] = (
-        set()
-    )  # not a search in the list: it may be long, since nothing has checked its length
+    # A set, because a look-up in the list is slow: the list may be long, since nothing has checked its length yet.
+    seen: set[int | float | str] = set()
     for index, value in enumerate(values):
         if not isinstance(value, int | float | str):
             continue

@@ -21,9 +21,9 @@ from service.store.repository import Repository
 MIGRATIONS = Path(__file__).parent / "migrations"
 # Seconds that a writer waits for another writer before SQLite raises an error.
 SQLITE_BUSY_TIMEOUT_S = 20
-# Number of connections to PostgreSQL that stay open. Under load as many again are opened, and closed afterwards.
+# Number of connections to PostgreSQL that stay open. Under load, up to as many more are opened and closed again.
 NUM_CONNECTIONS = 15
-# Any constant will do: it names the lock under which one process at a time migrates a PostgreSQL database.
+# An arbitrary number: it names the lock under which one process at a time migrates a PostgreSQL database.
 MIGRATION_LOCK = 7_481_126
 # Alembic's table.
 REVISIONS = "alembic_version"
@@ -116,7 +116,7 @@ def _known_revisions() -> frozenset[str]:
 
 def _revisions(connection: Connection) -> tuple[str, ...]:
     """Return the revisions of the tables: none in a new database, one in ours."""
-    # Alembic's own question logs two lines each time, and /readyz asks often.
+    # Alembic's own function for this logs two lines at each call, and /readyz asks often.
     if not inspect(connection).has_table(REVISIONS):
         return ()
     return tuple(connection.execute(text(f"SELECT version_num FROM {REVISIONS}")).scalars())

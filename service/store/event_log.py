@@ -40,8 +40,8 @@ class EventLog:
         """Return at most `limit` events of some experiments, oldest first.
 
         Args:
-            known: For each experiment the id after which its events are wanted. Ids are in the order of the stores
-                within one experiment only, so one id for all of them would miss events.
+            known: For each experiment, the id after which its events are wanted. Only the ids of one experiment are in
+                the order in which they were stored, so with one id for all experiments, events would be missed.
             limit: The largest number of events.
         """
         wanted = [and_(EventRow.experiment_id == each, EventRow.id > after) for each, after in known.items()]

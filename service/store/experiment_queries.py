@@ -37,7 +37,7 @@ class Active:
     driver_attempt: int
 
 
-# Chains whose rows are in memory at once while an experiment is stored: 20,000 stages would take 30 MB.
+# How many chains have their rows in memory at once while an experiment is stored: 20,000 stages would take 30 MB.
 CHAINS_AT_ONCE = 1_000
 _LONG_COLUMNS = (
     ExperimentRow.spec,
@@ -98,7 +98,7 @@ class Experiments:
             limit: largest number of experiments to return.
             after: id of the last experiment on the previous page; None for the first page.
             state: return only experiments in this state; None: in any state.
-            name: return only experiments whose name contains this text; upper and lower case are equal.
+            name: return only experiments whose name contains this text, in upper or lower case.
         """
         query = select(ExperimentRow).order_by(ExperimentRow.created_at.desc(), ExperimentRow.id.desc()).limit(limit)
         query = query.options(*(defer(column, raiseload=True) for column in _LONG_COLUMNS))

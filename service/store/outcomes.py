@@ -1,7 +1,7 @@
-"""What an experiment's results are computed from: a few columns of its chains and stages.
+"""The data from which an experiment's results are computed: a few columns of its chains and stages.
 
-The tables' classes make an object for every row, and read all metrics of every stage, of which there are hundreds in a
-deep network. For the largest experiment that takes ten times as long as these two queries.
+The classes of the tables are not used here. They make an object for every row, and read all metrics of every stage,
+which are hundreds in a deep network. For the largest experiment, that takes ten times as long as these queries.
 """
 
 from collections.abc import Mapping
@@ -61,7 +61,7 @@ class Outcomes:
         self._session = session
 
     def of(self, experiment_id: str) -> list[ChainOutcome]:
-        """Return all chains in the plan's order, with four queries however many there are."""
+        """Return all chains in the plan's order. This takes four queries for any number of chains."""
         metrics = self._metrics(experiment_id)
         values = self._hyperparameters(experiment_id)
         stages: dict[str, list[StageOutcome]] = {}

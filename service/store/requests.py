@@ -43,7 +43,7 @@ class Requests:
         self._session, self._experiments, self._events = session, experiments, events
 
     def want(self, experiment_id: str, wanted: Wanted, resources: NewResources | None = None) -> ExperimentRow:
-        """Store what a user wants of an experiment; the reconciler makes it true. A repeated request changes nothing.
+        """Store what a user wants of an experiment, for the reconciler. A repeated request changes nothing.
 
         Args:
             experiment_id: the experiment's id.
@@ -111,7 +111,7 @@ class Requests:
         return row
 
     def _give(self, row: ExperimentRow, resources: NewResources) -> dict[str, Any]:
-        """Replace the resources in the spec; return what the event states of it.
+        """Replace the resources in the spec; return the change as fields of an event.
 
         No driver of the experiment runs. Its next driver starts as usual, and reads the new spec.
         """

@@ -13,14 +13,14 @@ from service.store.tables import ExperimentRow
 
 
 def new_experiment_id() -> str:
-    """Return a new id: 20 hex digits, the first 11 of them the time in ms, so that ids sort by age."""
+    """Return a new id of 20 hex digits. The first 11 are the time in ms, so that ids sort by age."""
     return f"{time.time_ns() // 1_000_000:011x}{secrets.token_hex(5)[:9]}"
 
 
 def experiment_row(
     spec: Experiment, *, num_stages: int = 0, preset: str | None, rerun_of: str | None = None
 ) -> ExperimentRow:
-    """Return the row of a new, queued experiment; `preset` and `rerun_of` name what it was made from."""
+    """Return the row of a new, queued experiment; `preset` and `rerun_of` say from what the experiment was made."""
     now = utc_now()
     return ExperimentRow(
         id=new_experiment_id(),

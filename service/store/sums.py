@@ -1,4 +1,4 @@
-"""Totals over the chains of an experiment. The database adds up; no chain is loaded."""
+"""Totals over the chains of an experiment. The database computes the sums; no chain is loaded."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,8 @@ from service.spec.search import ACCURACY
 from service.states import WorkState
 from service.store.tables import ChainRow, StageRow
 
-# A stage without a T counts as one step. In 64 bits: PostgreSQL multiplies with the width of the factors.
+# A stage without a T counts as one step. The cast to 64 bits is needed, because in PostgreSQL a product has no more
+# bits than its factors.
 _STEPS = func.coalesce(cast(StageRow.T, BigInteger), 1)
 _OF_ITS_CHAIN = and_(StageRow.experiment_id == ChainRow.experiment_id, StageRow.chain_id == ChainRow.id)
 # Only chains in these states count for the choice of the best configuration.
@@ -26,7 +27,8 @@ _Accuracies = Mapping[tuple[str, int], float]
 class Extent:
     """The epochs of training and the rows of analyses, done and in total.
 
-    Work is the sum of both, each times its T, because an epoch with T steps takes about T times as long.
+    Work is the sum of both, each times its T, because an epoch with T steps takes roughly T times as long as an epoch
+    with one step.
     """
 
     num_chains: int
@@ -81,7 +83,7 @@ class Sums:
         self._session = session
 
     def failures(self, experiment_id: str, limit: int) -> list[FailureCount]:
-        """Return the failures of an experiment's stages, equal ones once, the most frequent first."""
+        """Return the different failures of an experiment's stages, the most frequent first."""
         type_, whose, message = (StageRow.failure[key].as_string() for key in ("type", "class", "message"))
         num_chains = func.count(StageRow.chain_id.distinct())
         query = (
@@ -170,6 +172,6 @@ def _means(values: Mapping[tuple[str, int], Mapping[str, float]]) -> _Accuracies
 
 
 def _summary(type_: str | None, whose: str, message: str) -> FailureSummary:
-    """Return a failure as it was stored, perhaps before there were types."""
+    """Return a stored failure. Earlier versions stored failures without a type."""
     typed = {} if type_ is None else {"type": type_}
     return FailureSummary.model_validate({**typed, "class": whose, "message": message})

@@ -33,28 +33,28 @@ class ExperimentRow(Table):
     description: Mapped[str] = mapped_column(Text, default="")
     labels: Mapped[dict[str, str]] = mapped_column(default=dict)
     preset: Mapped[str | None] = mapped_column(String(80))
-    # The search whose best configurations it measures. No foreign key: the search may be deleted.
+    # The search whose best configurations this experiment measures. No foreign key: the search may be deleted.
     rerun_of: Mapped[str | None] = mapped_column(String(32))
     spec: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     state: Mapped[str] = mapped_column(String(16), index=True)
-    # Why it is in this state: the words for people, and the kind, on which decisions depend. See `set_reason`.
+    # Why the experiment is in this state: the words for people, and the kind, by which code decides. See `set_reason`.
     reason: Mapped[str] = mapped_column(Text, default="")
     reason_kind: Mapped[ReasonKind] = mapped_column(EnumText(ReasonKind), default=ReasonKind.NONE)
     failure: Mapped[dict[str, Any] | None]
     wanted: Mapped[Wanted] = mapped_column(EnumText(Wanted, 16), default=Wanted.RUN)
-    # Why the service itself keeps it from running, in words; empty if it does not. See `is_held`.
+    # Why the service itself keeps the experiment from running, in words; empty if nothing does. See `is_held`.
     hold: Mapped[str] = mapped_column(Text, default="")
-    # The queue: its owner, its priority, since when it waits, and what one of its trials needs on a node.
+    # For the queue: the owner, the priority, the start of the wait, and what one of the trials needs on a node.
     owner: Mapped[str] = mapped_column(String(80), default="local")
     priority: Mapped[int] = mapped_column(Integer, default=0)
     queued_at: Mapped[datetime]
     demand: Mapped[dict[str, Any]]
     # Earlier values of the spec's `resources`, oldest first, each with its generation and the time of its replacement.
     resources_history: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
-    # The generation: 1, plus one for each retry. And the number of the generation's first driver.
+    # The generation (1, plus one for each retry), and the number of the generation's first driver.
     generation: Mapped[int] = mapped_column(Integer, default=1)
     first_driver: Mapped[int] = mapped_column(Integer, default=1)
     # The number of the newest driver, and the number of drivers in a row that died without committing an epoch.
@@ -62,8 +62,8 @@ class ExperimentRow(Table):
     idle_deaths: Mapped[int] = mapped_column(Integer, default=0)
     epochs_at_start: Mapped[int] = mapped_column(LongInteger, default=0)
     retry_at: Mapped[datetime | None]
-    # The current stretch lasts from leaving the queue to the next pause or the end, over all drivers in between. Its
-    # start, and the epochs times T that were done before it.
+    # The start of the current stretch, and the work (epochs times T) that was done before it. A stretch begins when the
+    # experiment leaves the queue, and lasts to the next pause or the end. It does not end with a driver.
     stretch_started_at: Mapped[datetime | None]
     work_at_stretch: Mapped[int] = mapped_column(LongInteger, default=0)
     stages_done: Mapped[int] = mapped_column(Integer, default=0)
@@ -83,7 +83,7 @@ class ExperimentRow(Table):
 
     @hybrid_property
     def is_held(self) -> bool:
-        """Whether the service itself keeps it from running, whatever the user wants."""
+        """Whether the service itself keeps the experiment from running, even if the user wants it to run."""
         return self.hold != ""
 
     def current_reason(self) -> Reason:
@@ -110,7 +110,7 @@ class OutcomeRow(Table):
 
 
 class LineageRow(Table):
-    """An experiment and a parent from whose checkpoints it starts: while it exists, the parent cannot be deleted."""
+    """An experiment, and a parent from whose checkpoints it starts. The parent cannot be deleted first."""
 
     __tablename__ = "lineage"
 
@@ -149,7 +149,7 @@ class ChainRow(Table):
     state: Mapped[str] = mapped_column(String(16), default="waiting")
     # The number of its configuration within the arm, from 0.
     configuration: Mapped[int] = mapped_column(Integer, default=0)
-    # Why the search stopped it; empty if it did not.
+    # Why the search stopped the chain; empty if it did not stop it.
     reason: Mapped[str] = mapped_column(Text, default="")
     mlflow_run_id: Mapped[str | None] = mapped_column(String(64))
     stages: Mapped[list["StageRow"]] = relationship(order_by="StageRow.index", lazy="selectin", viewonly=True)
@@ -177,7 +177,7 @@ class StageRow(Table):
     mlflow_run_id: Mapped[str | None] = mapped_column(String(64))
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     failure: Mapped[dict[str, Any] | None]
-    # The counts of the test set (`service.events.ClassCounts`); None if the stage ran under a version before they were.
+    # The counts of the test set (`service.events.ClassCounts`); None if an earlier version ran the stage.
     test_set: Mapped[dict[str, Any] | None]
 
     __table_args__ = (

@@ -13,7 +13,7 @@ from service.store.event_log import EventLog
 from service.store.experiment_queries import Experiments
 from service.store.tables import ExperimentRow
 
-# Any constant will do: on PostgreSQL it names the lock under which one reconciler at a time starts queued experiments.
+# An arbitrary number: on PostgreSQL it names the lock under which one reconciler at a time starts queued experiments.
 QUEUE_LOCK = 7_481_127
 
 
@@ -41,7 +41,7 @@ class Transitions:
         Args:
             owner: the owner's name.
             running: number of experiments that may run at once.
-            running_per_owner: the same for one owner; None: no such limit.
+            running_per_owner: number of experiments of one owner that may run at once; None: no such limit.
         """
         if self._session.get_bind().dialect.name == "postgresql":  # on SQLite there is one writer at a time anyway
             self._session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": QUEUE_LOCK})
@@ -64,8 +64,8 @@ class Transitions:
         Args:
             experiment_id: the experiment's id.
             before: the state in which it was seen.
-            after: the new state; the same state changes only other columns.
-            seen_attempt: the number of the newest driver at that time; None: any driver.
+            after: the new state. If it equals `before`, only other columns change.
+            seen_attempt: the number of the newest driver when the experiment was seen; None: any driver.
             reason: the new reason; None: unchanged.
             changes: other columns to set in the same step.
 
@@ -91,7 +91,7 @@ class Transitions:
         return True
 
     def _at_end(self, experiment_id: str, state: ExperimentState) -> dict[str, Any]:
-        """Return the columns that change at the end: what is removed now, when it is deleted, when it notifies."""
+        """Return the columns that change at the end: what to remove, when to delete, and when to call the webhook."""
         spec, now = self._experiments.get(experiment_id).spec, utc_now()
         retention = spec.get("retention") or {}
         days = retention.get("delete_after_days")

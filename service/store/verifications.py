@@ -57,7 +57,7 @@ class Verifications:
         """Return one verification.
 
         Raises:
-            NotFound: the experiment has none of this number.
+            NotFound: the experiment has no verification with this number.
         """
         row = self._session.get(VerificationRow, (experiment_id, number))
         if row is None:
@@ -65,6 +65,6 @@ class Verifications:
         return row
 
     def list_open(self) -> list[VerificationRow]:
-        """Return the verifications of all experiments that have not ended, oldest first."""
+        """Return the verifications that have not ended, of all experiments, oldest first."""
         query = select(VerificationRow).where(VerificationRow.state.in_(_OPEN))
         return list(self._session.scalars(query.order_by(VerificationRow.created_at)))

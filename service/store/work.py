@@ -10,7 +10,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from service.states import DONE, WorkState
 from service.store.tables import ChainRow, StageRow
 
-# Configurations that one query names: a query may have 32,766 parameters.
+# The most configurations that one query names: a query may have 32,766 parameters.
 CONFIGURATIONS_AT_ONCE = 1_000
 
 
@@ -93,11 +93,11 @@ class Work:
     def configurations(
         self, experiment_id: str, wanted: Sequence[tuple[str, int]]
     ) -> dict[tuple[str, int], tuple[dict[str, Any], list[str]]]:
-        """Return the values that a search drew for some configurations, and the ids of their chains, in plan's order.
+        """Return the values that a search has proposed for some configurations, and their chains' ids in plan order.
 
         Args:
             experiment_id: the experiment's id.
-            wanted: the arm and number of each configuration. One that has been deleted meanwhile is left out.
+            wanted: the arm and number of each configuration. Configurations that are not stored any more are left out.
         """
         found: dict[tuple[str, int], tuple[dict[str, Any], list[str]]] = {}
         columns = ChainRow.arm, ChainRow.configuration, ChainRow.id, ChainRow.hyperparameters

@@ -61,7 +61,7 @@ class Board:
         done: How many stages of each chain have succeeded, by the chain's id.
         failed: Ids of the chains that have failed.
         stopped: Ids of the chains that a search has stopped.
-        started: Ids of the chains that have committed something.
+        started: Ids of the chains that have started: a stage has an attempt.
         held: Ids of the chains that wait for other chains of their configuration.
         max_open: How many configurations may be open (started and not ended) at once; None: any number.
     """
@@ -93,7 +93,7 @@ class Board:
         # The number of chains of each configuration that are not over, and the open configurations.
         self._left = Counter(lane.configuration for lane in not_over)
         self._open = {lane.configuration for lane in not_over if lane.done or lane.chain.id in self.started}
-        # A heap of (rank, chain id), because a search through 100,000 chains for each trial would be slow.
+        # A heap of (rank, chain id), because it would be slow to look at 100,000 chains for each trial.
         self._ready: list[tuple[tuple[bool, int], str]] = []
         self._rank_all()
         self._num_taken = 0
@@ -140,7 +140,7 @@ class Board:
         lane.failed = True
 
     def fail(self, chain_id: str) -> None:
-        """End the chain for a failure that a later trial of it would meet. A running trial's end is still reported."""
+        """End the chain for a failure that each later trial would meet. Still report the end of its running trial."""
         lane = self._lanes[chain_id]
         if not lane.over:
             self._is_over(lane)
@@ -198,7 +198,7 @@ class Board:
     def _opened(self, configuration: tuple[str, int]) -> None:
         if configuration not in self._open:
             self._open.add(configuration)
-            if self.max_open is not None:  # its other chains now rank before those of closed configurations
+            if self.max_open is not None:  # its other chains now rank before those of configurations that are not open
                 for lane in self._of[configuration]:
                     if not lane.taken:
                         self._offer(lane)

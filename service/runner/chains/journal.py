@@ -2,8 +2,9 @@
 
 An entry is written before the search acts on it, and is never changed.
 
-Each entry is a file of its own, numbered without gaps and created exclusively. If two drivers write at the same time,
-the slower one finds that the file exists, reads it and decides again. So two drivers cannot contradict each other.
+Each entry is a file of its own. The files are numbered without gaps, and a file can be created only once. If two
+drivers write at the same time, the slower one finds that the file exists, reads it and decides again. So two drivers
+cannot contradict each other.
 """
 
 from collections.abc import Iterator
@@ -32,8 +33,9 @@ class Proposal(StoredRecord):
 class Decision(StoredRecord):
     """The decision whether a configuration continues after an epoch of a stage.
 
-    `value` is its validation accuracy at that epoch, a mean over its seeds. It is None if one of its networks broke
-    down: a loss that is not finite, or a layer that is dead, saturated or cut off. `failure` then says how.
+    `value` is the configuration's validation accuracy at that epoch, a mean over its seeds. It is None if one of the
+    configuration's networks failed: its loss was not finite, a layer was dead, saturated or cut off, or it needed too
+    much memory. `failure` then says which.
     """
 
     type: Literal["decision"] = "decision"
@@ -83,7 +85,7 @@ class StudyJournal:
             yield _ENTRY.validate_json(content)
 
     def append(self, entry: Entry) -> bool:
-        """Write the next entry; return False if another driver has written it first: then read `news`."""
+        """Write the next entry; return False if another driver has already written an entry there: then read `news`."""
         self._folder.mkdir(exist_ok=True)
         written = write_once(self._file(self._num_read + 1), entry.model_dump_json().encode() + b"\n")
         self._num_read += written

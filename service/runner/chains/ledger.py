@@ -51,10 +51,11 @@ class Ledger:
         return [StageId(chain.id, stage.index) for chain in self.chains.values() for stage in chain.stages]
 
     def progress(self, stage: StageId) -> StageProgress:
-        """Return the state of a stage that was last read. If a search has stopped the stage, that is its end."""
+        """Return the state of a stage as it was last read. If a search has stopped the stage, its end is `STOPPED`."""
         with self._lock:
             known, stop = self._progress[stage], self._stops.get(stage.chain)
-        # If a network broke down while another seed committed its last epoch, the stop came first.
+        # A stage may commit its last epoch while the network of another seed breaks down. If the stop is older than the
+        # stage's end, the stage counts as stopped.
         ended_before = known.done is not None and stop is not None and known.done.at_ms <= stop.at_ms
         if stop is None or ended_before or not known.num_attempts:
             return known
@@ -82,7 +83,7 @@ class Ledger:
         )
 
     def record_stop(self, chain: str, stop: ChainStop) -> None:
-        """Note that a search has stopped a chain. If the chain had ended before, that stays."""
+        """Note that a search has stopped a chain. If the chain had already ended, its end does not change."""
         with self._lock:
             self._stops[chain] = stop
 

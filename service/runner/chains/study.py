@@ -1,8 +1,8 @@
-"""The search of an experiment: the next configuration, and the decision which configurations continue.
+"""The search of an experiment: it proposes the next configuration, and decides which configurations continue.
 
 It decides by the mean validation accuracy over all seeds of a configuration. At each rung, the chains of a
-configuration wait for each other, and continue or stop together. Each decision is in the journal before the search
-acts on it.
+configuration wait for each other, and continue or stop together. Each decision is written to the journal before the
+search acts on it.
 """
 
 import time
@@ -93,9 +93,9 @@ class Study:
         self._decide_all(configuration_of(self._ledger.chains[chain_id]))
 
     def break_down(self, stage: StageId, failure: Failure) -> bool:
-        """Stop a configuration whose network diverged or died; return False if its arm has no other configuration.
+        """Stop a configuration that caused the failure of a trial; return False if its arm has no other configuration.
 
-        In a search some configurations are expected to fail. Without another configuration, the chain fails.
+        In a search some configurations are expected to fail. If the arm has no other configuration, the chain fails.
         """
         chain = self._ledger.chains[stage.chain]
         configuration = configuration_of(chain)

@@ -1,7 +1,7 @@
 """The records of a check on storage: the report of a first node and, if it found faults, that of a second node.
 
-Each report is a file that is created exclusively and never changed. So two drivers cannot contradict each other, and a
-driver that starts later reads what was found.
+Each report is a file that can be created only once, and that is never changed. So two drivers cannot contradict each
+other, and a driver that starts later reads the reports that exist.
 """
 
 from enum import StrEnum
@@ -31,12 +31,12 @@ class CheckReport(StoredRecord):
     """The report of one node.
 
     Attributes:
-        host: The node's host name; empty if no node was asked.
+        host: The node's host name; empty if no node was asked, or if the node did not answer.
         node: The node's id in Ray; empty if it is not known.
         at_ms: The time of the report, in ms since 1970.
         num_subjects: How many configurations there were.
-        checked: The keys of those that were checked in time.
-        faults: What was found.
+        checked: The keys of the configurations that were checked in time.
+        faults: The faults that were found.
     """
 
     host: str

@@ -1,6 +1,7 @@
-"""The subjects of a check: the configurations of an experiment that differ in more than seed and duration.
+"""The subjects of a check: one configuration of the experiment for each key.
 
-A key is the SHA-256 over the settings that decide whether a stage can run at all. Stages with equal keys fail alike.
+A key is the SHA-256 over the settings that decide whether a stage can run at all, so not over seed or duration. Stages
+with equal keys fail alike.
 """
 
 import hashlib
@@ -13,14 +14,15 @@ from tet_core.config import AnalysisConfig, TrainConfig
 
 # The most subjects of one check. A search over widths may have thousands; its other trials fail by themselves.
 MAX_SUBJECTS = 64
-# The most configurations of a search whose keys are computed: a key takes about a tenth of a millisecond.
+# The most configurations of a search whose keys are computed: one key takes roughly 0.1 ms.
 MAX_CONFIGURATIONS = 2_000
-# The settings that do not decide whether a stage can run: they choose the draws, the duration or the steps, or they are
-# the same in the whole experiment.
+# The settings that do not decide whether a stage can run: they set the random draws, the duration or the steps, or they
+# are the same in the whole experiment.
 _FREE = {"seed", "epochs", "epoch_offset", "schedule_offset", "schedule_epochs", "inherit"} | {
     *("optimizer", "schedule", "batch_size", "num_threads", "device", "deterministic")
 }
-# The settings that decide whether the data set can be loaded and split; recordings are also cut for their T.
+# The settings that decide whether the data set can be loaded and split. T decides too for recordings, which are cut
+# for T.
 _OF_DATA = ("dataset", "validation", "train_part")
 
 
@@ -44,7 +46,7 @@ def subjects_of(first: TrainConfig, chains: Iterable[Chain]) -> list[TrainConfig
     """Return a configuration for each key, in order, at most `MAX_SUBJECTS`.
 
     Args:
-        first: The stage whose trial makes the check; its data set is loaded anyway.
+        first: The training of the trial that makes the check. That trial loads its data set anyway.
         chains: The experiment's chains.
     """
     found = {subject_key(first): first}

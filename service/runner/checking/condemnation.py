@@ -1,7 +1,7 @@
-"""The outcome of a check: which stages cannot run, so that their chains end at once, with one failure.
+"""The outcome of a check: the stages that cannot run. Their chains end at once, with the failure that was found.
 
-One node checks, in the first trial's start. If it finds faults, another node looks at them too: a node may lack a
-folder or a package that others have. A fault condemns only if both nodes find it, or if there is no other node.
+One node checks, when the first trial starts. If it finds faults, another node looks at them too, because a node may
+lack a folder or a package that others have. A fault condemns only if both nodes find it, or if there is no other node.
 """
 
 import logging
@@ -29,7 +29,7 @@ LOOK_EVERY_S = 0.5
 
 
 class Condemnation:
-    """A generation's check as its driver knows it.
+    """The check of one generation, as the driver knows it.
 
     Args:
         folder: The experiment's folder.
@@ -56,7 +56,10 @@ class Condemnation:
         self._faults: frozenset[tuple[FaultScope, str]] = frozenset()
 
     def request(self, stage: StageId, config: StageConfig) -> dict[str, Any]:
-        """Return the fields that ask the trial of a stage to check; none if that is done, or another trial checks."""
+        """Return the fields that ask the trial of a stage to make the check.
+
+        Return none if the check is made, if another trial makes it, or if no try is left.
+        """
         if self._reports or self._checker is not None or not self._tries_left:
             return {}
         self._checker, self._tries_left = stage, self._tries_left - 1
@@ -64,7 +67,7 @@ class Condemnation:
         return {"check_file": str(self._first_file), "check_subjects": subjects}
 
     def ended(self, stage: StageId) -> None:
-        """Note that a trial has ended. If it was to check, and was lost before that, the next trial checks."""
+        """Note that a trial has ended. If it had to check, and was lost before its report, the next trial checks."""
         if stage == self._checker:
             self._checker = None
             self.look(at_once=True)
@@ -75,7 +78,7 @@ class Condemnation:
         Call it often: most calls only compare the time.
 
         Args:
-            at_once: Whether to look without regard to the time.
+            at_once: Whether to look even if the last look was a moment ago.
         """
         now = self._clock()
         if self._reports or not (at_once or now >= self._next_look):

@@ -1,7 +1,7 @@
-"""The examination of an experiment's configurations on a node: the data set, the networks, one small batch of each.
+"""The examination of an experiment's configurations on a node: the data set, and one small batch with each network.
 
-A fault is reported only if every stage with the same key would meet it: a lack of memory, a loss that is not finite or
-a storage that does not answer are left to the trials.
+A fault is reported only if every stage with the same key would meet it. A lack of memory, a loss that is not finite and
+a storage that does not answer are not reported: the trials deal with them.
 """
 
 import socket
@@ -22,9 +22,9 @@ from tet_core.config import EntryPointModel, TrainConfig
 from tet_core.data import Dataset, load_dataset
 from tet_core.train.first_batch import check_samples, try_batch
 
-# The samples of a batch, and the most time steps: two, because a norm over one value may not be defined.
+# The number of samples in a batch, and the largest T. It is two, because a norm over one value may not be defined.
 SMALL = 2
-# The longest time, in s, after which no further configuration is examined. The trial that examines waits for it.
+# The time, in s, after which no further configuration is examined. The trial that makes the check waits for its end.
 BUDGET_S = 20.0
 
 
@@ -36,7 +36,7 @@ def examine(
     budget_s: float = BUDGET_S,
     clock: Callable[[], float] = time.monotonic,
 ) -> CheckReport:
-    """Examine configurations on this node, the first one in any case and the others while there is time.
+    """Examine configurations on this node: always the first one, and the others while there is time.
 
     Args:
         subjects: The configurations. The data set of the first one is loaded, as its trial would load it.
@@ -63,7 +63,7 @@ def examine(
 
 
 def examine_elsewhere(subjects: Sequence[dict[str, Any]], data_root: str | None, node: str) -> str:
-    """Examine configurations on the node of this task, which may have got no GPU; return the report as JSON."""
+    """Examine configurations on the node of this task; return the report as JSON. Without a GPU, use the CPU."""
     configs = [TrainConfig.model_validate(each) for each in subjects]
     if not torch.cuda.is_available():
         configs = [each.model_copy(update={"device": "cpu"}) for each in configs]
@@ -74,8 +74,9 @@ def examine_elsewhere(subjects: Sequence[dict[str, Any]], data_root: str | None,
 class _Examination:
     """The examination of one configuration after another.
 
-    The data of the first configuration is loaded. Data that is cut for another T is loaded only if that failed: then it
-    fails too, before anything is cut. Otherwise a batch of zeros takes its place.
+    The data of the first configuration is loaded. In the place of other data (recordings that are cut for another T), a
+    batch of zeros is used. But if the data of the first configuration cannot be loaded, the other data is loaded too:
+    it fails alike, before anything is cut.
     """
 
     data_root: Path | None
@@ -83,7 +84,7 @@ class _Examination:
     _loaded: dict[str, Dataset | None] = field(default_factory=dict)
 
     def is_conclusive(self, config: TrainConfig) -> bool:
-        """Examine a configuration; return whether it is known now if it can run. A fault is noted."""
+        """Examine a configuration, and note a fault; return whether it is now certain that it can, or cannot, run."""
         key = data_key(config)
         if key not in self._loaded and (not self._loaded or None in self._loaded.values()):
             self._loaded[key] = self._load(config, key)
@@ -102,7 +103,7 @@ class _Examination:
         return dataset
 
     def _try(self, config: TrainConfig, dataset: Dataset | None) -> bool:
-        # A network of a package may depend on T, and may refuse a small batch: then only a whole batch decides.
+        # A network from a package may depend on T, so T stays. It may also refuse a small batch: a whole batch decides.
         is_ours = not isinstance(config.model, EntryPointModel)
         tried = config.model_copy(update={"T": min(config.T, SMALL)}) if is_ours else config
         for size in (SMALL,) if is_ours else (SMALL, config.batch_size):

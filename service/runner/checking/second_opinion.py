@@ -1,6 +1,7 @@
 """A second opinion on the faults that a node has found: the same examination on another node.
 
-The second node may be busy, so the examination takes none of its resources: it runs for some seconds beside its trials.
+The second node may be busy, so the examination takes none of the node's resources. It runs for some seconds beside the
+node's trials.
 """
 
 import logging
@@ -17,13 +18,13 @@ from tet_core.config import TrainConfig
 
 log = logging.getLogger(__name__)
 
-# The longest wait, in s, for the second node. The driver starts no other trial meanwhile; running ones continue.
+# The longest wait, in s, for the second node. The driver starts no trial while it waits. Running trials continue.
 PATIENCE_S = 60.0
-# The time, in s, between two checks whether to stop waiting.
+# The time, in s, between two calls of `must_stop`.
 LOOK_EVERY_S = 0.5
 
-# Given the first report and the accused configurations, returns the second report; None if there is no other node for
-# trials. It may raise `StoppedAsking`.
+# A function that takes the first report and the configurations with faults, and returns the second report. It returns
+# None if there is no other node for trials. It may raise `StoppedAsking`.
 AskAnother = Callable[[CheckReport, Sequence[TrainConfig]], CheckReport | None]
 
 
@@ -70,7 +71,7 @@ def _answer(reference: ray.ObjectRef, must_stop: Callable[[], bool]) -> str | No
                 return None
         if must_stop():
             raise StoppedAsking
-    log.warning("the second node has not answered within %.0f s: the faults count for nothing", PATIENCE_S)
+    log.warning("the second node has not answered within %.0f s: the faults are ignored", PATIENCE_S)
     ray.cancel(reference, force=True)
     return None
 

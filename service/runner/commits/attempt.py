@@ -1,9 +1,10 @@
 """The rules by which attempts at one stage write, so that no epoch is lost or doubled when one of them is killed.
 
-Each attempt writes in a folder of its own, made by an exclusive mkdir. It commits an epoch by link(2) of its epoch
-file, which names the checkpoint, the metrics and the time, to `commits/<epoch>.json`. The first attempt to link owns
-the epoch; any other attempt stops. A link of the same kind, `done.json`, ends a stage. If it failed and the experiment
-is retried, the next generation has a marker of its own. A success is valid for all generations.
+Each attempt writes in a folder of its own: mkdir fails if the folder exists. To commit an epoch, the attempt writes an
+epoch file there, which has the checkpoint's path, the metrics and the time. Then it links this file, with link(2), to
+`commits/<epoch>.json`. The first attempt to link owns the epoch; any other attempt stops. A link of the same kind,
+`done.json`, ends a stage. If the stage failed and the experiment is retried, the next generation has a marker of its
+own. A success is valid for all generations.
 """
 
 import json
@@ -65,7 +66,7 @@ class Attempt:
         step: int | None = None,
         layers: Mapping[str, Layer] | None = None,
     ) -> Commit:
-        """Commit an epoch or a row, whose `file` must be on disk already; None: the epoch's checkpoint.
+        """Commit an epoch or a row. Its `file` (None: the epoch's checkpoint) must already be on disk.
 
         Raises:
             Superseded: Another attempt owns the epoch, or a newer attempt has started.

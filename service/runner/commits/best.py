@@ -6,9 +6,9 @@ from service.runner.commits.records import Commit
 
 
 def best_commit(commits: Sequence[Commit]) -> Commit:
-    """Return the earliest commit with the best accuracy, on the validation set if there is one, or on the test set.
+    """Return the earliest commit with the best accuracy, on the validation set if there is one, else on the test set.
 
-    The paper chooses its best epoch on the test set. Names of such a choice contain `best_test_epoch`.
+    The paper chooses its best epoch on the test set. If this is done, names of results contain `best_test_epoch`.
     """
     key = best_key(commits)
     return max(commits, key=lambda commit: (commit.metrics[key], -commit.epoch))

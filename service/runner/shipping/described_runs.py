@@ -22,7 +22,7 @@ class DescribedRuns:
         ledger: The committed state of all stages.
         runs: The experiment's runs in MLflow.
         events: The event file, to which runs are announced.
-        spec_file: The spec, which is attached to every run.
+        spec_file: The spec, which is attached to the runs of chains.
     """
 
     def __init__(
@@ -70,7 +70,8 @@ class DescribedRuns:
         return run_id
 
     def _describe_stage(self, run_id: str, stage: StagePlan, progress: StageProgress, tags: dict[str, str]) -> None:
-        self._runs.set_tags(run_id, tags)  # again: the driver that made the run may have known another parent
+        # Set the tags again: the driver that made the run may have known another parent.
+        self._runs.set_tags(run_id, tags)
         self._runs.log_params(run_id, content.stage_params(stage))
         if progress.started:
             data = progress.started[0].dataset

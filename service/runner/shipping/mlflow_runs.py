@@ -1,8 +1,8 @@
 """The runs in MLflow: one MLflow experiment, a parent run for each chain, a child run for each stage.
 
-A run is found by its tags. MLflow has no unique tag, so two writers can create one run twice. After a run is
-created, a second search finds both: the run with the smallest id stays, and the others are deleted. So all writers
-keep the same run without communicating.
+A run is found by its tags. MLflow accepts two runs with the same tags, so two writers can create one run twice. A
+writer that has created a run looks for it again and finds both: it keeps the run with the smallest id and deletes the
+others. So all writers keep the same run, although they do not communicate.
 """
 
 from collections.abc import Mapping
@@ -111,7 +111,7 @@ class MlflowRuns:
     def log_params(self, run_id: str, params: Mapping[str, str]) -> None:
         """Log parameters. MLflow refuses to change the value of a parameter that it already has.
 
-        A spec's resources may change, but resources that are also parameters only before the first run is made.
+        A spec's resources may change. A resource that is also a parameter may change only before the first run is made.
         """
         items = [Param(key, value[:MAX_VALUE]) for key, value in params.items()]
         for i in range(0, len(items), MAX_PARAMS):

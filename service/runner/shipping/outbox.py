@@ -1,6 +1,6 @@
 """The outbox: it ships the commits on storage to MLflow. Training never waits for it.
 
-A driver that replaces a killed driver may ship some commits a second time: that changes nothing, see `shipper`.
+A driver that replaces a killed driver may ship some commits a second time. This changes nothing: see `shipper`.
 """
 
 import logging
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 # The time, in s, from one shipping to the next.
 POLL_INTERVAL_S = 1.0
-# The same after an error, in s.
+# The time, in s, from a shipping that failed to the next.
 RETRY_INTERVAL_S = 5.0
 
 
@@ -36,7 +36,7 @@ class Outbox:
         ledger: The committed state of all stages.
         runs: The experiment's runs in MLflow.
         events: The event file, to which the outbox announces runs, pending points and errors.
-        spec_file: The spec, which is attached to every run.
+        spec_file: The spec, which is attached to the runs of chains and of stages that succeed.
         refusals: Decides when refusals count as final; None: they never do.
     """
 
@@ -69,7 +69,7 @@ class Outbox:
 
         Args:
             cancelled: Set once the experiment is cancelled. Shipping then stops after a limited time.
-            cancel_shipping_s: That time, in s.
+            cancel_shipping_s: The time, in s, for which a cancelled experiment is still shipped.
             is_superseded: Returns whether a newer driver ships the rest.
 
         Returns:

@@ -1,4 +1,4 @@
-"""The refusals of MLflow. If it answers nothing but refusals for a time, they count as final."""
+"""The refusals of MLflow. If all answers of MLflow are refusals for a certain time, the refusal counts as final."""
 
 import time
 from collections.abc import Callable

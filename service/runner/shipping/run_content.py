@@ -20,9 +20,9 @@ from tet_core.config import TrainConfig
 
 TEST_ACCURACY = "test/accuracy"
 PARENT_TAG = "mlflow.parentRunId"
-# MLflow's limit for the key of a parameter, and our limit for a search's values in names, which are in every log line;
-# both in characters.
+# The longest key of a parameter that MLflow accepts, in characters.
 MAX_KEY_LENGTH = 250
+# The longest text of a search's values in a name, in characters: the names are in every log line.
 MAX_VALUES_LENGTH = 200
 
 
@@ -37,7 +37,7 @@ def chain_name(chain: Chain) -> str:
 
 
 def stage_label(chain: Chain, stage: StagePlan) -> str:
-    """Return the name of a stage for people: of its run, of its trials, and of their actors in Ray's dashboard."""
+    """Return the name that people see: of a stage's run, of its trials, and of their actors in Ray's dashboard."""
     what = f"T={stage.T}" if stage.is_train else stage.kind
     return " ".join([chain.arm, f"seed={chain.seed}", *_values(chain), f"stage={stage.index} {what}"])
 
@@ -84,7 +84,10 @@ def run_status(state: EndState) -> str:
 
 
 def table_tags(path: str) -> dict[str, str]:
-    """Return the tags that make MLflow show an artifact as a table. A second `log_table` would append to it."""
+    """Return the tags that make MLflow show an artifact as a table.
+
+    `log_table` is not used, because a second call would append to the table.
+    """
     return {"mlflow.loggedArtifacts": json.dumps([{"path": path, "type": "table"}])}
 
 
@@ -107,7 +110,7 @@ def progress_tags(progress: StageProgress) -> dict[str, str]:
 def chance_tags(progress: StageProgress) -> dict[str, str]:
     """Return the tags that say whether a stage's last test accuracy can be told from chance; none if it is not known.
 
-    `tet.against_chance` is above, alike (it cannot be told from chance) or below.
+    `tet.against_chance` is `above`, `alike` (the accuracy cannot be told from chance) or `below`.
     """
     accuracy = None if progress.last is None else progress.last.metrics.get(TEST_ACCURACY)
     if accuracy is None or progress.test_set is None:
@@ -132,7 +135,7 @@ def flatten(value: Any, prefix: str = "") -> dict[str, str]:
 
 
 def stage_params(stage: StagePlan) -> dict[str, str]:
-    """Return a stage's resolved configuration as parameters. An analysis has those of its training under `train.`."""
+    """Return a stage's configuration as parameters. An analysis also has its training's parameters, under `train.`."""
     values = stage.config.model_dump(mode="json")
     if isinstance(stage.config, TrainConfig):
         return {"kind": stage.kind, **flatten(values)}

@@ -1,4 +1,7 @@
-"""The record of a stage's content in MLflow: `shipped.json` in the stage folder. It only saves work."""
+"""The record of how much of a stage is in MLflow: `shipped.json` in the stage folder.
+
+Without it, everything is shipped again, which changes nothing.
+"""
 
 import json
 from dataclasses import asdict, dataclass
@@ -13,9 +16,9 @@ class Shipped:
     """The part of a stage that was shipped. It is ignored if the stage has another run now.
 
     Attributes:
-        run_id: The id of the MLflow run to which it was shipped.
+        run_id: The id of the MLflow run to which the stage was shipped.
         epoch: The newest shipped epoch or row; 0: none.
-        attempts: The number of attempts when it was last shipped.
+        attempts: The number of attempts when the stage was last shipped.
         ended: Whether the end of the stage was shipped.
     """
 

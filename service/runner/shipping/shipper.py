@@ -1,8 +1,7 @@
 """The shipper: it writes the commits of each chain to the chain's runs in MLflow.
 
 Shipping twice changes nothing: runs are found by tag, points have the time of their commit, and a file replaces the
-file with the same name.
-`shipped.json` in the stage folder only saves work.
+file with the same name. `shipped.json` in the stage folder only saves work.
 """
 
 import tempfile
@@ -71,7 +70,7 @@ class Shipper:
         )
 
     def num_shipped(self) -> int:
-        """Return a number that grows with everything that is shipped."""
+        """Return a number that grows whenever something is shipped."""
         return sum(shipped.epoch + shipped.ended for shipped in self._shipped.values())
 
     def forget(self) -> None:
@@ -142,7 +141,7 @@ class Shipper:
         if not (progress.started or progress.done):
             return
         if shipped.ended and (progress.done is None or progress.num_attempts != shipped.attempts):
-            shipped = replace(shipped, ended=False)  # it had failed, and the experiment was retried
+            shipped = replace(shipped, ended=False)  # the stage had failed, and the experiment was retried
         if shipped.ended and self._described.knows(chain, stage):
             return
         run_id = self._described.of_stage(chain, stage, progress)

@@ -1,6 +1,6 @@
 """A trial that analyses: one attempt at an analysis.
 
-It commits a row like an epoch, with the row's records instead of a checkpoint.
+It commits each row as a training commits an epoch, with the row's records instead of a checkpoint.
 """
 
 import json

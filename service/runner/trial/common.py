@@ -1,4 +1,4 @@
-"""The parts that trainings and analyses share: report, first checkpoint, log and gauges."""
+"""The parts that trainings and analyses share: report, checkpoint to start from, log and gauges."""
 
 import time
 from collections.abc import Callable
@@ -15,8 +15,8 @@ from service.times import for_programs
 from tet_core import checkpoint as checkpoints
 
 _TAGS = ("experiment", "arm", "seed", "stage")
-# How often the newest checkpoint is looked up. If another attempt commits a newer one, it may delete the older file
-# before this attempt has read it.
+# How many times `load_last` looks for the newest checkpoint. Another attempt may commit a newer checkpoint, and delete
+# the older file before this attempt has read it.
 _LOAD_TRIES = 5
 
 

@@ -12,7 +12,7 @@ from service.runner.chains.board import StageId
 class TrialConfig:
     """The configuration that the driver gives to a trial through Tune: plain values only.
 
-    `demand` is that of each worker.
+    `demand` is the demand of each worker.
     """
 
     experiment_id: str
@@ -37,7 +37,7 @@ class TrialConfig:
     check_subjects: list[dict[str, Any]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the same as a dictionary."""
+        """Return the configuration as a dictionary."""
         return asdict(self)
 
 

@@ -5,15 +5,16 @@ from collections.abc import Sequence
 from service.runner.commits.records import Commit, Layer
 from service.spec.blocks import HealthLimits
 
-# The factor by which the patience, in epochs, is longer for a silent layer that lets a gradient through. It may wake
-# up, as last layers without a norm do in their first epochs.
+# The factor by which the patience, in epochs, is longer for a silent layer that lets a gradient through. Such a layer
+# may start to fire, as last layers without a norm do in their first epochs.
 SLEEPERS_PATIENCE = 5
 
 
 def unhealthy_layer(commits: Sequence[Commit], limits: HealthLimits) -> str | None:
-    """Return a message if a layer was out of range in each of the last epochs, as many as the patience; otherwise None.
+    """Return a message if a layer was out of the limits in each of the last `patience` epochs; otherwise None.
 
-    A layer that never or always fires is named before one that lets no gradient through, because it can be the cause.
+    A dead layer (it never fires and lets no gradient through) and a saturated one are named before a layer that only
+    lets no gradient through, because they can be its cause.
 
     Args:
         commits: The stage's commits, in order.

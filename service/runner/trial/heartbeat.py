@@ -1,7 +1,8 @@
 """The heartbeat of a trial, and the time limit of its stage. A trial handles both at every step.
 
-The heartbeat is a file in the attempt's folder, touched about once a second. The watchdog only looks whether it
-has changed, and measures the time by its own clock, so the clock of the trial's node does not matter.
+The heartbeat is a file in the attempt's folder, which the trial touches about once a second. The watchdog only looks
+at whether the file has changed, and measures the time by its own clock. So the clock of the trial's node does not
+matter.
 """
 
 import os
@@ -41,7 +42,7 @@ class Heartbeat:
         self._beat()
 
     def __call__(self) -> None:
-        """Touch the heartbeat, if it is time.
+        """Touch the heartbeat's file, if the next beat is due.
 
         Raises:
             StageFailed: The stage has run for longer than limits.max_time_s.

@@ -76,7 +76,10 @@ def _train(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterato
 
 
 def _is_of_this_chain(trial: TrialConfig) -> bool:
-    """Return whether the stage before is this chain's, so that both must see the same pixels; a fork's is not."""
+    """Return whether the stage before belongs to this chain, so that both stages must see the same pixels.
+
+    A fork's first stage starts from a stage of another experiment.
+    """
     previous = trial.previous_stage_path
     return previous is not None and Path(previous).parent == Path(trial.stage_path).parent
 

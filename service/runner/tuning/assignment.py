@@ -33,7 +33,7 @@ class Stopping:
     """The two reasons for which a driver starts no more trials.
 
     Attributes:
-        window: The stop of the experiment: trials may end their epoch.
+        window: The stop of the experiment, after which running trials may still end their epoch.
         takeover: The takeover by a newer driver.
     """
 

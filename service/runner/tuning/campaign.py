@@ -33,8 +33,8 @@ from service.runner.tuning.watchdog import Watchdog, kill
 from service.spec.search import ENERGY
 from service.states import WorkState
 
-# The interval, in s, at which Tune writes a snapshot of all trials. The service never restores snapshots. They
-# grow with each trial, on disk and in memory. They cannot be switched off, so the interval exceeds any experiment.
+# The interval, in s, at which Tune writes a snapshot of all trials. The service never restores snapshots. They grow
+# with each trial, on disk and in memory. They cannot be switched off, so the interval is longer than any experiment.
 NO_SNAPSHOT_S = 10**9
 
 
@@ -77,7 +77,7 @@ class Campaign:
         ray.init(address="auto", log_to_driver=True, logging_level=logging.WARNING)
         resources = self._spec.resources
         slots = self._limit_open()
-        self._end_early()  # by the check of an earlier driver
+        self._end_early()  # an earlier driver may have made the check
         if self._books.board.over:
             ray.shutdown()
             return
@@ -159,7 +159,10 @@ class Campaign:
         self._watchdog.look()
 
     def _end_early(self) -> None:
-        """End all chains that cannot run, once the check has found them. Later ones are refused as they are taken."""
+        """End all chains that cannot run, once, when the check has found them.
+
+        Chains whose values are proposed later are refused when they are taken.
+        """
         if self._stopping.has_begun:
             return
         self._condemnation.look()

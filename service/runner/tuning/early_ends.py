@@ -35,13 +35,13 @@ class EarlyEnds:
         self._known: dict[tuple[str, int, int], Failure | None] = {}
 
     def end_waiting(self) -> None:
-        """End the condemned chains of which no trial is taken."""
+        """End the condemned chains of which no stage is taken from the board."""
         for chain in [*self._ledger.chains.values()]:
             if not self._board.is_taken(chain.id):
                 self.end(chain)
 
     def refuse(self, stage_id: StageId) -> bool:
-        """End the chain of a stage that was just taken from the board, if the chain is condemned; return whether."""
+        """End the chain of a stage that was just taken from the board, if it is condemned; return whether it was."""
         if not self.end(self._ledger.chains[stage_id.chain]):
             return False
         self._board.lost(stage_id)
@@ -95,7 +95,7 @@ class EarlyEnds:
 
 
 def mark_failed(folder: ExperimentFolder, stage_id: StageId, generation: int, failure: Failure) -> None:
-    """Mark a stage as failed, unless a trial of another driver has taken it over, which will end it."""
+    """Mark a stage as failed, unless a trial of another driver has taken the stage over: that trial will end it."""
     try:
         attempt = Attempt(folder.stage(stage_id.chain, stage_id.index), generation)
         attempt.finish(state=WorkState.FAILED, at_ms=time.time_ns() // 1_000_000, failure=failure)

@@ -1,4 +1,4 @@
-"""The ends of trials: the new state of each stage on the board, and the failure of stages lost too often."""
+"""The ends of trials: the new state of each stage, and the failure of stages whose trials were lost too often."""
 
 import logging
 from collections.abc import Callable
@@ -32,7 +32,7 @@ class Endings:
         stopping: Says whether trials end because the driver stops.
         watchdog: Says which trials it has ended, and why.
         early_ends: Ends chains that cannot run.
-        ray_text: Returns Ray's text about the newest trial of a stage that was lost; empty if there is none.
+        ray_text: Returns Ray's text about the newest trial of a stage; empty if there is none.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Endings:
         self._losses: dict[StageId, tuple[int, int]] = {}
 
     def record(self, stage_id: StageId, result: dict[str, Any] | None) -> None:
-        """Record that a trial has ended. Only its commits on storage count.
+        """Record that a trial has ended. Only what it has committed on storage counts.
 
         Args:
             stage_id: The trial's stage.
@@ -83,7 +83,7 @@ class Endings:
         log.info("%s: trial ended, stage %s", stage_label(chain, chain.stages[stage_id.index]), state or "open")
 
     def _put_back(self, stage_id: StageId, state: EndState | None, *, is_stopping: bool) -> None:
-        """Report the stage's state after its trial to the board."""
+        """Tell the board the state of a stage after its trial has ended."""
         match state:
             case WorkState.SUCCEEDED:
                 self._board.succeeded(stage_id)
@@ -91,7 +91,7 @@ class Endings:
                 self._board.failed_for_good(stage_id)
                 self._study.drop(stage_id.chain)
             case WorkState.STOPPED | None:
-                # The trial may have been lost between a commit and its report, before the study could judge it.
+                # The trial may have been lost after a commit and before its report. The study has not judged it then.
                 if not is_stopping:
                     self._turns.consult(stage_id)
                 self._board.lost(stage_id)
@@ -134,7 +134,7 @@ class Endings:
         mark_failed(self._assignment.folder, stage_id, self._ledger.generation, failure)
 
     def _count_loss(self, stage_id: StageId) -> int:
-        """Return how many trials of a stage were lost in a row, with no epoch committed in between."""
+        """Count a loss; return how many trials of the stage were lost in a row, with no epoch committed in between."""
         last = self._ledger.progress(stage_id).last
         epoch = last.epoch if last else 0
         losses, epoch_then = self._losses.get(stage_id, (0, -1))

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 def or_die(what: str, stage_id: StageId) -> Iterator[None]:
     """End the driver's process if anything fails within this context.
 
-    Tune swallows exceptions of its searcher and its scheduler; a chain would then wait forever. The next driver
+    Tune ignores exceptions of its searcher and its scheduler, and a chain would then wait forever. The next driver
     continues from the commits on storage.
 
     Args:

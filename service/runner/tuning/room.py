@@ -7,8 +7,8 @@ import ray
 from service.spec import Experiment
 from service.spec.blocks import Resources
 
-# The largest number of trials that Tune may hold ready in addition to the running ones. A larger number starts a large
-# cluster faster. A smaller one lets a chain's next stage start sooner, because Tune starts processes in the order in
+# The largest number of trials that Tune may hold ready in addition to the running ones. A larger number fills a large
+# cluster faster. A smaller number lets a chain's next stage start sooner, because Tune starts processes in the order in
 # which the trials were offered.
 MAX_PENDING = 16
 

@@ -1,8 +1,8 @@
 """The scheduler of trials: it gives free processes to waiting trials, and ends trials that do not continue.
 
-Tune by itself gives a free process to the trial that has waited longest, and ends the process that is being started for
-that trial. If trials are shorter than the start of a process, each end of a trial would end such a start shortly before
-the new process can be used.
+Without this scheduler, Tune gives a free process to the trial that has waited longest, and ends the process that it is
+starting for that trial. If trials are shorter than the start of a process, each trial that ends would cancel such a
+start shortly before the new process is ready.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,19 +13,20 @@ from ray.tune.schedulers import FIFOScheduler
 
 
 class PatientScheduler(FIFOScheduler):
-    """Gives a free process to the first waiting trial for which none is being started. Started chains come first.
+    """Gives a free process to the first waiting trial for which no process is being started.
 
-    If a process is being started for each waiting trial, the scheduler chooses none, and Tune gives the free process to
-    any of them. To avoid that, Tune has to hold more trials ready than processes can be started at once.
+    Trials of chains that have started come first. If a process is being started for each waiting trial, the scheduler
+    chooses no trial, and Tune gives the free process to any waiting trial. To avoid that, Tune has to hold more trials
+    ready than processes can be started at once.
 
     Args:
-        goes_on: Given a trial's configuration and report, returns whether it continues; None: all trials do.
+        goes_on: Given a trial's configuration and report, returns whether the trial continues; None: all continue.
     """
 
     def __init__(self, goes_on: Callable[[dict[str, Any], dict[str, Any]], bool] | None = None) -> None:
         super().__init__()
         self._goes_on = goes_on
-        # Waiting trials, and some that wait no longer: of chains that have started, and of chains that have not.
+        # Waiting trials, and some that no longer wait: those of chains that have started, and those of new chains.
         self._of_started: dict[str, Trial] = {}
         self._of_new: dict[str, Trial] = {}
         self._controller: Any = None

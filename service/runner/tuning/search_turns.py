@@ -56,7 +56,8 @@ class SearchTurns:
     def consult(self, stage_id: StageId) -> ChainVerdict:
         """Let the study judge a chain by its commits, apply the decisions, and return the verdict."""
         verdict = self._study.verdict_on(stage_id)
-        # Decisions come first: one about this rung may release the chain, which may have to wait at the next rung.
+        # Apply the decisions first: a decision about this rung may release the chain, and the chain may then have to
+        # wait at the next rung.
         self.apply_decisions()
         if verdict is ChainVerdict.WAIT:
             self._board.hold(stage_id.chain)

@@ -25,8 +25,8 @@ class ChainSearcher(Searcher):
         Args:
             take: Takes the next stage to run, or returns why there is none.
             config_of: Returns the trial configuration of a stage.
-            on_end: Takes the stage of a trial that has ended and its last report; None if the trial was lost. It has to
-                report the end to the board.
+            on_end: Takes the stage of an ended trial, and the trial's last report (None if the trial was lost). It has
+                to report the end to the board.
         """
         super().__init__(metric="epoch", mode="max")
         self._take = take

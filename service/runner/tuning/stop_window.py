@@ -14,7 +14,7 @@ class StopWindow:
 
     Args:
         stopped: Set once the experiment must stop.
-        window_s: The time, in s, for which trials may continue after `closed` first sees that.
+        window_s: The time, in s, for which trials may continue after `closed` first sees that `stopped` is set.
         clock: A monotonic clock, in s.
     """
 
@@ -60,11 +60,11 @@ class WindowStopper(Stopper):
         self._window, self._stop_now = window, stop_now
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Return whether a trial ends after this report, whose epoch is committed."""
+        """Return whether a trial ends after this report. The epoch of the report is already committed."""
         return self._window.stopping
 
     def stop_all(self) -> bool:
-        """Return whether all trials are ended at once."""
+        """Return whether to end all trials at once."""
         return self._window.closed() or self._stop_now()
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -1,6 +1,6 @@
 """The takeover by a newer driver, after which the older driver ends.
 
-Otherwise both drivers would supersede each other's attempts forever.
+If the older driver continued, the two drivers would supersede each other's attempts forever.
 
 Each driver makes a numbered folder when it starts; the newest driver has the largest number. Until the older driver
 notices the newer one, its commits do no harm.

@@ -1,8 +1,8 @@
 """The driver's watch over its trials: it ends a trial that makes no step for too long, or runs for too long.
 
-A trial's process may be frozen, or hang in code that never returns to Python, so it cannot watch itself. The watchdog
-looks whether a trial's heartbeat has changed, and measures the time by the driver's own clock: the clocks of the nodes
-do not matter.
+A trial's process may be frozen, or hang in code that never returns to Python, so the process cannot watch itself. The
+watchdog looks at each trial's heartbeat, and measures by the driver's own clock how long it has not changed. So the
+clocks of the nodes do not matter.
 """
 
 import logging
@@ -22,10 +22,10 @@ from service.storage import StageFolder
 
 log = logging.getLogger(__name__)
 
-# The longest time, in s, between two checks.
+# The longest time, in s, between two looks at the heartbeats.
 LOOK_S = 30.0
-# The time, in s, for which the watchdog waits after limits.max_time_s: a trial fails by itself at its first step after
-# that limit.
+# The time, in s, for which the watchdog waits after limits.max_time_s. It waits because a trial fails by itself at its
+# first step after that limit.
 GRACE_S = 60.0
 
 

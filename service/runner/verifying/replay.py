@@ -1,7 +1,8 @@
 """The replay of a stage from its start, and the bit-by-bit comparison of its metrics and weights with the journal.
 
-Equal bits need the same number of workers. If a stage continued with another number of workers, its replay does the
-same, from its own checkpoint, whose weights were compared.
+Two trainings give the same bits only if they have the same number of workers. If the number of workers of a stage
+changed at an epoch, the replay changes it at the same epoch. The replay then continues from its own checkpoint, whose
+weights were already compared with the journal.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -30,12 +31,12 @@ from tet_core.train.epochs import NUM_WORKERS, Epochs
 
 # The endings of metrics that measure time. These metrics are not compared.
 TIMES = ("_s", "_per_s")
-# Defaults for the environment of an analysis, and of a stage that an earlier version trained, which had one worker and
-# the first reader of image files.
+# The values for environments without these keys, such as those of analyses, and those that an earlier version stored.
+# The earlier version had one worker and the first reader of image files.
 _BEFORE = {NUM_WORKERS: 1, IMAGE_READER: 1}
 
-# Given a number of workers, returns a context in which they run; it may end before the stage does. Its value is their
-# process group; None if this process is the only worker.
+# A function that takes a number of workers and returns a context in which these workers run. The context may end before
+# the stage does. Its value is the workers' process group, or None if this process is the only worker.
 Gather = Callable[[int], AbstractContextManager[ProcessGroup | None]]
 
 
@@ -68,7 +69,7 @@ class Rerun:
     """A segment that is being trained or analysed again.
 
     Attributes:
-        differences: The differences between the environment then and now, one line each.
+        differences: The differences between the environment of the commits and that of the replay, one line each.
         steps: The epochs or rows. Each is computed when the iterator reaches it.
     """
 
@@ -77,7 +78,7 @@ class Rerun:
 
 
 def segments_of(progress: StageProgress) -> tuple[Segment, ...]:
-    """Return the commits of a stage, grouped by the number of workers; those of an analysis are one segment."""
+    """Return the commits of a stage, grouped by the number of workers. The commits of an analysis are one segment."""
     numbers = {each.attempt: int(each.environment.get(NUM_WORKERS, 1)) for each in progress.started}
     grouped = groupby(progress.commits, lambda commit: numbers.get(commit.attempt, 1))
     return tuple(Segment(number, tuple(commits)) for number, commits in grouped)
@@ -160,7 +161,7 @@ class Replay:
 
 
 def _compare(segment: Segment, steps: Iterator[Step]) -> tuple[int, dict[str, Any] | None]:
-    """Return the last epoch or row that was compared, and the first difference, or None."""
+    """Return the last epoch or row that was compared, and the first difference (None if there is none)."""
     for commit in segment.commits:
         if (difference := _difference(commit, next(steps))) is not None:
             return commit.epoch, difference
@@ -168,7 +169,7 @@ def _compare(segment: Segment, steps: Iterator[Step]) -> tuple[int, dict[str, An
 
 
 def _in_words(segments: tuple[Segment, ...]) -> str:
-    """Return how a stage was replayed whose number of workers changed; an empty text if it did not change."""
+    """Return how many workers replayed which epochs; an empty text if the number of workers did not change."""
     if len(segments) == 1:
         return ""
     shown = (

@@ -26,8 +26,8 @@ class Gathered:
         group: Their process group; None for a single worker.
         check: Raises WorkersApartError if another worker has failed. Call it at every step, because not every step has
             a collective operation that would fail.
-        end_others: Ends the other workers. Call it before leaving the context before the stage's end: they would wait
-            for this worker in a collective operation.
+        end_others: Ends the other workers. If you leave the context before the stage has ended, call this first:
+            otherwise the other workers wait for this one in a collective operation.
     """
 
     group: ProcessGroup | None = None
@@ -40,7 +40,7 @@ def gather_workers(crew: Crew, say: Callable[[str], None]) -> Iterator[Gathered]
     """Provide all workers within this context.
 
     Raises:
-        WorkerFailed: Another worker has failed or was lost; its failure is the trial's.
+        WorkerFailed: Another worker has failed or was lost. Its failure is the trial's failure.
     """
     if crew.num == 1:
         yield Gathered()

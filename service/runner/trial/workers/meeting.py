@@ -1,7 +1,7 @@
 """The meeting of a trial's workers, which communicate by gloo between CPUs and by NCCL between GPUs.
 
 The first worker runs a small store at a free port of its node; each worker writes its address there. While the stage
-runs, their group is torch's default group, because every other group of torch has to be a part of it.
+runs, the group of these workers is torch's default group, because in torch every other group is a part of that one.
 """
 
 import os

@@ -23,13 +23,13 @@ from service.runner.trial.workers.meeting import Meeting
 from service.runner.trial.workers.worker import Worker
 from tet_core.errors import WorkersApartError
 
-# The time, in s, between two checks whether the thread has to end.
+# The longest time, in s, until the thread notices that it has to end.
 LOOK_S = 1.0
 # The longest wait, in s, for the cause of a failure: a connection fails before Ray knows why. Ray needs a moment to
 # notice the end of a process, and about half a minute to notice the end of a node.
 CAUSE_S = 15.0
-# The time, in s, in which the first worker may leave an aborted collective operation; then its process exits. It is
-# long enough for a commit to a slow storage.
+# The time, in s, in which the first worker may leave an aborted collective operation. After this time, its process
+# exits. The time is long enough for a commit to a slow storage.
 GRACE_S = 60.0
 # The time, in s, in which the other workers may end by themselves after the last epoch.
 END_S = 30.0
@@ -148,8 +148,9 @@ class Others:
         if failure is None:
             return
         self._failures.append((rank, failure))
-        # Gloo notices only closed connections, and only the end of a process is sure to close them. If this worker has
-        # only lost another one, Ray has yet to report which: do not kill the rest, because that would look the same.
+        # Gloo notices only closed connections, and only the end of a process is sure to close them. If this worker
+        # failed because it lost another one, Ray has not reported yet which one. Then do not kill the rest: a worker
+        # that is killed looks like a worker that was lost.
         if _is_consequence(failure):
             _kill(self._actors[rank - 1])
         else:
@@ -183,5 +184,5 @@ def _kill(actor: Any) -> None:
 
 
 def _is_consequence(failure: Failure) -> bool:
-    """Return whether a worker failed only because another one did."""
+    """Return whether a worker failed only because another worker failed."""
     return failure.kind in _CONSEQUENCES

@@ -1,4 +1,4 @@
-"""The preset that an experiment was posted by."""
+"""The preset that an experiment was made from."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,5 +15,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Undo."""
-    # Not in a batch: on SQLite that makes the table again, and dropping the old one deletes every chain with it.
+    # Not in a batch: on SQLite, a batch makes the table again, and dropping the old table deletes every chain with it.
     op.drop_column("experiments", "preset")

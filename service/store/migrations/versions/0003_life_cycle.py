@@ -1,4 +1,4 @@
-"""Generations, the queue, forks, verifications, cleaning up and notices."""
+"""Generations, the queue, forks, verifications, removal and webhooks."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ TEXT, FLAG, TIME = sa.Text(), sa.String(16), sa.DateTime(timezone=True)
 
 
 def _columns() -> "list[sa.Column[Any]]":
-    """What experiments gain; those that may not be null say what older ones get."""
+    """Return the new columns of experiments. A default is for the experiments that are stored already."""
     return [
         sa.Column("hold", TEXT, nullable=False, server_default=""),
         sa.Column("owner", sa.String(80), nullable=False, server_default="local"),
@@ -37,7 +37,7 @@ INDEXED = ("cleanup", "delete_at", "notify_at")
 
 def upgrade() -> None:
     """Apply."""
-    # Column by column: a change that makes SQLite build the table again would delete the chains with the old table.
+    # Add column by column. If SQLite built the table again, it would delete the chains together with the old table.
     for column in _columns():
         op.add_column("experiments", column)
     op.execute("UPDATE experiments SET queued_at = created_at")

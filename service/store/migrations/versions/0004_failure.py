@@ -1,4 +1,4 @@
-"""Why an experiment failed, as data; failures of stages that were stored before get a type."""
+"""The failure of an experiment, as data. Failures of stages that are stored already get a type."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Which configuration of a search a chain is of, and why the search has stopped it."""
+"""The number of a chain's configuration in a search, and the reason why the search stopped the chain."""
 
 import json
 
@@ -16,7 +16,7 @@ CHAINS = sa.table(
 
 
 def upgrade() -> None:
-    """Apply; configurations of earlier searches are numbered within their arm, in the order of their chains."""
+    """Apply. Number the configurations of stored searches within their arm, in the order of their chains."""
     op.add_column("chains", sa.Column("configuration", sa.Integer, nullable=False, server_default="0"))
     op.add_column("chains", sa.Column("reason", sa.Text, nullable=False, server_default=""))
     connection = op.get_bind()

@@ -1,4 +1,4 @@
-"""Since when an experiment has run at a stretch, and how much was done then; of one that runs already, nobody knows."""
+"""The start of an experiment's stretch, and the work done before it. The start is unknown for stored experiments."""
 
 import sqlalchemy as sa
 from alembic import op

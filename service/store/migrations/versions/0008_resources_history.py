@@ -1,4 +1,4 @@
-"""What an experiment's trials were given before they were given something else."""
+"""The earlier resources of an experiment's trials, before they were changed."""
 
 import sqlalchemy as sa
 from alembic import op

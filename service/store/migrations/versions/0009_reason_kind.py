@@ -1,6 +1,6 @@
-"""The kind of an experiment's reason; reasons that were stored before get theirs from their words.
+"""The kind of an experiment's reason. Reasons that are stored already get a kind from their words.
 
-This is the one place where words are read: versions before this one stored nothing else.
+Only this migration reads the words of a reason: earlier versions stored nothing else.
 """
 
 import sqlalchemy as sa
@@ -10,7 +10,7 @@ revision = "0009"
 down_revision = "0008"
 
 EXPERIMENTS = sa.table("experiments", *(sa.column(name) for name in ("state", "reason", "reason_kind", "hold")))
-# The sentences of the versions before, as patterns of LIKE. What fits none is what Ray answered to "stop".
+# The sentences of earlier versions, as patterns of LIKE. A reason that fits none of them is Ray's answer to a stop.
 SENTENCES = (
     ("waits for a node: %", "waits_for_node"),
     ("waits: %", "waits_for_owner"),

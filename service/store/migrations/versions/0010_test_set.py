@@ -1,4 +1,4 @@
-"""The counts of each stage's test set, from which its chance follows. Stages that ran before have none."""
+"""The counts of each stage's test set, from which its chance follows. Stages that are stored already have none."""
 
 import sqlalchemy as sa
 from alembic import op
