@@ -1,4 +1,4 @@
-"""Tests of the one rule by which web addresses of strangers are read."""
+"""Tests of the one strict rule by which web addresses from users are read."""
 
 import pytest
 
