@@ -13,7 +13,7 @@ def read(**env: str) -> Settings:
     return Settings.from_environment(env)
 
 
-def test_defaults_live_under_a_home_in_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_paths_are_in_a_home_in_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     settings = read()
     assert settings.home == tmp_path / ".tet"

@@ -82,7 +82,7 @@ async def test_a_job_that_takes_too_much_memory_ends_and_the_next_one_runs(check
     assert children() == before
 
 
-async def test_an_error_of_the_code_keeps_its_words(checkers: Checkers) -> None:
+async def test_an_error_of_the_code_is_raised_with_its_name(checkers: Checkers) -> None:
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
         await checkers.run(divmod, 1, 0)
 

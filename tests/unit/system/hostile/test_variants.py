@@ -16,7 +16,7 @@ def test_a_seed_always_gives_the_same_variants_and_another_seed_gives_others() -
     assert variants(1) != variants(2)
 
 
-def test_a_fifth_of_the_variants_is_of_each_kind() -> None:
+def test_three_of_the_five_kinds_are_a_fifth_of_the_variants_each() -> None:
     words = [each.words for each in variants(3)]
     assert sum(each.startswith("text with") for each in words) == NUM_VARIANTS // 5
     assert sum(each.startswith("webhook ") for each in words) == NUM_VARIANTS // 5
