@@ -89,7 +89,7 @@ class LocalStack:
         return answer.json() if "json" in answer.headers["content-type"] else answer.text
 
     def trial_process(self, label: str) -> psutil.Process | None:
-        """Return the newest process of the trial with this label; None if no process is alive and not stopped."""
+        """Return the newest process of the trial with this label that runs and is not stopped; None without one."""
         actors = self.ray("/logical/actors")["data"]["actors"].values()
         pids = [a["pid"] for a in actors if a["state"] == "ALIVE" and a["reprName"].startswith(label)]
         return next((process for pid in reversed(pids) if (process := _running(pid)) is not None), None)
