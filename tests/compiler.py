@@ -1,4 +1,4 @@
-"""The mark of tests that need a C compiler, for compiled kernels."""
+"""The marks of tests that need a C compiler for compiled kernels: any compiler, or gcc."""
 
 import shutil
 import subprocess
@@ -12,15 +12,16 @@ needs_compiler = pytest.mark.skipif(
 
 
 def _is_gcc(command: str) -> bool:
-    """Return whether a compiler calls itself one of the Free Software Foundation's."""
+    """Return whether a compiler is gcc: its version text names the Free Software Foundation."""
     if shutil.which(command) is None:
         return False
     version = subprocess.run([command, "--version"], capture_output=True, text=True, check=False).stdout
     return "Free Software Foundation" in version
 
 
-# For bits that were computed by gcc. Other compilers may join a product and a sum, and round once instead of twice.
+# For tests that compare with bits that gcc computed. Other compilers may compute a product and a sum in one operation,
+# which rounds once instead of twice.
 needs_gcc = pytest.mark.skipif(
     not _is_gcc(next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), "gcc")),
-    reason="the C compiler is not gcc, whose bits the test knows: apt-get install gcc libc6-dev",
+    reason="the C compiler is not gcc, and the test compares with bits from gcc: apt-get install gcc libc6-dev",
 )

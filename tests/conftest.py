@@ -1,4 +1,4 @@
-"""Databases for tests, SQLite and PostgreSQL, and the order and distribution of tests."""
+"""Databases for tests, SQLite and PostgreSQL, and the order of tests and their distribution over processes."""
 
 import secrets
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ class _ByPlace(LoadScopeScheduling):  # type: ignore[misc]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort tests: the longest ones first, so that no process runs one alone at the end."""
+    """Sort tests: the longest ones first, so that no process still runs a long test when the others have ended."""
     items.sort(key=lambda item: (item.get_closest_marker("stack") is None, "unit" in item.path.parts))
 
 

@@ -21,7 +21,7 @@ from tests.root import ROOT
 Json = dict[str, Any]
 
 PORTS = ("API", "MLFLOW", "RAY_DASHBOARD", "RAY_GCS", "RAY_CLIENT", "RAY_AGENT")
-# The time, in s, between two requests of a wait.
+# The time, in s, between two requests while a test waits.
 POLL_S = 0.2
 # The longest wait, in s, for the end of an experiment: long enough for a busy machine.
 END_S = 600
@@ -89,7 +89,7 @@ class LocalStack:
         return answer.json() if "json" in answer.headers["content-type"] else answer.text
 
     def trial_process(self, label: str) -> psutil.Process | None:
-        """Return the newest process of a trial, by its label; None if none is alive and not stopped."""
+        """Return the newest process of the trial with this label that runs and is not stopped; None without one."""
         actors = self.ray("/logical/actors")["data"]["actors"].values()
         pids = [a["pid"] for a in actors if a["state"] == "ALIVE" and a["reprName"].startswith(label)]
         return next((process for pid in reversed(pids) if (process := _running(pid)) is not None), None)

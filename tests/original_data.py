@@ -25,7 +25,7 @@ def _records(num: int, seed: int) -> "np.ndarray[tuple[int, int], np.dtype[np.ui
 
 
 def write_cifar10(folder: Path, per_batch: int = 2) -> None:
-    """Write CIFAR-10's python version: five training batches and a test batch, pickles of Python 2."""
+    """Write CIFAR-10's python version: five training batches and a test batch, as pickles of Python 2."""
     folder.mkdir(parents=True)
     names = [f"data_batch_{number}" for number in range(1, 6)] + ["test_batch"]
     for seed, name in enumerate(names):
@@ -56,7 +56,7 @@ def write_cifar100(folder: Path, num_train: int = 8, num_test: int = 4) -> None:
 
 
 def write_imagenet(folder: Path, per_class: int = 2) -> None:
-    """Write a tree like ImageNet's: `train` and `val`, a folder for each WordNet id, JPEGs of many sizes."""
+    """Write a tree like ImageNet's: `train` and `val` have a folder for each WordNet id, with JPEGs of many sizes."""
     draw = np.random.default_rng(5)
     for part in ("train", "val"):
         for wnid in ("n01440764", "n02119789")[:NUM_IMAGENET_CLASSES]:
@@ -68,7 +68,7 @@ def write_imagenet(folder: Path, per_class: int = 2) -> None:
 
 
 def write_dvs_cifar10(folder: Path, per_class: int = 2, num_events: int = 400) -> None:
-    """Write CIFAR10-DVS: AEDAT 2.0 recordings of a 128x128 camera, big-endian address and time of each event."""
+    """Write CIFAR10-DVS: AEDAT 2.0 recordings of a 128x128 camera; an event is a big-endian address and time."""
     draw = random.Random(6)
     for name in CIFAR10_CLASSES:
         (folder / name).mkdir(parents=True)

@@ -45,7 +45,7 @@ def lasting_ports(count: int) -> list[int]:
 
 
 def _first_of_kernel() -> int:
-    """Return the first port of the kernel's range; Linux's default if the kernel does not say it."""
+    """Return the first port of the kernel's range; Linux's default if the kernel does not report one."""
     try:
         return int(KERNEL_RANGE.read_text().split()[0])
     except FileNotFoundError:

@@ -114,7 +114,7 @@ class Server:
         change: dict[str, Any] = {}
         if os.geteuid() == 0:
             change = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-        # To a file, because the server inherits the output and a pipe would never close.
+        # The output goes to a file: the server inherits it, so a pipe would stay open while the server runs.
         with tempfile.TemporaryFile() as output:
             status = subprocess.run(
                 [folder / program, *arguments], cwd=self.folder, stdout=output, stderr=output, check=False, **change

@@ -12,7 +12,7 @@ from tests.serving import running
 
 
 class StrangeServer(ThreadingTCPServer):
-    """A server that sends given bytes for each path, and may then send a byte now and then without an end."""
+    """A server that sends given bytes for each path. With `drips`, it then sends these bytes again and again."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -46,7 +46,7 @@ class _Handler(BaseRequestHandler):
 def strange(
     answer: bytes, *, by_path: Mapping[str, bytes] | None = None, drips: bytes = b""
 ) -> Iterator[StrangeServer]:
-    """Run such a server until the end of the context."""
+    """Run a `StrangeServer` until the end of the context."""
     with running(StrangeServer(answer, by_path=by_path, drips=drips)) as server:
         try:
             yield server
@@ -68,5 +68,5 @@ def http(content: bytes, kind: str = "text/html", status: str = "200 OK", **head
 
 
 def http_json(value: Any, status: str = "200 OK", **headers: str) -> bytes:
-    """Return a complete HTTP answer of JSON."""
+    """Return a complete HTTP answer with JSON."""
     return http(json.dumps(value).encode(), "application/json", status, **headers)

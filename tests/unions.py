@@ -1,4 +1,4 @@
-"""The classes and names of a union of configs, with which tests compare their lists."""
+"""The classes and names of a union of configs, which tests compare with their own lists."""
 
 from typing import Any, get_args
 
@@ -10,5 +10,5 @@ def members(union: Any) -> tuple[type[Any], ...]:
 
 
 def names(union: Any, key: str = "name") -> list[str]:
-    """Return the names of a union's classes in a spec."""
+    """Return the names by which a spec chooses the classes of a union."""
     return [name for member in members(union) for name in get_args(member.model_fields[key].annotation)]

@@ -1,7 +1,7 @@
 """The report of coverage: `python -m tests.tools.coverage_report FILE` reads the output of `coverage json`.
 
-Coverage's own total adds lines to branches, and one package to the other. Here each package must reach a share of its
-lines and a share of its branches.
+The total of coverage.py counts lines and branches together, and both packages together. Here the tests must reach a
+share of the lines and a share of the branches of each package.
 """
 
 import json
@@ -19,7 +19,7 @@ _MAX_SHOWN = 100  # characters of line numbers
 
 @dataclass(frozen=True)
 class Reached:
-    """The numbers of lines and branches of a package that the tests reach.
+    """How many lines and branches of a package the tests reach.
 
     Attributes:
         lines: Number of lines that were run.
@@ -52,7 +52,7 @@ class Reached:
 
 
 def report(measured: dict[str, Any]) -> tuple[list[str], bool]:
-    """Return the lines to print, and whether every package reaches its shares.
+    """Return the lines to print, and whether the tests reach enough of every package.
 
     Args:
         measured: The output of `coverage json`.
@@ -93,7 +93,7 @@ def _hole(path: str, file: dict[str, Any]) -> str:
 
 
 def main() -> int:
-    """Print the report on the file of the first argument; return 1 if a package reaches too little, else 0."""
+    """Print the report on the file that the first argument names; return 1 if the tests reach too little, else 0."""
     printed, holds = report(json.loads(Path(sys.argv[1]).read_text()))
     print(*printed, sep="\n")
     return int(not holds)

@@ -1,6 +1,7 @@
 """A plugin of coverage.py that saves the measurements of a running process at intervals.
 
-Without it a process saves only when it exits by itself, but Ray kills the workers of a job.
+Without this plugin, a process saves its measurements only when it exits by itself. Ray kills the workers of a job, so
+their measurements would be lost.
 """
 
 import threading

@@ -139,7 +139,7 @@ def test_every_schedule_has_rates_of_its_own() -> None:
     assert len(rates) == len(schedules)
 
 
-# Models without a fixed smallest input: it depends on the layers, or only the nodes know it.
+# Models without a fixed smallest input: the size depends on the layers, or only the nodes know it.
 FREE = {"layers", "entry_point"}
 
 
@@ -164,8 +164,8 @@ def test_every_analysis_is_a_stage_of_a_spec() -> None:
 
 def test_every_event_can_be_read_back() -> None:
     defined = {each for each in vars(events).values() if isinstance(each, type) and issubclass(each, Event)} - {Event}
-    assert {*members(events.AnyEvent), events.ExperimentChanged} == defined, "ExperimentChanged is the service's own"
+    assert {*members(events.AnyEvent), events.ExperimentChanged} == defined, "no driver writes ExperimentChanged"
     types = [each.model_fields["type"].default for each in defined]
     assert len(set(types)) == len(types)
-    # `events.type` in the database holds 16 characters.
+    # `events.type` in the database holds at most 16 characters.
     assert max(map(len, types)) <= 16

@@ -13,13 +13,14 @@ from tests.tools.house_rules.tree import PACKAGES, Finding, Source, python
 
 # Last words of names that hold sentences: row.reason, last_message, failure["detail"].
 SENTENCES = frozenset({"reason", "reasons", "message", "msg", "detail", "details", "said", "told", "trouble", "why"})
-# `text` counts only as an attribute: `response.text` is a sentence, but a variable `text` is often input for a parser.
+# `text` counts only as an attribute or a key: `response.text` is a sentence, but a variable `text` is often input for a
+# parser.
 # A variable with a longer name counts too: `ray_text`.
 _ATTRIBUTES = SENTENCES | {"text"}
 _ERRORS = frozenset({"error", "exception", "exc", "err", "failure"})
 _TESTS = frozenset({"startswith", "endswith", "find", "rfind", "index", "count", "casefold", "__contains__"})
 _SEARCHES = frozenset({"search", "match", "fullmatch", "findall", "finditer"})
-# Methods whose result is still the sentence.
+# Methods whose result still counts as a sentence.
 _SHAPING = frozenset({"lower", "upper", "casefold", "strip", "lstrip", "rstrip", "replace", "removeprefix", "format"})
 _THIS_FILE = "tests/tools/house_rules/decisions.py"
 _CURE = "store or raise a kind (an enum, a class, a number), and ask for that"
@@ -29,17 +30,17 @@ ALLOWED = {
     "service.control.jobs._has_no_such_job": "Ray answers 404 for other things too",
     "service.runner.diagnosis._message": "leaves out a cause that the message names already",
     "service.runner.diagnosis.diagnose_lost": "Ray raises one exception for a process, a node or memory that is lost",
-    "service.runner.diagnosis._loss_in_words": "words for people from Ray's words; the type of the failure is known",
+    "service.runner.diagnosis._loss_in_words": "makes words for people out of Ray's words; it decides no type",
     "tet_core.errors.is_out_of_memory": "torch, C++ and CUDA raise a RuntimeError for a lack of memory",
 }
 
 
 def decisions_by_text(files: list[Source], allowed: dict[str, str] | None = None) -> Iterator[Finding]:
-    """Find the decisions by the words of a sentence in the two packages.
+    """Find the code of the two packages that decides by the words of a sentence.
 
     Args:
         files: All files of the checkout.
-        allowed: Functions that may decide by text, by their dotted name, each with the reason; None: `ALLOWED`.
+        allowed: The functions that may decide by text: their dotted names, and the reasons. None means `ALLOWED`.
     """
     allowed = ALLOWED if allowed is None else allowed
     used = set()
@@ -173,7 +174,10 @@ def _last_word(name: str) -> str:
 
 
 def _is_fixed(node: ast.expr) -> bool:
-    """Return whether an expression is fixed text: a text that is not empty, a constant, or a collection of these."""
+    """Return whether an expression is fixed text.
+
+    That is a text that is not empty, a name in capital letters, or a collection that holds one of these.
+    """
     match node:
         case ast.Constant(value=value):
             return isinstance(value, str) and value != ""

@@ -1,4 +1,4 @@
-"""The rules against names that two classes or two modules have."""
+"""The rules against two classes, or two modules, with the same name."""
 
 import ast
 from collections import defaultdict
@@ -16,7 +16,7 @@ REPEATED_MODULES: dict[str, str] = {
 
 
 def repeated_classes(files: list[Source]) -> Iterator[Finding]:
-    """Find public classes of the two packages with the name of an earlier class."""
+    """Find public classes of the two packages that have the same name as an earlier class."""
     first: dict[str, str] = {}
     for file in python(files, *PACKAGES):
         for node in ast.walk(file.tree):
@@ -28,11 +28,11 @@ def repeated_classes(files: list[Source]) -> Iterator[Finding]:
 
 
 def repeated_modules(files: list[Source]) -> Iterator[Finding]:
-    """Find modules of the two packages with the name of a module in another folder."""
+    """Find modules of the two packages that have the same name as a module in another folder."""
     named: dict[str, list[Source]] = defaultdict(list)
     for file in python(files, *PACKAGES):
         named[file.path.rpartition("/")[2].removesuffix(".py")].append(file)
     for name, (first, *others) in sorted(named.items()):
         for file in others if name not in REPEATED_MODULES else ():
-            what = f"module {name} has the name of {first.path}"
-            yield file.finding(1, what, "rename one, or list the name with a reason in tools/house_rules/names.py")
+            what = f"module {name} has the same name as {first.path}"
+            yield file.finding(1, what, "rename one, or list it with a reason in tests/tools/house_rules/names.py")

@@ -1,6 +1,6 @@
 """The rule against private names of the packages in tests and benchmarks.
 
-A test that uses a private name breaks when the class is tidied, although its behaviour has not changed.
+A test that uses a private name breaks when somebody changes the inside of a class, even if the class behaves as before.
 """
 
 import ast
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from tests.tools.house_rules.tree import PACKAGES, Finding, Source, python
 
 _USERS = ("tests", "benchmarks")
-# Public by agreement: of named tuples, of SQLAlchemy's rows, and `os._exit`.
+# Public names that begin with an underscore: those of named tuples and of SQLAlchemy's rows, and `os._exit`.
 _PUBLIC = frozenset({"_asdict", "_exit", "_fields", "_make", "_mapping", "_replace"})
 _PRIVATE = re.compile(r"_[a-zA-Z]\w*")
 # A private name within a text, as in monkeypatch.setattr("service.x._name", ...), or in code for another process.

@@ -19,7 +19,7 @@ class Finding:
         path: The file, relative to the root.
         line: Number of the line, from 1.
         what: The fault.
-        cure: The advice how to mend it.
+        cure: How to mend it.
     """
 
     path: str

@@ -1,4 +1,4 @@
-"""The rules against comments that switch the formatter off, and against words that readers stumble over."""
+"""The rules against comments that switch the formatter off, and against words that have to be read twice."""
 
 import re
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ DIALECT = {
     "whichever": "any, or name which",
     "whoever": "name who: the process, the caller, the first writer",
 }
-# If a phrase breaks over a line, the next line may begin with the mark of a comment or of a quotation.
+# A phrase may continue on the next line, which may begin with the mark of a comment or of a quotation.
 _BREAK = r"(?:\s+(?:(?:#|//|>|\*)\s*)?)"
 _PHRASES = {
     phrase: re.compile(rf"\b{_BREAK.join(map(re.escape, phrase.split()))}\b", re.IGNORECASE) for phrase in DIALECT

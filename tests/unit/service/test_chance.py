@@ -1,4 +1,4 @@
-"""Tests of accuracies against chance."""
+"""Tests of the comparison of accuracies with chance."""
 
 import pytest
 from scipy import stats
@@ -19,14 +19,14 @@ def test_the_interval_is_that_of_clopper_and_pearson(num_correct: int) -> None:
 
 def test_chance_is_the_larger_of_guessing_and_of_always_answering_the_largest_class() -> None:
     assert chance_level(DIGITS) == 37 / 355
-    # The largest class of a test set may have fewer samples than the others of the data set on average.
+    # Guessing gives 1/2 here, and the largest class has a larger share.
     assert chance_level(ClassCounts(num_samples=10, num_classes=2, num_majority=9)) == 0.9
     assert chance_level(ClassCounts(num_samples=3, num_classes=2, num_majority=2)) == 2 / 3
 
 
 def test_an_accuracy_of_the_largest_class_alone_cannot_be_told_from_chance() -> None:
     assert against_chance(37 / 355, DIGITS).verdict is AgainstChance.ALIKE
-    # 60 % of two classes looks learnt, but the largest class has 60 % of the samples.
+    # With two classes, 61 % looks learnt, but the largest class has 60 % of the samples.
     assert against_chance(0.61, ClassCounts(num_samples=1_000, num_classes=2, num_majority=600)).verdict == "alike"
     assert against_chance(0.65, ClassCounts(num_samples=1_000, num_classes=2, num_majority=600)).verdict == "above"
 

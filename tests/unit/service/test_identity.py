@@ -30,7 +30,7 @@ def test_an_empty_mark_is_written_again(tmp_path: Path) -> None:
     assert len((tmp_path / "instance").read_text()) == 32
 
 
-def test_a_folder_that_takes_no_mark_still_has_an_instance(tmp_path: Path) -> None:
+def test_a_folder_in_which_no_mark_can_be_written_still_has_an_instance(tmp_path: Path) -> None:
     assert Identity.of(tmp_path / "none").instance == instance_of(tmp_path / "none")
 
 

@@ -1,4 +1,4 @@
-"""Tests of the chains of an experiment: their stages, seeds and ids, and what a plan takes."""
+"""Tests of the chains of an experiment: their stages, seeds and ids, and the memory that a plan takes."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ def test_every_arm_and_seed_is_a_chain_of_resolved_stages() -> None:
 def test_resources_are_not_part_of_a_chain() -> None:
     before, after = (plan(parse(spec(resources={"workers_per_trial": num}))) for num in (8, 4))
     assert [chain.id for chain in before] == [chain.id for chain in after]
-    assert before == after, "nor what its stages run with, which MLflow shows"
+    assert before == after, "the settings of its stages, which MLflow shows, have no resources either"
 
 
 def test_a_chains_id_does_not_depend_on_the_rest_of_the_experiment() -> None:

@@ -13,7 +13,7 @@ def read(**env: str) -> Settings:
     return Settings.from_environment(env)
 
 
-def test_defaults_live_under_a_home_in_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_paths_are_in_a_home_in_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     settings = read()
     assert settings.home == tmp_path / ".tet"
@@ -79,7 +79,10 @@ def test_an_api_on_every_interface_is_reached_on_loopback() -> None:
 
 
 def row(name: str, field: FieldInfo) -> str:
-    """Return a setting's row in the guide. A default that follows from others ends the description, in brackets."""
+    """Return a setting's row in the guide.
+
+    If the default follows from other settings, it is in brackets at the end of the description.
+    """
     description, _, derived = (field.description or "").partition(" [")
     plain = "" if field.is_required() or field.default in (None, ()) else str(field.default)
     shown = derived.rstrip("]") or (plain if plain.replace(".", "", 1).isdigit() else f"`{plain}`" * bool(plain))

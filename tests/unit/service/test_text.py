@@ -13,7 +13,7 @@ def every_character(*categories: str) -> list[str]:
     return [chr(code) for code in range(0x110000) if unicodedata.category(chr(code)) in categories]
 
 
-def test_every_control_and_every_separator_is_refused() -> None:
+def test_every_control_character_surrogate_and_line_separator_is_refused() -> None:
     assert [named(each) for each in every_character("Cc", "Cs", "Zl", "Zp") if hidden_in(f"a{each}") is None] == []
 
 
@@ -25,7 +25,7 @@ def test_of_the_format_characters_only_visible_signs_are_accepted() -> None:
 
 
 @pytest.mark.parametrize("code", [0xFDD0, 0xFFFE, 0xFFFF, 0x1FFFE, 0x10FFFF, 0x2065, 0xE0041, 0x180F, 0x115F, 0x3164])
-def test_noncharacters_and_what_shows_nothing_are_refused(code: int) -> None:
+def test_noncharacters_and_invisible_characters_are_refused(code: int) -> None:
     assert f"character 2 is U+{code:04X}" in (hidden_in(f"a{chr(code)}b") or "")
 
 

@@ -1,4 +1,4 @@
-"""Tests of the one rule by which web addresses of strangers are read."""
+"""Tests of the one strict rule by which web addresses from users are read."""
 
 import pytest
 
@@ -84,7 +84,7 @@ def test_other_dots_lead_to_the_same_host(host: str) -> None:
         ("http://%6cocalhost/", "must be a name such as"),
     ],
 )
-def test_everything_else_is_refused(url: str, detail: str) -> None:
+def test_other_addresses_are_refused(url: str, detail: str) -> None:
     with pytest.raises(ValueError, match=detail):
         web_address(url)
 

@@ -29,7 +29,7 @@ with start(code) as process:
 """
 
 
-def test_a_started_process_is_measured_in_any_folder_and_after_any_end(tmp_path: Path) -> None:
+def test_a_child_process_is_measured_in_any_folder_and_however_it_ends(tmp_path: Path) -> None:
     script = tmp_path / "starts_three.py"
     script.write_text(STARTS_THREE.replace("{wait_s}", str(10 * INTERVAL_S)))
     environment = {key: value for key, value in os.environ.items() if not key.startswith("COVERAGE_")}

@@ -8,7 +8,7 @@ from tests.tools.coverage_report import ranges, report
 
 
 def measured(path: str, lines: int, branches: int) -> dict[str, Any]:
-    """Return the measurements of a file of 100 lines and 100 branches, of which these numbers are reached."""
+    """Return the measurements of a file of 100 lines and 100 branches, of which `lines` and `branches` are reached."""
     summary = {"covered_lines": lines, "num_statements": 100, "covered_branches": branches, "num_branches": 100}
     return {
         path: {

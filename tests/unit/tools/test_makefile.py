@@ -12,7 +12,7 @@ from tests.root import ROOT
 def test_help_lists_every_target_with_its_duration_before_anything_is_installed(tmp_path: Path) -> None:
     for name in ("Makefile", "constraints.txt"):
         shutil.copy(ROOT / name, tmp_path)
-    # A make that runs the tests passes its own options on in these variables, and would change what is printed.
+    # If make runs the tests, these variables would pass its options on to the make below, and change the output.
     environment = {
         name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
     }

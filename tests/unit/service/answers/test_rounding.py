@@ -15,7 +15,7 @@ def means(arm: float, baseline: float, half: float | None = None) -> PairedMeans
     return PairedMeans(arm, baseline, difference, low, high)
 
 
-def test_two_digits_are_enough_if_they_agree() -> None:
+def test_two_digits_are_enough_if_the_difference_then_agrees_with_the_means() -> None:
     assert digits_for([means(0.91, 0.90)]) == 2
     assert digits_for([]) == 2
     assert digits_for([means(0.5, 0.5)]) == 2
@@ -31,14 +31,14 @@ def test_a_difference_that_two_digits_hide_is_shown_with_more() -> None:
 
 
 def test_a_difference_agrees_with_the_means_beside_it() -> None:
-    # With two digits: 92.47 - 91.23 = 1.24, and the difference is 1.23.
+    # With two digits, the means differ by 92.47 - 91.23 = 1.24, but the difference is 1.23.
     pair = means(0.92468, 0.91234)
     assert digits_for([pair]) == 3
     assert [percent(pair.arm, 3), percent(pair.baseline, 3)] == ["92.468", "91.234"]
     assert points(pair.shown_difference(3)) == "+1.234"
 
 
-def test_noise_of_the_arithmetic_is_no_difference() -> None:
+def test_a_rounding_error_of_floats_is_no_difference() -> None:
     pair = means(0.3 - 0.1, 0.2)
     assert pair.difference != 0
     assert digits_for([pair]) == 2

@@ -71,7 +71,7 @@ async def test_every_fault_comes_back_with_its_field(checkers: Checkers) -> None
         await checkers.run(catalogue.preset, "x")
 
 
-async def test_a_job_that_takes_too_much_memory_ends_alone(checkers: Checkers) -> None:
+async def test_a_job_that_takes_too_much_memory_ends_and_the_next_one_runs(checkers: Checkers) -> None:
     await checkers.run(os.getpid)
     before = children()
     with pytest.raises(TooCostly, match="more memory than the service allows; make it shorter"):
@@ -82,7 +82,7 @@ async def test_a_job_that_takes_too_much_memory_ends_alone(checkers: Checkers) -
     assert children() == before
 
 
-async def test_an_error_of_the_code_keeps_its_words(checkers: Checkers) -> None:
+async def test_an_error_of_the_code_is_raised_with_its_name(checkers: Checkers) -> None:
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
         await checkers.run(divmod, 1, 0)
 
@@ -97,7 +97,7 @@ async def test_a_job_that_takes_too_long_is_ended() -> None:
         hasty.close()
 
 
-async def test_no_process_starts_before_it_is_needed_and_the_end_is_prompt_in_the_middle_of_a_job() -> None:
+async def test_no_process_starts_before_it_is_needed_and_closing_ends_a_running_job_at_once() -> None:
     before = children()
     checkers = Checkers(1, job_s=60)
     assert children() == before

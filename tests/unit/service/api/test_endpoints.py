@@ -1,4 +1,4 @@
-"""Tests that every endpoint has a client method and is in the guide and the benchmark, or has a reason."""
+"""Tests that every endpoint has a client method, and is in the guide and in the benchmark. Exceptions have a reason."""
 
 import re
 
@@ -11,7 +11,7 @@ from tests.root import ROOT
 from tests.routes import DESCRIPTION
 
 ENDPOINTS = {f"{method.upper()} {path}" for path, item in DESCRIPTION["paths"].items() for method in item}
-# Endpoints that `service.cli.client` does not use.
+# Endpoints that `service.cli.client` does not use, each with the reason.
 WITHOUT_A_METHOD = {
     "GET /experiments/{experiment_id}/events": "for pages and programs: `tet follow` asks for the experiment itself",
     "GET /experiments/{experiment_id}/verifications": "`tet verify` asks for the replay that it has posted",
@@ -22,7 +22,7 @@ WITHOUT_A_METHOD = {
 
 
 def anonymous(endpoint: str) -> str:
-    """Return an endpoint whose parameters have no names."""
+    """Return an endpoint without the names of its parameters."""
     return re.sub(r"\{\w+\}", "{}", endpoint)
 
 

@@ -1,4 +1,4 @@
-"""Tests that a client that is slow, rude or too many does not keep others from being answered, on real sockets."""
+"""Tests, on real sockets, that the API answers in spite of clients that are slow, rude or too many."""
 
 import json
 import logging
@@ -126,7 +126,7 @@ def test_half_sent_requests_keep_nobody_out(tight: Api) -> None:
         refused(tight.client.get("/experiments", params={"limit": "x"}), 422, "limit")
 
 
-def test_what_is_no_http_is_answered_with_400(tight: Api) -> None:
+def test_a_request_that_is_not_http_is_answered_with_400(tight: Api) -> None:
     with connected(tight) as connection:
         connection.sendall(b"\x16\x03\x01 no HTTP\r\n\r\n")
         assert read_all(connection).startswith(b"HTTP/1.1 400 ")
@@ -138,13 +138,13 @@ def test_what_is_no_http_is_answered_with_400(tight: Api) -> None:
 
 @contextmanager
 def waiting_for_the_database(api: Api, num_requests: int) -> Iterator[list[int]]:
-    """Yield while requests that write wait for the database; then let them go on, and yield their statuses."""
+    """Keep POST requests waiting for the database during the context; yield a list, which gets their statuses later."""
     statuses: list[int] = []
 
     def post() -> None:
         with httpx.Client(base_url=api.client.base_url, timeout=30, trust_env=False) as client:
             while (status := client.post("/experiments", json=SPEC).status_code) == 429:
-                pass  # the test itself has a place at this moment
+                pass  # the test's own request takes a place at this moment
             statuses.append(status)
 
     threads = [threading.Thread(target=post) for _ in range(num_requests)]
@@ -161,9 +161,9 @@ def test_more_requests_than_the_limit_are_refused_and_health_is_answered(tight: 
     with waiting_for_the_database(tight, 2) as statuses:
         deadline = time.monotonic() + 20
         while (answer := tight.client.get("/experiments")).status_code != 429 and time.monotonic() < deadline:
-            pass  # the two requests are not there yet
+            pass  # the two requests have not arrived yet
         refused(answer, 429, "answers 2 requests at once")
-        # A body that nobody would read changes nothing.
+        # The refusal is the same for a request whose body the endpoint does not read.
         refused(tight.client.post(f"/experiments/{'0' * 20}/cancel", json=SPEC), 429, "answers 2 requests at once")
         is_well(tight)
         assert tight.client.get("/readyz").status_code == 200
@@ -171,7 +171,7 @@ def test_more_requests_than_the_limit_are_refused_and_health_is_answered(tight: 
     assert tight.client.get("/experiments").status_code == 200
 
 
-def test_bodies_that_fill_the_memory_for_them_are_refused_and_small_ones_are_not(tmp_path: Path) -> None:
+def test_bodies_beyond_the_memory_for_bodies_are_refused_and_small_ones_are_not(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'tet.db'}"
     text = {"Content-Type": "text/plain"}  # refused once it is read
     with serving_api(tmp_path / "home", url, max_bytes_of_bodies=150_000) as api:
@@ -223,7 +223,7 @@ def test_a_spec_of_many_stages_is_resolved_in_another_process_with_the_same_answ
     assert answer.json()["num_stages"] == 600
 
 
-def test_clients_that_leave_in_the_middle_leave_no_traceback(tight: Api, caplog: pytest.LogCaptureFixture) -> None:
+def test_clients_that_leave_in_the_middle_cause_no_traceback(tight: Api, caplog: pytest.LogCaptureFixture) -> None:
     experiment_id = tight.post(SPEC).json()["id"]
     folder = ExperimentFolder(tight.settings.storage, experiment_id)
     folder.driver_log(1).parent.mkdir(parents=True, exist_ok=True)
@@ -250,7 +250,7 @@ def test_clients_that_leave_in_the_middle_leave_no_traceback(tight: Api, caplog:
                     assert connection.recv(100)
             is_well(tight)
     deadline, status = time.monotonic() + 20, 0
-    while status != 200 and time.monotonic() < deadline:  # until the last ones have been noticed
+    while status != 200 and time.monotonic() < deadline:  # until the API has noticed that the last clients have left
         with tight.client.stream("GET", f"/experiments/{experiment_id}/events") as answer:
             status = answer.status_code
     assert status == 200
@@ -265,7 +265,7 @@ def test_an_answer_that_is_not_read_ends(tight: Api) -> None:
     folder.driver_log(1).write_bytes(b"x" * size)
     with connected(tight) as connection:
         connection.sendall(f"GET /experiments/{experiment_id}/logs HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-        threading.Event().wait(3)  # as the client that this test is about: it does nothing
+        threading.Event().wait(3)  # the client does not read
         received = 0
         try:
             while block := connection.recv(1_048_576):
@@ -317,7 +317,7 @@ def test_a_stream_that_starts_late_or_falls_behind_gets_every_event_once(tmp_pat
         for thread in threads:
             thread.start()
         listening.wait(30)
-        for epoch in range(1, 1500, 100):  # in all more than a page, and more than a window
+        for epoch in range(1, 1500, 100):  # in all, more events than a page or a window holds
             with api.changing() as repository:
                 for each in range(epoch, epoch + 100):
                     event = StageChanged(chain="c", stage=0, state=WorkState.RUNNING, epoch=each)

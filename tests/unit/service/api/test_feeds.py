@@ -1,4 +1,4 @@
-"""Tests of the feeds: one query for all streams, and none when nobody listens."""
+"""Tests of the feeds: one query serves all streams, and none runs while nobody listens."""
 
 import asyncio
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 def new_experiment(database: Database) -> tuple[str, int]:
-    """Store an experiment; return its id, and that of its newest event."""
+    """Store an experiment; return its id, and the id of its newest event."""
     spec = parse(SPEC)
     with database.session() as repository:
         experiment_id = repository.experiments.create(spec, plan(spec)).id
@@ -48,7 +48,7 @@ def add(database: Database, experiment_id: str, epoch: int) -> None:
         repository.events.add(experiment_id, changed)
 
 
-async def test_all_streams_share_the_queries_and_nobody_listening_means_none(
+async def test_all_streams_share_the_queries_and_without_streams_there_are_none(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feeds_module, "POLL_INTERVAL_S", 0.01)

@@ -1,4 +1,4 @@
-"""The data set of a posted spec, as far as the API sees it."""
+"""Tests of what the API finds in the data set of a posted spec."""
 
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def test_a_data_root_that_the_api_does_not_see_is_a_note(tmp_path: Path) -> None
     assert "the API does not see the data root" in found.notes[0].detail
 
 
-def test_a_scan_without_time_is_a_note(tmp_path: Path) -> None:
+def test_a_scan_that_has_no_time_gives_a_note(tmp_path: Path) -> None:
     (tmp_path / "data" / "pets" / "cat").mkdir(parents=True)
     found = inspected(settings(tmp_path), spec(), scan_s=0.0)
     assert found.faults == []

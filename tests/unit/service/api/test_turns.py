@@ -14,7 +14,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-async def test_a_turn_is_taken_by_one_at_a_time_in_the_order_of_the_requests() -> None:
+async def test_requests_take_turns_one_at_a_time_in_the_order_in_which_they_come() -> None:
     limited = Turns(1, 3, "specs")
     order: list[str] = []
 

@@ -13,7 +13,7 @@ IDENTITY = Identity("1.0", "here")
 
 @contextmanager
 def busy(num_refusals: int) -> Iterator[tuple[str, list[str]]]:
-    """Serve an API that answers 429 so many times; yield its address, and the paths that were asked for."""
+    """Serve an API that first answers 429, `num_refusals` times; yield its address and the requested paths."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -48,7 +48,7 @@ def test_a_busy_api_is_asked_again() -> None:
     assert asked == ["/presets"] * 3
 
 
-def test_an_api_that_stays_busy_is_named_so() -> None:
+def test_an_api_that_stays_busy_is_reported_as_busy() -> None:
     with busy(99) as (url, asked), Client(url) as client, pytest.raises(Refused, match=r"busy \(HTTP 429\)"):
         client.presets()
     assert len(asked) == TRIES

@@ -30,7 +30,7 @@ WRONG = Failure.of(FailureType.DATA, "/data/images: holds 3 class folders (a, b,
 
 
 def failed_at_seeds(num: int, **more: object) -> ExperimentView:
-    """Return an experiment of which chains at so many seeds failed alike, and one more in another way."""
+    """Return an experiment in which the chains of `num` seeds failed alike, and one more chain failed otherwise."""
     alike = [chain(stage(state="failed", failure=WRONG.as_json()), seed=seed, state="failed") for seed in range(num)]
     other = chain(stage(state="failed", failure=FAILURE.as_json()), arm="SDT", state="failed")
     return experiment(*alike, other, state="failed").model_copy(update=more)

@@ -1,4 +1,4 @@
-"""Tests of a TET_HOME that cannot hold a stack: each command says so, and shows no trace."""
+"""Tests of a TET_HOME that cannot hold a stack: each command says so, and shows no traceback."""
 
 import stat
 from pathlib import Path
@@ -11,7 +11,7 @@ from service.cli.stack.component import RAY_OPEN, component_environment, compone
 from service.cli.stack.home import StackError, make_home, make_private
 from service.settings import Settings
 
-# The longest path that Ray makes below its folder, and the longest that a socket may have.
+# The longest path that Ray makes below its folder, and the longest path that a socket may have.
 BELOW = "/session_2026-11-30_20-22-23_123456_4194304/sockets/dash_MetricsHead"
 MAX_SOCKET_PATH = 107
 
@@ -37,12 +37,12 @@ def unusable(folder: Path, kind: str) -> tuple[Path, str]:
 
 @pytest.mark.parametrize("kind", ["file", "dangling link", "link to a file", "below a file"])
 @pytest.mark.parametrize("command", ["up", "status", "down"])
-def test_the_reason_is_named(tmp_path: Path, command: str, kind: str) -> None:
+def test_the_reason_why_a_home_cannot_be_used_is_named(tmp_path: Path, command: str, kind: str) -> None:
     home, reason = unusable(tmp_path, kind)
     ended = CliRunner().invoke(app, [command], env={"TET_HOME": str(home), "TET_API_PORT": "9"})
     assert not isinstance(ended.exception, Exception), ended.exception
     if (command, kind) in (("down", "below a file"), ("status", "below a file")):
-        return  # nothing is there, and nothing has to be
+        return  # no stack can be there, so there is nothing to report
     assert ended.exit_code == 1
     assert f"TET_HOME={home} cannot be used: {reason}" in ended.stderr
     assert "set TET_HOME to a folder that you can write" in ended.stderr

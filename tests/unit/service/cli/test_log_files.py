@@ -6,7 +6,7 @@ import pytest
 
 from service.cli.stack import log_files
 
-# Prints a line for each line that it reads.
+# A process that prints each line that it reads, and then prints `ok` to stderr.
 ECHO = "import sys\nfor line in sys.stdin: print(line, end='', flush=True); print('ok', file=sys.stderr, flush=True)"
 
 
@@ -33,7 +33,7 @@ def test_a_log_that_is_too_long_is_moved_aside_while_its_process_writes_on(tmp_p
         write("third")
         process.stdin.close()
     assert log.read_text() == "third\n"
-    # The end of the content, 10 bytes of "first\nsecond\n".
+    # The last 10 bytes of the content "first\nsecond\n".
     assert log_files.previous(log).read_text() == "st\nsecond\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["api.log", "api.previous.log"]
 
@@ -41,7 +41,7 @@ def test_a_log_that_is_too_long_is_moved_aside_while_its_process_writes_on(tmp_p
 def test_a_log_that_cannot_be_copied_is_emptied_all_the_same(tmp_path: Path) -> None:
     log = tmp_path / "api.log"
     log.write_text("x" * 100)
-    log_files.previous(log).mkdir()  # as if the disk were full, the copy cannot be stored
+    log_files.previous(log).mkdir()  # so the copy cannot be stored, as on a full disk
     assert log_files.rotate(log, 10)
     assert log.read_bytes() == b""
 

@@ -1,4 +1,4 @@
-"""Tests of what the command line prints of text from elsewhere."""
+"""Tests of how the command line prints text that comes from elsewhere."""
 
 import io
 import json
@@ -43,7 +43,7 @@ def test_a_column_is_as_wide_as_what_it_shows() -> None:
     assert r"\u202e" * 5 in lines[0]
 
 
-def test_own_colours_stay_and_names_are_no_pictures() -> None:
+def test_colours_of_the_command_line_stay_and_names_give_no_emoji() -> None:
     target = console(force_terminal=True, color_system="standard")
     target.print("[red]:bomb:[/]")
     assert printed(target) == "\x1b[31m:bomb:\x1b[0m\n"
@@ -65,12 +65,12 @@ def test_json_is_printed_with_escapes_of_json(capsys: pytest.CaptureFixture[str]
         ("tab\there\n", "tab\there\n"),
     ],
 )
-def test_a_log_has_no_colours_and_a_progress_bar_has_lines(text: str, shown: str) -> None:
+def test_a_log_has_no_colours_and_each_state_of_a_progress_bar_has_a_line(text: str, shown: str) -> None:
     assert log_text(text) == shown
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
-def test_a_log_in_parts_is_printed_as_in_one(size: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_that_comes_in_parts_is_printed_like_a_whole_one(size: int, capsys: pytest.CaptureFixture[str]) -> None:
     text = "é\x1b[31m日\x1b[0m\r\n\x1b[2J❤\r".encode() + b"\xff\xc3"
     printer = LogPrinter()
     for start in range(0, len(text), size):

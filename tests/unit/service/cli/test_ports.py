@@ -23,11 +23,11 @@ def test_a_port_just_used_is_free_again() -> None:
         server.listen()
         number = server.getsockname()[1]
         with socket.create_connection(("127.0.0.1", number)):
-            server.accept()[0].close()  # the side that closes first is left in TIME_WAIT
+            server.accept()[0].close()  # the side that closes first stays in TIME_WAIT
     assert Port(number, "TET_API_PORT").is_free()
 
 
-def test_a_port_that_others_may_reach_is_told_from_one_on_loopback() -> None:
+def test_a_port_that_other_machines_may_reach_differs_from_one_on_loopback() -> None:
     for host, addresses in (("127.0.0.1", []), ("0.0.0.0", ["every address"])):
         with socket.socket() as server:
             server.bind((host, 0))

@@ -141,7 +141,7 @@ def test_an_api_that_is_not_ready_says_why(tmp_path: Path) -> None:
         probe.api(settings_of(tmp_path, server))
 
 
-def test_mlflow_is_known_by_its_experiments_or_without_any_by_its_version(tmp_path: Path) -> None:
+def test_mlflow_is_recognised_by_its_experiments_or_if_it_has_none_by_its_version(tmp_path: Path) -> None:
     listed = {"experiments": [{"experiment_id": "0", "name": "Default", "lifecycle_stage": "active"}]}
     with strange(http_json(listed)) as server:
         probe.mlflow(settings_of(tmp_path, server))
@@ -149,7 +149,9 @@ def test_mlflow_is_known_by_its_experiments_or_without_any_by_its_version(tmp_pa
         probe.mlflow(settings_of(tmp_path, server))
 
 
-def test_an_answer_that_drips_does_not_hold_the_check_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_drips_does_not_delay_the_check_beyond_its_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(probe, "WITHIN_S", 0.5)
     with strange(b"HTTP/1.1 200 OK\r\n\r\n", drips=b"x") as server:
         for check in (probe.api, probe.mlflow, probe.ray):

@@ -66,7 +66,7 @@ def test_epochs_are_counted_over_all_chains() -> None:
 @pytest.mark.parametrize(
     ("seconds", "text"), [(None, "-"), (8.44, "8.4 s"), (125, "2:05"), (59.99, "60.0 s"), (10925.3, "3:02:05")]
 )
-def test_durations_read_well(seconds: float | None, text: str) -> None:
+def test_durations_are_in_seconds_or_with_minutes_and_hours(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
 
 

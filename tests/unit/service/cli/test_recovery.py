@@ -19,7 +19,7 @@ from tests.ports import free_ports
 from tests.root import ROOT
 
 NAMES = ("API_PORT", "MLFLOW_PORT", "RAY_DASHBOARD_PORT", "RAY_GCS_PORT", "RAY_CLIENT_PORT", "RAY_AGENT_PORT")
-# A process that has the arguments of the API's, and a child in a session of its own.
+# A process that is started with the arguments of the API. It starts a child in a session of its own.
 PRETENDER = """
 import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
@@ -73,7 +73,7 @@ def test_a_lost_pid_file_is_written_again_from_its_process(
     assert {record.pid for record in living(settings)["api"]} == {process.popen.pid}
 
 
-def test_what_a_dead_process_has_left_is_found_without_its_pid_file(
+def test_the_children_of_a_dead_process_are_found_without_its_pid_file(
     settings: Settings, api: tuple[Component, StartedProcess, int]
 ) -> None:
     component, process, child = api
@@ -101,7 +101,7 @@ def test_down_ends_a_process_whose_pid_file_is_lost(
     assert not component.pid_file.path.exists()
 
 
-def test_down_ends_a_process_that_another_pid_file_hides(
+def test_down_ends_a_process_whose_pid_file_names_another_process(
     settings: Settings, api: tuple[Component, StartedProcess, int]
 ) -> None:
     component, process, _ = api
@@ -156,7 +156,7 @@ print(supervisor_pid(settings))
     assert said.splitlines()[-1] == str(process.pid)
 
 
-def test_the_status_shows_a_component_that_another_program_stands_for(settings: Settings) -> None:
+def test_the_status_of_a_home_without_a_stack_says_that_it_runs_no_component(settings: Settings) -> None:
     shown = {each.name: each for each in stack.status(settings)}
     assert not any(each.healthy for each in shown.values())
     assert (shown["api"].trouble or "").startswith(f"TET_HOME={settings.home} runs no api; ")

@@ -21,7 +21,7 @@ def shown(renderable: RenderableType, width: int = 160) -> list[str]:
 
 
 def arm(name: str, *accuracies: float, **values: Any) -> dict[str, Any]:
-    """Return an arm with an accuracy at each seed, from 0."""
+    """Return an arm with an accuracy at each seed, from seed 0 on."""
     empty: dict[str, Any] = {
         "n": len(accuracies),
         "n_wanted": len(accuracies),
@@ -94,7 +94,7 @@ def test_a_difference_that_is_not_zero_is_not_shown_as_zero() -> None:
     assert "TIT 1 19.296 ± - - 0.000 - 1" in lines
 
 
-def test_an_accuracy_like_chance_says_so() -> None:
+def test_an_accuracy_like_chance_is_shown_with_chance() -> None:
     chance = {"verdict": "alike", "level": 0.1042, "low": 0.0673, "high": 0.1313, "num_samples": 355}
     assert "SDT (baseline) 1 9.58 ± - (chance 10.42) - - - -" in table(arm("SDT", 0.0958, chance=chance))
     guesses = stage(state="succeeded", epoch=20, metrics={"test/accuracy": 0.0958}, chance=chance)

@@ -43,7 +43,7 @@ def tet(server: StrangeServer, home: Path, *arguments: str) -> Result:
 
 
 def refused(server: StrangeServer, within_s: float = 10) -> str:
-    """Return the error with which a client gives up."""
+    """Return the text of the error with which a client gives up."""
     with Client(f"http://127.0.0.1:{server.port}", within_s=within_s) as client, pytest.raises(TetError) as caught:
         list(client.experiments())
     assert isinstance(caught.value, Stranger | Unreachable)
@@ -77,7 +77,7 @@ def test_every_command_names_the_address_the_answer_and_the_remedy(command: tupl
         (http(b"[" * 100_000, "application/json"), "beginning '" + "[" * 80 + "'…"),
     ],
 )
-def test_whatever_answers_is_described_in_printable_characters(answer: bytes, shown: str) -> None:
+def test_any_answer_is_described_in_printable_characters(answer: bytes, shown: str) -> None:
     with strange(answer) as server:
         assert shown in refused(server)
 
@@ -95,13 +95,13 @@ def test_an_answer_of_any_size_does_not_fill_the_memory(monkeypatch: pytest.Monk
         assert "its answer has more than 100,000 bytes" in refused(server)
 
 
-def test_an_answer_that_is_not_what_it_says_is_no_api() -> None:
+def test_an_answer_that_is_not_encoded_as_it_says_is_no_api() -> None:
     with strange(http(b"no gzip at all", Content_Encoding="gzip")) as server:
         assert "is no API" in refused(server)
 
 
 @pytest.mark.slow
-def test_a_program_that_does_not_speak_http_is_named_so() -> None:
+def test_a_program_that_does_not_speak_http_is_reported() -> None:
     with strange(b"SSH-2.0-OpenSSH_9.2\r\n") as server:
         assert "does not speak HTTP" in refused(server)
 
@@ -123,7 +123,7 @@ def test_an_api_of_another_version_that_answers_in_another_form_says_so(
     with strange(http_json(answer, **NEWER)) as server:
         ended = tet(server, tmp_path / "home", *command)
     assert not isinstance(ended.exception, Exception), ended.exception
-    if ended.exit_code:  # what `--json` and `validate` do with a JSON object is right
+    if ended.exit_code:  # `--json` and `validate` may succeed with any JSON object
         assert "install the same version of `tet` and of the service" in ended.stderr
 
 

@@ -1,4 +1,4 @@
-"""Tests of output that cannot be written: no trace, and never the exit status of success."""
+"""Tests of output that cannot be written: there is no traceback, and the exit status is never 0."""
 
 import os
 import subprocess

@@ -16,7 +16,7 @@ from service.control.delivery import MAX_ANSWER_BYTES, Resolver, deliver
 
 CERTIFICATE = Path(__file__).parent / "hooks.pem"
 DONE = b"HTTP/1.1 204 No Content\r\n\r\n"
-# Seconds of a delivery to a receiver that never finishes.
+# The limit, in seconds, of a delivery to a receiver that never finishes.
 SHORT_S = 0.4
 
 Act = Callable[[socket.socket], None]
@@ -24,7 +24,7 @@ Act = Callable[[socket.socket], None]
 
 @contextmanager
 def receiver(act: Act, tls: ssl.SSLContext | None = None) -> Iterator[tuple[int, list[bytes]]]:
-    """Accept connections on a free port; read each request's head and body, keep them, and then act."""
+    """Accept connections on a free port; read each request's head and body, keep them, and then call `act`."""
     requests: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -59,7 +59,7 @@ def answer(data: bytes) -> Act:
 
 
 def drip(start: bytes, drop: bytes) -> Act:
-    """Send a start, and then a drop each 50 ms until the client leaves."""
+    """Return an act that sends `start`, and then `drop` every 50 ms until the client leaves."""
 
     def act(connection: socket.socket) -> None:
         connection.sendall(start)
@@ -88,7 +88,7 @@ def sent(
     return asyncio.run(deliver(url, b"{}", {"webhook-id": "x"}, hosts=hosts, tls=tls, deadline_s=deadline_s, **others))
 
 
-def test_the_request_has_the_name_and_goes_to_the_address_that_was_checked() -> None:
+def test_the_request_names_the_host_and_goes_to_the_address_that_was_checked() -> None:
     with receiver(answer(DONE)) as (port, requests):
         # hooks.localhost is in no hosts file: only the resolver knows where it is.
         assert sent(f"http://hooks.localhost:{port}/a?b=%20", "hooks.localhost", resolver=to("127.0.0.1")) is None
@@ -152,7 +152,7 @@ def test_a_long_answer_is_not_read_to_its_end() -> None:
         (b"", "RemoteProtocolError: Server disconnected"),
     ],
 )
-def test_another_answer_than_success_is_an_error_without_control_characters(data: bytes, problem: str) -> None:
+def test_an_answer_other_than_success_is_an_error_without_control_characters(data: bytes, problem: str) -> None:
     with receiver(answer(data)) as (port, requests):
         said = sent(f"http://127.0.0.1:{port}/", "127.0.0.1") or ""
         assert said.startswith(problem)
@@ -176,7 +176,7 @@ def test_the_second_address_of_a_host_is_tried_if_the_first_refuses() -> None:
     assert len(requests) == 1
 
 
-def test_the_resolver_of_this_machine_is_used_once() -> None:
+def test_a_name_is_resolved_by_this_machine_by_default() -> None:
     with receiver(answer(DONE)) as (port, requests):
         assert sent(f"http://localhost:{port}/", "localhost") is None
     assert len(requests) == 1
@@ -209,7 +209,7 @@ def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch)
     assert len(requests) == 1
 
 
-def test_the_certificate_must_be_that_of_the_name() -> None:
+def test_the_certificate_must_be_for_the_name_of_the_host() -> None:
     inside = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     inside.load_cert_chain(CERTIFICATE)
     trusting, names = ssl.create_default_context(cafile=str(CERTIFICATE)), []

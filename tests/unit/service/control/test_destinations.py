@@ -38,17 +38,17 @@ def test_a_host_permits_the_addresses_that_it_resolves_to(ip: str) -> None:
         ("0x7f.1", "not an IP address"),
     ],
 )
-def test_links_metadata_and_what_carries_them_are_never_permitted(ip: str, why: str, host: str) -> None:
+def test_link_local_metadata_and_unusable_addresses_are_never_permitted(ip: str, why: str, host: str) -> None:
     assert why in (refusal(ip, host) or "")
 
 
 @pytest.mark.parametrize("ip", ["127.0.0.1", "127.9.9.9", "::1"])
-def test_this_machine_is_permitted_to_hosts_that_say_so_by_their_name(ip: str) -> None:
+def test_addresses_of_this_machine_are_permitted_only_to_hosts_whose_name_says_so(ip: str) -> None:
     assert refusal(ip, "hooks.example") == f"{ip} is an address of this machine"
     assert [refusal(ip, host) for host in ("localhost", "a.localhost", "127.0.0.1", "::1")] == [None] * 4
 
 
-def test_a_name_does_not_reach_this_machine_through_a_network_that_carries_ipv4() -> None:
+def test_a_name_does_not_reach_this_machine_by_an_ipv6_address_that_contains_ipv4() -> None:
     for ip in ("64:ff9b::7f00:1", "2002:7f00:1::", "::127.0.0.1"):
         assert refusal(ip, "hooks.example") == f"{ip} is an address of this machine"
 

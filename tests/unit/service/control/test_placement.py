@@ -38,7 +38,7 @@ def test_a_trial_needs_one_node_that_has_all_its_resources(
         ({"cpus_per_trial": 1}, 6, True, r"a trial of 6 workers, each of 1 CPU\(s\) and 0 GPU\(s\) fits on 2 of 2"),
         ({"cpus_per_trial": 1}, 7, False, r"needs 7 workers, each of 1 CPU\(s\) .*; only 6 fit on 2 node\(s\)"),
         ({"cpus_per_trial": 2}, 3, True, "fits on 2 of 2"),
-        # There are six CPUs, but not three in each of two places.
+        # The cluster has six CPUs, but only one node has three.
         ({"cpus_per_trial": 3}, 2, False, "only 1 fit on 2"),
         ({"cpus_per_trial": 1, "gpus_per_trial": 1}, 2, False, "only 1 fit on 2"),
         ({"cpus_per_trial": 8}, 2, False, r"a trial needs 2 workers, each of 8 CPU\(s\) .*, and no node has them"),

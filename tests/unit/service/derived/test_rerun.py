@@ -45,7 +45,7 @@ def with_seed(stage: StageConfig, seed: int) -> StageConfig:
 
 
 def check_stages(new: Experiment, picks: Sequence[ConfiguredArm]) -> None:
-    """Check that every stage of the rerun has the configuration of the search, except for the seed."""
+    """Check that every stage of the rerun has the configuration that it had in the search, except for the seed."""
     for number, pick in enumerate(picks):
         for index, stage in enumerate(pick.stages):
             for seed in new.seeds:

@@ -77,11 +77,11 @@ def test_a_search_counts() -> None:
         {"limits": {"max_time_s": 5}},
     ],
 )
-def test_what_has_no_part_in_the_training_does_not_count(changes: dict[str, Any]) -> None:
+def test_settings_that_are_no_part_of_the_recipe_do_not_count(changes: dict[str, Any]) -> None:
     assert differences(changes) == []
 
 
-def test_norms_over_each_workers_share_count_with_several_workers() -> None:
+def test_norms_over_each_workers_own_samples_count_if_there_are_several_workers() -> None:
     changes = {"sync_norm": False, "resources": {"gpus_per_trial": 1, "workers_per_trial": 2}}
     assert differences(changes) == [("sync_norm", "false", "true")]
     assert differences({"resources": {"gpus_per_trial": 1, "workers_per_trial": 2}}) == []
@@ -121,6 +121,6 @@ def test_stages_are_compared_one_by_one() -> None:
     assert differences_from(TIT, parse(TIT.with_changes({"arms": arms})))[name] == []
 
 
-def test_a_selection_of_the_test_set_is_not_the_data_set() -> None:
+def test_fewer_test_samples_are_a_difference() -> None:
     assert of_test_set(TABLE1, 10) == [Difference("the number of test samples", "10", "10,000")]
     assert of_test_set(TABLE1, 10_000) == of_test_set(TABLE1, None) == []

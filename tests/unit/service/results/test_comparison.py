@@ -24,7 +24,7 @@ def arm(
     weights: str | None = None,
     lost: dict[int, SeedState] | None = None,
 ) -> ComparedArm:
-    """Return an arm with a result for each accuracy, at seeds in a row; times grow by 10 s from seed to seed."""
+    """Return an arm with a result for each accuracy, at consecutive seeds; times grow by 10 s from seed to seed."""
     results = {seed: Result(each, 10.0 * (seed + 1), weights) for seed, each in enumerate(accuracies, first_seed)}
     seeds = dict.fromkeys(results, SUCCEEDED) | (lost or {})
     return ComparedArm(name, dict(sorted(seeds.items())), results)
@@ -57,7 +57,7 @@ def test_a_comparison_equals_one_computed_by_hand() -> None:
     assert versus.high == pytest.approx(0.02 + 4.302653 * 0.01 / 3**0.5, abs=1e-8)
 
 
-def test_lost_seeds_are_counted_by_what_became_of_them() -> None:
+def test_lost_seeds_are_counted_by_their_state() -> None:
     lost = {
         0: NOT_FINITE,
         1: NOT_FINITE,

@@ -48,13 +48,13 @@ def failed(arm: str, *seeds: int) -> dict[str, Any]:
     return {"arm": arm, "state": "failed", "failure": "not_finite", "seeds": list(seeds)}
 
 
-def test_a_whole_comparison_needs_no_note() -> None:
+def test_a_complete_comparison_needs_no_note() -> None:
     tet = arm("TET", {0: 0.6, 1: 0.7}, 2, versus_baseline=versus({0: 0.1, 1: 0.1}, []))
     assert notes(arm("SDT", {0: 0.5, 1: 0.6}, 2), tet) == []
 
 
 def test_means_over_survivors_and_the_seeds_of_a_difference_are_named() -> None:
-    """Two arms of six seeds, of which seven chains failed: the means are over different seeds."""
+    """Two arms have six seeds each, and seven of their chains failed, so the means are over different seeds."""
     sdt = arm("SDT", {3: 0.1920, 5: 0.1930}, 6, num_failed=4)
     missing = [failed("TET", 0, 1, 5), failed("SDT", 0, 1, 2, 4)]
     tet = arm("TET", {2: 0.1930, 3: 0.1920, 4: 0.1940}, 6, num_failed=3, versus_baseline=versus({3: 0.0}, missing))
@@ -75,7 +75,7 @@ def test_an_arm_without_a_result_and_without_a_pair_says_why() -> None:
     ]
 
 
-def test_an_accuracy_like_chance_is_called_that() -> None:
+def test_an_accuracy_that_cannot_be_told_from_chance_has_a_note() -> None:
     chance = {"verdict": "alike", "level": 0.1042, "low": 0.0673, "high": 0.1313, "num_samples": 355}
     (note,) = notes(arm("SDT", {0: 0.0958}, 1, chance=chance))
     assert note == (

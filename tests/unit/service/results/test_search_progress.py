@@ -53,7 +53,8 @@ def test_an_arm_without_any_accuracy_has_no_best_configuration() -> None:
     assert [arm.best for arm in arm_searches(["SDT", "TET"], [searched(0, "waiting")])] == [None, None]
 
 
-# The work of ended configurations is 20 and 4, 12 on average. The running one has 12 - 6 left, the waiting one 12.
+# The two ended configurations took 20 and 4 units of work, 12 on average. So the running one has 12 - 6 units left, and
+# the waiting one has 12.
 FOUR = [
     searched(0, "succeeded", done=20),
     searched(1, "stopped", done=4),

@@ -15,7 +15,7 @@ ARMS = [
 
 @pytest.fixture
 def chains() -> tuple[Chain, ...]:
-    """Return the chain of SDT, a stage of 3 epochs, and that of TIT, stages of 2 epochs and 1 epoch."""
+    """Return the chain of SDT, with a stage of 3 epochs, and the chain of TIT, with stages of 2 epochs and 1 epoch."""
     return plan(parse(spec(arms=ARMS, seeds=[0])))
 
 

@@ -119,7 +119,7 @@ def test_an_error_caused_by_a_missing_file_stays_the_users() -> None:
     assert failure_type(caused(DataError("no such file"), OSError(errno.EIO, "x"), openly=False)) is T.DATA
 
 
-def test_memory_and_limits_come_before_storage() -> None:
+def test_a_lack_of_memory_and_an_exceeded_limit_count_before_a_failure_of_storage() -> None:
     full = OSError(errno.ENOSPC, "full")
     assert failure_type(caused(MemoryError(), full, openly=True)) is T.OUT_OF_MEMORY
     assert failure_type(caused(StageFailed(T.HEALTH, "silent"), full, openly=True)) is T.HEALTH
@@ -227,7 +227,7 @@ def test_rays_text_about_a_lost_trial_gives_type_and_message(loss: str, type_: F
         (diagnose_lost("its node has died"), 0, False),
     ],
 )
-def test_a_failure_is_of_the_configuration_or_of_the_place(
+def test_a_failure_comes_from_the_configuration_or_from_the_node(
     failure: Failure, gpus_per_trial: float, *, is_one: bool
 ) -> None:
     assert is_of_configuration(failure, gpus_per_trial) is is_one

@@ -17,7 +17,7 @@ from tests.unit.service.spec.test_spec import spec
 
 
 def words(folder: ExperimentFolder, *messages: str) -> str:
-    """Let the chains of 6 seeds fail, each with its message, and return the words about them."""
+    """Let one of 6 chains fail for each message, with that message; return the words about the failed chains."""
     folder.driver(1).mkdir(parents=True)
     events = EventFile(folder.events(1))
     chains = plan(parse(spec(arms=ARMS[:1], baseline="SDT", seeds=[*range(6)])))
@@ -36,7 +36,7 @@ def test_chains_that_fail_each_in_its_own_way_are_named(experiment: ExperimentFo
     assert words(experiment, "a", "b") == "2 of 6 chains failed: SDT · seed 0, SDT · seed 1"
 
 
-def test_one_failure_of_all_chains_is_said_once(experiment: ExperimentFolder) -> None:
+def test_one_failure_of_all_chains_is_stated_once(experiment: ExperimentFolder) -> None:
     assert words(experiment, *["no folder"] * 6) == "6 of 6 chains failed alike: data: no folder"
 
 

@@ -11,7 +11,7 @@ METRICS = dict.fromkeys(OF_AN_EPOCH, 1.0) | {"test/accuracy": 0.5, "epoch_time_s
 
 
 def begin(folder: StageFolder, initial_sha256: str = "aa", counts: Mapping[str, int] | None = None) -> Attempt:
-    """Start an attempt, write its start record, and return it; without `counts` as earlier versions wrote it."""
+    """Start an attempt, write its start record, and return it. Without `counts`, the record is like an older one."""
     attempt = Attempt(folder)
     attempt.write_started(
         at_ms=1_000,
@@ -25,7 +25,7 @@ def begin(folder: StageFolder, initial_sha256: str = "aa", counts: Mapping[str, 
 
 
 def write(folder: StageFolder, epochs: int, of: int, **metrics: float) -> Attempt:
-    """Start an attempt, commit `epochs` epochs, and the marker if these are all; return the attempt."""
+    """Start an attempt and commit `epochs` epochs; if these are all, also link the marker. Return the attempt."""
     attempt = begin(folder)
     for epoch in range(1, epochs + 1):
         attempt.commit(epoch=epoch, epochs=of, at_ms=epoch, metrics=METRICS | metrics, weights_sha256=f"{epoch:02}")

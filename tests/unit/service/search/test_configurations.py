@@ -33,7 +33,7 @@ def counts(experiment: Experiment) -> list[int]:
 
 
 def changed(raw: dict[str, Any], values: dict[str, Any]) -> Experiment:
-    """Return the spec with new values by place, without its search."""
+    """Return the spec without its search, with new values at these places."""
     document = parse(raw).model_dump(mode="json", exclude_unset=True, exclude={"search"})
     return parse(with_values(document, values, [arm["name"] for arm in raw["arms"]]))
 
@@ -167,7 +167,7 @@ def test_a_grid_needs_points_for_a_range() -> None:
     assert list(faults(raw)) == ['search.space["optimizer.lr"].points']
 
 
-def test_a_grid_of_ten_millions_is_refused() -> None:
+def test_a_grid_of_ten_million_configurations_is_refused() -> None:
     space = {place: {"range": [0.1, 0.9], "points": 215} for place in ("optimizer.lr", "loss.lamb", "surrogate.gamma")}
     by_field = refused(searched(space, search={"method": "grid", "num_configurations": None}))
     assert list(by_field) == ["search.space"]

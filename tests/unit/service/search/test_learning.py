@@ -88,7 +88,7 @@ def test_a_search_proposes_with_configurations_in_any_state(fields: dict[str, An
     assert next_configuration(search, search.space, "TET", seen(search, 12, **fields), accept_all) is not None
 
 
-def test_a_refused_configuration_is_drawn_again_until_none_is_left() -> None:
+def test_a_refused_configuration_is_replaced_by_another_one_until_none_is_left() -> None:
     search = learning_search({"optimizer.name": {"choice": ["adam", "sgd"]}, "batch_size": {"int_range": [1, 6]}})
     tried: list[Seen] = []
     while True:

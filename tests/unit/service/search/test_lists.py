@@ -1,4 +1,4 @@
-"""Tests of searches over elements of lists: the stages that they change, the list that they start from, refusals."""
+"""Tests of searches over elements of lists: the stages they change, the list that they start from, and refusals."""
 
 import copy
 from typing import Any
@@ -221,7 +221,7 @@ def test_an_element_changes_at_its_level_and_below_and_everything_else_stays(
             with_values(raw, {place: 9}, ["a", "b"])
         return
     after = run_with(raw, {place: 9})
-    concerned = [  # for each stage of arm a and of arm b: whether no list is nearer to the stage than the place is
+    concerned = [  # for each stage of the arms a and b: whether the change reaches it (no list is nearer to it)
         [(at == 0 and of_arm is None) or at == 1, all(each is None for each in written[at + 1 :])],
         [at == 0],
     ]

@@ -11,7 +11,7 @@ ASHA = Asha(name="asha", reduction_factor=3)
 MEDIAN = MedianStopping(name="median")
 
 
-def test_rungs_are_a_factor_apart() -> None:
+def test_each_rung_is_a_factor_times_the_rung_before() -> None:
     rule = Asha(name="asha", grace_epochs=2, reduction_factor=3)
     assert [epoch for epoch in range(1, 60) if rule.judges_at(epoch)] == [2, 6, 18, 54]
 

@@ -108,7 +108,7 @@ def test_a_stage_with_a_long_list_counts_as_several() -> None:
     assert list(refused(raw, budgets)) == ["search.num_configurations TET_MAX_CONFIGURED_STAGES"]
 
 
-def test_a_grid_of_a_number_of_thousands_of_digits_is_refused_in_a_short_error() -> None:
+def test_a_grid_whose_size_has_hundreds_of_digits_is_refused_in_a_short_error() -> None:
     space = {f"arms.arm 0.stages.{number}.epochs": {"int_range": [1, 100_000]} for number in range(50)}
     with pytest.raises(SpecInvalid, match="at most 5,000") as caught:
         planned(parse(searching(50, method="grid", space=space)), Budgets(10**9, 10**9, 10**9))

@@ -1,4 +1,4 @@
-"""Tests of what a posted spec must pass, and a stored one not."""
+"""Tests of the checks that a posted spec must pass, and a stored spec need not."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Tests of the schedule of faults: it follows from seed and round, and has every kind of fault."""
+"""Tests of the schedule of faults: it depends on seed and round alone, and has every kind of fault."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""Tests that `make test-hostile` finds what breaks a promise, with small servers that break it."""
+"""Tests of `make test-hostile`: it names every broken promise, and measures answers, health and memory."""
 
 import os
 import socket
@@ -28,7 +28,7 @@ GOOD = Measured(
 
 @contextmanager
 def server(asked: threading.Event | None = None) -> Iterator[Target]:
-    """Run a server that answers 200, and 500 under /broken; `asked` is set by its second request."""
+    """Run a server that answers 200, and 500 under /broken; its second request sets `asked`."""
     paths: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -100,7 +100,7 @@ def test_a_server_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPat
     assert outcome.seconds < 5
 
 
-def test_clients_that_leave_or_send_half_of_a_request_are_opened_and_closed() -> None:
+def test_clients_can_leave_early_or_hold_half_sent_requests_open() -> None:
     with server() as target:
         leave_early(target, replace(GET, body=b"x" * 1_000), 0.0)
         with held_open(target, 20, b"GET / HT") as num:

@@ -1,4 +1,4 @@
-"""Tests of the requests of `make test-hostile`: seeded, and each of them really what its name says."""
+"""Tests of the requests of `make test-hostile`: they follow from a seed, and each is what its name says."""
 
 import json
 
@@ -10,13 +10,13 @@ from tests.system.hostile import documents
 from tests.system.hostile.requests import NUM_VARIANTS, refused_texts_and_urls, variants
 
 
-def test_a_seed_makes_the_same_variants_again_and_another_seed_others() -> None:
+def test_a_seed_always_gives_the_same_variants_and_another_seed_gives_others() -> None:
     assert len(variants(1)) == NUM_VARIANTS
     assert variants(1) == variants(1)
     assert variants(1) != variants(2)
 
 
-def test_a_fifth_of_the_variants_is_of_each_kind() -> None:
+def test_three_of_the_five_kinds_are_a_fifth_of_the_variants_each() -> None:
     words = [each.words for each in variants(3)]
     assert sum(each.startswith("text with") for each in words) == NUM_VARIANTS // 5
     assert sum(each.startswith("webhook ") for each in words) == NUM_VARIANTS // 5
@@ -41,12 +41,12 @@ def test_every_text_and_address_that_must_be_refused_is_refused(seed: int) -> No
         if "webhook" in document:
             url = document["webhook"]["url"].replace("https://", "http://")
             if url.startswith(unlisted) or ".example/" in url:
-                continue  # a form that is right: the list of hosts refuses it
+                continue  # its form is right, and only the list of hosts refuses it
         with pytest.raises(SpecInvalid, match="must"):
             parse_posted(document)
 
 
-def test_the_large_bodies_are_as_large_as_they_say() -> None:
+def test_the_large_bodies_have_their_intended_sizes() -> None:
     for kind in range(4):
         assert 0.8 * documents.BODY_BYTES < len(documents.large_json(kind)) < 1_048_576
     assert len(json.dumps(documents.random_search(100, 5_000))) < 10_000

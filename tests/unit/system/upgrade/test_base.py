@@ -1,4 +1,4 @@
-"""Tests of the version before: a checkout of its commit, unchanged and set up."""
+"""Tests of the checkout of the version before: it has the files of its commit, unchanged, and is set up."""
 
 import subprocess
 from pathlib import Path
@@ -18,7 +18,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def repository(folder: Path, makefile: str = MAKEFILE) -> str:
-    """Make a repository of two commits; return the first one."""
+    """Make a repository of two commits; return the hash of the first one."""
     git(folder, "init", "-q")
     (folder / "Makefile").write_text(makefile)
     git(folder, "add", "Makefile")
@@ -48,7 +48,7 @@ def test_a_history_without_the_commit_is_refused(tmp_path: Path) -> None:
         prepare(tmp_path, "0" * 40)
 
 
-def test_a_tree_that_was_changed_is_refused(tmp_path: Path) -> None:
+def test_a_checkout_that_was_changed_is_refused(tmp_path: Path) -> None:
     first = repository(tmp_path)
     (prepare(tmp_path, first) / "Makefile").write_text("setup:\n")
     with pytest.raises(BaseMissing, match="was changed: M Makefile: remove it"):

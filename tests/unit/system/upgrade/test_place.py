@@ -1,4 +1,4 @@
-"""Tests of the place of a stack: its ports are free."""
+"""Tests of `Place`, the folder and the ports of a stack: its ports are free."""
 
 import socket
 from pathlib import Path

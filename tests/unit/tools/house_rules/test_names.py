@@ -39,4 +39,7 @@ def test_a_module_name_that_repeats_is_found(tree: Tree) -> None:
         {"service/health.py": "", "tet_core/health.py": "", "tet_core/__init__.py": "", "service/__init__.py": ""}
     )
     (finding,) = repeated_modules(files)
-    assert (finding.path, finding.what) == ("tet_core/health.py", "module health has the name of service/health.py")
+    assert (finding.path, finding.what) == (
+        "tet_core/health.py",
+        "module health has the same name as service/health.py",
+    )

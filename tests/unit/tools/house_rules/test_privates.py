@@ -1,4 +1,4 @@
-"""Tests of the rule against private names: those of other libraries and of the tests themselves are no findings."""
+"""Tests of the rule against private names: those of other libraries, and of the tests themselves, may be used."""
 
 import pytest
 
@@ -47,5 +47,5 @@ def test_a_private_name_of_a_package_is_found(tree: Tree, code: str, name: str) 
         "service._session",
     ],
 )
-def test_private_names_of_others_and_public_ones_may_be_used(tree: Tree, code: str) -> None:
+def test_private_names_of_other_code_and_public_names_may_be_used(tree: Tree, code: str) -> None:
     assert not list(private_names(tree({"service/outbox.py": SERVICE, "tests/test_outbox.py": f"{code}\n"})))

@@ -1,4 +1,4 @@
-"""Tests of the rules on `# fmt: skip` and on words; phrases are also found over line ends."""
+"""Tests of the rules on `# fmt: skip` and on words; a phrase is found even if it continues on the next line."""
 
 import pytest
 

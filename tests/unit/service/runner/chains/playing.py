@@ -1,6 +1,6 @@
 """A search that is played without training: a formula computes the metrics that trials would commit.
 
-A player uses a board and a study like a driver. It can be left at any point, like a driver that is killed; the next
+A player uses a board and a study like a driver. A test can leave it after any step, as if a driver was killed. The next
 player starts from the files on storage.
 """
 
@@ -23,7 +23,7 @@ from service.states import WorkState
 from service.storage import ExperimentFolder
 from tests.unit.service.runner.writing import METRICS, begin
 
-# The validation accuracy of a chain after an epoch, by its values, its seed and the epoch's number.
+# Gives the validation accuracy of a chain after an epoch, from the chain and the epoch's number.
 Formula = Callable[[Chain, int], float]
 
 
@@ -80,7 +80,7 @@ class Player:
         chain = self.ledger.chains[stage.chain]
         epochs = chain.stages[stage.index].config.epochs
         last = self.ledger.refresh(stage).last
-        epoch = min((last.epoch if last else 0) + 1, epochs)  # if only the marker is missing, the last epoch again
+        epoch = min((last.epoch if last else 0) + 1, epochs)  # at most the last one: only the marker may be missing
         before = sum(earlier.config.epochs for earlier in chain.stages[: stage.index])
         metrics = METRICS | {"val/accuracy": self.formula(chain, before + epoch)}
         if last is None or epoch > last.epoch:
@@ -119,7 +119,8 @@ def played(spec: Experiment, folder: ExperimentFolder, slots: int = 1, kill_afte
         spec: The experiment's spec.
         folder: The experiment's folder.
         slots: How many trials run at once.
-        kill_after: For each driver, the number of steps after which it is killed; then drivers are not killed.
+        kill_after: For each driver in turn, the number of steps after which it is killed. Drivers beyond these are not
+            killed.
     """
     for number in itertools.count(1):
         player = Player(spec, folder, number, slots)

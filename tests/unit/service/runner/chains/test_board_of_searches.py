@@ -1,4 +1,4 @@
-"""Tests of the board of a search: held and stopped chains, and the limit of open configurations."""
+"""Tests of the board of a search: held and stopped chains, and the limit on open configurations."""
 
 from dataclasses import replace
 
@@ -66,7 +66,7 @@ def test_all_seeds_of_an_open_configuration_run_before_another_one_is_opened() -
 
 def test_a_seed_of_an_open_configuration_comes_before_closed_configurations() -> None:
     a, b = seeds(0, "a0", "a1"), seeds(1, "b0", "b1")
-    board = Board([a[0], b[0], a[1], b[1]], max_open=1)  # the order of chains of two arms
+    board = Board([a[0], b[0], a[1], b[1]], max_open=1)  # the configurations alternate, as two arms do
     assert [take(board), take(board)] == [StageId("a0", 0), StageId("a1", 0)]
 
 

@@ -133,7 +133,7 @@ def test_a_new_driver_announces_only_stages_and_chains_that_have_started(
     assert (chain.chain, chain.state) == (tit.id, WorkState.RUNNING)
 
 
-def test_a_stage_tells_the_counts_of_its_test_set_if_an_attempt_recorded_them(
+def test_the_event_of_a_stage_has_the_counts_of_its_test_set_if_an_attempt_recorded_them(
     experiment: ExperimentFolder, chains: tuple[Chain, ...], events: EventFile
 ) -> None:
     stage = StageId(chains[0].id, 0)

@@ -1,4 +1,4 @@
-"""Tests of the keys of configurations: which stages fail alike."""
+"""Tests of the keys of configurations: stages with equal keys fail alike."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ EVENTS = {"name": "event_folder", "folder": "e", "num_classes": 2, "input_size":
     "changes",
     [{"seed": 7}, {"epochs": 9}, {"batch_size": 2}, {"optimizer": {"name": "adam", "lr": 0.5}}, {"num_threads": 2}],
 )
-def test_settings_of_draws_duration_and_steps_change_no_key(changes: dict[str, Any]) -> None:
+def test_seed_epochs_batch_size_optimizer_and_threads_do_not_change_the_key(changes: dict[str, Any]) -> None:
     assert subject_key(config()) == subject_key(config(**changes))
 
 
@@ -36,7 +36,7 @@ def test_other_settings_change_the_key(changes: dict[str, Any]) -> None:
     assert subject_key(config()) != subject_key(config(**changes))
 
 
-def test_the_data_of_recordings_depend_on_T_and_those_of_still_images_do_not() -> None:
+def test_the_data_key_of_recordings_depends_on_T_and_that_of_still_images_does_not() -> None:
     assert data_key(config(T=1)) == data_key(config(T=2))
     assert data_key(config(dataset=EVENTS, T=1)) != data_key(config(dataset=EVENTS, T=2))
 

@@ -1,4 +1,4 @@
-"""Tests of the outcome of a check, with reports on real files; the other node is played."""
+"""Tests of the outcome of a check, with reports in real files; the test plays the other node."""
 
 from collections.abc import Sequence
 
@@ -39,7 +39,7 @@ def report(*faults: CheckFault, host: str = "one") -> CheckReport:
 
 
 class Other:
-    """Another node, which gives the same answer to every question; None: there is no other node."""
+    """Another node, which gives the same answer to every question. If the answer is None, there is no other node."""
 
     def __init__(self, answer: CheckReport | None) -> None:
         self.answer = answer
@@ -59,7 +59,7 @@ def failing(checked: Condemnation) -> list[bool]:
     return [checked.failure_of(config) is not None for chain in (SDT, TIT) for config in configs(chain)]
 
 
-def test_without_faults_nothing_is_condemned_and_nobody_else_is_asked(experiment: ExperimentFolder) -> None:
+def test_without_faults_nothing_is_condemned_and_no_other_node_is_asked(experiment: ExperimentFolder) -> None:
     other = Other(None)
     write_report(experiment.check(1, 1), report())
     checked = condemnation(experiment, other)
@@ -102,7 +102,7 @@ def test_a_stage_passes_elsewhere_if_another_host_has_found_no_fault_in_it(exper
     assert not checked.passes_elsewhere(unchecked, "one")
 
 
-def test_a_later_driver_reads_the_decision_and_asks_nobody(experiment: ExperimentFolder) -> None:
+def test_a_later_driver_reads_the_decision_and_asks_no_node(experiment: ExperimentFolder) -> None:
     write_report(experiment.check(1, 1), report(of_data()))
     condemnation(experiment, Other(report(host="two"))).look()
     other = Other(report(of_data(), host="three"))
@@ -131,7 +131,7 @@ def test_a_driver_that_must_stop_decides_nothing(experiment: ExperimentFolder) -
     assert read_report(experiment.check(1, 2)) is None
 
 
-def test_one_trial_checks_at_a_time_and_the_next_one_if_it_was_lost(experiment: ExperimentFolder) -> None:
+def test_one_trial_checks_at_a_time_and_if_it_is_lost_the_next_trial_checks(experiment: ExperimentFolder) -> None:
     checked = condemnation(experiment, Other(None))
     config = configs(SDT)[0]
     for _ in range(MAX_TRIES):
@@ -147,7 +147,7 @@ def test_a_report_is_found_at_the_end_of_the_trial_that_made_it(experiment: Expe
     checked.request(FIRST, configs(SDT)[0])
     write_report(experiment.check(1, 1), report(of_data()))
     checked.look()
-    assert not checked.condemns, "it looks only now and then"
+    assert not checked.condemns, "it looks only once an interval"
     checked.ended(FIRST)
     assert checked.condemns
 

@@ -59,7 +59,7 @@ def test_an_attempt_stops_once_a_newer_one_has_started(folder: StageFolder) -> N
 def test_the_first_attempt_to_link_owns_the_epoch_even_without_the_check_for_newer_ones(
     folder: StageFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # All attempts have passed their check for newer ones before any of them links, so only the links decide.
+    # As if all attempts had passed their check for newer ones before any of them links: only the links decide.
     attempts = [Attempt(folder) for _ in range(8)]
     monkeypatch.setattr(Attempt, "check_newest", lambda self: None)
 

@@ -142,7 +142,7 @@ def test_an_analysis_has_its_own_parameters_and_those_of_the_training(analysed: 
     assert "stages.1.T" not in params
 
 
-def test_the_points_of_a_row_have_its_own_step(experiment: ExperimentFolder) -> None:
+def test_the_points_of_a_row_have_the_step_of_the_row(experiment: ExperimentFolder) -> None:
     folder = experiment.stage("c", 1)
     attempt = begin(folder)
     attempt.commit(

@@ -1,4 +1,4 @@
-"""Tests of failing attempts: by a limit, in another environment, by the network of an entry point."""
+"""Tests of attempts that fail: at a limit, in another environment, or in the network of an entry point."""
 
 import json
 import os
@@ -61,7 +61,7 @@ EASY = {"name": "lif", "v_threshold": 0.2}
 def test_an_unhealthy_network_fails_with_its_symptom(folder: StageFolder, train: dict[str, Any], words: str) -> None:
     # Weights of bn start at 1. Those of tdbn start at the threshold, so the threshold would not matter.
     model = {"name": "vgg_small", "width": 8, "norm": {"name": "bn"}}
-    # With a threshold of nearly 0 every second current fires.
+    # With a threshold near 0, about half of the currents exceed it, so the firing rate is about 0.5.
     limits = {"health": {"patience": 1, "max_rate": 0.45 if "saturated" in words else 1.0}}
     trial_config = config(folder.path, train={"model": model, "T": 2, "epochs": 2, **train}, limits=limits)
     reported = failure(run(StageTrial(trial_config))[-1])
@@ -115,7 +115,7 @@ def test_a_network_that_is_not_finite_is_never_committed(
     assert [commit.epoch for commit in read_progress(folder).commits] == [1, 2]
 
 
-def test_a_stage_that_an_older_version_left_not_finite_is_refused_by_what_follows(
+def test_a_checkpoint_that_is_not_finite_is_refused_by_the_next_attempt_and_the_next_stage(
     folder: StageFolder, tmp_path: Path
 ) -> None:
     run(StageTrial(config(folder.path)), steps=1)

@@ -1,4 +1,4 @@
-"""Tests of the check by the trial that starts first: it reports, and changes nothing of its own training."""
+"""Tests of the check that the first trial runs: it writes a report, and does not change the training of this trial."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ def checking(path: Path, subjects: list[dict[str, Any]], **changes: Any) -> dict
     return config(path / "0", check_file=str(path / "checks" / "0001-1.json"), check_subjects=subjects, **changes)
 
 
-def test_a_trial_that_checks_trains_to_the_same_bits(tmp_path: Path) -> None:
+def test_a_trial_that_checks_trains_to_the_same_bits_as_one_that_does_not(tmp_path: Path) -> None:
     (tmp_path / "checked").mkdir()
     run(StageTrial(checking(tmp_path / "checked", [*SUBJECTS, MISSPELT])))
     run(StageTrial(config(tmp_path / "plain" / "0")))

@@ -1,4 +1,4 @@
-"""Tests of the default health limits: no healthy training of 20 different ones may be stopped."""
+"""Tests of the default health limits: they stop none of 20 different healthy trainings."""
 
 from dataclasses import asdict
 from typing import Any

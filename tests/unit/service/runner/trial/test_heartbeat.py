@@ -53,7 +53,7 @@ def test_the_heartbeat_beats_at_the_start_and_then_once_an_interval(attempt: Att
     assert last_sign(attempt.path) > 0
 
 
-def test_a_failing_storage_fails_no_step(attempt: Attempt) -> None:
+def test_a_storage_that_fails_does_not_make_a_step_fail(attempt: Attempt) -> None:
     clock = Clock()
     heartbeat = Heartbeat(attempt, Limits(), clock)
     (attempt.path / HEARTBEAT).unlink()

@@ -55,7 +55,7 @@ def run(trial: StageTrial, steps: int = 100) -> list[dict[str, Any]]:
 
 
 def series(folder: StageFolder) -> list[tuple[int, str, dict[str, float]]]:
-    """Return the commits without times."""
+    """Return the epoch, weights and metrics of each commit, without the metrics that measure time."""
     return [
         (c.epoch, c.weights_sha256, {k: v for k, v in c.metrics.items() if not k.endswith("_s")})
         for c in read_progress(folder).commits
@@ -67,7 +67,7 @@ def folder(tmp_path: Path) -> StageFolder:
     return StageFolder(tmp_path / "0")
 
 
-def test_each_step_commits_an_epoch_and_the_last_one_the_end(folder: StageFolder) -> None:
+def test_each_step_commits_an_epoch_and_the_last_step_ends_the_stage(folder: StageFolder) -> None:
     reports = run(StageTrial(config(folder.path)))
     assert [(report["epoch"], report["end"]) for report in reports] == [
         (1, None),
@@ -101,7 +101,7 @@ def test_only_the_last_and_the_best_checkpoint_are_kept(folder: StageFolder) -> 
     assert progress.checkpoint(progress.last).exists()
 
 
-def test_a_second_attempt_continues_to_the_same_bits(folder: StageFolder, tmp_path: Path) -> None:
+def test_a_second_attempt_continues_to_the_bits_of_an_undisturbed_one(folder: StageFolder, tmp_path: Path) -> None:
     alone = StageFolder(tmp_path / "alone")
     run(StageTrial(config(alone.path)))
     run(StageTrial(config(folder.path)), steps=1)  # and then it is killed
@@ -112,7 +112,7 @@ def test_a_second_attempt_continues_to_the_same_bits(folder: StageFolder, tmp_pa
     assert read_progress(folder).num_attempts == 2
 
 
-def test_a_stage_whose_epochs_are_all_committed_only_ends(folder: StageFolder) -> None:
+def test_an_attempt_at_a_stage_whose_epochs_are_all_committed_only_ends_it(folder: StageFolder) -> None:
     run(StageTrial(config(folder.path)), steps=3)
     assert [report["end"] for report in run(StageTrial(config(folder.path)))] == ["succeeded"]
 
@@ -121,7 +121,7 @@ def test_a_stage_whose_epochs_are_all_committed_only_ends(folder: StageFolder) -
 def test_a_stage_has_one_model_if_an_attempt_was_killed_or_frozen_while_it_ended(
     folder: StageFolder, monkeypatch: pytest.MonkeyPatch, is_zombie: bool
 ) -> None:
-    """The first attempt has written the model. It dies before its marker, or continues after its successor."""
+    """The first attempt writes the model. It dies before its marker, or continues when its successor has ended."""
     finish = Attempt.finish
 
     def interrupted(attempt: Attempt, **values: Any) -> Any:
@@ -148,7 +148,7 @@ def test_an_attempt_at_a_stage_that_has_ended_does_not_change_the_model(
     run(StageTrial(config(folder.path)))
     assert run(StageTrial(config(folder.path)))[-1]["end"] == "lost"
     assert list(folder.attempts.glob("*/model.pt")) == [folder.attempt(1) / "model.pt"]
-    # The same if the older attempt links its marker a moment before the newer one does.
+    # The result is the same if the older attempt links its marker a moment before the newer one does.
     other = StageFolder(folder.path.with_name("other"))
     first, calls = StageTrial(config(other.path)), []
     run(first, steps=3)

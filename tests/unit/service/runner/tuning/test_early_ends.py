@@ -21,7 +21,7 @@ WRONG = Failure.of(FailureType.SPEC, "entry_point is 'goood'; installed here und
 
 @pytest.fixture
 def desk(experiment: ExperimentFolder) -> Iterator[Desk]:
-    """Make a desk of two chains, TIT at two seeds, each of two stages."""
+    """Make a desk of two chains: TIT at two seeds, with two stages each."""
     made = Desk(experiment)
     yield made
     made.events.close()
@@ -48,7 +48,7 @@ def failures(desk: Desk) -> list[Failure | None]:
     return [desk.books.ledger.failure(chain) for chain in desk.books.ledger.chains.values()]
 
 
-def test_waiting_chains_end_at_once_with_the_one_failure(desk: Desk) -> None:
+def test_waiting_chains_end_at_once_with_the_same_failure(desk: Desk) -> None:
     condemn(desk, 0)
     desk.early.end_waiting()
     assert states(desk) == [WorkState.FAILED] * 2

@@ -57,7 +57,7 @@ class Desk:
         self.endings = Endings(
             assignment, self.books, self.turns, stopping, watchdog, self.early, lambda stage: NODE_DIED
         )
-        # The report of another node; None: there is none.
+        # The report of another node; None if there is no other node.
         self.second: CheckReport | None = None
 
     def take(self) -> StageId:
@@ -192,7 +192,7 @@ def test_a_chain_waits_at_a_rung_until_the_other_seed_has_reached_it(
     write(desk.path(first), 1, of=2, **{"val/accuracy": 0.5})
     assert not desk.turns.goes_on(_config(first), {"epoch": 1})
     desk.endings.record(first, {"epoch": 1})
-    assert desk.done(first) is None, "the search ended it, which is no loss"
+    assert desk.done(first) is None, "the search ended the trial, and that is no loss"
     write(desk.path(second), 1, of=2, **{"val/accuracy": 0.5})
     assert desk.turns.goes_on(_config(second), {"epoch": 1})
     assert desk.take() == first

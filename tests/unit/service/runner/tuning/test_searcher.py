@@ -13,7 +13,7 @@ Ends = list[tuple[StageId, dict[str, Any] | None]]
 
 
 def searcher(chains: tuple[Chain, ...]) -> tuple[ChainSearcher, Board, Ends]:
-    """Return a searcher that records the ends of trials and reports them to the board, its board, and these ends."""
+    """Return a searcher, its board, and the ends of trials, which the searcher records and reports to the board."""
     board, ends = Board(chains), []
 
     def on_end(stage: StageId, result: dict[str, Any] | None) -> None:

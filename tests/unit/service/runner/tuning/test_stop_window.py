@@ -40,7 +40,9 @@ def test_no_trial_stops_before_the_experiment_does(window: StopWindow, clock: Cl
     assert not WindowStopper(window)("trial", {})
 
 
-def test_the_window_closes_when_all_trials_of_the_stop_have_ended(window: StopWindow, stopped: threading.Event) -> None:
+def test_the_window_closes_when_all_trials_that_ran_at_the_stop_have_ended(
+    window: StopWindow, stopped: threading.Event
+) -> None:
     stopped.set()
     assert WindowStopper(window)("trial", {}), "a trial stops with the epoch that it reports"
     assert not window.closed()

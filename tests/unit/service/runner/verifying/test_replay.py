@@ -74,7 +74,7 @@ def attempt(group: ProcessGroup | None, root: str, epochs: int) -> None:
 
 
 def replayed(group: ProcessGroup, root: str, epochs: int) -> dict[str, Any]:
-    """Replay as the first of two workers; the second one trains only the `epochs` that both have trained."""
+    """Replay as the first of two workers; the second one trains only the `epochs` that two workers trained."""
     if Workers.of(group).rank == 0:
         folder = ExperimentFolder(Path(root), "e")
         return Replay(folder, chain(), 0, None, lambda num: nullcontext(group if num == 2 else None)).run()
