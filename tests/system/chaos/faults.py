@@ -19,14 +19,14 @@ PRESENT_S = 60.0
 FROZEN_S = 60.0
 # The time, in s, for which the disk is full.
 FULL_S = 20.0
-# The time, in s, between two checks of a wait.
+# The time, in s, between two checks while a fault waits for something.
 POLL_S = 0.1
 
 Fault = Callable[[World, str, random.Random], str]
 
 
 class NothingToStrike(Exception):  # noqa: N818 - not an error of the service
-    """The absence of a fault's target: the experiment has ended."""
+    """The absence of a fault's target, for example because the experiment has ended."""
 
 
 def _api(world: World, experiment_id: str, draw: random.Random) -> str:
