@@ -1,7 +1,7 @@
 """Drivers as the service sees them: their commits, their events and their ends.
 
-No network is trained. The commits are in a `Journal`, which all drivers of an experiment share like its folder. A
-driver's events are always true, but may be late.
+No network is trained. The commits are in a `Journal`, which all drivers of an experiment share, as they share its
+folder. A driver's events are always true, but may be late.
 """
 
 import json
@@ -72,7 +72,7 @@ class Driver:
     unwritten: list[Event] = field(default_factory=list)
 
     def start(self) -> bool:
-        """Start; return False if its folder exists (another driver, or the reconciler's fence) or all is deleted."""
+        """Start. Return False if another driver or the reconciler has made the folder, or if all is deleted."""
         try:
             self.folder.driver(self.attempt).mkdir()
         except (FileExistsError, FileNotFoundError):

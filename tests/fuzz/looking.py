@@ -1,4 +1,4 @@
-"""What lies in the database and on the storage, read as plainly as can be: a look at everything after every step."""
+"""Functions that read the whole database and the storage by plain queries, after every step."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ OUTCOME = ("generation", "state", "reason", "started_at", "finished_at")
 
 
 def views(engine: Engine) -> dict[str, Json]:
-    """Every experiment, by id, as the API shows it, those that are being deleted too."""
+    """Return all experiments by id, as the API shows them, including those that are being deleted."""
     with engine.connect() as connection:
         found = {row.id: _experiment(row) for row in _rows(connection, ExperimentRow, ExperimentRow.id)}
         chains: dict[tuple[str, str], Json] = {}
@@ -49,14 +49,14 @@ def _experiment(row: Row[Any]) -> Json:
 
 
 def events(engine: Engine) -> list[Row[Any]]:
-    """What every experiment has told of its own state, in order. Only within one experiment do numbers always rise."""
+    """Return the events of type `experiment` by number. This is their order in time only within one experiment."""
     with engine.connect() as connection:
         query = select(EventRow.__table__).where(EventRow.type == "experiment").order_by(EventRow.id)
         return list(connection.execute(query))
 
 
 def leftovers(engine: Engine, settings: Settings, experiment_id: str) -> list[str]:
-    """Where there is still something of an experiment."""
+    """Return the tables and the paths that still hold something of an experiment."""
     found = []
     with engine.connect() as connection:
         for table in Table.metadata.sorted_tables:

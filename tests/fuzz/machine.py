@@ -24,7 +24,7 @@ ROUNDS_TO_THE_END = 60
 KEYS = st.sampled_from(["a", "b"])
 # Routes that do not end while an experiment runs.
 STREAMS = {"/events"}
-# Routes that may answer 404 for an experiment that is there: before its driver has written a log, and by number.
+# Routes that may answer 404 for an existing experiment: it may have no log yet, or no verification with this number.
 MAY_BE_MISSING = {"/logs", "/verifications/{number}"}
 READ = [path for path in READ_OF_ONE if path not in MAY_BE_MISSING]
 REQUESTS = {"cancel": "cancel", "pause": "pause", "resume": "run"}
@@ -156,7 +156,7 @@ class Service(RuleBasedStateMachine):
     @precondition(lambda self: len(self.known) < MAX_POSTED)
     @rule(target=posted, before=st.integers(1, 6), seeds=st.integers(1, 2))
     def post_within_a_round(self, before: int, seeds: int) -> Any:
-        """Post an experiment of a higher priority after one reconciler read the queue; another one starts it."""
+        """Post an experiment of a higher priority after one reconciler read the queue; another reconciler starts it."""
         posted = []
 
         def act() -> None:
@@ -204,7 +204,7 @@ class Service(RuleBasedStateMachine):
 
     @rule(epochs=st.integers(1, 7))
     def everything_continues(self, epochs: int) -> None:
-        """Run a round, the jobs and the drivers, and a round: the usual course."""
+        """Run a round, start the jobs, let the drivers work, and run another round, as without faults."""
         self.world.round()
         self.jobs_start()
         for which in range(MAX_RUNNING):

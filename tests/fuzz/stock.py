@@ -54,7 +54,7 @@ TABLES = (ExperimentRow, ChainRow, StageRow)
 class Names:
     """The ids and names that a client may know.
 
-    `ended` are experiments whose streams of events end, `searched` experiments with a search.
+    `ended` has the experiments whose streams of events end; `searched` has those with a search.
     """
 
     experiments: list[str]

@@ -30,7 +30,7 @@ LIVE = ("PENDING", "RUNNING")
 
 
 class InterruptedJobs(RayJobs):
-    """A client of Ray's Jobs API that runs a function before its n-th call, in place of another process."""
+    """A client of Ray's Jobs API that runs a function before its n-th call, as if another process acted then."""
 
     def __init__(self, url: str, before: int, happens: Callable[[], None]) -> None:
         super().__init__(url, lambda: "token")
@@ -53,9 +53,9 @@ class World:
     settings: Settings
     jobs: RayJobs
     journals: dict[str, Journal] = field(default_factory=dict)
-    # By submission id. If a job is submitted again after Ray forgot it, it has another driver.
+    # By submission id. If a job is submitted again after Ray forgot it, it gets another driver.
     drivers: dict[str, Driver] = field(default_factory=dict)
-    # Drivers whose job Ray has forgotten, or which has another driver now.
+    # Drivers whose job was submitted again, so that it has another driver now.
     zombies: list[Driver] = field(default_factory=list)
     storage_is_full: bool = False
 
@@ -99,7 +99,7 @@ class World:
         Reconciler(self.database, jobs or self.jobs, settings).round()
 
     def interrupted_round(self, before: int, happens: Callable[[], None]) -> None:
-        """Run one round, and `happens` before the round's n-th call to Ray."""
+        """Run one round, and call `happens` before the round's call to Ray with the number `before`."""
         with InterruptedJobs(self.ray.url, before, happens) as jobs:
             self.round(jobs)
 
@@ -157,7 +157,7 @@ class World:
             self.ray.end(name, "FAILED", "FileNotFoundError")
 
     def may_work(self, name: str) -> bool:
-        """Return whether a job may still work: its driver has not ended, or has not started and is not fenced off."""
+        """Return whether a job may still work: its driver has not ended, or nothing keeps it from its start."""
         driver = self.drivers.get(name)
         if self.ray.jobs[name]["status"] == "PENDING":
             attempt = int(self.ray.jobs[name]["metadata"]["driver"])

@@ -2,7 +2,7 @@
 
     python -m pytest -c /dev/null --rootdir . --confcutdir tests/gpu tests/gpu
 
-runs them with only torch, Triton and pytest installed.
+This command runs the tests with only torch, Triton and pytest installed.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Tests of the Triton kernels against neurons and norms in plain torch, with autograd."""
+"""Tests of the Triton kernels: they agree with neurons and norms in plain torch, with autograd."""
 
 from collections.abc import Callable
 from typing import Any
@@ -46,7 +46,7 @@ def normed(x: Tensor, norm: Norm | None) -> Tensor:
 
 
 def by_triton(inputs: list[tuple[Tensor, Norm | None]], neurons: Neurons, steps: int) -> Tensor:
-    """Return the spikes of the sum of normalised inputs by the kernels."""
+    """Return the spikes that the kernels compute for the sum of normalised inputs."""
     norms: list[tuple[Moments, float] | None] = []
     tensors: list[Tensor | None] = []
     for x, norm in inputs:
@@ -57,7 +57,7 @@ def by_triton(inputs: list[tuple[Tensor, Norm | None]], neurons: Neurons, steps:
 
 
 def leaf(x: Tensor) -> Tensor:
-    """Return a copy with the memory layout of x that gets a gradient."""
+    """Return a copy of x that has the same memory layout and gets a gradient."""
     return x.detach().clone(memory_format=torch.preserve_format).requires_grad_()
 
 
@@ -91,7 +91,7 @@ def drawn(seed: int, shape: tuple[int, ...], device: torch.device, dtype: torch.
 
 @pytest.mark.parametrize("detach", [False, True])
 @pytest.mark.parametrize("surrogate", IN_KERNELS, ids=lambda s: type(s).__name__)
-def test_an_infinite_input_is_as_one_that_is_very_large(
+def test_an_infinite_input_has_the_effect_of_a_very_large_one(
     device: torch.device, surrogate: Surrogate, detach: bool
 ) -> None:
     grad, found = drawn(1, (4, 1, 9), device, torch.float32), []
@@ -186,7 +186,9 @@ def test_in_smaller_types_all_spikes_agree_except_near_the_threshold(
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("layout", [lambda x: x, _channels_last], ids=["contiguous", "channels-last"])
-def test_narrow_norms_agree(device: torch.device, dtype: torch.dtype, layout: Callable[[Tensor], Tensor]) -> None:
+def test_norms_of_smaller_types_agree(
+    device: torch.device, dtype: torch.dtype, layout: Callable[[Tensor], Tensor]
+) -> None:
     shape, neurons = (3, 4, 35, 5, 6), Neurons(0.5, 1.0, Triangle(), "hard", False)
     x, grad = (layout(drawn(seed, shape, device, dtype)) for seed in (0, 1))
     found = fused.moments(x)
@@ -198,7 +200,7 @@ def test_narrow_norms_agree(device: torch.device, dtype: torch.dtype, layout: Ca
     narrow = (leaf(norms[0][0].float()), leaf(norms[0][1].float()))
     spikes, wanted = by_triton([(ours, narrow)], neurons, 3), by_loop(normed(expected, norms[1]), neurons)
     same = (spikes.double() == wanted).all(0)
-    assert same.float().mean() > 0.99, "but for potentials within rounding of the threshold"
+    assert same.float().mean() > 0.99, "spikes differ only for potentials within rounding of the threshold"
     torch.autograd.backward(spikes, grad)
     torch.autograd.backward(wanted, grad.double())
     assert ours.grad is not None

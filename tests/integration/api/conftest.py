@@ -66,7 +66,7 @@ def served(settings: Settings, *, reconcile: bool = False) -> Iterator[httpx.Cli
 
 
 def settings_for(home: Path, database_url: str, **changes: Any) -> Settings:
-    # Nothing listens on this port of Ray.
+    # Nothing listens on this port, so Ray never answers.
     return Settings.model_validate(
         {"home": home, "database_url": database_url, "ray_url": "http://127.0.0.1:9", **changes}
     )
@@ -92,7 +92,7 @@ def api(tmp_path: Path, database_url: str) -> Iterator[Api]:
 
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """Serve one API on SQLite for the many tests that need no fresh database; it also answers to the host tet.lab."""
+    """Serve one API on SQLite for the many tests that need no fresh database; it also accepts two other hosts."""
     home = tmp_path_factory.mktemp("gate")
     with serving_api(home, f"sqlite:///{home / 'tet.db'}", allowed_hosts=("tet.lab", "proxy.lab:8443")) as api:
         yield api

@@ -17,7 +17,7 @@ def test_the_api_describes_bodies_answers_and_problems(gate: Api, spec: dict[str
     body = post["requestBody"]["content"]
     assert set(body) == {"application/json", "application/yaml", "application/x-yaml", "text/yaml"}
     whole, part = ({"$ref": f"#/components/schemas/{name}"} for name in ("Spec", "SpecChanges"))
-    assert body["application/json"]["schema"] == {"anyOf": [whole, part]}, "with a preset, a part will do"
+    assert body["application/json"]["schema"] == {"anyOf": [whole, part]}, "with a preset, a part of a spec is enough"
     assert body["application/json"]["example"] == spec
     parse(body["application/json"]["example"])
     assert set(post["responses"]) == {"202", "400", "404", "409", "413", "415", "422", "429"}

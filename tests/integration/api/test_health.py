@@ -101,7 +101,7 @@ def test_an_unexpected_error_shows_only_where_to_find_it_in_the_log(
     assert any(mark in record.message and record.exc_info for record in caplog.records)
 
 
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite is a file, and is not away
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite is a file and always reachable
 def test_an_unreachable_database_is_reported(api: Api) -> None:
     url = make_url(api.settings.database_url)
     server = create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT")

@@ -45,7 +45,7 @@ def test_a_fork_beyond_a_budget_is_refused_and_a_retry_of_a_stored_experiment_is
             for stage in chain.stages:
                 stage.state = WorkState.SUCCEEDED
         stored = repository.experiments.get(parent)
-        # As an earlier version would have stored it.
+        # An earlier version could have stored such a large spec.
         stored.spec = {**stored.spec, "seeds": list(range(30_000))}
         repository.transitions.advance(
             parent, ExperimentState.QUEUED, ExperimentState.FAILED, reason=failed("1 chain failed")

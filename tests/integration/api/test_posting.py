@@ -57,7 +57,7 @@ def test_the_same_key_gives_the_same_experiment_and_another_body_a_conflict(api:
     assert stored(api) == 2
 
 
-def test_a_key_is_bound_to_the_meaning_of_the_body(api: Api, spec: Spec) -> None:
+def test_a_key_with_the_same_spec_in_another_format_gives_the_same_experiment(api: Api, spec: Spec) -> None:
     text = StringIO()
     YAML(typ="safe", pure=True).dump(dict(reversed(spec.items())), text)
     first = api.post(spec, Idempotency_Key="k").json()

@@ -90,7 +90,7 @@ def storage_is_a_dangling_link(folder: Path) -> tuple[dict[str, str], str]:
 
 
 @pytest.mark.parametrize("make", [newer, no_database, home_is_a_file, storage_is_a_dangling_link])
-def test_what_keeps_the_api_from_starting_is_one_sentence(
+def test_the_reason_why_the_api_cannot_start_is_one_line(
     tmp_path: Path, make: Callable[[Path], tuple[dict[str, str], str]]
 ) -> None:
     values, said = make(tmp_path)

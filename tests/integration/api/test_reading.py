@@ -206,7 +206,7 @@ def test_arms_are_compared_by_the_chains_that_have_succeeded(api: Api, spec: Spe
     assert body["quantity"] == "test/accuracy"
 
 
-def test_a_comparison_of_survivors_says_what_became_of_the_others_and_calls_chance_chance(api: Api, spec: Spec) -> None:
+def test_a_comparison_of_survivors_names_the_lost_seeds_and_the_results_at_chance(api: Api, spec: Spec) -> None:
     experiment_id = post(api, spec)
     with api.changing() as repository:
         finish(repository, experiment_id, {("SDT", 1): 0.0958, ("TET", 1): 0.9, ("TET", 2): 0.92})
@@ -295,9 +295,7 @@ def test_a_cursor_that_belongs_to_no_log_is_not_found(gate: Api, spec: Spec, cur
 
 @pytest.mark.parametrize("ending", ["\n", ""])
 @pytest.mark.parametrize(("tail", "first"), [(0, None), (1, 39_999), (3, 39_997), (30_000, 10_000), (50_000, 0)])
-def test_a_log_can_be_read_from_its_last_lines(
-    gate: Api, spec: Spec, tail: int, first: int | None, ending: str
-) -> None:
+def test_the_last_lines_of_a_log_can_be_read(gate: Api, spec: Spec, tail: int, first: int | None, ending: str) -> None:
     experiment_id = post(gate, spec)
     lines = [f"line {number}" for number in range(40_000)]
     write(ExperimentFolder(gate.settings.storage, experiment_id).driver_log(1), "\n".join(lines) + ending)

@@ -15,7 +15,7 @@ SEARCH = {"validation": 0.1, "search": {"method": "grid", "space": SPACE}}
 
 
 def searched(api: Api, spec: Spec, *, failing: tuple[str, ...] = (), **changes: Any) -> str:
-    """Post and end a search: each arm is best at its own learning rate, and at lamb = 0.2 if it has one."""
+    """Post and end a search: each arm is best at its own learning rate, and at lamb = 0.2 if it has a lamb."""
     answer = api.post({**spec, **SEARCH, **changes})
     assert answer.status_code == 202, answer.text
     experiment: str = answer.json()["id"]
@@ -50,7 +50,7 @@ def test_if_every_configuration_lost_a_seed_all_answers_show_the_same_best(api: 
     answer = api.post({**spec, "validation": 0.1, "search": {"method": "grid", "space": space}})
     assert answer.status_code == 202, answer.text
     parent: str = answer.json()["id"]
-    # Of three seeds: one with a high accuracy, two with a lower one, two with the lowest one.
+    # The accuracies of each learning rate at the seeds 0, 1 and 2; None stands for a failed chain.
     accuracies = {0.01: (0.99, None, None), 0.02: (0.8, None, 0.8), 0.03: (None, 0.7, 0.7)}
     with api.changing() as repository:
         for chain in repository.work.chains(parent):

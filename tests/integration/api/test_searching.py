@@ -63,7 +63,7 @@ def test_the_progress_of_a_search_is_only_on_the_first_page(api: Api, spec: Spec
 
 def test_the_expected_end_follows_from_the_work_since_the_last_start(api: Api, spec: Spec) -> None:
     experiment = searching(api, spec)
-    assert search(api, experiment)["expected_end"] is None, "it ran before there were stretches"
+    assert search(api, experiment)["expected_end"] is None, "no start of a stretch is stored"
 
     def hours_left(work_at_start: int) -> float | None:
         """Return the hours until the expected end, for a stretch that started an hour ago."""
@@ -73,12 +73,13 @@ def test_the_expected_end_follows_from_the_work_since_the_last_start(api: Api, s
         end = search(api, experiment)["expected_end"]
         return None if end is None else (datetime.fromisoformat(end) - utc_now()).total_seconds() / 3600
 
-    # For each of three seeds: 80, 80 and 40 + 20 epochs x T to the end, and 8, 8 and 4 + 8 until the stop.
+    # Work is epochs x T. At each of three seeds, the three arms did 80, 80 and 40 + 20 with configuration 0, which has
+    # succeeded, and 8, 8 and 4 + 8 with configuration 1, which was stopped.
     done = 3 * (80 + 80 + 60 + 8 + 8 + 12)
     left = 3 * (44 + 44 + 36)
     assert hours_left(0) == pytest.approx(left / done, rel=0.01)
     assert hours_left(done - 100) == pytest.approx(left / 100, rel=0.01)
-    assert hours_left(done) is None, "nothing has been done since"
+    assert hours_left(done) is None, "no work has been done since the stretch started"
     with api.changing() as repository:
         repository.transitions.advance(experiment, ExperimentState.RUNNING, ExperimentState.PAUSING)
     assert hours_left(0) is None

@@ -54,7 +54,7 @@ def test_submit_prints_the_id_of_the_new_experiment(tet: Tet) -> None:
     assert json.loads(shown.stdout)["name"] == "digits: SDT, TET, TIT"
 
 
-def test_each_submit_is_an_experiment_of_its_own_unless_a_key_says_otherwise(tet: Tet) -> None:
+def test_each_submit_creates_an_experiment_unless_its_key_was_used_before(tet: Tet) -> None:
     assert tet.submit() != tet.submit()
     assert tet.submit("--idempotency-key", "k") == tet.submit("--idempotency-key", "k")
 

@@ -92,8 +92,8 @@ def test_an_interrupted_removal_is_finished_by_the_next_one(desk: Desk) -> None:
         repository.requests.remove(experiment, Cleanup.EVERYTHING)
     trash = desk.settings.storage / "trash" / experiment
     trash.parent.mkdir()
-    folder.rename(trash)  # the interrupted removal came this far
-    folder.mkdir()  # and a zombie started to write again
+    folder.rename(trash)  # here the removal was interrupted
+    folder.mkdir()  # then a process that should have ended wrote again
     Housekeeper(desk.database, desk.settings).round()
     assert not trash.exists()
     assert not folder.exists()

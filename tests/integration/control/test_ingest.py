@@ -157,7 +157,7 @@ def test_a_line_that_cannot_be_parsed_is_skipped(desk: Desk, experiment: str) ->
 
 
 def test_a_file_of_many_chunks_is_read_to_its_end(desk: Desk, experiment: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CHUNK_BYTES", 300)  # less than a line, at times
+    monkeypatch.setattr(module, "CHUNK_BYTES", 300)  # some lines are longer
     before = read_events(desk, experiment)
     desk.say(experiment, *(stage(desk, experiment, epoch=epoch, metrics={"m" * epoch: 1.0}) for epoch in range(1, 40)))
     assert read_events(desk, experiment) == before + 39

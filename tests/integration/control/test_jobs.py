@@ -23,7 +23,7 @@ JOB = RayJob("tet-e-1", ("python", "-m", "it's one", "argument"), {"name": "é"}
         ("A STATUS OF TOMORROW", JobStatus.UNKNOWN),
     ],
 )
-def test_each_status_of_ray_has_our_job_status(desk: Desk, said: str, status: JobStatus) -> None:
+def test_each_status_of_ray_becomes_a_job_status(desk: Desk, said: str, status: JobStatus) -> None:
     assert desk.jobs.submit(JOB) is None
     desk.ray.end(JOB.submission_id, said, "first\n  the last line  \n\n")
     seen = desk.jobs.observe(JOB.submission_id)
@@ -100,7 +100,7 @@ def test_a_submission_id_follows_from_experiment_and_attempt() -> None:
 
 
 def test_after_a_timeout_the_next_calls_do_not_wait() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as hanging:  # it takes connections, and says nothing
+    with socket.create_server(("127.0.0.1", 0)) as hanging:  # it accepts connections and never answers
         url = f"http://127.0.0.1:{hanging.getsockname()[1]}"
         with RayJobs(url, lambda: None, timeout_s=0.2) as jobs:
             first, second = jobs.observe("tet-e-1"), jobs.observe("tet-e-2")

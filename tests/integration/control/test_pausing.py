@@ -63,7 +63,7 @@ def test_late_progress_of_a_paused_experiment_does_not_set_its_chains_to_running
     desk.rounds()
     assert desk.work_states(experiment) == {"waiting"}
     with desk.database.reading() as repository:
-        assert repository.work.chains(experiment)[0].stages[0].epoch == 4, "its epoch is committed all the same"
+        assert repository.work.chains(experiment)[0].stages[0].epoch == 4, "the late epoch is committed, so it counts"
         events = repository.events.list_after(experiment)
     states = [event.data["state"] for event in events if event.type in ("stage", "chain")]
     assert states[-2:] == ["waiting", "waiting"]
@@ -81,7 +81,7 @@ def test_a_paused_experiment_lets_another_run_and_continues_when_resumed(desk: D
     assert (desk.row(experiment).state, desk.row(experiment).driver_attempt) == ("starting", 2)
 
 
-def test_a_stretch_begins_with_each_start_after_a_rest(desk: Desk) -> None:
+def test_a_stretch_begins_with_each_start_resumption_and_retry(desk: Desk) -> None:
     experiment = desk.post()
     job = desk.run(experiment)
     chain = desk.first_chain(experiment)
@@ -202,7 +202,10 @@ def test_an_experiment_that_is_resumed_with_other_resources_starts_with_them(des
 
 
 def test_a_late_reconciler_does_not_restore_the_old_resources(desk: Desk) -> None:
-    """It read the queued experiment, which then was paused, got new resources and was started by another reconciler."""
+    """The late reconciler read the experiment while it was queued.
+
+    Then the experiment was paused and got new resources, and another reconciler started it.
+    """
     experiment = desk.post()
     seen = desk.row(experiment)
     desk.want(experiment, Wanted.PAUSE)

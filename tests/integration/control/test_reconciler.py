@@ -91,7 +91,7 @@ def test_a_driver_that_is_gone_without_an_outcome_is_followed_by_the_next(desk: 
     if gone == "ended":
         desk.ray.end(job)
     else:
-        del desk.ray.jobs[job]  # the head was restarted, and keeps its records in memory
+        del desk.ray.jobs[job]  # Ray's head was restarted, and it keeps its records only in memory
     desk.rounds()
     assert desk.row(experiment).reason_kind is ReasonKind.DRIVER_LOST
     assert "driver 1 is gone" in desk.row(experiment).reason
@@ -102,7 +102,7 @@ def test_a_driver_that_is_gone_without_an_outcome_is_followed_by_the_next(desk: 
         assert (desk.folder(experiment).drivers / "0001.job.log").read_text() == f"what {job} printed"
 
 
-def test_drivers_without_progress_are_given_up_after_increasing_waits(desk: Desk) -> None:
+def test_an_experiment_whose_drivers_die_without_progress_fails_after_a_limit(desk: Desk) -> None:
     experiment = desk.post()
     waits = []
     for _ in range(desk.settings.max_driver_deaths):
@@ -287,7 +287,7 @@ class Killed(BaseException):
     """An exception that ends a reconciler as SIGKILL would: no code handles it."""
 
 
-# The owner of an act, its name, and the number of the call at which the reconciler is killed.
+# The class or module of an act, the act's name, and the number of the call at which the reconciler is killed.
 ACTS = [
     (acts, "write_atomic", 1),
     (acts, "write_atomic", 2),

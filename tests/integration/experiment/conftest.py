@@ -110,7 +110,7 @@ def until(stack: LocalStack, path: str, key: str, wanted: set[str]) -> Json:
 def driver_process(experiment_id: str, killed: psutil.Process | None = None) -> psutil.Process:
     """Wait for the process of an experiment's driver, other than the `killed` one, and return it.
 
-    It is not the shell in which Ray starts the driver.
+    The shell in which Ray starts the driver does not count.
     """
     deadline = time.monotonic() + 120
     while True:

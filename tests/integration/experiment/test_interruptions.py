@@ -29,7 +29,7 @@ def driver_number(view: Json) -> int:
 
 
 def frozen_in_its_first_stage(stack: LocalStack, experiment_id: str) -> psutil.Process:
-    """Freeze the first trial after its first epoch, so that its stage runs until the trial is woken up; return it."""
+    """Freeze the first trial after its first epoch, so that its stage cannot end before the test resumes it."""
     first = stack.get(f"/experiments/{experiment_id}")["chains"][0]
     folder = ExperimentFolder(stack.settings.storage, experiment_id).stage(first["id"], 0)
     deadline = time.monotonic() + END_S
@@ -70,7 +70,7 @@ def test_pauses_and_kills_change_no_result(stack: LocalStack, finished: Finished
     )
     killed = driver_number(stack.get(f"/experiments/{experiment_id}"))
     driver_process(experiment_id).kill()
-    # Events of the killed driver may still be read before the next one starts, so the driver's number counts too.
+    # Events of the killed driver may still be read before the next one starts, so wait for the next number too.
     view = stack.await_experiment(
         experiment_id,
         lambda view: driver_number(view) > killed and view["progress"]["stages_done"] >= 7,
@@ -100,7 +100,7 @@ def cancelled_and_retried(stack: LocalStack, experiment_id: str) -> int:
         answer = http.post(f"/experiments/{experiment_id}/pause")
     assert answer.status_code == 202
     view = stack.await_experiment(experiment_id, lambda view: view["state"] == "paused")
-    # One more if the retry started a driver before the pause.
+    # The number is one higher if the retry started a driver before the pause.
     assert driver_number(view) in (cancelled, cancelled + 1)
     post(stack, f"/experiments/{experiment_id}/resume")
     return driver_number(view)

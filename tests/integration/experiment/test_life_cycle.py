@@ -1,4 +1,4 @@
-"""Tests on a real stack: a fork and a replay give the bits of one uninterrupted training, a deletion leaves nothing."""
+"""Tests on a real stack: a fork and a replay give the same bits as one long training; a deletion leaves nothing."""
 
 import time
 from pathlib import Path

@@ -20,7 +20,7 @@ def test_the_same_key_gives_the_same_experiment_and_another_body_a_conflict(fini
     assert other.headers["Content-Type"] == "application/problem+json"
 
 
-def test_while_it_runs_every_chain_shows_stage_epoch_and_accuracy(stack: LocalStack) -> None:
+def test_while_an_experiment_runs_every_chain_shows_stage_epoch_and_accuracy(stack: LocalStack) -> None:
     arms = [arm | {"stages": [stage | {"epochs": 10_000} for stage in arm["stages"]]} for arm in SPEC["arms"][1:]]
     body = SPEC | {"name": "long", "arms": arms, "baseline": "TET", "seeds": [0]}
     experiment_id = ask(stack, "POST", "/experiments", body=body)["id"]
@@ -80,7 +80,7 @@ def test_no_chain_waits_for_the_first_stages_of_all_others(finished: Finished) -
         ]
         if run.info.start_time < max(other_firsts):
             return
-    pytest.fail("every second stage waited for the last first stage")
+    pytest.fail("each chain's second stage started only after the first stages of all other chains")
 
 
 def test_a_second_stage_starts_from_the_last_weights_of_the_first_one(finished: Finished) -> None:
@@ -124,7 +124,7 @@ def test_mlflow_has_a_parent_for_each_chain_and_a_child_for_each_stage(finished:
         assert run.data.metrics.keys() == {"test/accuracy", "test/accuracy_best_test_epoch", "train_time_s"}
 
 
-def test_every_child_has_exactly_one_point_an_epoch(finished: Finished) -> None:
+def test_every_child_has_exactly_one_point_for_each_epoch(finished: Finished) -> None:
     for run in finished.runs():
         if "tet.stage" in run.data.tags:
             steps = [p.step for p in finished.mlflow.get_metric_history(run.info.run_id, "test/accuracy")]
@@ -161,7 +161,7 @@ def test_the_dashboard_lists_the_job_and_names_every_trial(finished: Finished) -
     assert len(labels) == 12
 
 
-def test_a_trials_log_has_a_line_an_epoch_in_the_dashboard_and_in_the_api(finished: Finished) -> None:
+def test_a_trials_log_has_a_line_for_each_epoch_in_the_dashboard_and_in_the_api(finished: Finished) -> None:
     label = "TIT seed=1 stage=1 T=4"
     actors = finished.stack.ray("/logical/actors")["data"]["actors"].values()
     job = next(j["job_id"] for j in finished.stack.ray("/api/jobs/") if j["submission_id"] == f"tet-{finished.id}-1")

@@ -1,7 +1,6 @@
 """One stack on which several experiments fail at once, each in another way."""
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -38,7 +37,7 @@ def spec(name: str, *arms: Json, **changes: object) -> Json:
     return whole | {"batch_size": 512} | changes
 
 
-# An epoch takes some seconds, or many, so that an attempt is harmed before it commits another epoch.
+# An epoch takes some seconds with SLOW, and more with SLOWER: an attempt is harmed before it commits another epoch.
 SLOW: Json = {"T": 10, "batch_size": 1}
 SLOWER: Json = {"T": 50, "batch_size": 1}
 # In the order in which they run, the longest first.
@@ -68,10 +67,10 @@ SPECS: dict[str, Json] = {
         dataset={"name": "image_folder", "folder": "images", "num_classes": 2, "input_size": 8, "in_channels": 1},
     ),
     "alike": spec(
-        "its images are removed after the post",
+        "no such folder",
         arm("one"),
         {"name": "two", "stages": [*arm("T=1", epochs=2)["stages"], *arm("T=2", T=2, epochs=2)["stages"]]},
-        dataset={"name": "image_folder", "folder": "removed", "num_classes": 2, "input_size": 8},
+        dataset={"name": "image_folder", "folder": "nowhere", "num_classes": 2, "input_size": 8},
         seeds=[*range(20)],
         resources={"cpus_per_trial": 6},  # few trials at once: each takes seconds to start
     ),
@@ -132,7 +131,7 @@ class Scene:
         )
 
     def _harm_trial(self, experiment: str, arm: str, harm: Callable[[psutil.Process], None]) -> None:
-        """Freeze, kill or starve the process of each new attempt; all but killed ones after the stage's first epoch."""
+        """Freeze, kill or starve the process of each new attempt; before a kill, do not wait for the first epoch."""
         folder = self._stage_folder(experiment, arm)
         attempt = max(folder.attempt_numbers(), default=0)
         if attempt == 0 or (arm, attempt) in self.harmed:
@@ -153,7 +152,7 @@ class Scene:
                 process.kill()
 
     def _delete_from_mlflow(self, frozen: psutil.Process | None) -> psutil.Process | None:
-        """Delete an experiment in MLflow while its trial is frozen, so that there is more to log afterwards."""
+        """Delete an experiment in MLflow while its trial is frozen, so that the trial has more to log afterwards."""
         view, harm = self.views["tracking"], ("logged", 1)
         if harm in self.harmed:
             return None
@@ -208,7 +207,6 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     home: Path = tmp_path_factory.mktemp("failures")
     _write_images(home / "data" / "images")
     _truncate(home / "data" / "images" / "dog" / "2.png")
-    _write_images(home / "data" / "removed")
     settings = {
         "TET_DATA": str(home / "data"),
         "TET_NUM_CPUS": "12",
@@ -218,7 +216,6 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     }
     with local_stack(home / "stack", **settings) as stack:
         new_scene = Scene(stack)
-        shutil.rmtree(home / "data" / "removed")  # the API has seen it, the trials will not
         new_scene.play()
         with losing_actors() as new_scene.ray:
             yield new_scene

@@ -1,4 +1,4 @@
-"""A program that loses an actor with its node, and one to Ray's memory monitor, and prints Ray's texts as JSON."""
+"""A program that loses two actors, one with its node and one to Ray's memory monitor. It prints Ray's texts as JSON."""
 
 import json
 import os
@@ -8,10 +8,10 @@ import time
 import ray
 from ray.cluster_utils import Cluster
 
-# Settings of the cluster, in ms. The loss of a node is noticed after five seconds; on a busy machine a node that works
-# may miss some checks.
+# Settings of the cluster, in ms. Ray notices the loss of a node after five seconds and not earlier, because a working
+# node on a busy machine may miss some checks.
 CONFIG = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 1000, "health_check_failure_threshold": 5}
-# A share of the machine's memory that is always in use.
+# The memory monitor ends actors above a share of the machine's memory that is always in use.
 NO_MEMORY = {"memory_usage_threshold": 0.001, "memory_monitor_refresh_ms": 100}
 
 # The longest wait, in s, for an actor to start.

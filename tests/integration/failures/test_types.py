@@ -31,7 +31,7 @@ def test_the_clusters_failures_are_retried_and_the_users_are_not(scene: Scene) -
     for experiment, arm in FAILING_ARMS:
         stage = scene.stage(experiment, arm)
         attempts = len(HARMED[arm]) if arm in HARMED else 1
-        # One more attempt is the driver's own, which marks the stage as failed.
+        # The driver makes one more attempt, in which it marks the stage as failed.
         assert stage["attempts"] == attempts + 1, (experiment, arm)
 
 
@@ -60,7 +60,7 @@ def test_chains_that_cannot_run_end_at_once_with_one_failure(scene: Scene) -> No
     assert {chain["state"] for chain in view["chains"]} == {"failed"}
     (group,) = view["failures"]
     assert (group["num_chains"], group["type"], group["remedy"]) == (40, "data", "repair_or_new_spec")
-    assert "removed" in group["message"]
+    assert "nowhere" in group["message"]
     assert view["reason"] == f"40 of 40 chains failed alike: data: {group['message']}"
     storage = ExperimentFolder(scene.stack.settings.storage, view["id"])
     trials = [*storage.path.glob("chains/*/*/attempts/*/trial.log")]

@@ -30,10 +30,10 @@ from tests.ports import free_ports
 from tests.unit.service.spec.test_spec import spec, tet, train
 from tet_core.measure.metric_names import OF_AN_EPOCH
 
-# Short, because an outbox that cannot ship tries forever. The limit excludes the start of the server.
+# The limit is short, because an outbox that cannot ship tries forever. It does not include the start of the server.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300, func_only=True)]
 
-# The metrics of every commit, to which each adds its own accuracy.
+# The metrics that all commits share. Each commit adds its own accuracy.
 METRICS = {name: 1.0 for name in OF_AN_EPOCH if name != "test/accuracy"} | {"epoch_time_s": 0.5}
 TIT = {"name": "TIT", "stages": [train(T=2, epochs=3, loss=tet()), train(epochs=2, loss=tet())]}
 NEVER = threading.Event()
@@ -177,7 +177,7 @@ def test_shipping_again_doubles_no_point(mlflow_url: str, bench: Bench) -> None:
     assert len(child.outputs.model_outputs) == 1
 
 
-def test_two_drivers_at_once_leave_one_run_for_each_stage(mlflow_url: str, bench: Bench) -> None:
+def test_two_simultaneous_drivers_leave_one_run_for_each_stage(mlflow_url: str, bench: Bench) -> None:
     bench.commit(0, range(1, 4))
     bench.commit(1, range(1, 3))
     with ThreadPoolExecutor(2) as pool:
@@ -250,7 +250,7 @@ def test_after_a_lasting_refusal_the_outbox_stops_and_a_later_one_ships_the_rest
     assert steps(mlflow_url, child) == [1, 2, 3]
 
 
-def test_a_refusal_for_one_chain_does_not_hold_up_the_other_chains(mlflow_url: str, bench: Bench) -> None:
+def test_a_refusal_for_one_chain_does_not_delay_the_other_chains(mlflow_url: str, bench: Bench) -> None:
     _, other = chains_of(0, 1)
     bench.others = (other,)
     runs = MlflowRuns(mlflow_url, bench.folder.experiment_id, "bench")
@@ -324,7 +324,7 @@ def test_the_longest_texts_of_a_spec_can_be_logged(mlflow_url: str, bench: Bench
     assert len(client.get_metric_history(run_id, "m")) == 2_500
 
 
-def test_writers_that_make_one_run_at_once_keep_the_same_one(mlflow_url: str, bench: Bench) -> None:
+def test_simultaneous_writers_of_one_run_keep_the_same_run(mlflow_url: str, bench: Bench) -> None:
     writers = [MlflowRuns(mlflow_url, bench.folder.experiment_id, "race") for _ in range(6)]
 
     def find(runs: MlflowRuns) -> None:

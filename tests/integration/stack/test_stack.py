@@ -70,7 +70,7 @@ def test_a_stack_starts_is_repaired_and_ends(stack: Stack) -> None:
     check_a_second_up_starts_nothing(stack, stack.records())
 
     last = stack.records()
-    os.kill(last["ray"].pid or 0, signal.SIGKILL)  # its head, so that its children lose their parent
+    os.kill(last["ray"].pid or 0, signal.SIGKILL)  # Ray's head, so that its child processes lose their parent
     down = stack.tet("down")
     assert down.returncode == 0, down.stderr
     assert_nothing_is_left(stack, {**last, "first mlflow": first["mlflow"]})
@@ -186,7 +186,7 @@ def test_a_taken_port_is_reported_before_anything_is_started(stack: Stack) -> No
 
 
 def test_if_one_component_cannot_start_the_others_are_ended(stack: Stack) -> None:
-    # Nothing listens there, and SQLAlchemy says so at once.
+    # Nothing listens on this port, and SQLAlchemy reports that at once.
     up = stack.tet("up", TET_DATABASE_URL="postgresql://tet@127.0.0.1:9/tet")
     assert up.returncode == 1
     assert "mlflow is up" in up.stderr
@@ -200,7 +200,7 @@ def test_an_interrupted_start_leaves_nothing(stack: Stack) -> None:
         stack.command("up"), env={**os.environ, **stack.env}, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as up:
         assert up.stderr is not None
-        assert any("ray is up" in line for line in up.stderr)  # its twenty processes are there by then
+        assert any("ray is up" in line for line in up.stderr)  # now Ray's twenty processes run
         records = stack.records()
         up.send_signal(signal.SIGINT)
         up.communicate(timeout=60)

@@ -39,7 +39,7 @@ def create(database: Database, **changes: Any) -> str:
 
 
 def put(database: Database, experiment_id: str, state: ExperimentState) -> None:
-    """Put an experiment into a state, also against the table of transitions."""
+    """Put an experiment into a state, even if the table of transitions does not allow it."""
     with database.session() as repository:
         repository.experiments.get(experiment_id).state = state
 

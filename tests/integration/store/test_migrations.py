@@ -67,7 +67,7 @@ def test_a_database_of_this_or_an_earlier_version_is_not_refused(database: Datab
     assert database.refusal() is None
 
 
-def test_processes_may_migrate_at_once_and_again(database_url: str) -> None:
+def test_processes_may_migrate_at_the_same_time_and_again(database_url: str) -> None:
     def migrate(_: int) -> str | None:
         found = Database(database_url)
         found.migrate()
@@ -80,7 +80,7 @@ def test_processes_may_migrate_at_once_and_again(database_url: str) -> None:
     assert migrate(0) is None
 
 
-def test_processes_may_open_a_new_file_at_once(tmp_path: Path) -> None:
+def test_processes_may_open_a_new_file_at_the_same_time(tmp_path: Path) -> None:
     def mode(url: str) -> str:
         found = Database(url)
         with found.engine.connect() as connection:
@@ -147,7 +147,7 @@ def test_rows_of_every_earlier_version_are_kept_and_read(database: Database, ver
             assert len(repository.work.chains(found.id)) == len(CHAINS)
 
 
-def test_failures_from_before_there_were_types_get_one(database: Database) -> None:
+def test_failures_that_were_stored_before_there_were_types_get_a_type(database: Database) -> None:
     create(database)
     failures: list[dict[str, Any] | None] = [
         {"class": "cluster", "kind": "OSError", "message": "gone", "traceback": ""},
@@ -189,7 +189,7 @@ def test_configurations_of_earlier_searches_are_numbered_within_their_arm(databa
     assert dict(found) == {chain: int((seed > 0) != (first > 0)) for chain, _, seed in chains}
 
 
-def test_experiments_from_before_there_were_stretches_have_none(database: Database) -> None:
+def test_experiments_that_were_stored_before_there_were_stretches_have_none(database: Database) -> None:
     experiment_id = create(database)
     with database.engine.begin() as connection:
         command.downgrade(alembic_config(connection), "0006")
@@ -200,7 +200,7 @@ def test_experiments_from_before_there_were_stretches_have_none(database: Databa
     assert found == [(experiment_id, None, 0)]
 
 
-# As an earlier version stored them: state, reason and hold. And the kind that the migration gives.
+# State, reason and hold, as an earlier version stored them, and the kind that the migration gives to the reason.
 REASONS = [
     ("queued", "", "", ReasonKind.NONE),
     ("running", "", "", ReasonKind.NONE),
@@ -222,7 +222,7 @@ REASONS = [
 ]
 
 
-def test_reasons_of_the_version_before_get_their_kind_and_keep_their_words(database: Database) -> None:
+def test_reasons_of_the_previous_version_get_a_kind_and_keep_their_words(database: Database) -> None:
     ids = [create(database) for _ in REASONS]
     with database.engine.begin() as connection:
         command.downgrade(alembic_config(connection), "0008")

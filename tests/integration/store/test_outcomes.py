@@ -1,4 +1,4 @@
-"""Tests of what results are computed from: the same values as the tables' rows, in few queries and without objects."""
+"""Tests of outcomes, from which results are computed: they equal the tables' rows, and need few queries, no objects."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ def create(database: Database, **changes: Any) -> str:
 
 @contextmanager
 def counting(database: Database) -> Iterator[list[str]]:
-    """Yield a list that collects the queries, and the names of the classes whose objects are made."""
+    """Yield a list that gets an entry for each query, and the name of the class for each object that is loaded."""
     noted: list[str] = []
 
     def query(_c: object, _cursor: object, statement: str, *_: object) -> None:

@@ -59,7 +59,7 @@ def test_one_key_with_another_body_is_a_conflict(database: Database) -> None:
         create(database, key="k", body="other")
 
 
-def test_of_two_bodies_that_race_for_one_key_one_gets_it(database: Database) -> None:
+def test_if_two_bodies_race_for_one_key_one_of_them_gets_it(database: Database) -> None:
     def made(body: str) -> str | None:
         try:
             return create(database, key="k", body=body)
@@ -86,7 +86,7 @@ def test_pages_stay_the_same_while_experiments_are_added(database: Database) -> 
     assert first + rest == ids[::-1]
 
 
-def test_chains_come_by_position(database: Database) -> None:
+def test_chains_are_returned_in_the_order_of_their_positions(database: Database) -> None:
     experiment_id = create(database)
     with database.reading() as repository:
         chains = repository.work.chains(experiment_id, limit=4, after=2)
@@ -115,7 +115,7 @@ def test_chains_that_are_past_a_stage_are_found(database: Database) -> None:
         assert repository.work.chains_past(experiment_id, 0) == set()
 
 
-def test_a_state_changes_only_from_where_it_was_seen(database: Database) -> None:
+def test_a_state_changes_only_from_the_state_that_was_seen(database: Database) -> None:
     experiment_id = create(database)
     queued, starting = ExperimentState.QUEUED, ExperimentState.STARTING
     with database.session() as repository:
@@ -125,7 +125,7 @@ def test_a_state_changes_only_from_where_it_was_seen(database: Database) -> None
         assert repository.experiments.get(experiment_id).driver_attempt == 1
 
 
-def test_a_state_changes_only_under_the_driver_it_was_seen_with(database: Database) -> None:
+def test_a_state_changes_only_if_the_driver_is_still_the_one_that_was_seen(database: Database) -> None:
     experiment_id = create(database)
     queued, starting = ExperimentState.QUEUED, ExperimentState.STARTING
     with database.session() as repository:
@@ -157,7 +157,7 @@ def test_a_terminal_state_cannot_be_left(database: Database) -> None:
             repository.transitions.advance(experiment_id, ExperimentState.CANCELLED, after)
 
 
-def test_ending_the_unfinished_leaves_what_had_ended(database: Database) -> None:
+def test_ending_unfinished_stages_does_not_change_ended_stages(database: Database) -> None:
     experiment_id = create(database)
     with database.session() as repository:
         done = repository.work.stage(experiment_id, CHAINS[0].id, 0)
@@ -257,7 +257,7 @@ def test_events_are_seen_in_the_order_of_their_numbers(database: Database) -> No
             repository.events.list_after(experiment_id)  # the event has its number now, and is not committed yet
             adding = pool.submit(add_event)
             assert on_its_way.wait(60)
-            # A follower that saw the later one first would never look for the earlier one again.
+            # A client that saw the later event first would never ask for the earlier one.
             with pytest.raises(TimeoutError):
                 adding.result(timeout=0.3)
         adding.result(timeout=30)

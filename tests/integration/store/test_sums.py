@@ -84,7 +84,7 @@ def test_totals_of_a_configuration_cover_its_chains(database: Database) -> None:
         13.0,
     )
     assert one.work_total == found["TIT", 0].work_total > 120
-    assert one.val_accuracy == 0.5, "the mean over the newest of both"
+    assert one.val_accuracy == 0.5, "the mean of the newest accuracies of both chains"
     assert (one.num_succeeded, one.succeeded_val_accuracy) == (0, None)
     assert found["SDT", 0] == ConfigurationTotals("SDT", 0, frozenset({WorkState.WAITING}), 0, 160, 0.0, None)
 
@@ -162,6 +162,6 @@ def test_equal_failures_are_counted_once_by_chains(database: Database) -> None:
 def test_without_failed_stages_there_are_no_failures(database: Database) -> None:
     experiment_id = create(database)
     with database.session() as repository:
-        repository.work.chains(experiment_id)[0].stages[0].failure = dict(WRONG)  # of a generation that was retried
+        repository.work.chains(experiment_id)[0].stages[0].failure = dict(WRONG)  # of an earlier generation
     with database.reading() as repository:
         assert repository.sums.failures(experiment_id, 20) == []

@@ -1,4 +1,4 @@
-"""A program that asks another node of a real cluster about a fault, and prints which node has answered what as JSON.
+"""A program that asks another node of a real cluster about a fault, and prints the node and its answer as JSON.
 
 The head node is too small for a trial. Of the two other nodes, one has found the fault; all CPUs are in use.
 """

@@ -21,7 +21,7 @@ SCHEDULERS = {"fifo": FIFOScheduler, "patient": PatientScheduler}
 SLOTS, TRIALS = 3, 40
 # The number of trials that the first process runs while the other processes start.
 SERVED_MEANWHILE = 10
-# The longest wait, in s, for that.
+# The longest time, in s, for which the other processes wait for these trials.
 WITHIN_S = 60.0
 # The number of the trial that continues a started chain.
 SECOND_STAGE = 20

@@ -42,6 +42,6 @@ def test_withdrawn_trials_never_start_and_keep_no_process() -> None:
     assert run(withdrawn_trials.__file__) == {"began": [LONG, SHORT], "staged": 0, "processes": 1}
 
 
-def test_tune_by_itself_gives_free_processes_to_trials_whose_own_are_starting() -> None:
+def test_tune_by_itself_gives_free_processes_to_trials_whose_own_processes_are_starting() -> None:
     """If this fails, Tune has changed, and the scheduler may no longer be needed."""
     assert sorted(run(short_trials.__file__, "fifo")["order"][:SLOTS]) == list(range(SLOTS))

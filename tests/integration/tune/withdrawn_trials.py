@@ -1,6 +1,6 @@
 """A program that withdraws waiting trials while two others run. It prints the started trials as JSON.
 
-One of the two continues until it is clear that the process of the other one is not given away.
+One of the two continues until it is clear that no other trial gets the process of the second one.
 """
 
 import json
@@ -19,7 +19,7 @@ SLOTS, TRIALS = 2, 8
 LONG, SHORT = 0, 1
 # The longest wait, in s, for a file.
 WITHIN_S = 60.0
-# The number of Tune's steps, of 0.1 s each, within which a free process would be given away.
+# The number of Tune's steps, of 0.1 s each, within which a waiting trial would get a free process.
 STEPS = 20
 
 
@@ -43,7 +43,7 @@ class WaitingTrial(tune.Trainable):
 
 
 class KnownController(PatientScheduler):
-    """The scheduler, which keeps Tune's controller for the test."""
+    """A scheduler that keeps Tune's controller for the test."""
 
     controller: Any = None
 
@@ -53,7 +53,7 @@ class KnownController(PatientScheduler):
 
 
 class Withdrawing(tune.Callback):
-    """Withdraws all waiting trials once two run, and reads Tune's state some steps after one of them has ended."""
+    """The withdrawal of all waiting trials once two run. It reads Tune's state some steps after one of them ended."""
 
     def __init__(self, scheduler: KnownController, folder: Path) -> None:
         self.scheduler, self.folder = scheduler, folder

@@ -1,4 +1,4 @@
-"""Faults against a real stack, whose results are compared with those of an undisturbed run, bit by bit.
+"""Faults against a real stack. All results are compared, bit by bit, with those of an undisturbed run.
 
     python -m tests.system.chaos [--seed N] [--rounds 1-20] [--kills 5]
 
@@ -26,7 +26,7 @@ from tests.system.chaos.fingerprint import Fingerprint
 from tests.system.chaos.schedule import Planned, plan_round
 from tests.system.chaos.world import World, enter_own_mounts, world
 
-# Three arms of all kinds of stage: 6 chains, 12 stages, 52 epochs and rows, in about a minute on two cores.
+# Three arms at two seeds: 6 chains, 10 stages, 52 epochs and rows, in about a minute on two cores.
 TET = {"name": "tet", "lamb": 0.05, "phi": 1.0}
 SPEC: Json = {
     "name": "digits under fire",
@@ -51,9 +51,9 @@ SPEC: Json = {
     ],
     "seeds": [0, 1],
 }
-# The longest time, in s, for a round, with faults of a minute and restarts of all components.
+# The longest time, in s, for a round. Some faults last a minute, and all components may be restarted.
 ROUND_S = 1_200
-# The time, in s, between two requests of a wait.
+# The time, in s, between two requests while the program waits for something.
 POLL_S = 0.1
 
 
@@ -160,7 +160,7 @@ def _post(world: World) -> str:
                 return str(answer.json()["id"])
             message = answer.text
             assert answer.status_code >= 500, message
-        except httpx.HTTPError as error:  # the API may still be restarting from the round before
+        except httpx.HTTPError as error:  # the API may still be restarting after the round before
             message = str(error)
         assert time.monotonic() < until, message
         time.sleep(POLL_S)

@@ -19,14 +19,14 @@ PRESENT_S = 60.0
 FROZEN_S = 60.0
 # The time, in s, for which the disk is full.
 FULL_S = 20.0
-# The time, in s, between two checks of a wait.
+# The time, in s, between two checks while a fault waits for something.
 POLL_S = 0.1
 
 Fault = Callable[[World, str, random.Random], str]
 
 
 class NothingToStrike(Exception):  # noqa: N818 - not an error of the service
-    """The absence of a fault's target: the experiment has ended."""
+    """The absence of a fault's target, for example because the experiment has ended."""
 
 
 def _api(world: World, experiment_id: str, draw: random.Random) -> str:
@@ -81,7 +81,7 @@ def _supervisor(world: World, experiment_id: str, draw: random.Random) -> str:
         check=False,
         timeout=120,
     )
-    restart = "a new one was started" if "started another one" in status.stderr else "it ran already"
+    restart = "a new one was started" if "another one was started" in status.stderr else "it ran already"
     return f"{message}; `tet status`: {restart}"
 
 
@@ -121,7 +121,7 @@ def _disk_full(world: World, experiment_id: str, draw: random.Random) -> str:
             reasons.add((view["state"], view["reason"].partition(":")[0]))
         time.sleep(POLL_S)
     world.filler.unlink()
-    shown = sorted(state for state, reason in reasons if "storage" in reason or "service cannot go on" in reason)
+    shown = sorted(state for state, reason in reasons if "storage" in reason or "service cannot continue" in reason)
     assert shown, f"the storage was full, and no reason says so: {sorted(reasons)}"
     return f"{message}; shown as {', '.join(shown)}; free again after {FULL_S:.0f} s"
 

@@ -24,7 +24,7 @@ class Mortal(Protocol):
 
 @dataclass
 class Kept:
-    """The thread that starts dead things again, `delay_s` seconds after it noticed their death."""
+    """The thread that starts dead processes again, `delay_s` seconds after it noticed their death."""
 
     mortals: list[Mortal]
     delay_s: float

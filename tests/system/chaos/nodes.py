@@ -62,7 +62,7 @@ class Node:
         return [process for process in self.processes() if process.name() == "raylet"]
 
     def processes(self) -> list[psutil.Process]:
-        """Return the node's running processes: all of one session."""
+        """Return the node's running processes, which are all in one session."""
         if self._process is None:
             return []
         processes = []

@@ -32,7 +32,7 @@ class Planned:
     Attributes:
         names: The name of the fault; two names are a pair.
         at_epoch: The fault waits until this many epochs of all stages are committed; None: only for the fault before.
-        then_s: The time, in s, between that and the fault.
+        then_s: The time, in s, from then until the fault.
         between_s: The time, in s, between the two faults of a pair.
     """
 

@@ -133,7 +133,7 @@ def world(folder: Path, say: Callable[[str], None]) -> Iterator[World]:
 
 
 def _settings(url: str, storage: Path) -> dict[str, str]:
-    opened = {RAY_OPEN: "1"}  # nodes of their own join the head, by this machine's outer address
+    opened = {RAY_OPEN: "1"}  # the worker nodes join the head at this machine's outer address
     return {**SETTINGS, **opened, "TET_DATABASE_URL": url.replace("+psycopg", ""), "TET_STORAGE": str(storage)}
 
 

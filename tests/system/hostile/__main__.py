@@ -27,7 +27,7 @@ from tests.system.hostile.webhooks import delivered, receivers
 
 # Seconds after which the run is given up; ending the stack takes some more.
 LIMIT_S = 560
-# Epochs of the experiment beside the requests: it must still run when the last one is sent.
+# Epochs of the experiment beside the requests: it must still run when the last request is sent.
 EPOCHS = 250
 # Seconds without requests after the last scene, so that the API can free its memory, and drop connections.
 REST_S = 3.0
@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> int:
 
 @contextmanager
 def _limited() -> Iterator[None]:
-    """End what runs inside by `OutOfTime` after the limit, or on SIGTERM and SIGINT."""
+    """Raise `OutOfTime` in the context after the limit, or on SIGTERM and SIGINT."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (NUM_FILES if hard == -1 else min(NUM_FILES, hard), hard))
     watching = (signal.SIGALRM, signal.SIGTERM, signal.SIGINT)
@@ -78,7 +78,7 @@ def _limited() -> Iterator[None]:
 
 
 def _give_up(number: int, frame: FrameType | None) -> None:
-    # Once only: the stack is being ended.
+    # Ignore further signals, because the stack is being ended.
     for each in (signal.SIGALRM, signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda *_: None)
     raise OutOfTime("the run was out of time" if number == signal.SIGALRM else "the run was asked to end")

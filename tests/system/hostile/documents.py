@@ -8,7 +8,7 @@ LOSS = {"name": "sdt"}
 STAGE = {"kind": "train", "T": 2, "epochs": 1, "loss": LOSS}
 BODY_BYTES = 1_000_000
 
-# Each in `name`, in an arm, in a label or in another text: control characters, bidirectional ones, invisible ones.
+# Texts with control, bidirectional or invisible characters. Each is sent as `name` and in one of the other `PLACES`.
 BAD_TEXTS = (
     "a\x1b[31mb",
     "a\x1b]0;title\x07",
@@ -73,19 +73,19 @@ def spec(**changes: object) -> Json:
         "model": {"name": "vgg_small", "width": 4},
         "arms": [{"name": "SDT", "stages": [STAGE]}],
         "seeds": [0],
-        "priority": -100,  # never before the experiment that is watched
+        "priority": -100,  # it never starts before the experiment that is watched
         **changes,
     }
 
 
 def staged(num_arms: int, num_stages: int, num_seeds: int) -> Json:
-    """Return a spec of so many stages: arms times stages times seeds."""
+    """Return a spec with `num_arms` x `num_stages` x `num_seeds` stages."""
     arms = [{"name": f"arm {number}", "stages": [STAGE] * num_stages} for number in range(num_arms)]
     return spec(arms=arms, seeds=list(range(num_seeds)))
 
 
 def random_search(num_stages: int, num_configurations: int) -> Json:
-    """Return the spec of a random search: stages times configurations, in a few kB."""
+    """Return the spec of a random search, which has `num_stages` x `num_configurations` stages in a few kB."""
     space = {"optimizer.lr": {"log_range": [1e-4, 1e-1]}}
     search = {"method": "random", "num_configurations": num_configurations, "space": space}
     return {**staged(1, num_stages, 1), "search": search}
@@ -101,7 +101,7 @@ def grid(points: int) -> Json:
 
 
 def large_json(kind: int, num_bytes: int = BODY_BYTES) -> bytes:
-    """Return a JSON body of about so many bytes, of one of four kinds: text, numbers, keys, mappings in lists."""
+    """Return a JSON body of about `num_bytes`, of one of four kinds: text, numbers, keys, mappings in lists."""
     match kind % 4:
         case 0:
             return json.dumps(spec(description="x" * (num_bytes - 400))).encode()
@@ -114,5 +114,5 @@ def large_json(kind: int, num_bytes: int = BODY_BYTES) -> bytes:
 
 
 def large_yaml(num_bytes: int) -> bytes:
-    """Return a YAML body of about so many bytes: many small items, which take the longest to read."""
+    """Return a YAML body of about `num_bytes`: many small items, which take the longest to read."""
     return b"name: hostile\nseeds: [" + b"1," * ((num_bytes - 40) // 2) + b"1]\n"

@@ -23,7 +23,7 @@ class Promise:
 
 @dataclass(frozen=True)
 class Deliveries:
-    """How webhooks went: the experiments of good ones, those delivered, and the tries of the bad row."""
+    """How many good webhooks were posted and delivered, and how often the webhook of the bad row was tried."""
 
     num_good: int
     num_delivered: int
@@ -126,5 +126,5 @@ def _weights(found: Measured) -> Promise:
     if not found.undisturbed or found.undisturbed != found.disturbed:
         broken.append(f"undisturbed {found.undisturbed}, disturbed {found.disturbed}")
     if not found.ran_beside:
-        broken.append("it had ended before the requests, so they did not disturb it: raise EPOCHS")
+        broken.append("the experiment ended before the last request: raise EPOCHS")
     return Promise(words, f"{len(found.undisturbed)} hashes", tuple(broken))

@@ -58,7 +58,7 @@ def posted(words: str, document: Json, *, is_refused: bool = False) -> HostileRe
 
 
 def refused_texts_and_urls() -> list[HostileRequest]:
-    """Return the texts and addresses that must be refused."""
+    """Return requests with texts and addresses that must be refused."""
     texts = [
         posted(f"text {text!a} as {place}", with_text(place, text), is_refused=True)
         for number, text in enumerate(documents.BAD_TEXTS)
@@ -71,7 +71,7 @@ def refused_texts_and_urls() -> list[HostileRequest]:
 
 
 def plans() -> list[HostileRequest]:
-    """Return the specs that are small, and ask for a plan that is not."""
+    """Return requests with small specs that ask for large plans."""
     return [
         posted("5,000 random configurations x 100 stages", documents.random_search(100, 5_000)),
         validated("5,000 random configurations x 100 stages, validated", documents.random_search(100, 5_000)),
@@ -141,7 +141,7 @@ def _url_variant(draw: random.Random) -> HostileRequest:
 
 
 def _plan_variant(draw: random.Random) -> HostileRequest:
-    """Return the check of a plan of at least 10,000 stages; nothing is stored, so that the queue stays short."""
+    """Return a request to check a plan of at least 10,000 stages. It stores nothing, so that the queue stays short."""
     num_stages, num = draw.randint(50, 100), draw.choice([200, 1_000, 5_000])
     kind = draw.randrange(3)
     if kind == 0:
@@ -153,7 +153,7 @@ def _plan_variant(draw: random.Random) -> HostileRequest:
 
 
 def _body_variant(draw: random.Random) -> HostileRequest:
-    """Return a body that is cut, nested, garbage or large, or has another type than it says."""
+    """Return a request whose body is cut, deeply nested, garbage, full of YAML aliases or of an unknown type."""
     whole = json.dumps(documents.spec()).encode()
     size = draw.choice([1_000, 30_000, 300_000])
     kind = draw.randrange(6)

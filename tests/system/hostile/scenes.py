@@ -17,7 +17,7 @@ from tests.system.hostile.requests import (
 )
 from tests.system.hostile.sending import Outcome, Target, at_rate, held_open, leave_early, send, slow_readers, together
 
-# Requests a second of the variants, the texts and the addresses.
+# How many variants, texts and addresses are sent in a second.
 PER_SECOND = 8.0
 NUM_BODIES, NUM_YAML, NUM_STREAMS, NUM_HEADS, NUM_HALVES, NUM_SLOW, NUM_LEAVERS = 40, 45, 200, 1_100, 50, 20, 20
 YAML_BYTES = 300_000
@@ -65,7 +65,7 @@ class Scenes:
         """Send a post; if it was stored, cancel it, so that it never runs."""
         outcome = send(self._target, request)
         if outcome.status == 202 and request.path == "/experiments":
-            # The answer may be longer than what is kept of it; `Location` has the id, and so has its beginning.
+            # Only the beginning of a long answer is kept, but it has the id.
             experiment_id = outcome.body.split(b'"id":"', 1)[-1][:20].decode("ascii", "replace")
             path = f"/experiments/{experiment_id}/cancel"
             send(self._target, HostileRequest(f"cancel {request.words}", "POST", path))

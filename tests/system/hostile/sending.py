@@ -13,7 +13,7 @@ from tests.system.hostile.requests import HostileRequest
 
 # Seconds within which every request is answered.
 ANSWER_S = 10.0
-# Seconds after which a request is given up; so much later, an answer still has its time in the report.
+# Seconds after which a request is given up. An answer after ANSWER_S and before this has its time in the report.
 GIVE_UP_S = 20.0
 
 
@@ -68,7 +68,7 @@ def together(target: Target, requests: Iterable[HostileRequest]) -> list[Outcome
 
 
 def at_rate(target: Target, requests: Iterable[HostileRequest], per_second: float) -> list[Outcome]:
-    """Send so many requests a second, whether or not the earlier ones have been answered."""
+    """Send `per_second` requests a second, whether or not the earlier ones have been answered."""
     return in_threads([partial(send, target, request) for request in requests], every_s=1 / per_second)
 
 

@@ -1,8 +1,9 @@
-"""What is measured in the meantime: the answers of /healthz, from a process of its own, and the API's memory.
+"""Measurements during the requests: the answers of /healthz, taken by a separate process, and the API's memory.
 
     python -m tests.system.hostile.watching HOST PORT
 
-asks /healthz until its standard input is closed, at most `LIMIT_S`, and prints the seconds of each answer.
+This process asks /healthz until its standard input is closed, for at most `LIMIT_S`. Then it prints the seconds of each
+answer.
 """
 
 import http.client
@@ -42,7 +43,7 @@ class Watched:
 
     @property
     def growth_mb(self) -> float:
-        """By how much the memory had grown at its peak, MB."""
+        """The growth of the memory from the start to its peak, in MB."""
         return (self.peak_bytes - self.start_bytes) / MB
 
 

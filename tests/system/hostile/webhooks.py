@@ -1,4 +1,7 @@
-"""Webhooks of experiments that are cancelled in the queue: to a good receiver, to one that drips, and a bad row."""
+"""Webhooks of experiments that are cancelled in the queue.
+
+Some go to a good receiver, and some to a receiver that drips: it sends its answer byte by byte. One is in a bad row.
+"""
 
 import threading
 import time
@@ -16,9 +19,9 @@ from tests.system.hostile.promises import Deliveries
 NUM_GOOD, NUM_DRIPPING = 5, 3
 # An address that version 0.1.0 accepted, and at which its deliverer stopped for good.
 BAD_URL = "http://hooks.example:abc/"
-# Seconds within which the good ones are delivered: two rounds, each with deliveries at their deadline of 10 s.
+# Seconds within which the good ones are delivered: two rounds, in which other deliveries take up to 10 s.
 WITHIN_S = 40.0
-# Seconds between two drops of the receiver that drips, and seconds until it gives up by itself.
+# Seconds between two bytes of the receiver that drips, and seconds until it stops by itself.
 DROP_S, DRIP_S = 1.0, 60.0
 
 
@@ -29,7 +32,7 @@ class QuietServer(ThreadingHTTPServer):
     block_on_close = False
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
 
 @contextmanager
@@ -92,7 +95,7 @@ def _posted(stack: LocalStack, url: str) -> str:
 
 
 def _spoil(stack: LocalStack, experiment_id: str) -> None:
-    """Write an address into a row that this version does not accept."""
+    """Write an address that this version does not accept into an experiment's row."""
     database = Database(stack.settings.database_url)
     try:
         with database.session() as repository:

@@ -14,8 +14,8 @@ from service.storage import ExperimentFolder
 from tests.local_stack import Json, LocalStack
 from tests.system.queue.crowd import Fate, Member
 
-# The age, in s, from which an experiment counts as queued: the reconciler reads the queue once in a round, so that an
-# older round may not have seen a younger experiment. On a busy machine, a round may take this long.
+# The age, in s, from which an experiment counts as queued. The reconciler reads the queue once in each round, so it may
+# miss an experiment that was posted after the round began. On a busy machine, a round may take this long.
 ROUND_S = 30.0
 RUNNING_STATES = ("starting", "running", "pausing")
 

@@ -10,7 +10,7 @@ from tests.local_stack import Json
 NUM_EXPERIMENTS = 32
 PRIORITIES = (0, 0, 0, 1, 2, 5)
 EPOCHS = (1, 2)
-# The epochs of an experiment that is cancelled while it runs: more than it can train before.
+# The epochs of an experiment that is cancelled while it runs: more than it can train before its cancellation.
 ENDLESS = 5_000
 ENDED = ("succeeded", "failed", "cancelled")
 
@@ -81,7 +81,7 @@ def crowd(seed: int) -> list[Member]:
 def _member(draw: random.Random, number: int, fate: Fate) -> Member:
     priority, epochs = draw.choice(PRIORITIES), draw.choice(EPOCHS)
     match fate:
-        case Fate.IN_QUEUE:  # with the lowest priority it is still in the queue
+        case Fate.IN_QUEUE:  # the lowest priority keeps it in the queue, unless it is among the first
             return Member(number, -1, epochs, fate, draw.uniform(0.0, 25.0))
         case Fate.RUNNING:
             return Member(number, priority, ENDLESS, fate, draw.randint(1, 4))

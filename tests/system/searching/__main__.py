@@ -1,11 +1,10 @@
-"""Searches on a real stack whose drivers are killed: nothing is proposed twice, lost or undone.
+"""Searches on a real stack. Their drivers are killed, but nothing is proposed twice, lost or undone.
 
     python -m tests.system.searching [SEED]
 
 First come 64 random configurations with successive halving, two at a time; their driver is killed five times. Then
 comes a search that learns, with successive halving and one chain at a time, once undisturbed and once with killed
-drivers: both must give the same result. It prints the broken promises; the exit status is 1 if there are any. It takes
-about ten minutes.
+drivers: both must give the same result. It prints the broken promises; the exit status is 1 if there are any.
 """
 
 import random
@@ -52,7 +51,7 @@ LEARNT: Json = {
 NUM_KILLS = 5
 # The longest wait, in s, for a number of entries or for the end.
 LIMIT_S = 900
-# The time, in s, between two checks of a wait.
+# The time, in s, between two checks while the program waits for something.
 POLL_S = 0.3
 
 

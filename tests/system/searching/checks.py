@@ -53,7 +53,7 @@ def broken_promises(search: SearchRun, planned: Sequence[Chain] = ()) -> list[st
     broken = [] if search.view["state"] == "succeeded" else [f"{search.summary()}: {search.view['reason']}"]
     for number, earlier in enumerate(search.remembered, 1):
         if entries[: len(earlier)] != earlier:
-            broken.append(f"the journal at kill {number} is not the beginning of the last one")
+            broken.append(f"the journal at kill {number} is not the beginning of the final journal")
     decisions = [each for each in entries if isinstance(each, Decision)]
     places = Counter((each.arm, each.number, each.stage, each.epoch) for each in decisions if each.failure is None)
     broken += [f"{place} was decided {num} times" for place, num in places.items() if num > 1]

@@ -1,4 +1,4 @@
-"""The checks under the new version: stored experiments open, continue, and end as they would have before."""
+"""The checks under the new version: stored experiments open, continue, and end as under the version before."""
 
 from collections.abc import Callable, Iterable
 from functools import partial

@@ -1,6 +1,6 @@
 """The version before: a working tree of its commit, with an environment of its own.
 
-Both are kept in `.upgrade/` of the checkout, which git ignores, so that only the first run pays for the installation.
+Both are kept in `.upgrade/` of the checkout, which git ignores, so that only the first run installs them.
 They need as much disk space as another `.venv/`. To remove them: `git worktree remove --force .upgrade/<commit>`.
 """
 

@@ -63,7 +63,7 @@ class Before:
 
 def make(stack: Stack) -> Before:
     """Run all experiments, and leave none running."""
-    # First the one that fails: its twin needs the pictures, which are put back then.
+    # The failing experiment comes first, because its twin needs the pictures, which `_fail` puts back.
     failed, failed_twin = _stored(stack, _fail(stack)), _finish(stack, FAILED)
     return Before(
         failed=failed,
@@ -83,7 +83,7 @@ def _finish(stack: Stack, spec: Json | Path) -> Stored:
 
 
 def _fail(stack: Stack) -> str:
-    """Take the pictures away between two epochs, wait for the failure, and put them back."""
+    """Take the pictures away while a chain trains on them, wait for the failure, and put them back."""
     pictures = put_pictures(stack.place.data)
     away = pictures.with_name("away")
     experiment_id = stack.submit(FAILED)

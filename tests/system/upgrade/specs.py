@@ -73,7 +73,7 @@ SEARCH_PAUSE_AFTER = 8
 
 
 def put_pictures(data: Path) -> Path:
-    """Make and return a folder with two classes of noise, one darker than the other; the same each time."""
+    """Make and return a folder with two classes of noise, one darker than the other. Its pixels are always the same."""
     draws = np.random.default_rng(0)
     for name, brightest in (("dark", 128), ("light", 256)):
         folder = data / PICTURES / name

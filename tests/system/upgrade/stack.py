@@ -1,4 +1,4 @@
-"""The stack of a version of the service, used by that version's `tet` and by HTTP."""
+"""The stack of a version of the service, which is used through that version's `tet` and through HTTP."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ from tests.system.upgrade.place import Place
 Json = dict[str, Any]
 
 ENDED = ("succeeded", "failed", "cancelled")
-# The time, in s, between two requests of a wait.
+# The time, in s, between two requests while the program waits for a state.
 POLL_S = 0.2
 # The longest wait, in s, for a state: long enough for a busy machine.
 LIMIT_S = 3_600
@@ -65,7 +65,7 @@ class Stack:
         return done.stdout
 
     def _run(self, program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-        # Not in a checkout, because Python would import the modules of the working folder.
+        # Do not run in a checkout, because Python would import the modules of the working folder.
         return subprocess.run(
             [program, *arguments], env=self.place.environment(), cwd=self.place.folder,
             capture_output=True, text=True, check=False, timeout=COMMAND_S,
@@ -102,7 +102,7 @@ class Stack:
         """Wait until a condition of an experiment holds, and return its view; `wanted` describes the condition.
 
         Raises:
-            StackError: The experiment has ended without it, or the wait is too long.
+            StackError: The experiment has ended before the condition held, or the wait is too long.
         """
         deadline = time.monotonic() + LIMIT_S
         while not until(view := self.view(experiment_id)):

@@ -15,7 +15,7 @@ from tests.system.workers.scenarios import SCENARIOS, Promises, Stage
 
 
 def main(names: list[str]) -> int:
-    """Play the scenarios of these names, or all of them; return the exit status."""
+    """Play the scenarios with these names, or all scenarios; return the exit status."""
     results: dict[str, Promises] = {}
     with nodes() as (cluster, storage):
         stage = Stage(cluster, storage)

@@ -28,7 +28,7 @@ from tests.system.workers.nodes import until, workers
 
 # The number of committed epochs after which the fault strikes.
 STRUCK_AFTER = 2
-# An epoch has 13 batches, the last of 12 samples; neither 4 nor 2 divides 113.
+# An epoch has 13 batches, twelve of 113 samples and one of 86; neither 4 nor 2 divides 113.
 SPEC: dict[str, Any] = {
     "name": "several workers",
     "dataset": {"name": "digits"},

@@ -20,11 +20,11 @@ from tet_core.data import load_dataset
 from tet_core.data.images import ImageFiles
 from tet_core.data.loader import TrainLoader, split_validation
 
-# Each promise, and whether it was promises.
+# Each promise, and whether it was kept.
 Promises = dict[str, bool]
 # limits.stall_s, in s, for a frozen worker.
 FROZEN_S = 25.0
-# The number of epochs of a stage that is stopped after its second one.
+# The number of epochs of a stage that is stopped after its second epoch.
 RESUMED_EPOCHS = 12
 # The largest allowed relative difference in float64 after these epochs.
 ROUNDING = 1e-9
@@ -168,7 +168,7 @@ class Stage:
         return result
 
     def broken_data(self, num: int) -> Promises:
-        """Damage an image that another worker than the first one reads."""
+        """Damage an image that the last worker reads, which is not the trial."""
         dataset = ImageFolder(folder="images", num_classes=2, input_size=8, in_channels=1)
         _make_images(self.storage / "images")
         damaged = _last_of_first_batch(dataset, self.storage, batch_size=8)
@@ -186,7 +186,7 @@ class Stage:
 
 
 def _apart(one: Run, other: Run) -> float:
-    """Return the largest difference between two runs: of last weights, or relatively of metrics."""
+    """Return the largest difference between two runs: absolute for the last weights, relative for the metrics."""
     ours, theirs = (load_last(run.folder.stage(run.chain.id, 0)) for run in (one, other))
     assert ours is not None
     assert theirs is not None

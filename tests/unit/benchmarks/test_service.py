@@ -37,8 +37,8 @@ def test_the_experiment_has_two_stages_in_each_chain() -> None:
     assert {len(chain.stages) for chain in chains} == {2}
 
 
-def test_growth_is_the_memory_that_each_end_adds_after_the_first_ends() -> None:
-    # Each end adds 1,000 bytes, after a much larger growth during the first ten ends.
+def test_growth_is_the_memory_that_each_ended_trial_adds_without_the_first_trials() -> None:
+    # Each ended trial adds 1,000 bytes. The first ten trials add much more.
     times = [float(second) for second in range(30)]
     measured = Measured(0.0, times=times, uss_bytes=[1_000_000 + 1_000 * int(second) for second in times])
     measured.uss_bytes[:5] = [0] * 5

@@ -9,7 +9,7 @@ from tests.serving import running
 
 
 class Server(ThreadingHTTPServer):
-    """A server of one folder that knows ranges and can close connections after some bytes."""
+    """A server of one folder that understands range requests and can close a connection after some bytes."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(("127.0.0.1", 0), Handler)

@@ -6,7 +6,7 @@ from tet_core.config import Crop, TrainConfig
 
 
 def make_config(**fields: Any) -> TrainConfig:
-    """Return a stage on digits with a tiny network; any field may be given."""
+    """Return a stage on digits with a tiny network; `fields` replace the defaults."""
     defaults: dict[str, Any] = {
         "dataset": {"name": "digits"},
         "model": {"name": "vgg_small", "width": 4},

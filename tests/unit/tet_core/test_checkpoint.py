@@ -103,7 +103,7 @@ def test_a_missing_file_another_format_and_missing_parts_are_named(checkpoint: d
         checkpoints.load_checkpoint(tmp_path / "part.pt")
 
 
-def test_the_hash_is_of_names_types_shapes_and_bytes() -> None:
+def test_the_hash_depends_on_names_types_shapes_and_bytes() -> None:
     weights = {"a": torch.zeros(4, 6), "b": torch.ones(2, dtype=torch.int64)}
     same = {"b": torch.ones(2, dtype=torch.int64), "a": torch.zeros(6, 4).t()}
     assert weights_sha256(weights) == weights_sha256(same)

@@ -1,4 +1,4 @@
-"""Tests of several workers: weights as with one worker up to rounding, the same metrics and checkpoints."""
+"""Tests of several workers: weights and metrics equal those of one worker, up to rounding."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -26,7 +26,7 @@ from tet_core.train.epochs import train_epochs
 pytestmark = [pytest.mark.slow]  # several processes train
 
 Checkpoint = dict[str, Any]
-# Eleven batches an epoch, ten of 137 samples and one of 72: 55 steps. Neither 2 nor 4 divides 137.
+# Each epoch has eleven batches, ten of 137 samples and one of 72; five epochs have 55. Neither 2 nor 4 divides 137.
 FIFTY_FIVE = make_config(precision="float64", batch_size=137, epochs=5)
 # The last batch has two samples.
 TWO_LEFT = {"batch_size": 720, "epochs": 1, "precision": "float64"}
@@ -39,7 +39,7 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
 
 
 def trained(group: ProcessGroup | None, config: TrainConfig, resume: Checkpoint | None = None) -> list[Checkpoint]:
-    """Return the checkpoints of a stage; pass the checkpoint to resume from to worker 0 only."""
+    """Return the checkpoints of a stage. Only worker 0 gets the checkpoint from which the stage resumes."""
     resume = resume if Workers.of(group).rank == 0 else None
     return [epoch.checkpoint() for epoch in train_epochs(config, resume=resume, group=group)]
 
@@ -69,11 +69,11 @@ def series(checkpoints: list[Checkpoint]) -> list[tuple[str, dict[str, float]]]:
     ],
     ids=["tdbn", "tebn", "relu", "residual", "learnt"],
 )
-def test_two_workers_follow_one(workers: Pool, changes: dict[str, Any]) -> None:
+def test_two_workers_give_the_results_of_one_up_to_rounding(workers: Pool, changes: dict[str, Any]) -> None:
     config = FIFTY_FIVE.model_validate(FIFTY_FIVE.model_dump() | changes)
     (one,) = workers.run(1, trained, config)
     two, other = workers.run(2, trained, config)
-    assert series(two) == series(other), "both have the same"
+    assert series(two) == series(other), "both workers have the same weights and metrics"
     assert max(largest_difference(*pair) for pair in zip(one, two, strict=True)) < 1e-9
     for ours, theirs in zip(one, two, strict=True):
         for name, value in ours["metrics"].items():
@@ -101,13 +101,15 @@ def test_a_stage_resumed_with_as_many_workers_ends_with_the_same_bits(workers: P
 
 
 @pytest.mark.parametrize("num", [1, 2])
-def test_every_worker_makes_the_same_checkpoint(workers: Pool, num: int) -> None:
+def test_a_checkpoint_has_the_same_parts_and_exact_metrics_for_any_number_of_workers(workers: Pool, num: int) -> None:
     checkpoint = workers.run(num, trained, make_config(batch_size=137, epochs=1))[0][0]
     alone = workers.run(1, trained, make_config(batch_size=137, epochs=1))[0][0]
     assert checkpoint.keys() == alone.keys()
     assert checkpoint["model"].keys() == alone["model"].keys()
     measured = evaluate(checkpoint)
-    assert {name: checkpoint["metrics"][name] for name in measured} == measured, "measured by one worker, to the bit"
+    assert {name: checkpoint["metrics"][name] for name in measured} == measured, (
+        "one worker measures the same, to the bit"
+    )
 
 
 @pytest.mark.parametrize(
@@ -121,7 +123,9 @@ def test_a_worker_without_a_share_of_the_last_batch_changes_nothing(workers: Poo
 
 
 @pytest.mark.parametrize("neuron", ["lif", "relu"])
-def test_unsynchronised_norms_are_each_workers_own_and_end_an_epoch_with_their_mean(workers: Pool, neuron: str) -> None:
+def test_unsynchronised_norms_differ_between_workers_and_an_epoch_ends_with_their_mean(
+    workers: Pool, neuron: str
+) -> None:
     config = make_config(**TWO_LEFT, sync_norm=False, neuron={"name": neuron})
     (one,), four = workers.run(1, trained, config), workers.run(4, trained, config)
     assert len({weights_sha256(each[0]) for each in four}) == 1
@@ -131,7 +135,7 @@ def test_unsynchronised_norms_are_each_workers_own_and_end_an_epoch_with_their_m
 
 
 def statistics_of_halves(group: ProcessGroup | None) -> Tensor:
-    """Return the running mean of the first norm after an epoch of one batch, which is the mean over both halves."""
+    """Return the running mean of the first norm after an epoch of one batch; two workers train on a half each."""
     config = make_config(precision="float64", batch_size=1442, epochs=1, sync_norm=False, augmentation=())
     found: Tensor = trained(group, config)[0]["model"]["features.0.norm.running_mean"]
     return found
@@ -140,7 +144,7 @@ def statistics_of_halves(group: ProcessGroup | None) -> Tensor:
 @pytest.mark.parametrize("sizes", [(3, 4), (5, 0), (1, 2, 4)])
 @pytest.mark.parametrize("kind", ["fused", "plain", "scaled"])
 @pytest.mark.parametrize("is_static", [False, True])
-def test_a_norm_over_all_workers_is_that_of_the_whole_batch(
+def test_a_norm_over_all_workers_gives_the_results_of_the_whole_batch(
     workers: Pool, sizes: tuple[int, ...], kind: str, is_static: bool
 ) -> None:
     (whole,) = workers.run(1, normed, kind, is_static, sizes)
@@ -176,7 +180,7 @@ def normed(group: ProcessGroup | None, kind: str, is_static: bool, sizes: tuple[
 @pytest.mark.parametrize("sync_norm", [True, False])
 @pytest.mark.parametrize("neuron", ["lif", "relu"])
 def test_one_sample_left_for_several_workers_makes_no_nan(workers: Pool, neuron: str, sync_norm: bool) -> None:
-    # 1442 samples: the last batch has one, and behind the pool each channel has one value on one of the workers.
+    # 1442 samples: the last batch has one, and after the pool each channel has one value on one of the workers.
     layers = [{"kind": "conv", "channels": 4}, {"kind": "pool", "size": "global"}, {"kind": "conv", "channels": 4}]
     model = {"name": "layers", "layers": layers}
     config = make_config(

@@ -1,4 +1,4 @@
-"""The losses against the paper's equations, in float64."""
+"""Tests of the losses: they agree with the paper's equations, in float64."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Tests of memory levels: fewer bytes between forward and backward pass, and the same gradients to the last bit."""
+"""Tests of memory levels: `balanced` and `least` keep fewer bytes for the backward pass, and gradients stay equal."""
 
 import copy
 from collections.abc import Callable
@@ -24,7 +24,7 @@ MODELS: dict[str, tuple[int, int, dict[str, Any]]] = {
 
 @pytest.fixture(params=[pytest.param("compiled", marks=needs_compiler), "loop"])
 def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Select the kernels, then the loop, for the test that uses this fixture."""
+    """Run the test twice: with the compiled kernels, and with the loop."""
     monkeypatch.setenv(kernels.VARIABLE, request.param)
     kernels.in_use.cache_clear()
     yield request.param
@@ -112,7 +112,7 @@ def test_a_tensor_that_changed_after_it_was_noted_is_kept_whole() -> None:
     assert weight.grad.tolist() == [0.0, 0.5, 0.5, 0.0]
 
 
-def test_another_tensor_at_the_same_address_is_not_taken_for_spikes() -> None:
+def test_another_tensor_at_the_same_address_is_not_mistaken_for_spikes() -> None:
     weight = torch.ones(1024, requires_grad=True)
     place = bytearray(4 * 1024)  # stands for memory that the allocator reuses
     with memory.kept("balanced"):

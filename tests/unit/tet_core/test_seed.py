@@ -1,4 +1,4 @@
-"""Random draws depend only on seed, purpose and epoch."""
+"""Tests of random draws: they depend only on seed, purpose and epoch."""
 
 import torch
 

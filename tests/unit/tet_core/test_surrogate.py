@@ -1,4 +1,4 @@
-"""Every surrogate compared with its formula and its integral; the triangle with Eq. 5."""
+"""Tests of surrogates: each agrees with its formula and has the area 1; the triangle agrees with Eq. 5."""
 
 import math
 from collections.abc import Callable
@@ -67,7 +67,7 @@ def test_the_area_under_a_surrogate_is_1(surrogate: Surrogate, formula: Callable
 
 
 @pytest.mark.parametrize("k", [1.0, 10.0, 20.0])
-def test_the_sigmoid_forward_sends_the_sigmoid_with_its_true_gradient(k: float) -> None:
+def test_the_sigmoid_forward_gives_the_sigmoid_with_its_true_gradient(k: float) -> None:
     u = torch.linspace(-1, 3, 41, dtype=torch.float64, requires_grad=True)
     a = spike(u, 1.0, SigmoidForward(k))
     torch.testing.assert_close(a, torch.sigmoid(k * (u - 1.0)))
@@ -106,7 +106,7 @@ def test_the_area_under_the_triangle_is_one(gamma: float) -> None:
     assert float(torch.trapezoid(Triangle(gamma).derivative(x), x)) == pytest.approx(1, abs=1e-6)
 
 
-def test_a_spike_has_the_surrogate_for_a_gradient() -> None:
+def test_the_gradient_of_a_spike_is_the_surrogate() -> None:
     u = torch.tensor([-1.0, 0.5, 1.0, 1.25, 2.5], dtype=torch.float64, requires_grad=True)
     a = spike(u, 1.0, Triangle())
     torch.autograd.backward(a.sum())

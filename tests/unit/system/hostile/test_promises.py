@@ -75,7 +75,7 @@ def test_a_good_run_keeps_every_promise() -> None:
         ({"deliveries": Deliveries(5, 5, 1.0, 0, 40.0)}, "no try of the bad row was counted"),
         ({"disturbed": ("b",)}, "undisturbed ('a',), disturbed ('b',)"),
         ({"undisturbed": (), "disturbed": ()}, "undisturbed (), disturbed ()"),
-        ({"ran_beside": False}, "it had ended before the requests"),
+        ({"ran_beside": False}, "the experiment ended before the last request"),
     ],
 )
 def test_each_fault_breaks_a_promise_and_is_named(changes: dict[str, Any], why: str) -> None:

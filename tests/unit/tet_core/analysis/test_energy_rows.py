@@ -16,7 +16,7 @@ PRICES = ENERGY_TABLES["horowitz-2014-45nm"]
 
 
 def silent() -> dict[str, Any]:
-    """Return a network that never fires: its norms give 0."""
+    """Return the checkpoint of a network that never fires, because its norms give 0."""
     weights = {
         name: torch.zeros_like(tensor) if ".norm." in name and name.endswith(("weight", "bias")) else tensor
         for name, tensor in trained()["model"].items()
@@ -26,7 +26,7 @@ def silent() -> dict[str, Any]:
 
 def test_a_network_that_never_fires_costs_only_its_stem() -> None:
     (row,) = analyse(silent(), Energy())
-    stem = 9 * 4 * 64  # 3x3 kernels, one channel to four, 8x8 pixels: once, since the image is static
+    stem = 9 * 4 * 64  # 3x3 kernels, one channel to four, 8x8 pixels; computed once, because the image is static
     assert row.metrics["energy/multiplications"] == stem
     assert row.metrics["energy/additions"] == row.metrics["energy/firing_rate"] == 0
     for key in ("energy/uj_per_image", "energy/uj_per_image_paper"):
@@ -55,7 +55,7 @@ def test_only_layers_whose_inputs_are_spikes_add() -> None:
         assert (record["additions"] == 0) != (record["multiplications"] == 0)
 
 
-def test_the_papers_total_lets_all_but_the_stem_add() -> None:
+def test_the_papers_total_counts_additions_in_all_layers_except_the_stem() -> None:
     (row,) = analyse(trained(), Energy())
     stem, *others = (record for record in row.records if record["kind"] != "neuron")
     executed = [float(r["additions"] or 0) + float(r["multiplications"] or 0) for r in others]
@@ -64,7 +64,7 @@ def test_the_papers_total_lets_all_but_the_stem_add() -> None:
     assert row.metrics["energy/uj_per_image_paper"] < row.metrics["energy/uj_per_image"]
 
 
-def test_a_layers_line_is_its_tally_for_one_image() -> None:
+def test_the_record_of_a_layer_counts_the_operations_of_one_image() -> None:
     tally = LayerTally("conv", "conv", False, operations=1000, passes=20, num_inputs=400, num_nonzero=100)
     record = layer_record(tally, num_images=5, prices=PRICES, T=4)
     assert (record["steps"], record["rate"], record["additions"]) == (4.0, 0.25, 1000.0)
@@ -85,7 +85,7 @@ def test_an_ann_multiplies_in_every_layer_for_any_input() -> None:
     assert row.metrics["energy/uj_per_image"] == row.metrics["energy/uj_per_image_paper"]
 
 
-def test_each_T_asked_for_is_a_row_and_costs_more() -> None:
+def test_each_requested_T_is_a_row_and_a_larger_T_costs_more() -> None:
     rows = list(analyse(trained(), Energy(T=(1, 2, 4), num_samples=100)))
     assert [row.step for row in rows] == [1, 2, 4]
     additions = [row.metrics["energy/additions"] for row in rows]

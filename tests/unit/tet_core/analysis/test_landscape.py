@@ -65,7 +65,7 @@ def test_each_filter_of_a_direction_has_the_norm_of_the_filter_it_moves() -> Non
         )
 
 
-def test_arms_of_one_seed_share_their_draws_and_seeds_do_not() -> None:
+def test_arms_with_one_seed_share_their_draws_and_different_seeds_do_not() -> None:
     models = [build_model("vgg_small", num_classes=10, in_channels=1, input_size=8, width=4) for _ in range(2)]
 
     def unit(d: dict[str, torch.Tensor]) -> list[torch.Tensor]:
@@ -93,7 +93,7 @@ def test_the_network_has_its_own_weights_again_after_every_row() -> None:
         assert all(torch.equal(before[name], tensor) for name, tensor in subject.model.state_dict().items())
 
 
-def test_samples_are_drawn_by_the_seed_and_of_the_split_asked_for() -> None:
+def test_samples_are_drawn_by_the_seed_from_the_requested_split() -> None:
     subject = Subject(trained(), None)
     dataset = subject.dataset(2)
     few, again = (subject.samples(dataset, "train", 40) for _ in range(2))

@@ -36,7 +36,7 @@ def test_a_resumed_sweep_gives_the_missing_rows() -> None:
     assert [row.number for row in rest] == [2, 3]
 
 
-def test_threads_are_the_callers_own_between_rows() -> None:
+def test_between_rows_torch_has_the_callers_number_of_threads() -> None:
     before = torch.get_num_threads()
     for _ in analyse(trained(), TimeSweep(T=(1, 2))):
         assert torch.get_num_threads() == before

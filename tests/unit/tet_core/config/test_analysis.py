@@ -50,7 +50,7 @@ def test_an_impossible_setting_is_refused(fields: dict[str, Any], message: str) 
         (Energy(T=(1, 2)), None, 2),
     ],
 )
-def test_an_analysis_stage_has_an_epoch_for_each_row_and_a_T_unless_it_varies(
+def test_an_analysis_stage_has_an_epoch_for_each_row_and_a_T_unless_T_varies(
     analysis: Analysis, T: int | None, rows: int
 ) -> None:
     config = AnalysisConfig(train=make_config(), analysis=analysis)

@@ -1,4 +1,4 @@
-"""One image file becomes the pixels that a person sees, or an error that names it, whatever the file holds."""
+"""Tests of decoding: any image file gives either the pixels that a person sees, or an error that names the file."""
 
 import io
 import struct
@@ -54,7 +54,7 @@ def _figure(mode: str) -> Image.Image:
 
 
 @pytest.mark.parametrize(("mode", "ending"), [("RGBA", "png"), ("LA", "png"), ("PA", "tif"), ("RGBA", "webp")])
-def test_what_is_transparent_shows_a_white_ground(tmp_path: Path, mode: str, ending: str) -> None:
+def test_transparent_pixels_show_a_white_background(tmp_path: Path, mode: str, ending: str) -> None:
     file = tmp_path / f"a.{ending}"
     more: dict[str, Any] = {"lossless": True} if ending == "webp" else {}
     _figure("LA" if mode == "PA" else mode).save(file, **more)
@@ -63,8 +63,8 @@ def test_what_is_transparent_shows_a_white_ground(tmp_path: Path, mode: str, end
 
 
 @pytest.mark.parametrize("mode", ["P", "L", "RGB", "I;16"])
-def test_a_transparent_colour_shows_a_white_ground(tmp_path: Path, mode: str) -> None:
-    # The right column has the colour that tRNS names; without it, it would be dark.
+def test_a_transparent_colour_shows_a_white_background(tmp_path: Path, mode: str) -> None:
+    # The PNG chunk tRNS makes the colour of the right column transparent. Without tRNS, this column would be dark.
     values = np.array([[0, 7], [0, 7]], np.uint16 if mode == "I;16" else np.uint8)
     image = Image.fromarray(values)
     if mode == "P":
@@ -96,7 +96,7 @@ def test_16_bits_are_scaled_by_their_true_depth(tmp_path: Path) -> None:
         decode(tmp_path / "a.png", 2, 1, depth=11)
 
 
-def test_kinds_of_pixels_that_have_no_range_are_refused_by_name(tmp_path: Path) -> None:
+def test_pixels_without_a_known_range_are_refused(tmp_path: Path) -> None:
     Image.fromarray(np.full((2, 2), 0.5, np.float32)).save(tmp_path / "f.tif")
     with pytest.raises(DataError, match=r"f\.tif: .*floating-point numbers, which have no known range"):
         decode(tmp_path / "f.tif", 2, 1)
@@ -114,14 +114,14 @@ def test_of_several_frames_the_first_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ["tif", "tiff", "gif", "jfif", "jpe", "ppm", "pgm", "tga", "pcx", "jp2", "dib"])
-def test_every_ending_that_counts_is_read(tmp_path: Path, ending: str) -> None:
+def test_files_with_every_accepted_ending_are_read(tmp_path: Path, ending: str) -> None:
     mode = "L" if ending == "pgm" else "RGB"
     format_ = {"jfif": "JPEG", "jpe": "JPEG", "pgm": "PPM"}.get(ending)
     Image.new(mode, (8, 8), 255 if mode == "L" else (255, 255, 255)).save(tmp_path / f"A.{ending.upper()}", format_)
     assert {*decode(tmp_path / f"A.{ending.upper()}", 4, 1).flatten().tolist()} == {255}
 
 
-def test_a_file_that_would_start_another_program_is_no_image(tmp_path: Path) -> None:
+def test_an_eps_file_that_would_start_another_program_is_refused(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "a.eps")
     (tmp_path / "a.eps").rename(tmp_path / "a.png")
     with pytest.raises(DataError, match=r"a\.png: .*cannot identify"):
@@ -129,7 +129,7 @@ def test_a_file_that_would_start_another_program_is_no_image(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("size", [(1, 60_000), (8, 20_000), (60_000, 1)])
-def test_a_line_of_pixels_takes_no_time(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_a_very_long_picture_is_decoded_within_two_seconds(tmp_path: Path, size: tuple[int, int]) -> None:
     Image.new("L", size, 100).save(tmp_path / "a.png")
     start = time.process_time()
     assert {*decode(tmp_path / "a.png", 224, 3).flatten().tolist()} == {100}

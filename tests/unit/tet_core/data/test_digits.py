@@ -54,7 +54,7 @@ def test_the_content_of_digits_never_changes(digits: Dataset) -> None:
     assert digits.digest == "90839c909d3892fe5f343cd27f1b27cbae85a79615a258d643e8e00fcc1e26b3"
 
 
-def test_a_data_set_unlike_its_card_is_refused(digits: Dataset) -> None:
+def test_a_data_set_that_differs_from_its_card_is_refused(digits: Dataset) -> None:
     card = Digits().card().model_copy(update={"num_test": 356})
     with pytest.raises(DataError, match=r"digits: the test set has images \(355, 1, 8, 8\).*expected \(356, 1, 8, 8\)"):
         check_against_card(digits, card)

@@ -20,7 +20,7 @@ NOWHERE = "http://127.0.0.1:9/"  # the discard port: nothing listens
 
 
 def gzipped(data: bytes) -> bytes:
-    """Return compressed data without a time. The bytes are a part of test names, which may not differ by process."""
+    """Return compressed data without a time: the bytes are a part of test names, which must not change."""
     return gzip.compress(data, mtime=0)
 
 
@@ -90,7 +90,7 @@ def test_a_broken_download_is_resumed_where_it_ended(server: Server, tmp_path: P
     assert server.ranges == [None, "bytes=1000-"]
 
 
-def test_wrong_bytes_are_deleted_and_both_sums_named(server: Server, tmp_path: Path) -> None:
+def test_wrong_bytes_are_deleted_and_both_checksums_are_named(server: Server, tmp_path: Path) -> None:
     (server.folder / FILE.name).write_bytes(CONTENT[:-1] + b"?")
     with pytest.raises(DataError, match=f"got 256000 bytes with SHA-256 .*expected 256000 with {FILE.digest}; deleted"):
         download(server.url, FILE, tmp_path)
@@ -121,7 +121,7 @@ def test_the_data_root_comes_first_then_debians_folder(tmp_path: Path) -> None:
         assert fashion_mnist.find_or_download(root, debian, NOWHERE) == folder
 
 
-def test_other_data_under_its_name_is_refused(tmp_path: Path) -> None:
+def test_other_data_under_the_name_of_fashion_mnist_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "fashion_mnist"
     folder.mkdir()
     for file in fashion_mnist.FILES:

@@ -105,7 +105,7 @@ def test_a_missing_folder_is_named_with_what_belongs_there(tmp_path: Path) -> No
         load_dataset("imagenet", tmp_path)
 
 
-def test_imagenet_has_a_canvas_to_crop_from(tmp_path: Path) -> None:
+def test_images_of_imagenet_are_larger_than_the_input_so_that_they_can_be_cropped(tmp_path: Path) -> None:
     write_imagenet(tmp_path / "imagenet")
     dataset = load_dataset(ImageNet(num_classes=2, input_size=28), tmp_path)
     assert (len(dataset.train), len(dataset.test)) == (4, 4)
@@ -162,6 +162,6 @@ def test_the_digest_depends_on_names_sizes_and_labels(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 7, 8, 519, 520, 1024])
-def test_every_size_has_its_augmentation(size: int) -> None:
+def test_every_input_size_has_a_default_crop(size: int) -> None:
     card = ImageFolder(folder="pictures", num_classes=2, input_size=size).card()
     assert card.augmentation[0] == Crop(padding=max(1, size // 8))

@@ -149,7 +149,7 @@ def test_a_data_set_of_another_package_is_trained_on(root: Path) -> None:
     assert fit(make_config({"name": "entry_point"} | FIELDS), data_root=root).metrics["test/accuracy"] > 0.6
 
 
-def test_events_of_another_package_are_asked_for_by_their_T(root: Path) -> None:
+def test_an_event_data_set_of_another_package_gets_T(root: Path) -> None:
     config = EntryPointDataset(entry_point="events", num_classes=2, in_channels=2, input_size=8, is_events=True)
     assert load_dataset(config, root, T=5).T == 5
 
@@ -196,7 +196,7 @@ def test_a_data_set_that_cannot_be_loaded_is_named(
         ("count", DataError, "entry_point 'broken': take gave (1, 1, 8, 8) for 16 samples; it must give"),
     ],
 )
-def test_samples_that_cannot_be_taken_are_their_authors_fault(
+def test_samples_that_cannot_be_taken_are_a_fault_of_the_entry_point(
     root: Path, at: str, kind: type[Exception], fault: str
 ) -> None:
     dataset = {"name": "entry_point"} | FIELDS | {"entry_point": "broken", "options": {"at": at}}
@@ -210,7 +210,7 @@ def faulty(fault: str) -> TrainConfig:
 
 
 @pytest.mark.parametrize("kind", ["int32 labels", "uint16 labels", "uint8 labels", "int64 images", "uint16 images"])
-def test_other_integers_are_trained_on_as_the_usual_ones(root: Path, kind: str) -> None:
+def test_other_integer_types_give_the_same_weights_as_the_usual_types(root: Path, kind: str) -> None:
     usual = fit(make_config({"name": "entry_point"} | FIELDS), data_root=root)
     assert fit(faulty(kind), data_root=root).weights_sha256 == usual.weights_sha256
 
@@ -323,7 +323,7 @@ def test_data_that_cannot_be_trained_on_is_refused_by_name(root: Path, fault: st
 
 
 @pytest.mark.parametrize("step", ["autoaugment", "resized_crop"])
-def test_an_augmentation_in_whole_numbers_refuses_other_images(root: Path, step: str) -> None:
+def test_an_augmentation_that_computes_with_integers_refuses_other_images(root: Path, step: str) -> None:
     config = TrainConfig.model_validate(faulty("float images").model_dump() | {"augmentation": [{"name": step}]})
     message = f"augmentation is '{step}'; it computes with whole numbers, and the images are torch.float32"
     with pytest.raises(ConfigError, match=re.escape(message)):

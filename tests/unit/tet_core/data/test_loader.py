@@ -74,7 +74,7 @@ def test_a_flip_mirrors_left_and_right() -> None:
     assert flipped[:, 0].tolist() == [[[1, 0], [3, 2]], [[0, 1], [2, 3]]]
 
 
-def test_draws_cover_every_corner_and_flip_about_half() -> None:
+def test_draws_cover_every_corner_and_flip_about_half_of_the_images() -> None:
     corners, mirrored = augment.draw((Crop(padding=2), Flip(p=0.5)), 2000, seed_=0, epoch=1)
     assert {tuple(corner) for corner in corners.tolist()} == {(i, j) for i in range(5) for j in range(5)}
     assert 900 < int(mirrored.sum()) < 1100

@@ -1,4 +1,4 @@
-"""What the folders of a data set show before anything runs."""
+"""Tests of the inspection of a data set's folders, before anything runs."""
 
 import os
 import time
@@ -66,7 +66,7 @@ def test_a_class_of_one_file_cannot_be_split(tmp_path: Path) -> None:
     assert "class 1 has only one sample" in faults(inspect(own(), tmp_path))[0][1]
 
 
-def test_shares_that_leave_nothing_are_faults_and_small_classes_notes(tmp_path: Path) -> None:
+def test_shares_that_leave_no_sample_are_faults_and_small_classes_are_notes(tmp_path: Path) -> None:
     pictures(tmp_path, sizes={"cat": 40, "dog": 3})
     rare = inspect(own(), tmp_path, [SplitShares(0.1, 1.0)])
     assert rare.faults == []
@@ -79,7 +79,7 @@ def test_shares_that_leave_nothing_are_faults_and_small_classes_notes(tmp_path: 
 
 
 @given(st.integers(1, 60), st.sampled_from([0.0, 0.1, 0.25, 0.5]), st.sampled_from([0.1, 0.5, 0.7, 1.0]))
-def test_the_numbers_are_those_of_the_split_itself(num: int, fraction: float, part: float) -> None:
+def test_the_inspection_computes_the_same_numbers_as_the_split(num: int, fraction: float, part: float) -> None:
     try:
         train, validation = split_validation(torch.zeros(num, dtype=torch.int64), fraction, 0, part)
     except ConfigError:
@@ -88,7 +88,7 @@ def test_the_numbers_are_those_of_the_split_itself(num: int, fraction: float, pa
         assert (len(train), len(validation)) == num_split(num, fraction, part)
 
 
-def test_everything_that_is_left_out_is_counted_and_told_with_the_data_set(tmp_path: Path) -> None:
+def test_everything_that_is_left_out_is_counted_in_a_note_and_in_the_source(tmp_path: Path) -> None:
     for part in ("train", "test"):
         pictures(tmp_path / part, sizes={"cat": 2, "dog": 2})
         (tmp_path / part / "pets").rename(tmp_path / part / "up")
@@ -136,7 +136,7 @@ def test_empty_files_and_broken_links_are_refused_or_skipped(tmp_path: Path) -> 
     few, many = (own(bad_files="skip", max_bad_share=share) for share in (0.1, 0.3))
     assert faults(inspect(few, tmp_path))[0][0] == "dataset.max_bad_share"
     assert inspect(many, tmp_path).faults == []
-    for _ in range(2):  # the second time from the stored verdict
+    for _ in range(2):  # the second time, the stored verdict is read
         dataset = load_folder(many, tmp_path)
         assert len(dataset.train) + len(dataset.test) == 10
         assert dataset.source.endswith("skipped 3 bad files: cat/0.png, dog/1.png, dog/gone.png")
@@ -150,7 +150,7 @@ def test_a_scan_ends_when_its_time_is_over(tmp_path: Path) -> None:
     assert "too many files to look at all of them now" in found.notes[0].detail
 
 
-def test_data_sets_that_are_downloaded_are_noted_if_they_are_not_there(tmp_path: Path) -> None:
+def test_a_data_set_that_must_be_downloaded_first_is_noted(tmp_path: Path) -> None:
     noted = inspect(Cifar10(), tmp_path)
     assert (noted.faults, noted.notes[0].path) == ([], ("dataset", "name"))
     write_cifar10(tmp_path / "cifar10" / "cifar-10-batches-py")
@@ -164,7 +164,7 @@ OLD: dict[str, object] = {"torch": "2"}
     ("mode", "name", "why"),
     [("RGBA", "x.png", "is transparent"), ("RGB", "x.gif", r"ends in \.gif, which reader 1 left out")],
 )
-def test_what_an_older_reader_began_continues_only_if_no_pixel_differs(
+def test_a_stage_that_an_older_reader_began_continues_only_if_no_pixel_differs(
     tmp_path: Path, mode: str, name: str, why: str
 ) -> None:
     pictures(tmp_path, sizes={"cat": 2, "dog": 2})

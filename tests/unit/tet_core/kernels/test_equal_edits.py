@@ -1,4 +1,4 @@
-"""Tests of edits of the compiled kernels that change no bit: stages that an older text started must continue."""
+"""Tests of edits of the kernels' text that change no bit of a result: stages that an older text started continue."""
 
 import hashlib
 from collections.abc import Iterator
@@ -18,12 +18,12 @@ from tet_core.kernels.native import EQUAL_EDITS, FOLDER, SOURCES, recorded_texts
 from tet_core.neuron import LIF
 from tet_core.norm import TdBN
 
-# SHA-256 of the texts of version 0.1.0, whose record every later text keeps as long as all edits are in the table.
+# SHA-256 of the texts of version 0.1.0. Later texts keep its record as long as `EQUAL_EDITS` has all their edits.
 TEXTS = {
     "lif.c": "6f0c21f7cc869906d57abe5e4309b63efc12a90b1a3470713f44cf3c0bdf0887",
     "lif_typed.h": "bc6cfa2f71bfeb474829a27528f97f93f927da986413f861c3b5341d4dbbf9f8",
 }
-# SHA-256 of the results below, computed by gcc 12 from the texts of version 0.1.0.
+# What `digest` returns with the kernels that gcc 12 compiles from the texts of version 0.1.0.
 RESULTS = "07884276475aadf76447d495b96f9e186db8c6a8ba61eae300057418428b06f9"
 
 
@@ -52,7 +52,7 @@ def test_finite_inputs_give_the_bits_of_the_recorded_texts() -> None:
 
 
 def digest() -> str:
-    """Return the SHA-256 of spikes and gradients: all surrogates, resets and types, with a norm and without."""
+    """Return the SHA-256 of spikes and gradients for all surrogates, resets and types, with a norm and without."""
     sha = hashlib.sha256()
     for number, (dtype, surrogate, is_hard, detached, with_norm) in enumerate(
         (dtype, surrogate, is_hard, detached, with_norm)
@@ -72,7 +72,7 @@ def outcome(number: int, dtype: torch.dtype, layer: LIF, with_norm: bool) -> tup
     draws = torch.Generator().manual_seed(number)
 
     def drawn(*shape: int, low: float, high: float) -> Tensor:
-        # Uniform draws: their bits do not depend on the processor's instruction set, as those of normal ones may.
+        # The draws are uniform, because the bits of normal draws may depend on the processor's instruction set.
         return torch.rand(shape, generator=draws, dtype=torch.float64).mul_(high - low).add_(low)
 
     x = drawn(4, 3, 7, 5, 5, low=-2, high=3).to(dtype).requires_grad_()

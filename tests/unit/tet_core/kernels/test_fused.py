@@ -1,4 +1,4 @@
-"""Tests of the compiled kernels against the loop in plain torch, which is the definition."""
+"""Tests of the compiled kernels: they agree with the loop in plain torch."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,7 +20,7 @@ from tet_core.surrogate import Surrogate
 
 pytestmark = needs_compiler
 
-# Memory layouts of [T, B, C, H, W], by name: a function that gives a contiguous tensor this layout.
+# Gives a contiguous tensor [T, B, C, H, W] the layout channels-last at each step.
 CHANNELS_LAST: Callable[[Tensor], Tensor] = lambda x: (  # noqa: E731
     x.flatten(0, 1).contiguous(memory_format=torch.channels_last).view(x.shape)
 )
@@ -39,7 +39,7 @@ def choose(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
 
 
 def outcome(layer: nn.Module, current: Callable[[Tensor], Any], x: Tensor, grad: Tensor) -> dict[str, Tensor]:
-    """Return spikes, and the gradients of the input and of all parameters."""
+    """Return the spikes and the gradient of the input. Parameters of norms get their gradients too, in `grad`."""
     x = x.detach().clone(memory_format=torch.preserve_format).requires_grad_()
     spikes = layer(current(x))
     assert spikes.shape == grad.shape
@@ -114,6 +114,7 @@ def _both_without_fixture(layer: LIF, x: Tensor, grad: Tensor) -> tuple[dict[str
     return found
 
 
+# Memory layouts by name: each function gives a contiguous tensor this layout.
 LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
     "contiguous": lambda x: x,
     "channels-last": CHANNELS_LAST,
@@ -125,7 +126,7 @@ LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
 
 @pytest.mark.parametrize("grad_layout", LAYOUTS)
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_memory_layouts_change_nothing(choose: Callable[[str], None], layout: str, grad_layout: str) -> None:
+def test_memory_layouts_change_no_result(choose: Callable[[str], None], layout: str, grad_layout: str) -> None:
     draws = torch.Generator().manual_seed(2)
     x = LAYOUTS[layout](torch.randn(3, 2, 5, 4, 6, generator=draws, dtype=torch.float64))
     grad = LAYOUTS[grad_layout](torch.randn(3, 2, 5, 4, 6, generator=draws, dtype=torch.float64))
@@ -181,7 +182,7 @@ def test_a_static_input_can_be_added_to_one_whose_steps_differ(
         torch.testing.assert_close(ours, expected, rtol=1e-11, atol=1e-11)
 
 
-def test_inputs_of_different_types_are_summed_in_the_first_ones(choose: Callable[[str], None]) -> None:
+def test_inputs_of_different_types_are_summed_in_the_type_of_the_first(choose: Callable[[str], None]) -> None:
     choose("compiled")
     x, other = torch.full((2, 1, 40), 0.5), torch.full((2, 1, 40), 1.0, dtype=torch.float64)
     assert LIF()(Current((Term(x), Term(other)), 2)).eq(1).all()

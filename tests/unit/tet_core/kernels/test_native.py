@@ -1,4 +1,4 @@
-"""Tests of the build of the kernels, once on a machine by the first process, and of running without kernels."""
+"""Tests of the build of the kernels, which only the first process on a machine does, and of runs without kernels."""
 
 import os
 import subprocess

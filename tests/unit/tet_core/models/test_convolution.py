@@ -1,4 +1,4 @@
-"""Tests of 1x1 convolutions of few channels, whose gradients torch computes beyond its memory on some CPUs."""
+"""Tests of 1x1 convolutions with few channels: torch's own write beyond the gradient's memory on some CPUs."""
 
 import pytest
 import torch

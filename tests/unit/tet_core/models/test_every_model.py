@@ -42,7 +42,7 @@ def test_the_numbers_of_parameters(name: str, num_classes: int, in_channels: int
 
 @pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("relu", [False, True])
-def test_each_model_takes_any_input_that_fits_and_has_an_ann(name: str, relu: bool) -> None:
+def test_each_model_takes_any_input_that_fits_and_can_be_an_ann(name: str, relu: bool) -> None:
     for size in (16, 19, 32):
         neuron = ReluConfig() if relu else None
         model = build_model(name, num_classes=7, in_channels=2, input_size=size, neuron=neuron, **SMALL[name])
@@ -58,7 +58,7 @@ def test_parameters_are_registered_in_the_order_of_the_forward_pass(name: str) -
         if isinstance(module, nn.Conv2d | nn.Linear):
             module.register_forward_pre_hook(lambda _module, _args, path=path: called.append(path))
     model(torch.rand(2, 2, 2, 16, 16))
-    # If neurons and norms are one kernel, a norm is not called by itself; it follows its convolution.
+    # One kernel can compute norms and neurons; then the norm is not called itself. A norm follows its convolution.
     expected = [each for path in called for each in (path, f"{path.removesuffix('conv')}norm") if _exists(model, each)]
     assert list(dict.fromkeys(path.rpartition(".")[0] for path, _ in model.named_parameters())) == expected
 

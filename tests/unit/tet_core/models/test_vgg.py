@@ -44,7 +44,7 @@ def test_vgg_small_takes_any_input_from_8x8_up(input_size: int) -> None:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_a_still_image_gives_the_results_of_a_copy_at_every_step(training: bool) -> None:
+def test_a_still_image_gives_the_same_results_as_a_copy_of_it_at_every_step(training: bool) -> None:
     images = torch.rand(3, 1, 8, 8, dtype=torch.float64)
     outcomes: list[dict[str, Tensor]] = []
     for x in (repeat_over_time(images, 4), torch.stack([images] * 4)):

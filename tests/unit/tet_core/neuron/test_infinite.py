@@ -1,4 +1,4 @@
-"""Tests of neurons with an infinite input: the step, the loop and the compiled kernels alike."""
+"""Tests of neurons with an infinite input: the step, the loop and the compiled kernels agree."""
 
 import math
 from collections.abc import Iterator
@@ -67,7 +67,7 @@ def test_after_an_infinite_input_the_layer_and_the_step_agree(
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.usefixtures("_kernels")
-def test_an_infinite_input_is_as_one_that_is_very_large(dtype: torch.dtype) -> None:
+def test_an_infinite_input_has_the_effect_of_a_very_large_one(dtype: torch.dtype) -> None:
     layer = LIF()
     infinite, large = current_of(INPUTS, dtype), current_of([1e4, *INPUTS[1:]], dtype)
     assert torch.equal(layer(infinite), layer(large))

@@ -1,4 +1,4 @@
-"""IF, ReLU, soft and detached resets, learnable constants: layers compared with the step, and the step by hand."""
+"""Tests of IF, ReLU, resets and learnable constants: layers agree with the step and with results by hand."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from tet_core.neuron import IF, LIF, Neuron, ReLU, build_neuron, lif_step
 from tet_core.static import repeat_over_time
 from tet_core.surrogate import SigmoidForward, Surrogate
 
-# Every neuron, and those that fire and are reset.
+# NEURONS has every neuron; FIRING has those that fire and are reset.
 NEURONS: list[tuple[NeuronConfig, type[nn.Module]]] = [
     (LifConfig(tau=0.25), LIF),
     (IfConfig(reset="soft"), IF),
@@ -70,7 +70,7 @@ def test_an_if_neuron_does_not_leak() -> None:
 
 
 def test_a_detached_reset_stops_the_gradient_at_the_spike() -> None:
-    # As with the reset's gradient, except for its factor: dL/dI(1) = 0.75 + 0.25 * (1 - 1).
+    # As in test_lif.py, but without the gradient that goes through the reset: dL/dI(1) = 0.75 + 0.25 * (1 - 1).
     current = torch.tensor([[1.25], [0.5]], dtype=torch.float64, requires_grad=True)
     LIF(detach_reset=True)(current).sum().backward()
     assert current.grad is not None

@@ -1,4 +1,4 @@
-"""LIF compared with a trace made by hand, and its backward pass with autograd through the definition."""
+"""Tests of LIF: it agrees with a trace made by hand, and its backward pass with autograd through the step."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from tet_core.surrogate import Triangle
 
 JUST_UNDER, JUST_OVER = 1.0 - 2.0**-53, 1.0 + 2.0**-52  # the doubles next to the threshold of 1
 
-# Worked out by hand from Eq. 1-3 with tau = 0.5, v_threshold = 1: input I, potential u, spike a, potential v after it.
+# Computed by hand from Eq. 1-3 with tau = 0.5, v_threshold = 1: input I, potential u, spike a, potential v after a.
 TRACE = [
     # I         u           a    v
     (1.0, 1.0, 0.0, 1.0),  # at the threshold: silent, and nothing is reset
@@ -50,7 +50,7 @@ def test_a_neuron_fires_strictly_above_the_threshold(current: float, fires: floa
 
 
 def by_steps(current: Tensor, lif: LIF) -> Tensor:
-    """Return the layer's spikes by the definition, differentiable by autograd."""
+    """Return the spikes that the step computes for the layer; autograd can differentiate them."""
     v, spikes = torch.zeros_like(current[0]), []
     for step in current:
         a, v = lif_step(v, step, tau=lif.tau, v_threshold=lif.v_threshold, surrogate=lif.surrogate)
@@ -90,7 +90,7 @@ def test_the_gradient_goes_through_the_reset() -> None:
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_a_repeated_step_gives_the_results_of_copies(layout: torch.memory_format) -> None:
+def test_one_step_repeated_over_time_gives_the_same_results_as_copies_of_it(layout: torch.memory_format) -> None:
     image = torch.randn(2, 3, 4, 5).mul_(2).contiguous(memory_format=layout)
     once, copies = image.clone().requires_grad_(), image.clone().requires_grad_()
     weight = torch.randn(4, 2, 3, 4, 5)

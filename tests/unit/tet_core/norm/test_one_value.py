@@ -1,4 +1,4 @@
-"""Tests of norms over a batch with one value for each channel, which has no unbiased variance."""
+"""Tests of norms over a batch that has one value for each channel, and therefore no unbiased variance."""
 
 from collections.abc import Callable
 from typing import Any
@@ -50,7 +50,7 @@ def by_relus(norm: TdBN, x: Tensor) -> Tensor:
 @pytest.mark.parametrize("make", [lambda: TdBN(3), lambda: TEBN(3, 1)], ids=["tdbn", "tebn"])
 @pytest.mark.parametrize("run", [by_norm, by_neurons, by_relus])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-def test_one_value_is_normalised_to_the_bias_and_leaves_the_statistics(
+def test_one_value_is_normalised_to_the_bias_and_does_not_change_the_statistics(
     make: Callable[[], TdBN], run: Callable[[TdBN, Tensor], Tensor], dtype: torch.dtype
 ) -> None:
     norm = make()
@@ -65,7 +65,7 @@ def test_one_value_is_normalised_to_the_bias_and_leaves_the_statistics(
     assert x.grad is not None
     assert norm.weight.grad is not None
     assert norm.bias.grad is not None
-    assert x.grad.abs().max() < 1e-3, "only rounding"
+    assert x.grad.abs().max() < 1e-3, "the gradient is 0, except for rounding"
     assert norm.weight.grad.abs().max() < 1e-3
     assert norm.bias.grad.min() > 0.5
     assert norm.running_mean.tolist() == [0, 0, 0]
@@ -73,7 +73,7 @@ def test_one_value_is_normalised_to_the_bias_and_leaves_the_statistics(
 
 
 @pytest.mark.parametrize("still", [True, False])
-def test_a_value_that_is_repeated_over_time_counts_as_its_copies(still: bool) -> None:
+def test_a_value_that_is_repeated_over_time_counts_once_for_each_step(still: bool) -> None:
     x = torch.tensor([3.0, -2.0]).view(1, 2, 1, 1)
     norm = TdBN(2)
     y = norm(repeat_over_time(x, 4) if still else torch.stack([x] * 4))
@@ -89,7 +89,7 @@ def test_a_preview_of_one_value_or_none_is_finite() -> None:
     assert norm.preview(torch.empty(3, 0, 2, 4, 4)).shape == (3, 0, 2, 4, 4)
 
 
-def test_a_count_on_the_device_updates_as_a_number_does() -> None:
+def test_a_count_in_a_tensor_updates_the_statistics_as_a_number_does() -> None:
     mean, var = torch.tensor([3.0, -1.0]), torch.tensor([0.5, 2.0])
     for count in (0, 1, 2, 7):
         norms = [TdBN(2), TdBN(2)]

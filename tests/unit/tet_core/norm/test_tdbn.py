@@ -39,7 +39,7 @@ def test_the_weight_starts_at_alpha_times_the_threshold(alpha: float, v_threshol
     torch.testing.assert_close(y.std((0, 1, 3, 4)), torch.full((4,), alpha * v_threshold), rtol=1e-3, atol=0)
 
 
-def test_a_repeated_step_gives_the_results_of_copies() -> None:
+def test_one_step_repeated_over_time_gives_the_same_results_as_copies_of_it() -> None:
     image = torch.randn(3, 2, 4, 4, dtype=torch.float64)
     weight = torch.randn(5, 3, 2, 4, 4, dtype=torch.float64)
     outcomes = []

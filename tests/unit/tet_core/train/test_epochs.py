@@ -1,4 +1,4 @@
-"""Tests of training: arms of one seed stay paired, and a stopped stage is resumed to the same bits."""
+"""Tests of training: arms with the same seed stay paired, and a stopped and resumed stage ends with the same bits."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -74,7 +74,7 @@ def test_a_second_stage_sees_the_batches_of_one_long_stage() -> None:
     whole = inputs_of(make_config(epochs=3))
     *_, first = train_epochs(make_config(epochs=2))
     second = inputs_of(make_config(T=4, epochs=1, epoch_offset=2), initial=first.checkpoint())
-    assert second[0][0] == first.weights_sha256, "it starts from the weights that the first ended with"
+    assert second[0][0] == first.weights_sha256, "the second stage starts from the last weights of the first"
     assert [image for _, _, image in second] == [image for _, _, image in whole[24:]]
 
 
@@ -105,7 +105,9 @@ def test_a_stage_that_was_stopped_and_resumed_ends_with_the_same_bits(optimizer:
     assert resumed.start.initial_sha256 == whole[1].weights_sha256
     assert series(resumed) == series(whole[2:])
     assert list(train_epochs(config, resume=whole[3].checkpoint())) == []
-    assert series(train_epochs(config, resume=whole[1].checkpoint())) == series(whole[2:]), "it was changed by its use"
+    assert series(train_epochs(config, resume=whole[1].checkpoint())) == series(whole[2:]), (
+        "the first resumption has changed the checkpoint"
+    )
 
 
 def test_two_runs_of_one_config_are_equal_and_change_no_earlier_checkpoint() -> None:
@@ -114,7 +116,7 @@ def test_two_runs_of_one_config_are_equal_and_change_no_earlier_checkpoint() -> 
     assert len({weights_sha256(epoch.checkpoint()) for epoch in first}) == 2
 
 
-def test_two_stages_that_inherit_all_are_one_stage_of_their_joint_length() -> None:
+def test_two_stages_that_inherit_all_equal_one_stage_of_their_joint_length() -> None:
     whole = list(train_epochs(make_config(epochs=5)))
     first = list(train_epochs(make_config(epochs=3, schedule_epochs=5)))
     second = make_config(epochs=2, inherit="all", epoch_offset=3, schedule_offset=3, schedule_epochs=5)
@@ -169,7 +171,7 @@ def test_a_loss_that_is_not_finite_is_named() -> None:
         list(train_epochs(config))
 
 
-def test_a_network_that_its_last_step_broke_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_measured_loss_that_is_not_finite_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def breaking(*arguments: Any) -> dict[str, float]:
         return measure(*arguments) | {"loss": float("nan")}
 
@@ -234,7 +236,7 @@ def test_in_float16_a_step_whose_gradients_overflow_is_skipped() -> None:
     assert all(tensor.isfinite().all() for tensor in last.checkpoint()["model"].values())
 
 
-def test_auto_is_resolved_before_anything_depends_on_it() -> None:
+def test_the_precision_auto_is_resolved_before_anything_depends_on_it() -> None:
     fastest = environment.fastest_precision(torch.device("cpu"))
     (auto,) = train_epochs(make_config(precision="auto", epochs=1))
     (named,) = train_epochs(make_config(precision=fastest, epochs=1))
@@ -264,7 +266,7 @@ def test_auto_is_bfloat16_if_the_processor_has_instructions_for_it(
     ("has_bfloat16", "capability", "expected"),
     [(True, (9, 0), "bfloat16"), (False, (7, 5), "float16"), (False, (6, 1), "float32"), (False, (0, 0), "float32")],
 )
-def test_auto_on_gpus_of_three_ages(
+def test_on_gpus_auto_is_the_fastest_precision_that_the_gpu_has(
     monkeypatch: pytest.MonkeyPatch, has_bfloat16: bool, capability: tuple[int, int], expected: str
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: capability > (0, 0))
@@ -280,8 +282,8 @@ def test_metrics_have_their_documented_names() -> None:
     assert validated.metrics.keys() == {*OF_AN_EPOCH, *(f"val/{name}" for name in OF_A_SPLIT)}
 
 
-def test_the_stages_loss_is_the_one_it_trains_with() -> None:
-    *_, sdt = train_epochs(make_config(epochs=3, loss=SDT))  # by then its outputs differ from step to step
+def test_the_measured_loss_is_the_loss_that_the_stage_trains_with() -> None:
+    *_, sdt = train_epochs(make_config(epochs=3, loss=SDT))  # after three epochs, the outputs differ from step to step
     assert sdt.metrics["test/loss"] == sdt.metrics["test/loss_sdt"] < sdt.metrics["test/loss_tet"]
     (tet,) = train_epochs(make_config(epochs=1, loss={"name": "tet", "lamb": 0.0}))
     assert tet.metrics["test/loss"] == tet.metrics["test/loss_tet"]
@@ -292,7 +294,7 @@ def test_every_batch_that_is_trained_on_or_measured_is_a_step() -> None:
     config = make_config(epochs=2, batch_size=512)
     for _ in train_epochs(config, on_step=lambda: steps.append(None)):
         pass
-    assert len(steps) == 2 * (3 + 3), "1,437 samples to train on, 355 or so to test on"
+    assert len(steps) == 2 * (3 + 3), "1,442 samples to train on, and 355 to test on"
 
 
 def test_an_error_of_on_step_ends_the_training() -> None:
@@ -303,7 +305,7 @@ def test_an_error_of_on_step_ends_the_training() -> None:
         next(train_epochs(make_config(), on_step=stop))
 
 
-def test_the_health_of_layers_is_measured_if_asked_for() -> None:
+def test_the_health_of_layers_is_measured_on_request() -> None:
     config = make_config(epochs=1)
     (measured,) = train_epochs(config, with_layers=True)
     (unmeasured,) = train_epochs(config)

@@ -1,4 +1,4 @@
-"""fit() and evaluate()."""
+"""Tests of fit() and evaluate()."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -40,7 +40,7 @@ def test_a_fit_that_was_stopped_and_called_again_ends_with_the_same_bits(tmp_pat
     assert again.weights_sha256 == whole.weights_sha256
 
 
-def test_time_inheritance_in_two_calls(tmp_path: Path) -> None:
+def test_time_inheritance_in_two_calls_ends_with_the_same_bits(tmp_path: Path) -> None:
     first = fit(make_config(T=2, epochs=1))
     config = make_config(T=4, epochs=2, epoch_offset=1)
     whole = fit(config, initial=first.checkpoint)
@@ -49,7 +49,7 @@ def test_time_inheritance_in_two_calls(tmp_path: Path) -> None:
     assert fit(config, initial=first.checkpoint, folder=tmp_path).weights_sha256 == whole.weights_sha256
 
 
-def test_the_best_epoch_is_chosen_by_validation_or_named_as_that_of_the_test_set(tmp_path: Path) -> None:
+def test_the_best_epoch_is_chosen_by_validation_or_its_file_is_named_best_test(tmp_path: Path) -> None:
     result = fit(make_config(epochs=3, validation=0.1), folder=tmp_path / "validated")
     accuracies = {number: metrics["val/accuracy"] for number, metrics in result.history.items()}
     assert result.best["epoch"] == max(accuracies, key=lambda number: (accuracies[number], -number))

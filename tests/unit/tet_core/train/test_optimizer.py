@@ -1,4 +1,4 @@
-"""Learning rates and optimisers."""
+"""Tests of learning rates and optimisers."""
 
 import math
 
@@ -15,7 +15,7 @@ def rates(config: TrainConfig) -> list[float]:
     return [learning_rate(config, number) for number in range(1, config.epochs + 1)]
 
 
-def test_cosine_falls_from_lr_to_lr_min_by_epoch() -> None:
+def test_cosine_falls_from_lr_towards_lr_min_epoch_by_epoch() -> None:
     config = make_config(epochs=4, optimizer={"name": "adam", "lr": 0.2}, schedule={"name": "cosine", "lr_min": 0.1})
     expected = [0.1 + 0.1 * (1 + math.cos(math.pi * e / 4)) / 2 for e in range(4)]
     assert rates(config) == pytest.approx(expected, rel=1e-15)
@@ -34,7 +34,7 @@ def test_joined_stages_share_one_schedule() -> None:
 
 
 @pytest.mark.parametrize("config", [AdamConfig(lr=0.1, weight_decay=0.01), SgdConfig(lr=0.1, weight_decay=0.01)])
-def test_the_optimisers_are_torchs(config: AdamConfig | SgdConfig) -> None:
+def test_the_optimisers_give_the_results_of_torchs_optimisers(config: AdamConfig | SgdConfig) -> None:
     start = torch.randn(5, dtype=torch.float64)
     ours, reference = nn.Parameter(start.clone()), nn.Parameter(start.clone())
     fields = config.model_dump(exclude={"name"})
@@ -71,7 +71,7 @@ def test_hooks_run_once_a_step_and_a_closure_is_called_once(config: AdamConfig |
 
 @pytest.mark.parametrize("config", [AdamConfig(lr=0.1, weight_decay=0.01), SgdConfig(lr=0.1, weight_decay=0.01)])
 @pytest.mark.parametrize("shape", [(128, 64, 3, 3), (256, 256, 1, 1), (4, 4, 3, 3)], ids=str)
-def test_weights_that_are_channels_last_end_at_the_same_bits(
+def test_channels_last_weights_end_with_the_same_bits_as_contiguous_weights(
     config: AdamConfig | SgdConfig, shape: tuple[int, ...]
 ) -> None:
     start = torch.randn(shape)

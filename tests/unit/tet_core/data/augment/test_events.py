@@ -1,4 +1,4 @@
-"""Roll and NDA: counts stay whole, each sample has its own draws, and batches change nothing."""
+"""Tests of Roll and NDA: counts stay integers, each sample has its own draws, and batches change no sample."""
 
 import math
 
@@ -45,7 +45,7 @@ def test_a_roll_is_torchs_own_and_all_frames_roll_alike() -> None:
     assert (int(table.min()), int(table.max())) == (-5, 5)
 
 
-def test_nda_draws_each_kind_for_about_a_third() -> None:
+def test_nda_draws_each_kind_for_about_a_third_of_the_samples() -> None:
     table = event.draw_nda(Nda(pixels=3, degrees=30), 3000, torch.Generator().manual_seed(0))
     is_turned = table[:, 4] != 0
     is_sheared = (table[:, 3] != 0) & ~is_turned
@@ -61,7 +61,7 @@ def nda_of(sample: torch.Tensor, row: list[float]) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
-def test_rotations_turn_clockwise_about_the_centre(turns: int) -> None:
+def test_rotations_turn_clockwise_around_the_centre(turns: int) -> None:
     sample = frames(1)[0].flatten(0, 1)
     sine, cosine = math.sin(math.radians(90 * turns)), math.cos(math.radians(90 * turns))
     assert torch.equal(nda_of(sample, [0, 0, cosine, sine, -sine, cosine]), sample.rot90(-turns, (-2, -1)))

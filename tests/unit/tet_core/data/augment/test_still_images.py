@@ -1,4 +1,4 @@
-"""Augmentations of whole batches: each against its definition, AutoAugment's operations against Pillow's."""
+"""Tests of augmentations of batches: each agrees with its definition, AutoAugment's operations with Pillow's."""
 
 import numpy as np
 import pytest
@@ -64,7 +64,7 @@ def test_every_step_accepts_one_grey_channel(step: AugmentationStep) -> None:
     assert augment.apply((step,), tables, torch.arange(16), images, 32).shape == images.shape
 
 
-def test_a_step_draws_the_same_together_with_any_other_steps() -> None:
+def test_the_draws_of_a_step_do_not_depend_on_the_other_steps() -> None:
     alone = augment.draw((Flip(),), 50, seed_=4, epoch=1)[0]
     beside = augment.draw((AutoAugment(), Cutout(), Flip()), 50, seed_=4, epoch=1)[2]
     assert torch.equal(alone, beside)
@@ -101,13 +101,13 @@ def test_a_rectangle_is_stretched_as_bilinear_interpolation_does() -> None:
     torch.testing.assert_close(found[inner].float(), exact[inner], rtol=0, atol=0.51)
 
 
-def test_rectangles_stay_inside_and_have_the_area_and_aspect_asked_for() -> None:
+def test_rectangles_stay_inside_the_image_and_within_the_area_and_aspect_of_the_step() -> None:
     step = ResizedCrop(min_area=0.2, max_aspect=2.0)
     rows = augment.draw((step,), 5_000, seed_=0, epoch=1)[0]
     width, height = rows[:, 0], rows[:, 1]
     assert float(rows.min()) >= 0
     assert float(rows.max()) <= 1
-    assert float((width * height).min()) >= 0.14  # if a side was cut to that of the image, the area is smaller
+    assert float((width * height).min()) >= 0.14  # the area is smaller if a side was cut to the image
     assert float((width / height).max()) <= 2.0 + 1e-6
 
 
@@ -163,7 +163,7 @@ def test_an_operation_gives_the_same_image_as_pillow(name: str, level: float, ch
         assert int(difference.max()) <= 1
 
 
-def test_every_operation_of_the_policy_is_there_and_all_pairs_are_drawn() -> None:
+def test_every_operation_of_the_policy_exists_and_all_pairs_are_drawn() -> None:
     assert len(colour.POLICY) == 25
     assert {name for pair in colour.POLICY for name, _, _ in pair} == set(colour.OPERATIONS)
     rows = augment.draw((AutoAugment(),), 2_000, seed_=0, epoch=1)[0]

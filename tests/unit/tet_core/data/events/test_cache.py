@@ -152,7 +152,7 @@ def test_of_several_writers_one_writes_and_all_read(tmp_path: Path) -> None:
 
 def test_if_the_root_cannot_be_written_the_users_cache_is_used(tmp_path: Path, own_cache: Path) -> None:
     (tmp_path / "root").mkdir()
-    (tmp_path / "root" / FOLDER).write_text("a file where the folder would be: refused to root too")
+    (tmp_path / "root" / FOLDER).write_text("a file in the place of the folder: not even root can write here")
     maker = Maker()
     for _ in range(2):
         cached(request(maker), tmp_path / "root")

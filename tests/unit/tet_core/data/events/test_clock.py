@@ -26,10 +26,10 @@ def at(times: list[int]) -> Events:
     [
         EVEN,
         [*EVEN[:500], EVEN[500] - 9_000, *EVEN[500:]],  # a little out of order
-        [*EVEN[:500], EVEN[500], EVEN[100], *EVEN[501:]],  # one time is stale, within the recording
+        [*EVEN[:500], EVEN[500], EVEN[100], *EVEN[501:]],  # one time is too early, but within the recording
         [2**32 - 500_000 + t if t < 500_000 else t - 500_000 for t in EVEN],  # the counter wraps
         [7] * 100,
-        [0, 1, 10**9],  # too few to tell
+        [0, 1, 10**9],  # too few events to tell
     ],
 )
 def test_a_sound_clock_has_no_fault(times: list[int], slicing: Slicing) -> None:
@@ -53,7 +53,7 @@ def test_a_clock_that_is_set_back_is_a_fault(times: list[int], slicing: Slicing)
         [3_000_000_000 + t for t in EVEN] + EVEN,  # set back by more than half of the counter: it looks like a wrap
     ],
 )
-def test_times_far_from_all_others_are_a_fault_of_slices_of_equal_time(times: list[int]) -> None:
+def test_times_far_from_all_others_are_a_fault_only_if_slices_have_equal_time(times: list[int]) -> None:
     assert clock_fault(at(times), "count") is None
     fault = clock_fault(at(times), "time")
     assert fault is not None

@@ -25,7 +25,9 @@ def test_an_edge_that_moves_over_pixels_fires_the_events_computed_by_hand() -> N
 
 def test_changes_below_the_threshold_add_up_over_steps() -> None:
     found = rows(1, [0], [0.3], [0.6], [0.9], [0.7], t=[0, 10, 20, 30, 40], threshold=0.5)
-    assert found == [(16, 0, 0, 1)], "0.5 is crossed at two thirds of the second step; 0.7 is not 0.5 below it"
+    assert found == [(16, 0, 0, 1)], (
+        "0.5 is crossed after two thirds of the second step; the next events would be at 0 and 1"
+    )
 
 
 def test_recordings_of_one_batch_do_not_mix() -> None:
@@ -51,8 +53,8 @@ def test_a_closed_path_ends_with_every_pixel_at_its_first_level() -> None:
 
 
 def test_a_bright_bar_fires_once_for_each_threshold_of_its_contrast() -> None:
-    # The bar is as high as the image, so each of the three saccades moves it over a pixel in the middle only by its
-    # columns. From black to white log intensity rises by ln 11.
+    # The bar is as high as the image, so a pixel in the middle changes only if a saccade moves the bar horizontally.
+    # From black to white, the log intensity rises by ln 11.
     contrast = log((pixel.BLACK + 1) / pixel.BLACK)
     image = np.zeros((1, 24, 24))
     image[:, :, 11:13] = 1
@@ -72,7 +74,7 @@ def test_the_path_is_closed_and_its_steps_are_at_most_half_a_pixel() -> None:
         assert max(np.abs(way.row).max(), np.abs(way.column).max()) == size / 8
 
 
-def test_scaling_keeps_constants_and_means_and_hits_known_values() -> None:
+def test_scaling_keeps_constants_and_gives_known_values() -> None:
     constant = np.full((1, 5, 9), 0.25)
     np.testing.assert_array_equal(pixel.scaled(constant, 12), np.full((1, 12, 12), 0.25))
     ramp = np.arange(8.0).reshape(1, 1, 8).repeat(8, 1) / 8
@@ -80,7 +82,7 @@ def test_scaling_keeps_constants_and_means_and_hits_known_values() -> None:
     np.testing.assert_array_equal(pixel.scaled(ramp, 8), ramp)
 
 
-def test_log_intensity_counts_not_intensity() -> None:
+def test_events_follow_log_intensity_and_not_intensity() -> None:
     # The step from e^0 to e^1 is the same as that from e^1 to e^2.
     seen = [np.log(np.array([[[value]]])) for value in (1.0, e, e * e)]
     (found,) = pixel.fired(iter(seen), np.array([0.0, 10.0, 20.0]), 0.5)

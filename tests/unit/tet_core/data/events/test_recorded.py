@@ -1,4 +1,4 @@
-"""Data sets of AEDAT 2.0 files: CIFAR10-DVS, and recordings in a user's folders."""
+"""Tests of data sets of AEDAT 2.0 files: CIFAR10-DVS, and recordings in a user's folders."""
 
 import os
 import random
@@ -33,16 +33,16 @@ def dvs_cifar10(root: Path, per_class: int, *, sensor: int = 128) -> Path:
     return root
 
 
-def test_the_last_of_each_class_by_number_are_the_test_set(tmp_path: Path) -> None:
+def test_the_test_set_is_the_recordings_with_the_highest_numbers_of_each_class(tmp_path: Path) -> None:
     dvs_cifar10(tmp_path, 0)
     for name in CLASSES:
-        for number in range(12):  # one event, whose column is the number
+        for number in range(12):  # one event, whose column is ten times the number
             path = tmp_path / "dvs_cifar10" / name / f"cifar10_{name}_{number}.aedat"
             write_aedat(path, [(0, number * 10, 0, 1)])
     dataset = load_dataset(DvsCifar10(input_size=128), tmp_path, T=1)
     assert (len(dataset.train), len(dataset.test)) == (110, 10)
     columns = dataset.test.take(torch.arange(10)).argmax(-1)[:, 0, 1, 0]
-    assert columns.tolist() == [110] * 10, "the eleventh, not the one whose name sorts last"
+    assert columns.tolist() == [110] * 10, "number 11, not number 9, whose name sorts last"
     columns = dataset.train.take(torch.arange(110)).argmax(-1)[:, 0, 1, 0]
     assert columns.tolist() == [number * 10 for number in range(11)] * 10
     assert dataset.test.labels.tolist() == list(range(10))
@@ -60,7 +60,7 @@ def test_every_event_of_every_file_is_counted(tmp_path: Path, slicing: str, T: i
     assert frames.sum((1, 2, 3, 4)).tolist() == [30] * 10
 
 
-def test_the_digest_is_of_the_frames_and_the_cache_of_the_files(tmp_path: Path) -> None:
+def test_the_digest_depends_on_the_frames_and_the_cache_on_the_files(tmp_path: Path) -> None:
     one = load_dataset(DvsCifar10(), dvs_cifar10(tmp_path / "a", 2), T=2)
     other = load_dataset(DvsCifar10(), dvs_cifar10(tmp_path / "b", 2), T=2)
     assert one.digest == other.digest, "copied files have other modification times"

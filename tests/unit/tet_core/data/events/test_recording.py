@@ -1,4 +1,4 @@
-"""Frames of a recording: every event counted once, at its place, in its slice."""
+"""Tests of the frames of a recording: every event is counted once, at its place, in its slice."""
 
 import numpy as np
 import pytest
@@ -98,7 +98,7 @@ def test_a_single_event_is_in_the_last_frame(slicing: Slicing) -> None:
     assert found.sum() == 1
 
 
-def test_events_of_one_time_are_all_in_the_last_frame_of_equal_time() -> None:
+def test_events_at_one_time_are_all_in_the_last_frame_if_slices_have_equal_time() -> None:
     assert cut(events(*[(7, 2, 1, 1)] * 5), 3, "time").sum((1, 2, 3)).tolist() == [0, 0, 5]
     assert cut(events(*[(7, 2, 1, 1)] * 5), 3, "count").sum((1, 2, 3)).tolist() == [1, 2, 2]
 

@@ -1,4 +1,4 @@
-"""Simulated events: the same recording for every T, and stages that train, resume and are swept on it."""
+"""Tests of simulated events: a recording is the same for every T; stages train on it and resume; a sweep runs."""
 
 import os
 from pathlib import Path
@@ -61,7 +61,7 @@ def test_a_data_set_has_the_frames_of_each_images_own_recording(root: Path) -> N
             assert torch.equal(part.take(index[None])[0], torch.from_numpy(expected))
 
 
-def test_size_threshold_and_slicing_make_other_events(root: Path) -> None:
+def test_another_threshold_or_size_makes_other_events(root: Path) -> None:
     recordings = {
         int(load_dataset(config(**fields), root, T=2).train.take(torch.tensor([0])).sum())
         for fields in ({}, {"threshold": 0.8}, {"input_size": 8})
@@ -74,7 +74,7 @@ def test_colour_counts_as_luma() -> None:
     assert intensity(images.numpy(), 255).ravel().tolist() == pytest.approx([0.299, 0.587, 0.114, 1])
 
 
-def test_a_users_images_are_simulated_and_changed_images_again(tmp_path: Path) -> None:
+def test_events_are_simulated_from_a_users_images_and_again_after_a_change(tmp_path: Path) -> None:
     for name in ("dark", "light"):
         for number in range(4):
             path = tmp_path / "own" / name / f"{number}.bmp"
@@ -87,7 +87,7 @@ def test_a_users_images_are_simulated_and_changed_images_again(tmp_path: Path) -
     assert (first.name, len(first.train), len(first.test)) == ("saccades(image_folder), simulated", 6, 2)
     before = first.train.take(torch.arange(6))
     assert bool((before.sum((1, 2, 3, 4)) > 0).all())
-    for path in (tmp_path / "own").rglob("*.bmp"):  # of the same size
+    for path in (tmp_path / "own").rglob("*.bmp"):  # the new images have the same size
         stripes(9).save(path)
         os.utime(path, ns=(1, 1))
     after = simulate(mine, load_folder(mine.base, tmp_path), tmp_path, 2).train.take(torch.arange(6))
@@ -113,7 +113,7 @@ def test_a_stage_on_events_is_resumed_to_the_same_bits(root: Path) -> None:
     assert again.metrics["test/loss"] == second.metrics["test/loss"]
 
 
-def test_a_sweep_slices_the_recordings_again_and_uses_the_last_scale_beyond_T(root: Path) -> None:
+def test_a_sweep_slices_the_recordings_again_and_uses_the_last_scale_after_the_trained_T(root: Path) -> None:
     (epoch,) = train_epochs(stage(epochs=1), data_root=root)
     checkpoint = epoch.checkpoint()
     rows = list(analyse(checkpoint, TimeSweep(T=(1, 2, 4)), data_root=root))
