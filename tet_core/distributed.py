@@ -89,7 +89,8 @@ class Workers:
             value: This worker's value.
 
         Raises:
-            WorkersDifferError: If the values differ. The message has the first value unlike worker 0's, and both ranks.
+            WorkersDifferError: If the values differ. The message has the first value that is not worker 0's, and both
+                ranks.
         """
         if not self.are_many:
             return

@@ -4,8 +4,8 @@ Each program runs a block of neurons over all steps. For the backward pass it fi
 writes the potentials to a scratch tensor that only it reads. Sums by channel are added chunk by chunk in a fixed order,
 without atomics, so two runs give the same bits.
 
-Arguments in capitals are known when a kernel is compiled. The constants of the neurons are among them, since Triton
-would pass them in float32 whatever type it computes in.
+Arguments in capitals are known when a kernel is compiled. The constants of the neurons are among them, because
+Triton would pass them as float32, whatever type the kernel computes in.
 """
 
 import triton

@@ -44,7 +44,7 @@ class SpikeLoop(torch.autograd.Function):
             spikes[t] = fired
             if keep:
                 potentials.append(u)
-            # The hard reset: u or exactly 0, also of an infinite u.
+            # The hard reset: u, or exactly 0 after a spike, even if u is infinite.
             v = u.masked_fill(fired, 0) if reset == "hard" else torch.sub(u, fired.to(computing), alpha=v_threshold)
         ctx.save_for_backward(*potentials)
         ctx.tau, ctx.v_threshold, ctx.surrogate, ctx.reset, ctx.detached = tau, v_threshold, surrogate, reset, detached
