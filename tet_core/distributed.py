@@ -148,7 +148,7 @@ def merged_moments(workers: Workers, mean: Tensor, var: Tensor, count: int) -> t
         mean: `[C]`, mean of this worker's values.
         var: `[C]`, biased variance of this worker's values.
         count: How many values this worker has for each channel; if 0, `mean` and `var` have weight 0
-            (they must be finite all the same).
+            (but they must still be finite).
 
     Returns:
         Mean and variance, `[C]`, with the dtypes of `mean` and `var`, and the number of values of each channel on all

@@ -82,7 +82,7 @@ def check_loaded(
         with_optimizer: Whether the optimiser's state is loaded too.
 
     Raises:
-        FloatingPointError: If one is not finite: the checkpoint was written by a version that has no such check.
+        FloatingPointError: If a tensor is not finite: the checkpoint was written by a version that has no such check.
     """
     names = [name for name, _ in model.named_parameters()]
     tensors = checked_tensors(
@@ -104,7 +104,7 @@ def check_trained(tensors: Mapping[str, Any], epoch: int) -> None:
         epoch: The epoch, from 1.
 
     Raises:
-        FloatingPointError: If one is not finite; the message names it.
+        FloatingPointError: If a tensor is not finite; the message names it.
     """
     if bad := not_finite(tensors):
         raise FloatingPointError(

@@ -46,7 +46,7 @@ REFUSE = BadFileRule()
 
 
 def settled(inventory: Inventory, rule: BadFileRule) -> tuple[Inventory, str]:
-    """Return an inventory without files that cannot be read, and words about what is left out and what is skipped.
+    """Return an inventory without files that cannot be read, and a text about what is left out and skipped.
 
     Raises:
         DataError: If one is seen to be unreadable and none may be skipped, or more are unreadable than may be skipped.

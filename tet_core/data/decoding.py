@@ -64,8 +64,8 @@ def decode(path: Path, side: int, channels: int, depth: int = DEPTH) -> Tensor:
         `[C, side, side]`, uint8.
 
     Raises:
-        DataError: If the file is missing, damaged, truncated, no image, implausibly large, or has pixels of a kind that
-            is not read; it names the file.
+        DataError: If the file is missing, damaged, truncated, not an image, implausibly large, or has pixels of a kind
+            that is not read; the message names the file.
         OSError: If the storage fails.
     """
     try:

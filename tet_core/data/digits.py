@@ -1,8 +1,8 @@
 """The digits data set: 1,797 real scans of handwritten digits, 8x8 pixels of 17 grey levels.
 
 It is part of scikit-learn, so nothing is downloaded. It has no train/test split, so we make one: the last fifth of each
-class, in file order, is the test set. Neighbouring scans come from the same writer, so most writers of
-the test set are not in the training set. With a random split, most writers would be in both.
+class, in file order, is the test set. Neighbouring scans come from the same writer, so most writers of the test set are
+not in the training set. With a random split, most writers would be in both.
 
 Source: Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998.
 """

@@ -188,7 +188,7 @@ def too_many_bad(num: int, total: int, share: float, example: str) -> str:
 
 
 def _compare(config: Folders, inventory: Inventory, shares: Collection[SplitShares], found: Inspection) -> None:
-    """Add what is wrong with the sizes of the classes, or worth knowing about them."""
+    """Add the faults of the sizes of the classes, and notes about them."""
     if inventory.is_complete:
         faults, notes = share_findings(class_sizes(config, inventory), shares)
         found.faults += faults

@@ -12,7 +12,7 @@ PER_CLASS, TEST_PER_CLASS = 1_000, 100
 
 
 class SplitShares(NamedTuple):
-    """The shares of each class that a stage validates on (`validation`) and uses at all (`train_part`)."""
+    """The shares of a stage: it uses `train_part` of each class, and validates on `validation` of what it uses."""
 
     validation: float
     train_part: float

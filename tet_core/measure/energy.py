@@ -8,7 +8,7 @@ that are not 0:
     ANN:    operations * passes         multiplications, in every layer: hardware for ANNs skips no zeros
     energy = additions * addition_pj + multiplications * multiplication_pj
 
-The estimate leaves out memory, the neurons themselves and all control, and the prices are those of one
+The estimate leaves out memory, the neurons themselves and all control logic, and the prices are those of one
 manufacturing process. Compare methods by the ratio of their estimates.
 
 Source: Deng et al., ICLR 2022, section 5.2; prices: `tet_core.config.ENERGY_TABLES`.

@@ -120,7 +120,7 @@ def _eq_9(outputs: Tensor, labels: Tensor) -> Tensor:
 def evaluate(
     checkpoint: Mapping[str, Any] | Path | str, *, data_root: Path | None = None, split: str = "test"
 ) -> dict[str, float]:
-    """Measure a checkpoint, from its own config only; the metrics equal those that training logged, to the last digit.
+    """Measure a checkpoint with its own config; the metrics equal those that training logged, to the last digit.
 
     Args:
         checkpoint: A checkpoint, or the path of one.

@@ -1,7 +1,7 @@
 """A database as it is after years of use: experiments in every state, their chains, stages, events and replays.
 
-The service's own code makes the experiments. PostgreSQL makes their chains, stages and events from those of one
-experiment.
+The service's own code makes the experiments. PostgreSQL makes the chains, stages and events of all of them
+from the chains of one.
 """
 
 import random
