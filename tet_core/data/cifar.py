@@ -74,7 +74,7 @@ def load_cifar(config: Cifar10 | Cifar100, root: Path, *, url: str = URL, archiv
         archive: The archive to unpack or download, with its checksum; None: the published one.
 
     Raises:
-        DataError: If the data set is missing and cannot be downloaded, or a file is damaged; it names that file.
+        DataError: If the data set is missing and cannot be downloaded, or a file is damaged; the message tells which.
     """
     published, card = _PUBLISHED[config.name], config.card()
     if archive is not None:

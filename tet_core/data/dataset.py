@@ -33,7 +33,7 @@ class Samples(Protocol):
 
     @property
     def labels(self) -> Tensor:
-        """`[N]`, int64, on the device of `to`."""
+        """`[N]`, int64, on the device that `to` was given."""
         ...
 
     @property
@@ -48,7 +48,7 @@ class Samples(Protocol):
 
         Returns:
             Still images `[B, C, H, W]`, uint8 (H and W may be larger than the input, which is cropped from them), or
-            frames of events `[B, T, C, H, W]`, counts as integers; on the device of `to`.
+            frames of events `[B, T, C, H, W]`, counts as integers; on the device of `labels`.
 
         Raises:
             DataError: If a file is damaged; the message names the file.
