@@ -72,7 +72,7 @@ test-chaos: setup ## cause 100 faults on a real stack and compare results; SEED 
 test-queue: setup ## post 32 experiments at once to a real stack, cancel some (9 minutes)
 	$(BIN)/python -m tests.system.queue $(SEED)
 
-test-hostile: setup ## send hostile requests to a real stack beside a running experiment; SEED makes other ones (10 minutes)
+test-hostile: setup ## send hostile requests to a real stack beside a running experiment; SEED chooses the requests (10 minutes)
 	$(BIN)/python -m tests.system.hostile $(SEED)
 
 test-search: setup ## run searches on a real stack, kill their drivers, compare with an undisturbed search (5 minutes)
@@ -84,7 +84,7 @@ test-fuzz: setup ## run events of the life cycle in random orders, and 20,000 re
 test-workers: setup ## cause faults in trials of 2 and 4 workers on a cluster of several nodes; NAMES selects some (7 minutes)
 	$(BIN)/python -W ignore -m tests.system.workers $(NAMES)
 
-test-upgrade: setup ## continue experiments of an earlier version with this one, compare bit by bit (16 minutes the first time, then 13)
+test-upgrade: setup ## continue experiments of an earlier version with this version, compare bit by bit (16 minutes the first time, then 13)
 	$(BIN)/python -m tests.system.upgrade
 
 test-gpu: setup ## test the kernels for GPUs, on a GPU if there is one, else in Triton's interpreter (2 minutes)
@@ -93,7 +93,7 @@ test-gpu: setup ## test the kernels for GPUs, on a GPU if there is one, else in 
 bench-setup: setup ## install the libraries that `check` and `bench` compare with (2 minutes the first time)
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[bench]'
 
-check: bench-setup ## compare with SpikingJelly's LIF and tonic's AEDAT reader, fold every model; writes benchmarks/results (5 minutes)
+check: bench-setup ## compare with SpikingJelly's LIF and tonic's AEDAT reader, and every model with its folded form; writes benchmarks/results (5 minutes)
 	$(BIN)/python -m benchmarks.checks.folding
 	$(BIN)/python -m benchmarks.checks.spikingjelly_lif
 	$(BIN)/python -m benchmarks.checks.tonic_aedat

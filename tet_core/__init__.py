@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from tet_core.train.fitting import FitResult as FitResult
     from tet_core.train.fitting import fit as fit
 
-# Where each export lives. No module may bear the name of an export: once it is imported, Python would bind the
-# module to that name here, and `from tet_core import fit` would give a module.
+# Where each export lives. No module may have the name of an export: importing the module would bind that name to it
+# here, and `from tet_core import fit` would give a module.
 _EXPORTS = {
     "analyse": "tet_core.analysis",
     "write_results": "tet_core.analysis",

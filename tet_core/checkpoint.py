@@ -1,7 +1,7 @@
 """Checkpoints: plain dictionaries, written in one step, read without running code from the file.
 
-A checkpoint holds {"format", "config", "environment", "epoch", "model", "optimizer", "scaler", "metrics"}, made of
-tensors, str, int, float, bool, None, dict and list only, so that `torch.load(path, weights_only=True)` reads it
+A checkpoint has the keys "format", "config", "environment", "epoch", "model", "optimizer", "scaler" and "metrics". It
+contains only tensors, str, int, float, bool, None, dict and list, so `torch.load(path, weights_only=True)` reads it
 anywhere. The loss scaler has a state only with float16; older checkpoints have no "scaler".
 """
 

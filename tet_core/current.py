@@ -1,4 +1,6 @@
-"""The input of a layer of neurons as a sum not yet computed, so that one pass over memory normalises, adds and fires.
+"""The input of a layer of neurons: a sum that is not computed yet.
+
+One pass over memory can then normalise the summands, add them and fire.
 
 Shapes: T time steps, B batch, C channels, * any more axes.
 """

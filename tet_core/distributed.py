@@ -89,7 +89,8 @@ class Workers:
             value: This worker's value.
 
         Raises:
-            WorkersDifferError: If the values differ. The message has the first value unlike worker 0's, and both ranks.
+            WorkersDifferError: If the values differ. The message has the first value that is not worker 0's, and both
+                ranks.
         """
         if not self.are_many:
             return
@@ -147,7 +148,7 @@ def merged_moments(workers: Workers, mean: Tensor, var: Tensor, count: int) -> t
         mean: `[C]`, mean of this worker's values.
         var: `[C]`, biased variance of this worker's values.
         count: How many values this worker has for each channel; if 0, `mean` and `var` have weight 0
-            (they must be finite all the same).
+            (but they must still be finite).
 
     Returns:
         Mean and variance, `[C]`, with the dtypes of `mean` and `var`, and the number of values of each channel on all

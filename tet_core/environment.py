@@ -33,7 +33,7 @@ def device(config: TrainConfig) -> torch.device:
 
 
 def fastest_precision(where: torch.device) -> SettledPrecision:
-    """Return the narrowest precision that a device computes in by its own instructions and that is fit for training.
+    """Return the narrowest precision that is fit for training and for which a device has instructions.
 
     This is bfloat16 if the device has instructions for it, else float16 on GPUs with instructions for float16 (compute
     capability 7 and above), else float32.

@@ -124,5 +124,5 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def is_torch_error(error: BaseException, *names: str) -> bool:
-    """Return whether an error is of one of torch's classes; compare names, because this module loads no torch."""
+    """Return whether an error is of one of these classes of torch; names are compared, so that torch is not loaded."""
     return any(cls.__name__ in names for cls in type(error).__mro__)

@@ -81,7 +81,7 @@ def only_one(lock: Path, on_wait: Callable[[], object] = lambda: None) -> Iterat
         on_wait: Called if another process holds the lock.
 
     Yields:
-        Whether the lock is is_locked: False if the file system has no locks, so that other processes may enter too.
+        Whether the lock is held: False if the file system has no locks, so that other processes may enter too.
     """
     with lock.open("w") as handle:
         is_locked = True

@@ -1,8 +1,8 @@
 """The check that the tensors of a network, a checkpoint or a data set are finite.
 
-A spike hides what is not a number: `NaN > threshold` is false. So layers fall silent while the loss stays finite, and
-the tensors themselves must be checked: the data when it is loaded or taken, weights and state after every epoch, and
-the checkpoint that a stage starts from.
+A spike hides what is not a number: `NaN > threshold` is false. So layers stop firing while the loss stays finite.
+Therefore the tensors themselves are checked: the data when it is loaded or taken, weights and the optimiser's state
+after every epoch, and the checkpoint that a stage starts from.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -16,7 +16,7 @@ def not_finite(tensors: Mapping[str, Any]) -> list[str]:
     """Return the names of the tensors that hold a NaN or an infinity, in their order.
 
     Args:
-        tensors: Tensors by name; values that are no tensors, and tensors of integers, are left out.
+        tensors: Tensors by name; values that are not tensors, and tensors of integers, are left out.
     """
     floating = {
         name: each.detach() for name, each in tensors.items() if isinstance(each, Tensor) and each.is_floating_point()
@@ -82,7 +82,7 @@ def check_loaded(
         with_optimizer: Whether the optimiser's state is loaded too.
 
     Raises:
-        FloatingPointError: If one is not finite: a version before this check has written the checkpoint.
+        FloatingPointError: If a tensor is not finite: the checkpoint was written by a version that has no such check.
     """
     names = [name for name, _ in model.named_parameters()]
     tensors = checked_tensors(
@@ -104,7 +104,7 @@ def check_trained(tensors: Mapping[str, Any], epoch: int) -> None:
         epoch: The epoch, from 1.
 
     Raises:
-        FloatingPointError: If one is not finite; the message names it.
+        FloatingPointError: If a tensor is not finite; the message names it.
     """
     if bad := not_finite(tensors):
         raise FloatingPointError(

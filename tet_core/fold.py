@@ -40,7 +40,7 @@ def fold_batchnorm(model: nn.Module) -> nn.Module:
             `conv` and `norm` of one module. It is not changed.
 
     Returns:
-        The same network in evaluation mode, without norms (a TEBN leaves its scale of each step).
+        The same network in evaluation mode, without norms (but with the scale of each step of a TEBN).
 
     Raises:
         ValueError: If a norm follows no convolution; the message names all such norms.

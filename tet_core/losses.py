@@ -23,7 +23,8 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 def sdt_loss(outputs: Tensor, labels: Tensor) -> Tensor:
     """Return the cross-entropy of the time-mean output: `L_SDT = CE(mean_t O(t), y)` (Eq. 7).
 
-    Its gradient gives every step the same weight: `dL/dO(t) = (S(mean_t O(t)) - y) / T` (Eq. 8), here also over B.
+    Its gradient gives every step the same weight: `dL/dO(t) = (S(mean_t O(t)) - y) / T` (Eq. 8), here also divided
+    by B.
 
     Args:
         outputs: `[T, B, K]`, floating point.
@@ -33,7 +34,7 @@ def sdt_loss(outputs: Tensor, labels: Tensor) -> Tensor:
         Scalar, the mean over the batch.
 
     Raises:
-        ValueError: If the shapes do not fit together, or the labels are no integers.
+        ValueError: If the shapes do not fit together, or the labels are not integers.
     """
     _check(outputs, labels)
     return functional.cross_entropy(outputs.mean(0), labels)
@@ -43,8 +44,8 @@ def tet_loss(outputs: Tensor, labels: Tensor, *, lamb: float = 0.05, phi: float 
     """Return `(1 - lamb) * mean_t CE(O(t), y) + lamb * mean((O - phi)^2)` (Eq. 9, 12, 13).
 
     The first term is the cross-entropy at every step; its gradient gives every step its own weight:
-    `dL/dO(t) = (S(O(t)) - y) / T` (Eq. 10), here also over B. The second term's mean runs over all of `[T, B, K]`. With
-    `lamb` = 0 this is L_TET of Eq. 9, and L_SDT <= L_TET for any outputs (Lemma 4.1).
+    `dL/dO(t) = (S(O(t)) - y) / T` (Eq. 10), here also divided by B. The second term's mean runs over all of
+    `[T, B, K]`. With `lamb` = 0 this is L_TET of Eq. 9, and L_SDT <= L_TET for any outputs (Lemma 4.1).
 
     Args:
         outputs: `[T, B, K]`, floating point.
@@ -57,7 +58,7 @@ def tet_loss(outputs: Tensor, labels: Tensor, *, lamb: float = 0.05, phi: float 
 
     Raises:
         ConfigError: If `lamb` is outside 0 to 1.
-        ValueError: If the shapes do not fit together, or the labels are no integers.
+        ValueError: If the shapes do not fit together, or the labels are not integers.
     """
     _check(outputs, labels)
     if not 0 <= lamb <= 1:

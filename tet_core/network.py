@@ -37,7 +37,7 @@ def build_network(config: TrainConfig) -> nn.Module:
             neuron=config.neuron,
             surrogate=config.surrogate,
         )
-    # Channels-last is the layout that the convolutions of CPU and GPU work in: no conversion between layers.
+    # Channels-last is the layout that the convolutions of CPU and GPU work in, so nothing is converted.
     with errors_of_model(config, model):
         model = model.to(environment.device(config), environment.dtype(config))
         model.apply(_to_channels_last)
@@ -52,7 +52,7 @@ def _to_channels_last(module: nn.Module) -> None:
 
 
 def errors_of_model(config: TrainConfig, model: nn.Module) -> AbstractContextManager[None]:
-    """Return a context in which an error of a stage's network is its author's, if it is of an entry point."""
+    """Return a context in which errors of an entry point's network become its author's; else one that does nothing."""
     if isinstance(config.model, EntryPointModel):
         return errors_of_training(config.model.entry_point, model)
     return nullcontext()

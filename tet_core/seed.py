@@ -12,7 +12,7 @@ import torch
 
 
 def draw_key(seed: int, purpose: str, epoch: int = 0) -> int:
-    """Return a 64-bit key: the first eight bytes of SHA-256 over all arguments, so that near seeds are unrelated."""
+    """Return a 64-bit key: the first eight bytes of SHA-256 over all arguments. Near seeds give unrelated keys."""
     digest = hashlib.sha256(f"{seed}/{purpose}/{epoch}".encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)
 

@@ -129,7 +129,7 @@ class SigmoidForward:
     """No surrogate: the forward pass itself is `sigmoid(k * (u - v_threshold))`, and this is its true derivative.
 
     Attributes:
-        k: Steepness, in one over units of the membrane potential.
+        k: Steepness, in units of 1 / membrane potential.
 
     Raises:
         ConfigError: If `k` is not above 0.
@@ -186,7 +186,7 @@ def spike(u: Tensor, v_threshold: float | Tensor, surrogate: Surrogate) -> Tenso
     if isinstance(surrogate, SigmoidForward):
         return surrogate.forward(u - v_threshold)
     if isinstance(v_threshold, Tensor):
-        # u - v_threshold > 0 just where u > v_threshold: the difference of two floats is 0 only where they are equal.
+        # u - v_threshold > 0 exactly where u > v_threshold: the difference of two floats is 0 only if they are equal.
         u, v_threshold = u - v_threshold, 0.0
     out: Tensor = _Spike.apply(u, v_threshold, surrogate)  # type: ignore[no-untyped-call]
     return out

@@ -4,8 +4,8 @@
 
 The recordings are made here from random numbers, with headers as jAER writes them. Files named on the command line, for
 instance of CIFAR10-DVS, are compared too. tonic 1.7's `read_dvs_128` expects two values from the function that reads
-the header, but that returns three since it also reads the time of recording. The third is removed here; all else is
-tonic's own code.
+the header, but this function returns three, because it also reads the time of the recording. The third value is removed
+here; everything else is tonic's own code.
 """
 
 import random

@@ -1,4 +1,4 @@
-"""The largest experiments that the service accepts by default: what planning costs, and how long the API answers.
+"""The largest experiments that the service accepts by default: the cost of planning, and the time of the API's answers.
 
     python -m benchmarks.service.planning
 
@@ -49,7 +49,7 @@ def sized(num_arms: int, num_stages: int, num_seeds: int, num_configurations: in
     }
 
 
-# By the budget that each of them reaches: arms, stages, seeds and configurations.
+# The sizes, each by the budget that it reaches: numbers of arms, stages, seeds and, for a search, configurations.
 SIZES = {
     "10,000 chains": (1, 1, 10_000),
     "10,000 chains of two arms": (2, 1, 5_000),

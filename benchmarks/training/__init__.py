@@ -2,5 +2,6 @@
 
 import os
 
-# The profiler, which counts bytes here, would log each start and stop to standard error; it reads this when loaded.
+# The profiler, which counts bytes here, would log each start and stop to standard error. It reads this variable when it
+# is loaded.
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")

@@ -1,4 +1,4 @@
-"""The work around the training steps: start of a process, batches, health of layers, a sweep over T.
+"""The work around the training steps: start of a process, batches, health of layers, a sweep over T, the optimiser.
 
 python -m benchmarks.training.around
 """
@@ -33,9 +33,10 @@ from tet_core.static import repeat_over_time
 from tet_core.train.optimizer import build_optimizer
 
 PACKAGES = ("torch",)
-# Cases in which the guards, which measure the health of layers, are timed: name, side of an image in pixels, training
-# samples, channels of the network, and the limit. Networks of few channels, as in examples and tests, have no
-# limit: even a small layer needs some calls, about half a millisecond in an epoch for all four layers.
+# Cases in which the guards, which measure the health of layers, are timed. Each has a name, the side of an image in
+# pixels, the number of training samples, the channels of the network, and the limit. Networks of few channels, as in
+# examples and tests, have no limit: even a small layer needs some calls, about half a millisecond in an epoch for all
+# four layers.
 GUARDED = (
     ("digits", 8, 1_437, 32, 0.01),
     ("Fashion-MNIST", 28, 60_000, 32, 0.01),

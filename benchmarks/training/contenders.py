@@ -1,4 +1,4 @@
-"""The contenders: ours, the floor (rectifiers instead of neurons), other libraries, and a plain loop over time.
+"""The contenders: ours, the floor (ReLUs instead of neurons), other libraries, and a plain loop over time.
 
 All get the same frames, the same loss and the same fused Adam, in float32 or in autocast to bfloat16.
 
@@ -43,7 +43,7 @@ class Contender:
 
 
 class OverSteps(nn.Module):
-    """A network for `[N, C, H, W]` over `[T, B, C, H, W]`, all steps at once."""
+    """A network for `[N, C, H, W]`, applied to `[T, B, C, H, W]`, all steps at once."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class StepByStep(nn.Module):
         self._neurons = [module for module in network.modules() if isinstance(module, snntorch.SpikingNeuron)]
 
     def forward(self, x: Tensor) -> Tensor:
-        # `reset` resets every neuron in this list, which by default has those of all networks of the process.
+        # `reset` resets every neuron in this list, which by default has the neurons of all networks of the process.
         snntorch.SpikingNeuron.instances = self._neurons
         snntorch_utils.reset(self.network)
         return torch.stack([self.network(step) for step in x])
@@ -83,7 +83,7 @@ class WithReset(nn.Module):
 
 
 class Folded(nn.Sequential):
-    """Layers for `[N, *]`, given `[T, B, *]`."""
+    """Layers for `[N, *]`, applied to `[T, B, *]`, all steps at once."""
 
     def forward(self, x: Tensor) -> Tensor:
         y = x.flatten(0, 1)

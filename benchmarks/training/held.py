@@ -4,8 +4,8 @@ torch's allocator reports every block that it allocates and frees. Blocks that a
 pass are held: by autograd's graph, by contexts of functions, by the states of neurons. Parameters, optimiser and input
 were allocated before the pass. The network is new, so that no state of an earlier pass is replaced.
 
-As a check, the growth of a separate process is measured, in which every block is allocated from the system and returned
-to the system at once:
+As a check, the growth of a separate process is measured. In this process every block of 64 KiB or more is allocated
+from the system, and returned to the system as soon as it is freed:
 
     MALLOC_MMAP_THRESHOLD_=65536 python -m benchmarks.training.held vggsnn "ours, fast" float32 4 8
 """

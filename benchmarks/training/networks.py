@@ -1,4 +1,6 @@
-"""The paper's two networks, written once for all idioms, the ways in which libraries run layers over time.
+"""The paper's two networks, written once for all idioms.
+
+An idiom is the way in which a library runs layers over time.
 
 Shapes: T time steps, B batch, C channels, H and W pixels.
 """

@@ -32,7 +32,7 @@ class Times:
 
 
 def time_alternately(steps: Mapping[Key, Callable[[], object]], rounds: int) -> dict[Key, Times]:
-    """Run each function once to warm up, then all functions in every round; each round starts with the next function.
+    """Run each function once to warm up, then all functions in every round, starting at another function each time.
 
     Args:
         steps: The functions to time, by name.

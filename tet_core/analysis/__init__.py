@@ -1,4 +1,4 @@
-"""Analyses of a trained network: other numbers of time steps, the loss landscape, the energy."""
+"""Analyses of a trained network: its accuracy at other numbers of time steps, its loss landscape, its energy."""
 
 from tet_core.analysis.result_files import write_results as write_results
 from tet_core.analysis.row_by_row import Rows as Rows

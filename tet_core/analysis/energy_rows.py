@@ -1,8 +1,8 @@
-"""The energy of a trained network, layer by layer, at every T asked for; `tet_core.measure.energy` has the rule.
+"""The energy of a trained network, layer by layer, at every T asked for; `tet_core.measure.energy` has the formulas.
 
-There are two totals. `uj_per_image` depends on the inputs of each layer: after an average pool they are not binary, so
-that layer multiplies. `uj_per_image_paper` counts as the paper does: the first layer multiplies, all others only add.
-An ANN multiplies in both.
+There are two totals. `uj_per_image` depends on the inputs of each layer: after an average pool the inputs are not
+binary, so the next layer multiplies. `uj_per_image_paper` counts as the paper does: the layers before the first neuron
+multiply, all others only add. In an ANN every layer multiplies, in both totals.
 
 Source: Deng et al., ICLR 2022, section 5.2 and Fig. 4B.
 """
@@ -39,7 +39,7 @@ def energy_rows(subject: Subject, energy: Energy, done: int = 0) -> Iterator[Row
 
 
 def _neuron_record(tally: NeuronTally, T: int) -> Record:
-    """Return the table's line for a layer of neurons: the firing rate; their operations are not counted."""
+    """Return the table's line for a layer of neurons: its firing rate; operations of neurons are not counted."""
     record: Record = {"T": T, "layer": tally.name, "kind": "neuron"}
     record |= dict.fromkeys(("is_stem", "only_adds", "operations_per_step", "steps"))
     record["rate"] = tally.firing_rate

@@ -3,8 +3,8 @@
     w(alpha, beta) = w + alpha * d1 + beta * d2
 
 The directions d1 and d2 are Gaussian and filter-normalised: each filter of a direction has the norm of the filter that
-it moves, so that networks with other scales of weights can be compared. Only the weights of convolutions and linear
-layers move. Biases and norms stay, with their running statistics, as in the source ("biasbn").
+it moves, so that networks whose weights have different scales can be compared. Only the weights of convolutions and
+linear layers move. Biases, norms and their running statistics stay, as in the source's code (its option "biasbn").
 
 Source: Li et al., "Visualizing the Loss Landscape of Neural Nets", NeurIPS 2018 (arXiv:1712.09913), section 4;
 Deng et al., ICLR 2022, Fig. 2.
@@ -24,7 +24,7 @@ LOSSES = ("loss_sdt", "loss_tet")
 
 
 def axis(landscape: Landscape) -> list[float]:
-    """Return the coordinates of a side of the grid, from -extent to extent; the middle one is exactly 0."""
+    """Return the coordinates along one axis of the grid, from -extent to extent; the middle one is exactly 0."""
     last = landscape.size - 1
     return [landscape.extent * (2 * i - last) / last for i in range(landscape.size)]
 
@@ -32,8 +32,8 @@ def axis(landscape: Landscape) -> list[float]:
 def direction(model: nn.Module, seed_: int, which: int) -> dict[str, Tensor]:
     """Return one filter-normalised direction.
 
-    The Gaussian draws depend only on the seed, the direction and the weight's name: arms of one seed share them, and
-    each scales them to its own weights.
+    The Gaussian draws depend only on the seed, the direction and the weight's name. So arms with the same seed share
+    the draws, and each arm scales them to its own weights.
 
     Args:
         model: The network at the origin of the grid.
@@ -47,7 +47,7 @@ def direction(model: nn.Module, seed_: int, which: int) -> dict[str, Tensor]:
     for name, weight in _weights(model).items():
         generator = seed.generator(seed_, f"landscape {which} {name}")
         draw = torch.randn(weight.shape, generator=generator, dtype=torch.float64).to(weight.device)
-        # A filter, or a row of a linear layer, leads into one output. No Gaussian draw has norm 0.
+        # One norm for each output: of a filter, or of a row of a linear layer. A Gaussian draw never has norm 0.
         norms = weight.detach().double().flatten(1).norm(dim=1) / draw.flatten(1).norm(dim=1)
         directions[name] = draw * norms.view(-1, *[1] * (weight.ndim - 1))
     return directions
@@ -101,7 +101,7 @@ def landscape_rows(subject: Subject, landscape: Landscape, done: int = 0) -> Ite
 
 
 def _summary(records: list[Record], *, is_central: bool) -> dict[str, float]:
-    """Return the extremes of a row, and in the middle row the values at the centre."""
+    """Return the smallest and largest losses of a row, and in the middle row also the losses at the centre."""
     metrics: dict[str, float] = {}
     for loss in LOSSES:
         values = [float(value) for record in records if (value := record[loss]) is not None]

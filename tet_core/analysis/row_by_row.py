@@ -43,8 +43,8 @@ def analyse(
 ) -> Rows:
     """Analyse a trained network, one row at a time.
 
-    Rows do not depend on each other, so an analysis that continues after row `done` gives the rows of one that never
-    stopped.
+    Rows do not depend on each other, so an analysis that continues after row `done` gives the same rows as an analysis
+    that never stopped.
 
     Args:
         checkpoint: Checkpoint of a training stage, or its path.
@@ -93,7 +93,7 @@ def _rows(subject: Subject, analysis: Analysis, done: int) -> Iterator[Row]:
 
 
 def _timed(subject: Subject, rows: Iterator[Row]) -> Iterator[Row]:
-    """Yield each row with its measuring time in seconds; measure it with the stage's threads and determinism."""
+    """Yield each row with its measuring time in seconds, measured with the stage's threads and determinism."""
     while True:
         start_time = time.perf_counter()
         with environment.applied(subject.config):

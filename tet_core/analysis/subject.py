@@ -25,8 +25,8 @@ class Row:
 
     Attributes:
         number: The row's number, from 1.
-        step: The position of its metrics on the x axis: T in a sweep, else the number.
-        metrics: Finite numbers, under the analysis's name; `row_time_s` is added by `analyse`.
+        step: The step of the row's metrics: T in a time sweep and an energy analysis, the row's number in a landscape.
+        metrics: Finite numbers; their names start with the analysis's kind. `analyse` adds `row_time_s`.
         records: The row's lines of the table, as plain values; None stands for a number that is not finite.
     """
 
@@ -76,7 +76,8 @@ class Subject:
     def samples(self, dataset: Dataset, split: str, num_samples: int | None) -> Samples:
         """Return the samples to measure on, on the network's device.
 
-        These are all of a split in file order, or `num_samples` of them, drawn by the seed only: the same for all arms.
+        These are all samples of a split in file order, or `num_samples` of them. The draw depends only on the seed and
+        the split, so all arms get the same samples.
 
         Raises:
             ConfigError: If there are fewer samples than asked for.
@@ -89,7 +90,7 @@ class Subject:
         return part.to(environment.device(self.config))
 
     def measure(self, dataset: Dataset, samples: Samples, T: int) -> dict[str, float]:
-        """Return `loss`, `loss_sdt`, `loss_tet` and `accuracy` at T steps, in the same batches as during training."""
+        """Return `loss`, `loss_sdt`, `loss_tet` and `accuracy` at T steps, in the same batches as `evaluate`."""
         return self.measure_prefixes(dataset, samples, (T,))[T]
 
     def measure_prefixes(self, dataset: Dataset, samples: Samples, steps: Sequence[int]) -> dict[int, dict[str, float]]:

@@ -13,8 +13,8 @@ def sweep_rows(subject: Subject, sweep: TimeSweep, done: int = 0) -> Iterator[Ro
     """Yield a row for every T of the sweep, measured on the test set.
 
     Still images are measured at all T in one pass, which takes as long as the largest T alone: all rows are ready when
-    the first is yielded. A recording of events is sliced again for every T, so that each T covers the whole recording,
-    and the network of an entry point may look ahead in time: these are measured one T after the other.
+    the first is yielded. A recording of events is sliced again for every T, so that each T covers the whole recording.
+    The network of an entry point may look ahead in time. In both cases each T is measured in a pass of its own.
 
     Args:
         subject: The network.

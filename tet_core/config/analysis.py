@@ -24,7 +24,7 @@ class StepRange(Config):
 
 
 def _expanded(value: object) -> object:
-    """Return a range as the list it stands for; any other value unchanged."""
+    """Return the numbers of a range; return any other value unchanged."""
     if not isinstance(value, Mapping):
         return value
     ends = [value.get(key) for key in ("first", "last")]
@@ -73,7 +73,7 @@ class Landscape(Config):
 
     kind: Literal["landscape"] = "landscape"
     size: Annotated[int, Field(ge=3, le=MAX_GRID), AfterValidator(_odd)] = Field(
-        21, description="Points of a side of the grid."
+        21, description="Number of points along each side of the grid."
     )
     extent: float = Field(
         1.0, gt=0, le=100, description="Largest coordinate; at 1 every filter has moved by its own norm."

@@ -63,7 +63,7 @@ class Roll(_Step):
 
 
 class Nda(_Step):
-    """One of roll, rotation and shear for each sample, as in NDA (Li et al. 2022), the stronger one for events."""
+    """One of roll, rotation and shear for each sample, as in NDA (Li et al. 2022); stronger than `roll` alone."""
 
     name: Literal["nda"] = "nda"
     pixels: int = Field(5, ge=1, le=512, description="Largest shift of a roll, in both axes.")

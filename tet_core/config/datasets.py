@@ -8,7 +8,7 @@ from tet_core.config.augmentation import AugmentationStep, Crop, Flip, ResizedCr
 from tet_core.config.shared import Config, Seed
 
 DATASET_ENTRY_POINTS = "tet.datasets"
-DVS_SENSOR = 128  # pixels of a side of the camera that recorded CIFAR10-DVS
+DVS_SENSOR = 128  # width and height, in pixels, of the camera that recorded CIFAR10-DVS
 
 
 class DatasetCard(Config):
@@ -50,11 +50,11 @@ FolderPath = Annotated[
 NumClasses = Annotated[int, Field(ge=1, le=100_000, description="K: how many class folders there are.")]
 InputSize = Annotated[int, Field(ge=1, le=1024, description="Side of the model's input, in pixels.")]
 TestShare = Annotated[
-    float, Field(gt=0, lt=1, description="Share of each class that is the test set, if no split is given.")
+    float, Field(gt=0, lt=1, description="Share of each class that is the test set, if the folders give no split.")
 ]
 Slicing = Annotated[
     Literal["count", "time"],
-    Field(description="Frames of equally many events, or of equal time."),
+    Field(description="'count': frames of equally many events; 'time': frames of equal duration."),
 ]
 
 
@@ -63,8 +63,8 @@ class _Folders(Config):
 
     bad_files: Literal["refuse", "skip"] = Field(
         "refuse",
-        description="What to do with files that cannot be read: 'skip' decodes every file before it trains, and lists "
-        "those that it leaves out.",
+        description="What to do with files that cannot be read: 'refuse' is an error; 'skip' decodes every file before "
+        "the training, and lists the files that it leaves out.",
     )
     max_bad_share: float = Field(
         0.01, gt=0, lt=1, description="Largest share of all files that `bad_files: skip` may leave out."
@@ -133,7 +133,10 @@ class Cifar100(_Cifar):
 
 
 class ImageNet(_Folders):
-    """ImageNet's 2012 challenge: folders `train` and `val` with one folder for each class, decoded while training."""
+    """ImageNet's 2012 challenge: folders `train` and `val`, each with one folder for each class.
+
+    The images are decoded during training.
+    """
 
     name: Literal["imagenet"] = "imagenet"
     folder: FolderPath = "imagenet"
@@ -154,7 +157,7 @@ class ImageNet(_Folders):
 
 
 class ImageFolder(_Folders):
-    """Still images from the user's folders: one for each class, or `train` and `test` with one for each class."""
+    """Still images from the user's folders: one folder for each class, or such folders in `train` and in `test`."""
 
     name: Literal["image_folder"] = "image_folder"
     folder: FolderPath
@@ -162,10 +165,10 @@ class ImageFolder(_Folders):
     input_size: InputSize
     in_channels: Literal[1, 3] = Field(3, description="3: colour, 1: grey.")
     depth: int = Field(
-        16, ge=9, le=16, description="Bits that a pixel of a grey file of 16 bits uses: 12 for many cameras."
+        16, ge=9, le=16, description="How many bits the pixels of a grey 16-bit file use: 12 for many cameras."
     )
     test: TestShare = 0.2
-    split_seed: Seed = Field(0, description="Seed of the split, if none is given.")
+    split_seed: Seed = Field(0, description="Seed that draws the split, if the folders give no split.")
 
     def card(self) -> DatasetCard:
         """Return the data set's card."""
@@ -207,7 +210,7 @@ class EventFolder(_Folders):
     sensor_size: Annotated[int, Field(ge=1, le=128, description="Side of the camera's array, in pixels.")] = DVS_SENSOR
     slicing: Slicing = "count"
     test: TestShare = 0.2
-    split_seed: Seed = Field(0, description="Seed of the split, if none is given.")
+    split_seed: Seed = Field(0, description="Seed that draws the split, if the folders give no split.")
 
     def card(self) -> DatasetCard:
         """Return the data set's card."""

@@ -10,20 +10,20 @@ ENTRY_POINTS = "tet.models"
 
 
 class Tdbn(Config):
-    """Threshold-dependent batch normalisation: statistics over time and batch, weight alpha * v_threshold at first."""
+    """Threshold-dependent batch normalisation over time and batch; weights start at alpha * v_threshold."""
 
     name: Literal["tdbn"] = "tdbn"
     alpha: float = Field(1.0, gt=0, le=1e3)
 
 
 class Bn(Config):
-    """Batch normalisation over time and batch, weight 1 at first for any threshold."""
+    """Batch normalisation over time and batch; weights start at 1, whatever the threshold is."""
 
     name: Literal["bn"] = "bn"
 
 
 class Tebn(Config):
-    """Temporal effective batch normalisation: tdbn, times a learnt scale for each time step, 1 at first."""
+    """Temporal effective batch normalisation: tdbn, times a learnt scale for each time step; scales start at 1."""
 
     name: Literal["tebn"] = "tebn"
     alpha: float = Field(1.0, gt=0, le=1e3)
@@ -38,10 +38,12 @@ class _Normed(Config):
 
 
 class VggSmall(_Normed):
-    """Four convolutions and one linear layer, for inputs from 8x8 up."""
+    """Four convolutions and one linear layer, for inputs of 8x8 pixels or more."""
 
     name: Literal["vgg_small"] = "vgg_small"
-    width: int = Field(32, ge=1, le=1024, description="Channels of the first two convolutions; the next two: twice.")
+    width: int = Field(
+        32, ge=1, le=1024, description="Channels of the first two convolutions; the next two have twice as many."
+    )
 
 
 class VggSnn(_Normed):
@@ -56,13 +58,15 @@ class VggSnn(_Normed):
 
 
 class Cnn5(_Normed):
-    """The five-layer network of the ablation (Table 2): four convolutions, each but the first with a pool, and a head.
+    """The five-layer network of the ablation (Table 2): four convolutions, pools after all but the first, and a head.
 
     The paper does not say which five layers; these are our choice.
     """
 
     name: Literal["cnn5"] = "cnn5"
-    width: int = Field(64, ge=1, le=1024, description="Channels of the first convolution; then twice, 4 and 8 times.")
+    width: int = Field(
+        64, ge=1, le=1024, description="Channels of the first convolution; the others have 2, 4 and 8 times as many."
+    )
 
 
 class ResNet19(_Normed):
@@ -70,7 +74,9 @@ class ResNet19(_Normed):
 
     name: Literal["resnet19"] = "resnet19"
     stem: Channels = Field(64, description="Channels of the first convolution; other implementations use 128.")
-    width: int = Field(128, ge=1, le=1024, description="Channels of the first three blocks; then twice and 4 times.")
+    width: int = Field(
+        128, ge=1, le=1024, description="Channels of the first three blocks; the others have 2 and 4 times as many."
+    )
 
 
 class SpikingResNet34(_Normed):
@@ -88,7 +94,7 @@ class SewResNet34(_Normed):
 
 
 class ConvLayer(Config):
-    """Convolution without bias, norm, neuron; padded so that stride 1 keeps the size."""
+    """A convolution without bias, then a norm and a neuron; padded so that stride 1 keeps the size."""
 
     kind: Literal["conv"]
     channels: Channels
@@ -97,7 +103,7 @@ class ConvLayer(Config):
 
 
 class PoolLayer(Config):
-    """Pooling over windows of `size` x `size` pixels; `global`: over all of them."""
+    """Pooling over windows of `size` x `size` pixels; `global` pools over all pixels."""
 
     kind: Literal["pool"]
     size: int | Literal["global"] = Field(2, description="Pixels from 2 to 64, or 'global'.")

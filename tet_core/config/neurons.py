@@ -6,12 +6,14 @@ from pydantic import BeforeValidator, Field
 
 from tet_core.config.shared import Config
 
-Threshold = Annotated[float, Field(gt=0, le=1e6, description="The neuron fires when u is strictly above it.")]
+Threshold = Annotated[
+    float, Field(gt=0, le=1e6, description="The neuron fires when its potential is strictly above this threshold.")
+]
 Width = Annotated[float, Field(gt=0, le=1e6)]
 
 
 def _decay(value: object) -> object:
-    """Refuse a number beyond 0 to 1, and say how to convert the time constant that it probably is."""
+    """Refuse a number outside 0 to 1, and say how to convert the time constant that it probably is."""
     if isinstance(value, int | float) and not isinstance(value, bool) and not 0 <= value <= 1 and value == value:
         raise ValueError(
             "must be from 0 to 1, both included: the factor by which the potential decays at each step, not a time "
@@ -22,7 +24,7 @@ def _decay(value: object) -> object:
 
 class _Firing(Config):
     v_threshold: Threshold = 1.0
-    reset: Literal["hard", "soft"] = Field("hard", description="'hard': to 0; 'soft': the threshold is subtracted.")
+    reset: Literal["hard", "soft"] = Field("hard", description="'hard': to 0; 'soft': by subtraction of the threshold.")
     detach_reset: bool = Field(False, description="Stop the gradient at the spikes within the reset.")
     learnable_threshold: bool = Field(False, description="Train one threshold for each layer.")
 
@@ -32,7 +34,7 @@ class LifConfig(_Firing):
 
     name: Literal["lif"] = "lif"
     tau: Annotated[float, BeforeValidator(_decay)] = Field(
-        0.5, ge=0, le=1, description="Decay factor of the potential at each step (no time constant)."
+        0.5, ge=0, le=1, description="Decay factor of the potential at each step (not a time constant)."
     )
     learnable_tau: bool = Field(
         False, description="Train one decay factor for each layer; it must start strictly between 0 and 1."
@@ -72,18 +74,18 @@ class ExponentialConfig(Config):
     """The exponential surrogate gradient."""
 
     name: Literal["exponential"] = "exponential"
-    gamma: Width = Field(1.0, description="Distance over which it falls by a factor of e.")
+    gamma: Width = Field(1.0, description="Distance over which the derivative falls by a factor of e.")
 
 
 class ArctanConfig(Config):
     """The derivative of the arctangent as surrogate gradient."""
 
     name: Literal["arctan"] = "arctan"
-    gamma: Width = Field(1.0, description="Distance at which it has fallen to half its height.")
+    gamma: Width = Field(1.0, description="Distance at which the derivative has fallen to half its height.")
 
 
 class SigmoidForwardConfig(Config):
-    """The sigmoid instead of the step, also in the forward pass, with its true gradient (Table 2)."""
+    """The sigmoid replaces the step in the forward pass too, and has its true gradient (Table 2)."""
 
     name: Literal["sigmoid_forward"] = "sigmoid_forward"
     k: float = Field(1.0, gt=0, le=1e6, description="Steepness: sigmoid(k * (u - v_threshold)).")

@@ -16,8 +16,9 @@ Memory = Annotated[
 SyncNorm = Annotated[
     bool,
     Field(
-        description="With several workers in a trial: whether norms compute their statistics over the whole batch, as "
-        "with one worker, or on each worker over its own share. With one worker it makes no difference."
+        description="With several workers in a trial: if true, norms compute their statistics over the whole batch, as "
+        "with one worker; if false, each worker computes them over its own share of the batch. With one worker it "
+        "makes no difference."
     ),
 ]
 # Short names, as in other libraries.
@@ -38,23 +39,31 @@ Precision = Annotated[
         ],
     ),
     Field(
-        description="Precision of convolutions and linear layers (weights stay float32): bf16, or fp16 with a scaled "
-        "loss, by autocast. 'auto' is bf16 if the device has instructions for it, else fp16 on GPUs with tensor cores, "
-        "else fp32; it is resolved once for an experiment."
+        description="Precision of convolutions and linear layers. bf16 and fp16 use autocast, and weights stay "
+        "float32; fp16 also scales the loss. 'auto' is bf16 if the device has instructions for it, else fp16 on GPUs "
+        "with tensor cores, else fp32; it is resolved once for an experiment."
     ),
 ]
 NumSteps = Annotated[int, Field(ge=1, le=MAX_T, description="Number of time steps that the network is run for.")]
 NumEpochs = Annotated[int, Field(ge=1, le=MAX_EPOCHS)]
 BatchSize = Annotated[int, Field(ge=1, le=MAX_BATCH_SIZE)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
-Validation = Annotated[float, Field(ge=0, lt=1, description="Share of the training set that is held out to select by.")]
+Validation = Annotated[
+    float,
+    Field(
+        ge=0,
+        lt=1,
+        description="Share of the training set that is held out for validation: epochs and configurations are selected "
+        "by it.",
+    ),
+]
 TrainPart = Annotated[
     float,
     Field(
         gt=0,
         le=1,
-        description="Share of the training set that is used, the same for each class, validation included: for quick "
-        "looks and searches.",
+        description="Share of each class of the training set that is used, for training and validation together; a "
+        "small share makes trials quick, for instance in a search.",
     ),
 ]
 Inherit = Literal["weights", "all"]

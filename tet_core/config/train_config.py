@@ -44,7 +44,7 @@ class TrainConfig(Training):
 
     `epoch_offset` counts the chain's epochs before this stage: random draws are keyed by the chain's epoch, so that
     all arms of a seed see the same data order and augmentation. `schedule_epochs` and `schedule_offset` place the
-    stage within its schedule: stages joined by `inherit: all` share one.
+    stage within its schedule: stages joined by `inherit: all` share one schedule.
     """
 
     dataset: DatasetConfig

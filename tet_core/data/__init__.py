@@ -104,16 +104,18 @@ def with_all_fields(dataset: object) -> object:
     """Return a stored config of a data set with the defaults of the fields that it lacks; another value unchanged."""
     try:
         return _CONFIG.validate_python(dataset).model_dump(mode="json")
-    except ValidationError:  # of another version; the caller, who compares it, names the difference
+    except ValidationError:  # the config is of another version; the caller compares it and reports the difference
         return dataset
 
 
 def check_reader(record: Mapping[str, Any], config: DatasetConfig, root: Path | str | None = None) -> None:
-    """Check that what an older reader of image files began may continue: no file is read differently by this one.
+    """Check that work begun with an older reader of image files may continue.
+
+    It may if this reader reads every file as the older one did.
 
     Args:
-        record: The environment's record of what has been computed so far.
-        config: Its data set.
+        record: The environment's record of the work so far.
+        config: The data set of this work.
         root: As for `load_dataset`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The labels, pixels and statistics that a data set may have: what is safe is cast, the rest is refused by name.
+"""The labels, pixels and statistics that a data set may have: safe types are cast, all else is refused.
 
 Shapes: N samples, C channels, K classes, * any more axes.
 """
@@ -39,7 +39,7 @@ def check_tensor(value: object, what: str) -> Tensor:
         what: Its name, for the message: "lab: the labels of the train set".
 
     Raises:
-        DataError: If it is not.
+        DataError: If it is not a tensor, or has no axis.
     """
     if not isinstance(value, Tensor):
         kind = type(value)
@@ -59,7 +59,7 @@ def check_labels(labels: Tensor, num_classes: int, what: str) -> None:
         what: As for `check_tensor`.
 
     Raises:
-        DataError: If they are no integers, have another axis (one-hot), or are outside 0 to K-1.
+        DataError: If they are not integers, have another axis (one-hot), or are outside 0 to K-1.
     """
     if labels.device.type != "cpu":
         raise DataError(f"{what} are on the device {labels.device}; they must be on the CPU: .cpu() moves them")
@@ -88,7 +88,7 @@ def check_images(images: Tensor, what: str) -> None:
         what: As for `check_tensor`.
 
     Raises:
-        DataError: If they are no real numbers, or one of them is not finite.
+        DataError: If they are not real numbers, or one of them is not finite.
     """
     if images.dtype not in (*_IMAGES, *_FLOATS):
         raise DataError(
@@ -109,17 +109,17 @@ def checked_statistics(
     """Return mean and standard deviation as numbers, after checking that they normalise to finite numbers.
 
     Args:
-        mean: For each channel, or one for all.
-        std: For each channel, or one for all; above 0.
+        mean: One number for each channel, or one for all channels.
+        std: One number for each channel, or one for all channels; above 0.
         channels: C.
         name: The data set's name, for the message.
 
     Raises:
-        DataError: If there are not C of them or one, one is not finite, or a standard deviation is not above 0.
+        DataError: If there are neither C numbers nor one, one is not finite, or a standard deviation is not above 0.
     """
     found = [_numbers(field, values, channels, name) for field, values in (("mean", mean), ("std", std))]
     for value in found[1]:
-        # A number that float32 rounds to 0, or that brings a white pixel beyond its largest number, is as bad as 0.
+        # As bad as 0: a number that float32 rounds to 0, or by which a white pixel exceeds float32's largest number.
         if not value > 0 or 255 / value > _LARGEST:
             raise DataError(
                 f"{name}: std is {found[1]}; each must be above 0 (use 1 for a channel that is constant): samples are "

@@ -27,8 +27,9 @@ class BadFileRule:
     """What to do with files that cannot be read.
 
     Attributes:
-        max_share: The largest share of all files that may be skipped, 0 to 1; None: none may, so the first is refused.
-        fault_of: Function that decodes a file as training does, and returns why it cannot be read; None: it can.
+        max_share: The largest share of all files that may be skipped, 0 to 1; None: no file may be skipped.
+        fault_of: Function that decodes a file as training does, and returns why the file cannot be read, or None if it
+            can; None: no file is decoded.
         depends_on: Everything besides the files that `fault_of` depends on, as plain values.
         root: The data root, for the verdicts.
         run: Function that maps `fault_of` over the files, such as a pool's `map`.
@@ -45,10 +46,10 @@ REFUSE = BadFileRule()
 
 
 def settled(inventory: Inventory, rule: BadFileRule) -> tuple[Inventory, str]:
-    """Return an inventory without files that cannot be read, and words about what is left out and what is skipped.
+    """Return an inventory without files that cannot be read, and a text about what is left out and skipped.
 
     Raises:
-        DataError: If a file can be seen to be unreadable and none may be skipped, or more than may be skipped are.
+        DataError: If one is seen to be unreadable and none may be skipped, or more are unreadable than may be skipped.
     """
     words = f"; left out: {in_words(inventory.left_out)}" if inventory.left_out else ""
     bad = inventory.bad
@@ -76,7 +77,7 @@ def settled(inventory: Inventory, rule: BadFileRule) -> tuple[Inventory, str]:
 
 
 def _without(inventory: Inventory, bad: set[Path]) -> Inventory:
-    """Return the inventory of the other files.
+    """Return the inventory without the bad files.
 
     Raises:
         DataError: If a class has too few files left.

@@ -1,7 +1,7 @@
 """CIFAR-10 and CIFAR-100 from the published files, in their python or their binary version.
 
-The files are looked for in `<data root>/cifar10` or `<data root>/cifar100`, or in the folder there that the archive
-unpacks to. If they are missing, the archive is looked for in the same place, and otherwise downloaded.
+The files are looked for in `<data root>/cifar10` or `<data root>/cifar100`, or in a subfolder with the name that the
+archive unpacks to. If they are missing, the archive is looked for in the same place, and otherwise downloaded.
 
 Source: Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
 """
@@ -37,7 +37,7 @@ class _Published:
 
     files: CifarVersions
     labels_key: str
-    binary_label_bytes: int  # before the pixels of a record; the last of them is the (fine) label
+    binary_label_bytes: int  # number of bytes before the pixels of a record; the last one is the (fine) label
     archive: RemoteFile
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -74,7 +74,7 @@ def load_cifar(config: Cifar10 | Cifar100, root: Path, *, url: str = URL, archiv
         archive: The archive to unpack or download, with its checksum; None: the published one.
 
     Raises:
-        DataError: If the data set is missing and cannot be downloaded, or a file is damaged; it names that file.
+        DataError: If the data set is missing and cannot be downloaded, or a file is damaged; the message tells which.
     """
     published, card = _PUBLISHED[config.name], config.card()
     if archive is not None:
@@ -141,7 +141,7 @@ def _unpack(folder: Path, published: _Published, url: str) -> None:
                     _extract(tar, f"{published.files.python.folder}/{name}", unpacked / name)
         except (tarfile.TarError, EOFError, OSError, KeyError, zlib.error) as error:
             raise DataError(f"{archive}: damaged or truncated ({error}); delete it") from error
-        if target.exists():  # with some of its files missing
+        if target.exists():  # the folder is there, but some of its files are missing
             shutil.rmtree(target)
         os.replace(unpacked, target)
 
@@ -195,7 +195,7 @@ def _read_pickle(path: Path, published: _Published, num_classes: int) -> Split:
 
 
 def _encoded(text: str, encoding: str) -> bytes:
-    """Return bytes as Python 3 pickles them in protocol 2; no other codec is looked up."""
+    """Return bytes that Python 3 pickled as text, as it does in protocol 2; no other codec is looked up."""
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"refused: encoding {encoding!r}")
     return text.encode("latin1")

@@ -1,6 +1,6 @@
-"""A data set: samples with their labels, and how a network's input is made of them.
+"""A data set: samples with their labels, and how a network's input is made from them.
 
-Shapes: N samples, B of a batch, T time steps, C channels, H and W pixels.
+Shapes: N samples, B samples of a batch, T time steps, C channels, H and W pixels.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ class Samples(Protocol):
 
     @property
     def labels(self) -> Tensor:
-        """`[N]`, int64, on the device of `to`."""
+        """`[N]`, int64, on the device that `to` was given."""
         ...
 
     @property
@@ -48,7 +48,7 @@ class Samples(Protocol):
 
         Returns:
             Still images `[B, C, H, W]`, uint8 (H and W may be larger than the input, which is cropped from them), or
-            frames of events `[B, T, C, H, W]`, counts as integers; on the device of `to`.
+            frames of events `[B, T, C, H, W]`, counts as integers; on the device of `labels`.
 
         Raises:
             DataError: If a file is damaged; the message names the file.
@@ -231,7 +231,7 @@ def check_against_card(dataset: Dataset, card: DatasetCard) -> Dataset:
     numbers; mean and standard deviation have their units.
 
     Raises:
-        DataError: If a size differs from the card's, a set is empty, labels are no integers or out of range, a sample
+        DataError: If a size differs from the card's, a set is empty, labels are not integers or out of range, a sample
             in memory is not finite, or mean and standard deviation do not normalise to finite numbers.
     """
     mean, std = checked_statistics(dataset.mean, dataset.std, card.in_channels, dataset.name)

@@ -1,8 +1,8 @@
 """One image file as a square of pixels.
 
-The rules, which `tet_core.inventory.reader.READER` versions: the first frame counts; the picture is turned as its EXIF
-orientation says; what is transparent shows a white ground; of 16 bits the upper 8 of the true depth count; the shorter
-side is scaled to the canvas, and the middle is cut out.
+The rules, which `tet_core.inventory.reader.READER` versions: only the first frame is read; the picture is
+turned as its EXIF orientation says; transparent pixels show a white background; of 16-bit pixels, the upper 8 bits of
+the true depth are kept; the shorter side is scaled to the canvas, and the middle is cut out.
 """
 
 import errno
@@ -21,14 +21,15 @@ from tet_core.data.dataset import DataError
 Image.init()  # loads the decoders, once and before threads ask for them
 _WANTED = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PCX", "PNG", "PPM", "QOI", "SGI", "TGA", "TIFF", "WEBP")
 # The formats that are looked for in a file, whatever its ending, as far as this build of Pillow has them. Pillow knows
-# more: some start other programs (EPS).
+# more formats, and some of them start other programs (EPS).
 FORMATS = tuple(name for name in _WANTED if name in Image.OPEN)
-# A picture of more pixels is an attack or a mistake: at 4 bytes each it takes 360 MB. Pillow would only warn.
+# A picture with more pixels is an attack or a mistake: this many, at 4 bytes each, take 360 MB. Pillow would only warn.
 MAX_PIXELS = 89_478_485
 # Larger pictures are decoded one at a time, so that the threads together need little more memory than one of them.
 _LARGE_PIXELS = 1 << 24
 _one_large = threading.Lock()
-# A longer picture is first cut to this ratio around its middle, as a scaled line of pixels would fill the memory.
+# Largest ratio of the longer side to the shorter one. A longer picture is first cut around its middle: if a picture
+# is a mere line of pixels, scaling it would fill the memory.
 _MAX_ASPECT = 16
 _WHITE = (255, 255, 255, 255)
 DEPTH = 16  # bits of a pixel in files of 16 bits
@@ -57,14 +58,14 @@ def decode(path: Path, side: int, channels: int, depth: int = DEPTH) -> Tensor:
         path: The file, of one of `FORMATS`.
         side: Side of the result, in pixels.
         channels: 3 for colour, 1 for grey.
-        depth: Bits of a pixel that a grey file of 16 bits uses, 9 to 16.
+        depth: How many bits the pixels of a grey 16-bit file use, 9 to 16.
 
     Returns:
         `[C, side, side]`, uint8.
 
     Raises:
-        DataError: If the file is missing, damaged, truncated, no image, implausibly large, or has pixels of a kind that
-            is not read; it names the file.
+        DataError: If the file is missing, damaged, truncated, not an image, implausibly large, or has pixels of a kind
+            that is not read; the message names the file.
         OSError: If the storage fails.
     """
     try:
@@ -116,7 +117,7 @@ def _check_depth(image: Image.Image, depth: int) -> None:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Return the loaded picture as a person would see it; a TIFF is turned by Pillow."""
+    """Return the loaded picture as a person would see it; Pillow itself turns a TIFF."""
     image.load()
     turn = orientation(image)
     return image if turn is None else image.transpose(turn)
@@ -143,14 +144,14 @@ def _of_mode(image: Image.Image, channels: int, depth: int) -> Image.Image:
 
 
 def is_transparent(image: Image.Image) -> bool:
-    """Return whether some pixel of a loaded picture is transparent in part."""
+    """Return whether some pixel of a loaded picture is transparent, fully or partly."""
     if not image.has_transparency_data:
         return False
     return int(np.asarray(image.convert("RGBA").getchannel("A")).min()) < 255
 
 
 def _of_8_bits(image: Image.Image, depth: int) -> Image.Image:
-    """Return a grey picture of 16 bits in the upper 8 bits of its true depth, whereas Pillow would clip."""
+    """Return a grey 16-bit picture in 8 bits, the upper 8 of its true depth; Pillow would clip the values."""
     values = np.asarray(image).astype(np.int64)
     lowest, highest = int(values.min()), int(values.max())
     if lowest < 0 or highest >= 1 << depth:
@@ -174,7 +175,7 @@ def _shorter_to(image: Image.Image, side: int) -> Image.Image:
 
 
 def _middle(image: Image.Image) -> Image.Image:
-    """Return the middle of a long picture; a picture of an ordinary shape is returned as it is, to the bit."""
+    """Return the middle of a long picture; return a picture of an ordinary shape unchanged."""
     width, height = image.size
     longest = _MAX_ASPECT * min(width, height)
     if max(width, height) <= longest:

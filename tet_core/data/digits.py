@@ -1,8 +1,8 @@
 """The digits data set: 1,797 real scans of handwritten digits, 8x8 pixels of 17 grey levels.
 
 It is part of scikit-learn, so nothing is downloaded. It has no train/test split, so we make one: the last fifth of each
-class, in file order, is the test set. Neighbouring scans come from the same writer, so the writers of the test set are
-mostly not in the training set; with a random split they would be.
+class, in file order, is the test set. Neighbouring scans come from the same writer, so most writers of the test set are
+not in the training set. With a random split, most writers would be in both.
 
 Source: Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998.
 """
@@ -22,7 +22,7 @@ MEAN, STD = 4.8851, 6.0073
 
 # The file that `sklearn.datasets.load_digits` reads: on each line the pixels of a scan and its class.
 FILE = "sklearn/datasets/data/digits.csv.gz"
-SIZE = 8  # pixels of a side, as scanned
+SIZE = 8  # width and height of a scan, in pixels
 TEST_FRACTION = 5  # one fifth, rounded down within each class
 
 

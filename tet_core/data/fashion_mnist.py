@@ -57,7 +57,7 @@ def load_fashion_mnist(root: Path, *, debian_folder: Path = DEBIAN_FOLDER, url: 
         url: The URL of the files' folder, with a slash at the end.
 
     Raises:
-        DataError: If the data set is missing and cannot be downloaded, or a file is damaged; it names the file.
+        DataError: If the data set is missing and cannot be downloaded, or a file is damaged; the message tells which.
     """
     card = FashionMnist().card()
     folder = find_or_download(root, debian_folder, url)

@@ -1,6 +1,6 @@
 """Data sets that are folders of files: their files with labels, and a split that is given or drawn by a seed.
 
-`tet_core.inventory` finds the files. Here they get labels, and a drawn split is drawn.
+`tet_core.inventory` finds the files. Here they get labels and, if the folders give no split, one is drawn.
 """
 
 from collections.abc import Collection, Sequence

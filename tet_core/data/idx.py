@@ -32,7 +32,7 @@ def read_idx(path: Path) -> Tensor:
         A uint8 tensor of the file's shape.
 
     Raises:
-        DataError: If the file is missing, damaged, truncated, too long, or not IDX of uint8; it names the file.
+        DataError: If the file is missing, damaged, truncated, too long, or not IDX of uint8; the message names it.
     """
     content = _unzip(path)
     if len(content) < 4 or content[:3] != bytes((0, 0, _UINT8)):

@@ -1,6 +1,6 @@
-"""What is worth knowing about image files.
+"""Remarks about image files, and a check of files that an earlier version read differently.
 
-Pixels that use few of their bits, further frames, and files that an earlier version read differently.
+The remarks are about pixels that use few of their bits, and about files with several frames.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,11 @@ from tet_core.data import decoding
 from tet_core.errors import EnvironmentMismatch
 from tet_core.inventory.reader import FIRST_IMAGE_SUFFIXES, IMAGE_READER, READER
 
-_LOOKED_AT = 16  # files that the words are about: a few show what is odd, and all would take an epoch
+_LOOKED_AT = 16  # number of files that are opened: a few show what is unusual, and all would take as long as an epoch
 
 
 def peculiarities(files: Sequence[Path]) -> str:
-    """Return words about a few of a data set's files, spread over all; empty if there is nothing to say."""
+    """Return remarks about a few of a data set's files, evenly spread over all; empty if there are none."""
     spread = [files[place * len(files) // _LOOKED_AT] for place in range(_LOOKED_AT)] if files else []
     looked_at = list(dict.fromkeys(spread))
     deep, highest, frames, depths = 0, 0, 0, 0
@@ -48,7 +48,9 @@ def peculiarities(files: Sequence[Path]) -> str:
 
 
 def check_reader(record: Mapping[str, Any], files: Sequence[Path]) -> None:
-    """Check that a stage of an older reader of image files may continue: no file is read differently by this one.
+    """Check that a stage begun with an older reader of image files may continue.
+
+    It may if this reader reads every file as the older one did.
 
     Args:
         record: The environment's record of the stage so far.

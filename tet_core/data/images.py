@@ -43,7 +43,7 @@ class ImageFiles:
         labels: `[N]`, int64.
         side: Side of the canvas, in pixels.
         channels: 3 for colour, 1 for grey.
-        depth: Bits of a pixel that a grey file of 16 bits uses.
+        depth: How many bits the pixels of a grey 16-bit file use.
         device: The device of the batches.
     """
 
@@ -79,7 +79,7 @@ class ImageFiles:
         return replace(self, labels=self.labels.to(device), device=device)
 
     def content(self) -> Iterator[Buffer]:
-        """Yield the reader, names, sizes and labels: reading the pixels would take as long as an epoch."""
+        """Yield the reader's version, names, sizes and labels: reading the pixels would take as long as an epoch."""
         yield f"{self.side} {self.channels} {self.depth} reader {READER}".encode()
         for name, label in zip(self.names, self.labels.tolist(), strict=True):
             yield f"{name}\0{(self.root / name).stat().st_size}\0{label}\n".encode("utf-8", "surrogateescape")
@@ -140,7 +140,7 @@ def _depth(config: ImageNet | ImageFolder) -> int:
 
 
 def _rule(config: ImageNet | ImageFolder, root: Path, side: int) -> BadFileRule:
-    """Return what to do with files that cannot be decoded; they are decoded as training decodes them."""
+    """Return what to do with files that cannot be decoded; the check decodes files as training does."""
     if config.bad_files == "refuse":
         return REFUSE
     channels, depth = config.card().in_channels, _depth(config)

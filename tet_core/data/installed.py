@@ -1,6 +1,6 @@
 """Data sets from other packages that are installed on the nodes, found by name.
 
-Shapes: N samples, B of a batch.
+Shapes: N samples, B samples of a batch.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from tet_core.errors import DataError, errors_of_entry_point
 def load_installed(config: EntryPointDataset, root: Path, T: int | None) -> Dataset:
     """Call the function that a package offers under `tet.datasets`, and check its data set against the spec.
 
-    It is called with `root` (the data root), `T` (None for still images) and the spec's options, and returns a
+    The function gets `root` (the data root), `T` (None for still images) and the spec's options, and returns a
     `tet_core.Dataset`.
 
     Raises:
@@ -47,7 +47,7 @@ def load_installed(config: EntryPointDataset, root: Path, T: int | None) -> Data
 
 
 def _guarded(samples: Samples, name: str, shape: tuple[int, ...], card: DatasetCard) -> Samples:
-    """Return samples whose errors name their entry point; a `Split` needs none, because it is this package's code."""
+    """Return samples whose errors name their entry point; return a `Split` unchanged, because its code is ours."""
     return samples if isinstance(samples, Split) else _SamplesOfEntryPoint(samples, name, shape, card.input_size)
 
 
@@ -58,7 +58,7 @@ class _SamplesOfEntryPoint:
     Attributes:
         samples: The package's samples.
         name: The package's entry point.
-        shape: The shape of a sample without its pixels: `[C]`, of events `[T, C]`.
+        shape: The shape of a sample without its pixels: `[C]`, or `[T, C]` for events.
         input_size: H = W of the network's input; a sample may be larger.
     """
 
@@ -69,7 +69,7 @@ class _SamplesOfEntryPoint:
 
     @property
     def labels(self) -> Tensor:
-        """`[N]`, int64 or uint8; what is no tensor of integers is refused by `check_against_card`."""
+        """`[N]`, int64 or uint8; `check_against_card` refuses labels that are not a tensor of integers."""
         with errors_of_entry_point(self.name):
             labels = self.samples.labels
         return cast_labels(labels) if isinstance(labels, Tensor) else labels

@@ -32,7 +32,7 @@ class Batch(NamedTuple):
 class TrainLoader:
     """The training set, batch by batch; the last batch of an epoch may be smaller.
 
-    With several workers each worker gets its share of every batch; a share of a small batch may have no sample.
+    With several workers each worker gets its share of every batch; of a small batch, a share may be empty.
 
     Args:
         dataset: The data set.
@@ -88,10 +88,10 @@ class TrainLoader:
 
 
 def _check_augmentable(steps: Sequence[AugmentationStep], dtype: torch.dtype) -> None:
-    """Check that the images have the units of the steps: some compute with whole numbers from 0 to 255.
+    """Check that the images have the units of the steps: some steps compute with whole numbers from 0 to 255.
 
     Raises:
-        ConfigError: If a step would round or clip the images to nothing.
+        ConfigError: If such a step would get floating point or bool images, which it would round or clip.
     """
     if not dtype.is_floating_point and dtype is not torch.bool:
         return

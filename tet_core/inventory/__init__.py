@@ -1,6 +1,6 @@
-"""What lies in the folders of a data set, without decoding a file and without torch.
+"""The files in the folders of a data set, found without decoding a file and without torch.
 
-The readers on the nodes and the API's validation both use it, so they agree on what counts.
+The readers on the nodes and the API's validation both use it, so they agree on which files count.
 """
 
 import os

@@ -84,7 +84,7 @@ def _noted(path: tuple[str, ...], detail: str) -> Inspection:
 
 
 def _downloaded(config: FashionMnist | Cifar10 | Cifar100, root: Path) -> Inspection:
-    """Say it if a data set that is downloaded on demand is not there; the nodes may have network or not."""
+    """Note that a data set that is downloaded on demand is missing; the nodes may have a network or not."""
     if published.is_present(config, root):
         return Inspection()
     detail = f"{root / config.name}: the files are not there; the first trial downloads them, if its node can"
@@ -145,7 +145,7 @@ def _folders(config: Folders, root: Path, shares: Collection[SplitShares], deadl
 
 
 def missing_folders(config: Folders, root: Path) -> str | None:
-    """Return what is missing of a data set's folders, with how to get it; None if they are there."""
+    """Return which folders of a data set are missing, and how to get them; None if all are there."""
     folder = folder_of(config, root)
     match config:
         case ImageNet():
@@ -188,7 +188,7 @@ def too_many_bad(num: int, total: int, share: float, example: str) -> str:
 
 
 def _compare(config: Folders, inventory: Inventory, shares: Collection[SplitShares], found: Inspection) -> None:
-    """Add what is wrong with the sizes of the classes, or worth knowing about them."""
+    """Add the faults of the sizes of the classes, and notes about them."""
     if inventory.is_complete:
         faults, notes = share_findings(class_sizes(config, inventory), shares)
         found.faults += faults

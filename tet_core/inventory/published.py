@@ -32,7 +32,7 @@ class CifarFiles:
 
 @dataclass(frozen=True)
 class CifarVersions:
-    """The two versions of one CIFAR data set that can be read, and the name of the archive of the first."""
+    """The two versions of one CIFAR data set that can be read, and the name of the python version's archive."""
 
     python: CifarFiles
     binary: CifarFiles
@@ -62,7 +62,7 @@ CIFAR = {
 
 
 def cifar_folder(version: CifarFiles, own: Path) -> Path | None:
-    """Return the folder with all files of a version: that of its archive in `own`, or `own`; None if neither has."""
+    """Return the folder with all files of a version: the archive's folder in `own`, or `own`; None if there is none."""
     for folder in (own / version.folder, own):
         if all((folder / file).is_file() for part in version.parts for file in part):
             return folder
@@ -87,7 +87,7 @@ def is_present(config: FashionMnist | Cifar10 | Cifar100, root: Path) -> bool:
 
 
 def missing_imagenet(folder: Path) -> str | None:
-    """Return what is missing of ImageNet, with how to get it; None if both folders are there."""
+    """Return which folders of ImageNet are missing, and how to get them; None if both are there."""
     missing = [part for part in IMAGENET_PARTS if not (folder / part).is_dir()]
     if not missing:
         return None
@@ -100,7 +100,7 @@ def missing_imagenet(folder: Path) -> str | None:
 
 
 def missing_dvs_cifar10(folder: Path) -> str | None:
-    """Return what is missing of CIFAR10-DVS, with how to get it; None if all class folders are there."""
+    """Return which class folders of CIFAR10-DVS are missing, and how to get them; None if all are there."""
     missing = [name for name in CIFAR10_CLASSES if not (folder / name).is_dir()]
     return _how_to_get_dvs_cifar10(folder, missing) if missing else None
 

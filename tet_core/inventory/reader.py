@@ -2,9 +2,9 @@
 
 from tet_core.config import DatasetConfig, ImageFolder, ImageNet, Saccades
 
-# Increase it when the same file gives other pixels, or when other files are taken. Reader 1 had no version.
+# Increase this version when the same file gives other pixels, or when other files are taken. Reader 1 had no version.
 READER = 2
-# Name of the reader's version in the environment's record of data sets of image files.
+# The key of the reader's version in an environment's record, if the data set has image files.
 IMAGE_READER = "image_reader"
 
 # The endings that reader 1 took.
@@ -19,7 +19,7 @@ RECORDING_SUFFIXES = frozenset((".aedat",))
 
 
 def of_images(config: DatasetConfig) -> ImageFolder | ImageNet | None:
-    """Return the part of a config that names image files, or None: simulated events come from the images below."""
+    """Return the part of a config that names image files, or None; for simulated events, look at their still images."""
     if isinstance(config, Saccades):
         return of_images(config.base)
     return config if isinstance(config, ImageFolder | ImageNet) else None

@@ -1,8 +1,8 @@
-"""The files of one folder of classes: those that count, those that are left out by kind, and those that cannot be read.
+"""The files in class folders: those that count, those that are left out, by kind, and those that cannot be read.
 
 Files are sorted by name, runs of digits as numbers, so their order does not depend on the file system. Links to files
 are followed, and so is a class folder that is a link. A link to a folder below a class is left out, because it could
-lead back.
+lead to a folder above it.
 """
 
 import os
@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from tet_core.errors import DataError
 
-# Files that systems put into folders on their own; names that start with a dot are hidden too.
+# Files that operating systems put into folders. Names that start with a dot are hidden too.
 _OF_SYSTEMS = frozenset(("thumbs.db", "desktop.ini"))
 _LOOK_AT_CLOCK = 64  # number of entries between two looks at the clock
 
@@ -31,7 +31,7 @@ class UnreadableFolder(DataError):  # noqa: N818 - named for what it says
 
 
 class BadFile(NamedTuple):
-    """A file with an ending that counts, whose content cannot be read, and why."""
+    """A file with an ending that counts, whose content cannot be read, and the reason."""
 
     path: Path
     why: str
@@ -78,16 +78,16 @@ def natural(text: str) -> list[tuple[int, str]]:
 
 
 def is_hidden(name: str) -> bool:
-    """Return whether a file or folder is one that people do not mean, such as `.DS_Store` or `Thumbs.db`."""
+    """Return whether a file or folder is hidden, or made by an operating system, such as `.DS_Store` or `Thumbs.db`."""
     return name.startswith(".") or name.lower() in _OF_SYSTEMS
 
 
 def class_folders(folder: Path, tally: Tally, *, beside: str = "beside the class folders") -> list[str]:
-    """Return the sorted names of the folders in a folder; count what else lies there.
+    """Return the sorted names of the folders in a folder; count everything else in the tally.
 
     Raises:
-        DataError: If the folder is missing, cannot be read, or one of the folders is a link that leads back to it, or
-            to another of them.
+        DataError: If the folder is missing, cannot be read, or one of the folders in it is a link to this folder, to
+            a folder above it, or to another of the folders.
     """
     names: list[str] = []
     with _entries(folder) as entries:

@@ -1,4 +1,4 @@
-"""How many samples of each class are tested, validated and trained on: the numbers, without drawing a sample."""
+"""How many samples of each class are tested, validated and trained on. No sample is drawn here."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
@@ -7,19 +7,19 @@ from tet_core.config import DvsCifar10, EventFolder, ImageFolder, ImageNet
 from tet_core.inventory.scanning import ClassFiles
 from tet_core.inventory.taking import Finding, Inventory, some
 
-# CIFAR10-DVS has no split: the last recordings of each class are the test set, or a tenth of a selection.
+# CIFAR10-DVS has no split: the last 100 of 1,000 recordings of a class are the test set; of any other number, a tenth.
 PER_CLASS, TEST_PER_CLASS = 1_000, 100
 
 
 class SplitShares(NamedTuple):
-    """The shares of each class that a stage validates on (`validation`) and uses at all (`train_part`)."""
+    """The shares of a stage: it uses `train_part` of each class, and validates on `validation` of what it uses."""
 
     validation: float
     train_part: float
 
 
 def num_drawn(num: int, share: float) -> int:
-    """Return how many of a class's `num` samples (2 or more) are drawn for testing: one at least, and one is left."""
+    """Return how many of a class's `num` samples (2 or more) are drawn for testing: 1 to `num - 1`."""
     return min(max(round(share * num), 1), num - 1)
 
 
@@ -52,8 +52,8 @@ def _num_trained(
 def share_findings(sizes: Mapping[str, int], shares: Collection[SplitShares]) -> tuple[list[Finding], list[Finding]]:
     """Compare the sizes of the classes with what stages take of them; return the faults, and the notes.
 
-    A class without a sample to train on is a fault, and so is a validation set without any sample. That a small class
-    has no sample to validate on is only worth a note: the others have.
+    A class without a sample to train on is a fault, and so is a validation set without any sample. If some
+    classes have samples to validate on, the classes without one are only a note.
     """
     faults: list[Finding] = []
     notes: list[Finding] = []

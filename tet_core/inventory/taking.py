@@ -1,7 +1,7 @@
-"""The inventory of a folder data set: its classes by part, what is left out, and the faults that need no decoding.
+"""The inventory of a folder data set: its classes by part, what is left out, and the faults that show without decoding.
 
-The files are in `folder/train/<class>/...` and `folder/test/<class>/...`, or in `folder/<class>/...`. A class has the
-number of its name among the sorted names.
+The files are in `folder/train/<class>/...` and `folder/test/<class>/...`, or in `folder/<class>/...`. A class's
+number is the place of its name among the sorted names, from 0.
 """
 
 from collections import Counter
@@ -16,11 +16,11 @@ from tet_core.inventory.scanning import BadFile, ClassFiles, Tally, class_folder
 GIVEN = ("train", "test")  # the folders of a given split
 _EXAMPLES = 5  # how many names an error shows before "and N more"
 _FOLDER = ("dataset", "folder")
-_LEAST = 2  # files of a class from which a test set is drawn
+_LEAST = 2  # files that a class must have for a test set to be drawn from it
 
 
 class Finding(NamedTuple):
-    """What is wrong with a field of a data set, or worth knowing: its path in a stage's config, and a sentence."""
+    """A fault of a field, or a note about it: the field's path in a stage's config, and a sentence."""
 
     path: tuple[str, ...]
     detail: str
@@ -62,7 +62,7 @@ class Inventory:
         return all(each.is_complete for each in self.classes)
 
     def faults(self, num_classes: int) -> Iterator[Finding]:
-        """Yield why these folders cannot be used with `num_classes`; the first one that is not here says the most."""
+        """Yield why these folders cannot be used with `num_classes`; the first fault says the most."""
         top = self.folder if self.names is None else self.folder / self.names[0]
         if not self.train:
             yield Finding(_FOLDER, f"{top}: there are no class folders in it; expected one folder for each class")
@@ -111,7 +111,7 @@ def take_inventory(
         names: The names of the training and of the test folder; None: `train` and `test` if they are there, else the
             split is drawn.
         classes: Names of the class folders, in the order of the labels; None: all that exist, sorted.
-        deadline: As for `Tally`; afterwards class folders stay closed.
+        deadline: As for `Tally`; class folders that it interrupts are marked as incomplete.
 
     Raises:
         DataError: If a folder is missing or cannot be read, or only one of `train` and `test` is there.
@@ -150,6 +150,6 @@ def _read(folder: Path, names: Sequence[str], suffixes: frozenset[str], tally: T
 
 
 def some(names: Sequence[str]) -> str:
-    """Return the first of some names, and how many more there are."""
+    """Return the first few names, and how many more there are."""
     shown = ", ".join(names[:_EXAMPLES])
     return shown if len(names) <= _EXAMPLES else f"{shown} and {len(names) - _EXAMPLES} more"

@@ -23,9 +23,9 @@ DEVICES = ("cpu", "cuda")
 def in_use(device: str = "cpu") -> str:
     """Return the kernels that this process uses on a kind of device: "loop", or "compiled" and the build's fingerprint.
 
-    `TET_KERNELS` chooses them: `compiled`, `loop`, or `auto`, the default: compiled kernels, or the loop, with one
-    warning, if they cannot be built. The choice is made once in a process; tests that change it call
-    `in_use.cache_clear()`.
+    `TET_KERNELS` chooses them: `compiled`, `loop` or `auto`. `auto` is the default: compiled kernels or, if they cannot
+    be built, the loop and one warning. On CUDA devices the fingerprint is Triton's version. The choice is made once in
+    a process; tests that change it call `in_use.cache_clear()`.
 
     Args:
         device: "cpu", whose kernels the machine's C compiler builds, or "cuda", whose kernels Triton builds.
@@ -49,7 +49,7 @@ def in_use(device: str = "cpu") -> str:
 
 
 def kernels_for(x: Tensor) -> ModuleType | None:
-    """Return the kernels for a tensor's device and dtype: module `cpu` or `gpu`; None: the loop."""
+    """Return the kernels for a tensor's device and dtype: module `cpu` or `gpu`; None if the loop runs."""
     device = x.device.type
     if device not in DEVICES or in_use(device) == LOOP:
         return None

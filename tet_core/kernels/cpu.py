@@ -107,8 +107,8 @@ def norm_backward(
 
     Args:
         normed: The input, which has a norm.
-        grad: dL/dI, `[T, B, *]` as x. If x has one step, the sum over all steps; means then divide by the numbers of
-            one step, which gives the same.
+        grad: dL/dI, of the shape of x. If x has one step, this is the sum over all steps. The means then divide by the
+            count of one step, which gives the same dL/dx.
         total: `[C]`: the sum of d over all steps.
         total_x: `[C]`: the sum of d * (x - mean).
         out: Receives dL/dx; may be `grad`; None: dL/dx is not computed.

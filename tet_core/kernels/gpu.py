@@ -1,4 +1,6 @@
-"""Neurons, with the norms of their inputs, run by the Triton kernels, with the functions of `tet_core.kernels.cpu`.
+"""Neurons, with the norms of their inputs, run by the Triton kernels.
+
+This module has the same functions as `tet_core.kernels.cpu`.
 
 Shapes: T time steps (always axis 0), B batch, C channels, * any more axes.
 """
@@ -97,7 +99,7 @@ def norm_backward(
 
 
 def _at_most_two(inputs: Sequence[NeuronInput], steps: int) -> list[NeuronInput]:
-    """Return at most two inputs with the same sum, as the kernels need: add the others to the second one."""
+    """Return one or two inputs with the same sum: the kernels take no more, so add the others to the second one."""
     first, *others = inputs
     if len(others) < 2:
         return [first, *others]

@@ -1,11 +1,11 @@
 """The Triton kernels; `tet_core.kernels.gpu` documents and launches them.
 
-Each program runs a block of neurons over all steps. For the backward pass it first runs them forwards again, and
-writes the potentials to a scratch tensor that only it reads. Sums by channel are added chunk by chunk in a fixed order,
-without atomics, so two runs give the same bits.
+Each program runs a block of neurons over all steps. For the backward pass a program first runs its neurons forwards
+again, and writes the potentials to a scratch tensor that no other program reads. Sums by channel are added chunk by
+chunk in a fixed order, without atomics, so two runs give the same bits.
 
-Arguments in capitals are known when a kernel is compiled. The constants of the neurons are among them, since Triton
-would pass them in float32 whatever type it computes in.
+Arguments in capitals are known when a kernel is compiled. The constants of the neurons are among them, because Triton
+would pass them as float32, whatever type the kernel computes in.
 """
 
 import triton

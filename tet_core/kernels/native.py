@@ -1,10 +1,10 @@
-"""The compiled kernels: built once a machine by its C compiler, then loaded by every process.
+"""The compiled kernels: built once on each machine by its C compiler, then loaded by every process.
 
 A build takes some seconds and fits all shapes and types. It depends only on the source, the compiler and the
 instruction set, and is kept in a folder under a name computed from these.
 
-A record names the kernels by the same hash (`fingerprint`), with one difference: edits that change no result of a
-finite input, `EQUAL_EDITS`, are undone before. So a stage that was started before such an edit continues.
+An environment's record names the kernels by `fingerprint`: the same hash, but computed after `EQUAL_EDITS` are undone.
+These edits change no result if the inputs are finite. So a stage that was started before such an edit can continue.
 """
 
 import ctypes
@@ -113,7 +113,7 @@ def fingerprint() -> str:
     Raises:
         NoCompilerError: As for `library`.
     """
-    library()  # what cannot be built is not in use
+    library()  # raises the error if the kernels cannot be built
     return _name(recorded_texts())
 
 
@@ -138,7 +138,7 @@ def _name(texts: Mapping[str, str]) -> str:
 def cache_folder() -> Path:
     """Return the folder of builds, which belongs to this user: `TET_KERNEL_CACHE`, else one in the user's cache folder.
 
-    If the user's cache folder cannot be created, as in some containers, it is a folder among the temporary files.
+    If the user's cache folder cannot be created, as in some containers, builds are kept among the temporary files.
 
     Raises:
         NoCompilerError: If the folder belongs to another user, or cannot be written.
@@ -151,7 +151,7 @@ def cache_folder() -> Path:
     try:
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tet" / "kernels"
         folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError):  # the latter: the user's home is not known
+    except (OSError, RuntimeError):  # RuntimeError: the user's home is not known
         folder = Path(tempfile.gettempdir()) / f"tet-kernels-{os.getuid()}"
         folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid() or not os.access(folder, os.W_OK):

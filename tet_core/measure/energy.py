@@ -8,7 +8,7 @@ that are not 0:
     ANN:    operations * passes         multiplications, in every layer: hardware for ANNs skips no zeros
     energy = additions * addition_pj + multiplications * multiplication_pj
 
-The estimate leaves out memory, the neurons themselves and all control, and the prices are those of one
+The estimate leaves out memory, the neurons themselves and all control logic, and the prices are those of one
 manufacturing process. Compare methods by the ratio of their estimates.
 
 Source: Deng et al., ICLR 2022, section 5.2; prices: `tet_core.config.ENERGY_TABLES`.
@@ -24,8 +24,8 @@ from tet_core.data import Dataset, Samples
 from tet_core.measure.evaluation import measure
 from tet_core.measure.operations import LayerTally, tallied
 
-_UJ = 1e-6  # of a pJ
-_J = 1e-6  # of a uJ
+_UJ = 1e-6  # µJ in a pJ
+_J = 1e-6  # J in a µJ
 # The name of the estimate among the metrics of an epoch.
 VAL_ENERGY_J = "val/energy_j"
 # How many samples of a split are counted. On digits the mean over 256 samples differs from that over all by 0.2 to
@@ -36,13 +36,13 @@ NUM_SAMPLES = 256
 def energy_j(
     model: nn.Module, dataset: Dataset, split: Samples, config: TrainConfig, on_step: Callable[[], None] | None = None
 ) -> float:
-    """Return the estimated energy of an image, in J, from 256 samples of a split: the analysis's `uj_per_image`.
+    """Return the estimated energy of an image, in J, from 256 samples of a split, as `uj_per_image` in the analysis.
 
     Args:
         model: The network; it is left in evaluation mode.
         dataset: The data set that the split belongs to.
-        split: The samples, on the model's device. Samples at even distances are taken, since many data sets are
-            in the order of their classes; all of them if there are fewer than 256.
+        split: The samples, on the model's device. If there are more than 256, the counted ones are evenly spaced,
+            because many data sets are in the order of their classes.
         config: T, the neuron and the precision.
         on_step: Called after every batch. If it raises an error, the counting stops with that error.
     """
@@ -55,7 +55,7 @@ def energy_j(
 
 
 def evenly_spaced(total: int) -> Tensor:
-    """Return the indices `[M]`, int64, of the samples to count among `total`: the first, then at even distances."""
+    """Return the indices `[M]`, int64, of the samples to count among `total`: evenly spaced, from the first one."""
     count = min(NUM_SAMPLES, total)
     return torch.arange(count) * total // count
 

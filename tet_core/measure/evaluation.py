@@ -22,8 +22,8 @@ from tet_core.finite import check_loaded, infinite_buffers
 from tet_core.losses import build_loss, sdt_loss, tet_loss
 from tet_core.network import build_network, run_network
 
-# Samples of a batch, the same for all stages: metrics are sums over batches, and rounding depends on the batches.
-# 128 samples fit caches and small GPUs at any T in use.
+# Number of samples of a batch, the same for all stages: metrics are sums over batches, and rounding depends on the
+# batches. 128 samples fit caches and small GPUs at any T in use.
 BATCH_SIZE = 128
 
 
@@ -75,7 +75,7 @@ def measure_prefixes(
     on_step: Callable[[], None] | None = None,
     workers: Workers = ALONE,
 ) -> dict[int, dict[str, float]]:
-    """Measure a network at several T in one pass over the largest, whose first outputs are those of the smaller ones.
+    """Measure a network at several T in one pass at the largest T: its first outputs are those of the smaller T.
 
     This holds for networks whose output at a step depends only on the input up to that step, and for inputs whose steps
     do not depend on T: still images, but not recordings, which are sliced again for every T.
@@ -120,7 +120,7 @@ def _eq_9(outputs: Tensor, labels: Tensor) -> Tensor:
 def evaluate(
     checkpoint: Mapping[str, Any] | Path | str, *, data_root: Path | None = None, split: str = "test"
 ) -> dict[str, float]:
-    """Measure a checkpoint, from its own config only; the metrics equal those that training logged, to the last digit.
+    """Measure a checkpoint with its own config; the metrics equal those that training logged, to the last digit.
 
     Args:
         checkpoint: A checkpoint, or the path of one.

@@ -1,7 +1,7 @@
 """The health of each layer of neurons: whether it still fires, and still lets gradients through.
 
 It is measured in a forward pass of the training, so that it costs almost nothing and norms use the statistics of the
-batch. In a test they would use running statistics, which may lag behind the weights.
+batch. In an evaluation norms would use running statistics, which may be older than the weights.
 
 Shapes: T time steps, B batch, * any more axes.
 """
@@ -45,7 +45,7 @@ class LayerHealth:
 def watched(model: nn.Module) -> Iterator[dict[str, LayerHealth]]:
     """Measure the health of every layer of spiking neurons in the first forward pass within this context.
 
-    The measurement does not change a bit of the pass. Layers of ReLUs are left out, and layers behind a norm of another
+    The measurement does not change a bit of the pass. Layers of ReLUs are left out, and layers after a norm of another
     package in training. The spikes are those of the pass. The potentials are computed again for the measured samples;
     there, norms use the statistics of these samples, so the potentials are only nearly those of the pass.
 
@@ -78,7 +78,7 @@ def watched(model: nn.Module) -> Iterator[dict[str, LayerHealth]]:
         for handle in handles.values():
             handle.remove()
     if seen:
-        # Computed after the pass for all layers: between convolutions it would take twice as long and wait for the GPU.
+        # Computed after the pass for all layers: between convolutions it takes twice as long and waits for the GPU.
         figures = torch.stack([figure for each in seen.values() for figure in each.figures()]).view(-1, 2).tolist()
         healths |= {name: LayerHealth(*pair) for name, pair in zip(seen, figures, strict=True)}
 

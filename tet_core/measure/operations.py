@@ -1,7 +1,7 @@
 """Counts of a network's operations: of its convolutions and linear layers, and of their inputs.
 
-An operation is one weight applied to one input. If the input is 1 it is an addition; if it is 0, hardware that is
-driven by events does nothing. Positions in the padding count like any other.
+An operation is one weight applied to one input. If the input is 1, the operation is an addition. If the input
+is 0, hardware that is driven by events does nothing. Positions in the padding count like any other.
 
 Shapes: T time steps, B batch, C channels, H and W pixels.
 """

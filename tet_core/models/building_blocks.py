@@ -44,7 +44,7 @@ class Surroundings:
 
     def new_norm(self, config: NormConfig, num_channels: int) -> nn.Module:
         """Return a new norm for the input of a layer of neurons."""
-        v_threshold = getattr(self.neuron, "v_threshold", 1.0)  # an ANN: as with the default threshold
+        v_threshold = getattr(self.neuron, "v_threshold", 1.0)  # an ANN has no threshold: use the default
         return build_norm(config, num_channels, v_threshold=v_threshold, num_steps=self.num_steps)
 
 

@@ -1,10 +1,10 @@
-"""The convolution of all models: torch's, without one case in which torch writes beyond its memory."""
+"""The convolution of all models: torch's, except in a case in which torch writes beyond a tensor's memory."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-# Numbers of float32 in a register of AVX2.
+# How many float32 numbers a register of AVX2 holds.
 _LANES = 8
 
 

@@ -1,4 +1,4 @@
-"""Networks of other packages: called by their entry point, and checked before they are trained and when they run.
+"""Networks of other packages: built by their entry point, and checked before they are trained and when they run.
 
 Shapes: T time steps, B batch, C channels, H and W pixels, K classes.
 """
@@ -21,7 +21,7 @@ def from_entry_point(config: EntryPointModel, surroundings: Surroundings) -> nn.
 
     Raises:
         ConfigError: If no installed package offers the entry point.
-        EntryPointError: If its code fails, or gives no module, or one that cannot be trained.
+        EntryPointError: If its code fails, or returns no module, or a module that cannot be trained.
     """
     model = entry_points.call_entry_point(
         ENTRY_POINTS,
@@ -75,7 +75,7 @@ def check_outputs(outputs: object, name: str, x_TBCHW: Tensor, num_classes: int,
         trained: Whether gradients are needed.
 
     Raises:
-        EntryPointError: If they are no tensor `[T, B, K]` of floating point numbers on the input's device, or, if
+        EntryPointError: If they are not a tensor `[T, B, K]` of floating point numbers on the input's device, or, if
             needed, have no gradient.
     """
     expected = (*x_TBCHW.shape[:2], num_classes)
@@ -117,20 +117,20 @@ def _hint(outputs: object, expected: tuple[int, ...]) -> str:
 
 @contextmanager
 def errors_of_training(name: str, model: nn.Module) -> Iterator[None]:
-    """Raise an error of a network's passes as that of an entry point's code, as `errors_of_entry_point` does.
+    """Raise an error of a network's forward or backward pass as an `EntryPointError`; see `errors_of_entry_point`.
 
     Args:
         name: The entry point's name.
         model: The network.
 
     Raises:
-        EntryPointError: As there. If the network keeps state between batches, the message says so.
+        EntryPointError: As for `errors_of_entry_point`. The message tells if the network keeps state between batches.
     """
     with errors_of_entry_point(name):
         try:
             yield
         except RuntimeError as error:
-            # A module's attributes, with its buffers; its parameters lead into no graph.
+            # `vars` has a module's attributes and buffers; it has parameters too, but they lead into no graph.
             if not any(_leads_into_a_graph(vars(module)) for module in model.modules()):
                 raise
             raise EntryPointError(

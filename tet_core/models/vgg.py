@@ -15,7 +15,7 @@ POOL = 0
 def vgg_small(config: VggSmall, surroundings: Surroundings) -> nn.Module:
     """Return a network of two blocks, pool, two blocks of twice the channels, pool, linear; PyTorch's default weights.
 
-    The convolutions have no bias: the norm after each would remove it.
+    The convolutions have no bias, because the norm after each convolution would remove it.
     """
     w = config.width
     return _vgg((w, w, POOL, 2 * w, 2 * w, POOL), config.norm, surroundings)

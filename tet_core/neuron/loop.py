@@ -23,7 +23,8 @@ class SpikeLoop(torch.autograd.Function):
         g_v(t-1) = tau * dL/du(t)
 
     where dv/du includes the path through the reset: (1 - a) - u * s for a hard reset, 1 - v_threshold * s for a soft
-    one; with the reset detached, 1 - a and 1. The spikes are not kept: u shows which neuron fired.
+    one. If the reset is detached, dv/du is 1 - a for a hard reset, 1 for a soft one. The spikes are not kept: u shows
+    which neuron fired.
 
     Potentials and gradients between the steps have the computing type: float32 for a current in bfloat16.
     """
@@ -44,7 +45,7 @@ class SpikeLoop(torch.autograd.Function):
             spikes[t] = fired
             if keep:
                 potentials.append(u)
-            # The hard reset: u or exactly 0, also of an infinite u.
+            # The hard reset: u, or exactly 0 after a spike, even if u is infinite.
             v = u.masked_fill(fired, 0) if reset == "hard" else torch.sub(u, fired.to(computing), alpha=v_threshold)
         ctx.save_for_backward(*potentials)
         ctx.tau, ctx.v_threshold, ctx.surrogate, ctx.reset, ctx.detached = tau, v_threshold, surrogate, reset, detached

@@ -3,13 +3,13 @@
 Equations, for a step t (Deng et al., ICLR 2022, Eq. 1-3), with a hard reset:
 
     u(t) = tau * v(t-1) + I(t)          v(0) = 0
-    a(t) = Theta(u(t) - v_threshold)    strictly greater fires
+    a(t) = Theta(u(t) - v_threshold)    fires if u is strictly above the threshold
     v(t) = u(t) * (1 - a(t))            the reset is not detached from the gradient
 
 A soft reset subtracts the threshold instead: `v(t) = u(t) - v_threshold * a(t)`.
 
-An infinite potential fires, and a hard reset sets it to 0 as it does any other: the product above would be
-`inf * 0`, which is not a number. In the reset's gradient, `(1 - a) - u * da/du`, the last term is 0 then: a surrogate's
+An infinite potential fires, and a hard reset sets it to 0 like any other. The product above would be `inf * 0`, which
+is not a number. In the reset's gradient, `(1 - a) - u * da/du`, the last term is then set to 0, because a surrogate's
 derivative at infinity is 0.
 """
 

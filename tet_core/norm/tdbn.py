@@ -100,7 +100,7 @@ class TdBN(nn.Module):
         """Normalise a few samples, in training by their own statistics, and leave the running statistics unchanged."""
         if not self.training:
             return self(x_TBCHW)  # type: ignore[no-any-return]
-        if not x_TBCHW.numel():  # a worker without a share of the batch: nothing has no mean
+        if not x_TBCHW.numel():  # a worker without a share of the batch: an empty tensor has no mean
             return x_TBCHW.clone()
         # Not by `batch_norm`: torch refuses a single value of a channel, and a worker's share may have only one.
         var, mean = torch.var_mean(x_TBCHW, dim=(0, 1, 3, 4), correction=0)
@@ -134,8 +134,8 @@ class TdBN(nn.Module):
 class TEBN(TdBN):
     """tdBN, then a learnt scale for each time step: `y(t) = scale[t] * tdBN(x)(t)`; the scales start at 1.
 
-    Steps after the trained ones use the last scale. A checkpoint of another T gives its first
-    scales, or its last scale is repeated.
+    Steps after the trained ones use the last scale. If a checkpoint has more scales, its first ones are loaded; if it
+    has fewer, its last scale is repeated.
 
     Args:
         num_channels: C.
@@ -189,7 +189,7 @@ def average_statistics(model: nn.Module, workers: Workers) -> None:
 
 
 def at_steps(scale: Tensor, num_steps: int) -> Tensor:
-    """Return the scales `[T]` for `num_steps` steps: only the first ones, or with the last one repeated."""
+    """Return scales for `num_steps` steps: the first ones of `[T]` or, if these are too few, the last one repeated."""
     return scale[torch.arange(num_steps, device=scale.device).clamp_max(len(scale) - 1)]
 
 

@@ -44,7 +44,7 @@ class Epoch:
     layers: dict[str, LayerHealth] = field(default_factory=dict)
 
     def checkpoint(self) -> dict[str, Any]:
-        """Return the checkpoint of this epoch, from which training continues to the same bits; later epochs keep it."""
+        """Return the checkpoint of this epoch; a training that continues from it gives the same bits."""
         return self._checkpoint
 
     @cached_property

@@ -27,7 +27,7 @@ def check_samples(config: TrainConfig, dataset: Dataset) -> None:
 
 
 def try_batch(config: TrainConfig, dataset: Dataset | None, size: int) -> None:
-    """Build a stage's network, and run one batch forward and backward. The process's random draws stay as they are.
+    """Build a stage's network, and run one batch forward and backward. Later random draws of the process stay the same.
 
     Args:
         config: The stage. Recordings may be cut into more frames than its T.

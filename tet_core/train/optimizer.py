@@ -41,9 +41,9 @@ class _InMemoryOrder(torch.optim.Optimizer):
     _step: Callable[..., Any]
 
     def step(self, closure: Callable[[], float] | None = None) -> Any:
-        """Run the step of torch's class, with the same bits as result."""
+        """Run the step of torch's class; the result has the same bits."""
         with torch.no_grad():
-            if closure is not None:  # it must see the weights in their own shape
+            if closure is not None:  # the closure must see the weights in their own shape
                 return self._step(closure)
             with _in_memory_order(self):
                 return self._step()

@@ -137,7 +137,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.service.api")
     parser.add_argument("--experiments", type=int, default=10_000)
     parser.add_argument("--rate", type=float, default=50.0, help="requests a second")
-    parser.add_argument("--seconds", type=float, default=90.0, help="for how long")
+    parser.add_argument("--seconds", type=float, default=90.0, help="seconds of requests that are measured")
     arguments = parser.parse_args(argv)
     end_tidily()
     about = machine()

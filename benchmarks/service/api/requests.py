@@ -1,6 +1,6 @@
 """The requests: every GET that the API describes, except logs and event streams, and some of its POSTs.
 
-The GETs are read from the API's own description, so a new endpoint is either measured or an error here.
+The GETs are read from the API's own description, so a new GET is measured, or the benchmark fails.
 """
 
 import itertools
@@ -14,7 +14,7 @@ from benchmarks.service.api.stored import Stored, raw_spec
 
 # Endpoints that are left out: a log's answer can have any length, and a stream does not end.
 ASIDE = ("/experiments/{experiment_id}/events", "/experiments/{experiment_id}/logs")
-# Share of POSTs: of 50 requests a second, 10 change something.
+# Share of POSTs: 10 of 50 requests a second.
 POST_SHARE = 0.2
 
 
@@ -64,7 +64,7 @@ class Mix:
         for parameter, value in PARAMETERS.items():
             if parameter in path:
                 path = path.replace(parameter, value(self))
-        assert "{" not in path, f"the benchmark does not know what to ask {name} for: teach PARAMETERS"
+        assert "{" not in path, f"{name} has a parameter for which PARAMETERS has no value"
         return Request(f"GET {name}", "GET", path)
 
     def any_id(self) -> str:

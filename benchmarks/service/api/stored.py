@@ -1,6 +1,7 @@
-"""A database as after years of use: experiments in every state, their chains, stages, events and replays.
+"""A database as it is after years of use: experiments in every state, their chains, stages, events and replays.
 
-The service's own code makes the experiments; their chains, stages and events are multiplied inside PostgreSQL.
+The service's own code makes the experiments. PostgreSQL makes the chains, stages and events of all of them
+from the chains of one.
 """
 
 import random
@@ -131,7 +132,7 @@ def _plain(column: Any) -> bool:
 
 
 def _template(connection: Connection, chains: tuple[Chain, ...]) -> None:
-    """Store the chains of one experiment in a temporary table, from which the others are multiplied."""
+    """Store the chains of one experiment in a temporary table, from which PostgreSQL makes all others."""
     connection.execute(text("CREATE TEMP TABLE one (position int, id text, arm text, seed int) ON COMMIT DROP"))
     rows = [{"p": i, "i": chain.id, "a": chain.arm, "s": chain.seed} for i, chain in enumerate(chains)]
     connection.execute(text("INSERT INTO one VALUES (:p, :i, :a, :s)"), rows)

@@ -2,9 +2,10 @@
 
     python -m benchmarks.service.cluster [--chains 1000] [--nodes 8] [--gpus 8] [--short 64]
 
-Both run on the same nodes, one after the other, with as many trials and the same settings of reuse and concurrency.
-Time counts from the start of a process to the end of its last trial, so it includes the driver's work before the first
-trial. A trial of bare Tune reports once; a stage of the service starts an attempt, commits an epoch and marks its end.
+Both run on the same nodes, one after the other, with the same number of trials and the same settings of reuse and
+concurrency. Time counts from the start of a process to the end of its last trial, so it includes the driver's work
+before the first trial. A trial of bare Tune reports once; a stage of the service starts an attempt, commits an epoch
+and marks its end.
 """
 
 import argparse
@@ -28,7 +29,7 @@ WARM_UP = 200
 
 
 def bare(nodes: Cluster, num_trials: int, *, reuse: bool) -> tuple[Measured, list[float], int]:
-    """Run bare Tune; return the measurements, the ends of the trials, and how many processes had torch."""
+    """Run bare Tune; return the measurements, the ends of the trials, and how many processes had loaded torch."""
     folder = nodes.folder / f"bare-{num_trials}-{reuse}"
     folder.mkdir()
     command = [sys.executable, "-m", "benchmarks.service.cluster.bare", "--trials", str(num_trials)]

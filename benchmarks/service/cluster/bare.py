@@ -20,7 +20,7 @@ DEMAND = {"CPU": 1, "GPU": 1}
 
 
 class Ends(Callback):
-    """A callback that records when each trial ended, and counts the processes that had torch."""
+    """A callback that records when each trial ended, and counts the processes that had loaded torch."""
 
     def __init__(self) -> None:
         self.at: list[float] = []

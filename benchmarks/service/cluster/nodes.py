@@ -30,7 +30,7 @@ STOP_S = 10.0
 
 @dataclass(frozen=True)
 class Cluster:
-    """A running cluster: a folder to write into, the environment that reaches the cluster, and its number of GPUs."""
+    """A running cluster: a folder to write into, environment variables to reach the cluster, and its number of GPUs."""
 
     folder: Path
     environment: Mapping[str, str]

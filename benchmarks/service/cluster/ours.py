@@ -24,7 +24,7 @@ ARMS, STAGES = 2, 2
 
 @dataclass(frozen=True)
 class Driven:
-    """The result of one driver: the ends of the stages, how many processes had torch, the outcome and its time."""
+    """The result of one driver: the ends of the stages, how many processes had loaded torch, the outcome, its time."""
 
     measured: Measured
     ends: list[float]
@@ -34,7 +34,7 @@ class Driven:
 
 
 def spec_of(num_chains: int, *, reuse: bool) -> Experiment:
-    """Return a spec of two arms of two train stages, over as many seeds as give `num_chains` chains."""
+    """Return a spec of two arms of two train stages, over the number of seeds that gives `num_chains` chains."""
     stage = {"kind": "train", "T": 2, "epochs": 1, "loss": {"name": "tet"}}
     return parse(
         {

@@ -79,7 +79,7 @@ def _reports(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _metrics(epoch: int) -> dict[str, float]:
-    # The metric "torch" reports whether the trial's process has torch, which it must not have.
+    # The metric "torch" reports whether the trial's process has loaded torch, which it must not do.
     return dict.fromkeys(OF_AN_EPOCH, 0.5) | {"epoch_time_s": 0.0, "torch": float("torch" in sys.modules)}
 
 

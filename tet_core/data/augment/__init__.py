@@ -1,7 +1,7 @@
 """Augmentation of whole batches, on the batch's device. The random draws are made before each epoch.
 
 A step's table has one row of draws for each sample. The row depends only on (seed, step, epoch, sample), not on the
-batch size, the order or the other steps. So arms that have the same step get the same draws for it.
+batch size, the order or the other steps. So arms that have the same step get the same draws for this step.
 
 Shapes: N samples of the training set, B samples of a batch, C channels, H and W pixels. Frames of events,
 `[B, T, C, H, W]`, are augmented as images of T * C channels, so that all frames of a recording change in the same way.

@@ -1,4 +1,4 @@
-"""AutoAugment: 25 pairs of operations, of which each image gets one, on whole batches of still images.
+"""AutoAugment: 25 pairs of operations, of which each image gets one pair, on whole batches of still images.
 
 The operations give the same values as Pillow's; a test compares them.
 
@@ -134,7 +134,7 @@ def autocontrast(images: Tensor, level: float, signs: Tensor) -> Tensor:
 
 
 def equalize(images: Tensor, level: float, signs: Tensor) -> Tensor:
-    """Spread each channel's values so that all are about equally frequent."""
+    """Spread each channel's values so that all are nearly equally frequent."""
     values = images.flatten(2).long()
     counts = torch.zeros((*values.shape[:2], 256), dtype=torch.int64, device=images.device)
     counts.scatter_add_(2, values, torch.ones_like(values))
@@ -148,7 +148,7 @@ def equalize(images: Tensor, level: float, signs: Tensor) -> Tensor:
 
 
 def rotate(images: Tensor, level: float, signs: Tensor) -> Tensor:
-    """Rotate by up to 30 degrees about the centre, counterclockwise if the sign is positive."""
+    """Rotate by up to 30 degrees around the centre, counterclockwise if the sign is positive."""
     angles = signs.double() * math.radians(30 * level)
     cos, sin = angles.cos(), angles.sin()
     matrices = torch.stack((torch.stack((cos, -sin), 1), torch.stack((sin, cos), 1)), 1)
@@ -180,7 +180,7 @@ def _identity(images: Tensor) -> Tensor:
     return torch.eye(2, 3, dtype=torch.float64, device=images.device).repeat(len(images), 1, 1)
 
 
-# Arguments: images `[B, C, H, W]`, a level from 0 to 1, and a sign for each image `[B]`, which some do not use.
+# Arguments: images `[B, C, H, W]`, a level from 0 to 1, and a sign for each image, `[B]`. Not all operations use both.
 OPERATIONS: dict[str, Callable[[Tensor, float, Tensor], Tensor]] = {
     operation.__name__: operation
     for operation in (

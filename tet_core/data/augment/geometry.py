@@ -11,7 +11,7 @@ from tet_core.config import Crop, Cutout, Flip, ResizedCrop
 
 
 def draw_crop(step: Crop, num_samples: int, generator: torch.Generator) -> Tensor:
-    """Draw row and column of each sample's corner in the padded image: `[N, 2]`, int64."""
+    """Draw row and column of the corner of each sample's crop, in the padded image: `[N, 2]`, int64."""
     return torch.randint(0, 2 * step.padding + 1, (num_samples, 2), generator=generator)
 
 
@@ -53,7 +53,7 @@ def centre_crop(images: Tensor, size: int) -> Tensor:
 
 
 def draw_resized_crop(step: ResizedCrop, num_samples: int, generator: torch.Generator) -> Tensor:
-    """Draw each sample's rectangle, `[N, 4]`: width and height as shares of the image, left and top of the rest."""
+    """Draw each sample's rectangle, `[N, 4]`: width, height as shares of the image; left, top as shares of the rest."""
     uniform = torch.rand((num_samples, 4), generator=generator)
     area = step.min_area + uniform[:, 0] * (1 - step.min_area)
     aspect = step.max_aspect ** (2 * uniform[:, 1] - 1)
@@ -113,6 +113,6 @@ def warp(images: Tensor, matrices: Tensor) -> Tensor:
 
 
 def about_centre(matrices: Tensor, height: int, width: int) -> Tensor:
-    """Return linear maps `[B, 2, 2]`, float64, as maps about the image's centre, in the form of `warp`."""
+    """Return linear maps `[B, 2, 2]`, float64, as maps around the image's centre, in the form of `warp`."""
     centre = torch.tensor((width / 2, height / 2), dtype=torch.float64, device=matrices.device)
     return torch.cat((matrices, (centre - matrices @ centre)[:, :, None]), 2)

@@ -1,1 +1,1 @@
-"""Recordings of event cameras, read or simulated, and the frames that a network gets of them."""
+"""Recordings of event cameras, read from files or simulated, and the frames that a network gets from them."""

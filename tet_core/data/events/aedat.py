@@ -35,8 +35,8 @@ def read_aedat(path: Path) -> Events:
     """Read a recording; its events keep the order of the file.
 
     Raises:
-        DataError: If the file cannot be read, is not AEDAT 2.0, ends within an event, or is from another camera; the
-            message names the file.
+        DataError: If the file cannot be read, is not AEDAT 2.0, ends in the middle of an event, or is from another
+            camera; the message names the file.
 
     Example:
         >>> read_aedat(Path("cifar10_cat_0.aedat")).t  # doctest: +SKIP
@@ -71,7 +71,7 @@ def _end_of_header(content: bytes, path: Path) -> int:
 
     A line belongs to the header if it starts with `#`, whatever its encoding, and holds no NUL. Otherwise an event
     whose address starts with the byte of `#` (0x23) could be mistaken for a line. A DVS128's addresses start with 0,
-    so such an event is another camera's, which would be refused anyway.
+    so such an event comes from another camera and would be refused anyway.
     """
     first = content[: content.find(b"\n") + 1].strip()
     if not first.startswith(_MAGIC):

@@ -3,7 +3,9 @@
 A cache is a folder `<data root>/.frames/<key>/` with `frames.npy` `[N, T, 2, S, S]`, int16, `sha256.npy` `[N, 32]` (of
 each sample's frames) and `recipe.json`, which names everything that the frames depend on. The key is the SHA-256 of the
 recipe, so a cache is never out of date. A writer fills a temporary folder and renames it when it is whole. Writers of
-one key wait for each other, and each removes the folders that killed writers left.
+one key wait for each other, and each of them removes the folders that killed writers left.
+
+Shapes: N samples, T frames, S: the width and height of the network's input, in pixels.
 """
 
 import hashlib
@@ -76,8 +78,8 @@ class FrameRequest:
 def cached(request: FrameRequest, root: Path) -> Frames:
     """Open a cache; write it first if it is missing or damaged.
 
-    It is looked for, and made, under the data root; if that cannot be written, under the user's cache folder
-    (`$XDG_CACHE_HOME`, else `~/.cache`).
+    It is looked for under the data root, then under the user's cache folder (`$XDG_CACHE_HOME`, else `~/.cache`). It is
+    written to the first of these places that can be written.
 
     Raises:
         DataError: If neither place can be written, the disk is full, or a recording cannot be read.
@@ -163,7 +165,7 @@ def _put_in_place(temporary: Path, target: Path, request: FrameRequest) -> None:
 
 
 def _write(request: FrameRequest, folder: Path) -> None:
-    """Write all three files, but not through a memory map: then a full disk would kill the process."""
+    """Write all three files, but not through a memory map: with one, a full disk would kill the process."""
     checksums = np.empty((request.num_samples, 32), np.uint8)
     done = 0
     with (folder / "frames.npy").open("wb") as file:

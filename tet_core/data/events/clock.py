@@ -1,8 +1,8 @@
 """Faults of a recording's clock, which would mix its events or leave its frames empty.
 
 Events are sorted by time before they are cut, which is right for a camera whose events come a little out of order. If
-the clock was set back while the camera recorded, sorting interleaves what came before with what came after. If a few
-times are far from all others, slices of equal time are empty but for one or two.
+the clock was set back while the camera recorded, sorting mixes the events from before and after. If a few times are far
+from all others, nearly all slices of equal time are empty.
 """
 
 import numpy as np
@@ -11,9 +11,9 @@ from tet_core.data.events.recording import Events, Slicing, in_time_order, unwra
 
 # A clock that goes back by more than this, µs, has been set: a camera's events are out of order by far less.
 SET_BACK_US = 10_000
-# Of a short recording the same is said of a smaller step, as a share of its span.
+# In a short recording a smaller step is enough: the span divided by this number.
 _SET_BACK_SHARE = 10
-_LEAST = 10  # events: among fewer, no time can be told to be far from the others
+_LEAST = 10  # events: among fewer, no one can say that a time is far from the others
 
 
 def clock_fault(events: Events, slicing: Slicing) -> str | None:
@@ -22,9 +22,9 @@ def clock_fault(events: Events, slicing: Slicing) -> str | None:
     The rules, for recordings of 10 events or more:
 
     - A clock that goes back by more than 10 ms, or by more than a tenth of the recording if that is shorter, has been
-      set back, unless it is a single event whose time is off and the next event continues from the one before.
+      set back, unless only one event's time is wrong, and the event after it continues from the event before it.
     - For slices of equal time: a gap without events that is longer than all the rest of the recording leaves more than
-      half of the slices empty. A single time that is off makes such a gap, and so does a clock that is set.
+      half of the slices empty. One wrong time makes such a gap, and so does a clock that was set.
 
     A counter of 32 bits that wraps is continued first, as in `recording.in_time_order`.
     """
@@ -36,7 +36,8 @@ def clock_fault(events: Events, slicing: Slicing) -> str | None:
     steps = np.diff(t)
     for place in np.flatnonzero(steps < -max(least, 1)).tolist():
         before, after = int(t[place]), int(t[place + 1])
-        # The event after the step, or the one before it, is alone in being off; so is one at either end.
+        # Accept one wrong time: that of the event after the step, or that of the event before it. An event
+        # at an end of the recording has only one neighbour, so its time is taken to be the wrong one.
         after_is_off = place + 2 == len(t) or int(t[place + 2]) >= before - least
         before_is_off = place == 0 or after >= int(t[place - 1]) - least
         if not after_is_off and not before_is_off:

@@ -3,7 +3,7 @@
 A pixel keeps a reference of log intensity. Each time the log intensity is `threshold` away from the reference, the
 pixel fires an event, of polarity 1 upwards and 0 downwards, and the reference moves by `threshold` in that direction.
 
-Shapes: B images of H and W pixels, S pixels of a side of the camera's array, K steps of the path.
+Shapes: B images of H and W pixels, K steps of the path, S: the width and height of the camera's array, in pixels.
 
 Source: the pixel of Lichtsteiner, Posch and Delbruck, IEEE J. Solid-State Circuits 43, 2008; three saccades along a
 triangle, 100 ms each, of Orchard et al., Frontiers in Neuroscience 9, 2015 (N-MNIST); the image moves on a closed
@@ -84,18 +84,18 @@ def fired(log_intensities: Iterator[Floats], t: Floats, threshold: float) -> lis
         B recordings; times are rounded down to whole µs.
     """
     start = next(log_intensities)
-    before = np.zeros_like(start)  # log intensity, in thresholds above the pixel's first one
+    before = np.zeros_like(start)  # log intensity, in thresholds above the pixel's first log intensity
     level = np.zeros_like(start)  # the reference: a whole number of thresholds, so that no rounding error accumulates
     pieces: list[list[NDArray[np.generic]]] = []
     for k, log_intensity in enumerate(log_intensities, 1):
         now = (log_intensity - start) / threshold
-        # How many whole thresholds were crossed, upwards positive.
+        # How many whole thresholds were crossed; positive if upwards.
         crossed = np.trunc(now - level)
         place = np.nonzero(crossed)
         number = np.abs(crossed[place]).astype(np.int64)
         image, y, x = (np.repeat(axis, number) for axis in place)
         upwards = np.repeat(crossed[place] > 0, number)
-        # 1, 2, ... within each pixel's own crossings.
+        # The number of each crossing among those of its pixel in this step: 1, 2, ...
         ordinal = np.arange(len(image)) - np.repeat(np.cumsum(number) - number, number) + 1
         reached = np.repeat(level[place], number) + np.where(upwards, ordinal, -ordinal)
         first, last = np.repeat(before[place], number), np.repeat(now[place], number)
@@ -129,7 +129,7 @@ def _moved(images: Floats, size: int, path: Trajectory) -> Iterator[Floats]:
 
 
 def scaled(images: Floats, side: int) -> Floats:
-    """Return images `[B, H, W]` scaled bilinearly to `side` x `side` pixels; a smaller image has averages."""
+    """Return images `[B, H, W]` scaled bilinearly to `side` x `side` pixels; pixels of a smaller image are averages."""
     rows, columns = (_weights(length, side) for length in images.shape[1:])
     return np.round(rows @ images @ columns.T * _GREY_LEVELS) / _GREY_LEVELS
 
@@ -147,7 +147,7 @@ def _weights(old: int, new: int) -> Floats:
 def _on_background(images: Floats, size: int) -> Floats:
     """Return images in the middle of `size` x `size` pixels that are as bright as the median of the image's border.
 
-    Thus a digit on black stays on black, and the edge of a photograph adds as little contrast as possible.
+    So a digit on black stays on black, and the edge of a photograph adds as little contrast as possible.
     """
     side = images.shape[1]
     rim = np.ones((side, side), bool)

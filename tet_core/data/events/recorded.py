@@ -63,7 +63,7 @@ def load_event_folder(config: EventFolder, root: Path, T: int) -> Dataset:
     """Load a user's recordings from class folders.
 
     Raises:
-        DataError: If folders are missing or differ from the config, or a recording is damaged, empty, has pixels
+        DataError: If folders are missing or differ from the config, or a recording is damaged, empty, has events
             outside `sensor_size` or a clock that was set; the message names the file.
     """
     if (missing := missing_folders(config, root)) is not None:
@@ -98,7 +98,7 @@ def _rule(config: EventFolder, root: Path) -> BadFileRule:
 def _read(path: Path, config: DvsCifar10 | EventFolder) -> Events:
     """Read a recording and check its clock.
 
-    The published recordings are as they are, so of these a faulty clock is only told.
+    The published recordings are used as they are, so their faulty clocks are only reported.
 
     Raises:
         DataError: If it is damaged or empty, or its clock was set.

@@ -1,6 +1,6 @@
 """A recording of events, and its frames: the number of events of each pixel in each slice of time.
 
-Shapes: N events, T slices, S pixels of a side of the network's input.
+Shapes: N events, T slices, S: the width and height of the network's input, in pixels.
 """
 
 from typing import Literal, NamedTuple
@@ -47,8 +47,8 @@ def frames(
         slicing: "count": slice k has the events from `floor(k N / T)` to below `floor((k + 1) N / T)`, so that the
             numbers of events differ by at most one. "time": k = `floor(T (t - first) / (last - first))`, and the last
             event's time belongs to the last slice; if all times are equal, all events are in the last slice.
-        sensor_size: Pixels of a side of the camera's array.
-        input_size: S. Above `sensor_size` some pixels get no event.
+        sensor_size: The width and height of the camera's array, in pixels.
+        input_size: S. If it is larger than `sensor_size`, some pixels get no event.
         name: The recording's name, for errors.
 
     Returns:
@@ -79,11 +79,10 @@ def frames(
 
 
 def in_time_order(events: Events) -> Events:
-    """Return the same events in the order of time.
+    """Return the events in the order of time, with times that continue where the counter of 32 bits wrapped.
 
-    Times are counted in 32 bits. Two successive events are less than 2^31 µs (35.8 minutes) apart, forwards or
-    backwards, so a larger step means that the counter wrapped. Then the events are sorted; events of equal time keep
-    their order.
+    Two successive events are taken to be less than 2^31 µs (35.8 minutes) apart, forwards or backwards. So a larger
+    step means that the counter wrapped, and all later times change by 2^32 µs. Events of equal time keep their order.
     """
     t = unwrapped(events.t)
     if bool((np.diff(t) >= 0).all()):
@@ -125,6 +124,6 @@ def check_range(events: Events, sensor_size: int, name: str) -> None:
         bad = np.flatnonzero((values < 0) | (values >= limit))
         if len(bad):
             raise DataError(
-                f"{name}: event {bad[0]} has {axis} = {values[bad[0]]}, which is not among 0 to {limit - 1} "
+                f"{name}: event {bad[0]} has {axis} = {values[bad[0]]}, which is not from 0 to {limit - 1} "
                 f"({len(bad)} of {len(values)} events are out of range)"
             )

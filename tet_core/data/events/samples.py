@@ -1,6 +1,6 @@
 """Frames of recordings as the samples of a data set.
 
-Shapes: N samples, B of a batch, T frames, S pixels of a side.
+Shapes: N samples, B samples of a batch, T frames, S: the width and height of the network's input, in pixels.
 """
 
 from collections.abc import Iterator
@@ -70,7 +70,7 @@ def of_frames(
 
     Args:
         card: The data set's card; its numbers of samples need not match.
-        request: The request for the frames, those of the training samples first.
+        request: The request for the frames; those of the training samples come first.
         root: The data root, for the cache.
         train_labels: `[N]`, int64.
         test_labels: `[M]`, int64.

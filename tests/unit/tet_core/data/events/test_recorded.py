@@ -138,7 +138,7 @@ def test_a_changed_recording_makes_new_frames(tmp_path: Path) -> None:
     [
         ({"num_classes": 3}, r"events: holds 2 class folders \(a, b\); num_classes is 3"),
         ({"folder": "elsewhere"}, "event_folder is not here: looked for .*/elsewhere; put one folder"),
-        ({"sensor_size": 64}, r"b/2\.aedat: event 1 has x = 64, which is not among 0 to 63"),
+        ({"sensor_size": 64}, r"b/2\.aedat: event 1 has x = 64, which is not from 0 to 63"),
     ],
 )
 def test_folders_that_are_not_as_the_config_says_are_refused(

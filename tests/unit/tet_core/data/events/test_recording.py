@@ -106,10 +106,10 @@ def test_events_at_one_time_are_all_in_the_last_frame_if_slices_have_equal_time(
 @pytest.mark.parametrize(
     ("row", "complaint"),
     [
-        ((0, 4, 0, 0), r"^r: event 1 has x = 4, which is not among 0 to 3 \(1 of 3 events"),
+        ((0, 4, 0, 0), r"^r: event 1 has x = 4, which is not from 0 to 3 \(1 of 3 events"),
         ((0, -1, 0, 0), "event 1 has x = -1"),
-        ((0, 0, 9, 0), "event 1 has y = 9, which is not among 0 to 3"),
-        ((0, 0, 0, 2), "event 1 has p = 2, which is not among 0 to 1"),
+        ((0, 0, 9, 0), "event 1 has y = 9, which is not from 0 to 3"),
+        ((0, 0, 0, 2), "event 1 has p = 2, which is not from 0 to 1"),
     ],
 )
 def test_an_event_out_of_range_is_named(row: Row, complaint: str) -> None:
