@@ -13,6 +13,7 @@ from tet_core.data import Dataset, Samples, load_dataset
 from tet_core.errors import ConfigError
 from tet_core.finite import check_loaded, infinite_buffers
 from tet_core.measure.evaluation import measure_prefixes
+from tet_core.models.convolution import convolution_record
 from tet_core.network import build_network
 from tet_core.train.stage import StageStart
 
@@ -102,4 +103,5 @@ class Subject:
         dataset = self.dataset(self.config.T)
         num_parameters = sum(parameter.numel() for parameter in self.model.parameters())
         sha256 = weights_sha256(self.model.state_dict())
-        return StageStart(sha256, environment.record_of(self.config), dataset.facts, num_parameters)
+        record = environment.record_of(self.config) | convolution_record(self.model, environment.device(self.config))
+        return StageStart(sha256, record, dataset.facts, num_parameters)

@@ -16,6 +16,7 @@ from tet_core.data import check_reader, load_dataset, with_all_fields
 from tet_core.distributed import Workers
 from tet_core.errors import CheckpointError, ConfigError, EnvironmentMismatch
 from tet_core.measure.layer_health import LayerHealth
+from tet_core.models.convolution import convolution_record
 from tet_core.train.stage import Stage, StageStart
 
 # Name of a field of the environment's record: the bits depend on the number of workers.
@@ -130,6 +131,7 @@ def train_epochs(
     initial, resume = workers.from_first((initial, resume))
     with environment.applied(config):
         stage = Stage(config, load_dataset(config.dataset, data_root, T=config.T), on_step or _nothing, workers)
+        record |= convolution_record(stage.model, environment.device(config))
         start = 0
         if resume is not None:
             _check_same(resume, config, record)

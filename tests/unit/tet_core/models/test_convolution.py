@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from tet_core.models.convolution import Conv2d
+from tet_core.models.convolution import Conv2d, convolution_record
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -32,3 +32,16 @@ def test_the_output_is_channels_last_where_the_input_is(monkeypatch: pytest.Monk
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
     x = torch.randn(2, 4, 6, 6).contiguous(memory_format=torch.channels_last)
     assert Conv2d(4, 12, 1, stride=2)(x).is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(
+    ("capability", "in_channels", "kernel", "expected"),
+    [("AVX2", 4, 1, {"convolution_1x1": 2}), ("AVX512", 4, 1, {}), ("AVX2", 8, 1, {}), ("AVX2", 4, 3, {})],
+)
+def test_the_record_names_only_networks_whose_results_have_changed(
+    capability: str, in_channels: int, kernel: int, expected: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    model = nn.Sequential(nn.ReLU(), Conv2d(in_channels, 16, kernel))
+    assert convolution_record(model, torch.device("cpu")) == expected
+    assert convolution_record(model, torch.device("cuda")) == {}
