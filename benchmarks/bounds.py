@@ -28,7 +28,7 @@ class Bound:
         """Return the figure as a row of the table."""
         limit = "" if self.limit is None else f"≤ {self.limit:g} {self.unit}"
         verdict = "" if self.limit is None else ("holds" if self.holds else "BROKEN")
-        return f"{self.name:<66} {self.value:>12,.3f} {self.unit:<8} {limit:<14} {verdict}".rstrip()
+        return f"{self.name:<84} {self.value:>12,.3f} {self.unit:<8} {limit:<14} {verdict}".rstrip()
 
 
 def machine() -> dict[str, Any]:

@@ -34,9 +34,9 @@ from tet_core.train.optimizer import build_optimizer
 
 PACKAGES = ("torch",)
 # Cases in which the guards, which measure the health of layers, are timed. Each has a name, the side of an image in
-# pixels, the number of training samples, the channels of the network, and the limit. Networks of few channels, as in
-# examples and tests, have no limit: even a small layer needs some calls, about half a millisecond in an epoch for all
-# four layers.
+# pixels, the number of training samples, the channels of the network, and a limit: the largest permitted ratio of the
+# guards' time to an epoch's time. Networks of few channels, as in examples and tests, have no limit: even for small
+# layers the guards need some calls, which take roughly half a millisecond in an epoch for all four layers.
 GUARDED = (
     ("digits", 8, 1_437, 32, 0.01),
     ("Fashion-MNIST", 28, 60_000, 32, 0.01),
@@ -44,9 +44,11 @@ GUARDED = (
     ("digits", 8, 1_437, 4, None),
 )
 GUARDED_BATCH = 128
-# Factor on the number of rounds for small data sets: a difference of two times has more noise than either time.
+# The number of rounds is multiplied by this number for small data sets. The guards' time is the difference of two
+# durations, and the difference is noisier than each duration.
 GUARDED_ROUNDS = 10
-# A program that trains two networks of different shapes, and prints the times of their steps in s.
+# A program that trains two networks of different shapes. It prints the durations of their steps, in s, and two clock
+# times, in s since 1970: after the imports, and after the steps of the first network.
 FRESH = """
 import json, time
 import torch
@@ -85,7 +87,7 @@ def starting() -> Iterator[Bound]:
     with tempfile.TemporaryDirectory() as cache:
         cold = _process(cache)
         warm = [_process(cache) for _ in range(3)]
-    yield Bound("building the kernels, all shapes, once a node", cold["first_s"], "s", 90)
+    yield Bound("building the kernels: once per node, for all shapes", cold["first_s"], "s", 90)
     yield Bound("a fresh process, warm cache: imports and first step", max(each["whole_s"] for each in warm), "s", 6)
     yield Bound("  of that: imports", max(each["import_s"] for each in warm), "s")
     yield Bound("a reused process: first step of other shapes", max(each["reused_s"] for each in warm), "s", 0.5)
@@ -118,7 +120,7 @@ def feeding(rounds: int) -> Iterator[Bound]:
 
     times = time_alternately({"batch": lambda: next(batches), "step": step}, rounds)
     yield Bound(
-        "a batch of 32 beside vgg_small's step at T = 4", times["batch"].median / times["step"].median, "x", 0.03
+        "a batch of 32, relative to vgg_small's step at T = 4", times["batch"].median / times["step"].median, "x", 0.03
     )
 
 
@@ -147,7 +149,10 @@ def sweeping(rounds: int) -> Iterator[Bound]:
         {"sweep": lambda: list(analyse(checkpoint, sweep)), "evaluation": lambda: evaluate(checkpoint)}, rounds
     )
     yield Bound(
-        "a sweep over T = 1 to 8 beside one evaluation at 8", times["sweep"].over(times["evaluation"]), "x", 1.1
+        "a sweep over T = 1 to 8, relative to one evaluation at T = 8",
+        times["sweep"].over(times["evaluation"]),
+        "x",
+        1.1,
     )
 
 
@@ -162,7 +167,7 @@ def optimising(rounds: int) -> Iterator[Bound]:
         build = partial(build_optimizer, AdamConfig()) if name == "ours" else partial(torch.optim.Adam, fused=True)
         steps[name] = build(model.parameters()).step
     times = time_alternately(steps, rounds)
-    yield Bound("Adam's step over 9 million weights beside torch's", times["ours"].over(times["torch's"]), "x")
+    yield Bound("Adam's step over 9 million weights, relative to torch's", times["ours"].over(times["torch's"]), "x")
 
 
 def guarding(rounds: int) -> Iterator[Bound]:
@@ -177,7 +182,7 @@ def guarding(rounds: int) -> Iterator[Bound]:
         pairs = zip(times[True].seconds, times[False].seconds, strict=True)
         extra = statistics.median(guarded - plain for guarded, plain in pairs)
         epoch = math.ceil(num_train / GUARDED_BATCH) * times[False].median
-        yield Bound(f"guards beside an epoch: {name}, vgg_small of {width} channels", extra / epoch, "x", limit)
+        yield Bound(f"guards, relative to an epoch: {name}, vgg_small of {width} channels", extra / epoch, "x", limit)
 
 
 def _stepped(model: nn.Module, optimizer: torch.optim.Optimizer, x: torch.Tensor, *, watch: bool) -> None:
