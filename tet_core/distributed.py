@@ -32,7 +32,7 @@ class Workers:
 
     Attributes:
         group: The workers' process group; None: this process is the only worker.
-        rank: The number of this process among the workers, from 0; worker 0 writes files and reports.
+        rank: The number of this worker, counted from 0. Only worker 0 writes files and reports results.
         num: W, the number of workers.
     """
 
@@ -89,8 +89,8 @@ class Workers:
             value: This worker's value.
 
         Raises:
-            WorkersDifferError: If the values differ. The message has the first value that is not worker 0's, and both
-                ranks.
+            WorkersDifferError: If the values differ. The message shows worker 0's value, and the first value that differs
+                from it with the rank of its worker.
         """
         if not self.are_many:
             return
@@ -151,8 +151,9 @@ def merged_moments(workers: Workers, mean: Tensor, var: Tensor, count: int) -> t
             (but they must still be finite).
 
     Returns:
-        Mean and variance, `[C]`, with the dtypes of `mean` and `var`, and the number of values of each channel on all
-        workers: a float64 scalar on the device, so that the CPU need not wait for the GPU.
+        Mean and variance over all workers, `[C]`, with the dtypes of `mean` and `var`, and how many values all workers
+        together have for each channel. This number stays on the device, as a float64 scalar, so that the CPU need not
+        wait for the GPU.
     """
     local = torch.cat([mean.double(), var.double(), mean.new_full((1,), count, dtype=torch.float64)])
     rows = workers.gathered(local)

@@ -1,7 +1,8 @@
 """The network addresses to which webhooks may go.
 
-A host in `TET_WEBHOOK_HOSTS` permits the addresses that it resolves to. The owner of the host's name chooses these, so
-a few addresses are never permitted: they belong to this machine, to its link, or to the cloud that runs it.
+A host in `TET_WEBHOOK_HOSTS` permits the addresses to which its name resolves. The owner of the name chooses these
+addresses. Therefore some are refused: loopback addresses (with the exceptions that `refusal` names), link-local
+addresses, those from which a cloud serves the metadata of its machines, and those that belong to no single host.
 """
 
 import ipaddress
@@ -11,7 +12,7 @@ from service.web_address import WebAddress, host_and_port
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _NETWORKS = {
-    # Links: 169.254.169.254 serves the credentials of machines in most clouds.
+    # In most clouds, a machine gets its credentials from the link-local address 169.254.169.254.
     "a link-local address": ("169.254.0.0/16", "fe80::/10"),
     "an address of a cloud's metadata": (
         "100.100.100.200/32",
@@ -23,7 +24,7 @@ _NETWORKS = {
     "no address of a host": ("0.0.0.0/8", "224.0.0.0/4", "240.0.0.0/4", "::/128", "ff00::/8"),
 }
 _NEVER = [(ipaddress.ip_network(text), why) for why, texts in _NETWORKS.items() for text in texts]
-# IPv6 networks whose addresses hold an IPv4 address, with the place of its last bit, counted from the right.
+# IPv6 networks whose addresses hold an IPv4 address, each with the number of bits to the right of the IPv4 address.
 _CARRIERS = [
     (ipaddress.IPv6Network("::/96"), 0),  # the old form ::10.1.2.3
     (ipaddress.IPv6Network("64:ff9b::/96"), 0),  # NAT64
@@ -47,7 +48,8 @@ def is_listed(address: WebAddress, hosts: Sequence[str]) -> bool:
 def refusal(ip: str, host: str) -> str | None:
     """Return why a webhook to `host` must not connect to `ip`, one of its addresses; None if it may.
 
-    Loopback is permitted only if the host is named so: `localhost`, `*.localhost`, or an address such as 127.0.0.1.
+    A loopback address is permitted only if `host` is `localhost`, `*.localhost`, or itself a loopback address such as
+    127.0.0.1.
     """
     try:
         address = ipaddress.ip_address(ip)
@@ -68,7 +70,7 @@ def refusal(ip: str, host: str) -> str | None:
 
 
 def _carried(address: Address) -> list[Address]:
-    """Return the IPv4 addresses that an IPv6 address holds; an empty list if it holds none."""
+    """Return the IPv4 addresses that an IPv6 address holds; an empty list for ::1 and for an IPv4 address."""
     if isinstance(address, ipaddress.IPv4Address) or address.is_loopback:
         return []
     found: list[Address] = [

@@ -54,7 +54,7 @@ def _arms_without_result(ledger: Ledger) -> Iterator[tuple[str, ChainStop]]:
 
 
 def failed_in_words(board: Board, ledger: Ledger) -> str:
-    """Return how many chains failed. A failure that several chains share is shown once, with their number."""
+    """Return in words how many chains failed. Show a failure that several chains share, and name the other chains."""
     # The chains of the ledger have their proposed values. The chains of the board do not.
     failed = [ledger.chains[chain.id] for chain in board.failed_chains]
     head = f"{len(failed)} of {board.num_chains} chains failed"

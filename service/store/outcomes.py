@@ -1,7 +1,8 @@
 """The data from which an experiment's results are computed: a few columns of its chains and stages.
 
-The classes of the tables are not used here. They make an object for every row, and read all metrics of every stage,
-which are hundreds in a deep network. For the largest experiment, that takes ten times as long as these queries.
+The queries select columns, not whole rows. To read whole rows means to make an object for each row, and to read all
+metrics of every stage. A stage of a deep network has hundreds of metrics. For the largest experiment, this takes ten
+times as long as these queries.
 """
 
 from collections.abc import Mapping

@@ -149,7 +149,7 @@ class ChainRow(Table):
     state: Mapped[str] = mapped_column(String(16), default="waiting")
     # The number of its configuration within the arm, from 0.
     configuration: Mapped[int] = mapped_column(Integer, default=0)
-    # Why the search stopped the chain; empty if it did not stop it.
+    # Why the search stopped the chain; empty if the search did not stop the chain.
     reason: Mapped[str] = mapped_column(Text, default="")
     mlflow_run_id: Mapped[str | None] = mapped_column(String(64))
     stages: Mapped[list["StageRow"]] = relationship(order_by="StageRow.index", lazy="selectin", viewonly=True)
@@ -177,7 +177,8 @@ class StageRow(Table):
     mlflow_run_id: Mapped[str | None] = mapped_column(String(64))
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     failure: Mapped[dict[str, Any] | None]
-    # The counts of the test set (`service.events.ClassCounts`); None if an earlier version ran the stage.
+    # How many samples and classes the test set has, and how many samples its largest class has, in the form of
+    # `service.events.ClassCounts`. None until the stage has started, or if an earlier version ran the stage.
     test_set: Mapped[dict[str, Any] | None]
 
     __table_args__ = (
@@ -191,7 +192,7 @@ class StageRow(Table):
 
 
 class EventRow(Table):
-    """One event of the stream that clients follow, numbered in the order in which the service stored it."""
+    """One event of the stream that clients follow. The ids of one experiment rise in the order of storing."""
 
     __tablename__ = "events"
 
@@ -215,7 +216,7 @@ class EventFileRow(Table):
 
 
 class IdempotencyKeyRow(Table):
-    """A client's key, and the experiment that its first request created."""
+    """A key that a client sent, and the experiment that the first request with this key created."""
 
     __tablename__ = "idempotency_keys"
 

@@ -95,7 +95,7 @@ class Transitions:
         spec, now = self._experiments.get(experiment_id).spec, utc_now()
         retention = spec.get("retention") or {}
         days = retention.get("delete_after_days")
-        # An experiment that has not succeeded may be retried, which needs its checkpoints.
+        # An experiment that has not succeeded may be retried, and a retry needs its checkpoints.
         keep = retention.get("checkpoints") if state is ExperimentState.SUCCEEDED else None
         return {
             "finished_at": now,

@@ -15,12 +15,12 @@ from service.spec import parse
 from service.states import ExperimentState, WorkState
 from service.storage import ExperimentFolder
 
-Place = tuple[str, int]  # a chain's id, and the index of a stage
+Place = tuple[str, int]  # a stage: the id of its chain, and its index in the chain
 
 
 @dataclass
 class Journal:
-    """The commits of an experiment."""
+    """What all drivers of one experiment have committed: the epochs of the stages, and how stages ended."""
 
     chains: tuple[Chain, ...]
     epochs: dict[Place, int] = field(default_factory=dict)
@@ -72,7 +72,7 @@ class Driver:
     unwritten: list[Event] = field(default_factory=list)
 
     def start(self) -> bool:
-        """Start. Return False if another driver or the reconciler has made the folder, or if all is deleted."""
+        """Make the driver's folder. Return False if the folder exists, or if the experiment's folder is deleted."""
         try:
             self.folder.driver(self.attempt).mkdir()
         except (FileExistsError, FileNotFoundError):
@@ -83,7 +83,7 @@ class Driver:
         return True
 
     def commit(self) -> None:
-        """Commit an epoch, or end with an outcome if none is left."""
+        """Commit one epoch of the next stage, or end with an outcome if no stage is left."""
         next_stage = self.journal.next_stage(self.generation)
         if next_stage is None:
             self._end()
@@ -92,14 +92,14 @@ class Driver:
         self.unwritten += self._about(next_stage[0], WorkState.RUNNING)
 
     def fail(self) -> None:
-        """Fail the running stage, with a user's failure."""
+        """Let the running stage fail for the rest of this generation, as a failure of class user does."""
         next_stage = self.journal.next_stage(self.generation)
         if next_stage is not None:
             self.journal.failed.add((next_stage[0], self.generation))
             self.unwritten += self._about(next_stage[0], WorkState.WAITING)
 
     def stop(self) -> None:
-        """Stop after the epoch of the running stage."""
+        """Commit the current epoch of the running stage, then end as cancelled. If no stage is left, end as usual."""
         next_stage = self.journal.next_stage(self.generation)
         if next_stage is None:
             self._end()
@@ -152,7 +152,7 @@ class Driver:
 
 
 def new_driver(folder: ExperimentFolder, journals: dict[str, Journal], job: dict[str, Any]) -> Driver:
-    """Return the driver that a submitted job starts, by the arguments of its entry point."""
+    """Return the driver that a submitted job starts. The job's command line has the driver's number and generation."""
     words = job["entrypoint"].split()
     attempt, generation = (int(words[words.index(f"--{name}") + 1]) for name in ("attempt", "generation"))
     if folder.experiment_id not in journals:

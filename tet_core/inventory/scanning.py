@@ -114,7 +114,9 @@ def _check_links(folder: Path, names: Sequence[str]) -> None:
         if own == real[name] or own.startswith(real[name].rstrip("/") + "/"):
             raise DataError(f"{folder / name}: a link that leads back to {own}; remove it")
         if real[name] in named:
-            raise DataError(f"{folder / name}: a link to the files of {named[real[name]]!r} too; remove one of them")
+            raise DataError(
+                f"{folder / name}: a link to the same files as folder {named[real[name]]!r}; remove one of them"
+            )
         named[real[name]] = name
 
 

@@ -74,6 +74,6 @@ def _findings(share: SplitShares, left_empty: Mapping[str, int], purpose: str) -
         classes = some([f"{name!r} with {size:,}" for name, size in left_empty.items()])
         yield Finding(
             (path,),
-            f"validation {share.validation}{with_part} leaves no sample to {purpose} of {len(left_empty)} of the "
-            f"classes (training samples: {classes}); add samples, or choose another share",
+            f"validation {share.validation}{with_part} leaves {len(left_empty)} of the classes without a sample "
+            f"to {purpose} (training samples: {classes}); add samples, or choose another share",
         )

@@ -1,7 +1,7 @@
 """The subjects of a check: one configuration of the experiment for each key.
 
-A key is the SHA-256 over the settings that decide whether a stage can run at all, so not over seed or duration. Stages
-with equal keys fail alike.
+A key is the SHA-256 of the settings that decide whether a stage can run at all. The seed and the number of epochs, for
+example, do not decide this. If one stage cannot run, no stage with the same key can.
 """
 
 import hashlib
@@ -12,17 +12,19 @@ from service.plan import Chain
 from service.spec.experiment import StageConfig
 from tet_core.config import AnalysisConfig, TrainConfig
 
-# The most subjects of one check. A search over widths may have thousands; its other trials fail by themselves.
+# The largest number of subjects of one check. A search over widths may have thousands. A configuration that is not
+# checked fails in its own trial if it cannot run.
 MAX_SUBJECTS = 64
-# The most configurations of a search whose keys are computed: one key takes roughly 0.1 ms.
+# The largest number of configurations of a search for which keys are computed: one key takes roughly 0.1 ms.
 MAX_CONFIGURATIONS = 2_000
-# The settings that do not decide whether a stage can run: they set the random draws, the duration or the steps, or they
-# are the same in the whole experiment.
+# The settings that do not decide whether a stage can run: they set the random draws, the duration or the optimiser's
+# steps, or they are the same in the whole experiment. There is one exception: a network from a package may refuse
+# small batches. The examination then tries a batch of the configuration's own size, but this size is not in the key.
 _FREE = {"seed", "epochs", "epoch_offset", "schedule_offset", "schedule_epochs", "inherit"} | {
     *("optimizer", "schedule", "batch_size", "num_threads", "device", "deterministic")
 }
-# The settings that decide whether the data set can be loaded and split. T decides too for recordings, which are cut
-# for T.
+# The settings that decide whether the data set can be loaded and split. For recordings of events T decides too, because
+# they are cut into T frames.
 _OF_DATA = ("dataset", "validation", "train_part")
 
 
@@ -32,12 +34,12 @@ def trained(config: StageConfig) -> TrainConfig:
 
 
 def subject_key(config: TrainConfig) -> str:
-    """Return the key of a stage: equal for stages that fail alike."""
+    """Return the key of a stage; stages with equal keys have the same faults."""
     return _hash(config.model_dump(mode="json", exclude=_FREE))
 
 
 def data_key(config: TrainConfig) -> str:
-    """Return the key of a stage's data: equal for stages that fail alike while they load it."""
+    """Return the key of a stage's data; stages with equal keys have the same faults when they load it."""
     fields = config.model_dump(mode="json", include=set(_OF_DATA))
     return _hash(fields | ({"T": config.T} if config.dataset.card().is_events else {}))
 
@@ -58,7 +60,7 @@ def subjects_of(first: TrainConfig, chains: Iterable[Chain]) -> list[TrainConfig
 
 
 def configurations_of(chains: Iterable[Chain]) -> Iterator[TrainConfig]:
-    """Yield the trainings of the first chain of each configuration, at most `MAX_CONFIGURATIONS` of them.
+    """Yield all trainings of one chain of each configuration, for at most `MAX_CONFIGURATIONS` configurations.
 
     Chains whose values a search has not proposed yet are left out.
     """

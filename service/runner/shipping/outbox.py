@@ -1,4 +1,4 @@
-"""The outbox: it ships the commits on storage to MLflow. Training never waits for it.
+"""The outbox: it ships commits from the storage to MLflow. Training never waits for the outbox.
 
 A driver that replaces a killed driver may ship some commits a second time. This changes nothing: see `shipper`.
 """
@@ -36,7 +36,7 @@ class Outbox:
         ledger: The committed state of all stages.
         runs: The experiment's runs in MLflow.
         events: The event file, to which the outbox announces runs, pending points and errors.
-        spec_file: The spec, which is attached to the runs of chains and of stages that succeed.
+        spec_file: The spec. It is attached to the run of every chain, and to the run of every stage that succeeds.
         refusals: Decides when refusals count as final; None: they never do.
     """
 
@@ -65,7 +65,7 @@ class Outbox:
     def finish(
         self, cancelled: threading.Event, cancel_shipping_s: float, is_superseded: Callable[[], bool] = lambda: False
     ) -> bool:
-        """Ship until nothing is left, even if MLflow does not answer for a long time. Stop if `refusal` is final.
+        """Ship until nothing is left, even if MLflow does not answer for a long time. Stop if `refusal` is not None.
 
         Args:
             cancelled: Set once the experiment is cancelled. Shipping then stops after a limited time.
@@ -104,7 +104,7 @@ class Outbox:
         return self._shipper.pending()
 
     def kill_unfinished(self) -> None:
-        """Close the runs of cancelled chains. If MLflow does not answer, they stay open, which does no harm."""
+        """Close the runs of cancelled chains. If MLflow does not answer, they stay open. This does no harm."""
         try:
             self._shipper.kill_unfinished()
         except (MlflowException, RequestException) as error:

@@ -49,7 +49,7 @@ class StopWindow:
 
 
 class WindowStopper(Stopper):
-    """Stops each trial at its next epoch once the experiment stops, and all of them when the window has closed.
+    """Ends each trial at the end of its epoch once the experiment must stop, and all trials once the window has closed.
 
     Args:
         window: The experiment's stop window.

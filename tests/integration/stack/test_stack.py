@@ -55,7 +55,7 @@ def assert_nothing_is_left(stack: Stack, records: dict[str, ProcessRecord]) -> N
     assert [port for port in stack.ports() if not Port(port, "").is_free()] == []
 
 
-def test_a_stack_starts_is_repaired_and_ends(stack: Stack) -> None:
+def test_up_starts_a_stack_its_supervisor_repairs_it_and_down_ends_it(stack: Stack) -> None:
     up = stack.tet("up")
     assert up.returncode == 0, up.stderr
     assert all(url in up.stdout for url in (stack.settings.api_url, stack.settings.mlflow_url, stack.settings.ray_url))
@@ -185,7 +185,7 @@ def test_a_taken_port_is_reported_before_anything_is_started(stack: Stack) -> No
     assert stack.records() == {}
 
 
-def test_if_one_component_cannot_start_the_others_are_ended(stack: Stack) -> None:
+def test_up_ends_the_other_components_if_one_cannot_start(stack: Stack) -> None:
     # Nothing listens on this port, and SQLAlchemy reports that at once.
     up = stack.tet("up", TET_DATABASE_URL="postgresql://tet@127.0.0.1:9/tet")
     assert up.returncode == 1

@@ -56,7 +56,7 @@ def _run(stack: LocalStack, preset: Json) -> bool:
 
 
 def _mini(stack: LocalStack, preset: Json) -> str:
-    """Run a mini preset without changes to its end."""
+    """Run an unchanged mini preset until it ends."""
     posted = _post(stack, preset["name"], None)
     ended = stack.await_experiment(posted["id"], lambda view: view["state"] in ENDED, within_s=MINI_S)
     assert ended["state"] == "succeeded", f"{ended['state']}: {ended['reason']}"
@@ -83,7 +83,7 @@ def _full(stack: LocalStack, preset: Json) -> str:
     with stack.http as http:
         http.post(f"/experiments/{posted['id']}/cancel").raise_for_status()
     stack.await_end(posted["id"])
-    return f"valid, {trials} trials; an epoch trained"
+    return f"valid, {trials} trials; at least one epoch was trained"
 
 
 def _has_an_epoch(view: Json) -> bool:

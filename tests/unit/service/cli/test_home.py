@@ -1,4 +1,4 @@
-"""Tests of a TET_HOME that cannot hold a stack: each command says so, and shows no traceback."""
+"""Tests of the folder TET_HOME: what the commands say if it cannot be used, and that its content is private."""
 
 import stat
 from pathlib import Path

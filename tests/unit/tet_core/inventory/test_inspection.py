@@ -72,10 +72,11 @@ def test_shares_that_leave_no_sample_are_faults_and_small_classes_are_notes(tmp_
     assert rare.faults == []
     assert [each.path for each in rare.notes] == [("validation",)]
     assert (
-        "leaves no sample to validate on of 1 of the classes (training samples: 'dog' with 2)" in rare.notes[0].detail
+        "leaves 1 of the classes without a sample to validate on (training samples: 'dog' with 2)"
+        in rare.notes[0].detail
     )
     assert faults(inspect(own(), tmp_path, [SplitShares(0.01, 1.0)]))[0][0] == "validation"
-    assert "no sample to train on" in faults(inspect(own(), tmp_path, [SplitShares(0.0, 0.1)]))[0][1]
+    assert "without a sample to train on" in faults(inspect(own(), tmp_path, [SplitShares(0.0, 0.1)]))[0][1]
 
 
 @given(st.integers(1, 60), st.sampled_from([0.0, 0.1, 0.25, 0.5]), st.sampled_from([0.1, 0.5, 0.7, 1.0]))
@@ -88,7 +89,7 @@ def test_the_inspection_computes_the_same_numbers_as_the_split(num: int, fractio
         assert (len(train), len(validation)) == num_split(num, fraction, part)
 
 
-def test_everything_that_is_left_out_is_counted_in_a_note_and_in_the_source(tmp_path: Path) -> None:
+def test_files_and_folders_that_are_left_out_are_counted_in_a_note_and_in_the_data_sets_source(tmp_path: Path) -> None:
     for part in ("train", "test"):
         pictures(tmp_path / part, sizes={"cat": 2, "dog": 2})
         (tmp_path / part / "pets").rename(tmp_path / part / "up")
@@ -121,7 +122,7 @@ def test_a_class_that_links_back_or_to_another_class_is_refused(tmp_path: Path) 
     assert "again: a link that leads back" in faults(inspect(own(num_classes=3), tmp_path))[0][1]
     link.unlink()
     link.symlink_to("cat")
-    assert "again: a link to the files of 'cat' too" in faults(inspect(own(num_classes=3), tmp_path))[0][1]
+    assert "again: a link to the same files as folder 'cat'" in faults(inspect(own(num_classes=3), tmp_path))[0][1]
 
 
 def test_empty_files_and_broken_links_are_refused_or_skipped(tmp_path: Path) -> None:
@@ -164,7 +165,7 @@ OLD: dict[str, object] = {"torch": "2"}
     ("mode", "name", "why"),
     [("RGBA", "x.png", "is transparent"), ("RGB", "x.gif", r"ends in \.gif, which reader 1 left out")],
 )
-def test_a_stage_that_an_older_reader_began_continues_only_if_no_pixel_differs(
+def test_a_stage_begun_with_an_older_image_reader_continues_only_if_no_file_is_read_differently(
     tmp_path: Path, mode: str, name: str, why: str
 ) -> None:
     pictures(tmp_path, sizes={"cat": 2, "dog": 2})
