@@ -72,7 +72,10 @@ class Driver:
     unwritten: list[Event] = field(default_factory=list)
 
     def start(self) -> bool:
-        """Make the driver's folder. Return False if the folder exists, or if the experiment's folder is deleted."""
+        """Make the driver's folder, and announce the start. Return whether the driver has started.
+
+        It has not started if another driver or the reconciler has made this folder, or if the experiment's folder is deleted.
+        """
         try:
             self.folder.driver(self.attempt).mkdir()
         except (FileExistsError, FileNotFoundError):
