@@ -89,8 +89,8 @@ class Workers:
             value: This worker's value.
 
         Raises:
-            WorkersDifferError: If the values differ. The message shows worker 0's value, the first value that differs, and
-                the rank of its worker.
+            WorkersDifferError: If the values differ. The message shows worker 0's value, the first value that differs,
+                and the rank of its worker.
         """
         if not self.are_many:
             return

@@ -74,7 +74,8 @@ class Driver:
     def start(self) -> bool:
         """Make the driver's folder, and announce the start. Return whether the driver has started.
 
-        It has not started if another driver or the reconciler has made this folder, or if the experiment's folder is deleted.
+        It has not started if another driver or the reconciler has made this folder, or if the experiment's folder is
+        deleted.
         """
         try:
             self.folder.driver(self.attempt).mkdir()
