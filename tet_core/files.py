@@ -3,10 +3,13 @@
 import fcntl
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
+
+_LOOK_S = 0.1  # time, in s, between two looks at a lock that another process holds
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object] | bytes) -> None:
@@ -73,26 +76,39 @@ def _temporary(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def only_one(lock: Path, on_wait: Callable[[], object] = lambda: None) -> Iterator[bool]:
+def only_one(
+    lock: Path, on_wait: Callable[[], object] = lambda: None, while_waiting: Callable[[], object] = lambda: None
+) -> Iterator[bool]:
     """Wait for a lock among processes, and hold it within this context; the system frees it if the process dies.
 
     Args:
         lock: Path of the lock file, which is created if missing and never deleted.
-        on_wait: Called if another process holds the lock.
+        on_wait: Called once if another process holds the lock.
+        while_waiting: Called several times a second for as long as it does.
 
     Yields:
         Whether the lock is held: False if the file system has no locks, so that other processes may enter too.
     """
     with lock.open("w") as handle:
-        is_locked = True
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        is_locked = _take(handle)
+        if is_locked is False:
             on_wait()
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        except OSError:
-            is_locked = False
-        yield is_locked
+        while is_locked is False:
+            while_waiting()
+            time.sleep(_LOOK_S)
+            is_locked = _take(handle)
+        yield bool(is_locked)
+
+
+def _take(handle: TextIO) -> bool | None:
+    """Take a lock; return False if another process holds it, and None if the file system has no locks."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
 
 
 def sync_folder(folder: Path) -> None:

@@ -72,7 +72,7 @@ class Subject:
 
     def dataset(self, T: int) -> Dataset:
         """Return the data set for T steps: recordings of events are sliced again for every T, still images are not."""
-        return load_dataset(self.config.dataset, self.data_root, T=T)
+        return load_dataset(self.config.dataset, self.data_root, T=T, on_step=self._on_step)
 
     def samples(self, dataset: Dataset, split: str, num_samples: int | None) -> Samples:
         """Return the samples to measure on, on the network's device.

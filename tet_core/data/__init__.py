@@ -1,6 +1,6 @@
 """Data sets by name."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, assert_never
@@ -24,22 +24,31 @@ from tet_core.config import (
 from tet_core.data.dataset import Dataset as Dataset
 from tet_core.data.dataset import Samples as Samples
 from tet_core.data.dataset import Split as Split
+from tet_core.data.stepping import calling
 from tet_core.errors import ConfigError
 from tet_core.errors import DataError as DataError
 from tet_core.inventory import default_root as default_root
+from tet_core.inventory.inspection import folder_of
 from tet_core.inventory.reader import IMAGE_READER, READER, of_images
 
 _CONFIG: TypeAdapter[DatasetConfig] = TypeAdapter(DatasetConfig)
 _MAX_LOADED = 8
 
 
-def load_dataset(dataset: str | DatasetConfig, root: Path | str | None = None, *, T: int | None = None) -> Dataset:
+def load_dataset(
+    dataset: str | DatasetConfig,
+    root: Path | str | None = None,
+    *,
+    T: int | None = None,
+    on_step: Callable[[], object] | None = None,
+) -> Dataset:
     """Load a data set; later calls for the same data set in a process return the same object.
 
     Args:
         dataset: The data set's name, or its config.
         root: Folder with a folder for each data set; by default `$TET_DATA`, else `~/.cache/tet_core`.
         T: Number of frames that a recording of events is cut into; not used for still images.
+        on_step: Called while files are checked or decoded ahead of use. If it raises an error, the work ends with it.
 
     Returns:
         The data set on the CPU. Do not write to its tensors: they are shared.
@@ -61,7 +70,8 @@ def load_dataset(dataset: str | DatasetConfig, root: Path | str | None = None, *
     if is_events and (T is None or T < 1):
         raise ConfigError("T", T, f"{config.name} holds events, which are cut into T frames: it must be at least 1")
     folder = Path(root) if root is not None else default_root()
-    return _load(config.model_dump_json(), folder, T if is_events else None)
+    with calling(on_step):
+        return _load(config.model_dump_json(), folder, T if is_events else None)
 
 
 @lru_cache(_MAX_LOADED)
@@ -108,7 +118,13 @@ def with_all_fields(dataset: object) -> object:
         return dataset
 
 
-def check_reader(record: Mapping[str, Any], config: DatasetConfig, root: Path | str | None = None) -> None:
+def check_reader(
+    record: Mapping[str, Any],
+    config: DatasetConfig,
+    root: Path | str | None = None,
+    *,
+    on_step: Callable[[], object] | None = None,
+) -> None:
     """Check that work begun with an older reader of image files may continue.
 
     It may if this reader reads every file as the older one did.
@@ -117,6 +133,7 @@ def check_reader(record: Mapping[str, Any], config: DatasetConfig, root: Path | 
         record: The environment's record of the work so far.
         config: The data set of this work.
         root: As for `load_dataset`.
+        on_step: As for `load_dataset`.
 
     Raises:
         EnvironmentMismatch: A file gives other pixels; the message names it.
@@ -127,9 +144,12 @@ def check_reader(record: Mapping[str, Any], config: DatasetConfig, root: Path | 
         return
     from tet_core.data import image_checks, images
 
-    dataset = load_dataset(images_of, root)
+    dataset = load_dataset(images_of, root, on_step=on_step)
     parts = [part for part in (dataset.train, dataset.test) if isinstance(part, images.ImageFiles)]
-    image_checks.check_reader(record, [part.root / name for part in parts for name in part.names])
+    files = [part.root / name for part in parts for name in part.names]
+    data_root = Path(root) if root is not None else default_root()
+    with calling(on_step):
+        image_checks.check_reader(record, files, folder_of(images_of, data_root), data_root)
 
 
 def _load_events(config: DvsCifar10 | EventFolder | Saccades, root: Path, T: int) -> Dataset:

@@ -1,12 +1,9 @@
 """Files of a folder data set that cannot be read: refused, or skipped up to a share of all files.
 
 Skipping needs every file to be decoded before the first sample is drawn, because the split and the order depend on
-which files there are. The verdict is kept under `<data root>/.checked/`, under a key of everything it depends on.
+which files there are. `tet_core.data.verdicts` keeps the result.
 """
 
-import hashlib
-import json
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from tet_core.data.dataset import DataError
-from tet_core.files import write_atomic
+from tet_core.data.verdicts import FileCheck, verdict_of
 from tet_core.inventory.inspection import too_many_bad
-from tet_core.inventory.scanning import BadFile, ClassFiles, in_words
+from tet_core.inventory.scanning import BadFile, ClassFiles, in_words, readable
 from tet_core.inventory.taking import Inventory, some
-
-FOLDER = ".checked"
 
 
 @dataclass(frozen=True)
@@ -61,7 +56,7 @@ def settled(inventory: Inventory, rule: BadFileRule) -> tuple[Inventory, str]:
                 f"bad_files to 'skip'"
             )
         return inventory, words
-    bad = sorted({*bad, *_verdict(inventory, rule, {each.path for each in bad})})
+    bad = sorted({*bad, *_undecodable(inventory, rule, {each.path for each in bad})})
     if not bad:
         return inventory, words
     total = sum(len(each.files) for each in inventory.classes)
@@ -69,9 +64,9 @@ def settled(inventory: Inventory, rule: BadFileRule) -> tuple[Inventory, str]:
         raise DataError(
             f"{inventory.folder}: {too_many_bad(len(bad), total, rule.max_share, f'{bad[0].path}: {bad[0].why}')}"
         )
-    print(f"{inventory.folder}: {len(bad):,} of {total:,} files cannot be read and are skipped:", file=sys.stderr)
-    for each in bad:
-        print(f"  {each.path}: {each.why}", file=sys.stderr, flush=True)
+    lines = [f"{inventory.folder}: {len(bad):,} of {total:,} files cannot be read and are skipped:"]
+    lines += [f"  {each.path}: {each.why}" for each in bad]
+    print(readable("\n".join(lines)), file=sys.stderr, flush=True)
     named = some([str(each.path.relative_to(inventory.folder)) for each in bad])
     return _without(inventory, {each.path for each in bad}), f"{words}; skipped {len(bad):,} bad files: {named}"
 
@@ -94,42 +89,10 @@ def _without(inventory: Inventory, bad: set[Path]) -> Inventory:
     return left
 
 
-def _verdict(inventory: Inventory, rule: BadFileRule, known: set[Path]) -> list[BadFile]:
-    """Return the files that cannot be decoded, from an earlier verdict if nothing has changed since."""
+def _undecodable(inventory: Inventory, rule: BadFileRule, known: set[Path]) -> list[BadFile]:
     if rule.fault_of is None:
         return []
     files = [path for each in inventory.classes for path in each.files if path not in known]
-    store = None if rule.root is None else rule.root / FOLDER / f"{_key(inventory.folder, files, rule)}.json"
-    if store is not None and (earlier := _stored(store)) is not None:
-        return [BadFile(inventory.folder / name, why) for name, why in earlier]
-    print(f"{inventory.folder}: bad_files is 'skip': {len(files):,} files are decoded first", file=sys.stderr)
-    faults = rule.run(rule.fault_of, files)
-    bad = [BadFile(path, why) for path, why in zip(files, faults, strict=True) if why is not None]
-    if store is not None:
-        _store(store, [[os.fsdecode(each.path.relative_to(inventory.folder)), each.why] for each in bad])
-    return bad
-
-
-def _key(folder: Path, files: Sequence[Path], rule: BadFileRule) -> str:
-    digest = hashlib.sha256(json.dumps(dict(rule.depends_on or {}), sort_keys=True).encode())
-    for path in files:
-        state = path.stat()
-        name = str(path.relative_to(folder))
-        digest.update(repr((name, state.st_size, state.st_mtime_ns)).encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
-
-
-def _stored(file: Path) -> list[list[str]] | None:
-    try:
-        earlier: list[list[str]] = json.loads(file.read_bytes())
-    except (OSError, ValueError):  # missing or damaged
-        return None
-    return earlier
-
-
-def _store(file: Path, verdict: list[list[str]]) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(file, json.dumps(verdict).encode())
-    except OSError as error:  # a read-only data root: the next trial decodes the files again
-        print(f"{file}: cannot be written, so every trial decodes all files first: {error}", file=sys.stderr)
+    doing = "bad_files is 'skip', so all files are decoded first"
+    check = FileCheck(inventory.folder, files, rule.fault_of, rule.depends_on or {}, doing, rule.run)
+    return verdict_of(check, rule.root)

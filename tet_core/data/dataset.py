@@ -25,6 +25,7 @@ from tet_core.data.accepted import (
 )
 from tet_core.errors import ConfigError
 from tet_core.errors import DataError as DataError
+from tet_core.inventory.scanning import readable
 from tet_core.static import repeat_over_time
 
 
@@ -147,7 +148,7 @@ class Dataset:
         return {
             "name": self.name,
             "digest": self.digest,
-            "source": self.source,
+            "source": readable(self.source),
             "num_classes": self.num_classes,
             "num_test": len(self.test),
             "num_test_majority": int(self.test.labels.bincount().max()),

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from tet_core.data import decoding
+from tet_core.data.verdicts import FileCheck, verdict_of
 from tet_core.errors import EnvironmentMismatch
 from tet_core.inventory.reader import FIRST_IMAGE_SUFFIXES, IMAGE_READER, READER
 
@@ -47,7 +48,7 @@ def peculiarities(files: Sequence[Path]) -> str:
     return "".join(f"; {each}" for each in told)
 
 
-def check_reader(record: Mapping[str, Any], files: Sequence[Path]) -> None:
+def check_reader(record: Mapping[str, Any], files: Sequence[Path], folder: Path, root: Path) -> None:
     """Check that a stage begun with an older reader of image files may continue.
 
     It may if this reader reads every file as the older one did.
@@ -55,6 +56,8 @@ def check_reader(record: Mapping[str, Any], files: Sequence[Path]) -> None:
     Args:
         record: The environment's record of the stage so far.
         files: The image files of its data set.
+        folder: The data set's folder.
+        root: The data root, which keeps the result.
 
     Raises:
         EnvironmentMismatch: A file would give other pixels, or is not one that the older reader took.
@@ -62,9 +65,12 @@ def check_reader(record: Mapping[str, Any], files: Sequence[Path]) -> None:
     saved = record.get(IMAGE_READER, 1)
     if saved == READER:
         return
-    found = next(((path, why) for path in files if (why := _difference(path)) is not None), None)
-    if saved != 1 or found is not None:
-        detail = "" if found is None else f": {found[0]} {found[1]}"
+    depends_on = {"compared": IMAGE_READER, "saved": saved, "reader": READER}
+    doing = "an older reader began the work, so all files are compared first"
+    check = FileCheck(folder, files, _difference, depends_on, doing, until_first=True)
+    found = verdict_of(check, root)
+    if saved != 1 or found:
+        detail = "".join(f": {each.path} {each.why}" for each in found)
         raise EnvironmentMismatch(
             f"{IMAGE_READER}: saved {saved!r}, now {READER!r}, so continuing would not use the same pixels{detail}. "
             f"Post the experiment again, or finish it with the version that started it"

@@ -24,7 +24,7 @@ from tet_core.config import (
 from tet_core.errors import DataError
 from tet_core.inventory import published
 from tet_core.inventory.reader import IMAGE_SUFFIXES, RECORDING_SUFFIXES
-from tet_core.inventory.scanning import OutOfTime, UnreadableFolder, in_words
+from tet_core.inventory.scanning import OutOfTime, UnreadableFolder, in_words, readable
 from tet_core.inventory.shares import SplitShares, class_sizes, share_findings
 from tet_core.inventory.taking import Finding, Inventory, take_inventory
 
@@ -53,6 +53,14 @@ def inspect(
         shares: The shares of all stages that train on it.
         deadline: The value of `time.monotonic` at which the scan ends; None: it has all the time it needs.
     """
+    found = _look(config, root, shares, deadline)
+    faults, notes = (
+        [each._replace(detail=readable(each.detail)) for each in part] for part in (found.faults, found.notes)
+    )
+    return Inspection(faults, notes)
+
+
+def _look(config: DatasetConfig, root: Path, shares: Collection[SplitShares], deadline: float | None) -> Inspection:
     match config:
         case Digits():
             return Inspection()
@@ -63,7 +71,7 @@ def inspect(
                 ("dataset", "entry_point"), "only the nodes know this data set: the package that offers it decides"
             )
         case Saccades():
-            inner = inspect(config.base, root, shares, deadline=deadline)
+            inner = _look(config.base, root, shares, deadline)
             return Inspection(*(_of_base(found) for found in (inner.faults, inner.notes)))
         case ImageNet() | ImageFolder() | DvsCifar10() | EventFolder():
             return _folders(config, root, shares, deadline)

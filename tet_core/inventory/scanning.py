@@ -203,4 +203,12 @@ def _entries(folder: Path) -> "os._ScandirIterator[str]":
 
 def in_words(left_out: Counter[str]) -> str:
     """Return what was left out as text for people: `3 .gif, 1 links to folders`; empty if nothing was."""
-    return ", ".join(f"{number:,} {kind}" for kind, number in sorted(left_out.items()))
+    return readable(", ".join(f"{number:,} {kind}" for kind, number in sorted(left_out.items())))
+
+
+def readable(text: str) -> str:
+    """Return text for people in which the bytes of a file's name that are not UTF-8 are escaped, so it can be stored.
+
+    Python keeps such bytes as lone surrogates, which neither a file nor an answer of the API can hold.
+    """
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tet_core.errors import DataError
-from tet_core.inventory.scanning import BadFile, ClassFiles, Tally, class_folders, files_of_class
+from tet_core.inventory.scanning import BadFile, ClassFiles, Tally, class_folders, files_of_class, readable
 
 GIVEN = ("train", "test")  # the folders of a given split
 _EXAMPLES = 5  # how many names an error shows before "and N more"
@@ -151,5 +151,5 @@ def _read(folder: Path, names: Sequence[str], suffixes: frozenset[str], tally: T
 
 def some(names: Sequence[str]) -> str:
     """Return the first few names, and how many more there are."""
-    shown = ", ".join(names[:_EXAMPLES])
+    shown = readable(", ".join(names[:_EXAMPLES]))
     return shown if len(names) <= _EXAMPLES else f"{shown} and {len(names) - _EXAMPLES} more"

@@ -95,7 +95,8 @@ def train_epochs(
             optimiser's state too.
         resume: Checkpoint of this stage; training continues at the epoch after it.
         data_root: As for `load_dataset`.
-        on_step: Called after every trained or measured batch. If it raises an error, training stops with that error.
+        on_step: Called after every trained or measured batch, and while files are checked before the first. If it
+            raises an error, training stops with that error.
         with_layers: Whether worker 0's epochs have the health of the layers too; the training gives the same bits.
         with_energy: Whether each epoch's metrics have `val/energy_j` too, the estimated energy of an image in J, from
             validation samples; see `tet_core.measure.energy.energy_j`. The training gives the same bits.
@@ -130,12 +131,13 @@ def train_epochs(
     workers.check_alike("the environment", record)
     initial, resume = workers.from_first((initial, resume))
     with environment.applied(config):
-        stage = Stage(config, load_dataset(config.dataset, data_root, T=config.T), on_step or _nothing, workers)
+        dataset = load_dataset(config.dataset, data_root, T=config.T, on_step=on_step)
+        stage = Stage(config, dataset, on_step or _nothing, workers)
         record |= convolution_record(stage.model, environment.device(config))
         start = 0
         if resume is not None:
             _check_same(resume, config, record)
-            check_reader(resume["environment"], config.dataset, data_root)
+            check_reader(resume["environment"], config.dataset, data_root, on_step=on_step)
             stage.take_over(resume, with_optimizer=True)
             start = resume["epoch"]
         elif initial is not None:

@@ -20,6 +20,7 @@ from service.runner.diagnosis import diagnose, hits_alike
 from tet_core import environment
 from tet_core.config import EntryPointModel, TrainConfig
 from tet_core.data import Dataset, load_dataset
+from tet_core.inventory.scanning import OutOfTime
 from tet_core.train.first_batch import check_samples, try_batch
 
 # The number of samples in a batch, and the largest T. It is two, because a norm over one value may not be defined.
@@ -34,6 +35,7 @@ def examine(
     *,
     node: str = "",
     budget_s: float = BUDGET_S,
+    load_s: float | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> CheckReport:
     """Examine configurations on this node: always the first one, and the others while there is time.
@@ -43,9 +45,17 @@ def examine(
         data_root: The folder of the data sets; None: the default folder of tet_core.
         node: The node's id in Ray, for the report.
         budget_s: The time, in s, after which no further configuration is examined.
+        load_s: The time, in s, after which a check of all files of a data set is left to the trials, which make steps
+            meanwhile and go on where it ends; None: it is made to its end.
         clock: A monotonic clock, in s.
     """
-    start, examination = clock(), _Examination(data_root)
+    start = clock()
+
+    def on_step() -> None:
+        if load_s is not None and clock() - start >= load_s:
+            raise OutOfTime
+
+    examination = _Examination(data_root, on_step)
     checked: list[str] = []
     for number, config in enumerate(subjects):
         if number and clock() - start >= budget_s:
@@ -80,6 +90,7 @@ class _Examination:
     """
 
     data_root: Path | None
+    on_step: Callable[[], None]
     faults: list[CheckFault] = field(default_factory=list)
     _loaded: dict[str, Dataset | None] = field(default_factory=dict)
 
@@ -95,8 +106,10 @@ class _Examination:
     def _load(self, config: TrainConfig, key: str) -> Dataset | None:
         try:
             with environment.applied(config):
-                dataset = load_dataset(config.dataset, self.data_root, T=config.T)
+                dataset = load_dataset(config.dataset, self.data_root, T=config.T, on_step=self.on_step)
                 check_samples(config, dataset)
+        except OutOfTime:
+            return None
         except Exception as error:
             self._note(FaultScope.DATA, key, diagnose(error))
             return None

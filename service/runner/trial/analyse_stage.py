@@ -48,7 +48,7 @@ def _analyse(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Itera
     rows = analyse(checkpoint, config.analysis, done=done, data_root=data_root, on_step=heartbeat)
     _check_environment(folder, rows)
     for record in (checkpoint["environment"], *(each.environment for each in read_started(folder)[:1])):
-        check_reader(record, config.train.dataset, data_root)
+        check_reader(record, config.train.dataset, data_root, on_step=heartbeat)
     attempt.write_started(at_ms=start_ms, resumed_epoch=done, **asdict(rows.start))
     gauges = Gauges(trial)
     for row in rows:

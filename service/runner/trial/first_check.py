@@ -25,12 +25,14 @@ def make_check(trial: TrialConfig) -> None:
     if file.exists():
         return
     stall_s = Limits.model_validate(trial.limits).stall_s
+    longest_s = None if stall_s is None else STALL_SHARE * stall_s
     try:
         report = examine(
             [TrainConfig.model_validate(each) for each in trial.check_subjects],
             None if trial.data_root is None else Path(trial.data_root),
             node=ray.get_runtime_context().get_node_id() if ray.is_initialized() else "",
-            budget_s=BUDGET_S if stall_s is None else min(BUDGET_S, STALL_SHARE * stall_s),
+            budget_s=BUDGET_S if longest_s is None else min(BUDGET_S, longest_s),
+            load_s=longest_s,
         )
         write_report(file, report)
     except Exception as error:

@@ -42,7 +42,7 @@ def _train(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterato
     data_root = None if trial.data_root is None else Path(trial.data_root)
     resume, initial = _load_start(trial, folder)
     if initial is not None and _is_of_this_chain(trial):
-        check_reader(initial["environment"], config.dataset, data_root)
+        check_reader(initial["environment"], config.dataset, data_root, on_step=heartbeat)
     say = line_writer(trial.label, folder.trial_log(attempt.number))
     resumed_epoch = resume["epoch"] if resume else 0
     say(f"attempt {attempt.number} starts after epoch {resumed_epoch} of {config.epochs}")

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from tet_core.data.dataset import DataError
 from tet_core.data.events.recording import COUNT, NUM_POLARITIES
+from tet_core.data.stepping import step
 from tet_core.files import only_one, sync_folder
 
 FORMAT = 1  # version of the folder's layout and of the frames: a change of either makes new caches
@@ -122,7 +123,7 @@ def _open(folder: Path, request: FrameRequest) -> Frames | None:
 def _opened_or_written(request: FrameRequest, place: Path) -> Frames:
     target, prefix = place / request.key, f".{request.key}."
     try:
-        with only_one(place / f"{prefix}lock", lambda: _say_waiting(request.name)) as alone:
+        with only_one(place / f"{prefix}lock", lambda: _say_waiting(request.name), step) as alone:
             if (frames := _open(target, request)) is not None:
                 return frames  # another process wrote the cache while this one waited
             if alone:
@@ -179,6 +180,7 @@ def _write(request: FrameRequest, folder: Path) -> None:
             checksums[done] = np.frombuffer(hashlib.sha256(content).digest(), np.uint8)
             done += 1
             _report(request.name, done, request.num_samples)
+            step()
         assert done == request.num_samples
         file.flush()
         os.fsync(file.fileno())

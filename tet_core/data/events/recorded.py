@@ -27,6 +27,7 @@ from tet_core.data.folders import Listing, list_parts, listing_of
 from tet_core.inventory.inspection import folder_of, inventory_of, missing_folders
 from tet_core.inventory.published import CIFAR10_CLASSES
 from tet_core.inventory.reader import RECORDING_SUFFIXES
+from tet_core.inventory.scanning import readable
 from tet_core.inventory.shares import PER_CLASS, num_last
 
 CLASSES = CIFAR10_CLASSES
@@ -109,7 +110,7 @@ def _read(path: Path, config: DvsCifar10 | EventFolder) -> Events:
     if (fault := clock_fault(events, config.slicing)) is not None:
         if isinstance(config, EventFolder):
             raise DataError(f"{path}: {fault}")
-        print(f"{path}: {fault}", file=sys.stderr, flush=True)
+        print(readable(f"{path}: {fault}"), file=sys.stderr, flush=True)
     return events
 
 

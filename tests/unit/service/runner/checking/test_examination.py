@@ -138,3 +138,12 @@ def test_what_is_not_checked_in_time_is_left_to_the_trials() -> None:
     report = examine(subjects, None, budget_s=10.0, clock=lambda: next(times))
     assert report.num_subjects == 3
     assert report.checked == tuple(map(subject_key, subjects[:2]))
+
+
+def test_a_check_of_files_that_takes_too_long_is_left_to_the_trials_which_go_on_with_it(tmp_path: Path) -> None:
+    images(tmp_path, cat=6, dog=6)
+    subjects, times = [config(dataset=IMAGES | {"bad_files": "skip"})], itertools.count(0.0, 1.0)
+    cut_short = examine(subjects, tmp_path, load_s=16.0, clock=lambda: next(times))  # a step each for key and content
+    assert (cut_short.checked, cut_short.faults) == ((), ())
+    assert len(list((tmp_path / ".checked").glob("*.part"))) == 1
+    assert examine(subjects, tmp_path, load_s=16.0, clock=lambda: 0.0).checked == (subject_key(subjects[0]),)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tet_core.data import DataError
 from tet_core.data.events.cache import FOLDER, FrameRequest, cached
 from tet_core.data.events.samples import parts
+from tet_core.data.stepping import calling
 
 N, T, S = 5, 2, 3
 
@@ -182,3 +183,10 @@ def test_samples_take_subset_and_yield_their_content(tmp_path: Path) -> None:
     assert len(set(contents)) == 3
     again, _ = parts(cached(request(Maker(), other=1), tmp_path), torch.tensor([0, 1, 0]), torch.tensor([1, 1]))
     assert b"".join(bytes(piece) for piece in again.content()) == contents[0]
+
+
+def test_the_writer_makes_a_step_for_each_recording(tmp_path: Path) -> None:
+    steps: list[None] = []
+    with calling(lambda: steps.append(None)):
+        cached(request(Maker()), tmp_path)
+    assert len(steps) == N
