@@ -111,7 +111,8 @@ ABOUT: Mapping[FailureType, About] = {
         "user",
         Remedy.RETRY,
         "The stage ran for longer than limits.max_time_s; its committed epochs are kept.",
-        "Retry to give it as much time again, from its last epoch; or fork with a larger limit.",
+        "Retry: the stage continues after its last committed epoch, and has the whole limit again. Or fork with a "
+        "larger limit.",
     ),
     _T.ERROR: About(
         "user",

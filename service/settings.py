@@ -148,7 +148,8 @@ class Settings(BaseModel):
         5,
         ge=1,
         le=3600,
-        description="Time, s, without a byte after which the API ends a half-sent request or an unread answer.",
+        description="Time, s, that a client may send nothing of a request or read nothing of an answer; then its "
+        "connection ends.",
     )
     checkers: int | None = Field(
         None,

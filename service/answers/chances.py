@@ -20,7 +20,7 @@ class ChanceView(BaseModel):
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
     verdict: AgainstChance = Field(
-        description="'alike' if the interval contains `level`: the accuracy cannot be told from chance."
+        description="'alike' if the interval contains `level`: the accuracy cannot be distinguished from chance."
     )
     level: float = Field(
         description="Chance, a fraction: the larger of 1/K and the share of the test set's largest class."
@@ -44,7 +44,7 @@ def chance_in_words(chance: ChanceView | None) -> str:
         case AgainstChance.ABOVE:
             return ""
         case AgainstChance.ALIKE:
-            return f"cannot be told from chance, {facts}"
+            return f"cannot be distinguished from chance, {facts}"
         case AgainstChance.BELOW:
             return f"is below chance, {facts}"
         case _:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
@@ -63,25 +63,23 @@ def _lifespan(settings: Settings, reconcile: bool) -> "type[AbstractAsyncContext
         settings.storage.mkdir(parents=True, exist_ok=True)
         settings.home.mkdir(parents=True, exist_ok=True)
         app.state.identity = Identity.of(settings.home)
-        database = Database(settings.database_url)
-        jobs = RayJobs(settings.ray_url, token_from(os.environ, settings.ray_token_file))
-        checkers = Checkers(settings.checkers or default_number())
-        feeds = Feeds(database, max_streams=settings.max_streams, max_streams_each=settings.max_streams_per_experiment)
-        try:
+        # The parts end in reverse order, and each ends even if another could not.
+        async with AsyncExitStack() as ends:
+            database = Database(settings.database_url)
+            ends.callback(database.dispose)
             await run_in_threadpool(database.migrate)
+            jobs = ends.enter_context(RayJobs(settings.ray_url, token_from(os.environ, settings.ray_token_file)))
             control = ControlProcess(settings) if reconcile else None
+            checkers = Checkers(settings.checkers or default_number())
+            feeds = Feeds(
+                database, max_streams=settings.max_streams, max_streams_each=settings.max_streams_per_experiment
+            )
             app.state.context = Context(settings, database, jobs, control, checkers, feeds)
             if control is not None:
                 await run_in_threadpool(control.start)
-            try:
-                yield
-            finally:
-                await feeds.close()
-                await run_in_threadpool(checkers.close)
-                if control is not None:
-                    await run_in_threadpool(control.stop)
-        finally:
-            jobs.close()
-            database.dispose()
+                ends.push_async_callback(run_in_threadpool, control.stop)
+            ends.push_async_callback(run_in_threadpool, checkers.close)
+            ends.push_async_callback(feeds.close)
+            yield
 
     return lifespan  # type: ignore[return-value]

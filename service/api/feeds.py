@@ -1,12 +1,11 @@
 """The newest events of the experiments that clients follow, read from the database once for all of them.
 
-One task asks the database for the news of every followed experiment, in one query. Each experiment has a feed: a window
-of its newest events. A stream takes its events from the feed, and from the database if it has fallen behind the window.
-So a slow client costs no memory, and misses no event.
+One task asks the database for the news of every followed experiment, in one transaction. Each experiment has a feed: a
+window of its newest events. A stream takes its events from the feed, and from the database if it has fallen behind the
+window. So a slow client costs no memory, and misses no event.
 """
 
 import asyncio
-import contextlib
 import json
 import logging
 from collections import deque
@@ -30,7 +29,7 @@ log = logging.getLogger(__name__)
 POLL_INTERVAL_S = 0.25
 # Seconds until the next query after one that failed.
 FAILED_WAIT_S = 2.0
-# Largest number of events in one query.
+# Largest number of events that are read at once.
 PAGE = 500
 # Number of events in the window of an experiment. A stream that is further behind reads the database.
 WINDOW = 256
@@ -121,8 +120,7 @@ class Feeds:
         """End the task."""
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait([self._task])  # this does not raise the task's error: others must be ended too
 
     def _check_room(self, experiment_id: str) -> None:
         feed = self._feeds.get(experiment_id)
@@ -136,9 +134,10 @@ class Feeds:
         while self._feeds:
             try:
                 all_read = await self._read_once()
-            except SQLAlchemyError as error:
+            except Exception as error:  # whatever it is, the task must go on: without it all streams fall silent
                 if works:  # once, not in each round
-                    log.error("the events cannot be read (%s); trying again", error)
+                    expected = isinstance(error, SQLAlchemyError)
+                    log.error("the events cannot be read (%s); trying again", error, exc_info=not expected)
                 works = False
                 await asyncio.sleep(FAILED_WAIT_S)
                 continue

@@ -6,6 +6,7 @@ send requests to the API (the Origin header shows it).
 """
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 import anyio
 from starlette.datastructures import Headers, MutableHeaders
@@ -66,13 +67,12 @@ class BodyLimit:
 
     The rest of such a body is read and dropped, within limits: if the connection closes while the client still sends,
     the client does not get the answer. All bodies together take at most `max_bytes_in_all`; a body that would exceed
-    this is refused (429), unless it is small.
+    this is refused (429), unless it is small. A body counts until the answer starts, since a stream may last for hours.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int, max_bytes_in_all: int) -> None:
         self._app = app
-        self._max_bytes, self._max_bytes_in_all = max_bytes, max_bytes_in_all
-        self._bytes_in_all = 0
+        self._held = _HeldBytes(max_bytes, max_bytes_in_all)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and count the bytes of its body."""
@@ -80,42 +80,75 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        if self._is_beyond(headers.get("content-length", "")):
+        if self._held.is_beyond(headers.get("content-length", "")):
             # A client that waits for "100 Continue" has sent no body yet.
             if headers.get("expect", "").lower() != "100-continue":
                 await _discard(receive)
-            response = problem(413, self._detail(), instance=shortened(scope["path"]), headers={"Connection": "close"})
-            await response(scope, receive, send)
+            detail, closing = self._held.detail, {"Connection": "close"}
+            await problem(413, detail, instance=shortened(scope["path"]), headers=closing)(scope, receive, send)
             return
-        num_bytes = 0
-
-        async def counted() -> Message:
-            nonlocal num_bytes
-            message = await receive()
-            more = len(message.get("body", b""))
-            num_bytes += more
-            self._bytes_in_all += more
-            # The application gets these errors when it reads the body (see `Turnstile`): they become problem documents.
-            if num_bytes > self._max_bytes:
-                await _discard_rest(message, receive)
-                raise HTTPException(413, self._detail(), headers={"Connection": "close"})
-            if num_bytes > SMALL_BYTES and self._bytes_in_all > self._max_bytes_in_all:
-                await _discard_rest(message, receive)
-                detail = f"the service holds {self._max_bytes_in_all:,} bytes of other bodies, which is its limit"
-                headers = {"Connection": "close", "Retry-After": "2"}
-                raise HTTPException(429, f"{detail}; send the request again", headers=headers)
-            return message
-
+        body = _CountedBody(self._held, receive, send)
         try:
-            await self._app(scope, counted, send)
+            await self._app(scope, body.receive, body.send)
         finally:
-            self._bytes_in_all -= num_bytes
+            body.stop_counting()
 
-    def _is_beyond(self, claimed: str) -> bool:
-        return claimed.isdecimal() and (len(claimed) > 18 or int(claimed) > self._max_bytes)
 
-    def _detail(self) -> str:
-        return f"a body must have at most {self._max_bytes:,} bytes"
+@dataclass
+class _HeldBytes:
+    max_bytes: int
+    max_bytes_in_all: int
+    in_all: int = 0
+
+    def is_beyond(self, claimed: str) -> bool:
+        return claimed.isdecimal() and (len(claimed) > 18 or int(claimed) > self.max_bytes)
+
+    @property
+    def detail(self) -> str:
+        return f"a body must have at most {self.max_bytes:,} bytes"
+
+
+class _CountedBody:
+    """The body of one request; it counts among the held bytes until the answer starts."""
+
+    def __init__(self, held: _HeldBytes, receive: Receive, send: Send) -> None:
+        self._held, self._receive, self._send = held, receive, send
+        self._num_bytes, self._counts = 0, True
+
+    async def receive(self) -> Message:
+        """Return the next message, after checks of both limits.
+
+        The application gets the errors when it reads the body (see `Turnstile`): they become problem documents.
+        """
+        message = await self._receive()
+        more = len(message.get("body", b""))
+        self._num_bytes += more
+        if self._counts:
+            self._held.in_all += more
+        if self._num_bytes > self._held.max_bytes:
+            await _discard_rest(message, self._receive)
+            raise HTTPException(413, self._held.detail, headers={"Connection": "close"})
+        if self._counts:
+            await self._check_all(message)
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Pass on a part of the answer."""
+        self.stop_counting()
+        await self._send(message)
+
+    def stop_counting(self) -> None:
+        """Take the body's bytes from the count."""
+        if self._counts:
+            self._counts = False
+            self._held.in_all -= self._num_bytes
+
+    async def _check_all(self, message: Message) -> None:
+        limit = self._held.max_bytes_in_all
+        if self._num_bytes > SMALL_BYTES and self._held.in_all > limit:
+            await _discard_rest(message, self._receive)
+            detail = f"the service holds {limit:,} bytes of other bodies, which is its limit; send the request again"
+            raise HTTPException(429, detail, headers={"Connection": "close", "Retry-After": "2"})
 
 
 async def _discard_rest(message: Message, receive: Receive) -> None:

@@ -8,6 +8,9 @@ from service.api.problems import problem, shortened
 
 # The supervisor of the process asks these addresses: they must always answer.
 HEALTH = frozenset({"/healthz", "/readyz"})
+# Methods whose endpoints do not read a body. A refusal of such a body would first be raised inside a stream that waits
+# for the client to leave.
+BODILESS = frozenset({"GET", "HEAD", "DELETE"})
 
 
 class Turnstile:
@@ -30,6 +33,9 @@ class Turnstile:
         body = _ReadBody(receive)
         if _has_body(scope) and not await body.read():
             return  # the client has left
+        if body.refusal is not None and scope["method"] in BODILESS:
+            await _refused(scope, body.refusal)(scope, receive, send)
+            return
         if self._inside >= self._max_requests:
             detail = (
                 f"the service answers {self._max_requests} requests at once, which is its limit; send this one again"
@@ -45,6 +51,7 @@ class Turnstile:
             if counts:
                 counts = False
                 self._inside -= 1
+                body.drop()
             await send(message)
 
         try:
@@ -60,19 +67,20 @@ class _ReadBody:
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._messages: list[Message] = []
-        self._refusal: HTTPException | None = None
+        self.refusal: HTTPException | None = None
 
     async def read(self) -> bool:
         """Read the whole body, or up to the error that refuses it; return whether the client is still there.
 
-        The application gets the error when it reads the body. So a path that does not exist is still answered with 404.
+        The application gets the error when it reads the body, unless no endpoint would read it. So a POST to a path
+        that does not exist is still answered with 404.
         """
         more = True
         while more:
             try:
                 message = await self._receive()
             except HTTPException as error:
-                self._refusal = error
+                self.refusal = error
                 self._messages.clear()
                 return True
             if message["type"] == "http.disconnect":
@@ -84,9 +92,17 @@ class _ReadBody:
 
     async def receive(self) -> Message:
         """Return the next message of the body; after its last message, the next one of the connection."""
-        if self._refusal is not None:
-            raise self._refusal
+        if self.refusal is not None:
+            raise self.refusal
         return self._messages.pop() if self._messages else await self._receive()
+
+    def drop(self) -> None:
+        """Free what nobody has read when the answer starts: `BodyLimit` no longer counts it."""
+        self._messages.clear()
+
+
+def _refused(scope: Scope, refusal: HTTPException) -> ASGIApp:
+    return problem(refusal.status_code, refusal.detail, instance=shortened(scope["path"]), headers=refusal.headers)
 
 
 def _has_body(scope: Scope) -> bool:

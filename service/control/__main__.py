@@ -50,6 +50,14 @@ def main() -> int:
     settings = Settings.from_environment()
     database = Database(settings.database_url)
     _await_known(database, ended)
+    if not ended.is_set():
+        _work(database, settings, ended)
+    database.dispose()
+    return 0
+
+
+def _work(database: Database, settings: Settings, ended: threading.Event) -> None:
+    """Run the threads until this process is asked to end."""
     with RayJobs(settings.ray_url, token_from(os.environ, settings.ray_token_file)) as jobs:
         reconciler = Reconciler(database, jobs, settings)
         parts = (reconciler, Housekeeper(database, settings), Deliverer(database, settings))
@@ -57,12 +65,13 @@ def main() -> int:
             part.start()
         _watch(reconciler, ended)
         _end(*parts)
-    database.dispose()
-    return 0
 
 
 def _await_known(database: Database, ended: threading.Event) -> None:
-    """If a newer version has written the database, report this and wait: this version must not touch it."""
+    """If a newer version has written the database, report this and wait: this version must not touch it.
+
+    This also returns when the process is asked to end.
+    """
     while not ended.is_set():
         try:
             refusal = database.refusal()

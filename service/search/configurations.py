@@ -272,10 +272,10 @@ class SearchedSpec:
         return f"is refused in {self._names[index]!r}: {field}: {first.detail}{more}"
 
 
-def infeasible(spec: Experiment, budgets: Budgets | None = None) -> list[FieldError]:
-    """Return the faults for which a spec cannot be planned within these budgets. The spec has no other faults."""
+def infeasible(spec: Experiment) -> list[FieldError]:
+    """Return the faults for which a spec cannot be planned, whatever its size. The spec has no other faults."""
     try:
-        configured_arms(spec, budgets)
+        configured_arms(spec)
     except SpecInvalid as error:
         return list(error.errors)
     return []

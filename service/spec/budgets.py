@@ -1,6 +1,7 @@
 """Budgets of a plan: how large an experiment may be when it is posted.
 
-An experiment that is stored already is never measured against them: the service continues what it has accepted.
+An experiment that is stored already is never measured against them, not even when it gets new resources: the service
+continues what it has accepted.
 """
 
 from collections.abc import Iterator, Sequence

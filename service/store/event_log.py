@@ -1,6 +1,6 @@
 """The stream of events, and the offsets up to which the drivers' event files have been read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, and_, func, or_, select, update
@@ -9,6 +9,9 @@ from sqlalchemy.orm import Session
 
 from service.events import AnyEvent, ExperimentChanged
 from service.store.tables import EventFileRow, EventRow
+
+# Number of experiments in one query for news. SQLite refuses a condition of more than about 1,000 alternatives.
+EXPERIMENTS_A_QUERY = 200
 
 
 class EventLog:
@@ -44,8 +47,14 @@ class EventLog:
                 the order in which they were stored, so with one id for all experiments, events would be missed.
             limit: The largest number of events.
         """
-        wanted = [and_(EventRow.experiment_id == each, EventRow.id > after) for each, after in known.items()]
-        return list(self._session.scalars(select(EventRow).where(or_(*wanted)).order_by(EventRow.id).limit(limit)))
+        followed = list(known.items())
+        starts = range(0, len(followed), EXPERIMENTS_A_QUERY)
+        rows = [row for start in starts for row in self._news_of(followed[start : start + EXPERIMENTS_A_QUERY], limit)]
+        return sorted(rows, key=lambda row: row.id)[:limit]
+
+    def _news_of(self, followed: Sequence[tuple[str, int]], limit: int) -> Sequence[EventRow]:
+        wanted = [and_(EventRow.experiment_id == each, EventRow.id > after) for each, after in followed]
+        return self._session.scalars(select(EventRow).where(or_(*wanted)).order_by(EventRow.id).limit(limit)).all()
 
 
 class EventOffsets:

@@ -2,11 +2,12 @@
 
 from service.answers.experiments import ExperimentView
 from service.api.context import Context
-from service.api.experiments.submitting import budgets, placement_faults
+from service.api.experiments.submitting import is_planned_here, placement_faults
 from service.api.experiments.views import experiment_view
 from service.derived.resources import with_resources
-from service.errors import SpecInvalid
+from service.errors import FieldError, SpecInvalid
 from service.search.configurations import infeasible
+from service.spec.experiment import Experiment
 from service.states import Cleanup, Wanted
 from service.store.requests import NewResources, given
 
@@ -66,7 +67,15 @@ def _checked(context: Context, experiment_id: str, changes: object) -> NewResour
     before = given(row.spec)
     # Unchanged resources are never refused, even if they no longer fit.
     if spec.resources != before:
-        faults = infeasible(spec, budgets(context.settings)) + placement_faults(context, spec)
+        faults = _infeasible(context, spec) + placement_faults(context, spec)
         if faults:
             raise SpecInvalid(faults)
     return NewResources(before, spec.resources)
+
+
+def _infeasible(context: Context, spec: Experiment) -> list[FieldError]:
+    """Return the faults for which a stored spec with new resources cannot be planned.
+
+    Resources change neither chains nor stages, so no budget applies.
+    """
+    return infeasible(spec) if is_planned_here(spec) else context.checkers.call(infeasible, spec)

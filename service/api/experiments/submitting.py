@@ -99,7 +99,7 @@ def runnable(context: Context, spec: Experiment) -> RunnableSpec:
     Raises:
         SpecInvalid: This service or the current cluster will not run the spec; the error holds all faults.
     """
-    limits = budgets(context.settings)
+    limits = _budgets(context.settings)
     if too_large := oversized(spec, limits):  # first, because everything else takes time
         raise SpecInvalid(too_large)
     data = inspected(context.settings, spec)
@@ -117,12 +117,15 @@ def runnable(context: Context, spec: Experiment) -> RunnableSpec:
 
 def _planned(context: Context, spec: Experiment, limits: Budgets) -> Plan:
     """Return the plan, computed in a process that checks documents if it may take more than an instant."""
-    if spec.search is None and sum(len(arm.stages) for arm in spec.arms) <= MAX_STAGES_HERE:
-        return planned(spec, limits)
-    return context.checkers.call(planned, spec, limits)
+    return planned(spec, limits) if is_planned_here(spec) else context.checkers.call(planned, spec, limits)
 
 
-def budgets(settings: Settings) -> Budgets:
+def is_planned_here(spec: Experiment) -> bool:
+    """Return whether planning takes so little time that a thread of the API does it."""
+    return spec.search is None and sum(len(arm.stages) for arm in spec.arms) <= MAX_STAGES_HERE
+
+
+def _budgets(settings: Settings) -> Budgets:
     """Return what the plan of a new experiment may cost."""
     return Budgets(settings.max_chains, settings.max_stages, settings.max_configured_stages)
 

@@ -108,9 +108,9 @@ def progress_tags(progress: StageProgress) -> dict[str, str]:
 
 
 def chance_tags(progress: StageProgress) -> dict[str, str]:
-    """Return the tags that say whether a stage's last test accuracy can be told from chance; none if it is not known.
+    """Return the tags that compare a stage's last test accuracy with chance; none if it is not known.
 
-    `tet.against_chance` is `above`, `alike` (the accuracy cannot be told from chance) or `below`.
+    `tet.against_chance` is `above`, `alike` (the accuracy cannot be distinguished from chance) or `below`.
     """
     accuracy = None if progress.last is None else progress.last.metrics.get(TEST_ACCURACY)
     if accuracy is None or progress.test_set is None:

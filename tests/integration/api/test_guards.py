@@ -103,6 +103,13 @@ def test_a_large_body_to_an_unknown_path_does_no_harm(gate: Api) -> None:
     assert gate.client.get("/healthz").status_code == 200
 
 
+@pytest.mark.parametrize("what", ["", "/events", "/logs?chain=c"])
+def test_a_large_body_that_no_endpoint_reads_is_refused(gate: Api, spec: dict[str, Any], what: str) -> None:
+    experiment = gate.post(spec).json()["id"]
+    document = problem(gate.client.request("GET", f"/experiments/{experiment}{what}", content=chunks()), 413)
+    assert "at most 1,048,576 bytes" in document["detail"]
+
+
 def test_a_client_that_expects_100_continue_is_refused_before_it_sends_its_body(gate: Api) -> None:
     head = b"POST /experiments HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     answer = raw(gate, head + b"Content-Length: 20000000\r\nExpect: 100-continue\r\n\r\n")

@@ -5,11 +5,15 @@ import sys
 import time
 from pathlib import Path
 
+import anyio
 import httpx
 import psutil
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
+from service.api.app import create_app
+from service.api.feeds import Feeds
+from service.errors import Overloaded
 from service.identity import Identity
 from service.settings import Settings
 from service.store.database import Database
@@ -52,6 +56,24 @@ def test_a_service_without_its_storage_is_not_ready(settings: Settings) -> None:
 def control_process() -> psutil.Process:
     (found,) = [child for child in psutil.Process().children() if child.cmdline()[1:] == ["-m", "service.control"]]
     return found
+
+
+def test_every_part_ends_even_if_another_cannot(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(_: Feeds) -> None:
+        raise RuntimeError("it cannot be closed")
+
+    monkeypatch.setattr(Feeds, "close", broken)
+    app = create_app(settings)
+
+    async def live() -> None:
+        async with app.router.lifespan_context(app):
+            assert control_process().is_running()
+
+    with pytest.raises(RuntimeError, match="it cannot be closed"):
+        anyio.run(live)
+    assert app.state.context.control.problem().startswith("the control process does not run")
+    with pytest.raises(Overloaded, match="the service ends"):
+        app.state.context.checkers.call(len, "")
 
 
 def test_a_control_process_that_died_is_reported_and_restarted(

@@ -231,7 +231,7 @@ def test_a_comparison_of_survivors_names_the_lost_seeds_and_the_results_at_chanc
     assert body["notes"][0] == "SDT: of 3 seeds, 2 failed; its numbers are over the survivors, seed 1"
     over = "TET minus SDT: over seed 1 only, where the means are 90.00 and 9.58 %"
     assert any(note.startswith(over) for note in body["notes"])
-    assert body["notes"][-1].startswith("SDT: 9.58 % cannot be told from chance, 10.42 %")
+    assert body["notes"][-1].startswith("SDT: 9.58 % cannot be distinguished from chance, 10.42 %")
     chains = api.client.get(f"/experiments/{experiment_id}").json()["chains"]
     verdicts = {(c["arm"], c["seed"]): (c["stages"][-1]["chance"] or {}).get("verdict") for c in chains}
     assert (verdicts["SDT", 1], verdicts["TET", 1], verdicts["TIT", 0]) == ("alike", "above", None)

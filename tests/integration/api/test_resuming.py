@@ -1,11 +1,12 @@
 """Tests of the API's answers to resume and retry with new resources."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from service.states import ExperimentState, Wanted
-from tests.integration.api.conftest import Api
+from tests.integration.api.conftest import Api, serving_api
 from tests.integration.api.test_life_cycle import detail, end, posted
 
 Spec = dict[str, Any]
@@ -119,6 +120,18 @@ def test_resources_that_do_not_fit_a_configuration_are_refused(api: Api, spec: S
     answer = api.client.post(f"/experiments/{experiment}/resume", json={"resources": {"workers_per_trial": 9}})
     assert answer.status_code == 422, answer.text
     assert "workers_per_trial, which is 9" in answer.text
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"validation": 0.1, "search": {"method": "grid", "space": {"batch_size": {"choice": [8, 16]}}}}]
+)
+def test_new_resources_are_not_measured_against_lower_budgets(tmp_path: Path, spec: Spec, changes: Spec) -> None:
+    home, url = tmp_path / "home", f"sqlite:///{tmp_path / 'tet.db'}"
+    with serving_api(home, url) as api:
+        experiment = paused(api, spec, **changes)
+    with serving_api(home, url, max_chains=1, max_stages=1, max_configured_stages=1) as api:
+        answer = api.client.post(f"/experiments/{experiment}/resume", json=FOUR)
+        assert answer.status_code == 202, answer.text
 
 
 def test_a_resume_accepts_yaml_and_refuses_other_documents(api: Api, spec: Spec) -> None:

@@ -24,6 +24,7 @@ from service.store.database import Database
 HANGING = """
 import sys, threading
 from service.control import __main__ as control, reconciler
+from service.control.background import BackgroundThread
 from service.control.housekeeper import Housekeeper
 from service.control.reconciler import Reconciler
 def hang(_):
@@ -86,6 +87,18 @@ def test_the_process_ends_in_order_on_sigterm_while_its_parent_lives(settings: S
         process.terminate()
         assert process.wait(60) == 0
         assert "ended in the middle" not in errors(process)
+
+
+def test_no_thread_starts_against_the_database_of_a_newer_version(settings: Settings) -> None:
+    database = Database(settings.database_url)
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    database.dispose()
+    script = f"{HANGING}BackgroundThread.start = hang; sys.exit(control.main())"
+    with started(settings, "-c", script) as process:
+        assert "which a newer version" in first_word(process)
+        process.terminate()
+        assert process.wait(20) == 0
 
 
 @pytest.mark.parametrize(

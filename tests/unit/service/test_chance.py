@@ -40,7 +40,7 @@ def test_few_samples_prove_little() -> None:
 def test_an_accuracy_no_better_than_chance_is_put_in_words() -> None:
     alike, below, above = (against_chance(accuracy, DIGITS) for accuracy in (0.0958, 0.01, 0.9))
     assert chance_in_words(alike) == (
-        "cannot be told from chance, 10.42 % (95 % interval over 355 test samples: 6.73 to 13.13 %)"
+        "cannot be distinguished from chance, 10.42 % (95 % interval over 355 test samples: 6.73 to 13.13 %)"
     )
     assert chance_in_words(below).startswith("is below chance, 10.42 % (95 % interval over 355 test samples: ")
     assert [chance_in_words(above), chance_in_words(None)] == ["", ""]

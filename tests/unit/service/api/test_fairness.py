@@ -189,6 +189,20 @@ def test_bodies_beyond_the_memory_for_bodies_are_refused_and_small_ones_are_not(
         status_until(415, b" " * 100_000)  # the first client has left
 
 
+def test_the_body_of_an_open_stream_does_not_count(tmp_path: Path) -> None:
+    body = b" " * 100_000
+    url = f"sqlite:///{tmp_path / 'tet.db'}"
+    with serving_api(tmp_path / "home", url, max_bytes_of_bodies=150_000) as api, ExitStack() as stack:
+        experiment = api.post(SPEC).json()["id"]
+        for _ in range(3):
+            stream = api.client.stream("GET", f"/experiments/{experiment}/events", content=body)
+            answer = stack.enter_context(stream)
+            assert answer.status_code == 200
+            assert next(answer.iter_lines())
+        posted = api.client.post("/experiments", content=body, headers={"Content-Type": "text/plain"})
+        refused(posted, 415, "a body must be")
+
+
 def _json() -> dict[str, str]:
     return {"Content-Type": "application/json"}
 

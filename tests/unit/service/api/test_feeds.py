@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event
 
 from service.api import feeds as feeds_module
-from service.api.feeds import Feeds
+from service.api.feeds import Feeds, read_news
 from service.events import StageChanged
 from service.plan import plan
 from service.spec.experiment import parse
@@ -114,3 +114,42 @@ async def test_streams_survive_a_database_that_fails_for_a_while(
         assert len(feed.window) == 1
     await feeds.close()
     assert ["events cannot be read" in record.getMessage() for record in caplog.records] == [True]
+
+
+async def test_streams_survive_an_error_that_nobody_expects(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(feeds_module, "POLL_INTERVAL_S", 0.01)
+    monkeypatch.setattr(feeds_module, "FAILED_WAIT_S", 0.01)
+    experiment_id, newest = new_experiment(database)
+    feeds = Feeds(database, max_streams=1, max_streams_each=1)
+    add(database, experiment_id, 1)
+    with database.engine.begin() as connection:  # no JSON: an error of the parser, not of the database
+        connection.exec_driver_sql("CREATE TABLE kept AS SELECT id, data FROM events")
+        connection.exec_driver_sql("UPDATE events SET data = '{'")
+    with feeds.following(experiment_id, newest) as feed:
+        async with asyncio.timeout(20):
+            while not caplog.records:
+                await asyncio.sleep(0.01)
+            with database.engine.begin() as connection:
+                connection.exec_driver_sql("UPDATE events SET data = (SELECT data FROM kept WHERE kept.id = events.id)")
+            await feed.news()
+        assert len(feed.window) == 1
+    await feeds.close()
+    assert [record.exc_info is not None for record in caplog.records] == [True]
+
+
+def test_the_news_of_thousands_of_experiments_come_in_pages_oldest_first(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (first, newest), (last, _) = new_experiment(database), new_experiment(database)
+    others = {f"{number:020}": 0 for number in range(3_000)}
+    known = {first: newest, **others, last: newest + 1}
+    for epoch in range(3):
+        for each in (last, first):
+            add(database, each, epoch)
+    rows, closed = read_news(database, known)
+    assert [(row.experiment_id, row.data["epoch"]) for row in rows] == [(e, n) for n in range(3) for e in (last, first)]
+    assert (len(closed), closed[first], closed["0" * 20]) == (3_002, False, True)
+    monkeypatch.setattr(feeds_module, "PAGE", 3)
+    assert [row.id for row in read_news(database, known)[0]] == [row.id for row in rows[:3]]

@@ -79,7 +79,8 @@ def test_an_accuracy_that_cannot_be_told_from_chance_has_a_note() -> None:
     chance = {"verdict": "alike", "level": 0.1042, "low": 0.0673, "high": 0.1313, "num_samples": 355}
     (note,) = notes(arm("SDT", {0: 0.0958}, 1, chance=chance))
     assert note == (
-        "SDT: 9.58 % cannot be told from chance, 10.42 % (95 % interval over 355 test samples: 6.73 to 13.13 %)"
+        "SDT: 9.58 % cannot be distinguished from chance, 10.42 % "
+        "(95 % interval over 355 test samples: 6.73 to 13.13 %)"
     )
     assert notes(arm("SDT", {0: 0.9}, 1, chance=chance | {"verdict": "above"})) == []
 
