@@ -7,6 +7,8 @@ other, and a driver that starts later reads the reports that exist.
 from enum import StrEnum
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from service.failures import Failure
 from service.runner.commits.records import StoredRecord
 from tet_core.files import write_once
@@ -54,8 +56,12 @@ def write_report(file: Path, report: CheckReport) -> None:
 
 
 def read_report(file: Path) -> CheckReport | None:
-    """Return a report; None if there is none."""
+    """Return a report; None if there is none, or if it is damaged.
+
+    Raises:
+        OSError: If the storage does not answer.
+    """
     try:
         return CheckReport.model_validate_json(file.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, ValidationError):
         return None
