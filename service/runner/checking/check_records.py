@@ -22,11 +22,19 @@ class FaultScope(StrEnum):
 
 
 class CheckFault(StoredRecord):
-    """A failure that all stages with a key would meet; see `check_subjects` for the keys."""
+    """A failure that all stages with a key would meet; see `check_subjects` for the keys.
+
+    Attributes:
+        scope: What the key names.
+        key: The key of the data or of the configuration.
+        failure: The failure.
+        of_machine: Whether the failure comes from the machine, such as from a broken GPU. It then condemns nothing.
+    """
 
     scope: FaultScope
     key: str
     failure: Failure
+    of_machine: bool = False
 
 
 class CheckReport(StoredRecord):

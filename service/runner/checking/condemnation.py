@@ -2,6 +2,7 @@
 
 One node checks, when the first trial starts. If it finds faults, another node looks at them too, because a node may
 lack a folder or a package that others have. A fault condemns only if both nodes find it, or if there is no other node.
+A fault that comes from a machine, such as from a broken GPU, never condemns: the node's other GPUs may work.
 """
 
 import logging
@@ -122,7 +123,7 @@ class Condemnation:
             write_report(self._second_file, second)
             second = read_report(self._second_file) or second  # another driver may have been faster
         self._reports = (first, second)
-        self._faults = frozenset(map(_identity, first.faults)) & frozenset(map(_identity, second.faults))
+        self._faults = _condemning(first) & _condemning(second)
         for fault in first.faults:
             where = "on every node asked" if _identity(fault) in self._faults else f"only on host {first.host}"
             log.warning("found %s: %s: %s", where, fault.failure.type, fault.failure.message)
@@ -142,6 +143,10 @@ class Condemnation:
         train = trained(config)
         keys = {(FaultScope.DATA, data_key(train)), (FaultScope.SUBJECT, subject_key(train))}
         return [fault for report in reports for fault in report.faults if _identity(fault) in keys]
+
+
+def _condemning(report: CheckReport) -> frozenset[tuple[FaultScope, str]]:
+    return frozenset(_identity(fault) for fault in report.faults if not fault.of_machine)
 
 
 def _identity(fault: CheckFault) -> tuple[FaultScope, str]:
