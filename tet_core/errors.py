@@ -23,11 +23,18 @@ import errno
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from subprocess import SubprocessError
 
 # torch's errors about workers and GPUs. They describe the machine, not the code that raised them.
 _OF_THE_MACHINE = ("DistError", "AcceleratorError")
 # The words of a RuntimeError when memory is short: from torch's CPU allocator, from C++, and from CUDA's libraries.
 _NO_MEMORY = re.compile(r"can't allocate memory|bad_alloc|out of memory|_ALLOC_FAILED")
+# The words of a RuntimeError from a GPU's driver or libraries, or about a process that may start no more threads. In
+# small letters, "cuda" is the device of a tensor: such an error comes from the code.
+_BROKEN_MACHINE = re.compile(
+    r"CUDA|cuDNN|CUDNN|cuBLAS|CUBLAS|cuFFT|CUFFT|cuSOLVER|CUSOLVER|cuSPARSE|CUSPARSE|NCCL|NVML|NVRTC"
+    r"|can't start new thread"
+)
 
 
 class ConfigError(ValueError):
@@ -121,6 +128,14 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     return isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error)) is not None
+
+
+def is_of_machine(error: BaseException) -> bool:
+    """Return whether an error describes its machine: the GPUs, their libraries or the compiler. Causes do not count."""
+    # Triton runs the C compiler, whose failure is a SubprocessError.
+    if isinstance(error, NoCompilerError | SubprocessError) or is_torch_error(error, *_OF_THE_MACHINE):
+        return True
+    return isinstance(error, RuntimeError) and _BROKEN_MACHINE.search(str(error)) is not None
 
 
 def is_torch_error(error: BaseException, *names: str) -> bool:

@@ -25,6 +25,7 @@ from tet_core.errors import (
     EnvironmentMismatch,
     WorkersApartError,
     WorkersDifferError,
+    is_of_machine,
     is_out_of_memory,
     is_torch_error,
 )
@@ -167,13 +168,27 @@ def hits_alike(failure: Failure) -> bool:
             assert_never(unknown)
 
 
+def is_caused_by_machine(error: BaseException) -> bool:
+    """Return whether an unforeseen exception comes from the machine: from a GPU, a compiler, a disk.
+
+    Another machine, or another GPU of the same machine, may not raise it. So it says nothing about other trials.
+    """
+    if failure_type(error) is not FailureType.ERROR:
+        return False
+    return any(isinstance(each, OSError) or is_of_machine(each) for each in _with_causes(error))
+
+
 def os_errors(error: BaseException | None) -> Iterator[OSError]:
     """Yield every OSError among an exception and its causes, the outermost first."""
+    return (each for each in _with_causes(error) if isinstance(each, OSError))
+
+
+def _with_causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an exception and its causes, the outermost first."""
     seen: list[BaseException] = []
     while error is not None and error not in seen:
         seen.append(error)
-        if isinstance(error, OSError):
-            yield error
+        yield error
         reason = error.reason if isinstance(error, URLError) else None
         cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
         error = reason if isinstance(reason, BaseException) else cause

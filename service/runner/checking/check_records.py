@@ -7,6 +7,8 @@ other, and a driver that starts later reads the reports that exist.
 from enum import StrEnum
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from service.failures import Failure
 from service.runner.commits.records import StoredRecord
 from tet_core.files import write_once
@@ -20,11 +22,19 @@ class FaultScope(StrEnum):
 
 
 class CheckFault(StoredRecord):
-    """A failure that all stages with a key would meet; see `check_subjects` for the keys."""
+    """A failure that all stages with a key would meet; see `check_subjects` for the keys.
+
+    Attributes:
+        scope: What the key names.
+        key: The key of the data or of the configuration.
+        failure: The failure.
+        of_machine: Whether the failure comes from the machine, such as from a broken GPU. It then condemns nothing.
+    """
 
     scope: FaultScope
     key: str
     failure: Failure
+    of_machine: bool = False
 
 
 class CheckReport(StoredRecord):
@@ -54,8 +64,12 @@ def write_report(file: Path, report: CheckReport) -> None:
 
 
 def read_report(file: Path) -> CheckReport | None:
-    """Return a report; None if there is none."""
+    """Return a report; None if there is none, or if it is damaged.
+
+    Raises:
+        OSError: If the storage does not answer.
+    """
     try:
         return CheckReport.model_validate_json(file.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, ValidationError):
         return None

@@ -2,6 +2,7 @@
 
 One node checks, when the first trial starts. If it finds faults, another node looks at them too, because a node may
 lack a folder or a package that others have. A fault condemns only if both nodes find it, or if there is no other node.
+A fault that comes from a machine, such as from a broken GPU, never condemns: the node's other GPUs may work.
 """
 
 import logging
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 MAX_TRIES = 3
 # The shortest time, in s, between two looks for the report.
 LOOK_EVERY_S = 0.5
+# The same once no trial will write a report: only a storage that shows files late can still bring one.
+LATE_LOOK_EVERY_S = 60.0
 
 
 class Condemnation:
@@ -53,6 +56,8 @@ class Condemnation:
         # The stage whose trial was asked to check.
         self._checker: StageId | None = None
         self._reports: tuple[CheckReport, ...] = ()
+        # The answer of the second node, until it is stored.
+        self._answer: CheckReport | None = None
         self._faults: frozenset[tuple[FaultScope, str]] = frozenset()
 
     def request(self, stage: StageId, config: StageConfig) -> dict[str, Any]:
@@ -75,7 +80,7 @@ class Condemnation:
     def look(self, *, at_once: bool = False) -> None:
         """Look for the report of the first node, and ask a second one if needed.
 
-        Call it often: most calls only compare the time.
+        Call it often: most calls only compare the time. If the storage does not answer, a later call looks again.
 
         Args:
             at_once: Whether to look even if the last look was a moment ago.
@@ -83,10 +88,11 @@ class Condemnation:
         now = self._clock()
         if self._reports or not (at_once or now >= self._next_look):
             return
-        self._next_look = now + LOOK_EVERY_S
-        first = read_report(self._first_file)
-        if first is not None:
-            with suppress(StoppedAsking):
+        is_late = self._checker is None and not self._tries_left
+        self._next_look = now + (LATE_LOOK_EVERY_S if is_late else LOOK_EVERY_S)
+        with suppress(StoppedAsking, OSError):
+            first = read_report(self._first_file)
+            if first is not None:
                 self._decide(first)
 
     @property
@@ -113,15 +119,18 @@ class Condemnation:
             return
         second = read_report(self._second_file)
         if second is None:
-            # If there is no other node, the first one decides.
-            second = self._ask_another(first, self._accused(first)) or first.model_copy(update={"host": "", "node": ""})
+            second = self._answer = self._answer or self._opinion_on(first)
             write_report(self._second_file, second)
             second = read_report(self._second_file) or second  # another driver may have been faster
         self._reports = (first, second)
-        self._faults = frozenset(map(_identity, first.faults)) & frozenset(map(_identity, second.faults))
+        self._faults = _condemning(first) & _condemning(second)
         for fault in first.faults:
             where = "on every node asked" if _identity(fault) in self._faults else f"only on host {first.host}"
             log.warning("found %s: %s: %s", where, fault.failure.type, fault.failure.message)
+
+    def _opinion_on(self, first: CheckReport) -> CheckReport:
+        """Return the report of another node. If there is no other node, the first one decides."""
+        return self._ask_another(first, self._accused(first)) or first.model_copy(update={"host": "", "node": ""})
 
     def _accused(self, first: CheckReport) -> list[TrainConfig]:
         """Return a configuration for each fault of the first report."""
@@ -134,6 +143,10 @@ class Condemnation:
         train = trained(config)
         keys = {(FaultScope.DATA, data_key(train)), (FaultScope.SUBJECT, subject_key(train))}
         return [fault for report in reports for fault in report.faults if _identity(fault) in keys]
+
+
+def _condemning(report: CheckReport) -> frozenset[tuple[FaultScope, str]]:
+    return frozenset(_identity(fault) for fault in report.faults if not fault.of_machine)
 
 
 def _identity(fault: CheckFault) -> tuple[FaultScope, str]:

@@ -1,9 +1,11 @@
 """The examination of an experiment's configurations on a node: the data set, and one small batch with each network.
 
 A fault is reported only if every stage with the same key would meet it. A lack of memory, a loss that is not finite and
-a storage that does not answer are not reported: the trials deal with them.
+a storage that does not answer are not reported: the trials deal with them. A fault that comes from the machine, such as
+from a broken GPU, is reported as such: another node may find none.
 """
 
+import os
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -16,10 +18,11 @@ import torch
 from service.failures import Failure
 from service.runner.checking.check_records import CheckFault, CheckReport, FaultScope
 from service.runner.checking.check_subjects import data_key, subject_key
-from service.runner.diagnosis import diagnose, hits_alike
+from service.runner.diagnosis import diagnose, hits_alike, is_caused_by_machine
 from tet_core import environment
 from tet_core.config import EntryPointModel, TrainConfig
 from tet_core.data import Dataset, load_dataset
+from tet_core.errors import ConfigError
 from tet_core.inventory.scanning import OutOfTime
 from tet_core.train.first_batch import check_samples, try_batch
 
@@ -100,7 +103,7 @@ class _Examination:
         if key not in self._loaded and (not self._loaded or None in self._loaded.values()):
             self._loaded[key] = self._load(config, key)
         if self._loaded.get(key, config) is None:
-            return any(fault.key == key for fault in self.faults)
+            return any(fault.key == key and not fault.of_machine for fault in self.faults)
         return self._try(config, self._loaded.get(key))
 
     def _load(self, config: TrainConfig, key: str) -> Dataset | None:
@@ -111,7 +114,8 @@ class _Examination:
         except OutOfTime:
             return None
         except Exception as error:
-            self._note(FaultScope.DATA, key, diagnose(error))
+            of_machine = is_caused_by_machine(error) or _has_lost_its_gpu(error)
+            self._note(FaultScope.DATA, key, diagnose(error), of_machine=of_machine)
             return None
         return dataset
 
@@ -124,13 +128,21 @@ class _Examination:
                 try_batch(tried, dataset, size)
             except Exception as error:
                 failure = diagnose(error)
+                # The data could be read, so a file that cannot be is one of the machine, such as a cache of kernels.
+                of_machine = isinstance(error, OSError) or is_caused_by_machine(error) or _has_lost_its_gpu(error)
             else:
                 return True
-        return self._note(FaultScope.SUBJECT, subject_key(config), failure)
+        return self._note(FaultScope.SUBJECT, subject_key(config), failure, of_machine=of_machine)
 
-    def _note(self, scope: FaultScope, key: str, failure: Failure) -> bool:
-        """Note a fault, if it hits all stages with the key; return whether it does."""
+    def _note(self, scope: FaultScope, key: str, failure: Failure, *, of_machine: bool) -> bool:
+        """Note a fault, if stages with the key would meet it here; return whether it is certain that all of them do."""
         is_fault = hits_alike(failure)
         if is_fault:
-            self.faults.append(CheckFault(scope=scope, key=key, failure=failure))
-        return is_fault
+            self.faults.append(CheckFault(scope=scope, key=key, failure=failure, of_machine=of_machine))
+        return is_fault and not of_machine
+
+
+def _has_lost_its_gpu(error: Exception) -> bool:
+    """Return whether torch finds no GPU although Ray has given one to this process."""
+    is_missing = isinstance(error, ConfigError) and error.field == "device"
+    return is_missing and bool(os.environ.get("CUDA_VISIBLE_DEVICES"))

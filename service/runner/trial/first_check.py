@@ -22,11 +22,11 @@ def make_check(trial: TrialConfig) -> None:
     """
     assert trial.check_file is not None, "only a trial that was asked makes the check"
     file, start = Path(trial.check_file), time.monotonic()
-    if file.exists():
-        return
     stall_s = Limits.model_validate(trial.limits).stall_s
     longest_s = None if stall_s is None else STALL_SHARE * stall_s
     try:
+        if file.exists():
+            return
         report = examine(
             [TrainConfig.model_validate(each) for each in trial.check_subjects],
             None if trial.data_root is None else Path(trial.data_root),

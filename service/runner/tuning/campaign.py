@@ -3,6 +3,7 @@
 import logging
 import os
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from ray.tune import Callback, CheckpointConfig, FailureConfig, RunConfig, TuneC
 from ray.tune.experiment import Trial
 
 from service.plan import previous_stage
-from service.runner.chains.board import Answer, StageId
+from service.runner.chains.board import StageId
 from service.runner.chains.bookkeeping import Bookkeeping
 from service.runner.checking.condemnation import Condemnation
 from service.runner.checking.second_opinion import another_node_asked
@@ -64,7 +65,7 @@ class Campaign:
         ask_another = another_node_asked(self._spec.resources, assignment.data_root, lambda: stopping.has_begun)
         generation, chains = self._ledger.generation, self._ledger.chains
         self._condemnation = Condemnation(assignment.folder, generation, chains.values, ask_another)
-        self._early_ends = EarlyEnds(assignment.folder, books, self._condemnation)
+        self._early_ends = EarlyEnds(assignment.folder, books, self._condemnation, lambda: stopping.has_begun)
         self._endings = Endings(
             assignment, books, self._turns, stopping, self._watchdog, self._early_ends, self._ray_text
         )
@@ -91,7 +92,7 @@ class Campaign:
 
     def _tune_config(self) -> TuneConfig:
         return TuneConfig(
-            search_alg=ChainSearcher(self._take, self._trial_config, self._on_end),
+            search_alg=ChainSearcher(partial(self._early_ends.take, self._turns), self._trial_config, self._on_end),
             scheduler=self._scheduler,
             num_samples=-1,
             reuse_actors=self._spec.resources.reuse_actors,
@@ -181,15 +182,6 @@ class Campaign:
 
     def _condemned_in(self, trial: dict[str, Any]) -> StageId | None:
         return self._early_ends.condemned_stage(self._ledger.chains[stage_of(trial).chain])
-
-    def _take(self) -> StageId | Answer:
-        """Take the next stage that can run."""
-        while isinstance(stage := self._turns.take(), StageId):
-            with or_die("the early end of a chain", stage):
-                if not self._early_ends.refuse(stage):
-                    return stage
-                self._turns.apply_decisions()
-        return stage
 
     def on_start(self, stage_id: StageId, trial: Any) -> None:
         """Watch a trial whose process has started."""

@@ -5,18 +5,24 @@ A chain ends as soon as no trial of it runs. Its first stage that cannot run is 
 
 import logging
 import time
+from collections.abc import Callable
 
 from service.failures import Failure
 from service.plan import Chain, StagePlan
-from service.runner.chains.board import StageId
+from service.runner.chains.board import Answer, StageId
 from service.runner.chains.bookkeeping import Bookkeeping
 from service.runner.checking.condemnation import Condemnation
 from service.runner.commits.attempt import Attempt, Superseded
 from service.runner.diagnosis import hits_alike
+from service.runner.tuning.fatal import or_die
+from service.runner.tuning.search_turns import SearchTurns
 from service.states import WorkState
 from service.storage import ExperimentFolder
 
 log = logging.getLogger(__name__)
+
+# The time, in s, after which a call of `take` refuses no further stage: Tune does nothing else meanwhile.
+TURN_S = 1.0
 
 
 class EarlyEnds:
@@ -26,19 +32,49 @@ class EarlyEnds:
         folder: The experiment's folder.
         books: The experiment's board, ledger and search.
         condemnation: The check's outcome.
+        must_stop: Returns whether to start no more trials, and to end no more chains.
+        clock: A monotonic clock, in s.
     """
 
-    def __init__(self, folder: ExperimentFolder, books: Bookkeeping, condemnation: Condemnation) -> None:
+    def __init__(
+        self,
+        folder: ExperimentFolder,
+        books: Bookkeeping,
+        condemnation: Condemnation,
+        must_stop: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._folder, self._condemnation = folder, condemnation
+        self._must_stop, self._clock = must_stop, clock
         self._board, self._ledger, self._study = books.board, books.ledger, books.study
         # The failure of each stage by arm, configuration and index: the seeds of a configuration fail alike.
         self._known: dict[tuple[str, int, int], Failure | None] = {}
 
     def end_waiting(self) -> None:
-        """End the condemned chains of which no stage is taken from the board."""
+        """End the condemned chains of which no stage is taken from the board, until the driver must stop."""
         for chain in [*self._ledger.chains.values()]:
+            if self._must_stop():
+                return
             if not self._board.is_taken(chain.id):
                 self.end(chain)
+
+    def take(self, turns: SearchTurns) -> StageId | Answer:
+        """Take the next stage that can run, and end the chains before it that cannot.
+
+        Each refusal writes files, and a search may propose thousands of chains that cannot run. So return `WAIT` once
+        `TURN_S` is over, although there may be more stages, and `FINISHED` once the driver must stop.
+        """
+        start = self._clock()
+        while isinstance(stage := turns.take(), StageId):
+            with or_die("the early end of a chain", stage):
+                if not self.refuse(stage):
+                    return stage
+                turns.apply_decisions()
+            if self._must_stop():
+                self._board.close()
+            elif self._clock() - start >= TURN_S:
+                return Answer.WAIT
+        return stage
 
     def refuse(self, stage_id: StageId) -> bool:
         """End the chain of a stage that was just taken from the board, if it is condemned; return whether it was."""

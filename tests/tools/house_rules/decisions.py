@@ -31,6 +31,7 @@ ALLOWED = {
     "service.runner.diagnosis._message": "leaves out a cause that the message names already",
     "service.runner.diagnosis.diagnose_lost": "Ray raises one exception for a process, a node or memory that is lost",
     "service.runner.diagnosis._loss_in_words": "makes words for people out of Ray's words; it decides no type",
+    "tet_core.errors.is_of_machine": "CUDA's libraries and Python raise a RuntimeError for a broken machine",
     "tet_core.errors.is_out_of_memory": "torch, C++ and CUDA raise a RuntimeError for a lack of memory",
 }
 

@@ -1,13 +1,16 @@
 """Tests of the outcome of a check, with reports in real files; the test plays the other node."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import count
+
+import pytest
 
 from service.failures import Failure, FailureType
 from service.plan import Chain, plan
 from service.runner.chains.board import StageId
 from service.runner.checking.check_records import CheckFault, CheckReport, FaultScope, read_report, write_report
 from service.runner.checking.check_subjects import data_key, subject_key, trained
-from service.runner.checking.condemnation import MAX_TRIES, Condemnation
+from service.runner.checking.condemnation import LATE_LOOK_EVERY_S, MAX_TRIES, Condemnation
 from service.runner.checking.second_opinion import StoppedAsking
 from service.spec import parse
 from service.storage import ExperimentFolder
@@ -150,6 +153,67 @@ def test_a_report_is_found_at_the_end_of_the_trial_that_made_it(experiment: Expe
     assert not checked.condemns, "it looks only once an interval"
     checked.ended(FIRST)
     assert checked.condemns
+
+
+def test_a_storage_that_does_not_answer_is_asked_again(experiment: ExperimentFolder) -> None:
+    first, second = experiment.check(1, 1), experiment.check(1, 2)
+    first.mkdir(parents=True)  # each read of it raises an OSError
+    other = Other(None)
+    checked = condemnation(experiment, other)
+    checked.look(at_once=True)
+    first.rmdir()
+    write_report(first, report(of_data()))
+    second.mkdir()
+    checked.look(at_once=True)
+    assert (checked.condemns, other.asked) == (False, [])
+    second.rmdir()
+    checked.look(at_once=True)
+    assert checked.condemns
+
+
+def test_the_answer_of_the_other_node_is_kept_until_it_can_be_stored(experiment: ExperimentFolder) -> None:
+    write_report(experiment.check(1, 1), report(of_data()))
+    folder = experiment.check(1, 2).parent
+    moved = folder.with_name("moved")
+
+    class Vanishing(Other):
+        def __call__(self, first: CheckReport, accused: Sequence[TrainConfig]) -> CheckReport | None:
+            folder.rename(moved)
+            folder.write_text("not a folder")
+            return super().__call__(first, accused)
+
+    other = Vanishing(report(of_data(), host="two"))
+    checked = condemnation(experiment, other)
+    checked.look(at_once=True)
+    assert not checked.condemns
+    folder.unlink()
+    moved.rename(folder)
+    checked.look(at_once=True)
+    assert (checked.condemns, len(other.asked)) == (True, 1)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b'{"host": 3}'])
+def test_a_damaged_report_counts_as_none(experiment: ExperimentFolder, content: bytes) -> None:
+    first = experiment.check(1, 1)
+    first.parent.mkdir(parents=True)
+    first.write_bytes(content)
+    checked = condemnation(experiment, Other(None))
+    checked.look(at_once=True)
+    assert not checked.condemns
+
+
+def test_once_no_trial_will_report_the_storage_is_hardly_looked_at(experiment: ExperimentFolder) -> None:
+    seconds: Iterator[int] = count()
+    checked = Condemnation(experiment, 1, lambda: CHAINS, Other(None), clock=lambda: float(next(seconds)))
+    for _ in range(MAX_TRIES):
+        checked.request(FIRST, configs(SDT)[0])
+        checked.ended(FIRST)
+    write_report(experiment.check(1, 1), report(of_data()))
+    looks = 0
+    while not checked.condemns:
+        checked.look()
+        looks += 1
+    assert looks == LATE_LOOK_EVERY_S, "one look a second"
 
 
 def test_the_first_report_stays(experiment: ExperimentFolder) -> None:

@@ -50,3 +50,8 @@ def test_a_check_that_fails_itself_does_not_harm_its_trial(tmp_path: Path, capsy
     (tmp_path / "checks").write_text("not a folder")
     assert run(StageTrial(checking(tmp_path, SUBJECTS)))[-1]["end"] == "succeeded"
     assert "the check of the configurations failed: " in capsys.readouterr().out
+
+
+def test_a_report_that_cannot_be_looked_for_does_not_harm_its_trial(tmp_path: Path) -> None:
+    too_long = str(tmp_path / ("x" * 300))  # each look for it raises an OSError
+    assert run(StageTrial(checking(tmp_path, SUBJECTS) | {"check_file": too_long}))[-1]["end"] == "succeeded"

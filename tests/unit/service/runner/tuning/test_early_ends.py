@@ -1,6 +1,7 @@
 """Tests of the early ends of chains that the check condemns, with a real board, ledger and study but without Ray."""
 
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from service.runner.checking.check_records import CheckFault, CheckReport, Fault
 from service.runner.checking.check_subjects import data_key, subject_key, trained
 from service.runner.commits.attempt import Attempt
 from service.runner.outcome import failed_in_words
+from service.runner.tuning.early_ends import TURN_S, EarlyEnds
 from service.states import WorkState
 from service.storage import ExperimentFolder
 from tests.unit.service.runner.tuning.test_endings import Desk, searching
@@ -171,14 +173,54 @@ def test_a_failure_after_the_start_is_the_users_on_any_host(desk: Desk) -> None:
     assert done.failure == WRONG
 
 
-def test_in_a_search_the_chains_of_a_condemned_configuration_end(experiment: ExperimentFolder) -> None:
-    desk = searching(lambda **changes: Desk(experiment, **changes))
+def condemn_data(desk: Desk) -> None:
+    """Play a check that has found the data at fault, which all configurations of a search have in common."""
     config = trained(next(iter(desk.books.ledger.chains.values())).stages[0].config)
     fault = CheckFault(scope=FaultScope.DATA, key=data_key(config), failure=WRONG)
     report: dict[str, Any] = {"host": "one", "at_ms": 1, "num_subjects": 1, "checked": (subject_key(config),)}
     write_report(desk.folder.check(1, 1), CheckReport(**report, faults=(fault,)))
     desk.condemnation.look(at_once=True)
+
+
+def test_in_a_search_the_chains_of_a_condemned_configuration_end(experiment: ExperimentFolder) -> None:
+    desk = searching(lambda **changes: Desk(experiment, **changes))
+    condemn_data(desk)
     desk.early.end_waiting()
     desk.events.close()
     assert set(states(desk)) == {WorkState.FAILED}
     assert desk.turns.take() is Answer.FINISHED
+
+
+@pytest.fixture
+def learning(experiment: ExperimentFolder) -> Iterator[Desk]:
+    """Make a desk of a search that proposes each configuration when it is taken, and whose data is at fault."""
+    space = {"optimizer.lr": {"log_range": [1e-4, 1.0]}}
+    search = {"method": "tpe", "num_configurations": 8, "space": space}
+    made = Desk(experiment, search=search, validation=0.1)
+    condemn_data(made)
+    yield made
+    made.events.close()
+
+
+def test_a_search_whose_configurations_all_fail_lets_tune_go_on_in_between(learning: Desk) -> None:
+    quarters = count()
+    early = EarlyEnds(learning.folder, learning.books, learning.condemnation, clock=lambda: next(quarters) * TURN_S / 4)
+    assert early.take(learning.turns) is Answer.WAIT
+    assert states(learning).count(WorkState.FAILED) == 4, "it goes on for a limited time"
+    answers = [early.take(learning.turns) for _ in range(4)]
+    assert answers[-1] is Answer.FINISHED
+    assert set(states(learning)) == {WorkState.FAILED}
+
+
+def test_a_driver_that_must_stop_ends_no_more_chains(learning: Desk) -> None:
+    early = EarlyEnds(learning.folder, learning.books, learning.condemnation, learning.stopped.is_set)
+    learning.stopped.set()
+    early.end_waiting()
+    assert WorkState.FAILED not in states(learning)
+    assert early.take(learning.turns) is Answer.FINISHED
+    assert states(learning).count(WorkState.FAILED) == 1
+
+
+def test_a_stage_that_can_run_is_taken(desk: Desk) -> None:
+    taken = desk.early.take(desk.turns)
+    assert taken == StageId(next(iter(desk.books.ledger.chains)), 0)
