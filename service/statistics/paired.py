@@ -71,18 +71,28 @@ def paired_test(differences: Sequence[float], num_pairs: int = 1) -> PairedTest:
     if std == 0:
         return PairedTest(n, mean, 0.0, p=flip, p_sign_flip=flip)
     error = std / math.sqrt(n)
-    half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * error
+    low, high = interval_of_mean(differences)
     return PairedTest(
         n=n,
         difference=mean,
         std=std,
-        low=mean - half,
-        high=mean + half,
+        low=low,
+        high=high,
         d_z=mean / std,
         p=2 * float(stdtr(n - 1, -abs(mean) / error)),
         p_sign_flip=flip,
         detectable=detectable_difference(std, n, num_pairs),
     )
+
+
+def interval_of_mean(values: Sequence[float]) -> tuple[float, float] | tuple[None, None]:
+    """Return the 95 % interval of the mean of n values: mean ± t(0.975, n - 1) * std / sqrt(n); None below n = 2."""
+    n = len(values)
+    if n < 2:
+        return None, None
+    mean = fmean(values)
+    half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * stdev(values) / math.sqrt(n)
+    return mean - half, mean + half
 
 
 def detectable_difference(std: float, n: int, num_pairs: int = 1) -> float:

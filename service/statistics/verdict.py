@@ -109,7 +109,7 @@ def sentence(arm: str, to: str, pair: JudgedPair, wording: Wording, margin: floa
             within = f"within ±{wording.number(margin)} {wording.unit}"
             return f"{arm} and {to} are equivalent {within}{_evidence(pair, wording)}."
         case Verdict.UNDECIDED:
-            return f"Undecided: {_undecided(test, wording, num_pairs)}"
+            return f"{arm} against {to} is undecided: {_undecided(test, wording, num_pairs)}"
         case unknown:
             assert_never(unknown)
 

@@ -55,5 +55,7 @@ def test_above_twenty_seeds_p_is_drawn_with_a_fixed_seed_and_is_never_zero() -> 
     differences = list(np.random.default_rng(0).normal(0.3, 1, 25))
     assert sign_flip_p(differences) == sign_flip_p(differences)
     exact = sign_flip_p(differences[:20])
-    assert sign_flip_p([*differences[:20], 0.0]) == pytest.approx(exact, abs=0.005)  # a zero changes nothing
+    assert sign_flip_p([*differences[:20], 0.0]) == pytest.approx(
+        exact, abs=0.015
+    )  # a zero changes nothing; three standard errors
     assert sign_flip_p([1.0] * 40) == 1 / (1 + DRAWN)

@@ -25,24 +25,24 @@ def said(differences: list[float] | None, margin: float | None = None, *, higher
         (
             UNCLEAR,
             None,
-            "Undecided: these 3 seeds would have found a difference of 5.7 points or more; 1 point takes about "
+            "TET against SDT is undecided: these 3 seeds would have found a difference of 5.7 points or more; 1 point takes about "
             "26 seeds.",
         ),
-        ([0.0] * 6, None, "Undecided: all 6 differences are zero."),
+        ([0.0] * 6, None, "TET against SDT is undecided: all 6 differences are zero."),
         ([0.0] * 6, 0.01, "TET and SDT are equivalent within ±1.0 points, n=6, p=0.016."),
         ([0.01] * 6, None, "TET is better than SDT by 1.0 points, n=6, p=0.031."),
         (
             [0.01] * 3,
             None,
-            "Undecided: all 3 differences are equal, so their spread is unknown; 3 seeds prove no more than p=0.25.",
+            "TET against SDT is undecided: all 3 differences are equal, so their spread is unknown; 3 seeds prove no more than p=0.25.",
         ),
         (
             [0.01],
             None,
-            "Undecided: one seed does not show how much results vary from seed to seed; about five seeds give an "
+            "TET against SDT is undecided: one seed does not show how much results vary from seed to seed; about five seeds give an "
             "answer.",
         ),
-        ([], None, "Undecided: no seed has a result of both arms yet."),
+        ([], None, "TET against SDT is undecided: no seed has a result of both arms yet."),
         (None, None, "TET and SDT cannot be compared."),
     ],
 )
