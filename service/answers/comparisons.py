@@ -8,6 +8,7 @@ from service.answers.chances import ChanceView
 from service.failures import FailureType
 from service.presets.catalogue import Published
 from service.states import WorkState
+from service.statistics.verdict import Verdict
 
 
 class SeedValueView(BaseModel):
@@ -34,11 +35,32 @@ class PairedDifferenceView(BaseModel):
         description="The mean of `differences`. It is not the difference of the two arms' means if a seed is missing "
         "in one of them."
     )
-    low: float | None = Field(description="Lower end of the 95 % interval (Student's t); null below two pairs.")
+    low: float | None = Field(
+        description="Lower end of the 95 % interval (Student's t); null below two pairs, "
+        "and if all differences are equal."
+    )
     high: float | None
     n: int
     differences: list[SeedValueView] = Field(description="The difference at each seed that both arms have.")
     missing: list[MissingSeedsView] = Field(description="The other seeds of the spec, and why they are missing.")
+    d_z: float | None = Field(None, description="The effect size: the mean divided by the standard deviation.")
+    p: float | None = Field(
+        None,
+        description="Two-sided p of the paired t test; null below two pairs. If all differences are equal, the t test "
+        "has no answer, and this is `p_sign_flip`.",
+    )
+    p_holm: float | None = Field(None, description="`p`, adjusted for all arms of the comparison by Holm's procedure.")
+    p_sign_flip: float | None = Field(
+        None, description="Two-sided p of the sign-flip test, which assumes no normal distribution; at least 2 / 2^n."
+    )
+    detectable: float | None = Field(
+        None, description="The true difference that the t test would have found with a probability of 80 %."
+    )
+    verdict: Verdict = Field(
+        Verdict.UNDECIDED,
+        description="'better' or 'worse': `p_holm` is at most 0.05; 'undecided': it is not; 'not_comparable': the two "
+        "arms did not start from the same weights.",
+    )
     reason: str | None = Field(
         description="Why the arms are not paired, so that there are no numbers; null if there is a difference."
     )

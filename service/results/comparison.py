@@ -4,19 +4,17 @@ At one seed all arms share initial weights, data order and augmentation draws, s
 these draws. The interval is Student's t over the differences between an arm and the baseline, one for each seed.
 """
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
-
-from scipy.special import stdtrit
 
 from service.events import ClassCounts
 from service.results.seeds import MissingSeeds, SeedState, missing_in_words, missing_seeds
 from service.states import WorkState
+from service.statistics.paired import interval_of_mean
+from service.statistics.verdict import Verdict, judge
 
-CONFIDENCE = 0.95
 QUANTITY = "test/accuracy"
 
 
@@ -49,9 +47,10 @@ class SeedValue:
 class PairedDifference:
     """An arm's accuracy minus that of the baseline `to`, over the `n` seeds present in both.
 
-    `differences` has the difference at each of these seeds, and `missing` says why the other seeds have none. `low` and
-    `high` bound the 95 % interval of the mean difference; they are None for fewer than two pairs. If the arms are not
-    paired, `reason` says why, and `difference` is None too.
+    `differences` has the difference at each of these seeds, and `missing` says why the other seeds have none. `low`,
+    `high`, `d_z`, `p`, `p_sign_flip` and `detectable` are those of `service.statistics.paired.PairedTest`. `p_holm` is
+    `p`, adjusted for all pairs of the comparison; the verdict follows from it. If the arms are not paired, `reason`
+    says why, and the numbers are None.
     """
 
     to: str
@@ -61,7 +60,14 @@ class PairedDifference:
     n: int
     differences: tuple[SeedValue, ...] = ()
     missing: tuple[MissingSeeds, ...] = ()
+    d_z: float | None = None
+    p: float | None = None
+    p_holm: float | None = None
+    p_sign_flip: float | None = None
+    detectable: float | None = None
+    verdict: Verdict = Verdict.UNDECIDED
     reason: str | None = None
+    is_apart: bool = False  # the arms started from different weights at a seed
 
 
 @dataclass(frozen=True)
@@ -114,14 +120,14 @@ def compare_arms(arms: Sequence[ComparedArm], baseline: str) -> Comparison:
         baseline: The name of the arm that the others are compared with.
     """
     of_baseline = next(arm for arm in arms if arm.name == baseline)
-    compared = [_arm_result(arm, None if arm is of_baseline else paired_difference(arm, of_baseline)) for arm in arms]
-    return Comparison(QUANTITY, baseline, tuple(compared))
+    versus = paired_differences([arm for arm in arms if arm is not of_baseline], of_baseline)
+    return Comparison(QUANTITY, baseline, tuple(_arm_result(arm, versus.get(arm.name)) for arm in arms))
 
 
 def _arm_result(arm: ComparedArm, versus: PairedDifference | None) -> ArmResult:
     values = tuple(SeedValue(seed, arm.results[seed].accuracy) for seed in arm.seeds if seed in arm.results)
     accuracies = [each.value for each in values]
-    low, high = mean_interval(accuracies)
+    low, high = interval_of_mean(accuracies)
     lost = Counter(each.state for seed, each in arm.seeds.items() if seed not in arm.results)
     test_sets = {result.test_set for result in arm.results.values()}
     return ArmResult(
@@ -142,20 +148,45 @@ def _arm_result(arm: ComparedArm, versus: PairedDifference | None) -> ArmResult:
     )
 
 
-def paired_difference(arm: ComparedArm, baseline: ComparedArm) -> PairedDifference:
-    """Return the mean of an arm's results minus the baseline's over common seeds, with its 95 % interval."""
+def paired_differences(arms: Sequence[ComparedArm], baseline: ComparedArm) -> dict[str, PairedDifference]:
+    """Return the mean of each arm's results minus the baseline's over common seeds, with its test, by the arm's name.
+
+    All pairs are judged together, because with more pairs a difference by chance becomes more likely.
+    """
+    pairs = [_pair(arm, baseline) for arm in arms]
+    judged = judge(
+        [None if pair.is_apart else [each.value for each in pair.differences] for pair in pairs],
+        higher_is_better=True,
+        margin=None,
+    )
+    return {
+        arm.name: replace(
+            pair,
+            difference=each.test.difference,
+            low=each.test.low,
+            high=each.test.high,
+            d_z=each.test.d_z,
+            p=each.test.p,
+            p_holm=each.p_holm,
+            p_sign_flip=each.test.p_sign_flip,
+            detectable=each.test.detectable,
+            verdict=each.verdict,
+        )
+        for arm, pair, each in zip(arms, pairs, judged, strict=True)
+    }
+
+
+def _pair(arm: ComparedArm, baseline: ComparedArm) -> PairedDifference:
+    """Return the differences at the seeds that both arms have, without a test."""
     seeds = [seed for seed in arm.seeds if seed in arm.results and seed in baseline.results]
     missing = tuple(each for one in (arm, baseline) for each in missing_seeds(one.name, one.seeds, set(one.results)))
-    n = len(seeds)
+    pair = PairedDifference(baseline.name, None, None, None, len(seeds), missing=missing)
     if not seeds:
-        reason = f"no seed has a result in both arms: {missing_in_words(missing)}"
-        return PairedDifference(baseline.name, None, None, None, n, (), missing, reason)
-    if (reason_apart := _started_apart(seeds, arm, baseline)) is not None:
-        return PairedDifference(baseline.name, None, None, None, n, (), missing, reason_apart)
-    differences = [arm.results[seed].accuracy - baseline.results[seed].accuracy for seed in seeds]
-    low, high = mean_interval(differences)
-    by_seed = tuple(map(SeedValue, seeds, differences))
-    return PairedDifference(baseline.name, fmean(differences), low, high, n, by_seed, missing)
+        return replace(pair, reason=f"no seed has a result in both arms: {missing_in_words(missing)}")
+    if (reason := _started_apart(seeds, arm, baseline)) is not None:
+        return replace(pair, reason=reason, is_apart=True)
+    differences = (SeedValue(seed, arm.results[seed].accuracy - baseline.results[seed].accuracy) for seed in seeds)
+    return replace(pair, differences=tuple(differences))
 
 
 def _started_apart(seeds: Sequence[int], arm: ComparedArm, baseline: ComparedArm) -> str | None:
@@ -165,13 +196,3 @@ def _started_apart(seeds: Sequence[int], arm: ComparedArm, baseline: ComparedArm
         if weights is not None and of_baseline is not None and weights != of_baseline:
             return f"at seed {seed} the two arms started from different weights, {weights[:12]} and {of_baseline[:12]}"
     return None
-
-
-def mean_interval(values: Sequence[float]) -> tuple[float, float] | tuple[None, None]:
-    """Return the 95 % interval of the mean of n values: mean ± t(0.975, n - 1) * std / sqrt(n); None below n = 2."""
-    n = len(values)
-    if n < 2:
-        return None, None
-    mean = fmean(values)
-    half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * stdev(values) / math.sqrt(n)
-    return mean - half, mean + half

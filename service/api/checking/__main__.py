@@ -19,7 +19,7 @@ import sys
 import time
 import traceback
 
-from service.api.checking.messages import JobEnd, Verdict, read_message, write_message
+from service.api.checking.messages import JobEnd, JobVerdict, read_message, write_message
 from service.errors import TetError
 
 # Priority: training, and the API's own short answers, go first.
@@ -76,13 +76,13 @@ def run_job(job: bytes) -> bytes:
     try:
         try:
             function, arguments = pickle.loads(job)
-            return pickle.dumps(JobEnd(Verdict.DONE, value=function(*arguments)))
+            return pickle.dumps(JobEnd(JobVerdict.DONE, value=function(*arguments)))
         except TetError as error:
-            return pickle.dumps(JobEnd(Verdict.REFUSED, error=error))
+            return pickle.dumps(JobEnd(JobVerdict.REFUSED, error=error))
     except MemoryError:
-        return pickle.dumps(JobEnd(Verdict.TOO_MUCH_MEMORY))
+        return pickle.dumps(JobEnd(JobVerdict.TOO_MUCH_MEMORY))
     except Exception:
-        return pickle.dumps(JobEnd(Verdict.BROKEN, words=traceback.format_exc()))
+        return pickle.dumps(JobEnd(JobVerdict.BROKEN, words=traceback.format_exc()))
 
 
 def _end_of(reading: int, jobs: int, job_s: float) -> bytes | None:
@@ -98,9 +98,9 @@ def _end_of(reading: int, jobs: int, job_s: float) -> bytes | None:
         if reading in ready:
             block = os.read(reading, 1_048_576)
             if not block:  # without an end, the child was killed: the kernel had no memory
-                return bytes(end) or pickle.dumps(JobEnd(Verdict.TOO_MUCH_MEMORY))
+                return bytes(end) or pickle.dumps(JobEnd(JobVerdict.TOO_MUCH_MEMORY))
             end += block
-    return pickle.dumps(JobEnd(Verdict.TOO_SLOW))
+    return pickle.dumps(JobEnd(JobVerdict.TOO_SLOW))
 
 
 def _limit_memory(more_bytes: int) -> None:

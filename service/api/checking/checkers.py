@@ -14,7 +14,7 @@ from typing import Any, TypeVar, assert_never
 
 import anyio.to_thread
 
-from service.api.checking.messages import JobEnd, Verdict, pickled_job, read_message, write_message
+from service.api.checking.messages import JobEnd, JobVerdict, pickled_job, read_message, write_message
 from service.api.turns import PATIENCE_S, Turns
 from service.errors import Overloaded, TooCostly
 
@@ -158,16 +158,16 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _value(end: JobEnd) -> Any:
     match end.verdict:
-        case Verdict.DONE:
+        case JobVerdict.DONE:
             return end.value
-        case Verdict.REFUSED:
+        case JobVerdict.REFUSED:
             assert end.error is not None
             raise end.error
-        case Verdict.TOO_MUCH_MEMORY:
+        case JobVerdict.TOO_MUCH_MEMORY:
             raise TooCostly("checking this document takes more memory than the service allows; make it shorter")
-        case Verdict.TOO_SLOW:
+        case JobVerdict.TOO_SLOW:
             raise TooCostly("checking this document takes longer than the service allows; make it shorter")
-        case Verdict.BROKEN:
+        case JobVerdict.BROKEN:
             raise RuntimeError(f"a document could not be checked: {end.words}")
         case _:
             assert_never(end.verdict)

@@ -12,7 +12,7 @@ from service.errors import TetError
 HEADER = struct.Struct("!Q")
 
 
-class Verdict(Enum):
+class JobVerdict(Enum):
     """How a job has ended."""
 
     DONE = "done"
@@ -26,7 +26,7 @@ class Verdict(Enum):
 class JobEnd:
     """The end of a job: its value, the error that it raised on purpose, or the words of another error."""
 
-    verdict: Verdict
+    verdict: JobVerdict
     value: Any = None
     error: TetError | None = None
     words: str = ""

@@ -9,9 +9,10 @@ from scipy import stats
 
 from service.events import ClassCounts
 from service.failures import FailureType
-from service.results.comparison import ComparedArm, PairedDifference, Result, compare_arms, paired_difference
+from service.results.comparison import ComparedArm, PairedDifference, Result, compare_arms
 from service.results.seeds import MissingSeeds, SeedState
 from service.states import WorkState
+from service.statistics.verdict import Verdict
 
 SUCCEEDED, WAITING = SeedState(WorkState.SUCCEEDED), SeedState(WorkState.WAITING)
 NOT_FINITE = SeedState(WorkState.FAILED, FailureType.NOT_FINITE)
@@ -85,7 +86,7 @@ def test_only_seeds_present_in_both_arms_are_paired_and_the_others_have_their_re
 
 
 def test_one_pair_has_a_difference_and_no_interval() -> None:
-    versus = paired_difference(arm("TET", 0.9), arm("SDT", 0.8))
+    versus = paired(arm("TET", 0.9), arm("SDT", 0.8))
     assert versus.difference == pytest.approx(0.1)
     assert (versus.low, versus.high, versus.n) == (None, None, 1)
     (one,) = compare_arms([arm("a", 0.9)], "a").arms
@@ -109,7 +110,7 @@ def test_arms_that_started_from_different_weights_are_not_paired() -> None:
         {0: SUCCEEDED, 1: SUCCEEDED},
         {0: Result(0.9, 1.0, "a" * 64), 1: Result(0.9, 1.0, "b" * 64)},
     )
-    versus = paired_difference(arm("TET", 0.9, 0.8, weights="a" * 64), baseline)
+    versus = paired(arm("TET", 0.9, 0.8, weights="a" * 64), baseline)
     assert (versus.difference, versus.low, versus.high, versus.n) == (None, None, None, 2)
     assert versus.reason == "at seed 1 the two arms started from different weights, aaaaaaaaaaaa and bbbbbbbbbbbb"
 
@@ -129,7 +130,7 @@ def test_an_arm_has_the_test_set_of_its_results_if_they_share_one(other: ClassCo
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=20))
 def test_the_interval_is_that_of_a_paired_t_test(pairs: list[tuple[float, float]]) -> None:
     of_arm, of_baseline = zip(*pairs, strict=True)
-    versus = paired_difference(arm("TET", *of_arm), arm("SDT", *of_baseline))
+    versus = paired(arm("TET", *of_arm), arm("SDT", *of_baseline))
     differences = [a - b for a, b in pairs]
     spread = statistics.stdev(differences) / len(pairs) ** 0.5
     if spread < 1e-9:
@@ -137,3 +138,27 @@ def test_the_interval_is_that_of_a_paired_t_test(pairs: list[tuple[float, float]
         return
     low, high = stats.t.interval(0.95, len(pairs) - 1, loc=statistics.fmean(differences), scale=spread)
     assert [versus.low, versus.high] == pytest.approx([low, high])
+
+
+def test_a_pair_has_its_tests_and_a_verdict_that_counts_all_pairs() -> None:
+    baseline = arm("SDT", 0.90, 0.91, 0.92, 0.90, 0.91, 0.92)
+    # Differences of TET: 1.0, 2.0, 1.5, 1.2, 2.0 and 3.0 points; of TIT: none but noise.
+    tet = arm("TET", 0.910, 0.930, 0.935, 0.912, 0.930, 0.950)
+    tit = arm("TIT", 0.901, 0.909, 0.921, 0.899, 0.911, 0.919)
+    of_tet, of_tit = (each.versus_baseline for each in compare_arms([baseline, tet, tit], "SDT").arms[1:])
+    assert of_tet is not None
+    assert of_tit is not None
+    differences = [0.010, 0.020, 0.015, 0.012, 0.020, 0.030]
+    expected = stats.ttest_1samp(differences, 0).pvalue
+    assert of_tet.p == pytest.approx(expected)
+    assert of_tet.p_holm == pytest.approx(2 * expected)  # the smaller of two
+    assert of_tet.p_sign_flip == 2 / 64
+    assert of_tet.d_z == pytest.approx(statistics.fmean(differences) / statistics.stdev(differences))
+    assert of_tet.detectable is not None
+    assert (of_tet.verdict, of_tit.verdict) == (Verdict.BETTER, Verdict.UNDECIDED)
+
+
+def test_equal_differences_decide_nothing_by_a_spread_of_zero() -> None:
+    """Two seeds that differ by one test sample of 360 each: a t test would be certain."""
+    versus = paired(arm("TET", 0.5 + 1 / 360, 0.6 + 1 / 360), arm("SDT", 0.5, 0.6))
+    assert (versus.low, versus.high, versus.p, versus.verdict) == (None, None, 0.5, Verdict.UNDECIDED)

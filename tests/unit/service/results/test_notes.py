@@ -48,9 +48,12 @@ def failed(arm: str, *seeds: int) -> dict[str, Any]:
     return {"arm": arm, "state": "failed", "failure": "not_finite", "seeds": list(seeds)}
 
 
-def test_a_complete_comparison_needs_no_note() -> None:
+def test_a_complete_comparison_needs_no_note_but_the_verdict() -> None:
     tet = arm("TET", {0: 0.6, 1: 0.7}, 2, versus_baseline=versus({0: 0.1, 1: 0.1}, []))
-    assert notes(arm("SDT", {0: 0.5, 1: 0.6}, 2), tet) == []
+    assert notes(arm("SDT", {0: 0.5, 1: 0.6}, 2), tet) == [
+        "TET against SDT is undecided: all 2 differences are equal, so their spread is unknown; 2 seeds prove no more "
+        "than p=0.50."
+    ]
 
 
 def test_means_over_survivors_and_the_seeds_of_a_difference_are_named() -> None:
@@ -59,6 +62,8 @@ def test_means_over_survivors_and_the_seeds_of_a_difference_are_named() -> None:
     missing = [failed("TET", 0, 1, 5), failed("SDT", 0, 1, 2, 4)]
     tet = arm("TET", {2: 0.1930, 3: 0.1920, 4: 0.1940}, 6, num_failed=3, versus_baseline=versus({3: 0.0}, missing))
     assert notes(sdt, tet) == [
+        "TET against SDT is undecided: one seed does not show how much results vary from seed to seed; about five "
+        "seeds give an answer.",
         "SDT: of 6 seeds, 4 failed; its numbers are over the survivors, seeds 3 and 5",
         "TET: of 6 seeds, 3 failed; its numbers are over the survivors, seeds 2, 3 and 4",
         "TET minus SDT: over seed 3 only, where the means are 19.20 and 19.20 %; TET failed at seeds 0, 1 and 5 "
