@@ -80,4 +80,4 @@ def _signs(n: int) -> Values:
 
 
 def _draw(generator: np.random.Generator, rows: int, n: int) -> Values:
-    return generator.integers(0, 2, size=(rows, n)) * 2.0 - 1.0
+    return np.where(generator.integers(0, 2, size=(rows, n), dtype=bool), 1.0, -1.0)

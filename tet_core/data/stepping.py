@@ -1,7 +1,7 @@
-"""Steps of long work on a data set's files, such as decoding all of them: whoever waits for it can see that it goes on.
+"""Steps of long work on a data set's files, such as decoding all of them: they show a waiting watchdog that it goes on.
 
-The work calls `step` after each file. What that does, the caller of `load_dataset` decides. It is kept for the context
-and not passed as an argument, because a data set is loaded once in a process, for whoever asks first.
+The work calls `step` after each file. The caller of `load_dataset` decides what that does. The function is kept for the
+context and not passed as an argument, because a data set is loaded once in a process, for the first caller.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Tests of checks of all files of a folder: each file is checked once, by one process, and whoever waits sees steps."""
+"""Tests of checks of all files of a folder: one process checks each file once, and waiting processes see steps."""
 
 import os
 import threading
