@@ -42,6 +42,7 @@ def test_a_posted_experiment_is_queued_and_found_at_its_location(api: Api, spec:
         "mlflow_run_id": None,
         "attempts": 0,
         "failure": None,
+        "chance": None,
     }
 
 

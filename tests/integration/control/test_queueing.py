@@ -139,7 +139,7 @@ def test_an_experiment_that_cannot_be_started_does_not_block_others(
     desk.folder(broken).path.touch()  # a file where its folder should be
     desk.rounds()
     assert states(desk, broken, whole) == ["queued", "starting"]
-    assert "the service cannot continue it" in desk.row(broken).reason
+    assert "the service cannot continue the experiment" in desk.row(broken).reason
 
 
 def test_a_round_does_not_load_the_specs_of_waiting_experiments(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

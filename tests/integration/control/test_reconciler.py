@@ -248,7 +248,7 @@ def test_one_experiment_whose_folder_cannot_be_read_does_not_stop_the_others(des
     second = desk.post()
     desk.rounds()
     assert (desk.row(first).state, desk.row(second).state) == ("running", "starting")
-    assert desk.row(first).reason.startswith("the service cannot continue it: IsADirectoryError: ")
+    assert desk.row(first).reason.startswith("the service cannot continue the experiment: IsADirectoryError: ")
     desk.folder(first).events(1).rmdir()
     desk.rounds()
     assert desk.row(first).reason == ""
@@ -277,7 +277,7 @@ def test_an_unwritable_folder_is_reported_and_tried_again(desk: Desk) -> None:
     folder.write_bytes(b"")  # a file is in the way
     desk.rounds(2)
     assert desk.row(experiment).state == "queued"
-    assert desk.row(experiment).reason.startswith("the service cannot continue it: NotADirectoryError: ")
+    assert desk.row(experiment).reason.startswith("the service cannot continue the experiment: NotADirectoryError: ")
     folder.unlink()
     desk.rounds()
     assert (desk.row(experiment).state, desk.row(experiment).reason) == ("starting", "")
