@@ -72,7 +72,7 @@ test-chaos: setup ## cause 100 faults on a real stack and compare results; SEED 
 test-queue: setup ## post 32 experiments at once to a real stack, cancel some (9 minutes)
 	$(BIN)/python -m tests.system.queue $(SEED)
 
-test-hostile: setup ## send hostile requests to a real stack beside a running experiment; SEED chooses the requests (10 minutes)
+test-hostile: setup ## send hostile requests to a real stack beside a running experiment; SEED chooses the requests (6 minutes)
 	$(BIN)/python -m tests.system.hostile $(SEED)
 
 test-search: setup ## run searches on a real stack, kill their drivers, compare with an undisturbed search (5 minutes)
