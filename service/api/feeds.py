@@ -1,8 +1,8 @@
 """The newest events of the experiments that clients follow, read from the database once for all of them.
 
 One task asks the database for the news of every followed experiment, in one transaction. Each experiment has a feed: a
-window of its newest events. A stream takes its events from the feed, and from the database if it has fallen behind the
-window. So a slow client costs no memory, and misses no event.
+limited number of its newest events, in memory. A stream sends the events of the feed. If it needs older events, it
+reads them from the database. So a slow client costs no memory, and misses no event.
 """
 
 import asyncio

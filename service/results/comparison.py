@@ -13,7 +13,7 @@ from service.events import ClassCounts
 from service.results.seeds import MissingSeeds, SeedState, missing_in_words, missing_seeds
 from service.states import WorkState
 from service.statistics.paired import interval_of_mean
-from service.statistics.verdict import Verdict, judge
+from service.statistics.verdict import JudgedPair, Verdict, judge
 
 QUANTITY = "test/accuracy"
 
@@ -68,6 +68,7 @@ class PairedDifference:
     verdict: Verdict = Verdict.UNDECIDED
     reason: str | None = None
     is_apart: bool = False  # the arms started from different weights at a seed
+    judged: JudgedPair | None = None  # what the numbers and the verdict are read from
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,7 @@ def paired_differences(arms: Sequence[ComparedArm], baseline: ComparedArm) -> di
             p_sign_flip=each.test.p_sign_flip,
             detectable=each.test.detectable,
             verdict=each.verdict,
+            judged=each,
         )
         for arm, pair, each in zip(arms, pairs, judged, strict=True)
     }

@@ -7,35 +7,34 @@ from service.answers.comparisons import ArmResultView, ComparisonView
 from service.answers.rounding import digits_of, paired_means, percent
 from service.presets.catalogue import Published
 from service.presets.recipe import Difference
+from service.results.comparison import Comparison
 from service.results.seeds import MissingSeeds, missing_in_words, seeds_in_words
-from service.statistics.paired import paired_test
-from service.statistics.verdict import JudgedPair, Wording, sentence
+from service.statistics.verdict import Wording, sentence
 
 # The largest number of differences from a preset that a note lists. The note counts the others.
 MAX_DIFFERENCES = 8
 
 
 def notes_of(view: ComparisonView) -> list[str]:
-    """Return the notes, each for one arm: first the verdicts, then about lost chains, missing pairs, and chance."""
+    """Return the notes, each for one arm: first about lost chains, then about missing pairs, then about chance."""
     digits = digits_of(view.arms, view.baseline)
     baseline = next(arm for arm in view.arms if arm.name == view.baseline)
     return [
-        *_verdicts(view, digits),
         *(note for arm in view.arms for note in _survivors(arm)),
         *(note for arm in view.arms for note in _pairs(arm, baseline, digits)),
         *(note for arm in view.arms for note in _chance(arm, digits)),
     ]
 
 
-def _verdicts(view: ComparisonView, digits: int) -> Iterator[str]:
-    """Yield the verdict on each arm that is paired with the baseline."""
+def notes_of_verdicts(compared: Comparison, digits: int) -> list[str]:
+    """Return the verdict on each arm that is paired with the baseline, with so many digits after the point."""
     points = Wording(lambda difference: percent(difference, digits), "points", step=0.01, step_name="1 point")
-    pairs = [(arm.name, arm.versus_baseline) for arm in view.arms if arm.versus_baseline is not None]
-    for name, versus in pairs:
-        if versus.reason is None:
-            test = paired_test([each.value for each in versus.differences], len(pairs))
-            judged = JudgedPair(test, versus.p_holm, None, versus.verdict)
-            yield sentence(name, versus.to, judged, points, None, len(pairs))
+    pairs = [(arm.name, arm.versus_baseline) for arm in compared.arms if arm.versus_baseline is not None]
+    return [
+        sentence(name, versus.to, versus.judged, points, None, len(pairs))
+        for name, versus in pairs
+        if versus.judged is not None and versus.reason is None
+    ]
 
 
 def _survivors(arm: ArmResultView) -> Iterator[str]:

@@ -11,6 +11,7 @@ from service.answers.comparisons import (
     FrontPointView,
     FrontView,
 )
+from service.answers.rounding import digits_of
 from service.api.context import Context
 from service.chance import against_chance
 from service.events import ClassCounts
@@ -18,7 +19,7 @@ from service.presets.catalogue import presets
 from service.presets.recipe import differences_from, test_set_differences
 from service.results.comparison import ComparedArm, Comparison, compare_arms
 from service.results.front import FrontMember, search_front
-from service.results.notes import notes_of, notes_of_unpublished
+from service.results.notes import notes_of, notes_of_unpublished, notes_of_verdicts
 from service.results.seeds import seed_states
 from service.results.tried import Tried, best_by_arm, tried_by_arm
 from service.spec import Experiment, parse
@@ -40,7 +41,8 @@ def comparison_view(context: Context, experiment_id: str) -> ComparisonView:
     if spec.search is not None:
         arms = [_with_choice(arm, best.get(arm.name), tried.get(arm.name, [])) for arm in view.arms]
         view = view.model_copy(update={"arms": arms, "front": _front_view(spec.search, chains, tried)})
-    view = view.model_copy(update={"notes": notes_of(view)})
+    verdicts = notes_of_verdicts(compared, digits_of(view.arms, view.baseline))
+    view = view.model_copy(update={"notes": [*verdicts, *notes_of(view)]})
     return _with_published(view, row.preset, spec, compared)
 
 

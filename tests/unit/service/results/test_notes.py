@@ -5,7 +5,10 @@ from typing import Any
 from service.answers.comparisons import ComparisonView
 from service.presets.catalogue import Published
 from service.presets.recipe import Difference
-from service.results.notes import note_of_unpublished, notes_of
+from service.results.comparison import ComparedArm, Result, compare_arms
+from service.results.notes import note_of_unpublished, notes_of, notes_of_verdicts
+from service.results.seeds import SeedState
+from service.states import WorkState
 
 
 def arm(name: str, values: dict[int, float], n_wanted: int, **more: Any) -> dict[str, Any]:
@@ -48,12 +51,9 @@ def failed(arm: str, *seeds: int) -> dict[str, Any]:
     return {"arm": arm, "state": "failed", "failure": "not_finite", "seeds": list(seeds)}
 
 
-def test_a_complete_comparison_needs_no_note_but_the_verdict() -> None:
+def test_a_complete_comparison_needs_no_note() -> None:
     tet = arm("TET", {0: 0.6, 1: 0.7}, 2, versus_baseline=versus({0: 0.1, 1: 0.1}, []))
-    assert notes(arm("SDT", {0: 0.5, 1: 0.6}, 2), tet) == [
-        "TET against SDT is undecided: all 2 differences are equal, so their spread is unknown; 2 seeds prove no more "
-        "than p=0.50."
-    ]
+    assert notes(arm("SDT", {0: 0.5, 1: 0.6}, 2), tet) == []
 
 
 def test_means_over_survivors_and_the_seeds_of_a_difference_are_named() -> None:
@@ -62,8 +62,6 @@ def test_means_over_survivors_and_the_seeds_of_a_difference_are_named() -> None:
     missing = [failed("TET", 0, 1, 5), failed("SDT", 0, 1, 2, 4)]
     tet = arm("TET", {2: 0.1930, 3: 0.1920, 4: 0.1940}, 6, num_failed=3, versus_baseline=versus({3: 0.0}, missing))
     assert notes(sdt, tet) == [
-        "TET against SDT is undecided: one seed does not show how much results vary from seed to seed; about five "
-        "seeds give an answer.",
         "SDT: of 6 seeds, 4 failed; its numbers are over the survivors, seeds 3 and 5",
         "TET: of 6 seeds, 3 failed; its numbers are over the survivors, seeds 2, 3 and 4",
         "TET minus SDT: over seed 3 only, where the means are 19.20 and 19.20 %; TET failed at seeds 0, 1 and 5 "
@@ -97,3 +95,15 @@ def test_a_published_number_that_is_not_shown_names_the_differences_up_to_a_limi
     )
     many = [Difference(f"p{number}", "1", "2") for number in range(10)]
     assert note_of_unpublished("A", published, many).endswith("p7 is 1, the preset has 2; and 2 more")
+
+
+def test_each_arm_that_is_paired_has_its_verdict_in_a_sentence() -> None:
+    def compared(name: str, *accuracies: float) -> ComparedArm:
+        results = {seed: Result(each, 1.0) for seed, each in enumerate(accuracies)}
+        return ComparedArm(name, dict.fromkeys(results, SeedState(WorkState.SUCCEEDED)), results)
+
+    sdt, tet = compared("SDT", 0.90, 0.91, 0.92, 0.90), compared("TET", 0.93, 0.945, 0.952, 0.928)
+    tit = compared("TIT")
+    assert notes_of_verdicts(compare_arms([sdt, tet, tit], "SDT"), 1) == [
+        "TET is better than SDT by 3.1 points [2.6, 3.6], n=4, p=0.001 or less."
+    ]
