@@ -1,8 +1,9 @@
 """The process that checks large documents for the API: `python -m service.api.checking JOB_S JOB_BYTES`.
 
 Reading and checking a document of 1 MB takes seconds and 100 MB, and Python runs one thread at a time. So this process
-does it. It loads the modules once. For each job it forks a child. The child does the job, within limits of memory and
-time, and ends. So the memory of the job is free again, and a hostile document ends only the child.
+does it. It loads the modules of `JOBS` once, before the first job. For each job it forks a child. The child does the
+job, within limits of memory and time, and ends. So the memory of the job is free again, and a hostile document ends
+only the child.
 
 A job comes on standard input as a pickled function with its arguments, and its `JobEnd` goes to standard output. The
 length of each message comes before it. This process ends when its standard input ends, that is, when the API ends. It
@@ -19,6 +20,7 @@ import sys
 import time
 import traceback
 
+from service.api.checking.job_functions import JOBS
 from service.api.checking.messages import JobEnd, JobVerdict, read_message, write_message
 from service.errors import TetError
 
@@ -31,6 +33,7 @@ def main(job_s: float, job_bytes: int) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):  # the API ends us
         signal.signal(number, signal.SIG_IGN)
     os.nice(NICENESS)
+    assert all(map(callable, JOBS))  # a child that had to import them would pay seconds for it, in every job
     jobs, ends = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     gc.collect()

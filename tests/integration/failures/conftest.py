@@ -1,6 +1,7 @@
 """One stack on which several experiments fail at once, each in another way."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -67,10 +68,10 @@ SPECS: dict[str, Json] = {
         dataset={"name": "image_folder", "folder": "images", "num_classes": 2, "input_size": 8, "in_channels": 1},
     ),
     "alike": spec(
-        "no such folder",
+        "its images are removed after the post",
         arm("one"),
         {"name": "two", "stages": [*arm("T=1", epochs=2)["stages"], *arm("T=2", T=2, epochs=2)["stages"]]},
-        dataset={"name": "image_folder", "folder": "nowhere", "num_classes": 2, "input_size": 8},
+        dataset={"name": "image_folder", "folder": "removed", "num_classes": 2, "input_size": 8},
         seeds=[*range(20)],
         resources={"cpus_per_trial": 6},  # few trials at once: each takes seconds to start
     ),
@@ -86,7 +87,7 @@ class Scene:
     def __init__(self, stack: LocalStack) -> None:
         self.stack = stack
         self.mlflow = MlflowClient(stack.settings.mlflow_url)
-        self.ids: dict[str, str] = {name: stack.post(each).json()["id"] for name, each in SPECS.items()}
+        self.ids = {name: _posted(stack, each) for name, each in SPECS.items()}
         # The last view of each experiment.
         self.views: dict[str, Json] = {}
         # Each harmed arm, with the number of the attempt.
@@ -171,6 +172,13 @@ class Scene:
         return str(view["links"]["mlflow"].split("/experiments/")[1].split("/")[0])
 
 
+def _posted(stack: LocalStack, spec: Json) -> str:
+    """Post a spec, and return the experiment's id."""
+    answer = stack.post(spec)
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["id"])
+
+
 def _has_an_epoch(folder: StageFolder) -> bool:
     return (folder.commits / "000001.json").exists()
 
@@ -207,6 +215,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     home: Path = tmp_path_factory.mktemp("failures")
     _write_images(home / "data" / "images")
     _truncate(home / "data" / "images" / "dog" / "2.png")
+    _write_images(home / "data" / "removed")
     settings = {
         "TET_DATA": str(home / "data"),
         "TET_NUM_CPUS": "12",
@@ -216,6 +225,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     }
     with local_stack(home / "stack", **settings) as stack:
         new_scene = Scene(stack)
+        shutil.rmtree(home / "data" / "removed")  # the API has seen it, the trials will not
         new_scene.play()
         with losing_actors() as new_scene.ray:
             yield new_scene

@@ -60,7 +60,7 @@ def test_chains_that_cannot_run_end_at_once_with_one_failure(scene: Scene) -> No
     assert {chain["state"] for chain in view["chains"]} == {"failed"}
     (group,) = view["failures"]
     assert (group["num_chains"], group["type"], group["remedy"]) == (40, "data", "repair_or_new_spec")
-    assert "nowhere" in group["message"]
+    assert "removed" in group["message"]
     assert view["reason"] == f"40 of 40 chains failed alike: data: {group['message']}"
     storage = ExperimentFolder(scene.stack.settings.storage, view["id"])
     trials = [*storage.path.glob("chains/*/*/attempts/*/trial.log")]

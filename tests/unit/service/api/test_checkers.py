@@ -1,6 +1,8 @@
 """Tests of the processes that check documents: their results, their limits, and their end."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -49,6 +51,27 @@ async def test_a_spec_comes_back_as_if_it_had_been_read_here(checkers: Checkers)
     assert spec.model_dump(exclude_unset=True) == meaning.read_spec(SPEC, "application/yaml", None).model_dump(
         exclude_unset=True
     )
+
+
+# Does every job in a process with the imports of the process of jobs, and prints what was imported further.
+EVERY_JOB = """
+import sys
+from service.api.checking.__main__ import JOBS
+before = set(sys.modules)
+read_document, read_spec, resolved_spec, planned, infeasible = JOBS
+body = sys.stdin.buffer.read()
+read_document(body, "application/yaml")
+spec = read_spec(body, "application/yaml", None)
+resolved_spec(spec)
+planned(spec)
+assert infeasible(spec) == []
+print(sorted(name for name in set(sys.modules) - before if name.startswith(("service", "tet_core", "pydantic"))))
+"""
+
+
+def test_no_job_imports_what_its_process_could_have_imported_before() -> None:
+    run = subprocess.run([sys.executable, "-c", EVERY_JOB], input=SPEC, capture_output=True, check=True)
+    assert run.stdout == b"[]\n"
 
 
 async def test_changes_to_a_preset_come_back_merged(checkers: Checkers) -> None:
