@@ -1,4 +1,4 @@
-"""The merge of settings over the levels of a spec: top level, arm, stage."""
+"""The merge of settings (levels of a spec, or a spec and changes to it), and the places where two settings differ."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -35,8 +35,8 @@ def _joined(below: Any, value: Any) -> Any:
 def differing(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
     """Yield each place at which two settings differ, with both values; None if one of them lacks the place.
 
-    Blocks with different names differ only in their names, since the fields of one mean nothing to the other. Lists
-    differ as a whole.
+    Of two blocks with different names, only the names are yielded, since the fields of one mean nothing to the other.
+    Lists differ as a whole.
 
     Example:
         >>> list(differing({"optimizer": {"name": "adam", "lr": 0.1}}, {"optimizer": {"name": "adam", "lr": 0.2}}))

@@ -13,7 +13,8 @@ from tests.local_stack import END_S, Json, LocalStack
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(4 * END_S)]
 
-SIZE = 41
+# Rows enough to kill a driver in the middle.
+SIZE = 21
 SPEC: Json = {
     "name": "digits: analyses",
     "dataset": {"name": "digits"},
