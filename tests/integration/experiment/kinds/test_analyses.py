@@ -100,6 +100,7 @@ def test_training_continues_from_the_training_before_the_analyses(analysed: Fini
     assert parent.data.metrics["test/accuracy"] == last.data.metrics["test/accuracy"]
 
 
+@pytest.mark.long
 def test_a_driver_killed_during_a_landscape_changes_no_result(
     stack: LocalStack, analysed: Finished, tmp_path: Path
 ) -> None:
