@@ -22,7 +22,7 @@ from tet_core.errors import CheckpointError
 from tet_core.finite import check_loaded, check_trained, checked_tensors, infinite_buffers
 from tet_core.losses import build_loss
 from tet_core.measure.energy import VAL_ENERGY_J, energy_j
-from tet_core.measure.evaluation import measure, num_correct
+from tet_core.measure.evaluation import Measured, measure_samples, num_correct
 from tet_core.measure.layer_health import LayerHealth, watched
 from tet_core.network import build_network, errors_of_model, run_network
 from tet_core.norm import average_statistics, synchronise
@@ -177,13 +177,18 @@ class Stage:
         state = self.optimizer.state_dict()
         check_trained(checked_tensors(self.model.state_dict(), state, names, self._constants), number)
 
-    def measure(self) -> dict[str, float]:
-        """Return the metrics of the test set and, if there is one, of the validation set."""
-        return {
-            f"{name}/{key}": value
+    def measure(self) -> Measured:
+        """Measure the test set and, if there is one, the validation set.
+
+        Returns:
+            The metrics of both, and which test samples are classified correctly.
+        """
+        measured = {
+            name: measure_samples(self.model, self.dataset, split, self.config, self.on_step, self.workers)
             for name, split in self.splits.items()
-            for key, value in measure(self.model, self.dataset, split, self.config, self.on_step, self.workers).items()
         }
+        metrics = {f"{name}/{key}": value for name, each in measured.items() for key, value in each.metrics.items()}
+        return Measured(metrics, measured["test"].is_correct)
 
     def energy(self) -> dict[str, float]:
         """Return the estimated energy of an image of the validation set, in J."""
