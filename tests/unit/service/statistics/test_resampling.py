@@ -107,7 +107,7 @@ def test_networks_of_different_quality_differ_by_themselves() -> None:
 
 def test_the_intervals_hold_the_true_difference_as_often_as_they_say() -> None:
     """Simulate arms of a known mean difference with parts of networks, samples and the rest."""
-    generator, n, num_samples, rounds = np.random.default_rng(3), 5, 400, 400
+    generator, n, num_samples, rounds = np.random.default_rng(3), 10, 200, 200
     hits = t_hits = 0
     for _ in range(rounds):
         ease = 0.2 * generator.standard_normal((1, num_samples)).clip(-2, 2)
@@ -120,8 +120,8 @@ def test_the_intervals_hold_the_true_difference_as_often_as_they_say() -> None:
         assert low is not None
         assert high is not None
         t_hits += low <= 0.1 <= high
-    # The standard error of a share of 95 % of 400 is 1.1 %.
-    assert 0.92 <= hits / rounds <= 0.98
+    # The standard error of a share of 95 % of 200 is 1.5 %.
+    assert 0.91 <= hits / rounds <= 0.99
     # The t interval answers another question: it takes the test set for given.
     assert t_hits / rounds < hits / rounds
 
@@ -129,7 +129,7 @@ def test_the_intervals_hold_the_true_difference_as_often_as_they_say() -> None:
 def test_ten_thousand_samples_at_ten_seeds_take_less_than_two_seconds() -> None:
     generator = np.random.default_rng(4)
     arm, other = (drawn(generator, np.full((len(SEEDS), 10_000), 0.9)) for _ in range(2))
-    start = time.perf_counter()
+    start = time.process_time()
     result = resampled_difference(arm, other)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     assert result == resampled_difference(arm, other)
