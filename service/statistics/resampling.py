@@ -28,8 +28,8 @@ from scipy.special import ndtri, stdtrit
 from service.statistics.anytime import Interval
 from service.statistics.paired import CONFIDENCE
 
-# With this many draws an end of an interval varies by about 3 % of the interval's half width. The seed is fixed, so that
-# the intervals are too.
+# With this many draws an end of an interval varies by about 3 % of the interval's half width. The seed is fixed, and so
+# are the intervals.
 DRAWS, SEED = 2_000, 0
 # How many drawn samples are held at once.
 _CHUNK = 2_000_000
@@ -87,18 +87,18 @@ def resampled_difference(arm: Mapping[int, Bits], other: Mapping[int, Bits]) -> 
     sizes = {len(bits[seed]) for bits in (arm, other) for seed in seeds}
     if len(sizes) > 1 or 0 in sizes:
         raise ValueError(f"the arms have bits of {sorted(sizes)} test samples; they must have the same test set")
-    x_nN = np.stack([arm[seed].astype(np.float64) - other[seed].astype(np.float64) for seed in seeds])
-    return _resampled(x_nN)
+    x = np.stack([arm[seed].astype(np.float64) - other[seed].astype(np.float64) for seed in seeds])
+    return _resampled(x)
 
 
-def _resampled(x_nN: Values) -> ResampledDifference:
-    n, num_samples = x_nN.shape
-    mean = float(x_nN.mean())
-    samples = _over_samples(x_nN.mean(0))
-    around = _Parts.of(x_nN)
+def _resampled(x: Values) -> ResampledDifference:
+    n, num_samples = x.shape
+    mean = float(x.mean())
+    samples = _over_samples(x.mean(0))
+    around = _Parts.of(x)
     if around is None:
         return ResampledDifference(n, num_samples, mean, _interval(mean + samples))
-    both = mean + _over_seeds(x_nN.mean(1)) + math.sqrt(around.share_of_samples) * samples
+    both = mean + _over_seeds(x.mean(1)) + math.sqrt(around.share_of_samples) * samples
     return ResampledDifference(
         n,
         num_samples,
@@ -127,13 +127,13 @@ class _Parts:
     share_of_samples: float
 
     @staticmethod
-    def of(x_nN: Values) -> "_Parts | None":
+    def of(x: Values) -> "_Parts | None":
         """Return the parts; None below two seeds or two samples."""
-        n, num_samples = x_nN.shape
+        n, num_samples = x.shape
         if n < 2 or num_samples < 2:
             return None
-        by_seed, by_sample = x_nN.mean(1), x_nN.mean(0)
-        left = x_nN - by_seed[:, None] - by_sample + x_nN.mean()
+        by_seed, by_sample = x.mean(1), x.mean(0)
+        left = x - by_seed[:, None] - by_sample + x.mean()
         var_e = float((left**2).sum()) / ((n - 1) * (num_samples - 1))
         of_samples = float(by_sample.var(ddof=1))
         own = max(0.0, of_samples - var_e / n)

@@ -80,7 +80,9 @@ class Attempt:
         layers: Mapping[str, Layer] | None = None,
         sample_bits: Path | None = None,
     ) -> Commit:
-        """Commit an epoch or a row. Its `file` (None: the epoch's checkpoint) and `sample_bits` must already be on disk.
+        """Commit an epoch or a row.
+
+        Its `file` (None: the epoch's checkpoint) and its `sample_bits`, if it has any, must already be on disk.
 
         Raises:
             Superseded: Another attempt owns the epoch, or a newer attempt has started.

@@ -59,8 +59,9 @@ class Commit(StoredRecord):
 
     `checkpoint` is the path of the checkpoint, or of the row's records, relative to the stage folder. `step` is the
     step of its metrics in MLflow; None: `epoch`. `layers` has the health of each layer of neurons by the layer's name.
-    `sample_bits` is the path of the epoch's `SampleBits`, relative to the stage folder; None if it is not the last epoch of
-    a training, or if an earlier version wrote it. Other keys, which earlier versions wrote about layers, are ignored.
+    `sample_bits` is the path of the epoch's `SampleBits`, relative to the stage folder; None if it is not the last
+    epoch of a training, or if an earlier version wrote it. Other keys, which earlier versions wrote about layers, are
+    ignored.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
