@@ -183,6 +183,7 @@ def _run(
                 "optimizer": snapshot(stage.optimizer.state_dict()),
                 "scaler": stage.scaler.state_dict(),
                 "metrics": dict(metrics),
+                "data": stage.data,
             }
         yield Epoch(number, config.epochs, metrics, measured.is_correct, checkpoint, layers)
 

@@ -112,6 +112,16 @@ class Stage:
         num_parameters = sum(parameter.numel() for parameter in self.model.parameters())
         return StageStart(weights_sha256(self.model.state_dict()), record, self.dataset.facts, num_parameters)
 
+    @property
+    def data(self) -> dict[str, Any]:
+        """The facts about the data that a checkpoint has, so that its network can be used without the data."""
+        classes = self.dataset.classes
+        return {
+            "classes": None if classes is None else list(classes),
+            "mean": list(self.dataset.mean),
+            "std": list(self.dataset.std),
+        }
+
     def train_epoch(self, number: int, with_layers: bool) -> tuple[dict[str, float], dict[str, LayerHealth]]:
         """Train one epoch; return its metrics and, if asked for, the health of each layer in its last whole batch."""
         config = self.config
