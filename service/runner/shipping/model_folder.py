@@ -1,8 +1,18 @@
 """The folder of a logged network, from which `mlflow.pyfunc.load_model` makes a network that answers.
 
-Nothing is inferred by loading the network, and torch is not imported: the requirements are given.
+It is what `mlflow.pyfunc.save_model` would write for `loader_module` and `code_paths`, written here in milliseconds:
+nothing is inferred by loading the network, and neither torch nor mlflow.pyfunc is imported.
+
+    MLmodel             names the loader, the network's file and the folder `code`
+    model.pt            the checkpoint
+    requirements.txt    the packages with their versions, and python_env.yaml: Python's version
+    code/               tet_model_loader.py and tet_core.zip
+
+Source: https://mlflow.org/docs/latest/ml/model/#model-format
 """
 
+import platform
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -15,11 +25,13 @@ from mlflow.models import Model
 
 import tet_core
 from service.runner.shipping import tet_model_loader
+from service.storage import MODEL
 
 # What tet_core and the loader import.
 _PACKAGES = ("mlflow", "numpy", "pandas", "pillow", "pydantic", "scikit-learn", "torch", "typing_extensions")
 # The time of every file in the archive: equal files give an equal archive.
 _TIME = (1980, 1, 1, 0, 0, 0)
+_PYTHON_ENV = "python: {python}\nbuild_dependencies: [pip]\ndependencies: [-r requirements.txt]\n"
 
 
 @contextmanager
@@ -31,19 +43,24 @@ def model_folder(file: Path, *, run_id: str, model_id: str) -> Iterator[Path]:
         run_id: The run that trained it.
         model_id: The id of MLflow's logged model.
     """
-    from mlflow import pyfunc  # takes 0.2 s: a driver needs it only when a stage has ended
-
     with tempfile.TemporaryDirectory() as temporary:
-        folder, archive = Path(temporary, "model"), Path(temporary, f"{tet_model_loader.PACKAGE}.zip")
-        archive.write_bytes(_archive())
-        pyfunc.save_model(
-            folder,
+        folder = Path(temporary)
+        (folder / MODEL).symlink_to(file.absolute())
+        (folder / "code").mkdir()
+        shutil.copy(tet_model_loader.__file__, folder / "code")
+        (folder / "code" / f"{tet_model_loader.PACKAGE}.zip").write_bytes(_archive())
+        (folder / "requirements.txt").write_text("\n".join(_requirements()) + "\n")
+        (folder / "python_env.yaml").write_text(_PYTHON_ENV.format(python=platform.python_version()))
+        model = Model(run_id=run_id, model_id=model_id, model_size_bytes=file.stat().st_size)
+        model.add_flavor(
+            "python_function",
             loader_module=tet_model_loader.__name__.rpartition(".")[2],
-            data_path=str(file),
-            code_paths=[tet_model_loader.__file__, str(archive)],
-            pip_requirements=_requirements(),
-            mlflow_model=Model(run_id=run_id, model_id=model_id),
+            data=MODEL,
+            code="code",
+            env={"virtualenv": "python_env.yaml"},
+            python_version=platform.python_version(),
         )
+        model.save(str(folder / "MLmodel"))
         yield folder
 
 

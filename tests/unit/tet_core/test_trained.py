@@ -16,6 +16,7 @@ from tet_core import Dataset, load, load_dataset, train_epochs
 from tet_core.checkpoint import save_checkpoint
 from tet_core.config import TrainConfig
 from tet_core.data.events.samples import FrameSamples
+from tet_core.data.folders import list_parts
 from tet_core.data.images import ImageFiles
 from tet_core.errors import CheckpointError, DataError
 from tet_core.train.epochs import Epoch
@@ -100,8 +101,6 @@ def as_people_have_them(kind: str, home: Path) -> NDArray[np.uint8] | list[Path]
 
 def _recordings(test: FrameSamples, folder: Path, config: TrainConfig) -> list[Path]:
     """Return the recordings of the test set: the split is drawn again, as the data set draws it."""
-    from tet_core.data.folders import list_parts
-
     assert config.dataset.name == "event_folder"
     parts = list_parts(folder, {".aedat"}, num_classes=2, share=config.dataset.test, seed_=config.dataset.split_seed)
     assert parts.test.labels.tolist() == test.labels.tolist()
