@@ -94,9 +94,9 @@ def measure_samples(
 ) -> Measured:
     """Measure a network on a split as `measure` does, and return also which samples it classifies correctly.
 
-    Every worker gets the values of all samples, whichever worker has evaluated them.
+    Each sample is evaluated by one worker, and every worker gets the values of all samples.
     """
-    # uint8, because an all-reduce takes no bool. Each sample belongs to one worker, so a sum is 0 or 1.
+    # uint8, because an all-reduce takes no bool. A sum is 0 or 1.
     right = torch.zeros(len(split), dtype=torch.uint8, device=split.labels.device)
     metrics = _measured(model, dataset, split, config, (config.T,), on_step, workers, right)[config.T]
     return Measured(metrics, workers.summed(right).cpu().bool())

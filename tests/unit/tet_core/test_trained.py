@@ -138,7 +138,7 @@ def test_a_network_has_the_names_of_its_classes_its_preprocessing_and_t(
     network = load(path)
     assert network.classes == classes
     assert (network.preprocessing.mean, network.preprocessing.std) == (dataset.mean, dataset.std)
-    assert network.T == network.preprocessing.T == 2
+    assert (network.T, network.preprocessing.T) == (2, 2)
     assert not network.model.training
 
 

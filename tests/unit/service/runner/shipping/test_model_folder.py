@@ -22,12 +22,12 @@ KINDS = ("digits", "recordings", "saccades", "images")
 
 # Loads each model and answers for its images; prints a JSON object of answers, and where tet_core comes from.
 PROGRAM = """
-import json, sys
+import json, os, sys
 import numpy as np, pandas as pd
 import mlflow.pyfunc
 answers = {}
 for kind in sys.argv[1:]:
-    given = json.load(open(kind + "/given.json"))
+    given = json.load(open(kind + "/given.json")) if os.path.exists(kind + "/given.json") else None
     images = np.load(kind + "/given.npy") if given is None else given
     table = mlflow.pyfunc.load_model(kind + "/model").predict(images)
     assert list(table.columns) == ["class", "label", "probability"]
@@ -68,9 +68,9 @@ def _log(kind: str, home: Path) -> Epoch:
     with model_folder(home / kind / "model.pt", run_id="0" * 32, model_id=f"m-{'0' * 32}") as folder:
         shutil.copytree(folder, home / kind / "model")
     given = as_people_have_them(kind, home)
-    files = [str(file) for file in given] if isinstance(given, list) else None
-    (home / kind / "given.json").write_text(json.dumps(files))
-    if files is None:
+    if isinstance(given, list):
+        (home / kind / "given.json").write_text(json.dumps([str(file) for file in given]))
+    else:
         np.save(home / kind / "given.npy", given)
     return last
 
