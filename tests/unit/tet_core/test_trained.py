@@ -168,9 +168,9 @@ def test_an_array_is_converted_as_the_file_of_these_pixels(
 ) -> None:
     network = load(trained("images")[0])
     generator = np.random.default_rng(1)
-    for shape in ((8, 8, 3), (40, 23, 3), (9, 31, 1), (12, 12, 4)):
-        pixels = generator.integers(0, 256, shape).astype(np.uint8)
-        Image.fromarray(pixels[:, :, 0] if shape[2] == 1 else pixels).save(tmp_path / "one.png")
+    for height, width, channels in ((8, 8, 3), (40, 23, 3), (9, 31, 1), (12, 12, 4)):
+        pixels = generator.integers(0, 256, (height, width, channels)).astype(np.uint8)
+        Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels).save(tmp_path / "one.png")
         assert torch.equal(network.scores(pixels[None]), network.scores([str(tmp_path / "one.png")]))
 
 
