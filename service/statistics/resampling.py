@@ -27,6 +27,7 @@ from scipy.special import ndtri, stdtrit
 
 from service.statistics.anytime import Interval
 from service.statistics.paired import CONFIDENCE
+from service.statistics.verdict import Wording
 
 # With this many draws an end of an interval varies by about 3 % of the interval's half width. The seed is fixed, and so
 # are the intervals.
@@ -55,10 +56,10 @@ class ResampledDifference:
             bootstrap over both, whose part for the seeds is as wide as the t interval. The t interval itself answers
             what other seeds would give on these very test samples. Without bounds below n = 3: two seeds give only
             three different draws.
-        std: Standard deviation of the differences over seeds; None below n = 2.
+        std: Standard deviation of the differences over seeds; None below n = 2, or with a single test sample.
         std_of_test_set: The part of `std` that is the finite test set's: sqrt(var(e) / N). It would vanish with an
-            endless test set. It can be larger than `std`, because both are estimates. None below n = 2.
-        share_of_test_set: `(std_of_test_set / std)²`, at most 1; None below n = 2, or if all differences are equal.
+            endless test set. It can be larger than `std`, because both are estimates. None where `std` is.
+        share_of_test_set: `(std_of_test_set / std)²`, at most 1; None where `std` is, or if all differences are equal.
     """
 
     n: int
@@ -69,6 +70,39 @@ class ResampledDifference:
     std: float | None = None
     std_of_test_set: float | None = None
     share_of_test_set: float | None = None
+
+
+def explained(arm: str, to: str, result: ResampledDifference, wording: Wording) -> list[str]:
+    """Return sentences for people: each interval with the question that it answers, and the share of the test set.
+
+    Args:
+        arm: The arm's name.
+        to: The name of the other arm.
+        result: Their difference.
+        wording: How differences are written.
+    """
+    samples, both = result.other_samples, result.other_seeds_and_samples
+    sentences = []
+    if samples.low is not None:
+        sentences.append(
+            f"On other test samples of the same kind, these networks would differ ({arm} minus {to}) by "
+            f"{_in_words(samples, wording)}."
+        )
+    if both.low is not None:
+        sentences.append(f"Other seeds on other test samples would give {_in_words(both, wording)}.")
+    if result.share_of_test_set is not None:
+        share = "All" if result.share_of_test_set == 1 else f"{result.share_of_test_set:.0%}"
+        sentences.append(
+            f"{share} of the variance between seeds is that of a test set of {result.num_samples:,} samples: a larger "
+            "test set would remove it."
+        )
+    return sentences
+
+
+def _in_words(interval: Interval, wording: Wording) -> str:
+    assert interval.low is not None
+    assert interval.high is not None
+    return f"[{wording.number(interval.low)}, {wording.number(interval.high)}] {wording.unit}"
 
 
 def resampled_difference(arm: Mapping[int, Bits], other: Mapping[int, Bits]) -> ResampledDifference:

@@ -1,5 +1,6 @@
 """Tests of trained networks that answer without the data that they were trained on."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "images": {
         "dataset": {"name": "image_folder", "folder": "lab", "num_classes": 3, "input_size": 8, "test": 0.5},
     },
+    "a larger canvas": {"dataset": {"name": "imagenet", "folder": "net", "num_classes": 3, "input_size": 14}},
     "recordings": {
         "dataset": {"name": "event_folder", "folder": "dvs", "num_classes": 2, "input_size": 8, "test": 0.5},
     },
@@ -56,6 +58,8 @@ def write_data(root: Path) -> None:
             height, width = generator.integers(8, 20, 2)
             pixels = generator.integers(0, 160, (height, width, 3)) + 30 * label
             Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.png")
+    for part in ("train", "val"):
+        shutil.copytree(root / "lab", root / "net" / part)
     for label, name in enumerate(("left", "right")):
         for number in range(12):
             t = np.sort(generator.integers(0, 90_000, 60)).tolist()

@@ -7,7 +7,8 @@ from scipy.stats import binom
 
 from service.statistics.anytime import Interval
 from service.statistics.paired import interval_of_mean
-from service.statistics.resampling import Bits, ResampledDifference, resampled_difference
+from service.statistics.resampling import Bits, ResampledDifference, explained, resampled_difference
+from service.statistics.verdict import Wording
 
 SEEDS = range(10)
 
@@ -71,6 +72,24 @@ def test_equal_differences_have_no_share() -> None:
     assert (result.std, result.std_of_test_set, result.share_of_test_set) == (0.0, 0.0, None)
     # All networks are alike, so only other samples change the difference, and both intervals are those of the samples.
     assert result.other_seeds_and_samples == result.other_samples
+
+
+def test_each_interval_is_written_with_the_question_that_it_answers() -> None:
+    points = Wording(lambda value: f"{100 * value:.1f}", "points", 0.01, "1 point")
+    result = ResampledDifference(
+        5, 10_000, 0.02, Interval(0.015, 0.025), Interval(-0.001, 0.041), 0.01, 0.005, share_of_test_set=0.25
+    )
+    assert explained("TET", "SDT", result, points) == [
+        "On other test samples of the same kind, these networks would differ (TET minus SDT) by [1.5, 2.5] points.",
+        "Other seeds on other test samples would give [-0.1, 4.1] points.",
+        "25% of the variance between seeds is that of a test set of 10,000 samples: a larger test set would remove it.",
+    ]
+    two = resampled_difference({0: bits(1, 1), 1: bits(1, 0)}, {0: bits(0, 1), 1: bits(1, 0)})
+    assert explained("TET", "SDT", two, points) == [
+        "On other test samples of the same kind, these networks would differ (TET minus SDT) by [0.0, 50.0] points.",
+        "All of the variance between seeds is that of a test set of 2 samples: a larger test set would remove it.",
+    ]
+    assert explained("TET", "SDT", ResampledDifference(0), points) == []
 
 
 @pytest.mark.parametrize("other", [{0: bits(1, 0, 1)}, {0: bits()}])
