@@ -12,7 +12,8 @@ from service.answers.chances import ChanceView, chance_in_a_word
 from service.answers.comparisons import ArmResultView, ChoiceView, ComparisonView, FrontView
 from service.answers.experiments import ExperimentSummary, ExperimentView
 from service.answers.rounding import digits_of, paired_means, percent, points
-from service.cli.progress import ChainProgress, configuration_text, duration
+from service.cli.progress import ChainProgress, configuration_text
+from service.pace import duration
 from service.presets.catalogue import Published
 from service.spec.blocks import Resources
 from service.spec.search import ENERGY

@@ -16,6 +16,9 @@ ENVIRONMENT = {
     # The driver handles signals itself, and keeps its own journal in place of Tune's loggers.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # Tune's newer output prints, at any verbosity, a table with the number of trials, which is endless here, and a
+    # summary at the end. Its older output prints nothing at verbosity 0. The driver logs its progress itself.
+    "RAY_AIR_NEW_OUTPUT": "0",
     # If MLflow does not answer, the outbox tries again, and reports the problem meanwhile.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",

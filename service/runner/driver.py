@@ -67,7 +67,8 @@ def main(argv: list[str] | None = None, trainable: type[tune.Trainable] = StageT
         trainable: The class that runs a stage. A benchmark passes a class that trains nothing.
 
     Returns:
-        The exit status: 0, even if the experiment has failed.
+        The exit status: 1 if the experiment has failed, which makes its Ray job FAILED; otherwise 0. The outcome is on
+        the storage by then, and the reconciler reads it there before it judges an ended job.
     """
     arguments = parse_arguments(argv)
     folder = ExperimentFolder(arguments.storage, arguments.experiment)
@@ -84,7 +85,7 @@ def main(argv: list[str] | None = None, trainable: type[tune.Trainable] = StageT
         log.info("driver %d has taken over experiment %s", takeover.newest, arguments.experiment)
     else:
         log.info("experiment %s has %s %s", arguments.experiment, outcome.state, outcome.reason)
-    return 0
+    return int(outcome is not None and outcome.state is ExperimentState.FAILED)
 
 
 def _drive(

@@ -12,18 +12,16 @@ from service.plan import Chain, StagePlan
 from service.runner.commits.best import best_commit, best_key
 from service.runner.commits.reading import StageProgress
 from service.runner.commits.records import Commit, EndState
-from service.search.wording import in_few_digits
 from service.spec.search import ACCURACY as VAL_ACCURACY
 from service.spec.search import ENERGY as VAL_ENERGY
 from service.states import WorkState
+from service.titles import chain_title, stage_title
 from tet_core.config import TrainConfig
 
 TEST_ACCURACY = "test/accuracy"
 PARENT_TAG = "mlflow.parentRunId"
 # The longest key of a parameter that MLflow accepts, in characters.
 MAX_KEY_LENGTH = 250
-# The longest text of a search's values in a name, in characters: the names are in every log line.
-MAX_VALUES_LENGTH = 200
 
 
 def stage_key(experiment_id: str, chain: Chain, stage: StagePlan) -> str:
@@ -33,19 +31,12 @@ def stage_key(experiment_id: str, chain: Chain, stage: StagePlan) -> str:
 
 def chain_name(chain: Chain) -> str:
     """Return the name of a chain's run."""
-    return " · ".join([chain.arm, f"seed {chain.seed}", *_values(chain)])
+    return chain_title(chain.arm, chain.seed, chain.hyperparameters)
 
 
 def stage_label(chain: Chain, stage: StagePlan) -> str:
     """Return the name that people see: of a stage's run, of its trials, and of their actors in Ray's dashboard."""
-    what = f"T={stage.T}" if stage.is_train else stage.kind
-    return " ".join([chain.arm, f"seed={chain.seed}", *_values(chain), f"stage={stage.index} {what}"])
-
-
-def _values(chain: Chain) -> list[str]:
-    """Return the values that a search has proposed for a chain, as one text; a long text is truncated."""
-    text = " ".join(in_few_digits(chain.hyperparameters))
-    return [text if len(text) <= MAX_VALUES_LENGTH else text[: MAX_VALUES_LENGTH - 1] + "…"] if text else []
+    return stage_title(chain_name(chain), stage.index, len(chain.stages), stage.kind, stage.T)
 
 
 def chain_tags(chain: Chain) -> dict[str, str]:

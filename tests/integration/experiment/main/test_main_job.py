@@ -182,7 +182,7 @@ def test_the_dashboard_lists_the_job_and_names_every_trial(finished: Finished) -
     assert [(job["metadata"]["experiment"], job["metadata"]["name"]) for job in jobs] == [(finished.id, SPEC["name"])]
     actors = finished.stack.ray("/logical/actors")["data"]["actors"].values()
     labels = {
-        f"{chain['arm']} seed={chain['seed']} stage={stage['index']} T={stage['T']}"
+        f"{chain['arm']} · seed {chain['seed']} · stage {stage['index'] + 1} of {len(chain['stages'])} · T={stage['T']}"
         for chain in finished.chains
         for stage in chain["stages"]
     }
@@ -192,7 +192,7 @@ def test_the_dashboard_lists_the_job_and_names_every_trial(finished: Finished) -
 
 
 def test_a_trials_log_has_a_line_for_each_epoch_in_the_dashboard_and_in_the_api(finished: Finished) -> None:
-    label = "TIT seed=1 stage=1 T=4"
+    label = "TIT · seed 1 · stage 2 of 2 · T=4"
     actors = finished.stack.ray("/logical/actors")["data"]["actors"].values()
     job = next(j["job_id"] for j in finished.stack.ray("/api/jobs/") if j["submission_id"] == f"tet-{finished.id}-1")
     actor = next(actor for actor in actors if actor["reprName"] == label and actor["jobId"] == job)
