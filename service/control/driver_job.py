@@ -4,7 +4,8 @@ import math
 import sys
 from collections.abc import Mapping
 
-from service.control.jobs import RayJob, submission_id
+from service.control.jobs import RayJob
+from service.job_name import submission_id
 from service.settings import Settings
 from service.store.tables import ExperimentRow
 
@@ -35,6 +36,8 @@ DRIVER_SETTINGS = {
     "stop_window_s": "--stop-window",
     "tracking_patience_s": "--tracking-patience",
     "data": "--data",
+    "api_url": "--api-url",
+    "ray_public_url": "--ray-public-url",
 }
 
 

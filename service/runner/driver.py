@@ -18,6 +18,7 @@ from ray import tune
 
 from service import signals
 from service.events import DriverStarted, Outcome
+from service.job_name import submission_id
 from service.plan import plan
 from service.runner import precision
 from service.runner.chains.bookkeeping import Bookkeeping, make_board
@@ -26,6 +27,7 @@ from service.runner.chains.journal import StudyJournal
 from service.runner.chains.ledger import Ledger
 from service.runner.chains.study import Study
 from service.runner.outcome import announce_cancelled, outcome_of
+from service.runner.shipping.arms_table import arm_rows, in_lines
 from service.runner.shipping.mlflow_runs import MlflowRuns
 from service.runner.shipping.outbox import Outbox
 from service.runner.shipping.refusals import Refusals
@@ -57,6 +59,17 @@ class DriverArguments:
     stop_window: float
     tracking_patience: float
     data: Path | None
+    api_url: str | None
+    ray_public_url: str | None
+
+    def links(self) -> dict[str, str]:
+        """Return the addresses that the description in MLflow has, by their text."""
+        job = submission_id(self.experiment, self.attempt)
+        links = {
+            "Answer of the API": self.api_url and f"{self.api_url}/experiments/{self.experiment}",
+            "Ray job": self.ray_public_url and f"{self.ray_public_url}/#/jobs/{job}",
+        }
+        return {text: address for text, address in links.items() if address}
 
 
 def main(argv: list[str] | None = None, trainable: type[tune.Trainable] = StageTrial) -> int:
@@ -103,7 +116,8 @@ def _drive(
     books = _open_books(spec, folder, events, arguments.generation)
     board, ledger = books.board, books.ledger
     runs = MlflowRuns(arguments.mlflow_url, arguments.experiment, spec.name, spec.description)
-    outbox = Outbox(arguments.experiment, ledger, runs, events, folder.spec, Refusals(arguments.tracking_patience))
+    refusals = Refusals(arguments.tracking_patience)
+    outbox = Outbox(arguments.experiment, ledger, runs, events, folder.spec, refusals, arguments.links())
     outbox.start()
     if not board.over:
         assignment = Assignment(arguments.experiment, spec, folder, arguments.data, arguments.attempt)
@@ -118,6 +132,8 @@ def _drive(
         outcome = Outcome(state=ExperimentState.CANCELLED, reason="cancelled while it ran")
     else:
         outcome = outcome_of(board, ledger, outbox)
+        for line in in_lines(arm_rows(ledger)):
+            log.info("%s", line)
     events.append(outcome)
     events.close()
     return outcome
@@ -159,6 +175,8 @@ def parse_arguments(argv: list[str] | None) -> DriverArguments:
         help="time, in s, for which MLflow may refuse everything",
     )
     parser.add_argument("--data", type=Path, default=None, help="folder of the data sets (TET_DATA)")
+    parser.add_argument("--api-url", default=None, help="URL of the API, for a link in MLflow")
+    parser.add_argument("--ray-public-url", default=None, help="URL of Ray's dashboard, for a link in MLflow")
     return DriverArguments(**vars(parser.parse_args(argv)))
 
 

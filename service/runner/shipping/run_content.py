@@ -20,6 +20,8 @@ from tet_core.config import TrainConfig
 
 TEST_ACCURACY = "test/accuracy"
 PARENT_TAG = "mlflow.parentRunId"
+# The metrics that a chain's run has as curves, by the start of their keys.
+CURVES = ("train/", "test/", "val/")
 # The longest key of a parameter that MLflow accepts, in characters.
 MAX_KEY_LENGTH = 250
 
@@ -37,6 +39,13 @@ def chain_name(chain: Chain) -> str:
 def stage_label(chain: Chain, stage: StagePlan) -> str:
     """Return the name that people see: of a stage's run, of its trials, and of their actors in Ray's dashboard."""
     return stage_title(chain_name(chain), stage.index, len(chain.stages), stage.kind, stage.T)
+
+
+def model_name(chain: Chain, stage: StagePlan) -> str:
+    """Return the name of a stage's logged model, without the characters that MLflow refuses in such names."""
+    configuration = f" configuration {chain.number}" if chain.hyperparameters else ""
+    name = f"{chain.arm} seed {chain.seed}{configuration} stage {stage.index + 1} of {len(chain.stages)} T={stage.T}"
+    return re.sub(r"[/:.%\"']", "_", name)
 
 
 def chain_tags(chain: Chain) -> dict[str, str]:
@@ -174,6 +183,46 @@ def _of_layers(commit: Commit) -> dict[str, float]:
         for name, layer in commit.layers.items()
         for key, value in layer.model_dump().items()
     }
+
+
+def commits_on_curve(chain: Chain, stage: StagePlan, progress: StageProgress) -> tuple[Commit, ...]:
+    """Return the commits of a stage that belong on the curves of its chain's run now.
+
+    An analysis has none. The chain's last epoch comes with the end of its stage, because its points have the time of
+    that end, as `chain_points` and earlier versions log them: MLflow draws a step twice if its times differ.
+    """
+    if not stage.is_train:
+        return ()
+    is_ended = progress.done is not None and progress.done.state is WorkState.SUCCEEDED
+    if stage.index != chain.train_stages[-1].index or is_ended:
+        return progress.commits
+    return tuple(commit for commit in progress.commits if commit.epoch < commit.epochs)
+
+
+def curve_points(chain: Chain, stage: StagePlan, progress: StageProgress, after: int) -> list[Metric]:
+    """Return the points of a stage on the curves of its chain's run. The step counts the epochs of the whole chain.
+
+    Args:
+        chain: The chain.
+        stage: The stage.
+        progress: The stage's progress.
+        after: The epoch of the stage after which points are returned.
+    """
+    before = sum(each.epochs for each in chain.train_stages if each.index < stage.index)
+    is_last = stage.index == chain.train_stages[-1].index
+    return [
+        Metric(key, value, _end_ms(progress) if is_last and commit.epoch == commit.epochs else commit.at_ms, step)
+        for commit in commits_on_curve(chain, stage, progress)
+        if commit.epoch > after
+        for step in [before + commit.epoch]
+        for key, value in commit.metrics.items()
+        if key.startswith(CURVES)
+    ]
+
+
+def _end_ms(progress: StageProgress) -> int:
+    assert progress.done is not None
+    return progress.done.at_ms
 
 
 def best_name(commits: Iterable[Commit]) -> str:
