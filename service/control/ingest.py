@@ -120,7 +120,8 @@ def _store_effect(repository: Repository, row: ExperimentRow, event: AnyEvent) -
         case RunFound():
             _apply_run(repository, row.id, event)
         case MlflowExperimentFound():
-            row.mlflow_experiment_id, row.mlflow_view = event.mlflow_experiment_id, event.view
+            row.mlflow_experiment_id = event.mlflow_experiment_id
+            row.mlflow_view = event.view or row.mlflow_view
         case OutboxChanged():
             _apply_outbox(row, event)
         case DriverStarted():

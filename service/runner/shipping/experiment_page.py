@@ -36,11 +36,12 @@ class ExperimentPage:
     def __init__(self, ledger: Ledger, runs: MlflowRuns, links: Mapping[str, str]) -> None:
         self._ledger, self._runs, self._links = ledger, runs, links
         self._view: str | None = None
+        self._has_shipped_view = False
         self._num_described = -1
 
     def forget(self) -> None:
         """Store view and description again, because MLflow may have lost them."""
-        self._view, self._num_described = None, -1
+        self._has_shipped_view, self._num_described = False, -1
 
     def ship_view(self) -> str | None:
         """Store the view, once; return its key, or None if MLflow refuses it.
@@ -48,8 +49,9 @@ class ExperimentPage:
         Raises:
             MlflowException, RequestException: MLflow did not answer.
         """
-        if self._view is None and self._store(VIEW_TAG, view_tag(self._runs.experiment_created_ms())):
-            self._view = VIEW
+        if not self._has_shipped_view:
+            is_stored = self._store(VIEW_TAG, view_tag(self._runs.experiment_created_ms()))
+            self._view, self._has_shipped_view = VIEW if is_stored else None, True
         return self._view
 
     def describe(self, num_ended: int) -> None:

@@ -1,0 +1,127 @@
+"""A browser follows the links of an experiment: to the arms as curves in MLflow, and to its job in Ray's dashboard.
+
+It needs Debian's packages chromium and chromium-driver. The form of MLflow's saved views is not documented, so nothing
+else shows that a new version of MLflow still reads ours.
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+
+from tests.local_stack import Json, LocalStack, local_stack
+
+TET = {"name": "tet", "lamb": 0.05, "phi": 1.0}
+ARMS = [
+    {"name": "SDT", "stages": [{"kind": "train", "T": 4, "epochs": 4, "loss": {"name": "sdt"}}]},
+    {"name": "TET", "stages": [{"kind": "train", "T": 4, "epochs": 4, "loss": TET}]},
+    {
+        "name": "TIT",
+        "stages": [
+            {"kind": "train", "T": 2, "epochs": 2, "loss": TET},
+            {"kind": "train", "T": 4, "epochs": 2, "loss": TET},
+        ],
+    },
+]
+SPEC: Json = {
+    "name": "digits: three arms",
+    "dataset": {"name": "digits"},
+    "model": {"name": "vgg_small", "width": 8},
+    "arms": ARMS,
+    "baseline": "SDT",
+    "seeds": [0, 1, 2],
+    "resources": {"cpus_per_trial": 1, "gpus_per_trial": 0, "workers_per_trial": 1},
+}
+# An experiment that fails: its loss is not finite.
+FAILING: Json = SPEC | {
+    "name": "not finite",
+    "arms": [
+        {
+            "name": "SDT",
+            "stages": [{"kind": "train", "T": 2, "epochs": 2, "loss": {"name": "tet", "lamb": 0.5, "phi": 1e30}}],
+        }
+    ],
+    "seeds": [0],
+    "limits": {"max_losses": 1},
+}
+# The longest wait, in s, for a page to show something.
+PAGE_S = 60.0
+# The text of every legend, and of every bar of the charts on a page.
+CHART_TEXT = """
+return [...document.querySelectorAll('.js-plotly-plot')].map(plot => ({
+    names: plot.data.map(trace => trace.name), types: plot.data.map(trace => trace.type),
+    num_points: plot.data.map(trace => (trace.x || []).length),
+    title: plot.closest('[data-testid="experiment-view-compare-runs-card"]')?.innerText ?? ''
+}))
+"""
+
+
+def main() -> None:
+    """Run the check on a stack of its own; `--images` keeps the screenshots."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=Path, default=None, help="folder for the screenshots")
+    images = parser.parse_args().images
+    with tempfile.TemporaryDirectory(prefix="tet-browser-") as home, local_stack(Path(home)) as stack:
+        experiment = stack.post(SPEC).json()["id"]
+        failing = stack.post(FAILING).json()["id"]
+        browser = _browser()
+        try:
+            ended = stack.await_end(experiment)
+            assert ended["state"] == "succeeded", ended["reason"]
+            _check_curves(browser, ended["links"]["mlflow"], images)
+            _check_job(stack, browser, ended, "SUCCEEDED", images)
+            failed = stack.await_end(failing)
+            assert failed["state"] == "failed", failed["reason"]
+            _check_job(stack, browser, failed, "FAILED", None)
+            assert stack.get(f"/experiments/{failing}")["state"] == "failed"
+        finally:
+            browser.quit()
+    print("ok")
+
+
+def _browser() -> webdriver.Chrome:
+    options = webdriver.ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1500,1100"):
+        options.add_argument(argument)
+    return webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+
+
+def _check_curves(browser: webdriver.Chrome, link: str, images: Path | None) -> None:
+    """Open the link in a fresh browser, and look for a chart with a mean curve and a band for each arm."""
+    browser.get(link)
+    deadline = time.monotonic() + PAGE_S
+    while True:
+        charts = browser.execute_script(CHART_TEXT)
+        if charts and all(charts[0]["num_points"]):
+            break
+        assert time.monotonic() < deadline, (charts, browser.find_element("tag name", "body").text)
+        time.sleep(0.5)
+    if images is not None:
+        time.sleep(2)
+        browser.save_screenshot(str(images / "mlflow.png"))
+    print(charts)
+
+
+def _check_job(stack: LocalStack, browser: webdriver.Chrome, experiment: Json, status: str, images: Path | None) -> None:
+    """Look at the job's status and log, as its page in Ray's dashboard shows them."""
+    job = experiment["links"]["ray"].rpartition("/")[2]
+    assert stack.ray(f"/api/jobs/{job}")["status"] == status
+    log = stack.ray(f"/api/jobs/{job}/logs")["logs"]
+    assert "Number of trials" not in log, log
+    assert " epochs; " in log, log
+    print(log)
+    if images is not None:
+        browser.get(stack.settings.ray_public_url)
+        token = stack.settings.ray_token_file.read_text().strip()
+        browser.add_cookie({"name": "ray-authentication-token", "value": token})
+        browser.get(experiment["links"]["ray"])
+        time.sleep(5)
+        browser.save_screenshot(str(images / "ray.png"))
+
+
+if __name__ == "__main__":
+    main()
