@@ -15,7 +15,6 @@ VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
 # The charts of the view, by section. MLflow adds the other metrics in further sections, after these.
 CHARTS = {
     "test": ("test/accuracy", "test/loss_sdt", "test/loss_tet", "test/loss"),
-    "val": ("val/accuracy", "val/loss_sdt", "val/loss_tet", "val/loss"),
     "train": ("train/accuracy", "train/loss"),
 }
 # The columns of the table of runs beside the charts.
@@ -45,7 +44,7 @@ def _state() -> dict[str, Any]:
         "selectedColumns": list(COLUMNS),
         "isAccordionReordered": True,  # keep the order of the sections
         "compareRunSections": [
-            {"uuid": section, "name": section, "display": True, "isReordered": False, "deleted": False}
+            {"uuid": section, "name": section, "display": True, "isReordered": False, "deleted": False, "columns": 2}
             for section in CHARTS
         ],
         "compareRunCharts": [_chart(section, key) for section, keys in CHARTS.items() for key in keys],

@@ -87,6 +87,8 @@ class Campaign:
         os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(room.max_pending(resources, slots)))
         os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", str(NO_SNAPSHOT_S))
         tuner = tune.Tuner(self._trainable, tune_config=self._tune_config(), run_config=self._run_config())
+        # At its end, Tune looks for the files of loggers that the service does not use, and warns for each trial.
+        logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.ERROR)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             tuner.fit()
