@@ -11,6 +11,8 @@ from pathlib import Path
 
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
 from tests.local_stack import Json, LocalStack, local_stack
 
@@ -99,7 +101,7 @@ def _check_curves(browser: webdriver.Chrome, link: str, images: Path | None) -> 
     browser.get(link)
     deadline = time.monotonic() + PAGE_S
     while not (charts := browser.execute_script(CHARTS)) or not charts[0]["bands"]:
-        assert time.monotonic() < deadline, (charts, browser.find_element("tag name", "body").text)
+        assert time.monotonic() < deadline, (charts, browser.find_element(By.TAG_NAME, "body").text)
         time.sleep(0.5)
     first = charts[0]
     assert first["text"].startswith("test/accuracy\n"), first
@@ -107,7 +109,7 @@ def _check_curves(browser: webdriver.Chrome, link: str, images: Path | None) -> 
     assert first["bands"] == len(ARMS), first
     assert first["curves"] >= len(ARMS), first  # MLflow draws some curves twice
     assert 0 < first["top"] < first["bottom"] < HEIGHT, first
-    page = browser.find_element("tag name", "body").text
+    page = browser.find_element(By.TAG_NAME, "body").text
     assert all(f"Group: {arm['name']}" in page for arm in ARMS), page
     if images is not None:
         time.sleep(PAUSE_S)
@@ -124,12 +126,21 @@ def _check_job(
     assert "Number of trials" not in log, log
     assert " chains succeeded; " in log, log
     if images is not None:
-        browser.get(stack.settings.ray_public_url)
-        token = stack.settings.ray_token_file.read_text().strip()
-        browser.add_cookie({"name": "ray-authentication-token", "value": token})
-        browser.get(experiment["links"]["ray"])
-        time.sleep(PAUSE_S)
+        _show_log(stack, browser, experiment["links"]["ray"])
         browser.save_screenshot(str(images / "ray.png"))
+
+
+def _show_log(stack: LocalStack, browser: webdriver.Chrome, link: str) -> None:
+    """Open a job's page in Ray's dashboard with the token that it asks for, at the driver's lines about progress."""
+    browser.get(link)
+    browser.implicitly_wait(PAGE_S)
+    browser.find_element(By.CSS_SELECTOR, "[role=dialog] input").send_keys(stack.settings.ray_token_file.read_text())
+    browser.find_element(By.XPATH, "//*[@role='dialog']//button[not(@disabled)][contains(., 'Submit')]").click()
+    time.sleep(PAUSE_S)
+    keyword = browser.find_element(By.XPATH, "//label[contains(., 'Keyword')]/..//input")
+    keyword.send_keys("INFO", Keys.ENTER)
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", keyword)
+    time.sleep(PAUSE_S)
 
 
 if __name__ == "__main__":

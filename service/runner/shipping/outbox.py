@@ -15,8 +15,8 @@ from requests import RequestException
 from service.events import OutboxChanged
 from service.runner.chains.event_file import EventFile
 from service.runner.chains.ledger import Ledger
+from service.runner.shipping.described_experiment import DescribedExperiment
 from service.runner.shipping.described_runs import DescribedRuns
-from service.runner.shipping.experiment_page import ExperimentPage
 from service.runner.shipping.mlflow_runs import MlflowRuns
 from service.runner.shipping.refusals import Refusals, is_refusal
 from service.runner.shipping.shipper import Shipper
@@ -53,7 +53,7 @@ class Outbox:
         links: Mapping[str, str] | None = None,
     ) -> None:
         described = DescribedRuns(experiment_id, ledger, runs, events, spec_file)
-        page = ExperimentPage(ledger, runs, links or {})
+        page = DescribedExperiment(ledger, runs, links or {})
         self._shipper = Shipper(experiment_id, ledger, runs, described, events, spec_file, page)
         self._events = events
         self._refusals = refusals or Refusals(float("inf"))

@@ -22,8 +22,8 @@ from service.runner.commits.best import best_commit
 from service.runner.commits.reading import StageProgress
 from service.runner.commits.records import EndState
 from service.runner.shipping import run_content as content
+from service.runner.shipping.described_experiment import DescribedExperiment
 from service.runner.shipping.described_runs import DescribedRuns
-from service.runner.shipping.experiment_page import ExperimentPage
 from service.runner.shipping.mlflow_runs import MlflowRuns
 from service.runner.shipping.refusals import is_refusal
 from service.runner.shipping.shipped import Shipped
@@ -53,7 +53,7 @@ class Shipper:
         described: DescribedRuns,
         events: EventFile,
         spec_file: Path,
-        page: ExperimentPage,
+        page: DescribedExperiment,
     ) -> None:
         self._page = page
         self._experiment_id, self._ledger, self._runs, self._described = experiment_id, ledger, runs, described

@@ -20,7 +20,7 @@ from service.runner.chains.event_file import EventFile
 from service.runner.chains.ledger import ChainStop, Ledger
 from service.runner.commits.attempt import Attempt
 from service.runner.shipping import outbox as module
-from service.runner.shipping.experiment_page import HEADING
+from service.runner.shipping.described_experiment import HEADING
 from service.runner.shipping.mlflow_runs import NOTE_TAG, MlflowRuns
 from service.runner.shipping.outbox import Outbox
 from service.runner.shipping.refusals import Refusals

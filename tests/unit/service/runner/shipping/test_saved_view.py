@@ -2,7 +2,7 @@
 
 import json
 
-from service.runner.shipping.experiment_page import MAX_EXPERIMENT_TAG
+from service.runner.shipping.described_experiment import MAX_EXPERIMENT_TAG
 from service.runner.shipping.saved_view import view_tag
 
 

@@ -24,7 +24,7 @@ HEADING = "## Arms (kept up to date by the service)"
 MAX_EXPERIMENT_TAG = 20_000
 
 
-class ExperimentPage:
+class DescribedExperiment:
     """Keeps an experiment's page in MLflow up to date.
 
     Args:
