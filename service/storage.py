@@ -39,6 +39,23 @@ class StageFolder:
         """The journal."""
         return self.path / "commits"
 
+    def commit(self, epoch: int) -> Path:
+        """Return the commit of an epoch of a training, or of a row of an analysis."""
+        return self.commits / f"{epoch:06d}.json"
+
+    def committed(self, after: int = 0) -> list[int]:
+        """Return the numbers of the committed epochs or rows after `after`, in order, up to the first gap.
+
+        A listing that is made while two epochs are committed may show the second and not the first (POSIX allows it,
+        and it happens on NFS). So commits after a gap are left for the next read.
+        """
+        try:
+            files = [file for file in self.commits.iterdir() if file.suffix == ".json" and file.stem.isdigit()]
+        except FileNotFoundError:
+            return []
+        numbers = sorted(number for file in files if (number := int(file.stem)) > after)
+        return [number for expected, number in enumerate(numbers, after + 1) if number == expected]
+
     def done(self, generation: int = 1) -> Path:
         """Return the completion marker for a generation of the experiment."""
         return self.path / ("done.json" if generation == 1 else f"done-{generation:04d}.json")

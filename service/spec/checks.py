@@ -86,9 +86,7 @@ def _pairs(raw: dict[str, Any]) -> Iterator[FieldError]:
         if arm == to and not unknown:
             yield FieldError.at(("compare", index, "to"), to, "must be another arm than 'arm'")
         if (before := first.setdefault(frozenset((arm, to)), index)) != index:
-            yield FieldError.at(
-                ("compare", index), f"{arm} and {to}", f"must differ from compare[{before}]"
-            )
+            yield FieldError.at(("compare", index), f"{arm} and {to}", f"must differ from compare[{before}]")
 
 
 def _names_of_arms(raw: dict[str, Any]) -> dict[str, None]:

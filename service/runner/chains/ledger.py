@@ -1,20 +1,24 @@
 """The ledger: the committed state of every stage, read from storage. It announces each change as an event."""
 
+import logging
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from math import isfinite
 
-from service.events import ChainChanged, ChainConfigured, StageChanged
+from service.curves import as_text
+from service.events import ChainChanged, ChainConfigured, StageChanged, StageCurved
 from service.failures import Failure
 from service.plan import Chain
 from service.runner.chains.board import StageId
 from service.runner.chains.event_file import EventFile
 from service.runner.commits.reading import StageProgress, read_commits, read_progress, read_started
 from service.runner.commits.records import Done
-from service.states import WorkState
+from service.states import DONE, WorkState
 from service.storage import ExperimentFolder
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,21 @@ class Ledger:
     def announce(self, stage: StageId, state: WorkState) -> None:
         """Read and announce how far a stage is. `state` is its state if it has not ended."""
         self.refresh(stage)
-        self._events.append(self.stage_event(stage, state))
+        event = self.stage_event(stage, state)
+        if event.state in DONE and event.epoch:  # first, so that whoever sees the end sees the curves too
+            self._events.append(self._curves(stage))
+        self._events.append(event)
+
+    def _curves(self, stage: StageId) -> StageCurved:
+        """Return the curves of a stage as an event. An error is part of the event: it must not stop an experiment."""
+        kind = self.chains[stage.chain].stages[stage.index].kind
+        curves, error = None, ""
+        try:
+            curves = as_text(kind, self.progress(stage).commits)
+        except Exception as problem:  # whatever it is
+            log.exception("%s: its curves cannot be computed", stage)
+            error = f"{type(problem).__name__}: {problem}"
+        return StageCurved(chain=stage.chain, stage=stage.index, curves=curves, error=error)
 
     def announce_chain(self, chain: Chain) -> None:
         """Announce the state of a chain, if it has started."""

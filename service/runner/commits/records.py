@@ -71,6 +71,11 @@ class Commit(StoredRecord):
     step: int | None = None
     layers: dict[str, Layer] = {}
 
+    @property
+    def firing_rates(self) -> list[float]:
+        """The firing rate of each layer of neurons; empty if it was not measured."""
+        return [layer.firing_rate for layer in self.layers.values()]
+
 
 class Done(StoredRecord):
     """The end of a stage: the completion marker. `failure` says why a stage failed.
@@ -82,8 +87,3 @@ class Done(StoredRecord):
     attempt: int
     at_ms: int
     failure: Failure | None = None
-
-
-def commit_name(epoch: int) -> str:
-    """Return the file name of an epoch's commit."""
-    return f"{epoch:06d}.json"

@@ -12,7 +12,7 @@ import pytest
 from service.failures import Failure, FailureType
 from service.runner.commits.attempt import Attempt, Superseded
 from service.runner.commits.reading import read_commits, read_progress
-from service.runner.commits.records import Commit, commit_name
+from service.runner.commits.records import Commit
 from service.runner.shipping.run_content import progress_tags
 from service.states import WorkState
 from service.storage import StageFolder
@@ -116,7 +116,7 @@ attempt.commit(epoch=2, epochs=9, at_ms=2, metrics={{}}, weights_sha256="00")
     ended = subprocess.run([sys.executable, "-c", script], check=False, cwd=ROOT)
     assert ended.returncode == -9
     assert [commit.epoch for commit in read_commits(folder)] == [1]
-    assert (folder.attempt(2) / commit_name(2)).exists()
+    assert (folder.attempt(2) / folder.commit(2).name).exists()
     third = Attempt(folder)
     assert commit(third, 2).attempt == 3
 
@@ -137,7 +137,7 @@ def test_checkpoints_that_are_not_kept_are_deleted(folder: StageFolder) -> None:
 def test_commits_after_a_gap_are_not_read_yet(folder: StageFolder) -> None:
     attempt = Attempt(folder)
     commits = [commit(attempt, epoch) for epoch in (1, 2, 3, 4)]
-    hidden = folder.commits / commit_name(3)
+    hidden = folder.commit(3)
     hidden.rename(folder.path / "hidden")  # a listing made while 3 and 4 are committed may lack only 3
     assert read_commits(folder) == commits[:2]
     assert read_commits(folder, after=2) == []
@@ -150,7 +150,7 @@ def test_the_marker_is_ignored_until_all_epochs_are_visible(folder: StageFolder)
     for epoch in range(1, 10):
         commit(attempt, epoch)
     attempt.finish(state=WorkState.SUCCEEDED, at_ms=10)
-    hidden = folder.commits / commit_name(9)
+    hidden = folder.commit(9)
     hidden.rename(folder.path / "hidden")
     assert read_progress(folder).done is None
     (folder.path / "hidden").rename(hidden)

@@ -1,0 +1,101 @@
+"""Queries about the curves of stages."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import and_, select, update
+from sqlalchemy.orm import Session
+
+from service.curves import StageCurves, unpacked
+from service.states import DONE, TERMINAL
+from service.store.tables import ChainRow, CurvesRow, ExperimentRow, StageRow
+
+
+@dataclass(frozen=True)
+class CurvesOfStage:
+    """The curves of a stage that has ended, and what a reader must know of the stage. `error` says why there are none.
+
+    `chain` is the chain's id.
+    """
+
+    chain: str
+    arm: str
+    seed: int
+    configuration: int
+    index: int
+    kind: str
+    T: int | None
+    curves: StageCurves | None
+    error: str
+
+
+@dataclass(frozen=True)
+class EndedStage:
+    """A stage that has ended, whose curves are not stored."""
+
+    chain: str
+    index: int
+    kind: str
+
+
+class StoredCurves:
+    """The curves of the stages of experiments."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def put(self, experiment_id: str, chain: str, index: int, packed: bytes | None, error: str) -> None:
+        """Store the curves of a stage, in place of earlier ones."""
+        key = {"experiment_id": experiment_id, "chain_id": chain, "index": index}
+        self._session.merge(CurvesRow(**key, packed=packed, error=error))
+
+    def of(self, experiment_id: str, *, kind: str | None = None) -> Iterator[CurvesOfStage]:
+        """Yield the stored curves in the plan's order; `kind` selects those of one kind of stage."""
+        stage = and_(
+            StageRow.experiment_id == CurvesRow.experiment_id,
+            StageRow.chain_id == CurvesRow.chain_id,
+            StageRow.index == CurvesRow.index,
+        )
+        chain = and_(ChainRow.experiment_id == CurvesRow.experiment_id, ChainRow.id == CurvesRow.chain_id)
+        columns = ChainRow.id, ChainRow.arm, ChainRow.seed, ChainRow.configuration, StageRow.index, StageRow.kind
+        query = (
+            select(*columns, StageRow.T, CurvesRow.packed, CurvesRow.error)
+            .join(StageRow, stage)
+            .join(ChainRow, chain)
+            .where(CurvesRow.experiment_id == experiment_id)
+            .order_by(ChainRow.position, StageRow.index)
+        )
+        if kind is not None:
+            query = query.where(StageRow.kind == kind)
+        for *about, packed, error in self._session.execute(query):
+            yield CurvesOfStage(*about, curves=None if packed is None else unpacked(packed), error=error)
+
+    # -- experiments whose curves an earlier version did not store -------------------------------------------------
+
+    def to_fill(self, limit: int) -> list[str]:
+        """Return at most `limit` ids of experiments that have ended and whose curves may be missing."""
+        ended = ExperimentRow.state.in_(TERMINAL), ExperimentRow.has_curves.is_(False)
+        return list(
+            self._session.scalars(select(ExperimentRow.id).where(*ended).order_by(ExperimentRow.id).limit(limit))
+        )
+
+    def missing(self, experiment_id: str) -> list[EndedStage]:
+        """Return the ended stages of an experiment that have committed something and have no stored curves."""
+        curves = and_(
+            CurvesRow.experiment_id == StageRow.experiment_id,
+            CurvesRow.chain_id == StageRow.chain_id,
+            CurvesRow.index == StageRow.index,
+        )
+        query = (
+            select(StageRow.chain_id, StageRow.index, StageRow.kind)
+            .outerjoin(CurvesRow, curves)
+            .where(StageRow.experiment_id == experiment_id, CurvesRow.chain_id.is_(None))
+            .where(StageRow.state.in_(DONE), StageRow.epoch > 0)
+            .order_by(StageRow.chain_id, StageRow.index)
+        )
+        return [EndedStage(*found) for found in self._session.execute(query)]
+
+    def filled(self, experiment_id: str) -> None:
+        """Note that the curves of an experiment are stored, as far as they exist."""
+        row = ExperimentRow.id == experiment_id
+        self._session.execute(update(ExperimentRow).where(row).values(has_curves=True))
