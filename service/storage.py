@@ -8,7 +8,8 @@
         drivers/<n>/events.jsonl           events of the n-th driver, one JSON object a line; and driver.log
         verifications/<n>/                 the n-th replay of a stage: result.json, and its log
         chains/<chain>/<stage>/
-            attempts/<n>/                  files of one attempt: started.json, epoch files, checkpoints, trial.log
+            attempts/<n>/                  files of one attempt: started.json, epoch files, checkpoints, trial.log;
+                                           and, of a training's last epoch, sample-bits-<epoch>.json
             commits/<epoch>.json           hard link to the winning attempt's epoch file: the journal
             done.json                      hard link to the winning attempt's result: the completion marker
             done-0002.json                 the same for the second generation, if the first one failed

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from tet_core.train.epochs import train_epochs as train_epochs
     from tet_core.train.fitting import FitResult as FitResult
     from tet_core.train.fitting import fit as fit
+    from tet_core.trained import TrainedNetwork as TrainedNetwork
+    from tet_core.trained import load as load
 
 # Where each export lives. No module may have the name of an export: importing the module would bind that name to it
 # here, and `from tet_core import fit` would give a module.
@@ -53,6 +55,8 @@ _EXPORTS = {
     "count_operations": "tet_core.measure.operations",
     "Epoch": "tet_core.train.epochs",
     "train_epochs": "tet_core.train.epochs",
+    "TrainedNetwork": "tet_core.trained",
+    "load": "tet_core.trained",
 }
 
 __all__ = sorted(_EXPORTS)

@@ -1,8 +1,10 @@
 """Checkpoints: plain dictionaries, written in one step, read without running code from the file.
 
-A checkpoint has the keys "format", "config", "environment", "epoch", "model", "optimizer", "scaler" and "metrics". It
-contains only tensors, str, int, float, bool, None, dict and list, so `torch.load(path, weights_only=True)` reads it
-anywhere. The loss scaler has a state only with float16; older checkpoints have no "scaler".
+A checkpoint has the keys "format", "config", "environment", "epoch", "model", "optimizer", "scaler", "metrics" and
+"data". It contains only tensors, str, int, float, bool, None, dict and list, so `torch.load(path, weights_only=True)`
+reads it anywhere. The loss scaler has a state only with float16. "data" has "classes" (the names of the classes by
+label, or None), and "mean" and "std" (of each channel, in the units of the samples): with the config, which has the
+data set and T, this is what `tet_core.load` needs. Older checkpoints have no "scaler", or no "data".
 """
 
 import hashlib

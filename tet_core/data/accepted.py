@@ -128,6 +128,25 @@ def checked_statistics(
     return found[0], found[1]
 
 
+def checked_classes(classes: Iterable[str] | None, num_classes: int, name: str) -> tuple[str, ...] | None:
+    """Return the names of the classes after checking that they are K different texts; None if there are none.
+
+    Args:
+        classes: The names, by label.
+        num_classes: K.
+        name: The data set's name, for the message.
+
+    Raises:
+        DataError: If they are something else.
+    """
+    if classes is None:
+        return None
+    found = () if isinstance(classes, str) else tuple(classes)
+    if len(found) != num_classes or len(set(found)) != num_classes or not all(isinstance(each, str) for each in found):
+        raise DataError(f"{name}: classes is {classes!r}; it must be {num_classes} different names, by label, or None")
+    return found
+
+
 def _numbers(field: str, values: Iterable[float], channels: int, name: str) -> tuple[float, ...]:
     accepted = f"it must be a finite number for each of {channels} channels, in the units of the samples"
     try:

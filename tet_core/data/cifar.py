@@ -25,7 +25,7 @@ from tet_core.config import Cifar10, Cifar100
 from tet_core.data.dataset import DataError, Dataset, Split, described
 from tet_core.data.download import RemoteFile, download
 from tet_core.files import only_one
-from tet_core.inventory.published import CIFAR, CifarVersions, Parts, cifar_folder
+from tet_core.inventory.published import CIFAR, CIFAR10_CLASSES, CIFAR100_CLASSES, CifarVersions, Parts, cifar_folder
 
 URL = "https://www.cs.toronto.edu/~kriz/"
 _PIXELS = 3 * 32 * 32
@@ -82,8 +82,24 @@ def load_cifar(config: Cifar10 | Cifar100, root: Path, *, url: str = URL, archiv
     folder, parts, read = _find(config.name, published, root, url)
     train, test = (_joined([read(folder / name, published, card.num_classes) for name in names]) for names in parts)
     source = str(folder) + _unlike(len(train), card.num_train) + _unlike(len(test), card.num_test)
-    mean, std = _in_levels(published.mean), _in_levels(published.std)
-    return described(card, train, test, name=config.name, mean=mean, std=std, source=source, whole=False)
+    mean, std = statistics_of(config)
+    return described(
+        card,
+        train,
+        test,
+        name=config.name,
+        mean=mean,
+        std=std,
+        source=source,
+        classes=CIFAR10_CLASSES if isinstance(config, Cifar10) else CIFAR100_CLASSES,
+        whole=False,
+    )
+
+
+def statistics_of(config: Cifar10 | Cifar100) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation of each channel, in grey levels (0 to 255)."""
+    published = _PUBLISHED[config.name]
+    return _in_levels(published.mean), _in_levels(published.std)
 
 
 def _in_levels(values: tuple[float, float, float]) -> tuple[float, ...]:

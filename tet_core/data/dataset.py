@@ -4,7 +4,7 @@ Shapes: N samples, B samples of a batch, T time steps, C channels, H and W pixel
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
@@ -21,6 +21,7 @@ from tet_core.data.accepted import (
     check_images,
     check_labels,
     check_tensor,
+    checked_classes,
     checked_statistics,
 )
 from tet_core.errors import ConfigError
@@ -117,6 +118,7 @@ class Dataset:
         test: The test set, in file order.
         source: The data set's origin, as text for people.
         T: Number of frames that a sample of events was cut into; None for still images.
+        classes: The names of the K classes, by label; None if they have none.
     """
 
     name: str
@@ -129,6 +131,7 @@ class Dataset:
     test: Samples
     source: str
     T: int | None = None
+    classes: tuple[str, ...] | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -160,18 +163,8 @@ class Dataset:
         return self.T is not None
 
     def normalise(self, images: Tensor, dtype: torch.dtype) -> Tensor:
-        """Return `(images - mean) / std`, by channel.
-
-        Args:
-            images: `[B, C, H, W]` or `[B, T, C, H, W]`, on any device.
-            dtype: The type of the result.
-
-        Returns:
-            The same shape, on the same device.
-        """
-        mean = torch.tensor(self.mean, dtype=dtype, device=images.device).view(-1, 1, 1)
-        std = torch.tensor(self.std, dtype=dtype, device=images.device).view(-1, 1, 1)
-        return images.to(dtype).sub_(mean).div_(std)
+        """Return `(images - mean) / std`, by channel; see `normalised`."""
+        return normalised(images, self.mean, self.std, dtype)
 
     def to_input(self, images: Tensor, T: int) -> Tensor:
         """Return the network's input: a still image T times (a view), or the frames of a recording.
@@ -193,6 +186,23 @@ class Dataset:
         return images.transpose(0, 1)
 
 
+def normalised(images: Tensor, mean: Sequence[float], std: Sequence[float], dtype: torch.dtype) -> Tensor:
+    """Return `(images - mean) / std`, by channel.
+
+    Args:
+        images: `[B, C, H, W]` or `[B, T, C, H, W]`, on any device.
+        mean: One number for each channel, or one for all channels.
+        std: One number for each channel, or one for all channels.
+        dtype: The type of the result.
+
+    Returns:
+        The same shape, on the same device.
+    """
+    means = torch.tensor(mean, dtype=dtype, device=images.device).view(-1, 1, 1)
+    stds = torch.tensor(std, dtype=dtype, device=images.device).view(-1, 1, 1)
+    return images.to(dtype).sub_(means).div_(stds)
+
+
 def described(
     card: DatasetCard,
     train: Samples,
@@ -203,6 +213,7 @@ def described(
     std: tuple[float, ...],
     source: str,
     T: int | None = None,
+    classes: Sequence[str] | None = None,
     whole: bool = True,
 ) -> Dataset:
     """Return a data set whose other fields are those of its card, after checking it against the card.
@@ -216,31 +227,37 @@ def described(
         std: As for `Dataset`.
         source: As for `Dataset`.
         T: As for `Dataset`.
+        classes: As for `Dataset`.
         whole: Whether the numbers of samples must be the card's; otherwise any are accepted.
 
     Raises:
         DataError: As for `check_against_card`.
     """
-    dataset = Dataset(name, card.num_classes, card.in_channels, card.input_size, mean, std, train, test, source, T)
+    named = None if classes is None else tuple(classes)
+    dataset = Dataset(
+        name, card.num_classes, card.in_channels, card.input_size, mean, std, train, test, source, T, named
+    )
     return check_against_card(dataset, card if whole else card.model_copy(update={"num_train": None, "num_test": None}))
 
 
 def check_against_card(dataset: Dataset, card: DatasetCard) -> Dataset:
     """Return a data set after checking it against its card, with integer labels cast to int64.
 
-    Labels of any integer type are accepted. Samples in memory may be integers, bool (0 and 1) or finite floating point
-    numbers; mean and standard deviation have their units.
+    Labels of any integer type are accepted, and any sequence of K different names of classes. Samples in memory may be
+    integers, bool (0 and 1) or finite floating point numbers; mean and standard deviation have their units.
 
     Raises:
         DataError: If a size differs from the card's, a set is empty, labels are not integers or out of range, a sample
-            in memory is not finite, or mean and standard deviation do not normalise to finite numbers.
+            in memory is not finite, mean and standard deviation do not normalise to finite numbers, or the names of the
+            classes are not K different texts.
     """
     mean, std = checked_statistics(dataset.mean, dataset.std, card.in_channels, dataset.name)
     train, test = (
         _in_accepted_types(samples, dataset.name, part)
         for part, samples in (("train", dataset.train), ("test", dataset.test))
     )
-    dataset = replace(dataset, mean=mean, std=std, train=train, test=test)
+    classes = checked_classes(dataset.classes, card.num_classes, dataset.name)
+    dataset = replace(dataset, mean=mean, std=std, train=train, test=test, classes=classes)
     shape: tuple[int, ...] = (card.in_channels, card.input_size, card.input_size)
     if dataset.T is not None:
         shape = (dataset.T, *shape)

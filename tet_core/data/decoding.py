@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -83,8 +84,28 @@ def decode(path: Path, side: int, channels: int, depth: int = DEPTH) -> Tensor:
         if isinstance(error, OSError) and error.errno in OF_THE_STORAGE:
             raise
         raise DataError(f"{path}: damaged, truncated or no image ({error})") from error
-    values = torch.from_numpy(np.array(scaled, dtype=np.uint8))
-    return values.unsqueeze(0) if channels == 1 else values.permute(2, 0, 1).contiguous()
+    return _as_tensor(scaled)
+
+
+def fitted(pixels: NDArray[np.uint8], side: int, channels: int) -> Tensor:
+    """Return an image in memory as if it had been decoded from a file: scaled to `side`, and its middle cut out.
+
+    Args:
+        pixels: `[H, W, C]`; 1, 3 or 4 channels: grey, colour, or colour with transparency.
+        side: As for `decode`.
+        channels: As for `decode`.
+
+    Returns:
+        `[channels, side, side]`, uint8.
+    """
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    return _as_tensor(_shorter_to(_of_mode(image, channels, DEPTH), side))
+
+
+def _as_tensor(image: Image.Image) -> Tensor:
+    """Return a picture of mode L or RGB as `[C, H, W]`, uint8."""
+    values = torch.from_numpy(np.array(image, dtype=np.uint8))
+    return values.unsqueeze(0) if image.mode == "L" else values.permute(2, 0, 1).contiguous()
 
 
 def fault_of(path: Path, side: int, channels: int, depth: int) -> str | None:

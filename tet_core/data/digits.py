@@ -47,7 +47,8 @@ def load_digits(config: Digits | None = None) -> Dataset:
     is_test = _last_fifth_of_each_class(labels, card.num_classes)
     train, test = (split.subset(mask.nonzero().flatten()) for mask in (~is_test, is_test))
     source = f"sklearn.datasets.load_digits, scikit-learn {package.version}"
-    return described(card, train, test, name="digits", mean=(MEAN,), std=(STD,), source=source)
+    classes = [str(digit) for digit in range(card.num_classes)]
+    return described(card, train, test, name="digits", mean=(MEAN,), std=(STD,), source=source, classes=classes)
 
 
 def _last_fifth_of_each_class(labels: Tensor, num_classes: int) -> Tensor:

@@ -17,7 +17,7 @@ from tet_core.data import idx
 from tet_core.data.dataset import DataError, Dataset, Split, described
 from tet_core.data.download import RemoteFile, download
 from tet_core.inventory.published import DEBIAN_FOLDER as DEBIAN_FOLDER
-from tet_core.inventory.published import fashion_mnist_folder
+from tet_core.inventory.published import FASHION_MNIST_CLASSES, fashion_mnist_folder
 
 URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"  # the authors' server, which has no HTTPS
 SIZE = "31 MB"
@@ -64,7 +64,16 @@ def load_fashion_mnist(root: Path, *, debian_folder: Path = DEBIAN_FOLDER, url: 
     train_images, train_labels, test_images, test_labels = (_read_checked(folder / file.name) for file in FILES)
     train = Split(train_images.unsqueeze(1), train_labels.to(int64))
     test = Split(test_images.unsqueeze(1), test_labels.to(int64))
-    return described(card, train, test, name="fashion_mnist", mean=(MEAN,), std=(STD,), source=str(folder))
+    return described(
+        card,
+        train,
+        test,
+        name="fashion_mnist",
+        mean=(MEAN,),
+        std=(STD,),
+        source=str(folder),
+        classes=FASHION_MNIST_CLASSES,
+    )
 
 
 def find_or_download(root: Path, debian_folder: Path, url: str) -> Path:

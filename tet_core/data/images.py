@@ -27,6 +27,7 @@ from tet_core.data.image_checks import peculiarities
 from tet_core.inventory.inspection import folder_of, missing_folders
 from tet_core.inventory.published import IMAGENET_PARTS
 from tet_core.inventory.reader import IMAGE_SUFFIXES, READER
+from tet_core.inventory.scanning import readable
 
 # Mean and standard deviation of pixels from 0 to 1: the usual ones of ImageNet, round numbers for one grey channel.
 _MEAN, _STD = {3: (0.485, 0.456, 0.406), 1: (0.5,)}, {3: (0.229, 0.224, 0.225), 1: (0.25,)}
@@ -101,12 +102,12 @@ def _pool(number: int) -> ThreadPoolExecutor:
 def load_imagenet(config: ImageNet, root: Path) -> Dataset:
     """Load ImageNet: folders `train` and `val` with one folder a class, named by WordNet id.
 
-    As usual, the canvas is larger than the input by 256/224: training crops at random, testing crops the middle.
+    As usual, the canvas is larger than the input: training crops at random, testing crops the middle.
 
     Raises:
         DataError: If the data set is missing, or the number of classes is wrong; the message names the folder.
     """
-    return _loaded(config, root, side=round(config.input_size * 256 / 224), names=IMAGENET_PARTS)
+    return _loaded(config, root, side=canvas(config), names=IMAGENET_PARTS)
 
 
 def load_folder(config: ImageFolder, root: Path) -> Dataset:
@@ -115,7 +116,12 @@ def load_folder(config: ImageFolder, root: Path) -> Dataset:
     Raises:
         DataError: If the folder is missing or empty, or the number of classes is wrong; the message names the folder.
     """
-    return _loaded(config, root, side=config.input_size)
+    return _loaded(config, root, side=canvas(config))
+
+
+def canvas(config: ImageNet | ImageFolder) -> int:
+    """Return the side of the square that an image is decoded to, in pixels: for ImageNet 256/224 of the input's."""
+    return round(config.input_size * 256 / 224) if isinstance(config, ImageNet) else config.input_size
 
 
 def _loaded(config: ImageNet | ImageFolder, root: Path, *, side: int, names: tuple[str, str] | None = None) -> Dataset:
@@ -153,10 +159,26 @@ def _rule(config: ImageNet | ImageFolder, root: Path, side: int) -> BadFileRule:
 def _dataset(config: ImageNet | ImageFolder, folder: Path, parts: Parts, *, side: int) -> Dataset:
     card, depth = config.card(), _depth(config)
     train, test = (_files(folder, part, side, card.in_channels, depth) for part in (parts.train, parts.test))
-    mean, std = (tuple(255 * value for value in values[card.in_channels]) for values in (_MEAN, _STD))
+    mean, std = statistics_of(card.in_channels)
     source = f"{folder}, {parts.split}{peculiarities(parts.train.files)}"
     # `whole=False`: a selection of ImageNet has other numbers of samples.
-    return described(card, train, test, name=config.name, mean=mean, std=std, source=source, whole=False)
+    return described(
+        card,
+        train,
+        test,
+        name=config.name,
+        mean=mean,
+        std=std,
+        source=source,
+        classes=[readable(name) for name in parts.train.classes],
+        whole=False,
+    )
+
+
+def statistics_of(in_channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation of each channel, in grey levels (0 to 255)."""
+    mean, std = (tuple(255 * value for value in values[in_channels]) for values in (_MEAN, _STD))
+    return mean, std
 
 
 def _files(folder: Path, listing: Listing, side: int, channels: int, depth: int) -> ImageFiles:

@@ -16,6 +16,25 @@ FASHION_MNIST_FILES = (
 )
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CIFAR100_CLASSES = (
+    *("apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle"),
+    *("bicycle", "bottle", "bowl", "boy", "bridge", "bus", "butterfly", "camel"),
+    *("can", "castle", "caterpillar", "cattle", "chair", "chimpanzee", "clock", "cloud"),
+    *("cockroach", "couch", "crab", "crocodile", "cup", "dinosaur", "dolphin", "elephant"),
+    *("flatfish", "forest", "fox", "girl", "hamster", "house", "kangaroo", "keyboard"),
+    *("lamp", "lawn_mower", "leopard", "lion", "lizard", "lobster", "man", "maple_tree"),
+    *("motorcycle", "mountain", "mouse", "mushroom", "oak_tree", "orange", "orchid", "otter"),
+    *("palm_tree", "pear", "pickup_truck", "pine_tree", "plain", "plate", "poppy", "porcupine"),
+    *("possum", "rabbit", "raccoon", "ray", "road", "rocket", "rose", "sea"),
+    *("seal", "shark", "shrew", "skunk", "skyscraper", "snail", "snake", "spider"),
+    *("squirrel", "streetcar", "sunflower", "sweet_pepper", "table", "tank", "telephone", "television"),
+    *("tiger", "tractor", "train", "trout", "tulip", "turtle", "wardrobe", "whale"),
+    *("willow_tree", "wolf", "woman", "worm"),
+)
+FASHION_MNIST_CLASSES = (
+    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+    *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+)
 IMAGENET_PARTS = ("train", "val")
 DVS_CIFAR10_URL = "https://figshare.com/articles/dataset/CIFAR10-DVS_New/4724671"
 DVS_CIFAR10_SIZE = "ten zip files, 8.0 GB"

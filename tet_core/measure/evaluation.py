@@ -5,6 +5,7 @@ Shapes: T time steps, B batch, K classes.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +28,35 @@ from tet_core.network import build_network, run_network
 BATCH_SIZE = 128
 
 
-def num_correct(outputs: Tensor, labels: Tensor) -> Tensor:
-    """Return how many samples of a batch are classified correctly, by the argmax over classes of the time-mean.
+@dataclass(frozen=True)
+class Measured:
+    """The metrics of a network on a split, and which samples it classifies correctly.
+
+    Attributes:
+        metrics: As for `measure`.
+        is_correct: `[N]`, bool, on the CPU: one value for each sample, in the split's order.
+    """
+
+    metrics: dict[str, float]
+    is_correct: Tensor
+
+
+def are_correct(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Return which samples of a batch are classified correctly, by the argmax over classes of the time-mean.
 
     Args:
         outputs: `[T, B, K]`.
         labels: `[B]`, int64.
 
     Returns:
-        Scalar, int64, on the device of `outputs`.
+        `[B]`, bool, on the device of `outputs`.
     """
-    return (outputs.mean(0).argmax(1) == labels).sum()
+    return outputs.mean(0).argmax(1) == labels
+
+
+def num_correct(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Return how many samples of a batch are classified correctly: a scalar, int64, on the device of `outputs`."""
+    return are_correct(outputs, labels).sum()
 
 
 def measure(
@@ -65,7 +84,24 @@ def measure(
     return measure_prefixes(model, dataset, split, config, (config.T,), on_step, workers)[config.T]
 
 
-@torch.no_grad()
+def measure_samples(
+    model: nn.Module,
+    dataset: Dataset,
+    split: Samples,
+    config: TrainConfig,
+    on_step: Callable[[], None] | None = None,
+    workers: Workers = ALONE,
+) -> Measured:
+    """Measure a network on a split as `measure` does, and return also which samples it classifies correctly.
+
+    Each sample is evaluated by one worker, and every worker gets the values of all samples.
+    """
+    # uint8, because an all-reduce takes no bool. A sum is 0 or 1.
+    right = torch.zeros(len(split), dtype=torch.uint8, device=split.labels.device)
+    metrics = _measured(model, dataset, split, config, (config.T,), on_step, workers, right)[config.T]
+    return Measured(metrics, workers.summed(right).cpu().bool())
+
+
 def measure_prefixes(
     model: nn.Module,
     dataset: Dataset,
@@ -92,6 +128,21 @@ def measure_prefixes(
     Returns:
         The metrics of `measure` for each T.
     """
+    return _measured(model, dataset, split, config, steps, on_step, workers, None)
+
+
+@torch.no_grad()
+def _measured(
+    model: nn.Module,
+    dataset: Dataset,
+    split: Samples,
+    config: TrainConfig,
+    steps: Sequence[int],
+    on_step: Callable[[], None] | None,
+    workers: Workers,
+    right: Tensor | None,
+) -> dict[int, dict[str, float]]:
+    """Measure as `measure_prefixes` does; write 1 into `right` `[N]` for this worker's samples that are correct."""
     model.eval()
     losses = {"loss": build_loss(config.loss), "loss_sdt": sdt_loss, "loss_tet": _eq_9}
     # One row for each batch: rows are added in the same order for any number of workers, so the bits are the same.
@@ -104,6 +155,9 @@ def measure_prefixes(
         for row, T in zip(rows[number], steps, strict=True):
             values = [loss(outputs[:T], labels) * len(labels) for loss in losses.values()]
             row += torch.stack([*values, num_correct(outputs[:T], labels).double()])
+        if right is not None:
+            first = number * BATCH_SIZE
+            right[first : first + len(labels)] = are_correct(outputs, labels)
         if on_step is not None:
             on_step()
     sums = torch.zeros_like(rows[0])

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
 from torch.distributed import ProcessGroup
 
 from tet_core import environment
@@ -34,6 +35,8 @@ class Epoch:
         epochs: How many epochs the stage has.
         metrics: `train/`, `test/` and, with a validation set, `val/` metrics (accuracies as fractions, losses
             averaged over samples), `epoch_time_s` (seconds of the training pass only) and `samples_per_s`.
+        is_correct: `[N]`, bool, on the CPU: which test samples the network classifies correctly, in the test set's
+            order, with any number of workers.
         layers: The health of each layer of spiking neurons on the first samples of the last whole batch, as
             `tet_core.measure.layer_health.watched` gives it; empty unless `with_layers` asked for it.
     """
@@ -41,6 +44,7 @@ class Epoch:
     number: int
     epochs: int
     metrics: dict[str, float]
+    is_correct: Tensor = field(repr=False)
     _checkpoint: dict[str, Any] = field(repr=False)
     layers: dict[str, LayerHealth] = field(default_factory=dict)
 
@@ -162,7 +166,8 @@ def _run(
     for number in range(start + 1, config.epochs + 1):
         with environment.applied(config):
             metrics, layers = stage.train_epoch(number, with_layers)
-            metrics |= stage.measure() | (stage.energy() if with_energy else {})
+            measured = stage.measure()
+            metrics |= measured.metrics | (stage.energy() if with_energy else {})
             _check_finite_metrics(metrics, number)
             if stage.workers.are_many:
                 # Without this check, weights that differ between workers would enter the checkpoint unnoticed.
@@ -178,8 +183,9 @@ def _run(
                 "optimizer": snapshot(stage.optimizer.state_dict()),
                 "scaler": stage.scaler.state_dict(),
                 "metrics": dict(metrics),
+                "data": stage.data,
             }
-        yield Epoch(number, config.epochs, metrics, checkpoint, layers)
+        yield Epoch(number, config.epochs, metrics, measured.is_correct, checkpoint, layers)
 
 
 def _check_finite_metrics(metrics: Mapping[str, float], epoch: int) -> None:

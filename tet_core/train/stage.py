@@ -22,7 +22,7 @@ from tet_core.errors import CheckpointError
 from tet_core.finite import check_loaded, check_trained, checked_tensors, infinite_buffers
 from tet_core.losses import build_loss
 from tet_core.measure.energy import VAL_ENERGY_J, energy_j
-from tet_core.measure.evaluation import measure, num_correct
+from tet_core.measure.evaluation import Measured, measure_samples, num_correct
 from tet_core.measure.layer_health import LayerHealth, watched
 from tet_core.network import build_network, errors_of_model, run_network
 from tet_core.norm import average_statistics, synchronise
@@ -112,6 +112,16 @@ class Stage:
         num_parameters = sum(parameter.numel() for parameter in self.model.parameters())
         return StageStart(weights_sha256(self.model.state_dict()), record, self.dataset.facts, num_parameters)
 
+    @property
+    def data(self) -> dict[str, Any]:
+        """The facts about the data that a checkpoint has, so that its network can be used without the data."""
+        classes = self.dataset.classes
+        return {
+            "classes": None if classes is None else list(classes),
+            "mean": list(self.dataset.mean),
+            "std": list(self.dataset.std),
+        }
+
     def train_epoch(self, number: int, with_layers: bool) -> tuple[dict[str, float], dict[str, LayerHealth]]:
         """Train one epoch; return its metrics and, if asked for, the health of each layer in its last whole batch."""
         config = self.config
@@ -177,13 +187,18 @@ class Stage:
         state = self.optimizer.state_dict()
         check_trained(checked_tensors(self.model.state_dict(), state, names, self._constants), number)
 
-    def measure(self) -> dict[str, float]:
-        """Return the metrics of the test set and, if there is one, of the validation set."""
-        return {
-            f"{name}/{key}": value
+    def measure(self) -> Measured:
+        """Measure the test set and, if there is one, the validation set.
+
+        Returns:
+            The metrics of both, and which test samples are classified correctly.
+        """
+        measured = {
+            name: measure_samples(self.model, self.dataset, split, self.config, self.on_step, self.workers)
             for name, split in self.splits.items()
-            for key, value in measure(self.model, self.dataset, split, self.config, self.on_step, self.workers).items()
         }
+        metrics = {f"{name}/{key}": value for name, each in measured.items() for key, value in each.metrics.items()}
+        return Measured(metrics, measured["test"].is_correct)
 
     def energy(self) -> dict[str, float]:
         """Return the estimated energy of an image of the validation set, in J."""

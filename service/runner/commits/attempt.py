@@ -14,11 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from service.failures import Failure
 from service.runner.commits.reading import read_done
-from service.runner.commits.records import AttemptStart, Commit, Done, EndState, Layer
+from service.runner.commits.records import AttemptStart, Commit, Done, EndState, Layer, SampleBits
 from service.runner.diagnosis import os_errors
 from service.storage import StageFolder, numbered
 from tet_core.files import link_once, sync_folder, write_atomic
@@ -54,6 +56,17 @@ class Attempt:
         """Return the path of this attempt's records of a row."""
         return self.path / f"row-{row:06d}.json"
 
+    def write_sample_bits(self, epoch: int, is_correct: NDArray[np.bool_]) -> Path:
+        """Write which test samples were classified correctly after an epoch, and return the file.
+
+        Args:
+            epoch: The epoch.
+            is_correct: `[N]`, in the order of the test set.
+        """
+        path = self.path / f"sample-bits-{epoch:06d}.json"
+        write_atomic(path, _json(SampleBits.of(is_correct)))
+        return path
+
     def commit(
         self,
         *,
@@ -65,8 +78,11 @@ class Attempt:
         file: Path | None = None,
         step: int | None = None,
         layers: Mapping[str, Layer] | None = None,
+        sample_bits: Path | None = None,
     ) -> Commit:
-        """Commit an epoch or a row. Its `file` (None: the epoch's checkpoint) must already be on disk.
+        """Commit an epoch or a row.
+
+        Its `file` (None: the epoch's checkpoint) and its `sample_bits`, if it has any, must already be on disk.
 
         Raises:
             Superseded: Another attempt owns the epoch, or a newer attempt has started.
@@ -83,6 +99,7 @@ class Attempt:
             weights_sha256=weights_sha256,
             step=step,
             layers=dict(layers or {}),
+            sample_bits=None if sample_bits is None else str(sample_bits.relative_to(self.folder.path)),
         )
         owned = self.folder.commit(epoch)
         write_atomic(self.path / owned.name, _json(commit))

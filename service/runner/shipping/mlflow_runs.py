@@ -22,6 +22,8 @@ from mlflow.entities import (
 )
 from mlflow.exceptions import MlflowException
 
+from service.runner.shipping.model_folder import model_folder
+
 # How many metrics and parameters the server accepts in one batch (https://mlflow.org/docs/latest/rest-api.html#request-limits).
 MAX_METRICS = 1_000
 MAX_PARAMS = 100
@@ -135,7 +137,16 @@ class MlflowRuns:
     def log_model(
         self, run_id: str, *, name: str, stage_key: str, params: Mapping[str, str], file: Path, step: int
     ) -> None:
-        """Log a trained network and its file as an MLflow logged model, once for each stage."""
+        """Log a trained network as an MLflow logged model that `mlflow.pyfunc.load_model` loads, once for each stage.
+
+        Args:
+            run_id: The stage's run.
+            name: The model's name.
+            stage_key: The tag by which the model is found again.
+            params: The model's parameters.
+            file: The network's checkpoint.
+            step: The epoch after which the network was saved.
+        """
         experiment = self.mlflow_experiment()
         query = f"tags.`tet.stage_key` = '{stage_key}'"
         models = sorted(m.model_id for m in self.client.search_logged_models([experiment], filter_string=query))
@@ -149,7 +160,8 @@ class MlflowRuns:
         model, *others = models
         for other in others:
             self.client.delete_logged_model(other)
-        self.client.log_model_artifact(model, str(file))
+        with model_folder(file, run_id=run_id, model_id=model) as folder:
+            self.client.log_model_artifacts(model, str(folder))
         self.client.finalize_logged_model(model, "READY")
         self._log_output(run_id, model, step)
 

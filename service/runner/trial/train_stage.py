@@ -92,6 +92,7 @@ def _commit_all(
     gauges = Gauges(trial)
     for epoch in epochs:
         checkpoints.save_checkpoint(epoch.checkpoint(), attempt.checkpoint_path(epoch.number))
+        is_last = epoch.number == epoch.epochs
         commit = attempt.commit(
             epoch=epoch.number,
             epochs=epoch.epochs,
@@ -99,6 +100,7 @@ def _commit_all(
             metrics=epoch.metrics,
             weights_sha256=epoch.weights_sha256,
             layers={name: Layer(**asdict(layer)) for name, layer in epoch.layers.items()},
+            sample_bits=attempt.write_sample_bits(epoch.number, epoch.is_correct.numpy()) if is_last else None,
         )
         commits.append(commit)
         attempt.prune(keep={commit.checkpoint, best_commit(commits).checkpoint})

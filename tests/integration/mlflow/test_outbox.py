@@ -136,6 +136,11 @@ def test_a_chain_becomes_a_parent_with_a_child_for_each_stage(mlflow_url: str, b
     assert files == {"checkpoints/last.pt", "checkpoints/best_test_epoch.pt"}
     best = client.download_artifacts(first.info.run_id, "checkpoints/best_test_epoch.pt")
     assert Path(best).read_bytes() == b"2"
+    model = first.outputs.model_outputs[0].model_id
+    files = {file.path for file in client.list_logged_model_artifacts(model)}
+    assert files == {"MLmodel", "code", "model.pt", "python_env.yaml", "requirements.txt"}
+    files = {file.path for file in client.list_logged_model_artifacts(model, "code")}
+    assert files == {"code/tet_core.zip", "code/tet_model_loader.py"}
 
 
 def test_the_runs_of_a_stopped_chain_have_the_reason_and_the_points_so_far(mlflow_url: str, bench: Bench) -> None:

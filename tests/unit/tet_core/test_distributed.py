@@ -100,6 +100,20 @@ def test_a_stage_resumed_with_as_many_workers_ends_with_the_same_bits(workers: P
     assert series(workers.run(num, trained, config, whole[1])[0]) == series(whole[2:])
 
 
+def right(group: ProcessGroup | None, config: TrainConfig) -> list[list[bool]]:
+    """Return which test samples each epoch's network classifies correctly."""
+    return [epoch.is_correct.tolist() for epoch in train_epochs(config, group=group)]
+
+
+def test_every_worker_knows_which_test_samples_are_right_whoever_evaluated_them(workers: Pool) -> None:
+    config = make_config(precision="float64", batch_size=137, epochs=1)
+    ((alone,),) = workers.run(1, right, config)
+    assert 0 < sum(alone) < len(alone) == 355
+    # 355 samples are three batches: of three workers each has one, of two the second one has the batch in the middle.
+    assert workers.run(2, right, config) == [[alone]] * 2
+    assert workers.run(3, right, config) == [[alone]] * 3
+
+
 @pytest.mark.parametrize("num", [1, 2])
 def test_a_checkpoint_has_the_same_parts_and_exact_metrics_for_any_number_of_workers(workers: Pool, num: int) -> None:
     checkpoint = workers.run(num, trained, make_config(batch_size=137, epochs=1))[0][0]

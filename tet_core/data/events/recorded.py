@@ -57,7 +57,7 @@ def load_dvs_cifar10(config: DvsCifar10, root: Path, T: int) -> Dataset:
     complete = bool((whole.labels.bincount() == PER_CLASS).all())
     selection = "" if complete else f", {len(whole.files)} of {PER_CLASS * len(CLASSES):,} recordings: a selection"
     source = f"{inventory.folder}{selection}{words}"
-    return _dataset(config, aedat.SENSOR_SIZE, root, (train, test), source, T)
+    return _dataset(config, root, (train, test), source, T)
 
 
 def load_event_folder(config: EventFolder, root: Path, T: int) -> Dataset:
@@ -78,7 +78,7 @@ def load_event_folder(config: EventFolder, root: Path, T: int) -> Dataset:
         rule=_rule(config, root),
     )
     source = f"{folder_of(config, root)}, {listed.split}"
-    return _dataset(config, config.sensor_size, root, (listed.train, listed.test), source, T)
+    return _dataset(config, root, (listed.train, listed.test), source, T)
 
 
 def _rule(config: EventFolder, root: Path) -> BadFileRule:
@@ -115,27 +115,36 @@ def _read(path: Path, config: DvsCifar10 | EventFolder) -> Events:
 
 
 def _dataset(
-    config: DvsCifar10 | EventFolder, sensor_size: int, root: Path, listed: tuple[Listing, Listing], source: str, T: int
+    config: DvsCifar10 | EventFolder, root: Path, listed: tuple[Listing, Listing], source: str, T: int
 ) -> Dataset:
     files = [*listed[0].files, *listed[1].files]
     recipe = {
         "dataset": config.name,
         "files": _files_sha256(files, root),
         "slicing": config.slicing,
-        "sensor_size": sensor_size,
+        "sensor_size": _sensor_size(config),
     }
 
     def make() -> Iterator[NDArray[np.int16]]:
-        return _frames_of(files, T, config, sensor_size)
+        return frames_of_files(files, config, T)
 
     request = FrameRequest(config.name, recipe, len(files), T, config.input_size, make)
-    return of_frames(config.card(), request, root, listed[0].labels, listed[1].labels, source)
+    classes = [readable(name) for name in listed[0].classes]
+    return of_frames(config.card(), request, root, listed[0].labels, listed[1].labels, source, classes)
 
 
-def _frames_of(
-    files: Sequence[Path], T: int, config: DvsCifar10 | EventFolder, sensor_size: int
-) -> Iterator[NDArray[np.int16]]:
-    """Yield the frames of one file after another."""
+def _sensor_size(config: DvsCifar10 | EventFolder) -> int:
+    return config.sensor_size if isinstance(config, EventFolder) else aedat.SENSOR_SIZE
+
+
+def frames_of_files(files: Sequence[Path], config: DvsCifar10 | EventFolder, T: int) -> Iterator[NDArray[np.int16]]:
+    """Yield the T frames `[T, 2, S, S]` of one recording after another.
+
+    Raises:
+        DataError: If a recording is damaged, empty, has events outside the camera's array or a clock that was set; the
+            message names the file.
+    """
+    sensor_size = _sensor_size(config)
 
     def of_one(path: Path) -> NDArray[np.int16]:
         events, size = _read(path, config), config.input_size

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from tet_core.config import Saccades
 from tet_core.data.augment import geometry
@@ -23,7 +24,7 @@ from tet_core.data.images import ImageFiles
 
 MODEL = 1  # version of the simulation: increase it when results change, so that new caches are made
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
-_BATCH_PIXELS = 1 << 18  # number of sensor pixels simulated at once: they fit into a processor's cache
+_BATCH_PIXELS = 1 << 18  # number of sensor pixels simulated at once
 
 
 def simulate(config: Saccades, base: Dataset, root: Path, T: int) -> Dataset:
@@ -52,11 +53,11 @@ def simulate(config: Saccades, base: Dataset, root: Path, T: int) -> Dataset:
 
     def make() -> Iterator[NDArray[np.int16]]:
         for samples in (base.train, base.test):
-            yield from _frames(config, base, samples, T)
+            yield from _frames(config, samples, T, base.name)
 
     request = FrameRequest(name, recipe, len(base.train) + len(base.test), T, card.input_size, make)
     source = f"events simulated from {base.name} ({base.source}), threshold {config.threshold}"
-    return of_frames(card, request, root, base.train.labels, base.test.labels, source)
+    return of_frames(card, request, root, base.train.labels, base.test.labels, source, base.classes)
 
 
 def _times(samples: Samples) -> str | None:
@@ -67,13 +68,29 @@ def _times(samples: Samples) -> str | None:
     return sha256(repr(times).encode()).hexdigest()
 
 
-def _frames(config: Saccades, base: Dataset, samples: Samples, T: int) -> Iterator[NDArray[np.int16]]:
-    size = config.input_size
-    white = config.base.card().white
-    for indices in torch.split(torch.arange(len(samples)), max(_BATCH_PIXELS // size**2, 1)):
-        images = geometry.centre_crop(samples.take(indices), base.input_size)
-        for events in pixel.record_images(intensity(images.numpy(), white), size, config.threshold):
-            yield frames(events, T, config.slicing, sensor_size=size, input_size=size, name=base.name)
+def _frames(config: Saccades, samples: Samples, T: int, name: str) -> Iterator[NDArray[np.int16]]:
+    for indices in torch.split(torch.arange(len(samples)), num_at_once(config)):
+        yield from frames_of_images(config, samples.take(indices), T, name)
+
+
+def num_at_once(config: Saccades) -> int:
+    """Return how many images to record at once: their pixels fit into a processor's cache."""
+    return max(_BATCH_PIXELS // config.input_size**2, 1)
+
+
+def frames_of_images(config: Saccades, images: Tensor, T: int, name: str) -> Iterator[NDArray[np.int16]]:
+    """Yield the T frames `[T, 2, S, S]` that the camera gives of one still image after another.
+
+    Args:
+        config: The camera and the still images.
+        images: `[B, C, H, W]`, uint8: samples of the still data set, on the CPU.
+        T: Number of frames.
+        name: The name of the still data set, for errors.
+    """
+    still, size = config.base.card(), config.input_size
+    images = geometry.centre_crop(images, still.input_size)
+    for events in pixel.record_images(intensity(images.numpy(), still.white), size, config.threshold):
+        yield frames(events, T, config.slicing, sensor_size=size, input_size=size, name=name)
 
 
 def intensity(images: NDArray[np.uint8], white: int) -> NDArray[np.float64]:

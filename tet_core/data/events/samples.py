@@ -3,7 +3,7 @@
 Shapes: N samples, B samples of a batch, T frames, S: the width and height of the network's input, in pixels.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,9 @@ from typing_extensions import Buffer
 from tet_core.config import DatasetCard
 from tet_core.data.dataset import Dataset, described
 from tet_core.data.events.cache import FrameRequest, Frames, cached
+
+# Counts are not normalised: in every network a norm follows the first layer.
+MEAN, STD = (0.0, 0.0), (1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -62,11 +65,15 @@ class FrameSamples:
 
 
 def of_frames(
-    card: DatasetCard, request: FrameRequest, root: Path, train_labels: Tensor, test_labels: Tensor, source: str
+    card: DatasetCard,
+    request: FrameRequest,
+    root: Path,
+    train_labels: Tensor,
+    test_labels: Tensor,
+    source: str,
+    classes: Sequence[str] | None,
 ) -> Dataset:
     """Return the data set of cached frames; make the frames first if they are missing.
-
-    Counts are not normalised: in every network a norm follows the first layer.
 
     Args:
         card: The data set's card; its numbers of samples need not match.
@@ -75,13 +82,23 @@ def of_frames(
         train_labels: `[N]`, int64.
         test_labels: `[M]`, int64.
         source: As for `Dataset`.
+        classes: As for `Dataset`.
 
     Raises:
         DataError: As for `cached`, or from `request.make`.
     """
     train, test = parts(cached(request, root), train_labels, test_labels)
     return described(
-        card, train, test, name=request.name, mean=(0.0, 0.0), std=(1.0, 1.0), source=source, T=request.T, whole=False
+        card,
+        train,
+        test,
+        name=request.name,
+        mean=MEAN,
+        std=STD,
+        source=source,
+        T=request.T,
+        classes=classes,
+        whole=False,
     )
 
 

@@ -1,9 +1,14 @@
 """Tests of one experiment in the API, in MLflow and in Ray's dashboard, from its post to its end."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from tests.integration.experiment.conftest import KEY, REUSING, SPEC, Finished, ask, run_to_end
 from tests.local_stack import END_S, Json, LocalStack
@@ -145,6 +150,31 @@ def test_the_last_checkpoint_evaluated_alone_gives_the_logged_accuracy(finished:
         assert "checkpoints/best_test_epoch.pt" in {
             artifact.path for artifact in finished.mlflow.list_artifacts(run.info.run_id, "checkpoints")
         }
+
+
+# Loads a logged model and answers for the digits of the test set; prints the share that is right.
+LOADING = """
+import sys
+import mlflow.pyfunc
+import numpy as np
+images, names = np.load("images.npy"), np.load("names.npy")
+print(float((mlflow.pyfunc.load_model(f"models:/{sys.argv[1]}").predict(images)["class"] == names).mean()))
+"""
+
+
+def test_a_logged_model_answers_in_a_process_without_the_data(finished: Finished, tmp_path: Path) -> None:
+    from tet_core import load_dataset
+
+    run = next(run for run in finished.runs() if "tet.stage" in run.data.tags)
+    test = load_dataset("digits").test
+    np.save(tmp_path / "images.npy", test.take(torch.arange(len(test))).permute(0, 2, 3, 1).numpy())
+    np.save(tmp_path / "names.npy", test.labels.numpy().astype(str))
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    environment |= {"MLFLOW_TRACKING_URI": finished.mlflow.tracking_uri, "TET_DATA": str(tmp_path / "nowhere")}
+    command = [sys.executable, "-c", LOADING, run.outputs.model_outputs[0].model_id]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) == run.data.metrics["test/accuracy"]
 
 
 def test_the_dashboard_lists_the_job_and_names_every_trial(finished: Finished) -> None:

@@ -30,6 +30,8 @@ def test_the_python_version_of_cifar10_is_read(tmp_path: Path) -> None:
     assert torch.equal(dataset.train.take(torch.tensor([2]))[0], image)
     assert dataset.train.labels[2] == third[b"labels"][0]
     assert "10 of 50,000 samples: not the published set" in dataset.source
+    assert dataset.classes is not None
+    assert dataset.classes[3] == "cat"
 
 
 def test_files_in_the_folder_itself_are_found(tmp_path: Path) -> None:
@@ -42,6 +44,8 @@ def test_cifar100_has_its_fine_labels(tmp_path: Path) -> None:
     dataset = load_dataset("cifar100", tmp_path)
     assert dataset.train.labels.tolist() == [0, 7, 14, 21, 28, 35, 42, 49]
     assert (dataset.num_classes, len(dataset.test)) == (100, 4)
+    assert dataset.classes is not None
+    assert (dataset.classes[0], dataset.classes[49], dataset.classes[99]) == ("apple", "mountain", "worm")
 
 
 def test_both_versions_hold_the_same_samples(tmp_path: Path) -> None:

@@ -136,6 +136,8 @@ def test_debians_files_are_the_published_data(tmp_path: Path) -> None:
     dataset = fashion_mnist.load_fashion_mnist(tmp_path, url=NOWHERE)
     card = FashionMnist().card()
     assert (len(dataset.train), len(dataset.test)) == (card.num_train, card.num_test)
+    assert dataset.classes is not None
+    assert (dataset.classes[0], dataset.classes[9]) == ("T-shirt/top", "Ankle boot")
     x = dataset.normalise(dataset.train.take(torch.arange(len(dataset.train))), torch.float64)
     assert float(x.mean()) == pytest.approx(0, abs=1e-6)
     assert float(x.std(correction=0)) == pytest.approx(1, abs=1e-6)

@@ -60,6 +60,8 @@ def faulty(root, T, fault):
         "std 0": {"std": (0.0,)}, "std nan": {"std": (nan,)}, "std negative": {"std": (-60.0,)},
         "std tiny": {"std": (1e-50,)}, "mean inf": {"mean": (float("inf"),)}, "mean short": {"mean": ()},
         "mean a number": {"mean": 120.0}, "mean a tensor": {"mean": torch.tensor([120.0])},
+        "listed classes": {"classes": ["a", "b", "c"]}, "two classes": {"classes": ("a", "b")},
+        "equal classes": {"classes": ("a", "b", "a")}, "classes a text": {"classes": "abc"},
     }
     return dataclasses.replace(data, **statistics[fault])
 
@@ -300,6 +302,14 @@ WHAT = "lab: the {} of the train set"
             "mean a number",
             "lab: mean is 120.0; it must be a finite number for each of 1 channels, in the units of the samples",
         ),
+        *(
+            (fault, f"lab: classes is {classes}; it must be 3 different names, by label, or None")
+            for fault, classes in (
+                ("two classes", "('a', 'b')"),
+                ("equal classes", "('a', 'b', 'a')"),
+                ("classes a text", "'abc'"),
+            )
+        ),
         (
             "taken nan",
             "entry_point 'faulty': samples that take gave are not finite: sample 15 of 16 holds nan; remove or repair "
@@ -320,6 +330,15 @@ WHAT = "lab: the {} of the train set"
 def test_data_that_cannot_be_trained_on_is_refused_by_name(root: Path, fault: str, message: str) -> None:
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         fit(faulty(fault), data_root=root)
+
+
+def test_the_names_of_the_classes_reach_the_checkpoint(root: Path) -> None:
+    assert fit(faulty("listed classes"), data_root=root).checkpoint["data"] == {
+        "classes": ["a", "b", "c"],
+        "mean": [120.0],
+        "std": [60.0],
+    }
+    assert fit(faulty("int32 labels"), data_root=root).checkpoint["data"]["classes"] is None
 
 
 @pytest.mark.parametrize("step", ["autoaugment", "resized_crop"])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from tet_core import environment
 from tet_core.checkpoint import CheckpointError, EnvironmentMismatch, weights_sha256
 from tet_core.config import TrainConfig
 from tet_core.errors import ConfigError
-from tet_core.measure.evaluation import evaluate, measure
+from tet_core.measure.evaluation import Measured, evaluate, measure_samples
 from tet_core.measure.metric_names import OF_A_SPLIT, OF_AN_EPOCH, TIMES
 from tet_core.models.building_blocks import Network
 from tet_core.train import stage
@@ -172,10 +173,11 @@ def test_a_loss_that_is_not_finite_is_named() -> None:
 
 
 def test_a_measured_loss_that_is_not_finite_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def breaking(*arguments: Any) -> dict[str, float]:
-        return measure(*arguments) | {"loss": float("nan")}
+    def breaking(*arguments: Any) -> Measured:
+        measured = measure_samples(*arguments)
+        return replace(measured, metrics=measured.metrics | {"loss": float("nan")})
 
-    monkeypatch.setattr(stage, "measure", breaking)
+    monkeypatch.setattr(stage, "measure_samples", breaking)
     with pytest.raises(FloatingPointError, match=r"test/loss is nan after epoch 1; a lower learning rate may help"):
         list(train_epochs(make_config()))
 

@@ -7,11 +7,12 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from service.failures import Failure, FailureType
 from service.runner.commits.attempt import Attempt, Superseded
-from service.runner.commits.reading import read_commits, read_progress
+from service.runner.commits.reading import read_commits, read_progress, read_sample_bits
 from service.runner.commits.records import Commit
 from service.runner.shipping.run_content import progress_tags
 from service.states import WorkState
@@ -24,9 +25,12 @@ def folder(tmp_path: Path) -> StageFolder:
     return StageFolder(tmp_path / "chain" / "0")
 
 
-def commit(attempt: Attempt, epoch: int) -> Commit:
+def commit(attempt: Attempt, epoch: int, sample_bits: Path | None = None) -> Commit:
     attempt.checkpoint_path(epoch).write_bytes(b"weights")
-    return attempt.commit(epoch=epoch, epochs=9, at_ms=epoch, metrics={"test/accuracy": 0.5}, weights_sha256="00")
+    metrics = {"test/accuracy": 0.5}
+    return attempt.commit(
+        epoch=epoch, epochs=9, at_ms=epoch, metrics=metrics, weights_sha256="00", sample_bits=sample_bits
+    )
 
 
 def test_attempts_of_several_threads_get_folders_of_their_own(folder: StageFolder) -> None:
@@ -43,6 +47,36 @@ def test_commits_are_read_in_order(folder: StageFolder) -> None:
     progress = read_progress(folder)
     assert progress.last == commits[-1]
     assert progress.checkpoint(commits[-1]) == attempt.checkpoint_path(3)
+
+
+@pytest.mark.parametrize("num", [1, 8, 355])
+def test_the_bits_of_the_test_samples_are_read_as_they_were_written(folder: StageFolder, num: int) -> None:
+    is_correct = np.arange(num) % 3 == 0
+    attempt = Attempt(folder)
+    commit(attempt, 1, attempt.write_sample_bits(1, is_correct))
+    bits = read_sample_bits(read_progress(folder))
+    assert bits is not None
+    assert bits.tolist() == is_correct.tolist()
+
+
+def test_a_stage_of_an_earlier_version_has_no_bits(folder: StageFolder) -> None:
+    assert read_sample_bits(read_progress(folder)) is None
+    commit(Attempt(folder), 1)
+    stored = folder.commits / commit_name(1)
+    record = json.loads(stored.read_bytes())
+    assert record.pop("sample_bits") is None
+    stored.write_text(json.dumps(record))
+    assert read_sample_bits(read_progress(folder)) is None
+
+
+@pytest.mark.parametrize("change", [{"num_samples": 17}, {"num_correct": 4}, {"bits": ""}, {"bits": "AAA="}])
+def test_damaged_bits_are_refused(folder: StageFolder, change: dict[str, int | str]) -> None:
+    attempt = Attempt(folder)
+    file = attempt.write_sample_bits(1, np.arange(9) % 2 == 0)
+    commit(attempt, 1, file)
+    file.write_text(json.dumps(json.loads(file.read_bytes()) | change))
+    with pytest.raises(ValueError, match=r"the bits of the test samples are damaged: they must be"):
+        read_sample_bits(read_progress(folder))
 
 
 def test_an_attempt_stops_once_a_newer_one_has_started(folder: StageFolder) -> None:
