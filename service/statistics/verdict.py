@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
-from service.statistics.paired import ALPHA, PairedTest, equivalence_p, holm, paired_test, seeds_needed
+from service.statistics.level import ALPHA
+from service.statistics.paired import PairedTest, equivalence_p, holm, paired_test, seeds_needed
 from service.statistics.sign_flip import smallest_p
 
 

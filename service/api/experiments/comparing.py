@@ -54,7 +54,7 @@ def _arms(spec: Experiment, chains: Iterable[ChainOutcome], best: Mapping[str, T
     compared = []
     for arm in spec.arms:
         chosen = best.get(arm.name)
-        seeds = seed_states(spec.seeds, by_arm.get(arm.name, []), None if chosen is None else chosen.number)
+        seeds = seed_states(spec.all_seeds, by_arm.get(arm.name, []), None if chosen is None else chosen.number)
         compared.append(ComparedArm(arm.name, seeds, {} if chosen is None else chosen.results))
     return compared
 
