@@ -1,9 +1,11 @@
 """Decisions on a pair of arms while seeds are added: the first seed at which the answer stands."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from service.statistics.anytime import Interval, confidence_sequence
+from service.statistics.level import ALPHA
 from service.statistics.verdict import Verdict
 
 
@@ -25,6 +27,15 @@ class StopGoal:
     half_width: float | None = None
 
 
+def stop_goal(num_pairs: int, margin: float | None, half_width: float | None) -> StopGoal:
+    """Return the goal of each pair of an experiment that compares test accuracies.
+
+    The pairs share the level in equal parts (Bonferroni), so that all verdicts of an experiment are right with a
+    probability of 95 %.
+    """
+    return StopGoal(ALPHA / num_pairs, margin=margin, half_width=half_width)
+
+
 @dataclass(frozen=True)
 class PairDecision:
     """A decided pair: it never changes, whatever later seeds show.
@@ -32,14 +43,59 @@ class PairDecision:
     Attributes:
         n: The number of seeds that decided.
         verdict: The verdict; with a `half_width` it may be undecided, since the interval was the goal.
-        low: Lower end of the confidence sequence at n.
+        low: Lower end of the confidence sequence at n; None if the arms are not comparable.
         high: Upper end.
     """
 
     n: int
     verdict: Verdict
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class SeedOutcome:
+    """The result of an arm at a seed: the value, and the hash of the weights that it started from, if recorded."""
+
+    value: float
+    initial_sha256: str | None = None
+
+    def starts_like(self, other: "SeedOutcome") -> bool:
+        """Return whether two arms may be paired at this seed: no record says that their initial weights differ."""
+        return None in (self.initial_sha256, other.initial_sha256) or self.initial_sha256 == other.initial_sha256
+
+
+def in_order(
+    arm: Iterable[SeedOutcome | None], to: Iterable[SeedOutcome | None]
+) -> list[tuple[SeedOutcome, SeedOutcome]]:
+    """Return the outcomes of both arms at the first seeds, up to the first seed that one of them lacks."""
+    both: list[tuple[SeedOutcome, SeedOutcome]] = []
+    for one, other in zip(arm, to, strict=True):
+        if one is None or other is None:
+            break
+        both.append((one, other))
+    return both
+
+
+def decide_arms(
+    arm: Iterable[SeedOutcome | None], to: Iterable[SeedOutcome | None], goal: StopGoal
+) -> PairDecision | None:
+    """Return the decision on an arm against another; None if there is none yet.
+
+    A seed that one of the arms lacks blocks the pair: later seeds are not looked at, since the seeds that fail may be
+    those with low results. If the arms start from different weights at a seed, they are not comparable.
+
+    Args:
+        arm: The arm's outcome at each seed in numeric order; None: it has none.
+        to: The same of the other arm.
+        goal: What is enough.
+    """
+    both = in_order(arm, to)
+    alike = [one.value - other.value for one, other in takewhile(lambda pair: pair[0].starts_like(pair[1]), both)]
+    decision = decide_pair(alike, goal)
+    if decision is None and len(alike) < len(both):
+        return PairDecision(len(alike) + 1, Verdict.NOT_COMPARABLE)
+    return decision
 
 
 def decide_pair(differences: Sequence[float], goal: StopGoal) -> PairDecision | None:
