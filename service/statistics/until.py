@@ -1,12 +1,14 @@
 """Decisions on a pair of arms while seeds are added: the first seed at which the answer stands."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
+from typing import assert_never
 
-from service.statistics.anytime import Interval, confidence_sequence
+from service.statistics.anytime import Interval, anytime_p, confidence_sequence
 from service.statistics.level import ALPHA
-from service.statistics.verdict import Verdict
+from service.statistics.paired import paired_test
+from service.statistics.verdict import JudgedPair, Verdict, Wording, p_in_words
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,60 @@ def decide_pair(differences: Sequence[float], goal: StopGoal) -> PairDecision | 
         if reached:
             return PairDecision(n, verdict, interval.low, interval.high)
     return None
+
+
+def judge_growing(differences: Sequence[float], goal: StopGoal, num_pairs: int) -> JudgedPair:
+    """Judge a pair while seeds are added, or after they were: what was looked at after every seed.
+
+    `low` and `high` are the ends of the confidence sequence, `p` is the anytime p, and `p_holm` is `p` times the number
+    of pairs (Bonferroni). `p_sign_flip` and `detectable` are None: they hold for a number of seeds that was fixed
+    before.
+
+    Args:
+        differences: The differences, arm minus other arm, in the order of the seeds. Those after the decision are not
+            used.
+        goal: What is enough.
+        num_pairs: The number of pairs of the experiment.
+    """
+    decision = decide_pair(differences, goal)
+    used = differences if decision is None else differences[: decision.n]
+    interval = ([Interval(None, None), *confidence_sequence(used, goal.alpha)])[-1]
+    p = anytime_p(used) if used else None
+    test = replace(paired_test(used), low=interval.low, high=interval.high, p=p, p_sign_flip=None, detectable=None)
+    verdict = Verdict.UNDECIDED if decision is None else decision.verdict
+    return JudgedPair(test, None if p is None else min(1.0, num_pairs * p), None, verdict)
+
+
+def growing_sentence(arm: str, to: str, pair: JudgedPair, wording: Wording, margin: float | None) -> str:
+    """Return what a judged pair says, as a sentence for people.
+
+    Args:
+        arm: The arm's name.
+        to: The name of the arm that it is compared with.
+        pair: The pair, as `judge_growing` returns it.
+        wording: How differences are written.
+        margin: The margin of equivalence; None: there is none.
+    """
+    test = pair.test
+    seeds = "1 seed" if test.n == 1 else f"{test.n} seeds"
+    if pair.verdict is Verdict.NOT_COMPARABLE:
+        return f"{arm} and {to} cannot be compared."
+    if test.difference is None or test.low is None or test.high is None or pair.p_holm is None:
+        return f"{arm} against {to} is undecided: {seeds} cannot decide anything yet."
+    interval, p = f"[{wording.number(test.low)}, {wording.number(test.high)}]", f"anytime p={p_in_words(pair.p_holm)}"
+    match pair.verdict:
+        case Verdict.BETTER | Verdict.WORSE:
+            by = f"{wording.number(abs(test.difference))} {wording.unit}"
+            head = f"{arm} is {pair.verdict} than {to} by {by}, decided after {seeds}"
+            return f"{head}: the difference is in {interval}, {p}."
+        case Verdict.EQUIVALENT:
+            assert margin is not None
+            within = f"within ±{wording.number(margin)} {wording.unit}"
+            return f"{arm} and {to} are equivalent {within}, decided after {seeds}: the difference is in {interval}."
+        case Verdict.UNDECIDED:
+            return f"{arm} against {to} is undecided after {seeds}: the difference is in {interval}, {p}."
+        case unknown:
+            assert_never(unknown)
 
 
 def _verdict(interval: Interval, goal: StopGoal) -> Verdict:
