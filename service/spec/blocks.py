@@ -141,8 +141,3 @@ class Limits(Config):
     health: HealthLimits | None = Field(
         None, description="Limits for the layers of neurons; null: their rates are only logged."
     )
-
-
-class Pair(Config):  # TEMP
-    arm: str
-    to: str

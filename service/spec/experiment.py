@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationError
 
 from service.errors import FieldError, SpecInvalid
-from service.spec.blocks import Limits, Pair, Resources, Retention, StartPoint, Webhook
+from service.spec.blocks import Limits, Resources, Retention, StartPoint, Webhook
 from service.spec.checks import cross_faults
 from service.spec.faults import faults_of
 from service.spec.posted import posted_faults
@@ -133,16 +133,6 @@ class Experiment(Overrides):
     def baseline_arm(self) -> str:
         """Name of the arm that the others are compared with."""
         return self.arms[0].name if self.baseline is None else self.baseline
-
-    margin: float | None = None  # TEMP
-    compare: tuple[Pair, ...] | None = None  # TEMP
-
-    @property
-    def pairs(self) -> tuple[Pair, ...]:  # TEMP
-        if self.compare is not None:
-            return self.compare
-        base = self.baseline_arm
-        return tuple(Pair(arm=arm.name, to=base) for arm in self.arms if arm.name != base)
 
     @property
     def all_seeds(self) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from service.runner.chains.board import Consequence, StageId
 from service.runner.chains.journal import DecidedPair, PairJournal
 from service.runner.chains.ledger import ChainStop, Ledger
 from service.spec import Experiment
-from service.spec.blocks import Pair
+from service.spec.blocks import ArmPair
 from service.states import WorkState
 from service.statistics.anytime import first_possible_n
 from service.statistics.until import SeedOutcome, StopGoal, decide_arms, in_order, stop_goal
@@ -49,7 +49,7 @@ class Referee:
             if (of_arm := self._chains.get(chain.arm)) is not None:
                 self._places[chain.id] = len(of_arm)
                 of_arm.append(chain)
-        self._decided: dict[Pair, DecidedPair] = {}
+        self._decided: dict[ArmPair, DecidedPair] = {}
         # How many seeds of each arm may run so far.
         self._open: dict[str, int] = dict.fromkeys(self._chains, 0)
         # The outcome of each chain that has succeeded.
@@ -105,13 +105,13 @@ class Referee:
         most = (self._num_complete(pair) + 1 + self._ahead for pair in self._undecided(arm))
         return max((max(num, self._least) for num in most), default=0)
 
-    def _num_complete(self, pair: Pair) -> int:
+    def _num_complete(self, pair: ArmPair) -> int:
         """Return how many seeds both arms have, up to the first seed that one of them lacks."""
         return len(in_order(*self._outcomes_of(pair)))
 
     # -- deciding ------------------------------------------------------------------------------------------------
 
-    def _decide(self, pair: Pair) -> None:
+    def _decide(self, pair: ArmPair) -> None:
         """Decide a pair, if it can be decided. If another driver was faster, its decision holds."""
         while pair not in self._decided and (entry := self._decision(pair)) is not None:
             if self._journal.append(entry):
@@ -119,7 +119,7 @@ class Referee:
             else:
                 self._read_on()
 
-    def _decision(self, pair: Pair) -> DecidedPair | None:
+    def _decision(self, pair: ArmPair) -> DecidedPair | None:
         decision = decide_arms(*self._outcomes_of(pair), self._goal)
         if decision is None:
             return None
@@ -134,7 +134,7 @@ class Referee:
             at_ms=self._now(pair),
         )
 
-    def _outcomes_of(self, pair: Pair) -> tuple[list[SeedOutcome | None], list[SeedOutcome | None]]:
+    def _outcomes_of(self, pair: ArmPair) -> tuple[list[SeedOutcome | None], list[SeedOutcome | None]]:
         arm, to = ([self._outcome(chain) for chain in self._chains[name]] for name in (pair.arm, pair.to))
         return arm, to
 
@@ -151,7 +151,7 @@ class Referee:
             self._outcomes[chain.id] = SeedOutcome(last.last.metrics[TEST_ACCURACY], weights)
         return self._outcomes.get(chain.id)
 
-    def _now(self, pair: Pair) -> int:
+    def _now(self, pair: ArmPair) -> int:
         """Return the time, but never a time before the end of a stage of these arms.
 
         The clocks of nodes differ, and a stage that has ended must not count as stopped.
@@ -169,7 +169,7 @@ class Referee:
             self._act_on(entry)
 
     def _act_on(self, entry: DecidedPair) -> None:
-        self._decided[Pair(arm=entry.arm, to=entry.to)] = entry
+        self._decided[ArmPair(arm=entry.arm, to=entry.to)] = entry
         for arm in (entry.arm, entry.to):
             if not self._is_open(arm):
                 self._stop(arm, entry)
@@ -183,7 +183,7 @@ class Referee:
         stopped = (chain for chain in self._chains[arm][n:] if self._ledger.stop_of(chain) is not None)
         self._consequences.append(Consequence(tuple(stopped), goes_on=False))
 
-    def _undecided(self, arm: str) -> list[Pair]:
+    def _undecided(self, arm: str) -> list[ArmPair]:
         return [pair for pair in self._pairs if arm in (pair.arm, pair.to) and pair not in self._decided]
 
     def _is_open(self, arm: str) -> bool:
@@ -194,7 +194,7 @@ class Referee:
         return max(entry.n for entry in self._decided.values() if arm in (entry.arm, entry.to))
 
 
-def _rules(spec: Experiment) -> tuple[int, tuple[Pair, ...], StopGoal]:
+def _rules(spec: Experiment) -> tuple[int, tuple[ArmPair, ...], StopGoal]:
     """Return how many seeds run ahead, the pairs to decide, and what is enough to decide one of them."""
     if spec.until is None:
         return 0, (), stop_goal(1, None, None)
