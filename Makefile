@@ -47,8 +47,11 @@ up: setup ## start Ray, MLflow and the API (half a minute)
 down: ## stop what `up` or `demo` started (10 seconds)
 	@if test -x $(BIN)/tet; then $(BIN)/tet down; else echo "nothing is installed in $(VENV), so nothing is up"; fi
 
-test: setup ## run all tests; without PostgreSQL, its tests are skipped (12 minutes)
-	$(BIN)/python -m pytest -n $(JOBS) --no-loadscope-reorder $(ARGS)
+test: setup ## run the tests, except the long ones; without PostgreSQL, its tests are skipped (12 minutes)
+	$(BIN)/python -m pytest -n $(JOBS) --no-loadscope-reorder -m "not long" $(ARGS)
+
+test-long: setup ## run the long tests (8 minutes)
+	$(BIN)/python -m pytest -n $(JOBS) --no-loadscope-reorder -m long $(ARGS)
 
 test-fast: setup ## run the quick tests without a stack, for use after each change (90 seconds)
 	$(BIN)/python -m pytest tests/unit -n $(JOBS) -m "not slow and not stack" -p no:schemathesis $(ARGS)

@@ -1,7 +1,8 @@
 """The comparison of an accuracy with chance.
 
-Chance is the accuracy of a network that has learnt nothing but the classes: the larger of 1/K (it guesses) and the
-share of the test set's largest class (it always answers this class).
+Chance is the accuracy of a network that ignores its input: the larger of 1/K for K classes (it guesses) and the share
+of the test set's largest class (it always answers this class). An accuracy is above chance if its whole 95 % interval
+is above chance, and below it if the whole interval is below.
 
 The interval is that of Clopper and Pearson, from the binomial distribution itself. It contains the true accuracy in at
 least 95 % of cases, for any number of test samples. Approximate intervals (the normal one, Wilson's) contain it less

@@ -1,6 +1,7 @@
 """Reasons: why an experiment is in its state, as a kind for decisions and as words for people.
 
-This module has all the words. No code reads them back: decisions depend on the kind alone.
+All reasons are made here; some of their words come from the caller. No code reads the words back: decisions depend on
+the kind alone.
 """
 
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ class ReasonKind(StrEnum):
 
 @dataclass(frozen=True)
 class Reason:
-    """A kind, and the words that follow from it and its details."""
+    """A kind, for decisions, and the words that people read."""
 
     kind: ReasonKind
     words: str
@@ -49,38 +50,38 @@ def waits_for_owner(owner: str, limit: int) -> Reason:
 
 
 def storage_trouble(words: str) -> Reason:
-    """Return the reason of a full or failing storage; `words` come from the storage watch."""
+    """Return the reason of an experiment that waits for the storage; `words` come from the storage watch."""
     return Reason(ReasonKind.STORAGE, words)
 
 
 def service_trouble(error: Exception) -> Reason:
-    """Return the reason of an error of the service itself, which tries again in each round."""
+    """Return the reason of an experiment that the service cannot continue, because of an error of its own."""
     words = f"the service cannot continue the experiment: {type(error).__name__}: {error}; each round tries again"
     return Reason(ReasonKind.TROUBLE, words)
 
 
 def ray_silent(message: str) -> Reason:
-    """Return the reason of a Ray that does not answer, so that the state of the driver is unknown."""
+    """Return the reason of an experiment whose driver's state is unknown, because Ray does not answer."""
     return Reason(ReasonKind.RAY_SILENT, f"Ray does not answer: {message}")
 
 
 def ray_refused(message: str) -> Reason:
-    """Return the reason of a driver's job that Ray did not accept."""
+    """Return the reason of an experiment whose driver Ray did not accept as a job."""
     return Reason(ReasonKind.RAY_REFUSED, f"Ray did not accept the job: {message}")
 
 
 def driver_lost(lost: str) -> Reason:
-    """Return the reason of a driver that is gone without an outcome; `lost` says which driver and how."""
+    """Return the reason of an experiment whose driver is gone without an outcome; `lost` says which driver, and how."""
     return Reason(ReasonKind.DRIVER_LOST, f"{lost}; the next one is starting")
 
 
 def asked_to_stop(answer: str | None = None) -> Reason:
-    """Return the reason of a driver that Ray was asked to stop; `answer` is Ray's answer if it refused."""
+    """Return the reason of an experiment whose driver Ray was asked to stop; `answer` is Ray's answer if it refused."""
     return Reason(ReasonKind.STOPPING, answer or "Ray was asked to stop the driver")
 
 
 def waits_for_mlflow(num_points: int, error: str) -> Reason:
-    """Return the reason of committed points that are not in MLflow yet."""
+    """Return the reason of an experiment with committed points that are not in MLflow yet."""
     return Reason(ReasonKind.WAITS_FOR_MLFLOW, f"{num_points} points wait for MLflow: {error}")
 
 

@@ -11,7 +11,7 @@ from xdist.scheduler import LoadScopeScheduling
 from tests.postgres import Server, binaries
 
 # Folders whose tests share a stack. In other folders, only the tests of one file share their fixtures.
-SHARING = ("tests/integration/experiment", "tests/integration/failures")
+SHARING = ("tests/integration/experiment/main", "tests/integration/experiment/kinds", "tests/integration/failures")
 
 
 @pytest.hookimpl(optionalhook=True)

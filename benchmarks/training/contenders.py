@@ -32,7 +32,7 @@ class Contender:
     Attributes:
         name: The name in the tables.
         make: Builds the network: `[T, B, C, H, W]` to `[T, B, K]`.
-        level: The memory level, for networks of this package.
+        level: The memory level of `tet_core`, used by its own networks alone.
         channels_last: Whether the weights are channels-last in memory.
     """
 
@@ -63,7 +63,7 @@ class StepByStep(nn.Module):
         self._neurons = [module for module in network.modules() if isinstance(module, snntorch.SpikingNeuron)]
 
     def forward(self, x: Tensor) -> Tensor:
-        # `reset` resets every neuron in this list, which by default has the neurons of all networks of the process.
+        # `reset` resets every neuron in `instances`. By default these are the neurons of all networks of the process.
         snntorch.SpikingNeuron.instances = self._neurons
         snntorch_utils.reset(self.network)
         return torch.stack([self.network(step) for step in x])
@@ -93,7 +93,7 @@ class Folded(nn.Sequential):
 
 
 class LoopNeuron(nn.Module):
-    """Eq. 1 to 3 as written, with autograd for the backward pass."""
+    """The neuron of the TET paper (Deng et al., ICLR 2022), Eq. 1 to 3 as written; autograd computes its gradient."""
 
     def forward(self, current: Tensor) -> Tensor:
         v, spikes = torch.zeros_like(current[0]), []

@@ -11,7 +11,7 @@ from service.documents import MEDIA_TYPES
 from service.spec import Experiment
 
 DESCRIPTION = """\
-Post an experiment: arms (methods under comparison), each a list of training stages, run for every seed.
+Post an experiment: arms (methods under comparison), each a list of stages, run for every seed.
 Watch it, and get the comparison: for each arm the mean over seeds, and the paired difference to the baseline.
 
 Errors are problem documents (RFC 9457). Bodies are JSON or YAML 1.2; unknown keys are refused.
@@ -20,7 +20,7 @@ Errors are problem documents (RFC 9457). Bodies are JSON or YAML 1.2; unknown ke
 _ANSWERS = {
     400: "The body is not well-formed.",
     404: "There is no such experiment or preset.",
-    409: "The request does not fit the experiment's state, or the key was used with another body.",
+    409: "The request does not fit the experiment's state, or the `Idempotency-Key` was used with another body.",
     413: "The body is too large, or takes too much time or memory to check.",
     415: "The body is neither JSON nor YAML.",
     422: "The request or the spec has faults; all of them are listed.",
@@ -51,7 +51,7 @@ _SPEC, _CHANGES = ({"$ref": f"#/components/schemas/{name}"} for name in ("Spec",
 
 
 def _body(schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
-    """Return the description of a body, which may be empty: with a preset, or without changes."""
+    """Return the description of a body; it may be empty where a preset is named, or where nothing is to change."""
     content = {media_type: {"schema": schema} for media_type in MEDIA_TYPES}
     content["application/json"] |= {"example": example}
     return {"requestBody": {"required": False, "content": content}}
@@ -118,7 +118,7 @@ def _describe(app: FastAPI) -> dict[str, Any]:
 
 
 def _add_overload(document: dict[str, Any]) -> None:
-    """Add the 429 that every endpoint may answer with, except those that the turnstile lets pass."""
+    """Add the 429 that every endpoint may answer with, except the uncounted health endpoints."""
     header = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
     refused = problem_responses(429)[429] | {"headers": {"Retry-After": header}}
     for path, operations in document["paths"].items():

@@ -39,7 +39,10 @@ def down() -> None:
 
 
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False) -> None:
-    """Ask each component whether it works; the exit status is 0 if all of them do."""
+    """Ask each component whether it works; the exit status is 0 if all of them do.
+
+    Lost pid files are written again, and a lost supervisor is replaced.
+    """
     settings = Settings.from_environment()
     check_home(settings)
     recover(settings, say, missing=True)
@@ -61,7 +64,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for
 
 
 def bring_supervisor_back(settings: Settings) -> None:
-    """Start a new supervisor if the stack has lost its supervisor."""
+    """Write damaged pid files again, and start a new supervisor if the stack has lost its supervisor."""
     try:
         check_home(settings)
         if settings.home.exists():

@@ -16,7 +16,10 @@ CHECKPOINTS = ("epoch-*.pt", MODEL)
 
 
 def remove_checkpoints(folder: ExperimentFolder, what: Cleanup) -> None:
-    """Remove an ended experiment's checkpoints: all of them, or all except each stage's last one."""
+    """Remove an ended experiment's checkpoints: all of them, or all except what a stage needs as a result.
+
+    With `Cleanup.BEST`, each stage keeps its last checkpoint and its trained network.
+    """
     for stage in _stages(folder):
         kept = _last_checkpoint(stage) if what is Cleanup.BEST else None
         for number in stage.attempt_numbers():

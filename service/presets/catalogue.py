@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.documents import load_yaml
 from service.errors import NotFound, shown
-from service.spec.merge import merged
+from service.spec.merge import changed
 
 FOLDER = Path(__file__).parent
 MINI = "-mini"
@@ -80,7 +80,7 @@ class Preset(_Record):
             return dict(self.spec)
         if not isinstance(changes, Mapping):
             return changes  # type: ignore[return-value]
-        return merged(self.spec, changes)
+        return changed(self.spec, changes)
 
 
 @cache

@@ -96,7 +96,7 @@ class SearchedSpec:
         self._spec, self._search = spec, spec.search
         self._names = [arm.name for arm in spec.arms]
         # Leave out keys that make no difference to an arm: they would be checked again for each configuration.
-        without = {"search", "early_stopping", "arms", "baseline", "seeds", *_IN_WORDS}
+        without = {"search", "early_stopping", "arms", "baseline", "compare", "margin", "seeds", *_IN_WORDS}
         document = spec.model_dump(mode="json", exclude_unset=True, exclude=without)
         # Write all defaults of the model: a place may be within a block that the spec leaves out.
         self._common: Document = {**document, MODEL: spec.model.model_dump(mode="json"), "seeds": [spec.all_seeds[0]]}

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationError
 
 from service.errors import FieldError, SpecInvalid
-from service.spec.blocks import Limits, Resources, Retention, StartPoint, Webhook
+from service.spec.blocks import ArmPair, Limits, Resources, Retention, StartPoint, Webhook
 from service.spec.checks import cross_faults
 from service.spec.faults import faults_of
 from service.spec.posted import posted_faults
@@ -45,6 +45,7 @@ from tet_core.config import (
 MAX_NAME_LENGTH = 80
 MAX_ARMS = 1_000
 MAX_STAGES = 100
+MAX_PAIRS = 1_000
 # Maximum number of faults that an answer lists: with more faults, the answer would be longer than the spec.
 MAX_FAULTS = 500
 
@@ -112,6 +113,16 @@ class Experiment(Overrides):
     baseline: str | None = Field(
         None, description="Name of the arm that the others are compared with; null: the first."
     )
+    compare: Annotated[tuple[ArmPair, ...], Field(min_length=1, max_length=MAX_PAIRS)] | None = Field(
+        None, description="The pairs of arms to compare; null: every arm with the baseline."
+    )
+    margin: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="The largest difference in accuracy that does not count, a fraction: two arms that differ by less "
+        "are equivalent. Null: equivalence is not tested.",
+    )
     seeds: Seeds = Field(description="A list of seeds, or a range of seeds that ends once the arms are decided.")
     search: Search | None = Field(
         None, description="Try each arm at many settings; null: only at the settings of this spec."
@@ -143,6 +154,14 @@ class Experiment(Overrides):
     def until(self) -> SeedsUntil | None:
         """The range of seeds and the goal of an experiment that runs until its arms are decided; None for a list."""
         return self.seeds if isinstance(self.seeds, SeedsUntil) else None
+
+    @property
+    def pairs(self) -> tuple[ArmPair, ...]:
+        """The pairs of arms that are compared: those of `compare`, or every other arm with the baseline."""
+        if self.compare is not None:
+            return self.compare
+        to = self.baseline_arm
+        return tuple(ArmPair(arm=arm.name, to=to) for arm in self.arms if arm.name != to)
 
 
 def parse_posted(raw: object) -> Experiment:

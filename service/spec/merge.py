@@ -1,7 +1,9 @@
-"""The merge of settings over the levels of a spec: top level, arm, stage."""
+"""The merge of settings (levels of a spec, or a spec and changes to it), and the places where two settings differ."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from service.spec.raw import name_of
 
 
 def merged(*levels: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,6 +26,20 @@ def merged(*levels: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
+def changed(spec: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge a user's changes into a valid spec; lists are replaced whole.
+
+    If the changes have other arms and no pairs of their own, the spec's pairs of arms that are gone are left out.
+    """
+    document = merged(spec, changes)
+    if "compare" in document and "compare" not in changes and isinstance(document["arms"], list | tuple):
+        names = {name for arm in document["arms"] if (name := name_of(arm)) is not None}
+        document["compare"] = [pair for pair in document["compare"] if {pair["arm"], pair["to"]} <= names]
+        if not document["compare"]:
+            del document["compare"]
+    return document
+
+
 def _joined(below: Any, value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
@@ -35,8 +51,8 @@ def _joined(below: Any, value: Any) -> Any:
 def differing(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
     """Yield each place at which two settings differ, with both values; None if one of them lacks the place.
 
-    Blocks with different names differ only in their names, since the fields of one mean nothing to the other. Lists
-    differ as a whole.
+    Of two blocks with different names, only the names are yielded, since the fields of one mean nothing to the other.
+    Lists differ as a whole.
 
     Example:
         >>> list(differing({"optimizer": {"name": "adam", "lr": 0.1}}, {"optimizer": {"name": "adam", "lr": 0.2}}))

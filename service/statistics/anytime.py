@@ -14,7 +14,7 @@ Sequential Analysis, 2025 (arXiv:2310.03722), with a Gaussian prior on the effec
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 # Precision of the prior on the effect size. At 1, effects of 1 to 2 standard deviations are found soonest.
@@ -80,13 +80,12 @@ def first_possible_n(alpha: float) -> int:
     return n
 
 
-def confidence_sequence(differences: Iterable[float], alpha: float) -> list[Interval]:
-    """Return the interval after each seed: the intersection of all intervals until then.
+def confidence_sequence(differences: Iterable[float], alpha: float) -> Iterator[Interval]:
+    """Yield the interval after each seed: the intersection of all intervals until then.
 
     With probability 1 - alpha all of them contain the true mean, so their intersection does too. If differences are not
     Gaussian, the intersection may be empty; then the newest interval stands alone.
     """
-    sequence: list[Interval] = []
     running, mean, squares = Interval(None, None), 0.0, 0.0
     for n, difference in enumerate(differences, start=1):
         # Welford's update: stable, and one step for each seed.
@@ -94,8 +93,7 @@ def confidence_sequence(differences: Iterable[float], alpha: float) -> list[Inte
         mean += deviation / n
         squares += deviation * (difference - mean)
         running = _intersection(running, _interval(n, mean, squares, alpha))
-        sequence.append(running)
-    return sequence
+        yield running
 
 
 def anytime_p(differences: Iterable[float]) -> float:

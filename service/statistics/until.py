@@ -136,7 +136,7 @@ def judge_growing(differences: Sequence[float], goal: StopGoal, num_pairs: int) 
     """
     decision = decide_pair(differences, goal)
     used = differences if decision is None else differences[: decision.n]
-    interval = ([Interval(None, None), *confidence_sequence(used, goal.alpha)])[-1]
+    *_, interval = Interval(None, None), *confidence_sequence(used, goal.alpha)
     p = anytime_p(used) if used else None
     test = replace(paired_test(used), low=interval.low, high=interval.high, p=p, p_sign_flip=None, detectable=None)
     verdict = Verdict.UNDECIDED if decision is None else decision.verdict

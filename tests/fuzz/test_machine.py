@@ -26,6 +26,7 @@ def new_world(tmp_path: Path, database_url: str) -> Iterator[World]:
         yield new_world
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_every_promise_is_kept_in_random_sequences_of_actions(new_world: World) -> None:
     run_state_machine_as_test(type("InThisWorld", (Service,), {"world": new_world}), settings=QUICK)

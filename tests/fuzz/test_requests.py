@@ -7,6 +7,7 @@ import pytest
 from tests.fuzz import requests
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_answers_fit_the_apis_description_and_are_never_5xx(tmp_path: Path) -> None:
     home = tmp_path / "home"

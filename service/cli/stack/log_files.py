@@ -1,4 +1,4 @@
-"""The logs of components: their processes write directly to the files, so the supervisor keeps them small."""
+"""The log files of components. Processes only append to them, so the supervisor shortens a file that grows too long."""
 
 import contextlib
 import os

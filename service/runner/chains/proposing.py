@@ -1,4 +1,4 @@
-"""The next configuration of a search that learns, from its journal and from the commits of its chains."""
+"""The next configuration of a search by TPE, which follows from the search's journal and its chains' commits."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -76,7 +76,7 @@ class Proposer:
 
 
 def _progress(chain: Chain, decisions: Iterable[Decision]) -> dict[int, float]:
-    """Return the validation accuracies at a configuration's decisions, by the epoch, counted over all its stages."""
+    """Return the validation accuracy at each decision about a configuration, by epoch since the chain's start."""
     before = {
         stage.index: sum(earlier.epochs for earlier in chain.train_stages[:number])
         for number, stage in enumerate(chain.train_stages)

@@ -1,4 +1,4 @@
-"""One stack for all tests here, and one finished experiment on it, which most tests read."""
+"""A stack that the tests of a folder share, and a finished experiment on it, which the tests in `main` read."""
 
 import time
 from collections.abc import Iterator

@@ -8,7 +8,7 @@ from tests.integration.experiment.conftest import REUSING, run_to_end
 from tests.local_stack import END_S, local_stack
 from tests.postgres import Server
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(4 * END_S)]
+pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(4 * END_S)]
 
 
 def test_an_experiment_runs_with_its_state_in_postgresql(postgres: Server, tmp_path: Path) -> None:

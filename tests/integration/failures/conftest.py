@@ -44,7 +44,7 @@ SLOWER: Json = {"T": 50, "batch_size": 1}
 # In the order in which they run, the longest first.
 SPECS: dict[str, Json] = {
     # On a busy machine, a process may take a while to start, which must not count as a stall.
-    "frozen": spec("trials frozen", arm("frozen", **SLOW), limits={"stall_s": 45, "max_losses": 2}),
+    "frozen": spec("trials frozen", arm("frozen", **SLOW), limits={"stall_s": 45, "max_losses": 1}),
     "long": spec("at work for too long", arm("long"), limits={"max_time_s": 20}),
     "lost": spec("trials lost", arm("killed", **SLOWER), limits={"max_losses": 2}),
     "tracking": spec("its MLflow experiment is deleted", arm("logged", epochs=LOGGED_EPOCHS)),

@@ -185,6 +185,7 @@ def test_a_taken_port_is_reported_before_anything_is_started(stack: Stack) -> No
     assert stack.records() == {}
 
 
+@pytest.mark.long
 def test_up_ends_the_other_components_if_one_cannot_start(stack: Stack) -> None:
     # Nothing listens on this port, and SQLAlchemy reports that at once.
     up = stack.tet("up", TET_DATABASE_URL="postgresql://tet@127.0.0.1:9/tet")
@@ -195,6 +196,7 @@ def test_up_ends_the_other_components_if_one_cannot_start(stack: Stack) -> None:
     assert_nothing_is_left(stack, {})
 
 
+@pytest.mark.long
 def test_an_interrupted_start_leaves_nothing(stack: Stack) -> None:
     with subprocess.Popen(
         stack.command("up"), env={**os.environ, **stack.env}, stderr=subprocess.PIPE, text=True, start_new_session=True

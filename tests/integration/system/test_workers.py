@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-pytestmark = [pytest.mark.slow]
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 # The scenarios in order: those with a fault are compared with the undisturbed one.
 PLAYED = ("2 undisturbed", "2 killed", "2 broken data")

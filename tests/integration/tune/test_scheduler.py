@@ -6,6 +6,8 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 from tests.integration.tune import short_trials, withdrawn_trials
 from tests.integration.tune.short_trials import SECOND_STAGE, SERVED_MEANWHILE, SLOTS, TRIALS
 from tests.integration.tune.withdrawn_trials import LONG, SHORT
@@ -27,6 +29,7 @@ def run(program: str, *arguments: str) -> dict[str, Any]:
     return printed
 
 
+@pytest.mark.long
 def test_no_process_is_ended_while_it_starts() -> None:
     printed = run(short_trials.__file__, "patient")
     assert sorted(printed["order"]) == list(range(TRIALS))
@@ -42,6 +45,7 @@ def test_withdrawn_trials_never_start_and_keep_no_process() -> None:
     assert run(withdrawn_trials.__file__) == {"began": [LONG, SHORT], "staged": 0, "processes": 1}
 
 
+@pytest.mark.long
 def test_tune_by_itself_gives_free_processes_to_trials_whose_own_processes_are_starting() -> None:
     """If this fails, Tune has changed, and the scheduler may no longer be needed."""
     assert sorted(run(short_trials.__file__, "fifo")["order"][:SLOTS]) == list(range(SLOTS))

@@ -1,4 +1,4 @@
-"""The promises, each with what was measured."""
+"""What the service promises under hostile requests, each promise with what was measured."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ class Promise:
 
 @dataclass(frozen=True)
 class Deliveries:
-    """How many good webhooks were posted and delivered, and how often the webhook of the bad row was tried."""
+    """How many good webhooks were posted and delivered, and how often the one with a bad address was tried."""
 
     num_good: int
     num_delivered: int
@@ -80,7 +80,8 @@ def _statuses(outcomes: Sequence[Outcome]) -> Promise:
 def _times(outcomes: Sequence[Outcome]) -> Promise:
     broken = [f"{each.request.words}: {each.seconds:.1f} s" for each in outcomes if each.seconds > ANSWER_S]
     slowest = max((each.seconds for each in outcomes), default=0.0)
-    return Promise(f"within {ANSWER_S:g} s", f"the slowest took {slowest:.1f} s", _or_none(outcomes, broken))
+    words = f"every request is answered within {ANSWER_S:g} s"
+    return Promise(words, f"the slowest took {slowest:.1f} s", _or_none(outcomes, broken))
 
 
 def _refusals(outcomes: Sequence[Outcome]) -> Promise:
@@ -96,7 +97,7 @@ def _or_none(outcomes: Sequence[Outcome], broken: list[str]) -> tuple[str, ...]:
 
 def _health(found: Watched) -> Promise:
     num, p99 = len(found.health_s) + found.health_failures, found.health_p99_s
-    broken = () if p99 <= HEALTH_S else (f"{found.health_failures} answers did not come",)
+    broken = () if p99 <= HEALTH_S else (f"too slow, and {found.health_failures} of {num} answers did not come",)
     words = f"/healthz answers within {1e3 * HEALTH_S:.0f} ms at the 99th percentile"
     return Promise(words, f"{1e3 * p99:.0f} ms over {num} requests", broken)
 
@@ -108,16 +109,16 @@ def _memory(found: Watched) -> Promise:
 
 
 def _webhooks(found: Deliveries | None) -> Promise:
-    words = "good webhooks are delivered beside a bad row and receivers that drip"
+    words = "good webhooks are delivered beside a stored bad address and receivers that answer byte by byte"
     if found is None:
         return Promise(words, "nothing", ("no webhook was sent",))
     broken = []
     if found.num_delivered != found.num_good:
         broken.append(f"{found.num_good - found.num_delivered} were not delivered within {found.within_s:g} s")
     if found.bad_tries < 1:
-        broken.append("no try of the bad row was counted")
+        broken.append("no try of the bad address was counted")
     measured = f"{found.num_delivered} of {found.num_good}, the last after {found.longest_s:.1f} s; "
-    return Promise(words, measured + f"{found.bad_tries} tries of the bad row", tuple(broken))
+    return Promise(words, measured + f"{found.bad_tries} tries of the bad address", tuple(broken))
 
 
 def _weights(found: Measured) -> Promise:

@@ -1,6 +1,7 @@
 """Webhooks of experiments that are cancelled in the queue.
 
-Some go to a good receiver, and some to a receiver that drips: it sends its answer byte by byte. One is in a bad row.
+Some go to a good receiver, and some to a receiver that drips: it sends its answer byte by byte.
+One has a bad address in its row of the database.
 """
 
 import threading

@@ -1,5 +1,7 @@
 """Tests of comparisons while seeds are added: which seeds count, and which are shown apart."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from service.answers.comparisons import ComparisonView
@@ -23,7 +25,7 @@ def rule(num_pairs: int = 1, margin: float | None = None) -> GrowingRule:
     return GrowingRule(stop_goal(num_pairs, margin, None), num_pairs)
 
 
-def arm(name: str, accuracies: list[float | None], weights: str | None = None) -> ComparedArm:
+def arm(name: str, accuracies: Sequence[float | None], weights: str | None = None) -> ComparedArm:
     """Return an arm whose seeds without an accuracy have failed."""
     failed, succeeded = SeedState(WorkState.FAILED), SeedState(WorkState.SUCCEEDED)
     seeds = {seed: failed if each is None else succeeded for seed, each in enumerate(accuracies)}
@@ -56,7 +58,7 @@ def test_a_decided_pair_uses_the_seeds_up_to_its_decision_and_shows_later_ones_a
     assert versus.difference == pytest.approx(sum(NEAR[:5]) / 5)
     assert versus.p == versus.p_holm == pytest.approx(anytime_p(NEAR[:5]))
     interval = confidence_interval(NEAR[:5], 0.05)
-    assert (versus.low, versus.high) == (pytest.approx(interval.low), pytest.approx(interval.high))
+    assert [versus.low, versus.high] == pytest.approx([interval.low, interval.high])
     assert (versus.p_sign_flip, versus.detectable) == (None, None)
     for result in (sdt, tet):
         assert (result.n, result.n_wanted, result.num_stopped) == (5, 5, 0)
@@ -119,6 +121,7 @@ def test_the_rule_shares_the_level_between_the_pairs_of_the_spec() -> None:
     until = {"at_most": 30, "until": {"half_width": 0.02}}
     growing = growing_rule(parse(spec(seeds=until, margin=0.01)))
     assert growing is not None
-    assert (growing.num_pairs, growing.goal.alpha) == (2, pytest.approx(0.025))
+    assert growing.num_pairs == 2
+    assert growing.goal.alpha == pytest.approx(0.025)
     assert (growing.goal.margin, growing.goal.half_width) == (0.01, 0.02)
     assert growing_rule(parse(spec())) is None

@@ -52,7 +52,7 @@ def test_epochs_and_seeds_differ() -> None:
     assert torch.equal(first, samples(loader(), 1))
 
 
-def test_leaving_samples_out_keeps_the_others_in_order_with_their_draws() -> None:
+def test_leaving_samples_out_keeps_the_order_and_the_augmentation_of_the_others() -> None:
     members = torch.arange(0, 1442, 2)
     part, whole = loader(members=members), loader()
     is_even = whole.order(5) % 2 == 0
@@ -94,7 +94,7 @@ def test_the_validation_set_is_stratified_seeded_and_disjoint() -> None:
     assert len(split_validation(labels, 0.0, 0)[1]) == 0
 
 
-def test_a_part_of_the_training_set_is_stratified_too_and_grows_with_its_share() -> None:
+def test_a_part_of_the_training_set_is_stratified_too_and_a_larger_part_contains_it() -> None:
     labels = load_dataset("digits").train.labels
     train, validation = split_validation(labels, 0.2, 0, part=0.5)
     used = [*train.tolist(), *validation.tolist()]

@@ -19,6 +19,7 @@ from service.runner.chains.ledger import Ledger
 from service.runner.chains.referee import Referee
 from service.runner.chains.study import ChainVerdict, Study
 from service.runner.commits.attempt import Attempt
+from service.runner.commits.records import EndState
 from service.runner.tuning.room import max_open
 from service.spec import Experiment
 from service.states import WorkState
@@ -119,7 +120,7 @@ class Player:
     def _end(self, stage: StageId, attempt: Attempt) -> Iterator[str]:
         chain = self.ledger.chains[stage.chain]
         failure = self.failure_of(chain)
-        state = WorkState.SUCCEEDED if failure is None else WorkState.FAILED
+        state: EndState = WorkState.SUCCEEDED if failure is None else WorkState.FAILED
         attempt.finish(state=state, at_ms=self.tick(), failure=failure)
         yield f"ended {stage}"
         done = self.ledger.refresh(stage).done

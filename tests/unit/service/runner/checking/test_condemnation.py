@@ -115,7 +115,7 @@ def test_a_later_driver_reads_the_decision_and_asks_no_node(experiment: Experime
     assert later.request(FIRST, configs(SDT)[0]) == {}, "the check is not repeated"
 
 
-def test_each_generation_is_checked_by_itself(experiment: ExperimentFolder) -> None:
+def test_each_generation_has_a_check_of_its_own(experiment: ExperimentFolder) -> None:
     write_report(experiment.check(1, 1), report(of_data()))
     second = condemnation(experiment, Other(None), generation=2)
     second.look()
@@ -202,7 +202,7 @@ def test_a_damaged_report_counts_as_none(experiment: ExperimentFolder, content: 
     assert not checked.condemns
 
 
-def test_once_no_trial_will_report_the_storage_is_hardly_looked_at(experiment: ExperimentFolder) -> None:
+def test_the_storage_is_rarely_read_after_the_last_trial_that_could_report(experiment: ExperimentFolder) -> None:
     seconds: Iterator[int] = count()
     checked = Condemnation(experiment, 1, lambda: CHAINS, Other(None), clock=lambda: float(next(seconds)))
     for _ in range(MAX_TRIES):
@@ -213,7 +213,7 @@ def test_once_no_trial_will_report_the_storage_is_hardly_looked_at(experiment: E
     while not checked.condemns:
         checked.look()
         looks += 1
-    assert looks == LATE_LOOK_EVERY_S, "one look a second"
+    assert looks == LATE_LOOK_EVERY_S, "each look takes a second of the clock, and only the last one reads the storage"
 
 
 def test_the_first_report_stays(experiment: ExperimentFolder) -> None:

@@ -57,6 +57,7 @@ def commit(epoch: Epoch) -> Commit:
     )
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(RUNS)))
 def test_a_healthy_training_is_not_stopped(number: int) -> None:

@@ -174,6 +174,7 @@ def test_a_trials_log_has_a_line_for_each_epoch_in_the_dashboard_and_in_the_api(
         assert line.findall(http.get(f"/experiments/{finished.id}/logs?chain={chain}&stage=1").text) == ["1", "2"]
 
 
+@pytest.mark.long
 def test_two_runs_of_one_spec_are_equal_in_new_and_in_reused_processes(stack: LocalStack, finished: Finished) -> None:
     again = run_to_end(stack, stack.post(REUSING).json()["id"])
     assert again.id != finished.id

@@ -11,7 +11,7 @@ from service.storage import ExperimentFolder
 from tests.integration.experiment.conftest import TET, Finished, ask, run_to_end, until
 from tests.local_stack import END_S, Json, LocalStack
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(4 * END_S)]
+pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(4 * END_S)]
 
 TIT_ONLY: Json = {
     "name": "TIT's second stage, from TIT's first",

@@ -13,7 +13,8 @@ from tests.local_stack import END_S, Json, LocalStack
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(4 * END_S)]
 
-SIZE = 41
+# Rows enough to kill a driver in the middle.
+SIZE = 21
 SPEC: Json = {
     "name": "digits: analyses",
     "dataset": {"name": "digits"},
@@ -99,6 +100,7 @@ def test_training_continues_from_the_training_before_the_analyses(analysed: Fini
     assert parent.data.metrics["test/accuracy"] == last.data.metrics["test/accuracy"]
 
 
+@pytest.mark.long
 def test_a_driver_killed_during_a_landscape_changes_no_result(
     stack: LocalStack, analysed: Finished, tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ from tests.integration.experiment.conftest import REUSING, TET, ask, run_to_end,
 from tests.local_stack import END_S, LocalStack
 from tet_core.environment import fastest_precision
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(4 * END_S)]
+pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(4 * END_S)]
 
 STAGES = [{"kind": "train", "T": T, "epochs": 1, "loss": TET, "precision": "auto"} for T in (1, 2)]
 ARMS = [{"name": "auto", "stages": STAGES}, {"name": "plain", "stages": [STAGES[0] | {"precision": "fp32"}]}]
