@@ -3,6 +3,7 @@
     experiments/<experiment>/
         spec.json                          the current spec, written before each driver
         search/<n>.json                    the n-th proposal or decision of a search
+        decided/<n>.json                   the n-th pair of arms that was decided, if seeds are added until all are
         precision-cpu.json, -gpu.json      the precision chosen for `precision: auto`
         checks/<generation>-<n>.json       the report of the n-th node that checked the configurations (1 or 2)
         drivers/<n>/events.jsonl           events of the n-th driver, one JSON object a line; and driver.log
@@ -99,6 +100,11 @@ class ExperimentFolder:
     def search(self) -> Path:
         """The folder of a search's proposals and decisions, in order."""
         return self.path / "search"
+
+    @property
+    def decided(self) -> Path:
+        """The folder of the decisions on pairs of arms, in order."""
+        return self.path / "decided"
 
     def check(self, generation: int, number: int) -> Path:
         """Return the report of the first or the second node that checks a generation's configurations."""

@@ -37,7 +37,8 @@ class PairedDifferenceView(BaseModel):
     )
     low: float | None = Field(
         description="Lower end of the 95 % interval (Student's t); null below two pairs, "
-        "and if all differences are equal."
+        "and if all differences are equal. If seeds are added until the arms are decided: of the confidence sequence, "
+        "which holds after every seed and for all pairs together; null while it is unbounded."
     )
     high: float | None
     n: int
@@ -47,9 +48,13 @@ class PairedDifferenceView(BaseModel):
     p: float | None = Field(
         None,
         description="Two-sided p of the paired t test; null below two pairs. If all differences are equal, the t test "
-        "has no answer, and this is `p_sign_flip`.",
+        "has no answer, and this is `p_sign_flip`. If seeds are added until the arms are decided: the anytime p.",
     )
-    p_holm: float | None = Field(None, description="`p`, adjusted for all arms of the comparison by Holm's procedure.")
+    p_holm: float | None = Field(
+        None,
+        description="`p`, adjusted for all arms of the comparison by Holm's procedure. If seeds are added until the "
+        "arms are decided: by Bonferroni's.",
+    )
     p_sign_flip: float | None = Field(
         None, description="Two-sided p of the sign-flip test, which assumes no normal distribution; at least 2 / 2^n."
     )
@@ -60,6 +65,11 @@ class PairedDifferenceView(BaseModel):
         Verdict.UNDECIDED,
         description="'better' or 'worse': `p_holm` is at most 0.05; 'undecided': it is not; 'not_comparable': the two "
         "arms did not start from the same weights.",
+    )
+    decided_at: int | None = Field(
+        None,
+        description="The seed that decided the pair; later seeds are not used. Null until then, and if the seeds are a "
+        "list.",
     )
     reason: str | None = Field(
         description="Why the arms are not paired, so that there are no numbers; null if there is a difference."
@@ -94,6 +104,11 @@ class ArmResultView(BaseModel):
     num_cancelled: int = Field(description="The same for cancelled chains.")
     num_stopped: int = Field(description="The same for chains that a search stopped.")
     values: list[SeedValueView] = Field(description="The final test accuracy at each seed, in the order of the spec.")
+    beyond: list[SeedValueView] = Field(
+        [],
+        description="If seeds are added until the arms are decided: the values that no number here uses, because their "
+        "seeds ran ahead of the seed that was next to decide.",
+    )
     mean: float | None = Field(description="Mean of the final test accuracy over these seeds.")
     std: float | None = Field(description="Standard deviation of the sample; null below two seeds.")
     low: float | None = Field(description="Lower end of the mean's 95 % interval (Student's t); null below two seeds.")

@@ -96,7 +96,7 @@ def _in_full(alone: Document, key: str) -> Any:
 
 
 def _stages(spec: Experiment, arm: int) -> tuple[StageConfig, ...]:
-    return resolve_arm(spec, arm, spec.seeds[0])
+    return resolve_arm(spec, arm, spec.all_seeds[0])
 
 
 def _check_seeds(search_seeds: Sequence[int], seeds: Sequence[int]) -> None:

@@ -65,7 +65,9 @@ class Preset(_Record):
     @property
     def num_trials(self) -> int:
         """The number of its trials: one for each stage of each chain."""
-        return sum(len(arm["stages"]) for arm in self.spec["arms"]) * len(self.spec["seeds"])
+        seeds = self.spec["seeds"]
+        num_seeds = seeds["at_most"] if isinstance(seeds, Mapping) else len(seeds)
+        return sum(len(arm["stages"]) for arm in self.spec["arms"]) * int(num_seeds)
 
     def with_changes(self, changes: object) -> dict[str, Any]:
         """Return the spec with a user's changes merged into it by the rules for a spec's levels; lists are replaced.

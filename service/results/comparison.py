@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
 from service.events import ClassCounts
+from service.results.growing import CountedSeeds, GrowingRule, counted_seeds
 from service.results.seeds import MissingSeeds, SeedState, missing_in_words, missing_seeds
 from service.states import WorkState
 from service.statistics.paired import interval_of_mean
+from service.statistics.until import SeedOutcome
 from service.statistics.verdict import JudgedPair, Verdict, judge
 
 QUANTITY = "test/accuracy"
@@ -68,6 +70,7 @@ class PairedDifference:
     verdict: Verdict = Verdict.UNDECIDED
     reason: str | None = None
     is_apart: bool = False  # the arms started from different weights at a seed
+    decided_at: int | None = None  # the seed that decided the pair, if seeds were added until then
     judged: JudgedPair | None = None  # what the numbers and the verdict are read from
 
 
@@ -93,6 +96,7 @@ class ArmResult:
     train_time_s: float | None
     test_set: ClassCounts | None
     versus_baseline: PairedDifference | None
+    beyond: tuple[SeedValue, ...] = ()  # values that do not count, since no decision has used them
 
 
 @dataclass(frozen=True)
@@ -113,16 +117,58 @@ class ComparedArm:
     results: Mapping[int, Result]
 
 
-def compare_arms(arms: Sequence[ComparedArm], baseline: str) -> Comparison:
+def compare_arms(arms: Sequence[ComparedArm], baseline: str, rule: GrowingRule | None = None) -> Comparison:
     """Compare the arms by the chains that have succeeded so far.
 
     Args:
         arms: All arms, in the order of the answer.
         baseline: The name of the arm that the others are compared with.
+        rule: What decides a pair, if seeds are added until then; None: the seeds are fixed.
     """
     of_baseline = next(arm for arm in arms if arm.name == baseline)
-    versus = paired_differences([arm for arm in arms if arm is not of_baseline], of_baseline)
-    return Comparison(QUANTITY, baseline, tuple(_arm_result(arm, versus.get(arm.name)) for arm in arms))
+    others = [arm for arm in arms if arm is not of_baseline]
+    if rule is None:
+        versus = paired_differences(others, of_baseline)
+        return Comparison(QUANTITY, baseline, tuple(_arm_result(arm, versus.get(arm.name)) for arm in arms))
+    counted = {arm.name: counted_seeds(_outcomes(arm), _outcomes(of_baseline), rule) for arm in others}
+    versus = {arm.name: _growing_difference(arm, of_baseline, counted[arm.name]) for arm in others}
+    results = (
+        _growing_result(arm, [*counted.values()] if arm is of_baseline else [counted[arm.name]], versus.get(arm.name))
+        for arm in arms
+    )
+    return Comparison(QUANTITY, baseline, tuple(results))
+
+
+def _outcomes(arm: ComparedArm) -> list[SeedOutcome | None]:
+    """Return the arm's outcome at each seed, in the order of the spec."""
+    results = (arm.results.get(seed) for seed in arm.seeds)
+    return [None if each is None else SeedOutcome(each.accuracy, each.initial_sha256) for each in results]
+
+
+def _growing_difference(arm: ComparedArm, baseline: ComparedArm, counted: CountedSeeds) -> PairedDifference:
+    """Return the difference over the seeds that count for a pair."""
+    one, other = (_cut(each, counted.num_counted, counted.num_wanted) for each in (arm, baseline))
+    pair = _pair(one, other)
+    seed = [*arm.seeds][counted.num_counted - 1] if counted.is_decided else None
+    if counted.judged is None:
+        return replace(pair, verdict=Verdict.NOT_COMPARABLE, decided_at=seed)
+    return replace(_with_numbers(pair, counted.judged), decided_at=seed)
+
+
+def _growing_result(arm: ComparedArm, counted: Sequence[CountedSeeds], versus: PairedDifference | None) -> ArmResult:
+    """Return an arm over the seeds that count for one of its pairs; its other values are apart, in `beyond`."""
+    num_counted, num_wanted = (max(each.num_counted for each in counted), max(each.num_wanted for each in counted))
+    result = _arm_result(_cut(arm, num_counted, num_wanted), versus)
+    beyond = [seed for seed in [*arm.seeds][num_counted:] if seed in arm.results]
+    return replace(result, beyond=tuple(SeedValue(seed, arm.results[seed].accuracy) for seed in beyond))
+
+
+def _cut(arm: ComparedArm, num_counted: int, num_wanted: int) -> ComparedArm:
+    """Return an arm with its results at the first seeds only; later seeds that have a result are left out."""
+    counted = set([*arm.seeds][:num_counted])
+    wanted = [*arm.seeds.items()][:num_wanted]
+    seeds = {seed: state for seed, state in wanted if seed in counted or seed not in arm.results}
+    return ComparedArm(arm.name, seeds, {seed: arm.results[seed] for seed in counted if seed in arm.results})
 
 
 def _arm_result(arm: ComparedArm, versus: PairedDifference | None) -> ArmResult:
@@ -160,22 +206,23 @@ def paired_differences(arms: Sequence[ComparedArm], baseline: ComparedArm) -> di
         higher_is_better=True,
         margin=None,
     )
-    return {
-        arm.name: replace(
-            pair,
-            difference=each.test.difference,
-            low=each.test.low,
-            high=each.test.high,
-            d_z=each.test.d_z,
-            p=each.test.p,
-            p_holm=each.p_holm,
-            p_sign_flip=each.test.p_sign_flip,
-            detectable=each.test.detectable,
-            verdict=each.verdict,
-            judged=each,
-        )
-        for arm, pair, each in zip(arms, pairs, judged, strict=True)
-    }
+    return {arm.name: _with_numbers(pair, each) for arm, pair, each in zip(arms, pairs, judged, strict=True)}
+
+
+def _with_numbers(pair: PairedDifference, judged: JudgedPair) -> PairedDifference:
+    return replace(
+        pair,
+        difference=judged.test.difference,
+        low=judged.test.low,
+        high=judged.test.high,
+        d_z=judged.test.d_z,
+        p=judged.test.p,
+        p_holm=judged.p_holm,
+        p_sign_flip=judged.test.p_sign_flip,
+        detectable=judged.test.detectable,
+        verdict=judged.verdict,
+        judged=judged,
+    )
 
 
 def _pair(arm: ComparedArm, baseline: ComparedArm) -> PairedDifference:

@@ -8,7 +8,9 @@ from service.answers.rounding import digits_of, paired_means, percent
 from service.presets.catalogue import Published
 from service.presets.recipe import Difference
 from service.results.comparison import Comparison
+from service.results.growing import GrowingRule
 from service.results.seeds import MissingSeeds, missing_in_words, seeds_in_words
+from service.statistics.until import growing_sentence
 from service.statistics.verdict import Wording, sentence
 
 # The largest number of differences from a preset that a note lists. The note counts the others.
@@ -21,17 +23,26 @@ def notes_of(view: ComparisonView) -> list[str]:
     baseline = next(arm for arm in view.arms if arm.name == view.baseline)
     return [
         *(note for arm in view.arms for note in _survivors(arm)),
+        *(note for arm in view.arms for note in _beyond(arm)),
         *(note for arm in view.arms for note in _pairs(arm, baseline, digits)),
         *(note for arm in view.arms for note in _chance(arm, digits)),
     ]
 
 
-def notes_of_verdicts(compared: Comparison, digits: int) -> list[str]:
-    """Return the verdict on each arm that is paired with the baseline, with so many digits after the point."""
+def notes_of_verdicts(compared: Comparison, digits: int, rule: GrowingRule | None = None) -> list[str]:
+    """Return the verdict on each arm that is paired with the baseline, with so many digits after the point.
+
+    Args:
+        compared: The compared arms.
+        digits: The number of digits after the point.
+        rule: What decides a pair, if seeds are added until then; None: the seeds are fixed.
+    """
     points = Wording(lambda difference: percent(difference, digits), "points", step=0.01, step_name="1 point")
     pairs = [(arm.name, arm.versus_baseline) for arm in compared.arms if arm.versus_baseline is not None]
     return [
         sentence(name, versus.to, versus.judged, points, None, len(pairs))
+        if rule is None
+        else growing_sentence(name, versus.to, versus.judged, points, rule.goal.margin)
         for name, versus in pairs
         if versus.judged is not None and versus.reason is None
     ]
@@ -46,6 +57,13 @@ def _survivors(arm: ArmResultView) -> Iterator[str]:
     seeds = seeds_in_words([each.seed for each in arm.values]) if arm.n else ""
     over = f"its numbers are over the survivors, {seeds}" if arm.n else "it has no result"
     yield f"{arm.name}: of {arm.n_wanted} seeds, {lost}; {over}"
+
+
+def _beyond(arm: ArmResultView) -> Iterator[str]:
+    """Yield the seeds that have a value and do not count."""
+    if arm.beyond:
+        seeds = seeds_in_words([each.seed for each in arm.beyond])
+        yield f"{arm.name}: {seeds} ran ahead of the seed that was next to decide, and are not counted"
 
 
 def _pairs(arm: ArmResultView, baseline: ArmResultView, digits: int) -> Iterator[str]:

@@ -11,9 +11,10 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from service.errors import FieldError
-from service.spec.raw import dataset_of, items, levels_of, name_of
+from service.spec.raw import dataset_of, items, levels_of, name_of, num_seeds_of
 from service.spec.search_checks import search_faults
 from service.spec.stage_checks import stage_faults
+from service.spec.until_checks import until_faults
 from tet_core.config import FOR_STILL_IMAGES, ModelConfig, misfit
 
 MAX_CHAINS = 100_000
@@ -39,6 +40,7 @@ def cross_faults(raw: object) -> list[FieldError]:
         _health,
         _workers,
         search_faults,
+        until_faults,
     )
     return [fault for check in checks for fault in islice(check(raw), MAX_COUNTED)]
 
@@ -129,7 +131,7 @@ def _learnable_tau(raw: dict[str, Any]) -> Iterator[FieldError]:
 
 
 def _num_chains(raw: dict[str, Any]) -> Iterator[FieldError]:
-    num_arms, num_seeds = len(items(raw, "arms")), len(items(raw, "seeds"))
+    num_arms, num_seeds = len(items(raw, "arms")), num_seeds_of(raw)
     if num_arms * num_seeds > MAX_CHAINS:
         detail = f"{num_arms:,} arms times {num_seeds:,} seeds must give at most {MAX_CHAINS:,} chains"
         yield FieldError.at(("seeds",), f"{num_seeds} seeds", detail)

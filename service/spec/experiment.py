@@ -15,6 +15,7 @@ from service.spec.checks import cross_faults
 from service.spec.faults import faults_of
 from service.spec.posted import posted_faults
 from service.spec.search import EarlyStopping, Search
+from service.spec.seed_range import Seeds, SeedsUntil
 from tet_core.config import (
     AnalysisConfig,
     Augmentation,
@@ -33,7 +34,6 @@ from tet_core.config import (
     OptimizerConfig,
     Precision,
     ScheduleConfig,
-    Seed,
     SurrogateConfig,
     SyncNorm,
     TimeSweep,
@@ -45,7 +45,6 @@ from tet_core.config import (
 MAX_NAME_LENGTH = 80
 MAX_ARMS = 1_000
 MAX_STAGES = 100
-MAX_SEEDS = 100_000
 MAX_PAIRS = 1_000
 # Maximum number of faults that an answer lists: with more faults, the answer would be longer than the spec.
 MAX_FAULTS = 500
@@ -124,7 +123,7 @@ class Experiment(Overrides):
         description="The largest difference in accuracy that does not count, a fraction: two arms that differ by less "
         "are equivalent. Null: equivalence is not tested.",
     )
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=MAX_SEEDS)]
+    seeds: Seeds = Field(description="A list of seeds, or a range of seeds that ends once the arms are decided.")
     search: Search | None = Field(
         None, description="Try each arm at many settings; null: only at the settings of this spec."
     )
@@ -145,6 +144,16 @@ class Experiment(Overrides):
     def baseline_arm(self) -> str:
         """Name of the arm that the others are compared with."""
         return self.arms[0].name if self.baseline is None else self.baseline
+
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        """Every seed that the experiment may run; the last ones are left out if the arms are decided before."""
+        return self.seeds.numbers() if isinstance(self.seeds, SeedsUntil) else self.seeds
+
+    @property
+    def until(self) -> SeedsUntil | None:
+        """The range of seeds and the goal of an experiment that runs until its arms are decided; None for a list."""
+        return self.seeds if isinstance(self.seeds, SeedsUntil) else None
 
     @property
     def pairs(self) -> tuple[ArmPair, ...]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
-from service.statistics.paired import ALPHA, PairedTest, equivalence_p, holm, paired_test, seeds_needed
+from service.statistics.level import ALPHA
+from service.statistics.paired import PairedTest, equivalence_p, holm, paired_test, seeds_needed
 from service.statistics.sign_flip import smallest_p
 
 
@@ -119,11 +120,11 @@ def _evidence(pair: JudgedPair, wording: Wording) -> str:
     p = pair.p_equivalence if pair.verdict is Verdict.EQUIVALENT else pair.p_holm
     assert p is not None
     if test.low is None or test.high is None:
-        return f", n={test.n}, p={_p(p)}"
+        return f", n={test.n}, p={p_in_words(p)}"
     ends = sorted((test.low, test.high), key=abs) if test.low * test.high > 0 else [test.low, test.high]
     if pair.verdict is not Verdict.EQUIVALENT:  # the sentence has said the direction
         ends = [abs(end) for end in ends]
-    return f" [{wording.number(ends[0])}, {wording.number(ends[1])}], n={test.n}, p={_p(p)}"
+    return f" [{wording.number(ends[0])}, {wording.number(ends[1])}], n={test.n}, p={p_in_words(p)}"
 
 
 def _undecided(test: PairedTest, wording: Wording, num_pairs: int) -> str:
@@ -134,7 +135,7 @@ def _undecided(test: PairedTest, wording: Wording, num_pairs: int) -> str:
     if test.std is None or test.detectable is None:
         if test.difference == 0:
             return f"all {test.n} differences are zero."
-        p = _p(smallest_p(test.n))
+        p = p_in_words(smallest_p(test.n))
         return (
             f"all {test.n} differences are equal, so their spread is unknown; {test.n} seeds prove no more than p={p}."
         )
@@ -146,5 +147,6 @@ def _undecided(test: PairedTest, wording: Wording, num_pairs: int) -> str:
     return f"{found}; {wording.step_name} takes {'more than 10,000' if needed is None else f'about {needed}'} seeds."
 
 
-def _p(p: float) -> str:
+def p_in_words(p: float) -> str:
+    """Return a p value with two digits; below 0.001 only that."""
     return "0.001 or less" if p <= 0.001 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"

@@ -19,6 +19,7 @@ from service.presets.catalogue import presets
 from service.presets.recipe import differences_from, test_set_differences
 from service.results.comparison import ComparedArm, Comparison, compare_arms
 from service.results.front import FrontMember, search_front
+from service.results.growing import growing_rule
 from service.results.notes import notes_of, notes_of_unpublished, notes_of_verdicts
 from service.results.seeds import seed_states
 from service.results.tried import Tried, best_by_arm, tried_by_arm
@@ -35,13 +36,14 @@ def comparison_view(context: Context, experiment_id: str) -> ComparisonView:
     spec = parse(row.spec)
     tried = tried_by_arm(chains)
     best = best_by_arm(tried)
-    compared = compare_arms(_arms(spec, chains, best), spec.baseline_arm)
+    rule = growing_rule(spec)
+    compared = compare_arms(_arms(spec, chains, best), spec.baseline_arm, rule)
     view = ComparisonView.model_validate(compared, from_attributes=True)
     view = _with_chance(view, compared)
     if spec.search is not None:
         arms = [_with_choice(arm, best.get(arm.name), tried.get(arm.name, [])) for arm in view.arms]
         view = view.model_copy(update={"arms": arms, "front": _front_view(spec.search, chains, tried)})
-    verdicts = notes_of_verdicts(compared, digits_of(view.arms, view.baseline))
+    verdicts = notes_of_verdicts(compared, digits_of(view.arms, view.baseline), rule)
     view = view.model_copy(update={"notes": [*verdicts, *notes_of(view)]})
     return _with_published(view, row.preset, spec, compared)
 
@@ -54,7 +56,7 @@ def _arms(spec: Experiment, chains: Iterable[ChainOutcome], best: Mapping[str, T
     compared = []
     for arm in spec.arms:
         chosen = best.get(arm.name)
-        seeds = seed_states(spec.seeds, by_arm.get(arm.name, []), None if chosen is None else chosen.number)
+        seeds = seed_states(spec.all_seeds, by_arm.get(arm.name, []), None if chosen is None else chosen.number)
         compared.append(ComparedArm(arm.name, seeds, {} if chosen is None else chosen.results))
     return compared
 

@@ -23,14 +23,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ChainStop:
-    """The stop of a chain by a search: its time, in ms since 1970, and its reason.
+    """The stop of a chain: its time, in ms since 1970, and its reason.
 
-    `failure` is set if a network of the same configuration broke down, at this seed or another one.
+    `failure` is set if a network of the same configuration broke down, at this seed or another one. `is_needless`: the
+    arms were decided without the chain; otherwise a search has stopped its configuration.
     """
 
     at_ms: int
     reason: str
     failure: Failure | None = None
+    is_needless: bool = False
 
 
 class Ledger:
@@ -55,7 +57,7 @@ class Ledger:
         return [StageId(chain.id, stage.index) for chain in self.chains.values() for stage in chain.stages]
 
     def progress(self, stage: StageId) -> StageProgress:
-        """Return the state of a stage as it was last read. If a search has stopped the stage, its end is `STOPPED`."""
+        """Return the state of a stage as it was last read. It is `STOPPED` if its chain was stopped before its end."""
         with self._lock:
             known, stop = self._progress[stage], self._stops.get(stage.chain)
         # A stage may commit its last epoch while the network of another seed breaks down. If the stop is older than the
@@ -87,12 +89,12 @@ class Ledger:
         )
 
     def record_stop(self, chain: str, stop: ChainStop) -> None:
-        """Note that a search has stopped a chain. If the chain had already ended, its end does not change."""
+        """Note that a chain was stopped. If the chain had already ended, its end does not change."""
         with self._lock:
             self._stops[chain] = stop
 
     def stop_of(self, chain: Chain) -> ChainStop | None:
-        """Return when and why a search stopped the chain; None if the chain continues, or had ended before."""
+        """Return when and why the chain was stopped; None if the chain continues, or had ended before."""
         return self._stops.get(chain.id) if self.chain_state(chain) is WorkState.STOPPED else None
 
     @staticmethod
