@@ -96,7 +96,7 @@ def _front_view(
 def _front_point(member: FrontMember) -> FrontPointView:
     assert member.tried.val_accuracy is not None
     results = member.tried.results.values()
-    test_accuracy, test_sets = fmean(result.accuracy for result in results), {result.test_set for result in results}
+    test_accuracy, test_sets = fmean(result.value for result in results), {result.test_set for result in results}
     return FrontPointView(
         arm=member.arm,
         configuration=dict(member.tried.configuration),

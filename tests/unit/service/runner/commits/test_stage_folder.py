@@ -62,7 +62,7 @@ def test_the_bits_of_the_test_samples_are_read_as_they_were_written(folder: Stag
 def test_a_stage_of_an_earlier_version_has_no_bits(folder: StageFolder) -> None:
     assert read_sample_bits(read_progress(folder)) is None
     commit(Attempt(folder), 1)
-    stored = folder.commits / commit_name(1)
+    stored = folder.commit(1)
     record = json.loads(stored.read_bytes())
     assert record.pop("sample_bits") is None
     stored.write_text(json.dumps(record))
