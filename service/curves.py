@@ -58,12 +58,13 @@ class StageCurves:
     Attributes:
         steps: The epochs of a training, or the steps of an analysis's rows: the T of a time sweep.
         values: The values of each metric, one for each step; NaN where a value is missing or was not finite.
-        best: The test accuracies at the best epochs, by the names `BEST_TEST` and `BEST_VAL`; empty for an analysis.
+        summary: Of a training: the test accuracies at the best epochs (`BEST_TEST`, `BEST_VAL`), and the last
+            `FIRING_RATE`, as far as they were measured. Empty for an analysis.
     """
 
     steps: tuple[int, ...]
     values: Mapping[str, tuple[float, ...]]
-    best: Mapping[str, float]
+    summary: Mapping[str, float]
 
     def at(self, metric: str, step: int) -> float | None:
         """Return the value of a metric at a step; None if there is none."""
@@ -90,7 +91,7 @@ def curves_of(kind: str, points: Sequence[CommittedPoint]) -> StageCurves:
     rows = [_measured(point) for point in kept]
     names = sorted({name for row in rows for name in row})
     values = {name: tuple(row.get(name, nan) for row in rows) for name in names}
-    return StageCurves(steps, values, _best(points) if is_train else {})
+    return StageCurves(steps, values, _summary(points) if is_train else {})
 
 
 def _thinned(points: Sequence[CommittedPoint]) -> Sequence[CommittedPoint]:
@@ -101,6 +102,11 @@ def _thinned(points: Sequence[CommittedPoint]) -> Sequence[CommittedPoint]:
 def _measured(point: CommittedPoint) -> dict[str, float]:
     finite = {name: value for name, value in point.metrics.items() if isfinite(value) and name not in _OF_TIME}
     return finite | ({FIRING_RATE: fmean(point.firing_rates)} if point.firing_rates else {})
+
+
+def _summary(points: Sequence[CommittedPoint]) -> dict[str, float]:
+    rates = points[-1].firing_rates if points else ()
+    return _best(points) | ({FIRING_RATE: fmean(rates)} if rates else {})
 
 
 def _best(points: Sequence[CommittedPoint]) -> dict[str, float]:
@@ -127,7 +133,7 @@ def packed(curves: StageCurves, *, exact: bool) -> bytes:
     """
     number = "d" if exact else "f"
     header = {"steps": _shortened(curves.steps), "metrics": list(curves.values), "number": number}
-    header |= {"best": dict(curves.best)}
+    header |= {"summary": dict(curves.summary)}
     body = b"".join(struct.pack(f"<{len(curves.steps)}{number}", *values) for values in curves.values.values())
     return zlib.compress(json.dumps(header).encode() + b"\n" + body, 9)
 
@@ -144,7 +150,7 @@ def unpacked(data: bytes) -> StageCurves:
         steps = tuple(range(1, about["steps"] + 1)) if isinstance(about["steps"], int) else tuple(about["steps"])
         of_one = struct.Struct(f"<{len(steps)}{about['number']}")
         columns = (of_one.unpack_from(body, number * of_one.size) for number in range(len(about["metrics"])))
-        return StageCurves(steps, dict(zip(about["metrics"], columns, strict=True)), about["best"])
+        return StageCurves(steps, dict(zip(about["metrics"], columns, strict=True)), about["summary"])
     except (zlib.error, struct.error, KeyError, TypeError) as error:
         raise ValueError(f"damaged curves: {error!r}") from None
 
@@ -155,9 +161,7 @@ def from_text(text: str) -> bytes:
     Raises:
         ValueError: The text is damaged.
     """
-    data = base64.b64decode(text, validate=True)
-    unpacked(data)
-    return data
+    return base64.b64decode(text, validate=True)
 
 
 def _shortened(steps: Sequence[int]) -> int | list[int]:

@@ -7,7 +7,7 @@ from pydantic import Discriminator, Field, Tag
 from tet_core.config import Config, Seed
 
 MAX_SEEDS = 100_000
-# With so many seeds, a difference of a seventh of its standard deviation is decided.
+# With so many seeds, a difference of an eighth of its standard deviation is decided.
 MAX_UNTIL = 1_000
 # So three seeds of all arms run at once, and few processes wait for the slowest arm of a seed. The price: at most two
 # seeds that the answer does not need.

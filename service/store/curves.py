@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import and_, select, update
+from sqlalchemy import and_, func, select, update
 from sqlalchemy.orm import Session
 
 from service.curves import StageCurves, unpacked
@@ -45,9 +45,27 @@ class StoredCurves:
         self._session = session
 
     def put(self, experiment_id: str, chain: str, index: int, packed: bytes | None, error: str) -> None:
-        """Store the curves of a stage, in place of earlier ones."""
+        """Store the packed curves of a stage, in place of earlier ones. Damaged ones are left out, with the error."""
+        summary: dict[str, float] = {}
+        try:
+            summary = {} if packed is None else dict(unpacked(packed).summary)
+        except ValueError as problem:
+            packed, error = None, f"{type(problem).__name__}: {problem}"
         key = {"experiment_id": experiment_id, "chain_id": chain, "index": index}
-        self._session.merge(CurvesRow(**key, packed=packed, error=error))
+        self._session.merge(CurvesRow(**key, packed=packed, summary=summary, error=error))
+
+    def summaries(self, experiment_id: str, name: str) -> dict[tuple[str, int], float]:
+        """Return one value of the summaries of all stages that have it, by chain and index."""
+        value = CurvesRow.summary[name].as_float()
+        query = select(CurvesRow.chain_id, CurvesRow.index, value).where(CurvesRow.experiment_id == experiment_id)
+        return {(chain, index): found for chain, index, found in self._session.execute(query) if found is not None}
+
+    def errors(self, experiment_id: str) -> list[tuple[str, int]]:
+        """Return why stages have no curves, each text with the number of its stages; the most frequent first."""
+        number = func.count().label("number")
+        query = select(CurvesRow.error, number).where(CurvesRow.experiment_id == experiment_id, CurvesRow.error != "")
+        found = self._session.execute(query.group_by(CurvesRow.error).order_by(number.desc(), CurvesRow.error))
+        return [(error, count) for error, count in found]
 
     def of(self, experiment_id: str, *, kind: str | None = None) -> Iterator[CurvesOfStage]:
         """Yield the stored curves in the plan's order; `kind` selects those of one kind of stage."""

@@ -202,6 +202,8 @@ class CurvesRow(Table):
     chain_id: Mapped[str] = mapped_column(String(32), primary_key=True)
     index: Mapped[int] = mapped_column(Integer, primary_key=True)
     packed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    # The summary of the curves, so that a comparison need not unpack them.
+    summary: Mapped[dict[str, Any]] = mapped_column(default=dict)
     # Why there are no curves; empty if there are.
     error: Mapped[str] = mapped_column(Text, default="")
 

@@ -94,7 +94,7 @@ def test_curves_of_ended_experiments_are_filled_in_from_storage_once(desk: Desk)
     filler.round()
     (found,) = stored(desk, experiment)
     assert found.curves is not None
-    assert found.curves.best == {"test/accuracy_best_test_epoch": 0.75}
+    assert found.curves.summary == {"test/accuracy_best_test_epoch": 0.75}
     assert (to_fill(desk), stored(desk, running)) == ([], [])
     filler.round()
     assert len(stored(desk, experiment)) == 1

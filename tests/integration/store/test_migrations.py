@@ -113,7 +113,7 @@ def fill(database: Database) -> None:
                 OutcomeRow(experiment_id=parent, generation=1, state="failed", reason="", finished_at=at),
                 LineageRow(experiment_id=child, parent_id=parent),
                 VerificationRow(experiment_id=parent, number=1, chain_id=chain, stage=0, created_at=at),
-                CurvesRow(experiment_id=parent, chain_id=chain, index=0, packed=b"", error=""),
+                CurvesRow(experiment_id=parent, chain_id=chain, index=0, packed=b"", summary={}, error=""),
                 EventRow(experiment_id=parent, at=at, type="stage", data={}),
                 EventFileRow(experiment_id=parent, driver_attempt=1),
             ]

@@ -37,10 +37,10 @@ def test_a_training_has_its_metrics_by_epoch_and_no_times() -> None:
 
 def test_the_best_epochs_are_the_earliest_of_equal_ones() -> None:
     points = epochs(0.5, 0.9, 0.7)
-    assert curves_of("train", points).best == {"test/accuracy_best_test_epoch": 0.9}
+    assert curves_of("train", points).summary == {"test/accuracy_best_test_epoch": 0.9}
     for point, validation in zip(points, (0.6, 0.6, 0.1), strict=True):
         point.metrics["val/accuracy"] = validation
-    assert curves_of("train", points).best == {
+    assert curves_of("train", points).summary == {
         "test/accuracy_best_test_epoch": 0.9,
         "test/accuracy_best_val_epoch": 0.5,
     }
@@ -49,7 +49,7 @@ def test_the_best_epochs_are_the_earliest_of_equal_ones() -> None:
 def test_an_analysis_has_its_steps_and_exact_values() -> None:
     rows = [Point(n, {"time_sweep/accuracy": T / 7}, step=T) for n, T in enumerate((2, 4, 6), 1)]
     curves = unpacked(from_text(as_text("time_sweep", rows)))
-    assert (curves.steps, curves.best) == ((2, 4, 6), {})
+    assert (curves.steps, curves.summary) == ((2, 4, 6), {})
     assert [curves.at("time_sweep/accuracy", T) for T in (2, 4, 6, 1)] == [2 / 7, 4 / 7, 6 / 7, None]
 
 
@@ -58,7 +58,7 @@ def test_curves_come_back_and_missing_values_stay_missing() -> None:
     points[2].metrics["val/loss"] = 2.5
     whole = curves_of("train", points)
     back = unpacked(packed(whole, exact=True))
-    assert (back.steps, back.best, back.values["test/accuracy"]) == (whole.steps, whole.best, (0.5, 0.75, 1.0))
+    assert (back.steps, back.summary, back.values["test/accuracy"]) == (whole.steps, whole.summary, (0.5, 0.75, 1.0))
     assert [isnan(value) for value in back.values["val/loss"]] == [True, True, False]
     assert unpacked(packed(curves_of("train", []), exact=False)).steps == ()
 

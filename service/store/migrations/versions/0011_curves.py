@@ -15,6 +15,7 @@ def upgrade() -> None:
         sa.Column("chain_id", sa.String(32), nullable=False),
         sa.Column("index", sa.Integer(), nullable=False),
         sa.Column("packed", sa.LargeBinary(), nullable=True),
+        sa.Column("summary", sa.JSON(), nullable=False),
         sa.Column("error", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("experiment_id", "chain_id", "index"),
         sa.ForeignKeyConstraint(
