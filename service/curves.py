@@ -132,7 +132,7 @@ def packed(curves: StageCurves, *, exact: bool) -> bytes:
             enough for a figure.
     """
     number = "d" if exact else "f"
-    header = {"steps": _shortened(curves.steps), "metrics": list(curves.values), "number": number}
+    header: dict[str, Any] = {"steps": _shortened(curves.steps), "metrics": list(curves.values), "number": number}
     header |= {"summary": dict(curves.summary)}
     body = b"".join(struct.pack(f"<{len(curves.steps)}{number}", *values) for values in curves.values.values())
     return zlib.compress(json.dumps(header).encode() + b"\n" + body, 9)

@@ -180,8 +180,8 @@ def compare_arms(
     return _with_pairs(question, baseline, results, pairs, versus)
 
 
-def compare_at_each_T(  # noqa: N802 - T is the field's name
-    arms_by_T: Mapping[int, Sequence[ComparedArm]],  # noqa: N803
+def compare_at_each_T(
+    arms_by_T: Mapping[int, Sequence[ComparedArm]],
     baseline: str,
     question: Question,
 ) -> dict[int, Comparison]:

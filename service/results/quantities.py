@@ -48,7 +48,7 @@ class Quantity:
     higher_is_better: bool = False
 
     @property
-    def has_T(self) -> bool:  # noqa: N802 - T is the field's name
+    def has_T(self) -> bool:
         """Whether a chain has a value at each of several T."""
         return self.source is Source.TIME_SWEEP
 

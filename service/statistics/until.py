@@ -162,12 +162,12 @@ def growing_sentence(arm: str, to: str, pair: JudgedPair, wording: Wording, marg
     interval, p = f"[{wording.number(test.low)}, {wording.number(test.high)}]", f"anytime p={p_in_words(pair.p_holm)}"
     match pair.verdict:
         case Verdict.BETTER | Verdict.WORSE:
-            by = f"{wording.number(abs(test.difference))} {wording.unit}"
+            by = wording.with_unit(abs(test.difference))
             head = f"{arm} is {pair.verdict} than {to} by {by}, decided after {seeds}"
             return f"{head}: the difference is in {interval}, {p}."
         case Verdict.EQUIVALENT:
             assert margin is not None
-            within = f"within ±{wording.number(margin)} {wording.unit}"
+            within = f"within ±{wording.with_unit(margin)}"
             return f"{arm} and {to} are equivalent {within}, decided after {seeds}: the difference is in {interval}."
         case Verdict.UNDECIDED:
             return f"{arm} against {to} is undecided after {seeds}: the difference is in {interval}, {p}."

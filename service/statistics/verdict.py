@@ -75,7 +75,7 @@ class Wording:
 
     Attributes:
         number: Writes a difference without its unit, such as 0.018 as "1.8".
-        unit: The unit, such as "points".
+        unit: The unit, such as "points"; empty if there is none.
         step: A difference that a reader understands, for "1 point takes about 9 seeds".
         step_name: That difference in words, such as "1 point".
     """
@@ -84,6 +84,10 @@ class Wording:
     unit: str
     step: float
     step_name: str
+
+    def with_unit(self, difference: float) -> str:
+        """Return a difference with its unit."""
+        return f"{self.number(difference)} {self.unit}".rstrip()
 
 
 def sentence(arm: str, to: str, pair: JudgedPair, wording: Wording, margin: float | None, num_pairs: int) -> str:
@@ -103,11 +107,11 @@ def sentence(arm: str, to: str, pair: JudgedPair, wording: Wording, margin: floa
             return f"{arm} and {to} cannot be compared."
         case Verdict.BETTER | Verdict.WORSE:
             assert test.difference is not None
-            amount = wording.number(abs(test.difference))
-            return f"{arm} is {pair.verdict} than {to} by {amount} {wording.unit}{_evidence(pair, wording)}."
+            amount = wording.with_unit(abs(test.difference))
+            return f"{arm} is {pair.verdict} than {to} by {amount}{_evidence(pair, wording)}."
         case Verdict.EQUIVALENT:
             assert margin is not None
-            within = f"within ±{wording.number(margin)} {wording.unit}"
+            within = f"within ±{wording.with_unit(margin)}"
             return f"{arm} and {to} are equivalent {within}{_evidence(pair, wording)}."
         case Verdict.UNDECIDED:
             return f"{arm} against {to} is undecided: {_undecided(test, wording, num_pairs)}"
@@ -139,7 +143,7 @@ def _undecided(test: PairedTest, wording: Wording, num_pairs: int) -> str:
         return (
             f"all {test.n} differences are equal, so their spread is unknown; {test.n} seeds prove no more than p={p}."
         )
-    least = f"{wording.number(test.detectable)} {wording.unit}"
+    least = wording.with_unit(test.detectable)
     found = f"these {test.n} seeds would have found a difference of {least} or more"
     if test.detectable <= wording.step:
         return f"{found}."

@@ -85,8 +85,10 @@ class StoredCurves:
         )
         if kind is not None:
             query = query.where(StageRow.kind == kind)
-        for *about, packed, error in self._session.execute(query):
-            yield CurvesOfStage(*about, curves=None if packed is None else unpacked(packed), error=error)
+        for row in self._session.execute(query):
+            chain_id, arm, seed, number, index, of_kind, T, packed, error = row  # noqa: N806 - T is the field's name
+            curves = None if packed is None else unpacked(packed)
+            yield CurvesOfStage(chain_id, arm, seed, number, index, of_kind, T, curves, error)
 
     # -- experiments whose curves an earlier version did not store -------------------------------------------------
 

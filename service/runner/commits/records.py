@@ -77,6 +77,11 @@ class Commit(StoredRecord):
     layers: dict[str, Layer] = {}
     sample_bits: str | None = None
 
+    @property
+    def firing_rates(self) -> list[float]:
+        """The firing rate of each layer of neurons; empty if it was not measured."""
+        return [layer.firing_rate for layer in self.layers.values()]
+
 
 class SampleBits(StoredRecord):
     """One bit for each test sample after a training's last epoch: 1 if the network classifies the sample correctly.
@@ -110,11 +115,6 @@ class SampleBits(StoredRecord):
                 f"{self.num_correct} are 1; found {len(packed)} bytes with {int(np.unpackbits(packed).sum())}"
             )
         return values
-
-    @property
-    def firing_rates(self) -> list[float]:
-        """The firing rate of each layer of neurons; empty if it was not measured."""
-        return [layer.firing_rate for layer in self.layers.values()]
 
 
 class Done(StoredRecord):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from service.answers.comparisons import ComparisonView
+from service.answers.units import Unit
 from service.results.comparison import ArmResult, ComparedArm, Comparison, Result, compare_arms
 from service.results.growing import GrowingRule, growing_rule
 from service.results.notes import notes_of, notes_of_verdicts
@@ -46,7 +47,7 @@ def arms_of(comparison: Comparison) -> tuple[ArmResult, ArmResult]:
 
 def notes(comparison: Comparison) -> list[str]:
     view = ComparisonView.model_validate(comparison, from_attributes=True)
-    return [*notes_of_verdicts(comparison, 1, rule()), *notes_of(view)]
+    return [*notes_of_verdicts(comparison, Unit.ACCURACY, 1, None, rule()), *notes_of(view)]
 
 
 def test_a_decided_pair_uses_the_seeds_up_to_its_decision_and_shows_later_ones_apart() -> None:
