@@ -81,7 +81,7 @@ test-hostile: setup ## send hostile requests to a real stack beside a running ex
 test-search: setup ## run searches on a real stack, kill their drivers, compare with an undisturbed search (5 minutes)
 	$(BIN)/python -m tests.system.searching $(SEED)
 
-test-until: setup ## run an experiment until its arms are decided on a real stack, undisturbed and with killed drivers (3 minutes)
+test-until: setup ## run an experiment until its arms are decided on a real stack, undisturbed and with killed drivers (5 minutes)
 	$(BIN)/python -m tests.system.until
 
 test-fuzz: setup ## run events of the life cycle in random orders, and 20,000 requests from the API's description (30 minutes)

@@ -110,7 +110,7 @@ class ChainConfigured(Event):
 
 
 class ChainChanged(Event):
-    """The state of a chain; `reason` says why a search stopped it."""
+    """The state of a chain; `reason` says why it was stopped: by a search, or because no decision needs it."""
 
     type: Literal["chain"] = "chain"
     chain: str

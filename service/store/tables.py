@@ -151,7 +151,7 @@ class ChainRow(Table):
     state: Mapped[str] = mapped_column(String(16), default="waiting")
     # The number of its configuration within the arm, from 0.
     configuration: Mapped[int] = mapped_column(Integer, default=0)
-    # Why the search stopped the chain; empty if the search did not stop the chain.
+    # Why the chain was stopped: by a search, or because no decision needs it; empty if it was not.
     reason: Mapped[str] = mapped_column(Text, default="")
     mlflow_run_id: Mapped[str | None] = mapped_column(String(64))
     stages: Mapped[list["StageRow"]] = relationship(order_by="StageRow.index", lazy="selectin", viewonly=True)

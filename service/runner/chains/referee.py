@@ -6,7 +6,7 @@ before the referee acts on it.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from service.plan import Chain
 from service.runner.chains.board import Consequence, StageId
@@ -134,9 +134,9 @@ class Referee:
             at_ms=self._now(pair),
         )
 
-    def _outcomes_of(self, pair: ArmPair) -> tuple[list[SeedOutcome | None], list[SeedOutcome | None]]:
-        arm, to = ([self._outcome(chain) for chain in self._chains[name]] for name in (pair.arm, pair.to))
-        return arm, to
+    def _outcomes_of(self, pair: ArmPair) -> tuple[Iterator[SeedOutcome | None], Iterator[SeedOutcome | None]]:
+        """Return the outcomes of both arms, seed by seed; none is looked up before it is asked for."""
+        return map(self._outcome, self._chains[pair.arm]), map(self._outcome, self._chains[pair.to])
 
     def _outcome(self, chain: Chain) -> SeedOutcome | None:
         """Return the outcome of a chain; None if it has not succeeded."""

@@ -120,7 +120,7 @@ class SampleBits(StoredRecord):
 class Done(StoredRecord):
     """The end of a stage: the completion marker. `failure` says why a stage failed.
 
-    A marker says succeeded or failed. A stage that a search has stopped has no marker: the search's journal says so.
+    A marker says succeeded or failed. A stage that was stopped has no marker: a journal of decisions says so.
     """
 
     state: EndState
