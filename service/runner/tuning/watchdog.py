@@ -105,7 +105,7 @@ def _sign(folder: StageFolder) -> tuple[int, int]:
     """Return the newest attempt's number and its heartbeat: a new attempt is a sign of life too."""
     try:
         newest = max(folder.attempt_numbers(), default=0)
-    except OSError:  # no answer from the storage is no sign of life
+    except OSError:  # a silent storage changes the sign once, and then no more
         return 0, 0
     return newest, last_sign(folder.attempt(newest))
 
