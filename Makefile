@@ -81,6 +81,9 @@ test-hostile: setup ## send hostile requests to a real stack beside a running ex
 test-search: setup ## run searches on a real stack, kill their drivers, compare with an undisturbed search (5 minutes)
 	$(BIN)/python -m tests.system.searching $(SEED)
 
+test-until: setup ## run an experiment until its arms are decided on a real stack, undisturbed and with killed drivers (5 minutes)
+	$(BIN)/python -m tests.system.until
+
 test-fuzz: setup ## run events of the life cycle in random orders, and 20,000 requests from the API's description (30 minutes)
 	$(BIN)/python -m tests.fuzz $(SEED)
 
@@ -99,10 +102,11 @@ test-gpu: setup ## test the kernels for GPUs, on a GPU if there is one, else in 
 bench-setup: setup ## install the libraries that `check` and `bench` compare with (2 minutes the first time)
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[bench]'
 
-check: bench-setup ## compare with SpikingJelly's LIF and tonic's AEDAT reader, and every model with its folded form; writes benchmarks/results (5 minutes)
+check: bench-setup ## compare with SpikingJelly's LIF and tonic's AEDAT reader, and every model with its folded form; simulate error rates; writes benchmarks/results (6 minutes)
 	$(BIN)/python -m benchmarks.checks.folding
 	$(BIN)/python -m benchmarks.checks.spikingjelly_lif
 	$(BIN)/python -m benchmarks.checks.tonic_aedat
+	$(BIN)/python -m benchmarks.checks.until_decided
 
 bench: bench-setup ## measure training steps, compare with plain convolutions and other libraries (20 minutes, on idle cores)
 	$(BIN)/python -m benchmarks.training

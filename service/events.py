@@ -86,6 +86,20 @@ class StageChanged(Event):
     test_set: ClassCounts | None = None
 
 
+class StageCurved(Event):
+    """The curves of a stage that has ended: its metrics over its epochs or rows.
+
+    `curves` is what `service.curves.as_text` returns; None if they could not be computed, and `error` says why. The
+    stream that clients follow does not have this event.
+    """
+
+    type: Literal["curves"] = "curves"
+    chain: str
+    stage: int
+    curves: str | None
+    error: str = ""
+
+
 class ChainConfigured(Event):
     """The values that a search proposed for a chain.
 
@@ -99,7 +113,7 @@ class ChainConfigured(Event):
 
 
 class ChainChanged(Event):
-    """The state of a chain; `reason` says why a search stopped it."""
+    """The state of a chain; `reason` says why it was stopped: by a search, or because no decision needs it."""
 
     type: Literal["chain"] = "chain"
     chain: str
@@ -165,6 +179,7 @@ AnyEvent = Annotated[
     | MlflowExperimentFound
     | RunFound
     | StageChanged
+    | StageCurved
     | ChainConfigured
     | ChainChanged
     | OutboxChanged

@@ -173,7 +173,7 @@ def planned(spec: Experiment, budgets: Budgets | None = None) -> Plan:
     """
     # Stages are resolved once for each arm and configuration, not for each seed.
     arms = zip(spec.arms, configured_arms(spec, budgets), strict=True)
-    return Plan(spec.seeds, tuple(_numbered(arm, configurations) for arm, configurations in arms))
+    return Plan(spec.all_seeds, tuple(_numbered(arm, configurations) for arm, configurations in arms))
 
 
 def plan(spec: Experiment) -> tuple[Chain, ...]:

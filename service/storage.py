@@ -3,6 +3,7 @@
     experiments/<experiment>/
         spec.json                          the current spec, written before each driver
         search/<n>.json                    the n-th proposal or decision of a search
+        decided/<n>.json                   the n-th pair of arms that was decided, if seeds are added until all are
         precision-cpu.json, -gpu.json      the precision chosen for `precision: auto`
         checks/<generation>-<n>.json       the report of the n-th node that checked the configurations (1 or 2)
         drivers/<n>/events.jsonl           events of the n-th driver, one JSON object a line; and driver.log
@@ -39,6 +40,23 @@ class StageFolder:
     def commits(self) -> Path:
         """The journal."""
         return self.path / "commits"
+
+    def commit(self, epoch: int) -> Path:
+        """Return the commit of an epoch of a training, or of a row of an analysis."""
+        return self.commits / f"{epoch:06d}.json"
+
+    def committed(self, after: int = 0) -> list[int]:
+        """Return the numbers of the committed epochs or rows after `after`, in order, up to the first gap.
+
+        A listing that is made while two epochs are committed may show the second and not the first (POSIX allows it,
+        and it happens on NFS). So commits after a gap are left for the next read.
+        """
+        try:
+            files = [file for file in self.commits.iterdir() if file.suffix == ".json" and file.stem.isdigit()]
+        except FileNotFoundError:
+            return []
+        numbers = sorted(number for file in files if (number := int(file.stem)) > after)
+        return [number for expected, number in enumerate(numbers, after + 1) if number == expected]
 
     def done(self, generation: int = 1) -> Path:
         """Return the completion marker for a generation of the experiment."""
@@ -82,6 +100,11 @@ class ExperimentFolder:
     def search(self) -> Path:
         """The folder of a search's proposals and decisions, in order."""
         return self.path / "search"
+
+    @property
+    def decided(self) -> Path:
+        """The folder of the decisions on pairs of arms, in order."""
+        return self.path / "decided"
 
     def check(self, generation: int, number: int) -> Path:
         """Return the report of the first or the second node that checks a generation's configurations."""

@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from service.answers.chances import ChanceView
+from service.answers.units import Unit
 from service.failures import FailureType
 from service.presets.catalogue import Published
 from service.states import WorkState
@@ -28,16 +29,17 @@ class MissingSeedsView(BaseModel):
 
 
 class PairedDifferenceView(BaseModel):
-    """An arm's accuracy minus the baseline's, over the `n` seeds present in both."""
+    """An arm's values minus those of the arm `to`, over the `n` seeds present in both."""
 
-    to: str = Field(description="The baseline.")
+    to: str = Field(description="The arm that it is compared with: the baseline, or that of its pair in `compare`.")
     difference: float | None = Field(
         description="The mean of `differences`. It is not the difference of the two arms' means if a seed is missing "
         "in one of them."
     )
     low: float | None = Field(
         description="Lower end of the 95 % interval (Student's t); null below two pairs, "
-        "and if all differences are equal."
+        "and if all differences are equal. If seeds are added until the arms are decided: of the confidence sequence, "
+        "which holds after every seed and for all pairs together; null while it is unbounded."
     )
     high: float | None
     n: int
@@ -47,9 +49,13 @@ class PairedDifferenceView(BaseModel):
     p: float | None = Field(
         None,
         description="Two-sided p of the paired t test; null below two pairs. If all differences are equal, the t test "
-        "has no answer, and this is `p_sign_flip`.",
+        "has no answer, and this is `p_sign_flip`. If seeds are added until the arms are decided: the anytime p.",
     )
-    p_holm: float | None = Field(None, description="`p`, adjusted for all arms of the comparison by Holm's procedure.")
+    p_holm: float | None = Field(
+        None,
+        description="`p`, adjusted for all arms of the comparison by Holm's procedure. If seeds are added until the "
+        "arms are decided: by Bonferroni's.",
+    )
     p_sign_flip: float | None = Field(
         None, description="Two-sided p of the sign-flip test, which assumes no normal distribution; at least 2 / 2^n."
     )
@@ -60,6 +66,11 @@ class PairedDifferenceView(BaseModel):
         Verdict.UNDECIDED,
         description="'better' or 'worse': `p_holm` is at most 0.05; 'undecided': it is not; 'not_comparable': the two "
         "arms did not start from the same weights.",
+    )
+    decided_at: int | None = Field(
+        None,
+        description="The seed that decided the pair; later seeds are not used. Null until then, and if the seeds are a "
+        "list.",
     )
     reason: str | None = Field(
         description="Why the arms are not paired, so that there are no numbers; null if there is a difference."
@@ -78,7 +89,7 @@ class ChoiceView(BaseModel):
 
 
 class ArmResultView(BaseModel):
-    """An arm over the seeds whose chains have succeeded; accuracies are fractions.
+    """An arm over the seeds whose chains have succeeded; accuracies are fractions, all other values have their `unit`.
 
     If chains have failed, its mean is only over the survivors. The seeds that are neither in `values` nor counted as
     failed, cancelled or stopped have not ended yet.
@@ -93,14 +104,20 @@ class ArmResultView(BaseModel):
     )
     num_cancelled: int = Field(description="The same for cancelled chains.")
     num_stopped: int = Field(description="The same for chains that a search stopped.")
-    values: list[SeedValueView] = Field(description="The final test accuracy at each seed, in the order of the spec.")
-    mean: float | None = Field(description="Mean of the final test accuracy over these seeds.")
+    values: list[SeedValueView] = Field(description="The value at each seed, in the order of the spec.")
+    beyond: list[SeedValueView] = Field(
+        [],
+        description="If seeds are added until the arms are decided: the values that no number here uses, because their "
+        "seeds ran ahead of the seed that was next to decide.",
+    )
+    mean: float | None = Field(description="Mean of the values.")
     std: float | None = Field(description="Standard deviation of the sample; null below two seeds.")
     low: float | None = Field(description="Lower end of the mean's 95 % interval (Student's t); null below two seeds.")
     high: float | None
     train_time_s: float | None = Field(description="Training time of all committed epochs, a mean over the seeds.")
     versus_baseline: PairedDifferenceView | None = Field(
-        description="The difference to the baseline; null for the baseline itself."
+        description="The difference to the baseline, or to the arm of its first pair in `compare`; null for an "
+        "arm that is not compared with another."
     )
     published: Published | None = Field(
         None,
@@ -113,6 +130,21 @@ class ArmResultView(BaseModel):
         "not record the test set's size.",
     )
     choice: ChoiceView | None = Field(None, description="The configuration that a search chose; null without a search.")
+
+
+class FurtherPairView(BaseModel):
+    """A pair of `compare` whose arm is in an earlier pair too, which `versus_baseline` shows."""
+
+    arm: str
+    versus: PairedDifferenceView
+
+
+class ArmsAtTView(BaseModel):
+    """The arms, with their values at one T."""
+
+    T: int
+    arms: list[ArmResultView]
+    further_pairs: list[FurtherPairView] = Field([])
 
 
 class FrontPointView(BaseModel):
@@ -139,11 +171,19 @@ class FrontView(BaseModel):
 class ComparisonView(BaseModel):
     """How the arms compare, by the chains that have succeeded so far."""
 
-    quantity: str = Field(description="The metric that is compared.", examples=["test/accuracy"])
+    quantity: str = Field(description="The quantity that is compared.", examples=["test/accuracy"])
+    unit: Unit = Field(Unit.ACCURACY, description="The unit of its values; accuracies are fractions.")
+    higher_is_better: bool = Field(True, description="Whether a larger value is better.")
     baseline: str
     preset: str | None = Field(None, description="The preset that the experiment was posted with.")
     source: str | None = Field(None, description="The publication of the published numbers; null if none is shown.")
-    arms: list[ArmResultView]
+    arms: list[ArmResultView] = Field(description="The arms; empty for a quantity that has a value at each T.")
+    further_pairs: list[FurtherPairView] = Field(
+        [], description="The pairs of `compare` that no arm shows, because its arm is in an earlier pair too."
+    )
+    by_T: list[ArmsAtTView] = Field(
+        [], description="Of a time sweep: the arms at each T. `p_holm` is adjusted for all pairs at all T together."
+    )
     notes: list[str] = Field(
         [], description="What a reader of the numbers must know, in words; other fields hold the same facts."
     )

@@ -20,7 +20,7 @@ EXACT_ZERO = 1e-12
 
 @dataclass(frozen=True)
 class PairedMeans:
-    """The means of an arm and of the baseline over the seeds that both have, and their difference; fractions."""
+    """The means of an arm and of the one that it is compared with, over the seeds that both have; fractions."""
 
     arm: float
     baseline: float
@@ -57,13 +57,22 @@ class PairedMeans:
         return self.is_visible(digits) and self.shown_difference(digits) == in_percent(self.difference, digits)
 
 
-def paired_means(arm: ArmResultView, baseline: ArmResultView) -> PairedMeans | None:
-    """Return the means of two arms over the seeds of their differences; None if they are not paired."""
+def paired_means(arm: ArmResultView, arms: Sequence[ArmResultView]) -> PairedMeans | None:
+    """Return the means of an arm and of the one that it is compared with, over the seeds of their differences.
+
+    Args:
+        arm: The arm.
+        arms: All arms of the comparison.
+
+    Returns:
+        The means; None if the arm is not paired.
+    """
     versus = arm.versus_baseline
     if versus is None or versus.difference is None:
         return None
+    to = next(other for other in arms if other.name == versus.to)
     seeds = {each.seed for each in versus.differences}
-    of_arm, of_baseline = ([each.value for each in one.values if each.seed in seeds] for one in (arm, baseline))
+    of_arm, of_baseline = ([each.value for each in one.values if each.seed in seeds] for one in (arm, to))
     return PairedMeans(fmean(of_arm), fmean(of_baseline), versus.difference, versus.low, versus.high)
 
 
@@ -76,10 +85,9 @@ def digits_for(pairs: Sequence[PairedMeans]) -> int:
     return next(enough, MAX_DIGITS)
 
 
-def digits_of(arms: Sequence[ArmResultView], baseline: str) -> int:
+def digits_of(arms: Sequence[ArmResultView]) -> int:
     """Return the number of digits after the point for percentages in the comparison of these arms."""
-    of_baseline = next(arm for arm in arms if arm.name == baseline)
-    pairs = (paired_means(arm, of_baseline) for arm in arms)
+    pairs = (paired_means(arm, arms) for arm in arms)
     return digits_for([pair for pair in pairs if pair is not None])
 
 

@@ -123,9 +123,16 @@ class Client:
             experiment["chains"] += page["chains"]
         return experiment
 
-    def comparison(self, experiment_id: str) -> Json:
-        """Return how the arms of an experiment compare, by the chains that have succeeded so far."""
-        return self._json("GET", f"/experiments/{experiment_id}/comparison", {})
+    def comparison(self, experiment_id: str, quantity: str = "test/accuracy", baseline: str | None = None) -> Json:
+        """Return how the arms of an experiment compare, by the chains that have succeeded so far.
+
+        Args:
+            experiment_id: The experiment's id.
+            quantity: What is compared.
+            baseline: The arm that every other arm is compared with; None: the pairs of the spec.
+        """
+        params = {"quantity": quantity} | ({} if baseline is None else {"baseline": baseline})
+        return self._json("GET", f"/experiments/{experiment_id}/comparison", {}, params=params)
 
     def cancel(self, experiment_id: str) -> Json:
         """Ask the service to cancel an experiment."""

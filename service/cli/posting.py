@@ -16,7 +16,7 @@ from service.cli.output import out, print_json, say
 from service.cli.showing import follow_to_end
 from service.documents import read_document
 from service.errors import TetError, shown
-from service.spec.experiment import MAX_SEEDS
+from service.spec.seed_range import MAX_SEEDS
 
 File = Annotated[
     Path | None,

@@ -9,15 +9,20 @@ from rich.table import Table
 from rich.text import Text
 
 from service.answers.chances import ChanceView, chance_in_a_word
-from service.answers.comparisons import ArmResultView, ChoiceView, ComparisonView, FrontView
+from service.answers.comparisons import ArmResultView, ChoiceView, ComparisonView, FrontView, PairedDifferenceView
 from service.answers.experiments import ExperimentSummary, ExperimentView
+from service.answers.in_units import name_of_unit, written
 from service.answers.rounding import digits_of, paired_means, percent, points
+from service.answers.units import Unit
 from service.cli.progress import ChainProgress, configuration_text
 from service.pace import duration
 from service.presets.catalogue import Published
 from service.spec.blocks import Resources
 from service.spec.search import ENERGY
 from service.times import for_people
+
+# The quantity that is compared by default.
+TEST_ACCURACY = "test/accuracy"
 
 COLOURS = {
     "succeeded": "green",
@@ -56,53 +61,87 @@ def chain_table(experiment: ExperimentView) -> Table:
     return table
 
 
-def comparison_table(compared: ComparisonView) -> Table:
-    """Return a table of the arms: mean and spread of the final test accuracy, and the paired difference.
+def comparison_tables(compared: ComparisonView) -> list[Table]:
+    """Return the tables of a comparison: one, or one for each T."""
+    if compared.by_T:
+        return [_arms_table(compared, at.arms, f"at T={at.T}") for at in compared.by_T]
+    return [_arms_table(compared, compared.arms)]
+
+
+def _arms_table(compared: ComparisonView, arms: Sequence[ArmResultView], where: str = "") -> Table:
+    """Return a table of arms: mean and spread of the quantity, and the paired difference.
 
     It has as many digits as its differences need; see `service.answers.rounding`.
     """
-    digits = digits_of(compared.arms, compared.baseline)
-    baseline = next(arm for arm in compared.arms if arm.name == compared.baseline)
-    table = Table(title="final test accuracy, %", title_justify="left", box=box.SIMPLE_HEAD)
+    unit = compared.unit
+    digits = digits_of(arms) if unit in (Unit.ACCURACY, Unit.SHARE) else 0
+    title = " ".join(part for part in (_title(compared), where) if part)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("arm")
-    for heading in ("n", "mean ± std", "training time", f"minus {escape(compared.baseline)}", "95 % interval", "pairs"):
+    others = {arm.versus_baseline.to for arm in arms if arm.versus_baseline is not None} - {compared.baseline}
+    minus = "difference" if others else f"minus {escape(compared.baseline)}"
+    for heading in ("n", "mean ± std", "training time", minus, "95 % interval", "pairs"):
         table.add_column(heading, justify="right")
-    published = any(arm.published is not None for arm in compared.arms)
+    published = any(arm.published is not None for arm in arms)
     if published:
         table.add_column("published", justify="right")
-        table.caption = f"published: {compared.source}, at the best test epoch; ours: at the last one"
+        ours = "ours: at the last one" if compared.quantity == TEST_ACCURACY else "ours too"
+        table.caption = f"published: {compared.source}, at the best test epoch; {ours}"
         table.caption_justify = "left"
-    searched = any(arm.choice is not None for arm in compared.arms)
+    searched = any(arm.choice is not None for arm in arms)
     if searched:
         table.add_column("val. acc.", justify="right")
         table.add_column("configuration, chosen on validation")
-    for arm in compared.arms:
-        cells = [*_measured_cells(arm, compared.baseline, digits), *_difference_cells(arm, baseline, digits)]
+    for arm in arms:
+        cells = [*_measured_cells(arm, compared, digits), *_difference_cells(arm, arms, compared, digits)]
         cells += [_published_cell(arm.published)] if published else []
         table.add_row(*cells, *(_choice_cells(arm.choice) if searched else []))
     return table
 
 
-def _measured_cells(arm: ArmResultView, baseline: str, digits: int) -> list[str]:
+def _title(compared: ComparisonView) -> str:
+    name = "final test accuracy" if compared.quantity == TEST_ACCURACY else compared.quantity
+    unit = name_of_unit(compared.unit)
+    return f"{name}, {unit}" if unit else name
+
+
+def _measured_cells(arm: ArmResultView, compared: ComparisonView, digits: int) -> list[str]:
     remark = chance_in_a_word(arm.chance)
+    mean, std = (written(value, compared.unit, digits) for value in (arm.mean, arm.std))
     return [
-        escape(arm.name) + (" (baseline)" if arm.name == baseline else ""),
+        escape(arm.name) + (" (baseline)" if arm.name == compared.baseline else ""),
         _of_wanted(arm.n, arm.n_wanted),
-        f"{percent(arm.mean, digits)} ± {percent(arm.std, digits)}" + (f" {remark}" if remark else ""),
+        f"{mean} ± {std}" + (f" {remark}" if remark else ""),
         duration(arm.train_time_s),
     ]
 
 
-def _difference_cells(arm: ArmResultView, baseline: ArmResultView, digits: int) -> list[str]:
-    versus, means = arm.versus_baseline, paired_means(arm, baseline)
+def _difference_cells(
+    arm: ArmResultView, arms: Sequence[ArmResultView], compared: ComparisonView, digits: int
+) -> list[str]:
+    versus = arm.versus_baseline
     if versus is None:
         return ["-", "-", "-"]
-    pairs = _of_wanted(versus.n, arm.n_wanted)
+    pairs, to = _of_wanted(versus.n, arm.n_wanted), "" if versus.to == compared.baseline else f" to {escape(versus.to)}"
+    means = paired_means(arm, arms)
     if means is None:
         return ["-", "-", pairs]
+    if compared.unit not in (Unit.ACCURACY, Unit.SHARE):
+        return [_signed(versus.difference, compared.unit) + to, _interval(versus, compared.unit), pairs]
     ends = means.shown_interval(digits)
     interval = "-" if ends is None else f"\\[{points(ends[0])}, {points(ends[1])}]"
-    return [points(means.shown_difference(digits)), interval, pairs]
+    return [points(means.shown_difference(digits)) + to, interval, pairs]
+
+
+def _signed(value: float | None, unit: Unit) -> str:
+    text = written(value, unit)
+    return text if value is None or value < 0 else f"+{text}"
+
+
+def _interval(versus: PairedDifferenceView, unit: Unit) -> str:
+    if versus.low is None or versus.high is None:
+        return "-"
+    return f"\\[{_signed(versus.low, unit)}, {_signed(versus.high, unit)}]"
 
 
 def _of_wanted(n: int, n_wanted: int) -> str:

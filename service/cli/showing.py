@@ -86,10 +86,20 @@ def _past(experiment: ExperimentView) -> Iterator[str]:
         yield f"best of {experiment.rerun_of}"
 
 
-def compare(experiment_id: Id, as_json: AsJson = False) -> None:
-    """Compare an experiment's arms: accuracy, time, and the paired difference to the baseline."""
+def compare(
+    experiment_id: Id,
+    quantity: Annotated[
+        str, typer.Option(metavar="NAME", help="What to compare, such as 'train_time_s' or 'time_sweep/accuracy'.")
+    ] = rendering.TEST_ACCURACY,
+    baseline: Annotated[
+        str | None,
+        typer.Option(metavar="ARM", help="Compare every arm with this one, instead of the pairs of the spec."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare an experiment's arms: a quantity, time, and the paired differences."""
     with connected() as client:
-        answer = client.comparison(experiment_id)
+        answer = client.comparison(experiment_id, quantity, baseline)
     if as_json:
         print_json(answer)
     else:
@@ -167,7 +177,8 @@ def follow_to_end(client: Client, experiment_id: str) -> None:
 
 
 def _print_comparison(compared: ComparisonView) -> None:
-    out.print(rendering.comparison_table(compared))
+    for table in rendering.comparison_tables(compared):
+        out.print(table)
     for note in compared.notes:
         out.print(note, markup=False, soft_wrap=True)
     if compared.front is not None:

@@ -1,1 +1,1 @@
-"""The control process: the reconciler carries out wishes, the housekeeper cleans up, the deliverer sends webhooks."""
+"""The control process: it carries out wishes, cleans up, sends webhooks, and adds what earlier versions left out."""

@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from service import signals
 from service.control.background import BackgroundThread
 from service.control.child import STOP_S
+from service.control.curves_filler import CurvesFiller
 from service.control.deliverer import Deliverer
 from service.control.housekeeper import Housekeeper
 from service.control.jobs import RayJobs, token_from
@@ -60,7 +61,12 @@ def _work(database: Database, settings: Settings, ended: threading.Event) -> Non
     """Run the threads until this process is asked to end."""
     with RayJobs(settings.ray_url, token_from(os.environ, settings.ray_token_file)) as jobs:
         reconciler = Reconciler(database, jobs, settings)
-        parts = (reconciler, Housekeeper(database, settings), Deliverer(database, settings))
+        parts = (
+            reconciler,
+            Housekeeper(database, settings),
+            Deliverer(database, settings),
+            CurvesFiller(database, settings),
+        )
         for part in parts:
             part.start()
         _watch(reconciler, ended)

@@ -9,6 +9,7 @@ from typing import assert_never
 
 from pydantic import ValidationError
 
+from service.curves import from_text
 from service.events import (
     EVENT,
     AnyEvent,
@@ -20,6 +21,7 @@ from service.events import (
     Outcome,
     RunFound,
     StageChanged,
+    StageCurved,
 )
 from service.reasons import NO_REASON, Reason, ReasonKind, cancelled, failed, waits_for_mlflow
 from service.states import RESTING, TERMINAL, WORK_TRANSITIONS, ExperimentState, Wanted, WorkState
@@ -124,6 +126,9 @@ def _store_effect(repository: Repository, row: ExperimentRow, event: AnyEvent) -
             row.mlflow_view = event.view or row.mlflow_view
         case OutboxChanged():
             _apply_outbox(row, event)
+        case StageCurved():
+            _apply_curves(repository, row.id, event)
+            return False
         case DriverStarted():
             pass
         case _:
@@ -207,6 +212,16 @@ def _apply_stage(repository: Repository, experiment: ExperimentRow, event: Stage
     if event.state in (WorkState.SUCCEEDED, WorkState.STOPPED):
         experiment.stages_done = repository.work.count_done_stages(experiment.id)
     return True
+
+
+def _apply_curves(repository: Repository, experiment_id: str, event: StageCurved) -> None:
+    if repository.work.stage(experiment_id, event.chain, event.stage) is None:
+        return
+    try:
+        packed = None if event.curves is None else from_text(event.curves)
+    except ValueError as error:
+        packed, event = None, event.model_copy(update={"error": f"{type(error).__name__}: {error}"})
+    repository.curves.put(experiment_id, event.chain, event.stage, packed, event.error)
 
 
 def _apply_run(repository: Repository, experiment_id: str, event: RunFound) -> None:

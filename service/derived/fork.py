@@ -137,7 +137,7 @@ class _Finder:
     def _seed_faults(self, parent: ExperimentRow) -> Iterator[FieldError]:
         succeeded = self._parents.chains_past(parent.id, self._stage)
         ids = ChainIds(self._name, {})
-        missing = [seed for seed in self._spec.seeds if ids.at(seed) not in succeeded]
+        missing = [seed for seed in self._spec.all_seeds if ids.at(seed) not in succeeded]
         if missing:
             named = ", ".join(map(str, missing[:MAX_NAMED]))
             more = f" and {len(missing) - MAX_NAMED} more" if missing[MAX_NAMED:] else ""

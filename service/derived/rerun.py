@@ -42,7 +42,7 @@ def rerun(search: Document, chosen: Mapping[str, Values], seeds: Sequence[int], 
             faults.
     """
     _check_seeds(search["seeds"], seeds)
-    common = {key: value for key, value in search.items() if key not in (*OF_CHOOSING, "arms", "baseline")}
+    common = {key: value for key, value in search.items() if key not in (*OF_CHOOSING, "arms", "baseline", "compare")}
     alone = _alone(search, common, chosen, seeds[0])
     _check_networks(alone, chosen)
     document = {**common, "name": name, "seeds": list(seeds), "arms": [each["arms"][0] for each in alone]}
@@ -50,6 +50,8 @@ def rerun(search: Document, chosen: Mapping[str, Values], seeds: Sequence[int], 
         document[MODEL] = alone[0][MODEL]
     if search.get("baseline") in chosen:
         document["baseline"] = search["baseline"]
+    if pairs := [pair for pair in search.get("compare") or () if {pair["arm"], pair["to"]} <= chosen.keys()]:
+        document["compare"] = pairs
     for key in SETTINGS:
         _write(document, key, alone)
     new_spec = parse(document)
@@ -94,7 +96,7 @@ def _in_full(alone: Document, key: str) -> Any:
 
 
 def _stages(spec: Experiment, arm: int) -> tuple[StageConfig, ...]:
-    return resolve_arm(spec, arm, spec.seeds[0])
+    return resolve_arm(spec, arm, spec.all_seeds[0])
 
 
 def _check_seeds(search_seeds: Sequence[int], seeds: Sequence[int]) -> None:

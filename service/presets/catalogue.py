@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.documents import load_yaml
 from service.errors import NotFound, shown
-from service.spec.merge import merged
+from service.spec.merge import changed
 
 FOLDER = Path(__file__).parent
 MINI = "-mini"
@@ -65,7 +65,9 @@ class Preset(_Record):
     @property
     def num_trials(self) -> int:
         """The number of its trials: one for each stage of each chain."""
-        return sum(len(arm["stages"]) for arm in self.spec["arms"]) * len(self.spec["seeds"])
+        seeds = self.spec["seeds"]
+        num_seeds = seeds["at_most"] if isinstance(seeds, Mapping) else len(seeds)
+        return sum(len(arm["stages"]) for arm in self.spec["arms"]) * int(num_seeds)
 
     def with_changes(self, changes: object) -> dict[str, Any]:
         """Return the spec with a user's changes merged into it by the rules for a spec's levels; lists are replaced.
@@ -78,7 +80,7 @@ class Preset(_Record):
             return dict(self.spec)
         if not isinstance(changes, Mapping):
             return changes  # type: ignore[return-value]
-        return merged(self.spec, changes)
+        return changed(self.spec, changes)
 
 
 @cache

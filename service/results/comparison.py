@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
 from service.events import ClassCounts
+from service.results.growing import CountedSeeds, GrowingRule, counted_seeds
 from service.results.seeds import MissingSeeds, SeedState, missing_in_words, missing_seeds
 from service.states import WorkState
 from service.statistics.paired import interval_of_mean
+from service.statistics.until import SeedOutcome
 from service.statistics.verdict import JudgedPair, Verdict, judge
 
 QUANTITY = "test/accuracy"
@@ -23,13 +25,13 @@ class Result:
     """The result of one chain.
 
     Attributes:
-        accuracy: Test accuracy after its last epoch, a fraction.
+        value: The value that is compared: by default the test accuracy after its last epoch, a fraction.
         train_time_s: Training time of all its committed epochs, in s.
         initial_sha256: Hash of the weights that its first stage started from; None if it was not recorded.
         test_set: The counts of the test set; None if they were not recorded.
     """
 
-    accuracy: float
+    value: float
     train_time_s: float
     initial_sha256: str | None = None
     test_set: ClassCounts | None = None
@@ -45,7 +47,7 @@ class SeedValue:
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """An arm's accuracy minus that of the baseline `to`, over the `n` seeds present in both.
+    """An arm's values minus those of the arm `to`, over the `n` seeds present in both.
 
     `differences` has the difference at each of these seeds, and `missing` says why the other seeds have none. `low`,
     `high`, `d_z`, `p`, `p_sign_flip` and `detectable` are those of `service.statistics.paired.PairedTest`. `p_holm` is
@@ -68,12 +70,13 @@ class PairedDifference:
     verdict: Verdict = Verdict.UNDECIDED
     reason: str | None = None
     is_apart: bool = False  # the arms started from different weights at a seed
+    decided_at: int | None = None  # the seed that decided the pair, if seeds were added until then
     judged: JudgedPair | None = None  # what the numbers and the verdict are read from
 
 
 @dataclass(frozen=True)
 class ArmResult:
-    """The result of an arm. `n` of its `n_wanted` seeds have a result; `values` are the accuracies at these seeds.
+    """The result of an arm. `n` of its `n_wanted` seeds have a result; `values` are the values at these seeds.
 
     `std` is the standard deviation of the sample; `low` and `high` bound the 95 % interval of the mean. `test_set` is
     None if it was not recorded, or not the same for all seeds.
@@ -93,15 +96,25 @@ class ArmResult:
     train_time_s: float | None
     test_set: ClassCounts | None
     versus_baseline: PairedDifference | None
+    beyond: tuple[SeedValue, ...] = ()  # values that do not count, since no decision has used them
+
+
+@dataclass(frozen=True)
+class FurtherPair:
+    """A pair whose arm is compared with several others: `versus_baseline` of the arm has only its first pair."""
+
+    arm: str
+    versus: PairedDifference
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All arms of an experiment, in the spec's order."""
+    """All arms of an experiment, in the spec's order, and the pairs that the arms themselves do not show."""
 
     quantity: str
     baseline: str
     arms: tuple[ArmResult, ...]
+    further_pairs: tuple[FurtherPair, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,22 +126,134 @@ class ComparedArm:
     results: Mapping[int, Result]
 
 
-def compare_arms(arms: Sequence[ComparedArm], baseline: str) -> Comparison:
+@dataclass(frozen=True)
+class Question:
+    """What is asked about the arms.
+
+    Attributes:
+        quantity: The name of the quantity.
+        higher_is_better: Whether a larger value is better.
+        margin: The largest difference that does not count; None: equivalence is not tested.
+        pairs: The names of an arm and of the arm that it is compared with; None: every arm with the baseline.
+    """
+
+    quantity: str = QUANTITY
+    higher_is_better: bool = True
+    margin: float | None = None
+    pairs: tuple[tuple[str, str], ...] | None = None
+
+    def pairs_of(self, arms: Sequence[ComparedArm], baseline: str) -> list[tuple[ComparedArm, ComparedArm]]:
+        """Return the arms of each pair."""
+        by_name = {arm.name: arm for arm in arms}
+        names = self.pairs or tuple((arm.name, baseline) for arm in arms if arm.name != baseline)
+        return [(by_name[arm], by_name[to]) for arm, to in names]
+
+
+DEFAULT_QUESTION = Question()
+
+
+def compare_arms(
+    arms: Sequence[ComparedArm],
+    baseline: str,
+    rule: GrowingRule | None = None,
+    question: Question = DEFAULT_QUESTION,
+) -> Comparison:
     """Compare the arms by the chains that have succeeded so far.
 
     Args:
         arms: All arms, in the order of the answer.
         baseline: The name of the arm that the others are compared with.
+        rule: What decides a pair, if seeds are added until then; None: the seeds are fixed.
+        question: What is asked about the arms.
     """
-    of_baseline = next(arm for arm in arms if arm.name == baseline)
-    versus = paired_differences([arm for arm in arms if arm is not of_baseline], of_baseline)
-    return Comparison(QUANTITY, baseline, tuple(_arm_result(arm, versus.get(arm.name)) for arm in arms))
+    pairs = question.pairs_of(arms, baseline)
+    if rule is None:
+        results = tuple(_arm_result(arm) for arm in arms)
+        return _with_pairs(question, baseline, results, pairs, paired_differences([pairs], question)[0])
+    counted = [counted_seeds(_outcomes(arm), _outcomes(to), rule) for arm, to in pairs]
+    versus = [_growing_difference(arm, to, each) for (arm, to), each in zip(pairs, counted, strict=True)]
+    of_arm = {
+        arm.name: [each for pair, each in zip(pairs, counted, strict=True) if any(one is arm for one in pair)]
+        for arm in arms
+    }
+    results = tuple(_growing_result(arm, of_arm[arm.name]) if of_arm[arm.name] else _arm_result(arm) for arm in arms)
+    return _with_pairs(question, baseline, results, pairs, versus)
 
 
-def _arm_result(arm: ComparedArm, versus: PairedDifference | None) -> ArmResult:
-    values = tuple(SeedValue(seed, arm.results[seed].accuracy) for seed in arm.seeds if seed in arm.results)
-    accuracies = [each.value for each in values]
-    low, high = interval_of_mean(accuracies)
+def compare_at_each_T(
+    arms_by_T: Mapping[int, Sequence[ComparedArm]],
+    baseline: str,
+    question: Question,
+) -> dict[int, Comparison]:
+    """Compare the arms at each T. All pairs at all T are judged together.
+
+    Args:
+        arms_by_T: All arms, with their results at each T.
+        baseline: As for `compare_arms`.
+        question: As for `compare_arms`.
+    """
+    pairs = {T: question.pairs_of(arms, baseline) for T, arms in arms_by_T.items()}
+    versus = paired_differences(list(pairs.values()), question)
+    return {
+        T: _with_pairs(question, baseline, tuple(_arm_result(arm) for arm in arms), pairs[T], of_T)
+        for (T, arms), of_T in zip(arms_by_T.items(), versus, strict=True)
+    }
+
+
+def _with_pairs(
+    question: Question,
+    baseline: str,
+    results: Sequence[ArmResult],
+    pairs: Sequence[tuple[ComparedArm, ComparedArm]],
+    versus: Sequence[PairedDifference],
+) -> Comparison:
+    """Return the comparison: each arm with its first pair, and the further pairs apart."""
+    first: dict[str, PairedDifference] = {}
+    further = []
+    for (arm, _), each in zip(pairs, versus, strict=True):
+        if first.setdefault(arm.name, each) is not each:
+            further.append(FurtherPair(arm.name, each))
+    arms = tuple(replace(result, versus_baseline=first.get(result.name)) for result in results)
+    return Comparison(question.quantity, baseline, arms, tuple(further))
+
+
+def _outcomes(arm: ComparedArm) -> list[SeedOutcome | None]:
+    """Return the arm's outcome at each seed, in the order of the spec."""
+    results = (arm.results.get(seed) for seed in arm.seeds)
+    return [None if each is None else SeedOutcome(each.value, each.initial_sha256) for each in results]
+
+
+def _growing_difference(arm: ComparedArm, baseline: ComparedArm, counted: CountedSeeds) -> PairedDifference:
+    """Return the difference over the seeds that count for a pair."""
+    one, other = (_cut(each, counted.num_counted, counted.num_wanted) for each in (arm, baseline))
+    pair = _pair(one, other)
+    seed = [*arm.seeds][counted.num_counted - 1] if counted.is_decided else None
+    if counted.judged is None:
+        return replace(pair, verdict=Verdict.NOT_COMPARABLE, decided_at=seed)
+    return replace(_with_numbers(pair, counted.judged), decided_at=seed)
+
+
+def _growing_result(arm: ComparedArm, counted: Sequence[CountedSeeds]) -> ArmResult:
+    """Return an arm over the seeds that count for one of its pairs; its other values are apart, in `beyond`."""
+    num_counted, num_wanted = (max(each.num_counted for each in counted), max(each.num_wanted for each in counted))
+    result = _arm_result(_cut(arm, num_counted, num_wanted))
+    beyond = [seed for seed in [*arm.seeds][num_counted:] if seed in arm.results]
+    return replace(result, beyond=tuple(SeedValue(seed, arm.results[seed].value) for seed in beyond))
+
+
+def _cut(arm: ComparedArm, num_counted: int, num_wanted: int) -> ComparedArm:
+    """Return an arm with its results at the first seeds only; later seeds that have a result are left out."""
+    counted = set([*arm.seeds][:num_counted])
+    wanted = [*arm.seeds.items()][:num_wanted]
+    seeds = {seed: state for seed, state in wanted if seed in counted or seed not in arm.results}
+    return ComparedArm(arm.name, seeds, {seed: arm.results[seed] for seed in counted if seed in arm.results})
+
+
+def _arm_result(arm: ComparedArm) -> ArmResult:
+    """Return an arm without its pair."""
+    values = tuple(SeedValue(seed, arm.results[seed].value) for seed in arm.seeds if seed in arm.results)
+    numbers = [each.value for each in values]
+    low, high = interval_of_mean(numbers)
     lost = Counter(each.state for seed, each in arm.seeds.items() if seed not in arm.results)
     test_sets = {result.test_set for result in arm.results.values()}
     return ArmResult(
@@ -139,43 +264,48 @@ def _arm_result(arm: ComparedArm, versus: PairedDifference | None) -> ArmResult:
         num_cancelled=lost[WorkState.CANCELLED],
         num_stopped=lost[WorkState.STOPPED],
         values=values,
-        mean=fmean(accuracies) if accuracies else None,
-        std=stdev(accuracies) if len(accuracies) > 1 else None,
+        mean=fmean(numbers) if numbers else None,
+        std=stdev(numbers) if len(numbers) > 1 else None,
         low=low,
         high=high,
         train_time_s=fmean(result.train_time_s for result in arm.results.values()) if arm.results else None,
         test_set=test_sets.pop() if len(test_sets) == 1 else None,
-        versus_baseline=versus,
+        versus_baseline=None,
     )
 
 
-def paired_differences(arms: Sequence[ComparedArm], baseline: ComparedArm) -> dict[str, PairedDifference]:
-    """Return the mean of each arm's results minus the baseline's over common seeds, with its test, by the arm's name.
+def paired_differences(
+    families: Sequence[Sequence[tuple[ComparedArm, ComparedArm]]], question: Question
+) -> list[list[PairedDifference]]:
+    """Return the mean of each arm's results minus the other's over common seeds, with its test, family by family.
 
-    All pairs are judged together, because with more pairs a difference by chance becomes more likely.
+    All pairs of all families are judged together, because with more pairs a difference by chance becomes more likely.
     """
-    pairs = [_pair(arm, baseline) for arm in arms]
-    judged = judge(
-        [None if pair.is_apart else [each.value for each in pair.differences] for pair in pairs],
-        higher_is_better=True,
-        margin=None,
-    )
-    return {
-        arm.name: replace(
-            pair,
-            difference=each.test.difference,
-            low=each.test.low,
-            high=each.test.high,
-            d_z=each.test.d_z,
-            p=each.test.p,
-            p_holm=each.p_holm,
-            p_sign_flip=each.test.p_sign_flip,
-            detectable=each.test.detectable,
-            verdict=each.verdict,
-            judged=each,
+    paired = [[_pair(arm, to) for arm, to in family] for family in families]
+    judged = iter(
+        judge(
+            [None if pair.is_apart else [each.value for each in pair.differences] for one in paired for pair in one],
+            higher_is_better=question.higher_is_better,
+            margin=question.margin,
         )
-        for arm, pair, each in zip(arms, pairs, judged, strict=True)
-    }
+    )
+    return [[_with_numbers(pair, next(judged)) for pair in family] for family in paired]
+
+
+def _with_numbers(pair: PairedDifference, judged: JudgedPair) -> PairedDifference:
+    return replace(
+        pair,
+        difference=judged.test.difference,
+        low=judged.test.low,
+        high=judged.test.high,
+        d_z=judged.test.d_z,
+        p=judged.test.p,
+        p_holm=judged.p_holm,
+        p_sign_flip=judged.test.p_sign_flip,
+        detectable=judged.test.detectable,
+        verdict=judged.verdict,
+        judged=judged,
+    )
 
 
 def _pair(arm: ComparedArm, baseline: ComparedArm) -> PairedDifference:
@@ -187,7 +317,7 @@ def _pair(arm: ComparedArm, baseline: ComparedArm) -> PairedDifference:
         return replace(pair, reason=f"no seed has a result in both arms: {missing_in_words(missing)}")
     if (reason := _started_apart(seeds, arm, baseline)) is not None:
         return replace(pair, reason=reason, is_apart=True)
-    differences = (SeedValue(seed, arm.results[seed].accuracy - baseline.results[seed].accuracy) for seed in seeds)
+    differences = (SeedValue(seed, arm.results[seed].value - baseline.results[seed].value) for seed in seeds)
     return replace(pair, differences=tuple(differences))
 
 

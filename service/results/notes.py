@@ -4,12 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from service.answers.chances import chance_in_words
 from service.answers.comparisons import ArmResultView, ComparisonView
+from service.answers.in_units import name_of_difference, name_of_unit, written
 from service.answers.rounding import digits_of, paired_means, percent
+from service.answers.units import Unit
 from service.presets.catalogue import Published
 from service.presets.recipe import Difference
 from service.results.comparison import Comparison
+from service.results.growing import GrowingRule
 from service.results.seeds import MissingSeeds, missing_in_words, seeds_in_words
-from service.statistics.verdict import Wording, sentence
+from service.statistics.until import growing_sentence
+from service.statistics.verdict import JudgedPair, Wording, sentence
 
 # The largest number of differences from a preset that a note lists. The note counts the others.
 MAX_DIFFERENCES = 8
@@ -17,24 +21,65 @@ MAX_DIFFERENCES = 8
 
 def notes_of(view: ComparisonView) -> list[str]:
     """Return the notes, each for one arm: first about lost chains, then about missing pairs, then about chance."""
-    digits = digits_of(view.arms, view.baseline)
-    baseline = next(arm for arm in view.arms if arm.name == view.baseline)
+    digits = digits_of(view.arms) if view.unit in (Unit.ACCURACY, Unit.SHARE) else 0
     return [
         *(note for arm in view.arms for note in _survivors(arm)),
-        *(note for arm in view.arms for note in _pairs(arm, baseline, digits)),
+        *(note for arm in view.arms for note in _beyond(arm)),
+        *(note for arm in view.arms for note in _pairs(arm, view, digits)),
         *(note for arm in view.arms for note in _chance(arm, digits)),
     ]
 
 
-def notes_of_verdicts(compared: Comparison, digits: int) -> list[str]:
-    """Return the verdict on each arm that is paired with the baseline, with so many digits after the point."""
-    points = Wording(lambda difference: percent(difference, digits), "points", step=0.01, step_name="1 point")
+def notes_of_verdicts(
+    compared: Comparison, unit: Unit, digits: int, margin: float | None, rule: GrowingRule | None = None
+) -> list[str]:
+    """Return the verdict on each pair of arms.
+
+    Args:
+        compared: The compared arms.
+        unit: The unit of the quantity.
+        digits: The number of digits after the point, for accuracies.
+        margin: The largest difference that does not count; None: equivalence was not tested.
+        rule: What decides a pair, if seeds are added until then; None: the seeds are fixed.
+    """
     pairs = [(arm.name, arm.versus_baseline) for arm in compared.arms if arm.versus_baseline is not None]
+    pairs += [(each.arm, each.versus) for each in compared.further_pairs]
     return [
-        sentence(name, versus.to, versus.judged, points, None, len(pairs))
+        sentence(name, versus.to, versus.judged, _wording(unit, digits, versus.judged), margin, len(pairs))
+        if rule is None
+        else growing_sentence(name, versus.to, versus.judged, _wording(unit, digits, versus.judged), rule.goal.margin)
         for name, versus in pairs
         if versus.judged is not None and versus.reason is None
     ]
+
+
+def _wording(unit: Unit, digits: int, pair: JudgedPair) -> Wording:
+    """Return how differences are written, and the difference for which the sentence gives a number of seeds."""
+    number, name = lambda difference: written(difference, unit, digits), name_of_difference(unit)
+    if unit is Unit.ACCURACY:
+        return Wording(number, name, step=0.01, step_name="1 point")
+    return Wording(number, name, step=(pair.test.detectable or 0.0) / 2, step_name="half of that")
+
+
+def note_of_counted_seeds() -> str:
+    """Return that the seeds were chosen by what this comparison does not show."""
+    return (
+        "the seeds are those up to the decision about the test accuracy of the spec's pairs; these intervals and p "
+        "values do not take this choice into account"
+    )
+
+
+def notes_of_curves(errors: Sequence[tuple[str, int]], *, are_filled: bool) -> list[str]:
+    """Return why values may be missing that follow from curves.
+
+    Args:
+        errors: Why stages have no curves, each text with the number of stages.
+        are_filled: Whether the curves of an experiment that an earlier version ran were read from storage.
+    """
+    failed = [
+        f"{count} stage(s) have no curves, and no value that follows from them: {error}" for error, count in errors
+    ]
+    return failed if are_filled else [*failed, "the curves of this experiment are being read from storage; ask again"]
 
 
 def _survivors(arm: ArmResultView) -> Iterator[str]:
@@ -48,19 +93,27 @@ def _survivors(arm: ArmResultView) -> Iterator[str]:
     yield f"{arm.name}: of {arm.n_wanted} seeds, {lost}; {over}"
 
 
-def _pairs(arm: ArmResultView, baseline: ArmResultView, digits: int) -> Iterator[str]:
+def _beyond(arm: ArmResultView) -> Iterator[str]:
+    """Yield the seeds that have a value and do not count."""
+    if arm.beyond:
+        seeds = seeds_in_words([each.seed for each in arm.beyond])
+        yield f"{arm.name}: {seeds} ran ahead of the seed that was next to decide, and are not counted"
+
+
+def _pairs(arm: ArmResultView, view: ComparisonView, digits: int) -> Iterator[str]:
     """Yield the seeds of a difference if some seeds are missing, or the reason why there is no difference."""
     versus = arm.versus_baseline
     if versus is None:
         return
     if versus.reason is not None:
         yield f"{arm.name} is not paired with {versus.to}: {versus.reason}"
-    elif versus.missing and (means := paired_means(arm, baseline)) is not None:
+    elif versus.missing and (means := paired_means(arm, view.arms)) is not None:
         seeds = seeds_in_words([each.seed for each in versus.differences])
         missing = [MissingSeeds(each.arm, each.state, each.failure, tuple(each.seeds)) for each in versus.missing]
+        of_arm, of_to = (written(mean, view.unit, digits) for mean in (means.arm, means.baseline))
         yield (
-            f"{arm.name} minus {versus.to}: over {seeds} only, where the means are {percent(means.arm, digits)} and "
-            f"{percent(means.baseline, digits)} %; {missing_in_words(missing)}"
+            f"{arm.name} minus {versus.to}: over {seeds} only, where the means are {of_arm} and "
+            f"{f'{of_to} {name_of_unit(view.unit)}'.rstrip()}; {missing_in_words(missing)}"
         )
 
 

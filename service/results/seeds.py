@@ -96,7 +96,7 @@ def _has_become(state: WorkState) -> str:
         case WorkState.WAITING | WorkState.RUNNING:
             return f"is {state}"
         case WorkState.SUCCEEDED:
-            return "has no test accuracy"
+            return "has no value"
         case _:
             assert_never(state)
 

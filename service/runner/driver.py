@@ -23,8 +23,9 @@ from service.plan import plan
 from service.runner import precision
 from service.runner.chains.bookkeeping import Bookkeeping, make_board
 from service.runner.chains.event_file import EventFile
-from service.runner.chains.journal import StudyJournal
+from service.runner.chains.journal import PairJournal, StudyJournal
 from service.runner.chains.ledger import Ledger
+from service.runner.chains.referee import Referee
 from service.runner.chains.study import Study
 from service.runner.outcome import announce_cancelled, outcome_of
 from service.runner.shipping.arms_table import arm_rows, in_lines
@@ -131,7 +132,7 @@ def _drive(
         announce_cancelled(ledger, events)
         outcome = Outcome(state=ExperimentState.CANCELLED, reason="cancelled while it ran")
     else:
-        outcome = outcome_of(board, ledger, outbox)
+        outcome = outcome_of(books, outbox)
         for line in in_lines(arm_rows(ledger)):
             log.info("%s", line)
     events.append(outcome)
@@ -144,8 +145,10 @@ def _open_books(spec: Experiment, folder: ExperimentFolder, events: EventFile, g
     ledger = Ledger(folder, plan(spec), events, generation)
     study = Study(spec, ledger, StudyJournal(folder.search))
     study.begin()
+    referee = Referee(spec, ledger, PairJournal(folder.decided))
+    referee.begin()
     ledger.announce_all()
-    return Bookkeeping(make_board(ledger, study), ledger, study)
+    return Bookkeeping(make_board(ledger, study, referee), ledger, study, referee)
 
 
 def _log_to(file: Path) -> None:

@@ -1,11 +1,12 @@
 """The outcome of an experiment, from the ends of its chains and the state of its outbox."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from service.events import ChainChanged, Outcome
 from service.failures import Failure, FailureSummary, FailureType
 from service.plan import Chain
-from service.runner.chains.board import Board, StageId
+from service.runner.chains.board import StageId
+from service.runner.chains.bookkeeping import Bookkeeping
 from service.runner.chains.event_file import EventFile
 from service.runner.chains.ledger import ChainStop, Ledger
 from service.runner.shipping.outbox import Outbox
@@ -16,20 +17,26 @@ from service.states import ExperimentState, WorkState
 MAX_ALIKE = 3
 
 
-def outcome_of(board: Board, ledger: Ledger, outbox: Outbox) -> Outcome:
+def outcome_of(books: Bookkeeping, outbox: Outbox) -> Outcome:
     """Return the outcome: succeeded, or failed.
 
-    An experiment fails if a chain failed, if MLflow refuses its points, or if its search has no result for an arm.
+    An experiment fails if a chain that its answer needs failed, if MLflow refuses its points, or if its search has no
+    result for an arm.
     """
+    board, ledger = books.board, books.ledger
     assert board.over, "Tune has ended, and something is left to run"
+    failed = [chain for chain in board.failed_chains if books.referee.needs(chain)]
     reasons, failure = [], None
     if outbox.refusal is not None:
         left = f"{num} points are" if (num := outbox.pending()) else "the end of its runs is"
         reasons = [f"{left} not in MLflow, which refuses: {outbox.refusal}"]
         failure = Failure.of(FailureType.TRACKING, f"MLflow refuses what is logged: {outbox.refusal}").summary
-    if board.failed_chains:
-        first = ledger.failure(board.failed_chains[0])
-        reasons, failure = [failed_in_words(board, ledger), *reasons], first.summary if first is not None else failure
+    if failed:
+        first = ledger.failure(failed[0])
+        reasons, failure = (
+            [failed_in_words(failed, board.num_chains, ledger), *reasons],
+            first.summary if first is not None else failure,
+        )
     for arm, stop in _arms_without_result(ledger):
         reasons.append(
             f"every configuration of {arm!r} was stopped, one of them for this reason: {stop.reason}; "
@@ -46,6 +53,7 @@ def _arms_without_result(ledger: Ledger) -> Iterator[tuple[str, ChainStop]]:
     stops: dict[str, ChainStop] = {}
     for chain in ledger.chains.values():
         key, stop = (chain.arm, chain.number), ledger.stop_of(chain)
+        stop = None if stop is not None and stop.is_needless else stop
         ended[key] = ended.get(key, True) and stop is None
         if stop is not None and (chain.arm not in stops or stop.failure is not None):
             stops[chain.arm] = stop
@@ -53,11 +61,11 @@ def _arms_without_result(ledger: Ledger) -> Iterator[tuple[str, ChainStop]]:
     yield from ((arm, stop) for arm, stop in stops.items() if arm not in with_result)
 
 
-def failed_in_words(board: Board, ledger: Ledger) -> str:
+def failed_in_words(failed: Sequence[Chain], num_chains: int, ledger: Ledger) -> str:
     """Return in words how many chains failed. Show a failure that several chains share, and name the other chains."""
     # The chains of the ledger have their proposed values. The chains of the board do not.
-    failed = [ledger.chains[chain.id] for chain in board.failed_chains]
-    head = f"{len(failed)} of {board.num_chains} chains failed"
+    failed = [ledger.chains[chain.id] for chain in failed]
+    head = f"{len(failed)} of {num_chains} chains failed"
     alike: list[tuple[int, str]] = []
     names: list[str] = []
     for failure, chains in _by_failure(failed, ledger).items():

@@ -71,7 +71,7 @@ def configured_arms(spec: Experiment, budgets: Budgets | None = None) -> tuple[t
 def oversized(spec: Experiment, budgets: Budgets) -> list[FieldError]:
     """Return the budgets that a spec exceeds even with one configuration of each arm."""
     sizes = [ArmSize(len(arm.stages)) for arm in spec.arms]
-    return [*budget_faults(sizes, len(spec.seeds), budgets, SEEDS)]
+    return [*budget_faults(sizes, len(spec.all_seeds), budgets, SEEDS)]
 
 
 def searched_spec(spec: Experiment) -> "SearchedSpec":
@@ -96,10 +96,10 @@ class SearchedSpec:
         self._spec, self._search = spec, spec.search
         self._names = [arm.name for arm in spec.arms]
         # Leave out keys that make no difference to an arm: they would be checked again for each configuration.
-        without = {"search", "early_stopping", "arms", "baseline", "seeds", *_IN_WORDS}
+        without = {"search", "early_stopping", "arms", "baseline", "compare", "margin", "seeds", *_IN_WORDS}
         document = spec.model_dump(mode="json", exclude_unset=True, exclude=without)
         # Write all defaults of the model: a place may be within a block that the spec leaves out.
-        self._common: Document = {**document, MODEL: spec.model.model_dump(mode="json"), "seeds": [spec.seeds[0]]}
+        self._common: Document = {**document, MODEL: spec.model.model_dump(mode="json"), "seeds": [spec.all_seeds[0]]}
         self._arms = [arm.model_dump(mode="json", exclude_unset=True) for arm in spec.arms]
 
     def arms(self, budgets: Budgets | None = None) -> tuple[tuple[ConfiguredArm, ...], ...]:
@@ -227,18 +227,18 @@ class SearchedSpec:
             values = of_all + _num_values(arm) + VALUES_OF_A_CONFIGURATION + VALUES_OF_A_PLACE * places
             sizes.append(ArmSize(len(arm["stages"]), count, known + num_ends, values))
         place = _SPACE if self._search.num_configurations is None else ("search", "num_configurations")
-        return budget_faults(sizes, len(self._spec.seeds), budgets, place)
+        return budget_faults(sizes, len(self._spec.all_seeds), budgets, place)
 
     def _count_faults(self, counts: Sequence[int]) -> Iterator[FieldError]:
         wanted = self._search.num_configurations or 0
         if max(counts) < wanted:
             detail = f"must be at most {max(counts):,}, the number of different configurations"
             yield FieldError.at(("search", "num_configurations"), wanted, detail)
-        value, num_chains = f"{sum(counts)} configurations of all arms", sum(counts) * len(self._spec.seeds)
+        value, num_chains = f"{sum(counts)} configurations of all arms", sum(counts) * len(self._spec.all_seeds)
         if sum(counts) > MAX_CONFIGURED:
             yield FieldError.at(_SPACE, value, f"must be at most {MAX_CONFIGURED:,}")
         elif num_chains > MAX_CHAINS:
-            detail = f"must give at most {MAX_CHAINS:,} chains, with {len(self._spec.seeds):,} seeds each"
+            detail = f"must give at most {MAX_CHAINS:,} chains, with {len(self._spec.all_seeds):,} seeds each"
             yield FieldError.at(_SPACE, value, detail)
 
     def _proposed(self, places: Sequence[str]) -> Sequence[Mapping[str, Any]]:
@@ -302,4 +302,4 @@ def _num_values(value: Any) -> int:
 
 
 def _stages(spec: Experiment, arm_index: int) -> tuple[StageConfig, ...]:
-    return resolve_arm(spec, arm_index, spec.seeds[0])
+    return resolve_arm(spec, arm_index, spec.all_seeds[0])

@@ -141,3 +141,10 @@ class Limits(Config):
     health: HealthLimits | None = Field(
         None, description="Limits for the layers of neurons; null: their rates are only logged."
     )
+
+
+class ArmPair(Config):
+    """Two arms to compare: the difference is `arm` minus `to`."""
+
+    arm: str = Field(description="Name of the arm that is judged.")
+    to: str = Field(description="Name of the arm that it is compared with.")

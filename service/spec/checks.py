@@ -4,16 +4,17 @@ pydantic skips the checks of a whole model once one of its fields has failed, bu
 answer. So these checks read the plain data. They skip malformed fields, because pydantic reports those.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import islice
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from service.errors import FieldError
-from service.spec.raw import dataset_of, items, levels_of, name_of
+from service.spec.raw import dataset_of, items, levels_of, name_of, num_seeds_of
 from service.spec.search_checks import search_faults
 from service.spec.stage_checks import stage_faults
+from service.spec.until_checks import until_faults
 from tet_core.config import FOR_STILL_IMAGES, ModelConfig, misfit
 
 MAX_CHAINS = 100_000
@@ -30,6 +31,7 @@ def cross_faults(raw: object) -> list[FieldError]:
         _doubled_arms,
         _doubled_seeds,
         _baseline,
+        _pairs,
         _input_size,
         _events_fit_the_augmentation,
         _learnable_tau,
@@ -38,6 +40,7 @@ def cross_faults(raw: object) -> list[FieldError]:
         _health,
         _workers,
         search_faults,
+        until_faults,
     )
     return [fault for check in checks for fault in islice(check(raw), MAX_COUNTED)]
 
@@ -66,11 +69,34 @@ def _doubled_seeds(raw: dict[str, Any]) -> Iterator[FieldError]:
 
 
 def _baseline(raw: dict[str, Any]) -> Iterator[FieldError]:
-    baseline = raw.get("baseline")
-    names = [name for _, arm in items(raw, "arms") if (name := name_of(arm)) is not None]
+    baseline, names = raw.get("baseline"), _names_of_arms(raw)
     if isinstance(baseline, str) and baseline not in names:
-        shown = ", ".join(map(repr, dict.fromkeys(names[:20]))) or "there is none"
-        yield FieldError.at(("baseline",), baseline, f"must be the name of an arm: {shown}")
+        yield FieldError.at(("baseline",), baseline, _must_be_an_arm(names))
+
+
+def _pairs(raw: dict[str, Any]) -> Iterator[FieldError]:
+    """Check that `compare` names two different arms in each pair, and no pair twice, in any order."""
+    names = _names_of_arms(raw)
+    first: dict[frozenset[str], int] = {}
+    for index, pair in items(raw, "compare"):
+        arm, to = (pair.get(key) if isinstance(pair, dict) else None for key in ("arm", "to"))
+        if not isinstance(arm, str) or not isinstance(to, str):
+            continue
+        unknown = [(key, name) for key, name in (("arm", arm), ("to", to)) if name not in names]
+        for key, name in unknown:
+            yield FieldError.at(("compare", index, key), name, _must_be_an_arm(names))
+        if arm == to and not unknown:
+            yield FieldError.at(("compare", index, "to"), to, "must be another arm than 'arm'")
+        if (before := first.setdefault(frozenset((arm, to)), index)) != index:
+            yield FieldError.at(("compare", index), f"{arm} and {to}", f"must differ from compare[{before}]")
+
+
+def _names_of_arms(raw: dict[str, Any]) -> dict[str, None]:
+    return dict.fromkeys(name for _, arm in items(raw, "arms") if (name := name_of(arm)) is not None)
+
+
+def _must_be_an_arm(names: Collection[str]) -> str:
+    return f"must be the name of an arm: {', '.join(map(repr, islice(names, 20))) or 'there is none'}"
 
 
 def _input_size(raw: dict[str, Any]) -> Iterator[FieldError]:
@@ -105,7 +131,7 @@ def _learnable_tau(raw: dict[str, Any]) -> Iterator[FieldError]:
 
 
 def _num_chains(raw: dict[str, Any]) -> Iterator[FieldError]:
-    num_arms, num_seeds = len(items(raw, "arms")), len(items(raw, "seeds"))
+    num_arms, num_seeds = len(items(raw, "arms")), num_seeds_of(raw)
     if num_arms * num_seeds > MAX_CHAINS:
         detail = f"{num_arms:,} arms times {num_seeds:,} seeds must give at most {MAX_CHAINS:,} chains"
         yield FieldError.at(("seeds",), f"{num_seeds} seeds", detail)

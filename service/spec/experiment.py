@@ -10,11 +10,12 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationError
 
 from service.errors import FieldError, SpecInvalid
-from service.spec.blocks import Limits, Resources, Retention, StartPoint, Webhook
+from service.spec.blocks import ArmPair, Limits, Resources, Retention, StartPoint, Webhook
 from service.spec.checks import cross_faults
 from service.spec.faults import faults_of
 from service.spec.posted import posted_faults
 from service.spec.search import EarlyStopping, Search
+from service.spec.seed_range import Seeds, SeedsUntil
 from tet_core.config import (
     AnalysisConfig,
     Augmentation,
@@ -33,7 +34,6 @@ from tet_core.config import (
     OptimizerConfig,
     Precision,
     ScheduleConfig,
-    Seed,
     SurrogateConfig,
     SyncNorm,
     TimeSweep,
@@ -45,7 +45,7 @@ from tet_core.config import (
 MAX_NAME_LENGTH = 80
 MAX_ARMS = 1_000
 MAX_STAGES = 100
-MAX_SEEDS = 100_000
+MAX_PAIRS = 1_000
 # Maximum number of faults that an answer lists: with more faults, the answer would be longer than the spec.
 MAX_FAULTS = 500
 
@@ -113,7 +113,17 @@ class Experiment(Overrides):
     baseline: str | None = Field(
         None, description="Name of the arm that the others are compared with; null: the first."
     )
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=MAX_SEEDS)]
+    compare: Annotated[tuple[ArmPair, ...], Field(min_length=1, max_length=MAX_PAIRS)] | None = Field(
+        None, description="The pairs of arms to compare; null: every arm with the baseline."
+    )
+    margin: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="The largest difference in accuracy that does not count, a fraction: two arms that differ by less "
+        "are equivalent. Null: equivalence is not tested.",
+    )
+    seeds: Seeds = Field(description="A list of seeds, or a range of seeds that ends once the arms are decided.")
     search: Search | None = Field(
         None, description="Try each arm at many settings; null: only at the settings of this spec."
     )
@@ -134,6 +144,24 @@ class Experiment(Overrides):
     def baseline_arm(self) -> str:
         """Name of the arm that the others are compared with."""
         return self.arms[0].name if self.baseline is None else self.baseline
+
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        """Every seed that the experiment may run; the last ones are left out if the arms are decided before."""
+        return self.seeds.numbers() if isinstance(self.seeds, SeedsUntil) else self.seeds
+
+    @property
+    def until(self) -> SeedsUntil | None:
+        """The range of seeds and the goal of an experiment that runs until its arms are decided; None for a list."""
+        return self.seeds if isinstance(self.seeds, SeedsUntil) else None
+
+    @property
+    def pairs(self) -> tuple[ArmPair, ...]:
+        """The pairs of arms that are compared: those of `compare`, or every other arm with the baseline."""
+        if self.compare is not None:
+            return self.compare
+        to = self.baseline_arm
+        return tuple(ArmPair(arm=arm.name, to=to) for arm in self.arms if arm.name != to)
 
 
 def parse_posted(raw: object) -> Experiment:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -31,6 +31,8 @@ class _Place:
     wanted: Any = None
     metadata: tuple[Any, ...] = ()
     owner: type[BaseModel] | None = None
+    # The other forms that are accepted at the same path: the tagged members of a union of which this is one.
+    others: tuple[Any, ...] = ()
 
 
 def faults_of(model: type[BaseModel], error: ValidationError, *, limit: int) -> tuple[list[FieldError], int]:
@@ -67,8 +69,18 @@ def _locate(model: type[BaseModel], location: Sequence[str | int]) -> _Place:
         if (members := _members(place.wanted)) and part in members:
             place.wanted = members[str(part)]
             continue
+        if (forms := _forms(place.wanted)) and part in forms:
+            place.wanted = forms.pop(str(part))
+            place.others = tuple(forms.values())
+            continue
         place.path.append(part)
+        place.others = ()
         _descend(place, part)
+    _unwrap(place)
+    return place
+
+
+def _unwrapped(place: _Place) -> _Place:
     _unwrap(place)
     return place
 
@@ -98,9 +110,17 @@ def _members(wanted: Any) -> dict[str, type[BaseModel]]:
     members = {}
     for member in get_args(wanted):
         for key in ("name", "kind"):
-            if key in member.model_fields:
+            if key in getattr(member, "model_fields", ()):
                 members.update(dict.fromkeys(get_args(member.model_fields[key].annotation), member))
     return members
+
+
+def _forms(wanted: Any) -> dict[str, Any]:
+    """Return the members of a union that pydantic tells apart by `Tag`, by tag; an empty dict for any other type."""
+    if get_origin(wanted) not in (Union, types.UnionType):
+        return {}
+    tagged = ((member, item) for member in get_args(wanted) for item in getattr(member, "__metadata__", ()))
+    return {item.tag: member for member, item in tagged if isinstance(item, Tag)}
 
 
 def _descend(place: _Place, part: str | int) -> None:
@@ -148,10 +168,17 @@ def _unknown_key(place: _Place) -> str:
 
 
 def _accepted(place: _Place) -> str:
-    """Return what is accepted at a place, from its type and limits."""
+    """Return what is accepted at a place, from its type and limits; with other forms, also these."""
+    others = (_accepted(_unwrapped(_Place(wanted=other))) for other in place.others)
+    return ", or ".join([_of_this_form(place), *others])
+
+
+def _of_this_form(place: _Place) -> str:
     wanted = place.wanted
     if members := _members(wanted):
         return f"a mapping with '{_tag(members)}' one of {_listed(members)}"
+    if forms := _forms(wanted):
+        return ", or ".join(_accepted(_unwrapped(_Place(wanted=form))) for form in forms.values())
     if get_origin(wanted) is Literal:
         return f"one of {_listed(get_args(wanted))}"
     if isinstance(wanted, type) and issubclass(wanted, BaseModel):

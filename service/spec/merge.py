@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from service.spec.raw import name_of
+
 
 def merged(*levels: Mapping[str, Any]) -> dict[str, Any]:
     """Merge settings by key; a later level wins.
@@ -22,6 +24,20 @@ def merged(*levels: Mapping[str, Any]) -> dict[str, Any]:
             if value is not None:
                 result[key] = _joined(result.get(key), value)
     return result
+
+
+def changed(spec: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge a user's changes into a valid spec; lists are replaced whole.
+
+    If the changes have other arms and no pairs of their own, the spec's pairs of arms that are gone are left out.
+    """
+    document = merged(spec, changes)
+    if "compare" in document and "compare" not in changes and isinstance(document["arms"], list | tuple):
+        names = {name for arm in document["arms"] if (name := name_of(arm)) is not None}
+        document["compare"] = [pair for pair in document["compare"] if {pair["arm"], pair["to"]} <= names]
+        if not document["compare"]:
+            del document["compare"]
+    return document
 
 
 def _joined(below: Any, value: Any) -> Any:

@@ -28,6 +28,13 @@ def items(raw: dict[str, Any], key: str) -> list[tuple[int, Any]]:
     return list(enumerate(value)) if isinstance(value, list | tuple) else []
 
 
+def num_seeds_of(raw: dict[str, Any]) -> int:
+    """Return the number of seeds, as a list or as the largest number of a range; 0 if there is neither."""
+    seeds = raw.get("seeds")
+    at_most = seeds.get("at_most") if isinstance(seeds, dict) else len(items(raw, "seeds"))
+    return at_most if type(at_most) is int else 0
+
+
 def name_of(block: object) -> str | None:
     """Return the name of a block, or None."""
     name = block.get("name") if isinstance(block, dict) else None

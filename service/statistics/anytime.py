@@ -14,7 +14,7 @@ Sequential Analysis, 2025 (arXiv:2310.03722), with a Gaussian prior on the effec
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 # Precision of the prior on the effect size. At 1, effects of 1 to 2 standard deviations are found soonest.
@@ -23,9 +23,12 @@ C2 = 1.0
 
 def log_e_value(differences: Sequence[float]) -> float:
     """Return log M, the evidence of these differences against a mean of 0; 0 for none, or if all are 0."""
-    n = len(differences)
+    return _log_e(len(differences), math.fsum(differences), math.fsum(x * x for x in differences))
+
+
+def _log_e(n: int, s: float, v: float) -> float:
+    """Return log M from n, S and V."""
     weight = n + C2
-    s, v = math.fsum(differences), math.fsum(x * x for x in differences)
     if v == 0:
         return 0.0
     # (n + c²) V - S², as a sum of two terms of which none is negative: rounding cannot make it 0.
@@ -77,13 +80,12 @@ def first_possible_n(alpha: float) -> int:
     return n
 
 
-def confidence_sequence(differences: Iterable[float], alpha: float) -> list[Interval]:
-    """Return the interval after each seed: the intersection of all intervals until then.
+def confidence_sequence(differences: Iterable[float], alpha: float) -> Iterator[Interval]:
+    """Yield the interval after each seed: the intersection of all intervals until then.
 
     With probability 1 - alpha all of them contain the true mean, so their intersection does too. If differences are not
     Gaussian, the intersection may be empty; then the newest interval stands alone.
     """
-    sequence: list[Interval] = []
     running, mean, squares = Interval(None, None), 0.0, 0.0
     for n, difference in enumerate(differences, start=1):
         # Welford's update: stable, and one step for each seed.
@@ -91,14 +93,16 @@ def confidence_sequence(differences: Iterable[float], alpha: float) -> list[Inte
         mean += deviation / n
         squares += deviation * (difference - mean)
         running = _intersection(running, _interval(n, mean, squares, alpha))
-        sequence.append(running)
-    return sequence
+        yield running
 
 
-def anytime_p(differences: Sequence[float]) -> float:
+def anytime_p(differences: Iterable[float]) -> float:
     """Return `min(1, 1 / max M)` over all looks so far: a p value that may be looked at after every seed."""
-    largest = max((log_e_value(differences[:n]) for n in range(1, len(differences) + 1)), default=0.0)
-    return min(1.0, math.exp(-largest))
+    largest = s = v = 0.0
+    for n, difference in enumerate(differences, start=1):
+        s, v = s + difference, v + difference * difference
+        largest = max(largest, _log_e(n, s, v))
+    return math.exp(-largest)
 
 
 def _intersection(a: Interval, b: Interval) -> Interval:

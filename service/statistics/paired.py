@@ -10,11 +10,10 @@ from statistics import fmean, stdev
 
 from scipy.special import nctdtrinc, stdtr, stdtrit
 
+from service.statistics.level import ALPHA, CONFIDENCE
 from service.statistics.sign_flip import sign_flip_p
 
-CONFIDENCE = 0.95
-# The level of all pairs of an experiment together, and the power that `detectable` is computed for.
-ALPHA = 1 - CONFIDENCE
+# The power that `detectable` is computed for.
 POWER = 0.8
 # No plan of more seeds than this is proposed.
 MOST_SEEDS = 10_000

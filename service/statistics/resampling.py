@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
 from service.statistics.anytime import Interval
-from service.statistics.paired import CONFIDENCE
+from service.statistics.level import CONFIDENCE
 from service.statistics.verdict import Wording
 
 # With this many draws an end of an interval varies by about 3 % of the interval's half width. The seed is fixed, and so

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
-from service.statistics.paired import ALPHA, PairedTest, equivalence_p, holm, paired_test, seeds_needed
+from service.statistics.level import ALPHA
+from service.statistics.paired import PairedTest, equivalence_p, holm, paired_test, seeds_needed
 from service.statistics.sign_flip import smallest_p
 
 
@@ -74,7 +75,7 @@ class Wording:
 
     Attributes:
         number: Writes a difference without its unit, such as 0.018 as "1.8".
-        unit: The unit, such as "points".
+        unit: The unit, such as "points"; empty if there is none.
         step: A difference that a reader understands, for "1 point takes about 9 seeds".
         step_name: That difference in words, such as "1 point".
     """
@@ -83,6 +84,10 @@ class Wording:
     unit: str
     step: float
     step_name: str
+
+    def with_unit(self, difference: float) -> str:
+        """Return a difference with its unit."""
+        return f"{self.number(difference)} {self.unit}".rstrip()
 
 
 def sentence(arm: str, to: str, pair: JudgedPair, wording: Wording, margin: float | None, num_pairs: int) -> str:
@@ -102,11 +107,11 @@ def sentence(arm: str, to: str, pair: JudgedPair, wording: Wording, margin: floa
             return f"{arm} and {to} cannot be compared."
         case Verdict.BETTER | Verdict.WORSE:
             assert test.difference is not None
-            amount = wording.number(abs(test.difference))
-            return f"{arm} is {pair.verdict} than {to} by {amount} {wording.unit}{_evidence(pair, wording)}."
+            amount = wording.with_unit(abs(test.difference))
+            return f"{arm} is {pair.verdict} than {to} by {amount}{_evidence(pair, wording)}."
         case Verdict.EQUIVALENT:
             assert margin is not None
-            within = f"within ±{wording.number(margin)} {wording.unit}"
+            within = f"within ±{wording.with_unit(margin)}"
             return f"{arm} and {to} are equivalent {within}{_evidence(pair, wording)}."
         case Verdict.UNDECIDED:
             return f"{arm} against {to} is undecided: {_undecided(test, wording, num_pairs)}"
@@ -119,11 +124,11 @@ def _evidence(pair: JudgedPair, wording: Wording) -> str:
     p = pair.p_equivalence if pair.verdict is Verdict.EQUIVALENT else pair.p_holm
     assert p is not None
     if test.low is None or test.high is None:
-        return f", n={test.n}, p={_p(p)}"
+        return f", n={test.n}, p={p_in_words(p)}"
     ends = sorted((test.low, test.high), key=abs) if test.low * test.high > 0 else [test.low, test.high]
     if pair.verdict is not Verdict.EQUIVALENT:  # the sentence has said the direction
         ends = [abs(end) for end in ends]
-    return f" [{wording.number(ends[0])}, {wording.number(ends[1])}], n={test.n}, p={_p(p)}"
+    return f" [{wording.number(ends[0])}, {wording.number(ends[1])}], n={test.n}, p={p_in_words(p)}"
 
 
 def _undecided(test: PairedTest, wording: Wording, num_pairs: int) -> str:
@@ -134,11 +139,11 @@ def _undecided(test: PairedTest, wording: Wording, num_pairs: int) -> str:
     if test.std is None or test.detectable is None:
         if test.difference == 0:
             return f"all {test.n} differences are zero."
-        p = _p(smallest_p(test.n))
+        p = p_in_words(smallest_p(test.n))
         return (
             f"all {test.n} differences are equal, so their spread is unknown; {test.n} seeds prove no more than p={p}."
         )
-    least = f"{wording.number(test.detectable)} {wording.unit}"
+    least = wording.with_unit(test.detectable)
     found = f"these {test.n} seeds would have found a difference of {least} or more"
     if test.detectable <= wording.step:
         return f"{found}."
@@ -146,5 +151,6 @@ def _undecided(test: PairedTest, wording: Wording, num_pairs: int) -> str:
     return f"{found}; {wording.step_name} takes {'more than 10,000' if needed is None else f'about {needed}'} seeds."
 
 
-def _p(p: float) -> str:
+def p_in_words(p: float) -> str:
+    """Return a p value with two digits; below 0.001 only that."""
     return "0.001 or less" if p <= 0.001 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"

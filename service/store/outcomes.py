@@ -5,7 +5,7 @@ metrics of every stage. A stage of a deep network has hundreds of metrics. For t
 times as long as these queries.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -43,7 +43,8 @@ class ChainOutcome:
 
     Attributes:
         hyperparameters: The values of its configuration; all chains of the configuration share them.
-        stages: Its stages. Only the last train stage of a chain that has succeeded has metrics, those in `READ`.
+        stages: Its stages. Only the last train stage of a chain that has succeeded has metrics: those in `READ`, and
+            the further one that was asked for.
     """
 
     id: str
@@ -61,9 +62,14 @@ class Outcomes:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def of(self, experiment_id: str) -> list[ChainOutcome]:
-        """Return all chains in the plan's order. This takes four queries for any number of chains."""
-        metrics = self._metrics(experiment_id)
+    def of(self, experiment_id: str, also: str | None = None) -> list[ChainOutcome]:
+        """Return all chains in the plan's order. This takes four queries for any number of chains.
+
+        Args:
+            experiment_id: The experiment's id.
+            also: A further metric to read.
+        """
+        metrics = self._metrics(experiment_id, READ if also is None or also in READ else (*READ, also))
         values = self._hyperparameters(experiment_id)
         stages: dict[str, list[StageOutcome]] = {}
         for chain_id, index, kind, state, time_s, initial, failure, test_set in self._session.execute(
@@ -79,6 +85,13 @@ class Outcomes:
             for id_, arm, seed, number, state in self._session.execute(query)
         ]
 
+    def last_rows(self, experiment_id: str, kind: str, metric: str) -> dict[str, float | None]:
+        """Return a metric of the newest row of each chain's last succeeded analysis of a kind, by the chain's id."""
+        value = StageRow.metrics[metric].as_float()
+        query = select(StageRow.chain_id, value).where(StageRow.experiment_id == experiment_id, StageRow.kind == kind)
+        query = query.where(StageRow.state == WorkState.SUCCEEDED).order_by(StageRow.chain_id, StageRow.index)
+        return {row.chain_id: row[1] for row in self._session.execute(query)}
+
     def _hyperparameters(self, experiment_id: str) -> dict[tuple[str, int], dict[str, Any]]:
         """Return the values of each configuration by arm and number, read from its first chain."""
         key = ChainRow.arm, ChainRow.configuration
@@ -87,13 +100,13 @@ class Outcomes:
         query = select(*key, ChainRow.hyperparameters).where(is_its, ChainRow.position.in_(firsts))
         return {(arm, number): values for arm, number, values in self._session.execute(query)}
 
-    def _metrics(self, experiment_id: str) -> dict[tuple[str, int], Mapping[str, float]]:
+    def _metrics(self, experiment_id: str, names: Sequence[str]) -> dict[tuple[str, int], Mapping[str, float]]:
         """Return the metrics of the last train stage of each chain that has succeeded, by chain and index."""
         last = select(StageRow.chain_id, func.max(StageRow.index).label("index"))
         last = last.where(StageRow.experiment_id == experiment_id, StageRow.kind == "train")
         of_chain = last.group_by(StageRow.chain_id).subquery()
         # The database takes the few metrics out of the many.
-        values = (StageRow.metrics[name].as_float() for name in READ)
+        values = (StageRow.metrics[name].as_float() for name in names)
         query = (
             select(StageRow.chain_id, StageRow.index, *values)
             .join(of_chain, and_(of_chain.c.chain_id == StageRow.chain_id, of_chain.c.index == StageRow.index))
@@ -101,7 +114,7 @@ class Outcomes:
             .where(StageRow.experiment_id == experiment_id, ChainRow.state == WorkState.SUCCEEDED)
         )
         return {
-            (chain_id, index): {name: value for name, value in zip(READ, found, strict=True) if value is not None}
+            (chain_id, index): {name: value for name, value in zip(names, found, strict=True) if value is not None}
             for chain_id, index, *found in self._session.execute(query)
         }
 

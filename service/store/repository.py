@@ -6,6 +6,7 @@ from service.store.event_log import EventLog, EventOffsets
 from service.store.experiment_queries import Experiments
 from service.store.outcomes import Outcomes
 from service.store.requests import Requests
+from service.store.stored_curves import StoredCurves
 from service.store.sums import Sums
 from service.store.transitions import Transitions
 from service.store.upkeep import Upkeep
@@ -22,6 +23,7 @@ class Repository:
         requests: Stores the requests of users about an experiment.
         work: Reads and changes chains and stages.
         outcomes: Reads the chains and stages that results are computed from.
+        curves: Stores and reads the curves of stages.
         sums: Adds up totals over the chains of an experiment.
         events: The stream of events that clients follow.
         event_offsets: The offsets up to which the drivers' event files have been read.
@@ -38,6 +40,7 @@ class Repository:
         self.requests = Requests(session, self.experiments, self.events)
         self.work = Work(session)
         self.outcomes = Outcomes(session)
+        self.curves = StoredCurves(session)
         self.sums = Sums(session)
         self.verifications = Verifications(session, self.experiments)
         self.upkeep = Upkeep(session)

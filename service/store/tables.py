@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Float, ForeignKey, ForeignKeyConstraint, Index, Integer, String, Text
+from sqlalchemy import JSON, Boolean, Float, ForeignKey, ForeignKeyConstraint, Index, Integer, LargeBinary, String, Text
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -79,6 +79,8 @@ class ExperimentRow(Table):
     notify_tries: Mapped[int] = mapped_column(Integer, default=0)
     notify_error: Mapped[str] = mapped_column(Text, default="")
     notified_at: Mapped[datetime | None]
+    # Whether the curves of all stages that have ended are stored, as far as they exist.
+    has_curves: Mapped[bool] = mapped_column(Boolean, default=False)
 
     __table_args__ = (Index("ix_experiments_newest", "created_at", "id"),)
 
@@ -150,7 +152,7 @@ class ChainRow(Table):
     state: Mapped[str] = mapped_column(String(16), default="waiting")
     # The number of its configuration within the arm, from 0.
     configuration: Mapped[int] = mapped_column(Integer, default=0)
-    # Why the search stopped the chain; empty if the search did not stop the chain.
+    # Why the chain was stopped: by a search, or because no decision needs it; empty if it was not.
     reason: Mapped[str] = mapped_column(Text, default="")
     mlflow_run_id: Mapped[str | None] = mapped_column(String(64))
     stages: Mapped[list["StageRow"]] = relationship(order_by="StageRow.index", lazy="selectin", viewonly=True)
@@ -188,6 +190,30 @@ class StageRow(Table):
             ["chains.experiment_id", "chains.id"],
             ondelete="CASCADE",
             name="fk_stages_chain",
+        ),
+    )
+
+
+class CurvesRow(Table):
+    """The curves of one stage that has ended, as `service.curves.packed` packs them; None if there are none."""
+
+    __tablename__ = "curves"
+
+    experiment_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    chain_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    index: Mapped[int] = mapped_column(Integer, primary_key=True)
+    packed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    # The summary of the curves, so that a comparison need not unpack them.
+    summary: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    # Why there are no curves; empty if there are.
+    error: Mapped[str] = mapped_column(Text, default="")
+
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["experiment_id", "chain_id", "index"],
+            ["stages.experiment_id", "stages.chain_id", "stages.index"],
+            ondelete="CASCADE",
+            name="fk_curves_stage",
         ),
     )
 

@@ -29,9 +29,9 @@ def resolved_spec(spec: Experiment) -> ResolvedSpec:
             name=arm.name,
             stages=[
                 {"kind": stage.kind} | config.model_dump(mode="json", exclude={"seed": True, "train": {"seed"}})
-                for stage, config in zip(arm.stages, resolve_arm(spec, number, spec.seeds[0]), strict=True)
+                for stage, config in zip(arm.stages, resolve_arm(spec, number, spec.all_seeds[0]), strict=True)
             ],
         )
         for number, arm in enumerate(spec.arms)
     ]
-    return ResolvedSpec(baseline=spec.baseline_arm, seeds=list(spec.seeds), arms=arms)
+    return ResolvedSpec(baseline=spec.baseline_arm, seeds=list(spec.all_seeds), arms=arms)

@@ -14,7 +14,8 @@ from service.api.context import InContext
 from service.documents import MEDIA_TYPES, read_document
 from service.errors import shown
 from service.presets import catalogue
-from service.spec.experiment import MAX_ARMS, MAX_SEEDS, Experiment, Name
+from service.spec.experiment import MAX_ARMS, Experiment, Name
+from service.spec.seed_range import MAX_SEEDS
 from service.text import without_hidden
 from tet_core.config import Seed, TrainPart
 

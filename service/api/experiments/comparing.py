@@ -1,49 +1,181 @@
 """The API's answer about the comparison of an experiment's arms."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import fmean
+from dataclasses import dataclass, replace
 
-from service.answers.chances import ChanceView
-from service.answers.comparisons import (
-    ArmResultView,
-    ChoiceView,
-    ComparisonView,
-    FrontPointView,
-    FrontView,
-)
+from service.answers.comparisons import ArmResultView, ArmsAtTView, ComparisonView
 from service.answers.rounding import digits_of
+from service.answers.units import Unit
 from service.api.context import Context
-from service.chance import against_chance
-from service.events import ClassCounts
+from service.api.experiments.searched_arms import chance_of, front_view, with_choice
+from service.curves import BEST_TEST
 from service.presets.catalogue import presets
 from service.presets.recipe import differences_from, test_set_differences
-from service.results.comparison import ComparedArm, Comparison, compare_arms
-from service.results.front import FrontMember, search_front
-from service.results.notes import notes_of, notes_of_unpublished, notes_of_verdicts
+from service.results.comparison import ComparedArm, Comparison, Question, compare_arms, compare_at_each_T
+from service.results.growing import growing_rule
+from service.results.notes import (
+    note_of_counted_seeds,
+    notes_of,
+    notes_of_curves,
+    notes_of_unpublished,
+    notes_of_verdicts,
+)
+from service.results.quantities import DEFAULT, Quantity, Source, arm_of, quantity_of
 from service.results.seeds import seed_states
 from service.results.tried import Tried, best_by_arm, tried_by_arm
+from service.results.values import values_by_T, values_of, with_values
 from service.spec import Experiment, parse
-from service.spec.search import Search
+from service.states import TERMINAL
 from service.store.outcomes import ChainOutcome
+from service.store.tables import ExperimentRow
 
 
-def comparison_view(context: Context, experiment_id: str) -> ComparisonView:
-    """Compare the arms by the chains that have succeeded; in a search, each arm at its best configuration."""
+@dataclass(frozen=True)
+class _Read:
+    """What a comparison reads from the database. `values` are those of the chains, at each T or at None."""
+
+    row: ExperimentRow
+    spec: Experiment
+    quantity: Quantity
+    chains: Sequence[ChainOutcome]
+    values: Mapping[int | None, Mapping[str, float]]
+    errors: Sequence[tuple[str, int]]
+
+
+def comparison_view(
+    context: Context, experiment_id: str, quantity_name: str = DEFAULT.name, baseline: str | None = None
+) -> ComparisonView:
+    """Compare the arms by the chains that have succeeded; in a search, each arm at its best configuration.
+
+    Args:
+        context: The API's parts.
+        experiment_id: The experiment's id.
+        quantity_name: The quantity that is compared.
+        baseline: The arm that every other arm is compared with. None: the pairs and the baseline of the spec.
+
+    Raises:
+        NotFound: There is no such experiment.
+        SpecInvalid: The experiment has no such quantity or arm.
+    """
+    read = _read(context, experiment_id, quantity_name)
+    spec, quantity = read.spec, read.quantity
+    to = spec.baseline_arm if baseline is None else arm_of(spec, baseline)
+    question = Question(
+        quantity=quantity.name,
+        higher_is_better=quantity.higher_is_better,
+        margin=spec.margin if quantity.unit is Unit.ACCURACY else None,
+        pairs=_named_pairs(spec) if baseline is None else None,
+    )
+    tried = tried_by_arm(read.chains)
+    best = best_by_arm(tried)
+    arms = _arms(spec, read.chains, best)
+    rule = growing_rule(spec)
+    decides = quantity is DEFAULT and baseline is None
+    if rule is not None and not decides:  # the test accuracy of the spec's pairs has decided which seeds count
+        decided = compare_arms(arms, spec.baseline_arm, rule, Question(pairs=_named_pairs(spec)))
+        arms = [_only(arm, [each.seed for each in one.values]) for arm, one in zip(arms, decided.arms, strict=True)]
+    if quantity.has_T:
+        return _view_by_T(read, question, to, arms, _chain_ids(read.chains, best))
+    if quantity is not DEFAULT:
+        arms = with_values(arms, _chain_ids(read.chains, best), read.values[None])
+    used = rule if decides else None
+    compared = compare_arms(arms, to, used, question)
+    view = _view(compared, quantity)
+    if spec.search is not None:
+        chosen = [with_choice(arm, best.get(arm.name), tried.get(arm.name, [])) for arm in view.arms]
+        front = front_view(spec.search, read.chains, tried) if quantity is DEFAULT else None
+        view = view.model_copy(update={"arms": chosen, "front": front})
+    verdicts = notes_of_verdicts(compared, quantity.unit, _digits(view), question.margin, used)
+    view = view.model_copy(update={"notes": [*verdicts, *notes_of(view), *_notes_on_data(read, decides=decides)]})
+    if quantity.name in (DEFAULT.name, BEST_TEST):
+        return _with_published(view, read.row.preset, spec, compared)
+    return view
+
+
+def _named_pairs(spec: Experiment) -> tuple[tuple[str, str], ...] | None:
+    return None if spec.compare is None else tuple((pair.arm, pair.to) for pair in spec.compare)
+
+
+def _notes_on_data(read: _Read, *, decides: bool) -> list[str]:
+    """Return the notes on what the numbers rest on.
+
+    Args:
+        read: What was read.
+        decides: Whether the comparison is the one that decides how many seeds are added.
+    """
+    growing = read.spec.until is not None and not decides
+    from_curves = read.quantity.source in (Source.SUMMARY, Source.TIME_SWEEP)
+    return [
+        *([note_of_counted_seeds()] if growing else []),
+        *(
+            notes_of_curves(read.errors, are_filled=read.row.has_curves or read.row.state not in TERMINAL)
+            if from_curves
+            else []
+        ),
+    ]
+
+
+def _read(context: Context, experiment_id: str, quantity_name: str) -> _Read:
+    """Read the chains of an experiment and their values, in one transaction."""
     with context.database.reading() as repository:
         row = repository.experiments.get(experiment_id)
-        chains = repository.outcomes.of(experiment_id)
-    spec = parse(row.spec)
-    tried = tried_by_arm(chains)
-    best = best_by_arm(tried)
-    compared = compare_arms(_arms(spec, chains, best), spec.baseline_arm)
+        spec = parse(row.spec)
+        quantity = quantity_of(spec, quantity_name)
+        also = quantity.name if quantity.source is Source.LAST_EPOCH else None
+        chains = repository.outcomes.of(experiment_id, also)
+        values: dict[int | None, dict[str, float]] = {}
+        if quantity.has_T:
+            values |= values_by_T(repository, experiment_id, quantity)
+        elif quantity is not DEFAULT:
+            values[None] = values_of(repository, experiment_id, chains, quantity)
+        return _Read(row, spec, quantity, chains, values, repository.curves.errors(experiment_id))
+
+
+def _view(compared: Comparison, quantity: Quantity) -> ComparisonView:
     view = ComparisonView.model_validate(compared, from_attributes=True)
-    view = _with_chance(view, compared)
-    if spec.search is not None:
-        arms = [_with_choice(arm, best.get(arm.name), tried.get(arm.name, [])) for arm in view.arms]
-        view = view.model_copy(update={"arms": arms, "front": _front_view(spec.search, chains, tried)})
-    verdicts = notes_of_verdicts(compared, digits_of(view.arms, view.baseline))
-    view = view.model_copy(update={"notes": [*verdicts, *notes_of(view)]})
-    return _with_published(view, row.preset, spec, compared)
+    about = {"unit": quantity.unit, "higher_is_better": quantity.higher_is_better}
+    return view.model_copy(update=about | {"arms": _with_chance(view, compared, quantity)})
+
+
+def _view_by_T(
+    read: _Read, question: Question, to: str, arms: Sequence[ComparedArm], of_chain: Mapping[tuple[str, int], str]
+) -> ComparisonView:
+    """Compare the arms at each T of their time sweeps."""
+    at_T = {T: with_values(arms, of_chain, values) for T, values in read.values.items() if T is not None}
+    compared = compare_at_each_T(at_T, to, question)
+    views = {T: _view(each, read.quantity) for T, each in compared.items()}
+    by_T = [ArmsAtTView(T=T, arms=view.arms, further_pairs=view.further_pairs) for T, view in views.items()]
+    verdicts = [
+        f"T={T}: {note}"
+        for T, each in compared.items()
+        for note in notes_of_verdicts(each, read.quantity.unit, _digits(views[T]), question.margin)
+    ]
+    survivors = notes_of(views[max(views)]) if views else []
+    return ComparisonView(
+        quantity=question.quantity,
+        unit=read.quantity.unit,
+        higher_is_better=read.quantity.higher_is_better,
+        baseline=to,
+        arms=[],
+        by_T=by_T,
+        notes=[*verdicts, *survivors, *_notes_on_data(read, decides=False)],
+    )
+
+
+def _digits(view: ComparisonView) -> int:
+    return digits_of(view.arms) if view.unit in (Unit.ACCURACY, Unit.SHARE) else 0
+
+
+def _only(arm: ComparedArm, seeds: Iterable[int]) -> ComparedArm:
+    """Return an arm with its results at some seeds only."""
+    kept = set(seeds)
+    return replace(arm, results={seed: each for seed, each in arm.results.items() if seed in kept})
+
+
+def _chain_ids(chains: Iterable[ChainOutcome], best: Mapping[str, Tried]) -> dict[tuple[str, int], str]:
+    """Return the id of the chain that stands for each arm at each seed."""
+    number = {arm: tried.number for arm, tried in best.items()}
+    return {(chain.arm, chain.seed): chain.id for chain in chains if number.get(chain.arm) == chain.configuration}
 
 
 def _arms(spec: Experiment, chains: Iterable[ChainOutcome], best: Mapping[str, Tried]) -> list[ComparedArm]:
@@ -54,56 +186,19 @@ def _arms(spec: Experiment, chains: Iterable[ChainOutcome], best: Mapping[str, T
     compared = []
     for arm in spec.arms:
         chosen = best.get(arm.name)
-        seeds = seed_states(spec.seeds, by_arm.get(arm.name, []), None if chosen is None else chosen.number)
+        seeds = seed_states(spec.all_seeds, by_arm.get(arm.name, []), None if chosen is None else chosen.number)
         compared.append(ComparedArm(arm.name, seeds, {} if chosen is None else chosen.results))
     return compared
 
 
-def _with_chance(view: ComparisonView, compared: Comparison) -> ComparisonView:
-    """Add how each mean compares with chance."""
-    arms = [
-        arm.model_copy(update={"chance": _chance(result.mean, result.test_set)})
+def _with_chance(view: ComparisonView, compared: Comparison, quantity: Quantity) -> list[ArmResultView]:
+    """Add to each arm how its mean accuracy compares with chance."""
+    if quantity is not DEFAULT:  # the best of many epochs is above chance more often
+        return view.arms
+    return [
+        arm.model_copy(update={"chance": chance_of(result.mean, result.test_set)})
         for arm, result in zip(view.arms, compared.arms, strict=True)
     ]
-    return view.model_copy(update={"arms": arms})
-
-
-def _chance(accuracy: float | None, test_set: ClassCounts | None) -> ChanceView | None:
-    return None if accuracy is None or test_set is None else against_chance(accuracy, test_set)
-
-
-def _with_choice(arm: ArmResultView, best: Tried | None, tried: Sequence[Tried]) -> ArmResultView:
-    choice = ChoiceView(
-        configuration=None if best is None else dict(best.configuration),
-        val_accuracy=None if best is None else best.val_accuracy,
-        num_configurations=len(tried),
-    )
-    return arm.model_copy(update={"choice": choice})
-
-
-def _front_view(
-    search: Search, chains: Iterable[ChainOutcome], tried: Mapping[str, Sequence[Tried]]
-) -> FrontView | None:
-    """Return the front of a search with two goals; None with one goal."""
-    if len(search.goal) == 1:
-        return None
-    goal = search.goal[1]
-    return FrontView(goal=goal, points=[_front_point(member) for member in search_front(goal, chains, tried)])
-
-
-def _front_point(member: FrontMember) -> FrontPointView:
-    assert member.tried.val_accuracy is not None
-    results = member.tried.results.values()
-    test_accuracy, test_sets = fmean(result.accuracy for result in results), {result.test_set for result in results}
-    return FrontPointView(
-        arm=member.arm,
-        configuration=dict(member.tried.configuration),
-        chains=list(member.chains),
-        val_accuracy=member.tried.val_accuracy,
-        cost=member.cost,
-        test_accuracy=test_accuracy,
-        chance=_chance(test_accuracy, test_sets.pop() if len(test_sets) == 1 else None),
-    )
 
 
 def _with_published(view: ComparisonView, name: str | None, spec: Experiment, compared: Comparison) -> ComparisonView:

@@ -14,8 +14,9 @@ from service.answers.validation import ValidatedSpec
 from service.api.context import InContext
 from service.api.experiments import comparing, logs, stream, submitting, views
 from service.api.experiments.bodies import PostedSpec, PresetName
-from service.api.experiments.parameters import ChainCursor, Cursor, ExperimentId, Key
+from service.api.experiments.parameters import ArmName, ChainCursor, Cursor, ExperimentId, Key, QuantityName
 from service.api.openapi import MADE, TAKES_SPEC, problem_responses
+from service.results.quantities import DEFAULT
 from service.states import ExperimentState
 from service.text import LINE_PATTERN, without_hidden
 
@@ -86,13 +87,19 @@ def experiment(
     return views.experiment_view(context, experiment_id, after=cursor, limit=limit)
 
 
-@router.get("/{experiment_id}/comparison", summary="Compare an experiment's arms", responses=problem_responses(404))
-def compare(context: InContext, experiment_id: ExperimentId) -> ComparisonView:
-    """Compare each arm with the baseline, seed by seed, over the chains that have succeeded so far.
+@router.get(
+    "/{experiment_id}/comparison", summary="Compare an experiment's arms", responses=problem_responses(404, 422)
+)
+def compare(
+    context: InContext, experiment_id: ExperimentId, quantity: QuantityName = DEFAULT.name, baseline: ArmName = None
+) -> ComparisonView:
+    """Compare the arms of each pair, seed by seed, over the chains that have succeeded so far.
 
-    In a search, each arm is shown at its best configuration by val/accuracy.
+    Without `compare` in the spec, every arm is compared with the baseline. In a search, each arm is shown at its best
+    configuration by val/accuracy. A quantity of a time sweep, such as `time_sweep/accuracy`, has a value at each T:
+    then `by_T` has the arms at each T, and `arms` is empty.
     """
-    return comparing.comparison_view(context, experiment_id)
+    return comparing.comparison_view(context, experiment_id, quantity, baseline)
 
 
 @router.get(

@@ -83,7 +83,7 @@ def _within(spec: Experiment, root: Path, scan_s: float) -> Inspection | None:
 
 def _shares(spec: Experiment) -> set[SplitShares]:
     """Return the shares of the training set that the stages take: the same for all stages of a spec."""
-    config = resolve_stage(spec, 0, 0, spec.seeds[0])
+    config = resolve_stage(spec, 0, 0, spec.all_seeds[0])
     train = config if isinstance(config, TrainConfig) else config.train
     return {SplitShares(train.validation, train.train_part)}
 

@@ -30,5 +30,18 @@ Key = Annotated[
         "the experiment that the first request made; with another spec, the answer is 409.",
     ),
 ]
+QuantityName = Annotated[
+    str,
+    Query(
+        max_length=200,
+        description="The quantity: `test/accuracy`, `test/accuracy_best_test_epoch`, `test/loss`, `train_time_s`, "
+        "`firing_rate`, `val/accuracy`, `time_sweep/accuracy`, `energy/uj_per_image` and others. If an experiment does "
+        "not have the quantity, the error lists those that it has.",
+    ),
+]
+ArmName = Annotated[
+    str | None,
+    Query(max_length=200, description="Compare every arm with this one, instead of the pairs of the spec."),
+]
 Cursor = Annotated[str | None, Query(pattern=ID, description="`next_cursor` of the previous page.")]
 ChainCursor = Annotated[int, Query(ge=-1, le=2**31 - 1, description="`next_cursor` of the previous answer.")]

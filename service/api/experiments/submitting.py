@@ -21,7 +21,7 @@ from service.search.configurations import oversized
 from service.settings import Settings
 from service.spec.budgets import Budgets
 from service.spec.experiment import Experiment, parse
-from service.spec.merge import merged
+from service.spec.merge import changed
 from service.spec.posted import posted_faults
 from service.web_address import web_address
 
@@ -175,7 +175,7 @@ def fork(context: Context, parent_id: str, changes: object, idempotency_key: str
         raise SpecInvalid([FieldError.at((), changes, "must be a mapping: the part of the spec that changes")])
     arms = [{key: value for key, value in arm.items() if key != "start"} for arm in parent.spec["arms"]]
     base = {**parent.spec, "arms": arms, "start": {"experiment": parent_id}}
-    return submit(context, parse(merged(base, changes or {}), also=posted_faults(changes)), idempotency_key, None)
+    return submit(context, parse(changed(base, changes or {}), also=posted_faults(changes)), idempotency_key, None)
 
 
 def validate(context: Context, spec: Experiment) -> ValidatedSpec:

@@ -3,7 +3,8 @@
 A chain's next stage is ready as soon as the stage before it has ended; it does not wait for other chains. Chains that
 have started come first, so that they finish before new chains are opened. In a search, a chain may be held until the
 other chains of its configuration have caught up, or it may be stopped. The number of open configurations may be
-limited.
+limited. If seeds are added until the arms are decided, the chains of later seeds are held, and stopped if no decision
+needs them.
 """
 
 from collections import Counter
@@ -28,6 +29,14 @@ class StageId:
 
     chain: str
     index: int
+
+
+@dataclass(frozen=True)
+class Consequence:
+    """The consequence of a decision for the board: chains continue or may start, or they stop."""
+
+    chains: tuple[Chain, ...]
+    goes_on: bool
 
 
 @dataclass
@@ -60,9 +69,9 @@ class Board:
         chains: All chains, in the order in which they are opened.
         done: How many stages of each chain have succeeded, by the chain's id.
         failed: Ids of the chains that have failed.
-        stopped: Ids of the chains that a search has stopped.
+        stopped: Ids of the chains that have been stopped: by a search, or because no decision needs them.
         started: Ids of the chains that have started: a stage has an attempt.
-        held: Ids of the chains that wait for other chains of their configuration.
+        held: Ids of the chains that wait for other chains of their configuration, or for earlier seeds.
         max_open: How many configurations may be open (started and not ended) at once; None: any number.
     """
 
@@ -179,8 +188,12 @@ class Board:
 
     @property
     def over(self) -> bool:
-        """Whether no stage is left to run."""
-        return all(lane.over for lane in self._lanes.values())
+        """Whether no stage is left to run.
+
+        Chains may be held forever: a seed has failed, and the chains of later seeds wait for it. Nothing releases them
+        once all other chains are over. A retry runs the failed seed again.
+        """
+        return all(lane.over or (lane.held and not lane.taken) for lane in self._lanes.values())
 
     @property
     def num_chains(self) -> int:

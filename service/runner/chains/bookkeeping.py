@@ -1,4 +1,4 @@
-"""The bookkeeping of an experiment's chains: board, ledger and search."""
+"""The bookkeeping of an experiment's chains: board, ledger, search and referee."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from service.plan import Chain
 from service.runner.chains.board import Board
 from service.runner.chains.ledger import Ledger
+from service.runner.chains.referee import Referee
 from service.runner.chains.study import Study
 from service.states import WorkState
 
@@ -18,14 +19,16 @@ class Bookkeeping:
         board: Which stage may run next.
         ledger: What is committed of every stage.
         study: The search. Without a search in the spec, it decides nothing.
+        referee: Adds seeds until the arms are decided. Without `until` in the spec, it decides nothing.
     """
 
     board: Board
     ledger: Ledger
     study: Study
+    referee: Referee
 
 
-def make_board(ledger: Ledger, study: Study) -> Board:
+def make_board(ledger: Ledger, study: Study, referee: Referee) -> Board:
     """Return a board with the committed state of the chains. The limit of open configurations is set later."""
     chains = [*ledger.chains.values()]
 
@@ -38,5 +41,5 @@ def make_board(ledger: Ledger, study: Study) -> Board:
         failed=ids(ledger.has_failed),
         stopped=ids(lambda chain: ledger.chain_state(chain) is WorkState.STOPPED),
         started=ids(lambda chain: ledger.chain_state(chain) is WorkState.RUNNING),
-        held=ids(lambda chain: study.waits(chain.id)),
+        held=ids(lambda chain: study.waits(chain.id) or referee.waits(chain)),
     )

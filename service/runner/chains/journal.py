@@ -1,6 +1,6 @@
-"""The journal of a search: its proposals and decisions in order, on storage.
+"""Journals on storage: the proposals and decisions of a search, and the decisions on pairs of arms, in order.
 
-An entry is written before the search acts on it, and is never changed.
+An entry is written before the driver acts on it, and is never changed.
 
 Each entry is a file of its own. The files are numbered without gaps, and a file can be created only once. If two
 drivers write at the same time, the slower one finds that the file exists, reads it and decides again. So two drivers
@@ -9,7 +9,7 @@ cannot contradict each other.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import Field, TypeAdapter
 
@@ -17,6 +17,7 @@ from service.failures import Failure
 from service.plan import Chain, with_configuration
 from service.runner.commits.records import StoredRecord
 from service.spec import Experiment
+from service.statistics.verdict import Verdict
 from tet_core.files import write_once
 
 
@@ -50,8 +51,28 @@ class Decision(StoredRecord):
     failure: Failure | None = None
 
 
+class DecidedPair(StoredRecord):
+    """The decision on an arm against another, after `n` seeds in numeric order, of which `seed` is the last one.
+
+    `low` and `high` are the ends of the confidence sequence of the mean difference; None if the arms are not
+    comparable.
+    """
+
+    type: Literal["pair"] = "pair"
+    arm: str
+    to: str
+    n: int
+    seed: int
+    verdict: Verdict
+    low: float | None
+    high: float | None
+    at_ms: int
+
+
 Entry = Proposal | Decision
 _ENTRY: TypeAdapter[Entry] = TypeAdapter(Annotated[Entry, Field(discriminator="type")])
+_PAIR: TypeAdapter[DecidedPair] = TypeAdapter(DecidedPair)
+E = TypeVar("E", bound=StoredRecord)
 
 
 def as_proposed(spec: Experiment, chain: Chain, folder: Path) -> Chain:
@@ -63,18 +84,19 @@ def as_proposed(spec: Experiment, chain: Chain, folder: Path) -> Chain:
     return chain
 
 
-class StudyJournal:
+class Journal(Generic[E]):
     """The journal of one experiment, and the number of entries that were read.
 
     Args:
         folder: The journal's folder. The first `append` makes it.
+        form: Reads an entry.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, form: TypeAdapter[E]) -> None:
+        self._folder, self._form = folder, form
         self._num_read = 0
 
-    def news(self) -> Iterator[Entry]:
+    def news(self) -> Iterator[E]:
         """Yield the entries that were not read yet, in order."""
         while True:
             try:
@@ -82,9 +104,9 @@ class StudyJournal:
             except FileNotFoundError:
                 return
             self._num_read += 1
-            yield _ENTRY.validate_json(content)
+            yield self._form.validate_json(content)
 
-    def append(self, entry: Entry) -> bool:
+    def append(self, entry: E) -> bool:
         """Write the next entry; return False if another driver has already written an entry there: then read `news`."""
         self._folder.mkdir(exist_ok=True)
         written = write_once(self._file(self._num_read + 1), entry.model_dump_json().encode() + b"\n")
@@ -93,3 +115,17 @@ class StudyJournal:
 
     def _file(self, number: int) -> Path:
         return self._folder / f"{number:06d}.json"
+
+
+class StudyJournal(Journal[Entry]):
+    """The journal of a search."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, _ENTRY)
+
+
+class PairJournal(Journal[DecidedPair]):
+    """The decisions on the pairs of arms, one for each pair."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, _PAIR)

@@ -1,32 +1,38 @@
 """The ledger: the committed state of every stage, read from storage. It announces each change as an event."""
 
+import logging
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from math import isfinite
 
-from service.events import ChainChanged, ChainConfigured, StageChanged
+from service.curves import as_text
+from service.events import ChainChanged, ChainConfigured, StageChanged, StageCurved
 from service.failures import Failure
 from service.plan import Chain
 from service.runner.chains.board import StageId
 from service.runner.chains.event_file import EventFile
 from service.runner.commits.reading import StageProgress, read_commits, read_progress, read_started
 from service.runner.commits.records import Done
-from service.states import WorkState
+from service.states import DONE, WorkState
 from service.storage import ExperimentFolder
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ChainStop:
-    """The stop of a chain by a search: its time, in ms since 1970, and its reason.
+    """The stop of a chain: its time, in ms since 1970, and its reason.
 
-    `failure` is set if a network of the same configuration broke down, at this seed or another one.
+    `failure` is set if a network of the same configuration broke down, at this seed or another one. `is_needless`: the
+    arms were decided without the chain; otherwise a search has stopped its configuration.
     """
 
     at_ms: int
     reason: str
     failure: Failure | None = None
+    is_needless: bool = False
 
 
 class Ledger:
@@ -51,7 +57,7 @@ class Ledger:
         return [StageId(chain.id, stage.index) for chain in self.chains.values() for stage in chain.stages]
 
     def progress(self, stage: StageId) -> StageProgress:
-        """Return the state of a stage as it was last read. If a search has stopped the stage, its end is `STOPPED`."""
+        """Return the state of a stage as it was last read. It is `STOPPED` if its chain was stopped before its end."""
         with self._lock:
             known, stop = self._progress[stage], self._stops.get(stage.chain)
         # A stage may commit its last epoch while the network of another seed breaks down. If the stop is older than the
@@ -83,12 +89,12 @@ class Ledger:
         )
 
     def record_stop(self, chain: str, stop: ChainStop) -> None:
-        """Note that a search has stopped a chain. If the chain had already ended, its end does not change."""
+        """Note that a chain was stopped. If the chain had already ended, its end does not change."""
         with self._lock:
             self._stops[chain] = stop
 
     def stop_of(self, chain: Chain) -> ChainStop | None:
-        """Return when and why a search stopped the chain; None if the chain continues, or had ended before."""
+        """Return when and why the chain was stopped; None if the chain continues, or had ended before."""
         return self._stops.get(chain.id) if self.chain_state(chain) is WorkState.STOPPED else None
 
     @staticmethod
@@ -129,7 +135,21 @@ class Ledger:
     def announce(self, stage: StageId, state: WorkState) -> None:
         """Read and announce how far a stage is. `state` is its state if it has not ended."""
         self.refresh(stage)
-        self._events.append(self.stage_event(stage, state))
+        event = self.stage_event(stage, state)
+        if event.state in DONE and event.epoch:  # first, so that the reader of the end has the curves too
+            self._events.append(self._curves(stage))
+        self._events.append(event)
+
+    def _curves(self, stage: StageId) -> StageCurved:
+        """Return the curves of a stage as an event. An error is part of the event: it must not stop an experiment."""
+        kind = self.chains[stage.chain].stages[stage.index].kind
+        curves, error = None, ""
+        try:
+            curves = as_text(kind, self.progress(stage).commits)
+        except Exception as problem:  # whatever it is
+            log.exception("%s: its curves cannot be computed", stage)
+            error = f"{type(problem).__name__}: {problem}"
+        return StageCurved(chain=stage.chain, stage=stage.index, curves=curves, error=error)
 
     def announce_chain(self, chain: Chain) -> None:
         """Announce the state of a chain, if it has started."""

@@ -7,13 +7,12 @@ search acts on it.
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 from typing import assert_never
 
 from service.failures import Failure
 from service.plan import Chain, with_configuration
-from service.runner.chains.board import StageId
+from service.runner.chains.board import Consequence, StageId
 from service.runner.chains.journal import Decision, Entry, Proposal, StudyJournal
 from service.runner.chains.ledger import ChainStop, Ledger
 from service.runner.chains.proposing import Memory, Proposer
@@ -28,14 +27,6 @@ class ChainVerdict(Enum):
     GO_ON = "it continues"
     WAIT = "it frees its process until the configuration's other seeds have reached the same rung"
     STOP = "its configuration has been stopped"
-
-
-@dataclass(frozen=True)
-class Consequence:
-    """The consequence of a new decision: the chains of a configuration continue, or stop."""
-
-    chains: tuple[Chain, ...]
-    goes_on: bool
 
 
 class Study:

@@ -20,7 +20,7 @@ from pydantic import BaseModel
 
 from service.failures import Failure
 from service.runner.commits.reading import read_done
-from service.runner.commits.records import AttemptStart, Commit, Done, EndState, Layer, SampleBits, commit_name
+from service.runner.commits.records import AttemptStart, Commit, Done, EndState, Layer, SampleBits
 from service.runner.diagnosis import os_errors
 from service.storage import StageFolder, numbered
 from tet_core.files import link_once, sync_folder, write_atomic
@@ -101,9 +101,9 @@ class Attempt:
             layers=dict(layers or {}),
             sample_bits=None if sample_bits is None else str(sample_bits.relative_to(self.folder.path)),
         )
-        name = commit_name(epoch)
-        write_atomic(self.path / name, _json(commit))
-        _own(self.path / name, self.folder.commits / name)
+        owned = self.folder.commit(epoch)
+        write_atomic(self.path / owned.name, _json(commit))
+        _own(self.path / owned.name, owned)
         return commit
 
     def finish(self, *, state: EndState, at_ms: int, failure: Failure | None = None) -> Done:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.events import ClassCounts
-from service.runner.commits.records import AttemptStart, Commit, Done, SampleBits, commit_name
+from service.runner.commits.records import AttemptStart, Commit, Done, SampleBits
 from service.states import WorkState
 from service.storage import StageFolder, numbered
 
@@ -43,17 +43,8 @@ class StageProgress:
 
 
 def read_commits(folder: StageFolder, after: int = 0) -> list[Commit]:
-    """Return the commits after epoch `after`, in order, up to the first gap.
-
-    A listing that is made while two epochs are committed may show the second and not the first (POSIX allows it, and
-    it happens on NFS). So commits after a gap are left for the next read.
-    """
-    numbers = [number for number in committed_epochs(folder.commits) if number > after]
-    return [
-        Commit.model_validate_json((folder.commits / commit_name(number)).read_bytes())
-        for expected, number in enumerate(numbers, after + 1)
-        if number == expected
-    ]
+    """Return the commits after epoch `after`, in order, up to the first gap; see `StageFolder.committed`."""
+    return [Commit.model_validate_json(folder.commit(number).read_bytes()) for number in folder.committed(after)]
 
 
 def read_progress(folder: StageFolder, generation: int = 1) -> StageProgress:
@@ -101,11 +92,3 @@ def read_started(folder: StageFolder) -> list[AttemptStart]:
     """Return the start record of each attempt that wrote one."""
     files = (folder.attempt(number) / "started.json" for number in numbered(folder.attempts))
     return [AttemptStart.model_validate_json(file.read_bytes()) for file in files if file.exists()]
-
-
-def committed_epochs(folder: Path) -> list[int]:
-    """Return the epochs that have a commit, in order."""
-    try:
-        return sorted(int(file.stem) for file in folder.iterdir() if file.suffix == ".json" and file.stem.isdigit())
-    except FileNotFoundError:
-        return []

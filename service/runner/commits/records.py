@@ -77,6 +77,11 @@ class Commit(StoredRecord):
     layers: dict[str, Layer] = {}
     sample_bits: str | None = None
 
+    @property
+    def firing_rates(self) -> list[float]:
+        """The firing rate of each layer of neurons; empty if it was not measured."""
+        return [layer.firing_rate for layer in self.layers.values()]
+
 
 class SampleBits(StoredRecord):
     """One bit for each test sample after a training's last epoch: 1 if the network classifies the sample correctly.
@@ -115,15 +120,10 @@ class SampleBits(StoredRecord):
 class Done(StoredRecord):
     """The end of a stage: the completion marker. `failure` says why a stage failed.
 
-    A marker says succeeded or failed. A stage that a search has stopped has no marker: the search's journal says so.
+    A marker says succeeded or failed. A stage that was stopped has no marker: a journal of decisions says so.
     """
 
     state: EndState
     attempt: int
     at_ms: int
     failure: Failure | None = None
-
-
-def commit_name(epoch: int) -> str:
-    """Return the file name of an epoch's commit."""
-    return f"{epoch:06d}.json"

@@ -68,12 +68,12 @@ def stage_tags(experiment_id: str, chain: Chain, stage: StagePlan, parent: str) 
 
 
 def stop_tags(reason: str) -> dict[str, str]:
-    """Return the further tags of a parent run whose chain a search has stopped."""
+    """Return the further tags of a parent run whose chain was stopped."""
     return {"tet.stopped": reason}
 
 
 def run_status(state: EndState) -> str:
-    """Return MLflow's status for an end. A run that a search has stopped is KILLED: neither finished nor failed."""
+    """Return MLflow's status for an end. A run that was stopped is KILLED: neither finished nor failed."""
     match state:
         case WorkState.SUCCEEDED:
             return "FINISHED"

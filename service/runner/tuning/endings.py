@@ -46,7 +46,8 @@ class Endings:
         ray_text: Callable[[StageId], str],
     ) -> None:
         self._assignment, self._spec = assignment, assignment.spec
-        self._board, self._ledger, self._study = books.board, books.ledger, books.study
+        self._board, self._ledger = books.board, books.ledger
+        self._study, self._referee = books.study, books.referee
         self._turns, self._stopping, self._watchdog, self._ray_text = turns, stopping, watchdog, ray_text
         self._early_ends = early_ends
         # For each stage: the number of trials lost in a row, and the newest committed epoch at the last loss.
@@ -66,12 +67,12 @@ class Endings:
             self._board.close()
         chain = self._ledger.chains[stage_id.chain]
         progress = self._ledger.refresh(stage_id)
-        ended_by_search = self._turns.was_ended(stage_id)
+        ended_by_decision = self._turns.was_ended(stage_id)
         if progress.done is None and not is_stopping:
             has_reported = result is not None and result.get("failure")
             if not has_reported and self._early_ends.end(chain):
                 log.info("%s: its chain cannot run", self._label(stage_id))
-            elif not ended_by_search:
+            elif not ended_by_decision:
                 host = "" if result is None else result.get(HOSTNAME, "")
                 self._on_loss(stage_id, watchdog_failure or self._diagnose(stage_id, result), host)
             progress = self._ledger.refresh(stage_id)
@@ -91,6 +92,7 @@ class Endings:
         match state:
             case WorkState.SUCCEEDED:
                 self._board.succeeded(stage_id)
+                self._referee.chain_ended(self._ledger.chains[stage_id.chain])
             case WorkState.FAILED:
                 self._board.failed_for_good(stage_id)
                 self._study.drop(stage_id.chain)

@@ -36,5 +36,5 @@ def max_open(spec: Experiment, slots: int) -> int | None:
     if spec.search is None:
         return None
     if spec.search.max_concurrent is None and spec.search.learns:
-        return max(1, ceil(slots / len(spec.seeds)))
+        return max(1, ceil(slots / len(spec.all_seeds)))
     return spec.search.max_concurrent

@@ -1,4 +1,4 @@
-"""The turns of a search: its decisions, applied to the board and to Tune's trials."""
+"""The turns of a search and of the referee: their decisions, applied to the board and to Tune's trials."""
 
 from typing import Any
 
@@ -12,14 +12,15 @@ from service.states import WorkState
 
 
 class SearchTurns:
-    """Asks the study about each chain after each commit, and applies its decisions.
+    """Asks the study about each chain after each commit, and applies its decisions and those of the referee.
 
     Args:
-        books: The experiment's board, ledger and search.
+        books: The experiment's board, ledger, search and referee.
     """
 
     def __init__(self, books: Bookkeeping) -> None:
-        self._board, self._ledger, self._study = books.board, books.ledger, books.study
+        self._board, self._ledger = books.board, books.ledger
+        self._study, self._referee = books.study, books.referee
         # Stages whose trial the search is ending.
         self._ended: set[StageId] = set()
         # Chains that were stopped since the last `withdraw`: their trials may still wait for a process.
@@ -59,13 +60,15 @@ class SearchTurns:
         # Apply the decisions first: a decision about this rung may release the chain, and the chain may then have to
         # wait at the next rung.
         self.apply_decisions()
+        if self._ledger.stop_of(self._ledger.chains[stage_id.chain]) is not None:
+            return ChainVerdict.STOP  # also if the referee has stopped it
         if verdict is ChainVerdict.WAIT:
             self._board.hold(stage_id.chain)
         return verdict
 
     def apply_decisions(self) -> None:
-        """Apply the study's new decisions about all chains."""
-        for consequence in self._study.take_consequences():
+        """Apply the new decisions of the study and the referee about all chains."""
+        for consequence in [*self._study.take_consequences(), *self._referee.take_consequences()]:
             for chain in consequence.chains:
                 if consequence.goes_on:
                     self._board.release(chain.id)
@@ -95,7 +98,7 @@ class SearchTurns:
             scheduler.withdraw(is_wanted)
 
     def was_ended(self, stage_id: StageId) -> bool:
-        """Return whether the search ended the trial that has just ended, and forget it."""
+        """Return whether a decision ended the trial that has just ended, and forget it."""
         was_ended = stage_id in self._ended
         self._ended.discard(stage_id)
         return was_ended

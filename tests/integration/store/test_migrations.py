@@ -19,6 +19,7 @@ from service.reasons import Reason, ReasonKind
 from service.store.database import Database, DatabaseUnknown, alembic_config
 from service.store.tables import (
     ChainRow,
+    CurvesRow,
     EventFileRow,
     EventRow,
     ExperimentRow,
@@ -106,12 +107,13 @@ def fill(database: Database) -> None:
     parent, child = create(database, key="k"), create(database)
     at = utc_now()
     with Session(database.engine) as session, session.begin():
-        (chain, *_) = session.scalars(select(ChainRow.id))
+        (chain, *_) = session.scalars(select(ChainRow.id).where(ChainRow.experiment_id == parent))
         session.add_all(
             [
                 OutcomeRow(experiment_id=parent, generation=1, state="failed", reason="", finished_at=at),
                 LineageRow(experiment_id=child, parent_id=parent),
                 VerificationRow(experiment_id=parent, number=1, chain_id=chain, stage=0, created_at=at),
+                CurvesRow(experiment_id=parent, chain_id=chain, index=0, packed=b"", summary={}, error=""),
                 EventRow(experiment_id=parent, at=at, type="stage", data={}),
                 EventFileRow(experiment_id=parent, driver_attempt=1),
             ]

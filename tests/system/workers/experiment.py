@@ -13,8 +13,9 @@ from service.plan import plan
 from service.runner.chains.board import Board
 from service.runner.chains.bookkeeping import Bookkeeping
 from service.runner.chains.event_file import EventFile
-from service.runner.chains.journal import StudyJournal
+from service.runner.chains.journal import PairJournal, StudyJournal
 from service.runner.chains.ledger import Ledger
+from service.runner.chains.referee import Referee
 from service.runner.chains.study import Study
 from service.runner.commits.reading import StageProgress, read_progress
 from service.runner.commits.records import Done
@@ -66,9 +67,11 @@ class Run:
     def to_end(self, strike: Strike | None = None) -> "Run":
         """Run the experiment to its end, with a fault if `strike` is given; raise the errors of the fault."""
         ledger = Ledger(self.folder, [self.chain], EventFile(self.folder.events(self._driver)))
+        referee = Referee(self.spec, ledger, PairJournal(self.folder.decided))
+        study = Study(self.spec, ledger, StudyJournal(self.folder.search))
         campaign = Campaign(
             Assignment(self.folder.experiment_id, self.spec, self.folder, self.folder.storage, self._driver),
-            Bookkeeping(Board([self.chain]), ledger, Study(self.spec, ledger, StudyJournal(self.folder.search))),
+            Bookkeeping(Board([self.chain]), ledger, study, referee),
             Stopping(StopWindow(self.cancelled, 10.0), Takeover(self.folder, self._driver)),
         )
         handler = _Recorder(self.messages)

@@ -62,7 +62,7 @@ def compared(*arms: dict[str, Any], source: str | None = None) -> ComparisonView
 
 
 def table(*arms: dict[str, Any]) -> list[str]:
-    return shown(rendering.comparison_table(compared(*arms)))
+    return shown(rendering.comparison_tables(compared(*arms))[0])
 
 
 def test_a_comparison_is_in_percent_and_percentage_points() -> None:
@@ -192,7 +192,7 @@ def test_published_numbers_are_shown_with_the_measured_ones() -> None:
         arm("TET", 0.74, published={"mean": 0.7411, "std": None, "n": None}),
         arm("mine", 0.74, published=None),
     ]
-    text = "\n".join(shown(rendering.comparison_table(compared(*arms, source="the paper, Table 1"))))
+    text = "\n".join(shown(rendering.comparison_tables(compared(*arms, source="the paper, Table 1"))[0]))
     assert "70.86 ± 0.22" in text
     assert "74.11" in text
     assert "published: the paper, Table 1, at the best test epoch; ours: at the last one" in text

@@ -48,7 +48,7 @@ def check_stages(new: Experiment, picks: Sequence[ConfiguredArm]) -> None:
     """Check that every stage of the rerun has the configuration that it had in the search, except for the seed."""
     for number, pick in enumerate(picks):
         for index, stage in enumerate(pick.stages):
-            for seed in new.seeds:
+            for seed in new.all_seeds:
                 assert resolve_stage(new, number, index, seed) == with_seed(stage, seed)
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from service.answers.comparisons import ComparisonView
+from service.answers.units import Unit
 from service.presets.catalogue import Published
 from service.presets.recipe import Difference
 from service.results.comparison import ComparedArm, Result, compare_arms
@@ -104,6 +105,6 @@ def test_each_arm_that_is_paired_has_its_verdict_in_a_sentence() -> None:
 
     sdt, tet = compared("SDT", 0.90, 0.91, 0.92, 0.90), compared("TET", 0.93, 0.945, 0.952, 0.928)
     tit = compared("TIT")
-    assert notes_of_verdicts(compare_arms([sdt, tet, tit], "SDT"), 1) == [
+    assert notes_of_verdicts(compare_arms([sdt, tet, tit], "SDT"), Unit.ACCURACY, 1, None) == [
         "TET is better than SDT by 3.1 points [2.6, 3.6], n=4, p=0.001 or less."
     ]

@@ -4,7 +4,6 @@ import time
 
 from service.failures import Failure, FailureType
 from service.plan import plan
-from service.runner.chains.board import Board
 from service.runner.chains.event_file import EventFile
 from service.runner.chains.ledger import Ledger
 from service.runner.commits.attempt import Attempt
@@ -28,8 +27,8 @@ def words(folder: ExperimentFolder, *messages: str) -> str:
         )
     ledger = Ledger(folder, chains, events)
     events.close()
-    failed = frozenset(chain.id for chain in chains if ledger.has_failed(chain))
-    return failed_in_words(Board(chains, failed=failed), ledger)
+    failed = [chain for chain in chains if ledger.has_failed(chain)]
+    return failed_in_words(failed, len(chains), ledger)
 
 
 def test_chains_that_fail_each_in_its_own_way_are_named(experiment: ExperimentFolder) -> None:

@@ -10,9 +10,11 @@ from tet_core.measure.metric_names import OF_AN_EPOCH
 METRICS = dict.fromkeys(OF_AN_EPOCH, 1.0) | {"test/accuracy": 0.5, "epoch_time_s": 2.0}
 
 
-def begin(folder: StageFolder, initial_sha256: str = "aa", counts: Mapping[str, int] | None = None) -> Attempt:
+def begin(
+    folder: StageFolder, initial_sha256: str = "aa", counts: Mapping[str, int] | None = None, generation: int = 1
+) -> Attempt:
     """Start an attempt, write its start record, and return it. Without `counts`, the record is like an older one."""
-    attempt = Attempt(folder)
+    attempt = Attempt(folder, generation)
     attempt.write_started(
         at_ms=1_000,
         resumed_epoch=0,

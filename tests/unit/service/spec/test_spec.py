@@ -171,6 +171,17 @@ def test_an_integer_is_accepted_as_a_number() -> None:
         ("seeds[1]", {"seeds": [7, 7]}, r"seeds\[0\] is the same"),
         ("seeds[0]", {"seeds": [-1]}, "at least 0 and at most 2,147,483,647"),
         ("baseline", {"baseline": "tet"}, "name of an arm: 'SDT', 'TET', 'TIT'"),
+        ("compare[0].arm", {"compare": [{"arm": "tet", "to": "SDT"}]}, "name of an arm: 'SDT', 'TET', 'TIT'"),
+        ("compare[0].to", {"compare": [{"arm": "TET", "to": "sdt"}]}, "name of an arm: 'SDT', 'TET', 'TIT'"),
+        ("compare[0].to", {"compare": [{"arm": "TET", "to": "TET"}]}, "must be another arm than 'arm'"),
+        (
+            "compare[1]",
+            {"compare": [{"arm": "TET", "to": "SDT"}, {"arm": "SDT", "to": "TET"}]},
+            r"must differ from compare\[0\]",
+        ),
+        ("compare", {"compare": []}, "at least 1"),
+        ("margin", {"margin": 0.0}, "above 0"),
+        ("margin", {"margin": 1}, "below 1"),
         (
             "model.name",
             {"model": {"name": "vggsnn"}},

@@ -74,7 +74,7 @@ def test_half_widths_are_those_of_the_guide() -> None:
 
 def test_the_sequence_only_narrows_and_its_p_only_falls() -> None:
     differences = list(np.random.default_rng(1).normal(1, 1, 30))
-    sequence = confidence_sequence(differences, 0.05)
+    sequence = list(confidence_sequence(differences, 0.05))
     bounded = [(each.low, each.high) for each in sequence if each.low is not None and each.high is not None]
     assert len(bounded) == 26
     assert all(a[0] <= b[0] and b[1] <= a[1] for a, b in pairwise(bounded))
@@ -87,5 +87,6 @@ def test_the_sequence_only_narrows_and_its_p_only_falls() -> None:
 
 def test_intervals_that_do_not_meet_are_replaced_by_the_newest() -> None:
     differences = [0.0] * 6 + [100.0] * 40
-    last, alone = confidence_sequence(differences, 0.05)[-1], confidence_interval(differences, 0.05)
+    *_, last = confidence_sequence(differences, 0.05)
+    alone = confidence_interval(differences, 0.05)
     assert [last.low, last.high] == pytest.approx([alone.low, alone.high])

@@ -9,21 +9,25 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from service.failures import Failure
 from service.plan import Chain, plan
 from service.runner.chains.board import Answer, Board, StageId
 from service.runner.chains.bookkeeping import make_board
 from service.runner.chains.event_file import EventFile
-from service.runner.chains.journal import Entry, StudyJournal
+from service.runner.chains.journal import Entry, PairJournal, StudyJournal
 from service.runner.chains.ledger import Ledger
+from service.runner.chains.referee import Referee
 from service.runner.chains.study import ChainVerdict, Study
 from service.runner.commits.attempt import Attempt
+from service.runner.commits.records import EndState
 from service.runner.tuning.room import max_open
 from service.spec import Experiment
 from service.states import WorkState
 from service.storage import ExperimentFolder
 from tests.unit.service.runner.writing import METRICS, begin
 
-# Gives the validation accuracy of a chain after an epoch, from the chain and the epoch's number.
+ACCURACIES = ("val/accuracy", "test/accuracy")
+# Gives the accuracies of a chain after an epoch, from the chain and the epoch's number.
 Formula = Callable[[Chain, int], float]
 
 
@@ -42,15 +46,25 @@ class Player:
     number: int
     slots: int = 1
     formula: Formula = accuracy
+    # Chooses which of the running trials commits its next epoch, given how many run.
+    choose: Callable[[int], int] = lambda running: 0
+    # Returns the failure with which each stage of a chain ends; None: it succeeds.
+    failure_of: Callable[[Chain], Failure | None] = lambda chain: None
+    weights_of: Callable[[Chain], str] = lambda chain: "aa"
+    generation: int = 1
 
     def __post_init__(self) -> None:
         self.folder.driver(self.number).mkdir(parents=True)
         self.events = EventFile(self.folder.events(self.number))
-        self.ledger = Ledger(self.folder, plan(self.spec), self.events)
+        self.ledger = Ledger(self.folder, plan(self.spec), self.events, self.generation)
         self.study = Study(self.spec, self.ledger, StudyJournal(self.folder.search), itertools.count(1).__next__)
         self.study.begin()
+        # The time of the ends of stages and of the referee. Later drivers start later.
+        self.tick = itertools.count(self.number * 100_000).__next__
+        self.referee = Referee(self.spec, self.ledger, PairJournal(self.folder.decided), self.tick)
+        self.referee.begin()
         self.ledger.announce_all()
-        self.board: Board = make_board(self.ledger, self.study)
+        self.board: Board = make_board(self.ledger, self.study, self.referee)
         self.board.limit_open(max_open(self.spec, slots=1))
 
     def play(self) -> Iterator[str]:
@@ -67,14 +81,18 @@ class Player:
                     self.board.lost(stage)
                     continue
                 yield f"proposed {stage}"
-                running.append((stage, begin(self.folder.stage(stage.chain, stage.index))))
+                running.append((stage, self._begin(stage)))
             if not running:
                 assert self.board.take() is Answer.FINISHED
                 assert self.board.over
                 self.events.close()
                 return
-            stage, attempt = running.pop(0)
+            stage, attempt = running.pop(self.choose(len(running)))
             yield from self._epoch(stage, attempt, running)
+
+    def _begin(self, stage: StageId) -> Attempt:
+        weights = self.weights_of(self.ledger.chains[stage.chain])
+        return begin(self.folder.stage(stage.chain, stage.index), weights, generation=self.generation)
 
     def _epoch(self, stage: StageId, attempt: Attempt, running: list[tuple[StageId, Attempt]]) -> Iterator[str]:
         chain = self.ledger.chains[stage.chain]
@@ -82,27 +100,41 @@ class Player:
         last = self.ledger.refresh(stage).last
         epoch = min((last.epoch if last else 0) + 1, epochs)  # at most the last one: only the marker may be missing
         before = sum(earlier.config.epochs for earlier in chain.stages[: stage.index])
-        metrics = METRICS | {"val/accuracy": self.formula(chain, before + epoch)}
+        metrics = METRICS | dict.fromkeys(ACCURACIES, self.formula(chain, before + epoch))
         if last is None or epoch > last.epoch:
             attempt.commit(epoch=epoch, epochs=epochs, at_ms=epoch, metrics=metrics, weights_sha256="00")
         yield f"committed {stage} {epoch}"
         self.ledger.refresh(stage)
-        verdict = self.study.verdict_on(stage)
+        verdict = ChainVerdict.STOP if self.ledger.stop_of(chain) else self.study.verdict_on(stage)
         self._apply()
         if verdict is ChainVerdict.WAIT:
             self.board.hold(stage.chain)
         yield f"decided {stage} {epoch}"
         if epoch == epochs:
-            attempt.finish(state=WorkState.SUCCEEDED, at_ms=epoch)
-            self.ledger.refresh(stage)
-            self.board.succeeded(stage)
+            yield from self._end(stage, attempt)
         elif verdict is ChainVerdict.GO_ON:
             running.append((stage, attempt))
         else:
             self.board.lost(stage)
 
+    def _end(self, stage: StageId, attempt: Attempt) -> Iterator[str]:
+        chain = self.ledger.chains[stage.chain]
+        failure = self.failure_of(chain)
+        state: EndState = WorkState.SUCCEEDED if failure is None else WorkState.FAILED
+        attempt.finish(state=state, at_ms=self.tick(), failure=failure)
+        yield f"ended {stage}"
+        done = self.ledger.refresh(stage).done
+        if done is not None and done.state is WorkState.SUCCEEDED:
+            self.board.succeeded(stage)
+            self.referee.chain_ended(chain)
+        elif done is not None and done.state is WorkState.FAILED:
+            self.board.failed_for_good(stage)
+        else:
+            self.board.lost(stage)
+        self._apply()
+
     def _apply(self) -> None:
-        for consequence in self.study.take_consequences():
+        for consequence in [*self.study.take_consequences(), *self.referee.take_consequences()]:
             for chain in consequence.chains:
                 (self.board.release if consequence.goes_on else self.board.stop)(chain.id)
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from service.events import EVENT, AnyEvent, ChainChanged, ClassCounts, StageChanged
+from service.curves import from_text, unpacked
+from service.events import EVENT, AnyEvent, ChainChanged, ClassCounts, StageChanged, StageCurved
 from service.failures import Failure, FailureType
 from service.plan import Chain
 from service.runner.chains.board import StageId
@@ -126,9 +127,12 @@ def test_a_new_driver_announces_only_stages_and_chains_that_have_started(
     tit = chains[1]
     write(experiment.stage(tit.id, 0), 2, of=2)
     Ledger(experiment, chains, events).announce_all()
-    stage, chain = read_events(path)
+    curves, stage, chain = read_events(path)
+    assert isinstance(curves, StageCurved)
     assert isinstance(stage, StageChanged)
     assert isinstance(chain, ChainChanged)
+    assert (curves.chain, curves.stage, curves.error) == (tit.id, 0, "")
+    assert unpacked(from_text(curves.curves or "")).values["test/accuracy"] == (0.5, 0.5)
     assert (stage.chain, stage.stage, stage.state) == (tit.id, 0, WorkState.SUCCEEDED)
     assert (chain.chain, chain.state) == (tit.id, WorkState.RUNNING)
 

@@ -13,7 +13,7 @@ import pytest
 from service.failures import Failure, FailureType
 from service.runner.commits.attempt import Attempt, Superseded
 from service.runner.commits.reading import read_commits, read_progress, read_sample_bits
-from service.runner.commits.records import Commit, commit_name
+from service.runner.commits.records import Commit
 from service.runner.shipping.run_content import progress_tags
 from service.states import WorkState
 from service.storage import StageFolder
@@ -62,7 +62,7 @@ def test_the_bits_of_the_test_samples_are_read_as_they_were_written(folder: Stag
 def test_a_stage_of_an_earlier_version_has_no_bits(folder: StageFolder) -> None:
     assert read_sample_bits(read_progress(folder)) is None
     commit(Attempt(folder), 1)
-    stored = folder.commits / commit_name(1)
+    stored = folder.commit(1)
     record = json.loads(stored.read_bytes())
     assert record.pop("sample_bits") is None
     stored.write_text(json.dumps(record))
@@ -150,7 +150,7 @@ attempt.commit(epoch=2, epochs=9, at_ms=2, metrics={{}}, weights_sha256="00")
     ended = subprocess.run([sys.executable, "-c", script], check=False, cwd=ROOT)
     assert ended.returncode == -9
     assert [commit.epoch for commit in read_commits(folder)] == [1]
-    assert (folder.attempt(2) / commit_name(2)).exists()
+    assert (folder.attempt(2) / folder.commit(2).name).exists()
     third = Attempt(folder)
     assert commit(third, 2).attempt == 3
 
@@ -171,7 +171,7 @@ def test_checkpoints_that_are_not_kept_are_deleted(folder: StageFolder) -> None:
 def test_commits_after_a_gap_are_not_read_yet(folder: StageFolder) -> None:
     attempt = Attempt(folder)
     commits = [commit(attempt, epoch) for epoch in (1, 2, 3, 4)]
-    hidden = folder.commits / commit_name(3)
+    hidden = folder.commit(3)
     hidden.rename(folder.path / "hidden")  # a listing made while 3 and 4 are committed may lack only 3
     assert read_commits(folder) == commits[:2]
     assert read_commits(folder, after=2) == []
@@ -184,7 +184,7 @@ def test_the_marker_is_ignored_until_all_epochs_are_visible(folder: StageFolder)
     for epoch in range(1, 10):
         commit(attempt, epoch)
     attempt.finish(state=WorkState.SUCCEEDED, at_ms=10)
-    hidden = folder.commits / commit_name(9)
+    hidden = folder.commit(9)
     hidden.rename(folder.path / "hidden")
     assert read_progress(folder).done is None
     (folder.path / "hidden").rename(hidden)

@@ -57,7 +57,10 @@ def test_waiting_chains_end_at_once_with_the_same_failure(desk: Desk) -> None:
     assert failures(desk) == [WRONG] * 2
     assert desk.books.board.over
     assert desk.turns.take() is Answer.FINISHED
-    assert failed_in_words(desk.books.board, desk.books.ledger) == f"2 of 2 chains failed alike: spec: {WRONG.message}"
+    assert (
+        failed_in_words(desk.books.board.failed_chains, 2, desk.books.ledger)
+        == f"2 of 2 chains failed alike: spec: {WRONG.message}"
+    )
 
 
 def test_without_a_report_every_chain_goes_on(desk: Desk) -> None:

@@ -12,8 +12,9 @@ from service.plan import plan
 from service.runner.chains.board import Answer, StageId
 from service.runner.chains.bookkeeping import Bookkeeping, make_board
 from service.runner.chains.event_file import EventFile
-from service.runner.chains.journal import StudyJournal
+from service.runner.chains.journal import PairJournal, StudyJournal
 from service.runner.chains.ledger import Ledger
+from service.runner.chains.referee import Referee
 from service.runner.chains.study import Study
 from service.runner.checking.check_records import CheckReport
 from service.runner.checking.condemnation import Condemnation
@@ -47,7 +48,9 @@ class Desk:
         self.events = EventFile(folder.events(1))
         ledger = Ledger(folder, plan(self.spec), self.events)
         study = Study(self.spec, ledger, StudyJournal(folder.search))
-        self.books = Bookkeeping(make_board(ledger, study), ledger, study)
+        referee = Referee(self.spec, ledger, PairJournal(folder.decided))
+        referee.begin()
+        self.books = Bookkeeping(make_board(ledger, study, referee), ledger, study, referee)
         self.turns = SearchTurns(self.books)
         assignment = Assignment("0123", self.spec, folder, None, attempt=1)
         stopping = Stopping(StopWindow(self.stopped, 10.0), Takeover(folder, 1))

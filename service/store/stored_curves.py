@@ -1,0 +1,121 @@
+"""Queries about the curves of stages."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import and_, func, select, update
+from sqlalchemy.orm import Session
+
+from service.curves import StageCurves, unpacked
+from service.states import DONE, TERMINAL
+from service.store.tables import ChainRow, CurvesRow, ExperimentRow, StageRow
+
+
+@dataclass(frozen=True)
+class CurvesOfStage:
+    """The curves of a stage that has ended, and what a reader must know of the stage. `error` says why there are none.
+
+    `chain` is the chain's id.
+    """
+
+    chain: str
+    arm: str
+    seed: int
+    configuration: int
+    index: int
+    kind: str
+    T: int | None
+    curves: StageCurves | None
+    error: str
+
+
+@dataclass(frozen=True)
+class EndedStage:
+    """A stage that has ended, whose curves are not stored."""
+
+    chain: str
+    index: int
+    kind: str
+
+
+class StoredCurves:
+    """The curves of the stages of experiments."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def put(self, experiment_id: str, chain: str, index: int, packed: bytes | None, error: str) -> None:
+        """Store the packed curves of a stage, in place of earlier ones. Damaged ones are left out, with the error."""
+        summary: dict[str, float] = {}
+        try:
+            summary = {} if packed is None else dict(unpacked(packed).summary)
+        except ValueError as problem:
+            packed, error = None, f"{type(problem).__name__}: {problem}"
+        key = {"experiment_id": experiment_id, "chain_id": chain, "index": index}
+        self._session.merge(CurvesRow(**key, packed=packed, summary=summary, error=error))
+
+    def summaries(self, experiment_id: str, name: str) -> dict[tuple[str, int], float]:
+        """Return one value of the summaries of all stages that have it, by chain and index."""
+        value = CurvesRow.summary[name].as_float()
+        query = select(CurvesRow.chain_id, CurvesRow.index, value).where(CurvesRow.experiment_id == experiment_id)
+        return {(chain, index): found for chain, index, found in self._session.execute(query) if found is not None}
+
+    def errors(self, experiment_id: str) -> list[tuple[str, int]]:
+        """Return why stages have no curves, each text with the number of its stages; the most frequent first."""
+        number = func.count().label("number")
+        query = select(CurvesRow.error, number).where(CurvesRow.experiment_id == experiment_id, CurvesRow.error != "")
+        found = self._session.execute(query.group_by(CurvesRow.error).order_by(number.desc(), CurvesRow.error))
+        return [(error, count) for error, count in found]
+
+    def of(self, experiment_id: str, *, kind: str | None = None) -> Iterator[CurvesOfStage]:
+        """Yield the stored curves in the plan's order; `kind` selects those of one kind of stage."""
+        stage = and_(
+            StageRow.experiment_id == CurvesRow.experiment_id,
+            StageRow.chain_id == CurvesRow.chain_id,
+            StageRow.index == CurvesRow.index,
+        )
+        chain = and_(ChainRow.experiment_id == CurvesRow.experiment_id, ChainRow.id == CurvesRow.chain_id)
+        columns = ChainRow.id, ChainRow.arm, ChainRow.seed, ChainRow.configuration, StageRow.index, StageRow.kind
+        query = (
+            select(*columns, StageRow.T, CurvesRow.packed, CurvesRow.error)
+            .join(StageRow, stage)
+            .join(ChainRow, chain)
+            .where(CurvesRow.experiment_id == experiment_id)
+            .order_by(ChainRow.position, StageRow.index)
+        )
+        if kind is not None:
+            query = query.where(StageRow.kind == kind)
+        for row in self._session.execute(query):
+            chain_id, arm, seed, number, index, of_kind, T, packed, error = row
+            curves = None if packed is None else unpacked(packed)
+            yield CurvesOfStage(chain_id, arm, seed, number, index, of_kind, T, curves, error)
+
+    # -- experiments whose curves an earlier version did not store -------------------------------------------------
+
+    def to_fill(self, limit: int) -> list[str]:
+        """Return at most `limit` ids of experiments that have ended and whose curves may be missing."""
+        ended = ExperimentRow.state.in_(TERMINAL), ExperimentRow.has_curves.is_(False)
+        return list(
+            self._session.scalars(select(ExperimentRow.id).where(*ended).order_by(ExperimentRow.id).limit(limit))
+        )
+
+    def missing(self, experiment_id: str) -> list[EndedStage]:
+        """Return the ended stages of an experiment that have committed something and have no stored curves."""
+        curves = and_(
+            CurvesRow.experiment_id == StageRow.experiment_id,
+            CurvesRow.chain_id == StageRow.chain_id,
+            CurvesRow.index == StageRow.index,
+        )
+        query = (
+            select(StageRow.chain_id, StageRow.index, StageRow.kind)
+            .outerjoin(CurvesRow, curves)
+            .where(StageRow.experiment_id == experiment_id, CurvesRow.chain_id.is_(None))
+            .where(StageRow.state.in_(DONE), StageRow.epoch > 0)
+            .order_by(StageRow.chain_id, StageRow.index)
+        )
+        return [EndedStage(*found) for found in self._session.execute(query)]
+
+    def filled(self, experiment_id: str) -> None:
+        """Note that the curves of an experiment are stored, as far as they exist."""
+        row = ExperimentRow.id == experiment_id
+        self._session.execute(update(ExperimentRow).where(row).values(has_curves=True))

@@ -1,0 +1,109 @@
+"""Tests of curves: from a driver's events, and from the storage of experiments that an earlier version ran."""
+
+from typing import Any
+
+import pytest
+
+from service.control.curves_filler import CurvesFiller
+from service.control.ingest import ingest
+from service.curves import as_text, stored_points
+from service.events import StageCurved
+from service.states import ExperimentState, WorkState
+from service.store.stored_curves import CurvesOfStage
+from tests.integration.control.conftest import Desk
+from tests.integration.control.test_housekeeper import ended
+from tests.unit.service.runner.writing import write
+
+
+def stored(desk: Desk, experiment: str) -> list[CurvesOfStage]:
+    with desk.database.reading() as repository:
+        return list(repository.curves.of(experiment))
+
+
+def to_fill(desk: Desk) -> list[str]:
+    with desk.database.reading() as repository:
+        return repository.curves.to_fill(10)
+
+
+def succeed(desk: Desk, experiment: str, chain: str, index: int = 0) -> None:
+    with desk.database.session() as repository:
+        stage = repository.work.stage(experiment, chain, index)
+        assert stage is not None
+        stage.state, stage.epoch = WorkState.SUCCEEDED, 2
+
+
+def of_a_driver(desk: Desk, experiment: str, **changes: Any) -> StageCurved:
+    chain = desk.first_chain(experiment)
+    folder = desk.folder(experiment).stage(chain, 0)
+    if not folder.path.exists():
+        write(folder, 2, of=2)
+    values = {"chain": chain, "stage": 0, "curves": as_text("train", stored_points(folder)), **changes}
+    return StageCurved.model_validate(values)
+
+
+def test_the_curves_of_an_event_are_stored_once_and_clients_do_not_see_the_event(desk: Desk) -> None:
+    experiment = desk.post()
+    desk.run(experiment)
+    ingest(desk.database, desk.folder(experiment))
+    with desk.database.reading() as repository:
+        before = len(repository.events.list_after(experiment))
+    for _ in range(2):
+        desk.say(experiment, of_a_driver(desk, experiment))
+        ingest(desk.database, desk.folder(experiment))
+    (found,) = stored(desk, experiment)
+    assert found.curves is not None
+    assert (found.index, found.kind, found.T, found.error) == (0, "train", 4, "")
+    assert found.curves.values["test/accuracy"] == (0.5, 0.5)
+    with desk.database.reading() as repository:
+        assert len(repository.events.list_after(experiment)) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"curves": None, "error": "KeyError: 'x'"}, "KeyError: 'x'"),
+        ({"curves": "AAAA"}, "ValueError: damaged curves"),
+        ({"curves": "?"}, "Error: "),
+    ],
+)
+def test_curves_that_failed_or_are_damaged_leave_their_error(desk: Desk, changes: dict[str, Any], error: str) -> None:
+    experiment = desk.post()
+    desk.run(experiment)
+    desk.say(experiment, of_a_driver(desk, experiment, **changes))
+    ingest(desk.database, desk.folder(experiment))
+    (found,) = stored(desk, experiment)
+    assert found.curves is None
+    assert error in found.error
+
+
+def test_curves_of_an_unknown_stage_are_left_out(desk: Desk) -> None:
+    experiment = desk.post()
+    desk.run(experiment)
+    desk.say(experiment, of_a_driver(desk, experiment, chain="nobody"))
+    ingest(desk.database, desk.folder(experiment))
+    assert stored(desk, experiment) == []
+
+
+def test_curves_of_ended_experiments_are_filled_in_from_storage_once(desk: Desk) -> None:
+    experiment, running = ended(desk), desk.post()
+    chain = desk.first_chain(experiment)
+    write(desk.folder(experiment).stage(chain, 0), 2, of=2, **{"test/accuracy": 0.75})
+    succeed(desk, experiment, chain)
+    filler = CurvesFiller(desk.database, desk.settings)
+    assert to_fill(desk) == [experiment]
+    filler.round()
+    (found,) = stored(desk, experiment)
+    assert found.curves is not None
+    assert found.curves.summary == {"test/accuracy_best_test_epoch": 0.75}
+    assert (to_fill(desk), stored(desk, running)) == ([], [])
+    filler.round()
+    assert len(stored(desk, experiment)) == 1
+
+
+def test_an_experiment_without_files_says_so(desk: Desk) -> None:
+    experiment = ended(desk, ExperimentState.FAILED)
+    succeed(desk, experiment, desk.first_chain(experiment))
+    CurvesFiller(desk.database, desk.settings).round()
+    (found,) = stored(desk, experiment)
+    assert (found.curves, found.error) == (None, "its files are gone")
+    assert to_fill(desk) == []
