@@ -108,7 +108,7 @@ class Settings(BaseModel):
         10_000,
         ge=1,
         le=100_000,
-        description="Largest number of chains (arms, in each configuration, times seeds) of a new experiment.",
+        description="Largest number of chains (arms times configurations times seeds) of a new experiment.",
     )
     max_stages: int = Field(
         20_000, ge=1, le=10_000_000, description="Largest number of stages of a new experiment, over all chains."
@@ -117,8 +117,8 @@ class Settings(BaseModel):
         10_000,
         ge=1,
         le=1_000_000,
-        description="Largest number of stages that planning a new experiment resolves: those of each arm, times its "
-        "configurations.",
+        description="Largest number of stages to resolve when a new experiment is planned: those of each arm, times "
+        "the configurations of the arm.",
     )
     max_bytes_of_bodies: int = Field(
         16_777_216,

@@ -75,9 +75,7 @@ class ChainView(BaseModel):
         description="The values of the search, by place in the spec; empty without a search, and until they are chosen."
     )
     state: WorkState
-    reason: str = Field(
-        description="Why it was stopped: by a search, or as no decision needs it; else empty."
-    )
+    reason: str = Field(description="Why it was stopped: by a search, or as no decision needs it; else empty.")
     stages: list[StageView]
 
 

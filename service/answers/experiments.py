@@ -25,7 +25,7 @@ class ProgressSummary(BaseModel):
 
 
 class ProgressView(ProgressSummary):
-    """The progress over all chains of an experiment, not only those shown; on later pages, only stages are counted."""
+    """The progress over all chains of an experiment, not only those shown; later pages of chains count only stages."""
 
     chains_total: int | None = None
     epochs_done: int | None = Field(None, description="Epochs of training.")
@@ -76,7 +76,7 @@ class EarlierResources(BaseModel):
     """Earlier resources of a trial."""
 
     resources: Resources
-    generation: int = Field(description="The generation in which they were replaced.")
+    generation: int = Field(description="The last generation that had them.")
     until: datetime
 
 
@@ -95,7 +95,7 @@ class ExperimentView(ExperimentSummary):
 
     parents: list[str] = Field(description="The ids of the experiments whose checkpoints it started from.")
     rerun_of: str | None = Field(
-        None, description="The id of the search whose best configurations it measures; it may have been deleted."
+        None, description="The id of the search whose best configurations it measures. The search may be deleted."
     )
     history: list[OutcomeView] = Field(description="How earlier generations ended, oldest first.")
     resources: Resources = Field(description="The resources of a trial from its next start on, with all defaults.")

@@ -17,7 +17,7 @@ import httpx
 MAX_BYTES = 256 * 1024**2
 # Characters of an answer that an error shows.
 SHOWN = 80
-# The title in the API's own description: earlier versions state no identity, and are recognised by it.
+# The title in the API's OpenAPI description. Earlier versions of the API state no identity: this title identifies them.
 API_TITLE = "TET experiments"
 
 
@@ -112,7 +112,7 @@ def beginning(content: bytes) -> str:
 
 
 def is_earlier_api(http: httpx.Client, url: str, *, within_s: float) -> bool:
-    """Return whether an answer without an identity comes from an earlier API, by its OpenAPI description."""
+    """Return whether a server that states no identity is an earlier version of the API: ask for its description."""
     try:
         described = exchange(http, "GET", f"{url}/openapi.json", within_s=within_s).json()
     except (httpx.HTTPError, ValueError):

@@ -84,7 +84,8 @@ def _arms_table(compared: ComparisonView, arms: Sequence[ArmResultView], where: 
     published = any(arm.published is not None for arm in arms)
     if published:
         table.add_column("published", justify="right")
-        table.caption = f"published: {compared.source}, at the best test epoch; ours: at the last one"
+        ours = "ours: at the last one" if compared.quantity == TEST_ACCURACY else "ours too"
+        table.caption = f"published: {compared.source}, at the best test epoch; {ours}"
         table.caption_justify = "left"
     searched = any(arm.choice is not None for arm in arms)
     if searched:

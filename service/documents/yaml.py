@@ -1,4 +1,4 @@
-"""A reader for YAML 1.2 that may be hostile.
+"""A reader for YAML 1.2 documents, which may be hostile.
 
 ruamel.yaml splits the text into events. This module builds plain data from them without recursion, and checks every
 limit before it uses memory. Scalars follow the core schema of YAML 1.2.2 (section 10.3.2): `1e-3` is a number, and
@@ -52,7 +52,8 @@ def load_yaml(text: str) -> object:
 
     Raises:
         DocumentInvalid: The text is not well-formed, holds more than one document, a tag, a key twice, a key that is
-            not text, an alias within its own value, or more than the limits allow. The error has line and column.
+            not text, an alias within its own value, or more than the limits allow. The error has line and column,
+            except for a text that is too long.
     """
     if len(text) > MAX_CHARACTERS:
         raise DocumentInvalid(f"a YAML document must have at most {MAX_CHARACTERS:,} characters; JSON may have more")
@@ -185,7 +186,7 @@ def _key(mapping: dict[str, Any], key: object, mark: StringMark) -> str:
 
 
 def _scalar(event: ScalarEvent) -> Any:
-    if not event.implicit[0]:  # it is quoted
+    if not event.implicit[0]:  # it is quoted, or a block
         return _paired(event.value)
     for pattern, convert in _CORE_SCHEMA:
         if pattern.fullmatch(event.value):

@@ -61,17 +61,25 @@ def _wording(unit: Unit, digits: int, pair: JudgedPair) -> Wording:
     return Wording(number, name, step=(pair.test.detectable or 0.0) / 2, step_name="half of that")
 
 
-def note_of_counted_seeds(quantity: str) -> str:
-    """Return that the seeds of a quantity were chosen by another one."""
+def note_of_counted_seeds() -> str:
+    """Return that the seeds were chosen by what this comparison does not show."""
     return (
-        f"the seeds are those up to the decision about the test accuracy; the intervals of {quantity} do not take this "
-        "choice into account"
+        "the seeds are those up to the decision about the test accuracy of the spec's pairs; these intervals and p "
+        "values do not take this choice into account"
     )
 
 
-def notes_of_errors(errors: Sequence[tuple[str, int]]) -> list[str]:
-    """Return why stages have no curves, each text with the number of stages."""
-    return [f"{count} stage(s) have no curves and no value that follows from them: {error}" for error, count in errors]
+def notes_of_curves(errors: Sequence[tuple[str, int]], *, are_filled: bool) -> list[str]:
+    """Return why values may be missing that follow from curves.
+
+    Args:
+        errors: Why stages have no curves, each text with the number of stages.
+        are_filled: Whether the curves of an experiment that an earlier version ran were read from storage.
+    """
+    failed = [
+        f"{count} stage(s) have no curves, and no value that follows from them: {error}" for error, count in errors
+    ]
+    return failed if are_filled else [*failed, "the curves of this experiment are being read from storage; ask again"]
 
 
 def _survivors(arm: ArmResultView) -> Iterator[str]:
@@ -102,9 +110,10 @@ def _pairs(arm: ArmResultView, view: ComparisonView, digits: int) -> Iterator[st
     elif versus.missing and (means := paired_means(arm, view.arms)) is not None:
         seeds = seeds_in_words([each.seed for each in versus.differences])
         missing = [MissingSeeds(each.arm, each.state, each.failure, tuple(each.seeds)) for each in versus.missing]
+        of_arm, of_to = (written(mean, view.unit, digits) for mean in (means.arm, means.baseline))
         yield (
-            f"{arm.name} minus {versus.to}: over {seeds} only, where the means are "
-            f"{written(means.arm, view.unit, digits)} and {written(means.baseline, view.unit, digits)} {name_of_unit(view.unit)}; {missing_in_words(missing)}"
+            f"{arm.name} minus {versus.to}: over {seeds} only, where the means are {of_arm} and "
+            f"{f'{of_to} {name_of_unit(view.unit)}'.rstrip()}; {missing_in_words(missing)}"
         )
 
 

@@ -34,15 +34,13 @@ def values_of(
             last = {chain.id: _last_train_stage(chain) for chain in chains}
             found = {chain: None if index is None else summaries.get((chain, index)) for chain, index in last.items()}
         case Source.ENERGY:
-            # The rows of a later analysis of the same chain replace those of an earlier one.
-            stored = repository.curves.of(experiment_id, kind="energy")
-            found = {each.chain: each.curves.last(quantity.name) for each in stored if each.curves is not None}
+            found = dict(repository.outcomes.last_rows(experiment_id, "energy", quantity.name))
         case Source.TIME_SWEEP:
             raise ValueError(f"{quantity.name} has a value at each T")
     return {chain: value for chain, value in found.items() if value is not None}
 
 
-def values_by_T(repository: Repository, experiment_id: str, quantity: Quantity) -> dict[int, dict[str, float]]:
+def values_by_T(repository: Repository, experiment_id: str, quantity: Quantity) -> dict[int | None, dict[str, float]]:
     """Return the value of each chain at each T, from its last time sweep."""
     last = {each.chain: each.curves for each in repository.curves.of(experiment_id, kind="time_sweep") if each.curves}
     found: dict[int, dict[str, float]] = {}
@@ -50,7 +48,7 @@ def values_by_T(repository: Repository, experiment_id: str, quantity: Quantity) 
         for T in curves.steps:
             if (value := curves.at(quantity.name, T)) is not None:
                 found.setdefault(T, {})[chain] = value
-    return dict(sorted(found.items()))
+    return {T: found[T] for T in sorted(found)}
 
 
 def with_values(

@@ -42,7 +42,7 @@ def _inherits_all(levels: tuple[Any, Any], path: Path, stage: dict[str, Any], be
     }
     for key, (value, earlier) in pairs.items():
         if value != earlier:
-            detail = f"must be {earlier!r}, the {key} of the stage before, since this one inherits 'all', not {value!r}"
+            detail = f"must be {earlier!r}, the {key} of the stage before, and not {value!r}: this stage inherits 'all'"
             yield FieldError.at((*path, key), stage.get(key), detail)
 
 
@@ -78,7 +78,7 @@ def _analyses(raw: dict[str, Any]) -> Iterator[FieldError]:
                 continue
             path = ("arms", number, "stages", index)
             if not has_trained:
-                detail = "must come after a train stage of this arm: an analysis reads the network that it has trained"
+                detail = "must come after a train stage of this arm: the analysis reads that stage's network"
                 yield FieldError.at((*path, "kind"), stage["kind"], detail)
             yield from _num_samples(raw, stage, path)
 

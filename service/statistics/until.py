@@ -1,4 +1,7 @@
-"""Decisions on a pair of arms while seeds are added: the first seed at which the answer stands."""
+"""Decisions on pairs of arms while seeds are added.
+
+In this module a pair is two arms. It is decided at the first seed at which its goal is reached.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +23,7 @@ class StopGoal:
         higher_is_better: Whether a larger value of the quantity is better.
         margin: The arms are equivalent once the confidence sequence lies within ±margin; None: they never are.
         half_width: The pair is decided once the confidence sequence is no wider than twice this, and not before; None:
-            once there is a verdict.
+            it is decided once its verdict is not undecided.
     """
 
     alpha: float

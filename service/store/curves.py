@@ -86,7 +86,7 @@ class StoredCurves:
         if kind is not None:
             query = query.where(StageRow.kind == kind)
         for row in self._session.execute(query):
-            chain_id, arm, seed, number, index, of_kind, T, packed, error = row  # noqa: N806 - T is the field's name
+            chain_id, arm, seed, number, index, of_kind, T, packed, error = row
             curves = None if packed is None else unpacked(packed)
             yield CurvesOfStage(chain_id, arm, seed, number, index, of_kind, T, curves, error)
 

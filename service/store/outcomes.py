@@ -85,6 +85,13 @@ class Outcomes:
             for id_, arm, seed, number, state in self._session.execute(query)
         ]
 
+    def last_rows(self, experiment_id: str, kind: str, metric: str) -> dict[str, float | None]:
+        """Return a metric of the newest row of each chain's last succeeded analysis of a kind, by the chain's id."""
+        value = StageRow.metrics[metric].as_float()
+        query = select(StageRow.chain_id, value).where(StageRow.experiment_id == experiment_id, StageRow.kind == kind)
+        query = query.where(StageRow.state == WorkState.SUCCEEDED).order_by(StageRow.chain_id, StageRow.index)
+        return {row.chain_id: row[1] for row in self._session.execute(query)}
+
     def _hyperparameters(self, experiment_id: str) -> dict[tuple[str, int], dict[str, Any]]:
         """Return the values of each configuration by arm and number, read from its first chain."""
         key = ChainRow.arm, ChainRow.configuration

@@ -1,7 +1,7 @@
 """The health of each layer of neurons: whether it still fires, and still lets gradients through.
 
-It is measured in a forward pass of the training, so that it costs almost nothing and norms use the statistics of the
-batch. In an evaluation norms would use running statistics, which may be older than the weights.
+It is measured in a forward pass of the training, so that it costs almost nothing and norms use statistics of samples of
+this pass. In an evaluation norms would use running statistics, which may be older than the weights.
 
 Shapes: T time steps, B batch, * any more axes.
 """
@@ -45,9 +45,10 @@ class LayerHealth:
 def watched(model: nn.Module) -> Iterator[dict[str, LayerHealth]]:
     """Measure the health of every layer of spiking neurons in the first forward pass within this context.
 
-    The measurement does not change a bit of the pass. Layers of ReLUs are left out, and layers after a norm of another
-    package in training. The spikes are those of the pass. The potentials are computed again for the measured samples;
-    there, norms use the statistics of these samples, so the potentials are only nearly those of the pass.
+    The measurement does not change a bit of the pass. Two kinds of layers are left out: those of ReLUs, and in
+    training those after a norm of another package, since calling this norm again may change its statistics. The spikes
+    are those of the pass. The potentials are computed again for the measured samples; there, norms use the statistics
+    of these samples, so the potentials are only nearly those of the pass.
 
     Args:
         model: The network.

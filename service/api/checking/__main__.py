@@ -7,7 +7,7 @@ only the child.
 
 A job comes on standard input as a pickled function with its arguments, and its `JobEnd` goes to standard output. The
 length of each message comes before it. This process ends when its standard input ends, that is, when the API ends. It
-uses neither the database nor the network.
+uses neither the database nor the network. Its first message says that it is ready.
 """
 
 import gc
@@ -21,7 +21,7 @@ import time
 import traceback
 
 from service.api.checking.job_functions import JOBS
-from service.api.checking.messages import JobEnd, JobVerdict, read_message, write_message
+from service.api.checking.messages import READY, JobEnd, JobVerdict, read_message, write_message
 from service.errors import TetError
 
 # Priority: training, and the API's own short answers, go first.
@@ -38,6 +38,7 @@ def main(job_s: float, job_bytes: int) -> int:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     gc.collect()
     gc.freeze()
+    write_message(ends, READY)
     while (job := read_message(jobs)) is not None:
         end = _in_child(job, jobs.fileno(), job_s, job_bytes)
         if end is None:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, assert_never
 
 import anyio.to_thread
 
-from service.api.checking.messages import JobEnd, JobVerdict, pickled_job, read_message, write_message
+from service.api.checking.messages import READY, JobEnd, JobVerdict, pickled_job, read_message, write_message
 from service.api.turns import PATIENCE_S, Turns
 from service.errors import Overloaded, TooCostly
 
@@ -26,8 +26,10 @@ Value = TypeVar("Value")
 JOB_S = 6.0
 # Memory that a job may use beyond that of the process. A spec of 1 MB takes 100 MB; the largest plan, less than 200 MB.
 JOB_BYTES = 200 * 1_048_576
-# Further seconds until a process that has sent no end of its job is killed: it may have to start first.
+# Further seconds until a process that has sent no end of its job is killed.
 LOST_S = 2.0
+# Seconds that a process has to start: it imports the modules of its jobs, on a busy machine perhaps.
+START_S = 10.0
 # Seconds that a process has to end after its standard input has ended.
 STOP_S = 2.0
 # Largest number of requests that wait for a turn. With 1 MB each, they hold 16 MB.
@@ -58,6 +60,8 @@ class Checkers:
         self._lock = threading.Lock()
         self._idle: list[subprocess.Popen[bytes]] = []
         self._all: set[subprocess.Popen[bytes]] = set()
+        # The ids of those that have said that they are ready.
+        self._ready: set[int] = set()
         self._closed = False
 
     def turn(self, large: bool) -> AbstractAsyncContextManager[None]:
@@ -98,7 +102,7 @@ class Checkers:
     def _run(self, job: bytes) -> Any:
         process = self._take()
         try:
-            message = _exchange(process, job, self._job_s + LOST_S)
+            message = _exchange(process, job, self._job_s + LOST_S) if self._is_ready(process) else None
         except (OSError, ValueError):  # it died while it was idle, or `close` has closed its pipes
             message = None
         if message is None:
@@ -116,7 +120,7 @@ class Checkers:
                 process = self._idle.pop()
                 if process.poll() is None:
                     return process
-                self._all.discard(process)
+                self._forget(process)
             # It has no session of its own, so Ctrl-C in a terminal reaches it; it ignores this signal.
             limits = (str(self._job_s), str(self._job_bytes))
             command = [sys.executable, "-m", "service.api.checking", *limits]
@@ -124,9 +128,24 @@ class Checkers:
             self._all.add(process)
             return process
 
+    def _forget(self, process: subprocess.Popen[bytes]) -> None:
+        self._all.discard(process)
+        self._ready.discard(process.pid)
+
+    def _is_ready(self, process: subprocess.Popen[bytes]) -> bool:
+        """Return whether a process has started; a new one says so in its first message."""
+        with self._lock:
+            if process.pid in self._ready:
+                return True
+        if _message(process, START_S) != READY:
+            return False
+        with self._lock:
+            self._ready.add(process.pid)
+        return True
+
     def _drop(self, process: subprocess.Popen[bytes]) -> None:
         with self._lock:
-            self._all.discard(process)
+            self._forget(process)
         if not self._closed:
             log.error("a process that checks documents was lost (exit status %s)", process.poll())
             _end(process)
@@ -135,8 +154,13 @@ class Checkers:
 def _exchange(process: subprocess.Popen[bytes], job: bytes, patience_s: float) -> bytes | None:
     """Send a job and return the pickled end; None if the process ends or hangs."""
     assert process.stdin is not None
-    assert process.stdout is not None
     write_message(process.stdin, job)
+    return _message(process, patience_s)
+
+
+def _message(process: subprocess.Popen[bytes], patience_s: float) -> bytes | None:
+    """Return the next message of a process; None if the process ends or hangs."""
+    assert process.stdout is not None
     poller = select.poll()
     poller.register(process.stdout, select.POLLIN)
     return read_message(process.stdout) if poller.poll(1000 * patience_s) else None

@@ -10,6 +10,8 @@ from typing import IO, Any
 from service.errors import TetError
 
 HEADER = struct.Struct("!Q")
+# The first message of a process: it has imported what its jobs need.
+READY = b"ready"
 
 
 class JobVerdict(Enum):

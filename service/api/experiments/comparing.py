@@ -8,6 +8,7 @@ from service.answers.rounding import digits_of
 from service.answers.units import Unit
 from service.api.context import Context
 from service.api.experiments.searched_arms import chance_of, front_view, with_choice
+from service.curves import BEST_TEST
 from service.presets.catalogue import presets
 from service.presets.recipe import differences_from, test_set_differences
 from service.results.comparison import ComparedArm, Comparison, Question, compare_arms, compare_at_each_T
@@ -15,7 +16,7 @@ from service.results.growing import growing_rule
 from service.results.notes import (
     note_of_counted_seeds,
     notes_of,
-    notes_of_errors,
+    notes_of_curves,
     notes_of_unpublished,
     notes_of_verdicts,
 )
@@ -24,6 +25,7 @@ from service.results.seeds import seed_states
 from service.results.tried import Tried, best_by_arm, tried_by_arm
 from service.results.values import values_by_T, values_of, with_values
 from service.spec import Experiment, parse
+from service.states import TERMINAL
 from service.store.outcomes import ChainOutcome
 from service.store.tables import ExperimentRow
 
@@ -58,38 +60,59 @@ def comparison_view(
     read = _read(context, experiment_id, quantity_name)
     spec, quantity = read.spec, read.quantity
     to = spec.baseline_arm if baseline is None else arm_of(spec, baseline)
-    pairs = tuple((pair.arm, pair.to) for pair in spec.compare) if spec.compare and baseline is None else None
     question = Question(
         quantity=quantity.name,
         higher_is_better=quantity.higher_is_better,
         margin=spec.margin if quantity.unit is Unit.ACCURACY else None,
-        pairs=pairs,
+        pairs=_named_pairs(spec) if baseline is None else None,
     )
     tried = tried_by_arm(read.chains)
     best = best_by_arm(tried)
     arms = _arms(spec, read.chains, best)
     rule = growing_rule(spec)
-    of_chain = _chain_ids(read.chains, best)
+    decides = quantity is DEFAULT and baseline is None
+    if rule is not None and not decides:  # the test accuracy of the spec's pairs has decided which seeds count
+        decided = compare_arms(arms, spec.baseline_arm, rule, Question(pairs=_named_pairs(spec)))
+        arms = [_only(arm, [each.seed for each in one.values]) for arm, one in zip(arms, decided.arms, strict=True)]
     if quantity.has_T:
-        return _view_by_T(read, question, to, arms, of_chain)
+        return _view_by_T(read, question, to, arms, _chain_ids(read.chains, best))
     if quantity is not DEFAULT:
-        if rule is not None:  # the test accuracy has decided which seeds count
-            decided = compare_arms(arms, to, rule, Question(pairs=pairs))
-            arms = [_only(arm, [each.seed for each in one.values]) for arm, one in zip(arms, decided.arms, strict=True)]
-        arms = with_values(arms, of_chain, read.values[None])
-    compared = compare_arms(arms, to, rule if quantity is DEFAULT else None, question)
+        arms = with_values(arms, _chain_ids(read.chains, best), read.values[None])
+    used = rule if decides else None
+    compared = compare_arms(arms, to, used, question)
     view = _view(compared, quantity)
     if spec.search is not None:
         chosen = [with_choice(arm, best.get(arm.name), tried.get(arm.name, [])) for arm in view.arms]
         front = front_view(spec.search, read.chains, tried) if quantity is DEFAULT else None
         view = view.model_copy(update={"arms": chosen, "front": front})
-    digits = digits_of(view.arms) if quantity.unit in (Unit.ACCURACY, Unit.SHARE) else 0
-    verdicts = notes_of_verdicts(
-        compared, quantity.unit, digits, question.margin, rule if quantity is DEFAULT else None
-    )
-    others = [note_of_counted_seeds(quantity.name)] if rule is not None and quantity is not DEFAULT else []
-    view = view.model_copy(update={"notes": [*verdicts, *others, *notes_of(view), *notes_of_errors(read.errors)]})
-    return _with_published(view, read.row.preset, spec, compared) if quantity is DEFAULT else view
+    verdicts = notes_of_verdicts(compared, quantity.unit, _digits(view), question.margin, used)
+    view = view.model_copy(update={"notes": [*verdicts, *notes_of(view), *_notes_on_data(read, decides=decides)]})
+    if quantity.name in (DEFAULT.name, BEST_TEST):
+        return _with_published(view, read.row.preset, spec, compared)
+    return view
+
+
+def _named_pairs(spec: Experiment) -> tuple[tuple[str, str], ...] | None:
+    return None if spec.compare is None else tuple((pair.arm, pair.to) for pair in spec.compare)
+
+
+def _notes_on_data(read: _Read, *, decides: bool) -> list[str]:
+    """Return the notes on what the numbers rest on.
+
+    Args:
+        read: What was read.
+        decides: Whether the comparison is the one that decides how many seeds are added.
+    """
+    growing = read.spec.until is not None and not decides
+    from_curves = read.quantity.source in (Source.SUMMARY, Source.TIME_SWEEP)
+    return [
+        *([note_of_counted_seeds()] if growing else []),
+        *(
+            notes_of_curves(read.errors, are_filled=read.row.has_curves or read.row.state not in TERMINAL)
+            if from_curves
+            else []
+        ),
+    ]
 
 
 def _read(context: Context, experiment_id: str, quantity_name: str) -> _Read:
@@ -102,7 +125,7 @@ def _read(context: Context, experiment_id: str, quantity_name: str) -> _Read:
         chains = repository.outcomes.of(experiment_id, also)
         values: dict[int | None, dict[str, float]] = {}
         if quantity.has_T:
-            values |= {T: each for T, each in values_by_T(repository, experiment_id, quantity).items()}
+            values |= values_by_T(repository, experiment_id, quantity)
         elif quantity is not DEFAULT:
             values[None] = values_of(repository, experiment_id, chains, quantity)
         return _Read(row, spec, quantity, chains, values, repository.curves.errors(experiment_id))
@@ -119,8 +142,15 @@ def _view_by_T(
 ) -> ComparisonView:
     """Compare the arms at each T of their time sweeps."""
     at_T = {T: with_values(arms, of_chain, values) for T, values in read.values.items() if T is not None}
-    views = {T: _view(each, read.quantity) for T, each in compare_at_each_T(at_T, to, question).items()}
+    compared = compare_at_each_T(at_T, to, question)
+    views = {T: _view(each, read.quantity) for T, each in compared.items()}
     by_T = [ArmsAtTView(T=T, arms=view.arms, further_pairs=view.further_pairs) for T, view in views.items()]
+    verdicts = [
+        f"T={T}: {note}"
+        for T, each in compared.items()
+        for note in notes_of_verdicts(each, read.quantity.unit, _digits(views[T]), question.margin)
+    ]
+    survivors = notes_of(views[max(views)]) if views else []
     return ComparisonView(
         quantity=question.quantity,
         unit=read.quantity.unit,
@@ -128,8 +158,12 @@ def _view_by_T(
         baseline=to,
         arms=[],
         by_T=by_T,
-        notes=notes_of_errors(read.errors),
+        notes=[*verdicts, *survivors, *_notes_on_data(read, decides=False)],
     )
+
+
+def _digits(view: ComparisonView) -> int:
+    return digits_of(view.arms) if view.unit in (Unit.ACCURACY, Unit.SHARE) else 0
 
 
 def _only(arm: ComparedArm, seeds: Iterable[int]) -> ComparedArm:
@@ -159,7 +193,7 @@ def _arms(spec: Experiment, chains: Iterable[ChainOutcome], best: Mapping[str, T
 
 def _with_chance(view: ComparisonView, compared: Comparison, quantity: Quantity) -> list[ArmResultView]:
     """Add to each arm how its mean accuracy compares with chance."""
-    if quantity.unit is not Unit.ACCURACY or not quantity.name.startswith("test/"):
+    if quantity is not DEFAULT:  # the best of many epochs is above chance more often
         return view.arms
     return [
         arm.model_copy(update={"chance": chance_of(result.mean, result.test_set)})

@@ -81,7 +81,7 @@ def up(settings: Settings, say: Say, *, supervise: bool = True) -> None:
 
 
 def _refuse_other_settings(settings: Settings) -> None:
-    """Refuse to touch a stack that runs with other settings, its supervisor included."""
+    """Raise an error if a component runs with other settings; `up` then leaves its supervisor running."""
     for component in components(settings):
         record = component.pid_file.read()
         if record is not None and record.is_alive() and record.settings != settings_digest(settings):
@@ -108,7 +108,8 @@ def _up(settings: Settings, say: Say) -> None:
 def down(settings: Settings, say: Say) -> None:
     """End every process of the stack.
 
-    The API ends first, so that it submits no more jobs, and MLflow last, so that trials can log until they end.
+    The supervisor ends first, so that it restarts nothing. The API is next, so that it submits no more jobs. MLflow is
+    the last component, so that drivers can ship commits until they end.
     """
     check_home(settings)
     if not settings.home.exists():
@@ -133,7 +134,7 @@ def down(settings: Settings, say: Say) -> None:
 def _end_others(settings: Settings, say: Say) -> bool:
     """End processes of this stack that no pid file names, such as a second process of a component."""
     found = [(name, record) for name, records in living(settings).items() for record in records]
-    others = [(name, record) for name, record in found if record.family()]  # not this process alone
+    others = [(name, record) for name, record in found if record.family()]  # `family` leaves this process out
     for name, record in others:
         try:
             record.stop(OTHERS_STOP_S)

@@ -77,10 +77,14 @@ def spent_s(started: Iterable[AttemptStart], commits: Iterable[Commit], generati
 
 
 def last_sign(folder: Path) -> int:
-    """Return a number that changes with every beat of an attempt; 0 before the first one."""
+    """Return a number that changes with every beat of an attempt; 0 before the first one.
+
+    Raises:
+        OSError: The storage does not answer.
+    """
     try:
         # On NFS, open() asks the server for the file's state; stat() by name may be answered from a cache.
         with (folder / HEARTBEAT).open("rb") as file:
             return os.fstat(file.fileno()).st_mtime_ns
-    except OSError:
+    except FileNotFoundError:
         return 0

@@ -37,7 +37,7 @@ class _Watched:
     folder: StageFolder
     spent_s: float
     start: float
-    sign: tuple[int, int]
+    sign: tuple[int, int] | None
     changed_at: float
     verdict: Failure | None = None
 
@@ -90,7 +90,7 @@ class Watchdog:
 
     def _judge(self, watched: _Watched, now: float) -> Failure | None:
         sign = _sign(watched.folder)
-        if sign != watched.sign:
+        if sign is not None and sign != watched.sign:
             watched.sign, watched.changed_at = sign, now
         stall_s, longest_s = self._limits.stall_s, self._limits.max_time_s
         run_time_s = watched.spent_s + now - watched.start
@@ -101,13 +101,16 @@ class Watchdog:
         return None
 
 
-def _sign(folder: StageFolder) -> tuple[int, int]:
-    """Return the newest attempt's number and its heartbeat: a new attempt is a sign of life too."""
+def _sign(folder: StageFolder) -> tuple[int, int] | None:
+    """Return the newest attempt's number and its heartbeat: a new attempt is a sign of life too.
+
+    If the storage does not answer, this is no sign of life, and None is returned.
+    """
     try:
         newest = max(folder.attempt_numbers(), default=0)
-    except OSError:  # no answer from the storage is no sign of life
-        return 0, 0
-    return newest, last_sign(folder.attempt(newest))
+        return newest, last_sign(folder.attempt(newest))
+    except OSError:
+        return None
 
 
 def kill(actor: Any) -> None:

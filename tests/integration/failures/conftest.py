@@ -77,6 +77,8 @@ SPECS: dict[str, Json] = {
     ),
     "spec": spec("no such model", arm("foreign"), model={"name": "entry_point", "entry_point": "not_installed_here"}),
 }
+# The harmed arms, each with the numbers of its harmed attempts. The driver makes one more, which marks the failure.
+HARMED = {"frozen": (1,), "killed": (1, 2), "starved": (1,), "logged": (1,)}
 # With more experiments at once, starting processes would slow each other down too much.
 MAX_RUNNING = 4
 
@@ -135,7 +137,7 @@ class Scene:
         """Freeze, kill or starve the process of each new attempt; before a kill, do not wait for the first epoch."""
         folder = self._stage_folder(experiment, arm)
         attempt = max(folder.attempt_numbers(), default=0)
-        if attempt == 0 or (arm, attempt) in self.harmed:
+        if attempt not in HARMED[arm] or (arm, attempt) in self.harmed:
             return
         if arm != "killed" and not _has_an_epoch(folder):
             return

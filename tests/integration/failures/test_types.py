@@ -9,13 +9,10 @@ from service.failures import ABOUT, FailureType
 from service.runner.diagnosis import diagnose_lost
 from service.storage import ExperimentFolder
 from tests.failure_texts import FAILING_ARMS, TEXTS
-from tests.integration.failures.conftest import LOGGED_EPOCHS, Scene
+from tests.integration.failures.conftest import HARMED, LOGGED_EPOCHS, Scene
 from tests.local_stack import Json
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(900)]
-
-# The harmed arms, each with the numbers of its attempts, all of which are harmed.
-HARMED = {"frozen": (1,), "killed": (1, 2), "starved": (1,), "logged": (1,)}
 
 
 @pytest.mark.parametrize(("experiment", "arm"), FAILING_ARMS)

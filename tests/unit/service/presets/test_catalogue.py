@@ -47,6 +47,13 @@ def test_a_preset_is_a_valid_spec_with_the_expected_number_of_trials(name: str) 
         assert preset.num_trials == NUM_TRIALS[name]
 
 
+def test_a_preset_that_adds_seeds_until_its_arms_are_decided_counts_all_of_them() -> None:
+    preset = presets()["table3-cifar10-mini"]
+    until = {"at_most": 20, "until": "decided"}
+    growing = preset.model_copy(update={"spec": {**preset.spec, "seeds": until}})
+    assert growing.num_trials * len(preset.spec["seeds"]) == preset.num_trials * 20
+
+
 @pytest.mark.parametrize("name", FULL)
 def test_a_full_preset_gives_reasons_for_its_choices_and_asks_for_a_gpu(name: str) -> None:
     preset = presets()[name]

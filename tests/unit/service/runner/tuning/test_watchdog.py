@@ -21,9 +21,13 @@ class CountedFolder(StageFolder):
     """A stage's folder that counts how often the watchdog reads it."""
 
     looks: list[Path] = field(default_factory=list)
+    # The numbers of the looks at which the storage does not answer.
+    silent: set[int] = field(default_factory=set)
 
     def attempt_numbers(self) -> list[int]:
         self.looks.append(self.path)
+        if len(self.looks) in self.silent:
+            raise OSError("stale file handle")
         return super().attempt_numbers()
 
 
@@ -48,6 +52,14 @@ class Watch:
 @pytest.fixture
 def watch(tmp_path: Path) -> Watch:
     return Watch(tmp_path, stall_s=10)
+
+
+def test_a_storage_that_fails_now_and_then_is_no_sign_of_life(watch: Watch) -> None:
+    watch.begin()
+    watch.folder.silent.update({2, 4, 6})
+    for _ in range(5):
+        assert watch.after(2) == []
+    assert watch.after(2) == ["actor"]
 
 
 def test_a_trial_that_makes_no_step_is_ended_once(watch: Watch) -> None:
