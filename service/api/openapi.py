@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from service.answers.reports import ReportView
 from service.api.problems import MEDIA_TYPE, Problem
 from service.api.turnstile import HEALTH
 from service.documents import MEDIA_TYPES
@@ -107,8 +108,8 @@ def _describe(app: FastAPI) -> dict[str, Any]:
         title=app.title, version=app.version, summary=app.summary, description=app.description, routes=app.routes
     )
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    for name, model in (("Spec", Experiment), ("Problem", Problem)):
-        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    for name, model in (("Spec", Experiment), ("Problem", Problem), ("ReportView", ReportView)):
+        schema = model.model_json_schema(mode="serialization" if model is ReportView else "validation", ref_template="#/components/schemas/{model}")
         schemas.update(schema.pop("$defs", {}))
         schemas[name] = schema
     schemas["SpecChanges"] = _changes(schemas["Spec"])
