@@ -187,7 +187,7 @@ def _grid_rows(points: Sequence[CommittedPoint], folder: StageFolder) -> list[li
 
 
 def _around_centre(size: int) -> list[int]:
-    """Return the numbers of the rows and columns of a grid to keep: the middle one, and the same number on each side."""
+    """Return the numbers of the rows and columns of a grid to keep: the middle one, and as many on each side."""
     middle, most = size // 2, MAX_GRID_SIDE // 2
     every = -(-middle // most) or 1
     return list(range(middle % every, size, every))
@@ -223,7 +223,9 @@ def unpacked(data: bytes) -> StageCurves:
         steps = tuple(range(1, about["steps"] + 1)) if isinstance(about["steps"], int) else tuple(about["steps"])
         of_one = struct.Struct(f"<{len(steps)}{about['number']}")
         columns = (of_one.unpack_from(body, number * of_one.size) for number in range(len(about["metrics"])))
-        return StageCurves(steps, dict(zip(about["metrics"], columns, strict=True)), about["summary"], about.get("facts", {}))
+        return StageCurves(
+            steps, dict(zip(about["metrics"], columns, strict=True)), about["summary"], about.get("facts", {})
+        )
     except (zlib.error, struct.error, KeyError, TypeError) as error:
         raise ValueError(f"damaged curves: {error!r}") from None
 

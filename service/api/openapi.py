@@ -108,8 +108,12 @@ def _describe(app: FastAPI) -> dict[str, Any]:
         title=app.title, version=app.version, summary=app.summary, description=app.description, routes=app.routes
     )
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    for name, model in (("Spec", Experiment), ("Problem", Problem), ("ReportView", ReportView)):
-        schema = model.model_json_schema(mode="serialization" if model is ReportView else "validation", ref_template="#/components/schemas/{model}")
+    reference = "#/components/schemas/{model}"
+    for name, schema in (
+        ("Spec", Experiment.model_json_schema(ref_template=reference)),
+        ("Problem", Problem.model_json_schema(ref_template=reference)),
+        ("ReportView", ReportView.model_json_schema(ref_template=reference, mode="serialization")),
+    ):
         schemas.update(schema.pop("$defs", {}))
         schemas[name] = schema
     schemas["SpecChanges"] = _changes(schemas["Spec"])

@@ -30,7 +30,7 @@ class Grid:
         return self.losses[middle][middle]
 
     def mean_rise(self) -> float:
-        r"""Return the mean of L(alpha, beta) - L(0, 0) over the points within `RADIUS` of the centre; the centre counts.
+        r"""Return the mean of L(alpha, beta) - L(0, 0) over the points within `RADIUS` of the centre, itself included.
 
         A smaller number means a flatter landscape. It is the expected sharpness of Neyshabur et al., "Exploring
         Generalization in Deep Learning", NeurIPS 2017, equation 5, with a uniform draw from a disc of the random plane

@@ -36,7 +36,7 @@ def draw_time_sweeps(figure: Figure, data: FigureData) -> Words:
     return Words("Accuracy at other numbers of time steps", caption, _alternative(accuracies))
 
 
-def _trained_T(data: FigureData, arm: str) -> int | None:  # noqa: N802 - T is the field's name
+def _trained_T(data: FigureData, arm: str) -> int | None:
     stages = data.of(TRAIN, arm)
     return stages[-1].T if stages else None
 

@@ -8,7 +8,14 @@ from matplotlib.figure import Figure
 
 from service.figures.canvas import Words
 from service.figures.figure_data import Band, FigureData, band_of, training_of
-from service.figures.layout import add_legend, band_in_caption, draw_band, mark_switches, plain_numbers, seeds_in_caption
+from service.figures.layout import (
+    add_legend,
+    band_in_caption,
+    draw_band,
+    mark_switches,
+    plain_numbers,
+    seeds_in_caption,
+)
 
 # A loss whose largest mean is this many times the smallest one is drawn on a logarithmic scale.
 LOG_FROM = 5.0
@@ -94,7 +101,7 @@ def _draw(figure: Figure, data: FigureData, panels: tuple[_Panel, ...]) -> list[
         else:
             _cut_beginning(axes, bands)
         drawn.append(bands)
-    add_legend(figure, data, {arm: n for arm, n in _counts(drawn).items()})
+    add_legend(figure, data, _counts(drawn))
     return drawn
 
 

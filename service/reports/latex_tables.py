@@ -51,10 +51,32 @@ _ESCAPES = {
     "Ł": r"\L{}",
     "ı": r"\i{}",
 }
-_GREEK = (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon phi chi "
-    "psi omega"
-).split()
+_GREEK = [
+    "alpha",
+    "beta",
+    "gamma",
+    "delta",
+    "epsilon",
+    "zeta",
+    "eta",
+    "theta",
+    "iota",
+    "kappa",
+    "lambda",
+    "mu",
+    "nu",
+    "xi",
+    "omicron",
+    "pi",
+    "rho",
+    "sigma",
+    "tau",
+    "upsilon",
+    "phi",
+    "chi",
+    "psi",
+    "omega",
+]
 _NO_COMMAND = {"omicron"}
 # Combining characters of Unicode, and LaTeX's commands for the same accents.
 _ACCENTS = {
@@ -104,7 +126,9 @@ def _comment(text: str) -> str:
 
 def _table(table: TextTable) -> Iterator[str]:
     share = 0.9 / (len(table.words) + 1)
-    form = "".join(f"p{{{share:.2f}\\textwidth}}" if place in table.words else "r" for place in range(len(table.columns)))
+    form = "".join(
+        f"p{{{share:.2f}\\textwidth}}" if place in table.words else "r" for place in range(len(table.columns))
+    )
     yield ""
     yield r"\begin{table}"
     yield r"\centering\footnotesize"

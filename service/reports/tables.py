@@ -18,6 +18,15 @@ MAX_STEPS = 10
 # Different environments, or data, beside each other.
 MAX_RECORDS = 4
 NONE = "–"
+# Names for people; other quantities have the name that the API uses.
+_NAMES = {
+    "test/accuracy_best_test_epoch": "test accuracy at the best test epoch",
+    "test/accuracy_best_val_epoch": "test accuracy at the best validation epoch",
+    "train_time_s": "training time",
+    "firing_rate": "firing rate",
+    "energy/uj_per_image": "energy an image",
+    "time_sweep/accuracy": "test accuracy",
+}
 
 
 @dataclass(frozen=True)
@@ -97,16 +106,16 @@ def pairs_table(compared: ComparisonView) -> TextTable:
     digits = _digits(compared.arms, compared.unit)
     unit = name_of_difference(compared.unit)
     columns = (
-        "arm minus other arm", "n", "difference", "interval", "p", "p, all pairs", "p, sign flips", "d_z", "detectable",
+        "arm minus other arm", "n", "difference", "interval", "p", "p of all pairs", "p of sign flips", "d_z", "detectable",
         "verdict",
     )  # fmt: skip
     pairs = [(arm.name, arm.versus_baseline) for arm in compared.arms if arm.versus_baseline is not None]
     pairs += [(each.arm, each.versus) for each in compared.further_pairs]
     rows = tuple(_pair_row(arm, versus, compared.unit, digits) for arm, versus in pairs)
     note = (
-        "p: two-sided paired t test; for all pairs: adjusted by Holm's procedure, which decides the verdict at 0.05. "
+        "p: two-sided paired t test; of all pairs: adjusted by Holm's procedure, which decides the verdict at 0.05. "
         "Interval: 95 %, Student's t. If seeds were added until the arms were decided, p is the anytime p, adjusted by "
-        "Bonferroni's procedure, and the interval is the confidence sequence. Sign flips: a test without a normal "
+        "Bonferroni's procedure, and the interval is the confidence sequence. p of sign flips: by a test without a normal "
         "distribution. d_z: mean difference over its standard deviation. Detectable: the difference that the test "
         "would have found with a probability of 80 %."
     )
@@ -152,7 +161,8 @@ def _sweep_table(compared: ComparisonView) -> TextTable:
         (arm.name, *(_mean(at.arms[place], compared.unit, d) for at, d in zip(kept, digits, strict=True)))
         for place, arm in enumerate(kept[0].arms)
     )
-    title = f"{_with_unit(compared.quantity, compared.unit)} at other numbers of time steps, mean ± std over the seeds"
+    quantity = _with_unit(compared.quantity, compared.unit).capitalize()
+    title = f"{quantity}, at other numbers of time steps: mean ± std over the seeds"
     note = f"{len(kept)} of {len(compared.by_T)} T are shown." if len(kept) < len(compared.by_T) else ""
     return TextTable("sweep", title, columns, rows, note=note)
 
@@ -218,8 +228,8 @@ def _digits(arms: Sequence[ArmResultView], unit: Unit) -> int:
 
 
 def _with_unit(quantity: str, unit: Unit) -> str:
-    name = name_of_unit(unit)
-    return f"{quantity}, {name}" if name else quantity
+    name, words = name_of_unit(unit), _NAMES.get(quantity, quantity)
+    return f"{words}, {name}" if name else words
 
 
 def _of_wanted(n: int, n_wanted: int) -> str:

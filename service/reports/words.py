@@ -21,7 +21,7 @@ def question_of(spec: Experiment, preset: Preset | None) -> str:
     parts = [_of_pairs(pairs, spec.baseline_arm), _of_data(spec)]
     if spec.search is not None:
         parts.append(
-            f"Each arm is first searched for its best settings ({spec.search.method}), by the validation accuracy alone."
+            f"Each arm is first searched for its best settings ({spec.search.method}), by validation accuracy alone."
         )
     if spec.margin is not None:
         parts.append(f"Differences below {100 * spec.margin:g} points do not count.")

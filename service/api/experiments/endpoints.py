@@ -17,8 +17,8 @@ from service.api.experiments import comparing, logs, reporting, stream, submitti
 from service.api.experiments.bodies import PostedSpec, PresetName
 from service.api.experiments.parameters import ArmName, ChainCursor, Cursor, ExperimentId, Key, QuantityName
 from service.api.openapi import MADE, TAKES_SPEC, problem_responses
-from service.results.quantities import DEFAULT
 from service.figures.catalogue_of_figures import FigureName
+from service.results.quantities import DEFAULT
 from service.states import ExperimentState
 from service.text import LINE_PATTERN, without_hidden
 

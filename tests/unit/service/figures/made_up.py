@@ -74,14 +74,19 @@ def differences(arm: str, to: str, place: int, seeds: int) -> PairDifferences:
     values = tuple(draw.gauss(place, 0.6) for _ in range(seeds))
     mean = sum(values) / seeds
     low, high = (mean - 0.5, mean + 0.5) if seeds > 1 else (None, None)
-    return PairDifferences(arm, to, tuple(range(seeds)), values, mean, low, high, "better" if seeds > 1 else "undecided")
+    return PairDifferences(
+        arm, to, tuple(range(seeds)), values, mean, low, high, "better" if seeds > 1 else "undecided"
+    )
 
 
 def searched(num: int = 500) -> FigureData:
     """Return the data of a search with `num` configurations of each of two arms."""
     draw = random.Random(0)
     tried = [TriedPoint(arm, n, draw.betavariate(6, 2), False) for arm in ("SDT", "TET") for n in range(num)]
-    best = {arm: max((each for each in tried if each.arm == arm), key=lambda each: each.val_accuracy) for arm in ("SDT", "TET")}
+    best = {
+        arm: max((each for each in tried if each.arm == arm), key=lambda each: each.val_accuracy)
+        for arm in ("SDT", "TET")
+    }
     marked = tuple(TriedPoint(t.arm, t.number, t.val_accuracy, t is best[t.arm]) for t in tried)
     return FigureData(("SDT", "TET"), "SDT", tried=marked)
 
@@ -94,7 +99,12 @@ def spoilt(data: FigureData) -> FigureData:
             continue
         if each.seed == 1:
             each = ArmSeries(
-                each.arm, each.seed, each.stage, each.kind, each.T, each.steps,
+                each.arm,
+                each.seed,
+                each.stage,
+                each.kind,
+                each.T,
+                each.steps,
                 {name: (nan, inf, *values[2:]) for name, values in each.values.items()},
             )
         series.append(each)
