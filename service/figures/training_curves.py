@@ -113,8 +113,14 @@ def _cut_beginning(axes: Axes, bands: dict[str, Band]) -> None:
         for step, mean in zip(band.steps, band.means, strict=True)
         if step >= CUT_SHARE * last
     ]
-    low, high = min(later), axes.get_ylim()[1]
-    axes.set_ylim(bottom=max(axes.get_ylim()[0], low - 0.04 * (high - low)))
+    ends = [
+        mean + (std if isfinite(std) else 0.0)
+        for band in bands.values()
+        for mean, std in zip(band.means, band.stds, strict=True)
+    ]
+    low, high = min(later), max(ends)
+    margin = 0.05 * (high - low) or 1.0
+    axes.set_ylim(low - margin, high + margin)
 
 
 def _set_scale(axes: Axes, bands: dict[str, Band]) -> None:

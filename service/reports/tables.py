@@ -267,9 +267,13 @@ def _p(p: float | None) -> str:
     return "≤ 0.001" if p <= 0.001 else p_in_words(p)
 
 
+def _number(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
 def _choice(choice: ChoiceView | None) -> list[str]:
     if choice is None or choice.configuration is None:
         return [NONE, NONE]
-    values = ", ".join(f"{key} {value}" for key, value in choice.configuration.items()) or NONE
+    values = ", ".join(f"{key} {_number(value)}" for key, value in choice.configuration.items()) or NONE
     accuracy = NONE if choice.val_accuracy is None else percent(choice.val_accuracy)
     return [accuracy, f"{values} (of {choice.num_configurations})"]
