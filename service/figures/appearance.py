@@ -1,12 +1,13 @@
 """How arms look in every figure: one colour, one marker and one line style an arm, and names of a readable length."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 # The colours of Okabe and Ito, which people with any colour vision can tell apart; grey in place of the yellow, which
 # is too pale for lines on white paper. Source: Okabe and Ito, "Color Universal Design", 2008.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
-LINES = ("-", "--", "-.", ":")
+LINES: tuple[Literal["-", "--", "-.", ":"], ...] = ("-", "--", "-.", ":")
 MAX_LABEL = 36
 
 
@@ -16,7 +17,7 @@ class Appearance:
 
     colour: str
     marker: str
-    line: str
+    line: Literal["-", "--", "-.", ":"]
 
 
 def appearance_of(place: int) -> Appearance:

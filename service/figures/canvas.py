@@ -5,6 +5,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -14,7 +15,7 @@ _DRAWING = threading.Lock()
 # The width of the text of an A4 page with margins of 2 cm, and the height of most figures, in inches.
 WIDTH, HEIGHT = 6.7, 2.9
 DPI = 200
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 8,

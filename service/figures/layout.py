@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullLocator
 
 from service.figures.appearance import appearance_of, label
 from service.figures.figure_data import Band, FigureData
@@ -49,6 +49,11 @@ def mark_switches(axes: Axes, data: FigureData, arm: str, switches: Iterable[int
     for epoch in switches:
         colour = appearance_of(data.arms.index(arm)).colour
         axes.axvline(epoch + 0.5, color=colour, linestyle=(0, (1, 1.5)), linewidth=0.9, zorder=1)
+
+
+def whole_numbers(axis: Axis) -> None:
+    """Let an axis have ticks at whole numbers only."""
+    axis.set_major_locator(MaxNLocator(integer=True))
 
 
 def plain_numbers(axis: Axis) -> None:

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from service.figures.appearance import appearance_of
 from service.figures.canvas import Words
 from service.figures.figure_data import TIME_SWEEP, TRAIN, Band, FigureData, band_of
-from service.figures.layout import add_legend, band_in_caption, draw_band, seeds_in_caption
+from service.figures.layout import add_legend, band_in_caption, draw_band, seeds_in_caption, whole_numbers
 
 _PANELS = (("time_sweep/accuracy", 100.0, "test accuracy, %"), ("time_sweep/loss_tet", 1.0, "test loss L_TET"))
 
@@ -26,7 +26,7 @@ def draw_time_sweeps(figure: Figure, data: FigureData) -> Words:
             if metric == _PANELS[0][0]:
                 accuracies[arm] = band
         axes.set(xlabel="time steps T of the test", ylabel=axis)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        whole_numbers(axes.xaxis)
     counts = {arm: band.n for arm, band in accuracies.items()}
     add_legend(figure, data, counts)
     caption = (

@@ -15,6 +15,7 @@ from service.figures.layout import (
     mark_switches,
     plain_numbers,
     seeds_in_caption,
+    whole_numbers,
 )
 
 # A loss whose largest mean is this many times the smallest one is drawn on a logarithmic scale.
@@ -93,7 +94,7 @@ def _draw(figure: Figure, data: FigureData, panels: tuple[_Panel, ...]) -> list[
                 draw_band(axes, data, arm, band)
                 mark_switches(axes, data, arm, training.switches)
         axes.set(xlabel="epoch", ylabel=panel.axis, title=panel.heading)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        whole_numbers(axes.xaxis)
         if not bands:
             axes.text(0.5, 0.5, "not measured", ha="center", va="center", transform=axes.transAxes)
         elif panel.scale == 1.0:

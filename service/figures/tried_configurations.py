@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from service.figures.appearance import appearance_of
 from service.figures.canvas import Words
 from service.figures.figure_data import FigureData
-from service.figures.layout import add_legend
+from service.figures.layout import add_legend, whole_numbers
 
 # With more dots than this, they are drawn as one picture within the SVG.
 MAX_VECTOR_DOTS = 1_500
@@ -32,7 +32,7 @@ def draw_tried(figure: Figure, data: FigureData) -> Words:
                 at = each.number + 1, 100 * each.val_accuracy
                 axes.plot(*at, marker=look.marker, color=look.colour, markeredgecolor="black", markersize=7)
     axes.set(xlabel="configuration, in the order in which they were proposed", ylabel="validation accuracy, %")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    whole_numbers(axes.xaxis)
     add_legend(figure, data, counts)
     caption = (
         "Validation accuracy of each configuration that has ended, a mean over its seeds; lines: the best so far; "

@@ -55,8 +55,8 @@ def _of_experiment(spec: Experiment, original: Experiment) -> Iterator[Differenc
     if names != of_preset:
         yield Difference("arms", ", ".join(names), ", ".join(of_preset))
     skipped = _ASIDE | _IN_RECIPE
-    both = ({k: v for k, v in each.model_dump(mode="json").items() if k not in skipped} for each in (spec, original))
-    for place, value, other in differing(*both):
+    here, there = (each.model_dump(mode="json", exclude=set(skipped)) for each in (spec, original))
+    for place, value, other in differing(here, there):
         yield Difference(place, as_text(value), as_text(other))
 
 

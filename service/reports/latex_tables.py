@@ -4,6 +4,7 @@ Everything that comes from outside is escaped, also what an arm is named: a name
 """
 
 import re
+import textwrap
 import unicodedata
 from collections.abc import Iterator
 
@@ -83,6 +84,10 @@ _ACCENTS = {
     "\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0304": "=", "\u0306": "u", "\u0307": ".",
     "\u0308": '"', "\u030a": "r", "\u030b": "H", "\u030c": "v", "\u0327": "c",
 }  # fmt: skip
+# The width of the text of LaTeX's article class, of a character of its small print, and between columns, in points.
+PAGE_PT, CHARACTER_PT, GAP_PT = 345, 4.3, 6
+# The least width of a column of words, in points, and the longest line of a heading over numbers.
+LEAST_PT, HEADING_CHARACTERS = 48, 14
 _PLAIN = re.compile(r"[A-Za-z0-9 .,;:()/+*=!?@\[\]]")
 
 
@@ -125,10 +130,9 @@ def _comment(text: str) -> str:
 
 
 def _table(table: TextTable) -> Iterator[str]:
-    share = 0.9 / (len(table.words) + 1)
-    form = "".join(
-        f"p{{{share:.2f}\\textwidth}}" if place in table.words else "r" for place in range(len(table.columns))
-    )
+    table = table.narrow()
+    wide = f"p{{{_width_of_words(table)}pt}}"
+    form = "".join(wide if place in table.words else "r" for place in range(len(table.columns)))
     yield ""
     yield r"\begin{table}"
     yield r"\centering\footnotesize"
@@ -137,12 +141,33 @@ def _table(table: TextTable) -> Iterator[str]:
     yield r"\setlength{\tabcolsep}{3pt}"
     yield rf"\begin{{tabular}}{{{form}}}"
     yield r"\hline"
-    yield _row(table.columns)
+    yield "{}" + " & ".join(_heading(text, place in table.words) for place, text in enumerate(table.columns)) + r" \\"
     yield r"\hline"
     yield from map(_row, table.rows)
     yield r"\hline"
     yield r"\end{tabular}"
     yield r"\end{table}"
+
+
+def _width_of_words(table: TextTable) -> int:
+    """Return the width of each column of words: what the columns of numbers leave of a page, in points."""
+    numbers = [place for place in range(len(table.columns)) if place not in table.words]
+    longest = (max(map(len, [*_lines(table.columns[place]), *(row[place] for row in table.rows)])) for place in numbers)
+    left = PAGE_PT - sum(CHARACTER_PT * each + GAP_PT for each in longest)
+    return max(LEAST_PT, int(left / len(table.words) - GAP_PT))
+
+
+def _heading(text: str, is_of_words: bool) -> str:
+    """Return a heading: over numbers in short lines, since it would make the column wide."""
+    lines = _lines(text)
+    if is_of_words or len(lines) == 1:
+        return escape(text)
+    stacked = r" \\ ".join(map(escape, lines))
+    return rf"\shortstack[r]{{{stacked}}}"
+
+
+def _lines(text: str) -> list[str]:
+    return textwrap.wrap(text, HEADING_CHARACTERS, break_long_words=False, break_on_hyphens=False)
 
 
 def _row(cells: tuple[str, ...]) -> str:

@@ -1,7 +1,7 @@
 """The tables of a report as text, from which a page, Markdown and LaTeX are made."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from service.answers.comparisons import ArmResultView, ChoiceView, ComparisonView, PairedDifferenceView
 from service.answers.in_units import name_of_difference, name_of_unit, written
@@ -40,6 +40,7 @@ class TextTable:
         rows: The cells, row by row.
         words: The places of the columns that hold words and not numbers.
         note: What a reader must know.
+        minor: The places of the columns that a narrow page leaves out.
     """
 
     name: str
@@ -48,6 +49,7 @@ class TextTable:
     rows: tuple[tuple[str, ...], ...]
     words: frozenset[int] = frozenset({0})
     note: str = ""
+    minor: frozenset[int] = frozenset()
 
     def cut(self) -> "TextTable":
         """Return the table with printable text, and with its first rows only if there are too many."""
@@ -55,7 +57,18 @@ class TextTable:
         left_out = len(self.rows) - len(rows)
         more = f"{left_out:,} more rows are left out; the CSV has all values." if left_out else ""
         note = " ".join(part for part in (self.note, more) if part)
-        return TextTable(self.name, self.title, self.columns, rows, self.words, note)
+        return replace(self, rows=rows, note=note)
+
+    def narrow(self) -> "TextTable":
+        """Return the table without its minor columns."""
+        kept = [place for place in range(len(self.columns)) if place not in self.minor]
+        return replace(
+            self,
+            columns=tuple(self.columns[place] for place in kept),
+            rows=tuple(tuple(row[place] for place in kept) for row in self.rows),
+            words=frozenset(new for new, place in enumerate(kept) if place in self.words),
+            minor=frozenset(),
+        )
 
 
 def result_tables(report: ReportView) -> list[TextTable]:
@@ -105,21 +118,21 @@ def pairs_table(compared: ComparisonView) -> TextTable:
     """Return the pairs of arms with their tests."""
     digits = _digits(compared.arms, compared.unit)
     unit = name_of_difference(compared.unit)
-    columns = (
-        "arm minus other arm", "n", "difference", "interval", "p", "p of all pairs", "p of sign flips", "d_z", "detectable",
-        "verdict",
-    )  # fmt: skip
+    tests = ("p", "p of all pairs", "p of sign flips", "d_z", "detectable")
+    columns = ("arm minus other arm", "n", "difference", "interval", *tests, "verdict")
     pairs = [(arm.name, arm.versus_baseline) for arm in compared.arms if arm.versus_baseline is not None]
     pairs += [(each.arm, each.versus) for each in compared.further_pairs]
     rows = tuple(_pair_row(arm, versus, compared.unit, digits) for arm, versus in pairs)
     note = (
         "p: two-sided paired t test; of all pairs: adjusted by Holm's procedure, which decides the verdict at 0.05. "
         "Interval: 95 %, Student's t. If seeds were added until the arms were decided, p is the anytime p, adjusted by "
-        "Bonferroni's procedure, and the interval is the confidence sequence. p of sign flips: by a test without a normal "
+        "Bonferroni's procedure, and the interval is the confidence sequence. p of sign flips: assumes no normal "
         "distribution. d_z: mean difference over its standard deviation. Detectable: the difference that the test "
         "would have found with a probability of 80 %."
     )
-    return TextTable("pairs", f"Paired differences in {unit}", columns, rows, frozenset({0, 9}), note)
+    return TextTable(
+        "pairs", f"Paired differences in {unit}", columns, rows, frozenset({0, 9}), note, frozenset({4, 6, 8})
+    )
 
 
 def _pair_row(arm: str, versus: PairedDifferenceView, unit: Unit, digits: int) -> tuple[str, ...]:
