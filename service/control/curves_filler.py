@@ -6,8 +6,8 @@ from service.control.background import BackgroundThread
 from service.curves import from_text, stored_as_text
 from service.settings import Settings
 from service.storage import ExperimentFolder
-from service.store.curves import EndedStage
 from service.store.database import Database
+from service.store.stored_curves import EndedStage
 
 log = logging.getLogger(__name__)
 

@@ -54,7 +54,7 @@ def notes_of_verdicts(
 
 
 def _wording(unit: Unit, digits: int, pair: JudgedPair) -> Wording:
-    """Return how differences are written, and the difference for which the number of seeds is told."""
+    """Return how differences are written, and the difference for which the sentence gives a number of seeds."""
     number, name = lambda difference: written(difference, unit, digits), name_of_difference(unit)
     if unit is Unit.ACCURACY:
         return Wording(number, name, step=0.01, step_name="1 point")

@@ -75,7 +75,7 @@ def _baseline(raw: dict[str, Any]) -> Iterator[FieldError]:
 
 
 def _pairs(raw: dict[str, Any]) -> Iterator[FieldError]:
-    """Check that `compare` names two different arms in each pair, and no pair twice, in whichever order."""
+    """Check that `compare` names two different arms in each pair, and no pair twice, in any order."""
     names = _names_of_arms(raw)
     first: dict[frozenset[str], int] = {}
     for index, pair in items(raw, "compare"):

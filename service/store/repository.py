@@ -2,11 +2,11 @@
 
 from sqlalchemy.orm import Session
 
-from service.store.curves import StoredCurves
 from service.store.event_log import EventLog, EventOffsets
 from service.store.experiment_queries import Experiments
 from service.store.outcomes import Outcomes
 from service.store.requests import Requests
+from service.store.stored_curves import StoredCurves
 from service.store.sums import Sums
 from service.store.transitions import Transitions
 from service.store.upkeep import Upkeep

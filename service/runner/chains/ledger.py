@@ -136,7 +136,7 @@ class Ledger:
         """Read and announce how far a stage is. `state` is its state if it has not ended."""
         self.refresh(stage)
         event = self.stage_event(stage, state)
-        if event.state in DONE and event.epoch:  # first, so that whoever sees the end sees the curves too
+        if event.state in DONE and event.epoch:  # first, so that the reader of the end has the curves too
             self._events.append(self._curves(stage))
         self._events.append(event)
 
