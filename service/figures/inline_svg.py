@@ -14,27 +14,11 @@ _HREF = f"{{{_XLINK}}}href"
 _NUMBER = re.compile(r"-?\d+\.\d{3,}")
 _FONTS = "'DejaVu Sans', Verdana, 'Helvetica Neue', Arial, sans-serif"
 # Properties that SVG also accepts as attributes.
-_ATTRIBUTES = frozenset(
-    [
-        "fill",
-        "fill-opacity",
-        "fill-rule",
-        "stroke",
-        "stroke-opacity",
-        "stroke-width",
-        "stroke-linecap",
-        "stroke-linejoin",
-        "stroke-dasharray",
-        "stroke-dashoffset",
-        "stroke-miterlimit",
-        "opacity",
-        "text-anchor",
-        "font-size",
-        "font-style",
-        "font-weight",
-        "clip-path",
-    ]
-)
+_ATTRIBUTES = frozenset({
+    "fill", "fill-opacity", "fill-rule", "stroke", "stroke-opacity", "stroke-width", "stroke-linecap", "stroke-linejoin",
+    "stroke-dasharray", "stroke-dashoffset", "stroke-miterlimit", "opacity", "text-anchor", "font-size", "font-style",
+    "font-weight", "clip-path",
+})  # fmt: skip
 
 # Without prefixes in what is written. The register belongs to the process; nothing else here writes XML.
 ElementTree.register_namespace("", _SVG)
@@ -54,8 +38,13 @@ def inline_svg(name: str, svg: bytes, words: Words) -> str:
         for child in [*parent]:
             if child.tag in (f"{{{_SVG}}}metadata", f"{{{_SVG}}}style"):
                 parent.remove(child)
+    seen: set[str] = set()
     for element in root.iter():
         _clean(element, name)
+        own = element.get("id", "")
+        if own in seen:  # two pictures with the same content have the same id, and nothing refers to them
+            del element.attrib["id"]
+        seen |= {own} if own else set()
     root.attrib |= {"role": "img", "aria-labelledby": f"{name}-title {name}-desc"}
     root.attrib |= {"stroke-linejoin": "round", "stroke-linecap": "butt", "font-family": _FONTS}
     for place, (kind, text) in enumerate((("title", words.title), ("desc", words.alternative))):

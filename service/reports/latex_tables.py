@@ -52,33 +52,10 @@ _ESCAPES = {
     "Ł": r"\L{}",
     "ı": r"\i{}",
 }
-_GREEK = [
-    "alpha",
-    "beta",
-    "gamma",
-    "delta",
-    "epsilon",
-    "zeta",
-    "eta",
-    "theta",
-    "iota",
-    "kappa",
-    "lambda",
-    "mu",
-    "nu",
-    "xi",
-    "omicron",
-    "pi",
-    "rho",
-    "sigma",
-    "tau",
-    "upsilon",
-    "phi",
-    "chi",
-    "psi",
-    "omega",
-]
-_NO_COMMAND = {"omicron"}
+_GREEK = frozenset({
+    "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi", "pi",
+    "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega",
+})  # fmt: skip
 # Combining characters of Unicode, and LaTeX's commands for the same accents.
 _ACCENTS = {
     "\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0304": "=", "\u0306": "u", "\u0307": ".",
@@ -119,7 +96,7 @@ def _escaped(character: str) -> str:
 def _greek(character: str) -> str | None:
     name = unicodedata.name(character, "")
     small = name.removeprefix("GREEK SMALL LETTER ").lower()
-    if name.startswith("GREEK SMALL LETTER ") and small in _GREEK and small not in _NO_COMMAND:
+    if name.startswith("GREEK SMALL LETTER ") and small in _GREEK:
         return rf"\ensuremath{{\{small}}}"
     return None
 

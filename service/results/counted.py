@@ -9,9 +9,9 @@ from service.figures.figure_data import ArmSeries, FigureData, PairDifferences, 
 from service.results.tried import Tried, best_by_arm, tried_by_arm
 from service.spec import Experiment
 from service.states import WorkState
-from service.store.curves import CurvesOfStage
 from service.store.outcomes import ChainOutcome
 from service.store.repository import Repository
+from service.store.stored_curves import CurvesOfStage
 
 
 @dataclass(frozen=True)

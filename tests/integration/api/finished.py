@@ -1,10 +1,12 @@
 """Experiments as they are after their chains have run, without a run: rows of the database filled by hand."""
 
+import hashlib
 import random
 from collections.abc import Mapping
 from typing import Any
 
 from service.curves import StageCurves, packed
+from service.failures import Failure, FailureType
 from service.states import WorkState
 from service.store.repository import Repository
 from tests.unit.service.figures.made_up import landscape
@@ -14,16 +16,25 @@ FACTS = {
     "dataset": {"name": "digits", "digest": "ab" * 32, "num_train": 1437, "num_test": 360},
     "num_parameters": 12_345,
 }
-STARTED_FROM, HASH = "12" * 32, "34" * 32
+STARTED_FROM = "12" * 32
+FAILURE = Failure.of(FailureType.DATA, "images/2.png: damaged", kind="DataError", trace="Traceback ...")
+
+
+def weights_of(arm: str, seed: int, stage: int) -> str:
+    """Return the hash of the weights after a stage of a chain."""
+    return hashlib.sha256(f"{arm} {seed} {stage}".encode()).hexdigest()
 
 
 def finish_all(
     repository: Repository, experiment_id: str, gains: Mapping[str, float], failed: tuple[tuple[str, int], ...] = ()
 ) -> None:
     """Let every chain succeed, with curves of all of its stages; `gains` is what an arm adds to an accuracy of 0.9."""
-    for place, chain in enumerate(repository.work.chains(experiment_id, limit=10_000)):
+    for chain in repository.work.chains(experiment_id, limit=10_000):
         if (chain.arm, chain.seed) in failed:
-            chain.state = "failed"
+            chain.state = WorkState.FAILED
+            first = repository.work.stage(experiment_id, chain.id, 0)
+            assert first is not None
+            first.state, first.failure = WorkState.FAILED, FAILURE.as_json()
             continue
         chain.state = WorkState.SUCCEEDED
         draw = random.Random(f"{chain.arm} {chain.seed} {chain.configuration}")
@@ -32,7 +43,7 @@ def finish_all(
             row = repository.work.stage(experiment_id, chain.id, stage.index)
             assert row is not None
             row.state, row.epoch, row.attempts = WorkState.SUCCEEDED, row.epochs, 1
-            row.initial_sha256, row.weights_sha256 = STARTED_FROM, f"{place:064x}"
+            row.initial_sha256, row.weights_sha256 = STARTED_FROM, weights_of(chain.arm, chain.seed, stage.index)
             curves = _curves(stage.kind, row.epochs, chain.arm, chain.seed, best)
             if stage.kind == "train":
                 row.metrics = {name: values[-1] for name, values in curves.values.items()}

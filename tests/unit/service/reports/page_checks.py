@@ -1,6 +1,7 @@
 """Checks of an HTML page: its structure, as readers of screens need it, and that nothing foreign is in it."""
 
 from html.parser import HTMLParser
+from itertools import pairwise
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
@@ -58,7 +59,7 @@ def faults(text: str) -> list[str]:
     found += [] if len(page.all("main")) == 1 else ["not one main"]
     levels = [HEADINGS.index(each.tag) + 1 for each in page.all(*HEADINGS)]
     found += [] if levels[:1] == [1] and levels.count(1) == 1 else ["not one h1 at the beginning"]
-    found += [f"h{a} is followed by h{b}" for a, b in zip(levels, levels[1:], strict=False) if b > a + 1]
+    found += [f"h{a} is followed by h{b}" for a, b in pairwise(levels) if b > a + 1]
     found += [f"empty {each.tag}" for each in page.all(*HEADINGS, "caption", "th") if not each.text.strip()]
     found += [f"th without scope: {each.text}" for each in page.all("th") if "scope" not in each.attributes]
     found += [] if len(page.all("table")) == len(page.all("caption")) else ["a table without caption"]
