@@ -12,8 +12,8 @@ from service.spec.merge import differing
 _ASIDE = frozenset({"name", "description", "labels", "webhook", "priority", "retention", "limits"})
 # The parts that the recipe of each arm contains, so that a difference is found there, arm by arm.
 _IN_RECIPE = frozenset({
-    "arms", "dataset", "model", "optimizer", "schedule", "batch_size", "augmentation", "precision", "memory", "sync_norm",
-    "neuron", "surrogate", "search", "start", "validation", "train_part",
+    "arms", "dataset", "model", "optimizer", "schedule", "batch_size", "augmentation", "precision", "memory",
+    "sync_norm", "neuron", "surrogate", "search", "start", "validation", "train_part",
 })  # fmt: skip
 
 
