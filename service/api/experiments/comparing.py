@@ -86,7 +86,8 @@ def comparison_view(
         front = front_view(spec.search, read.chains, tried) if quantity is DEFAULT else None
         view = view.model_copy(update={"arms": chosen, "front": front})
     verdicts = notes_of_verdicts(compared, quantity.unit, _digits(view), question.margin, used)
-    view = view.model_copy(update={"notes": [*verdicts, *notes_of(view), *_notes_on_data(read, decides=decides)]})
+    notes = [*verdicts, *notes_of(view), *_notes_on_data(read, decides=decides)]
+    view = view.model_copy(update={"verdicts": verdicts, "notes": notes})
     if quantity.name in (DEFAULT.name, BEST_TEST):
         return _with_published(view, read.row.preset, spec, compared)
     return view
@@ -158,6 +159,7 @@ def _view_by_T(
         baseline=to,
         arms=[],
         by_T=by_T,
+        verdicts=verdicts,
         notes=[*verdicts, *survivors, *_notes_on_data(read, decides=False)],
     )
 
