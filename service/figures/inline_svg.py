@@ -16,8 +16,8 @@ _FONTS = "'DejaVu Sans', Verdana, 'Helvetica Neue', Arial, sans-serif"
 # Properties that SVG also accepts as attributes.
 _ATTRIBUTES = frozenset({
     "fill", "fill-opacity", "fill-rule", "stroke", "stroke-opacity", "stroke-width", "stroke-linecap",
-    "stroke-linejoin", "stroke-dasharray", "stroke-dashoffset", "stroke-miterlimit", "opacity", "text-anchor", "font-size", "font-style",
-    "font-weight", "clip-path",
+    "stroke-linejoin", "stroke-dasharray", "stroke-dashoffset", "stroke-miterlimit", "opacity", "text-anchor",
+    "font-size", "font-style", "font-weight", "clip-path",
 })  # fmt: skip
 
 # Without prefixes in what is written. The register belongs to the process; nothing else here writes XML.

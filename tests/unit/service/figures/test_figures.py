@@ -1,6 +1,7 @@
 """Tests of the figures: which there are, that their bytes repeat, what their SVG holds, and bad data."""
 
 import io
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from xml.etree import ElementTree
@@ -11,6 +12,7 @@ from PIL import Image
 from service.figures.catalogue_of_figures import FigureName, draw, figures_of
 from service.figures.figure_data import FigureData
 from service.figures.inline_svg import inline_svg
+from tests.root import ROOT
 from tests.unit.service.figures.made_up import LONG, made_up, searched, spoilt
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -117,3 +119,8 @@ def test_a_figure_says_in_words_what_it_shows() -> None:
 def test_a_long_training_makes_no_large_file() -> None:
     assert len(svg_of(FigureName.LEARNING_CURVES, made_up(8, 2, epochs=1_000))) < 200_000
     assert len(svg_of(FigureName.SEARCH, searched(2_000))) < 400_000
+
+
+def test_every_figure_is_in_the_guide() -> None:
+    table = (ROOT / "docs" / "guides" / "reports.md").read_text().partition("\n## Figures\n")[2]
+    assert re.findall(r"^\| `([a-z-]+)` \|", table, flags=re.MULTILINE) == [name.value for name in FigureName]
