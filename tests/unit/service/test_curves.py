@@ -18,6 +18,7 @@ class Point:
     metrics: dict[str, float]
     step: int | None = None
     firing_rates: list[float] = field(default_factory=list)
+    checkpoint: str = ""
 
 
 def epochs(*accuracies: float, **metrics: float) -> list[Point]:
