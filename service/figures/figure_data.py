@@ -144,7 +144,7 @@ def band_of(series: Sequence[ArmSeries], metric: str, scale: float = 1.0) -> Ban
 
 
 @dataclass(frozen=True)
-class Training:
+class JoinedTraining:
     """The training of an arm over all of its stages: epochs count over the chain.
 
     `switches` are the last epochs of all stages but the last one.
@@ -154,7 +154,7 @@ class Training:
     switches: tuple[int, ...]
 
 
-def training_of(data: FigureData, arm: str) -> Training:
+def training_of(data: FigureData, arm: str) -> JoinedTraining:
     """Return the training of each seed of an arm, its train stages joined."""
     of_seed: dict[int, list[ArmSeries]] = {}
     for each in data.of(TRAIN, arm):
@@ -165,7 +165,7 @@ def training_of(data: FigureData, arm: str) -> Training:
         ends = [*_ends(stages)]
         switches = max(switches, tuple(ends[:-1]), key=len)
         joined.append(_joined(stages, [0, *ends]))
-    return Training(tuple(joined), switches)
+    return JoinedTraining(tuple(joined), switches)
 
 
 def _ends(stages: Sequence[ArmSeries]) -> Iterator[int]:

@@ -14,11 +14,27 @@ _HREF = f"{{{_XLINK}}}href"
 _NUMBER = re.compile(r"-?\d+\.\d{3,}")
 _FONTS = "'DejaVu Sans', Verdana, 'Helvetica Neue', Arial, sans-serif"
 # Properties that SVG also accepts as attributes.
-_ATTRIBUTES = frozenset({
-    "fill", "fill-opacity", "fill-rule", "stroke", "stroke-opacity", "stroke-width", "stroke-linecap",
-    "stroke-linejoin", "stroke-dasharray", "stroke-dashoffset", "stroke-miterlimit", "opacity", "text-anchor",
-    "font-size", "font-style", "font-weight", "clip-path",
-})  # fmt: skip
+_ATTRIBUTES = frozenset(
+    {
+        "fill",
+        "fill-opacity",
+        "fill-rule",
+        "stroke",
+        "stroke-opacity",
+        "stroke-width",
+        "stroke-linecap",
+        "stroke-linejoin",
+        "stroke-dasharray",
+        "stroke-dashoffset",
+        "stroke-miterlimit",
+        "opacity",
+        "text-anchor",
+        "font-size",
+        "font-style",
+        "font-weight",
+        "clip-path",
+    }
+)
 
 # Without prefixes in what is written. The register belongs to the process; nothing else here writes XML.
 ElementTree.register_namespace("", _SVG)

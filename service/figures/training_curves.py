@@ -61,7 +61,7 @@ def draw_losses(figure: Figure, data: FigureData) -> Words:
         for panel, bands in zip(_LOSSES, drawn, strict=True)
         if bands
     )
-    caption = f"Both losses on the test set after each epoch, whichever of them trains. {_reading(data, drawn)}"
+    caption = f"Both losses on the test set after each epoch; a stage trains with one of them. {_reading(data, drawn)}"
     return Words("Both losses over the epochs", caption, f"Test losses from the first to the last epoch: {ends}.")
 
 

@@ -11,10 +11,26 @@ from service.spec.merge import differing
 # The parts of a spec that say nothing about what is computed: words for people, and the service's handling of it.
 _ASIDE = frozenset({"name", "description", "labels", "webhook", "priority", "retention", "limits"})
 # The parts that the recipe of each arm contains, so that a difference is found there, arm by arm.
-_IN_RECIPE = frozenset({
-    "arms", "dataset", "model", "optimizer", "schedule", "batch_size", "augmentation", "precision", "memory",
-    "sync_norm", "neuron", "surrogate", "search", "start", "validation", "train_part",
-})  # fmt: skip
+_IN_RECIPE = frozenset(
+    {
+        "arms",
+        "dataset",
+        "model",
+        "optimizer",
+        "schedule",
+        "batch_size",
+        "augmentation",
+        "precision",
+        "memory",
+        "sync_norm",
+        "neuron",
+        "surrogate",
+        "search",
+        "start",
+        "validation",
+        "train_part",
+    }
+)
 
 
 def deviations_from(preset: Preset, spec: Experiment) -> dict[str, list[Difference]]:

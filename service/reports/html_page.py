@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from service.answers.reports import ReportView
 from service.figures.catalogue_of_figures import draw, figures_of
 from service.figures.figure_data import FigureData
-from service.reports.tables import background_tables, result_tables
+from service.reports.text_tables import background_tables, result_tables
 from service.states import TERMINAL
 from service.text import printable
 from service.times import for_people

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterator
 
 from service.answers.reports import ReportView
-from service.reports.tables import TextTable, result_tables
+from service.reports.text_tables import TextTable, result_tables
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -52,15 +52,48 @@ _ESCAPES = {
     "Ł": r"\L{}",
     "ı": r"\i{}",
 }
-_GREEK = frozenset({
-    "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi",
-    "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega",
-})  # fmt: skip
+_GREEK = frozenset(
+    {
+        "alpha",
+        "beta",
+        "gamma",
+        "delta",
+        "epsilon",
+        "zeta",
+        "eta",
+        "theta",
+        "iota",
+        "kappa",
+        "lambda",
+        "mu",
+        "nu",
+        "xi",
+        "pi",
+        "rho",
+        "sigma",
+        "tau",
+        "upsilon",
+        "phi",
+        "chi",
+        "psi",
+        "omega",
+    }
+)
 # Combining characters of Unicode, and LaTeX's commands for the same accents.
 _ACCENTS = {
-    "\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0304": "=", "\u0306": "u", "\u0307": ".",
-    "\u0308": '"', "\u030a": "r", "\u030b": "H", "\u030c": "v", "\u0327": "c",
-}  # fmt: skip
+    "\u0300": "`",
+    "\u0301": "'",
+    "\u0302": "^",
+    "\u0303": "~",
+    "\u0304": "=",
+    "\u0306": "u",
+    "\u0307": ".",
+    "\u0308": '"',
+    "\u030a": "r",
+    "\u030b": "H",
+    "\u030c": "v",
+    "\u0327": "c",
+}
 # The width of the text of LaTeX's article class, of a character of its small print, and between columns, in points.
 PAGE_PT, CHARACTER_PT, GAP_PT = 345, 4.3, 6
 # The least width of a column of words, in points, and the longest line of a heading over numbers.

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from service.answers.reports import ReportView
-from service.reports.tables import TextTable, background_tables, result_tables
+from service.reports.text_tables import TextTable, background_tables, result_tables
 from service.text import printable_line
 
 # Every character that means something to Markdown anywhere, or starts HTML.

@@ -61,8 +61,12 @@ def test_a_report_in_every_form_is_made_from_the_database_alone(gate: Api, analy
     assert "webhook" not in answer["spec"]
     assert answer["verdicts"][0].startswith(f"{HOSTILE} is better than SDT by ")
     assert [each["quantity"] for each in answer["further"]] == [
-        "test/accuracy_best_test_epoch", "train_time_s", "firing_rate", "energy/uj_per_image", "time_sweep/accuracy",
-    ]  # fmt: skip
+        "test/accuracy_best_test_epoch",
+        "train_time_s",
+        "firing_rate",
+        "energy/uj_per_image",
+        "time_sweep/accuracy",
+    ]
     assert answer["environments"] == [{"facts": answer["environments"][0]["facts"], "num_stages": 29}]
     assert (answer["num_chains"], len(answer["chains"])) == (9, 8)
     last = next(each for each in answer["chains"] if each["arm"] == HOSTILE)
@@ -76,8 +80,9 @@ def test_a_report_in_every_form_is_made_from_the_database_alone(gate: Api, analy
     assert {row["T"] for row in rows if row["quantity"] == "time_sweep/accuracy"} == {"1", "2"}
     tex = report(gate, experiment_id, "tex")
     assert (tex.headers["Content-Type"], r"\textbackslash{}input\{a\}" in tex.text) == (
-        "application/x-tex; charset=utf-8", True,
-    )  # fmt: skip
+        "application/x-tex; charset=utf-8",
+        True,
+    )
     assert f'filename="script-alert-1-script-x-input-a-{experiment_id}.tex"' in tex.headers["Content-Disposition"]
     assert report(gate, experiment_id, "md").text.startswith("# \\<script\\>")
 
@@ -90,8 +95,13 @@ def test_each_figure_is_there_as_svg_and_png_and_others_are_not(gate: Api, analy
         finish_all(repository, experiment_id, {})
     links = report(gate, experiment_id, "json").json()["figures"]
     assert [each["name"] for each in links] == [
-        "differences", "learning-curves", "losses", "time-sweep", "energy", "landscape",
-    ]  # fmt: skip
+        "differences",
+        "learning-curves",
+        "losses",
+        "time-sweep",
+        "energy",
+        "landscape",
+    ]
     for link in links[:2]:
         svg, png = (gate.client.get(link["path"], params={"format": form}) for form in ("svg", "png"))
         assert (svg.headers["Content-Type"], svg.text[:4]) == ("image/svg+xml", "<svg")

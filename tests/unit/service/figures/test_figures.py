@@ -74,8 +74,18 @@ def test_names_from_outside_are_text_and_nothing_else() -> None:
     text = svg_of(FigureName.LEARNING_CURVES, data)
     root = ElementTree.fromstring(text)
     assert {element.tag.removeprefix(SVG) for element in root.iter()} <= {
-        "svg", "title", "desc", "g", "path", "defs", "use", "text", "clipPath", "rect", "tspan",
-    }  # fmt: skip
+        "svg",
+        "title",
+        "desc",
+        "g",
+        "path",
+        "defs",
+        "use",
+        "text",
+        "clipPath",
+        "rect",
+        "tspan",
+    }
     assert not any(key.startswith("on") or key in ("style", "id=") for each in root.iter() for key in each.attrib)
     shown = ["".join(each.itertext()) for each in root.iter(f"{SVG}text")]
     assert [f"{name} (n=1)" in shown for name in HOSTILE] == [True] * 3

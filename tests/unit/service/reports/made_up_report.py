@@ -44,9 +44,21 @@ def arm(name: str, values: Sequence[float], versus: PairedDifferenceView | None 
 def pair(to: str) -> PairedDifferenceView:
     differences = [SeedValueView(seed=seed, value=value) for seed, value in enumerate((0.02, 0.03, 0.04))]
     return PairedDifferenceView(
-        to=to, difference=0.03, low=0.0052, high=0.0548, n=3, differences=differences, missing=[], d_z=3.0, p=0.0351,
-        p_holm=0.0002, p_sign_flip=0.25, detectable=0.0301, verdict=Verdict.BETTER, reason=None,
-    )  # fmt: skip
+        to=to,
+        difference=0.03,
+        low=0.0052,
+        high=0.0548,
+        n=3,
+        differences=differences,
+        missing=[],
+        d_z=3.0,
+        p=0.0351,
+        p_holm=0.0002,
+        p_sign_flip=0.25,
+        detectable=0.0301,
+        verdict=Verdict.BETTER,
+        reason=None,
+    )
 
 
 def made_up_report(first: str = "SDT", second: str = "TET", **changes: Any) -> ReportView:
@@ -65,9 +77,16 @@ def made_up_report(first: str = "SDT", second: str = "TET", **changes: Any) -> R
     ]
     spec = {"name": "a test", "arms": [{"name": first}, {"name": second}], "note": "``` </code><script>"}
     failure = FailureGroupView.model_validate(
-        {"type": FailureType.DATA, "class": "user", "message": f"{first} | failed <b>", "num_chains": 2, "chain": "ab",
-         "remedy": "repair", "advice": "repair it"}
-    )  # fmt: skip
+        {
+            "type": FailureType.DATA,
+            "class": "user",
+            "message": f"{first} | failed <b>",
+            "num_chains": 2,
+            "chain": "ab",
+            "remedy": "repair",
+            "advice": "repair it",
+        }
+    )
     values: dict[str, Any] = {
         "id": "0198c2f0a5b7d1e2f3a4",
         "name": f"{first} and {second}",

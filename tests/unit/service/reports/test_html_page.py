@@ -22,17 +22,32 @@ def test_a_page_has_a_sound_structure_and_all_parts() -> None:
     assert faults(text) == []
     page = Page(text)
     assert [each.text for each in page.all("h2")] == [
-        "Question", "Answer", "Results", "Figures", "What the results rest on", "Repeat it",
-    ]  # fmt: skip
+        "Question",
+        "Answer",
+        "Results",
+        "Figures",
+        "What the results rest on",
+        "Repeat it",
+    ]
     captions = [each.text for each in page.all("caption")]
     assert captions[:2] == ["Test accuracy after the last epoch, %", "Paired differences in points"]
     assert len(page.all("figure")) == len(page.all("figcaption")) == 6
     everything = page.all("main")[0].text
     for part in (
-        "Does TET differ from SDT?", "TET is better than SDT by 3.00 points", "SDT: a note", "second line of TET",
-        "batch_size", "repair it", "2.13", "abab", "343434343434", "tet submit experiment.json --follow",
-        "started 2026-01-01 01:00:00 UTC", "2 of 6 chains", made_up_report().spec_sha256,
-    ):  # fmt: skip
+        "Does TET differ from SDT?",
+        "TET is better than SDT by 3.00 points",
+        "SDT: a note",
+        "second line of TET",
+        "batch_size",
+        "repair it",
+        "2.13",
+        "abab",
+        "343434343434",
+        "tet submit experiment.json --follow",
+        "started 2026-01-01 01:00:00 UTC",
+        "2 of 6 chains",
+        made_up_report().spec_sha256,
+    ):
         assert part in everything, part
 
 
@@ -83,15 +98,24 @@ def luminance(colour: str) -> float:
 
 def test_an_experiment_without_results_has_a_page_too() -> None:
     report = made_up_report(
-        state=ExperimentState.RUNNING, verdicts=[], failures=[], deviations=None, environments=[], preset=None,
+        state=ExperimentState.RUNNING,
+        verdicts=[],
+        failures=[],
+        deviations=None,
+        environments=[],
+        preset=None,
         finished_at=None,
-    )  # fmt: skip
+    )
     text = html(report, NOTHING)
     assert faults(text) == []
     for part in (
-        "There is no verdict yet.", "The experiment has not ended:", "There is nothing to draw yet", "without a preset",
-        "No stage has failed.", "The environment was not recorded.",
-    ):  # fmt: skip
+        "There is no verdict yet.",
+        "The experiment has not ended:",
+        "There is nothing to draw yet",
+        "without a preset",
+        "No stage has failed.",
+        "The environment was not recorded.",
+    ):
         assert part in text
 
 

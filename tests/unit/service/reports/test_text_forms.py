@@ -11,7 +11,7 @@ import pytest
 
 from service.reports import latex_tables, markdown_text
 from service.reports.long_csv import COLUMNS, cell, values_csv
-from service.reports.tables import MAX_ROWS, TextTable, arms_table, background_tables, pairs_table, result_tables
+from service.reports.text_tables import MAX_ROWS, TextTable, arms_table, background_tables, pairs_table, result_tables
 from tests.unit.service.reports.made_up_report import arm, made_up_report
 
 HOSTILE = r"\input{/etc/passwd} $x$ & # % _ ^ ~ {a} é ß 中 🙂 → − <>|`'\"--[b]"

@@ -204,21 +204,33 @@ def background_tables(report: ReportView) -> list[TextTable]:
         (each.type, each.class_, f"{each.num_chains:,}", each.message, f"{each.advice} ({each.chain})")
         for each in report.failures
     ]
-    chains = [(each.arm, str(each.seed), each.id, each.initial_sha256 or NONE, each.weights_sha256 or NONE)
-              for each in report.chains]  # fmt: skip
+    chains = [
+        (each.arm, str(each.seed), each.id, each.initial_sha256 or NONE, each.weights_sha256 or NONE)
+        for each in report.chains
+    ]
     every = frozenset(range(5))
     tables = (
         TextTable("stages", "The arms and their stages", ("arm", "stages"), tuple(arms), every),
-        TextTable("deviations", "Deviations from the preset", ("arm", "place", "here", "preset"),
-                  tuple(deviations), every),
-        TextTable("failures", "Failures", ("type", "whose", "chains", "message", "what to do (a chain)"),
-                  tuple(failures), every - {2}),
+        TextTable(
+            "deviations", "Deviations from the preset", ("arm", "place", "here", "preset"), tuple(deviations), every
+        ),
+        TextTable(
+            "failures",
+            "Failures",
+            ("type", "whose", "chains", "message", "what to do (a chain)"),
+            tuple(failures),
+            every - {2},
+        ),
         _facts_table("environment", "Environments", report.environments),
         _facts_table("dataset", "Data", report.datasets),
-        TextTable("weights", "Weights of the chains that count, SHA-256 (first 12 digits)",
-                  ("arm", "seed", "chain", "initial weights", "last weights"),
-                  tuple((a, s, c, i[:12], w[:12]) for a, s, c, i, w in chains), every - {1}),
-    )  # fmt: skip
+        TextTable(
+            "weights",
+            "Weights of the chains that count, SHA-256 (first 12 digits)",
+            ("arm", "seed", "chain", "initial weights", "last weights"),
+            tuple((a, s, c, i[:12], w[:12]) for a, s, c, i, w in chains),
+            every - {1},
+        ),
+    )
     return [table.cut() for table in tables if table.rows]
 
 
