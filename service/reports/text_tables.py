@@ -27,8 +27,8 @@ _GROWING = (
     "adjusted by Bonferroni's procedure. Interval: the confidence sequence of all pairs together."
 )
 _BESIDE = (
-    "p of sign flips: assumes no normal distribution. d_z: mean difference over its standard deviation. Detectable: the "
-    "difference that the test would have found with a probability of 80 %."
+    "p of sign flips: assumes no normal distribution. d_z: mean difference over its standard deviation. Detectable: "
+    "the difference that the test would have found with a probability of 80 %."
 )
 # Names for people; other quantities have the name that the API uses.
 _NAMES = {
@@ -209,7 +209,10 @@ def _rise(flatness: FlatnessView | None) -> str:
 
 def background_tables(report: ReportView) -> list[TextTable]:
     """Return the tables about what the results rest on: arms, deviations, failures, environment, data, weights."""
-    arms = [(arm.name, "; ".join(arm.stages)) for arm in report.arms]
+    arms = [
+        (arm.name, "; ".join(arm.stages), NONE if arm.num_parameters is None else f"{arm.num_parameters:,}")
+        for arm in report.arms
+    ]
     deviations = [(each.arm or "all", each.place, each.value, each.of_preset) for each in report.deviations or ()]
     failures = [
         (each.type, each.class_, f"{each.num_chains:,}", each.message, f"{each.advice} ({each.chain})")
@@ -221,7 +224,7 @@ def background_tables(report: ReportView) -> list[TextTable]:
     ]
     every = frozenset(range(5))
     tables = (
-        TextTable("stages", "The arms and their stages", ("arm", "stages"), tuple(arms), every),
+        TextTable("stages", "The arms and their stages", ("arm", "stages", "parameters"), tuple(arms), every - {2}),
         TextTable(
             "deviations", "Deviations from the preset", ("arm", "place", "here", "preset"), tuple(deviations), every
         ),

@@ -68,6 +68,7 @@ def test_a_report_in_every_form_is_made_from_the_database_alone(gate: Api, analy
         "time_sweep/accuracy",
     ]
     assert answer["environments"] == [{"facts": answer["environments"][0]["facts"], "num_stages": 29}]
+    assert [each["num_parameters"] for each in answer["arms"]] == [12_345] * 3
     assert (answer["num_chains"], len(answer["chains"])) == (9, 8)
     last = next(each for each in answer["chains"] if each["arm"] == HOSTILE)
     assert (last["initial_sha256"], last["weights_sha256"]) == (STARTED_FROM, weights_of(HOSTILE, last["seed"], 1))
