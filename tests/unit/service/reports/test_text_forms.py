@@ -38,8 +38,17 @@ def test_arms_and_pairs_without_numbers_have_dashes() -> None:
     nothing = dict.fromkeys(("difference", "low", "high", "d_z", "p", "p_holm", "p_sign_flip", "detectable"))
     unpaired = versus.model_copy(update={**nothing, "n": 0, "verdict": "not_comparable", "reason": "other weights"})
     arms = [report.comparison.arms[0], report.comparison.arms[1].model_copy(update={"versus_baseline": unpaired})]
-    (row,) = pairs_table(report.comparison.model_copy(update={"arms": arms})).rows
+    (row,) = pairs_table(report.comparison.model_copy(update={"arms": arms}), is_growing=False).rows
     assert row == ("TET minus SDT", "0", *["–"] * 7, "not comparable: other weights")
+
+
+def test_the_note_on_the_tests_follows_from_how_seeds_were_chosen() -> None:
+    fixed, growing = (
+        result_tables(made_up_report(spec={"seeds": seeds}))[1].note for seeds in ([0, 1], {"first": 0, "at_most": 30})
+    )
+    assert "Holm" in fixed
+    assert "anytime" not in fixed
+    assert "the anytime p" in growing
 
 
 def test_the_tables_of_the_background_name_deviations_failures_environment_and_weights() -> None:
