@@ -93,6 +93,9 @@ test-workers: setup ## cause faults in trials of 2 and 4 workers on a cluster of
 test-upgrade: setup ## continue experiments of an earlier version with this version, compare bit by bit (16 minutes the first time, then 13)
 	$(BIN)/python -m tests.system.upgrade
 
+test-browser: setup ## follow the links of an experiment in Debian's chromium, on a real stack (3 minutes)
+	$(BIN)/python -W ignore -m tests.system.browser $(ARGS)
+
 test-gpu: setup ## test the kernels for GPUs, on a GPU if there is one, else in Triton's interpreter (2 minutes)
 	$(BIN)/python -m pytest -c /dev/null --rootdir . --confcutdir tests/gpu tests/gpu
 

@@ -45,6 +45,9 @@ class MlflowExperimentFound(Event):
 
     type: Literal["mlflow"] = "mlflow"
     mlflow_experiment_id: str
+    # The key of the saved view that shows the arms as curves; None if MLflow refuses it, or if an earlier version wrote
+    # the event.
+    view: str | None = None
 
 
 class RunFound(Event):

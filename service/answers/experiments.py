@@ -13,7 +13,14 @@ from service.states import ExperimentState
 class Links(BaseModel):
     """Addresses in MLflow and in Ray's dashboard; null until they exist."""
 
-    mlflow: str | None = Field(None, examples=["http://127.0.0.1:5000/#/experiments/1/runs"])
+    mlflow: str | None = Field(
+        None,
+        description="The charts of the arms, as means with bands.",
+        examples=[
+            "http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning&compareRunsMode=CHART"
+            "&viewStateShareKey=tet-arms"
+        ],
+    )
     ray: str | None = Field(None, examples=["http://127.0.0.1:8265/#/jobs/tet-0198c2f0a5b7d1e2f3a4-1"])
 
 

@@ -1,7 +1,6 @@
 """The progress of an experiment and the time left, from the answer of `GET /experiments/{id}`."""
 
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -9,9 +8,11 @@ from typing import Any
 from service.answers.chains import ArmSearchView, ChainView, StageView
 from service.answers.chances import AgainstChance, ChanceView
 from service.answers.experiments import ExperimentView
+from service.pace import duration
 from service.search.wording import in_few_digits
 from service.states import DONE, WorkState
 from service.times import for_people
+from service.titles import chain_title, stage_title
 
 # The order in which the states of a search's configurations are printed.
 _COUNTED_STATES = (
@@ -93,35 +94,10 @@ class StoppedConfigurations:
         return [StoppedConfiguration(arm, reason, tuple(seeds.values())) for (arm, reason), seeds in newest]
 
 
-@dataclass
-class Pace:
-    """An estimate of the time left, from the work done since the first call of `left_s` for the same key."""
-
-    clock: Callable[[], float] = time.monotonic
-    _first: dict[str, tuple[float, int]] = field(default_factory=dict)
-
-    def left_s(self, key: str, done: int, total: int, *, running: bool = True) -> float | None:
-        """Return the seconds until `done` reaches `total`; None as long as no progress has been seen.
-
-        Args:
-            key: Names the work, such as a chain's id.
-            done: Work done so far, in epochs times T.
-            total: The whole work, in the same unit.
-            running: Whether the work runs now; the time before the first call with `running` does not count.
-        """
-        if not running:
-            return None
-        now = self.clock()
-        first_time, first_done = self._first.setdefault(key, (now, done))
-        if done <= first_done or now <= first_time:
-            return None
-        return (total - done) * (now - first_time) / (done - first_done)
-
-
 def stage_name(chain: ChainView, stage: StageView) -> str:
-    """Return a stage's name for people: arm, seed, number and kind."""
-    where = f"stage {stage.index + 1}/{len(chain.stages)}"
-    return f"{_arm_name(chain)}, seed {chain.seed}, {where} ({_kind(stage)})"
+    """Return a stage's name for people, as MLflow and Ray's dashboard show it."""
+    title = chain_title(chain.arm, chain.seed, chain.configuration)
+    return stage_title(title, stage.index, len(chain.stages), stage.kind, stage.T)
 
 
 def configuration_text(values: Mapping[str, Any]) -> str:
@@ -186,14 +162,3 @@ def ends_at(experiment: ExperimentView) -> str | None:
     if experiment.search is None or experiment.search.expected_end is None:
         return None
     return f"expected to end at {for_people(experiment.search.expected_end)}"
-
-
-def duration(seconds: float | None) -> str:
-    """Return a duration as people write it: 8.4 s, 2:05, 3:02:05; "-" if there is none."""
-    if seconds is None:
-        return "-"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -14,7 +14,8 @@ from service.answers.experiments import ExperimentSummary, ExperimentView
 from service.answers.in_units import name_of_unit, written
 from service.answers.rounding import digits_of, paired_means, percent, points
 from service.answers.units import Unit
-from service.cli.progress import ChainProgress, configuration_text, duration
+from service.cli.progress import ChainProgress, configuration_text
+from service.pace import duration
 from service.presets.catalogue import Published
 from service.spec.blocks import Resources
 from service.spec.search import ENERGY

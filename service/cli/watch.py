@@ -20,15 +20,14 @@ from service.cli.failing import failed_alike
 from service.cli.forms import as_model
 from service.cli.progress import (
     ChainProgress,
-    Pace,
     StoppedConfiguration,
     StoppedConfigurations,
     counted,
-    duration,
     ends_at,
     searches,
     stage_name,
 )
+from service.pace import Pace, duration
 from service.states import TERMINAL, ExperimentState, WorkState
 
 # Seconds between two requests.

@@ -4,7 +4,8 @@ import math
 import sys
 from collections.abc import Mapping
 
-from service.control.jobs import RayJob, submission_id
+from service.control.jobs import RayJob
+from service.job_name import submission_id
 from service.settings import Settings
 from service.store.tables import ExperimentRow
 
@@ -16,6 +17,9 @@ ENVIRONMENT = {
     # The driver handles signals itself, and keeps its own journal in place of Tune's loggers.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # Tune's newer output prints, at any verbosity, a table with the number of trials, which is endless here, and a
+    # summary at the end. Its older output prints nothing at verbosity 0. The driver logs its progress itself.
+    "RAY_AIR_NEW_OUTPUT": "0",
     # If MLflow does not answer, the outbox tries again, and reports the problem meanwhile.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
@@ -32,6 +36,8 @@ DRIVER_SETTINGS = {
     "stop_window_s": "--stop-window",
     "tracking_patience_s": "--tracking-patience",
     "data": "--data",
+    "api_url": "--api-url",
+    "ray_public_url": "--ray-public-url",
 }
 
 

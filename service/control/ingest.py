@@ -123,6 +123,7 @@ def _store_effect(repository: Repository, row: ExperimentRow, event: AnyEvent) -
             _apply_run(repository, row.id, event)
         case MlflowExperimentFound():
             row.mlflow_experiment_id = event.mlflow_experiment_id
+            row.mlflow_view = event.view or row.mlflow_view
         case OutboxChanged():
             _apply_outbox(row, event)
         case StageCurved():

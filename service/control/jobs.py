@@ -58,11 +58,6 @@ class RayJob:
     environment: Mapping[str, str]
 
 
-def submission_id(experiment_id: str, attempt: int) -> str:
-    """Return the submission id of an experiment's n-th driver; it is always computed, never stored."""
-    return f"tet-{experiment_id}-{attempt}"
-
-
 class RayJobs:
     """The Jobs API of one cluster."""
 

@@ -13,13 +13,14 @@ from service.control.acts import Acts, wanted_now
 from service.control.background import BackgroundThread
 from service.control.decide import Action, decide
 from service.control.ingest import ingest
-from service.control.jobs import JobStatus, Observation, RayJobs, submission_id
+from service.control.jobs import JobStatus, Observation, RayJobs
 from service.control.placement import Nodes
 from service.control.queue import Admission, QueueLimits, QueueVerdict, judge
 from service.control.replays import Replays
 from service.control.storage_watch import StorageWatch
 from service.events import utc_now
 from service.failures import FailureType
+from service.job_name import submission_id
 from service.reasons import NO_REASON, Reason, ReasonKind, cancelled, ray_silent, service_trouble, storage_trouble
 from service.settings import Settings
 from service.states import RESTING, ExperimentState, Wanted, WorkState

@@ -18,6 +18,7 @@ from ray import tune
 
 from service import signals
 from service.events import DriverStarted, Outcome
+from service.job_name import submission_id
 from service.plan import plan
 from service.runner import precision
 from service.runner.chains.bookkeeping import Bookkeeping, make_board
@@ -27,6 +28,7 @@ from service.runner.chains.ledger import Ledger
 from service.runner.chains.referee import Referee
 from service.runner.chains.study import Study
 from service.runner.outcome import announce_cancelled, outcome_of
+from service.runner.shipping.arms_table import arm_rows, in_lines
 from service.runner.shipping.mlflow_runs import MlflowRuns
 from service.runner.shipping.outbox import Outbox
 from service.runner.shipping.refusals import Refusals
@@ -58,6 +60,17 @@ class DriverArguments:
     stop_window: float
     tracking_patience: float
     data: Path | None
+    api_url: str | None
+    ray_public_url: str | None
+
+    def links(self) -> dict[str, str]:
+        """Return the addresses that the description in MLflow has, by their text."""
+        job = submission_id(self.experiment, self.attempt)
+        links = {
+            "Answer of the API": self.api_url and f"{self.api_url}/experiments/{self.experiment}",
+            "Ray job": self.ray_public_url and f"{self.ray_public_url}/#/jobs/{job}",
+        }
+        return {text: address for text, address in links.items() if address}
 
 
 def main(argv: list[str] | None = None, trainable: type[tune.Trainable] = StageTrial) -> int:
@@ -68,7 +81,8 @@ def main(argv: list[str] | None = None, trainable: type[tune.Trainable] = StageT
         trainable: The class that runs a stage. A benchmark passes a class that trains nothing.
 
     Returns:
-        The exit status: 0, even if the experiment has failed.
+        The exit status: 1 if the experiment has failed, which makes its Ray job FAILED; otherwise 0. The outcome is on
+        the storage by then, and the reconciler reads it there before it judges an ended job.
     """
     arguments = parse_arguments(argv)
     folder = ExperimentFolder(arguments.storage, arguments.experiment)
@@ -85,7 +99,7 @@ def main(argv: list[str] | None = None, trainable: type[tune.Trainable] = StageT
         log.info("driver %d has taken over experiment %s", takeover.newest, arguments.experiment)
     else:
         log.info("experiment %s has %s %s", arguments.experiment, outcome.state, outcome.reason)
-    return 0
+    return int(outcome is not None and outcome.state is ExperimentState.FAILED)
 
 
 def _drive(
@@ -103,7 +117,8 @@ def _drive(
     books = _open_books(spec, folder, events, arguments.generation)
     board, ledger = books.board, books.ledger
     runs = MlflowRuns(arguments.mlflow_url, arguments.experiment, spec.name, spec.description)
-    outbox = Outbox(arguments.experiment, ledger, runs, events, folder.spec, Refusals(arguments.tracking_patience))
+    refusals = Refusals(arguments.tracking_patience)
+    outbox = Outbox(arguments.experiment, ledger, runs, events, folder.spec, refusals, arguments.links())
     outbox.start()
     if not board.over:
         assignment = Assignment(arguments.experiment, spec, folder, arguments.data, arguments.attempt)
@@ -118,6 +133,8 @@ def _drive(
         outcome = Outcome(state=ExperimentState.CANCELLED, reason="cancelled while it ran")
     else:
         outcome = outcome_of(books, outbox)
+        for line in in_lines(arm_rows(ledger)):
+            log.info("%s", line)
     events.append(outcome)
     events.close()
     return outcome
@@ -161,6 +178,8 @@ def parse_arguments(argv: list[str] | None) -> DriverArguments:
         help="time, in s, for which MLflow may refuse everything",
     )
     parser.add_argument("--data", type=Path, default=None, help="folder of the data sets (TET_DATA)")
+    parser.add_argument("--api-url", default=None, help="URL of the API, for a link in MLflow")
+    parser.add_argument("--ray-public-url", default=None, help="URL of Ray's dashboard, for a link in MLflow")
     return DriverArguments(**vars(parser.parse_args(argv)))
 
 

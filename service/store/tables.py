@@ -69,6 +69,7 @@ class ExperimentRow(Table):
     stages_done: Mapped[int] = mapped_column(Integer, default=0)
     stages_total: Mapped[int] = mapped_column(Integer)
     mlflow_experiment_id: Mapped[str | None] = mapped_column(String(64))
+    mlflow_view: Mapped[str | None] = mapped_column(String(64))
     # After its end: what to remove, when its checkpoints were removed, and when the experiment is to be deleted.
     cleanup: Mapped[str | None] = mapped_column(String(16), index=True)
     checkpoints_removed_at: Mapped[datetime | None]

@@ -70,20 +70,20 @@ def comparison_view(
     best = best_by_arm(tried)
     arms = _arms(spec, read.chains, best)
     rule = growing_rule(spec)
-    decides = quantity is DEFAULT and baseline is None
+    decides = quantity == DEFAULT and baseline is None
     if rule is not None and not decides:  # the test accuracy of the spec's pairs has decided which seeds count
         decided = compare_arms(arms, spec.baseline_arm, rule, Question(pairs=_named_pairs(spec)))
         arms = [_only(arm, [each.seed for each in one.values]) for arm, one in zip(arms, decided.arms, strict=True)]
     if quantity.has_T:
         return _view_by_T(read, question, to, arms, _chain_ids(read.chains, best))
-    if quantity is not DEFAULT:
+    if quantity != DEFAULT:
         arms = with_values(arms, _chain_ids(read.chains, best), read.values[None])
     used = rule if decides else None
     compared = compare_arms(arms, to, used, question)
     view = _view(compared, quantity)
     if spec.search is not None:
         chosen = [with_choice(arm, best.get(arm.name), tried.get(arm.name, [])) for arm in view.arms]
-        front = front_view(spec.search, read.chains, tried) if quantity is DEFAULT else None
+        front = front_view(spec.search, read.chains, tried) if quantity == DEFAULT else None
         view = view.model_copy(update={"arms": chosen, "front": front})
     verdicts = notes_of_verdicts(compared, quantity.unit, _digits(view), question.margin, used)
     notes = [*verdicts, *notes_of(view), *_notes_on_data(read, decides=decides)]
@@ -127,7 +127,7 @@ def _read(context: Context, experiment_id: str, quantity_name: str) -> _Read:
         values: dict[int | None, dict[str, float]] = {}
         if quantity.has_T:
             values |= values_by_T(repository, experiment_id, quantity)
-        elif quantity is not DEFAULT:
+        elif quantity != DEFAULT:
             values[None] = values_of(repository, experiment_id, chains, quantity)
         return _Read(row, spec, quantity, chains, values, repository.curves.errors(experiment_id))
 
@@ -195,7 +195,7 @@ def _arms(spec: Experiment, chains: Iterable[ChainOutcome], best: Mapping[str, T
 
 def _with_chance(view: ComparisonView, compared: Comparison, quantity: Quantity) -> list[ArmResultView]:
     """Add to each arm how its mean accuracy compares with chance."""
-    if quantity is not DEFAULT:  # the best of many epochs is above chance more often
+    if quantity != DEFAULT:  # the best of many epochs is above chance more often
         return view.arms
     return [
         arm.model_copy(update={"chance": chance_of(result.mean, result.test_set)})

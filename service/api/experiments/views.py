@@ -18,10 +18,11 @@ from service.answers.experiments import (
 from service.api.context import Context
 from service.api.experiments.searching import search_view
 from service.chance import against_chance
-from service.control.jobs import submission_id
 from service.errors import NotFound
 from service.events import ClassCounts
 from service.failures import ABOUT
+from service.job_name import submission_id
+from service.mlflow_page import page_of
 from service.results.comparison import QUANTITY
 from service.settings import Settings
 from service.states import ExperimentState, WorkState
@@ -155,7 +156,7 @@ def _webhook(row: ExperimentRow) -> WebhookView | None:
 def _links(settings: Settings, row: ExperimentRow) -> Links:
     links = Links()
     if row.mlflow_experiment_id is not None:
-        links.mlflow = f"{settings.mlflow_public_url}/#/experiments/{row.mlflow_experiment_id}/runs"
+        links.mlflow = f"{settings.mlflow_public_url}{page_of(row.mlflow_experiment_id, row.mlflow_view)}"
     if row.driver_attempt > 0:
         links.ray = f"{settings.ray_public_url}/#/jobs/{submission_id(row.id, row.driver_attempt)}"
     return links

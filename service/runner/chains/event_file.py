@@ -1,5 +1,6 @@
 """The event file of one driver. The driver appends to it; the reconciler reads the new lines."""
 
+import os
 import threading
 from pathlib import Path
 
@@ -21,5 +22,8 @@ class EventFile:
             self._file.flush()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and wait until the storage has all of it."""
+        with self._lock:
+            self._file.flush()
+            os.fsync(self._file.fileno())
         self._file.close()

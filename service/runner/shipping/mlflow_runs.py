@@ -72,6 +72,18 @@ class MlflowRuns:
                 raise
             return experiment
 
+    def experiment_created_ms(self) -> int:
+        """Return when the MLflow experiment was made, in ms since 1970."""
+        return int(self.client.get_experiment(self.mlflow_experiment()).creation_time or 0)
+
+    def experiment_tag(self, key: str) -> str:
+        """Return the value of a tag of the MLflow experiment; empty if it has no such tag."""
+        return str(self.client.get_experiment(self.mlflow_experiment()).tags.get(key, ""))
+
+    def set_experiment_tag(self, key: str, value: str) -> None:
+        """Set a tag of the MLflow experiment."""
+        self.client.set_experiment_tag(self.mlflow_experiment(), key, value)
+
     def run(self, chain: str, stage: int | None, *, name: str, tags: Mapping[str, str], start_ms: int) -> str:
         """Return the id of the run of a chain (`stage` is None) or of a stage. Make the run if there is none."""
         key = (chain, stage)

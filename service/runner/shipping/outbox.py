@@ -6,7 +6,7 @@ A driver that replaces a killed driver may ship some commits a second time. This
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mlflow.exceptions import MlflowException
@@ -15,6 +15,7 @@ from requests import RequestException
 from service.events import OutboxChanged
 from service.runner.chains.event_file import EventFile
 from service.runner.chains.ledger import Ledger
+from service.runner.shipping.described_experiment import DescribedExperiment
 from service.runner.shipping.described_runs import DescribedRuns
 from service.runner.shipping.mlflow_runs import MlflowRuns
 from service.runner.shipping.refusals import Refusals, is_refusal
@@ -38,6 +39,7 @@ class Outbox:
         events: The event file, to which the outbox announces runs, pending points and errors.
         spec_file: The spec. It is attached to the run of every chain, and to the run of every stage that succeeds.
         refusals: Decides when refusals count as final; None: they never do.
+        links: Addresses for the description of the experiment in MLflow, by their text.
     """
 
     def __init__(
@@ -48,9 +50,11 @@ class Outbox:
         events: EventFile,
         spec_file: Path,
         refusals: Refusals | None = None,
+        links: Mapping[str, str] | None = None,
     ) -> None:
         described = DescribedRuns(experiment_id, ledger, runs, events, spec_file)
-        self._shipper = Shipper(experiment_id, ledger, runs, described, events, spec_file)
+        page = DescribedExperiment(ledger, runs, links or {})
+        self._shipper = Shipper(experiment_id, ledger, runs, described, events, spec_file, page)
         self._events = events
         self._refusals = refusals or Refusals(float("inf"))
         # The announced number of pending points, and the announced error.

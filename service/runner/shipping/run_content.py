@@ -12,18 +12,18 @@ from service.plan import Chain, StagePlan
 from service.runner.commits.best import best_commit, best_key
 from service.runner.commits.reading import StageProgress
 from service.runner.commits.records import Commit, EndState
-from service.search.wording import in_few_digits
 from service.spec.search import ACCURACY as VAL_ACCURACY
 from service.spec.search import ENERGY as VAL_ENERGY
 from service.states import WorkState
+from service.titles import chain_title, stage_title
 from tet_core.config import TrainConfig
 
 TEST_ACCURACY = "test/accuracy"
 PARENT_TAG = "mlflow.parentRunId"
+# The metrics that a chain's run has as curves, by the start of their keys.
+CURVES = ("train/", "test/", "val/")
 # The longest key of a parameter that MLflow accepts, in characters.
 MAX_KEY_LENGTH = 250
-# The longest text of a search's values in a name, in characters: the names are in every log line.
-MAX_VALUES_LENGTH = 200
 
 
 def stage_key(experiment_id: str, chain: Chain, stage: StagePlan) -> str:
@@ -33,19 +33,19 @@ def stage_key(experiment_id: str, chain: Chain, stage: StagePlan) -> str:
 
 def chain_name(chain: Chain) -> str:
     """Return the name of a chain's run."""
-    return " · ".join([chain.arm, f"seed {chain.seed}", *_values(chain)])
+    return chain_title(chain.arm, chain.seed, chain.hyperparameters)
 
 
 def stage_label(chain: Chain, stage: StagePlan) -> str:
     """Return the name that people see: of a stage's run, of its trials, and of their actors in Ray's dashboard."""
-    what = f"T={stage.T}" if stage.is_train else stage.kind
-    return " ".join([chain.arm, f"seed={chain.seed}", *_values(chain), f"stage={stage.index} {what}"])
+    return stage_title(chain_name(chain), stage.index, len(chain.stages), stage.kind, stage.T)
 
 
-def _values(chain: Chain) -> list[str]:
-    """Return the values that a search has proposed for a chain, as one text; a long text is truncated."""
-    text = " ".join(in_few_digits(chain.hyperparameters))
-    return [text if len(text) <= MAX_VALUES_LENGTH else text[: MAX_VALUES_LENGTH - 1] + "…"] if text else []
+def model_name(chain: Chain, stage: StagePlan) -> str:
+    """Return the name of a stage's logged model, without the characters that MLflow refuses in such names."""
+    configuration = f" configuration {chain.number}" if chain.hyperparameters else ""
+    name = f"{chain.arm} seed {chain.seed}{configuration} stage {stage.index + 1} of {len(chain.stages)} T={stage.T}"
+    return re.sub(r"[/:.%\"']", "_", name)
 
 
 def chain_tags(chain: Chain) -> dict[str, str]:
@@ -183,6 +183,46 @@ def _of_layers(commit: Commit) -> dict[str, float]:
         for name, layer in commit.layers.items()
         for key, value in layer.model_dump().items()
     }
+
+
+def commits_on_curve(chain: Chain, stage: StagePlan, progress: StageProgress) -> tuple[Commit, ...]:
+    """Return the commits of a stage that belong on the curves of its chain's run now.
+
+    An analysis has none. The chain's last epoch comes with the end of its stage, because its points have the time of
+    that end, as `chain_points` and earlier versions log them: MLflow draws a step twice if its times differ.
+    """
+    if not stage.is_train:
+        return ()
+    is_ended = progress.done is not None and progress.done.state is WorkState.SUCCEEDED
+    if stage.index != chain.train_stages[-1].index or is_ended:
+        return progress.commits
+    return tuple(commit for commit in progress.commits if commit.epoch < commit.epochs)
+
+
+def curve_points(chain: Chain, stage: StagePlan, progress: StageProgress, after: int) -> list[Metric]:
+    """Return the points of a stage on the curves of its chain's run. The step counts the epochs of the whole chain.
+
+    Args:
+        chain: The chain.
+        stage: The stage.
+        progress: The stage's progress.
+        after: The epoch of the stage after which points are returned.
+    """
+    before = sum(each.epochs for each in chain.train_stages if each.index < stage.index)
+    is_last = stage.index == chain.train_stages[-1].index
+    return [
+        Metric(key, value, _end_ms(progress) if is_last and commit.epoch == commit.epochs else commit.at_ms, step)
+        for commit in commits_on_curve(chain, stage, progress)
+        if commit.epoch > after
+        for step in [before + commit.epoch]
+        for key, value in commit.metrics.items()
+        if key.startswith(CURVES)
+    ]
+
+
+def _end_ms(progress: StageProgress) -> int:
+    assert progress.done is not None
+    return progress.done.at_ms
 
 
 def best_name(commits: Iterable[Commit]) -> str:

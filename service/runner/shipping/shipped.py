@@ -20,12 +20,16 @@ class Shipped:
         epoch: The newest shipped epoch or row; 0: none.
         attempts: The number of attempts when the stage was last shipped.
         ended: Whether the end of the stage was shipped.
+        chain_run_id: The id of the chain's MLflow run, to which the stage's part of the curves was shipped.
+        curve: The newest epoch on the curves of the chain's run; 0: none.
     """
 
     run_id: str = ""
     epoch: int = 0
     attempts: int = 0
     ended: bool = False
+    chain_run_id: str = ""
+    curve: int = 0
 
     @classmethod
     def read(cls, folder: StageFolder) -> Self:

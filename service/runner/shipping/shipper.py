@@ -22,6 +22,7 @@ from service.runner.commits.best import best_commit
 from service.runner.commits.reading import StageProgress
 from service.runner.commits.records import EndState
 from service.runner.shipping import run_content as content
+from service.runner.shipping.described_experiment import DescribedExperiment
 from service.runner.shipping.described_runs import DescribedRuns
 from service.runner.shipping.mlflow_runs import MlflowRuns
 from service.runner.shipping.refusals import is_refusal
@@ -41,6 +42,7 @@ class Shipper:
         described: The same runs, each described once.
         events: The event file, to which the MLflow experiment is announced.
         spec_file: The spec, which is attached to the runs of stages that succeed.
+        page: The experiment's page in MLflow.
     """
 
     def __init__(
@@ -51,12 +53,14 @@ class Shipper:
         described: DescribedRuns,
         events: EventFile,
         spec_file: Path,
+        page: DescribedExperiment,
     ) -> None:
+        self._page = page
         self._experiment_id, self._ledger, self._runs, self._described = experiment_id, ledger, runs, described
         self._events, self._spec_file = events, spec_file
         self._shipped = {stage: Shipped.read(ledger.progress(stage).folder) for stage in ledger.stages()}
         self._ended_chains: set[str] = set()
-        self._announced_experiment: str | None = None
+        self._announced: MlflowExperimentFound | None = None
 
     def pending(self) -> int:
         """Return how many committed points are not in MLflow."""
@@ -77,6 +81,7 @@ class Shipper:
         """Look up every run again when it is next needed."""
         self._runs.forget()
         self._described.forget()
+        self._page.forget()
 
     def ship(self) -> None:
         """Ship everything that is committed now.
@@ -85,10 +90,10 @@ class Shipper:
             MlflowException, RequestException: MLflow did not answer, or refused something. A refusal for one chain is
                 raised after the other chains were shipped.
         """
-        experiment = self._runs.mlflow_experiment()
-        if self._announced_experiment != experiment:
-            self._events.append(MlflowExperimentFound(mlflow_experiment_id=experiment))
-            self._announced_experiment = experiment
+        found = MlflowExperimentFound(mlflow_experiment_id=self._runs.mlflow_experiment(), view=self._page.ship_view())
+        if self._announced != found:
+            self._events.append(found)
+            self._announced = found
         refused: Exception | None = None
         for chain in self._ledger.chains.values():
             try:
@@ -100,6 +105,7 @@ class Shipper:
                 self._runs.forget(chain.id)
                 self._described.forget(chain.id)
                 refused = refused or error
+        self._page.describe(len(self._ended_chains))
         if refused is not None:
             raise refused
 
@@ -147,18 +153,34 @@ class Shipper:
         run_id = self._described.of_stage(chain, stage, progress)
         if shipped.run_id != run_id:
             shipped = Shipped(run_id)
-        if shipped.ended:
-            return
-        if progress.num_attempts != shipped.attempts and not progress.done:  # at the end the tags are set anyway
-            self._runs.set_tags(run_id, content.progress_tags(progress))
-        self._runs.log_metrics(run_id, content.points(c for c in progress.commits if c.epoch > shipped.epoch))
-        if progress.done:
-            self._ship_end(chain, stage, progress)
-        last = progress.last.epoch if progress.last else 0
-        now = Shipped(run_id, last, progress.num_attempts, progress.done is not None)
+        now = self._ship_curve(chain, stage, progress, shipped)
+        if not shipped.ended:
+            self._ship_points(chain, stage, progress, shipped)
+            last = progress.last.epoch if progress.last else 0
+            now = replace(now, epoch=last, attempts=progress.num_attempts, ended=progress.done is not None)
         if now != shipped:
             now.write(progress.folder)
             self._shipped[stage_id] = now
+
+    def _ship_points(self, chain: Chain, stage: StagePlan, progress: StageProgress, shipped: Shipped) -> None:
+        if progress.num_attempts != shipped.attempts and not progress.done:  # at the end the tags are set anyway
+            self._runs.set_tags(shipped.run_id, content.progress_tags(progress))
+        new = (commit for commit in progress.commits if commit.epoch > shipped.epoch)
+        self._runs.log_metrics(shipped.run_id, content.points(new))
+        if progress.done:
+            self._ship_end(chain, stage, progress)
+
+    def _ship_curve(self, chain: Chain, stage: StagePlan, progress: StageProgress, shipped: Shipped) -> Shipped:
+        """Ship a stage's part of the curves of its chain's run; return the record with what was shipped.
+
+        Records of earlier versions have no curves, so their curves are shipped here, ended or not.
+        """
+        run_id = self._described.of_chain(chain)
+        if shipped.chain_run_id != run_id:
+            shipped = replace(shipped, chain_run_id=run_id, curve=0)
+        self._runs.log_metrics(run_id, content.curve_points(chain, stage, progress, shipped.curve))
+        epochs = [commit.epoch for commit in content.commits_on_curve(chain, stage, progress)]
+        return replace(shipped, curve=max([shipped.curve, *epochs[-1:]]))
 
     def _ship_end(self, chain: Chain, stage: StagePlan, progress: StageProgress) -> None:
         assert progress.done is not None
@@ -180,7 +202,7 @@ class Shipper:
         self._runs.log_file(run_id, self._spec_file)
         self._runs.log_model(
             run_id,
-            name=f"{chain.id}-{stage.index}",
+            name=content.model_name(chain, stage),
             stage_key=content.stage_key(self._experiment_id, chain, stage),
             params=content.stage_params(stage),
             file=progress.folder.attempt(progress.done.attempt) / MODEL,

@@ -26,6 +26,7 @@ from service.runner.tuning.assignment import Assignment, Stopping
 from service.runner.tuning.early_ends import EarlyEnds
 from service.runner.tuning.endings import Endings
 from service.runner.tuning.fatal import or_die
+from service.runner.tuning.progress_lines import ProgressLines
 from service.runner.tuning.scheduler import PatientScheduler
 from service.runner.tuning.search_turns import SearchTurns
 from service.runner.tuning.searcher import ChainSearcher
@@ -60,6 +61,7 @@ class Campaign:
         self._books, self._ledger = books, books.ledger
         self._stopping, self._trainable = stopping, trainable
         self._watchdog = Watchdog(self._spec.limits)
+        self._lines = ProgressLines(self._ledger, self._spec.search)
         self._turns = SearchTurns(books)
         self._scheduler = PatientScheduler(self._turns.goes_on)
         ask_another = another_node_asked(self._spec.resources, assignment.data_root, lambda: stopping.has_begun)
@@ -85,6 +87,8 @@ class Campaign:
         os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(room.max_pending(resources, slots)))
         os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", str(NO_SNAPSHOT_S))
         tuner = tune.Tuner(self._trainable, tune_config=self._tune_config(), run_config=self._run_config())
+        # At its end, Tune looks for the files of loggers that the service does not use, and warns for each trial.
+        logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.ERROR)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             tuner.fit()
@@ -153,11 +157,15 @@ class Campaign:
     # -- called by Tune ----------------------------------------------------------------------------------------
 
     def on_round(self, trials: list[Any]) -> None:
-        """End unwanted and stalled trials. Tune calls this before each of its events, and while it waits for one."""
+        """End unwanted and stalled trials, and log the progress.
+
+        Tune calls this before each of its events, and while it waits for one.
+        """
         self._trials = trials
         self._end_early()
         self._turns.withdraw(self._scheduler)
         self._watchdog.look()
+        self._lines.look()
 
     def _end_early(self) -> None:
         """End all chains that cannot run, once, when the check has found them.
@@ -188,6 +196,7 @@ class Campaign:
         self._limit_open()  # the cluster may have grown
         progress = self._ledger.progress(stage_id)
         spent = spent_s(progress.started, progress.commits, self._ledger.generation)
+        self._lines.began(stage_id)
         self._watchdog.began(stage_id, trial.temporary_state.ray_actor, progress.folder, spent)
         self.on_change(stage_id)
 
@@ -199,6 +208,7 @@ class Campaign:
 
     def _on_end(self, stage_id: StageId, result: dict[str, Any] | None) -> None:
         with or_die("the end of a trial", stage_id):
+            self._lines.ended(stage_id)
             self._condemnation.ended(stage_id)
             self._endings.record(stage_id, result)
 

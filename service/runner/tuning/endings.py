@@ -71,7 +71,7 @@ class Endings:
         if progress.done is None and not is_stopping:
             has_reported = result is not None and result.get("failure")
             if not has_reported and self._early_ends.end(chain):
-                log.info("%s: its chain cannot run", stage_id)
+                log.info("%s: its chain cannot run", self._label(stage_id))
             elif not ended_by_decision:
                 host = "" if result is None else result.get(HOSTNAME, "")
                 self._on_loss(stage_id, watchdog_failure or self._diagnose(stage_id, result), host)
@@ -81,7 +81,11 @@ class Endings:
         self._turns.apply_decisions()
         self._ledger.announce(stage_id, WorkState.WAITING)
         self._ledger.announce_chain(chain)
-        log.info("%s: trial ended, stage %s", stage_label(chain, chain.stages[stage_id.index]), state or "open")
+        log.info("%s: trial ended, stage %s", self._label(stage_id), state or "open")
+
+    def _label(self, stage_id: StageId) -> str:
+        chain = self._ledger.chains[stage_id.chain]
+        return stage_label(chain, chain.stages[stage_id.index])
 
     def _put_back(self, stage_id: StageId, state: EndState | None, *, is_stopping: bool) -> None:
         """Tell the board the state of a stage after its trial has ended."""
@@ -117,7 +121,7 @@ class Endings:
             host: The host of its trial; empty if it is not known.
         """
         losses = self._count_loss(stage_id)
-        log.warning("%s: %s: %s", stage_id, failure.type, failure.message)
+        log.warning("%s: %s: %s", self._label(stage_id), failure.type, failure.message)
         gpus = self._spec.resources.gpus_per_trial
         if is_of_configuration(failure, gpus) and self._study.break_down(stage_id, failure):
             return

@@ -58,7 +58,7 @@ def test_a_running_experiment_shows_each_stage_and_links_to_see_more(api: Api, s
     metrics = {"test/accuracy": 0.95, "train/loss": 0.1}
     with api.changing() as repository:
         assert repository.transitions.advance(
-            experiment_id, E.QUEUED, E.STARTING, driver_attempt=1, mlflow_experiment_id="7"
+            experiment_id, E.QUEUED, E.STARTING, driver_attempt=1, mlflow_experiment_id="7", mlflow_view="tet-arms"
         )
         chain = repository.work.chains(experiment_id, limit=1)[0]
         chain.state = "running"
@@ -68,7 +68,8 @@ def test_a_running_experiment_shows_each_stage_and_links_to_see_more(api: Api, s
     body = api.client.get(f"/experiments/{experiment_id}").json()
     assert body["state"] == "starting"
     assert body["links"] == {
-        "mlflow": "http://127.0.0.1:5000/#/experiments/7/runs",
+        "mlflow": "http://127.0.0.1:5000/#/experiments/7/runs"
+        "?workflowType=machine_learning&compareRunsMode=CHART&viewStateShareKey=tet-arms",
         "ray": f"http://127.0.0.1:9/#/jobs/tet-{experiment_id}-1",
     }
     shown = body["chains"][0]["stages"][0]

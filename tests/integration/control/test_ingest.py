@@ -115,7 +115,7 @@ def test_events_about_runs_chains_and_the_mlflow_experiment_are_stored(desk: Des
     chain = chain_of(desk, experiment).id
     desk.say(
         experiment,
-        MlflowExperimentFound(mlflow_experiment_id="7"),
+        MlflowExperimentFound(mlflow_experiment_id="7", view="tet-arms"),
         RunFound(chain=chain, stage=None, run_id="parent"),
         RunFound(chain=chain, stage=0, run_id="child"),
         ChainChanged(chain=chain, state=WorkState.RUNNING),
@@ -123,7 +123,7 @@ def test_events_about_runs_chains_and_the_mlflow_experiment_are_stored(desk: Des
     read_events(desk, experiment)
     found = chain_of(desk, experiment)
     assert (found.mlflow_run_id, found.stages[0].mlflow_run_id, found.state) == ("parent", "child", "running")
-    assert desk.row(experiment).mlflow_experiment_id == "7"
+    assert (desk.row(experiment).mlflow_experiment_id, desk.row(experiment).mlflow_view) == ("7", "tet-arms")
 
 
 def test_points_that_wait_for_mlflow_are_the_reason(desk: Desk, experiment: str) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from service.control.jobs import JobStatus, RayJob, RayJobs, submission_id, token_from
+from service.control.jobs import JobStatus, RayJob, RayJobs, token_from
+from service.job_name import submission_id
 from tests.integration.control.conftest import Desk
 
 JOB = RayJob("tet-e-1", ("python", "-m", "it's one", "argument"), {"name": "é"}, {"A": "1"})

@@ -147,6 +147,18 @@ def test_the_drivers_outcome_ends_the_experiment_even_if_ray_says_it_failed(desk
     assert desk.ray.posts == [job]
 
 
+def test_a_failed_experiment_is_a_failed_job_and_no_lost_driver(desk: Desk) -> None:
+    experiment = desk.post()
+    job = desk.run(experiment)
+    # The driver exits with 1 after it has written the outcome. Ray shows the exit status first.
+    desk.ray.end(job, "FAILED")
+    desk.say(experiment, Outcome(state=ExperimentState.FAILED, reason="1 of 4 chains failed"))
+    desk.rounds(3)
+    row = desk.row(experiment)
+    assert (row.state, row.reason, row.idle_deaths) == ("failed", "1 of 4 chains failed", 0)
+    assert desk.ray.posts == [job]
+
+
 def test_no_more_experiments_run_at_once_than_the_settings_allow(desk: Desk) -> None:
     first, second = desk.post(), desk.post()
     job = desk.run(first)

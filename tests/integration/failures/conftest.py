@@ -141,7 +141,7 @@ class Scene:
             return
         if arm != "killed" and not _has_an_epoch(folder):
             return
-        if (process := self.stack.trial_process(f"{arm} seed=0")) is not None:
+        if (process := self.stack.trial_process(f"{arm} · seed 0")) is not None:
             harm(process)
             self.harmed.add((arm, attempt))
 
@@ -160,7 +160,7 @@ class Scene:
         if harm in self.harmed:
             return None
         if frozen is None and _has_an_epoch(self._stage_folder("tracking", "logged")):
-            frozen = self.stack.trial_process("logged seed=0")
+            frozen = self.stack.trial_process("logged · seed 0")
             if frozen is not None:
                 frozen.suspend()
         if frozen is not None and view["links"]["mlflow"]:

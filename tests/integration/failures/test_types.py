@@ -63,7 +63,7 @@ def test_chains_that_cannot_run_end_at_once_with_one_failure(scene: Scene) -> No
     trials = [*storage.path.glob("chains/*/*/attempts/*/trial.log")]
     assert len(trials) <= 6, "the other chains ended without a trial of their own"
     assert [file.name for file in sorted((storage.path / "checks").iterdir())] == ["0001-1.json", "0001-2.json"]
-    assert f"40 chains failed alike: data: {group['message']} (one, seed 0" in scene.stack.tet("show", view["id"])
+    assert f"40 chains failed alike: data: {group['message']} (one · seed 0" in scene.stack.tet("show", view["id"])
 
 
 def test_drivers_that_die_one_after_the_other_are_engine_lost(scene: Scene) -> None:
@@ -71,6 +71,14 @@ def test_drivers_that_die_one_after_the_other_are_engine_lost(scene: Scene) -> N
     assert view["state"] == "failed"
     assert re.fullmatch(TEXTS[FailureType.ENGINE_LOST], view["reason"]), view["reason"]
     assert view["failure"] == {"type": "engine_lost", "class": "cluster", "message": view["reason"]}
+
+
+@pytest.mark.parametrize("experiment", ["arms", "data", "memory"])
+def test_a_failed_experiment_is_the_failed_job_of_its_only_driver(scene: Scene, experiment: str) -> None:
+    job = scene.views[experiment]["links"]["ray"].rpartition("/")[2]
+    assert job == f"tet-{scene.ids[experiment]}-1"
+    assert scene.stack.ray(f"/api/jobs/{job}")["status"] == "FAILED"
+    assert scene.stack.get(f"/experiments/{scene.ids[experiment]}")["state"] == "failed"
 
 
 def test_tet_show_explains_a_failure_and_gives_advice(scene: Scene) -> None:

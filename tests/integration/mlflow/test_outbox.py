@@ -1,5 +1,6 @@
 """Tests of the outbox with a real MLflow: every commit arrives exactly once."""
 
+import json
 import secrets
 import threading
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Run
 
-from service.events import EVENT, AnyEvent, OutboxChanged
+from service.events import EVENT, AnyEvent, MlflowExperimentFound, OutboxChanged
 from service.failures import Failure, FailureType
 from service.plan import Chain, plan
 from service.runner.chains.board import StageId
@@ -19,9 +20,12 @@ from service.runner.chains.event_file import EventFile
 from service.runner.chains.ledger import ChainStop, Ledger
 from service.runner.commits.attempt import Attempt
 from service.runner.shipping import outbox as module
-from service.runner.shipping.mlflow_runs import MlflowRuns
+from service.runner.shipping.described_experiment import HEADING
+from service.runner.shipping.mlflow_runs import NOTE_TAG, MlflowRuns
 from service.runner.shipping.outbox import Outbox
 from service.runner.shipping.refusals import Refusals
+from service.runner.shipping.run_content import chain_points
+from service.runner.shipping.saved_view import VIEW, VIEW_TAG
 from service.spec import parse
 from service.states import WorkState
 from service.storage import ExperimentFolder
@@ -122,9 +126,9 @@ def test_a_chain_becomes_a_parent_with_a_child_for_each_stage(mlflow_url: str, b
     assert bench.outbox(mlflow_url).finish(NEVER, 0)
     (parent,), (first, second) = runs_of(mlflow_url, bench)
     assert "tet.stage" not in parent.data.tags
-    assert parent.data.metrics == pytest.approx(
-        {"test/accuracy": 0.9, "test/accuracy_best_test_epoch": 0.9, "train_time_s": 2.5}
-    )
+    ends = {"test/accuracy": 0.9, "test/accuracy_best_test_epoch": 0.9, "train_time_s": 2.5}
+    curves = {name: value for name, value in METRICS.items() if name.startswith(("train/", "test/"))}
+    assert parent.data.metrics == pytest.approx(curves | ends)
     assert (first.info.start_time, first.info.end_time, first.info.status) == (1_000, 2_000, "FINISHED")
     assert second.data.tags["tet.stage_key"] == f"{bench.folder.experiment_id}/{bench.chain.id}/1"
     assert second.data.tags["mlflow.parentRunId"] == parent.info.run_id
@@ -141,6 +145,64 @@ def test_a_chain_becomes_a_parent_with_a_child_for_each_stage(mlflow_url: str, b
     assert files == {"MLmodel", "code", "model.pt", "python_env.yaml", "requirements.txt"}
     files = {file.path for file in client.list_logged_model_artifacts(model, "code")}
     assert files == {"code/tet_core.zip", "code/tet_model_loader.py"}
+
+
+def test_a_chain_has_one_curve_over_its_stages(mlflow_url: str, bench: Bench) -> None:
+    for stage, epochs, seen in ((0, range(1, 4), 3), (1, range(1, 2), 4), (1, range(2, 3), 5)):
+        bench.commit(stage, epochs)
+        assert bench.outbox(mlflow_url).finish(NEVER, 0)
+        (parent,), _ = runs_of(mlflow_url, bench)
+        for key in ("test/accuracy", "train/loss"):
+            assert sorted(steps(mlflow_url, parent, key)) == list(range(1, seen + 1))
+    for stage in (0, 1):  # as after a kill before these files are written
+        bench.folder.stage(bench.chain.id, stage).path.joinpath("shipped.json").unlink()
+    assert bench.outbox(mlflow_url).finish(NEVER, 0)
+    assert sorted(steps(mlflow_url, parent)) == [1, 2, 3, 4, 5]
+
+
+def test_a_run_that_an_earlier_version_has_ended_gets_its_curve_and_no_point_twice(
+    mlflow_url: str, bench: Bench
+) -> None:
+    bench.commit(0, range(1, 4))
+    bench.commit(1, range(1, 3))
+    ledger = bench.ledger()
+    assert bench.outbox(mlflow_url).finish(NEVER, 0)
+    (old,), _ = runs_of(mlflow_url, bench)
+    client = MlflowClient(mlflow_url)
+    client.delete_run(old.info.run_id)
+    # An earlier version logged the end of a chain alone, and its records say nothing about curves.
+    new = MlflowRuns(mlflow_url, bench.folder.experiment_id, "bench")
+    parent = new.run(bench.chain.id, None, name="TIT", tags={}, start_ms=1_000)
+    new.log_metrics(parent, chain_points([ledger.progress(StageId(bench.chain.id, stage)) for stage in (0, 1)]))
+    for stage in (0, 1):
+        record = bench.folder.stage(bench.chain.id, stage).path / "shipped.json"
+        values = json.loads(record.read_text())
+        record.write_text(json.dumps({key: values[key] for key in ("run_id", "epoch", "attempts", "ended")}))
+    assert bench.outbox(mlflow_url).finish(NEVER, 0)
+    assert sorted(point.step for point in client.get_metric_history(parent, "test/accuracy")) == [1, 2, 3, 4, 5]
+
+
+def test_the_page_of_an_experiment_has_a_view_and_the_table_of_arms(mlflow_url: str, bench: Bench) -> None:
+    def page() -> dict[str, str]:
+        (experiment,) = client.search_experiments(
+            filter_string=f"tags.`tet.experiment` = '{bench.folder.experiment_id}'"
+        )
+        tags.update(experiment_id=experiment.experiment_id)
+        return dict(experiment.tags)
+
+    client, tags = MlflowClient(mlflow_url), dict[str, str]()
+    bench.commit(0, range(1, 4))
+    assert bench.outbox(mlflow_url).finish(NEVER, 0)
+    assert VIEW_TAG in page()
+    assert page()[NOTE_TAG].startswith(f"what it is for\n\n{HEADING}\n")
+    assert "| TIT | 0 of 1 | - | - | 0 | 0 |" in page()[NOTE_TAG]
+    client.set_experiment_tag(tags["experiment_id"], NOTE_TAG, f"what I have seen\n\n{HEADING}\nold")
+    bench.commit(1, range(1, 3))
+    assert bench.outbox(mlflow_url).finish(NEVER, 0)
+    assert page()[NOTE_TAG].startswith(f"what I have seen\n\n{HEADING}\n\n| arm ")
+    assert "| TIT | 1 of 1 | 90.00 | - | 0 | 0 |" in page()[NOTE_TAG]
+    found = [event for event in bench.events() if isinstance(event, MlflowExperimentFound)]
+    assert {event.view for event in found} == {VIEW}
 
 
 def test_the_runs_of_a_stopped_chain_have_the_reason_and_the_points_so_far(mlflow_url: str, bench: Bench) -> None:

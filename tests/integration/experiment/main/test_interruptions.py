@@ -36,7 +36,7 @@ def frozen_in_its_first_stage(stack: LocalStack, experiment_id: str) -> psutil.P
     process: psutil.Process | None = None
     while process is None or not read_commits(folder):
         assert time.monotonic() < deadline, "no epoch is committed"
-        process = process or stack.trial_process(f"{first['arm']} seed={first['seed']}")
+        process = process or stack.trial_process(f"{first['arm']} · seed {first['seed']}")
         time.sleep(0.02)
     process.suspend()
     return process

@@ -182,7 +182,7 @@ def test_the_dashboard_lists_the_job_and_names_every_trial(finished: Finished) -
     assert [(job["metadata"]["experiment"], job["metadata"]["name"]) for job in jobs] == [(finished.id, SPEC["name"])]
     actors = finished.stack.ray("/logical/actors")["data"]["actors"].values()
     labels = {
-        f"{chain['arm']} seed={chain['seed']} stage={stage['index']} T={stage['T']}"
+        f"{chain['arm']} · seed {chain['seed']} · stage {stage['index'] + 1} of {len(chain['stages'])} · T={stage['T']}"
         for chain in finished.chains
         for stage in chain["stages"]
     }
@@ -191,8 +191,27 @@ def test_the_dashboard_lists_the_job_and_names_every_trial(finished: Finished) -
     assert len(labels) == 12
 
 
+def test_the_jobs_log_says_how_far_the_experiment_is_and_ends_with_the_arms(finished: Finished) -> None:
+    job = f"tet-{finished.id}-1"
+    assert finished.stack.ray(f"/api/jobs/{job}")["status"] == "SUCCEEDED"
+    log = finished.stack.ray(f"/api/jobs/{job}/logs")["logs"]
+    assert "Number of trials" not in log
+    done = [int(epochs) for epochs in re.findall(r"INFO (\d+)/54 epochs; \d/9 chains succeeded; ", log)]
+    assert len(done) > 1
+    assert done == sorted(done)
+    assert re.search(r"INFO TIT: test accuracy [\d.]+ % ± [\d.]+ \(n=3 of 3\)", log)
+
+
+def test_the_link_to_mlflow_asks_for_the_view_of_the_arms(finished: Finished) -> None:
+    assert finished.view["links"]["mlflow"].endswith("&compareRunsMode=CHART&viewStateShareKey=tet-arms")
+    number = finished.view["links"]["mlflow"].split("/experiments/")[1].split("/")[0]
+    tags = finished.mlflow.get_experiment(number).tags
+    assert "mlflow.sharedViewState.tet-arms" in tags
+    assert "| TIT | 3 of 3 | " in tags["mlflow.note.content"]
+
+
 def test_a_trials_log_has_a_line_for_each_epoch_in_the_dashboard_and_in_the_api(finished: Finished) -> None:
-    label = "TIT seed=1 stage=1 T=4"
+    label = "TIT · seed 1 · stage 2 of 2 · T=4"
     actors = finished.stack.ray("/logical/actors")["data"]["actors"].values()
     job = next(j["job_id"] for j in finished.stack.ray("/api/jobs/") if j["submission_id"] == f"tet-{finished.id}-1")
     actor = next(actor for actor in actors if actor["reprName"] == label and actor["jobId"] == job)

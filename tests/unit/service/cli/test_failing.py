@@ -44,17 +44,19 @@ def group(failure: Failure, num_chains: int) -> FailureGroupView:
 
 def test_equal_failures_have_one_line_with_their_number() -> None:
     assert list(failed_stages(failed_at_seeds(12))) == [
-        f"12 chains failed alike: data: {WRONG.message} (TIT, seed 0, stage 1/1 (T=4); TIT, seed 1, stage 1/1 (T=4); "
-        "TIT, seed 2, stage 1/1 (T=4); and 9 more)",
-        f"SDT, seed 0, stage 1/1 (T=4): stalled: {FAILURE.message}",
+        f"12 chains failed alike: data: {WRONG.message} (TIT · seed 0 · stage 1 of 1 · T=4; "
+        "TIT · seed 1 · stage 1 of 1 · T=4; TIT · seed 2 · stage 1 of 1 · T=4; and 9 more)",
+        f"SDT · seed 0 · stage 1 of 1 · T=4: stalled: {FAILURE.message}",
     ]
 
 
 def test_chains_that_are_not_shown_count_too() -> None:
     shown = failed_at_seeds(1, failures=[group(WRONG, 5_000), group(FAILURE, 1)])
     first, second = failed_stages(shown)
-    assert first == f"5000 chains failed alike: data: {WRONG.message} (TIT, seed 0, stage 1/1 (T=4); and 4999 more)"
-    assert second.startswith("SDT, seed 0")
+    assert (
+        first == f"5000 chains failed alike: data: {WRONG.message} (TIT · seed 0 · stage 1 of 1 · T=4; and 4999 more)"
+    )
+    assert second.startswith("SDT · seed 0")
     assert failed_alike(shown) == [f"5000 chains failed alike: data: {WRONG.message}"]
 
 

@@ -1,8 +1,6 @@
-import pytest
-
 from service.answers.chains import ArmSearchView
 from service.answers.experiments import ExperimentView
-from service.cli.progress import ChainProgress, Pace, counted, duration, ends_at, searches
+from service.cli.progress import ChainProgress, counted, ends_at, searches
 from tests.unit.service.cli.examples import chain, counting, experiment, search, stage
 
 
@@ -36,38 +34,10 @@ def test_an_analysis_has_a_name_and_no_accuracy_of_its_own() -> None:
     assert counted(experiment(chain(trained))) == "20/20 epochs"
 
 
-def test_the_time_left_follows_from_the_pace_so_far() -> None:
-    now = [100.0]
-    pace = Pace(clock=lambda: now[0])
-    assert pace.left_s("a", 10, 50) is None
-    now[0] = 105.0
-    assert pace.left_s("a", 10, 50) is None  # nothing has moved yet
-    now[0] = 110.0
-    assert pace.left_s("a", 20, 50) == pytest.approx(30)
-    assert pace.left_s("b", 20, 50) is None  # each has a pace of its own
-
-
-def test_waiting_time_does_not_count_for_the_pace() -> None:
-    now = [0.0]
-    pace = Pace(clock=lambda: now[0])
-    assert pace.left_s("a", 0, 10, running=False) is None
-    now[0] = 1000.0
-    pace.left_s("a", 0, 10)
-    now[0] = 1001.0
-    assert pace.left_s("a", 1, 10) == pytest.approx(9)
-
-
 def test_epochs_are_counted_over_all_chains() -> None:
     shown = experiment(chain(stage(epoch=3)), chain(stage(epoch=5), stage(1, epochs=5)))
     assert counted(shown) == "8/45 epochs"
     assert counted(counting(shown, epochs_done=80, epochs_total=4500)) == "80/4500 epochs"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(None, "-"), (8.44, "8.4 s"), (125, "2:05"), (59.99, "60.0 s"), (10925.3, "3:02:05")]
-)
-def test_durations_are_in_seconds_or_with_minutes_and_hours(seconds: float | None, text: str) -> None:
-    assert duration(seconds) == text
 
 
 def searched(expected_end: str | None = None, **best: object) -> ExperimentView:

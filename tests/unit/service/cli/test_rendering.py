@@ -7,8 +7,9 @@ from rich.console import Console, RenderableType
 from service.answers.chains import ChainView
 from service.answers.comparisons import ComparisonView
 from service.cli import rendering
-from service.cli.progress import Pace, StoppedConfigurations, at_chance
+from service.cli.progress import StoppedConfigurations, at_chance
 from service.cli.watch import picture
+from service.pace import Pace
 from tests.unit.service.cli.examples import chain, counting, experiment, stage
 
 

@@ -20,7 +20,7 @@ from tests.unit.service.spec.test_spec import spec, train
 def test_names_contain_arm_seed_stage_and_steps(chains: tuple[Chain, ...]) -> None:
     sdt, tit = chains
     assert content.chain_name(sdt) == "SDT · seed 0"
-    assert content.stage_label(tit, tit.stages[1]) == "TIT seed=0 stage=1 T=4"
+    assert content.stage_label(tit, tit.stages[1]) == "TIT · seed 0 · stage 2 of 2 · T=4"
     assert content.stage_key("e", tit, tit.stages[1]) == f"e/{tit.id}/1"
 
 
@@ -117,7 +117,9 @@ def analysed() -> Chain:
 
 def test_an_analysis_is_named_by_its_kind(analysed: Chain) -> None:
     labels = [content.stage_label(analysed, stage) for stage in analysed.stages]
-    assert labels == ["SDT seed=0 stage=0 T=2", "SDT seed=0 stage=1 time_sweep", "SDT seed=0 stage=2 landscape"]
+    assert labels == [
+        f"SDT · seed 0 · stage {what}" for what in ("1 of 3 · T=2", "2 of 3 · time_sweep", "3 of 3 · landscape")
+    ]
     sweep, landscape = (content.stage_tags("e", analysed, stage, "the parent") for stage in analysed.stages[1:])
     assert sweep["tet.kind"] == "time_sweep"
     assert "tet.T" not in sweep
@@ -171,7 +173,7 @@ def test_proposed_values_are_in_names_tags_and_parameters() -> None:
     chain = plan(parse(spec(arms=arms, baseline=None, seeds=[0], validation=0.1, search=search)))[-1]
     drawn = "optimizer.lr=0.01235 arms.T = 6, (é).loss.lamb=0.2"
     assert content.chain_name(chain) == f"T = 6, (é) · seed 0 · {drawn}"
-    assert content.stage_label(chain, chain.stages[0]) == f"T = 6, (é) seed=0 {drawn} stage=0 T=4"
+    assert content.stage_label(chain, chain.stages[0]) == f"T = 6, (é) · seed 0 · {drawn} · stage 1 of 1 · T=4"
     assert json.loads(content.chain_tags(chain)["tet.configuration"]) == dict(chain.hyperparameters)
     params = content.chain_params(chain)
     assert {key: value for key, value in params.items() if key.startswith("search.")} == {

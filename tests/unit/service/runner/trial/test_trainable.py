@@ -34,7 +34,7 @@ def config(path: Path, **changes: Any) -> dict[str, Any]:
     values: dict[str, Any] = {
         "experiment_id": "e",
         "chain_id": "c",
-        "label": "SDT seed=3 stage=0 T=1",
+        "label": "SDT · seed 3 · stage 1 of 1 · T=1",
         "arm": "SDT",
         "seed": 3,
         "stage_index": 0,
@@ -102,12 +102,12 @@ def test_the_last_commit_names_the_bits_of_the_test_samples(folder: StageFolder)
 
 
 def test_an_arm_may_have_any_name(folder: StageFolder) -> None:
-    label = "TIT 2→4 seed=3 stage=0 T=1"
+    label = "TIT 2→4 · seed 3 · stage 1 of 1 · T=1"
     assert run(StageTrial(config(folder.path, arm="TIT 2→4", label=label)))[-1]["end"] == "succeeded"
 
 
 def test_the_repr_of_a_trial_names_arm_seed_stage_and_steps(folder: StageFolder) -> None:
-    assert repr(StageTrial(config(folder.path))) == "SDT seed=3 stage=0 T=1"
+    assert repr(StageTrial(config(folder.path))) == "SDT · seed 3 · stage 1 of 1 · T=1"
 
 
 def test_only_the_last_and_the_best_checkpoint_are_kept(folder: StageFolder) -> None:

@@ -1,0 +1,147 @@
+"""A browser follows the links of an experiment: to the arms as curves in MLflow, and to its job in Ray's dashboard.
+
+It needs Debian's packages chromium and chromium-driver. The form of MLflow's saved views is not documented, so nothing
+else shows that a new version of MLflow still reads ours.
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from tests.local_stack import Json, LocalStack, local_stack
+
+TET = {"name": "tet", "lamb": 0.05, "phi": 1.0}
+ARMS = [
+    {"name": "SDT", "stages": [{"kind": "train", "T": 4, "epochs": 4, "loss": {"name": "sdt"}}]},
+    {"name": "TET", "stages": [{"kind": "train", "T": 4, "epochs": 4, "loss": TET}]},
+    {
+        "name": "TIT",
+        "stages": [
+            {"kind": "train", "T": 2, "epochs": 2, "loss": TET},
+            {"kind": "train", "T": 4, "epochs": 2, "loss": TET},
+        ],
+    },
+]
+SPEC: Json = {
+    "name": "digits: three arms",
+    "dataset": {"name": "digits"},
+    "model": {"name": "vgg_small", "width": 8},
+    "arms": ARMS,
+    "baseline": "SDT",
+    "seeds": [0, 1, 2],
+    "resources": {"cpus_per_trial": 1, "gpus_per_trial": 0, "workers_per_trial": 1},
+}
+# An experiment that fails: its loss is not finite.
+FAILING: Json = SPEC | {
+    "name": "not finite",
+    "arms": [
+        {
+            "name": "SDT",
+            "stages": [{"kind": "train", "T": 2, "epochs": 2, "loss": {"name": "tet", "lamb": 0.5, "phi": 1e30}}],
+        }
+    ],
+    "seeds": [0],
+    "limits": {"max_losses": 1},
+}
+# The longest wait, in s, for a page to show something.
+PAGE_S = 60.0
+# The time, in s, after which a page no longer moves.
+PAUSE_S = 8.0
+# For each chart on a page: its text, and how many of its traces are filled areas.
+CHARTS = """
+return [...document.querySelectorAll('.js-plotly-plot')].map(plot => ({
+    text: plot.closest('[data-testid="experiment-view-compare-runs-card"]')?.innerText ?? '',
+    curves: plot.data.filter(trace => trace.mode && !trace.fill && trace.x.length > 1).length,
+    bands: plot.data.filter(trace => trace.fill && trace.x.length > 1).length,
+    top: plot.getBoundingClientRect().top, bottom: plot.getBoundingClientRect().bottom,
+}))
+"""
+HEIGHT = 1100
+
+
+def main() -> None:
+    """Run the check on a stack of its own; `--images` keeps the screenshots."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=Path, default=None, help="folder for the screenshots")
+    images = parser.parse_args().images
+    with tempfile.TemporaryDirectory(prefix="tet-browser-") as home, local_stack(Path(home)) as stack:
+        experiment = stack.post(SPEC).json()["id"]
+        failing = stack.post(FAILING).json()["id"]
+        browser = _browser()
+        try:
+            ended = stack.await_end(experiment)
+            assert ended["state"] == "succeeded", ended["reason"]
+            _check_curves(browser, ended["links"]["mlflow"], images)
+            _check_job(stack, browser, ended, "SUCCEEDED", images)
+            failed = stack.await_end(failing)
+            assert failed["state"] == "failed", failed["reason"]
+            _check_job(stack, browser, failed, "FAILED", None)
+            assert stack.get(f"/experiments/{failing}")["state"] == "failed"
+        finally:
+            browser.quit()
+    print("ok")
+
+
+def _browser() -> webdriver.Chrome:
+    options = webdriver.ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", f"--window-size=1900,{HEIGHT}"):
+        options.add_argument(argument)
+    return webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+
+
+def _check_curves(browser: webdriver.Chrome, link: str, images: Path | None) -> None:
+    """Open the link in a fresh browser; in view must be a chart with a mean curve and a band for each arm."""
+    browser.get(link)
+    deadline = time.monotonic() + PAGE_S
+    while not (charts := browser.execute_script(CHARTS)) or not charts[0]["bands"]:
+        assert time.monotonic() < deadline, (charts, browser.find_element(By.TAG_NAME, "body").text)
+        time.sleep(0.5)
+    first = charts[0]
+    assert first["text"].startswith("test/accuracy\n"), first
+    assert all(f"{arm['name']} (test/accuracy)" in first["text"] for arm in ARMS), first
+    assert first["bands"] == len(ARMS), first
+    assert first["curves"] >= len(ARMS), first  # MLflow draws some curves twice
+    assert 0 < first["top"] < first["bottom"] < HEIGHT, first
+    page = browser.find_element(By.TAG_NAME, "body").text
+    assert all(f"Group: {arm['name']}" in page for arm in ARMS), page
+    if images is not None:
+        time.sleep(PAUSE_S)
+        browser.save_screenshot(str(images / "mlflow.png"))
+
+
+def _check_job(
+    stack: LocalStack, browser: webdriver.Chrome, experiment: Json, status: str, images: Path | None
+) -> None:
+    """Look at a job's status and log; with `images`, also keep its page in Ray's dashboard."""
+    job = experiment["links"]["ray"].rpartition("/")[2]
+    assert stack.ray(f"/api/jobs/{job}")["status"] == status
+    log = stack.ray(f"/api/jobs/{job}/logs")["logs"]
+    assert "Number of trials" not in log, log
+    assert " chains succeeded; " in log, log
+    if images is not None:
+        _show_log(stack, browser, experiment["links"]["ray"])
+        browser.save_screenshot(str(images / "ray.png"))
+
+
+def _show_log(stack: LocalStack, browser: webdriver.Chrome, link: str) -> None:
+    """Open a job's page in Ray's dashboard with the token that it asks for, at the driver's lines about progress."""
+    browser.get(link)
+    browser.implicitly_wait(PAGE_S)
+    browser.find_element(By.CSS_SELECTOR, "[role=dialog] input").send_keys(stack.settings.ray_token_file.read_text())
+    browser.find_element(By.XPATH, "//*[@role='dialog']//button[not(@disabled)][contains(., 'Submit')]").click()
+    time.sleep(PAUSE_S)
+    keyword = browser.find_element(By.XPATH, "//label[contains(., 'Keyword')]/..//input")
+    keyword.send_keys("INFO", Keys.ENTER)
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", keyword)
+    time.sleep(PAUSE_S)
+
+
+if __name__ == "__main__":
+    main()
