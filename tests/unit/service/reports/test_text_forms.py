@@ -96,6 +96,16 @@ def test_latex_escapes_every_character_that_means_something() -> None:
     assert escaped.isascii()
 
 
+def test_a_table_that_is_wider_than_a_page_is_split() -> None:
+    report = made_up_report()
+    at = report.further[1].by_T[0]
+    by_T = [at.model_copy(update={"T": T}) for T in range(1, 9)]
+    further = [report.further[1].model_copy(update={"by_T": by_T})]
+    text = latex_tables.latex(made_up_report(further=further, flatness=[]))
+    assert re.findall(r"label\{tab:(sweep[^}]*)\}", text) == ["sweep-1", "sweep-2"]
+    assert re.findall(r"T=\d", text) == [f"T={T}" for T in range(1, 9)]
+
+
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 @pytest.mark.slow
 def test_the_tables_compile_without_a_box_that_is_too_wide(tmp_path: Path) -> None:
