@@ -6,7 +6,7 @@ from enum import Enum
 
 from service.answers.units import Unit
 from service.curves import BEST_TEST, BEST_VAL, FIRING_RATE
-from service.errors import FieldError, SpecInvalid
+from service.errors import NotFound, shown
 from service.spec import Experiment
 
 TEST_ACCURACY, TRAIN_TIME = "test/accuracy", "train_time_s"
@@ -94,11 +94,11 @@ def quantity_of(spec: Experiment, name: str) -> Quantity:
     """Return a quantity of an experiment by its name.
 
     Raises:
-        SpecInvalid: The chains of the experiment have no such quantity; the error names all that they have.
+        NotFound: The chains of the experiment have no such quantity; the error names all that they have.
     """
     known = quantities_of(spec)
     if name not in known:
-        raise SpecInvalid([FieldError.at(("quantity",), name, f"must be one of {', '.join(known)}")])
+        raise NotFound(f"the experiment has no quantity {shown(name)!r}; it has: {', '.join(known)}")
     return known[name]
 
 
@@ -106,10 +106,10 @@ def arm_of(spec: Experiment, name: str) -> str:
     """Return the name of an arm that a request asks for as the baseline.
 
     Raises:
-        SpecInvalid: The experiment has no such arm.
+        NotFound: The experiment has no such arm.
     """
     names = [arm.name for arm in spec.arms]
     if name not in names:
         listed = ", ".join(map(repr, names[:20])) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
-        raise SpecInvalid([FieldError.at(("baseline",), name, f"must be the name of an arm: {listed}")])
+        raise NotFound(f"the experiment has no arm {shown(name)!r}; it has: {listed}")
     return name

@@ -54,8 +54,7 @@ def comparison_view(
         baseline: The arm that every other arm is compared with. None: the pairs and the baseline of the spec.
 
     Raises:
-        NotFound: There is no such experiment.
-        SpecInvalid: The experiment has no such quantity or arm.
+        NotFound: There is no such experiment, or it has no such quantity or arm.
     """
     read = _read(context, experiment_id, quantity_name)
     spec, quantity = read.spec, read.quantity
