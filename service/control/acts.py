@@ -80,10 +80,8 @@ class Acts:
         """Submit the driver's job. Only the next query to Ray shows whether Ray has the job."""
         session = self._jobs.session()
         if session != row.ray_session or row.is_job_forgotten:
-            known = {"ray_session": session, "is_job_forgotten": False}
             with self._database.session() as repository:
-                state = ExperimentState(row.state)
-                repository.transitions.advance(row.id, state, state, seen_attempt=row.driver_attempt, **known)
+                repository.transitions.note_session(row.id, row.driver_attempt, session)
         problem = self._jobs.submit(driver_job(self._settings, row))
         if problem is not None:
             self.note(row, ray_refused(problem))

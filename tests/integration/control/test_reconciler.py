@@ -41,6 +41,7 @@ def test_the_intent_is_stored_before_the_job_is_submitted(desk: Desk) -> None:
 
 def test_a_restart_of_ray_makes_the_links_to_its_jobs_stale(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconciler, "SESSION_KNOWN_FOR_S", 0.0)
+    monkeypatch.setattr(acts, "MAX_BACKOFF_S", 0.0)
 
     def restart(session: str) -> None:
         desk.ray.replies["/api/version"] = (200, {"session_name": session})
@@ -55,7 +56,6 @@ def test_a_restart_of_ray_makes_the_links_to_its_jobs_stale(desk: Desk, monkeypa
     restart("second")
     desk.rounds()
     assert desk.row(experiment).is_job_forgotten
-    monkeypatch.setattr(acts, "MAX_BACKOFF_S", 0.0)
     desk.rounds(4)
     row = desk.row(experiment)
     assert (row.driver_attempt, row.ray_session, row.is_job_forgotten) == (2, "second", False)
