@@ -9,7 +9,7 @@ import json
 import struct
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import isfinite, isnan, nan
 from statistics import fmean
 from typing import Any, Protocol
@@ -29,6 +29,14 @@ _OF_TIME = ("epoch_time_s", "samples_per_s")
 MAX_POINTS = 1_000
 # The kinds of stages whose points are epochs. All other stages have rows.
 _TRAIN = "train"
+_LANDSCAPE = "landscape"
+# Of a landscape: the coordinate of each row, which is also the coordinate of the column with the same number.
+GRID_COORDINATE = "landscape/beta"
+GRID_LOSSES = ("loss_sdt", "loss_tet")
+# The largest number of points along a side of a stored grid. Of a finer grid, every n-th point from the centre is kept.
+MAX_GRID_SIDE = 51
+# What the record of an attempt's start says about a result: on what it was computed, and from which data.
+_FACTS = ("environment", "dataset", "num_parameters")
 
 
 class CommittedPoint(Protocol):
@@ -50,6 +58,10 @@ class CommittedPoint(Protocol):
     def firing_rates(self) -> Sequence[float]:
         """The firing rate of each layer of neurons; empty if it was not measured."""
 
+    @property
+    def checkpoint(self) -> str:
+        """The path of the epoch's checkpoint, or of the row's records, relative to the stage folder."""
+
 
 @dataclass(frozen=True)
 class StageCurves:
@@ -60,11 +72,14 @@ class StageCurves:
         values: The values of each metric, one for each step; NaN where a value is missing or was not finite.
         summary: Of a training: the test accuracies at the best epochs (`BEST_TEST`, `BEST_VAL`), and the last
             `FIRING_RATE`, as far as they were measured. Empty for an analysis.
+        facts: The `environment`, the `dataset` and the `num_parameters` of the stage's newest attempt, as
+            far as they are known.
     """
 
     steps: tuple[int, ...]
     values: Mapping[str, tuple[float, ...]]
     summary: Mapping[str, float]
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def at(self, metric: str, step: int) -> float | None:
         """Return the value of a metric at a step; None if there is none."""
@@ -120,6 +135,64 @@ def _best(points: Sequence[CommittedPoint]) -> dict[str, float]:
     return best
 
 
+# -- what lies beside the commits -----------------------------------------------------------------------------------
+
+
+def grid_metric(loss: str, column: int) -> str:
+    """Return the name under which a landscape has the losses of a column of its grid, from 0."""
+    return f"{_LANDSCAPE}/{loss}[{column}]"
+
+
+def with_files(curves: StageCurves, kind: str, points: Sequence[CommittedPoint], folder: StageFolder) -> StageCurves:
+    """Add to curves what only files of the stage have: the facts of its start, and the grid of a landscape.
+
+    Args:
+        curves: The curves of all points.
+        kind: The kind of the stage.
+        points: The committed epochs or rows, in order.
+        folder: The stage's folder. Files that are gone are left out.
+    """
+    facts = _facts(folder)
+    rows = _grid_rows(points, folder) if kind == _LANDSCAPE else []
+    if not rows:
+        return replace(curves, facts=facts)
+    kept = _around_centre(len(rows))
+    values = {GRID_COORDINATE: tuple(rows[number][0]["beta"] for number in kept)}
+    for loss in GRID_LOSSES:
+        for column, place in enumerate(kept):
+            of_column = (rows[number][place][loss] for number in kept)
+            values[grid_metric(loss, column)] = tuple(nan if value is None else float(value) for value in of_column)
+    of_rows = {name: tuple(column[number] for number in kept) for name, column in curves.values.items()}
+    steps = tuple(curves.steps[number] for number in kept)
+    return StageCurves(steps, of_rows | values, curves.summary, facts)
+
+
+def _facts(folder: StageFolder) -> dict[str, Any]:
+    for number in reversed(folder.attempt_numbers()):
+        try:
+            record = json.loads((folder.attempt(number) / "started.json").read_bytes())
+        except FileNotFoundError:
+            continue
+        return {key: record[key] for key in _FACTS if key in record}
+    return {}
+
+
+def _grid_rows(points: Sequence[CommittedPoint], folder: StageFolder) -> list[list[dict[str, Any]]]:
+    """Return the records of all points of a grid, row by row; empty if it is not whole."""
+    try:
+        rows = [json.loads((folder.path / point.checkpoint).read_bytes()) for point in points]
+    except FileNotFoundError:
+        return []
+    return rows if all(len(row) == len(rows) for row in rows) else []
+
+
+def _around_centre(size: int) -> list[int]:
+    """Return the numbers of the rows and columns of a grid to keep: the middle one, and as many on each side."""
+    middle, most = size // 2, MAX_GRID_SIDE // 2
+    every = -(-middle // most) or 1
+    return list(range(middle % every, size, every))
+
+
 # -- packing --------------------------------------------------------------------------------------------------------
 
 
@@ -133,7 +206,7 @@ def packed(curves: StageCurves, *, exact: bool) -> bytes:
     """
     number = "d" if exact else "f"
     header: dict[str, Any] = {"steps": _shortened(curves.steps), "metrics": list(curves.values), "number": number}
-    header |= {"summary": dict(curves.summary)}
+    header |= {"summary": dict(curves.summary), "facts": dict(curves.facts)}
     body = b"".join(struct.pack(f"<{len(curves.steps)}{number}", *values) for values in curves.values.values())
     return zlib.compress(json.dumps(header).encode() + b"\n" + body, 9)
 
@@ -150,7 +223,9 @@ def unpacked(data: bytes) -> StageCurves:
         steps = tuple(range(1, about["steps"] + 1)) if isinstance(about["steps"], int) else tuple(about["steps"])
         of_one = struct.Struct(f"<{len(steps)}{about['number']}")
         columns = (of_one.unpack_from(body, number * of_one.size) for number in range(len(about["metrics"])))
-        return StageCurves(steps, dict(zip(about["metrics"], columns, strict=True)), about["summary"])
+        return StageCurves(
+            steps, dict(zip(about["metrics"], columns, strict=True)), about["summary"], about.get("facts", {})
+        )
     except (zlib.error, struct.error, KeyError, TypeError) as error:
         raise ValueError(f"damaged curves: {error!r}") from None
 
@@ -169,9 +244,22 @@ def _shortened(steps: Sequence[int]) -> int | list[int]:
     return len(steps) if list(steps) == list(range(1, len(steps) + 1)) else list(steps)
 
 
-def as_text(kind: str, points: Sequence[CommittedPoint]) -> str:
-    """Return the packed curves of a stage as text, for an event."""
-    return base64.b64encode(packed(curves_of(kind, points), exact=kind != _TRAIN)).decode()
+def as_text(kind: str, points: Sequence[CommittedPoint], folder: StageFolder | None = None) -> str:
+    """Return the packed curves of a stage as text, for an event.
+
+    Args:
+        kind: The kind of the stage.
+        points: The committed epochs or rows, in order.
+        folder: As for `with_files`; None: without what only files have.
+
+    Raises:
+        OSError: A file cannot be read.
+        ValueError: A file is damaged.
+    """
+    curves = curves_of(kind, points)
+    if folder is not None:
+        curves = with_files(curves, kind, points, folder)
+    return base64.b64encode(packed(curves, exact=kind not in (_TRAIN, _LANDSCAPE))).decode()
 
 
 # -- reading from storage -------------------------------------------------------------------------------------------
@@ -185,6 +273,7 @@ class StoredPoint:
     step: int | None
     metrics: Mapping[str, float]
     firing_rates: Sequence[float]
+    checkpoint: str
 
 
 def stored_points(folder: StageFolder) -> list[StoredPoint]:
@@ -201,7 +290,7 @@ def _stored_point(content: bytes) -> StoredPoint:
     try:
         record = json.loads(content)
         rates = [layer["firing_rate"] for layer in record.get("layers", {}).values()]
-        return StoredPoint(record["epoch"], record.get("step"), record["metrics"], rates)
+        return StoredPoint(record["epoch"], record.get("step"), record["metrics"], rates, record["checkpoint"])
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"a commit is damaged: {error!r}") from None
 
@@ -213,4 +302,4 @@ def stored_as_text(kind: str, folder: StageFolder) -> str | None:
         OSError, ValueError: As for `stored_points`.
     """
     points: Iterable[StoredPoint] = stored_points(folder)
-    return as_text(kind, list(points)) if points else None
+    return as_text(kind, list(points), folder) if points else None

@@ -184,6 +184,7 @@ class ComparisonView(BaseModel):
     by_T: list[ArmsAtTView] = Field(
         [], description="Of a time sweep: the arms at each T. `p_holm` is adjusted for all pairs at all T together."
     )
+    verdicts: list[str] = Field([], description="The verdict on each pair, in words; `notes` begin with them.")
     notes: list[str] = Field(
         [], description="What a reader of the numbers must know, in words; other fields hold the same facts."
     )

@@ -16,12 +16,16 @@ from service.api.experiments import lifecycle
 from service.api.feeds import Feeds
 from service.api.guards import BodyLimit, HostGuard
 from service.api.naming import IdentityHeaders
+from service.api.turns import Turns
 from service.api.turnstile import Turnstile
 from service.control.child import ControlProcess
 from service.control.jobs import RayJobs, token_from
 from service.identity import Identity
 from service.settings import Settings
 from service.store.database import Database
+
+# A report takes some seconds of a core. More at once would only wait for each other.
+REPORTS_AT_ONCE, REPORTS_WAITING = 2, 8
 
 
 def create_app(settings: Settings, *, reconcile: bool = True) -> FastAPI:
@@ -74,7 +78,8 @@ def _lifespan(settings: Settings, reconcile: bool) -> "type[AbstractAsyncContext
             feeds = Feeds(
                 database, max_streams=settings.max_streams, max_streams_each=settings.max_streams_per_experiment
             )
-            app.state.context = Context(settings, database, jobs, control, checkers, feeds)
+            reports = Turns(REPORTS_AT_ONCE, REPORTS_WAITING, "reports")
+            app.state.context = Context(settings, database, jobs, control, checkers, feeds, reports)
             if control is not None:
                 await run_in_threadpool(control.start)
                 ends.push_async_callback(run_in_threadpool, control.stop)

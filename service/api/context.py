@@ -7,6 +7,7 @@ from fastapi import Depends, Request
 
 from service.api.checking.checkers import Checkers
 from service.api.feeds import Feeds
+from service.api.turns import Turns
 from service.control.child import ControlProcess
 from service.control.jobs import RayJobs
 from service.settings import Settings
@@ -23,6 +24,7 @@ class Context:
     control: ControlProcess | None
     checkers: Checkers
     feeds: Feeds
+    reports: Turns
 
 
 # Async although it awaits nothing: FastAPI runs a plain function in a thread, which takes longer than its work.

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from service.answers.reports import ReportView
 from service.api.problems import MEDIA_TYPE, Problem
 from service.api.turnstile import HEALTH
 from service.documents import MEDIA_TYPES
@@ -107,8 +108,12 @@ def _describe(app: FastAPI) -> dict[str, Any]:
         title=app.title, version=app.version, summary=app.summary, description=app.description, routes=app.routes
     )
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    for name, model in (("Spec", Experiment), ("Problem", Problem)):
-        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    reference = "#/components/schemas/{model}"
+    for name, schema in (
+        ("Spec", Experiment.model_json_schema(ref_template=reference)),
+        ("Problem", Problem.model_json_schema(ref_template=reference)),
+        ("ReportView", ReportView.model_json_schema(ref_template=reference, mode="serialization")),
+    ):
         schemas.update(schema.pop("$defs", {}))
         schemas[name] = schema
     schemas["SpecChanges"] = _changes(schemas["Spec"])

@@ -134,6 +134,18 @@ class Client:
         params = {"quantity": quantity} | ({} if baseline is None else {"baseline": baseline})
         return self._json("GET", f"/experiments/{experiment_id}/comparison", {}, params=params)
 
+    def report(self, experiment_id: str, form: str) -> bytes:
+        """Return the report of an experiment in one of its forms."""
+        return self._request("GET", f"/experiments/{experiment_id}/report", params={"format": form}).content
+
+    def report_view(self, experiment_id: str) -> Json:
+        """Return the report of an experiment for programs."""
+        return self._json("GET", f"/experiments/{experiment_id}/report", {}, params={"format": "json"})
+
+    def figure(self, experiment_id: str, name: str, form: str) -> bytes:
+        """Return a figure of an experiment in one of its forms."""
+        return self._request("GET", f"/experiments/{experiment_id}/figures/{name}", params={"format": form}).content
+
     def cancel(self, experiment_id: str) -> Json:
         """Ask the service to cancel an experiment."""
         return self._json("POST", f"/experiments/{experiment_id}/cancel", _ACTED)

@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from service.cli import posting, showing, steering, up
+from service.cli import posting, report_files, showing, steering, up
 from service.cli.output import drop_output, fail, fail_of_system, flush
 from service.errors import TetError
 
@@ -55,6 +55,7 @@ app.command()(showing.follow)
 app.command("list")(showing.list_experiments)
 app.command()(showing.show)
 app.command()(showing.compare)
+app.command()(report_files.report)
 app.command()(showing.logs)
 app.command()(showing.presets)
 app.command()(steering.pause)

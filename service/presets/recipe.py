@@ -74,7 +74,7 @@ def _of_arm(spec: Experiment, index: int, original: Experiment, original_index: 
         config, original_config = (_recipe(each, spec.resources.workers_per_trial) for each in both)
         for place, value, of_preset in differing(config, original_config):
             of_stage = f"stages[{number}].{place}" if len(stages) > 1 and _may_differ_by_stage(place) else place
-            difference = Difference(of_stage, _as_text(value), _as_text(of_preset))
+            difference = Difference(of_stage, as_text(value), as_text(of_preset))
             if difference not in seen:
                 seen.add(difference)
                 yield difference
@@ -101,7 +101,8 @@ def _may_differ_by_stage(place: str) -> bool:
     return place.partition(".")[0] not in ("dataset", "model", "validation", "train_part")
 
 
-def _as_text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """Return a value of a spec in one line, for people."""
     if value is None:
         return NONE
     if isinstance(value, str):
@@ -112,5 +113,5 @@ def _as_text(value: Any) -> str:
 
 
 def _block_as_text(block: Mapping[str, Any]) -> str:
-    settings = ", ".join(f"{key} {_as_text(value)}" for key, value in block.items() if key != "name")
+    settings = ", ".join(f"{key} {as_text(value)}" for key, value in block.items() if key != "name")
     return f"{block['name']} ({settings})" if settings else str(block["name"])

@@ -1,7 +1,6 @@
 """The comparison as people read it, from the outcomes of chains. It needs no database, so a driver can make it too."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from service.answers.chances import ChanceView
 from service.answers.comparisons import ArmResultView, ComparisonView
@@ -19,25 +18,17 @@ from service.results.tried import Tried, best_by_arm, tried_by_arm
 from service.spec import Experiment
 
 
-@dataclass(frozen=True)
-class Answer:
-    """The comparison of the test accuracies, and the verdict on each pair of arms as a sentence.
+def answer_of(spec: Experiment, chains: Sequence[ChainOutcome]) -> ComparisonView:
+    """Return the comparison of the test accuracies by the chains that have succeeded so far.
 
-    `view` is what `GET /experiments/{id}/comparison` answers, except for the paper's numbers and what a search adds.
+    It is what `GET /experiments/{id}/comparison` answers, except for the paper's numbers and what a search adds.
     """
-
-    view: ComparisonView
-    verdicts: tuple[str, ...]
-
-
-def answer_of(spec: Experiment, chains: Sequence[ChainOutcome]) -> Answer:
-    """Return the answer of an experiment by the chains that have succeeded so far."""
     question = Question(margin=spec.margin, pairs=named_pairs(spec))
     rule = growing_rule(spec)
     compared = compare_arms(arms_of(spec, chains, best_by_arm(tried_by_arm(chains))), spec.baseline_arm, rule, question)
     view = view_of(compared, DEFAULT)
     verdicts = notes_of_verdicts(compared, DEFAULT.unit, digits_in(view), spec.margin, rule)
-    return Answer(view.model_copy(update={"notes": [*verdicts, *notes_of(view)]}), tuple(verdicts))
+    return view.model_copy(update={"verdicts": verdicts, "notes": [*verdicts, *notes_of(view)]})
 
 
 def named_pairs(spec: Experiment) -> tuple[tuple[str, str], ...] | None:
@@ -77,7 +68,7 @@ def chance_of(accuracy: float | None, test_set: ClassCounts | None) -> ChanceVie
 
 def _with_chance(view: ComparisonView, compared: Comparison, quantity: Quantity) -> list[ArmResultView]:
     """Add to each arm how its mean accuracy compares with chance."""
-    if quantity is not DEFAULT:  # the best of many epochs is above chance more often
+    if quantity != DEFAULT:  # the best of many epochs is above chance more often
         return view.arms
     return [
         arm.model_copy(update={"chance": chance_of(result.mean, result.test_set)})

@@ -64,7 +64,7 @@ def quantities_of(spec: Experiment) -> dict[str, Quantity]:
 def _quantities(spec: Experiment) -> Iterator[Quantity]:
     yield DEFAULT
     yield Quantity(BEST_TEST, Unit.ACCURACY, Source.SUMMARY, higher_is_better=True)
-    yield from _measured("test", Source.LAST_EPOCH)
+    yield from _measured("test", Source.LAST_EPOCH, names=("loss", "loss_sdt", "loss_tet"))
     yield from _measured("train", Source.LAST_EPOCH, names=("loss", "accuracy"))
     yield Quantity(TRAIN_TIME, Unit.SECONDS, Source.TRAIN_TIME)
     yield Quantity(FIRING_RATE, Unit.SHARE, Source.SUMMARY)

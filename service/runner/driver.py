@@ -140,7 +140,7 @@ def _drive(
 def _log_answer(spec: Experiment, ledger: Ledger) -> None:
     """Log the arms, the verdict on each pair, and the notes. An error must not keep the experiment from its end."""
     try:
-        for line in (*in_lines(arm_rows(ledger)), *answer_of(spec, outcomes_so_far(ledger)).view.notes):
+        for line in (*in_lines(arm_rows(ledger)), *answer_of(spec, outcomes_so_far(ledger)).notes):
             log.info("%s", line)
     except Exception:  # nothing depends on these lines
         log.exception("the answer cannot be computed")

@@ -48,6 +48,15 @@ class Outcomes:
             for id_, arm, seed, number, state in self._session.execute(query)
         ]
 
+    def hashes(self, experiment_id: str) -> dict[str, tuple[str | None, str | None]]:
+        """Return the hashes of each chain's first and last weights, by the chain's id."""
+        columns = StageRow.chain_id, StageRow.initial_sha256, StageRow.weights_sha256
+        query = select(*columns).where(StageRow.experiment_id == experiment_id, StageRow.kind == "train")
+        found: dict[str, tuple[str | None, str | None]] = {}
+        for chain_id, initial, last in self._session.execute(query.order_by(StageRow.chain_id, StageRow.index)):
+            found[chain_id] = (found[chain_id][0] if chain_id in found else initial, last)
+        return found
+
     def last_rows(self, experiment_id: str, kind: str, metric: str) -> dict[str, float | None]:
         """Return a metric of the newest row of each chain's last succeeded analysis of a kind, by the chain's id."""
         value = StageRow.metrics[metric].as_float()

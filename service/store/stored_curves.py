@@ -1,6 +1,6 @@
 """Queries about the curves of stages."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import and_, func, select, update
@@ -67,8 +67,16 @@ class StoredCurves:
         found = self._session.execute(query.group_by(CurvesRow.error).order_by(number.desc(), CurvesRow.error))
         return [(error, count) for error, count in found]
 
-    def of(self, experiment_id: str, *, kind: str | None = None) -> Iterator[CurvesOfStage]:
-        """Yield the stored curves in the plan's order; `kind` selects those of one kind of stage."""
+    def of(
+        self, experiment_id: str, *, kind: str | None = None, chains: Container[str] | None = None
+    ) -> Iterator[CurvesOfStage]:
+        """Yield the stored curves in the plan's order.
+
+        Args:
+            experiment_id: The experiment's id.
+            kind: Selects the curves of one kind of stage; None: of every kind.
+            chains: Selects the curves of these chains, by their ids; None: of all.
+        """
         stage = and_(
             StageRow.experiment_id == CurvesRow.experiment_id,
             StageRow.chain_id == CurvesRow.chain_id,
@@ -87,6 +95,8 @@ class StoredCurves:
             query = query.where(StageRow.kind == kind)
         for row in self._session.execute(query):
             chain_id, arm, seed, number, index, of_kind, T, packed, error = row
+            if chains is not None and chain_id not in chains:
+                continue
             curves = None if packed is None else unpacked(packed)
             yield CurvesOfStage(chain_id, arm, seed, number, index, of_kind, T, curves, error)
 

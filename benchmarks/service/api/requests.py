@@ -12,8 +12,9 @@ from typing import Any
 
 from benchmarks.service.api.stored import Stored, raw_spec
 
-# Endpoints that are left out: a log's answer can have any length, and a stream does not end.
-ASIDE = ("/experiments/{experiment_id}/events", "/experiments/{experiment_id}/logs")
+# Endpoints that are left out: a log's answer can have any length, a stream does not end, and a report or a figure takes
+# a second of a core, of which the API gives them a few at a time.
+ASIDE = tuple(f"/experiments/{{experiment_id}}/{part}" for part in ("events", "logs", "report", "figures/{figure}"))
 # Share of POSTs: 10 of 50 requests a second.
 POST_SHARE = 0.2
 

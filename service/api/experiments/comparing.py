@@ -69,23 +69,24 @@ def comparison_view(
     best = best_by_arm(tried)
     arms = arms_of(spec, read.chains, best)
     rule = growing_rule(spec)
-    decides = quantity is DEFAULT and baseline is None
+    decides = quantity == DEFAULT and baseline is None
     if rule is not None and not decides:  # the test accuracy of the spec's pairs has decided which seeds count
         decided = compare_arms(arms, spec.baseline_arm, rule, Question(pairs=named_pairs(spec)))
         arms = [_only(arm, [each.seed for each in one.values]) for arm, one in zip(arms, decided.arms, strict=True)]
     if quantity.has_T:
         return _view_by_T(read, question, to, arms, _chain_ids(read.chains, best))
-    if quantity is not DEFAULT:
+    if quantity != DEFAULT:
         arms = with_values(arms, _chain_ids(read.chains, best), read.values[None])
     used = rule if decides else None
     compared = compare_arms(arms, to, used, question)
     view = view_of(compared, quantity)
     if spec.search is not None:
         chosen = [with_choice(arm, best.get(arm.name), tried.get(arm.name, [])) for arm in view.arms]
-        front = front_view(spec.search, read.chains, tried) if quantity is DEFAULT else None
+        front = front_view(spec.search, read.chains, tried) if quantity == DEFAULT else None
         view = view.model_copy(update={"arms": chosen, "front": front})
     verdicts = notes_of_verdicts(compared, quantity.unit, digits_in(view), question.margin, used)
-    view = view.model_copy(update={"notes": [*verdicts, *notes_of(view), *_notes_on_data(read, decides=decides)]})
+    notes = [*verdicts, *notes_of(view), *_notes_on_data(read, decides=decides)]
+    view = view.model_copy(update={"verdicts": verdicts, "notes": notes})
     if quantity.name in (DEFAULT.name, BEST_TEST):
         return _with_published(view, read.row.preset, spec, compared)
     return view
@@ -121,7 +122,7 @@ def _read(context: Context, experiment_id: str, quantity_name: str) -> _Read:
         values: dict[int | None, dict[str, float]] = {}
         if quantity.has_T:
             values |= values_by_T(repository, experiment_id, quantity)
-        elif quantity is not DEFAULT:
+        elif quantity != DEFAULT:
             values[None] = values_of(repository, experiment_id, chains, quantity)
         return _Read(row, spec, quantity, chains, values, repository.curves.errors(experiment_id))
 
@@ -147,6 +148,7 @@ def _view_by_T(
         baseline=to,
         arms=[],
         by_T=by_T,
+        verdicts=verdicts,
         notes=[*verdicts, *survivors, *_notes_on_data(read, decides=False)],
     )
 

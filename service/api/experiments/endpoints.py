@@ -1,8 +1,8 @@
-"""/experiments: post, validate, list, show, compare, follow, read logs."""
+"""/experiments: post, validate, list, show, compare, report, draw figures, follow, read logs."""
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import AfterValidator
 from sse_starlette import EventSourceResponse
@@ -10,18 +10,22 @@ from starlette.concurrency import run_in_threadpool
 
 from service.answers.comparisons import ComparisonView
 from service.answers.experiments import ExperimentPage, ExperimentView
+from service.answers.reports import FigureFormat, ReportFormat
 from service.answers.validation import ValidatedSpec
 from service.api.context import InContext
-from service.api.experiments import comparing, logs, stream, submitting, views
+from service.api.experiments import comparing, logs, reporting, stream, submitting, views
 from service.api.experiments.bodies import PostedSpec, PresetName
 from service.api.experiments.parameters import ArmName, ChainCursor, Cursor, ExperimentId, Key, QuantityName
 from service.api.openapi import MADE, TAKES_SPEC, problem_responses
+from service.figures.catalogue_of_figures import FigureName
 from service.results.quantities import DEFAULT
 from service.states import ExperimentState
 from service.text import LINE_PATTERN, without_hidden
 
 router = APIRouter(prefix="/experiments", tags=["experiments"])
 
+# The forms of a report besides JSON.
+REPORT_TYPES = ("text/html", "text/markdown", "text/csv", "application/x-tex")
 # The largest event id: databases store 64 bits.
 MAX_EVENT_ID = 2**63 - 1
 
@@ -100,6 +104,55 @@ def compare(
     then `by_T` has the arms at each T, and `arms` is empty.
     """
     return comparing.comparison_view(context, experiment_id, quantity, baseline)
+
+
+@router.get(
+    "/{experiment_id}/report",
+    summary="Get the report of an experiment",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The report as it is now.",
+            "content": {media_type: {"schema": {"type": "string"}} for media_type in REPORT_TYPES}
+            | {"application/json": {"schema": {"$ref": "#/components/schemas/ReportView"}}},
+        },
+        **problem_responses(404, 422),
+    },
+)
+async def report(
+    context: InContext,
+    experiment_id: ExperimentId,
+    form: Annotated[ReportFormat, Query(alias="format", description="The form of the report.")] = ReportFormat.HTML,
+) -> Response:
+    """Report the question, the answer, the tables and figures, and what a reader needs to believe and to repeat them.
+
+    The HTML is one file without scripts and outside resources.
+    """
+    async with context.reports.turn():
+        return await run_in_threadpool(reporting.report_response, context, experiment_id, form)
+
+
+@router.get(
+    "/{experiment_id}/figures/{figure}",
+    summary="Get a figure of an experiment",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The figure as it is now.",
+            "content": {media_type: {"schema": {"type": "string"}} for media_type in ("image/svg+xml", "image/png")},
+        },
+        **problem_responses(404, 422),
+    },
+)
+async def figure(
+    context: InContext,
+    experiment_id: ExperimentId,
+    figure: Annotated[FigureName, Path(description="The figure; the report lists those that there are.")],
+    form: Annotated[FigureFormat, Query(alias="format", description="The form of the figure.")] = FigureFormat.SVG,
+) -> Response:
+    """Draw one figure across the arms of an experiment."""
+    async with context.reports.turn():
+        return await run_in_threadpool(reporting.figure_response, context, experiment_id, figure, form)
 
 
 @router.get(

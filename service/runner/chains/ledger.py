@@ -145,7 +145,8 @@ class Ledger:
         kind = self.chains[stage.chain].stages[stage.index].kind
         curves, error = None, ""
         try:
-            curves = as_text(kind, self.progress(stage).commits)
+            progress = self.progress(stage)
+            curves = as_text(kind, progress.commits, progress.folder)
         except Exception as problem:  # whatever it is
             log.exception("%s: its curves cannot be computed", stage)
             error = f"{type(problem).__name__}: {problem}"

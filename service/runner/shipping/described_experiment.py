@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from mlflow.exceptions import MlflowException
 from requests import RequestException
 
+from service.answers.comparisons import ComparisonView
 from service.mlflow_page import page_of, run_page
-from service.results.answering import Answer, answer_of
+from service.results.answering import answer_of
 from service.runner.chains.ledger import Ledger
 from service.runner.chains.outcomes_so_far import outcomes_so_far
 from service.runner.shipping.arms_table import arm_rows
@@ -95,7 +96,7 @@ class DescribedExperiment:
         self._described = num_ended, is_last
         self._sparing.done()
 
-    def _write(self, answer: Answer, num_ended: int, *, is_last: bool) -> None:
+    def _write(self, answer: ComparisonView, num_ended: int, *, is_last: bool) -> None:
         experiment = self._runs.mlflow_experiment()
         pages = {"Curves by arm": page_of(experiment, self._view)}
         if self._view is not None:
@@ -108,10 +109,10 @@ class DescribedExperiment:
         if now != before:
             self._runs.set_experiment_tag(NOTE_TAG, now)
 
-    def _write_files(self, answer: Answer, *, is_last: bool) -> str:
+    def _write_files(self, answer: ComparisonView, *, is_last: bool) -> str:
         """Upload the files that have changed; return the id of their run."""
         run_id = self._runs.results_run()
-        for name, content in result_files(answer.view).items():
+        for name, content in result_files(answer).items():
             if self._uploaded.get((run_id, name)) != content:
                 self._runs.log_content(run_id, name, content)
                 self._uploaded[run_id, name] = content

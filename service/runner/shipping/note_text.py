@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from service.results.answering import Answer
+from service.answers.comparisons import ComparisonView
 from service.runner.shipping.arms_table import ArmRow, as_markdown
 
 # The lines around the service's part, which MLflow does not show. Text outside them is kept.
@@ -29,7 +29,7 @@ def with_our_part(text: str, part: str) -> str:
     return described if len(described) <= MAX_EXPERIMENT_TAG else text  # the author's text leaves no room
 
 
-def our_part(answer: Answer, arms: Sequence[ArmRow], links: Mapping[str, str]) -> str:
+def our_part(answer: ComparisonView, arms: Sequence[ArmRow], links: Mapping[str, str]) -> str:
     """Return the service's part, in Markdown: the verdicts, the table of arms, the notes and the links.
 
     Args:
@@ -38,7 +38,7 @@ def our_part(answer: Answer, arms: Sequence[ArmRow], links: Mapping[str, str]) -
         links: Addresses, by their text.
     """
     verdicts = [f"**{_plain(verdict)}**" for verdict in answer.verdicts[:MAX_VERDICTS]]
-    notes = [f"- {_plain(note)}" for note in answer.view.notes if note not in answer.verdicts][:MAX_NOTES]
+    notes = [f"- {_plain(note)}" for note in answer.notes if note not in answer.verdicts][:MAX_NOTES]
     in_a_line = " · ".join(f"[{text}]({address})" for text, address in links.items())
     return "\n\n".join([*verdicts, as_markdown(arms), *(["\n".join(notes)] if notes else []), in_a_line])
 

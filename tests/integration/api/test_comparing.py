@@ -29,6 +29,7 @@ class Point:
     metrics: Mapping[str, float]
     step: int | None = None
     firing_rates: list[float] = field(default_factory=list)
+    checkpoint: str = ""
 
 
 def sweep_spec(spec: dict[str, Any], **changes: Any) -> dict[str, Any]:

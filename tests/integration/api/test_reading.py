@@ -182,7 +182,9 @@ def test_an_experiment_that_has_ended_cannot_be_cancelled(api: Api, spec: Spec, 
 @pytest.mark.parametrize("experiment_id", ["0" * 20, "nope", "%00", "..%2f..", "a" * 500, "%ed%a0%80"])
 @pytest.mark.parametrize("rest", READ_OF_ONE)
 def test_an_unknown_experiment_is_answered_with_404(gate: Api, experiment_id: str, rest: str) -> None:
-    answer = gate.client.get(f"/experiments/{experiment_id}{rest.replace('{number}', '1')}")
+    answer = gate.client.get(
+        f"/experiments/{experiment_id}{rest.replace('{number}', '1').replace('{figure}', 'losses')}"
+    )
     assert answer.status_code == 404
     assert answer.headers["Content-Type"] == "application/problem+json"
 

@@ -12,6 +12,7 @@ from service.documents import read_document
 from service.states import ExperimentState, WorkState
 from service.store.database import Database
 from tests.integration.api.conftest import served, settings_for
+from tests.integration.api.finished import finish_all
 from tests.root import ROOT
 
 EXAMPLE = ROOT / "examples" / "digits.yaml"
@@ -219,3 +220,33 @@ def test_the_log_of_a_stage_needs_its_chain(tet: Tet) -> None:
     assert (ended.exit_code, ended.stdout) == (1, "")
     assert "--stage 0 needs --chain CHAIN too" in ended.stderr
     assert f"`tet show {experiment_id}` lists the chains" in " ".join(ended.stderr.split())
+
+
+def test_report_writes_files_in_the_form_of_their_names(tet: Tet, tmp_path: Path) -> None:
+    experiment_id = tet.submit()
+    with tet.database.session() as repository:
+        finish_all(repository, experiment_id, {"TET": 0.02})
+    printed = tet("report", experiment_id, "--format", "csv")
+    assert (printed.exit_code, printed.stdout.splitlines()[0]) == (0, "quantity,unit,T,arm,seed,value")
+    assert tet("report", experiment_id).stdout.startswith("<!DOCTYPE html>")
+    page, folder = tmp_path / "new" / "report.htm", tmp_path / "figures"
+    written = tet("report", experiment_id, "-o", page, "--figures", folder)
+    assert (written.exit_code, page.read_text()[:15]) == (0, "<!DOCTYPE html>")
+    names = ("differences", "learning-curves", "losses")
+    assert sorted(file.name for file in folder.iterdir()) == [
+        f"{name}.{form}" for name in names for form in ("png", "svg")
+    ]
+    assert (folder / "losses.png").read_bytes()[:4] == b"\x89PNG"
+    assert str(folder / "losses.png") in written.stderr.replace("\n", "")
+
+
+def test_report_refuses_a_file_whose_form_is_unknown_or_that_cannot_be_written(tet: Tet, tmp_path: Path) -> None:
+    experiment_id = tet.submit()
+    unknown = tet("report", experiment_id, "-o", tmp_path / "report.doc")
+    assert (unknown.exit_code, "its ending must be one of .html, .md, .csv" in unknown.stderr.replace("\n", " ")) == (
+        1,
+        True,
+    )
+    (tmp_path / "file").write_text("")
+    blocked = tet("report", experiment_id, "-o", tmp_path / "file" / "report.md")
+    assert (blocked.exit_code, "cannot write" in blocked.stderr) == (1, True)

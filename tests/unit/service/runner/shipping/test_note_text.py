@@ -3,13 +3,15 @@
 import pytest
 
 from service.answers.comparisons import ComparisonView
-from service.results.answering import Answer
 from service.runner.shipping.arms_table import ArmRow
 from service.runner.shipping.note_text import MAX_EXPERIMENT_TAG, our_part, with_our_part
 
-ANSWER = Answer(
-    ComparisonView(quantity="test/accuracy", baseline="SDT", arms=[], notes=["A*B is better.", "SDT: 1 failed"]),
-    ("A*B is better.",),
+ANSWER = ComparisonView(
+    quantity="test/accuracy",
+    baseline="SDT",
+    arms=[],
+    verdicts=["A*B is better."],
+    notes=["A*B is better.", "SDT: 1 failed"],
 )
 
 

@@ -1,0 +1,115 @@
+"""The chains that count in the answer to an experiment, and what figures and reports show of them."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from service.answers.comparisons import ComparisonView, PairedDifferenceView
+from service.chain_outcomes import ChainOutcome
+from service.figures.figure_data import ArmSeries, FigureData, PairDifferences, TriedPoint
+from service.results.tried import Tried, best_by_arm, tried_by_arm
+from service.spec import Experiment
+from service.states import WorkState
+from service.store.repository import Repository
+from service.store.stored_curves import CurvesOfStage
+
+
+@dataclass(frozen=True)
+class CountedChains:
+    """The chains that count: at each arm and seed with a value the one of the arm's chosen configuration.
+
+    Attributes:
+        chains: These chains, in the order of the plan.
+        curves: The stored curves of their stages.
+        tried: All configurations of each arm that have a result.
+    """
+
+    chains: tuple[ChainOutcome, ...]
+    curves: tuple[CurvesOfStage, ...]
+    tried: Mapping[str, Sequence[Tried]]
+
+
+def counted_chains(repository: Repository, experiment_id: str, compared: ComparisonView) -> CountedChains:
+    """Read the chains that count in a comparison of the test accuracy.
+
+    Args:
+        repository: The open transaction.
+        experiment_id: The experiment's id.
+        compared: The comparison, by the spec's own pairs.
+    """
+    outcomes = repository.outcomes.of(experiment_id)
+    tried = tried_by_arm(outcomes)
+    number = {arm: best.number for arm, best in best_by_arm(tried).items()}
+    counted = {(arm.name, each.seed) for arm in compared.arms for each in arm.values}
+    chains = tuple(
+        chain
+        for chain in outcomes
+        if (chain.arm, chain.seed) in counted
+        and chain.state == WorkState.SUCCEEDED
+        and chain.configuration == number.get(chain.arm)
+    )
+    ids = {chain.id for chain in chains}
+    return CountedChains(chains, tuple(repository.curves.of(experiment_id, chains=ids)), tried)
+
+
+def figure_data(spec: Experiment, compared: ComparisonView, counted: CountedChains) -> FigureData:
+    """Return what the figures of an experiment are drawn from."""
+    return FigureData(
+        arms=tuple(arm.name for arm in spec.arms),
+        baseline=spec.baseline_arm,
+        series=tuple(_series(each) for each in counted.curves if each.curves is not None),
+        pairs=tuple(_pairs(compared)),
+        margin=None if spec.margin is None else 100 * spec.margin,
+        tried=tuple(_tried(counted.tried)) if spec.search is not None else (),
+    )
+
+
+def _series(stage: CurvesOfStage) -> ArmSeries:
+    assert stage.curves is not None
+    return ArmSeries(
+        stage.arm, stage.seed, stage.index, stage.kind, stage.T, stage.curves.steps, dict(stage.curves.values)
+    )
+
+
+def paired_views(compared: ComparisonView) -> list[tuple[str, PairedDifferenceView]]:
+    """Return all pairs of a comparison, each with the name of its arm."""
+    pairs = [(arm.name, arm.versus_baseline) for arm in compared.arms if arm.versus_baseline is not None]
+    return [*pairs, *((each.arm, each.versus) for each in compared.further_pairs)]
+
+
+def _pairs(compared: ComparisonView) -> Iterator[PairDifferences]:
+    for arm, versus in paired_views(compared):
+        if versus.difference is not None:
+            yield PairDifferences(
+                arm,
+                versus.to,
+                tuple(each.seed for each in versus.differences),
+                tuple(100 * each.value for each in versus.differences),
+                100 * versus.difference,
+                None if versus.low is None else 100 * versus.low,
+                None if versus.high is None else 100 * versus.high,
+                versus.verdict.replace("_", " "),
+            )
+
+
+def _tried(tried: Mapping[str, Iterable[Tried]]) -> Iterator[TriedPoint]:
+    best = best_by_arm({arm: [*each] for arm, each in tried.items()})
+    for arm, configurations in tried.items():
+        for each in configurations:
+            if each.val_accuracy is not None:
+                yield TriedPoint(arm, each.number, each.val_accuracy, each.number == best[arm].number)
+
+
+def distinct_facts(counted: CountedChains, key: str) -> list[tuple[Mapping[str, Any], int]]:
+    """Return the different records under one key of the stages' facts, each with its number of stages."""
+    found: list[tuple[Mapping[str, Any], int]] = []
+    for each in counted.curves:
+        facts = each.curves.facts.get(key) if each.curves is not None else None
+        if not isinstance(facts, Mapping):
+            continue
+        place = next((number for number, (known, _) in enumerate(found) if known == facts), None)
+        if place is None:
+            found.append((facts, 1))
+        else:
+            found[place] = (found[place][0], found[place][1] + 1)
+    return found
