@@ -16,10 +16,10 @@ from service.results.answering import answer_of
 from service.runner.chains.ledger import Ledger
 from service.runner.chains.outcomes_so_far import outcomes_so_far
 from service.runner.shipping.arms_table import arm_rows
+from service.runner.shipping.comparison_files import comparison_files
 from service.runner.shipping.mlflow_runs import NOTE_TAG, MlflowRuns
 from service.runner.shipping.note_text import our_part, with_our_part
 from service.runner.shipping.refusals import is_refusal
-from service.runner.shipping.result_files import result_files
 from service.runner.shipping.saved_view import STAGES_VIEW, VIEW, view_tags
 from service.runner.sparing import Sparing
 from service.spec import Experiment
@@ -112,7 +112,7 @@ class DescribedExperiment:
     def _write_files(self, answer: ComparisonView, *, is_last: bool) -> str:
         """Upload the files that have changed; return the id of their run."""
         run_id = self._runs.results_run()
-        for name, content in result_files(answer).items():
+        for name, content in comparison_files(answer).items():
             if self._uploaded.get((run_id, name)) != content:
                 self._runs.log_content(run_id, name, content)
                 self._uploaded[run_id, name] = content

@@ -1,4 +1,4 @@
-"""The files of the run "results" in MLflow. Whoever adds a file to that run adds it to `result_files`."""
+"""The files of the run "results" in MLflow. To add a file to that run, add it to `comparison_files`."""
 
 import csv
 import io
@@ -6,7 +6,7 @@ import io
 from service.answers.comparisons import ArmResultView, ComparisonView
 
 
-def result_files(view: ComparisonView) -> dict[str, bytes]:
+def comparison_files(view: ComparisonView) -> dict[str, bytes]:
     """Return the files by name, made from what is known so far. They are made again as chains end.
 
     Args:
