@@ -59,7 +59,8 @@ def test_the_last_train_stage_of_a_succeeded_chain_has_the_metrics(ledger: Ledge
 def test_the_answer_of_the_ledger_has_the_means_the_difference_and_what_is_missing(ledger: Ledger) -> None:
     answer = answer_of(SPEC, outcomes_so_far(ledger))
     sdt, tit = answer.arms
-    assert (sdt.mean, sdt.num_failed, tit.mean) == (pytest.approx(0.3), 1, 0.5)
+    assert [sdt.mean, tit.mean] == pytest.approx([0.3, 0.5])
+    assert sdt.num_failed == 1
     assert sdt.chance is not None
     assert tit.versus_baseline is not None
     assert tit.versus_baseline.difference == pytest.approx(0.2)
