@@ -33,6 +33,7 @@ class ReportedArmView(BaseModel):
     """An arm, with what its stages do, in words."""
 
     name: str
+    num_parameters: int | None = Field(None, description="Of its network; null if it was not recorded.")
     stages: list[str] = Field(examples=[["train with TET at T=2, 20 epochs", "train with TET at T=4, 5 epochs"]])
 
 

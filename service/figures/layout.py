@@ -14,6 +14,8 @@ from service.figures.figure_data import Band, FigureData
 
 # Points of a line that are drawn; more would make the file larger and nothing clearer.
 MAX_LINE_POINTS = 150
+# The opacity of all bands together: many bands lie over each other.
+BAND_INK = 0.5
 # Markers on a line with many points.
 NUM_MARKERS = 8
 # Characters of all names in one row of a legend.
@@ -34,7 +36,10 @@ def draw_band(axes: Axes, data: FigureData, arm: str, band: Band) -> None:
     if any(map(isfinite, stds)):
         low = [mean - std for mean, std in zip(means, stds, strict=True)]
         high = [mean + std for mean, std in zip(means, stds, strict=True)]
-        axes.fill_between(steps, low, high, color=look.colour, alpha=0.18, linewidth=0)
+        alpha = min(0.2, BAND_INK / len(data.drawn))
+        axes.fill_between(steps, low, high, color=look.colour, alpha=alpha, linewidth=0)
+        for edge in (low, high):
+            axes.plot(steps, edge, color=look.colour, linewidth=0.5, alpha=0.45)
 
 
 def _thinned(count: int) -> list[int]:

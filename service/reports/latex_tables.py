@@ -7,6 +7,7 @@ import re
 import textwrap
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import replace
 
 from service.answers.reports import ReportView
 from service.reports.text_tables import TextTable, result_tables
@@ -104,7 +105,8 @@ _PLAIN = re.compile(r"[A-Za-z0-9 .,;:()/+*=!?@\[\]]")
 def latex(report: ReportView) -> str:
     """Return the tables of the results in LaTeX."""
     about = f"{report.name}, experiment {report.id}"
-    return "\n".join([f"% {_comment(about)}", *(line for table in result_tables(report) for line in _table(table))])
+    parts = (part for table in result_tables(report) for part in _parts(table.narrow()))
+    return "\n".join([f"% {_comment(about)}", *(line for part in parts for line in _table(part))])
 
 
 def escape(text: str) -> str:
@@ -140,7 +142,6 @@ def _comment(text: str) -> str:
 
 
 def _table(table: TextTable) -> Iterator[str]:
-    table = table.narrow()
     wide = f"p{{{_width_of_words(table)}pt}}"
     form = "".join(wide if place in table.words else "r" for place in range(len(table.columns)))
     yield ""
@@ -159,11 +160,41 @@ def _table(table: TextTable) -> Iterator[str]:
     yield r"\end{table}"
 
 
+def _parts(table: TextTable) -> Iterator[TextTable]:
+    """Yield the table, or parts of it beside which the first column still fits on a page."""
+    widths = _widths(table)
+    if sum(widths.values()) <= PAGE_PT - LEAST_PT - GAP_PT or table.words != {0}:
+        yield table
+        return
+    groups: list[list[int]] = [[]]
+    for place, width in widths.items():
+        if groups[-1] and sum(widths[each] for each in groups[-1]) + width > PAGE_PT - LEAST_PT - GAP_PT:
+            groups.append([])
+        groups[-1].append(place)
+    for number, group in enumerate(groups, 1):
+        kept = [0, *group]
+        yield replace(
+            table,
+            name=f"{table.name}-{number}",
+            title=f"{table.title} (part {number} of {len(groups)})",
+            columns=tuple(table.columns[place] for place in kept),
+            rows=tuple(tuple(row[place] for place in kept) for row in table.rows),
+        )
+
+
+def _widths(table: TextTable) -> dict[int, float]:
+    """Return the width of each column of numbers, in points."""
+    numbers = [place for place in range(len(table.columns)) if place not in table.words]
+    return {
+        place: CHARACTER_PT * max(map(len, [*_lines(table.columns[place]), *(row[place] for row in table.rows)]))
+        + GAP_PT
+        for place in numbers
+    }
+
+
 def _width_of_words(table: TextTable) -> int:
     """Return the width of each column of words: what the columns of numbers leave of a page, in points."""
-    numbers = [place for place in range(len(table.columns)) if place not in table.words]
-    longest = (max(map(len, [*_lines(table.columns[place]), *(row[place] for row in table.rows)])) for place in numbers)
-    left = PAGE_PT - sum(CHARACTER_PT * each + GAP_PT for each in longest)
+    left = PAGE_PT - sum(_widths(table).values())
     return max(LEAST_PT, int(left / len(table.words) - GAP_PT))
 
 

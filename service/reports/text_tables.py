@@ -1,6 +1,6 @@
 """The tables of a report as text, from which a page, Markdown and LaTeX are made."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from service.answers.comparisons import ArmResultView, ChoiceView, ComparisonView, PairedDifferenceView
@@ -18,6 +18,18 @@ MAX_STEPS = 10
 # Different environments, or data, beside each other.
 MAX_RECORDS = 4
 NONE = "–"
+_FIXED = (
+    "p: two-sided paired t test; of all pairs: adjusted by Holm's procedure, which decides the verdict at 0.05. "
+    "Interval: 95 % for each pair alone, Student's t."
+)
+_GROWING = (
+    "Seeds were added until the arms were decided. p: the anytime p, which holds after every seed; of all pairs: "
+    "adjusted by Bonferroni's procedure. Interval: the confidence sequence of all pairs together."
+)
+_BESIDE = (
+    "p of sign flips: assumes no normal distribution. d_z: mean difference over its standard deviation. Detectable: "
+    "the difference that the test would have found with a probability of 80 %."
+)
 # Names for people; other quantities have the name that the API uses.
 _NAMES = {
     "test/accuracy_best_test_epoch": "test accuracy at the best test epoch",
@@ -78,7 +90,7 @@ def result_tables(report: ReportView) -> list[TextTable]:
 
 def _result_tables(report: ReportView) -> Iterator[TextTable]:
     yield arms_table(report.comparison)
-    yield pairs_table(report.comparison)
+    yield pairs_table(report.comparison, is_growing=isinstance(report.spec.get("seeds"), Mapping))
     yield _quantities_table(report.further)
     for compared in report.further:
         if compared.by_T:
@@ -114,8 +126,13 @@ def arms_table(compared: ComparisonView) -> TextTable:
     )
 
 
-def pairs_table(compared: ComparisonView) -> TextTable:
-    """Return the pairs of arms with their tests."""
+def pairs_table(compared: ComparisonView, *, is_growing: bool) -> TextTable:
+    """Return the pairs of arms with their tests.
+
+    Args:
+        compared: The comparison.
+        is_growing: Whether seeds are added until the arms are decided.
+    """
     digits = _digits(compared.arms, compared.unit)
     unit = name_of_difference(compared.unit)
     tests = ("p", "p of all pairs", "p of sign flips", "d_z", "detectable")
@@ -123,13 +140,7 @@ def pairs_table(compared: ComparisonView) -> TextTable:
     pairs = [(arm.name, arm.versus_baseline) for arm in compared.arms if arm.versus_baseline is not None]
     pairs += [(each.arm, each.versus) for each in compared.further_pairs]
     rows = tuple(_pair_row(arm, versus, compared.unit, digits) for arm, versus in pairs)
-    note = (
-        "p: two-sided paired t test; of all pairs: adjusted by Holm's procedure, which decides the verdict at 0.05. "
-        "Interval: 95 %, Student's t. If seeds were added until the arms were decided, p is the anytime p, adjusted by "
-        "Bonferroni's procedure, and the interval is the confidence sequence. p of sign flips: assumes no normal "
-        "distribution. d_z: mean difference over its standard deviation. Detectable: the difference that the test "
-        "would have found with a probability of 80 %."
-    )
+    note = f"{_GROWING if is_growing else _FIXED} {_BESIDE}"
     return TextTable(
         "pairs", f"Paired differences in {unit}", columns, rows, frozenset({0, 9}), note, frozenset({4, 6, 8})
     )
@@ -144,7 +155,7 @@ def _pair_row(arm: str, versus: PairedDifferenceView, unit: Unit, digits: int) -
         _p(versus.p),
         _p(versus.p_holm),
         _p(versus.p_sign_flip),
-        NONE if versus.d_z is None else f"{versus.d_z:.2f}",
+        NONE if versus.d_z is None else f"{versus.d_z:.2f}".replace("-", "−"),
         written(versus.detectable, unit, digits) if versus.detectable is not None else NONE,
         versus.verdict.replace("_", " ") + (f": {versus.reason}" if versus.reason else ""),
     )
@@ -168,10 +179,10 @@ def _sweep_table(compared: ComparisonView) -> TextTable:
     last = len(compared.by_T) - 1
     num = min(len(compared.by_T), MAX_STEPS)
     kept = [compared.by_T[round(k * last / max(1, num - 1))] for k in range(num)]
-    digits = [_digits(at.arms, compared.unit) for at in kept]
+    digits = max(_digits(at.arms, compared.unit) for at in kept)
     columns = ("arm", *(f"T={at.T}" for at in kept))
     rows = tuple(
-        (arm.name, *(_mean(at.arms[place], compared.unit, d) for at, d in zip(kept, digits, strict=True)))
+        (arm.name, *(_mean(at.arms[place], compared.unit, digits) for at in kept))
         for place, arm in enumerate(kept[0].arms)
     )
     quantity = _with_unit(compared.quantity, compared.unit).capitalize()
@@ -198,7 +209,10 @@ def _rise(flatness: FlatnessView | None) -> str:
 
 def background_tables(report: ReportView) -> list[TextTable]:
     """Return the tables about what the results rest on: arms, deviations, failures, environment, data, weights."""
-    arms = [(arm.name, "; ".join(arm.stages)) for arm in report.arms]
+    arms = [
+        (arm.name, "; ".join(arm.stages), NONE if arm.num_parameters is None else f"{arm.num_parameters:,}")
+        for arm in report.arms
+    ]
     deviations = [(each.arm or "all", each.place, each.value, each.of_preset) for each in report.deviations or ()]
     failures = [
         (each.type, each.class_, f"{each.num_chains:,}", each.message, f"{each.advice} ({each.chain})")
@@ -210,7 +224,7 @@ def background_tables(report: ReportView) -> list[TextTable]:
     ]
     every = frozenset(range(5))
     tables = (
-        TextTable("stages", "The arms and their stages", ("arm", "stages"), tuple(arms), every),
+        TextTable("stages", "The arms and their stages", ("arm", "stages", "parameters"), tuple(arms), every - {2}),
         TextTable(
             "deviations", "Deviations from the preset", ("arm", "place", "here", "preset"), tuple(deviations), every
         ),

@@ -100,16 +100,32 @@ def _tried(tried: Mapping[str, Iterable[Tried]]) -> Iterator[TriedPoint]:
                 yield TriedPoint(arm, each.number, each.val_accuracy, each.number == best[arm].number)
 
 
-def distinct_facts(counted: CountedChains, key: str) -> list[tuple[Mapping[str, Any], int]]:
-    """Return the different records under one key of the stages' facts, each with its number of stages."""
-    found: list[tuple[Mapping[str, Any], int]] = []
+def distinct_facts(counted: CountedChains, key: str) -> list[tuple[dict[str, Any], int]]:
+    """Return the different records under one key of the stages' facts, each with its number of stages.
+
+    Records that do not contradict each other count as one: an analysis records less than a training.
+    """
+    found: list[tuple[dict[str, Any], int]] = []
     for each in counted.curves:
         facts = each.curves.facts.get(key) if each.curves is not None else None
         if not isinstance(facts, Mapping):
             continue
-        place = next((number for number, (known, _) in enumerate(found) if known == facts), None)
+        place = next((number for number, (known, _) in enumerate(found) if _agree(known, facts)), None)
         if place is None:
-            found.append((facts, 1))
+            found.append((dict(facts), 1))
         else:
-            found[place] = (found[place][0], found[place][1] + 1)
+            found[place] = ({**found[place][0], **facts}, found[place][1] + 1)
     return found
+
+
+def _agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return all(one[key] == other[key] for key in one.keys() & other.keys())
+
+
+def num_parameters(counted: CountedChains) -> dict[str, int]:
+    """Return the number of parameters of the network of each arm, as far as it was recorded."""
+    return {
+        each.arm: int(each.curves.facts["num_parameters"])
+        for each in counted.curves
+        if each.curves is not None and "num_parameters" in each.curves.facts
+    }

@@ -58,7 +58,10 @@ DEFAULT = Quantity(TEST_ACCURACY, Unit.ACCURACY, Source.LAST_EPOCH, higher_is_be
 
 def quantities_of(spec: Experiment) -> dict[str, Quantity]:
     """Return the quantities that the chains of an experiment have, by name; the default first."""
-    return {quantity.name: quantity for quantity in _quantities(spec)}
+    found: dict[str, Quantity] = {}
+    for quantity in _quantities(spec):
+        found.setdefault(quantity.name, quantity)  # the default is also one of the metrics of the test set
+    return found
 
 
 def _quantities(spec: Experiment) -> Iterator[Quantity]:

@@ -24,7 +24,8 @@ ROUNDS_TO_THE_END = 60
 KEYS = st.sampled_from(["a", "b"])
 # Routes that do not end while an experiment runs.
 STREAMS = {"/events"}
-# Routes that may answer 404 for an existing experiment: it may have no log yet, or no verification with this number.
+# Routes that may answer 404 for an existing experiment: it may have no log yet, no such figure, or no verification with
+# this number.
 MAY_BE_MISSING = {"/figures/{figure}", "/logs", "/verifications/{number}"}
 READ = [path for path in READ_OF_ONE if path not in MAY_BE_MISSING]
 REQUESTS = {"cancel": "cancel", "pause": "pause", "resume": "run"}

@@ -36,7 +36,7 @@ from service.reports.latex_tables import latex
 from service.reports.long_csv import values_csv
 from service.reports.markdown_text import markdown
 from service.reports.words import arm_in_words, command_of, question_of, sha256_of, shown_spec
-from service.results.counted import CountedChains, counted_chains, distinct_facts, figure_data
+from service.results.counted import CountedChains, counted_chains, distinct_facts, figure_data, num_parameters
 from service.results.quantities import TRAIN_TIME, quantities_of
 from service.spec import Experiment, parse
 
@@ -130,7 +130,7 @@ def _report(context: Context, experiment_id: str, read: _Read) -> ReportView:
     shown = experiment_view(context, experiment_id, limit=1)
     spec, stored = read.spec, shown_spec(read.stored_spec)
     preset = presets().get(shown.preset or "")
-    known = quantities_of(spec)
+    known, parameters = quantities_of(spec), num_parameters(read.counted)
     further = [comparison_view(context, experiment_id, name) for name in REPORTED if name in known]
     return ReportView(
         **{key: getattr(shown, key) for key in _OF_EXPERIMENT},
@@ -139,7 +139,10 @@ def _report(context: Context, experiment_id: str, read: _Read) -> ReportView:
         reproduces=None if preset is None else preset.reproduces,
         question=question_of(spec, preset),
         verdicts=read.compared.verdicts,
-        arms=[ReportedArmView(name=arm.name, stages=arm_in_words(arm)) for arm in spec.arms],
+        arms=[
+            ReportedArmView(name=arm.name, num_parameters=parameters.get(arm.name), stages=arm_in_words(arm))
+            for arm in spec.arms
+        ],
         comparison=read.compared,
         further=further,
         flatness=list(_flatness(read.data)),

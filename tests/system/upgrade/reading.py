@@ -4,9 +4,18 @@ from collections import Counter
 
 from mlflow import MlflowClient
 
-from tests.metric_series import points_and_times
+from tests.metric_series import Point, points_and_times
 from tests.system.upgrade.results import Results, Where
 from tests.system.upgrade.stack import Json, Stack
+
+# The metrics of a chain's run under both versions.
+_OF_A_CHAIN = {
+    "test/accuracy",
+    "test/accuracy_best_test_epoch",
+    "test/accuracy_best_val_epoch",
+    "val/accuracy",
+    "val/energy_j",
+}
 
 
 def take(stack: Stack, experiment_id: str) -> Results:
@@ -39,13 +48,24 @@ def _from_mlflow(results: Results, chains: dict[str, str], client: MlflowClient,
         where = _where(chains, tags["tet.chain"], tags.get("tet.stage"))
         results.runs.setdefault(where, []).append(run.info.run_id)
         points, times = points_and_times(client, run)
+        if "tet.stage" not in tags:
+            points, times = _at_the_end(points, times)
         results.series.setdefault(where, []).extend(points)
         results.times.setdefault(where, Counter()).update(times)
+
+
+def _at_the_end(points: list[Point], times: Counter[tuple[str, int]]) -> tuple[list[Point], Counter[tuple[str, int]]]:
+    """Return the points at the end of a chain's run that both versions have: the new one has the chain's curve too."""
+    last = max((step for _, step, _ in points), default=0)
+    at_end = [point for point in points if point[1] == last and point[0] in _OF_A_CHAIN]
+    return at_end, Counter({key: number for key, number in times.items() if key == ("train_time_s", last)})
 
 
 def answers(stack: Stack, experiment_id: str) -> Json:
     """Return the API's view of an experiment, its comparison and, if it has ended, its events."""
     view = stack.view(experiment_id)
+    if view["links"]["mlflow"]:  # the page has changed, and the experiment in MLflow must not
+        view["links"]["mlflow"] = view["links"]["mlflow"].partition("/runs")[0]
     comparison = _in_the_older_form(stack.get(f"/experiments/{experiment_id}/comparison").json())
     all_answers: Json = {"experiment": view, "comparison": comparison}
     if view["finished_at"] is not None:  # otherwise the stream does not end

@@ -38,8 +38,17 @@ def test_arms_and_pairs_without_numbers_have_dashes() -> None:
     nothing = dict.fromkeys(("difference", "low", "high", "d_z", "p", "p_holm", "p_sign_flip", "detectable"))
     unpaired = versus.model_copy(update={**nothing, "n": 0, "verdict": "not_comparable", "reason": "other weights"})
     arms = [report.comparison.arms[0], report.comparison.arms[1].model_copy(update={"versus_baseline": unpaired})]
-    (row,) = pairs_table(report.comparison.model_copy(update={"arms": arms})).rows
+    (row,) = pairs_table(report.comparison.model_copy(update={"arms": arms}), is_growing=False).rows
     assert row == ("TET minus SDT", "0", *["–"] * 7, "not comparable: other weights")
+
+
+def test_the_note_on_the_tests_follows_from_how_seeds_were_chosen() -> None:
+    fixed, growing = (
+        result_tables(made_up_report(spec={"seeds": seeds}))[1].note for seeds in ([0, 1], {"first": 0, "at_most": 30})
+    )
+    assert "Holm" in fixed
+    assert "anytime" not in fixed
+    assert "the anytime p" in growing
 
 
 def test_the_tables_of_the_background_name_deviations_failures_environment_and_weights() -> None:
@@ -85,6 +94,16 @@ def test_latex_escapes_every_character_that_means_something() -> None:
     assert r"\'{e} \ss{} [U+4E2D] [U+1F642] \ensuremath{\rightarrow}" in escaped
     assert latex_tables.escape("αµ\x07Ωñ") == r"\ensuremath{\alpha}\ensuremath{\mu}[U+0007][U+03A9]\~{n}"
     assert escaped.isascii()
+
+
+def test_a_table_that_is_wider_than_a_page_is_split() -> None:
+    report = made_up_report()
+    at = report.further[1].by_T[0]
+    by_T = [at.model_copy(update={"T": T}) for T in range(1, 9)]
+    further = [report.further[1].model_copy(update={"by_T": by_T})]
+    text = latex_tables.latex(made_up_report(further=further, flatness=[]))
+    assert re.findall(r"label\{tab:(sweep[^}]*)\}", text) == ["sweep-1", "sweep-2"]
+    assert re.findall(r"T=\d", text) == [f"T={T}" for T in range(1, 9)]
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
