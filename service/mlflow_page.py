@@ -1,6 +1,11 @@
-"""The page of an experiment in MLflow, as a path below the server's address."""
+"""The pages of an experiment in MLflow, as paths below the server's address."""
 
 from urllib.parse import urlencode
+
+
+def run_page(mlflow_experiment_id: str, run_id: str) -> str:
+    """Return the path of a run's page, in the same mode."""
+    return f"/#/experiments/{mlflow_experiment_id}/runs/{run_id}?workflowType=machine_learning"
 
 
 def page_of(mlflow_experiment_id: str, view: str | None) -> str:

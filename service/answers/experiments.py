@@ -21,7 +21,16 @@ class Links(BaseModel):
             "&viewStateShareKey=tet-arms"
         ],
     )
-    ray: str | None = Field(None, examples=["http://127.0.0.1:8265/#/jobs/tet-0198c2f0a5b7d1e2f3a4-1"])
+    ray: str | None = Field(
+        None,
+        description="The newest driver's job, with its log. Null too once Ray has been restarted: it forgets its jobs.",
+        examples=["http://127.0.0.1:8265/#/jobs/tet-0198c2f0a5b7d1e2f3a4-1"],
+    )
+    is_ray_job_gone: bool = Field(
+        False,
+        description="Whether Ray was restarted since, so that its dashboard has no page of the job. "
+        "`GET /experiments/{id}/logs` still has the job's log.",
+    )
 
 
 class ProgressSummary(BaseModel):

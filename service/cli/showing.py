@@ -187,10 +187,11 @@ def _print_comparison(compared: ComparisonView) -> None:
 
 def _print_links(experiment: ExperimentView) -> None:
     base = Settings.from_environment().api_url
+    gone = f"restarted since then, so it has no page of the job; the job's log: tet logs {experiment.id}"
     links = {
         "API": f"{base}/experiments/{experiment.id}",
         "MLflow": experiment.links.mlflow,
-        "Ray": experiment.links.ray,
+        "Ray": gone if experiment.links.is_ray_job_gone else experiment.links.ray,
     }
     for name, url in links.items():
         out.print(f"{name:<8} {url or '-'}", markup=False, soft_wrap=True)

@@ -68,6 +68,8 @@ class Acts:
                 reason=reason,
                 retry_at=None,
                 driver_attempt=row.driver_attempt + 1,
+                ray_session=None,
+                is_job_forgotten=False,
                 epochs_at_start=repository.work.count_epochs(row.id),
                 started_at=row.started_at or now,
                 stretch_started_at=now if has_rested else row.stretch_started_at,
@@ -76,6 +78,10 @@ class Acts:
 
     def submit(self, row: ExperimentRow) -> None:
         """Submit the driver's job. Only the next query to Ray shows whether Ray has the job."""
+        session = self._jobs.session()
+        if session != row.ray_session or row.is_job_forgotten:
+            with self._database.session() as repository:
+                repository.transitions.note_session(row.id, row.driver_attempt, session)
         problem = self._jobs.submit(driver_job(self._settings, row))
         if problem is not None:
             self.note(row, ray_refused(problem))

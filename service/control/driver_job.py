@@ -37,7 +37,6 @@ DRIVER_SETTINGS = {
     "tracking_patience_s": "--tracking-patience",
     "data": "--data",
     "api_url": "--api-url",
-    "ray_public_url": "--ray-public-url",
 }
 
 

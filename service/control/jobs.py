@@ -109,6 +109,13 @@ class RayJobs:
         except (httpx.HTTPError, ValueError, LookupError, TypeError, RecursionError):
             return None
 
+    def session(self) -> str | None:
+        """Return the name of Ray's session, which every start of Ray changes; None if Ray does not answer."""
+        try:
+            return str(self._request("GET", "/api/version").json()["session_name"])
+        except (httpx.HTTPError, ValueError, LookupError, TypeError, RecursionError):
+            return None
+
     def cluster_resources(self) -> list[dict[str, float]] | None:
         """Return what each living node offers (`CPU`, `GPU`); None if Ray does not answer."""
         try:

@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 STALE_AFTER_S = 60.0
 # Seconds for which the resources of the nodes are remembered: they change slowly, and a call takes tens of ms.
 NODES_KNOWN_FOR_S = 2.0
+# Seconds for which the name of Ray's session is remembered.
+SESSION_KNOWN_FOR_S = 5.0
 # The reasons that may stay while the driver runs; every other reason is removed when it runs.
 WHILE_RUNNING = frozenset({ReasonKind.NONE, ReasonKind.WAITS_FOR_MLFLOW})
 
@@ -49,6 +51,8 @@ class Reconciler(BackgroundThread):
         self._storage = StorageWatch(settings.storage, settings.min_free_bytes)
         self._replays = Replays(database, jobs, settings)
         self._nodes: tuple[float, Nodes] | None = None
+        # When Ray was last asked for its session, and its last answer.
+        self._asked_at, self._session = -SESSION_KNOWN_FOR_S, ""
 
     def problem(self) -> str | None:
         """Return why this reconciler does not work; None while it does."""
@@ -74,6 +78,19 @@ class Reconciler(BackgroundThread):
         if any(one.state is ExperimentState.QUEUED for one in active):
             self._serve_queue()
         self._replays.look_after()
+        self._note_restart()
+
+    def _note_restart(self) -> None:
+        """If Ray was restarted, note that it has forgotten its jobs: links to them would show nothing."""
+        now = time.monotonic()
+        if now - self._asked_at < SESSION_KNOWN_FOR_S:
+            return
+        self._asked_at = now
+        session = self._jobs.session()
+        if session is not None and session != self._session:
+            with self._database.session() as repository:
+                repository.transitions.forget_jobs(session)
+            self._session = session
 
     def _hold_or_release(self, active: list[Active]) -> None:
         """Hold running experiments while the storage is full, before they fail; release them once there is space."""

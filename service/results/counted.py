@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.answers.comparisons import ComparisonView, PairedDifferenceView
+from service.chain_outcomes import ChainOutcome
 from service.figures.figure_data import ArmSeries, FigureData, PairDifferences, TriedPoint
 from service.results.tried import Tried, best_by_arm, tried_by_arm
 from service.spec import Experiment
 from service.states import WorkState
-from service.store.outcomes import ChainOutcome
 from service.store.repository import Repository
 from service.store.stored_curves import CurvesOfStage
 

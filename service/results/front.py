@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TypeVar
 
+from service.chain_outcomes import ChainOutcome
 from service.results.tried import Tried, last_metrics
 from service.spec.search import TIME, Goal
 from service.states import WorkState
-from service.store.outcomes import ChainOutcome
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
+from service.chain_outcomes import ChainOutcome
 from service.failures import FailureType
 from service.states import WorkState
-from service.store.outcomes import ChainOutcome
 
 # The largest number of seeds that a text lists. The text counts the others.
 MAX_LISTED = 10

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from service.chain_outcomes import ChainOutcome
 from service.events import ClassCounts
 from service.results.choice import best_of
 from service.results.comparison import QUANTITY, Result
 from service.spec.search import ACCURACY as VAL_ACCURACY
 from service.states import WorkState
-from service.store.outcomes import ChainOutcome
 
 
 @dataclass(frozen=True)

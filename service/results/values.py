@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from service.chain_outcomes import ChainOutcome
 from service.results.comparison import ComparedArm
 from service.results.quantities import Quantity, Source
 from service.results.tried import last_metrics
-from service.store.outcomes import ChainOutcome
 from service.store.repository import Repository
 
 # The value of each chain, by its id.

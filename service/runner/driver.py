@@ -18,17 +18,19 @@ from ray import tune
 
 from service import signals
 from service.events import DriverStarted, Outcome
-from service.job_name import submission_id
 from service.plan import plan
+from service.results.answering import answer_of
 from service.runner import precision
 from service.runner.chains.bookkeeping import Bookkeeping, make_board
 from service.runner.chains.event_file import EventFile
 from service.runner.chains.journal import PairJournal, StudyJournal
 from service.runner.chains.ledger import Ledger
+from service.runner.chains.outcomes_so_far import outcomes_so_far
 from service.runner.chains.referee import Referee
 from service.runner.chains.study import Study
 from service.runner.outcome import announce_cancelled, outcome_of
 from service.runner.shipping.arms_table import arm_rows, in_lines
+from service.runner.shipping.described_experiment import DescribedExperiment
 from service.runner.shipping.mlflow_runs import MlflowRuns
 from service.runner.shipping.outbox import Outbox
 from service.runner.shipping.refusals import Refusals
@@ -61,16 +63,11 @@ class DriverArguments:
     tracking_patience: float
     data: Path | None
     api_url: str | None
-    ray_public_url: str | None
 
     def links(self) -> dict[str, str]:
         """Return the addresses that the description in MLflow has, by their text."""
-        job = submission_id(self.experiment, self.attempt)
-        links = {
-            "Answer of the API": self.api_url and f"{self.api_url}/experiments/{self.experiment}",
-            "Ray job": self.ray_public_url and f"{self.ray_public_url}/#/jobs/{job}",
-        }
-        return {text: address for text, address in links.items() if address}
+        # A link to the Ray job would lead nowhere after a restart of Ray. The API says where the job is.
+        return {} if self.api_url is None else {"Answer of the API": f"{self.api_url}/experiments/{self.experiment}"}
 
 
 def main(argv: list[str] | None = None, trainable: type[tune.Trainable] = StageTrial) -> int:
@@ -118,7 +115,8 @@ def _drive(
     board, ledger = books.board, books.ledger
     runs = MlflowRuns(arguments.mlflow_url, arguments.experiment, spec.name, spec.description)
     refusals = Refusals(arguments.tracking_patience)
-    outbox = Outbox(arguments.experiment, ledger, runs, events, folder.spec, refusals, arguments.links())
+    page = DescribedExperiment(spec, ledger, runs, arguments.links())
+    outbox = Outbox(arguments.experiment, ledger, runs, events, folder.spec, refusals, page)
     outbox.start()
     if not board.over:
         assignment = Assignment(arguments.experiment, spec, folder, arguments.data, arguments.attempt)
@@ -133,11 +131,19 @@ def _drive(
         outcome = Outcome(state=ExperimentState.CANCELLED, reason="cancelled while it ran")
     else:
         outcome = outcome_of(books, outbox)
-        for line in in_lines(arm_rows(ledger)):
-            log.info("%s", line)
+    _log_answer(spec, ledger)
     events.append(outcome)
     events.close()
     return outcome
+
+
+def _log_answer(spec: Experiment, ledger: Ledger) -> None:
+    """Log the arms, the verdict on each pair, and the notes. An error must not keep the experiment from its end."""
+    try:
+        for line in (*in_lines(arm_rows(ledger)), *answer_of(spec, outcomes_so_far(ledger)).notes):
+            log.info("%s", line)
+    except Exception:  # nothing depends on these lines
+        log.exception("the answer cannot be computed")
 
 
 def _open_books(spec: Experiment, folder: ExperimentFolder, events: EventFile, generation: int) -> Bookkeeping:
@@ -179,7 +185,6 @@ def parse_arguments(argv: list[str] | None) -> DriverArguments:
     )
     parser.add_argument("--data", type=Path, default=None, help="folder of the data sets (TET_DATA)")
     parser.add_argument("--api-url", default=None, help="URL of the API, for a link in MLflow")
-    parser.add_argument("--ray-public-url", default=None, help="URL of Ray's dashboard, for a link in MLflow")
     return DriverArguments(**vars(parser.parse_args(argv)))
 
 

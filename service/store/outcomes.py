@@ -6,54 +6,17 @@ times as long as these queries.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Select, and_, func, select
 from sqlalchemy.orm import Session
 
-from service.spec.search import ACCURACY, ENERGY
+from service.chain_outcomes import READ, ChainOutcome, StageOutcome
 from service.states import WorkState
 from service.store.tables import ChainRow, StageRow
 
-TEST_ACCURACY = "test/accuracy"
-# The metrics that results use.
-READ = (TEST_ACCURACY, ACCURACY, ENERGY)
 _NO_METRICS: Mapping[str, float] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True)
-class StageOutcome:
-    """A stage after its newest committed epoch."""
-
-    index: int
-    kind: str
-    state: str
-    train_time_s: float
-    initial_sha256: str | None
-    failure: dict[str, Any] | None
-    test_set: dict[str, Any] | None
-    metrics: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class ChainOutcome:
-    """A chain, with its stages in order.
-
-    Attributes:
-        hyperparameters: The values of its configuration; all chains of the configuration share them.
-        stages: Its stages. Only the last train stage of a chain that has succeeded has metrics: those in `READ`, and
-            the further one that was asked for.
-    """
-
-    id: str
-    arm: str
-    seed: int
-    configuration: int
-    state: str
-    hyperparameters: dict[str, Any]
-    stages: list[StageOutcome]
 
 
 class Outcomes:

@@ -70,6 +70,10 @@ class ExperimentRow(Table):
     stages_total: Mapped[int] = mapped_column(Integer)
     mlflow_experiment_id: Mapped[str | None] = mapped_column(String(64))
     mlflow_view: Mapped[str | None] = mapped_column(String(64))
+    # The session of Ray to which the newest driver was submitted; None: not known. A restart of Ray begins another
+    # session, which knows no job of this one.
+    ray_session: Mapped[str | None] = mapped_column(String(120))
+    is_job_forgotten: Mapped[bool] = mapped_column(Boolean, default=False)
     # After its end: what to remove, when its checkpoints were removed, and when the experiment is to be deleted.
     cleanup: Mapped[str | None] = mapped_column(String(16), index=True)
     checkpoints_removed_at: Mapped[datetime | None]

@@ -35,6 +35,18 @@ class Transitions:
         cleared = {"hold": "", "reason_kind": NO_REASON.kind, "reason": NO_REASON.words}
         self._session.execute(update(ExperimentRow).where(*is_held).values(cleared))
 
+    def note_session(self, experiment_id: str, driver_attempt: int, session: str | None) -> None:
+        """Note the session of Ray to which a driver is submitted, if it is still the newest one; None: not known."""
+        of_driver = ExperimentRow.id == experiment_id, ExperimentRow.driver_attempt == driver_attempt
+        statement = update(ExperimentRow).where(*of_driver)
+        self._session.execute(statement.values(ray_session=session, is_job_forgotten=False))
+
+    def forget_jobs(self, session: str) -> None:
+        """Note that Ray does not know the newest drivers' jobs that were submitted to another session than this one."""
+        of_another = ExperimentRow.ray_session.is_not(None), ExperimentRow.ray_session != session
+        statement = update(ExperimentRow).where(*of_another, ExperimentRow.is_job_forgotten.is_(False))
+        self._session.execute(statement.values(is_job_forgotten=True))
+
     def has_room(self, owner: str, *, running: int, running_per_owner: int | None) -> bool:
         """Return whether one more experiment of an owner may run. Other callers wait until this transaction ends.
 

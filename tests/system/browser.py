@@ -5,6 +5,9 @@ else shows that a new version of MLflow still reads ours.
 """
 
 import argparse
+import json
+import os
+import signal
 import tempfile
 import time
 from pathlib import Path
@@ -63,6 +66,8 @@ return [...document.querySelectorAll('.js-plotly-plot')].map(plot => ({
 }))
 """
 HEIGHT = 1100
+# MLflow's name of the button that unfolds the description.
+EXPAND = "mlflow.experiment.metadata_editor.expand_button"
 
 
 def main() -> None:
@@ -78,11 +83,13 @@ def main() -> None:
             ended = stack.await_end(experiment)
             assert ended["state"] == "succeeded", ended["reason"]
             _check_curves(browser, ended["links"]["mlflow"], images)
+            _check_stages(browser)
             _check_job(stack, browser, ended, "SUCCEEDED", images)
             failed = stack.await_end(failing)
             assert failed["state"] == "failed", failed["reason"]
             _check_job(stack, browser, failed, "FAILED", None)
             assert stack.get(f"/experiments/{failing}")["state"] == "failed"
+            _check_restart(stack, failed)
         finally:
             browser.quit()
     print("ok")
@@ -111,9 +118,37 @@ def _check_curves(browser: webdriver.Chrome, link: str, images: Path | None) -> 
     assert 0 < first["top"] < first["bottom"] < HEIGHT, first
     page = browser.find_element(By.TAG_NAME, "body").text
     assert all(f"Group: {arm['name']}" in page for arm in ARMS), page
+    assert "TET against SDT is undecided" in page or "TET is " in page, page
     if images is not None:
         time.sleep(PAUSE_S)
         browser.save_screenshot(str(images / "mlflow.png"))
+
+
+def _check_stages(browser: webdriver.Chrome) -> None:
+    """Follow the link of the description to the view of stages: the sections of layers come last."""
+    browser.find_element(By.CSS_SELECTOR, f"[data-component-id='{EXPAND}']").click()
+    browser.implicitly_wait(PAGE_S)
+    link = str(browser.find_element(By.LINK_TEXT, "Curves by stage").get_attribute("href"))
+    browser.get("about:blank")  # a link that differs only after the # would not load the page
+    browser.get(link)
+    browser.find_element(By.XPATH, "//a[contains(., 'stage 2 of 2')]")
+    browser.find_element(By.XPATH, "//*[starts-with(normalize-space(text()), 'layers/')]")
+    lines = browser.find_element(By.TAG_NAME, "body").text.splitlines()
+    assert "Group: tet.arm: TIT, tet.stage: 1" in lines, lines
+    ours = [line for line in lines if line in ("test", "train", "Model metrics") or line.startswith("layers/")]
+    assert ours.index("Model metrics") < next(at for at, line in enumerate(ours) if line.startswith("layers/")), lines
+    assert ours[-1].startswith("layers/"), ours
+
+
+def _check_restart(stack: LocalStack, experiment: Json) -> None:
+    """Restart Ray: there is no link to a job that it has forgotten, and the experiment stays as it is."""
+    components = json.loads(stack.tet("status", "--json"))["components"]
+    (pid,) = (each["pid"] for each in components if each["name"] == "ray")
+    os.killpg(os.getpgid(pid), signal.SIGKILL)
+    path = experiment["id"]
+    view = stack.await_experiment(path, lambda view: view["links"]["is_ray_job_gone"])
+    assert (view["state"], view["links"]["ray"]) == (experiment["state"], None)
+    assert "restarted since then" in stack.tet("show", path)
 
 
 def _check_job(

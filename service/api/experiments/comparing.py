@@ -3,14 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from service.answers.comparisons import ArmResultView, ArmsAtTView, ComparisonView
-from service.answers.rounding import digits_of
+from service.answers.comparisons import ArmsAtTView, ComparisonView
 from service.answers.units import Unit
 from service.api.context import Context
-from service.api.experiments.searched_arms import chance_of, front_view, with_choice
+from service.api.experiments.searched_arms import front_view, with_choice
+from service.chain_outcomes import ChainOutcome
 from service.curves import BEST_TEST
 from service.presets.catalogue import presets
 from service.presets.recipe import differences_from, test_set_differences
+from service.results.answering import arms_of, digits_in, named_pairs, view_of
 from service.results.comparison import ComparedArm, Comparison, Question, compare_arms, compare_at_each_T
 from service.results.growing import growing_rule
 from service.results.notes import (
@@ -21,12 +22,10 @@ from service.results.notes import (
     notes_of_verdicts,
 )
 from service.results.quantities import DEFAULT, Quantity, Source, arm_of, quantity_of
-from service.results.seeds import seed_states
 from service.results.tried import Tried, best_by_arm, tried_by_arm
 from service.results.values import values_by_T, values_of, with_values
 from service.spec import Experiment, parse
 from service.states import TERMINAL
-from service.store.outcomes import ChainOutcome
 from service.store.tables import ExperimentRow
 
 
@@ -63,15 +62,15 @@ def comparison_view(
         quantity=quantity.name,
         higher_is_better=quantity.higher_is_better,
         margin=spec.margin if quantity.unit is Unit.ACCURACY else None,
-        pairs=_named_pairs(spec) if baseline is None else None,
+        pairs=named_pairs(spec) if baseline is None else None,
     )
     tried = tried_by_arm(read.chains)
     best = best_by_arm(tried)
-    arms = _arms(spec, read.chains, best)
+    arms = arms_of(spec, read.chains, best)
     rule = growing_rule(spec)
     decides = quantity == DEFAULT and baseline is None
     if rule is not None and not decides:  # the test accuracy of the spec's pairs has decided which seeds count
-        decided = compare_arms(arms, spec.baseline_arm, rule, Question(pairs=_named_pairs(spec)))
+        decided = compare_arms(arms, spec.baseline_arm, rule, Question(pairs=named_pairs(spec)))
         arms = [_only(arm, [each.seed for each in one.values]) for arm, one in zip(arms, decided.arms, strict=True)]
     if quantity.has_T:
         return _view_by_T(read, question, to, arms, _chain_ids(read.chains, best))
@@ -79,21 +78,17 @@ def comparison_view(
         arms = with_values(arms, _chain_ids(read.chains, best), read.values[None])
     used = rule if decides else None
     compared = compare_arms(arms, to, used, question)
-    view = _view(compared, quantity)
+    view = view_of(compared, quantity)
     if spec.search is not None:
         chosen = [with_choice(arm, best.get(arm.name), tried.get(arm.name, [])) for arm in view.arms]
         front = front_view(spec.search, read.chains, tried) if quantity == DEFAULT else None
         view = view.model_copy(update={"arms": chosen, "front": front})
-    verdicts = notes_of_verdicts(compared, quantity.unit, _digits(view), question.margin, used)
+    verdicts = notes_of_verdicts(compared, quantity.unit, digits_in(view), question.margin, used)
     notes = [*verdicts, *notes_of(view), *_notes_on_data(read, decides=decides)]
     view = view.model_copy(update={"verdicts": verdicts, "notes": notes})
     if quantity.name in (DEFAULT.name, BEST_TEST):
         return _with_published(view, read.row.preset, spec, compared)
     return view
-
-
-def _named_pairs(spec: Experiment) -> tuple[tuple[str, str], ...] | None:
-    return None if spec.compare is None else tuple((pair.arm, pair.to) for pair in spec.compare)
 
 
 def _notes_on_data(read: _Read, *, decides: bool) -> list[str]:
@@ -131,24 +126,18 @@ def _read(context: Context, experiment_id: str, quantity_name: str) -> _Read:
         return _Read(row, spec, quantity, chains, values, repository.curves.errors(experiment_id))
 
 
-def _view(compared: Comparison, quantity: Quantity) -> ComparisonView:
-    view = ComparisonView.model_validate(compared, from_attributes=True)
-    about = {"unit": quantity.unit, "higher_is_better": quantity.higher_is_better}
-    return view.model_copy(update=about | {"arms": _with_chance(view, compared, quantity)})
-
-
 def _view_by_T(
     read: _Read, question: Question, to: str, arms: Sequence[ComparedArm], of_chain: Mapping[tuple[str, int], str]
 ) -> ComparisonView:
     """Compare the arms at each T of their time sweeps."""
     at_T = {T: with_values(arms, of_chain, values) for T, values in read.values.items() if T is not None}
     compared = compare_at_each_T(at_T, to, question)
-    views = {T: _view(each, read.quantity) for T, each in compared.items()}
+    views = {T: view_of(each, read.quantity) for T, each in compared.items()}
     by_T = [ArmsAtTView(T=T, arms=view.arms, further_pairs=view.further_pairs) for T, view in views.items()]
     verdicts = [
         f"T={T}: {note}"
         for T, each in compared.items()
-        for note in notes_of_verdicts(each, read.quantity.unit, _digits(views[T]), question.margin)
+        for note in notes_of_verdicts(each, read.quantity.unit, digits_in(views[T]), question.margin)
     ]
     survivors = notes_of(views[max(views)]) if views else []
     return ComparisonView(
@@ -163,10 +152,6 @@ def _view_by_T(
     )
 
 
-def _digits(view: ComparisonView) -> int:
-    return digits_of(view.arms) if view.unit in (Unit.ACCURACY, Unit.SHARE) else 0
-
-
 def _only(arm: ComparedArm, seeds: Iterable[int]) -> ComparedArm:
     """Return an arm with its results at some seeds only."""
     kept = set(seeds)
@@ -177,29 +162,6 @@ def _chain_ids(chains: Iterable[ChainOutcome], best: Mapping[str, Tried]) -> dic
     """Return the id of the chain that stands for each arm at each seed."""
     number = {arm: tried.number for arm, tried in best.items()}
     return {(chain.arm, chain.seed): chain.id for chain in chains if number.get(chain.arm) == chain.configuration}
-
-
-def _arms(spec: Experiment, chains: Iterable[ChainOutcome], best: Mapping[str, Tried]) -> list[ComparedArm]:
-    """Return the arms to compare: the results of their configurations, and the states of all seeds."""
-    by_arm: dict[str, list[ChainOutcome]] = {}
-    for chain in chains:
-        by_arm.setdefault(chain.arm, []).append(chain)
-    compared = []
-    for arm in spec.arms:
-        chosen = best.get(arm.name)
-        seeds = seed_states(spec.all_seeds, by_arm.get(arm.name, []), None if chosen is None else chosen.number)
-        compared.append(ComparedArm(arm.name, seeds, {} if chosen is None else chosen.results))
-    return compared
-
-
-def _with_chance(view: ComparisonView, compared: Comparison, quantity: Quantity) -> list[ArmResultView]:
-    """Add to each arm how its mean accuracy compares with chance."""
-    if quantity != DEFAULT:  # the best of many epochs is above chance more often
-        return view.arms
-    return [
-        arm.model_copy(update={"chance": chance_of(result.mean, result.test_set)})
-        for arm, result in zip(view.arms, compared.arms, strict=True)
-    ]
 
 
 def _with_published(view: ComparisonView, name: str | None, spec: Experiment, compared: Comparison) -> ComparisonView:

@@ -3,19 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
-from service.answers.chances import ChanceView
 from service.answers.comparisons import ArmResultView, ChoiceView, FrontPointView, FrontView
-from service.chance import against_chance
-from service.events import ClassCounts
+from service.chain_outcomes import ChainOutcome
+from service.results.answering import chance_of
 from service.results.front import FrontMember, search_front
 from service.results.tried import Tried
 from service.spec.search import Search
-from service.store.outcomes import ChainOutcome
-
-
-def chance_of(accuracy: float | None, test_set: ClassCounts | None) -> ChanceView | None:
-    """Return how an accuracy compares with chance; None if it, or the size of its test set, is not known."""
-    return None if accuracy is None or test_set is None else against_chance(accuracy, test_set)
 
 
 def with_choice(arm: ArmResultView, best: Tried | None, tried: Sequence[Tried]) -> ArmResultView:

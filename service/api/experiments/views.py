@@ -157,7 +157,8 @@ def _links(settings: Settings, row: ExperimentRow) -> Links:
     links = Links()
     if row.mlflow_experiment_id is not None:
         links.mlflow = f"{settings.mlflow_public_url}{page_of(row.mlflow_experiment_id, row.mlflow_view)}"
-    if row.driver_attempt > 0:
+    links.is_ray_job_gone = row.is_job_forgotten
+    if row.driver_attempt > 0 and not row.is_job_forgotten:
         links.ray = f"{settings.ray_public_url}/#/jobs/{submission_id(row.id, row.driver_attempt)}"
     return links
 

@@ -1,6 +1,7 @@
-"""The page of an experiment in MLflow: a saved view with the arms as curves, and a description with their table.
+"""The page of an experiment in MLflow: saved views with its curves, a description with the answer, and its files.
 
-Neither is a result: a failure to compute or to store them is logged, and the runs are shipped all the same.
+All of it follows from the ledger. None of it is a result: a failure to compute or to store it is logged, and the runs
+are shipped all the same.
 """
 
 import logging
@@ -9,82 +10,121 @@ from collections.abc import Mapping
 from mlflow.exceptions import MlflowException
 from requests import RequestException
 
-from service.mlflow_page import page_of
+from service.answers.comparisons import ComparisonView
+from service.mlflow_page import page_of, run_page
+from service.results.answering import answer_of
 from service.runner.chains.ledger import Ledger
-from service.runner.shipping.arms_table import arm_rows, as_markdown
+from service.runner.chains.outcomes_so_far import outcomes_so_far
+from service.runner.shipping.arms_table import arm_rows
+from service.runner.shipping.comparison_files import comparison_files
 from service.runner.shipping.mlflow_runs import NOTE_TAG, MlflowRuns
+from service.runner.shipping.note_text import our_part, with_our_part
 from service.runner.shipping.refusals import is_refusal
-from service.runner.shipping.saved_view import VIEW, VIEW_TAG, view_tag
+from service.runner.shipping.saved_view import STAGES_VIEW, VIEW, view_tags
+from service.runner.sparing import Sparing
+from service.spec import Experiment
 
 log = logging.getLogger(__name__)
 
-# The heading of our part of the description. What stands before it is the author's, and is kept.
-HEADING = "## Arms (kept up to date by the service)"
-# The longest value of an experiment's tag that MLflow accepts, in characters.
-MAX_EXPERIMENT_TAG = 20_000
+# The shortest time, in s, from one version of the page to the next, unless no more trials run.
+INTERVAL_S = 5.0
 
 
 class DescribedExperiment:
     """Keeps an experiment's page in MLflow up to date.
 
     Args:
+        spec: The experiment's spec.
         ledger: The committed state of all stages.
         runs: The experiment's runs in MLflow.
         links: Further addresses for the description, by their text.
     """
 
-    def __init__(self, ledger: Ledger, runs: MlflowRuns, links: Mapping[str, str]) -> None:
-        self._ledger, self._runs, self._links = ledger, runs, links
+    def __init__(self, spec: Experiment, ledger: Ledger, runs: MlflowRuns, links: Mapping[str, str]) -> None:
+        self._spec, self._ledger, self._runs, self._links = spec, ledger, runs, links
         self._view: str | None = None
         self._has_shipped_view = False
-        self._num_described = -1
+        self._sparing = Sparing(INTERVAL_S)
+        # What the page was last written for (see `describe`), and the files that were uploaded, by run and name.
+        self._described: tuple[int, bool] | None = None
+        self._uploaded: dict[tuple[str, str], bytes] = {}
 
     def forget(self) -> None:
-        """Store view and description again, because MLflow may have lost them."""
-        self._has_shipped_view, self._num_described = False, -1
+        """Store everything again, because MLflow may have lost it."""
+        self._has_shipped_view, self._described, self._uploaded = False, None, {}
 
     def ship_view(self) -> str | None:
-        """Store the view, once; return its key, or None if MLflow refuses it.
+        """Store the views, once; return the key of the first, or None if MLflow refuses one.
 
         Raises:
             MlflowException, RequestException: MLflow did not answer.
         """
         if not self._has_shipped_view:
-            is_stored = self._store(VIEW_TAG, view_tag(self._runs.experiment_created_ms()))
-            self._view, self._has_shipped_view = VIEW if is_stored else None, True
+            try:
+                self._store_views()
+                self._view = VIEW
+            except (MlflowException, RequestException) as error:
+                _log_refusal(error)
+                self._view = None
+            self._has_shipped_view = True
         return self._view
 
-    def describe(self, num_ended: int) -> None:
-        """Write the description again if the number of ended chains has changed.
+    def _store_views(self) -> None:
+        views = view_tags(self._runs.experiment_created_ms(), has_validation=self._spec.validation > 0)
+        for key, value in views.items():
+            if not self._runs.experiment_tag(key):  # a view that people have changed stays
+                self._runs.set_experiment_tag(key, value)
+
+    def describe(self, num_ended: int, *, is_last: bool) -> None:
+        """Write the description and the files again if a chain, or the experiment, has ended since the last time.
+
+        Args:
+            num_ended: How many chains have ended.
+            is_last: Whether no more trials run.
 
         Raises:
             MlflowException, RequestException: MLflow did not answer.
         """
-        if num_ended == self._num_described:
+        if (num_ended, is_last) == self._described or not (is_last or self._sparing.is_due()):
             return
         try:
-            ours = self._description()
-        except Exception:  # nothing depends on the description
-            log.exception("the description in MLflow cannot be computed; the runs are shipped without it")
-        else:
-            before = self._runs.experiment_tag(NOTE_TAG).partition(HEADING)[0].rstrip()
-            text = "\n\n".join([*([before] if before else []), ours])
-            self._store(NOTE_TAG, text if len(text) <= MAX_EXPERIMENT_TAG else ours[:MAX_EXPERIMENT_TAG])
-        self._num_described = num_ended
-
-    def _description(self) -> str:
-        page = page_of(self._runs.mlflow_experiment(), self._view).removeprefix("/")
-        links = {"Curves by arm": page, **self._links}
-        in_a_line = " · ".join(f"[{text}]({address})" for text, address in links.items())
-        return f"{HEADING}\n\n{as_markdown(arm_rows(self._ledger))}\n\n{in_a_line}"
-
-    def _store(self, key: str, value: str) -> bool:
-        """Set a tag of the experiment; return whether MLflow has accepted it."""
-        try:
-            self._runs.set_experiment_tag(key, value)
+            self._write(answer_of(self._spec, outcomes_so_far(self._ledger)), num_ended, is_last=is_last)
         except (MlflowException, RequestException) as error:
-            if not is_refusal(error):
-                raise
-            log.warning("MLflow refuses the tag %s of the experiment: %s", key, " ".join(str(error).split())[:300])
-            return False
-        return True
+            _log_refusal(error)
+        except Exception:  # nothing depends on the page
+            log.exception("the page of the experiment in MLflow cannot be computed; the runs are shipped without it")
+        self._described = num_ended, is_last
+        self._sparing.done()
+
+    def _write(self, answer: ComparisonView, num_ended: int, *, is_last: bool) -> None:
+        experiment = self._runs.mlflow_experiment()
+        pages = {"Curves by arm": page_of(experiment, self._view)}
+        if self._view is not None:
+            pages["Curves by stage"] = page_of(experiment, STAGES_VIEW)
+        if num_ended:
+            pages["Files of the comparison"] = run_page(experiment, self._write_files(answer, is_last=is_last))
+        links = {text: page.removeprefix("/") for text, page in pages.items()} | dict(self._links)
+        before = self._runs.experiment_tag(NOTE_TAG)
+        now = with_our_part(before, our_part(answer, arm_rows(self._ledger), links))
+        if now != before:
+            self._runs.set_experiment_tag(NOTE_TAG, now)
+
+    def _write_files(self, answer: ComparisonView, *, is_last: bool) -> str:
+        """Upload the files that have changed; return the id of their run."""
+        run_id = self._runs.results_run()
+        for name, content in comparison_files(answer).items():
+            if self._uploaded.get((run_id, name)) != content:
+                self._runs.log_content(run_id, name, content)
+                self._uploaded[run_id, name] = content
+        if is_last:
+            self._runs.close(run_id)
+        else:
+            self._runs.reopen(run_id)
+        return run_id
+
+
+def _log_refusal(error: MlflowException | RequestException) -> None:
+    """Log a refusal; raise any other error, after which the outbox tries again."""
+    if not is_refusal(error):
+        raise error
+    log.warning("MLflow refuses a part of the page of the experiment: %s", " ".join(str(error).split())[:300])

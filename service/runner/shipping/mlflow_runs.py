@@ -1,10 +1,11 @@
-"""The runs in MLflow: one MLflow experiment, a parent run for each chain, a child run for each stage.
+"""The runs in MLflow: one MLflow experiment, a parent run for each chain, a child run for each stage, and "results".
 
 A run is found by its tags. MLflow accepts two runs with the same tags, so two writers can create one run twice. A
 writer that has created a run looks for it again and finds both: it keeps the run with the smallest id and deletes the
 others. So all writers keep the same run, although they do not communicate.
 """
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -29,6 +30,8 @@ MAX_METRICS = 1_000
 MAX_PARAMS = 100
 # The tag whose text MLflow's pages show above an experiment.
 NOTE_TAG = "mlflow.note.content"
+# The name of the run with the files of the comparison.
+RESULTS_RUN = "results"
 # The longest value of a parameter or a tag, in characters.
 MAX_VALUE = 6_000
 
@@ -52,6 +55,7 @@ class MlflowRuns:
         self._tags = {"tet.experiment": experiment_id} | ({NOTE_TAG: description} if description else {})
         self._mlflow_experiment: str | None = None
         self._runs: dict[tuple[str, int | None], str] = {}
+        self._results_run: str | None = None
 
     def mlflow_experiment(self) -> str:
         """Return the id of the MLflow experiment. Make the experiment if there is none."""
@@ -84,6 +88,20 @@ class MlflowRuns:
         """Set a tag of the MLflow experiment."""
         self.client.set_experiment_tag(self.mlflow_experiment(), key, value)
 
+    def results_run(self) -> str:
+        """Return the id of the run "results". Make the run if there is none.
+
+        It has the tag `tet.stage`, as all runs have that are not those of a chain.
+        """
+        if self._results_run is None:
+            query = f"tags.`tet.stage` = '{RESULTS_RUN}'"
+            if not (runs := self._search(query)):
+                tags = {"tet.experiment": self._experiment, "tet.stage": RESULTS_RUN}
+                self.client.create_run(self.mlflow_experiment(), run_name=RESULTS_RUN, tags=tags)
+                runs = self._search(query)
+            self._results_run = self._keep_one(runs)
+        return self._results_run
+
     def run(self, chain: str, stage: int | None, *, name: str, tags: Mapping[str, str], start_ms: int) -> str:
         """Return the id of the run of a chain (`stage` is None) or of a stage. Make the run if there is none."""
         key = (chain, stage)
@@ -101,15 +119,18 @@ class MlflowRuns:
 
         Another writer may have removed them.
         """
-        self._mlflow_experiment = None
+        self._mlflow_experiment, self._results_run = None, None
         self._runs = {key: run for key, run in self._runs.items() if chain is not None and key[0] != chain}
 
     def _find_runs(self, chain: str, stage: int | None) -> list[Run]:
         query = f"tags.`tet.chain` = '{chain}'"
         if stage is not None:
             query += f" and tags.`tet.stage` = '{stage}'"
-        runs = self.client.search_runs([self.mlflow_experiment()], query, ViewType.ACTIVE_ONLY, max_results=1_000)
-        return [run for run in runs if stage is not None or "tet.stage" not in run.data.tags]
+        return [run for run in self._search(query) if stage is not None or "tet.stage" not in run.data.tags]
+
+    def _search(self, query: str) -> list[Run]:
+        found = self.client.search_runs([self.mlflow_experiment()], query, ViewType.ACTIVE_ONLY, max_results=1_000)
+        return list(found)
 
     def _keep_one(self, runs: list[Run]) -> str:
         first, *others = sorted(str(run.info.run_id) for run in runs)
@@ -138,6 +159,13 @@ class MlflowRuns:
     def log_file(self, run_id: str, file: Path, folder: str | None = None) -> None:
         """Upload a file under its own name."""
         self.client.log_artifact(run_id, str(file), folder)
+
+    def log_content(self, run_id: str, name: str, content: bytes) -> None:
+        """Upload bytes as a file."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / name
+            file.write_bytes(content)
+            self.log_file(run_id, file)
 
     def log_dataset(self, run_id: str, *, name: str, digest: str, source: str) -> None:
         """Log the data set that a run was trained and tested on, as an MLflow dataset."""
@@ -199,3 +227,8 @@ class MlflowRuns:
     def end(self, run_id: str, status: str, end_ms: int) -> None:
         """Close a run: FINISHED, FAILED or KILLED."""
         self.client.set_terminated(run_id, status, end_ms)
+
+    def close(self, run_id: str) -> None:
+        """Close a run as finished, now, unless it is closed already."""
+        if self.client.get_run(run_id).info.status == "RUNNING":
+            self.client.set_terminated(run_id, "FINISHED")

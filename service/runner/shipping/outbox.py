@@ -6,7 +6,7 @@ A driver that replaces a killed driver may ship some commits a second time. This
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from mlflow.exceptions import MlflowException
@@ -39,7 +39,7 @@ class Outbox:
         events: The event file, to which the outbox announces runs, pending points and errors.
         spec_file: The spec. It is attached to the run of every chain, and to the run of every stage that succeeds.
         refusals: Decides when refusals count as final; None: they never do.
-        links: Addresses for the description of the experiment in MLflow, by their text.
+        page: The experiment's page in MLflow; None: the outbox ships only runs.
     """
 
     def __init__(
@@ -50,10 +50,9 @@ class Outbox:
         events: EventFile,
         spec_file: Path,
         refusals: Refusals | None = None,
-        links: Mapping[str, str] | None = None,
+        page: DescribedExperiment | None = None,
     ) -> None:
         described = DescribedRuns(experiment_id, ledger, runs, events, spec_file)
-        page = DescribedExperiment(ledger, runs, links or {})
         self._shipper = Shipper(experiment_id, ledger, runs, described, events, spec_file, page)
         self._events = events
         self._refusals = refusals or Refusals(float("inf"))
@@ -84,7 +83,7 @@ class Outbox:
             self._thread.join()
         stop_at = None
         while not is_superseded():
-            error = self.ship_once()
+            error = self.ship_once(is_last=True)
             if error is None and self.pending() == 0:
                 return True
             if self.refusal is not None:
@@ -114,11 +113,15 @@ class Outbox:
         except (MlflowException, RequestException) as error:
             log.warning("runs of cancelled chains stay open in MLflow: %s", error)
 
-    def ship_once(self) -> str | None:
-        """Ship everything that is committed now; return MLflow's error, or None."""
+    def ship_once(self, *, is_last: bool = False) -> str | None:
+        """Ship everything that is committed now; return MLflow's error, or None.
+
+        Args:
+            is_last: Whether no more trials run.
+        """
         error, refused = None, None
         try:
-            self._shipper.ship()
+            self._shipper.ship(is_last=is_last)
         except (MlflowException, RequestException) as exception:
             error, refused = " ".join(str(exception).split())[:300], exception
             if not is_refusal(exception):  # MLflow may have lost something: look everything up again

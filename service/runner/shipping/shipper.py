@@ -42,7 +42,7 @@ class Shipper:
         described: The same runs, each described once.
         events: The event file, to which the MLflow experiment is announced.
         spec_file: The spec, which is attached to the runs of stages that succeed.
-        page: The experiment's page in MLflow.
+        page: The experiment's page in MLflow; None: there are only runs.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Shipper:
         described: DescribedRuns,
         events: EventFile,
         spec_file: Path,
-        page: DescribedExperiment,
+        page: DescribedExperiment | None,
     ) -> None:
         self._page = page
         self._experiment_id, self._ledger, self._runs, self._described = experiment_id, ledger, runs, described
@@ -81,16 +81,22 @@ class Shipper:
         """Look up every run again when it is next needed."""
         self._runs.forget()
         self._described.forget()
-        self._page.forget()
+        if self._page is not None:
+            self._page.forget()
 
-    def ship(self) -> None:
+    def ship(self, *, is_last: bool) -> None:
         """Ship everything that is committed now.
+
+        Args:
+            is_last: Whether no more trials run.
 
         Raises:
             MlflowException, RequestException: MLflow did not answer, or refused something. A refusal for one chain is
                 raised after the other chains were shipped.
         """
-        found = MlflowExperimentFound(mlflow_experiment_id=self._runs.mlflow_experiment(), view=self._page.ship_view())
+        experiment = self._runs.mlflow_experiment()
+        view = None if self._page is None else self._page.ship_view()
+        found = MlflowExperimentFound(mlflow_experiment_id=experiment, view=view)
         if self._announced != found:
             self._events.append(found)
             self._announced = found
@@ -105,7 +111,9 @@ class Shipper:
                 self._runs.forget(chain.id)
                 self._described.forget(chain.id)
                 refused = refused or error
-        self._page.describe(len(self._ended_chains))
+        if self._page is not None:
+            num_ended = len(self._ended_chains)
+            self._page.describe(num_ended, is_last=is_last or num_ended == len(self._ledger.chains))
         if refused is not None:
             raise refused
 

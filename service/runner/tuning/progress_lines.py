@@ -3,11 +3,13 @@
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from service.pace import Pace, duration
 from service.plan import Chain, StagePlan
 from service.runner.chains.board import StageId
 from service.runner.chains.ledger import Ledger
+from service.runner.commits.reading import StageProgress, read_started
 from service.runner.shipping.run_content import stage_label
 from service.spec.search import Search
 from service.states import WorkState
@@ -93,8 +95,16 @@ class ProgressLines:
         chain = self._ledger.chains[stage_id.chain]
         stage, progress = chain.stages[stage_id.index], self._ledger.progress(stage_id)
         epoch = 0 if progress.last is None else progress.last.epoch
-        where = f" on {progress.started[-1].host}" if progress.started else ""
-        return f"{stage_label(chain, stage)} ({epoch}/{stage.epochs}{where})"
+        return f"{stage_label(chain, stage)} ({epoch}/{stage.epochs}{_where(progress)})"
+
+
+def _where(progress: StageProgress) -> str:
+    """Return where the newest attempt at a stage runs, in words; empty if its start record cannot be read yet."""
+    with suppress(OSError, ValueError):
+        started = read_started(progress.folder)
+        if started and len(started) == len(progress.folder.attempt_numbers()):
+            return f" on {started[-1].host}"
+    return ""
 
 
 class _Counts:

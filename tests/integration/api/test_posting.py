@@ -25,7 +25,7 @@ def test_a_posted_experiment_is_queued_and_found_at_its_location(api: Api, spec:
     assert api.client.get(answer.headers["Location"]).json() == body
     assert (body["name"], body["state"]) == ("digits: SDT, TET, TIT", "queued")
     assert (body["reason"], body["reason_kind"]) == ("", "none")
-    assert body["links"] == {"mlflow": None, "ray": None}
+    assert body["links"] == {"mlflow": None, "ray": None, "is_ray_job_gone": False}
     assert body["progress"].items() >= {"stages_done": 0, "stages_total": 12}.items()
     assert [(chain["arm"], chain["seed"]) for chain in body["chains"]] == [
         (arm, seed) for seed in (0, 1, 2) for arm in ("SDT", "TET", "TIT")

@@ -71,9 +71,25 @@ def test_a_running_experiment_shows_each_stage_and_links_to_see_more(api: Api, s
         "mlflow": "http://127.0.0.1:5000/#/experiments/7/runs"
         "?workflowType=machine_learning&compareRunsMode=CHART&viewStateShareKey=tet-arms",
         "ray": f"http://127.0.0.1:9/#/jobs/tet-{experiment_id}-1",
+        "is_ray_job_gone": False,
     }
     shown = body["chains"][0]["stages"][0]
     assert (shown["state"], shown["epoch"], shown["metrics"], shown["attempts"]) == ("running", 3, metrics, 1)
+
+
+def test_no_link_leads_to_a_job_that_ray_has_forgotten(api: Api, spec: Spec) -> None:
+    experiment_id = post(api, spec)
+    with api.changing() as repository:
+        assert repository.transitions.advance(
+            experiment_id, E.QUEUED, E.STARTING, driver_attempt=1, ray_session="before"
+        )
+        repository.transitions.forget_jobs("before")
+    links = api.client.get(f"/experiments/{experiment_id}").json()["links"]
+    assert (links["ray"] is None, links["is_ray_job_gone"]) == (False, False)
+    with api.changing() as repository:
+        repository.transitions.forget_jobs("after")
+    links = api.client.get(f"/experiments/{experiment_id}").json()["links"]
+    assert (links["ray"], links["is_ray_job_gone"]) == (None, True)
 
 
 def test_a_failure_is_shown_with_its_stage_its_experiment_and_its_generation(api: Api, spec: Spec) -> None:

@@ -38,6 +38,23 @@ def test_a_job_is_submitted_with_its_arguments_and_environment(desk: Desk) -> No
     assert (job["metadata"], job["runtime_env"]) == ({"name": "é"}, {"env_vars": {"A": "1"}})
 
 
+@pytest.mark.parametrize(
+    ("reply", "session"),
+    [
+        ((200, {"version": "4", "session_name": "session_1"}), "session_1"),
+        ((200, {"version": "4"}), None),
+        ((200, ["a list"]), None),
+        ((503, "the head is busy"), None),
+    ],
+    ids=str,
+)
+def test_the_session_of_ray_is_known_only_from_an_answer_of_ray(
+    desk: Desk, reply: tuple[int, Any], session: str | None
+) -> None:
+    desk.ray.replies["/api/version"] = reply
+    assert desk.jobs.session() == session
+
+
 def test_a_job_that_ray_does_not_know_is_absent(desk: Desk) -> None:
     assert desk.jobs.observe("tet-e-9").status is JobStatus.ABSENT
 

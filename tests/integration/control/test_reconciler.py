@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.control import acts
+from service.control import acts, reconciler
 from service.control.acts import Acts
 from service.control.decide import TABLE, decide
 from service.control.jobs import JobStatus, Observation, RayJob, RayJobs
@@ -37,6 +37,28 @@ def test_the_intent_is_stored_before_the_job_is_submitted(desk: Desk) -> None:
     job = desk.ray.jobs[f"tet-{experiment}-1"]
     assert job["metadata"]["experiment"] == experiment
     assert f"--experiment {experiment} --attempt 1" in job["entrypoint"]
+
+
+def test_a_restart_of_ray_makes_the_links_to_its_jobs_stale(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconciler, "SESSION_KNOWN_FOR_S", 0.0)
+    monkeypatch.setattr(acts, "MAX_BACKOFF_S", 0.0)
+
+    def restart(session: str) -> None:
+        desk.ray.replies["/api/version"] = (200, {"session_name": session})
+
+    restart("first")
+    experiment = desk.post()
+    desk.rounds(2)
+    desk.ray.jobs[f"tet-{experiment}-1"]["status"] = "RUNNING"
+    desk.rounds()
+    assert (desk.row(experiment).ray_session, desk.row(experiment).is_job_forgotten) == ("first", False)
+    desk.ray.jobs.clear()
+    restart("second")
+    desk.rounds()
+    assert desk.row(experiment).is_job_forgotten
+    desk.rounds(4)
+    row = desk.row(experiment)
+    assert (row.driver_attempt, row.ray_session, row.is_job_forgotten) == (2, "second", False)
 
 
 def test_a_lost_answer_of_ray_leads_to_one_job(desk: Desk) -> None:

@@ -56,10 +56,10 @@ class Finished:
         return MlflowClient(self.stack.settings.mlflow_url)
 
     def runs(self) -> list[Run]:
-        """Return all runs of the experiment in MLflow."""
+        """Return all runs of the experiment's chains and stages in MLflow."""
         client = self.mlflow
         experiment = self.view["links"]["mlflow"].split("/experiments/")[1].split("/")[0]
-        return list(client.search_runs([experiment], max_results=1000))
+        return [run for run in client.search_runs([experiment], max_results=1000) if "tet.chain" in run.data.tags]
 
     def series(self) -> dict[tuple[str, int, int], list[tuple[str, int, float]]]:
         """Return the points (key, step, value) of each stage, by arm, seed and stage, without metrics of time."""

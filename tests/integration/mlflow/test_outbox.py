@@ -19,13 +19,15 @@ from service.runner.chains.board import StageId
 from service.runner.chains.event_file import EventFile
 from service.runner.chains.ledger import ChainStop, Ledger
 from service.runner.commits.attempt import Attempt
+from service.runner.shipping import described_experiment
 from service.runner.shipping import outbox as module
-from service.runner.shipping.described_experiment import HEADING
-from service.runner.shipping.mlflow_runs import NOTE_TAG, MlflowRuns
+from service.runner.shipping.described_experiment import DescribedExperiment
+from service.runner.shipping.mlflow_runs import NOTE_TAG, RESULTS_RUN, MlflowRuns
+from service.runner.shipping.note_text import BEGIN, END
 from service.runner.shipping.outbox import Outbox
 from service.runner.shipping.refusals import Refusals
 from service.runner.shipping.run_content import chain_points
-from service.runner.shipping.saved_view import VIEW, VIEW_TAG
+from service.runner.shipping.saved_view import STAGES_VIEW, VIEW, VIEW_TAG
 from service.spec import parse
 from service.states import WorkState
 from service.storage import ExperimentFolder
@@ -84,10 +86,14 @@ class Bench:
         """Return a new outbox, like that of a new driver."""
         ledger = ledger or self.ledger()
         runs = MlflowRuns(url, self.folder.experiment_id, "bench", "what it is for")
-        return Outbox(self.folder.experiment_id, ledger, runs, self.events_file, self.folder.spec, refusals)
+        page = DescribedExperiment(SPEC, ledger, runs, {"API": "http://api"})
+        return Outbox(self.folder.experiment_id, ledger, runs, self.events_file, self.folder.spec, refusals, page)
 
     def events(self) -> list[AnyEvent]:
         return [EVENT.validate_json(line) for line in self.events_path.read_bytes().splitlines()]
+
+
+SPEC = parse(spec(arms=[TIT], baseline="TIT", seeds=[0]))
 
 
 def chains_of(*seeds: int) -> tuple[Chain, ...]:
@@ -109,7 +115,7 @@ def runs_of(url: str, bench: Bench) -> tuple[list[Run], list[Run]]:
     """Return the experiment's parent runs, and its child runs in the order of their stages."""
     client = MlflowClient(url)
     (experiment,) = client.search_experiments(filter_string=f"tags.`tet.experiment` = '{bench.folder.experiment_id}'")
-    runs = list(client.search_runs([experiment.experiment_id]))
+    runs = [run for run in client.search_runs([experiment.experiment_id]) if "tet.chain" in run.data.tags]
     children = [run for run in runs if "tet.stage" in run.data.tags]
     return [run for run in runs if run not in children], sorted(
         children, key=lambda run: str(run.data.tags["tet.stage"])
@@ -193,16 +199,60 @@ def test_the_page_of_an_experiment_has_a_view_and_the_table_of_arms(mlflow_url: 
     client, tags = MlflowClient(mlflow_url), dict[str, str]()
     bench.commit(0, range(1, 4))
     assert bench.outbox(mlflow_url).finish(NEVER, 0)
-    assert VIEW_TAG in page()
-    assert page()[NOTE_TAG].startswith(f"what it is for\n\n{HEADING}\n")
+    assert page().keys() >= {VIEW_TAG + VIEW, VIEW_TAG + STAGES_VIEW}
+    assert page()[NOTE_TAG].startswith(f"{BEGIN}\n\n| arm ")
+    assert page()[NOTE_TAG].endswith(f"{END}\n\nwhat it is for")
     assert "| TIT | 0 of 1 | - | - | 0 | 0 |" in page()[NOTE_TAG]
-    client.set_experiment_tag(tags["experiment_id"], NOTE_TAG, f"what I have seen\n\n{HEADING}\nold")
+    edited = page()[NOTE_TAG].replace("what it is for", "what I have seen")
+    client.set_experiment_tag(tags["experiment_id"], NOTE_TAG, edited)
+    client.set_experiment_tag(tags["experiment_id"], VIEW_TAG + VIEW, "a view that people have changed")
     bench.commit(1, range(1, 3))
     assert bench.outbox(mlflow_url).finish(NEVER, 0)
-    assert page()[NOTE_TAG].startswith(f"what I have seen\n\n{HEADING}\n\n| arm ")
+    assert page()[NOTE_TAG].endswith(f"{END}\n\nwhat I have seen")
+    assert page()[VIEW_TAG + VIEW] == "a view that people have changed"
     assert "| TIT | 1 of 1 | 90.00 | - | 0 | 0 |" in page()[NOTE_TAG]
+    assert "[API](http://api)" in page()[NOTE_TAG]
     found = [event for event in bench.events() if isinstance(event, MlflowExperimentFound)]
     assert {event.view for event in found} == {VIEW}
+
+
+def test_the_run_results_has_the_files_of_the_comparison_once_however_often_it_is_shipped(
+    mlflow_url: str, bench: Bench, tmp_path: Path
+) -> None:
+    client = MlflowClient(mlflow_url)
+
+    def shipped() -> list[Run]:
+        assert bench.outbox(mlflow_url).finish(NEVER, 0)
+        (experiment,) = client.search_experiments(
+            filter_string=f"tags.`tet.experiment` = '{bench.folder.experiment_id}'"
+        )
+        return list(client.search_runs([experiment.experiment_id], f"tags.`tet.stage` = '{RESULTS_RUN}'"))
+
+    bench.commit(0, range(1, 4))
+    assert shipped() == []
+    bench.commit(1, range(1, 3))
+    (first,) = shipped()
+    assert (first.info.run_name, first.info.status) == ("results", "FINISHED")
+    file = client.download_artifacts(first.info.run_id, "comparison.json", str(tmp_path))
+    (arm,) = json.loads(Path(file).read_bytes())["arms"]
+    assert (arm["name"], arm["n"], arm["mean"]) == ("TIT", 1, 0.9)
+    (second,) = shipped()
+    assert second.info == first.info
+
+
+def test_an_error_in_the_comparison_does_not_keep_the_runs_from_mlflow(
+    mlflow_url: str, bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("an error in the statistics")
+
+    monkeypatch.setattr(described_experiment, "answer_of", fail)
+    bench.commit(0, range(1, 4))
+    bench.commit(1, range(1, 3))
+    assert bench.outbox(mlflow_url).finish(NEVER, 0)
+    (parent,), _ = runs_of(mlflow_url, bench)
+    assert parent.info.status == "FINISHED"
+    assert "an error in the statistics" in caplog.text
 
 
 def test_the_runs_of_a_stopped_chain_have_the_reason_and_the_points_so_far(mlflow_url: str, bench: Bench) -> None:
@@ -352,8 +402,8 @@ def test_a_cancelled_experiment_ships_for_a_limited_time_at_the_usual_interval(
     tries: list[str | None] = []
     ship = outbox.ship_once
 
-    def counted() -> str | None:
-        tries.append(ship())
+    def counted(**given: bool) -> str | None:
+        tries.append(ship(**given))
         return tries[-1]
 
     monkeypatch.setattr(outbox, "ship_once", counted)

@@ -95,6 +95,8 @@ def _from_mlflow(result: Fingerprint, client: MlflowClient, experiment_id: str) 
     result.num_experiments = len(experiments)
     for run in client.search_runs(experiments, max_results=1_000):
         tags = run.data.tags
+        if "tet.chain" not in tags:  # the run with the files of the comparison
+            continue
         stage = int(tags["tet.stage"]) if "tet.stage" in tags else None
         where = (tags["tet.arm"], int(tags["tet.seed"]), stage)
         result.runs[where, run.info.status] += 1

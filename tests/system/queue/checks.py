@@ -84,7 +84,8 @@ def _results(stack: LocalStack, client: MlflowClient, member: Member) -> Iterato
         if commits:
             yield "has committed epochs, and no experiment in MLflow"
         return
-    runs = list(client.search_runs([link.split("/experiments/")[1].split("/")[0]], max_results=100))
+    found = client.search_runs([link.split("/experiments/")[1].split("/")[0]], max_results=100)
+    runs = [run for run in found if "tet.chain" in run.data.tags]
     children = [run for run in runs if "tet.stage" in run.data.tags]
     parents = len(runs) - len(children)
     if (parents, len(children)) != (1, 1) and (commits or runs):

@@ -79,7 +79,7 @@ def broken_promises(search: SearchRun, planned: Sequence[Chain] = ()) -> list[st
 def _doubled_runs(search: SearchRun) -> list[str]:
     client = MlflowClient(search.stack.settings.mlflow_url)
     experiment = search.view["links"]["mlflow"].split("/experiments/")[1].split("/")[0]
-    runs = client.search_runs([experiment], max_results=1_000)
+    runs = [run for run in client.search_runs([experiment], max_results=1_000) if "tet.chain" in run.data.tags]
     keys = Counter((run.data.tags["tet.chain"], run.data.tags.get("tet.stage")) for run in runs)
     lost = {each["id"] for each in search.view["chains"]} - {chain for chain, _ in keys}
     open_ = [run.info.run_name for run in runs if run.info.status not in ("FINISHED", "KILLED")]

@@ -43,6 +43,8 @@ def _from_mlflow(results: Results, chains: dict[str, str], client: MlflowClient,
     experiments = [each.experiment_id for each in client.search_experiments(filter_string=query)]
     for run in client.search_runs(experiments, max_results=1_000):
         tags = run.data.tags
+        if "tet.chain" not in tags:  # the run with the files of the comparison
+            continue
         where = _where(chains, tags["tet.chain"], tags.get("tet.stage"))
         results.runs.setdefault(where, []).append(run.info.run_id)
         points, times = points_and_times(client, run)

@@ -2,10 +2,10 @@
 
 import pytest
 
+from service.chain_outcomes import ChainOutcome, StageOutcome
 from service.failures import FailureType
 from service.results.seeds import SeedState, seed_states, seeds_in_words
 from service.states import WorkState
-from service.store.outcomes import ChainOutcome, StageOutcome
 
 
 def row(seed: int, state: WorkState, configuration: int = 0, failure: str | None = None) -> ChainOutcome:
