@@ -156,7 +156,7 @@ BAD_URLS = {
 def test_bad_rows_and_silent_receivers_stop_no_other_delivery(
     database: Database, tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "DEADLINE_S", 0.4)
+    monkeypatch.setattr(delivery, "DEADLINE_S", 1.5)
     bad = {ended(database, url): problem for url, problem in BAD_URLS.items()}
     dripping = [ended(database, f"http://{receiver.host}/drip") for _ in range(4)]
     broken = ended(database, f"http://{receiver.host}/")
@@ -165,14 +165,14 @@ def test_bad_rows_and_silent_receivers_stop_no_other_delivery(
     good = [ended(database, f"http://{receiver.host}/") for _ in range(3)]
     start = time.monotonic()
     deliverer(database, tmp_path, "127.0.0.1,169.254.169.254").round()
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 10
     assert [row(database, each).notified_at is not None for each in good] == [True] * 3
     for experiment, problem in bad.items():
         known = row(database, experiment)
         assert known.notify_error.startswith(problem)
         assert (known.notify_tries, known.notified_at) == (1, None)
         assert known.notify_at is not None
-    late = f"{receiver.host} did not answer completely within 0.4 s"
+    late = f"{receiver.host} did not answer completely within 1.5 s"
     assert [(row(database, each).notify_error, row(database, each).notify_tries) for each in dripping] == [
         (late, 1)
     ] * 4
