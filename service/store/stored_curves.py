@@ -1,6 +1,6 @@
 """Queries about the curves of stages."""
 
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Container, Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import and_, func, select, update
@@ -100,17 +100,16 @@ class StoredCurves:
             curves = None if packed is None else unpacked(packed)
             yield CurvesOfStage(chain_id, arm, seed, number, index, of_kind, T, curves, error)
 
-    # -- experiments whose curves an earlier version did not store -------------------------------------------------
+    # -- experiments that have ended and may lack curves ------------------------------------------------------------
 
-    def to_fill(self, limit: int) -> list[str]:
+    def to_fill(self, limit: int, without: Collection[str] = ()) -> list[str]:
         """Return at most `limit` ids of experiments that have ended and whose curves may be missing."""
         ended = ExperimentRow.state.in_(TERMINAL), ExperimentRow.has_curves.is_(False)
-        return list(
-            self._session.scalars(select(ExperimentRow.id).where(*ended).order_by(ExperimentRow.id).limit(limit))
-        )
+        query = select(ExperimentRow.id).where(*ended, ExperimentRow.id.not_in(without)).order_by(ExperimentRow.id)
+        return list(self._session.scalars(query.limit(limit)))
 
     def missing(self, experiment_id: str) -> list[EndedStage]:
-        """Return the ended stages of an experiment that have committed something and have no stored curves."""
+        """Return the ended stages of an experiment that have commits, and no curves or only an error."""
         curves = and_(
             CurvesRow.experiment_id == StageRow.experiment_id,
             CurvesRow.chain_id == StageRow.chain_id,
@@ -119,7 +118,7 @@ class StoredCurves:
         query = (
             select(StageRow.chain_id, StageRow.index, StageRow.kind)
             .outerjoin(CurvesRow, curves)
-            .where(StageRow.experiment_id == experiment_id, CurvesRow.chain_id.is_(None))
+            .where(StageRow.experiment_id == experiment_id, CurvesRow.packed.is_(None))
             .where(StageRow.state.in_(DONE), StageRow.epoch > 0)
             .order_by(StageRow.chain_id, StageRow.index)
         )

@@ -1,7 +1,5 @@
 """Tests of the comparison's contract: every field against numbers that are computed by hand."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from math import sqrt
 from typing import Any
 
@@ -11,6 +9,7 @@ from scipy import stats
 from service.curves import as_text, from_text
 from service.store.repository import Repository
 from tests.integration.api.conftest import Api
+from tests.unit.service.test_curves import Point
 
 SEEDS = [0, 1, 2, 3]
 # Test accuracies of each arm by seed. The chain of TET at seed 3 has failed.
@@ -21,15 +20,6 @@ ACCURACIES = {
 }
 # What a time sweep adds to these at each T.
 AT_T = {2: -0.1, 4: 0.0}
-
-
-@dataclass
-class Point:
-    epoch: int
-    metrics: Mapping[str, float]
-    step: int | None = None
-    firing_rates: list[float] = field(default_factory=list)
-    checkpoint: str = ""
 
 
 def sweep_spec(spec: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -51,7 +41,7 @@ def play(repository: Repository, experiment_id: str) -> None:
         train = repository.work.stage(experiment_id, chain.id, 0)
         assert train is not None
         train.metrics, train.train_time_s, train.epoch = {"test/accuracy": accuracy, "test/loss": 0.5}, 8.0, 2
-        epochs = [Point(1, {"test/accuracy": accuracy + 0.01}, firing_rates=[0.5]), Point(2, train.metrics)]
+        epochs = [Point(1, {"test/accuracy": accuracy + 0.01}, firing_rates=[0.5]), Point(2, dict(train.metrics))]
         epochs[1].firing_rates = [0.1, 0.2]
         rows = [
             Point(n, {"time_sweep/accuracy": accuracy + more}, step=T) for n, (T, more) in enumerate(AT_T.items(), 1)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from service.control.curves_filler import CurvesFiller
+from service.control.curves_filler import RETRY_S, CurvesFiller
 from service.control.ingest import ingest
 from service.curves import as_text, stored_points
 from service.events import StageCurved
@@ -107,3 +107,34 @@ def test_an_experiment_without_files_says_so(desk: Desk) -> None:
     (found,) = stored(desk, experiment)
     assert (found.curves, found.error) == (None, "its files are gone")
     assert to_fill(desk) == []
+
+
+def test_a_storage_that_is_not_there_is_asked_again_later_and_nothing_is_noted(desk: Desk) -> None:
+    experiment = ended(desk)
+    chain = desk.first_chain(experiment)
+    write(desk.folder(experiment).stage(chain, 0), 2, of=2)
+    succeed(desk, experiment, chain)
+    away = desk.settings.storage.rename(desk.settings.storage.with_name("away"))
+    now = 100.0
+    filler = CurvesFiller(desk.database, desk.settings, lambda: now)
+    filler.round()
+    assert (to_fill(desk), stored(desk, experiment)) == ([experiment], [])
+    away.rename(desk.settings.storage)
+    filler.round()
+    assert stored(desk, experiment) == [], "its time has not come"
+    now += RETRY_S
+    filler.round()
+    (found,) = stored(desk, experiment)
+    assert (found.curves is not None, found.error, to_fill(desk)) == (True, "", [])
+
+
+def test_curves_that_a_driver_could_not_state_are_read_when_the_experiment_has_ended(desk: Desk) -> None:
+    experiment = ended(desk)
+    chain = desk.first_chain(experiment)
+    write(desk.folder(experiment).stage(chain, 0), 2, of=2)
+    succeed(desk, experiment, chain)
+    with desk.database.session() as repository:
+        repository.curves.put(experiment, chain, 0, None, "OSError: stale file handle")
+    CurvesFiller(desk.database, desk.settings).round()
+    (found,) = stored(desk, experiment)
+    assert (found.curves is not None, found.error) == (True, "")
