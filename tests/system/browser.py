@@ -156,7 +156,12 @@ def _check_job(
 ) -> None:
     """Look at a job's status and log; with `images`, also keep its page in Ray's dashboard."""
     job = experiment["links"]["ray"].rpartition("/")[2]
-    assert stack.ray(f"/api/jobs/{job}")["status"] == status
+    deadline = time.monotonic() + PAGE_S
+    # The experiment's outcome is stored before its driver ends.
+    while (found := stack.ray(f"/api/jobs/{job}")["status"]) == "RUNNING":
+        assert time.monotonic() < deadline, found
+        time.sleep(0.5)
+    assert found == status, found
     log = stack.ray(f"/api/jobs/{job}/logs")["logs"]
     assert "Number of trials" not in log, log
     assert " chains succeeded; " in log, log
