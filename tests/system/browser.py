@@ -13,11 +13,12 @@ import time
 from pathlib import Path
 
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from tests.local_stack import Json, LocalStack, local_stack
+from tests.system import accessibility
+from tests.system.chromium import HEIGHT, chromium
 
 TET = {"name": "tet", "lamb": 0.05, "phi": 1.0}
 ARMS = [
@@ -65,7 +66,6 @@ return [...document.querySelectorAll('.js-plotly-plot')].map(plot => ({
     top: plot.getBoundingClientRect().top, bottom: plot.getBoundingClientRect().bottom,
 }))
 """
-HEIGHT = 1100
 # MLflow's name of the button that unfolds the description.
 EXPAND = "mlflow.experiment.metadata_editor.expand_button"
 
@@ -75,32 +75,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=Path, default=None, help="folder for the screenshots")
     images = parser.parse_args().images
-    with tempfile.TemporaryDirectory(prefix="tet-browser-") as home, local_stack(Path(home)) as stack:
+    with (
+        chromium() as browser,
+        tempfile.TemporaryDirectory(prefix="tet-browser-") as home,
+        local_stack(Path(home)) as stack,
+    ):
         experiment = stack.post(SPEC).json()["id"]
         failing = stack.post(FAILING).json()["id"]
-        browser = _browser()
-        try:
-            ended = stack.await_end(experiment)
-            assert ended["state"] == "succeeded", ended["reason"]
-            _check_curves(browser, ended["links"]["mlflow"], images)
-            _check_stages(browser)
-            _check_job(stack, browser, ended, "SUCCEEDED", images)
-            failed = stack.await_end(failing)
-            assert failed["state"] == "failed", failed["reason"]
-            _check_job(stack, browser, failed, "FAILED", None)
-            assert stack.get(f"/experiments/{failing}")["state"] == "failed"
-            _check_restart(stack, failed)
-        finally:
-            browser.quit()
+        ended = stack.await_end(experiment)
+        assert ended["state"] == "succeeded", ended["reason"]
+        _check_curves(browser, ended["links"]["mlflow"], images)
+        _check_stages(browser)
+        _check_job(stack, browser, ended, "SUCCEEDED", images)
+        failed = stack.await_end(failing)
+        assert failed["state"] == "failed", failed["reason"]
+        _check_job(stack, browser, failed, "FAILED", None)
+        assert stack.get(f"/experiments/{failing}")["state"] == "failed"
+        for each in (experiment, failing):
+            _check_report(stack, browser, each, Path(home, f"{each}.html"))
+        _check_restart(stack, failed)
     print("ok")
-
-
-def _browser() -> webdriver.Chrome:
-    options = webdriver.ChromeOptions()
-    options.binary_location = "/usr/bin/chromium"
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", f"--window-size=1900,{HEIGHT}"):
-        options.add_argument(argument)
-    return webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
 
 
 def _check_curves(browser: webdriver.Chrome, link: str, images: Path | None) -> None:
@@ -138,6 +132,12 @@ def _check_stages(browser: webdriver.Chrome) -> None:
     ours = [line for line in lines if line in ("test", "train", "Model metrics") or line.startswith("layers/")]
     assert ours.index("Model metrics") < next(at for at, line in enumerate(ours) if line.startswith("layers/")), lines
     assert ours[-1].startswith("layers/"), ours
+
+
+def _check_report(stack: LocalStack, browser: webdriver.Chrome, experiment: str, file: Path) -> None:
+    """Write the report to a file; its page must have no serious accessibility fault."""
+    stack.tet("report", experiment, "-o", str(file))
+    assert not [str(fault) for fault in accessibility.faults(browser, file) if fault.is_serious]
 
 
 def _check_restart(stack: LocalStack, experiment: Json) -> None:

@@ -125,7 +125,7 @@ def driver_process(experiment_id: str, killed: psutil.Process | None = None) -> 
         time.sleep(0.1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """Start a stack on SQLite, and yield it."""
     home: Path = tmp_path_factory.mktemp("stack")
@@ -133,7 +133,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
         yield new_stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def finished(stack: LocalStack) -> Finished:
     """Run the experiment to its end, and return it."""
     answer = stack.post(SPEC, **{"Idempotency-Key": KEY})

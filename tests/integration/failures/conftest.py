@@ -211,7 +211,7 @@ def losing_actors() -> Iterator[subprocess.Popen[str]]:
         it.kill()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """Start a stack, let everything fail, and yield the scene."""
     home: Path = tmp_path_factory.mktemp("failures")

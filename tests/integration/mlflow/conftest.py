@@ -93,7 +93,7 @@ def reachable_at(url: str, port: int) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def mlflow_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start a server for all tests here, and yield its URL."""
     with mlflow_server(tmp_path_factory.mktemp("mlflow"), free_ports(1)[0]) as url:

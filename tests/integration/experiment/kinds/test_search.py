@@ -11,7 +11,7 @@ from service.storage import ExperimentFolder
 from tests.integration.experiment.conftest import REUSING, TET, ask, run_to_end
 from tests.local_stack import END_S, Json, LocalStack
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(4 * END_S)]
+pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(4 * END_S)]
 
 SPACE = {"optimizer.lr": {"log_range": [1e-5, 1e-2]}, "arms.TET.loss.lamb": {"choice": [0.0, 0.5]}}
 ARMS = [

@@ -11,7 +11,7 @@ from tests.integration.experiment.conftest import SPEC, Finished, driver_process
 from tests.local_stack import END_S, Json, LocalStack
 
 # The test waits for six states one after the other, in addition to its fixtures.
-pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(8 * END_S)]
+pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(8 * END_S)]
 
 
 def stages(view: Json) -> list[Json]:

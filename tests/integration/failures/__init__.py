@@ -1,0 +1,1 @@
+"""Tests of failures, on one stack on which everything fails."""

@@ -1,0 +1,1 @@
+"""Tests of the shipping to an MLflow server."""
