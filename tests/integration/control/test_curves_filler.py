@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from service.control.curves_filler import RETRY_S, CurvesFiller
+from service.control.curves_filler import CurvesFiller
+from service.control.filler import RETRY_S
 from service.control.ingest import ingest
 from service.curves import as_text, stored_points
 from service.events import StageCurved
