@@ -224,3 +224,8 @@ class ComparisonView(BaseModel):
         [], description="What a reader of the numbers must know, in words; other fields hold the same facts."
     )
     front: FrontView | None = Field(None, description="The front of a search with two goals; else null.")
+
+    def pairs(self) -> list[tuple[str, PairedDifferenceView]]:
+        """Return all pairs, each with the name of its arm; none for a quantity that has a value at each T."""
+        first = [(arm.name, arm.versus_baseline) for arm in self.arms if arm.versus_baseline is not None]
+        return [*first, *((each.arm, each.versus) for each in self.further_pairs)]
