@@ -48,6 +48,8 @@ Values = NDArray[np.float64]
 class ResampledDifference:
     """The paired difference of two arms with what other seeds and other test samples would change.
 
+    It is stored by the names of its attributes: they do not change, and a new one needs a default.
+
     Attributes:
         n: The number of seeds that both arms have.
         num_samples: N, the number of test samples; 0 for n = 0.
