@@ -23,7 +23,6 @@ from service.results.notes import (
     notes_of_unpublished,
     notes_of_verdicts,
 )
-from service.results.pairs_to_resample import lacking, pairs_to_resample
 from service.results.quantities import DEFAULT, Quantity, Source, arm_of, quantity_of
 from service.results.tried import Tried, best_by_arm, chosen_chains, tried_by_arm
 from service.results.values import values_by_T, values_of, with_values
@@ -92,7 +91,12 @@ def comparison_view(
         front = front_view(spec.search, read.chains, tried) if quantity == DEFAULT else None
         view = view.model_copy(update={"arms": chosen, "front": front})
     verdicts = notes_of_verdicts(compared, quantity.unit, digits_in(view), question.margin, used)
-    notes = [*verdicts, *notes_of(view), *_notes_on_data(read, decides=decides), *_notes_on_resampling(read, fitting)]
+    notes = [
+        *verdicts,
+        *notes_of(view),
+        *_notes_on_data(read, decides=decides),
+        *_notes_on_resampling(read, compared, fitting),
+    ]
     view = view.model_copy(update={"verdicts": verdicts, "notes": notes})
     if quantity.name in (DEFAULT.name, BEST_TEST):
         return _with_published(view, read.row.preset, spec, compared)
@@ -118,11 +122,19 @@ def _notes_on_data(read: _Read, *, decides: bool) -> list[str]:
     ]
 
 
-def _notes_on_resampling(read: _Read, fitting: Sequence[ResampledPair]) -> list[str]:
-    is_filled = read.quantity != DEFAULT or read.row.has_resampled or read.row.state not in TERMINAL
-    if not is_filled:
-        is_filled = not lacking(pairs_to_resample(read.spec, read.chains), read.resampled)
-    return notes_of_resampling(fitting, is_filled=is_filled)
+def _notes_on_resampling(read: _Read, compared: Comparison, fitting: Sequence[ResampledPair]) -> list[str]:
+    """Return why pairs have no intervals over test samples.
+
+    Args:
+        read: What was read.
+        compared: The comparison.
+        fitting: The resampled pairs that fit it.
+    """
+    if read.quantity != DEFAULT or read.row.has_resampled or read.row.state not in TERMINAL:
+        return notes_of_resampling(fitting)
+    wanted = {(pair.arm, pair.to) for pair in read.spec.pairs}
+    wanted &= {(arm, versus.to) for arm, versus in compared.pairs() if versus.difference is not None}
+    return notes_of_resampling(fitting, is_filled=wanted <= {(each.arm, each.to) for each in fitting})
 
 
 def _read(context: Context, experiment_id: str, quantity_name: str) -> _Read:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from math import sqrt
 from typing import Any
 
+import numpy as np
 import pytest
 
 from service.control.filler import RETRY_S
@@ -12,11 +13,13 @@ from service.control.ingest import ingest
 from service.control.resampling_filler import ResamplingFiller
 from service.events import EVENT, AnyEvent, PairResampled
 from service.plan import plan
+from service.results.answering import answer_of
 from service.runner.chains.event_file import EventFile
 from service.runner.chains.ledger import Ledger
+from service.runner.chains.outcomes_so_far import outcomes_so_far
 from service.runner.chains.resampler import Resampler
 from service.spec import Experiment, parse
-from service.states import ExperimentState
+from service.states import ExperimentState, WorkState
 from service.storage import ExperimentFolder, StageFolder
 from tests.integration.api.conftest import Api
 from tests.integration.api.test_comparing import asked
@@ -139,6 +142,9 @@ def test_the_bits_of_the_test_samples_become_intervals_in_the_answer(run: Run) -
     before["arms"][1]["versus_baseline"].pop("resampled")
     assert after == before, "nothing else of the answer changes"
     assert run.resampled(quantity="train_time_s") is None
+    for_mlflow = answer_of(run.spec, outcomes_so_far(run.ledger), run.resampler.known)
+    assert for_mlflow.arms[1].versus_baseline is not None
+    assert for_mlflow.arms[1].versus_baseline.model_dump()["resampled"] == BY_HAND
     stream = {event.type for event in _stream(run)}
     assert "stage" in stream
     assert "resampled" not in stream
@@ -228,21 +234,15 @@ def of_three_samples(run: Run) -> None:
 
 def of_another_network(run: Run) -> None:
     attempt = begin(run.stage("TET", 1))
-    bits = attempt.write_sample_bits(1, _array(1, 1))
+    bits = attempt.write_sample_bits(1, np.array([1, 1], np.bool_))
     metrics = {"test/accuracy": 0.5, "epoch_time_s": 1.0}
     attempt.commit(epoch=1, epochs=1, at_ms=1, metrics=metrics, weights_sha256="01", sample_bits=bits)
-    attempt.finish(state="succeeded", at_ms=2)  # type: ignore[arg-type]
+    attempt.finish(state=WorkState.SUCCEEDED, at_ms=2)
 
 
 def gone(run: Run) -> None:
     write_tested(run.stage("TET", 1), 1, 0)
     (run.stage("TET", 1).attempt(1) / "sample-bits-000001.json").unlink()
-
-
-def _array(*values: int) -> Any:
-    import numpy as np
-
-    return np.array(values, np.bool_)
 
 
 @pytest.mark.parametrize(
