@@ -14,6 +14,7 @@ from service.failures import Failure, FailureSummary
 from service.reasons import ReasonKind
 from service.spec.blocks import Resources
 from service.states import Cleanup, ExperimentState, Wanted, WorkState
+from service.statistics.resampling import ResampledDifference
 
 
 def utc_now() -> datetime:
@@ -100,6 +101,21 @@ class StageCurved(Event):
     error: str = ""
 
 
+class PairResampled(Event):
+    """A pair of arms, resampled over the seeds that its difference rests on and over the test samples.
+
+    `result` is None if it could not be computed, and `error` says why. The same seeds give the same result. The stream
+    that clients follow does not have this event.
+    """
+
+    type: Literal["resampled"] = "resampled"
+    arm: str
+    to: str
+    seeds: list[int]
+    result: ResampledDifference | None
+    error: str = ""
+
+
 class ChainConfigured(Event):
     """The values that a search proposed for a chain.
 
@@ -180,6 +196,7 @@ AnyEvent = Annotated[
     | RunFound
     | StageChanged
     | StageCurved
+    | PairResampled
     | ChainConfigured
     | ChainChanged
     | OutboxChanged

@@ -28,6 +28,35 @@ class MissingSeedsView(BaseModel):
     seeds: list[int]
 
 
+class BoundsView(BaseModel):
+    """The bounds of an interval; null if there are none."""
+
+    low: float | None
+    high: float | None
+
+
+class ResampledView(BaseModel):
+    """What other test samples would change: a bootstrap over the seeds of `differences` and over the test samples."""
+
+    num_samples: int = Field(description="The number of test samples.")
+    other_samples: BoundsView = Field(
+        description="95 % interval for these very networks: what would they give on other test samples of the same "
+        "kind?"
+    )
+    other_seeds_and_samples: BoundsView = Field(
+        description="95 % interval for the methods: what would other seeds give on other test samples? Without bounds "
+        "below three seeds. `low` and `high` of the pair say what other seeds would give on these very test samples."
+    )
+    std_of_test_set: float | None = Field(
+        description="The part of the standard deviation of `differences` that is the finite test set's: with an "
+        "endless test set it would vanish. Null below two seeds."
+    )
+    share_of_test_set: float | None = Field(
+        description="Its share of the variance of `differences`, at most 1; null below two seeds, and if all "
+        "differences are equal."
+    )
+
+
 class PairedDifferenceView(BaseModel):
     """An arm's values minus those of the arm `to`, over the `n` seeds present in both."""
 
@@ -71,6 +100,12 @@ class PairedDifferenceView(BaseModel):
         None,
         description="The seed that decided the pair; later seeds are not used. Null until then, and if the seeds are a "
         "list.",
+    )
+    resampled: ResampledView | None = Field(
+        None,
+        description="The bootstrap beside the t interval, for the test accuracy after the last epoch and the spec's "
+        "own pairs. Null until the pair's chains or the experiment have ended, and if it could not be computed: then "
+        "`notes` says why.",
     )
     reason: str | None = Field(
         description="Why the arms are not paired, so that there are no numbers; null if there is a difference."
@@ -189,3 +224,8 @@ class ComparisonView(BaseModel):
         [], description="What a reader of the numbers must know, in words; other fields hold the same facts."
     )
     front: FrontView | None = Field(None, description="The front of a search with two goals; else null.")
+
+    def pairs(self) -> list[tuple[str, PairedDifferenceView]]:
+        """Return all pairs, each with the name of its arm; none for a quantity that has a value at each T."""
+        first = [(arm.name, arm.versus_baseline) for arm in self.arms if arm.versus_baseline is not None]
+        return [*first, *((each.arm, each.versus) for each in self.further_pairs)]

@@ -12,6 +12,7 @@ from service.answers.chances import ChanceView, chance_in_a_word
 from service.answers.comparisons import ArmResultView, ChoiceView, ComparisonView, FrontView, PairedDifferenceView
 from service.answers.experiments import ExperimentSummary, ExperimentView
 from service.answers.in_units import name_of_unit, written
+from service.answers.resampled_words import resampled_in_words
 from service.answers.rounding import digits_of, paired_means, percent, points
 from service.answers.units import Unit
 from service.cli.progress import ChainProgress, configuration_text
@@ -66,6 +67,11 @@ def comparison_tables(compared: ComparisonView) -> list[Table]:
     if compared.by_T:
         return [_arms_table(compared, at.arms, f"at T={at.T}") for at in compared.by_T]
     return [_arms_table(compared, compared.arms)]
+
+
+def comparison_lines(compared: ComparisonView) -> list[str]:
+    """Return the lines below the tables of a comparison: what other test samples would change, and the notes."""
+    return [*resampled_in_words(compared), *compared.notes]
 
 
 def _arms_table(compared: ComparisonView, arms: Sequence[ArmResultView], where: str = "") -> Table:

@@ -179,8 +179,8 @@ def follow_to_end(client: Client, experiment_id: str) -> None:
 def _print_comparison(compared: ComparisonView) -> None:
     for table in rendering.comparison_tables(compared):
         out.print(table)
-    for note in compared.notes:
-        out.print(note, markup=False, soft_wrap=True)
+    for line in rendering.comparison_lines(compared):
+        out.print(line, markup=False, soft_wrap=True)
     if compared.front is not None:
         out.print(rendering.front_table(compared.front))
 

@@ -27,6 +27,7 @@ from service.control.deliverer import Deliverer
 from service.control.housekeeper import Housekeeper
 from service.control.jobs import RayJobs, token_from
 from service.control.reconciler import Reconciler
+from service.control.resampling_filler import ResamplingFiller
 from service.settings import Settings
 from service.store.database import Database
 from service.times import log_to
@@ -66,6 +67,7 @@ def _work(database: Database, settings: Settings, ended: threading.Event) -> Non
             Housekeeper(database, settings),
             Deliverer(database, settings),
             CurvesFiller(database, settings),
+            ResamplingFiller(database, settings),
         )
         for part in parts:
             part.start()

@@ -19,11 +19,13 @@ from service.events import (
     MlflowExperimentFound,
     OutboxChanged,
     Outcome,
+    PairResampled,
     RunFound,
     StageChanged,
     StageCurved,
 )
 from service.reasons import NO_REASON, Reason, ReasonKind, cancelled, failed, waits_for_mlflow
+from service.resampled_pairs import ResampledPair
 from service.states import RESTING, TERMINAL, WORK_TRANSITIONS, ExperimentState, Wanted, WorkState
 from service.storage import ExperimentFolder
 from service.store.database import Database
@@ -128,6 +130,11 @@ def _store_effect(repository: Repository, row: ExperimentRow, event: AnyEvent) -
             _apply_outbox(row, event)
         case StageCurved():
             _apply_curves(repository, row.id, event)
+            return False
+        case PairResampled():
+            repository.resampled.put(
+                row.id, ResampledPair(event.arm, event.to, tuple(event.seeds), event.result, event.error)
+            )
             return False
         case DriverStarted():
             pass

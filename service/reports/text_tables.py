@@ -30,6 +30,12 @@ _BESIDE = (
     "p of sign flips: assumes no normal distribution. d_z: mean difference over its standard deviation. Detectable: "
     "the difference that the test would have found with a probability of 80 %."
 )
+_RESAMPLED = (
+    "95 % intervals of a bootstrap. The interval of the table above says what other seeds would give on this very test "
+    "set. Other samples: what would these networks give on other test samples of the same kind? Other seeds and "
+    "samples: what would the methods give? Test set's share: how much of the variance between seeds is that of the "
+    "finite test set; a larger one would remove it."
+)
 # Names for people; other quantities have the name that the API uses.
 _NAMES = {
     "test/accuracy_best_test_epoch": "test accuracy at the best test epoch",
@@ -84,13 +90,14 @@ class TextTable:
 
 
 def result_tables(report: ReportView) -> list[TextTable]:
-    """Return the tables of the results, those of a paper: arms, pairs, other quantities, time sweeps, flatness."""
+    """Return the tables of the results, those of a paper, from the arms and pairs to the flatness of landscapes."""
     return [table.cut() for table in _result_tables(report) if table.rows]
 
 
 def _result_tables(report: ReportView) -> Iterator[TextTable]:
     yield arms_table(report.comparison)
     yield pairs_table(report.comparison, is_growing=isinstance(report.spec.get("seeds"), Mapping))
+    yield resampled_table(report.comparison)
     yield _quantities_table(report.further)
     for compared in report.further:
         if compared.by_T:
@@ -137,9 +144,7 @@ def pairs_table(compared: ComparisonView, *, is_growing: bool) -> TextTable:
     unit = name_of_difference(compared.unit)
     tests = ("p", "p of all pairs", "p of sign flips", "d_z", "detectable")
     columns = ("arm minus other arm", "n", "difference", "interval", *tests, "verdict")
-    pairs = [(arm.name, arm.versus_baseline) for arm in compared.arms if arm.versus_baseline is not None]
-    pairs += [(each.arm, each.versus) for each in compared.further_pairs]
-    rows = tuple(_pair_row(arm, versus, compared.unit, digits) for arm, versus in pairs)
+    rows = tuple(_pair_row(arm, versus, compared.unit, digits) for arm, versus in compared.pairs())
     note = f"{_GROWING if is_growing else _FIXED} {_BESIDE}"
     return TextTable(
         "pairs", f"Paired differences in {unit}", columns, rows, frozenset({0, 9}), note, frozenset({4, 6, 8})
@@ -159,6 +164,27 @@ def _pair_row(arm: str, versus: PairedDifferenceView, unit: Unit, digits: int) -
         written(versus.detectable, unit, digits) if versus.detectable is not None else NONE,
         versus.verdict.replace("_", " ") + (f": {versus.reason}" if versus.reason else ""),
     )
+
+
+def resampled_table(compared: ComparisonView) -> TextTable:
+    """Return what other test samples would change in the pairs of arms, as far as it is known."""
+    digits = _digits(compared.arms, compared.unit)
+    columns = ("arm minus other arm", "test samples", "other samples", "other seeds and samples", "test set's share")
+    rows = tuple(
+        (
+            f"{arm} minus {versus.to}",
+            f"{found.num_samples:,}",
+            *(
+                _interval(bounds.low, bounds.high, compared.unit, digits, signed=True)
+                for bounds in (found.other_samples, found.other_seeds_and_samples)
+            ),
+            NONE if found.share_of_test_set is None else f"{found.share_of_test_set:.0%}",
+        )
+        for arm, versus in compared.pairs()
+        if (found := versus.resampled) is not None
+    )
+    title = f"The same differences on other test samples, in {name_of_difference(compared.unit)}"
+    return TextTable("resampled", title, columns, rows, note=_RESAMPLED)
 
 
 def _quantities_table(further: Sequence[ComparisonView]) -> TextTable:

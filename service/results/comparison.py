@@ -116,6 +116,11 @@ class Comparison:
     arms: tuple[ArmResult, ...]
     further_pairs: tuple[FurtherPair, ...] = ()
 
+    def pairs(self) -> list[tuple[str, PairedDifference]]:
+        """Return all pairs, each with the name of its arm."""
+        first = [(arm.name, arm.versus_baseline) for arm in self.arms if arm.versus_baseline is not None]
+        return [*first, *((each.arm, each.versus) for each in self.further_pairs)]
+
 
 @dataclass(frozen=True)
 class ComparedArm:

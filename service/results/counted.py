@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from service.answers.comparisons import ComparisonView, PairedDifferenceView
+from service.answers.comparisons import ComparisonView
 from service.chain_outcomes import ChainOutcome
 from service.figures.figure_data import ArmSeries, FigureData, PairDifferences, TriedPoint
 from service.results.tried import Tried, best_by_arm, tried_by_arm
@@ -71,14 +71,8 @@ def _series(stage: CurvesOfStage) -> ArmSeries:
     )
 
 
-def paired_views(compared: ComparisonView) -> list[tuple[str, PairedDifferenceView]]:
-    """Return all pairs of a comparison, each with the name of its arm."""
-    pairs = [(arm.name, arm.versus_baseline) for arm in compared.arms if arm.versus_baseline is not None]
-    return [*pairs, *((each.arm, each.versus) for each in compared.further_pairs)]
-
-
 def _pairs(compared: ComparisonView) -> Iterator[PairDifferences]:
-    for arm, versus in paired_views(compared):
+    for arm, versus in compared.pairs():
         if versus.difference is not None:
             yield PairDifferences(
                 arm,

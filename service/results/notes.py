@@ -1,6 +1,6 @@
 """Notes to a comparison: what a reader of the numbers must know. Accuracies are in percent, as in all texts."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from service.answers.chances import chance_in_words
 from service.answers.comparisons import ArmResultView, ComparisonView
@@ -9,6 +9,7 @@ from service.answers.rounding import digits_of, paired_means, percent
 from service.answers.units import Unit
 from service.presets.catalogue import Published
 from service.presets.recipe import Difference
+from service.resampled_pairs import ResampledPair
 from service.results.comparison import Comparison
 from service.results.growing import GrowingRule
 from service.results.seeds import MissingSeeds, missing_in_words, seeds_in_words
@@ -17,6 +18,8 @@ from service.statistics.verdict import JudgedPair, Wording, sentence
 
 # The largest number of differences from a preset that a note lists. The note counts the others.
 MAX_DIFFERENCES = 8
+# The largest number of pairs that a note names. The note counts the others.
+MAX_PAIRS = 6
 
 
 def notes_of(view: ComparisonView) -> list[str]:
@@ -42,8 +45,7 @@ def notes_of_verdicts(
         margin: The largest difference that does not count; None: equivalence was not tested.
         rule: What decides a pair, if seeds are added until then; None: the seeds are fixed.
     """
-    pairs = [(arm.name, arm.versus_baseline) for arm in compared.arms if arm.versus_baseline is not None]
-    pairs += [(each.arm, each.versus) for each in compared.further_pairs]
+    pairs = compared.pairs()
     return [
         sentence(name, versus.to, versus.judged, _wording(unit, digits, versus.judged), margin, len(pairs))
         if rule is None
@@ -80,6 +82,27 @@ def notes_of_curves(errors: Sequence[tuple[str, int]], *, are_filled: bool) -> l
         f"{count} stage(s) have no curves, and no value that follows from them: {error}" for error, count in errors
     ]
     return failed if are_filled else [*failed, "the curves of this experiment are being read from storage; ask again"]
+
+
+def notes_of_resampling(pairs: Iterable[ResampledPair], *, is_filled: bool = True) -> list[str]:
+    """Return why pairs have no intervals over test samples, each reason with its pairs.
+
+    Args:
+        pairs: The resampled pairs that fit the comparison.
+        is_filled: Whether the missing pairs of an experiment that has ended were looked for in storage.
+    """
+    by_error: dict[str, list[str]] = {}
+    for each in pairs:
+        if each.result is None:
+            by_error.setdefault(each.error, []).append(f"{each.arm} minus {each.to}")
+    failed = [f"no interval over other test samples for {_listed(names)}: {error}" for error, names in by_error.items()]
+    soon = "the intervals over other test samples are being computed from storage; ask again"
+    return failed if is_filled else [*failed, soon]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_PAIRS:,} more" if len(names) > MAX_PAIRS else ""
+    return ", ".join(names[:MAX_PAIRS]) + more
 
 
 def _survivors(arm: ArmResultView) -> Iterator[str]:

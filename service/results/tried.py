@@ -70,6 +70,17 @@ def last_metrics(chain: ChainOutcome) -> Mapping[str, float]:
     return next((stage.metrics for stage in reversed(chain.stages) if stage.kind == "train"), {})
 
 
+def last_train_stage(chain: ChainOutcome) -> int | None:
+    """Return the index of a chain's last train stage; None if it has none."""
+    return next((stage.index for stage in reversed(chain.stages) if stage.kind == "train"), None)
+
+
+def chosen_chains(chains: Iterable[ChainOutcome], best: Mapping[str, Tried]) -> dict[tuple[str, int], ChainOutcome]:
+    """Return the chain that stands for each arm at each seed: that of the arm's chosen configuration."""
+    number = {arm: tried.number for arm, tried in best.items()}
+    return {(chain.arm, chain.seed): chain for chain in chains if number.get(chain.arm) == chain.configuration}
+
+
 def _test_set(chain: ChainOutcome) -> ClassCounts | None:
     """Return the counts of the test set of a chain's last train stage; None if they were not recorded."""
     stored = next((stage.test_set for stage in reversed(chain.stages) if stage.kind == "train"), None)

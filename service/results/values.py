@@ -6,7 +6,7 @@ from dataclasses import replace
 from service.chain_outcomes import ChainOutcome
 from service.results.comparison import ComparedArm
 from service.results.quantities import Quantity, Source
-from service.results.tried import last_metrics
+from service.results.tried import last_metrics, last_train_stage
 from service.store.repository import Repository
 
 # The value of each chain, by its id.
@@ -31,7 +31,7 @@ def values_of(
             found = {chain.id: sum(stage.train_time_s for stage in chain.stages) for chain in chains}
         case Source.SUMMARY:
             summaries = repository.curves.summaries(experiment_id, quantity.name)
-            last = {chain.id: _last_train_stage(chain) for chain in chains}
+            last = {chain.id: last_train_stage(chain) for chain in chains}
             found = {chain: None if index is None else summaries.get((chain, index)) for chain, index in last.items()}
         case Source.ENERGY:
             found = dict(repository.outcomes.last_rows(experiment_id, "energy", quantity.name))
@@ -72,7 +72,3 @@ def with_values(
         )
         for arm in arms
     ]
-
-
-def _last_train_stage(chain: ChainOutcome) -> int | None:
-    return next((stage.index for stage in reversed(chain.stages) if stage.kind == "train"), None)

@@ -27,6 +27,7 @@ from service.runner.chains.journal import PairJournal, StudyJournal
 from service.runner.chains.ledger import Ledger
 from service.runner.chains.outcomes_so_far import outcomes_so_far
 from service.runner.chains.referee import Referee
+from service.runner.chains.resampler import Resampler
 from service.runner.chains.study import Study
 from service.runner.outcome import announce_cancelled, outcome_of
 from service.runner.shipping.arms_table import arm_rows, in_lines
@@ -115,13 +116,15 @@ def _drive(
     board, ledger = books.board, books.ledger
     runs = MlflowRuns(arguments.mlflow_url, arguments.experiment, spec.name, spec.description)
     refusals = Refusals(arguments.tracking_patience)
-    page = DescribedExperiment(spec, ledger, runs, arguments.links())
+    page = DescribedExperiment(spec, ledger, books.resampler, runs, arguments.links())
     outbox = Outbox(arguments.experiment, ledger, runs, events, folder.spec, refusals, page)
     outbox.start()
     if not board.over:
         assignment = Assignment(arguments.experiment, spec, folder, arguments.data, arguments.attempt)
         stopping = Stopping(StopWindow(cancelled, arguments.stop_window), takeover)
         Campaign(assignment, books, stopping, trainable).run()
+    # A cancelled driver must end soon: what it leaves out is computed when the experiment has ended.
+    books.resampler.finish(lambda: cancelled.is_set() or takeover.has_come())
     shipped = outbox.finish(cancelled, CANCEL_SHIPPING_S, takeover.has_come)
     if takeover.has_come():
         return None
@@ -131,16 +134,17 @@ def _drive(
         outcome = Outcome(state=ExperimentState.CANCELLED, reason="cancelled while it ran")
     else:
         outcome = outcome_of(books, outbox)
-    _log_answer(spec, ledger)
+    _log_answer(spec, books)
     events.append(outcome)
     events.close()
     return outcome
 
 
-def _log_answer(spec: Experiment, ledger: Ledger) -> None:
+def _log_answer(spec: Experiment, books: Bookkeeping) -> None:
     """Log the arms, the verdict on each pair, and the notes. An error must not keep the experiment from its end."""
     try:
-        for line in (*in_lines(arm_rows(ledger)), *answer_of(spec, outcomes_so_far(ledger)).notes):
+        answer = answer_of(spec, outcomes_so_far(books.ledger), books.resampler.known)
+        for line in (*in_lines(arm_rows(books.ledger)), *answer.notes):
             log.info("%s", line)
     except Exception:  # nothing depends on these lines
         log.exception("the answer cannot be computed")
@@ -154,7 +158,8 @@ def _open_books(spec: Experiment, folder: ExperimentFolder, events: EventFile, g
     referee = Referee(spec, ledger, PairJournal(folder.decided))
     referee.begin()
     ledger.announce_all()
-    return Bookkeeping(make_board(ledger, study, referee), ledger, study, referee)
+    resampler = Resampler(spec, ledger, folder, events)
+    return Bookkeeping(make_board(ledger, study, referee), ledger, study, referee, resampler)
 
 
 def _log_to(file: Path) -> None:

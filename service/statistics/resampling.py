@@ -39,12 +39,16 @@ _LEAST_SEEDS = 3
 _NOTHING = Interval(None, None)
 
 Bits = NDArray[np.bool_]
+# Differences of bits, -1, 0 or 1: `[n, N]`.
+Signs = NDArray[np.int8]
 Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class ResampledDifference:
     """The paired difference of two arms with what other seeds and other test samples would change.
+
+    It is stored by the names of its attributes: they do not change, and a new one needs a default.
 
     Attributes:
         n: The number of seeds that both arms have.
@@ -121,11 +125,11 @@ def resampled_difference(arm: Mapping[int, Bits], other: Mapping[int, Bits]) -> 
     sizes = {len(bits[seed]) for bits in (arm, other) for seed in seeds}
     if len(sizes) > 1 or 0 in sizes:
         raise ValueError(f"the arms have bits of {sorted(sizes)} test samples; they must have the same test set")
-    x = np.stack([arm[seed].astype(np.float64) - other[seed].astype(np.float64) for seed in seeds])
+    x = np.stack([arm[seed].astype(np.int8) - other[seed].astype(np.int8) for seed in seeds])
     return _resampled(x)
 
 
-def _resampled(x: Values) -> ResampledDifference:
+def _resampled(x: Signs) -> ResampledDifference:
     n, num_samples = x.shape
     mean = float(x.mean())
     samples = _over_samples(x.mean(0))
@@ -161,14 +165,17 @@ class _Parts:
     share_of_samples: float
 
     @staticmethod
-    def of(x: Values) -> "_Parts | None":
+    def of(x: Signs) -> "_Parts | None":
         """Return the parts; None below two seeds or two samples."""
         n, num_samples = x.shape
         if n < 2 or num_samples < 2:
             return None
         by_seed, by_sample = x.mean(1), x.mean(0)
-        left = x - by_seed[:, None] - by_sample + x.mean()
-        var_e = float((left**2).sum()) / ((n - 1) * (num_samples - 1))
+        mean = x.mean()
+        # Seed by seed: a matrix of floats would take eight times the memory of `x`.
+        around = by_sample - mean
+        left = sum(float(np.square(row - at_seed - around).sum()) for row, at_seed in zip(x, by_seed, strict=True))
+        var_e = left / ((n - 1) * (num_samples - 1))
         of_samples = float(by_sample.var(ddof=1))
         own = max(0.0, of_samples - var_e / n)
         seeds = float(by_seed.var(ddof=1))

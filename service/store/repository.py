@@ -7,6 +7,7 @@ from service.store.experiment_queries import Experiments
 from service.store.outcomes import Outcomes
 from service.store.requests import Requests
 from service.store.stored_curves import StoredCurves
+from service.store.stored_resampled import StoredResampled
 from service.store.sums import Sums
 from service.store.transitions import Transitions
 from service.store.upkeep import Upkeep
@@ -24,6 +25,7 @@ class Repository:
         work: Reads and changes chains and stages.
         outcomes: Reads the chains and stages that results are computed from.
         curves: Stores and reads the curves of stages.
+        resampled: Stores and reads the resampled pairs of arms.
         sums: Adds up totals over the chains of an experiment.
         events: The stream of events that clients follow.
         event_offsets: The offsets up to which the drivers' event files have been read.
@@ -41,6 +43,7 @@ class Repository:
         self.work = Work(session)
         self.outcomes = Outcomes(session)
         self.curves = StoredCurves(session)
+        self.resampled = StoredResampled(session)
         self.sums = Sums(session)
         self.verifications = Verifications(session, self.experiments)
         self.upkeep = Upkeep(session)

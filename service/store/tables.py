@@ -20,6 +20,7 @@ class Table(DeclarativeBase):
         dict[str, Any]: JSON(),
         dict[str, str]: JSON(),
         list[dict[str, Any]]: JSON(),
+        list[int]: JSON(),
     }
 
 
@@ -85,6 +86,8 @@ class ExperimentRow(Table):
     notified_at: Mapped[datetime | None]
     # Whether the curves of all stages that have ended are stored, as far as they exist.
     has_curves: Mapped[bool] = mapped_column(Boolean, default=False)
+    # Whether the resampled pairs that were missing when the experiment had ended were computed from storage.
+    has_resampled: Mapped[bool] = mapped_column(Boolean, default=False)
 
     __table_args__ = (Index("ix_experiments_newest", "created_at", "id"),)
 
@@ -220,6 +223,21 @@ class CurvesRow(Table):
             name="fk_curves_stage",
         ),
     )
+
+
+class ResampledPairRow(Table):
+    """A pair of arms, resampled over seeds and test samples; see `service.resampled_pairs.ResampledPair`."""
+
+    __tablename__ = "resampled_pairs"
+
+    experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"), primary_key=True)
+    arm: Mapped[str] = mapped_column(String(80), primary_key=True)
+    to: Mapped[str] = mapped_column(String(80), primary_key=True)
+    seeds: Mapped[list[int]]
+    # In the form of `service.statistics.resampling.ResampledDifference`; None if it could not be computed.
+    result: Mapped[dict[str, Any] | None]
+    # Why there is no result; empty if there is one.
+    error: Mapped[str] = mapped_column(Text, default="")
 
 
 class EventRow(Table):

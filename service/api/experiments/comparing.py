@@ -11,18 +11,20 @@ from service.chain_outcomes import ChainOutcome
 from service.curves import BEST_TEST
 from service.presets.catalogue import presets
 from service.presets.recipe import differences_from, test_set_differences
-from service.results.answering import arms_of, digits_in, named_pairs, view_of
+from service.resampled_pairs import ResampledPair
+from service.results.answering import arms_of, digits_in, fitting_pairs, named_pairs, view_of, with_resampled
 from service.results.comparison import ComparedArm, Comparison, Question, compare_arms, compare_at_each_T
 from service.results.growing import growing_rule
 from service.results.notes import (
     note_of_counted_seeds,
     notes_of,
     notes_of_curves,
+    notes_of_resampling,
     notes_of_unpublished,
     notes_of_verdicts,
 )
 from service.results.quantities import DEFAULT, Quantity, Source, arm_of, quantity_of
-from service.results.tried import Tried, best_by_arm, tried_by_arm
+from service.results.tried import Tried, best_by_arm, chosen_chains, tried_by_arm
 from service.results.values import values_by_T, values_of, with_values
 from service.spec import Experiment, parse
 from service.states import TERMINAL
@@ -31,7 +33,10 @@ from service.store.tables import ExperimentRow
 
 @dataclass(frozen=True)
 class _Read:
-    """What a comparison reads from the database. `values` are those of the chains, at each T or at None."""
+    """What a comparison reads from the database.
+
+    `values` are those of the chains, at each T or at None. `resampled` is empty for a quantity that is not resampled.
+    """
 
     row: ExperimentRow
     spec: Experiment
@@ -39,6 +44,7 @@ class _Read:
     chains: Sequence[ChainOutcome]
     values: Mapping[int | None, Mapping[str, float]]
     errors: Sequence[tuple[str, int]]
+    resampled: Sequence[ResampledPair]
 
 
 def comparison_view(
@@ -78,13 +84,19 @@ def comparison_view(
         arms = with_values(arms, _chain_ids(read.chains, best), read.values[None])
     used = rule if decides else None
     compared = compare_arms(arms, to, used, question)
-    view = view_of(compared, quantity)
+    fitting = fitting_pairs(compared, read.resampled)
+    view = with_resampled(view_of(compared, quantity), fitting)
     if spec.search is not None:
         chosen = [with_choice(arm, best.get(arm.name), tried.get(arm.name, [])) for arm in view.arms]
         front = front_view(spec.search, read.chains, tried) if quantity == DEFAULT else None
         view = view.model_copy(update={"arms": chosen, "front": front})
     verdicts = notes_of_verdicts(compared, quantity.unit, digits_in(view), question.margin, used)
-    notes = [*verdicts, *notes_of(view), *_notes_on_data(read, decides=decides)]
+    notes = [
+        *verdicts,
+        *notes_of(view),
+        *_notes_on_data(read, decides=decides),
+        *_notes_on_resampling(read, compared, fitting),
+    ]
     view = view.model_copy(update={"verdicts": verdicts, "notes": notes})
     if quantity.name in (DEFAULT.name, BEST_TEST):
         return _with_published(view, read.row.preset, spec, compared)
@@ -110,6 +122,21 @@ def _notes_on_data(read: _Read, *, decides: bool) -> list[str]:
     ]
 
 
+def _notes_on_resampling(read: _Read, compared: Comparison, fitting: Sequence[ResampledPair]) -> list[str]:
+    """Return why pairs have no intervals over test samples.
+
+    Args:
+        read: What was read.
+        compared: The comparison.
+        fitting: The resampled pairs that fit it.
+    """
+    if read.quantity != DEFAULT or read.row.has_resampled or read.row.state not in TERMINAL:
+        return notes_of_resampling(fitting)
+    wanted = {(pair.arm, pair.to) for pair in read.spec.pairs}
+    wanted &= {(arm, versus.to) for arm, versus in compared.pairs() if versus.difference is not None}
+    return notes_of_resampling(fitting, is_filled=wanted <= {(each.arm, each.to) for each in fitting})
+
+
 def _read(context: Context, experiment_id: str, quantity_name: str) -> _Read:
     """Read the chains of an experiment and their values, in one transaction."""
     with context.database.reading() as repository:
@@ -123,7 +150,8 @@ def _read(context: Context, experiment_id: str, quantity_name: str) -> _Read:
             values |= values_by_T(repository, experiment_id, quantity)
         elif quantity != DEFAULT:
             values[None] = values_of(repository, experiment_id, chains, quantity)
-        return _Read(row, spec, quantity, chains, values, repository.curves.errors(experiment_id))
+        resampled = repository.resampled.of(experiment_id) if quantity == DEFAULT else []
+        return _Read(row, spec, quantity, chains, values, repository.curves.errors(experiment_id), resampled)
 
 
 def _view_by_T(
@@ -159,9 +187,7 @@ def _only(arm: ComparedArm, seeds: Iterable[int]) -> ComparedArm:
 
 
 def _chain_ids(chains: Iterable[ChainOutcome], best: Mapping[str, Tried]) -> dict[tuple[str, int], str]:
-    """Return the id of the chain that stands for each arm at each seed."""
-    number = {arm: tried.number for arm, tried in best.items()}
-    return {(chain.arm, chain.seed): chain.id for chain in chains if number.get(chain.arm) == chain.configuration}
+    return {key: chain.id for key, chain in chosen_chains(chains, best).items()}
 
 
 def _with_published(view: ComparisonView, name: str | None, spec: Experiment, compared: Comparison) -> ComparisonView:

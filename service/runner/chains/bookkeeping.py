@@ -7,6 +7,7 @@ from service.plan import Chain
 from service.runner.chains.board import Board
 from service.runner.chains.ledger import Ledger
 from service.runner.chains.referee import Referee
+from service.runner.chains.resampler import Resampler
 from service.runner.chains.study import Study
 from service.states import WorkState
 
@@ -20,12 +21,14 @@ class Bookkeeping:
         ledger: What is committed of every stage.
         study: The search. Without a search in the spec, it decides nothing.
         referee: Adds seeds until the arms are decided. Without `until` in the spec, it decides nothing.
+        resampler: Resamples the pairs of arms whose chains have ended.
     """
 
     board: Board
     ledger: Ledger
     study: Study
     referee: Referee
+    resampler: Resampler
 
 
 def make_board(ledger: Ledger, study: Study, referee: Referee) -> Board:

@@ -20,8 +20,9 @@ from pydantic import BaseModel
 
 from service.failures import Failure
 from service.runner.commits.reading import read_done
-from service.runner.commits.records import AttemptStart, Commit, Done, EndState, Layer, SampleBits
+from service.runner.commits.records import AttemptStart, Commit, Done, EndState, Layer
 from service.runner.diagnosis import os_errors
+from service.sample_bits import SampleBits
 from service.storage import StageFolder, numbered
 from tet_core.files import link_once, sync_folder, write_atomic
 

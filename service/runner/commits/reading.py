@@ -3,11 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from service.events import ClassCounts
-from service.runner.commits.records import AttemptStart, Commit, Done, SampleBits
+from service.runner.commits.records import AttemptStart, Commit, Done
 from service.states import WorkState
 from service.storage import StageFolder, numbered
 
@@ -56,25 +53,6 @@ def read_progress(folder: StageFolder, generation: int = 1) -> StageProgress:
     if is_short and done is not None and done.state is WorkState.SUCCEEDED:
         done = None  # the listing is older than the marker: the next read sees both
     return StageProgress(folder, commits, done, started, len(folder.attempt_numbers()))
-
-
-def read_sample_bits(progress: StageProgress) -> NDArray[np.bool_] | None:
-    """Return which test samples a trained stage classifies correctly after its last epoch.
-
-    Args:
-        progress: The stage.
-
-    Returns:
-        `[N]`, in the order of the test set; None if the last epoch is not committed, the stage is an analysis, or an
-        earlier version trained the last epoch.
-
-    Raises:
-        ValueError: If the file is damaged.
-    """
-    if progress.last is None or progress.last.sample_bits is None:
-        return None
-    file = progress.folder.path / progress.last.sample_bits
-    return SampleBits.model_validate_json(file.read_bytes()).unpacked()
 
 
 def read_done(folder: StageFolder, generation: int) -> Done | None:

@@ -1,10 +1,7 @@
 """The records that attempts leave in a stage folder, as JSON."""
 
-import base64
-from typing import Literal, Self
+from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from service.events import ClassCounts
@@ -59,9 +56,9 @@ class Commit(StoredRecord):
 
     `checkpoint` is the path of the checkpoint, or of the row's records, relative to the stage folder. `step` is the
     step of its metrics in MLflow; None: `epoch`. `layers` has the health of each layer of neurons by the layer's name.
-    `sample_bits` is the path of the epoch's `SampleBits`, relative to the stage folder; None if it is not the last
-    epoch of a training, or if an earlier version wrote it. Other keys, which earlier versions wrote about layers, are
-    ignored.
+    `sample_bits` is the path of the epoch's `service.sample_bits.SampleBits`, relative to the stage folder; None if it
+    is not the last epoch of a training, or if an earlier version wrote it. Other keys, which earlier versions wrote
+    about layers, are ignored.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -81,40 +78,6 @@ class Commit(StoredRecord):
     def firing_rates(self) -> list[float]:
         """The firing rate of each layer of neurons; empty if it was not measured."""
         return [layer.firing_rate for layer in self.layers.values()]
-
-
-class SampleBits(StoredRecord):
-    """One bit for each test sample after a training's last epoch: 1 if the network classifies the sample correctly.
-
-    `bits` is base64 of the bits in the order of the test set, eight in a byte, the first in the highest place; the last
-    byte is filled up with zeros.
-    """
-
-    num_samples: int
-    num_correct: int
-    bits: str
-
-    @classmethod
-    def of(cls, is_correct: NDArray[np.bool_]) -> Self:
-        """Return the record of `[N]` values."""
-        bits = base64.b64encode(np.packbits(is_correct).tobytes()).decode()
-        return cls(num_samples=len(is_correct), num_correct=int(is_correct.sum()), bits=bits)
-
-    def unpacked(self) -> NDArray[np.bool_]:
-        """Return the values, `[N]`.
-
-        Raises:
-            ValueError: If the bits do not have the recorded numbers; then the file is damaged.
-        """
-        packed = np.frombuffer(base64.b64decode(self.bits, validate=True), np.uint8)
-        whole = len(packed) == -(-self.num_samples // 8)
-        values = np.unpackbits(packed, count=self.num_samples).astype(np.bool_) if whole else np.empty(0, np.bool_)
-        if not whole or int(values.sum()) != self.num_correct:
-            raise ValueError(
-                f"the bits of the test samples are damaged: they must be {self.num_samples}, of which "
-                f"{self.num_correct} are 1; found {len(packed)} bytes with {int(np.unpackbits(packed).sum())}"
-            )
-        return values
 
 
 class Done(StoredRecord):

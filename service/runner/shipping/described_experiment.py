@@ -15,6 +15,7 @@ from service.mlflow_page import page_of, run_page
 from service.results.answering import answer_of
 from service.runner.chains.ledger import Ledger
 from service.runner.chains.outcomes_so_far import outcomes_so_far
+from service.runner.chains.resampler import Resampler
 from service.runner.shipping.arms_table import arm_rows
 from service.runner.shipping.comparison_files import comparison_files
 from service.runner.shipping.mlflow_runs import NOTE_TAG, MlflowRuns
@@ -36,12 +37,16 @@ class DescribedExperiment:
     Args:
         spec: The experiment's spec.
         ledger: The committed state of all stages.
+        resampler: The pairs of arms that were resampled so far.
         runs: The experiment's runs in MLflow.
         links: Further addresses for the description, by their text.
     """
 
-    def __init__(self, spec: Experiment, ledger: Ledger, runs: MlflowRuns, links: Mapping[str, str]) -> None:
-        self._spec, self._ledger, self._runs, self._links = spec, ledger, runs, links
+    def __init__(
+        self, spec: Experiment, ledger: Ledger, resampler: Resampler, runs: MlflowRuns, links: Mapping[str, str]
+    ) -> None:
+        self._spec, self._ledger, self._resampler = spec, ledger, resampler
+        self._runs, self._links = runs, links
         self._view: str | None = None
         self._has_shipped_view = False
         self._sparing = Sparing(INTERVAL_S)
@@ -88,7 +93,8 @@ class DescribedExperiment:
         if (num_ended, is_last) == self._described or not (is_last or self._sparing.is_due()):
             return
         try:
-            self._write(answer_of(self._spec, outcomes_so_far(self._ledger)), num_ended, is_last=is_last)
+            answer = answer_of(self._spec, outcomes_so_far(self._ledger), self._resampler.known)
+            self._write(answer, num_ended, is_last=is_last)
         except (MlflowException, RequestException) as error:
             _log_refusal(error)
         except Exception:  # nothing depends on the page

@@ -211,6 +211,7 @@ class Campaign:
             self._lines.ended(stage_id)
             self._condemnation.ended(stage_id)
             self._endings.record(stage_id, result)
+            self._books.resampler.look()
 
 
 class _Watcher(Callback):

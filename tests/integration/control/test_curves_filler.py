@@ -4,10 +4,13 @@ from typing import Any
 
 import pytest
 
-from service.control.curves_filler import RETRY_S, CurvesFiller
+from service.control.curves_filler import CurvesFiller
+from service.control.filler import RETRY_S
 from service.control.ingest import ingest
+from service.control.resampling_filler import ResamplingFiller
 from service.curves import as_text, stored_points
 from service.events import StageCurved
+from service.reasons import NO_REASON
 from service.states import ExperimentState, WorkState
 from service.store.stored_curves import CurvesOfStage
 from tests.integration.control.conftest import Desk
@@ -107,6 +110,26 @@ def test_an_experiment_without_files_says_so(desk: Desk) -> None:
     (found,) = stored(desk, experiment)
     assert (found.curves, found.error) == (None, "its files are gone")
     assert to_fill(desk) == []
+
+
+def test_what_a_retry_leaves_out_is_looked_for_again(desk: Desk) -> None:
+    experiment = ended(desk, ExperimentState.FAILED)
+    fillers = CurvesFiller(desk.database, desk.settings), ResamplingFiller(desk.database, desk.settings)
+
+    def waiting() -> list[list[str]]:
+        with desk.database.reading() as repository:
+            return [repository.curves.to_fill(10), repository.resampled.to_fill(10)]
+
+    assert waiting() == [[experiment], [experiment]]
+    for filler in fillers:
+        filler.round()
+    assert waiting() == [[], []]
+    with desk.database.session() as repository:
+        repository.requests.retry(experiment)
+    assert waiting() == [[], []], "it has not ended"
+    with desk.database.session() as repository:
+        repository.transitions.advance(experiment, ExperimentState.QUEUED, ExperimentState.FAILED, reason=NO_REASON)
+    assert waiting() == [[experiment], [experiment]]
 
 
 def test_a_storage_that_is_not_there_is_asked_again_later_and_nothing_is_noted(desk: Desk) -> None:

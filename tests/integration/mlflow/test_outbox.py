@@ -18,6 +18,7 @@ from service.plan import Chain, plan
 from service.runner.chains.board import StageId
 from service.runner.chains.event_file import EventFile
 from service.runner.chains.ledger import ChainStop, Ledger
+from service.runner.chains.resampler import Resampler
 from service.runner.commits.attempt import Attempt
 from service.runner.shipping import described_experiment
 from service.runner.shipping import outbox as module
@@ -86,7 +87,8 @@ class Bench:
         """Return a new outbox, like that of a new driver."""
         ledger = ledger or self.ledger()
         runs = MlflowRuns(url, self.folder.experiment_id, "bench", "what it is for")
-        page = DescribedExperiment(SPEC, ledger, runs, {"API": "http://api"})
+        resampler = Resampler(SPEC, ledger, self.folder, self.events_file)
+        page = DescribedExperiment(SPEC, ledger, resampler, runs, {"API": "http://api"})
         return Outbox(self.folder.experiment_id, ledger, runs, self.events_file, self.folder.spec, refusals, page)
 
     def events(self) -> list[AnyEvent]:

@@ -25,6 +25,7 @@ from service.store.tables import (
     ExperimentRow,
     LineageRow,
     OutcomeRow,
+    ResampledPairRow,
     StageRow,
     Table,
     VerificationRow,
@@ -114,6 +115,7 @@ def fill(database: Database) -> None:
                 LineageRow(experiment_id=child, parent_id=parent),
                 VerificationRow(experiment_id=parent, number=1, chain_id=chain, stage=0, created_at=at),
                 CurvesRow(experiment_id=parent, chain_id=chain, index=0, packed=b"", summary={}, error=""),
+                ResampledPairRow(experiment_id=parent, arm="TET", to="SDT", seeds=[0], result=None, error="no bits"),
                 EventRow(experiment_id=parent, at=at, type="stage", data={}),
                 EventFileRow(experiment_id=parent, driver_attempt=1),
             ]

@@ -16,6 +16,7 @@ from service.runner.chains.event_file import EventFile
 from service.runner.chains.journal import PairJournal, StudyJournal
 from service.runner.chains.ledger import Ledger
 from service.runner.chains.referee import Referee
+from service.runner.chains.resampler import Resampler
 from service.runner.chains.study import Study
 from service.runner.commits.reading import StageProgress, read_progress
 from service.runner.commits.records import Done
@@ -66,12 +67,13 @@ class Run:
 
     def to_end(self, strike: Strike | None = None) -> "Run":
         """Run the experiment to its end, with a fault if `strike` is given; raise the errors of the fault."""
-        ledger = Ledger(self.folder, [self.chain], EventFile(self.folder.events(self._driver)))
+        events = EventFile(self.folder.events(self._driver))
+        ledger = Ledger(self.folder, [self.chain], events)
         referee = Referee(self.spec, ledger, PairJournal(self.folder.decided))
         study = Study(self.spec, ledger, StudyJournal(self.folder.search))
         campaign = Campaign(
             Assignment(self.folder.experiment_id, self.spec, self.folder, self.folder.storage, self._driver),
-            Bookkeeping(Board([self.chain]), ledger, study, referee),
+            Bookkeeping(Board([self.chain]), ledger, study, referee, Resampler(self.spec, ledger, self.folder, events)),
             Stopping(StopWindow(self.cancelled, 10.0), Takeover(self.folder, self._driver)),
         )
         handler = _Recorder(self.messages)

@@ -73,6 +73,26 @@ def test_a_comparison_is_in_percent_and_percentage_points() -> None:
     assert "TET [fast] 2 92.50 ± 0.10 2:03 +1.00 [-0.11, +2.58] 2" in lines
 
 
+def test_each_interval_over_test_samples_is_written_below_the_table_with_its_question() -> None:
+    sdt = arm("SDT", 0.91, 0.92)
+    tet = minus(arm("TET", 0.92, 0.93), sdt, low=-0.00111, high=0.02579)
+    tet["versus_baseline"] |= {
+        "resampled": {
+            "num_samples": 10_000,
+            "other_samples": {"low": 0.008, "high": 0.012},
+            "other_seeds_and_samples": {"low": None, "high": None},
+            "std_of_test_set": 0.005,
+            "share_of_test_set": 0.25,
+        }
+    }
+    answer = compared(sdt, tet).model_copy(update={"notes": ["a note"]})
+    assert rendering.comparison_lines(answer) == [
+        "On other test samples of the same kind, these networks would differ (TET minus SDT) by [0.80, 1.20] points. "
+        "25% of the variance between seeds is that of a test set of 10,000 samples: a larger test set would remove it.",
+        "a note",
+    ]
+
+
 def test_unknown_values_are_shown_as_dashes() -> None:
     sdt = arm("SDT")
     lines = table(sdt, minus(arm("TET", 0.5), sdt))

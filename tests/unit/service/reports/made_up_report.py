@@ -5,7 +5,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from service.answers.chains import FailureGroupView
-from service.answers.comparisons import ArmResultView, ArmsAtTView, ComparisonView, PairedDifferenceView, SeedValueView
+from service.answers.comparisons import (
+    ArmResultView,
+    ArmsAtTView,
+    BoundsView,
+    ComparisonView,
+    PairedDifferenceView,
+    ResampledView,
+    SeedValueView,
+)
 from service.answers.experiments import Links
 from service.answers.reports import (
     DeviationView,
@@ -57,6 +65,13 @@ def pair(to: str) -> PairedDifferenceView:
         p_sign_flip=0.25,
         detectable=0.0301,
         verdict=Verdict.BETTER,
+        resampled=ResampledView(
+            num_samples=10_000,
+            other_samples=BoundsView(low=0.025, high=0.035),
+            other_seeds_and_samples=BoundsView(low=-0.001, high=0.061),
+            std_of_test_set=0.005,
+            share_of_test_set=0.25,
+        ),
         reason=None,
     )
 

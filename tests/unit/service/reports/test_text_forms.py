@@ -9,21 +9,32 @@ from pathlib import Path
 
 import pytest
 
+from service.answers.comparisons import BoundsView, ResampledView
 from service.reports import latex_tables, markdown_text
 from service.reports.long_csv import COLUMNS, cell, values_csv
-from service.reports.text_tables import MAX_ROWS, TextTable, arms_table, background_tables, pairs_table, result_tables
+from service.reports.text_tables import (
+    MAX_ROWS,
+    TextTable,
+    arms_table,
+    background_tables,
+    pairs_table,
+    resampled_table,
+    result_tables,
+)
 from tests.unit.service.reports.made_up_report import arm, made_up_report
 
 HOSTILE = r"\input{/etc/passwd} $x$ & # % _ ^ ~ {a} é ß 中 🙂 → − <>|`'\"--[b]"
 
 
 def test_the_tables_of_the_results_have_the_numbers_and_their_units() -> None:
-    arms, pairs, quantities, sweep, flatness = result_tables(made_up_report())
+    arms, pairs, resampled, quantities, sweep, flatness = result_tables(made_up_report())
     assert arms.rows[0] == ("SDT (baseline)", "3", "91.00 ± 1.00", "[89.00, 93.00]", "12.5")
     assert pairs.title == "Paired differences in points"
     assert pairs.rows == (
         ("TET minus SDT", "3", "+3.00", "[+0.52, +5.48]", "0.035", "≤ 0.001", "0.25", "3.00", "3.01", "better"),
     )
+    assert resampled.title == "The same differences on other test samples, in points"
+    assert resampled.rows == (("TET minus SDT", "10,000", "[+2.50, +3.50]", "[−0.10, +6.10]", "25%"),)
     assert (quantities.columns, quantities.rows[1]) == (("arm", "training time, s"), ("TET", "0.9 ± 0.0"))
     assert (sweep.columns, sweep.rows[1][1]) == (("arm", "T=2", "T=4"), "93.00 ± 1.00")
     assert flatness.rows == (("SDT", "0.125 (n=3)"), ("TET", "–"))
@@ -40,6 +51,23 @@ def test_arms_and_pairs_without_numbers_have_dashes() -> None:
     arms = [report.comparison.arms[0], report.comparison.arms[1].model_copy(update={"versus_baseline": unpaired})]
     (row,) = pairs_table(report.comparison.model_copy(update={"arms": arms}), is_growing=False).rows
     assert row == ("TET minus SDT", "0", *["–"] * 7, "not comparable: other weights")
+
+
+def test_pairs_that_were_not_resampled_are_left_out_and_single_seeds_have_dashes() -> None:
+    report = made_up_report()
+    first, second = report.comparison.arms
+    versus = second.versus_baseline
+    assert versus is not None
+    assert versus.resampled is not None
+
+    def rows(resampled: ResampledView | None) -> tuple[tuple[str, ...], ...]:
+        changed = second.model_copy(update={"versus_baseline": versus.model_copy(update={"resampled": resampled})})
+        return resampled_table(report.comparison.model_copy(update={"arms": [first, changed]})).rows
+
+    assert rows(None) == ()
+    unknown = {"other_seeds_and_samples": BoundsView(low=None, high=None), "share_of_test_set": None}
+    (row,) = rows(versus.resampled.model_copy(update=unknown))
+    assert row == ("TET minus SDT", "10,000", "[+2.50, +3.50]", "–", "–")
 
 
 def test_the_note_on_the_tests_follows_from_how_seeds_were_chosen() -> None:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from service.runner.commits.attempt import Attempt
 from service.states import WorkState
 from service.storage import StageFolder
@@ -11,7 +13,7 @@ METRICS = dict.fromkeys(OF_AN_EPOCH, 1.0) | {"test/accuracy": 0.5, "epoch_time_s
 
 
 def begin(
-    folder: StageFolder, initial_sha256: str = "aa", counts: Mapping[str, int] | None = None, generation: int = 1
+    folder: StageFolder, initial_sha256: str = "aa", counts: Mapping[str, int | str] | None = None, generation: int = 1
 ) -> Attempt:
     """Start an attempt, write its start record, and return it. Without `counts`, the record is like an older one."""
     attempt = Attempt(folder, generation)
@@ -24,6 +26,17 @@ def begin(
         num_parameters=5,
     )
     return attempt
+
+
+def write_tested(folder: StageFolder, *is_correct: int, digest: str = "d", epochs: int = 1) -> None:
+    """Commit all epochs of a training, the last one with one bit for each test sample."""
+    attempt = begin(folder, counts={"digest": digest})
+    accuracy = sum(is_correct) / len(is_correct)
+    for epoch in range(1, epochs + 1):
+        bits = attempt.write_sample_bits(epoch, np.array(is_correct, np.bool_)) if epoch == epochs else None
+        metrics = METRICS | {"test/accuracy": accuracy}
+        attempt.commit(epoch=epoch, epochs=epochs, at_ms=epoch, metrics=metrics, weights_sha256="01", sample_bits=bits)
+    attempt.finish(state=WorkState.SUCCEEDED, at_ms=9_000)
 
 
 def write(folder: StageFolder, epochs: int, of: int, **metrics: float) -> Attempt:

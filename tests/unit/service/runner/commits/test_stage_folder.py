@@ -12,12 +12,14 @@ import pytest
 
 from service.failures import Failure, FailureType
 from service.runner.commits.attempt import Attempt, Superseded
-from service.runner.commits.reading import read_commits, read_progress, read_sample_bits
+from service.runner.commits.reading import read_commits, read_progress
 from service.runner.commits.records import Commit
 from service.runner.shipping.run_content import progress_tags
+from service.sample_bits import read_sample_bits
 from service.states import WorkState
 from service.storage import StageFolder
 from tests.root import ROOT
+from tests.unit.service.runner.writing import begin
 
 
 @pytest.fixture
@@ -54,19 +56,32 @@ def test_the_bits_of_the_test_samples_are_read_as_they_were_written(folder: Stag
     is_correct = np.arange(num) % 3 == 0
     attempt = Attempt(folder)
     commit(attempt, 1, attempt.write_sample_bits(1, is_correct))
-    bits = read_sample_bits(read_progress(folder))
+    bits = read_sample_bits(folder)
     assert bits is not None
-    assert bits.tolist() == is_correct.tolist()
+    assert bits.digest is None, "no start was recorded"
+    assert bits.values.tolist() == is_correct.tolist()
+
+
+def test_the_bits_are_those_of_the_data_set_that_their_attempt_has_recorded(folder: StageFolder) -> None:
+    begin(folder)
+    attempt = begin(folder)
+    started = attempt.path / "started.json"
+    record = json.loads(started.read_bytes())
+    started.write_text(json.dumps(record | {"dataset": record["dataset"] | {"digest": "of the second attempt"}}))
+    commit(attempt, 1, attempt.write_sample_bits(1, np.ones(3, np.bool_)))
+    bits = read_sample_bits(folder)
+    assert bits is not None
+    assert bits.digest == "of the second attempt"
 
 
 def test_a_stage_of_an_earlier_version_has_no_bits(folder: StageFolder) -> None:
-    assert read_sample_bits(read_progress(folder)) is None
+    assert read_sample_bits(folder) is None
     commit(Attempt(folder), 1)
     stored = folder.commit(1)
     record = json.loads(stored.read_bytes())
     assert record.pop("sample_bits") is None
     stored.write_text(json.dumps(record))
-    assert read_sample_bits(read_progress(folder)) is None
+    assert read_sample_bits(folder) is None
 
 
 @pytest.mark.parametrize("change", [{"num_samples": 17}, {"num_correct": 4}, {"bits": ""}, {"bits": "AAA="}])
@@ -76,7 +91,7 @@ def test_damaged_bits_are_refused(folder: StageFolder, change: dict[str, int | s
     commit(attempt, 1, file)
     file.write_text(json.dumps(json.loads(file.read_bytes()) | change))
     with pytest.raises(ValueError, match=r"the bits of the test samples are damaged: they must be"):
-        read_sample_bits(read_progress(folder))
+        read_sample_bits(folder)
 
 
 def test_an_attempt_stops_once_a_newer_one_has_started(folder: StageFolder) -> None:

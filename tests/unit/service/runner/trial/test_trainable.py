@@ -9,9 +9,10 @@ import pytest
 
 from service.runner.chains.board import StageId
 from service.runner.commits.attempt import Attempt
-from service.runner.commits.reading import read_progress, read_sample_bits
+from service.runner.commits.reading import read_progress
 from service.runner.trial.config import TrialConfig
 from service.runner.trial.trainable import StageTrial
+from service.sample_bits import read_sample_bits
 from service.storage import StageFolder
 from tet_core import checkpoint as checkpoints
 from tet_core import train_epochs
@@ -89,16 +90,17 @@ def test_each_step_commits_an_epoch_and_the_last_step_ends_the_stage(folder: Sta
 def test_the_last_commit_names_the_bits_of_the_test_samples(folder: StageFolder) -> None:
     trial = StageTrial(config(folder.path))
     run(trial, steps=2)
-    assert read_sample_bits(read_progress(folder)) is None
+    assert read_sample_bits(folder) is None
     run(trial)
     progress = read_progress(folder)
     assert progress.last is not None
     assert progress.last.sample_bits == "attempts/0001/sample-bits-000003.json"
-    bits = read_sample_bits(progress)
+    bits = read_sample_bits(folder)
     assert bits is not None
     *_, last = train_epochs(TrainConfig.model_validate(TRAIN))
-    assert bits.tolist() == last.is_correct.tolist()
-    assert bits.mean() == progress.last.metrics["test/accuracy"]
+    assert bits.digest == progress.started[0].dataset["digest"]
+    assert bits.values.tolist() == last.is_correct.tolist()
+    assert bits.values.mean() == progress.last.metrics["test/accuracy"]
 
 
 def test_an_arm_may_have_any_name(folder: StageFolder) -> None:

@@ -15,6 +15,7 @@ from service.runner.chains.event_file import EventFile
 from service.runner.chains.journal import PairJournal, StudyJournal
 from service.runner.chains.ledger import Ledger
 from service.runner.chains.referee import Referee
+from service.runner.chains.resampler import Resampler
 from service.runner.chains.study import Study
 from service.runner.checking.check_records import CheckReport
 from service.runner.checking.condemnation import Condemnation
@@ -50,7 +51,8 @@ class Desk:
         study = Study(self.spec, ledger, StudyJournal(folder.search))
         referee = Referee(self.spec, ledger, PairJournal(folder.decided))
         referee.begin()
-        self.books = Bookkeeping(make_board(ledger, study, referee), ledger, study, referee)
+        resampler = Resampler(self.spec, ledger, folder, self.events)
+        self.books = Bookkeeping(make_board(ledger, study, referee), ledger, study, referee, resampler)
         self.turns = SearchTurns(self.books)
         assignment = Assignment("0123", self.spec, folder, None, attempt=1)
         stopping = Stopping(StopWindow(self.stopped, 10.0), Takeover(folder, 1))
