@@ -1,5 +1,6 @@
 """Options that several commands take, and the connection to the API."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +11,12 @@ from service.settings import Settings
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The experiment's id.")]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Watch it until it ends.")]
+Report = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER", help="With --follow: at the end, write the report and the figures into this folder."
+    ),
+]
 Key = Annotated[
     str | None, typer.Option(metavar="KEY", help="The same key with the same content gives the same experiment again.")
 ]

@@ -11,8 +11,9 @@ import typer
 from service.answers.validation import ValidatedSpec
 from service.cli.client import Client, read_spec
 from service.cli.forms import Json, as_model
-from service.cli.options import AsJson, Follow, Id, Key, connected
+from service.cli.options import AsJson, Follow, Id, Key, Report, connected
 from service.cli.output import out, print_json, say
+from service.cli.report_files import prepared
 from service.cli.showing import follow_to_end
 from service.documents import read_document
 from service.errors import TetError, shown
@@ -31,11 +32,19 @@ Seeds = Annotated[
 ]
 
 
-def submit(file: File = None, preset: Preset = None, follow: Follow = False, idempotency_key: Key = None) -> None:
+def submit(
+    file: File = None,
+    preset: Preset = None,
+    follow: Follow = False,
+    report: Report = None,
+    idempotency_key: Key = None,
+) -> None:
     """Post an experiment: a spec of your own, or a preset."""
     body, content_type = _body(file, preset)
+    folder = prepared(report, follow=follow)
     with connected() as client:
-        show_posted(client, client.submit(body, content_type, idempotency_key, preset=preset), follow=follow)
+        posted = client.submit(body, content_type, idempotency_key, preset=preset)
+        show_posted(client, posted, follow=follow, report=folder)
 
 
 def validate(file: File = None, preset: Preset = None, as_json: AsJson = False) -> None:
@@ -60,10 +69,10 @@ def _body(file: Path | None, preset: str | None) -> tuple[bytes, str]:
     return (b"", "application/json") if file is None else read_spec(file)
 
 
-def show_posted(client: Client, experiment: Json, *, follow: bool) -> None:
-    """Print a new experiment's id, or watch the experiment to its end."""
+def show_posted(client: Client, experiment: Json, *, follow: bool, report: Path | None) -> None:
+    """Print a new experiment's id, or watch the experiment to its end, and write its report into the folder."""
     if follow:
-        follow_to_end(client, experiment["id"])
+        follow_to_end(client, experiment["id"], report)
         return
     out.print(experiment["id"])
     say(f"watch it: tet follow {experiment['id']}")
@@ -79,12 +88,15 @@ def fork(
     ] = None,
     stage: Annotated[int | None, typer.Option(metavar="INDEX", help="Start after this stage, counted from 0.")] = None,
     follow: Follow = False,
+    report: Report = None,
     idempotency_key: Key = None,
 ) -> None:
     """Post a new experiment that starts from the checkpoints of an existing one."""
     body = json.dumps(_changes(file, arm, stage)).encode()
+    folder = prepared(report, follow=follow)
     with connected() as client:
-        show_posted(client, client.fork(experiment_id, body, "application/json", idempotency_key), follow=follow)
+        posted = client.fork(experiment_id, body, "application/json", idempotency_key)
+        show_posted(client, posted, follow=follow, report=folder)
 
 
 def _changes(file: Path | None, arm: str | None, stage: int | None) -> Json:
@@ -112,12 +124,15 @@ def rerun_best(
         float | None, typer.Option(metavar="SHARE", help="Share of the training set (1: all); default: the search's.")
     ] = None,
     follow: Follow = False,
+    report: Report = None,
     idempotency_key: Key = None,
 ) -> None:
     """Measure a search's best configurations, over seeds that had no part in the choice, as a new experiment."""
     wanted = {"seeds": parse_seeds(seeds), "name": name, "arms": arm or None, "train_part": train_part}
+    folder = prepared(report, follow=follow)
     with connected() as client:
-        show_posted(client, client.rerun_best(experiment_id, wanted, idempotency_key), follow=follow)
+        posted = client.rerun_best(experiment_id, wanted, idempotency_key)
+        show_posted(client, posted, follow=follow, report=folder)
 
 
 def parse_seeds(text: str) -> list[int]:

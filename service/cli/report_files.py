@@ -1,6 +1,7 @@
 """`tet report`: the report and the figures of an experiment, as files."""
 
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -44,6 +45,39 @@ def report(
         written.insert(0, output)
     for file in written:
         say(str(file))
+
+
+def prepared(folder: Path | None, *, follow: bool = True) -> Path | None:
+    """Return the folder for the report of an experiment that is followed to its end; make it now, not at the end.
+
+    Args:
+        folder: The folder; None: no report is wanted.
+        follow: Whether the experiment is followed.
+
+    Raises:
+        TetError: If it cannot be written, or nobody waits for the end.
+    """
+    if folder is None:
+        return None
+    if not follow:
+        raise TetError(f"--report {folder} needs --follow: the report is written when the experiment has ended")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise TetError(f"--report {folder}: cannot write there: {error.strerror}") from None
+
+
+def write_report(client: Client, experiment_id: str, folder: Path) -> list[Path]:
+    """Write the report as HTML and the figures, and return the files: the report first, then the figures as SVG, PNG.
+
+    Raises:
+        TetError: If a file cannot be written, or the API refuses.
+    """
+    file = folder / f"report.{ReportFormat.HTML}"
+    _write(file, client.report(experiment_id, ReportFormat.HTML))
+    return [file, *_write_figures(client, experiment_id, folder / "figures")]
 
 
 def _form_of(file: Path) -> ReportFormat:

@@ -2,13 +2,15 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from service.answers.comparisons import ComparisonView
 from service.answers.experiments import ExperimentSummary, ExperimentView
-from service.cli import rendering
+from service.answers.reports import FigureFormat
+from service.cli import rendering, report_files
 from service.cli.client import Client, Refused
 from service.cli.failing import explained, failed_stages
 from service.cli.forms import as_model
@@ -26,10 +28,17 @@ from service.times import for_people
 LOG_POLL_S = 1.0
 
 
-def follow(experiment_id: Id) -> None:
+def follow(
+    experiment_id: Id,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="At the end, write the report and the figures into this folder."),
+    ] = None,
+) -> None:
     """Watch an experiment until it ends; the exit status is 0 if it succeeds."""
+    folder = report_files.prepared(report)
     with connected() as client:
-        follow_to_end(client, experiment_id)
+        follow_to_end(client, experiment_id, folder)
 
 
 def list_experiments(
@@ -154,8 +163,14 @@ def presets(
         out.print(rendering.preset_table(rows))
 
 
-def follow_to_end(client: Client, experiment_id: str) -> None:
-    """Watch an experiment, then print the comparison and the links; exit with 1 unless it succeeded."""
+def follow_to_end(client: Client, experiment_id: str, report: Path | None) -> None:
+    """Watch an experiment, then print the comparison and the links; exit with 1 unless it succeeded.
+
+    Args:
+        client: The connection to the API.
+        experiment_id: The experiment's id.
+        report: The folder for the report and the figures; None: they are not written.
+    """
     try:
         experiment = watch(client, experiment_id, out)
     except KeyboardInterrupt:
@@ -167,6 +182,8 @@ def follow_to_end(client: Client, experiment_id: str) -> None:
         _print_comparison(as_model(ComparisonView, client.comparison(experiment_id)))
     except Refused as refusal:
         say(str(refusal))
+    if report is not None:
+        _print_report(client, experiment_id, report)
     _print_links(experiment)
     if experiment.state is not ExperimentState.SUCCEEDED:
         reason = f": {experiment.reason}" if experiment.reason not in ("", experiment.state) else ""
@@ -183,6 +200,14 @@ def _print_comparison(compared: ComparisonView) -> None:
         out.print(line, markup=False, soft_wrap=True)
     if compared.front is not None:
         out.print(rendering.front_table(compared.front))
+
+
+def _print_report(client: Client, experiment_id: str, folder: Path) -> None:
+    file, *figures = report_files.write_report(client, experiment_id, folder)
+    out.print(f"Report   {file}", markup=False, soft_wrap=True)
+    for figure in figures:
+        if figure.suffix == f".{FigureFormat.SVG}":
+            out.print(f"Figure   {figure}", markup=False, soft_wrap=True)
 
 
 def _print_links(experiment: ExperimentView) -> None:

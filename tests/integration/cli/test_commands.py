@@ -240,6 +240,48 @@ def test_report_writes_files_in_the_form_of_their_names(tet: Tet, tmp_path: Path
     assert str(folder / "losses.png") in written.stderr.replace("\n", "")
 
 
+def test_follow_writes_the_report_and_the_figures_when_the_experiment_has_ended(tet: Tet, tmp_path: Path) -> None:
+    experiment_id = tet.submit()
+    with tet.database.session() as repository:
+        finish_all(repository, experiment_id, {"TET": 0.02})
+    tet.end(experiment_id, ExperimentState.SUCCEEDED)
+    folder = tmp_path / "new" / "folder"
+    ended = tet("follow", experiment_id, "--report", folder)
+    names = ("differences", "learning-curves", "losses")
+    assert ended.exit_code == 0, ended.stderr
+    lines = ended.stdout.splitlines()
+    assert [line for line in lines if line.startswith(("Report", "Figure"))] == [
+        f"Report   {folder / 'report.html'}",
+        *(f"Figure   {folder / 'figures' / f'{name}.svg'}" for name in names),
+    ]
+    assert sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*.*")) == [
+        *(f"figures/{name}.{form}" for name in names for form in ("png", "svg")),
+        "report.html",
+    ]
+
+
+@pytest.mark.parametrize("command", ["submit", "fork", "rerun-best", "follow"])
+def test_a_folder_that_takes_no_report_is_refused_before_anything_runs(tet: Tet, tmp_path: Path, command: str) -> None:
+    (tmp_path / "file").write_text("")
+    experiment_id = tet.submit()
+    arguments = {
+        "submit": (EXAMPLE, "--follow"),
+        "fork": (experiment_id, "--follow"),
+        "rerun-best": (experiment_id, "--seeds", "7", "--follow"),
+        "follow": (experiment_id,),
+    }
+    refused = tet(command, *arguments[command], "--report", tmp_path / "file" / "folder")
+    assert (refused.exit_code, "cannot write there: Not a directory" in " ".join(refused.stderr.split())) == (1, True)
+    assert len(json.loads(tet("list", "--json").stdout)) == 1
+
+
+def test_a_report_needs_somebody_who_waits_for_the_end(tet: Tet, tmp_path: Path) -> None:
+    refused = tet("submit", EXAMPLE, "--report", tmp_path / "folder")
+    assert refused.exit_code == 1
+    assert "needs --follow: the report is written when the experiment has ended" in " ".join(refused.stderr.split())
+    assert not (tmp_path / "folder").exists()
+
+
 def test_report_refuses_a_file_whose_form_is_unknown_or_that_cannot_be_written(tet: Tet, tmp_path: Path) -> None:
     experiment_id = tet.submit()
     unknown = tet("report", experiment_id, "-o", tmp_path / "report.doc")
