@@ -12,8 +12,9 @@ from service.runner.chains.event_file import EventFile
 from service.runner.chains.ledger import Ledger
 from service.runner.commits.attempt import Attempt
 from service.runner.commits.records import Layer
+from service.runner.outcome import announce_cancelled
 from service.spec import parse
-from service.states import ExperimentState, WorkState
+from service.states import ExperimentState, Wanted, WorkState
 from service.storage import ExperimentFolder
 from tests.integration.api.conftest import Api
 
@@ -63,6 +64,10 @@ class RunOnStorage:
         events = EventFile(self.folder.events(1))
         ledger = Ledger(self.folder, self.chains, events)
         ledger.announce_all()
+        if outcome.state is ExperimentState.CANCELLED:
+            announce_cancelled(ledger, events)
+            with self.api.changing() as repository:
+                repository.experiments.get(self.id).wanted = Wanted.CANCEL
         events.append(outcome)
         events.close()
         ingest(self.api.database, self.folder)
