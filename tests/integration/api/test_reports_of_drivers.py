@@ -52,9 +52,9 @@ def expect_equal(api: Api, run: RunOnStorage, outcome: Outcome) -> dict[str, byt
         assert answer.content.decode() == files[f"report.{form}"].decode()
     links = api.client.get(f"/experiments/{run.id}/report", params={"format": "json"}).json()["figures"]
     for link in links:
-        for form in ("svg", "png"):
-            answer = api.client.get(link["path"], params={"format": form})
-            assert answer.content == files[f"figures/{link['name']}.{form}"]
+        for kind in ("svg", "png"):
+            answer = api.client.get(link["path"], params={"format": kind})
+            assert answer.content == files[f"figures/{link['name']}.{kind}"]
     assert len(files) == len(FORMS) + 2 * len(links)
     return files
 

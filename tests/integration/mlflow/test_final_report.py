@@ -2,19 +2,21 @@
 
 import json
 import secrets
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from service.events import Outcome
+from service.events import EVENT, Outcome
+from service.figures import training_curves
 from service.plan import plan
 from service.runner.chains.board import StageId
 from service.runner.chains.event_file import EventFile
-from service.runner.shipping import final_files, final_report
+from service.runner.shipping import final_report
 from service.runner.shipping.described_experiment import DescribedExperiment
 from service.runner.shipping.final_report import FinalReport, Posted
 from service.runner.shipping.mlflow_runs import NOTE_TAG, RESULTS_RUN, MlflowRuns
@@ -22,6 +24,7 @@ from service.runner.shipping.results_note import MISSING_TAG
 from service.spec import parse
 from service.states import ExperimentState
 from service.storage import ExperimentFolder
+from service.times import for_people
 from tests.integration.mlflow.test_outbox import TIT, Bench
 from tests.ports import free_ports
 from tests.unit.service.spec.test_spec import spec
@@ -151,14 +154,11 @@ def test_the_run_names_the_files_that_could_not_be_made_or_uploaded(
     mlflow_url: str, bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     finished(bench)
-    draw = final_files.draw
 
-    def fails_once(name: str, *data: Any, **form: bool) -> Any:
-        if name == "losses":
-            raise ZeroDivisionError("an error in a figure")
-        return draw(name, *data, **form)
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError("an error in a figure")
 
-    monkeypatch.setattr(final_files, "draw", fails_once)
+    monkeypatch.setattr(training_curves, "draw_losses", fails)
     monkeypatch.setattr(final_report, "RETRY_INTERVAL_S", 0.0)
     driver = Driver(mlflow_url, bench)
     driver.describe()
@@ -186,3 +186,38 @@ def test_neither_an_error_nor_a_silent_mlflow_ends_a_driver(
     driver.report.ship(SUCCEEDED)
     assert "the report of the experiment is not in MLflow" in caplog.text
     assert driver.bench.ledger().progress(StageId(bench.chain.id, 1)).done is not None
+
+
+def test_a_driver_ends_with_the_report_and_its_times_are_those_of_its_outcome(
+    mlflow_url: str, bench: Bench, tmp_path: Path
+) -> None:
+    finished(bench)
+    bench.folder.drivers.mkdir()
+    arguments = {
+        "experiment": bench.folder.experiment_id,
+        "attempt": "1",
+        "storage": str(tmp_path),
+        "mlflow-url": mlflow_url,
+        "stop-window": "5",
+        "tracking-patience": "60",
+        "started-at": "2026-01-02T03:04:05+00:00",
+    }
+    command = [sys.executable, "-m", "service.runner.driver", *(f"--{key}={value}" for key, value in arguments.items())]
+    job = subprocess.run(command, capture_output=True, text=True)
+    assert job.returncode == 0, job.stderr
+    assert "made the report and 8 files in " in job.stdout
+    outcome = EVENT.validate_json(bench.folder.events(1).read_bytes().splitlines()[-1])
+    assert (outcome.type, getattr(outcome, "state", None)) == ("outcome", "succeeded")
+    driver = Driver(mlflow_url, bench)
+    (experiment,) = driver.client.search_experiments(
+        filter_string=f"tags.`tet.experiment` = '{bench.folder.experiment_id}'"
+    )
+    (run,) = driver.client.search_runs([experiment.experiment_id], f"tags.`tet.stage` = '{RESULTS_RUN}'")
+    page = Path(driver.client.download_artifacts(run.info.run_id, "report.html", str(tmp_path))).read_text()
+    assert f"succeeded, started 2026-01-02 03:04:05 UTC, ended {for_people(outcome.at)}" in page
+
+
+def test_neither_a_driver_nor_a_trial_loads_what_only_reports_need() -> None:
+    modules = "service.runner.driver, service.runner.trial.trainable, service.runner.trial.train_stage"
+    check = f"import sys, {modules}; print({{'matplotlib', 'jinja2'}} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", check], capture_output=True, text=True).stdout == "set()\n"
