@@ -29,7 +29,7 @@ from service.runner.chains.ledger import Ledger
 from service.runner.chains.outcomes_so_far import outcomes_so_far
 from service.runner.chains.referee import Referee
 from service.runner.chains.study import Study
-from service.runner.outcome import announce_cancelled, outcome_of
+from service.runner.outcome import announce_cancelled, is_end, outcome_of
 from service.runner.shipping.arms_table import arm_rows, in_lines
 from service.runner.shipping.described_experiment import DescribedExperiment
 from service.runner.shipping.final_report import NUM_TRIES, FinalReport, Posted
@@ -141,9 +141,7 @@ def _drive(
     else:
         outcome = outcome_of(books, outbox)
     _log_answer(spec, ledger)
-    # A driver that is stopped for a pause, or with its node, is not the end.
-    is_end = outcome.state is not ExperimentState.CANCELLED or folder.cancelled(arguments.attempt).exists()
-    if is_end and (shipped or not cancelled.is_set()):
+    if is_end(outcome, folder.cancelled(arguments.attempt)) and (shipped or not cancelled.is_set()):
         report = FinalReport(folder, arguments.posted(), ledger, runs, page)
         report.ship(outcome, NUM_TRIES if shipped and not cancelled.is_set() else 1)
     events.append(outcome)

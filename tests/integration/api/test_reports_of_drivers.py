@@ -75,12 +75,16 @@ def test_the_files_of_a_driver_are_the_answers_of_the_api(gate: Api, spec: Spec,
     assert ("figures/landscape.png" in files, "figures/differences.svg" in files) == (has_results, has_results)
 
 
-def test_a_search_and_a_preset_have_the_same_report_too(gate: Api, spec: Spec) -> None:
+def test_a_search_a_growing_experiment_and_a_preset_have_the_same_report_too(gate: Api, spec: Spec) -> None:
     arms = [{"name": name, "stages": [TRAIN]} for name in ("SDT", "TET")]
     search = {"method": "random", "num_configurations": 4, "space": {"optimizer.lr": {"log_range": [1e-4, 1e-1]}}}
     run = posted(gate, spec | {"arms": arms, "search": search, "validation": 0.1, "optimizer": ADAM})
     run.train()
     assert "figures/search.svg" in expect_equal(gate, run, Outcome(state=ExperimentState.SUCCEEDED))
+    until = {"first": 0, "at_most": 6, "until": "decided"}
+    run = posted(gate, spec | {"arms": arms, "seeds": until, "margin": 0.05})
+    run.train(failed=(("TET", 5),))
+    assert "figures/differences.svg" in expect_equal(gate, run, Outcome(state=ExperimentState.SUCCEEDED))
     run = posted(gate, {"seeds": [0, 1, 2]}, preset="fig3-switch-mini")
     run.train()
     files = expect_equal(gate, run, Outcome(state=ExperimentState.SUCCEEDED))
