@@ -5,7 +5,9 @@ PYTHON ?= python3.11
 TORCH_INDEX ?=
 # The build of torch in the cluster's image (cpu, cu130, ...); TORCH_INDEX must have it.
 TORCH_VARIANT ?=
-SPEC ?= examples/digits.yaml
+SPEC ?= examples/demo.yaml
+# The folder for the report and the figures of the demo.
+REPORT ?= $(or $(TET_HOME),.tet)/demo
 WORKERS ?= 2
 # The number of processes that run the tests.
 JOBS ?= 2
@@ -38,8 +40,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: setup up ## run the demo experiment and print its comparison; the stack stays up (3 minutes)
-	$(BIN)/tet submit $(SPEC) --follow
+demo: setup up ## run the demo experiment, print its answer, write its report; the stack stays up (3 minutes)
+	$(BIN)/tet submit $(SPEC) --follow --report $(REPORT)
 
 up: setup ## start Ray, MLflow and the API (half a minute)
 	$(BIN)/tet up

@@ -1,9 +1,10 @@
-"""The outcomes of chains, as results need them: the database has them, and a driver reads them from its ledger."""
+"""The outcomes and curves of chains, as results need them: the database and a driver's ledger have them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from service.curves import StageCurves
 from service.spec.search import ACCURACY, ENERGY
 
 TEST_ACCURACY = "test/accuracy"
@@ -42,3 +43,21 @@ class ChainOutcome:
     state: str
     hyperparameters: dict[str, Any]
     stages: list[StageOutcome]
+
+
+@dataclass(frozen=True)
+class CurvesOfStage:
+    """The curves of a stage that has ended, and what a reader must know of the stage. `error` says why there are none.
+
+    `chain` is the chain's id.
+    """
+
+    chain: str
+    arm: str
+    seed: int
+    configuration: int
+    index: int
+    kind: str
+    T: int | None
+    curves: StageCurves | None
+    error: str

@@ -106,7 +106,7 @@ def curves_of(kind: str, points: Sequence[CommittedPoint]) -> StageCurves:
     rows = [_measured(point) for point in kept]
     names = sorted({name for row in rows for name in row})
     values = {name: tuple(row.get(name, nan) for row in rows) for name in names}
-    return StageCurves(steps, values, _summary(points) if is_train else {})
+    return StageCurves(steps, values, summary_of(points) if is_train else {})
 
 
 def _thinned(points: Sequence[CommittedPoint]) -> Sequence[CommittedPoint]:
@@ -119,7 +119,8 @@ def _measured(point: CommittedPoint) -> dict[str, float]:
     return finite | ({FIRING_RATE: fmean(point.firing_rates)} if point.firing_rates else {})
 
 
-def _summary(points: Sequence[CommittedPoint]) -> dict[str, float]:
+def summary_of(points: Sequence[CommittedPoint]) -> dict[str, float]:
+    """Return the summary of a training from all of its committed epochs; see `StageCurves.summary`."""
     rates = points[-1].firing_rates if points else ()
     return _best(points) | ({FIRING_RATE: fmean(rates)} if rates else {})
 

@@ -224,6 +224,15 @@ class Failure(_Typed):
         return FailureSummary(type=self.type, whose=self.whose, message=self.message)
 
 
+@dataclass(frozen=True)
+class FailureCount:
+    """A failure that stages share, how many chains met it, and one of these chains."""
+
+    failure: FailureSummary
+    num_chains: int
+    chain: str
+
+
 def _storable(text: str) -> str:
     """Return text that can be stored in a file and a database, and printed: hidden characters are escaped."""
     return printable(text)

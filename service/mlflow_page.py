@@ -8,6 +8,11 @@ def run_page(mlflow_experiment_id: str, run_id: str) -> str:
     return f"/#/experiments/{mlflow_experiment_id}/runs/{run_id}?workflowType=machine_learning"
 
 
+def file_page(mlflow_experiment_id: str, run_id: str, name: str) -> str:
+    """Return the path of the page that shows a file of a run, in the same mode."""
+    return f"/#/experiments/{mlflow_experiment_id}/runs/{run_id}/artifactPath/{name}?workflowType=machine_learning"
+
+
 def page_of(mlflow_experiment_id: str, view: str | None) -> str:
     """Return the path of an experiment's runs, in the mode for model training.
 

@@ -7,6 +7,7 @@
         precision-cpu.json, -gpu.json      the precision chosen for `precision: auto`
         checks/<generation>-<n>.json       the report of the n-th node that checked the configurations (1 or 2)
         drivers/<n>/events.jsonl           events of the n-th driver, one JSON object a line; and driver.log
+        drivers/<n>.cancelled              the n-th driver is stopped because its experiment is cancelled
         verifications/<n>/                 the n-th replay of a stage: result.json, and its log
         chains/<chain>/<stage>/
             attempts/<n>/                  files of one attempt: started.json, epoch files, checkpoints, trial.log;
@@ -130,6 +131,10 @@ class ExperimentFolder:
     def driver_log(self, attempt: int) -> Path:
         """Return the log of one driver."""
         return self.driver(attempt) / "driver.log"
+
+    def cancelled(self, attempt: int) -> Path:
+        """Return the file that tells a stopped driver that its experiment is cancelled, and not paused or moved."""
+        return self.drivers / f"{attempt:04d}.cancelled"
 
     def verification(self, number: int) -> Path:
         """Return the folder of one replay of a stage."""

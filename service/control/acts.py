@@ -108,11 +108,20 @@ class Acts:
 
     def stop_driver(self, row: ExperimentRow, state: ExperimentState, submission: str) -> None:
         """Ask Ray to stop the driver; if a pause is wanted, put the experiment into `pausing`."""
+        if wanted_now(row) is Wanted.CANCEL:
+            self._tell_of_cancel(row)
         answer = self._jobs.stop(submission)
         reason = storage_trouble(row.hold) if row.is_held and answer is None else asked_to_stop(answer)
         after = ExperimentState.PAUSING if wanted_now(row) is Wanted.PAUSE else state
         if (after, reason) != (state, row.current_reason()):
             self.advance(row, after, reason=reason)
+
+    def _tell_of_cancel(self, row: ExperimentRow) -> None:
+        """Tell the driver that this is the end, so that it makes a report: a stop for a pause looks the same to it."""
+        try:
+            self._folder(row.id).cancelled(row.driver_attempt).touch()
+        except OSError as error:  # it is stopped all the same
+            log.warning("experiment %s ends without a report in MLflow: %s", row.id, error)
 
     def rest(self, row: ExperimentRow, state: ExperimentState, after: ExperimentState, reason: Reason) -> None:
         """Pause or queue an experiment without a driver: running chains wait, the count of lost drivers is reset."""

@@ -59,6 +59,7 @@ def driver_job(settings: Settings, row: ExperimentRow) -> RayJob:
         "--generation",
         str(row.generation),
         *arguments_for(settings, DRIVER_SETTINGS),
+        *_posted(row),
     ]
     return RayJob(
         submission_id(row.id, row.driver_attempt),
@@ -66,3 +67,11 @@ def driver_job(settings: Settings, row: ExperimentRow) -> RayJob:
         metadata={"experiment": row.id, "name": row.name, "job_name": row.name, "driver": str(row.driver_attempt)},
         environment=ENVIRONMENT | {"RAY_JOB_STOP_WAIT_TIME_S": str(math.ceil(settings.stop_window_s) + STOP_WAIT_S)},
     )
+
+
+def _posted(row: ExperimentRow) -> list[str]:
+    """Return what the driver's report says of the experiment and its files do not."""
+    times = {"--created-at": row.created_at, "--started-at": row.started_at}
+    words = {flag: at.isoformat() for flag, at in times.items() if at is not None}
+    words |= {} if row.preset is None else {"--preset": row.preset}
+    return [f"{flag}={word}" for flag, word in words.items()]

@@ -4,6 +4,7 @@ Offset and effect change in one transaction, so a crash between two lines repeat
 """
 
 import logging
+from datetime import datetime
 from pathlib import Path
 from typing import assert_never
 
@@ -23,6 +24,7 @@ from service.events import (
     RunFound,
     StageChanged,
     StageCurved,
+    utc_now,
 )
 from service.reasons import NO_REASON, Reason, ReasonKind, cancelled, failed, waits_for_mlflow
 from service.resampled_pairs import ResampledPair
@@ -153,10 +155,17 @@ def _apply_outcome(repository: Repository, row: ExperimentRow, event: Outcome) -
         return False
     before = ExperimentState(row.state)
     failure = None if event.failure is None else event.failure.as_json()
-    repository.transitions.advance(row.id, before, event.state, reason=_reason(event), failure=failure)
+    repository.transitions.advance(
+        row.id, before, event.state, reason=_reason(event), failure=failure, finished_at=_ended_at(row, event)
+    )
     if event.state is not ExperimentState.SUCCEEDED:
         repository.work.end_unfinished(row.id, WorkState.CANCELLED)
     return True
+
+
+def _ended_at(row: ExperimentRow, event: Outcome) -> datetime:
+    """Return the time of an outcome, as its driver's report states it; clocks of nodes may differ."""
+    return min(max(event.at, row.started_at or event.at), utc_now())
 
 
 def _reason(event: Outcome) -> Reason:

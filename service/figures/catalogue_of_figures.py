@@ -65,6 +65,11 @@ def draw(name: FigureName, data: FigureData, *, png: bool = False) -> "Drawn":
     return drawn(name, lambda figure: draw_into(figure, data), png=png)
 
 
+def drawn_figures(data: FigureData, *, png: bool = False) -> "dict[FigureName, Drawn]":
+    """Draw all figures that the data suffice for; see `draw`."""
+    return {name: draw(name, data, png=png) for name in figures_of(data)}
+
+
 def _drawing(name: FigureName) -> "Callable[[Figure, FigureData], Words]":
     """Return the function that draws a figure; loading it loads matplotlib."""
     match name:

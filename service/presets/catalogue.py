@@ -102,6 +102,11 @@ def preset(name: str) -> Preset:
         raise NotFound(f"there is no preset {shown(name)!r}; there are: {', '.join(presets())}") from None
 
 
+def preset_if_known(name: str | None) -> Preset | None:
+    """Return the preset with which an experiment was posted; None without one, or if this version does not have it."""
+    return None if name is None else presets().get(name)
+
+
 def preset_text(name: str) -> str:
     """Return the text of a preset's file, with its comments.
 

@@ -8,15 +8,14 @@ holds for a file that was mailed.
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from service.answers.reports import ReportView
-from service.figures.catalogue_of_figures import draw, figures_of
-from service.figures.figure_data import FigureData
+from service.figures.catalogue_of_figures import FigureName
 from service.reports.text_tables import background_tables, result_tables
 from service.states import TERMINAL
 from service.text import printable
@@ -24,6 +23,8 @@ from service.times import for_people
 
 if TYPE_CHECKING:
     from jinja2 import Template
+
+    from service.figures.canvas import Drawn
 
 _FOLDER = Path(__file__).parent
 # Verdicts and notes that are listed; of more, the page would be longer than its tables.
@@ -40,12 +41,12 @@ class _Figure:
     svg: object  # safe to insert: an element that our own code has made
 
 
-def html(report: ReportView, data: FigureData) -> str:
-    """Return the page. The first call loads Jinja2 and matplotlib, which takes about a second.
+def html(report: ReportView, figures: "Mapping[FigureName, Drawn]") -> str:
+    """Return the page. The first call loads Jinja2.
 
     Args:
         report: The report.
-        data: What its figures are drawn from.
+        figures: Its figures, in the order of the page.
     """
     spec = json.dumps(report.spec, indent=2, ensure_ascii=False)
     return _template().render(
@@ -57,7 +58,7 @@ def html(report: ReportView, data: FigureData) -> str:
         results=result_tables(report),
         background=background_tables(report),
         notes=report.comparison.notes[len(report.comparison.verdicts) :],
-        figures=_figures(data),
+        figures=_figures(figures),
         rests=_rests(report),
         spec=printable(spec) if len(spec) <= MAX_SPEC else "",
         most_listed=MAX_LISTED,
@@ -105,17 +106,15 @@ def _policy() -> str:
     return f"default-src 'none'; style-src 'sha256-{style}'; img-src data:; base-uri 'none'; form-action 'none'"
 
 
-def _figures(data: FigureData) -> list[_Figure]:
+def _figures(figures: "Mapping[FigureName, Drawn]") -> list[_Figure]:
     from markupsafe import Markup
 
     from service.figures.inline_svg import inline_svg
 
-    figures = []
-    for name in figures_of(data):
-        drawn = draw(name, data)
-        svg = Markup(inline_svg(name, drawn.svg, drawn.words))
-        figures.append(_Figure(name, drawn.words.title, drawn.words.caption, svg))
-    return figures
+    return [
+        _Figure(name, drawn.words.title, drawn.words.caption, Markup(inline_svg(name, drawn.svg, drawn.words)))
+        for name, drawn in figures.items()
+    ]
 
 
 def _times(report: ReportView) -> str:

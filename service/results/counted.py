@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.answers.comparisons import ComparisonView
-from service.chain_outcomes import ChainOutcome
+from service.chain_outcomes import ChainOutcome, CurvesOfStage
 from service.figures.figure_data import ArmSeries, FigureData, PairDifferences, TriedPoint
+from service.results.result_rows import ResultRows
 from service.results.tried import Tried, best_by_arm, tried_by_arm
 from service.spec import Experiment
 from service.states import WorkState
-from service.store.repository import Repository
-from service.store.stored_curves import CurvesOfStage
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,7 @@ class CountedChains:
 
     Attributes:
         chains: These chains, in the order of the plan.
-        curves: The stored curves of their stages.
+        curves: The curves of their stages.
         tried: All configurations of each arm that have a result.
     """
 
@@ -29,15 +28,14 @@ class CountedChains:
     tried: Mapping[str, Sequence[Tried]]
 
 
-def counted_chains(repository: Repository, experiment_id: str, compared: ComparisonView) -> CountedChains:
+def counted_chains(rows: ResultRows, outcomes: Sequence[ChainOutcome], compared: ComparisonView) -> CountedChains:
     """Read the chains that count in a comparison of the test accuracy.
 
     Args:
-        repository: The open transaction.
-        experiment_id: The experiment's id.
+        rows: The rows to read.
+        outcomes: All chains of the experiment.
         compared: The comparison, by the spec's own pairs.
     """
-    outcomes = repository.outcomes.of(experiment_id)
     tried = tried_by_arm(outcomes)
     number = {arm: best.number for arm, best in best_by_arm(tried).items()}
     counted = {(arm.name, each.seed) for arm in compared.arms for each in arm.values}
@@ -49,7 +47,7 @@ def counted_chains(repository: Repository, experiment_id: str, compared: Compari
         and chain.configuration == number.get(chain.arm)
     )
     ids = {chain.id for chain in chains}
-    return CountedChains(chains, tuple(repository.curves.of(experiment_id, chains=ids)), tried)
+    return CountedChains(chains, tuple(rows.curves(chains=ids)), tried)
 
 
 def figure_data(spec: Experiment, compared: ComparisonView, counted: CountedChains) -> FigureData:

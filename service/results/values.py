@@ -1,4 +1,4 @@
-"""The values of chains for a quantity, from the database."""
+"""The values of chains for a quantity."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -6,22 +6,19 @@ from dataclasses import replace
 from service.chain_outcomes import ChainOutcome
 from service.results.comparison import ComparedArm
 from service.results.quantities import Quantity, Source
+from service.results.result_rows import ResultRows
 from service.results.tried import last_metrics, last_train_stage
-from service.store.repository import Repository
 
 # The value of each chain, by its id.
 Values = Mapping[str, float]
 
 
-def values_of(
-    repository: Repository, experiment_id: str, chains: Sequence[ChainOutcome], quantity: Quantity
-) -> dict[str, float]:
+def values_of(rows: ResultRows, chains: Sequence[ChainOutcome], quantity: Quantity) -> dict[str, float]:
     """Return the value of each chain that has one; of a quantity without T.
 
     Args:
-        repository: The open transaction.
-        experiment_id: The experiment's id.
-        chains: Its chains, read with the metric of the quantity.
+        rows: The rows to read.
+        chains: The chains, read with the metric of the quantity.
         quantity: The quantity.
     """
     match quantity.source:
@@ -30,19 +27,19 @@ def values_of(
         case Source.TRAIN_TIME:
             found = {chain.id: sum(stage.train_time_s for stage in chain.stages) for chain in chains}
         case Source.SUMMARY:
-            summaries = repository.curves.summaries(experiment_id, quantity.name)
+            summaries = rows.summaries(quantity.name)
             last = {chain.id: last_train_stage(chain) for chain in chains}
             found = {chain: None if index is None else summaries.get((chain, index)) for chain, index in last.items()}
         case Source.ENERGY:
-            found = dict(repository.outcomes.last_rows(experiment_id, "energy", quantity.name))
+            found = dict(rows.last_rows("energy", quantity.name))
         case Source.TIME_SWEEP:
             raise ValueError(f"{quantity.name} has a value at each T")
     return {chain: value for chain, value in found.items() if value is not None}
 
 
-def values_by_T(repository: Repository, experiment_id: str, quantity: Quantity) -> dict[int | None, dict[str, float]]:
+def values_by_T(rows: ResultRows, quantity: Quantity) -> dict[int | None, dict[str, float]]:
     """Return the value of each chain at each T, from its last time sweep."""
-    last = {each.chain: each.curves for each in repository.curves.of(experiment_id, kind="time_sweep") if each.curves}
+    last = {each.chain: each.curves for each in rows.curves(kind="time_sweep") if each.curves}
     found: dict[int, dict[str, float]] = {}
     for chain, curves in last.items():
         for T in curves.steps:

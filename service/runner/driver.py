@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from ray import tune
@@ -29,9 +30,10 @@ from service.runner.chains.outcomes_so_far import outcomes_so_far
 from service.runner.chains.referee import Referee
 from service.runner.chains.resampler import Resampler
 from service.runner.chains.study import Study
-from service.runner.outcome import announce_cancelled, outcome_of
+from service.runner.outcome import announce_cancelled, is_end, outcome_of
 from service.runner.shipping.arms_table import arm_rows, in_lines
 from service.runner.shipping.described_experiment import DescribedExperiment
+from service.runner.shipping.final_report import NUM_TRIES, FinalReport, Posted
 from service.runner.shipping.mlflow_runs import MlflowRuns
 from service.runner.shipping.outbox import Outbox
 from service.runner.shipping.refusals import Refusals
@@ -64,11 +66,18 @@ class DriverArguments:
     tracking_patience: float
     data: Path | None
     api_url: str | None
+    preset: str | None
+    created_at: datetime | None
+    started_at: datetime | None
 
     def links(self) -> dict[str, str]:
         """Return the addresses that the description in MLflow has, by their text."""
         # A link to the Ray job would lead nowhere after a restart of Ray. The API says where the job is.
         return {} if self.api_url is None else {"Answer of the API": f"{self.api_url}/experiments/{self.experiment}"}
+
+    def posted(self) -> Posted:
+        """Return what the report says besides."""
+        return Posted(self.preset, self.created_at, self.started_at)
 
 
 def main(argv: list[str] | None = None, trainable: type[tune.Trainable] = StageTrial) -> int:
@@ -135,6 +144,9 @@ def _drive(
     else:
         outcome = outcome_of(books, outbox)
     _log_answer(spec, books)
+    if is_end(outcome, folder.cancelled(arguments.attempt)) and (shipped or not cancelled.is_set()):
+        report = FinalReport(folder, arguments.posted(), ledger, books.resampler, runs, page)
+        report.ship(outcome, NUM_TRIES if shipped and not cancelled.is_set() else 1)
     events.append(outcome)
     events.close()
     return outcome
@@ -190,6 +202,9 @@ def parse_arguments(argv: list[str] | None) -> DriverArguments:
     )
     parser.add_argument("--data", type=Path, default=None, help="folder of the data sets (TET_DATA)")
     parser.add_argument("--api-url", default=None, help="URL of the API, for a link in MLflow")
+    parser.add_argument("--preset", default=None, help="the preset with which the experiment was posted")
+    for flag, what in (("--created-at", "was posted"), ("--started-at", "first left the queue")):
+        parser.add_argument(flag, type=datetime.fromisoformat, default=None, help=f"when the experiment {what}")
     return DriverArguments(**vars(parser.parse_args(argv)))
 
 

@@ -1,6 +1,7 @@
 """The outcome of an experiment, from the ends of its chains and the state of its outbox."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from service.events import ChainChanged, Outcome
 from service.failures import Failure, FailureSummary, FailureType
@@ -90,6 +91,17 @@ def _by_failure(chains: list[Chain], ledger: Ledger) -> dict[FailureSummary | No
         failure = ledger.failure(chain)
         groups.setdefault(None if failure is None else failure.summary, []).append(chain)
     return dict(sorted(groups.items(), key=lambda group: -len(group[1])))
+
+
+def is_end(outcome: Outcome, cancelled: Path) -> bool:
+    """Return whether an outcome ends the experiment.
+
+    Args:
+        outcome: The outcome of a driver. A driver that is stopped has the outcome cancelled, even if its experiment is
+            only paused, or continues on another node.
+        cancelled: The file that is there if the experiment is cancelled.
+    """
+    return outcome.state is not ExperimentState.CANCELLED or cancelled.exists()
 
 
 def announce_cancelled(ledger: Ledger, events: EventFile) -> None:

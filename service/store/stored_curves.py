@@ -6,27 +6,10 @@ from dataclasses import dataclass
 from sqlalchemy import and_, func, select, update
 from sqlalchemy.orm import Session
 
-from service.curves import StageCurves, unpacked
+from service.chain_outcomes import CurvesOfStage
+from service.curves import unpacked
 from service.states import DONE, TERMINAL
 from service.store.tables import ChainRow, CurvesRow, ExperimentRow, StageRow
-
-
-@dataclass(frozen=True)
-class CurvesOfStage:
-    """The curves of a stage that has ended, and what a reader must know of the stage. `error` says why there are none.
-
-    `chain` is the chain's id.
-    """
-
-    chain: str
-    arm: str
-    seed: int
-    configuration: int
-    index: int
-    kind: str
-    T: int | None
-    curves: StageCurves | None
-    error: str
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, and_, case, cast, func, select
 from sqlalchemy.orm import Session
 
-from service.failures import FailureSummary
+from service.failures import FailureCount, FailureSummary
 from service.spec.search import ACCURACY
 from service.states import WorkState
 from service.store.tables import ChainRow, StageRow
@@ -65,15 +65,6 @@ class ConfigurationTotals:
     val_accuracy: float | None
     num_succeeded: int = 0
     succeeded_val_accuracy: float | None = None
-
-
-@dataclass(frozen=True)
-class FailureCount:
-    """A failure that stages share, how many chains met it, and one of these chains."""
-
-    failure: FailureSummary
-    num_chains: int
-    chain: str
 
 
 class Sums:

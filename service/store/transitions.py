@@ -1,6 +1,6 @@
 """Changes of an experiment's state, each made only if the experiment is still in the state in which it was seen."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, select, text, update
@@ -79,7 +79,7 @@ class Transitions:
             after: the new state. If it equals `before`, only other columns change.
             seen_attempt: the number of the newest driver when the experiment was seen; None: any driver.
             reason: the new reason; None: unchanged.
-            changes: other columns to set in the same step.
+            changes: other columns to set in the same step; `finished_at` of an end is now if it is not given.
 
         Returns:
             False, and nothing is changed, if the experiment has left `before` or has got another driver meanwhile.
@@ -88,7 +88,7 @@ class Transitions:
         if reason is not None:
             changes |= {"reason_kind": reason.kind, "reason": reason.words}
         if after != before and after in TERMINAL:
-            changes |= self._at_end(experiment_id, after)
+            changes |= self._at_end(experiment_id, after, changes.get("finished_at") or utc_now())
         statement = update(ExperimentRow).where(ExperimentRow.id == experiment_id, ExperimentRow.state == before)
         if seen_attempt is not None:
             statement = statement.where(ExperimentRow.driver_attempt == seen_attempt)
@@ -102,16 +102,16 @@ class Transitions:
             self._events.add(experiment_id, event)
         return True
 
-    def _at_end(self, experiment_id: str, state: ExperimentState) -> dict[str, Any]:
+    def _at_end(self, experiment_id: str, state: ExperimentState, ended_at: datetime) -> dict[str, Any]:
         """Return the columns that change at the end: what to remove, when to delete, and when to call the webhook."""
-        spec, now = self._experiments.get(experiment_id).spec, utc_now()
+        spec = self._experiments.get(experiment_id).spec
         retention = spec.get("retention") or {}
         days = retention.get("delete_after_days")
         # An experiment that has not succeeded may be retried, and a retry needs its checkpoints.
         keep = retention.get("checkpoints") if state is ExperimentState.SUCCEEDED else None
         return {
-            "finished_at": now,
-            "delete_at": None if days is None else now + timedelta(days=days),
+            "finished_at": ended_at,
+            "delete_at": None if days is None else ended_at + timedelta(days=days),
             "cleanup": {"last": Cleanup.BEST, "none": Cleanup.CHECKPOINTS}.get(keep or ""),
-            "notify_at": now if spec.get("webhook") else None,
+            "notify_at": utc_now() if spec.get("webhook") else None,
         }

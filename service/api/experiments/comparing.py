@@ -1,50 +1,13 @@
 """The API's answer about the comparison of an experiment's arms."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-
-from service.answers.comparisons import ArmsAtTView, ComparisonView
-from service.answers.units import Unit
+from service.answers.comparisons import ComparisonView
 from service.api.context import Context
-from service.api.experiments.searched_arms import front_view, with_choice
-from service.chain_outcomes import ChainOutcome
-from service.curves import BEST_TEST
-from service.presets.catalogue import presets
-from service.presets.recipe import differences_from, test_set_differences
-from service.resampled_pairs import ResampledPair
-from service.results.answering import arms_of, digits_in, fitting_pairs, named_pairs, view_of, with_resampled
-from service.results.comparison import ComparedArm, Comparison, Question, compare_arms, compare_at_each_T
-from service.results.growing import growing_rule
-from service.results.notes import (
-    note_of_counted_seeds,
-    notes_of,
-    notes_of_curves,
-    notes_of_resampling,
-    notes_of_unpublished,
-    notes_of_verdicts,
-)
-from service.results.quantities import DEFAULT, Quantity, Source, arm_of, quantity_of
-from service.results.tried import Tried, best_by_arm, chosen_chains, tried_by_arm
-from service.results.values import values_by_T, values_of, with_values
-from service.spec import Experiment, parse
+from service.results.quantities import DEFAULT
+from service.results.quantity_answer import ComparedExperiment, quantity_answer, read_values
+from service.spec import parse
 from service.states import TERMINAL
+from service.store.stored_results import StoredResults
 from service.store.tables import ExperimentRow
-
-
-@dataclass(frozen=True)
-class _Read:
-    """What a comparison reads from the database.
-
-    `values` are those of the chains, at each T or at None. `resampled` is empty for a quantity that is not resampled.
-    """
-
-    row: ExperimentRow
-    spec: Experiment
-    quantity: Quantity
-    chains: Sequence[ChainOutcome]
-    values: Mapping[int | None, Mapping[str, float]]
-    errors: Sequence[tuple[str, int]]
-    resampled: Sequence[ResampledPair]
 
 
 def comparison_view(
@@ -61,149 +24,15 @@ def comparison_view(
     Raises:
         NotFound: There is no such experiment, or it has no such quantity or arm.
     """
-    read = _read(context, experiment_id, quantity_name)
-    spec, quantity = read.spec, read.quantity
-    to = spec.baseline_arm if baseline is None else arm_of(spec, baseline)
-    question = Question(
-        quantity=quantity.name,
-        higher_is_better=quantity.higher_is_better,
-        margin=spec.margin if quantity.unit is Unit.ACCURACY else None,
-        pairs=named_pairs(spec) if baseline is None else None,
-    )
-    tried = tried_by_arm(read.chains)
-    best = best_by_arm(tried)
-    arms = arms_of(spec, read.chains, best)
-    rule = growing_rule(spec)
-    decides = quantity == DEFAULT and baseline is None
-    if rule is not None and not decides:  # the test accuracy of the spec's pairs has decided which seeds count
-        decided = compare_arms(arms, spec.baseline_arm, rule, Question(pairs=named_pairs(spec)))
-        arms = [_only(arm, [each.seed for each in one.values]) for arm, one in zip(arms, decided.arms, strict=True)]
-    if quantity.has_T:
-        return _view_by_T(read, question, to, arms, _chain_ids(read.chains, best))
-    if quantity != DEFAULT:
-        arms = with_values(arms, _chain_ids(read.chains, best), read.values[None])
-    used = rule if decides else None
-    compared = compare_arms(arms, to, used, question)
-    fitting = fitting_pairs(compared, read.resampled)
-    view = with_resampled(view_of(compared, quantity), fitting)
-    if spec.search is not None:
-        chosen = [with_choice(arm, best.get(arm.name), tried.get(arm.name, [])) for arm in view.arms]
-        front = front_view(spec.search, read.chains, tried) if quantity == DEFAULT else None
-        view = view.model_copy(update={"arms": chosen, "front": front})
-    verdicts = notes_of_verdicts(compared, quantity.unit, digits_in(view), question.margin, used)
-    notes = [
-        *verdicts,
-        *notes_of(view),
-        *_notes_on_data(read, decides=decides),
-        *_notes_on_resampling(read, compared, fitting),
-    ]
-    view = view.model_copy(update={"verdicts": verdicts, "notes": notes})
-    if quantity.name in (DEFAULT.name, BEST_TEST):
-        return _with_published(view, read.row.preset, spec, compared)
-    return view
-
-
-def _notes_on_data(read: _Read, *, decides: bool) -> list[str]:
-    """Return the notes on what the numbers rest on.
-
-    Args:
-        read: What was read.
-        decides: Whether the comparison is the one that decides how many seeds are added.
-    """
-    growing = read.spec.until is not None and not decides
-    from_curves = read.quantity.source in (Source.SUMMARY, Source.TIME_SWEEP)
-    return [
-        *([note_of_counted_seeds()] if growing else []),
-        *(
-            notes_of_curves(read.errors, are_filled=read.row.has_curves or read.row.state not in TERMINAL)
-            if from_curves
-            else []
-        ),
-    ]
-
-
-def _notes_on_resampling(read: _Read, compared: Comparison, fitting: Sequence[ResampledPair]) -> list[str]:
-    """Return why pairs have no intervals over test samples.
-
-    Args:
-        read: What was read.
-        compared: The comparison.
-        fitting: The resampled pairs that fit it.
-    """
-    if read.quantity != DEFAULT or read.row.has_resampled or read.row.state not in TERMINAL:
-        return notes_of_resampling(fitting)
-    wanted = {(pair.arm, pair.to) for pair in read.spec.pairs}
-    wanted &= {(arm, versus.to) for arm, versus in compared.pairs() if versus.difference is not None}
-    return notes_of_resampling(fitting, is_filled=wanted <= {(each.arm, each.to) for each in fitting})
-
-
-def _read(context: Context, experiment_id: str, quantity_name: str) -> _Read:
-    """Read the chains of an experiment and their values, in one transaction."""
     with context.database.reading() as repository:
-        row = repository.experiments.get(experiment_id)
-        spec = parse(row.spec)
-        quantity = quantity_of(spec, quantity_name)
-        also = quantity.name if quantity.source is Source.LAST_EPOCH else None
-        chains = repository.outcomes.of(experiment_id, also)
-        values: dict[int | None, dict[str, float]] = {}
-        if quantity.has_T:
-            values |= values_by_T(repository, experiment_id, quantity)
-        elif quantity != DEFAULT:
-            values[None] = values_of(repository, experiment_id, chains, quantity)
-        resampled = repository.resampled.of(experiment_id) if quantity == DEFAULT else []
-        return _Read(row, spec, quantity, chains, values, repository.curves.errors(experiment_id), resampled)
+        about = compared_experiment(repository.experiments.get(experiment_id))
+        read = read_values(StoredResults(repository, experiment_id), about, quantity_name)
+    return quantity_answer(read, baseline)
 
 
-def _view_by_T(
-    read: _Read, question: Question, to: str, arms: Sequence[ComparedArm], of_chain: Mapping[tuple[str, int], str]
-) -> ComparisonView:
-    """Compare the arms at each T of their time sweeps."""
-    at_T = {T: with_values(arms, of_chain, values) for T, values in read.values.items() if T is not None}
-    compared = compare_at_each_T(at_T, to, question)
-    views = {T: view_of(each, read.quantity) for T, each in compared.items()}
-    by_T = [ArmsAtTView(T=T, arms=view.arms, further_pairs=view.further_pairs) for T, view in views.items()]
-    verdicts = [
-        f"T={T}: {note}"
-        for T, each in compared.items()
-        for note in notes_of_verdicts(each, read.quantity.unit, digits_in(views[T]), question.margin)
-    ]
-    survivors = notes_of(views[max(views)]) if views else []
-    return ComparisonView(
-        quantity=question.quantity,
-        unit=read.quantity.unit,
-        higher_is_better=read.quantity.higher_is_better,
-        baseline=to,
-        arms=[],
-        by_T=by_T,
-        verdicts=verdicts,
-        notes=[*verdicts, *survivors, *_notes_on_data(read, decides=False)],
+def compared_experiment(row: ExperimentRow) -> ComparedExperiment:
+    """Return what a comparison needs to know of an experiment."""
+    runs = row.state not in TERMINAL
+    return ComparedExperiment(
+        parse(row.spec), row.preset, row.has_curves or runs, are_pairs_filled=row.has_resampled or runs
     )
-
-
-def _only(arm: ComparedArm, seeds: Iterable[int]) -> ComparedArm:
-    """Return an arm with its results at some seeds only."""
-    kept = set(seeds)
-    return replace(arm, results={seed: each for seed, each in arm.results.items() if seed in kept})
-
-
-def _chain_ids(chains: Iterable[ChainOutcome], best: Mapping[str, Tried]) -> dict[tuple[str, int], str]:
-    return {key: chain.id for key, chain in chosen_chains(chains, best).items()}
-
-
-def _with_published(view: ComparisonView, name: str | None, spec: Experiment, compared: Comparison) -> ComparisonView:
-    """Add the paper's number to each arm whose recipe is the preset's, and notes on the numbers that are left out."""
-    preset = presets().get(name or "")
-    if preset is None:  # posted without a preset, or with one that a later version of the service has dropped
-        return view
-    of_recipe = differences_from(preset, spec)
-    num_test = {arm.name: None if arm.test_set is None else arm.test_set.num_samples for arm in compared.arms}
-    differences = {
-        arm: [*each, *test_set_differences(preset, num_test[arm])]
-        for arm, each in of_recipe.items()
-        if arm in preset.published
-    }
-    shown = {arm: preset.published[arm] for arm, each in differences.items() if not each}
-    arms = [arm.model_copy(update={"published": shown.get(arm.name)}) for arm in view.arms]
-    notes = [*view.notes, *notes_of_unpublished(preset.published, differences)]
-    source = preset.source if shown else None
-    return view.model_copy(update={"arms": arms, "preset": name, "source": source, "notes": notes})

@@ -2,7 +2,7 @@
 
 from starlette.exceptions import HTTPException
 
-from service.answers.chains import ChainView, FailureGroupView, FailureView, StageFailureView, StageView
+from service.answers.chains import ChainView, FailureView, StageFailureView, StageView
 from service.answers.chances import ChanceView
 from service.answers.experiments import (
     EarlierResources,
@@ -20,20 +20,18 @@ from service.api.experiments.searching import search_view
 from service.chance import against_chance
 from service.errors import NotFound
 from service.events import ClassCounts
-from service.failures import ABOUT
 from service.job_name import submission_id
 from service.mlflow_page import page_of
 from service.results.comparison import QUANTITY
+from service.results.failure_groups import MAX_FAILURES, failure_group
 from service.settings import Settings
 from service.states import ExperimentState, WorkState
 from service.store.requests import given
-from service.store.sums import Extent, FailureCount
+from service.store.sums import Extent
 from service.store.tables import ChainRow, ExperimentRow, StageRow
 
 # Largest number of chains in an answer; further chains come by cursor.
 MAX_CHAINS_EMBEDDED = 1_000
-# Largest number of different failures in an answer.
-MAX_FAILURES = 20
 # Largest number of stages in an answer, unless a single chain has more: 200 chains may have 20,000 stages.
 MAX_STAGES_EMBEDDED = 3_000
 
@@ -79,7 +77,7 @@ def experiment_view(
         delete_at=row.delete_at,
         webhook=_webhook(row),
         search=search,
-        failures=[_failure_group(each) for each in failures],
+        failures=[failure_group(each) for each in failures],
         chains=[_chain_view(chain) for chain in chains[:limit]],
         next_cursor=str(chains[limit - 1].position) if len(chains) > limit else None,
     )
@@ -124,19 +122,6 @@ def _progress(row: ExperimentRow, extent: Extent | None) -> ProgressView:
         rows_total=extent.rows_total,
         work_done=extent.work_done,
         work_total=extent.work_total,
-    )
-
-
-def _failure_group(count: FailureCount) -> FailureGroupView:
-    about = ABOUT[count.failure.type]
-    return FailureGroupView.model_validate(
-        {
-            **count.failure.as_json(),
-            "num_chains": count.num_chains,
-            "chain": count.chain,
-            "remedy": about.remedy,
-            "advice": about.advice,
-        }
     )
 
 

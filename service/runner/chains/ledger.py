@@ -48,6 +48,8 @@ class Ledger:
         self._events = events
         self._lock = threading.Lock()
         self._stops: dict[str, ChainStop] = {}
+        # Why ended stages have no curves.
+        self._curve_errors: dict[StageId, str] = {}
         self._progress = {
             stage: read_progress(folder.stage(stage.chain, stage.index), generation) for stage in self.stages()
         }
@@ -122,6 +124,10 @@ class Ledger:
         """Yield the end of each stage of a chain; None if the stage has not ended."""
         return (self.progress(StageId(chain.id, stage.index)).done for stage in chain.stages)
 
+    def curve_errors(self) -> list[str]:
+        """Return why ended stages have no curves, a text for each such stage."""
+        return [error for error in self._curve_errors.values() if error]
+
     # -- events ------------------------------------------------------------------------------------------------
 
     def announce_all(self) -> None:
@@ -150,6 +156,7 @@ class Ledger:
         except Exception as problem:  # whatever it is
             log.exception("%s: its curves cannot be computed", stage)
             error = f"{type(problem).__name__}: {problem}"
+        self._curve_errors[stage] = error
         return StageCurved(chain=stage.chain, stage=stage.index, curves=curves, error=error)
 
     def announce_chain(self, chain: Chain) -> None:

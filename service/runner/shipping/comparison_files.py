@@ -1,4 +1,4 @@
-"""The files of the run "results" in MLflow. To add a file to that run, add it to `comparison_files`."""
+"""The files of the run "results" in MLflow that are made again as chains end. `final_files` has those of the end."""
 
 import csv
 import io

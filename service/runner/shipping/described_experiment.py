@@ -11,16 +11,18 @@ from mlflow.exceptions import MlflowException
 from requests import RequestException
 
 from service.answers.comparisons import ComparisonView
-from service.mlflow_page import page_of, run_page
+from service.mlflow_page import file_page, page_of, run_page
 from service.results.answering import answer_of
 from service.runner.chains.ledger import Ledger
 from service.runner.chains.outcomes_so_far import outcomes_so_far
 from service.runner.chains.resampler import Resampler
 from service.runner.shipping.arms_table import arm_rows
 from service.runner.shipping.comparison_files import comparison_files
+from service.runner.shipping.final_files import REPORT
 from service.runner.shipping.mlflow_runs import NOTE_TAG, MlflowRuns
 from service.runner.shipping.note_text import our_part, with_our_part
 from service.runner.shipping.refusals import is_refusal
+from service.runner.shipping.results_note import running_tags
 from service.runner.shipping.saved_view import STAGES_VIEW, VIEW, view_tags
 from service.runner.sparing import Sparing
 from service.spec import Experiment
@@ -48,7 +50,7 @@ class DescribedExperiment:
         self._spec, self._ledger, self._resampler = spec, ledger, resampler
         self._runs, self._links = runs, links
         self._view: str | None = None
-        self._has_shipped_view = False
+        self._has_shipped_view, self._has_report, self._has_noted_run = False, False, False
         self._sparing = Sparing(INTERVAL_S)
         # What the page was last written for (see `describe`), and the files that were uploaded, by run and name.
         self._described: tuple[int, bool] | None = None
@@ -56,7 +58,8 @@ class DescribedExperiment:
 
     def forget(self) -> None:
         """Store everything again, because MLflow may have lost it."""
-        self._has_shipped_view, self._described, self._uploaded = False, None, {}
+        self._has_shipped_view, self._has_noted_run = False, False
+        self._described, self._uploaded = None, {}
 
     def ship_view(self) -> str | None:
         """Store the views, once; return the key of the first, or None if MLflow refuses one.
@@ -102,13 +105,26 @@ class DescribedExperiment:
         self._described = num_ended, is_last
         self._sparing.done()
 
+    def name_report(self) -> None:
+        """Name the report in the description: it is in the run "results" now.
+
+        Raises:
+            MlflowException, RequestException: MLflow did not answer.
+        """
+        num_ended = 0 if self._described is None else self._described[0]
+        self._has_report, self._described = True, None
+        self.describe(num_ended, is_last=True)
+
     def _write(self, answer: ComparisonView, num_ended: int, *, is_last: bool) -> None:
         experiment = self._runs.mlflow_experiment()
         pages = {"Curves by arm": page_of(experiment, self._view)}
         if self._view is not None:
             pages["Curves by stage"] = page_of(experiment, STAGES_VIEW)
-        if num_ended:
-            pages["Files of the comparison"] = run_page(experiment, self._write_files(answer, is_last=is_last))
+        if num_ended or self._has_report:
+            run_id = self._write_files(answer, is_last=is_last)
+            if self._has_report:
+                pages = {"Report": file_page(experiment, run_id, REPORT)} | pages
+            pages["Files of the comparison"] = run_page(experiment, run_id)
         links = {text: page.removeprefix("/") for text, page in pages.items()} | dict(self._links)
         before = self._runs.experiment_tag(NOTE_TAG)
         now = with_our_part(before, our_part(answer, arm_rows(self._ledger), links))
@@ -118,6 +134,9 @@ class DescribedExperiment:
     def _write_files(self, answer: ComparisonView, *, is_last: bool) -> str:
         """Upload the files that have changed; return the id of their run."""
         run_id = self._runs.results_run()
+        if not (self._has_noted_run or self._has_report):
+            self._runs.set_tags(run_id, running_tags())
+            self._has_noted_run = True
         for name, content in comparison_files(answer).items():
             if self._uploaded.get((run_id, name)) != content:
                 self._runs.log_content(run_id, name, content)

@@ -7,7 +7,7 @@ others. So all writers keep the same run, although they do not communicate.
 
 import tempfile
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from mlflow import MlflowClient
 from mlflow.entities import (
@@ -161,11 +161,12 @@ class MlflowRuns:
         self.client.log_artifact(run_id, str(file), folder)
 
     def log_content(self, run_id: str, name: str, content: bytes) -> None:
-        """Upload bytes as a file."""
+        """Upload bytes as a file; its name may be a path with a folder."""
+        path = PurePosixPath(name)
         with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / name
+            file = Path(folder) / path.name
             file.write_bytes(content)
-            self.log_file(run_id, file)
+            self.log_file(run_id, file, str(path.parent) if path.parent.name else None)
 
     def log_dataset(self, run_id: str, *, name: str, digest: str, source: str) -> None:
         """Log the data set that a run was trained and tested on, as an MLflow dataset."""

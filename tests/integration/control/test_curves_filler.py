@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from service.chain_outcomes import CurvesOfStage
 from service.control.curves_filler import CurvesFiller
 from service.control.filler import RETRY_S
 from service.control.ingest import ingest
@@ -12,7 +13,6 @@ from service.curves import as_text, stored_points
 from service.events import StageCurved
 from service.reasons import NO_REASON
 from service.states import ExperimentState, WorkState
-from service.store.stored_curves import CurvesOfStage
 from tests.integration.control.conftest import Desk
 from tests.integration.control.test_housekeeper import ended
 from tests.unit.service.runner.writing import write

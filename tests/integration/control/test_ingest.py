@@ -1,6 +1,7 @@
 """Tests of reading event files: each line is read once, even if a reader is killed."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from service.events import (
     Outcome,
     RunFound,
     StageChanged,
+    utc_now,
 )
 from service.reasons import NO_REASON, Reason, ReasonKind, waits_for_mlflow
 from service.states import ExperimentState, WorkState
@@ -144,6 +146,24 @@ def test_the_first_outcome_stays(desk: Desk, experiment: str) -> None:
     assert desk.row(experiment).failure == failure
     assert (desk.row(experiment).state, desk.row(experiment).reason) == ("failed", "1 of 9 chains failed")
     assert stage_of(desk, experiment).state == "cancelled"
+
+
+def test_an_experiment_ends_when_its_driver_says_that_it_has_ended(desk: Desk, experiment: str) -> None:
+    outcome = Outcome(state=ExperimentState.SUCCEEDED)
+    desk.say(experiment, outcome)
+    read_events(desk, experiment)
+    assert desk.row(experiment).finished_at == outcome.at
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_an_end_is_neither_before_the_start_nor_in_the_future(desk: Desk, experiment: str, is_late: bool) -> None:
+    at = utc_now() + timedelta(days=1 if is_late else -1)
+    desk.say(experiment, Outcome(state=ExperimentState.SUCCEEDED, at=at))
+    read_events(desk, experiment)
+    row = desk.row(experiment)
+    assert row.started_at is not None
+    assert row.finished_at is not None
+    assert row.started_at <= row.finished_at <= utc_now()
 
 
 def test_a_line_that_cannot_be_parsed_is_skipped(desk: Desk, experiment: str) -> None:

@@ -34,6 +34,7 @@ def paused(desk: Desk) -> str:
     desk.want(experiment, Wanted.PAUSE)
     desk.rounds()
     assert (desk.row(experiment).state, desk.ray.stops) == ("pausing", [job])
+    assert not desk.folder(experiment).cancelled(1).exists()
     # Every driver that is stopped writes these events.
     ended = {"chain": chain, "state": WorkState.CANCELLED}
     desk.say(

@@ -207,6 +207,7 @@ def test_a_running_experiment_is_stopped_and_then_cancelled(desk: Desk) -> None:
     desk.cancel(experiment)
     desk.rounds()
     assert (desk.row(experiment).state, desk.ray.stops) == ("running", [job])
+    assert desk.folder(experiment).cancelled(1).exists()  # by this its driver knows that it is the end
     assert desk.row(experiment).current_reason() == asked_to_stop()
     desk.ray.end(job, "STOPPED")
     desk.rounds()

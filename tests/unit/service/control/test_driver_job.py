@@ -1,6 +1,7 @@
 """Tests that a driver's job passes on every argument that the driver reads."""
 
 from dataclasses import asdict, fields
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,14 @@ from service.runner.driver import DriverArguments, parse_arguments
 from service.settings import Settings
 from service.store.tables import ExperimentRow
 
-ROW = ExperimentRow(id="0" * 20, name="digits", driver_attempt=3, generation=2)
+POSTED = {
+    "preset": "fig3-switch-mini",
+    "created_at": datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC),
+    "started_at": datetime(2026, 1, 2, 3, 5, tzinfo=UTC),
+}
+ROW = ExperimentRow(id="0" * 20, name="digits", driver_attempt=3, generation=2, **POSTED)
 # The arguments of a driver that are no settings.
-OF_THE_EXPERIMENT = {"experiment": ROW.id, "attempt": 3, "generation": 2}
+OF_THE_EXPERIMENT = {"experiment": ROW.id, "attempt": 3, "generation": 2, **POSTED}
 
 
 @pytest.mark.parametrize("data", [None, Path("/data sets")])

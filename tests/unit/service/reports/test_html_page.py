@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from service.figures.figure_data import FigureData
+from service.figures.canvas import Drawn
+from service.figures.catalogue_of_figures import FigureName, drawn_figures
 from service.reports.html_page import MAX_LISTED, MAX_SPEC, html, security_headers
 from service.states import ExperimentState
 from tests.unit.service.figures.made_up import made_up
@@ -14,11 +15,11 @@ from tests.unit.service.reports.made_up_report import made_up_report
 from tests.unit.service.reports.page_checks import Page, faults
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
-NOTHING = FigureData(("SDT", "TET"), "SDT")
+NOTHING: dict[FigureName, Drawn] = {}
 
 
 def test_a_page_has_a_sound_structure_and_all_parts() -> None:
-    text = html(made_up_report(), made_up(3, 2, epochs=4))
+    text = html(made_up_report(), drawn_figures(made_up(3, 2, epochs=4)))
     assert faults(text) == []
     page = Page(text)
     assert [each.text for each in page.all("h2")] == [
@@ -53,7 +54,7 @@ def test_a_page_has_a_sound_structure_and_all_parts() -> None:
 
 def test_hostile_words_stay_words() -> None:
     data = made_up(names=(HOSTILE, "second"), arms=2, seeds=2, epochs=3)
-    text = html(made_up_report(HOSTILE, "se&cond\u202e\x1b"), data)
+    text = html(made_up_report(HOSTILE, "se&cond\u202e\x1b"), drawn_figures(data))
     assert faults(text) == []
     page = Page(text)
     assert page.all("h1")[0].text == f"{HOSTILE} and se&cond\\u202e\\x1b"

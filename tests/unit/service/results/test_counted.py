@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from service.chain_outcomes import CurvesOfStage
 from service.curves import StageCurves
 from service.results.counted import CountedChains, distinct_facts, num_parameters
-from service.store.stored_curves import CurvesOfStage
 
 
 def counted(*facts: dict[str, Any] | None) -> CountedChains:

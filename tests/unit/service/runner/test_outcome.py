@@ -1,15 +1,16 @@
-"""Tests of the words about failed chains."""
+"""Tests of outcomes: the words about failed chains, and which outcome is the end."""
 
 import time
 
+from service.events import Outcome
 from service.failures import Failure, FailureType
 from service.plan import plan
 from service.runner.chains.event_file import EventFile
 from service.runner.chains.ledger import Ledger
 from service.runner.commits.attempt import Attempt
-from service.runner.outcome import failed_in_words
+from service.runner.outcome import failed_in_words, is_end
 from service.spec import parse
-from service.states import WorkState
+from service.states import ExperimentState, WorkState
 from service.storage import ExperimentFolder
 from tests.unit.service.runner.conftest import ARMS
 from tests.unit.service.spec.test_spec import spec
@@ -43,3 +44,12 @@ def test_shared_failures_come_first_with_their_number(experiment: ExperimentFold
     assert words(experiment, "b", "a", "c", "a", "b", "a") == (
         "6 of 6 chains failed: 3 chains failed alike: data: a; 2 chains failed alike: data: b; SDT · seed 2"
     )
+
+
+def test_a_stopped_driver_is_the_end_only_if_the_experiment_is_cancelled(experiment: ExperimentFolder) -> None:
+    experiment.drivers.mkdir(parents=True)
+    stopped, failed = Outcome(state=ExperimentState.CANCELLED), Outcome(state=ExperimentState.FAILED)
+    assert [is_end(outcome, experiment.cancelled(1)) for outcome in (stopped, failed)] == [False, True]
+    experiment.cancelled(1).touch()
+    assert is_end(stopped, experiment.cancelled(1))
+    assert not is_end(stopped, experiment.cancelled(2))
