@@ -90,8 +90,11 @@ class StoppedConfigurations:
 
     def newest(self, count: int) -> list[StoppedConfiguration]:
         """Return the last `count` stopped configurations, the newest first."""
-        newest = islice(reversed(self._seen.items()), count)
-        return [StoppedConfiguration(arm, reason, tuple(seeds.values())) for (arm, reason), seeds in newest]
+        return [*islice(reversed(self.all()), count)]
+
+    def all(self) -> list[StoppedConfiguration]:
+        """Return all stopped configurations, the oldest first."""
+        return [StoppedConfiguration(arm, reason, tuple(seeds.values())) for (arm, reason), seeds in self._seen.items()]
 
 
 def stage_name(chain: ChainView, stage: StageView) -> str:

@@ -70,8 +70,9 @@ def comparison_tables(compared: ComparisonView) -> list[Table]:
 
 
 def comparison_lines(compared: ComparisonView) -> list[str]:
-    """Return the lines below the tables of a comparison: what other test samples would change, and the notes."""
-    return [*resampled_in_words(compared), *compared.notes]
+    """Return the lines below the tables: the verdicts, what other test samples would change, and the other notes."""
+    others = [note for note in compared.notes if note not in compared.verdicts]
+    return [*compared.verdicts, *resampled_in_words(compared), *others]
 
 
 def _arms_table(compared: ComparisonView, arms: Sequence[ArmResultView], where: str = "") -> Table:

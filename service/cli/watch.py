@@ -1,7 +1,7 @@
 """A view of an experiment until it ends: a live table on a terminal, plain lines anywhere else."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import assert_never
 
 from rich.console import Console, Group
@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from service.answers.chains import ChainView, StageView
+from service.answers.chains import StageView
 from service.answers.chances import chance_in_words
 from service.answers.experiments import ExperimentView
 from service.answers.rounding import percent
@@ -42,6 +42,8 @@ MAX_CHAINS = 10_000
 NUM_STOPS = 2
 # Largest number of shared failures that are shown with their number of chains, the most frequent first.
 NUM_ALIKE = 2
+# Largest number of seeds that a line lists; it counts more than these.
+MAX_SEEDS = 12
 # Lines besides the rows: two headings, the number of hidden rows, the totals, and two to spare.
 LINES_BESIDE_ROWS = 6
 # A shared failure may take two lines.
@@ -135,8 +137,7 @@ def _bar(row: ChainProgress) -> ProgressBar | Text:
 
 
 def _stop(stop: StoppedConfiguration) -> Text:
-    seeds = f"seed {stop.seeds[0]}" if len(stop.seeds) == 1 else f"{len(stop.seeds)} seeds"
-    return Text.assemble(rendering.coloured("stopped"), f": {stop.arm}, {seeds}: {stop.reason}")
+    return Text.assemble(rendering.coloured("stopped"), f": {stop.arm}, {_seeds(stop.seeds)}: {stop.reason}")
 
 
 def _in_a_line(text: str) -> Text:
@@ -169,7 +170,7 @@ def _plain(client: Client, experiment_id: str, console: Console) -> ExperimentVi
     seen: dict[str, str] = {}
     reported, reported_work = time.monotonic(), 0
     for experiment in _states(client, experiment_id):
-        for key, line in _lines(experiment):
+        for key, line in plain_lines(experiment):
             if seen.get(key) != line:
                 seen[key] = line
                 console.print(line, markup=False)
@@ -181,17 +182,21 @@ def _plain(client: Client, experiment_id: str, console: Console) -> ExperimentVi
     return experiment
 
 
-def _lines(experiment: ExperimentView) -> Iterator[tuple[str, str]]:
-    """Yield lines, each with a key: a line is printed when it differs from the last one with its key."""
+def plain_lines(experiment: ExperimentView) -> Iterator[tuple[str, str]]:
+    """Yield lines about an experiment, each with a key: a line is printed if it differs from the last with its key."""
     reason = f" ({experiment.reason})" if experiment.reason else ""
     heading = "", f"experiment {experiment.id} is {experiment.state}{reason}"
     if experiment.state not in TERMINAL:
         yield heading
     for chain in experiment.chains:
         for stage in chain.stages:
-            if stage.state is not WorkState.WAITING:
-                line = f"{stage_name(chain, stage)} {stage.state}{_result(chain, stage)}"
+            if stage.state not in (WorkState.WAITING, WorkState.STOPPED):
+                line = f"{stage_name(chain, stage)} {stage.state}{_result(stage)}"
                 yield f"{chain.id}/{stage.index}", line
+    stops = StoppedConfigurations()
+    stops.see(map(ChainProgress.of, experiment.chains))
+    for stop in stops.all():
+        yield f"{stop.arm}: {stop.reason}", f"{stop.arm}, {_seeds(stop.seeds)} stopped: {stop.reason}"
     for group in experiment.failures:
         if group.num_chains > 1:
             text = f"{group.type}: {group.message}"
@@ -203,9 +208,15 @@ def _lines(experiment: ExperimentView) -> Iterator[tuple[str, str]]:
         yield heading
 
 
-def _result(chain: ChainView, stage: StageView) -> str:
-    if stage.state is WorkState.STOPPED:
-        return f": {chain.reason}"
+def _seeds(seeds: Sequence[int]) -> str:
+    if len(seeds) == 1:
+        return f"seed {seeds[0]}"
+    if len(seeds) <= MAX_SEEDS:
+        return f"seeds {', '.join(map(str, sorted(seeds)))}"
+    return f"{len(seeds)} seeds from {min(seeds)} to {max(seeds)}"
+
+
+def _result(stage: StageView) -> str:
     accuracy = stage.metrics.get("test/accuracy")
     if stage.state is WorkState.RUNNING or accuracy is None:
         return ""

@@ -8,7 +8,7 @@ from service.answers.chains import ChainView
 from service.answers.comparisons import ComparisonView
 from service.cli import rendering
 from service.cli.progress import StoppedConfigurations, at_chance
-from service.cli.watch import picture
+from service.cli.watch import picture, plain_lines
 from service.pace import Pace
 from tests.unit.service.cli.examples import chain, counting, experiment, stage
 
@@ -85,8 +85,9 @@ def test_each_interval_over_test_samples_is_written_below_the_table_with_its_que
             "share_of_test_set": 0.25,
         }
     }
-    answer = compared(sdt, tet).model_copy(update={"notes": ["a note"]})
+    answer = compared(sdt, tet).model_copy(update={"verdicts": ["TET is better"], "notes": ["TET is better", "a note"]})
     assert rendering.comparison_lines(answer) == [
+        "TET is better",
         "On other test samples of the same kind, these networks would differ (TET minus SDT) by [0.80, 1.20] points. "
         "25% of the variance between seeds is that of a test set of 10,000 samples: a larger test set would remove it.",
         "a note",
@@ -195,10 +196,23 @@ def test_the_newest_stops_are_shown_even_if_their_rows_are_hidden() -> None:
     lines = shown(picture(experiment(*later, early, *running), Pace(), stops, max_rows=10))
     assert lines[12:15] == [
         "… and 32 more chains",
-        "stopped: TET, 2 seeds: the third",
+        "stopped: TET, seeds 0, 1: the third",
         "stopped: SDT, seed 0: the second",
     ]
     assert len(lines) == 16
+
+
+def test_without_a_terminal_chains_that_were_stopped_alike_share_a_line() -> None:
+    ended = chain(stage(epoch=20, state="succeeded", metrics={"test/accuracy": 0.75}), arm="TET", state="succeeded")
+    early = [stopped("TET", seed, "not needed") for seed in (4, 3)]
+    many = [stopped("TIT", seed, "not needed") for seed in range(5, 20)]
+    lines = [line for _, line in plain_lines(experiment(ended, *early, *many, stopped("SDT", 7, "another reason")))]
+    assert lines[1:] == [
+        "TET · seed 0 · stage 1 of 1 · T=4 succeeded: test accuracy 75.00 %",
+        "TET, seeds 3, 4 stopped: not needed",
+        "TIT, 15 seeds from 5 to 19 stopped: not needed",
+        "SDT, seed 7 stopped: another reason",
+    ]
 
 
 def test_the_picture_shows_the_reason_of_the_state() -> None:
