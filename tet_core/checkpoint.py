@@ -58,7 +58,7 @@ def load_checkpoint(path: Path | str) -> dict[str, Any]:
         raise FileNotFoundError(f"{path}: no such checkpoint") from None
     except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
         detail = (str(error) or type(error).__name__).splitlines()[0]
-        raise CheckpointError(f"{path}: damaged, or no checkpoint: {detail}") from error
+        raise CheckpointError(f"{path}: damaged, or not a checkpoint: {detail}") from error
     if not isinstance(checkpoint, dict) or checkpoint.get("format") != FORMAT:
         saved_format = checkpoint.get("format") if isinstance(checkpoint, dict) else type(checkpoint).__name__
         raise CheckpointError(f"{path}: its format is {saved_format!r}; this version reads format {FORMAT}")

@@ -1,4 +1,4 @@
-"""A trained network that answers: classes for images, without the data that it was trained on.
+"""A trained network that classifies images, without the data that it was trained on.
 
 Shapes: N images, B images of a batch, T time steps, K classes.
 """

@@ -1,4 +1,4 @@
-"""The answer about a spec that would run."""
+"""The answer about a spec without faults."""
 
 from typing import Any, Literal
 

@@ -18,13 +18,20 @@ Report = Annotated[
     ),
 ]
 Key = Annotated[
-    str | None, typer.Option(metavar="KEY", help="The same key with the same content gives the same experiment again.")
+    str | None,
+    typer.Option(
+        metavar="KEY",
+        help="If you repeat the command with the same key and content, it returns the first experiment, not a new one.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the API's own answer, for programs.")]
 
 
 def connected() -> Client:
-    """Return a connection to the API of the settings; if the stack has lost its supervisor, start a new one."""
+    """Return a client of the API that the settings name.
+
+    If the local stack has lost its supervisor, first start a new supervisor.
+    """
     settings = Settings.from_environment()
     bring_supervisor_back(settings)
     return Client(settings.api_url)

@@ -70,7 +70,7 @@ def driver_job(settings: Settings, row: ExperimentRow) -> RayJob:
 
 
 def _posted(row: ExperimentRow) -> list[str]:
-    """Return what the driver's report says of the experiment and its files do not."""
+    """Return the arguments with facts that the driver needs for its report and cannot read from files."""
     times = {"--created-at": row.created_at, "--started-at": row.started_at}
     words = {flag: at.isoformat() for flag, at in times.items() if at is not None}
     words |= {} if row.preset is None else {"--preset": row.preset}

@@ -52,7 +52,7 @@ class Housekeeper(BackgroundThread):
                 with self._database.session() as repository:
                     repository.requests.remove(experiment_id, Cleanup.EVERYTHING)
                 log.info("experiment %s has expired, and is being deleted", experiment_id)
-            except Conflict:  # another experiment starts from its checkpoints, and has to be deleted first
+            except Conflict:  # another experiment starts from its checkpoints, and has to be deleted before this one
                 continue
             except NotFound:
                 continue

@@ -1,4 +1,4 @@
-"""The queue: first in, first out within a priority, under the limits of all experiments and of each owner.
+"""The queue: first in, first out within a priority, with one limit for all experiments and one for each owner.
 
 An experiment that cannot be placed waits or is refused, and does not block other experiments. Waiting experiments gain
 priority with time, so that none waits forever. All functions here are pure.

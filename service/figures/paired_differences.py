@@ -6,7 +6,7 @@ from service.figures.appearance import appearance_of, label
 from service.figures.canvas import Words
 from service.figures.figure_data import MAX_DRAWN, FigureData, PairDifferences
 
-# Of more seeds than this, the dots would hide each other; the mean and its interval are over all seeds.
+# The dots of more seeds would hide each other: only the first seeds have dots. The mean and its interval are over all.
 MAX_DOTS = 100
 
 
@@ -36,13 +36,17 @@ def draw_paired_differences(figure: Figure, data: FigureData) -> Words:
     words.spines["right"].set_visible(False)
     left_out = len(data.pairs) - len(pairs)
     caption = (
-        "Differences seed by seed: a dot for each seed, the first seed on top; below the dots the mean, and as a line "
+        "Differences seed by seed: a dot for each seed, the first seed on top. Above the dots: the mean and a line, "
         "its interval as in the table." + (" Grey: differences that do not count." if data.margin is not None else "")
     )
+    has_more = any(len(pair.differences) > MAX_DOTS for pair in pairs)
+    caption += f" Only the first {MAX_DOTS} seeds of a pair have dots." if has_more else ""
     caption += f" Of {len(data.pairs)} pairs, {len(pairs)} are drawn." if left_out else ""
     return Words("Paired differences, seed by seed", caption, " ".join(map(_in_words, pairs)))
 
 
 def _in_words(pair: PairDifferences) -> str:
     each = ", ".join(f"{value:+.2f}" for value in pair.differences[:MAX_DOTS])
-    return f"{pair.arm} minus {pair.to}: mean {pair.mean:+.2f} points, seeds {each}."
+    more = len(pair.differences) - MAX_DOTS
+    rest = f" and {more} more" if more > 0 else ""
+    return f"{pair.arm} minus {pair.to}: mean {pair.mean:+.2f} points, seed by seed {each}{rest}."

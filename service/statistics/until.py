@@ -19,11 +19,12 @@ class StopGoal:
     """What is enough to decide a pair.
 
     Attributes:
-        alpha: The level of this pair over all looks: that of the experiment divided by its number of pairs.
+        alpha: The significance level of this pair, for all of its seeds together: the experiment's level divided by the
+            number of pairs.
         higher_is_better: Whether a larger value of the quantity is better.
         margin: The arms are equivalent once the confidence sequence lies within ±margin; None: they never are.
         half_width: The pair is decided once the confidence sequence is no wider than twice this, and not before; None:
-            it is decided once its verdict is not undecided.
+            it is decided at its first verdict other than undecided.
     """
 
     alpha: float
@@ -36,7 +37,7 @@ def stop_goal(num_pairs: int, margin: float | None, half_width: float | None) ->
     """Return the goal of each pair of an experiment that compares test accuracies.
 
     The pairs share the level in equal parts (Bonferroni), so that all verdicts of an experiment are right with a
-    probability of 95 %.
+    probability of at least 95 %.
     """
     return StopGoal(ALPHA / num_pairs, margin=margin, half_width=half_width)
 
@@ -46,7 +47,7 @@ class PairDecision:
     """A decided pair: it never changes, whatever later seeds show.
 
     Attributes:
-        n: The number of seeds that decided.
+        n: The number of seeds after which the pair was decided.
         verdict: The verdict; with a `half_width` it may be undecided, since the interval was the goal.
         low: Lower end of the confidence sequence at n; None if the arms are not comparable.
         high: Upper end.
@@ -88,7 +89,8 @@ def decide_arms(
     """Return the decision on an arm against another; None if there is none yet.
 
     A seed that one of the arms lacks blocks the pair: later seeds are not looked at, since the seeds that fail may be
-    those with low results. If the arms start from different weights at a seed, they are not comparable.
+    those with low results. If the arms start from different weights at a seed before the pair is decided, they are not
+    comparable.
 
     Args:
         arm: The arm's outcome at each seed in numeric order; None: it has none.
@@ -125,11 +127,11 @@ def decide_pair(differences: Sequence[float], goal: StopGoal) -> PairDecision | 
 
 
 def judge_growing(differences: Sequence[float], goal: StopGoal, num_pairs: int) -> JudgedPair:
-    """Judge a pair while seeds are added, or after they were: what was looked at after every seed.
+    """Judge a pair by its differences so far. The result stays valid although it is computed after every seed.
 
     `low` and `high` are the ends of the confidence sequence, `p` is the anytime p, and `p_holm` is `p` times the number
-    of pairs (Bonferroni). `p_sign_flip` and `detectable` are None: they hold for a number of seeds that was fixed
-    before.
+    of pairs (Bonferroni). `p_sign_flip` and `detectable` are None: they are valid only for a number of seeds
+    that was fixed in advance.
 
     Args:
         differences: The differences, arm minus other arm, in the order of the seeds. Those after the decision are not

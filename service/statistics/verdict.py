@@ -38,7 +38,7 @@ class JudgedPair:
 
 
 def judge(pairs: Sequence[Sequence[float] | None], *, higher_is_better: bool, margin: float | None) -> list[JudgedPair]:
-    """Test all pairs of an experiment together, for a number of seeds that was fixed before.
+    """Test all pairs of an experiment together, for a number of seeds that was fixed in advance.
 
     A pair is better or worse if `p_holm` is at most 0.05, and equivalent if `p_equivalence` is at most 0.05. If both
     hold, it is equivalent, because the spec's margin says that smaller differences do not count.

@@ -72,7 +72,7 @@ class ExperimentRow(Table):
     mlflow_experiment_id: Mapped[str | None] = mapped_column(String(64))
     mlflow_view: Mapped[str | None] = mapped_column(String(64))
     # The session of Ray to which the newest driver was submitted; None: not known. A restart of Ray begins another
-    # session, which knows no job of this one.
+    # session, which knows no job of this one; then the job is forgotten.
     ray_session: Mapped[str | None] = mapped_column(String(120))
     is_job_forgotten: Mapped[bool] = mapped_column(Boolean, default=False)
     # After its end: what to remove, when its checkpoints were removed, and when the experiment is to be deleted.
@@ -86,7 +86,8 @@ class ExperimentRow(Table):
     notified_at: Mapped[datetime | None]
     # Whether the curves of all stages that have ended are stored, as far as they exist.
     has_curves: Mapped[bool] = mapped_column(Boolean, default=False)
-    # Whether the resampled pairs that were missing when the experiment had ended were computed from storage.
+    # Whether all resampled pairs are stored, as far as they can be computed. After an experiment's end, those that are
+    # missing are computed from storage.
     has_resampled: Mapped[bool] = mapped_column(Boolean, default=False)
 
     __table_args__ = (Index("ix_experiments_newest", "created_at", "id"),)
@@ -120,7 +121,7 @@ class OutcomeRow(Table):
 
 
 class LineageRow(Table):
-    """An experiment, and a parent from whose checkpoints it starts. The parent cannot be deleted first."""
+    """An experiment, and a parent from whose checkpoints it starts. It must be deleted before the parent."""
 
     __tablename__ = "lineage"
 

@@ -140,7 +140,7 @@ def empty_steps(like: Tensor, steps: int) -> Tensor:
     step, strides = like.shape[1:], like.stride()[1:]
     if not _is_dense(step, strides):
         return like.new_empty((steps, *step))
-    # Without samples a step has no numbers; a stride of 0 would mark the tensor as static.
+    # Without samples a step has no numbers, but a stride of 0 over time would mark a static input (`tet_core.static`).
     return like.new_empty_strided((steps, *step), (math.prod(step) or 1, *strides))
 
 

@@ -1,4 +1,4 @@
-"""The loop over time in plain torch, with its own backward pass, which keeps one tensor for each step.
+"""The loop over time in plain torch. It keeps one tensor for each step, for its own backward pass.
 
 Shapes: T time steps (always axis 0), B batch, * any more axes.
 """
@@ -17,7 +17,8 @@ from tet_core.surrogate import Surrogate
 class SpikeLoop(torch.autograd.Function):
     """`lif_step` over a sequence, with its exact gradient; only u is kept for the backward pass.
 
-    With s = surrogate.derivative(u - v_threshold), from t = T back to 1:
+    u, a and v are those of `tet_core.neuron.step`; g_a and g_v are the gradients of the loss L by a and by v. With
+    s = surrogate.derivative(u - v_threshold), from t = T back to 1:
 
         dL/du(t) = g_a(t) * s + g_v(t) * dv/du(t)
         g_v(t-1) = tau * dL/du(t)
@@ -26,7 +27,7 @@ class SpikeLoop(torch.autograd.Function):
     one. If the reset is detached, dv/du is 1 - a for a hard reset, 1 for a soft one. The spikes are not kept: u shows
     which neuron fired.
 
-    Potentials and gradients between the steps have the computing type: float32 for a current in bfloat16.
+    Potentials and gradients between the steps have the computing type: float32 for a current in bfloat16 or float16.
     """
 
     @staticmethod
@@ -76,7 +77,7 @@ def _through_reset(u: Tensor, s: Tensor, v_threshold: float, reset: Reset, detac
     if reset == "soft":
         return torch.ones_like(u) if detached else (s * -v_threshold).add_(1)
     unfired = (u <= v_threshold).to(u.dtype)
-    # At an infinite u, s is 0, and so is their product.
+    # At an infinite u, s is 0. Their product would be NaN; it counts as 0.
     return unfired if detached else unfired.addcmul_(u.masked_fill(u.isinf(), 0), s, value=-1)
 
 
@@ -86,5 +87,5 @@ def _empty_over_time(x: Tensor) -> Tensor:
     `empty_like` may put time innermost for an input that repeats one step (stride 0 over time).
     """
     step = torch.empty_like(x[0])
-    # Without samples a step has no numbers; a stride of 0 would mark the tensor as static.
+    # Without samples a step has no numbers, but a stride of 0 over time would mark a static input (`tet_core.static`).
     return x.new_empty_strided(x.shape, (step.numel() or 1, *step.stride()))

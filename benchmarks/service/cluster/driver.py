@@ -1,4 +1,4 @@
-"""The service's driver in a separate process; its trials only report and train nothing.
+"""The service's driver in a separate process; its trials report, but train nothing.
 
 python -m benchmarks.service.cluster.driver --experiment ... (all options: see service.runner.driver)
 """

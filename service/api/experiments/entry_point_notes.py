@@ -1,4 +1,4 @@
-"""Notes on a spec that would run: entry points that may be missing, which only the nodes can tell."""
+"""Notes on a spec without faults: entry points that the API does not have. The nodes may have them."""
 
 from collections.abc import Iterator
 

@@ -1,11 +1,12 @@
-"""The folder of a logged network, from which `mlflow.pyfunc.load_model` makes a network that answers.
+"""The folder of a logged network, from which `mlflow.pyfunc.load_model` loads a network that classifies images.
 
-It is what `mlflow.pyfunc.save_model` would write for `loader_module` and `code_paths`, written here in milliseconds:
-nothing is inferred by loading the network, and neither torch nor mlflow.pyfunc is imported.
+It is what `mlflow.pyfunc.save_model` would write for `loader_module` and `code_paths`. Writing it here takes
+milliseconds: the network is not loaded to find its requirements, and neither torch nor mlflow.pyfunc is imported.
 
     MLmodel             names the loader, the network's file and the folder `code`
     model.pt            the checkpoint
-    requirements.txt    the packages with their versions, and python_env.yaml: Python's version
+    requirements.txt    the packages with their versions
+    python_env.yaml     Python's version
     code/               tet_model_loader.py and tet_core.zip
 
 Source: https://mlflow.org/docs/latest/ml/model/#model-format
@@ -81,5 +82,5 @@ def _archive() -> bytes:
 
 @cache
 def _requirements() -> list[str]:
-    """Return the packages with their versions here, without the part that names a build (`+cpu`)."""
+    """Return the packages with their installed versions, without the part that names a build (`+cpu`)."""
     return [f"{name}=={version(name).partition('+')[0]}" for name in _PACKAGES]

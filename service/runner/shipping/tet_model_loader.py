@@ -22,7 +22,7 @@ PACKAGE = "tet_core"
 
 
 class LoggedNetwork:
-    """A logged network that answers with the names of classes.
+    """A logged network that classifies images.
 
     Attributes:
         network: The network, a `tet_core.TrainedNetwork`.

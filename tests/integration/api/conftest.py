@@ -100,7 +100,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
 
 @pytest.fixture
 def spec() -> dict[str, Any]:
-    """Return the spec of the design: SDT, TET and TIT on digits, three seeds; 9 chains, 12 stages."""
+    """Return a spec: SDT, TET and TIT on digits, three seeds; 9 chains, 12 stages."""
 
     def stage(name: str, T: int, epochs: int) -> dict[str, Any]:
         loss = {"name": "tet", "lamb": 0.05, "phi": 1.0} if name == "tet" else {"name": "sdt"}

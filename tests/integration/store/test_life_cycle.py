@@ -19,8 +19,8 @@ from service.store.tables import ChainRow, StageRow
 from tests.unit.service.spec.test_spec import spec
 
 S = ExperimentState
-# Written by hand from the design: queued -> starting -> running -> (pausing -> paused -> queued) -> an end. In
-# addition, a lost driver is followed by another one, and an end may be read in any state.
+# Written by hand, not taken from the code: queued -> starting -> running -> (pausing -> paused -> queued) -> an end.
+# In addition, a lost driver is followed by another one, and an end may be read in any state.
 ENDS = {S.SUCCEEDED, S.FAILED, S.CANCELLED}
 FOLLOWS = {
     S.QUEUED: {S.QUEUED, S.STARTING, S.PAUSED} | ENDS,

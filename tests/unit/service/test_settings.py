@@ -73,7 +73,7 @@ def test_two_components_cannot_share_a_port() -> None:
         read(TET_API_PORT="5000")
 
 
-def test_an_api_on_every_interface_is_reached_on_loopback() -> None:
+def test_the_api_url_is_loopback_for_every_interface_and_has_brackets_for_ipv6() -> None:
     assert read(TET_API_HOST="0.0.0.0").api_url == "http://127.0.0.1:8000"
     assert read(TET_API_HOST="::1").api_url == "http://[::1]:8000"
 
@@ -81,7 +81,7 @@ def test_an_api_on_every_interface_is_reached_on_loopback() -> None:
 def row(name: str, field: FieldInfo) -> str:
     """Return a setting's row in the guide.
 
-    If the default follows from other settings, it is in brackets at the end of the description.
+    A default that is not a plain value is in brackets at the end of the field's description.
     """
     description, _, derived = (field.description or "").partition(" [")
     plain = "" if field.is_required() or field.default in (None, ()) else str(field.default)

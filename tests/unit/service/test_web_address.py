@@ -53,7 +53,7 @@ def test_unusual_spellings_of_ipv4_addresses_are_refused(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["127。0。0。1", "127.0.0.1."])
-def test_other_dots_lead_to_the_same_host(host: str) -> None:
+def test_ideographic_and_final_dots_give_the_same_host(host: str) -> None:
     assert web_address(f"http://{host}/").host == "127.0.0.1"
 
 
@@ -84,7 +84,7 @@ def test_other_dots_lead_to_the_same_host(host: str) -> None:
         ("http://%6cocalhost/", "must be a name such as"),
     ],
 )
-def test_other_addresses_are_refused(url: str, detail: str) -> None:
+def test_malformed_and_ambiguous_addresses_are_refused(url: str, detail: str) -> None:
     with pytest.raises(ValueError, match=detail):
         web_address(url)
 
@@ -99,11 +99,11 @@ def test_other_addresses_are_refused(url: str, detail: str) -> None:
         ("10.0.0.1:80", ("10.0.0.1", 80)),
     ],
 )
-def test_a_host_of_the_operator_may_have_a_port(text: str, expected: tuple[str, int | None]) -> None:
+def test_a_host_in_the_operators_list_may_have_a_port(text: str, expected: tuple[str, int | None]) -> None:
     assert host_and_port(text) == expected
 
 
 @pytest.mark.parametrize("text", ["http://x", "x/y", "*.example", "x:99999", "x:y", "a b", ":80", "2130706433"])
-def test_a_host_that_can_never_match_is_refused(text: str) -> None:
+def test_a_listed_host_that_no_address_can_match_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="must be"):
         host_and_port(text)

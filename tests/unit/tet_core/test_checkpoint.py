@@ -65,17 +65,18 @@ def test_a_full_disk_raises_the_systems_own_error(
     assert list(tmp_path.iterdir()) == []
 
 
+# The kept part is a number of bytes, or below 1 a share of the file.
 @pytest.mark.parametrize("kept_part", [0, 10, 500, 0.9, 0.999])
 def test_a_truncated_file_is_named(checkpoint: dict[str, Any], tmp_path: Path, kept_part: float) -> None:
     path = tmp_path / "last.pt"
     checkpoints.save_checkpoint(checkpoint, path)
     content = path.read_bytes()
     path.write_bytes(content[: int(kept_part if kept_part >= 1 or kept_part == 0 else kept_part * len(content))])
-    with pytest.raises(CheckpointError, match=r"last\.pt: damaged, or no checkpoint"):
+    with pytest.raises(CheckpointError, match=r"last\.pt: damaged, or not a checkpoint"):
         checkpoints.load_checkpoint(path)
 
 
-def test_a_flipped_byte_in_the_weights_is_named(checkpoint: dict[str, Any], tmp_path: Path) -> None:
+def test_a_file_with_a_flipped_bit_in_the_weights_is_named(checkpoint: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "last.pt"
     checkpoints.save_checkpoint(checkpoint | {"model": {"a": torch.full((64,), 1.5)}}, path)
     content = bytearray(path.read_bytes())
@@ -87,7 +88,7 @@ def test_a_flipped_byte_in_the_weights_is_named(checkpoint: dict[str, Any], tmp_
 
 def test_a_file_with_code_in_it_is_refused(tmp_path: Path) -> None:
     torch.save({"format": 1, "model": Path("/")}, tmp_path / "evil.pt")
-    with pytest.raises(CheckpointError, match=r"evil\.pt: damaged, or no checkpoint"):
+    with pytest.raises(CheckpointError, match=r"evil\.pt: damaged, or not a checkpoint"):
         checkpoints.load_checkpoint(tmp_path / "evil.pt")
 
 

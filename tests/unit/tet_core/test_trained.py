@@ -189,7 +189,7 @@ def test_the_white_of_a_file_is_the_white_of_the_data_set(
     )
 
 
-def test_no_image_has_no_answer(trained: Callable[[str], tuple[Path, Epoch, Dataset]]) -> None:
+def test_without_images_the_answer_is_empty(trained: Callable[[str], tuple[Path, Epoch, Dataset]]) -> None:
     network = load(trained("digits")[0])
     assert network.classify(np.empty((0, 8, 8, 1), np.uint8)) == []
     assert network.classify([]) == []
@@ -222,7 +222,7 @@ def test_no_image_has_no_answer(trained: Callable[[str], tuple[Path, Epoch, Data
         ("recordings", [Path("nowhere.aedat")], r"nowhere.aedat: cannot be read"),
     ],
 )
-def test_other_images_are_refused(
+def test_images_that_do_not_fit_the_network_are_refused(
     kind: str, given: Any, message: str, trained: Callable[[str], tuple[Path, Epoch, Dataset]]
 ) -> None:
     network = load(trained(kind)[0])

@@ -271,7 +271,7 @@ def test_clients_that_leave_in_the_middle_cause_no_traceback(tight: Api, caplog:
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
-def test_an_answer_that_is_not_read_ends(tight: Api) -> None:
+def test_an_answer_is_cut_off_if_the_client_does_not_read_it(tight: Api) -> None:
     experiment_id = tight.post(SPEC).json()["id"]
     folder = ExperimentFolder(tight.settings.storage, experiment_id)
     folder.driver_log(1).parent.mkdir(parents=True, exist_ok=True)

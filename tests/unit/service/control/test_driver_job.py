@@ -17,12 +17,12 @@ POSTED = {
     "started_at": datetime(2026, 1, 2, 3, 5, tzinfo=UTC),
 }
 ROW = ExperimentRow(id="0" * 20, name="digits", driver_attempt=3, generation=2, **POSTED)
-# The arguments of a driver that are no settings.
+# The arguments of a driver that do not come from the settings.
 OF_THE_EXPERIMENT = {"experiment": ROW.id, "attempt": 3, "generation": 2, **POSTED}
 
 
 @pytest.mark.parametrize("data", [None, Path("/data sets")])
-def test_every_setting_that_a_driver_reads_reaches_it(data: Path | None) -> None:
+def test_a_driver_gets_every_setting_that_it_reads(data: Path | None) -> None:
     settings = Settings.model_validate({"data": data, "stop_window_s": 7.5, "tracking_patience_s": 11})
     read = asdict(parse_arguments(list(driver_job(settings, ROW).entrypoint[3:])))
     passed = {flag.strip("-").replace("-", "_"): getattr(settings, name) for name, flag in DRIVER_SETTINGS.items()}

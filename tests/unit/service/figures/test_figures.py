@@ -116,7 +116,7 @@ def test_a_figure_says_in_words_what_it_shows() -> None:
     data = made_up(3, 4, epochs=6)
     words = draw(FigureName.DIFFERENCES, data).words
     mean = data.pairs[0].mean
-    assert words.alternative.startswith(f"TET minus SDT: mean {mean:+.2f} points, seeds ")
+    assert words.alternative.startswith(f"TET minus SDT: mean {mean:+.2f} points, seed by seed ")
     curves = draw(FigureName.LEARNING_CURVES, data).words
     assert "one standard deviation" in curves.caption
     assert "n = 4 seeds an arm" in curves.caption

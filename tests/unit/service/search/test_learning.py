@@ -77,7 +77,7 @@ def test_proposals_are_near_the_best_outcomes() -> None:
     ids=lambda fields: str(fields["state"]),
 )
 @pytest.mark.parametrize("goal", [("val/accuracy",), ("val/accuracy", "val/energy_j")], ids=["one", "two"])
-def test_a_search_proposes_with_configurations_in_any_state(fields: dict[str, Any], goal: tuple[str, ...]) -> None:
+def test_earlier_configurations_may_be_in_any_state(fields: dict[str, Any], goal: tuple[str, ...]) -> None:
     search = learning_search(goal=goal)
     assert (
         next_configuration(

@@ -54,7 +54,7 @@ def fault(raw: object) -> FieldError:
     return next(iter(by_field.values()))
 
 
-def test_the_spec_of_the_design_is_accepted() -> None:
+def test_a_spec_with_several_arms_is_accepted_and_can_be_read_back() -> None:
     parsed = parse(spec())
     assert [arm.name for arm in parsed.arms] == ["SDT", "TET", "TIT"]
     assert parsed.baseline_arm == "SDT"

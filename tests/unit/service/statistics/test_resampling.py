@@ -93,7 +93,7 @@ def test_each_interval_is_written_with_the_question_that_it_answers() -> None:
 
 
 @pytest.mark.parametrize("other", [{0: bits(1, 0, 1)}, {0: bits()}])
-def test_other_test_sets_are_refused(other: dict[int, Bits]) -> None:
+def test_different_and_empty_test_sets_are_refused(other: dict[int, Bits]) -> None:
     arm = {0: bits()} if len(other[0]) == 0 else {0: bits(1, 0)}
     with pytest.raises(ValueError, match=r"bits of .* test samples; they must have the same test set"):
         resampled_difference(arm, other)

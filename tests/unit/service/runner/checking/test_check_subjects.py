@@ -32,7 +32,7 @@ def test_seed_epochs_batch_size_optimizer_and_threads_do_not_change_the_key(chan
         {"validation": 0.1},
     ],
 )
-def test_other_settings_change_the_key(changes: dict[str, Any]) -> None:
+def test_T_model_neuron_data_loss_and_validation_change_the_key(changes: dict[str, Any]) -> None:
     assert subject_key(config()) != subject_key(config(**changes))
 
 
