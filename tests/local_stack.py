@@ -25,6 +25,8 @@ PORTS = ("API", "MLFLOW", "RAY_DASHBOARD", "RAY_GCS", "RAY_CLIENT", "RAY_AGENT")
 POLL_S = 0.2
 # The longest wait, in s, for the end of an experiment: long enough for a busy machine.
 END_S = 600
+# The states of an experiment that has ended, in the API's words.
+ENDED = ("succeeded", "failed", "cancelled")
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,7 @@ class LocalStack:
 
     def await_end(self, experiment_id: str) -> Json:
         """Wait until an experiment has ended, and return it."""
-        ended = ("succeeded", "failed", "cancelled")
-        return self.await_experiment(experiment_id, lambda view: view["state"] in ended)
+        return self.await_experiment(experiment_id, lambda view: view["state"] in ENDED)
 
     def ray(self, path: str) -> Any:
         """Return the answer of Ray's dashboard to a GET of a path, which must succeed."""

@@ -10,7 +10,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from tests.local_stack import Json, LocalStack, local_stack
+from tests.local_stack import ENDED, Json, LocalStack, local_stack
 
 TET = {"name": "tet", "lamb": 0.05, "phi": 1.0}
 # The demo's experiment with fewer epochs and channels: 3 arms, 3 seeds, 9 chains, 12 stages.
@@ -40,10 +40,14 @@ KEY = "the-key-of-this-experiment"
 
 @dataclass
 class Finished:
-    """An experiment that has ended."""
+    """An experiment that has ended.
+
+    `view` is its last view, and `early` one of the time at which it ran and had committed an epoch.
+    """
 
     stack: LocalStack
     id: str
+    early: Json
     view: Json
 
     @property
@@ -84,9 +88,12 @@ class Finished:
 
 def run_to_end(stack: LocalStack, experiment_id: str) -> Finished:
     """Wait for the end of an experiment, which must succeed."""
+    early = stack.await_experiment(
+        experiment_id, lambda view: view["progress"]["epochs_done"] or view["state"] in ENDED
+    )
     view = stack.await_end(experiment_id)
     assert view["state"] == "succeeded", view
-    return Finished(stack, experiment_id, view)
+    return Finished(stack, experiment_id, early, view)
 
 
 def ask(stack: LocalStack, method: str, path: str, status: int = 202, body: Json | None = None) -> Json:

@@ -16,13 +16,12 @@ from PIL import Image
 
 from service.storage import ExperimentFolder, StageFolder
 from tests.integration.failures import ray_losses
-from tests.local_stack import Json, LocalStack, local_stack
+from tests.local_stack import ENDED, Json, LocalStack, local_stack
 
 # The longest wait, in s, until all experiments have ended: long enough for a busy machine.
 WITHIN_S = 800
 # The time, in s, between two rounds of requests.
 POLL_S = 0.3
-ENDED = ("succeeded", "failed", "cancelled")
 SDT = {"name": "sdt"}
 LOGGED_EPOCHS = 60
 

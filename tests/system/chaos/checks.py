@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 
 from service.runner.commits.reading import StageProgress, read_progress
 from service.storage import StageFolder
-from tests.local_stack import Json
+from tests.local_stack import ENDED, Json
 from tests.system.chaos import fingerprint
 from tests.system.chaos.fingerprint import Fingerprint
 from tests.system.chaos.world import World
@@ -94,7 +94,7 @@ def _events(world: World, experiment_id: str) -> list[str]:
 
 
 def _is_end(kind: str, data: Json) -> bool:
-    return kind == "experiment" and data.get("state") in ("succeeded", "failed", "cancelled")
+    return kind == "experiment" and data.get("state") in ENDED
 
 
 def _processes(world: World) -> list[str]:

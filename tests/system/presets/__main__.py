@@ -20,7 +20,7 @@ from selenium import webdriver
 
 from service.figures.catalogue_of_figures import FigureName
 from service.presets import catalogue
-from tests.local_stack import Json, LocalStack, local_stack
+from tests.local_stack import ENDED, Json, LocalStack, local_stack
 from tests.original_data import NUM_IMAGENET_CLASSES, write_all
 from tests.system import accessibility
 from tests.system.chromium import chromium
@@ -29,7 +29,6 @@ from tests.system.chromium import chromium
 MINI_S = 600
 # The longest time, in s, until a full preset commits its first epoch.
 FIRST_EPOCH_S = 300
-ENDED = ("succeeded", "failed", "cancelled")
 # What the report of an experiment with several arms shows besides its tables.
 OF_ARMS = {FigureName.DIFFERENCES, FigureName.LEARNING_CURVES, FigureName.LOSSES}
 # The figure of the paper that a preset reproduces; tables have none.

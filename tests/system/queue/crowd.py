@@ -5,14 +5,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from tests.local_stack import Json
+from tests.local_stack import ENDED, Json
 
 NUM_EXPERIMENTS = 32
 PRIORITIES = (0, 0, 0, 1, 2, 5)
 EPOCHS = (1, 2)
 # The epochs of an experiment that is cancelled while it runs: more than it can train before its cancellation.
 ENDLESS = 5_000
-ENDED = ("succeeded", "failed", "cancelled")
 
 
 class Fate(StrEnum):
