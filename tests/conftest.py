@@ -6,9 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.postgres import Server, binaries
+
+# A slow machine makes no test fail: Hypothesis's limit of 0.2 s for an example is off.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 # Folders whose tests share a stack. In other folders, only the tests of one file share their fixtures.
 SHARING = ("tests/integration/experiment/main", "tests/integration/experiment/kinds", "tests/integration/failures")

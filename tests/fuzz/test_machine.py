@@ -13,7 +13,6 @@ from tests.fuzz.world import World, world
 QUICK = settings(
     max_examples=8,
     stateful_step_count=25,
-    deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=list(HealthCheck),

@@ -96,6 +96,10 @@ def run_to_end(stack: LocalStack, experiment_id: str) -> Finished:
     return Finished(stack, experiment_id, early, view)
 
 
+def _has_begun(view: Json) -> bool:
+    return bool(view["progress"]["epochs_done"]) or view["state"] in ENDED
+
+
 def ask(stack: LocalStack, method: str, path: str, status: int = 202, body: Json | None = None) -> Json:
     """Make a request, whose answer must have this status, and return the answer."""
     with stack.http as http:

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import tet_core
 
 
@@ -15,11 +17,14 @@ def test_importing_the_package_or_its_config_loads_no_torch() -> None:
     assert run("import sys, tet_core, tet_core.config; print('torch' in sys.modules)") == "False"
 
 
+@pytest.mark.slow
 def test_training_loads_neither_torchs_compiler_nor_scikit_learn() -> None:
     """Each takes a second of every trial's process; torch's optimisers and the digits data set could load them."""
     code = """
 import sys
 from pathlib import Path
+
+import pytest
 from tet_core import fit
 from tests.unit.tet_core.stages import make_config
 fit(make_config(epochs=1))
@@ -28,6 +33,7 @@ print({"torch._dynamo", "sklearn"} & sys.modules.keys())
     assert run(code) == "set()"
 
 
+@pytest.mark.slow
 def test_fit_and_evaluate_are_functions_after_their_modules_were_imported() -> None:
     code = "import tet_core.train.fitting, tet_core.measure.evaluation; from tet_core import fit, evaluate; "
     assert run(code + "print(callable(fit), callable(evaluate))") == "True True"

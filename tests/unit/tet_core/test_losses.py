@@ -67,7 +67,7 @@ def test_tet_at_one_step_and_no_regulariser_is_sdt(outputs: Tensor, labels: Tens
     assert torch.equal(tet_loss(outputs[:1], labels, lamb=0), sdt_loss(outputs[:1], labels))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     st.lists(st.lists(st.floats(-50, 50), min_size=CLASSES, max_size=CLASSES), min_size=1, max_size=6),
     st.integers(0, CLASSES - 1),

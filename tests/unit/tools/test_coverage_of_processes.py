@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from coverage import CoverageData
 
 from tests.root import ROOT
@@ -14,6 +15,8 @@ STARTS_THREE = """
 import subprocess, sys
 
 import service.states
+
+import pytest
 
 def start(code):
     return subprocess.Popen([sys.executable, "-c", code], cwd="/", stdout=subprocess.PIPE)
@@ -29,6 +32,7 @@ with start(code) as process:
 """
 
 
+@pytest.mark.slow
 def test_a_child_process_is_measured_in_any_folder_and_however_it_ends(tmp_path: Path) -> None:
     script = tmp_path / "starts_three.py"
     script.write_text(STARTS_THREE.replace("{wait_s}", str(10 * INTERVAL_S)))

@@ -16,6 +16,7 @@ def tet(arguments: list[str], home: Path, stdout: int) -> subprocess.CompletedPr
     return subprocess.run(command, env=env, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=120)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
 def test_a_full_disk_is_an_error(arguments: list[str], tmp_path: Path) -> None:
     full = os.open("/dev/full", os.O_WRONLY)
@@ -27,6 +28,7 @@ def test_a_full_disk_is_an_error(arguments: list[str], tmp_path: Path) -> None:
     assert "Exception ignored" not in ended.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", COMMANDS[:3], ids=" ".join)
 def test_a_reader_that_has_closed_its_pipe_gets_no_message(arguments: list[str], tmp_path: Path) -> None:
     reading, writing = os.pipe()

@@ -75,7 +75,7 @@ def test_in_float64_kernels_and_loop_agree_to_the_last_digits(
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("surrogate", IN_KERNELS, ids=lambda s: type(s).__name__)
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(T=st.integers(1, 16), batch=st.integers(0, 3), n=st.integers(0, 700), seed=st.integers(0, 2**31))
 def test_in_smaller_types_all_spikes_agree_except_near_the_threshold(
     surrogate: Surrogate, dtype: torch.dtype, T: int, batch: int, n: int, seed: int

@@ -58,7 +58,7 @@ def by_steps(current: Tensor, lif: LIF) -> Tensor:
     return torch.stack(spikes)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     T=st.integers(1, 6),
     tau=st.floats(0, 1),

@@ -24,6 +24,7 @@ def stop_after(number: int) -> Callable[[Epoch], None]:
     return stop
 
 
+@pytest.mark.slow
 def test_a_fit_that_was_stopped_and_called_again_ends_with_the_same_bits(tmp_path: Path) -> None:
     config = make_config(epochs=4)
     whole = fit(config, folder=tmp_path / "whole")

@@ -1,7 +1,7 @@
 """Tests of the board: which stage may run next."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from service.plan import Chain, StagePlan
@@ -74,7 +74,6 @@ def test_a_stage_that_does_not_run_cannot_end() -> None:
         Board([chain("a")]).succeeded(StageId("a", 0))
 
 
-@settings(deadline=None)  # only the order is tested, and a busy machine is slow
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=6), st.integers(1, 4), st.data())
 def test_every_stage_succeeds_once_in_order_however_trials_end(
     lengths: list[int], slots: int, data: st.DataObject

@@ -100,7 +100,7 @@ def test_the_experiment_ends_at_the_seed_that_decides_and_its_other_chains_are_s
     assert all(player.referee.needs(chain) == (player.ledger.chain_state(chain) is S) for chain in plan(match.spec))
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     draw=st.integers(0, 1000),
     slots=st.integers(1, 12),

@@ -109,6 +109,7 @@ def test_a_folder_is_small_and_names_what_it_needs(tmp_path: Path) -> None:
         assert (folder / "code" / "tet_core.zip").read_bytes() == first
 
 
+@pytest.mark.slow
 def test_making_a_folder_loads_no_torch(tmp_path: Path) -> None:
     (tmp_path / "model.pt").write_bytes(b"weights")
     program = (

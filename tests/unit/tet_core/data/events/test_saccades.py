@@ -106,6 +106,7 @@ def stage(**fields: Any) -> TrainConfig:
     return make_config(dataset=EVENTS, model=model, augmentation=augmentation, batch_size=128, **fields)
 
 
+@pytest.mark.slow
 def test_a_stage_on_events_is_resumed_to_the_same_bits(root: Path) -> None:
     first, second = train_epochs(stage(), data_root=root)
     (again,) = train_epochs(stage(), resume=first.checkpoint(), data_root=root)
