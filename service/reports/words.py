@@ -42,13 +42,17 @@ def _of_pairs(pairs: Sequence[tuple[str, str]], baseline: str) -> str:
 
 
 def _of_data(spec: Experiment) -> str:
-    seeds = listed([str(seed) for seed in spec.all_seeds], MAX_LISTED)
-    word = "seed" if len(spec.all_seeds) == 1 else "seeds"
-    added = " added until the arms are decided," if spec.until is not None else ""
     return (
-        f"Data set: {spec.dataset.name}; network: {spec.model.name}; {word}{added} {seeds}. At one seed, arms share "
+        f"Data set: {spec.dataset.name}; network: {spec.model.name}; {_of_seeds(spec)}. At one seed, arms share "
         "initial weights, data order and augmentation."
     )
+
+
+def _of_seeds(spec: Experiment) -> str:
+    if spec.until is not None:
+        return f"seeds from {min(spec.all_seeds)} on, added until the arms are decided, at most {len(spec.all_seeds)}"
+    word = "seed" if len(spec.all_seeds) == 1 else "seeds"
+    return f"{word} {listed([str(seed) for seed in spec.all_seeds], MAX_LISTED)}"
 
 
 def arm_in_words(arm: Arm) -> list[str]:
