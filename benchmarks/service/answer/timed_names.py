@@ -43,6 +43,7 @@ class TimedName:
         by: What decides whether a call counts.
         classes: Unless `by` is NAME, the part of each class, by "module:class". Other classes do not count.
         is_lent: Whether a call within another part belongs to that part.
+        not_from: A function of the same module whose calls do not count; empty: all count.
     """
 
     module: str
@@ -51,6 +52,7 @@ class TimedName:
     by: PartBy = PartBy.NAME
     classes: Mapping[str, AnswerPart] = field(default_factory=dict)
     is_lent: bool = False
+    not_from: str = ""
 
     @property
     def key(self) -> str:
@@ -84,8 +86,8 @@ REQUEST = TimedName("requests.sessions", "Session.send", is_lent=True)
 POINTS = TimedName(_MLFLOW_RUNS, "MlflowRuns.log_metrics")
 
 TIMED = (
-    # In trials. The accuracy uses `are_correct` too, so this counts more than the bits.
-    TimedName("tet_core.measure.evaluation", "are_correct", AnswerPart.BITS),
+    # In trials. `num_correct` is for the accuracy.
+    TimedName("tet_core.measure.evaluation", "are_correct", AnswerPart.BITS, not_from="num_correct"),
     TimedName("service.runner.commits.attempt", "Attempt.write_sample_bits", AnswerPart.BITS),
     # In the driver.
     TimedName("service.runner.chains.resampler", "Resampler.look", AnswerPart.BITS),
@@ -127,6 +129,8 @@ def check_names() -> None:
     """
     for timed in TIMED:
         resolved(timed, _module(timed.module))
+        if timed.not_from:
+            resolved(TimedName(timed.module, timed.not_from), _module(timed.module))
         for key in timed.classes:
             module, _, name = key.partition(":")
             if not isinstance(getattr(_module(module), name, None), type):

@@ -34,6 +34,7 @@ class TimedCall:
         ended_at: Its end, in s since 1970.
         wall_s: How long it took.
         cpu_s: The processor time of its thread.
+        process_cpu_s: The processor time of its process so far, with the timed calls.
     """
 
     name: str
@@ -41,6 +42,7 @@ class TimedCall:
     ended_at: float
     wall_s: float
     cpu_s: float
+    process_cpu_s: float
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class Timers:
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             stack = self._stack()
             part, counts = self._part_at_start(timed, stack, args)
+            counts = counts and sys._getframe(1).f_code.co_name != timed.not_from
             call = _Open(part)
             stack.append(call)
             result: Any = None
@@ -125,7 +128,9 @@ class Timers:
         return stack
 
     def _write(self, timed: TimedName, call: _Open, wall_s: float, cpu_s: float) -> None:
-        done = TimedCall(timed.key, call.part, time.time(), wall_s - call.inner_wall_s, cpu_s - call.inner_cpu_s)
+        of_process = time.process_time()
+        own = wall_s - call.inner_wall_s, cpu_s - call.inner_cpu_s
+        done = TimedCall(timed.key, call.part, time.time(), *own, of_process)
         line = json.dumps(asdict(done)).encode() + b"\n"
         with self._lock:
             os.write(self._descriptor(), line)

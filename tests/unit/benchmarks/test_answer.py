@@ -36,6 +36,7 @@ def test_every_timed_name_and_every_class_that_decides_exists() -> None:
         (TimedName("service.curves", "gone"), "service.curves has no function gone"),
         (TimedName("service.curves", "Gone.method"), "service.curves has no function Gone.method"),
         (TimedName("service.gone", "name"), "there is no module service.gone"),
+        (TimedName("service.curves", "packed", not_from="gone"), "service.curves has no function gone"),
         (TimedName("service.curves", "TEST_ACCURACY"), "service.curves has no function TEST_ACCURACY"),
         (TimedName("service.store.stored_curves", "StoredCurves.of"), "StoredCurves.of cannot be timed"),
         (
@@ -121,6 +122,18 @@ def test_results_and_pending_rows_decide_by_their_class(tmp_path: Path) -> None:
     assert [call.name for call in calls_in(tmp_path)] == ["m.read", "m.flush"]
 
 
+def test_calls_from_a_function_that_is_left_out_do_not_count(tmp_path: Path) -> None:
+    timed = Timers(tmp_path).wrap(TimedName("m", "are_correct", AnswerPart.BITS, not_from="num_correct"), lambda: None)
+
+    def num_correct() -> None:
+        timed()
+
+    num_correct()
+    assert calls_in(tmp_path) == []
+    timed()
+    assert [call.part for call in calls_in(tmp_path)] == [AnswerPart.BITS]
+
+
 def test_an_error_passes_through_a_timer_and_a_thread_has_its_own_calls(tmp_path: Path) -> None:
     def fail() -> None:
         thread = threading.Thread(target=other)
@@ -172,7 +185,7 @@ def test_a_line_that_a_killed_process_has_not_finished_is_left_out(tmp_path: Pat
 
 
 def a_call(name: str, part: AnswerPart | None, cpu_s: float, wall_s: float, ended_at: float = 0.0) -> TimedCall:
-    return TimedCall(name, part, ended_at, wall_s, cpu_s)
+    return TimedCall(name, part, ended_at, wall_s, cpu_s, process_cpu_s=50)
 
 
 def a_demo() -> demo.Demo:
@@ -209,6 +222,7 @@ def test_the_bound_is_the_time_of_a_core_over_the_duration_and_the_cores_of_trai
     share = of["the same, of the duration times 2 cores of training"]
     assert (share.value, share.limit, share.holds) == (1.8125, 1.0, False)
     assert of["the same, of the duration alone"].value == 3.625
+    assert of["the same, of the time of a core that the trials took"].value == 7.25
 
 
 def test_the_end_is_later_by_what_the_driver_does_for_the_answer_after_the_last_trial() -> None:
@@ -245,7 +259,7 @@ def test_the_compared_experiment_has_all_its_chains_and_resampled_pairs(tmp_path
 def test_the_growth_is_that_of_whole_chains() -> None:
     bounds = {bound.name: bound for bound in growth(num_epochs=30, num_seeds=6)}
     answer = bounds["a chain of 30 epochs: curves and resampled pairs"]
-    # 12 metrics without the two times, and the firing rate: 11 values of 4 bytes an epoch, and about a kilobyte besides.
+    # 12 metrics without the two times, and the firing rate: 11 values of 4 bytes an epoch, and a kilobyte besides.
     assert 30 * 11 * 4 / 1000 * 0.8 < answer.value < 30 * 11 * 4 / 1000 + 2
     assert answer.limit == MAX_KB
     assert bounds["a chain of 30 epochs: the whole database"].value > answer.value
