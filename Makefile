@@ -113,7 +113,7 @@ check: bench-setup ## compare with SpikingJelly's LIF and tonic's AEDAT reader, 
 bench: bench-setup ## measure training steps, compare with plain convolutions and other libraries (20 minutes, on idle cores)
 	$(BIN)/python -m benchmarks.training
 
-bench-service: setup ## measure the service: 1,000 chains compared with bare Tune, the API over 1,000,000 stage rows (20 minutes)
+bench-service: setup ## measure the service: 1,000 chains compared with bare Tune, the API over 1,000,000 stage rows, what an answer costs (25 minutes)
 	$(BIN)/python -m benchmarks.service
 
 lint: setup ## check style, types, import contracts, dependencies and house rules (1 minute)

@@ -109,7 +109,7 @@ def local_stack(home: Path, **variables: str) -> Iterator[LocalStack]:
     ports = {f"TET_{name}_PORT": str(port) for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True)}
     settings = {"TET_HOME": str(home), "TET_NUM_CPUS": "2", **ports, **variables}
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("TET_", "RAY_"))}
-    environment = {**inherited, **settings, "PYTHONPATH": str(ROOT)}
+    environment = {**inherited, "PYTHONPATH": str(ROOT), **settings}
     stack = LocalStack(Settings.from_environment(settings), environment)
     try:
         stack.tet("up")

@@ -10,4 +10,5 @@ import sys
 from benchmarks.parts import run_all
 
 if __name__ == "__main__":
-    sys.exit(run_all(("benchmarks.service.planning", "benchmarks.service.api", "benchmarks.service.cluster")))
+    parts = ("planning", "api", "answer", "cluster")
+    sys.exit(run_all(f"benchmarks.service.{part}" for part in parts))

@@ -45,6 +45,12 @@ class Measured:
         return max((time, uss) for time, uss in zip(self.times, self.uss_bytes, strict=True) if time <= at)[1]
 
 
+def cpu_s(process: psutil.Process) -> float:
+    """Return the processor time of a process so far, in s."""
+    times = process.cpu_times()
+    return times.user + times.system
+
+
 class Run:
     """A process and its measurements so far."""
 

@@ -19,7 +19,6 @@ from statistics import median
 from typing import Any
 
 import httpx
-import psutil
 
 from benchmarks.bounds import Bound, header, machine, percentile, rows
 from benchmarks.results_file import write
@@ -27,6 +26,7 @@ from benchmarks.service.api.requests import Mix
 from benchmarks.service.api.running import Service, api, drivers, ray_jobs, settings_for
 from benchmarks.service.api.stored import NUM_STAGES, Stored, fill
 from benchmarks.service.ending import end_tidily
+from benchmarks.service.measured import cpu_s
 from service.store.database import Database
 from tests.postgres import Server
 
@@ -101,12 +101,6 @@ def reconciler_rounds(service: Service) -> list[Bound]:
         Bound("a round of the reconciler, longest", max(result["took_s"]), "s", ROUND_S),
         Bound("a round of the reconciler, processor time, median", median(result["cpu_s"]), "s"),
     ]
-
-
-def cpu_s(process: psutil.Process) -> float:
-    """Return the processor time of a process so far, in s."""
-    times = process.cpu_times()
-    return times.user + times.system
 
 
 def measured(database_url: str, arguments: argparse.Namespace) -> list[Bound]:

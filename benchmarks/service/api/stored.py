@@ -76,12 +76,17 @@ def fill(database: Database, num_experiments: int) -> Stored:
         _template(connection, chains)
         for statement in _MULTIPLIED:
             connection.execute(text(statement))
-    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("VACUUM ANALYZE"))
+    tidy(database)
     ids: dict[str, list[str]] = {}
     for row in rows:
         ids.setdefault(row["state"], []).append(row["id"])
     return Stored(ids, chains)
+
+
+def tidy(database: Database) -> None:
+    """Let PostgreSQL count its new rows, as it does by itself within minutes: its plans of queries depend on it."""
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM ANALYZE"))
 
 
 def _experiments(count: int) -> list[dict[str, Any]]:
