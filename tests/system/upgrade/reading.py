@@ -1,5 +1,6 @@
 """Functions that read an experiment's results and the API's answers about it."""
 
+import re
 from collections import Counter
 
 from mlflow import MlflowClient
@@ -69,7 +70,9 @@ def answers(stack: Stack, experiment_id: str) -> Json:
     comparison = _in_the_older_form(stack.get(f"/experiments/{experiment_id}/comparison").json())
     all_answers: Json = {"experiment": view, "comparison": comparison}
     if view["finished_at"] is not None:  # otherwise the stream does not end
-        all_answers["events"] = stack.get(f"/experiments/{experiment_id}/events").text.split("\r\n\r\n")
+        stream = stack.get(f"/experiments/{experiment_id}/events").text
+        # Times are marked by a Z instead of +00:00, on purpose.
+        all_answers["events"] = re.sub(r'("at": "[^"]+)\+00:00"', r'\1Z"', stream).split("\r\n\r\n")
     return all_answers
 
 
