@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from math import isclose
 
 from mlflow import MlflowClient
 
@@ -79,11 +80,14 @@ def answers(stack: Stack, experiment_id: str) -> Json:
 def _in_the_older_form(comparison: Json) -> Json:
     """Return a comparison in the form that both versions have.
 
-    Two fields have changed on purpose: `values` carry their seeds, and a difference without a pair has a reason.
+    On purpose, `values` carry their seeds, a difference without a pair has a reason, and equal differences have no
+    interval instead of one without width.
     """
     for arm in comparison["arms"]:
         arm["values"] = [each["value"] if isinstance(each, dict) else each for each in arm["values"]]
         versus = arm["versus_baseline"]
         if versus is not None and versus["n"] == 0:
             del versus["reason"]
+        if versus is not None and versus["low"] is not None and isclose(versus["low"], versus["high"], rel_tol=1e-9):
+            versus["low"] = versus["high"] = None
     return comparison
