@@ -28,6 +28,7 @@ from service.control.housekeeper import Housekeeper
 from service.control.jobs import RayJobs, token_from
 from service.control.reconciler import Reconciler
 from service.control.resampling_filler import ResamplingFiller
+from service.control.stream_thinner import StreamThinner
 from service.settings import Settings
 from service.store.database import Database
 from service.times import log_to
@@ -68,6 +69,7 @@ def _work(database: Database, settings: Settings, ended: threading.Event) -> Non
             Deliverer(database, settings),
             CurvesFiller(database, settings),
             ResamplingFiller(database, settings),
+            StreamThinner(database),
         )
         for part in parts:
             part.start()

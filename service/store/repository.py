@@ -8,6 +8,7 @@ from service.store.outcomes import Outcomes
 from service.store.requests import Requests
 from service.store.stored_curves import StoredCurves
 from service.store.stored_resampled import StoredResampled
+from service.store.stream_thinning import StreamThinning
 from service.store.sums import Sums
 from service.store.transitions import Transitions
 from service.store.upkeep import Upkeep
@@ -26,6 +27,7 @@ class Repository:
         outcomes: Reads the chains and stages that results are computed from.
         curves: Stores and reads the curves of stages.
         resampled: Stores and reads the resampled pairs of arms.
+        thinning: Removes the events of single epochs from the streams of experiments that have ended.
         sums: Adds up totals over the chains of an experiment.
         events: The stream of events that clients follow.
         event_offsets: The offsets up to which the drivers' event files have been read.
@@ -44,6 +46,7 @@ class Repository:
         self.outcomes = Outcomes(session)
         self.curves = StoredCurves(session)
         self.resampled = StoredResampled(session)
+        self.thinning = StreamThinning(session)
         self.sums = Sums(session)
         self.verifications = Verifications(session, self.experiments)
         self.upkeep = Upkeep(session)

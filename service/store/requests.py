@@ -161,6 +161,7 @@ class Requests:
         row.queued_at, row.started_at, row.finished_at = utc_now(), None, None
         row.failure, row.idle_deaths, row.retry_at = None, 0, None
         row.has_curves = row.has_resampled = False  # what the new generation leaves out is looked for again
+        row.is_stream_thinned = False
         row.delete_at, row.notify_at, row.notified_at, row.notify_tries, row.notify_error = None, None, None, 0, ""
         for table, changes in ((ChainRow, {}), (StageRow, {"failure": None})):
             again = table.experiment_id == row.id, table.state.in_(_UNFINISHED)

@@ -89,6 +89,8 @@ class ExperimentRow(Table):
     # Whether all resampled pairs are stored, as far as they can be computed. After an experiment's end, those that are
     # missing are computed from storage.
     has_resampled: Mapped[bool] = mapped_column(Boolean, default=False)
+    # Whether the events of single epochs have been removed from the stream of an experiment that has ended.
+    is_stream_thinned: Mapped[bool] = mapped_column(Boolean, default=False)
 
     __table_args__ = (Index("ix_experiments_newest", "created_at", "id"),)
 

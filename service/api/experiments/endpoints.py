@@ -172,7 +172,10 @@ async def events(
         int, Header(alias="Last-Event-ID", ge=0, le=MAX_EVENT_ID, description="Send only events after this one.")
     ] = 0,
 ) -> Response:
-    """Stream server-sent events, oldest first: `experiment`, `chain`, `stage` and others, each with all its facts."""
+    """Stream server-sent events, oldest first: `experiment`, `chain`, `stage` and others, each with all its facts.
+
+    An hour after the end of an experiment, only the last epoch of each stage is left of those about epochs.
+    """
     now = await run_in_threadpool(stream.position, context.database, experiment_id)
     if now.ended and now.newest <= last_event_id:
         return Response(status_code=204)
