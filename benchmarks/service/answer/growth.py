@@ -141,8 +141,8 @@ def _grown_bytes(home: Path, spec: Experiment, lines: Sequence[bytes]) -> tuple[
     before = _bytes(file)
     with database.session() as repository:
         experiment_id = repository.experiments.create(spec, plan(spec)).id
-        for state, following in pairwise((ExperimentState.QUEUED, ExperimentState.STARTING, ExperimentState.RUNNING)):
-            repository.transitions.advance(experiment_id, state, following)
+        for old, new in pairwise((ExperimentState.QUEUED, ExperimentState.STARTING, ExperimentState.RUNNING)):
+            repository.transitions.advance(experiment_id, old, new)
     folder = ExperimentFolder(home, experiment_id)
     folder.driver(1).mkdir(parents=True)
     folder.events(1).write_bytes(b"".join(lines))

@@ -13,7 +13,7 @@ from tests.integration.control.test_housekeeper import ended
 
 W = WorkState
 # Two chains at a time; the second stage of the first one fails after a lost attempt.
-STREAM = [
+STREAM: list[StageChanged | ChainChanged] = [
     ChainChanged(chain="a", state=W.RUNNING),
     *(StageChanged(chain="a", stage=0, state=W.RUNNING, epoch=epoch) for epoch in range(3)),
     ChainChanged(chain="b", state=W.RUNNING),

@@ -9,8 +9,8 @@ down_revision = "0014"
 
 def upgrade() -> None:
     """Apply."""
-    thinned = sa.Column("is_stream_thinned", sa.Boolean(), nullable=False, server_default=sa.false())
-    op.add_column("experiments", thinned)
+    column: sa.Column[bool] = sa.Column("is_stream_thinned", sa.Boolean(), nullable=False, server_default=sa.false())
+    op.add_column("experiments", column)
 
 
 def downgrade() -> None:
