@@ -68,7 +68,7 @@ coverage: setup ## report lines that no test reaches; fails under 90 % of lines 
 	$(BIN)/coverage json --quiet -o $(COVERAGE)/coverage.json
 	$(BIN)/python -m tests.tools.coverage_report $(COVERAGE)/coverage.json
 
-test-presets: setup ## run every preset on a real stack; NAMES selects some (20 minutes)
+test-presets: setup ## run every preset on a real stack, and look at the reports in Debian's chromium; NAMES selects some (20 minutes)
 	$(BIN)/python -m tests.system.presets $(NAMES)
 
 test-chaos: setup ## cause 100 faults on a real stack and compare results; SEED and ROUNDS replay some (40 minutes)
