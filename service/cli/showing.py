@@ -15,7 +15,7 @@ from service.cli.client import Client, Refused
 from service.cli.failing import explained, failed_stages
 from service.cli.forms import as_model
 from service.cli.options import AsJson, Id, connected
-from service.cli.output import LogPrinter, err, out, print_json, say
+from service.cli.output import LogPrinter, err, fail, out, print_json, say
 from service.cli.progress import at_chance, searches
 from service.cli.watch import watch
 from service.errors import TetError
@@ -182,14 +182,14 @@ def follow_to_end(client: Client, experiment_id: str, report: Path | None) -> No
         _print_comparison(as_model(ComparisonView, client.comparison(experiment_id)))
     except Refused as refusal:
         say(str(refusal))
-    if report is not None:
-        _print_report(client, experiment_id, report)
+    is_reported = report is None or _print_report(client, experiment_id, report)
     _print_links(experiment)
     if experiment.state is not ExperimentState.SUCCEEDED:
         reason = f": {experiment.reason}" if experiment.reason not in ("", experiment.state) else ""
         err.print(f"{experiment.state}{reason}", style="bold red", markup=False)
         if experiment.failure is not None:
             say(f"what it means, and what to do: tet show {experiment_id}")
+    if experiment.state is not ExperimentState.SUCCEEDED or not is_reported:
         raise typer.Exit(1)
 
 
@@ -202,12 +202,18 @@ def _print_comparison(compared: ComparisonView) -> None:
         out.print(rendering.front_table(compared.front))
 
 
-def _print_report(client: Client, experiment_id: str, folder: Path) -> None:
-    file, *figures = report_files.write_report(client, experiment_id, folder)
+def _print_report(client: Client, experiment_id: str, folder: Path) -> bool:
+    """Write the report and print its files, or why it cannot be written; return whether it was written."""
+    try:
+        file, *figures = report_files.write_report(client, experiment_id, folder)
+    except TetError as error:
+        fail(str(error))
+        return False
     out.print(f"Report   {file}", markup=False, soft_wrap=True)
     for figure in figures:
         if figure.suffix == f".{FigureFormat.SVG}":
             out.print(f"Figure   {figure}", markup=False, soft_wrap=True)
+    return True
 
 
 def _print_links(experiment: ExperimentView) -> None:

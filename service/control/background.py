@@ -55,6 +55,10 @@ class BackgroundThread(ABC):
         """Seconds since the thread last showed that it does not hang."""
         return time.monotonic() - self._last_sign
 
+    def pause(self, seconds: float) -> None:
+        """Wait in the middle of a round; a request to stop ends the wait."""
+        self._stop.wait(seconds)
+
     def give_sign(self) -> None:
         """Show in a long round that the thread does not hang."""
         self._last_sign = time.monotonic()

@@ -32,13 +32,17 @@ class CurvesFiller(Filler):
         """Fill in the curves of an experiment."""
         experiment_id = folder.experiment_id
         with database.reading() as repository:
+            generation = repository.experiments.get(experiment_id).generation
             missing = repository.curves.missing(experiment_id)
         for stage in missing:
+            if self.is_asked_to_stop:
+                return
+            self.give_sign()
             packed, error = _read(folder, stage)
             with database.session() as repository:
                 repository.curves.put(experiment_id, stage.chain, stage.index, packed, error)
         with database.session() as repository:
-            repository.curves.filled(experiment_id)
+            repository.curves.filled(experiment_id, generation)
         if missing:
             log.info("experiment %s: the curves of %d stages were read from storage", experiment_id, len(missing))
 

@@ -51,6 +51,9 @@ class Filler(BackgroundThread):
                     "experiment %s: its %s cannot be read from storage yet: %s", experiment_id, self._what, error
                 )
                 self._next_try_at[experiment_id] = now + RETRY_S
+            except Exception:  # whatever it is, the other experiments are filled in
+                log.exception("experiment %s: its %s cannot be filled in", experiment_id, self._what)
+                self._next_try_at[experiment_id] = now + RETRY_S
 
     @abstractmethod
     def to_fill(self, repository: Repository, limit: int, without: Collection[str]) -> list[str]:

@@ -33,11 +33,14 @@ class ResamplingFiller(Filler):
         """Resample the pairs of an experiment that have no result over their seeds."""
         experiment_id = folder.experiment_id
         with database.reading() as repository:
-            spec = parse(repository.experiments.get(experiment_id).spec)
+            row = repository.experiments.get(experiment_id)
+            generation, spec = row.generation, parse(row.spec)
             chains = repository.outcomes.of(experiment_id)
             known = [each for each in repository.resampled.of(experiment_id) if each.result is not None]
         missing = lacking(pairs_to_resample(spec, chains), known)
         for pair in missing:
+            if self.is_asked_to_stop:
+                return
             check_storage(folder)
             self.give_sign()
             found = resample(pair, folder)
@@ -46,6 +49,6 @@ class ResamplingFiller(Filler):
             with database.session() as repository:
                 repository.resampled.put(experiment_id, found)
         with database.session() as repository:
-            repository.resampled.filled(experiment_id)
+            repository.resampled.filled(experiment_id, generation)
         if missing:
             log.info("experiment %s: %d pairs of arms were resampled from storage", experiment_id, len(missing))

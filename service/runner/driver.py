@@ -151,6 +151,8 @@ def _drive(
         gc.freeze()
         report = FinalReport(folder, arguments.posted(), ledger, books.resampler, runs, page)
         report.ship(outcome, NUM_TRIES if shipped and not cancelled.is_set() else 1)
+        if takeover.has_come():
+            return None
     events.append(outcome)
     events.close()
     return outcome

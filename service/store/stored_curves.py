@@ -107,7 +107,12 @@ class StoredCurves:
         )
         return [EndedStage(*found) for found in self._session.execute(query)]
 
-    def filled(self, experiment_id: str) -> None:
-        """Note that the curves of an experiment are stored, as far as they exist."""
-        row = ExperimentRow.id == experiment_id
-        self._session.execute(update(ExperimentRow).where(row).values(has_curves=True))
+    def filled(self, experiment_id: str, generation: int) -> None:
+        """Note that the curves of an experiment are stored, as far as they exist.
+
+        Args:
+            experiment_id: The experiment's id.
+            generation: The generation that was filled in. If a later one has begun, nothing is noted.
+        """
+        row = ExperimentRow.id == experiment_id, ExperimentRow.generation == generation
+        self._session.execute(update(ExperimentRow).where(*row).values(has_curves=True))

@@ -55,10 +55,15 @@ class StoredResampled:
         query = select(ExperimentRow.id).where(*ended, ExperimentRow.id.not_in(without)).order_by(ExperimentRow.id)
         return list(self._session.scalars(query.limit(limit)))
 
-    def filled(self, experiment_id: str) -> None:
-        """Note that the resampled pairs of an experiment are stored, as far as they can be computed."""
-        row = ExperimentRow.id == experiment_id
-        self._session.execute(update(ExperimentRow).where(row).values(has_resampled=True))
+    def filled(self, experiment_id: str, generation: int) -> None:
+        """Note that the resampled pairs of an experiment are stored, as far as they can be computed.
+
+        Args:
+            experiment_id: The experiment's id.
+            generation: The generation that was filled in. If a later one has begun, nothing is noted.
+        """
+        row = ExperimentRow.id == experiment_id, ExperimentRow.generation == generation
+        self._session.execute(update(ExperimentRow).where(*row).values(has_resampled=True))
 
 
 def _is_older(pair: ResampledPair, known: ResampledPairRow) -> bool:

@@ -130,8 +130,8 @@ def store(database: Database, num_arms: int, num_seeds: int) -> str:
             found = resampled_difference(bits[number], bits[0])
             pair = ResampledPair(arm.name, spec.arms[0].name, spec.all_seeds, found)
             repository.resampled.put(experiment_id, pair)
-        repository.curves.filled(experiment_id)
-        repository.resampled.filled(experiment_id)
+        repository.curves.filled(experiment_id, 1)
+        repository.resampled.filled(experiment_id, 1)
         repository.transitions.advance(experiment_id, ExperimentState.QUEUED, ExperimentState.SUCCEEDED)
     return experiment_id
 

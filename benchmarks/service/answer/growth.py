@@ -151,7 +151,7 @@ def _grown_bytes(home: Path, spec: Experiment, lines: Sequence[bytes]) -> tuple[
         state, done = repository.experiments.get(experiment_id).state, repository.work.count_done_stages(experiment_id)
     grown = _bytes(file) - before
     with database.session() as repository:
-        repository.curves.filled(experiment_id)
+        repository.curves.filled(experiment_id, 1)
     later = utc_now() + 2 * KEPT_FOR
     StreamThinner(database, lambda: later).round()
     database.dispose()

@@ -1,8 +1,8 @@
 """The resampler: it resamples the pairs of arms over seeds and test samples, and announces each result as an event.
 
-It announces a pair when all chains of both arms have ended, and every pair that is left when the experiment ends. The
-result follows from the commits alone, so the next driver may announce it again. An experiment never fails because of
-it: an error is part of the event.
+It announces a pair when all chains of both arms have ended. It does so for one pair at a time and at intervals, because
+it takes time. When the experiment ends, it announces all pairs that are left. A result follows from the commits alone,
+so the next driver may announce it again. An experiment never fails because of it: an error is part of the event.
 """
 
 import logging
@@ -15,6 +15,7 @@ from service.results.pairs_to_resample import lacking, pairs_to_resample
 from service.runner.chains.event_file import EventFile
 from service.runner.chains.ledger import Ledger
 from service.runner.chains.outcomes_so_far import outcomes_so_far
+from service.runner.sparing import Sparing
 from service.spec import Experiment
 from service.states import WorkState
 from service.storage import ExperimentFolder
@@ -40,6 +41,7 @@ class Resampler:
         for chain in reversed(ledger.chains.values()):
             self._running[chain.arm].append(chain)
         self._known: dict[tuple[str, str], ResampledPair] = {}
+        self._sparing = Sparing(interval_s=0)
 
     @property
     def known(self) -> tuple[ResampledPair, ...]:
@@ -47,11 +49,12 @@ class Resampler:
         return tuple(self._known.values())
 
     def look(self) -> None:
-        """Resample the pairs whose chains have all ended since the last call."""
-        complete = [pair for pair in self._open if all(map(self._has_ended, pair))]
-        if complete:
-            self._open = [pair for pair in self._open if pair not in complete]
-            self._resample(complete, lambda: False)
+        """Resample one pair whose chains have all ended, if that is due: the driver has other work in between."""
+        complete = next((pair for pair in self._open if all(map(self._has_ended, pair))), None)
+        if complete is not None and self._sparing.is_due():
+            self._open.remove(complete)
+            self._resample([complete], lambda: False)
+            self._sparing.done()
 
     def finish(self, is_hurried: Callable[[], bool]) -> None:
         """Resample all pairs that are left, over the seeds that have ended.

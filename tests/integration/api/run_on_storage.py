@@ -86,7 +86,7 @@ class RunOnStorage:
         events.close()
         ingest(self.api.database, self.folder)
         with self.api.changing() as repository:
-            repository.curves.filled(self.id)
+            repository.curves.filled(self.id, 1)
         return ledger, resampler
 
     def _commit(self, chain: Chain, stage: StagePlan) -> Attempt:

@@ -25,14 +25,14 @@ STREAM: list[StageChanged | ChainChanged] = [
     StageChanged(chain="a", stage=1, state=W.FAILED, epoch=3),
     ChainChanged(chain="a", state=W.FAILED),
 ]
-# Of each stage all states, and the newest event: that of chain "b" is of an epoch, as if its end had been lost.
-LEFT = [STREAM[at] for at in (0, 1, 4, 6, 7, 8, 11, 14, 15)]
+# Of each stage all states, all starts, and the newest event: that of chain "b" is of an epoch, as if its end were lost.
+LEFT = [STREAM[at] for at in (0, 1, 4, 6, 7, 8, 11, 12, 14, 15)]
 
 
 def streamed(desk: Desk, state: ExperimentState = ExperimentState.SUCCEEDED) -> str:
     experiment_id = ended(desk, state)
     with desk.database.session() as repository:
-        repository.curves.filled(experiment_id)
+        repository.curves.filled(experiment_id, 1)
         for event in STREAM:
             repository.events.add(experiment_id, event)
     return experiment_id
@@ -57,7 +57,8 @@ def whole(events: list[StageChanged | ChainChanged]) -> list[tuple[str, object]]
 def test_the_events_of_single_epochs_go_and_all_states_stay(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    monkeypatch.setattr(stream_thinner, "EVENTS_AT_ONCE", at_once)
+    monkeypatch.setattr(stream_thinner, "READ_AT_ONCE", at_once)
+    monkeypatch.setattr(stream_thinner, "REMOVED_AT_ONCE", 2)
     thinned, other = streamed(desk), streamed(desk, ExperimentState.STARTING)
     thin(desk)
     assert stream(desk, thinned) == whole(LEFT)
@@ -80,7 +81,7 @@ def test_a_stream_is_whole_for_an_hour_and_until_the_curves_are_stored(desk: Des
 
 
 def test_a_thinner_that_was_stopped_begins_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream_thinner, "EVENTS_AT_ONCE", 4)
+    monkeypatch.setattr(stream_thinner, "READ_AT_ONCE", 4)
     experiment_id, now = streamed(desk), utc_now() + KEPT_FOR + timedelta(seconds=9)
     stopped = StreamThinner(desk.database, lambda: now)
     stopped.ask_to_stop()

@@ -32,7 +32,8 @@ def take(stack: Stack, experiment_id: str) -> Results:
             results.attempts[where] = stage["attempts"]
             if stage["weights_sha256"] is not None:
                 results.hashes[where] = stage["weights_sha256"]
-    _from_mlflow(results, chains, MlflowClient(stack.place.mlflow_url), experiment_id)
+    succeeded = {chain["id"] for chain in view["chains"] if chain["state"] == "succeeded"}
+    _from_mlflow(results, chains, succeeded, MlflowClient(stack.place.mlflow_url), experiment_id)
     return results
 
 
@@ -40,7 +41,9 @@ def _where(chains: dict[str, str], chain_id: str, index: int | str | None) -> Wh
     return chains[chain_id] + ("" if index is None else f", stage {index}")
 
 
-def _from_mlflow(results: Results, chains: dict[str, str], client: MlflowClient, experiment_id: str) -> None:
+def _from_mlflow(
+    results: Results, chains: dict[str, str], succeeded: set[str], client: MlflowClient, experiment_id: str
+) -> None:
     query = f"tags.`tet.experiment` = '{experiment_id}'"
     experiments = [each.experiment_id for each in client.search_experiments(filter_string=query)]
     for run in client.search_runs(experiments, max_results=1_000):
@@ -52,6 +55,8 @@ def _from_mlflow(results: Results, chains: dict[str, str], client: MlflowClient,
         points, times = points_and_times(client, run)
         if "tet.stage" not in tags:
             points, times = _at_the_end(points, times)
+            if tags["tet.chain"] not in succeeded:  # only the curve of the new version has its accuracy
+                points = [point for point in points if point[0] != "test/accuracy"]
         results.series.setdefault(where, []).extend(points)
         results.times.setdefault(where, Counter()).update(times)
 
