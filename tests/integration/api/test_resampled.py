@@ -340,7 +340,7 @@ def test_further_pairs_are_resampled_too(posted: Callable[..., Run]) -> None:
     run = posted(arms=[*ARMS, third], compare=pairs)
     run.train({**BITS, "TIT": BITS["SDT"]})
     run.start_driver()
-    run.resampler.look()
+    run.resampler.finish(never)
     run.ingest()
     body = run.answer()
     assert body["arms"][1]["versus_baseline"]["resampled"] == BY_HAND

@@ -12,7 +12,7 @@ from service.control.resampling_filler import ResamplingFiller
 from service.curves import as_text, stored_points
 from service.events import StageCurved
 from service.reasons import NO_REASON
-from service.states import ExperimentState, WorkState
+from service.states import Cleanup, ExperimentState, WorkState
 from tests.integration.control.conftest import Desk
 from tests.integration.control.test_housekeeper import ended
 from tests.unit.service.runner.writing import write
@@ -161,3 +161,28 @@ def test_curves_that_a_driver_could_not_state_are_read_when_the_experiment_has_e
     CurvesFiller(desk.database, desk.settings).round()
     (found,) = stored(desk, experiment)
     assert (found.curves is not None, found.error) == (True, "")
+
+
+def test_an_experiment_that_cannot_be_filled_in_keeps_no_other_one_waiting(desk: Desk) -> None:
+    broken, other = ended(desk), ended(desk)
+    with desk.database.session() as repository:
+        repository.requests.remove(broken, Cleanup.EVERYTHING)
+    ResamplingFiller(desk.database, desk.settings).round()
+    with desk.database.reading() as repository:
+        assert repository.experiments.get(other).has_resampled
+
+
+def test_a_generation_that_has_begun_meanwhile_is_filled_in_again(desk: Desk) -> None:
+    experiment_id = ended(desk, ExperimentState.FAILED)
+    with desk.database.session() as repository:
+        repository.curves.filled(experiment_id, 2)
+        repository.resampled.filled(experiment_id, 2)
+        repository.thinning.done(experiment_id, 2)
+        row = repository.experiments.get(experiment_id)
+        assert (row.has_curves, row.has_resampled, row.is_stream_thinned) == (False, False, False)
+        repository.curves.filled(experiment_id, 1)
+        repository.resampled.filled(experiment_id, 1)
+        repository.thinning.done(experiment_id, 1)
+    with desk.database.reading() as repository:
+        row = repository.experiments.get(experiment_id)
+        assert (row.has_curves, row.has_resampled, row.is_stream_thinned) == (True, True, True)
