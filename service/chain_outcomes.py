@@ -33,7 +33,7 @@ class ChainOutcome:
     Attributes:
         hyperparameters: The values of its configuration; all chains of the configuration share them.
         stages: Its stages. Only the last train stage of a chain that has succeeded has metrics: those in `READ`, and
-            the further one that was asked for.
+            a further one if the caller asked for it.
     """
 
     id: str

@@ -1,4 +1,7 @@
-"""States, and for each of them the states that may follow it. Only a retry changes a terminal state."""
+"""States. For those of experiments, chains and stages, tables have the states that may follow each of them.
+
+Only a retry changes a terminal state.
+"""
 
 from collections.abc import Mapping
 from enum import StrEnum

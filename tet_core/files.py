@@ -84,7 +84,7 @@ def only_one(
     Args:
         lock: Path of the lock file, which is created if missing and never deleted.
         on_wait: Called once if another process holds the lock.
-        while_waiting: Called several times a second for as long as it does.
+        while_waiting: Called several times a second while another process holds the lock.
 
     Yields:
         Whether the lock is held: False if the file system has no locks, so that other processes may enter too.

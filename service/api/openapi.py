@@ -20,7 +20,7 @@ Errors are problem documents (RFC 9457). Bodies are JSON or YAML 1.2; unknown ke
 
 _ANSWERS = {
     400: "The body is not well-formed.",
-    404: "There is no such experiment or preset.",
+    404: "There is no such experiment or preset, or it does not have what is asked for.",
     409: "The request does not fit the experiment's state, or the `Idempotency-Key` was used with another body.",
     413: "The body is too large, or takes too much time or memory to check.",
     415: "The body is neither JSON nor YAML.",

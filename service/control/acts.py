@@ -1,7 +1,8 @@
 """The acts of the reconciler on one experiment.
 
-Every act may be repeated. The intent is stored first, and ids are computed. The state changes only if the experiment
-still has the state and the driver that the reconciler saw.
+Every act may be repeated. The intent is stored first, and a repeated submission has the same job id: it is computed
+from the experiment's id and the driver's number. The state changes only if the experiment still has the state and the
+driver that the reconciler saw.
 """
 
 import json
@@ -159,7 +160,7 @@ class Acts:
             self.advance(row, ExperimentState(row.state), reason=reason)
 
     def advance(self, row: ExperimentRow, after: ExperimentState, *, reason: Reason, **changes: object) -> None:
-        """Change the state and other columns, unless they have changed since the row was read."""
+        """Change the state and other columns, if the experiment still has the state and the driver of `row`."""
         with self._database.session() as repository:
             before = ExperimentState(row.state)
             repository.transitions.advance(

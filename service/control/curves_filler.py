@@ -1,6 +1,6 @@
 """The curves that are missing when an experiment has ended: they are read from storage, once.
 
-An earlier version did not state them, or a driver could not read a file when it did.
+They are missing if an earlier version ran the experiment, or if a driver could not read a file of a stage.
 """
 
 import logging
@@ -44,7 +44,11 @@ class CurvesFiller(Filler):
         with database.session() as repository:
             repository.curves.filled(experiment_id, generation)
         if missing:
-            log.info("experiment %s: the curves of %d stages were read from storage", experiment_id, len(missing))
+            log.info(
+                "experiment %s: the curves of %d stages were read from storage where possible",
+                experiment_id,
+                len(missing),
+            )
 
 
 def _read(folder: ExperimentFolder, stage: EndedStage) -> tuple[bytes | None, str]:

@@ -1,6 +1,7 @@
 """The resampled pairs that are missing when an experiment has ended: they are computed from storage, once.
 
-An earlier version did not compute them, its driver was cancelled, or a driver could not read a file.
+They are missing if an earlier version ran the experiment, if the experiment was cancelled before its driver had
+computed them, or if the driver could not read a file.
 """
 
 import logging
@@ -30,7 +31,7 @@ class ResamplingFiller(Filler):
         return repository.resampled.to_fill(limit, without)
 
     def fill(self, database: Database, folder: ExperimentFolder) -> None:
-        """Resample the pairs of an experiment that have no result over their seeds."""
+        """Resample the pairs of an experiment that have no result yet, or only one over other seeds or networks."""
         experiment_id = folder.experiment_id
         with database.reading() as repository:
             row = repository.experiments.get(experiment_id)
@@ -51,4 +52,8 @@ class ResamplingFiller(Filler):
         with database.session() as repository:
             repository.resampled.filled(experiment_id, generation)
         if missing:
-            log.info("experiment %s: %d pairs of arms were resampled from storage", experiment_id, len(missing))
+            log.info(
+                "experiment %s: %d pairs of arms were resampled from storage where possible",
+                experiment_id,
+                len(missing),
+            )

@@ -7,7 +7,7 @@ from statistics import fmean
 from service.curves import GRID_COORDINATE, grid_metric
 from service.figures.figure_data import ArmSeries
 
-# The radius of the disc over which the rise is averaged, in units in which every filter moves by its own norm at 1.
+# The radius of the disc over which the rise is averaged. At coordinate 1 every filter has moved by its own norm.
 RADIUS = 0.5
 
 

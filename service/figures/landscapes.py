@@ -57,8 +57,9 @@ def draw_landscapes(figure: Figure, data: FigureData) -> Words:
         axes.set_xlabel("first direction")
     left_out = len(by_loss[_LOSSES[0][1]]) - len(arms)
     caption = (
-        "Both losses on a plane through the trained weights (the cross), in two random directions; at 1 "
-        "every filter has moved by its own norm. Colours and contours of a row are on one scale; white: not finite. "
+        "Both losses on a plane through the trained weights (the cross), in two random directions; at "
+        "coordinate 1 every filter has moved by its own norm. Colours and contours of a row are on one scale; "
+        "white: not finite. "
         f"Rise: the mean of the loss within {RADIUS:g} of the cross, minus the loss at the cross; less is flatter. "
         f"Drawn: {_seeds_in_words(by_loss)}; the rise is the mean over n seeds."
         + (f" {left_out} more arms are in the table." if left_out > 0 else "")

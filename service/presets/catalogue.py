@@ -70,7 +70,7 @@ class Preset(_Record):
         return sum(len(arm["stages"]) for arm in self.spec["arms"]) * int(num_seeds)
 
     def with_changes(self, changes: object) -> dict[str, Any]:
-        """Return the spec with a user's changes merged into it by the rules for a spec's levels; lists are replaced.
+        """Return the spec with a user's changes merged into it: blocks are merged by key, lists are replaced whole.
 
         Args:
             changes: A part of a spec as plain data; None: no changes. Data that is not a mapping is returned unchanged:

@@ -93,9 +93,10 @@ def failure_type(error: BaseException) -> FailureType:
 def diagnose_lost(ray_text: str, whose: str = "the trial's") -> Failure:
     """Return the failure of a trial, or of one of its workers, that ended without reporting anything.
 
-    Only this function decides by the words of a text. Tune stores Ray's exception as text and as a pickle. The pickle
-    is not loaded, because a pickle can run code. The class of the exception would not be enough either: Ray raises the
-    same class for a lost process and for a lost node, and only the text differs.
+    This function decides by the words of Ray's text, because there is nothing else to decide by. Tune stores Ray's
+    exception as text and as a pickle. The pickle is not loaded, because a pickle can run code. The class of the
+    exception would not be enough either: Ray raises the same class for a lost process and for a lost node, and only the
+    text differs.
 
     Args:
         ray_text: The text of Ray's exception; empty if there is none.
@@ -171,7 +172,7 @@ def hits_alike(failure: Failure) -> bool:
 def is_caused_by_machine(error: BaseException) -> bool:
     """Return whether an unforeseen exception comes from the machine: from a GPU, a compiler, a disk.
 
-    Another machine, or another GPU of the same machine, may not raise it. So it says nothing about other trials.
+    On another machine, or on another GPU of the same one, it might not occur. So it says nothing about other trials.
     """
     if failure_type(error) is not FailureType.ERROR:
         return False

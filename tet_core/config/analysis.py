@@ -76,7 +76,7 @@ class Landscape(Config):
         21, description="Number of points along each side of the grid."
     )
     extent: float = Field(
-        1.0, gt=0, le=100, description="Largest coordinate; at 1 every filter has moved by its own norm."
+        1.0, gt=0, le=100, description="Largest coordinate; at coordinate 1 every filter has moved by its own norm."
     )
     split: Literal["test", "train"] = Field("test", description="The samples that the losses are averaged over.")
     num_samples: NumSamples | None = Field(None, description="How many of these samples, drawn by the seed; None: all.")

@@ -42,7 +42,7 @@ def load_dataset(
     T: int | None = None,
     on_step: Callable[[], object] | None = None,
 ) -> Dataset:
-    """Load a data set; later calls for the same data set in a process return the same object.
+    """Load a data set; later calls for it return the same object, unless eight others were used in the meantime.
 
     Args:
         dataset: The data set's name, or its config.
@@ -130,13 +130,14 @@ def check_reader(
     It may if this reader reads every file as the older one did.
 
     Args:
-        record: The environment's record of the work so far.
+        record: The record of the environment in which the work was done so far.
         config: The data set of this work.
         root: As for `load_dataset`.
         on_step: As for `load_dataset`.
 
     Raises:
-        EnvironmentMismatch: A file gives other pixels; the message names it.
+        EnvironmentMismatch: A file gives other pixels, or the older reader did not take it; the message names it. Or
+            the record is of an unknown reader.
         DataError: As for `load_dataset`.
     """
     images_of = of_images(config)

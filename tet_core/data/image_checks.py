@@ -54,13 +54,14 @@ def check_reader(record: Mapping[str, Any], files: Sequence[Path], folder: Path,
     It may if this reader reads every file as the older one did.
 
     Args:
-        record: The environment's record of the stage so far.
+        record: The record of the environment in which the stage ran so far.
         files: The image files of its data set.
         folder: The data set's folder.
         root: The data root, which keeps the result.
 
     Raises:
-        EnvironmentMismatch: A file would give other pixels, or is not one that the older reader took.
+        EnvironmentMismatch: A file would give other pixels, or is not one that the older reader took; or the record is
+            of an unknown reader.
     """
     saved = record.get(IMAGE_READER, 1)
     if saved == READER:

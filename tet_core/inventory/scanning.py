@@ -1,8 +1,8 @@
 """The files in class folders: those that count, those that are left out, by kind, and those that cannot be read.
 
 Files are sorted by name, runs of digits as numbers, so their order does not depend on the file system. Links to files
-are followed, and so is a class folder that is a link. A link to a folder below a class is left out, because it could
-lead to a folder above it.
+are followed, and so is a class folder that is a link. Inside a class folder, a link to a folder is left out, because it
+could lead to a folder above it.
 """
 
 import os
@@ -27,7 +27,7 @@ class OutOfTime(Exception):  # noqa: N818 - named for what it says
 
 
 class UnreadableFolder(DataError):  # noqa: N818 - named for what it says
-    """The error of a folder that is there and that this process may not read."""
+    """The error of a folder that is there and that this process cannot read."""
 
 
 class BadFile(NamedTuple):
@@ -133,7 +133,7 @@ def _kind_of_entry(entry: "os.DirEntry[str]") -> str:
 
 
 def kind_of(name: str) -> str:
-    """Return the kind of a file that is left out: its ending in lower case."""
+    """Return the kind of a file: its ending in lower case, or `without an ending`."""
     return os.path.splitext(name)[1].lower() or "without an ending"
 
 

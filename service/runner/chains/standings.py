@@ -58,7 +58,7 @@ class Standings:
     def next_rung(self, configuration: ConfigurationId, known: Iterable[Rung]) -> Rung | None:
         """Return the rung at which a configuration can be judged now: the first one that is not `known`.
 
-        Return None if a chain that has not failed has not reached that rung yet.
+        Return None if there is no such rung, or if a chain has yet to reach it. Failed chains do not count.
         """
         if self._rule is None or not self.are_several(configuration.arm):
             return None

@@ -1,1 +1,1 @@
-"""Tests of whole experiments, on one stack."""
+"""Tests of whole experiments. All except the one on PostgreSQL share a stack."""

@@ -1,4 +1,4 @@
-"""The differences between two records, as messages."""
+"""The differences between two results of experiments, or between two answers of the API, as messages."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -18,9 +18,10 @@ def outcomes(expected: Results, found: Results) -> list[str]:
 
 
 def kept(before: Results, after: Results) -> list[str]:
-    """Return the differences between an experiment before and after: lost or new runs, and changed stages.
+    """Return what should have stayed the same in an experiment and did not.
 
-    Stages that had succeeded must not change, and must have no further attempt.
+    A chain or stage that had a run must keep it, and get no other one. A stage that had succeeded must not change, and
+    must have no further attempt.
     """
     wrong = _of_mappings("runs", before.runs, {where: after.runs.get(where) for where in before.runs})
     done = [where for where, state in before.states.items() if state.startswith("succeeded")]

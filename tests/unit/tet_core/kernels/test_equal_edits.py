@@ -1,4 +1,4 @@
-"""Tests of edits of the kernels' text that change no bit of a result: stages that an older text started continue."""
+"""Tests of edits of the kernels' text that change no bit of a result, so a stage from before them can continue."""
 
 import hashlib
 from collections.abc import Iterator
@@ -18,7 +18,8 @@ from tet_core.kernels.native import EQUAL_EDITS, FOLDER, SOURCES, recorded_texts
 from tet_core.neuron import LIF
 from tet_core.norm import TdBN
 
-# SHA-256 of the texts of version 0.1.0. Later texts keep its record as long as `EQUAL_EDITS` has all their edits.
+# SHA-256 of the texts of version 0.1.0. Later texts have the same fingerprint as long as `EQUAL_EDITS` has all of
+# their edits.
 TEXTS = {
     "lif.c": "6f0c21f7cc869906d57abe5e4309b63efc12a90b1a3470713f44cf3c0bdf0887",
     "lif_typed.h": "bc6cfa2f71bfeb474829a27528f97f93f927da986413f861c3b5341d4dbbf9f8",
@@ -52,7 +53,7 @@ def test_finite_inputs_give_the_bits_of_the_recorded_texts() -> None:
 
 
 def digest() -> str:
-    """Return the SHA-256 of spikes and gradients for all surrogates, resets and types, with a norm and without."""
+    """Return the SHA-256 of all outcomes: for each surrogate, reset and type, with a norm and without."""
     sha = hashlib.sha256()
     for number, (dtype, surrogate, is_hard, detached, with_norm) in enumerate(
         (dtype, surrogate, is_hard, detached, with_norm)

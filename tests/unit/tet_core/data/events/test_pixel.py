@@ -26,7 +26,7 @@ def test_an_edge_that_moves_over_pixels_fires_the_events_computed_by_hand() -> N
 def test_changes_below_the_threshold_add_up_over_steps() -> None:
     found = rows(1, [0], [0.3], [0.6], [0.9], [0.7], t=[0, 10, 20, 30, 40], threshold=0.5)
     assert found == [(16, 0, 0, 1)], (
-        "0.5 is crossed after two thirds of the second step; the next events would be at 0 and 1"
+        "0.5 is crossed after two thirds of the second step; the next events would be at log intensities 0 and 1"
     )
 
 
