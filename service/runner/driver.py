@@ -23,7 +23,7 @@ from service.events import DriverStarted, Outcome
 from service.plan import plan
 from service.results.answering import answer_of
 from service.runner import precision
-from service.runner.chains.bookkeeping import Bookkeeping, make_board
+from service.runner.chains.bookkeeping import Bookkeeping, open_books
 from service.runner.chains.event_file import EventFile
 from service.runner.chains.journal import PairJournal, StudyJournal
 from service.runner.chains.ledger import Ledger
@@ -177,7 +177,7 @@ def _open_books(spec: Experiment, folder: ExperimentFolder, events: EventFile, g
     referee.begin()
     ledger.announce_all()
     resampler = Resampler(spec, ledger, folder, events)
-    return Bookkeeping(make_board(ledger, study, referee), ledger, study, referee, resampler)
+    return open_books(spec, ledger, study, referee, resampler)
 
 
 def _log_to(file: Path) -> None:

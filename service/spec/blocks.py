@@ -37,8 +37,11 @@ class Resources(Config):
         description="Workers that train a stage together, on one node or several. Each has cpus_per_trial and "
         "gpus_per_trial, and trains on its share of every batch of batch_size samples. Analyses have one worker.",
     )
-    reuse_actors: bool = Field(
-        False, description="Start trials in processes of earlier trials: faster for very short trials."
+    reuse_actors: bool | Literal["auto"] = Field(
+        "auto",
+        description="Whether a trial starts in the process of an earlier one, which saves some seconds a trial and "
+        "gives the same bits. 'auto': if stages take less than 5 minutes on average, there is one worker, and neither "
+        "the model nor the data set is behind an entry point. A process whose trial failed is never used again.",
     )
     if_unplaceable: Literal["wait", "refuse"] = Field(
         "wait", description="If no node is large enough for a trial: wait in the queue for one, or refuse the spec."

@@ -20,10 +20,11 @@ from benchmarks.service.cluster.ours import STAGES, Driven, drive
 from benchmarks.service.ending import end_tidily
 from benchmarks.service.measured import Measured, Run
 from service.control.driver_job import ENVIRONMENT
-from service.runner.tuning.room import MAX_PENDING
 
 PACKAGES = ("ray", "mlflow")
 OVERHEAD_S, GROWTH_KB = 0.2, 50.0
+# Number of trials that bare Tune holds ready besides those that fit into the cluster. The service holds none ready.
+MAX_PENDING = 16
 # Number of trials after which memory is measured: before, caches and late imports grow.
 WARM_UP = 200
 

@@ -1,19 +1,23 @@
 """The board of an experiment: which stage of which chain may run next. It knows nothing of Ray.
 
-A chain's next stage is ready as soon as the stage before it has ended; it does not wait for other chains. Chains that
-have started come first, so that they finish before new chains are opened. In a search, a chain may be held until the
-other chains of its configuration have caught up, or it may be stopped. The number of open configurations may be
-limited. If seeds are added until the arms are decided, the chains of later seeds are held, and stopped if no decision
-needs them.
+A chain's next stage is ready as soon as the stage before it has ended; it does not wait for other chains. By default,
+chains that have started come first, so that they finish before new chains are opened. In a search, a chain may be held
+until the other chains of its configuration have caught up, or it may be stopped. The number of open configurations may
+be limited. If seeds are added until the arms are decided, the chains of later seeds are held, and stopped if no
+decision needs them.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from heapq import heapify, heappop, heappush
 
 from service.plan import Chain
+
+# With more chains left, no chain is chosen one by one: the time for it grows with their number, and only the last
+# chains decide how long slots are idle at the end.
+MAX_CHOSEN_AMONG = 300
 
 
 class Answer(Enum):
@@ -39,6 +43,20 @@ class Consequence:
     goes_on: bool
 
 
+@dataclass(frozen=True, slots=True)
+class UnfinishedChain:
+    """A chain that is not over. `num_done` counts its succeeded stages; `runs`: a trial runs the next stage."""
+
+    chain: Chain
+    num_done: int
+    runs: bool
+
+
+# Returns the id of the chain that runs next, given all chains that are not over, in the plan's order. At least one of
+# them waits.
+Chooser = Callable[[Sequence[UnfinishedChain]], str]
+
+
 @dataclass
 class _Lane:
     """The state of one chain. `done` counts its succeeded stages; `taken`: a trial runs the next stage."""
@@ -54,6 +72,11 @@ class _Lane:
     @property
     def over(self) -> bool:
         return self.failed or self.stopped or self.done == len(self.chain.stages)
+
+    @property
+    def waits(self) -> bool:
+        """Whether the chain's next stage may run now, if its configuration may be open."""
+        return not (self.taken or self.over or self.held)
 
     @property
     def configuration(self) -> tuple[str, int]:
@@ -73,6 +96,8 @@ class Board:
         started: Ids of the chains that have started: a stage has an attempt.
         held: Ids of the chains that wait for other chains of their configuration, or for earlier seeds.
         max_open: How many configurations may be open (started and not ended) at once; None: any number.
+        choose: Chooses the chain that runs next, if at most `MAX_CHOSEN_AMONG` chains are not over; None: chains that
+            have started come first.
     """
 
     chains: Iterable[Chain]
@@ -82,6 +107,7 @@ class Board:
     started: frozenset[str] = frozenset()
     held: frozenset[str] = frozenset()
     max_open: int | None = None
+    choose: Chooser | None = None
 
     def __post_init__(self) -> None:
         self._lanes = {
@@ -105,7 +131,7 @@ class Board:
         # A heap of (rank, chain id), because it would be slow to look at 100,000 chains for each trial.
         self._ready: list[tuple[tuple[bool, int], str]] = []
         self._rank_all()
-        self._num_taken = 0
+        self._num_taken, self._num_left = 0, len(not_over)
         self._closed = False
 
     def limit_open(self, max_open: int | None) -> None:
@@ -119,18 +145,17 @@ class Board:
         """Take and return the next stage to run, or return why there is none."""
         if self._closed:
             return Answer.FINISHED
+        if (chosen := self._chosen()) is not None:
+            return self._taken(chosen)
         while self._ready:
             rank, chain_id = heappop(self._ready)
             lane = self._lanes[chain_id]
-            if lane.taken or lane.over or lane.held:
+            if not lane.waits:
                 continue
             if not self._may_open(lane):
                 heappush(self._ready, (rank, chain_id))
                 return Answer.WAIT
-            lane.taken = True
-            self._opened(lane.configuration)
-            self._num_taken += 1
-            return StageId(chain_id, lane.done)
+            return self._taken(lane)
         return Answer.WAIT if self._num_taken else Answer.FINISHED
 
     def succeeded(self, stage: StageId) -> None:
@@ -196,6 +221,16 @@ class Board:
         return all(lane.over or (lane.held and not lane.taken) for lane in self._lanes.values())
 
     @property
+    def has_ready(self) -> bool:
+        """Whether `take` would return a stage."""
+        while self._ready and not self._closed:
+            lane = self._lanes[self._ready[0][1]]
+            if lane.waits:
+                return self._may_open(lane)
+            heappop(self._ready)
+        return False
+
+    @property
     def num_chains(self) -> int:
         """The number of chains."""
         return len(self._lanes)
@@ -204,6 +239,22 @@ class Board:
     def failed_chains(self) -> list[Chain]:
         """The chains that have failed."""
         return [lane.chain for lane in self._lanes.values() if lane.failed]
+
+    def _chosen(self) -> _Lane | None:
+        """Return the chain that `choose` wants to run next; None if no chain waits, or the other rules hold."""
+        if self.choose is None or self._num_left > MAX_CHOSEN_AMONG:
+            return None
+        lanes = [lane for lane in self._lanes.values() if not (lane.over or lane.held)]
+        if all(lane.taken for lane in lanes):
+            return None
+        return self._lanes[self.choose([UnfinishedChain(lane.chain, lane.done, lane.taken) for lane in lanes])]
+
+    def _taken(self, lane: _Lane) -> StageId:
+        """Take the next stage of a chain."""
+        lane.taken = True
+        self._opened(lane.configuration)
+        self._num_taken += 1
+        return StageId(lane.chain.id, lane.done)
 
     def _may_open(self, lane: _Lane) -> bool:
         return self.max_open is None or lane.configuration in self._open or len(self._open) < self.max_open
@@ -222,7 +273,7 @@ class Board:
         return lane.done == 0 and not is_open, lane.position
 
     def _rank_all(self) -> None:
-        ready = (lane for lane in self._lanes.values() if not (lane.over or lane.held or lane.taken))
+        ready = (lane for lane in self._lanes.values() if lane.waits)
         self._ready = [(self._rank(lane), lane.chain.id) for lane in ready]
         heapify(self._ready)
 
@@ -239,6 +290,7 @@ class Board:
             heappush(self._ready, (self._rank(lane), lane.chain.id))
 
     def _is_over(self, lane: _Lane) -> None:
+        self._num_left -= 1
         self._left[lane.configuration] -= 1
         if not self._left[lane.configuration]:
             self._open.discard(lane.configuration)

@@ -1,5 +1,6 @@
 """Functions that read the committed state of a stage from its folder."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,3 +71,19 @@ def read_started(folder: StageFolder) -> list[AttemptStart]:
     """Return the start record of each attempt that wrote one."""
     files = (folder.attempt(number) / "started.json" for number in numbered(folder.attempts))
     return [AttemptStart.model_validate_json(file.read_bytes()) for file in files if file.exists()]
+
+
+def spent_s(started: Iterable[AttemptStart], commits: Iterable[Commit], generation: int | None = None) -> float:
+    """Return how long a stage's attempts ran, in s, each from its start to its last commit.
+
+    Args:
+        started: The start records of the stage.
+        commits: The commits of the stage.
+        generation: The generation whose attempts count; None: all.
+    """
+    last: dict[int, int] = {}
+    for commit in commits:
+        last[commit.attempt] = commit.at_ms
+    starts = [each for each in started if generation in (None, each.generation)]
+    # Both times of an attempt come from the same clock. `max`, because the clock may have been set back.
+    return sum(max(0, last.get(each.attempt, each.at_ms) - each.at_ms) for each in starts) / 1_000

@@ -22,7 +22,7 @@ _LOAD_TRIES = 5
 
 def report(epoch: int, *, end: TrialEnd | None = None) -> dict[str, Any]:
     """Return a trial's report to Tune, after a commit or at the trial's end."""
-    return {"epoch": epoch, "done": end is not None, "end": end, "failure": None}
+    return {"epoch": epoch, "done": end is not None, "end": end, "failure": None, "wear": None}
 
 
 def load_last(folder: StageFolder) -> dict[str, Any] | None:

@@ -7,14 +7,13 @@ matter.
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from service.failures import FailureType
 from service.runner.commits.attempt import Attempt
-from service.runner.commits.reading import read_commits, read_started
-from service.runner.commits.records import AttemptStart, Commit
+from service.runner.commits.reading import read_commits, read_started, spent_s
 from service.runner.diagnosis import StageFailed
 from service.spec.blocks import Limits
 
@@ -64,16 +63,6 @@ class Heartbeat:
 def over_time(run_time_s: float, longest_s: float) -> str:
     """Return the message about a stage that ran for too long."""
     return f"the stage ran for {run_time_s:.1f} s; limits.max_time_s is {longest_s:g}"
-
-
-def spent_s(started: Iterable[AttemptStart], commits: Iterable[Commit], generation: int) -> float:
-    """Return how long a generation's attempts at a stage ran, in s, each from its start to its last commit."""
-    last: dict[int, int] = {}
-    for commit in commits:
-        last[commit.attempt] = commit.at_ms
-    starts = [each for each in started if each.generation == generation]
-    # Both times of an attempt come from the same clock. `max`, because the clock may have been set back.
-    return sum(max(0, last.get(each.attempt, each.at_ms) - each.at_ms) for each in starts) / 1_000
 
 
 def last_sign(folder: Path) -> int:

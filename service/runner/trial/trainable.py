@@ -6,13 +6,17 @@ report to Tune only makes the driver read them there.
 
 import sys
 from collections.abc import Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ray import tune
+from ray._private.ray_constants import LOG_PREFIX_ACTOR_NAME
 
 from service.runner.commits.attempt import Superseded
 from service.runner.diagnosis import diagnose
 from service.runner.trial.config import TrialConfig, TrialEnd
+
+if TYPE_CHECKING:
+    from service.runner.trial.process_state import ProcessState
 
 
 class StageTrial(tune.Trainable):
@@ -30,10 +34,17 @@ class StageTrial(tune.Trainable):
         """Keep the configuration. The work starts at the first step, where a failure can be reported."""
         self._trial = TrialConfig(**config)
         self._reports: Generator[dict[str, Any]] | None = None
+        # The state of the process before its first stage; None until that stage starts.
+        self._state: ProcessState | None = None
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Prepare for another stage in the same process, if actors are reused."""
-        self.setup(new_config)
+        """Prepare for another stage in the same process, which is then like a new one."""
+        self.cleanup()
+        if self._state is not None:
+            self._state.restore()
+        self._trial, self._reports = TrialConfig(**new_config), None
+        # Ray writes the actor's name in front of its log lines. This line tells Ray the new name.
+        print(f"{LOG_PREFIX_ACTOR_NAME}{self!r}", flush=True)
         return True
 
     def __repr__(self) -> str:
@@ -43,8 +54,9 @@ class StageTrial(tune.Trainable):
         """Run one epoch or row, commit it and report it."""
         try:
             if self._reports is None:
-                self._reports = _run(self._trial)
-            return next(self._reports)
+                self._reports = self._run()
+            report = next(self._reports)
+            return report | {"wear": self._wear()} if report["done"] else report
         except Superseded as error:
             self._say(str(error))
             return {"epoch": 0, "done": True, "end": TrialEnd.LOST, "failure": None}
@@ -59,6 +71,30 @@ class StageTrial(tune.Trainable):
         if self._reports is not None:
             self._reports.close()
 
+    def _run(self) -> Generator[dict[str, Any]]:
+        """Make one attempt, from the newest commit to the stage's end; yield a report for each commit.
+
+        If the driver has asked for it, the configurations of the whole experiment are checked first.
+        """
+        # Imported here, so that an error of a broken installation is reported as the trial's failure.
+        from service.runner.trial.analyse_stage import run_analysis
+        from service.runner.trial.first_check import make_check
+        from service.runner.trial.process_state import ProcessState
+        from service.runner.trial.train_stage import run_training
+
+        if self._state is None:
+            self._state = ProcessState()
+        if self._trial.check_file is not None:
+            make_check(self._trial)
+        return run_training(self._trial) if self._trial.kind == "train" else run_analysis(self._trial)
+
+    def _wear(self) -> str | None:
+        """Return why the process must not be used again; None if it may be."""
+        assert self._state is not None, "the stage has run"
+        self._reports = None
+        self._state.restore()
+        return self._state.wear()
+
     def _say(self, text: str) -> None:
         print(f"{self._trial.label}: {text}", file=sys.stderr, flush=True)
 
@@ -68,18 +104,3 @@ class StageTrial(tune.Trainable):
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Load nothing: see `save_checkpoint`."""
-
-
-def _run(trial: TrialConfig) -> Generator[dict[str, Any]]:
-    """Make one attempt, from the newest commit to the stage's end; yield a report for each commit.
-
-    If the driver has asked for it, the configurations of the whole experiment are checked first.
-    """
-    # Imported here, so that an error of a broken installation is reported as the trial's failure.
-    from service.runner.trial.analyse_stage import run_analysis
-    from service.runner.trial.first_check import make_check
-    from service.runner.trial.train_stage import run_training
-
-    if trial.check_file is not None:
-        make_check(trial)
-    return run_training(trial) if trial.kind == "train" else run_analysis(trial)

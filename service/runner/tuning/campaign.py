@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 import warnings
 from functools import partial
 from pathlib import Path
@@ -17,20 +18,22 @@ from service.runner.chains.board import StageId
 from service.runner.chains.bookkeeping import Bookkeeping
 from service.runner.checking.condemnation import Condemnation
 from service.runner.checking.second_opinion import another_node_asked
+from service.runner.commits.reading import spent_s
 from service.runner.shipping.run_content import stage_label
 from service.runner.trial.config import TrialConfig, stage_of
-from service.runner.trial.heartbeat import spent_s
 from service.runner.trial.trainable import StageTrial
 from service.runner.tuning import room
 from service.runner.tuning.assignment import Assignment, Stopping
 from service.runner.tuning.early_ends import EarlyEnds
 from service.runner.tuning.endings import Endings
 from service.runner.tuning.fatal import or_die
+from service.runner.tuning.process_reuse import ProcessReuse
 from service.runner.tuning.progress_lines import ProgressLines
 from service.runner.tuning.scheduler import PatientScheduler
 from service.runner.tuning.search_turns import SearchTurns
 from service.runner.tuning.searcher import ChainSearcher
 from service.runner.tuning.stop_window import WindowStopper
+from service.runner.tuning.task_names import name_steps
 from service.runner.tuning.watchdog import Watchdog, kill
 from service.spec.search import ENERGY
 from service.states import WorkState
@@ -38,6 +41,8 @@ from service.states import WorkState
 # The interval, in s, at which Tune writes a snapshot of all trials. The service never restores snapshots. They grow
 # with each trial, on disk and in memory. They cannot be switched off, so the interval is longer than any experiment.
 NO_SNAPSHOT_S = 10**9
+# The number of trials that Tune may hold ready. The searcher offers no more trials than fit into the cluster.
+NO_LIMIT_PENDING = 10**6
 
 
 class Campaign:
@@ -61,6 +66,7 @@ class Campaign:
         self._books, self._ledger = books, books.ledger
         self._stopping, self._trainable = stopping, trainable
         self._watchdog = Watchdog(self._spec.limits)
+        self._reuse = ProcessReuse(self._spec.resources, books)
         self._lines = ProgressLines(self._ledger, self._spec.search)
         self._turns = SearchTurns(books)
         self._scheduler = PatientScheduler(self._turns.goes_on)
@@ -72,19 +78,20 @@ class Campaign:
             assignment, books, self._turns, stopping, self._watchdog, self._early_ends, self._ray_text
         )
         self._has_ended_early = False
+        # How many trials fit into the cluster, and when to look at its size again.
+        self._num_slots, self._next_look = 1, 0.0
         # Tune's list of its trials, from the last round.
         self._trials: list[Any] = []
 
     def run(self) -> None:
         """Run trials until the board has no stage left, or the experiment is stopped."""
         ray.init(address="auto", log_to_driver=True, logging_level=logging.WARNING)
-        resources = self._spec.resources
-        slots = self._limit_open()
+        self._look_at_cluster()
         self._end_early()  # an earlier driver may have made the check
         if self._books.board.over:
             ray.shutdown()
             return
-        os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(room.max_pending(resources, slots)))
+        os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(NO_LIMIT_PENDING))
         os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", str(NO_SNAPSHOT_S))
         tuner = tune.Tuner(self._trainable, tune_config=self._tune_config(), run_config=self._run_config())
         # At its end, Tune looks for the files of loggers that the service does not use, and warns for each trial.
@@ -96,10 +103,12 @@ class Campaign:
 
     def _tune_config(self) -> TuneConfig:
         return TuneConfig(
-            search_alg=ChainSearcher(partial(self._early_ends.take, self._turns), self._trial_config, self._on_end),
+            search_alg=ChainSearcher(
+                partial(self._early_ends.take, self._turns), self._trial_config, self._on_end, lambda: self._num_slots
+            ),
             scheduler=self._scheduler,
             num_samples=-1,
-            reuse_actors=self._spec.resources.reuse_actors,
+            reuse_actors=self._reuse.is_possible,
             trial_name_creator=lambda trial: trial.config["label"],
             trial_dirname_creator=lambda trial: trial.trial_id,
         )
@@ -115,11 +124,12 @@ class Campaign:
             verbose=0,
         )
 
-    def _limit_open(self) -> int:
-        """Set the limit of open configurations from the cluster's size; return how many trials fit into the cluster."""
-        slots = room.num_slots(self._spec.resources)
-        self._books.board.limit_open(room.max_open(self._spec, slots))
-        return slots
+    def _look_at_cluster(self) -> None:
+        """Set from the cluster's size how many trials may run, and how many configurations may be open."""
+        self._num_slots = room.num_slots(self._spec.resources)
+        self._next_look = time.monotonic() + room.LOOK_S
+        self._books.order.num_slots = self._num_slots
+        self._books.board.limit_open(room.max_open(self._spec, self._num_slots))
 
     def _trial_config(self, stage_id: StageId) -> dict[str, Any]:
         chain = self._ledger.chains[stage_id.chain]
@@ -162,6 +172,8 @@ class Campaign:
         Tune calls this before each of its events, and while it waits for one.
         """
         self._trials = trials
+        if time.monotonic() >= self._next_look:
+            self._look_at_cluster()
         self._end_early()
         self._turns.withdraw(self._scheduler)
         self._watchdog.look()
@@ -193,12 +205,16 @@ class Campaign:
 
     def on_start(self, stage_id: StageId, trial: Any) -> None:
         """Watch a trial whose process has started."""
-        self._limit_open()  # the cluster may have grown
+        name_steps(trial.temporary_state.ray_actor, trial.config["label"])
         progress = self._ledger.progress(stage_id)
         spent = spent_s(progress.started, progress.commits, self._ledger.generation)
         self._lines.began(stage_id)
         self._watchdog.began(stage_id, trial.temporary_state.ray_actor, progress.folder, spent)
         self.on_change(stage_id)
+
+    def on_complete(self, trial: Any) -> None:
+        """Decide whether another trial may run in the process of a trial that has ended."""
+        self._scheduler.use_process_again(self._reuse.is_wanted(trial.last_result))
 
     def on_change(self, stage_id: StageId) -> None:
         """Announce that a trial has started, or has committed an epoch."""
@@ -234,6 +250,7 @@ class _Watcher(Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         _free_averages(trial)
+        self._campaign.on_complete(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         _free_averages(trial)

@@ -47,7 +47,7 @@ class Endings:
     ) -> None:
         self._assignment, self._spec = assignment, assignment.spec
         self._board, self._ledger = books.board, books.ledger
-        self._study, self._referee = books.study, books.referee
+        self._study, self._referee, self._costs = books.study, books.referee, books.costs
         self._turns, self._stopping, self._watchdog, self._ray_text = turns, stopping, watchdog, ray_text
         self._early_ends = early_ends
         # For each stage: the number of trials lost in a row, and the newest committed epoch at the last loss.
@@ -91,6 +91,7 @@ class Endings:
         """Tell the board the state of a stage after its trial has ended."""
         match state:
             case WorkState.SUCCEEDED:
+                self._costs.ended(stage_id)
                 self._board.succeeded(stage_id)
                 self._referee.chain_ended(self._ledger.chains[stage_id.chain])
             case WorkState.FAILED:

@@ -7,24 +7,18 @@ import ray
 from service.spec import Experiment
 from service.spec.blocks import Resources
 
-# The largest number of trials that Tune may hold ready in addition to the running ones. A larger number fills a large
-# cluster faster. A smaller number lets a chain's next stage start sooner, because Tune starts processes in the order in
-# which the trials were offered.
-MAX_PENDING = 16
+# The time, in s, from one look at the cluster's size to the next.
+LOOK_S = 2.0
 
 
 def num_slots(resources: Resources) -> int:
-    """Return how many trials fit into the cluster at its present size."""
+    """Return how many trials fit into the cluster at its present size, at least one.
+
+    A trial that fits nowhere is started too: it waits for a node that is large enough.
+    """
     cluster = ray.cluster_resources()
     room = int(min(cluster.get(kind, 0.0) / share for kind, share in resources.demand().items()))
-    return room // resources.workers_per_trial
-
-
-def max_pending(resources: Resources, slots: int) -> int:
-    """Return how many trials Tune may hold ready, if `slots` trials fit into the cluster."""
-    spare = min(MAX_PENDING, slots)
-    # The scheduler lets a starting process finish its start only if another trial waits for the free process.
-    return max(1, slots + spare if resources.reuse_actors else spare)
+    return max(1, room // resources.workers_per_trial)
 
 
 def max_open(spec: Experiment, slots: int) -> int | None:

@@ -15,9 +15,8 @@ from ray.tune.schedulers import FIFOScheduler
 class PatientScheduler(FIFOScheduler):
     """Gives a free process to the first waiting trial for which no process is being started.
 
-    Trials of chains that have started come first. If a process is being started for each waiting trial, the scheduler
-    chooses no trial, and Tune gives the free process to any waiting trial. To avoid that, Tune has to hold more trials
-    ready than processes can be started at once.
+    If a process is being started for each waiting trial, the scheduler chooses no trial, and Tune gives the free
+    process to any waiting trial.
 
     Args:
         goes_on: Given a trial's configuration and report, returns whether the trial continues; None: all continue.
@@ -26,16 +25,15 @@ class PatientScheduler(FIFOScheduler):
     def __init__(self, goes_on: Callable[[dict[str, Any], dict[str, Any]], bool] | None = None) -> None:
         super().__init__()
         self._goes_on = goes_on
-        # Waiting trials, and some that no longer wait: those of chains that have started, and those of new chains.
-        self._of_started: dict[str, Trial] = {}
-        self._of_new: dict[str, Trial] = {}
+        # Waiting trials, and some that no longer wait, in the order in which they were offered.
+        self._added: dict[str, Trial] = {}
         self._controller: Any = None
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """Note that Tune holds a trial ready."""
         # The wrapper that schedulers get does not say for which trials a process is being started.
         self._controller = tune_controller._tune_controller
-        (self._of_started if trial.config["stage_index"] else self._of_new)[trial.trial_id] = trial
+        self._added[trial.trial_id] = trial
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Let a trial continue, or end it, so that its process is free at once."""
@@ -45,6 +43,13 @@ class PatientScheduler(FIFOScheduler):
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """Return the first waiting trial for which no process is being started; None if there is none."""
         return next((trial for trial in self._all_waiting() if not _is_starting(self._controller, trial)), None)
+
+    def use_process_again(self, is_wanted: bool) -> None:
+        """Say whether another trial may run in the process of the trial that has just ended.
+
+        Call it when Tune tells its callbacks of the end. Without the call, what the call before has said holds.
+        """
+        self._controller._reuse_actors = is_wanted
 
     def withdraw(self, is_wanted: Callable[[dict[str, Any]], bool]) -> None:
         """End the waiting trials whose configuration is no longer wanted. Tune reports their end as usual.
@@ -65,7 +70,7 @@ class PatientScheduler(FIFOScheduler):
             controller._actor_cache.decrease_max(trial.placement_group_factory)
 
     def _all_waiting(self) -> list[Trial]:
-        return [*_waiting(self._of_started), *_waiting(self._of_new)]
+        return [*_waiting(self._added)]
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Tune pickles its scheduler for a restore that is never made. Locks and open files cannot be pickled.

@@ -11,6 +11,9 @@ from service.runner.chains.board import Answer, StageId
 class ChainSearcher(Searcher):
     """Offers the stages that the board has ready, and reports to `on_end` how each trial ended.
 
+    It offers a stage only when a slot is free: Tune starts trials in the order in which they were offered, and which
+    stage should run next may change until the slot is free.
+
     It saves nothing: a later driver needs only what is committed on storage.
     """
 
@@ -19,6 +22,7 @@ class ChainSearcher(Searcher):
         take: Callable[[], StageId | Answer],
         config_of: Callable[[StageId], dict[str, Any]],
         on_end: Callable[[StageId, dict[str, Any] | None], None],
+        num_slots: Callable[[], int],
     ) -> None:
         """Connect the board to Tune.
 
@@ -27,15 +31,19 @@ class ChainSearcher(Searcher):
             config_of: Returns the trial configuration of a stage.
             on_end: Takes the stage of an ended trial, and the trial's last report (None if the trial was lost). It has
                 to report the end to the board.
+            num_slots: Returns how many trials fit into the cluster.
         """
         super().__init__(metric="epoch", mode="max")
         self._take = take
         self._config_of = config_of
         self._on_end = on_end
+        self._num_slots = num_slots
         self._running: dict[str, StageId] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the next stage's configuration; None if no stage may start now; FINISHED if no stage is left."""
+        if len(self._running) >= self._num_slots():
+            return None
         match answer := self._take():
             case StageId():
                 self._running[trial_id] = answer

@@ -240,6 +240,27 @@ def test_reasons_of_the_previous_version_get_a_kind_and_keep_their_words(databas
     assert [row.current_reason() for row in rows] == [Reason(kind, words) for _, words, _, kind in REASONS]
 
 
+def test_stored_specs_keep_the_reuse_of_processes_that_they_were_posted_with(database: Database) -> None:
+    posted: list[dict[str, Any]] = [
+        {"name": "a"},
+        {"name": "b", "resources": {"cpus_per_trial": 2}},
+        {"name": "c", "resources": {"reuse_actors": True}},
+    ]
+    ids = [create(database) for _ in posted]
+    with database.engine.begin() as connection:
+        command.downgrade(alembic_config(connection), "0015")
+        for experiment_id, spec in zip(ids, posted, strict=True):
+            connection.execute(update(ExperimentRow).where(ExperimentRow.id == experiment_id).values(spec=spec))
+    database.migrate()
+    with database.reading() as repository:
+        specs = [repository.experiments.get(experiment_id).spec for experiment_id in ids]
+    assert specs == [
+        {"name": "a", "resources": {"reuse_actors": False}},
+        {"name": "b", "resources": {"cpus_per_trial": 2, "reuse_actors": False}},
+        posted[2],
+    ]
+
+
 def test_a_migration_that_was_killed_is_repeated_by_the_next_process(database_url: str) -> None:
     script = f"""
 import os, signal

@@ -23,8 +23,6 @@ SLOTS, TRIALS = 3, 40
 SERVED_MEANWHILE = 10
 # The longest time, in s, for which the other processes wait for these trials.
 WITHIN_S = 60.0
-# The number of the trial that continues a started chain.
-SECOND_STAGE = 20
 
 
 class ShortTrial(tune.Trainable):
@@ -68,7 +66,6 @@ def main(scheduler: str, folder: str) -> None:
         param_space={
             "folder": folder,
             "number": tune.grid_search(list(range(TRIALS))),
-            "stage_index": tune.sample_from(lambda spec: int(spec.config.number == SECOND_STAGE)),
         },
         tune_config=tune.TuneConfig(scheduler=SCHEDULERS[scheduler](), reuse_actors=True),
         run_config=tune.RunConfig(

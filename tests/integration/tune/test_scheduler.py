@@ -1,15 +1,17 @@
-"""Tests of the scheduler with a real Ray: which trial gets a free process."""
+"""Tests with a real Ray: which trial gets a free process, and how Ray names what runs in it."""
 
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.tune import short_trials, withdrawn_trials
-from tests.integration.tune.short_trials import SECOND_STAGE, SERVED_MEANWHILE, SLOTS, TRIALS
+from tests.integration.tune import named_steps, short_trials, withdrawn_trials
+from tests.integration.tune.named_steps import LABELS
+from tests.integration.tune.short_trials import SERVED_MEANWHILE, SLOTS, TRIALS
 from tests.integration.tune.withdrawn_trials import LONG, SHORT
 
 
@@ -37,8 +39,10 @@ def test_no_process_is_ended_while_it_starts() -> None:
     # After its own trial, the first process runs those for which no process is being started, in order.
     assert printed["order"][0] in range(SLOTS)
     assert printed["order"][1:SERVED_MEANWHILE] == [*range(SLOTS, SLOTS + SERVED_MEANWHILE - 1)]
-    # A trial that continues a chain comes before those that open another one.
-    assert printed["order"].index(SECOND_STAGE) < printed["order"].index(SECOND_STAGE - 1)
+
+
+def test_ray_lists_the_steps_of_a_process_under_the_stages_they_belong_to(tmp_path: Path) -> None:
+    assert run(named_steps.__file__, str(tmp_path)) == {"names": sorted(2 * LABELS), "processes": 1}
 
 
 def test_withdrawn_trials_never_start_and_keep_no_process() -> None:

@@ -88,7 +88,7 @@ def main(folder: Path) -> None:
     withdrawing = Withdrawing(scheduler, folder)
     tuner = tune.Tuner(
         WaitingTrial,
-        param_space={"folder": str(folder), "stage_index": 0, "number": tune.grid_search(list(range(TRIALS)))},
+        param_space={"folder": str(folder), "number": tune.grid_search(list(range(TRIALS)))},
         tune_config=tune.TuneConfig(scheduler=scheduler, reuse_actors=True),
         run_config=tune.RunConfig(
             name="withdrawn",

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from service.plan import plan
-from service.runner.chains.board import Board
-from service.runner.chains.bookkeeping import Bookkeeping
+from service.runner.chains.bookkeeping import open_books
 from service.runner.chains.event_file import EventFile
 from service.runner.chains.journal import PairJournal, StudyJournal
 from service.runner.chains.ledger import Ledger
@@ -73,7 +72,7 @@ class Run:
         study = Study(self.spec, ledger, StudyJournal(self.folder.search))
         campaign = Campaign(
             Assignment(self.folder.experiment_id, self.spec, self.folder, self.folder.storage, self._driver),
-            Bookkeeping(Board([self.chain]), ledger, study, referee, Resampler(self.spec, ledger, self.folder, events)),
+            open_books(self.spec, ledger, study, referee, Resampler(self.spec, ledger, self.folder, events)),
             Stopping(StopWindow(self.cancelled, 10.0), Takeover(self.folder, self._driver)),
         )
         handler = _Recorder(self.messages)

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from service.runner.commits.attempt import Attempt
+from service.runner.commits.reading import spent_s
 from service.runner.commits.records import AttemptStart, Commit
 from service.runner.diagnosis import StageFailed
-from service.runner.trial.heartbeat import HEARTBEAT, Heartbeat, last_sign, spent_s
+from service.runner.trial.heartbeat import HEARTBEAT, Heartbeat, last_sign
 from service.spec.blocks import Limits
 from service.storage import StageFolder
 
@@ -77,4 +78,5 @@ def test_the_time_of_earlier_attempts_counts_up_to_their_last_commits() -> None:
     commits = [commit(1, 1, 3_000), commit(2, 1, 6_000), commit(3, 2, 12_500), commit(4, 4, 95_000)]
     assert spent_s(starts, commits, generation=1) == 5.0 + 2.5
     assert spent_s(starts, commits, generation=2) == 5.0
+    assert spent_s(starts, commits) == 5.0 + 2.5 + 5.0
     assert spent_s([started(1, 9_000)], [commit(1, 1, 4_000)], generation=1) == 0, "a clock that was set back"

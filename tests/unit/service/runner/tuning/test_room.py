@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from service.runner.tuning.room import MAX_PENDING, max_open, max_pending
+from service.runner.tuning.room import max_open
 from service.spec import parse
-from service.spec.blocks import Resources
 from tests.unit.service.spec.test_spec import spec
 
 SPACE = {"optimizer.lr": {"log_range": [1e-4, 1.0]}}
@@ -29,12 +28,3 @@ def test_a_search_that_learns_opens_only_as_many_configurations_as_fit_into_the_
 ) -> None:
     keys = {} if search is None else {"search": {**search, "space": SPACE}, "validation": 0.1}
     assert max_open(parse(spec(seeds=[0, 1, 2], **keys)), slots) == expected
-
-
-@pytest.mark.parametrize(("slots", "expected"), [(0, 1), (4, 4), (100, MAX_PENDING)])
-def test_tune_holds_some_trials_ready(slots: int, expected: int) -> None:
-    assert max_pending(Resources(reuse_actors=False), slots) == expected
-
-
-def test_with_reused_actors_tune_holds_more_trials_ready_than_there_are_processes() -> None:
-    assert max_pending(Resources(reuse_actors=True), 4) == 8

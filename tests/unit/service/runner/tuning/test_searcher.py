@@ -12,7 +12,7 @@ from service.runner.tuning.searcher import ChainSearcher
 Ends = list[tuple[StageId, dict[str, Any] | None]]
 
 
-def searcher(chains: tuple[Chain, ...]) -> tuple[ChainSearcher, Board, Ends]:
+def searcher(chains: tuple[Chain, ...], num_slots: int = 9) -> tuple[ChainSearcher, Board, Ends]:
     """Return a searcher, its board, and the ends of trials, which the searcher records and reports to the board."""
     board, ends = Board(chains), []
 
@@ -20,7 +20,10 @@ def searcher(chains: tuple[Chain, ...]) -> tuple[ChainSearcher, Board, Ends]:
         ends.append((stage, result))
         board.lost(stage) if result is None else board.succeeded(stage)
 
-    return ChainSearcher(board.take, lambda stage: {"chain": stage.chain, "index": stage.index}, on_end), board, ends
+    def config_of(stage: StageId) -> dict[str, Any]:
+        return {"chain": stage.chain, "index": stage.index}
+
+    return ChainSearcher(board.take, config_of, on_end, lambda: num_slots), board, ends
 
 
 def test_a_stage_waits_only_for_the_stage_before_it_in_its_chain(chains: tuple[Chain, ...]) -> None:
@@ -33,6 +36,15 @@ def test_a_stage_waits_only_for_the_stage_before_it_in_its_chain(chains: tuple[C
     assert search.suggest("3") == {"chain": tit, "index": 1}
     assert search.suggest("4") is None
     assert ends == [(StageId(tit, 0), {"epoch": 2})]
+
+
+def test_a_stage_is_offered_only_when_a_slot_is_free(chains: tuple[Chain, ...]) -> None:
+    search, _, _ = searcher(chains, num_slots=1)
+    first, second = (chain.id for chain in chains)
+    assert search.suggest("1") == {"chain": first, "index": 0}
+    assert search.suggest("2") is None
+    search.on_trial_complete("1", {"epoch": 3})
+    assert search.suggest("2") == {"chain": second, "index": 0}
 
 
 def test_the_searcher_is_finished_when_all_stages_have_ended(chains: tuple[Chain, ...]) -> None:
