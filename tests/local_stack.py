@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -25,6 +26,8 @@ PORTS = ("API", "MLFLOW", "RAY_DASHBOARD", "RAY_GCS", "RAY_CLIENT", "RAY_AGENT")
 POLL_S = 0.2
 # The longest wait, in s, for the end of an experiment: long enough for a busy machine.
 END_S = 600
+# The title that Ray gives to the process of a trial.
+TITLE = re.compile(r"ray::(StageTrial.*|.* · seed \d+ · .*)")
 # The states of an experiment that has ended, in the API's words.
 ENDED = ("succeeded", "failed", "cancelled")
 
@@ -90,17 +93,28 @@ class LocalStack:
         return answer.json() if "json" in answer.headers["content-type"] else answer.text
 
     def trial_process(self, label: str) -> psutil.Process | None:
-        """Return the newest process of the trial with this label that runs and is not stopped; None without one."""
-        actors = self.ray("/logical/actors")["data"]["actors"].values()
-        pids = [a["pid"] for a in actors if a["state"] == "ALIVE" and a["reprName"].startswith(label)]
-        return next((process for pid in reversed(pids) if (process := _running(pid)) is not None), None)
+        """Return the newest process that makes a step of a trial with this label and is not stopped, or None."""
+        processes = trial_processes(self.settings.home)
+        running = [process for process, title in processes if title.startswith(label) and not _is_stopped(process)]
+        return max(running, key=lambda process: process.create_time(), default=None)
 
 
-def _running(pid: int) -> psutil.Process | None:
+def trial_processes(home: Path) -> Iterator[tuple[psutil.Process, str]]:
+    """Yield the processes of a stack's trials, each with the label of the trial whose step it makes.
+
+    Ray gives a process its title: the label during a step, else the class of its actor.
+    """
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            title = process.cmdline()[:1]
+            if title and (found := TITLE.fullmatch(title[0])) and process.environ().get("TET_HOME") == str(home):
+                yield process, found[1]
+
+
+def _is_stopped(process: psutil.Process) -> bool:
     with suppress(psutil.NoSuchProcess):
-        process = psutil.Process(pid)
-        return None if process.status() in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE) else process
-    return None
+        return process.status() in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE)
+    return True
 
 
 @contextmanager

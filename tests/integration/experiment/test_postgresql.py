@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.experiment.conftest import REUSING, run_to_end
+from tests.integration.experiment.conftest import SPEC, run_to_end
 from tests.local_stack import END_S, local_stack
 from tests.postgres import Server
 
@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.long, pytest.mark
 
 
 def test_an_experiment_runs_with_its_state_in_postgresql(postgres: Server, tmp_path: Path) -> None:
-    spec = REUSING | {"seeds": [0, 1], "arms": [REUSING["arms"][0], REUSING["arms"][2]]}
+    spec = SPEC | {"seeds": [0, 1], "arms": [SPEC["arms"][0], SPEC["arms"][2]]}
     with (
         postgres.database("experiment") as url,
         local_stack(tmp_path / "home", TET_DATABASE_URL=url) as stack,

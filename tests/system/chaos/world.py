@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import psutil
 from service.cli.stack.component import RAY_OPEN
 from service.cli.stack.process import PidFile
 from service.storage import ExperimentFolder
-from tests.local_stack import Json, LocalStack, local_stack
+from tests.local_stack import Json, LocalStack, local_stack, trial_processes
 from tests.postgres import Server
 from tests.system.chaos.kept import Kept
 from tests.system.chaos.nodes import Node
@@ -71,9 +70,8 @@ class World:
         return [process for process in self.processes() if "service.runner.driver" in _command(process)[1:4]]
 
     def trials(self) -> list[psutil.Process]:
-        """Return the processes of trials. Ray names a process after the class of its actor."""
-        named = re.compile(r"ray::.*StageTrial")
-        return [process for process in self.processes() if named.match(" ".join(_command(process)))]
+        """Return the processes of trials."""
+        return [process for process, _ in trial_processes(self.stack.settings.home)]
 
     def processes(self) -> list[psutil.Process]:
         """Return every process of this stack and its nodes: their environments name the stack's home."""

@@ -12,6 +12,8 @@ import psutil
 import ray
 from ray.cluster_utils import Cluster
 
+from tests.local_stack import TITLE
+
 NUM_NODES = 4
 OBJECT_STORE_BYTES = 80 * 1024**2
 # The longest wait, in s, for a condition; long enough for a busy machine.
@@ -88,7 +90,7 @@ def workers() -> list[psutil.Process]:
 
 def first_worker() -> psutil.Process:
     """Return the process of a trial, which is its first worker."""
-    return next(process for process in _below(psutil.Process()) if "StageTrial" in _title(process))
+    return next(process for process in _below(psutil.Process()) if TITLE.fullmatch(_title(process)))
 
 
 def _is_worker(process: psutil.Process) -> bool:
@@ -97,7 +99,7 @@ def _is_worker(process: psutil.Process) -> bool:
 
 def _title(process: psutil.Process) -> str:
     try:
-        return "" if process.status() == psutil.STATUS_ZOMBIE else " ".join(process.cmdline())
+        return "" if process.status() == psutil.STATUS_ZOMBIE else " ".join(process.cmdline()).rstrip()
     except psutil.Error:
         return ""
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from service.storage import ExperimentFolder
-from tests.integration.experiment.conftest import REUSING, TET, ask, run_to_end, until
+from tests.integration.experiment.conftest import SPEC, TET, ask, run_to_end, until
 from tests.local_stack import END_S, LocalStack
 from tet_core.environment import fastest_precision
 
@@ -17,7 +17,7 @@ ARMS = [{"name": "auto", "stages": STAGES}, {"name": "plain", "stages": [STAGES[
 
 
 def test_auto_is_decided_once_and_recorded(stack: LocalStack) -> None:
-    body = REUSING | {"name": "precision", "arms": ARMS, "baseline": "plain", "seeds": [0]}
+    body = SPEC | {"name": "precision", "arms": ARMS, "baseline": "plain", "seeds": [0]}
     answer = stack.post(body)
     assert answer.status_code == 202, answer.text
     finished = run_to_end(stack, answer.json()["id"])

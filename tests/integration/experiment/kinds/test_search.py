@@ -8,7 +8,7 @@ import pytest
 from service.plan import plan
 from service.spec import parse
 from service.storage import ExperimentFolder
-from tests.integration.experiment.conftest import REUSING, TET, ask, run_to_end
+from tests.integration.experiment.conftest import SPEC, TET, ask, run_to_end
 from tests.local_stack import END_S, Json, LocalStack
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(4 * END_S)]
@@ -24,7 +24,7 @@ SEARCH = {"method": "random", "num_configurations": 3, "seed": 1, "space": SPACE
 
 def test_arms_are_compared_at_their_best_configurations_on_the_validation_set(stack: LocalStack) -> None:
     changes = {"name": "search", "arms": ARMS, "baseline": "SDT", "seeds": [0, 1], "validation": 0.2, "search": SEARCH}
-    body = REUSING | changes
+    body = SPEC | changes
     validated = ask(stack, "POST", "/experiments/validate", 200, body)
     assert (validated["num_chains"], validated["num_trials"]) == (12, 12)
     answer = stack.post(body)
@@ -64,7 +64,7 @@ def test_arms_are_compared_at_their_best_configurations_on_the_validation_set(st
 def test_a_search_that_learns_stops_bad_configurations_and_gives_the_reason(stack: LocalStack) -> None:
     arm = {"name": "TET", "stages": [{"kind": "train", "T": 1, "epochs": 3, "loss": TET}]}
     search = {"method": "tpe", "num_configurations": 5, "space": {"optimizer.lr": {"log_range": [1e-5, 3e-2]}}}
-    body = REUSING | {
+    body = SPEC | {
         "name": "asha",
         "arms": [arm],
         "baseline": "TET",
@@ -107,7 +107,7 @@ def test_a_search_that_learns_stops_bad_configurations_and_gives_the_reason(stac
 
 def test_a_configuration_that_breaks_down_is_stopped_with_the_diagnosis(stack: LocalStack) -> None:
     arm = {"name": "TET", "stages": [{"kind": "train", "T": 1, "epochs": 3, "loss": TET}]}
-    body = REUSING | {
+    body = SPEC | {
         # Weights of bn start at 1. Those of tdbn start at the threshold, so the threshold would not matter.
         "name": "dying",
         "model": {"name": "vgg_small", "width": 8, "norm": {"name": "bn"}},
@@ -139,7 +139,7 @@ def test_with_two_goals_the_comparison_has_the_front(stack: LocalStack) -> None:
     arm = {"name": "TET", "stages": [{"kind": "train", "T": 2, "epochs": 1, "loss": TET}]}
     space = {"arms.TET.T": {"choice": [1, 2]}, "optimizer.lr": {"choice": [1e-6, 1e-3]}}
     search = {"method": "grid", "space": space, "goal": ["val/accuracy", "val/energy_j"]}
-    body = REUSING | {
+    body = SPEC | {
         "name": "goals",
         "arms": [arm],
         "baseline": "TET",

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from mlflow.entities import Run
 
-from tests.integration.experiment.conftest import REUSING, TET, Finished, driver_process, run_to_end
+from tests.integration.experiment.conftest import SPEC as MAIN_JOB
+from tests.integration.experiment.conftest import TET, Finished, driver_process, run_to_end
 from tests.local_stack import END_S, Json, LocalStack
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(4 * END_S)]
@@ -32,7 +33,7 @@ SPEC: Json = {
         }
     ],
     "seeds": [0],
-    "resources": REUSING["resources"],
+    "resources": MAIN_JOB["resources"],
 }
 
 

@@ -4,13 +4,14 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from tests.integration.experiment.conftest import KEY, REUSING, SPEC, Finished, run_to_end
+from tests.integration.experiment.conftest import IN_NEW_PROCESSES, KEY, SPEC, Finished, run_to_end
 from tests.local_stack import END_S, LocalStack
 from tet_core.measure.metric_names import OF_AN_EPOCH, TIMES
 
@@ -175,18 +176,22 @@ def test_a_logged_model_answers_in_a_process_without_the_data(finished: Finished
     assert float(done.stdout) == run.data.metrics["test/accuracy"]
 
 
-def test_the_dashboard_lists_the_job_and_names_every_trial(finished: Finished) -> None:
+def test_the_dashboard_lists_the_job_and_names_the_steps_of_every_trial(finished: Finished) -> None:
     jobs = [job for job in finished.stack.ray("/api/jobs/") if job["submission_id"] == f"tet-{finished.id}-1"]
     assert [(job["metadata"]["experiment"], job["metadata"]["name"]) for job in jobs] == [(finished.id, SPEC["name"])]
-    actors = finished.stack.ray("/logical/actors")["data"]["actors"].values()
-    labels = {
-        f"{chain['arm']} · seed {chain['seed']} · stage {stage['index'] + 1} of {len(chain['stages'])} · T={stage['T']}"
+    filters = f"filter_keys=job_id&filter_predicates=%3D&filter_values={jobs[0]['job_id']}"
+    tasks = finished.stack.ray(f"/api/v0/tasks?{filters}&detail=1&limit=10000")["data"]["result"]["result"]
+    # A step for each epoch, and one that ends the stage.
+    steps = {
+        f"{chain['arm']} · seed {chain['seed']} · stage {i} of {len(chain['stages'])} · T={stage['T']}": stage["epochs"]
+        + 1
         for chain in finished.chains
-        for stage in chain["stages"]
+        for i, stage in enumerate(chain["stages"], start=1)
     }
-    named = {actor["reprName"]: actor for actor in actors if actor["jobId"] == jobs[0]["job_id"]}
-    assert labels <= named.keys()
-    assert len(labels) == 12
+    # Two slots, and one process in each of them.
+    named = [task for task in tasks if task["name"] in steps]
+    assert Counter(task["name"] for task in named) == steps
+    assert len({task["actor_id"] for task in named}) == 2
 
 
 def test_the_jobs_log_says_how_far_the_experiment_is_and_ends_with_the_arms(finished: Finished) -> None:
@@ -210,10 +215,11 @@ def test_the_link_to_mlflow_asks_for_the_view_of_the_arms(finished: Finished) ->
 
 def test_a_trials_log_has_a_line_for_each_epoch_in_the_dashboard_and_in_the_api(finished: Finished) -> None:
     label = "TIT · seed 1 · stage 2 of 2 · T=4"
-    actors = finished.stack.ray("/logical/actors")["data"]["actors"].values()
     job = next(j["job_id"] for j in finished.stack.ray("/api/jobs/") if j["submission_id"] == f"tet-{finished.id}-1")
-    actor = next(actor for actor in actors if actor["reprName"] == label and actor["jobId"] == job)
-    log = finished.stack.ray(f"/api/v0/logs/file?actor_id={actor['actorId']}&format=text&lines=1000&suffix=out")
+    filters = f"filter_keys=name&filter_predicates=%3D&filter_values={label}"
+    tasks = finished.stack.ray(f"/api/v0/tasks?{filters}&detail=1")["data"]["result"]["result"]
+    actor = next(task["actor_id"] for task in tasks if task["job_id"] == job)
+    log = finished.stack.ray(f"/api/v0/logs/file?actor_id={actor}&format=text&lines=1000&suffix=out")
     line = re.compile(rf"{re.escape(label)}: epoch (\d)/2: train loss [\d.]+, test loss .*test accuracy [\d.]+%")
     assert line.findall(log) == ["1", "2"]
     chain = next(c["id"] for c in finished.chains if (c["arm"], c["seed"]) == ("TIT", 1))
@@ -223,7 +229,7 @@ def test_a_trials_log_has_a_line_for_each_epoch_in_the_dashboard_and_in_the_api(
 
 @pytest.mark.long
 def test_two_runs_of_one_spec_are_equal_in_new_and_in_reused_processes(stack: LocalStack, finished: Finished) -> None:
-    again = run_to_end(stack, stack.post(REUSING).json()["id"])
+    again = run_to_end(stack, stack.post(IN_NEW_PROCESSES).json()["id"])
     assert again.id != finished.id
     assert again.hashes() == finished.hashes()
     assert again.series() == finished.series()
