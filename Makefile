@@ -116,6 +116,9 @@ bench: bench-setup ## measure training steps, compare with plain convolutions an
 bench-service: setup ## measure the service: 1,000 chains compared with bare Tune, the API over 1,000,000 stage rows, what an answer costs (25 minutes)
 	$(BIN)/python -m benchmarks.service
 
+bench-experiment: setup ## compare whole experiments with a bare pool of processes; PARTS selects some (40 minutes, on idle cores)
+	$(BIN)/python -m benchmarks.service.experiment $(PARTS)
+
 lint: setup ## check style, types, import contracts, dependencies and house rules (1 minute)
 	$(BIN)/ruff check $(PATHS)
 	$(BIN)/ruff format --check $(PATHS)

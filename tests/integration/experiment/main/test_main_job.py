@@ -183,10 +183,9 @@ def test_the_dashboard_lists_the_job_and_names_the_steps_of_every_trial(finished
     tasks = finished.stack.ray(f"/api/v0/tasks?{filters}&detail=1&limit=10000")["data"]["result"]["result"]
     # A step for each epoch, and one that ends the stage.
     steps = {
-        f"{chain['arm']} · seed {chain['seed']} · stage {i} of {len(chain['stages'])} · T={stage['T']}": stage["epochs"]
-        + 1
-        for chain in finished.chains
-        for i, stage in enumerate(chain["stages"], start=1)
+        f"{c['arm']} · seed {c['seed']} · stage {i} of {len(c['stages'])} · T={each['T']}": each["epochs"] + 1
+        for c in finished.chains
+        for i, each in enumerate(c["stages"], start=1)
     }
     # Two slots, and one process in each of them.
     named = [task for task in tasks if task["name"] in steps]
