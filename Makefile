@@ -40,7 +40,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: setup up ## run the demo experiment, print its answer, write its report; the stack stays up (3 minutes)
+demo: setup up ## run the demo experiment, print its answer, write its report; the stack stays up (2 minutes)
 	$(BIN)/tet submit $(SPEC) --follow --report $(REPORT)
 
 up: setup ## start Ray, MLflow and the API (half a minute)
