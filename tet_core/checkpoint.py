@@ -25,18 +25,19 @@ FORMAT = 1
 KEYS = ("format", "config", "environment", "epoch", "model", "optimizer", "metrics")
 
 
-def save_checkpoint(checkpoint: Mapping[str, Any], path: Path | str) -> None:
+def save_checkpoint(checkpoint: Mapping[str, Any], path: Path | str, *, sync_entry: bool = True) -> None:
     """Write a checkpoint in one step: after a crash the path holds the old file or the whole new one.
 
     Args:
         checkpoint: The checkpoint, with the keys listed above.
         path: Path of the file; its folder must exist.
+        sync_entry: As for `tet_core.files.write_atomic`.
 
     Raises:
         OSError: If the file cannot be written, for instance because the disk is full.
     """
     try:
-        write_atomic(Path(path), lambda stream: torch.save(dict(checkpoint), stream))
+        write_atomic(Path(path), lambda stream: torch.save(dict(checkpoint), stream), sync_entry=sync_entry)
     except RuntimeError as error:
         # After a failed write torch still closes its archive, which raises a second error, about missing parts.
         if isinstance(error.__context__, OSError):

@@ -12,12 +12,14 @@ from typing import BinaryIO, TextIO
 _LOOK_S = 0.1  # time, in s, between two looks at a lock that another process holds
 
 
-def write_atomic(path: Path, write: Callable[[BinaryIO], object] | bytes) -> None:
+def write_atomic(path: Path, write: Callable[[BinaryIO], object] | bytes, *, sync_entry: bool = True) -> None:
     """Write a file through a temporary one in the same folder: fsync, rename, fsync of the folder.
 
     Args:
         path: Path of the file, which is replaced if it exists. Its folder must exist.
         write: The content, or a function that writes it to the open file.
+        sync_entry: Whether to end with the folder's fsync. Without it, the caller has to sync the folder before it
+            relies on the file.
 
     Raises:
         OSError: If the disk is full, or the folder is missing or read-only; the temporary file is deleted.
@@ -28,7 +30,8 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object] | bytes) -> Non
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    sync_folder(path.parent)
+    if sync_entry:
+        sync_folder(path.parent)
 
 
 def write_once(path: Path, content: bytes) -> bool:

@@ -58,14 +58,14 @@ class Attempt:
         return self.path / f"row-{row:06d}.json"
 
     def write_sample_bits(self, epoch: int, is_correct: NDArray[np.bool_]) -> Path:
-        """Write which test samples were classified correctly after an epoch, and return the file.
+        """Write which test samples were classified correctly after an epoch, and return the file. A commit has to follow.
 
         Args:
             epoch: The epoch.
             is_correct: `[N]`, in the order of the test set.
         """
         path = self.path / f"sample-bits-{epoch:06d}.json"
-        write_atomic(path, _json(SampleBits.of(is_correct)))
+        write_atomic(path, _json(SampleBits.of(is_correct)), sync_entry=False)
         return path
 
     def commit(
@@ -83,7 +83,8 @@ class Attempt:
     ) -> Commit:
         """Commit an epoch or a row.
 
-        Its `file` (None: the epoch's checkpoint) and its `sample_bits`, if it has any, must already be on disk.
+        Its `file` (None: the epoch's checkpoint) and its `sample_bits`, if it has any, must already be on disk, in this
+        attempt's folder. The folder itself is synced here.
 
         Raises:
             Superseded: Another attempt owns the epoch, or a newer attempt has started.
@@ -108,7 +109,7 @@ class Attempt:
         return commit
 
     def finish(self, *, state: EndState, at_ms: int, failure: Failure | None = None) -> Done:
-        """Write the completion marker.
+        """Write the completion marker. The attempt's folder, with the stage's final files, is synced before it counts.
 
         Raises:
             Superseded: Another attempt ended the stage, or a newer attempt has started.

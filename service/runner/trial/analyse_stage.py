@@ -82,7 +82,9 @@ def _check_environment(folder: StageFolder, rows: Rows) -> None:
 
 def _commit(attempt: Attempt, row: Row, rows: Rows) -> Commit:
     file = attempt.row_path(row.number)
-    write_atomic(file, json.dumps(row.records, allow_nan=False).encode())
+    write_atomic(
+        file, json.dumps(row.records, allow_nan=False).encode(), sync_entry=False
+    )  # the commit syncs the folder
     return attempt.commit(
         epoch=row.number,
         epochs=rows.total,

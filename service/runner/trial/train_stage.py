@@ -1,6 +1,7 @@
 """A trial that trains: one attempt at a train stage."""
 
 from collections.abc import Callable, Generator, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from service.runner.commits.reading import read_commits
 from service.runner.commits.records import Commit, Layer
 from service.runner.diagnosis import StageFailed
 from service.runner.trial import health_limits
+from service.runner.trial.ahead import Ahead
 from service.runner.trial.common import Gauges, line_writer, load_last, now_ms, report
 from service.runner.trial.config import TrialConfig, TrialEnd
 from service.runner.trial.heartbeat import Heartbeat
@@ -24,7 +26,7 @@ from tet_core import checkpoint as checkpoints
 from tet_core import train_epochs
 from tet_core.config import TrainConfig
 from tet_core.data import check_reader
-from tet_core.train.epochs import Epochs
+from tet_core.train.epochs import Epoch
 
 
 def run_training(trial: TrialConfig) -> Generator[dict[str, Any]]:
@@ -49,11 +51,13 @@ def _train(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterato
     start_ms = now_ms()
     commits = read_commits(folder)
     _check_health(commits, limits.health)
+    ahead = Ahead()
     with gather_workers(Crew.of(trial), say) as workers:
 
         def on_step() -> None:
             heartbeat()
             workers.check()
+            ahead.check()
 
         epochs = train_epochs(
             config,
@@ -67,7 +71,9 @@ def _train(trial: TrialConfig, folder: StageFolder, attempt: Attempt) -> Iterato
         )
         attempt.write_started(at_ms=start_ms, resumed_epoch=resumed_epoch, **asdict(epochs.start))
         say(f"data set {epochs.start.dataset['name']}: {epochs.start.dataset['source']}")
-        yield from _commit_all(trial, attempt, epochs, commits, say)
+        # Other workers would wait for this one in the middle of an epoch that is discarded.
+        with nullcontext(epochs) if trial.num_workers > 1 else ahead.making(epochs) as made:
+            yield from _commit_all(trial, attempt, made, commits, say)
     with attempt.ending(MODEL):
         _write_model(folder, attempt)
         attempt.finish(state=WorkState.SUCCEEDED, at_ms=now_ms())
@@ -85,13 +91,14 @@ def _is_of_this_chain(trial: TrialConfig) -> bool:
 
 
 def _commit_all(
-    trial: TrialConfig, attempt: Attempt, epochs: Epochs, commits: list[Commit], say: Callable[[str], None]
+    trial: TrialConfig, attempt: Attempt, epochs: Iterator[Epoch], commits: list[Commit], say: Callable[[str], None]
 ) -> Iterator[dict[str, Any]]:
     """Commit and report every further epoch."""
     health_limits = Limits.model_validate(trial.limits).health
     gauges = Gauges(trial)
     for epoch in epochs:
-        checkpoints.save_checkpoint(epoch.checkpoint(), attempt.checkpoint_path(epoch.number))
+        # The commit syncs the folder.
+        checkpoints.save_checkpoint(epoch.checkpoint(), attempt.checkpoint_path(epoch.number), sync_entry=False)
         is_last = epoch.number == epoch.epochs
         commit = attempt.commit(
             epoch=epoch.number,
@@ -132,7 +139,7 @@ def _write_model(folder: StageFolder, attempt: Attempt) -> None:
     """Write the trained network, without the optimiser, to the attempt's folder."""
     full = load_last(folder)
     assert full is not None
-    checkpoints.save_checkpoint({**full, "optimizer": {}}, attempt.path / MODEL)
+    checkpoints.save_checkpoint({**full, "optimizer": {}}, attempt.path / MODEL, sync_entry=False)
 
 
 def _line(commit: Commit) -> str:

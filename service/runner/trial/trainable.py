@@ -39,8 +39,9 @@ class StageTrial(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Prepare for another stage in the same process, which is then like a new one."""
-        self.cleanup()
-        if self._state is not None:
+        if self._reports is not None:  # a decision has ended the stage before
+            self.cleanup()
+            assert self._state is not None, "the stage has run"
             self._state.restore()
         self._trial, self._reports = TrialConfig(**new_config), None
         # Ray writes the actor's name in front of its log lines. This line tells Ray the new name.

@@ -81,9 +81,10 @@ def test_a_stage_in_a_used_process_has_the_bits_of_one_in_a_new_process(tmp_path
     alone, first, second = (StageFolder(tmp_path / name) for name in ("alone", "first", "second"))
     run(StageTrial(config(alone.path, seed=5, train={"seed": 5, "T": 2})))
     trial = StageTrial(config(first.path))
-    run(trial)
+    run(trial, steps=3)
     for change in CHANGES:
         change()
+    run(trial)
     assert trial.reset_config(config(second.path, seed=5, train={"seed": 5, "T": 2}))
     assert run(trial)[-1]["end"] == "succeeded"
     assert series(second) == series(alone)
