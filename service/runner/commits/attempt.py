@@ -58,7 +58,7 @@ class Attempt:
         return self.path / f"row-{row:06d}.json"
 
     def write_sample_bits(self, epoch: int, is_correct: NDArray[np.bool_]) -> Path:
-        """Write which test samples were classified correctly after an epoch, and return the file. A commit has to follow.
+        """Write which test samples were classified correctly after an epoch, and return the file. A commit must follow.
 
         Args:
             epoch: The epoch.
