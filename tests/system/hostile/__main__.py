@@ -28,7 +28,7 @@ from tests.system.hostile.webhooks import delivered, receivers
 # Seconds after which the run is given up; ending the stack takes some more.
 LIMIT_S = 560
 # Epochs of the experiment beside the requests: it must still run when the last request is sent.
-EPOCHS = 600
+EPOCHS = 1_200
 # Seconds without requests after the last scene, so that the API can free its memory, and drop connections.
 REST_S = 3.0
 NUM_FILES = 4_096
