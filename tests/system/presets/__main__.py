@@ -29,8 +29,9 @@ from tests.system.chromium import chromium
 MINI_S = 600
 # The longest time, in s, until a full preset commits its first epoch.
 FIRST_EPOCH_S = 300
-# What the report of an experiment with several arms shows besides its tables.
-OF_ARMS = {FigureName.DIFFERENCES, FigureName.LEARNING_CURVES, FigureName.LOSSES}
+# What every report shows besides its tables, and what the report of several arms shows too.
+OF_TRAININGS = {FigureName.LEARNING_CURVES, FigureName.LOSSES}
+OF_SEVERAL_ARMS = {FigureName.DIFFERENCES}
 # The figure of the paper that a preset reproduces; tables have none.
 OF_THE_PAPER = {
     "Figure 2": FigureName.LANDSCAPE,
@@ -108,7 +109,8 @@ def _check_report(place: Place, preset: Json, experiment: str) -> None:
     file = place.reports / f"{preset['name']}.html"
     place.stack.tet("report", experiment, "-o", str(file))
     page = file.read_text()
-    expected = OF_ARMS | {OF_THE_PAPER[name] for name in [preset["reproduces"]] if name in OF_THE_PAPER}
+    expected = OF_TRAININGS | (OF_SEVERAL_ARMS if len(preset["arms"]) > 1 else set())
+    expected |= {OF_THE_PAPER[name] for name in [preset["reproduces"]] if name in OF_THE_PAPER}
     missing = sorted(name for name in expected if f'<figure id="figure-{name}">' not in page)
     assert not missing, f"the report has no figure {', '.join(missing)}"
     serious = [str(fault) for fault in accessibility.faults(place.browser, file) if fault.is_serious]
@@ -117,15 +119,15 @@ def _check_report(place: Place, preset: Json, experiment: str) -> None:
 
 def _full(stack: LocalStack, preset: Json) -> str:
     """Validate a full preset; run it on small files, without a GPU, until its first epoch."""
+    is_imagenet = preset["spec"]["dataset"]["name"] == "imagenet"
+    of_files: Json = {"dataset": {"num_classes": NUM_IMAGENET_CLASSES}} if is_imagenet else {}
     with stack.http as http:
-        answer = http.post("/experiments/validate", params={"preset": preset["name"]})
+        answer = http.post("/experiments/validate", params={"preset": preset["name"]}, json=of_files)
     assert answer.status_code == 200, answer.text
     trials = answer.json()["num_trials"]
     assert trials == preset["num_trials"]
-    changes: Json = {"resources": {"gpus_per_trial": 0, "cpus_per_trial": 2}, "seeds": [0]}
-    if preset["spec"]["dataset"]["name"] == "imagenet":
-        changes["dataset"] = {"num_classes": NUM_IMAGENET_CLASSES}
-    posted = _post(stack, preset["name"], changes)
+    here = {"resources": {"gpus_per_trial": 0, "cpus_per_trial": 2}, "seeds": [0]}
+    posted = _post(stack, preset["name"], of_files | here)
     started = stack.await_experiment(posted["id"], _has_an_epoch, within_s=FIRST_EPOCH_S)
     assert started["state"] not in ("failed", "cancelled"), f"{started['state']}: {started['reason']}"
     with stack.http as http:
