@@ -78,9 +78,9 @@ def _await_end(http: httpx.Client, path: str) -> None:
         for line in events.iter_lines():
             if line.startswith("event: "):
                 kind = line.removeprefix("event: ")
-            elif line.startswith("data: ") and kind == "experiment":
-                if json.loads(line.removeprefix("data: "))["state"] in ENDED:
-                    return
+            is_ours = line.startswith("data: ") and kind == "experiment"
+            if is_ours and json.loads(line.removeprefix("data: "))["state"] in ENDED:
+                return
     raise RuntimeError("the stream of events has ended before the experiment")
 
 
