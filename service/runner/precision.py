@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import ray
 
+from service.runner.connection import connect_to_ray
 from service.runner.on_a_node import submitted
 from service.spec.experiment import Arm, Experiment, TrainStage
 from service.storage import ExperimentFolder
@@ -45,7 +46,7 @@ def decide_auto(folder: ExperimentFolder, spec: Experiment, must_stop: Callable[
     on_gpu = spec.resources.gpus_per_trial > 0
     file = folder.precision(on_gpu=on_gpu)
     if not file.exists():
-        ray.init(address="auto", log_to_driver=True, logging_level=logging.WARNING)
+        connect_to_ray()
         answer = submitted(_of_this_node, spec.resources, on_gpu)
         while not ray.wait([answer], timeout=LOOK_EVERY_S)[0]:
             if must_stop():

@@ -21,6 +21,7 @@ from service.plan import Chain, plan
 from service.runner import precision
 from service.runner.chains.journal import as_proposed
 from service.runner.commits.reading import read_progress
+from service.runner.connection import connect_to_ray
 from service.runner.diagnosis import diagnose
 from service.runner.on_a_node import submitted
 from service.runner.trial.workers.crew import Crew
@@ -72,7 +73,7 @@ def _on_a_node(
 
     The replay has as many workers as the training had, because the number in the spec may have changed since then.
     """
-    ray.init(address="auto", log_to_driver=True, logging_level=logging.WARNING)
+    connect_to_ray()
     segments = segments_of(read_progress(folder.stage(chain.id, arguments.stage)))
     num_workers = max((segment.num_workers for segment in segments), default=1)
     replay_arguments = (folder, chain, arguments.stage, arguments.data, resources.demand())

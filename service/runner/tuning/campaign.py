@@ -19,6 +19,7 @@ from service.runner.chains.bookkeeping import Bookkeeping
 from service.runner.checking.condemnation import Condemnation
 from service.runner.checking.second_opinion import another_node_asked
 from service.runner.commits.reading import spent_s
+from service.runner.connection import connect_to_ray
 from service.runner.shipping.run_content import stage_label
 from service.runner.trial.config import TrialConfig, stage_of
 from service.runner.trial.trainable import StageTrial
@@ -85,7 +86,7 @@ class Campaign:
 
     def run(self) -> None:
         """Run trials until the board has no stage left, or the experiment is stopped."""
-        ray.init(address="auto", log_to_driver=True, logging_level=logging.WARNING)
+        connect_to_ray()
         self._look_at_cluster()
         self._end_early()  # an earlier driver may have made the check
         if self._books.board.over:
