@@ -78,7 +78,7 @@ def drawn(name: str, draw: Callable[[Figure], Words], *, png: bool) -> Drawn:
         svg = _bytes(figure, "svg", {"Date": None, "Creator": None})
         if not png:
             return Drawn(words, svg, b"")
-        figure.set_layout_engine("none")  # the places are those of the SVG: to find them takes a third of the time
+        figure.set_layout_engine(None)  # the places are those of the SVG: to find them takes a third of the time
         return Drawn(words, svg, _bytes(figure, "png", {"Software": None}))
 
 
