@@ -24,6 +24,7 @@ from tet_core.data.dataset import DataError, Dataset, described
 from tet_core.data.decoding import decode as decode
 from tet_core.data.folders import Listing, Parts, list_parts
 from tet_core.data.image_checks import peculiarities
+from tet_core.data.loader import DECODING_THREADS
 from tet_core.inventory.inspection import folder_of, missing_folders
 from tet_core.inventory.published import IMAGENET_PARTS
 from tet_core.inventory.reader import IMAGE_SUFFIXES, READER
@@ -96,7 +97,7 @@ def num_threads() -> int:
 @cache
 def _pool(number: int) -> ThreadPoolExecutor:
     """Return a pool of `number` threads, kept for the process: Pillow lets threads decode in parallel."""
-    return ThreadPoolExecutor(number, thread_name_prefix="decode")
+    return ThreadPoolExecutor(number, thread_name_prefix=DECODING_THREADS)
 
 
 def load_imagenet(config: ImageNet, root: Path) -> Dataset:

@@ -20,6 +20,8 @@ from tet_core.errors import ConfigError
 
 # Number of batches that are decoded ahead: enough to hide one slow read, and few enough to need little memory.
 PREFETCH = 3
+# The beginning of the names of the threads that decode images. A process keeps them from one training to the next.
+DECODING_THREADS = "decode"
 
 
 class Batch(NamedTuple):

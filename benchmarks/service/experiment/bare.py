@@ -34,14 +34,16 @@ def work(stages: list[dict[str, Any]], folder: Path, state: Any, changed: Condit
     while (place := _taken(stages, state, changed)) is not None:
         stage = stages[place]
         before = stage["initial"]
-        initial = None if before is None else checkpoint.load_checkpoint(folder / f"{before}.pt")
-        result = fit(TrainConfig.model_validate(stage["config"]), initial=initial)
-        if stage["is_needed"]:
-            checkpoint.save_checkpoint(result.checkpoint, folder / f"{place}.pt")
-        (folder / f"{place}.sha256").write_text(result.weights_sha256)
-        with changed:
-            state[place] = 2
-            changed.notify_all()
+        try:
+            initial = None if before is None else checkpoint.load_checkpoint(folder / f"{before}.pt")
+            result = fit(TrainConfig.model_validate(stage["config"]), initial=initial)
+            if stage["is_needed"]:
+                checkpoint.save_checkpoint(result.checkpoint, folder / f"{place}.pt")
+            (folder / f"{place}.sha256").write_text(result.weights_sha256)
+        finally:  # after an error too, so that no process waits for this stage
+            with changed:
+                state[place] = 2
+                changed.notify_all()
 
 
 def _taken(stages: list[dict[str, Any]], state: Any, changed: Condition) -> int | None:

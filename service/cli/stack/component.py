@@ -92,7 +92,7 @@ def component_environment(settings: Settings) -> dict[str, str]:
     for name in ("no_proxy", "NO_PROXY"):  # components talk to each other on loopback
         env[name] = ",".join(filter(None, [env.get(name), "127.0.0.1", "localhost"]))
     if (settings.num_cpus or os.cpu_count() or 1) <= MAX_PRELOADED:
-        env["RAY_preload_python_modules"] = "service.runner.trial.preloaded"
+        env.setdefault("RAY_preload_python_modules", "service.runner.trial.preloaded")
     return env | {
         "PYTHONUNBUFFERED": "1",
         "TZ": "UTC",  # times in the logs of Ray and MLflow too

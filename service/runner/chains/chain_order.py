@@ -3,8 +3,8 @@
 There are two rules. By work left, the chain with the most work left comes first, so that no long chain is begun last
 while other slots are idle. In the plan's order, chains that have started come first, then the others, seed by seed.
 Whenever a slot is free, both rules are simulated to the end of the experiment, and the one that ends earlier chooses
-the next chain. A rule that is chosen again continues as it was simulated. So the simulated end never becomes later, and
-an experiment whose stages take as long as expected never ends later than in the plan's order.
+the next chain. A rule that is chosen again continues as it was simulated. So if stages take as long as expected, the
+simulated end never becomes later, and the experiment never ends later than in the plan's order.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,5 +1,6 @@
 """Epochs that are trained one ahead: while an epoch is committed and reported, the next one is being trained."""
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +8,9 @@ from queue import SimpleQueue
 from typing import TypeVar
 
 Item = TypeVar("Item")
+
+# The time, in s, within which the item in work must end once nobody wants it: a batch may take long.
+END_WITHIN_S = 60.0
 
 
 class Ended(Exception):  # noqa: N818 - no error: nobody waits for the item that is being made
@@ -28,7 +32,10 @@ class Ahead:
     def making(self, items: Iterator[Item]) -> Iterator[Iterator[Item]]:
         """Yield an iterator with the same items in the same order, and with an error of `items` in its place.
 
-        At the end of the context, the item that is being made is discarded. The thread has ended then.
+        At the end of the context, the item that is being made is discarded.
+
+        Raises:
+            RuntimeError: At the end, if the thread has not ended in time. Nothing else may run in this process then.
         """
         made: SimpleQueue[tuple[Item] | BaseException] = SimpleQueue()
         wanted = threading.Semaphore(0)  # counts the items that may be made
@@ -40,7 +47,10 @@ class Ahead:
         finally:
             self._has_ended.set()
             wanted.release()
-            thread.join()
+            thread.join(END_WITHIN_S)
+            # An error is on its way: it says more, and it ends the process too.
+            if thread.is_alive() and not isinstance(sys.exception(), Exception):
+                raise RuntimeError(f"the epoch in work has not ended within {END_WITHIN_S:g} s after its stage")
 
     def _make(
         self, items: Iterator[Item], wanted: threading.Semaphore, made: SimpleQueue[tuple[Item] | BaseException]

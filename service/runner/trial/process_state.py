@@ -9,6 +9,7 @@ import os
 import random
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,9 +17,16 @@ import numpy as np
 import psutil
 import torch
 
+from tet_core.data.loader import DECODING_THREADS
+
 # A process is not used again if, after a stage, it holds so much more memory, in MB, than after its first stage. It may
 # hold other data sets by then, because the last few stay loaded, so this is no small number.
 MAX_GROWTH_MB = 1024
+# The same for the memory of a GPU that is in use between stages, in bytes. The kernels and their workspaces need some.
+MAX_GPU_BYTES = 256 * 1024**2
+# The longest time, in s, for which a process is used. Its resources are then free for other experiments for a moment,
+# and memory that is in pieces is whole again. A new process takes some seconds: less than a hundredth of it.
+MAX_AGE_S = 600.0
 
 # For each global setting of torch: the function that reads it, and the one that sets it.
 _SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
@@ -31,7 +39,6 @@ _SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
     (torch.get_rng_state, torch.set_rng_state),
     (np.random.get_state, np.random.set_state),
     (random.getstate, random.setstate),
-    (os.getcwd, os.chdir),
 )
 # Settings of torch that are attributes: of what, and of which name.
 _FLAGS: tuple[tuple[Any, str], ...] = (
@@ -52,6 +59,8 @@ class ProcessState:
         self._environment, self._path = dict(os.environ), [*sys.path]
         self._seed = torch.initial_seed()  # the generators of GPUs start from it too
         self._threads = _threads()
+        self._began = time.monotonic()
+        # The memory of the process after its first stage.
         self._first_mb: float | None = None
         # What the imports have made stays. Otherwise each collection would look at all of it, for 0.1 s.
         gc.freeze()
@@ -62,9 +71,11 @@ class ProcessState:
             put(value)
         for (owner, name), value in zip(_FLAGS, self._flags, strict=True):
             setattr(owner, name, value)
-        if os.environ != self._environment:
-            os.environ.clear()
-            os.environ.update(self._environment)
+        for name in os.environ.keys() - self._environment.keys():
+            del os.environ[name]
+        for name, value in self._environment.items():
+            if os.environ.get(name) != value:
+                os.environ[name] = value
         sys.path[:] = self._path
         torch.clear_autocast_cache()
         gc.collect()
@@ -73,20 +84,30 @@ class ProcessState:
             torch.cuda.manual_seed_all(self._seed)
 
     def wear(self) -> str | None:
-        """Return why the process must not be used again after the stage that has just ended; None if it may be.
+        """Return why no other stage may run in the process, if its stage ends now; None if one may.
 
-        Call it after `restore`.
+        While a stage runs, its own memory counts too: a decision may end the stage, and then nothing else looks.
         """
-        held_mb = psutil.Process().memory_info().rss / 1e6
-        if self._first_mb is None:
-            self._first_mb = held_mb
-        if held_mb - self._first_mb > MAX_GROWTH_MB:
+        held_mb, age_s = psutil.Process().memory_info().rss / 1e6, time.monotonic() - self._began
+        if self._first_mb is not None and held_mb - self._first_mb > MAX_GROWTH_MB:
             return f"it holds {held_mb:.0f} MB; after its first stage it held {self._first_mb:.0f} MB"
+        if age_s > MAX_AGE_S:
+            return f"it has run for {age_s:.0f} s"
         if left := _threads() - self._threads:
             return f"{len(left)} threads have not ended"
         return None
 
+    def wear_after_stage(self) -> str | None:
+        """Put the state back after a stage, and return why no other one may run in the process; None if one may."""
+        self.restore()
+        if self._first_mb is None:
+            self._first_mb = psutil.Process().memory_info().rss / 1e6
+        if torch.cuda.is_initialized() and (held := torch.cuda.memory_allocated()) > MAX_GPU_BYTES:  # type: ignore[no-untyped-call]
+            return f"it holds {held / 1e6:.0f} MB of its GPU"
+        return self.wear()
+
 
 def _threads() -> set[int]:
-    """Return the threads that would keep a process from its end."""
-    return {thread.ident or 0 for thread in threading.enumerate() if not thread.daemon}
+    """Return the threads that would keep a process from its end, without those that decode images for all stages."""
+    threads = (thread for thread in threading.enumerate() if not thread.daemon)
+    return {thread.ident or 0 for thread in threads if not thread.name.startswith(DECODING_THREADS)}

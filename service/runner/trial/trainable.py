@@ -57,7 +57,7 @@ class StageTrial(tune.Trainable):
             if self._reports is None:
                 self._reports = self._run()
             report = next(self._reports)
-            return report | {"wear": self._wear()} if report["done"] else report
+            return report | {"wear": self._wear(has_ended=report["done"])}
         except Superseded as error:
             self._say(str(error))
             return {"epoch": 0, "done": True, "end": TrialEnd.LOST, "failure": None}
@@ -89,12 +89,13 @@ class StageTrial(tune.Trainable):
             make_check(self._trial)
         return run_training(self._trial) if self._trial.kind == "train" else run_analysis(self._trial)
 
-    def _wear(self) -> str | None:
-        """Return why the process must not be used again; None if it may be."""
+    def _wear(self, *, has_ended: bool) -> str | None:
+        """Return why no other stage may run in this process after this one; None if one may."""
         assert self._state is not None, "the stage has run"
+        if not has_ended:
+            return self._state.wear()
         self._reports = None
-        self._state.restore()
-        return self._state.wear()
+        return self._state.wear_after_stage()
 
     def _say(self, text: str) -> None:
         print(f"{self._trial.label}: {text}", file=sys.stderr, flush=True)

@@ -34,7 +34,7 @@ from service.runner.tuning.scheduler import PatientScheduler
 from service.runner.tuning.search_turns import SearchTurns
 from service.runner.tuning.searcher import ChainSearcher
 from service.runner.tuning.stop_window import WindowStopper
-from service.runner.tuning.task_names import name_steps
+from service.runner.tuning.task_names import forget_names, name_steps
 from service.runner.tuning.watchdog import Watchdog, kill
 from service.spec.search import ENERGY
 from service.states import WorkState
@@ -79,8 +79,8 @@ class Campaign:
             assignment, books, self._turns, stopping, self._watchdog, self._early_ends, self._ray_text
         )
         self._has_ended_early = False
-        # How many trials fit into the cluster, and when to look at its size again.
-        self._num_slots, self._next_look = 1, 0.0
+        # How many workers of trials fit into the cluster, and when to look at its size again.
+        self._num_places, self._next_look = 1, 0.0
         # Tune's list of its trials, from the last round.
         self._trials: list[Any] = []
 
@@ -105,7 +105,7 @@ class Campaign:
     def _tune_config(self) -> TuneConfig:
         return TuneConfig(
             search_alg=ChainSearcher(
-                partial(self._early_ends.take, self._turns), self._trial_config, self._on_end, lambda: self._num_slots
+                partial(self._early_ends.take, self._turns), self._trial_config, self._on_end, lambda: self._num_places
             ),
             scheduler=self._scheduler,
             num_samples=-1,
@@ -127,10 +127,11 @@ class Campaign:
 
     def _look_at_cluster(self) -> None:
         """Set from the cluster's size how many trials may run, and how many configurations may be open."""
-        self._num_slots = room.num_slots(self._spec.resources)
+        self._num_places = room.num_places(self._spec.resources)
+        num_slots = self._num_places // self._spec.resources.workers_per_trial
         self._next_look = time.monotonic() + room.LOOK_S
-        self._books.order.num_slots = self._num_slots
-        self._books.board.limit_open(room.max_open(self._spec, self._num_slots))
+        self._books.order.num_slots = num_slots
+        self._books.board.limit_open(room.max_open(self._spec, num_slots))
 
     def _trial_config(self, stage_id: StageId) -> dict[str, Any]:
         chain = self._ledger.chains[stage_id.chain]
@@ -215,7 +216,9 @@ class Campaign:
 
     def on_complete(self, trial: Any) -> None:
         """Decide whether another trial may run in the process of a trial that has ended."""
-        self._scheduler.use_process_again(self._reuse.is_wanted(trial.last_result))
+        has_work = self._books.board.has_ready or self._scheduler.has_waiting
+        self._scheduler.use_process_again(has_work and self._reuse.is_wanted(trial.last_result))
+        forget_names(trial.temporary_state.ray_actor)
 
     def on_change(self, stage_id: StageId) -> None:
         """Announce that a trial has started, or has committed an epoch."""

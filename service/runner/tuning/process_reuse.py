@@ -44,9 +44,7 @@ class ProcessReuse:
                 assert_never(self._mode)
 
     def is_wanted(self, last_report: Mapping[str, Any]) -> bool:
-        """Return whether the process of a trial that has ended runs another trial.
-
-        Call it when the board knows of the trial's end.
+        """Return whether the process of a trial that has ended may run another trial.
 
         Args:
             last_report: The trial's last report; empty if it made none.
@@ -55,9 +53,6 @@ class ProcessReuse:
             return False
         if wear := last_report.get("wear"):
             log.info("a process is not used again: %s", wear)
-            return False
-        # A process that waits would keep its resources from other experiments.
-        if not self._books.board.has_ready:
             return False
         return self._mode is True or self._books.costs.mean_s < SHORT_S
 

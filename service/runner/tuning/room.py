@@ -11,14 +11,10 @@ from service.spec.blocks import Resources
 LOOK_S = 2.0
 
 
-def num_slots(resources: Resources) -> int:
-    """Return how many trials fit into the cluster at its present size, at least one.
-
-    A trial that fits nowhere is started too: it waits for a node that is large enough.
-    """
+def num_places(resources: Resources) -> int:
+    """Return how many workers of trials fit into the cluster at its present size."""
     cluster = ray.cluster_resources()
-    room = int(min(cluster.get(kind, 0.0) / share for kind, share in resources.demand().items()))
-    return max(1, room // resources.workers_per_trial)
+    return int(min(cluster.get(kind, 0.0) / share for kind, share in resources.demand().items()))
 
 
 def max_open(spec: Experiment, slots: int) -> int | None:

@@ -49,7 +49,13 @@ class PatientScheduler(FIFOScheduler):
 
         Call it when Tune tells its callbacks of the end. Without the call, what the call before has said holds.
         """
+        assert hasattr(self._controller, "_reuse_actors"), "Tune decides elsewhere whether a process is used again"
         self._controller._reuse_actors = is_wanted
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether Tune holds a trial that waits for a process."""
+        return bool(self._all_waiting())
 
     def withdraw(self, is_wanted: Callable[[dict[str, Any]], bool]) -> None:
         """End the waiting trials whose configuration is no longer wanted. Tune reports their end as usual.

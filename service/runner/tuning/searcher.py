@@ -22,7 +22,7 @@ class ChainSearcher(Searcher):
         take: Callable[[], StageId | Answer],
         config_of: Callable[[StageId], dict[str, Any]],
         on_end: Callable[[StageId, dict[str, Any] | None], None],
-        num_slots: Callable[[], int],
+        num_places: Callable[[], int],
     ) -> None:
         """Connect the board to Tune.
 
@@ -31,23 +31,25 @@ class ChainSearcher(Searcher):
             config_of: Returns the trial configuration of a stage.
             on_end: Takes the stage of an ended trial, and the trial's last report (None if the trial was lost). It has
                 to report the end to the board.
-            num_slots: Returns how many trials fit into the cluster.
+            num_places: Returns how many workers of trials fit into the cluster.
         """
         super().__init__(metric="epoch", mode="max")
         self._take = take
         self._config_of = config_of
         self._on_end = on_end
-        self._num_slots = num_slots
-        self._running: dict[str, StageId] = {}
+        self._num_places = num_places
+        # The stage of each trial that runs, or waits for its process, and the trial's number of workers.
+        self._running: dict[str, tuple[StageId, int]] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the next stage's configuration; None if no stage may start now; FINISHED if no stage is left."""
-        if len(self._running) >= self._num_slots():
+        if not self._has_room():
             return None
         match answer := self._take():
             case StageId():
-                self._running[trial_id] = answer
-                return self._config_of(answer)
+                config = self._config_of(answer)
+                self._running[trial_id] = answer, config.get("num_workers", 1)
+                return config
             case Answer.FINISHED:
                 return str(self.FINISHED)
             case Answer.WAIT:
@@ -55,9 +57,17 @@ class ChainSearcher(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Report how a trial ended. Tune may call this twice for one trial."""
-        stage = self._running.pop(trial_id, None)
+        stage, _ = self._running.pop(trial_id, (None, 0))
         if stage is not None:
             self._on_end(stage, None if error else result)
+
+    def _has_room(self) -> bool:
+        """Whether another trial may be offered: the others leave a place, or there is no other trial.
+
+        A trial that needs more places than are left waits, and so does one that fits nowhere.
+        """
+        used = sum(num_workers for _, num_workers in self._running.values())
+        return not self._running or used < self._num_places()
 
     def save(self, checkpoint_path: str) -> None:
         """Do nothing: see the class."""

@@ -14,5 +14,11 @@ STEP = "train"
 def name_steps(actor: Any, label: str) -> None:
     """Let Ray show the next steps of a trial's actor under the label of the trial."""
     # Tune looks the method up on the handle and calls it without options.
-    vars(actor).pop(STEP, None)
+    forget_names(actor)
     setattr(actor, STEP, getattr(actor, STEP).options(name=label))
+
+
+def forget_names(actor: Any) -> None:
+    """Undo `name_steps`; do nothing without an actor. A handle that keeps a method of its own would not be freed."""
+    if actor is not None:
+        vars(actor).pop(STEP, None)

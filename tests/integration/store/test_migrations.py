@@ -259,6 +259,12 @@ def test_stored_specs_keep_the_reuse_of_processes_that_they_were_posted_with(dat
         {"name": "b", "resources": {"cpus_per_trial": 2, "reuse_actors": False}},
         posted[2],
     ]
+    with database.engine.begin() as connection:
+        of_the_first = update(ExperimentRow).where(ExperimentRow.id == ids[0])
+        connection.execute(of_the_first.values(spec={"name": "a", "resources": {"reuse_actors": "auto"}}))
+        command.downgrade(alembic_config(connection), "0015")
+        stored = connection.execute(select(ExperimentRow.id, ExperimentRow.spec)).all()
+    assert {row.id: row.spec for row in stored} == dict(zip(ids, specs, strict=True))
 
 
 def test_a_migration_that_was_killed_is_repeated_by_the_next_process(database_url: str) -> None:

@@ -1,4 +1,7 @@
-"""A program that runs two trials in one process. It prints the name of each step in Ray's list of tasks as JSON."""
+"""A program that runs two trials, in one process or in two. It prints the name of each step that Ray lists, as JSON.
+
+python named_steps.py FOLDER used|new
+"""
 
 import json
 import os
@@ -10,7 +13,8 @@ import ray
 from ray import tune
 from ray.util.state import list_tasks
 
-from service.runner.tuning.task_names import STEP, name_steps
+from service.runner.tuning.scheduler import PatientScheduler
+from service.runner.tuning.task_names import STEP, forget_names, name_steps
 
 LABELS = ("SDT · seed 0", "TIT · seed 1")
 # The longest time, in s, until Ray's list of tasks has all steps.
@@ -28,24 +32,35 @@ class TwoSteps(tune.Trainable):
 
 
 class Naming(tune.Callback):
-    """The callback that names the steps of each trial."""
+    """The callback that names the steps of each trial, and says whether a process is used again."""
+
+    def __init__(self, scheduler: PatientScheduler, *, is_used: bool) -> None:
+        self._scheduler, self._is_used = scheduler, is_used
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         name_steps(trial.temporary_state.ray_actor, trial.config["label"])
 
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        forget_names(trial.temporary_state.ray_actor)
+        self._scheduler.use_process_again(self._is_used)
 
-def main(folder: str) -> None:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (tune.Callback, ())
+
+
+def main(folder: str, process: str) -> None:
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     context = ray.init(num_cpus=1, include_dashboard=True, log_to_driver=False, logging_level="ERROR")
+    scheduler = PatientScheduler()
     tuner = tune.Tuner(
         TwoSteps,
         param_space={"label": tune.grid_search(list(LABELS))},
-        tune_config=tune.TuneConfig(reuse_actors=True),
+        tune_config=tune.TuneConfig(scheduler=scheduler, reuse_actors=True),
         run_config=tune.RunConfig(
             name="named",
             storage_path=folder,
             verbose=0,
-            callbacks=[Naming()],
+            callbacks=[Naming(scheduler, is_used=process == "used")],
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
@@ -62,4 +77,4 @@ def main(folder: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

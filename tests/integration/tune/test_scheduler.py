@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.tune import named_steps, short_trials, withdrawn_trials
+from tests.integration.tune import connected, named_steps, short_trials, withdrawn_trials
 from tests.integration.tune.named_steps import LABELS
 from tests.integration.tune.short_trials import SERVED_MEANWHILE, SLOTS, TRIALS
 from tests.integration.tune.withdrawn_trials import LONG, SHORT
@@ -41,8 +41,16 @@ def test_no_process_is_ended_while_it_starts() -> None:
     assert printed["order"][1:SERVED_MEANWHILE] == [*range(SLOTS, SLOTS + SERVED_MEANWHILE - 1)]
 
 
-def test_ray_lists_the_steps_of_a_process_under_the_stages_they_belong_to(tmp_path: Path) -> None:
-    assert run(named_steps.__file__, str(tmp_path)) == {"names": sorted(2 * LABELS), "processes": 1}
+@pytest.mark.parametrize(("process", "num_processes"), [("used", 1), ("new", 2)])
+def test_a_process_is_used_again_only_if_it_is_wanted_and_its_steps_have_the_names_of_their_stages(
+    tmp_path: Path, process: str, num_processes: int
+) -> None:
+    found = run(named_steps.__file__, str(tmp_path), process)
+    assert found == {"names": sorted(2 * LABELS), "processes": num_processes}
+
+
+def test_the_variables_of_a_job_are_those_of_its_driver_alone() -> None:
+    assert run(connected.__file__) == {"ours": None, "plain": "1"}
 
 
 def test_withdrawn_trials_never_start_and_keep_no_process() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from service.plan import Chain, plan
+from service.runner.chains import board
 from service.runner.chains.board import Board, StageId
 from service.runner.chains.chain_order import ChainOrder
 from service.runner.chains.event_file import EventFile
@@ -91,16 +92,32 @@ def test_of_a_stage_that_runs_only_the_epochs_count_that_are_left(experiment: Ex
 def test_the_board_takes_the_chain_with_the_most_work_left(ledger: Ledger) -> None:
     order = ChainOrder(StageCosts(ledger))
     order.num_slots = 2
-    board = Board(ledger.chains.values(), choose=order)
+    played = Board(ledger.chains.values(), choose=order)
     sdt, tit, other_sdt, other_tit = (chain.id for chain in ledger.chains.values())
-    assert [board.take(), board.take()] == [StageId(tit, 0), StageId(other_tit, 0)]
-    board.succeeded(StageId(tit, 0))
-    assert board.take() == StageId(tit, 1), "20 left, and 12 of a chain that has not started"
-    board.succeeded(StageId(other_tit, 0))
-    board.failed_for_good(StageId(tit, 1))
-    assert [board.take(), board.take(), board.take()] == [
+    assert [played.take(), played.take()] == [StageId(tit, 0), StageId(other_tit, 0)]
+    played.succeeded(StageId(tit, 0))
+    assert played.take() == StageId(tit, 1), "20 left, and 12 of a chain that has not started"
+    played.succeeded(StageId(other_tit, 0))
+    played.failed_for_good(StageId(tit, 1))
+    assert [played.take(), played.take(), played.take()] == [
         StageId(other_tit, 1),
         StageId(sdt, 0),
         StageId(other_sdt, 0),
     ]
-    assert not board.has_ready
+    assert not played.has_ready
+
+
+def test_many_chains_are_not_chosen_one_by_one(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(board, "MAX_CHOSEN_AMONG", 3)
+    order = ChainOrder(StageCosts(ledger))
+    order.num_slots = 2
+    played = Board(ledger.chains.values(), choose=order)
+    sdt, tit, other_sdt, other_tit = (chain.id for chain in ledger.chains.values())
+    first = played.take()
+    assert first == StageId(sdt, 0), "four chains are left: the plan's order"
+    played.failed_for_good(first)
+    assert [played.take(), played.take(), played.take()] == [
+        StageId(tit, 0),
+        StageId(other_tit, 0),
+        StageId(other_sdt, 0),
+    ]

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from service.runner.trial import ahead as ahead_module
 from service.runner.trial.ahead import Ahead, Ended
 
 WITHIN_S = 30.0
@@ -62,6 +63,33 @@ def test_an_error_comes_in_its_place() -> None:
         with pytest.raises(FloatingPointError, match="the loss is nan"):
             next(made)
     assert taken == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [(None, "has not ended within"), (FloatingPointError("the loss is nan"), "the loss is nan")],
+)
+def test_a_maker_that_does_not_end_is_an_error_unless_another_error_is_on_its_way(
+    monkeypatch: pytest.MonkeyPatch, error: Exception | None, expected: str
+) -> None:
+    monkeypatch.setattr(ahead_module, "END_WITHIN_S", 0.05)
+    ahead, begun, release = Ahead(), threading.Event(), threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 1
+        begun.set()
+        release.wait(WITHIN_S)
+
+    def consume() -> None:
+        with ahead.making(items()) as made:
+            assert next(made) == 1
+            assert begun.wait(WITHIN_S)
+            if error is not None:
+                raise error
+
+    with pytest.raises((RuntimeError, FloatingPointError), match=expected):
+        consume()
+    release.set()
 
 
 def test_at_the_end_the_item_in_work_is_discarded() -> None:

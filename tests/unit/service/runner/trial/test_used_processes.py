@@ -4,6 +4,7 @@ import os
 import random
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from service.runner.trial.process_state import ProcessState
 from service.runner.trial.trainable import StageTrial
 from service.storage import StageFolder
 from tests.unit.service.runner.trial.test_trainable import config, run, series
+from tet_core.data.loader import DECODING_THREADS
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +53,8 @@ def _deterministic() -> None:
 
 def _variables() -> None:
     os.environ["TET_KERNEL"] = "eager"
+    del os.environ["PATH"]
+    os.environ["HOME"] = "/nowhere"
 
 
 CHANGES = [_float64, _no_gradients, _generators, _threads, _deterministic, _variables]
@@ -63,9 +67,9 @@ def _seen() -> list[Any]:
     torch.set_rng_state(state[0])
     np.random.set_state(state[1])
     random.setstate(state[2])
-    settings = (torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_num_threads(), torch.get_num_threads())
+    settings = (torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_num_threads())
     flags = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
-    return [drawn, settings, flags, dict(os.environ), os.getcwd()]
+    return [drawn, settings, flags, dict(os.environ)]
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -123,10 +127,34 @@ def test_a_process_whose_stage_left_threads_is_worn(tmp_path: Path) -> None:
 def test_a_process_that_holds_too_much_memory_is_worn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_state, "MAX_GROWTH_MB", 50)
     state = ProcessState()
-    assert state.wear() is None
+    assert state.wear_after_stage() is None
     held = bytearray(os.urandom(100)) * 1_000_000
     found = state.wear()
     assert found is not None
     assert found.startswith("it holds ")
     del held
     assert state.wear() is None
+
+
+def test_a_process_that_has_run_for_long_is_worn(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = ProcessState()
+    assert state.wear() is None
+    monkeypatch.setattr(process_state, "MAX_AGE_S", -1.0)
+    assert state.wear() == "it has run for 0 s"
+
+
+def test_threads_that_decode_images_for_all_stages_wear_no_process() -> None:
+    state = ProcessState()
+    with ThreadPoolExecutor(1, thread_name_prefix=DECODING_THREADS) as pool:
+        pool.submit(int).result()
+        assert state.wear() is None
+    with ThreadPoolExecutor(1, thread_name_prefix="of a user") as pool:
+        pool.submit(int).result()
+        assert state.wear() == "1 threads have not ended"
+
+
+def test_every_report_says_whether_the_process_is_worn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = StageTrial(config(tmp_path / "0"))
+    assert trial.step()["wear"] is None
+    monkeypatch.setattr(process_state, "MAX_AGE_S", -1.0)
+    assert str(trial.step()["wear"]).startswith("it has run for ")

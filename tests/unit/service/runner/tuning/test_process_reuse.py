@@ -91,13 +91,6 @@ def test_a_process_that_failed_or_is_worn_is_never_used_again(new: NewBooks, las
         assert not reuse.is_wanted(last)
 
 
-def test_a_process_for_which_nothing_is_left_ends(new: NewBooks) -> None:
-    books, reuse = new({"reuse_actors": True})
-    while isinstance(books.board.take(), StageId):
-        pass
-    assert not reuse.is_wanted(SUCCEEDED)
-
-
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [

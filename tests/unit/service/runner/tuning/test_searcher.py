@@ -3,6 +3,7 @@
 import pickle
 from typing import Any
 
+import pytest
 from ray.tune.search import Searcher
 
 from service.plan import Chain
@@ -12,7 +13,7 @@ from service.runner.tuning.searcher import ChainSearcher
 Ends = list[tuple[StageId, dict[str, Any] | None]]
 
 
-def searcher(chains: tuple[Chain, ...], num_slots: int = 9) -> tuple[ChainSearcher, Board, Ends]:
+def searcher(chains: tuple[Chain, ...], num_places: int = 9, **config: Any) -> tuple[ChainSearcher, Board, Ends]:
     """Return a searcher, its board, and the ends of trials, which the searcher records and reports to the board."""
     board, ends = Board(chains), []
 
@@ -21,9 +22,9 @@ def searcher(chains: tuple[Chain, ...], num_slots: int = 9) -> tuple[ChainSearch
         board.lost(stage) if result is None else board.succeeded(stage)
 
     def config_of(stage: StageId) -> dict[str, Any]:
-        return {"chain": stage.chain, "index": stage.index}
+        return {"chain": stage.chain, "index": stage.index, **config}
 
-    return ChainSearcher(board.take, config_of, on_end, lambda: num_slots), board, ends
+    return ChainSearcher(board.take, config_of, on_end, lambda: num_places), board, ends
 
 
 def test_a_stage_waits_only_for_the_stage_before_it_in_its_chain(chains: tuple[Chain, ...]) -> None:
@@ -39,12 +40,33 @@ def test_a_stage_waits_only_for_the_stage_before_it_in_its_chain(chains: tuple[C
 
 
 def test_a_stage_is_offered_only_when_a_slot_is_free(chains: tuple[Chain, ...]) -> None:
-    search, _, _ = searcher(chains, num_slots=1)
+    search, _, _ = searcher(chains, num_places=1)
     first, second = (chain.id for chain in chains)
     assert search.suggest("1") == {"chain": first, "index": 0}
     assert search.suggest("2") is None
     search.on_trial_complete("1", {"epoch": 3})
     assert search.suggest("2") == {"chain": second, "index": 0}
+
+
+@pytest.mark.parametrize(
+    ("num_places", "num_workers", "num_offered"),
+    [
+        (2, 1, 2),
+        (1, 1, 1),
+        # A trial of two workers leaves no place, or one at which the next trial waits for a second place.
+        (2, 2, 1),
+        (3, 2, 2),
+        # Trials that fit nowhere wait one by one for a node that is large enough.
+        (0, 1, 1),
+        (1, 2, 1),
+    ],
+)
+def test_stages_are_offered_for_the_places_that_other_trials_leave(
+    chains: tuple[Chain, ...], num_places: int, num_workers: int, num_offered: int
+) -> None:
+    search, _, _ = searcher(chains, num_places, num_workers=num_workers)
+    offered = [search.suggest("1"), search.suggest("2")]
+    assert sum(each is not None for each in offered) == num_offered
 
 
 def test_the_searcher_is_finished_when_all_stages_have_ended(chains: tuple[Chain, ...]) -> None:
