@@ -61,14 +61,14 @@ test-fast: setup ## run the quick tests without a stack, for use after each chan
 test-unit: setup ## run all unit tests, including slow ones (6 minutes)
 	$(BIN)/python -m pytest tests/unit $(ARGS)
 
-coverage: setup ## report lines that no test reaches; fails under 90 % of lines or 80 % of branches (25 minutes)
+coverage: setup ## report lines that no test reaches; fails under 90 % of lines or 80 % of branches (35 minutes)
 	rm -rf $(COVERAGE) && mkdir $(COVERAGE)
 	-PYTHONPATH=$(CURDIR) $(BIN)/coverage run -m pytest -n $(JOBS) --no-loadscope-reorder $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage json --quiet -o $(COVERAGE)/coverage.json
 	$(BIN)/python -m tests.tools.coverage_report $(COVERAGE)/coverage.json
 
-test-presets: setup ## run every preset on a real stack, and look at the reports in Debian's chromium; NAMES selects some (20 minutes)
+test-presets: setup ## run every preset on a real stack, and look at the reports in Debian's chromium; NAMES selects some (15 minutes)
 	$(BIN)/python -m tests.system.presets $(NAMES)
 
 test-chaos: setup ## cause 100 faults on a real stack and compare results; SEED and ROUNDS replay some (40 minutes)
@@ -77,13 +77,13 @@ test-chaos: setup ## cause 100 faults on a real stack and compare results; SEED 
 test-queue: setup ## post 32 experiments at once to a real stack, cancel some (9 minutes)
 	$(BIN)/python -m tests.system.queue $(SEED)
 
-test-hostile: setup ## send hostile requests to a real stack beside a running experiment; SEED chooses the requests (6 minutes)
+test-hostile: setup ## send hostile requests to a real stack beside a running experiment; SEED chooses the requests (8 minutes)
 	$(BIN)/python -m tests.system.hostile $(SEED)
 
 test-search: setup ## run searches on a real stack, kill their drivers, compare with an undisturbed search (5 minutes)
 	$(BIN)/python -m tests.system.searching $(SEED)
 
-test-until: setup ## run an experiment until its arms are decided on a real stack, undisturbed and with killed drivers (5 minutes)
+test-until: setup ## run an experiment until its arms are decided on a real stack, undisturbed and with killed drivers (2 minutes)
 	$(BIN)/python -m tests.system.until
 
 test-fuzz: setup ## run events of the life cycle in random orders, and 20,000 requests from the API's description (30 minutes)

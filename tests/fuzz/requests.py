@@ -23,13 +23,19 @@ from tests.root import ROOT
 
 # The time, in s, between two restorations of the experiments.
 RESTORE_EVERY_S = 1.0
-# A spec has rules that a JSON schema cannot express, so a spec that fits the schema may still be refused.
+# A spec has rules that a JSON schema cannot express, so a spec that fits the schema may still be refused. Nor can a
+# description say that the parameter `stage` of logs needs the parameter `chain`.
 CONFIG = """\
 [[operations]]
 include-path-regex = "^/experiments(/validate|/[{{]experiment_id[}}]/(fork|rerun-best|resume|retry))?$"
 include-method = "POST"
 generation.max-examples = {spec_examples}
 checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "409", "415", "422"]
+
+[[operations]]
+include-path-regex = "^/experiments/[{{]experiment_id[}}]/logs$"
+include-method = "GET"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "409", "422", "429"]
 """
 
 
