@@ -28,7 +28,7 @@ def be_driver(how: str) -> None:
 
 
 def main() -> None:
-    context = ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    context = ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     address = context.address_info["gcs_address"]
     environment = os.environ | {"RAY_ADDRESS": address, RAY_JOB_CONFIG_JSON_ENV_VAR: json.dumps(JOB)}
     found = {}

@@ -50,7 +50,7 @@ class Naming(tune.Callback):
 
 def main(folder: str, process: str) -> None:
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
-    context = ray.init(num_cpus=1, include_dashboard=True, log_to_driver=False, logging_level="ERROR")
+    context = ray.init("local", num_cpus=1, include_dashboard=True, log_to_driver=False, logging_level="ERROR")
     scheduler = PatientScheduler()
     tuner = tune.Tuner(
         TwoSteps,

@@ -60,7 +60,7 @@ def _is_first_to_make(file: Path) -> bool:
 def main(scheduler: str, folder: str) -> None:
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(2 * SLOTS)
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
-    ray.init(num_cpus=SLOTS, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init("local", num_cpus=SLOTS, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     tuner = tune.Tuner(
         ShortTrial,
         param_space={

@@ -83,7 +83,7 @@ class Withdrawing(tune.Callback):
 def main(folder: Path) -> None:
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(TRIALS)
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
-    ray.init(num_cpus=SLOTS, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init("local", num_cpus=SLOTS, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     scheduler = KnownController()
     withdrawing = Withdrawing(scheduler, folder)
     tuner = tune.Tuner(
