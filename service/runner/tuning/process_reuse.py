@@ -32,7 +32,7 @@ class ProcessReuse:
         self._mode, self._books = resources.reuse_actors, books
         match self._mode:
             case "auto":
-                # The code behind an entry point may leave something behind that this project does not know of.
+                # We cannot put back what a user's own code has changed in its modules.
                 stages = {
                     id(each.of_all_seeds): each for chain in books.ledger.chains.values() for each in chain.stages
                 }

@@ -1,4 +1,4 @@
-"""The number of trials that fit into a cluster, and the limits that follow from it."""
+"""The size of a cluster, in workers of trials, and the limits that follow from it."""
 
 from math import ceil
 

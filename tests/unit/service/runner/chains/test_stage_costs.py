@@ -26,16 +26,9 @@ ARMS = [
 
 
 @pytest.fixture
-def experiment(tmp_path: Path) -> ExperimentFolder:
-    folder = ExperimentFolder(tmp_path, "0123")
-    folder.driver(1).mkdir(parents=True)
-    return folder
-
-
-@pytest.fixture
-def ledger(experiment: ExperimentFolder) -> Iterator[Ledger]:
+def ledger(experiment: ExperimentFolder, tmp_path: Path) -> Iterator[Ledger]:
     chains = plan(parse(spec(arms=ARMS, baseline="SDT", seeds=[0, 1])))
-    events = EventFile(experiment.events(1))
+    events = EventFile(tmp_path / "events.jsonl")
     yield Ledger(experiment, chains, events)
     events.close()
 

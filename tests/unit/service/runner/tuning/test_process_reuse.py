@@ -31,23 +31,16 @@ NewBooks = Callable[..., tuple[Bookkeeping, ProcessReuse]]
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> ExperimentFolder:
-    folder = ExperimentFolder(tmp_path, "0123")
-    folder.driver(1).mkdir(parents=True)
-    return folder
-
-
-@pytest.fixture
-def new(folder: ExperimentFolder) -> Iterator[NewBooks]:
-    events = EventFile(folder.events(1))
+def new(experiment: ExperimentFolder, tmp_path: Path) -> Iterator[NewBooks]:
+    events = EventFile(tmp_path / "events.jsonl")
 
     def make(resources: dict[str, Any] | None = None, **changes: Any) -> tuple[Bookkeeping, ProcessReuse]:
-        experiment = parse(spec(**changes) | {"resources": {"cpus_per_trial": 1, **(resources or {})}})
-        ledger = Ledger(folder, plan(experiment), events)
-        study = Study(experiment, ledger, StudyJournal(folder.search))
-        referee = Referee(experiment, ledger, PairJournal(folder.decided))
-        books = open_books(experiment, ledger, study, referee, Resampler(experiment, ledger, folder, events))
-        return books, ProcessReuse(experiment.resources, books)
+        described = parse(spec(**changes) | {"resources": {"cpus_per_trial": 1, **(resources or {})}})
+        ledger = Ledger(experiment, plan(described), events)
+        study = Study(described, ledger, StudyJournal(experiment.search))
+        referee = Referee(described, ledger, PairJournal(experiment.decided))
+        books = open_books(described, ledger, study, referee, Resampler(described, ledger, experiment, events))
+        return books, ProcessReuse(described.resources, books)
 
     yield make
     events.close()
@@ -73,10 +66,10 @@ def run_first(folder: ExperimentFolder, books: Bookkeeping, seconds: float) -> N
     [("auto", 20, True), ("auto", 299, True), ("auto", 301, False), (True, 9_000, True), (False, 20, False)],
 )
 def test_auto_uses_a_process_again_if_stages_are_short(
-    folder: ExperimentFolder, new: NewBooks, mode: bool | str, seconds: float, expected: bool
+    experiment: ExperimentFolder, new: NewBooks, mode: bool | str, seconds: float, expected: bool
 ) -> None:
     books, reuse = new({"reuse_actors": mode})
-    run_first(folder, books, seconds)
+    run_first(experiment, books, seconds)
     assert reuse.is_wanted(SUCCEEDED) is expected
 
 
